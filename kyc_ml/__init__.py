@@ -1,0 +1,1 @@
+"""Machine-learning risk prediction for knowing customers."""

@@ -1,0 +1,314 @@
+"""Frozen configuration sections, and the only reader of YAML.
+
+A function takes the section it needs, never the whole configuration. Units are part of
+the names: days are whole days of 24 hours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kyc_ml.errors import ConfigError, Faults, hint
+
+Unit = Literal["fraud", "risk"]
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FileSource(Section):
+    """One file, or one pattern of files, that a mapping expects in the data folder.
+
+    CSV columns arrive as text: an expression that computes with one casts it first.
+    """
+
+    path: str
+    format: Literal["csv", "parquet", "json", "duckdb"]
+    delimiter: str = ","
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def _duckdb_names_its_table(self) -> Self:
+        if (self.format == "duckdb") != (self.table is not None):
+            msg = "`table` names the table inside a duckdb file: give it there and only there"
+            raise ValueError(msg)
+        return self
+
+
+class TableMapping(Section):
+    """One contracted table: rows `from` (SQL) `where` (SQL), an expression a column."""
+
+    from_: str = Field(alias="from")
+    where: str | None = None
+    columns: dict[str, str] = Field(min_length=1)
+
+
+class SourceMapping(Section):
+    """How a user's files become contracted tables."""
+
+    name: str
+    description: str = ""
+    timezone: str = "UTC"
+    """Zone of timestamps that carry none, and of the hours a customer lives by."""
+    base_currency: str
+    max_quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)
+    """Share of a table's rows that may be quarantined before reading fails."""
+    files: dict[str, FileSource] = Field(min_length=1)
+    tables: dict[str, TableMapping] = Field(min_length=1)
+
+
+class DatasetConfig(Section):
+    """Which observations there are and when their labels count."""
+
+    history_start: str | None = None
+    """First day (ISO date) whose observations are used; earlier rows are history only."""
+    horizon_days: int = Field(default=0, ge=0)
+    """An outcome counts if it happens within so many days after a review (risk only)."""
+    label_maturity_days: int = Field(default=90, ge=0)
+    """Age at which an observation without an adverse case counts as negative."""
+    review_every_months: int = Field(default=1, ge=1)
+    """Review calendar where the source has no reviews table (risk only)."""
+
+
+class SplitConfig(Section):
+    """Parts in order of time: train, early stopping, calibration, test.
+
+    Between the development parts and the test lies `embargo_days`; the labels of the
+    development parts are those known when the embargo starts.
+    """
+
+    train_days: int | None = Field(default=None, gt=0)
+    early_stopping_days: int = Field(default=14, gt=0)
+    calibration_days: int = Field(default=14, gt=0)
+    test_days: int = Field(default=28, gt=0)
+    embargo_days: int = Field(default=7, ge=0)
+
+
+class FeatureConfig(Section):
+    """Which declared features a model uses, by family and by name."""
+
+    families: tuple[str, ...] = Field(min_length=1)
+    exclude: tuple[str, ...] = ()
+
+
+class ModelConfig(Section):
+    """LightGBM parameters. Defaults suit 10^5 to 10^6 rows with few positives."""
+
+    seed: int = Field(default=20130105, ge=0)
+    num_threads: int = Field(default=2, ge=1)
+    rounds: int = Field(default=600, ge=1)
+    stopping_rounds: int = Field(default=50, ge=1)
+    learning_rate: float = Field(default=0.05, gt=0.0, le=1.0)
+    num_leaves: int = Field(default=31, ge=2)
+    min_data_in_leaf: int = Field(default=100, ge=1)
+    feature_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    bagging_fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    lambda_l2: float = Field(default=5.0, ge=0.0)
+    max_bin: int = Field(default=255, ge=2)
+    metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision"
+    monotone: bool = False
+
+
+class CalibrationConfig(Section):
+    """Candidates compared by log loss on the calibration rows."""
+
+    candidates: tuple[Literal["none", "platt", "isotonic"], ...] = ("none", "platt", "isotonic")
+    folds: int = Field(default=5, ge=2)
+
+
+class ExplainConfig(Section):
+    """How many reasons each scored row carries."""
+
+    reasons: int = Field(default=3, ge=1, le=20)
+
+
+class RunConfig(Section):
+    """Everything one training run needs besides the data."""
+
+    name: str
+    unit: Unit
+    features: FeatureConfig
+    dataset: DatasetConfig = DatasetConfig()
+    splits: SplitConfig = SplitConfig()
+    model: ModelConfig = ModelConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    explain: ExplainConfig = ExplainConfig()
+    tiers: str
+    """Path of the tier policy, relative to this file."""
+
+    @model_validator(mode="after")
+    def _risk_has_a_horizon(self) -> Self:
+        if (self.unit == "risk") != (self.dataset.horizon_days > 0):
+            msg = (
+                f"dataset.horizon_days is {self.dataset.horizon_days} for unit {self.unit!r}: "
+                "a risk model needs a horizon above 0, a fraud model has none"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class TierRule(Section):
+    """One tier: its lowest probability and what follows from it."""
+
+    name: str
+    name_zh: str
+    from_probability: float = Field(ge=0.0, le=1.0)
+    due_diligence: Literal["simplified", "standard", "enhanced"]
+    review_months: int = Field(gt=0)
+    monitoring: str
+
+
+class TierPolicy(Section):
+    """A versioned tier policy; tiers run from the lowest to the highest risk.
+
+    Source of the review rule: 银发〔2013〕2号: the highest grade at least every half year,
+    each lower one at most twice the period of the grade above it.
+    """
+
+    name: str
+    version: int = Field(ge=1)
+    disclosure: Literal["internal_only"] = "internal_only"
+    tiers: tuple[TierRule, ...] = Field(min_length=3, max_length=10)
+
+    @model_validator(mode="after")
+    def _tiers_are_lawful(self) -> Self:
+        faults = []
+        bounds = [tier.from_probability for tier in self.tiers]
+        if bounds[0] != 0.0:
+            faults.append(f"the lowest tier must start at probability 0, got {bounds[0]}")
+        if any(high <= low for low, high in itertools.pairwise(bounds)):
+            faults.append(f"from_probability must increase from tier to tier, got {bounds}")
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) < len(names):
+            faults.append("tier names must differ")
+        months = [tier.review_months for tier in self.tiers]
+        if months[-1] > 6:
+            faults.append(f"the highest tier is reviewed at most every 6 months, got {months[-1]}")
+        faults.extend(
+            f"tier {name!r} is reviewed every {low} months, more than twice the {high} "
+            "months of the tier above it"
+            for name, low, high in zip(names, months, months[1:], strict=False)
+            if low > 2 * high
+        )
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_section(path: Path, section: type[SectionT]) -> SectionT:
+    """Read a YAML file as `section`.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent, is no YAML, or breaks the section's rules; all faults are
+        listed, misspelt keys with the key that was probably meant.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        near = hint(path.name, [item.name for item in path.parent.glob("*.y*ml")])
+        msg = f"configuration file {path} cannot be read: {error.strerror}{near}"
+        raise ConfigError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"configuration file {path} is not UTF-8 text: save it as UTF-8"
+        raise ConfigError(msg) from None
+    return parse_section(text, section, subject=str(path))
+
+
+def parse_section(text: str, section: type[SectionT], *, subject: str) -> SectionT:
+    """Read YAML text as `section`; `subject` names it in errors. See `load_section`."""
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader below
+    except yaml.YAMLError as error:
+        msg = f"{subject} is not valid YAML: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from None
+    if not isinstance(content, dict):
+        msg = f"{subject} must hold keys and values, got {type(content).__name__}"
+        raise ConfigError(msg)
+    try:
+        return section.model_validate(content)
+    except ValidationError as error:
+        faults = Faults(subject, ConfigError)
+        faults.extend(_explain(fault, section) for fault in error.errors(include_url=False))
+        faults.raise_if_any()
+        raise  # unreachable: pydantic never raises without a fault
+
+
+def section_digest(section: Section) -> str:
+    """SHA-256 of a section's canonical JSON: equal settings have equal digests."""
+    text = json.dumps(section.model_dump(mode="json", by_alias=True), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dump_section(section: Section) -> str:
+    """Write a section as YAML that `parse_section` reads back to an equal one."""
+    content = section.model_dump(mode="json", by_alias=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice: YAML would keep the last one."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+    if twice:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"key {', '.join(twice)} is given twice", node.start_mark
+        )
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.Resolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _explain(fault: Any, section: type[Section]) -> str:  # noqa: ANN401  pydantic's dict
+    """Say one pydantic fault in a line: where, what, and for a key the near miss."""
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(section, fault["loc"][:-1])
+        return (
+            f"{where}: unknown key{hint(str(fault['loc'][-1]), known)}; known: {', '.join(known)}"
+        )
+    if fault["type"] == "missing":
+        return f"{where}: required, but absent"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _keys_at(section: type[Section], path: tuple[str | int, ...]) -> list[str]:
+    """List the keys a section knows at `path`; walks nested sections by annotation."""
+    current: Any = section
+    for part in path:
+        fields = getattr(current, "model_fields", {})
+        by_alias = {field.alias or name: field for name, field in fields.items()}
+        annotation = by_alias[str(part)].annotation if str(part) in by_alias else current
+        current = _section_inside(annotation) or current
+    fields = getattr(current, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]
+
+
+def _section_inside(annotation: Any) -> type[Section] | None:  # noqa: ANN401
+    """Find the section class in an annotation such as dict[str, TableMapping]."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _section_inside(argument)
+        if found is not None:
+            return found
+    return None

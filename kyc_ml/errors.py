@@ -1,0 +1,105 @@
+"""Every error that kyc_ml raises on purpose.
+
+A message names the subject, the rule, what came instead and the cure. It holds
+counts and column names, never a customer's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from typing import Self
+
+
+class KycMlError(Exception):
+    """Base class of all errors raised on purpose by kyc_ml.
+
+    The command line prints the message in one block and exits with 2.
+    """
+
+
+class ConfigError(KycMlError, ValueError):
+    """A configuration file is absent, malformed or contradicts itself."""
+
+
+class SourceError(KycMlError, ValueError):
+    """A source mapping does not fit the user's files."""
+
+
+class ContractError(KycMlError, ValueError):
+    """Too many rows of a table break the data contract."""
+
+
+class LeakageError(KycMlError, ValueError):
+    """A computation could see past its decision time."""
+
+
+class DatasetError(KycMlError, ValueError):
+    """The labelled observations cannot carry a model."""
+
+
+class BundleError(KycMlError, ValueError):
+    """A bundle is absent, incomplete, of another format, or was changed."""
+
+
+class RegistryError(KycMlError, LookupError):
+    """A model, a version or an alias is not in the registry."""
+
+
+class OutputError(KycMlError, OSError):
+    """A result could not be written; nothing half written is left."""
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the nearest of `known`, or nothing.
+
+    Examples
+    --------
+    >>> hint("amout", ["amount", "channel"])
+    " (did you mean 'amount'?)"
+    >>> hint("zzz", ["amount"])
+    ''
+    """
+    lowered = {item.lower(): item for item in known}
+    near = get_close_matches(name.lower(), lowered, n=1)
+    return f" (did you mean {lowered[near[0]]!r}?)" if near else ""
+
+
+class Faults:
+    """Collects every fault of one subject, so that a user mends them in one go.
+
+    Examples
+    --------
+    >>> faults = Faults("mapping 'x'", SourceError)
+    >>> faults.add("table 'cases' is not contracted")
+    >>> faults.raise_if_any()
+    Traceback (most recent call last):
+    ...
+    kyc_ml.errors.SourceError: mapping 'x': 1 fault
+      - table 'cases' is not contracted
+    """
+
+    def __init__(self, subject: str, error: type[KycMlError]) -> None:
+        self._subject = subject
+        self._error = error
+        self._found: list[str] = []
+
+    def add(self, fault: str) -> None:
+        """Note one fault."""
+        self._found.append(fault)
+
+    def extend(self, faults: Iterable[str]) -> Self:
+        """Note several faults."""
+        self._found.extend(faults)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def raise_if_any(self) -> None:
+        """Raise one error that lists all faults noted so far, if there are any."""
+        if not self._found:
+            return
+        count = len(self._found)
+        head = f"{self._subject}: {count} fault{'s' if count > 1 else ''}"
+        raise self._error("\n".join([head, *(f"  - {fault}" for fault in self._found)]))
