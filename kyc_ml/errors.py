@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from typing import Self
+from typing import Any, Self
 
 
 class KycMlError(Exception):
@@ -27,7 +27,15 @@ class SourceError(KycMlError, ValueError):
 
 
 class ContractError(KycMlError, ValueError):
-    """Too many rows of a table break the data contract."""
+    """Too many rows of a table break the data contract.
+
+    Attributes
+    ----------
+    quarantine : pyarrow.Table or None
+        The refused rows, where there are any, so that a job can still save them.
+    """
+
+    quarantine: Any = None
 
 
 class LeakageError(KycMlError, ValueError):

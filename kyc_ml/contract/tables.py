@@ -25,6 +25,7 @@ EVENT_TIME: Final = "event_time"
 KNOWN_AT: Final = "known_at"
 DIRECTION: Final = "direction"
 AMOUNT: Final = "amount"
+BALANCE: Final = "balance"
 INSTRUMENT: Final = "instrument"
 CHANNEL: Final = "channel"
 COUNTRY: Final = "country"
@@ -267,6 +268,14 @@ _TABLES: Final = (
                 type="string",
                 description="into or out of the customer's account",
                 allowed=("in", "out"),
+            ),
+            Column(
+                name=BALANCE,
+                type="double",
+                description="balance of the account after the booking",
+                unit="base currency",
+                minimum=-_LARGEST_AMOUNT,
+                maximum=_LARGEST_AMOUNT,
             ),
             _id(ACCOUNT_ID, "the customer's account"),
             _id(COUNTERPARTY_ID, "payee, payer, merchant or terminal"),

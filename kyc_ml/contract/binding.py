@@ -1,0 +1,195 @@
+"""A table's mapping, bound to the opened files before a row is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import duckdb
+
+from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.contract.checks import type_fault
+from kyc_ml.contract.files import files_named_in
+from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
+from kyc_ml.engine.local import quote_name
+from kyc_ml.errors import Faults, hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundTable:
+    """A mapping whose every expression is known to bind.
+
+    Attributes
+    ----------
+    rows : str
+        SQL ``FROM ... WHERE ...``.
+    expressions, types : dict
+        SQL and DuckDB type of each mapped column, in the contract's order.
+    files : frozenset of str
+        Names of the file sources that its SQL reads.
+    """
+
+    contract: TableContract
+    rows: str
+    expressions: dict[str, str]
+    types: dict[str, str]
+    files: frozenset[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the table will have: those mapped, and `known_at` in any case."""
+        mapped = {*self.expressions, KNOWN_AT}
+        return tuple(name for name in self.contract.names if name in mapped)
+
+
+def note_mapping_faults(mapping: SourceMapping, wanted: Collection[str], faults: Faults) -> None:
+    """Note what is wrong with a mapping on its face: names it should not or must have."""
+    for table in wanted:
+        if table not in mapping.tables:
+            near = hint(table, mapping.tables)
+            faults.add(f"table {table!r} was asked for, but is not mapped{near}")
+    for table, mapped in mapping.tables.items():
+        note_column_faults(table, mapped.columns, faults)
+
+
+def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> None:
+    """Note a table or columns that are not contracted, and required ones that are absent."""
+    contract = CONTRACT.get(table)
+    if contract is None:
+        faults.add(f"table {table!r} is not contracted{hint(table, CONTRACT)}")
+        return
+    faults.extend(
+        f"table {table!r}: column {name!r} is not contracted{hint(name, contract.names)}"
+        for name in columns
+        if name not in contract.names
+    )
+    strangers = set(columns) - set(contract.names)
+    faults.extend(
+        f"table {table!r}: required column {name!r} is not mapped{hint(name, strangers)}"
+        for name in _absent(contract, columns)
+    )
+
+
+def _absent(contract: TableContract, columns: Collection[str]) -> list[str]:
+    """List required columns that are not mapped; `known_at` has a default."""
+    return [
+        column.name
+        for column in contract.columns
+        if column.required and column.name not in {*columns, KNOWN_AT}
+    ]
+
+
+def note_zone_fault(connection: duckdb.DuckDBPyConnection, timezone: str, faults: Faults) -> None:
+    """Note a time zone that the engine does not know."""
+    zones = [
+        row[0] for row in connection.execute("SELECT name FROM pg_timezone_names()").fetchall()
+    ]
+    if timezone not in zones:
+        faults.add(f"timezone {timezone!r} is not an IANA time zone{hint(timezone, zones)}")
+
+
+def bind_table(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    mapping: TableMapping,
+    *,
+    views: Collection[str],
+    unread: Collection[str],
+    faults: Faults,
+) -> BoundTable | None:
+    """Bind every expression of a table; note all that do not, and return None then.
+
+    Parameters
+    ----------
+    views : collection of str
+        File sources that were opened.
+    unread : collection of str
+        File sources that were not: their faults are noted already, so a table that reads
+        one is passed over in silence.
+    """
+    contract = CONTRACT[table]
+    rows = _rows_sql(mapping)
+    columns = {name: mapping.columns[name] for name in contract.names if name in mapping.columns}
+    named = files_named_in(connection, select_sql(mapping), [*views, *unread])
+    if named is not None and named & set(unread):
+        return None
+    try:
+        present = _described(connection, f"SELECT * {rows}")
+    except duckdb.Error as error:
+        if _missing_table(error) not in unread:
+            faults.add(f"table {table!r}: `from` or `where` {_why(error, views, [])}")
+        return None
+    before = len(faults)
+    types = {}
+    for name, sql in columns.items():
+        subject = f"table {table!r}: column {name!r}"
+        try:
+            bound = _described(connection, f"SELECT *, (\n{sql}\n) AS bound {rows}")
+        except duckdb.Error as error:
+            near = [column for column, _ in present]
+            why = _why(error, views, near)
+            if sql.strip() in near:  # such as "at" or "order"
+                why = f"is a word of SQL: write {quote_name(sql.strip())} in double quotes"
+            faults.add(f"{subject}: the expression {why}")
+            continue
+        if len(bound) != len(present) + 1:
+            faults.add(f"{subject}: the expression must give one column")
+            continue
+        types[name] = bound[-1][1]
+        fault = type_fault(contract.column(name), types[name])
+        if fault:
+            faults.add(f"{subject} {fault}")
+    if len(faults) > before or _absent(contract, columns):
+        return None
+    return BoundTable(
+        contract=contract,
+        rows=rows,
+        expressions=columns,
+        types=types,
+        files=frozenset(named or ()),
+    )
+
+
+def select_sql(mapping: TableMapping) -> str:
+    """Write all that a mapping reads as one SELECT."""
+    expressions = ", ".join(f"(\n{sql}\n)" for sql in mapping.columns.values())
+    return f"SELECT {expressions} {_rows_sql(mapping)}"
+
+
+def _rows_sql(mapping: TableMapping) -> str:
+    # The line breaks end a comment that the mapping's SQL may end with.
+    where = "" if mapping.where is None else f"WHERE (\n{mapping.where}\n)\n"
+    return f"FROM {mapping.from_}\n{where}"
+
+
+def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
+    """Column names and types of one SELECT; DuckDB's error if it is none or does not bind."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        msg = "must be one SQL expression; several statements are refused"
+        raise duckdb.ParserException(msg)
+    return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {sql}").fetchall()]
+
+
+def _why(error: duckdb.Error, views: Collection[str], columns: Collection[str]) -> str:
+    """Say why SQL does not bind, in words that quote the mapping but never the data."""
+    text = str(error)
+    names = re.search(r'(?:column named|Referenced column) "([^"]+)"', text)
+    name = names.group(1) if names else ""
+    if isinstance(error, duckdb.PermissionException):
+        return "reaches outside the mapped files: name the file under `files`"
+    table = _missing_table(error)
+    if table is not None:
+        return f"names {table!r}, which is not one of the mapping's files{hint(table, views)}"
+    if "Referenced column" in text or "does not have a column named" in text:
+        return f"names {name!r}, which its rows do not have{hint(name, columns)}"
+    if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
+        first = text.partition("\n")[0].partition(": ")[2] or text.partition("\n")[0]
+        return f"does not bind: {first}"
+    return "does not bind"
+
+
+def _missing_table(error: duckdb.Error) -> str | None:
+    found = re.match(r"Catalog Error: Table with name (.+) does not exist", str(error))
+    return found.group(1) if found else None

@@ -1,0 +1,266 @@
+"""The declared contract as SQL: typed columns, and one bit for each rule a row can break."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kyc_ml.contract.tables import (
+    EVENT_TIME,
+    KNOWN_AT,
+    Column,
+    ColumnType,
+    TableContract,
+)
+from kyc_ml.engine.local import quote_list, quote_name, quote_text
+
+Family = Literal["text", "integer", "decimal", "float", "boolean", "date", "naive", "instant"]
+
+# Types an expression may have for a contracted type. A float is refused for text: an
+# identifier that went through a float reads "17.0" and joins with nothing.
+_ACCEPTED: Final[dict[ColumnType, tuple[Family, ...]]] = {
+    "string": ("text", "integer", "decimal", "boolean", "date", "naive", "instant"),
+    "double": ("text", "integer", "decimal", "float"),
+    "boolean": ("text", "integer", "boolean"),
+    "date": ("text", "date", "naive", "instant"),
+    "timestamp": ("text", "date", "naive", "instant"),
+}
+_NAMED: Final[dict[ColumnType, str]] = {
+    "string": "text",
+    "double": "a number",
+    "boolean": "true or false",
+    "date": "a date",
+    "timestamp": "a timestamp",
+}
+_CURES: Final[dict[ColumnType, str]] = {
+    "string": "cast it to VARCHAR",
+    "double": "strip currency signs and thousands separators with replace",
+    "boolean": "translate the codes with CASE",
+    "date": "parse it with try_strptime(x, format)",
+    "timestamp": "write ISO 8601, or parse it with try_strptime(x, format)",
+}
+# Text times are read as ISO 8601 only. DuckDB alone would drop a zone in silence.
+_DAY: Final = r"\s*\d{4,}[-/]\d{1,2}[-/]\d{1,2}"
+_CLOCK: Final = r"[T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?"
+_NAIVE: Final = rf"{_DAY}({_CLOCK})?\s*"
+_ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|z|[A-Za-z_]+(/[A-Za-z_]+)*|[+-]\d{{2}}(:?\d{{2}})?)\s*"
+# Nanosecond timestamps of pandas and Arrow end in 2262; a transaction before 1900 is a
+# unit error. Dates may lie further out: 9999-12-31 is the usual "no expiry".
+_FIRST, _END = "1900-01-01", "2200-01-01"
+_FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
+
+DUPLICATE: Final = "duplicate key"
+MALFORMED: Final = "malformed line"
+CURES: Final = {
+    DUPLICATE: "send each row once, or map a key that names one row",
+    MALFORMED: "quote values that hold the delimiter or a line break, and save the file as UTF-8",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One rule: `broken` is SQL that is true where a row breaks it.
+
+    Attributes
+    ----------
+    column : str
+        Empty where the rule is about the whole row.
+    """
+
+    column: str
+    rule: str
+    cure: str
+    broken: str = "false"
+
+    @property
+    def reason(self) -> str:
+        """The rule as it stands in the quarantine."""
+        return f"{self.column}: {self.rule}" if self.column else self.rule
+
+
+def family_of(duck_type: str) -> Family | None:
+    """Group a DuckDB type; None for one that no contracted column can hold.
+
+    Examples
+    --------
+    >>> family_of("DECIMAL(10,2)"), family_of("BLOB")
+    ('decimal', None)
+    """
+    if duck_type.endswith("]"):
+        return None
+    name = duck_type.split("(", maxsplit=1)[0]
+    if name in {"VARCHAR", "ENUM", "UUID"}:
+        return "text"
+    if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", name):
+        return "integer"
+    families: dict[str, Family] = {
+        "DECIMAL": "decimal",
+        "FLOAT": "float",
+        "DOUBLE": "float",
+        "BOOLEAN": "boolean",
+        "DATE": "date",
+        "TIMESTAMP WITH TIME ZONE": "instant",
+    }
+    if name.startswith("TIMESTAMP") and name not in families:
+        return "naive"
+    return families.get(name)
+
+
+def type_fault(column: Column, duck_type: str) -> str | None:
+    """Say why an expression of `duck_type` cannot give `column`; None if it can."""
+    if duck_type.strip('"') == "NULL":
+        return "is always empty, but the column is required" if column.required else None
+    family = family_of(duck_type)
+    if family in _ACCEPTED[column.type]:
+        return None
+    cure = _CURES[column.type]
+    if column.type == "string" and family == "float":
+        cure = "an identifier held as a float loses digits: cast it to BIGINT"
+    if column.type in {"date", "timestamp"} and family in {"integer", "decimal", "float"}:
+        cure = "turn it into a time, such as make_timestamp(microseconds)"
+    return f"gives {duck_type}, which is not {_NAMED[column.type]}: {cure}"
+
+
+def raw_name(column: str) -> str:
+    """Name, quoted, of the column that holds an expression's own value."""
+    return quote_name(f"raw:{column}")
+
+
+def typed_sql(column: Column, duck_type: str, *, zone: str) -> str:
+    """Write the typed value of a raw column as SQL; NULL where it does not convert."""
+    family = family_of(duck_type)
+    value = _present(column.name, duck_type)
+    if column.type == "timestamp":
+        return _instant(value, family, zone=zone)
+    if column.type == "date" and family == "instant":
+        return f"CAST(timezone({quote_text(zone)}, {value}) AS DATE)"
+    if column.type == "date" and family == "text":
+        days = f"regexp_full_match({value}, {quote_text(_NAIVE)})"
+        return f"CASE WHEN {days} THEN TRY_CAST({value} AS DATE) END"
+    if column.type == "boolean":
+        return f"TRY_CAST(CAST({value} AS VARCHAR) AS BOOLEAN)"
+    if column.type == "double":
+        # Adding zero turns -0.0 into 0.0: equal amounts must be equal bits.
+        return f"TRY_CAST({value} AS DOUBLE) + 0.0"
+    sql = {"string": "VARCHAR", "date": "DATE"}[column.type]
+    return value if duck_type == sql else f"TRY_CAST({value} AS {sql})"
+
+
+def checks_of(
+    contract: TableContract, types: Mapping[str, str], *, guarded: bool
+) -> tuple[Check, ...]:
+    """List every rule of the contract that the mapped columns can break, in order.
+
+    Parameters
+    ----------
+    types : mapping of column to DuckDB type
+        Of the mapped expressions.
+    guarded : bool
+        Also check that an expression could be computed at all.
+    """
+    checks: list[Check] = []
+    for column in contract.columns:
+        if column.name in types:
+            if guarded:
+                checks.append(_computed(column))
+            checks.extend(_column_checks(column, types[column.name], guarded=guarded))
+    if contract.known_after_event and KNOWN_AT in types:
+        checks.append(
+            Check(
+                column=KNOWN_AT,
+                rule=f"before {EVENT_TIME}",
+                cure="nothing is known before it happens: check the mapped times and zones",
+                broken=f"{quote_name(KNOWN_AT)} < {quote_name(EVENT_TIME)}",
+            )
+        )
+    checks.append(Check(column="", rule=DUPLICATE, cure=CURES[DUPLICATE]))
+    return tuple(checks)
+
+
+def mask_sql(checks: Collection[Check]) -> str:
+    """Write the sum of the bits of the rules a row breaks as SQL; 0 for a sound row."""
+    terms = [
+        f"CASE WHEN {check.broken} THEN {1 << bit} ELSE 0 END"
+        for bit, check in enumerate(checks)
+        if check.broken != "false"
+    ]
+    return f"CAST({' + '.join(terms)} AS BIGINT)" if terms else "CAST(0 AS BIGINT)"
+
+
+def broken_checks(mask: int, checks: tuple[Check, ...]) -> list[Check]:
+    """Return the rules whose bits are set in `mask`."""
+    return [check for bit, check in enumerate(checks) if mask >> bit & 1]
+
+
+def _present(column: str, duck_type: str) -> str:
+    """Write the raw value as SQL, NULL where it is blank text."""
+    raw = raw_name(column)
+    if duck_type != "VARCHAR":
+        return raw
+    return f"CASE WHEN trim({raw}) = '' THEN NULL ELSE {raw} END"
+
+
+def _instant(value: str, family: Family | None, *, zone: str) -> str:
+    zone = quote_text(zone)
+    if family == "instant":
+        return value
+    if family == "text":
+        return (
+            f"CASE WHEN regexp_full_match({value}, {quote_text(_NAIVE)}) "
+            f"THEN timezone({zone}, TRY_CAST({value} AS TIMESTAMP)) "
+            f"WHEN regexp_full_match({value}, {quote_text(_ZONED)}) "
+            # DuckDB wants no blank before an offset.
+            f"THEN TRY_CAST(regexp_replace({value}, '\\s+([+-])', '\\1') AS TIMESTAMPTZ) END"
+        )
+    return f"timezone({zone}, TRY_CAST({value} AS TIMESTAMP))"
+
+
+def _computed(column: Column) -> Check:
+    return Check(
+        column=column.name,
+        rule="the expression fails",
+        cure="use TRY_CAST, try_strptime or CASE where a value may be unusual",
+        broken=quote_name(f"failed:{column.name}"),
+    )
+
+
+def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Check]:
+    typed = quote_name(column.name)
+    present = _present(column.name, duck_type)
+    checks = []
+
+    def add(rule: str, cure: str, broken: str) -> None:
+        checks.append(Check(column=column.name, rule=rule, cure=cure, broken=broken))
+
+    if column.required:
+        computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""
+        cure = "give a value, or leave such rows out with `where`"
+        add("empty", cure, f"{present} IS NULL{computed}")
+    if column.type != "string":
+        # Conversion, not absence: a raw value is there and no typed one.
+        unread = f"{present} IS NOT NULL AND {typed} IS NULL"
+        add(f"not {_NAMED[column.type]}", _CURES[column.type], unread)
+    if column.type == "timestamp":
+        outside = f"NOT ({typed} >= TIMESTAMPTZ '{_FIRST}' AND {typed} < TIMESTAMPTZ '{_END}')"
+        add("outside the years 1900 to 2199", "check the unit and the date format", outside)
+    if column.type == "date":
+        outside = f"NOT {typed} BETWEEN DATE '{_FIRST_DATE}' AND DATE '{_LAST_DATE}'"
+        add("outside the years 1000 to 9999", "check the date format", outside)
+    if column.type == "double":
+        add("not finite", "leave unknown numbers empty", f"NOT isfinite({typed})")
+    if column.minimum is not None:
+        below = f"isfinite({typed}) AND {typed} < {column.minimum}"
+        add(f"below {column.minimum:g}", f"check the sign and unit: {column.unit}", below)
+    if column.maximum is not None:
+        above = f"isfinite({typed}) AND {typed} > {column.maximum}"
+        add(f"above {column.maximum:g}", f"check the unit: {column.unit}", above)
+    if column.allowed:
+        rule = f"not one of {', '.join(column.allowed)}"
+        broken = f"NOT list_contains({quote_list(column.allowed)}, {typed})"
+        add(rule, "translate the codes with CASE", broken)
+    if column.pattern is not None:
+        broken = f"NOT regexp_full_match({typed}, {quote_text(column.pattern)})"
+        add(f"does not match {column.pattern}", f"expected: {column.description}", broken)
+    return checks

@@ -1,0 +1,74 @@
+"""Warnings about rows that are readable, but want following up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from stdnum.cn import ric, uscc
+
+from kyc_ml.contract.quality import Finding
+from kyc_ml.contract.tables import (
+    CASES,
+    CUSTOMER_ID,
+    CUSTOMERS,
+    DOCUMENT_NUMBER,
+    DOCUMENT_TYPE,
+    REVIEW_ID,
+    REVIEWS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+
+# Both carry a check digit: GB 11643-1999 and GB 32100-2015, as python-stdnum has them.
+_DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
+    "resident_id": ric.is_valid,
+    "company_code": uscc.is_valid,
+}
+
+
+def warn_of(tables: Mapping[str, pa.Table]) -> tuple[Finding, ...]:
+    """List what to follow up in accepted tables: counts, never a value."""
+    found = [*_empty_tables(tables), *_unknown_documents(tables)]
+    links = [(name, CUSTOMER_ID, CUSTOMERS) for name in tables if name != CUSTOMERS]
+    links += [(CASES, TRANSACTION_ID, TRANSACTIONS), (CASES, REVIEW_ID, REVIEWS)]
+    for table, column, target in links:
+        if table in tables and target in tables and column in tables[table].column_names:
+            values = tables[table][column].drop_null()
+            known = pc.is_in(values, value_set=pc.unique(tables[target][column]))
+            count = len(values) - (pc.sum(known).as_py() or 0)
+            if count:
+                cure = "such rows meet no counterpart: check the extract's dates and identifiers"
+                rule = f"not in {target}"
+                found.append(Finding(table=table, column=column, rule=rule, count=count, cure=cure))
+    return tuple(found)
+
+
+def _empty_tables(tables: Mapping[str, pa.Table]) -> list[Finding]:
+    cure = "features and labels that need it will be absent: check the file or `where`"
+    return [
+        Finding(table=name, column="", rule="no row", count=0, cure=cure)
+        for name, table in tables.items()
+        if not table.num_rows
+    ]
+
+
+def _unknown_documents(tables: Mapping[str, pa.Table]) -> list[Finding]:
+    """Count identity documents whose check digit is wrong; a customer counts per version."""
+    customers = tables.get(CUSTOMERS)
+    if customers is None or not {DOCUMENT_TYPE, DOCUMENT_NUMBER} <= set(customers.column_names):
+        return []
+    kinds, numbers = customers[DOCUMENT_TYPE], customers[DOCUMENT_NUMBER]
+    found = []
+    for kind, is_valid in _DOCUMENT_CHECKS.items():
+        counts = pc.value_counts(numbers.filter(pc.equal(kinds, kind)).drop_null())
+        count = sum(each["counts"] for each in counts.to_pylist() if not is_valid(each["values"]))
+        if count:
+            cure = "ask for the document again; the rows stay in use"
+            rule = f"not a valid {kind}"
+            found.append(
+                Finding(table=CUSTOMERS, column=DOCUMENT_NUMBER, rule=rule, count=count, cure=cure)
+            )
+    return found

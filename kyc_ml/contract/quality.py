@@ -1,0 +1,177 @@
+"""What reading a source found: counts that reconcile, reasons and warnings.
+
+Counts and column names only; a customer's value stays in the quarantine file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.errors import ContractError, Faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """So many rows of a table break one rule, and what would mend them.
+
+    Attributes
+    ----------
+    column : str
+        Empty where the rule is about the whole row or table.
+    """
+
+    table: str
+    column: str
+    rule: str
+    count: int
+    cure: str
+
+    def __str__(self) -> str:
+        where = f"{self.table}.{self.column}" if self.column else self.table
+        return f"{where}: {self.rule}: {self.count:,} row(s); {self.cure}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableQuality:
+    """Quality of one table; ``read == accepted + quarantined``, checked.
+
+    Attributes
+    ----------
+    reasons : tuple of Finding
+        A row that breaks two rules counts in both, and once in `quarantined`.
+    missing : mapping of column to share
+        Share of accepted rows without a value, for every mapped column; 0 of 0 is 0.
+    first_event_time, last_event_time : datetime or None
+        Of the accepted rows, UTC; None without rows.
+    late_rows : int
+        Accepted rows that the institution knew only after they happened.
+    """
+
+    table: str
+    read: int
+    accepted: int
+    quarantined: int
+    reasons: tuple[Finding, ...]
+    missing: Mapping[str, float]
+    first_event_time: datetime | None
+    last_event_time: datetime | None
+    late_rows: int
+
+    def __post_init__(self) -> None:
+        if self.read != self.accepted + self.quarantined:
+            msg = (
+                f"table {self.table!r}: rows do not reconcile: read {self.read}, accepted "
+                f"{self.accepted}, quarantined {self.quarantined}; a row was lost or doubled "
+                "while reading: report this as a defect of kyc_ml"
+            )
+            raise ContractError(msg)
+
+    @property
+    def quarantined_share(self) -> float:
+        """Share of the rows read that are quarantined, in [0, 1]; 0 of 0 is 0."""
+        return self.quarantined / self.read if self.read else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualitySummary:
+    """Quality of all tables read, and warnings that cost no row.
+
+    Attributes
+    ----------
+    tables : tuple of TableQuality
+        In the contract's order.
+    warnings : tuple of Finding
+        Rows to follow up that are readable all the same: a wrong check digit, an unknown
+        customer, an empty optional table.
+    """
+
+    tables: tuple[TableQuality, ...]
+    warnings: tuple[Finding, ...] = ()
+
+    def table(self, name: str) -> TableQuality:
+        """Return the quality of the table called `name`; KeyError if it was not read."""
+        return {quality.table: quality for quality in self.tables}[name]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a table: counts, share, late rows, first and last event time (UTC)."""
+        columns = ["table", "read", "accepted", "quarantined", "quarantined_share", "late_rows"]
+        columns += ["first_event_time", "last_event_time"]
+        rows = [[getattr(table, name) for name in columns] for table in self.tables]
+        frame = pd.DataFrame(rows, columns=columns)
+        times = dict.fromkeys(columns[-2:], "datetime64[us, UTC]")
+        return frame.astype(times)
+
+    def findings_frame(self) -> pd.DataFrame:
+        """One row a finding: severity (quarantined, warning), table, column, rule, count, cure."""
+        found = [("quarantined", each) for table in self.tables for each in table.reasons]
+        found += [("warning", each) for each in self.warnings]
+        return pd.DataFrame(
+            [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in found],
+            columns=["severity", "table", "column", "rule", "count", "cure"],
+        ).astype({"count": "int64"})
+
+    def missing_frame(self) -> pd.DataFrame:
+        """One row a mapped column: table, column, missing_share in [0, 1]."""
+        return pd.DataFrame(
+            [(t.table, column, share) for t in self.tables for column, share in t.missing.items()],
+            columns=["table", "column", "missing_share"],
+        ).astype({"missing_share": "float64"})
+
+    def lines(self) -> list[str]:
+        """Short text for a log: a line a table, then a line a finding."""
+        lines = []
+        for table in self.tables:
+            line = (
+                f"{table.table}: read {table.read:,} = accepted {table.accepted:,} "
+                f"+ quarantined {table.quarantined:,}"
+            )
+            if table.first_event_time is not None and table.last_event_time is not None:
+                first, last = table.first_event_time.date(), table.last_event_time.date()
+                line += f"; {first} to {last}; {table.late_rows:,} known later"
+            lines.append(line)
+            lines.extend(f"  quarantined: {reason}" for reason in table.reasons)
+        return [*lines, *(f"  warning: {warning}" for warning in self.warnings)]
+
+
+def check_quarantined_share(
+    quality: QualitySummary, *, subject: str, maximum: float, quarantine: pa.Table
+) -> None:
+    """Refuse a source of which too many rows are quarantined.
+
+    Raises
+    ------
+    ContractError
+        If any table's share lies above `maximum` (equal passes), or if no transaction
+        is left. It lists every finding of every table; its ``quarantine`` attribute
+        carries the rows, so that a job can still save them.
+    """
+    over = [table for table in quality.tables if table.quarantined_share > maximum]
+    bare = [table for table in quality.tables if table.read and not table.accepted]
+    if not over and not bare:
+        return
+    shares = ", ".join(
+        f"{t.table} {t.quarantined:,} of {t.read:,}"
+        for t in quality.tables
+        if t in over or t in bare
+    )
+    faults = Faults(
+        f"{subject}: quarantined rows above max_quarantined_share {maximum:g} ({shares})",
+        ContractError,
+    )
+    faults.extend(str(reason) for table in quality.tables for reason in table.reasons)
+    _raise_with(faults, quarantine)
+
+
+def _raise_with(faults: Faults, quarantine: pa.Table) -> NoReturn:
+    try:
+        faults.raise_if_any()
+    except ContractError as error:
+        error.quarantine = quarantine
+        raise
+    raise AssertionError  # pragma: no cover  a quarantined row always has a reason

@@ -1,0 +1,93 @@
+"""Rows that break the contract: kept with their reasons, in a file only the user reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kyc_ml.errors import OutputError
+
+QUARANTINE_SCHEMA: Final = pa.schema(
+    [
+        pa.field("table", pa.string(), nullable=False),
+        pa.field("row_id", pa.string()),
+        pa.field("file", pa.string()),
+        pa.field("line", pa.int64()),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),
+        pa.field("raw", pa.string()),
+    ]
+)
+"""Quarantined rows: the table; the first key column where it could be read; file and line
+of a malformed line; the reasons; the raw values as JSON text (for a duplicate, the typed
+values; of a malformed line at most its first 10,000 characters)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedLine:
+    """A line of a text file that could not be cut into the file's columns."""
+
+    file: str
+    line: int
+    raw: str
+
+
+def malformed_rows(table: str, lines: Sequence[MalformedLine], *, reason: str) -> pa.Table:
+    """Malformed lines as rows of the quarantine of `table`."""
+    rows = [
+        {
+            "table": table,
+            "row_id": None,
+            "file": line.file,
+            "line": line.line,
+            "reasons": [reason],
+            "raw": json.dumps({"line": line.raw}, ensure_ascii=False),
+        }
+        for line in lines
+    ]
+    return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
+
+
+def save_quarantine(quarantine: pa.Table, path: Path) -> Path | None:
+    """Write quarantined rows as Parquet, readable by the user alone (mode 0600).
+
+    The file appears whole or not at all. Without rows nothing is written, and a file
+    that an earlier run left at `path` stays as it is.
+
+    Returns
+    -------
+    Path or None
+        `path`, or None if there was nothing to write.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist or cannot be written.
+    """
+    if not quarantine.num_rows:
+        return None
+    try:
+        # mkstemp makes the file with mode 0600; the rename keeps it.
+        number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        msg = f"quarantine {path} cannot be written: {error.strerror}"
+        raise OutputError(msg) from None
+    try:
+        with os.fdopen(number, "wb") as handle:
+            pq.write_table(quarantine, handle, compression="zstd")
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        msg = f"quarantine {path} cannot be written: {error.strerror}"
+        raise OutputError(msg) from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path

@@ -1,0 +1,275 @@
+"""A user's files or tables -> contracted tables, a quarantine and a quality summary."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.contract.binding import (
+    BoundTable,
+    bind_table,
+    note_column_faults,
+    note_mapping_faults,
+    note_zone_fault,
+    select_sql,
+)
+from kyc_ml.contract.files import OpenedFiles, files_named_in, open_files
+from kyc_ml.contract.folder import digest_files, find_files, readable_paths
+from kyc_ml.contract.followup import warn_of
+from kyc_ml.contract.quality import QualitySummary, check_quarantined_share
+from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA
+from kyc_ml.contract.rows import ContractedRows, contract_rows
+from kyc_ml.contract.tables import CONTRACT, TRANSACTIONS
+from kyc_ml.engine.local import connect, quote_name
+from kyc_ml.errors import Faults, SourceError, hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractedTables:
+    """Tables that satisfy the contract.
+
+    Attributes
+    ----------
+    tables : mapping of table name to Arrow table
+        Contracted columns in the contract's order and types; a column that the mapping
+        leaves out is absent, `known_at` alone is filled from `event_time`. Rows are
+        sorted by event time and key, so they do not depend on the order of the files.
+    timezone : str
+        Zone of the hours that customers live by; the times themselves are UTC.
+    base_currency : str
+        Currency of all amounts.
+    digests : mapping of relative path to SHA-256
+        Of every input file; empty for tables handed over in memory.
+    quality : QualitySummary
+    """
+
+    tables: Mapping[str, pa.Table]
+    timezone: str
+    base_currency: str
+    digests: Mapping[str, str]
+    quality: QualitySummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSource:
+    """What became of a source: the accepted tables, and the rows refused with reasons.
+
+    Attributes
+    ----------
+    quarantine : pyarrow.Table
+        Columns of `kyc_ml.contract.quarantine.QUARANTINE_SCHEMA`; holds customers' values.
+    """
+
+    accepted: ContractedTables
+    quarantine: pa.Table
+
+
+def read_source(
+    mapping: SourceMapping,
+    *,
+    data: Path,
+    tables: Collection[str] | None = None,
+    threads: int = 2,
+    memory: str = "3GB",
+) -> ReadSource:
+    """Read the files of a mapping below `data` into contracted tables.
+
+    Parameters
+    ----------
+    tables : collection of str or None
+        Contracted tables to read; None reads all that are mapped. Only files that these
+        tables need must be there.
+    threads, memory
+        What DuckDB may use.
+
+    Raises
+    ------
+    SourceError
+        Before a row is read, with all faults at once: a file missing, empty or corrupt, a
+        table or column that is not contracted or not mapped, an expression that does not
+        bind or has the wrong type. Afterwards: `transactions` without a row.
+    ContractError
+        If more than ``mapping.max_quarantined_share`` of a table's rows break the contract.
+    """
+    settings = _Settings(
+        subject=f"source {mapping.name!r}",
+        timezone=mapping.timezone,
+        base_currency=mapping.base_currency,
+        max_quarantined_share=mapping.max_quarantined_share,
+    )
+    if not data.is_dir():
+        near = hint(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
+        msg = f"{settings.subject}: data folder {data} does not exist{near}"
+        raise SourceError(msg)
+    faults = Faults(settings.subject, SourceError)
+    wanted = set(mapping.tables if tables is None else tables)
+    note_mapping_faults(mapping, wanted, faults)
+    chosen = {n: mapping.tables[n] for n in CONTRACT if n in wanted and n in mapping.tables}
+    needed = mapping.files if tables is None else _needed_files(mapping, chosen)
+    found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
+    readable = readable_paths(found.values())
+    with closing(connect(data=None, threads=threads, memory=memory, files=readable)) as connection:
+        opened = open_files(connection, found, faults=faults)
+        unread = set(mapping.files) - opened.views
+        bound = _bind(connection, chosen, opened, unread=unread, settings=settings, faults=faults)
+        digests = digest_files(found.values())
+        return _contract(connection, bound, opened, settings=settings, digests=digests)
+
+
+def contract_tables(
+    frames: Mapping[str, pa.Table | pd.DataFrame],
+    *,
+    timezone: str = "UTC",
+    base_currency: str,
+    max_quarantined_share: float = 0.001,
+) -> ReadSource:
+    """Put tables in memory through the very same checks.
+
+    Parameters
+    ----------
+    frames : mapping of contracted table name to Arrow table or DataFrame
+        Columns carry the contracted names; a DataFrame's index is ignored.
+
+    Raises
+    ------
+    SourceError
+        With all faults at once, as `read_source` does.
+    ContractError
+        If too many rows break the contract.
+    """
+    settings = _Settings(
+        subject="tables in memory",
+        timezone=timezone,
+        base_currency=base_currency,
+        max_quarantined_share=max_quarantined_share,
+    )
+    faults = Faults(settings.subject, SourceError)
+    opened = OpenedFiles()
+    with closing(connect(data=None, files=[])) as connection:
+        mapped = {}
+        for name, frame in frames.items():
+            before = len(faults)
+            table = _as_arrow(name, frame, faults)
+            note_column_faults(name, table.column_names, faults)
+            if len(faults) == before:
+                connection.register(name, table)
+                opened.views.add(name)
+                columns = {column: quote_name(column) for column in table.column_names}
+                mapped[name] = TableMapping.model_validate({"from": name, "columns": columns})
+        chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
+        bound = _bind(connection, chosen, opened, unread=(), settings=settings, faults=faults)
+        return _contract(connection, bound, opened, settings=settings, digests={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    """What a mapping and tables in memory have in common."""
+
+    subject: str
+    timezone: str
+    base_currency: str
+    max_quarantined_share: float
+
+
+def _needed_files(mapping: SourceMapping, chosen: Mapping[str, TableMapping]) -> set[str]:
+    """Files that the chosen tables read; all, where a mapping's SQL does not parse."""
+    needed: set[str] = set()
+    with closing(connect(data=None, files=[])) as connection:
+        for table in chosen.values():
+            named = files_named_in(connection, select_sql(table), mapping.files)
+            needed |= set(mapping.files) if named is None else named
+    return needed
+
+
+def _bind(
+    connection: duckdb.DuckDBPyConnection,
+    chosen: Mapping[str, TableMapping],
+    opened: OpenedFiles,
+    *,
+    unread: Collection[str],
+    settings: _Settings,
+    faults: Faults,
+) -> list[BoundTable]:
+    """Bind all tables; raise SourceError with every fault noted so far."""
+    note_zone_fault(connection, settings.timezone, faults)
+    bound = [
+        bind_table(connection, name, table, views=opened.views, unread=unread, faults=faults)
+        for name, table in chosen.items()
+    ]
+    faults.raise_if_any()
+    return [table for table in bound if table is not None]
+
+
+def _contract(
+    connection: duckdb.DuckDBPyConnection,
+    bound: Sequence[BoundTable],
+    opened: OpenedFiles,
+    *,
+    settings: _Settings,
+    digests: Mapping[str, str],
+) -> ReadSource:
+    """Contract every bound table, in the contract's order, and judge the whole."""
+    results: dict[str, ContractedRows] = {}
+    for table in bound:
+        lines = [line for name in sorted(table.files) for line in opened.malformed.get(name, [])]
+        results[table.contract.name] = contract_rows(
+            connection, table, zone=settings.timezone, malformed=lines
+        )
+    tables = {name: result.accepted for name, result in results.items()}
+    if TRANSACTIONS in results and not results[TRANSACTIONS].quality.read:
+        msg = (
+            f"{settings.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
+            "check the file and `where`"
+        )
+        raise SourceError(msg)
+    quality = QualitySummary(
+        tables=tuple(result.quality for result in results.values()), warnings=warn_of(tables)
+    )
+    quarantine = pa.concat_tables(
+        [QUARANTINE_SCHEMA.empty_table(), *(result.quarantine for result in results.values())]
+    )
+    check_quarantined_share(
+        quality,
+        subject=settings.subject,
+        maximum=settings.max_quarantined_share,
+        quarantine=quarantine,
+    )
+    accepted = ContractedTables(
+        tables=tables,
+        timezone=settings.timezone,
+        base_currency=settings.base_currency,
+        digests=digests,
+        quality=quality,
+    )
+    return ReadSource(accepted=accepted, quarantine=quarantine)
+
+
+def _as_arrow(name: str, frame: pa.Table | pd.DataFrame, faults: Faults) -> pa.Table:
+    """Convert column by column, so that a fault names its column and no value."""
+    if not isinstance(frame, pd.DataFrame):
+        return frame
+    columns = {}
+    for position, column in enumerate(frame.columns):
+        if str(column) in columns:
+            faults.add(f"table {name!r}: column {str(column)!r} is there twice")
+        try:
+            columns[str(column)] = _as_array(frame.iloc[:, position])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            faults.add(f"table {name!r}: column {str(column)!r} holds values of several types")
+    return pa.table(columns)
+
+
+def _as_array(values: pd.Series[Any]) -> pa.Array:
+    if not isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.Array.from_pandas(values)
+    # Arrow reads a zoned column in a way that pandas 3.1 warns of; a naive one is fine.
+    return pc.assume_timezone(pa.Array.from_pandas(values.dt.tz_convert(None)), "UTC")

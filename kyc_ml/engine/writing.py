@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from kyc_ml.errors import OutputError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`, and rename it once it is complete and on disk.
+
+    The folder is made if it is not there. The file is readable by its owner alone: it may
+    hold customers' data.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what `path` held before stays as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _refused(path, error) from None
+    half = Path(temporary)
+    try:
+        with os.fdopen(number, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        half.replace(path)
+    except OSError as error:
+        raise _refused(path, error) from None
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _refused(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or "the device refused"
+    return OutputError(f"{path} cannot be written: {reason}; free space, or name another place")

@@ -1,0 +1,329 @@
+"""What a user's folder can hold: each bad input is named, with its cure and no value."""
+
+import gzip
+import hashlib
+
+import duckdb
+import pandas as pd
+import pytest
+
+from kyc_ml.config import SourceMapping
+from kyc_ml.contract.source import read_source
+from kyc_ml.errors import ContractError, SourceError
+
+CSV = "id,who,day,value\n" + "".join(f"t{i},c{i},2024-01-0{i + 1},{i}.5\n" for i in range(4))
+COLUMNS = {"transaction_id": "id", "customer_id": "who", "event_time": "day", "amount": "value"}
+
+
+def mapping(*, files=None, tables=None, columns=None, share=1.0, **table):
+    table = {"from": "tx", "columns": {**COLUMNS, **(columns or {})}, **table}
+    return SourceMapping.model_validate(
+        {
+            "name": "bank",
+            "base_currency": "CNY",
+            "max_quarantined_share": share,
+            "files": {"tx": {"path": "tx.csv", "format": "csv"}} | (files or {}),
+            "tables": {"transactions": table} | (tables or {}),
+        }
+    )
+
+
+def file(path, kind, **more):
+    return {"tx": {"path": path, "format": kind, **more}}
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "tx.csv").write_text(CSV)
+    return folder
+
+
+def frame():
+    rows = {"id": ["a", "b"], "who": ["c", "d"], "day": ["2024-01-01", "2024-01-02"]}
+    return pd.DataFrame(rows).assign(value=[1.0, 2.0])
+
+
+def read(mapped, data, **options):
+    return read_source(mapped, data=data, **options)
+
+
+def fault(mapped, data, **options):
+    with pytest.raises(SourceError) as caught:
+        read(mapped, data, **options)
+    return str(caught.value)
+
+
+def amounts(source):
+    return source.accepted.tables["transactions"]["amount"].to_pylist()
+
+
+def test_csv_reads_with_the_digest_of_its_file(data):
+    source = read(mapping(), data)
+    assert amounts(source) == [0.5, 1.5, 2.5, 3.5]
+    assert source.accepted.digests == {"tx.csv": hashlib.sha256(CSV.encode()).hexdigest()}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json", "ndjson", "duckdb", "csv.gz"])
+def test_other_formats_read_alike(data, kind):
+    path = data / f"other.{kind}"
+    source = {"path": path.name, "format": kind}
+    if kind == "parquet":
+        frame().to_parquet(path)
+    elif kind == "csv.gz":
+        path.write_bytes(gzip.compress(frame().to_csv(index=False).encode()))
+        source["format"] = "csv"
+    elif kind == "duckdb":
+        with duckdb.connect(path) as connection:
+            connection.execute(
+                "CREATE SCHEMA core; CREATE TABLE core.tx AS SELECT * FROM (VALUES "
+                "('a', 'c', '2024-01-01', 1), ('b', 'd', '2024-01-02', 2)) t(id, who, day, value)"
+            )
+        source["table"] = "core.tx"
+    else:
+        frame().to_json(path, orient="records", lines=kind == "ndjson")
+        source["format"] = "json"
+    assert amounts(read(mapping(files={"tx": source}), data)) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_pattern_reads_several_files_in_any_order(data, kind):
+    write = {"csv": "to_csv", "parquet": "to_parquet"}[kind]
+    for day in (0, 1):
+        getattr(frame().iloc[[1 - day]], write)(data / f"day{day}.{kind}", index=False)
+    source = read(mapping(files=file(f"day*.{kind}", kind)), data)
+    assert amounts(source) == [1.0, 2.0]
+    assert list(source.accepted.digests) == [f"day0.{kind}", f"day1.{kind}"]
+
+
+def test_files_of_a_pattern_that_differ_are_refused(data):
+    frame().to_csv(data / "day0.csv", index=False)
+    frame().drop(columns="value").to_csv(data / "day1.csv", index=False)
+    assert "'day1.csv' has 3 columns unlike the 4" in fault(
+        mapping(files=file("day*.csv", "csv")), data
+    )
+    frame().to_parquet(data / "day0.parquet")
+    frame().drop(columns="value").to_parquet(data / "day1.parquet")
+    text = fault(mapping(files=file("day*.parquet", "parquet")), data)
+    assert "'day1.parquet' differs from the first file in column(s) value" in text
+
+
+def test_all_faults_are_listed_at_once(data):
+    (data / "empty.csv").touch()
+    (data / "cut.parquet").write_bytes(b"PAR1 and no more")
+    mapped = mapping(
+        files={
+            "gone": {"path": "tx.cvs", "format": "csv"},
+            "empty": {"path": "empty.csv", "format": "csv"},
+            "cut": {"path": "cut.parquet", "format": "parquet"},
+            "up": {"path": "../x.csv", "format": "csv"},
+        },
+        columns={"amount": "vlaue", "amont": "value"},
+        tables={"cases": {"from": "tx", "columns": {"case_id": "id"}}},
+    )
+    text = fault(mapped, data)
+    for expected in (
+        "no file 'tx.cvs' in the data folder (did you mean 'tx.csv'?)",
+        "'empty.csv' is empty (0 bytes)",
+        "'cut.parquet' is truncated, corrupt or no Parquet file",
+        "path '../x.csv' leads outside the data folder",
+        "column 'amont' is not contracted (did you mean 'amount'?)",
+        "column 'amount': the expression names 'vlaue', which its rows do not have "
+        "(did you mean 'value'?)",
+        "table 'cases': required column 'outcome' is not mapped",
+    ):
+        assert expected in text
+
+
+def test_a_missing_data_folder_is_named(data):
+    assert "did you mean 'data'?" in fault(mapping(), data.parent / "dta")
+
+
+def test_only_the_tables_asked_for_need_their_files(data):
+    cases = {"case_id": "id", "customer_id": "who", "event_time": "day", "outcome": "'cleared'"}
+    mapped = mapping(
+        files={"k": {"path": "gone.csv", "format": "csv"}},
+        tables={"cases": {"from": "k", "columns": cases}},
+    )
+    assert set(read(mapped, data, tables=["transactions"]).accepted.tables) == {"transactions"}
+    assert "no file 'gone.csv'" in fault(mapped, data)
+    assert "did you mean 'cases'?" in fault(mapped, data, tables=["case"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason_lines"),
+    [
+        ("t9,c9\n", [6]),
+        ("t9,c9,2024-01-01,1,1\n", [6]),
+        ('"t9"x,c9,2024-01-01,1\n', [6]),
+        ("t9,caf\xe9,2024-01-01,1\nt8,c8,2024-01-01,1\n", [6]),
+        (f"t9,{'x' * 2_500_000},2024-01-01,1\n", [6]),
+    ],
+    ids=["short", "long", "quote", "latin-1", "huge"],
+)
+def test_a_malformed_line_is_quarantined_not_lost(data, lines, reason_lines):
+    (data / "tx.csv").write_bytes(CSV.encode() + lines.encode("latin-1"))
+    source = read(mapping(), data)
+    quarantine = source.quarantine
+    assert quarantine["reasons"].to_pylist() == [["malformed line"]] * len(reason_lines)
+    assert quarantine["line"].to_pylist() == reason_lines
+    assert quarantine["file"].to_pylist() == ["tx.csv"]
+    quality = source.accepted.quality.table("transactions")
+    assert quality.read == CSV.count("\n") - 1 + lines.count("\n")
+    with pytest.raises(ContractError, match="malformed line: 1 row"):
+        read(mapping(share=0.1), data)
+
+
+@pytest.mark.parametrize("follow", [5, 1_200_000])
+def test_a_quote_that_is_never_closed_loses_no_line_in_silence(data, follow):
+    (data / "tx.csv").write_text(CSV + 't5,"c5,2024-01-01,1\n' + "t,c,2024-01-01,1\n" * follow)
+    assert "never closed" in fault(mapping(), data)
+
+
+def test_quoted_line_breaks_and_blank_lines_are_fine(data):
+    (data / "tx.csv").write_bytes(
+        b'\xef\xbb\xbfid,who,day,value\r\n\r\n"a\n1","c ""x""",2024-01-01,1\r\n\r\nb,c,2024-01-01,2'
+    )
+    table = read(mapping(), data).accepted.tables["transactions"]
+    assert table["transaction_id"].to_pylist() == ["a\n1", "b"]
+    assert table["customer_id"].to_pylist() == ['c "x"', "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (CSV.replace("\n", "\r\n", 2).encode(), "mixes kinds of line ending"),
+        ("id,姓名\n1,2\n".encode("gbk"), "header that is not UTF-8"),
+        (CSV.encode("utf-16"), "header that is not UTF-8"),
+        (b"id,id,day,value\n", "names column(s) id twice"),
+        (CSV.encode().splitlines(keepends=True)[0], "table 'transactions': 0 rows"),
+        (CSV.replace(",", ";").encode(), "names 'value', which its rows do not have"),
+    ],
+    ids=["line endings", "gbk", "utf-16", "twice", "header only", "delimiter"],
+)
+def test_a_csv_that_cannot_be_read_as_it_should_is_refused(data, content, expected):
+    (data / "tx.csv").write_bytes(content)
+    assert expected in fault(mapping(), data)
+
+
+def test_malformed_json_names_the_line_and_no_value(data):
+    (data / "x.json").write_text('{"id": "a"}\n{"id": Secret}\n')
+    text = fault(mapping(files=file("x.json", "json")), data)
+    assert "malformed JSON in line 2 of 'x.json'" in text
+    assert "Secret" not in text
+
+
+def test_truncated_parquet_is_refused(data):
+    frame().to_parquet(data / "x.parquet")
+    whole = (data / "x.parquet").read_bytes()
+    (data / "x.parquet").write_bytes(whole[: len(whole) // 2])
+    text = fault(mapping(files=file("x.parquet", "parquet")), data)
+    assert "'x.parquet' is truncated, corrupt or no Parquet file" in text
+    # A sound footer over damaged pages.
+    damaged = whole[:4] + bytes(len(whole) // 4) + whole[4 + len(whole) // 4 :]
+    (data / "x.parquet").write_bytes(damaged)
+    text = fault(mapping(files=file("x.parquet", "parquet")), data)
+    assert "its rows cannot be read" in text or "truncated, corrupt" in text
+
+
+def test_a_duckdb_file_without_the_table_names_the_near_miss(data):
+    with duckdb.connect(data / "b.duckdb") as connection:
+        connection.execute("CREATE TABLE bookings (id TEXT)")
+    text = fault(mapping(files=file("b.duckdb", "duckdb", table="booking")), data)
+    assert "no table 'booking' in the duckdb file (did you mean 'bookings'?)" in text
+    (data / "b.duckdb").write_bytes(b"no database at all" * 1000)
+    text = fault(mapping(files=file("b.duckdb", "duckdb", table="booking")), data)
+    assert "'b.duckdb' is not a readable duckdb file" in text
+
+
+def test_a_link_out_of_the_folder_is_refused(data, tmp_path):
+    (tmp_path / "secret.csv").write_text(CSV)
+    (data / "link.csv").symlink_to(tmp_path / "secret.csv")
+    assert "'link.csv' is a link out of the data folder" in fault(
+        mapping(files=file("link.csv", "csv")), data
+    )
+
+
+ATTACKS = [
+    "1; DROP TABLE tx",
+    "1); DROP TABLE tx; SELECT (1",
+    "id) AS a, (who",
+    "(SELECT content FROM read_text('/etc/passwd'))",
+    "(SELECT any_value(id) FROM read_csv('other.csv'))",
+    "$1",
+    "id /*",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "attack"),
+    [
+        *(("column", attack) for attack in [*ATTACKS, "COLUMNS(*)", "max(value)"]),
+        *(("where", attack) for attack in ATTACKS),
+        *(("from", attack) for attack in ["tx; DROP TABLE tx", "read_text('/etc/passwd')", "pg_x"]),
+    ],
+)
+def test_sql_that_is_not_one_expression_over_the_files_is_refused(data, place, attack):
+    (data / "other.csv").write_text(CSV)
+    mapped = (
+        mapping(columns={"customer_id": attack})
+        if place == "column"
+        else mapping(**{place: attack})
+    )
+    fault(mapped, data)
+    assert (data / "tx.csv").read_text() == CSV
+
+
+def test_a_column_named_as_a_word_of_sql_gets_the_cure(data):
+    (data / "tx.csv").write_text(CSV.replace("day", "at"))
+    text = fault(mapping(columns={"event_time": "at"}), data)
+    assert "column 'event_time': the expression is a word of SQL: write \"at\" in double" in text
+    assert len(amounts(read(mapping(columns={"event_time": '"at"'}), data))) == 4
+
+
+def test_names_in_a_mapping_are_quoted(data):
+    name = 'tx"; DROP TABLE x; --'
+    quoted = '"tx""; DROP TABLE x; --"'
+    mapped = mapping(
+        files={name: {"path": "tx.csv", "format": "csv"}},
+        **{"from": f"{quoted} -- a comment", "where": "value <> '0.5' -- another"},
+    )
+    assert amounts(read(mapped, data)) == [1.5, 2.5, 3.5]
+
+
+def test_rows_may_come_from_joins_and_sub_selects(data):
+    (data / "who.csv").write_text("who;country\nc0;CN\nc1;FR\n")
+    mapped = mapping(
+        files={"people": {"path": "who.csv", "format": "csv", "delimiter": ";"}},
+        columns={"country": "people.country"},
+        **{"from": "(SELECT * FROM tx) AS t JOIN people USING (who)"},
+    )
+    table = read(mapped, data).accepted.tables["transactions"]
+    assert table["country"].to_pylist() == ["CN", "FR"]
+
+
+def test_an_expression_that_fails_on_a_row_costs_that_row_alone(data):
+    (data / "tx.csv").write_text(CSV + "t9,c9,05.01.2024,Secret\n")
+    mapped = mapping(columns={"amount": "CAST(value AS DOUBLE)", "event_time": "CAST(day AS DATE)"})
+    source = read(mapped, data)
+    assert amounts(source) == [0.5, 1.5, 2.5, 3.5]
+    assert source.quarantine["reasons"].to_pylist() == [
+        ["event_time: the expression fails", "amount: the expression fails"]
+    ]
+
+
+def test_rows_that_cannot_be_computed_are_refused_without_their_values(data):
+    (data / "tx.csv").write_text(CSV + "t9,c9,2024-01-01,Secret\n")
+    text = fault(mapping(where="CAST(value AS DOUBLE) >= 0"), data)
+    assert "table 'transactions': its rows cannot be read" in text
+    assert "Secret" not in text
+
+
+def test_an_empty_optional_table_is_a_warning(data):
+    cases = {"case_id": "id", "customer_id": "who", "event_time": "day", "outcome": "'cleared'"}
+    mapped = mapping(tables={"cases": {"from": "tx", "where": "false", "columns": cases}})
+    source = read(mapped, data)
+    assert source.accepted.tables["cases"].num_rows == 0
+    assert [(f.table, f.rule) for f in source.accepted.quality.warnings] == [("cases", "no row")]

@@ -1,0 +1,107 @@
+import stat
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kyc_ml.contract.quality import TableQuality
+from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, save_quarantine
+from kyc_ml.contract.source import contract_tables
+from kyc_ml.errors import ContractError, OutputError
+
+TRANSACTION = {"customer_id": "c1", "amount": "1", "event_time": "2024-01-05"}
+
+
+@pytest.fixture
+def source():
+    transactions = [
+        {**TRANSACTION, "transaction_id": "a", "channel": "app"},
+        {**TRANSACTION, "transaction_id": "b", "customer_id": "gone", "channel": None},
+        {**TRANSACTION, "transaction_id": "c", "amount": "Secret", "channel": None},
+    ]
+    customers = [
+        {"customer_id": "c1", "event_time": "2024-01-01",
+         "document_type": "resident_id", "document_number": "11010519491231002X"},
+        {"customer_id": "c2", "event_time": "2024-01-01",
+         "document_type": "resident_id", "document_number": "110105194912310021"},
+        {"customer_id": "c3", "event_time": "2024-01-01",
+         "document_type": "company_code", "document_number": "91110000600037341A"},
+        {"customer_id": "c4", "event_time": "2024-01-01",
+         "document_type": "passport", "document_number": "anything"},
+    ]  # fmt: skip
+    cases = [
+        {"case_id": "k", "customer_id": "c1", "event_time": "2024-01-05", "outcome": "default",
+         "known_at": "2024-02-05", "transaction_id": "c"},
+    ]  # fmt: skip
+    accounts = {name: pa.array([], pa.string()) for name in ("account_id", "customer_id")}
+    accounts["event_time"] = pa.array([], pa.string())
+    return contract_tables(
+        {
+            "transactions": pa.Table.from_pylist(transactions),
+            "customers": pa.Table.from_pylist(customers),
+            "cases": pa.Table.from_pylist(cases),
+            "accounts": pa.table(accounts),
+        },
+        base_currency="CNY",
+        max_quarantined_share=0.5,
+    )
+
+
+def test_summary_counts_what_was_read(source):
+    frame = source.accepted.quality.to_frame().set_index("table")
+    assert frame.loc["transactions", ["read", "accepted", "quarantined"]].tolist() == [3, 2, 1]
+    assert frame.loc["cases", "late_rows"] == 1
+    assert frame.loc["transactions", "last_event_time"] == datetime(2024, 1, 5, tzinfo=UTC)
+    missing = source.accepted.quality.missing_frame().set_index(["table", "column"])
+    assert missing.loc[("transactions", "channel"), "missing_share"] == 0.5
+
+
+def test_warnings_count_what_to_follow_up_and_cost_no_row(source):
+    found = {(f.table, f.column, f.rule): f.count for f in source.accepted.quality.warnings}
+    assert found == {
+        ("accounts", "", "no row"): 0,
+        ("customers", "document_number", "not a valid resident_id"): 1,
+        ("customers", "document_number", "not a valid company_code"): 1,
+        ("transactions", "customer_id", "not in customers"): 1,
+        ("cases", "transaction_id", "not in transactions"): 1,
+    }
+    assert source.accepted.tables["customers"].num_rows == 4
+
+
+def test_log_lines_and_findings_hold_no_value(source):
+    text = "\n".join(source.accepted.quality.lines())
+    assert "transactions: read 3 = accepted 2 + quarantined 1" in text
+    assert "amount: not a number: 1 row(s)" in text
+    for value in ("Secret", "gone", "110105"):
+        assert value not in text
+        assert value not in source.accepted.quality.findings_frame().to_string()
+
+
+def test_rows_that_do_not_reconcile_are_refused():
+    with pytest.raises(ContractError, match="do not reconcile: read 3, accepted 1, quarantined 1"):
+        TableQuality(
+            table="cases", read=3, accepted=1, quarantined=1, reasons=(), missing={},
+            first_event_time=None, last_event_time=None, late_rows=0,
+        )  # fmt: skip
+
+
+def test_quarantine_is_saved_for_the_user_alone(source, tmp_path):
+    path = save_quarantine(source.quarantine, tmp_path / "quarantine.parquet")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["quarantine.parquet"]
+    (row,) = pq.read_table(path).to_pylist()
+    assert row["table"] == "transactions"
+    assert row["row_id"] == "c"
+    assert row["reasons"] == ["amount: not a number"]
+    assert '"amount":"Secret"' in row["raw"]
+
+
+def test_an_empty_quarantine_is_not_written(tmp_path):
+    assert save_quarantine(QUARANTINE_SCHEMA.empty_table(), tmp_path / "q.parquet") is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_quarantine_that_cannot_be_written_is_an_error(source, tmp_path):
+    with pytest.raises(OutputError, match="cannot be written: No such file"):
+        save_quarantine(source.quarantine, tmp_path / "absent" / "q.parquet")
