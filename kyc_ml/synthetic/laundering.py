@@ -1,0 +1,188 @@
+"""Who launders, how and when: schemes are planned first, then laid as payments.
+
+How the true probability is defined. Customers are drawn into schemes by a weight from
+their profile (`Customers.risk`). A scheme has a severity s from N(0, 1), which shapes its
+size and number of waves, and is laundering with probability
+``sigmoid(_GUILT_AT_ZERO + _GUILT_SLOPE * s)``; one Bernoulli draw decides for all its
+members. A scheme that turns out honest stays in the bank: a trader that passes money
+through, a shop rich in cash. The first scheme of each typology is planted for certain: its
+probability is 1. A customer in no scheme has probability 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from kyc_ml.synthetic import vocabulary as v
+from kyc_ml.synthetic.customers import Customers
+from kyc_ml.synthetic.market import Market
+from kyc_ml.synthetic.payments import mirror
+from kyc_ml.synthetic.records import NONE, Bools, Floats, Ints, Ledger, sigmoid, stack
+from kyc_ml.synthetic.schemes import CASH_THRESHOLD, WAVE_DAYS, WAVES
+from kyc_ml.synthetic.settings import DAY, HOUR, BankConfig
+
+_GUILT_AT_ZERO: Final = 0.8
+_GUILT_SLOPE: Final = 1.5
+_MEAN_GUILT: Final = 0.64
+_MEAN_MEMBERS: Final = 1.24
+# Share of the schemes by typology, in the order of WAVES. Convention, not theory.
+_SHARES: Final = (0.24, 0.18, 0.18, 0.22, 0.10, 0.08)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """One scheme; `ring` numbers it, `members` are customers, `start_day` is of the period."""
+
+    ring: int
+    typology: int
+    members: Ints
+    severity: float
+    probability: float
+    guilty: bool
+    start_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Involvement:
+    """Customers in schemes, one position each: arrays of shape (n_members,).
+
+    `start` and `end` are the customer's first and last payment of the scheme,
+    microseconds of UTC.
+    """
+
+    customer: Ints
+    typology: Ints
+    probability: Floats
+    guilty: Bools
+    start: Ints
+    end: Ints
+
+
+def plan_schemes(
+    config: BankConfig, customers: Customers, *, rng: np.random.Generator
+) -> list[Scheme]:
+    """Draw the schemes; no customer is in two of them.
+
+    Reactivations take customers who were quiet, all others customers who never are.
+    """
+    typologies = _draw_typologies(config, customers, rng)
+    sizes = np.where(typologies == v.CYCLE, rng.integers(3, 6, typologies.size), 1)
+    quiet = np.flatnonzero(customers.sleeps)
+    sleepers = iter(rng.permutation(quiet).tolist())
+    awake = np.flatnonzero(_may_launder(config, customers))
+    weight = customers.risk[awake] / customers.risk[awake].sum()
+    others = rng.choice(awake, int(sizes.sum()), replace=False, p=weight)
+    schemes = []
+    for ring, (typology, size) in enumerate(zip(typologies.tolist(), sizes.tolist(), strict=True)):
+        members, others = others[:size], others[size:]
+        if typology == v.DORMANT_REACTIVATION:
+            members = np.array([next(sleepers)])
+        schemes.append(_draw_scheme(ring, typology, members, config, customers, rng=rng))
+    return schemes
+
+
+def lay_schemes(
+    schemes: list[Scheme],
+    config: BankConfig,
+    customers: Customers,
+    market: Market,
+    *,
+    rng: np.random.Generator,
+) -> tuple[Ledger, Involvement]:
+    """Lay the payments of all schemes and sum up who was involved when."""
+    laid = [_lay_scheme(scheme, config, customers, market, rng) for scheme in schemes]
+    ledger = stack(laid)
+    remote = ~ledger.incoming & (ledger.instrument == v.TRANSFER)
+    own = market.device_at(ledger.customer, ledger.time, customers)
+    ledger = replace(ledger, device=np.where(remote, own, NONE))
+    times = [
+        (int(t.min()), int(t.max()))
+        for scheme, part in zip(schemes, laid, strict=True)
+        for t in (part.time[part.customer == member] for member in scheme.members)
+    ]
+    repeats = np.array([scheme.members.size for scheme in schemes])
+    return ledger, Involvement(
+        customer=np.concatenate([scheme.members for scheme in schemes]),
+        typology=np.repeat([scheme.typology for scheme in schemes], repeats),
+        probability=np.repeat([scheme.probability for scheme in schemes], repeats),
+        guilty=np.repeat([scheme.guilty for scheme in schemes], repeats),
+        start=np.array([first for first, _ in times]),
+        end=np.array([last for _, last in times]),
+    )
+
+
+def _draw_typologies(config: BankConfig, customers: Customers, rng: np.random.Generator) -> Ints:
+    """Draw the typology of each scheme: one of each first, reactivations by sleepers."""
+    kinds = np.array(list(WAVES))
+    wanted = config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
+    more = max(0, round(wanted) - kinds.size)
+    typologies = np.concatenate([kinds, rng.choice(kinds, more, p=_SHARES)])
+    sleepers = int(customers.sleeps.sum()) // 2
+    reactivations = np.flatnonzero(typologies == v.DORMANT_REACTIVATION)
+    typologies[reactivations[sleepers:]] = v.FLOW_THROUGH
+    return typologies
+
+
+def _may_launder(config: BankConfig, customers: Customers) -> Bools:
+    """Tell which customers can be drawn: never quiet, and with time left for a wave."""
+    able: Bools = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
+    return able
+
+
+def _draw_scheme(
+    ring: int,
+    typology: int,
+    members: Ints,
+    config: BankConfig,
+    customers: Customers,
+    *,
+    rng: np.random.Generator,
+) -> Scheme:
+    severity = float(rng.standard_normal())
+    certain = ring < len(WAVES)
+    probability = float(sigmoid(np.array(_GUILT_AT_ZERO + _GUILT_SLOPE * severity)))
+    probability = 1.0 if certain else probability
+    first = int(customers.first_day[members].max()) + 1
+    start_day = int(rng.integers(first, config.days - 2 * WAVE_DAYS))
+    if typology == v.DORMANT_REACTIVATION:
+        # The last quiet day, so that nothing but the scheme ends the sleep.
+        start_day = int(customers.quiet_to[members[0]]) - 1
+    return Scheme(
+        ring=ring,
+        typology=typology,
+        members=members,
+        severity=severity,
+        probability=probability,
+        guilty=bool(rng.random() < probability),
+        start_day=start_day,
+    )
+
+
+def _lay_scheme(
+    scheme: Scheme,
+    config: BankConfig,
+    customers: Customers,
+    market: Market,
+    rng: np.random.Generator,
+) -> Ledger:
+    """Lay the waves of one scheme, one after the other, inside the period."""
+    waves = 1 + int(rng.poisson(1.5 * np.exp(0.3 * scheme.severity)))
+    pauses = rng.integers(WAVE_DAYS + 1, 26, waves)
+    days = scheme.start_day + np.r_[0, np.cumsum(pauses[:-1])]
+    monthly = float(customers.flow[scheme.members].min()) / 12.0
+    base = np.sqrt(monthly * 2.0 * CASH_THRESHOLD) * np.exp(0.4 * scheme.severity)
+    parts = []
+    for day in days[days <= config.days - WAVE_DAYS].tolist():
+        start = config.start_us + day * DAY + int(rng.integers(8 * HOUR, 20 * HOUR))
+        size = max(base, 0.5 * CASH_THRESHOLD) * float(np.exp(0.4 * rng.standard_normal()))
+        parts.append(WAVES[scheme.typology](scheme.members, start, size, market, rng))
+    ledger = stack(parts)
+    if scheme.guilty:
+        n = len(ledger)
+        ledger = replace(ledger, typology=np.full(n, scheme.typology), ring=np.full(n, scheme.ring))
+    if scheme.typology == v.CYCLE:
+        ledger = stack([ledger, mirror(ledger, market, rng=rng)])
+    return ledger

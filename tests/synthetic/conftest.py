@@ -1,0 +1,26 @@
+import pytest
+
+from kyc_ml.synthetic import BankConfig, make_bank
+
+
+@pytest.fixture(scope="session")
+def bank():
+    return make_bank(BankConfig())
+
+
+@pytest.fixture(scope="session")
+def rows(bank):
+    """Transactions with what is true of them."""
+    transactions = bank.tables["transactions"].to_pandas()
+    truth = bank.answer_key["transactions"].to_pandas().drop(columns="transaction_id")
+    return transactions.join(truth)
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    return BankConfig(transactions=5_000, seed=0)
+
+
+@pytest.fixture(scope="session")
+def small_bank(small_config):
+    return make_bank(small_config)
