@@ -1,0 +1,1 @@
+"""Behavioural features: declared in families, computed by compiled sweeps."""

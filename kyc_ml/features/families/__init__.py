@@ -1,0 +1,1 @@
+"""Feature families: one file a family, each declaring its features."""

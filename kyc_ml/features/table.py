@@ -1,0 +1,127 @@
+"""The feature table: one row an observation, one column a declared feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.features.spec import FeatureSpec
+
+OBSERVATION_ID: Final = "observation_id"
+DECISION_TIME: Final = "decision_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureTable:
+    """Features of n observations.
+
+    Attributes
+    ----------
+    keys : pyarrow.Table of n rows
+        observation_id, customer_id, decision_time.
+    specs : tuple of FeatureSpec, length p
+        The columns, numbers first, then categories.
+    numbers : float64 array of shape (n, p), column-major
+        Values of the numbers; NaN is missing. Columns of categories are room for the
+        codes that `encode` writes.
+    categories : mapping of name to pyarrow string array of length n
+    left_out : mapping of name to reason
+        Chosen features whose table or column the source does not have.
+    """
+
+    keys: pa.Table
+    specs: tuple[FeatureSpec, ...]
+    numbers: npt.NDArray[np.float64]
+    categories: Mapping[str, pa.Array]
+    left_out: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in the order of the model's input."""
+        return tuple(spec.name for spec in self.specs)
+
+    def __len__(self) -> int:
+        return int(self.numbers.shape[0])
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> FeatureTable:
+        """Give the rows of these numbers, in the order asked for, as a table of its own."""
+        places = pa.array(rows, pa.int64())
+        return FeatureTable(
+            keys=self.keys.take(places),
+            specs=self.specs,
+            numbers=np.asfortranarray(self.numbers[np.asarray(rows)]),
+            categories={name: values.take(places) for name, values in self.categories.items()},
+            left_out=self.left_out,
+        )
+
+    def reorder(self, names: Sequence[str]) -> FeatureTable:
+        """Give the columns of these names, in the order asked for, as a table of its own."""
+        place = {name: column for column, name in enumerate(self.names)}
+        order = [place[name] for name in names]
+        if order == list(range(len(self.specs))):
+            return self
+        return FeatureTable(
+            keys=self.keys,
+            specs=tuple(self.specs[column] for column in order),
+            numbers=np.asfortranarray(self.numbers[:, order]),
+            categories=self.categories,
+            left_out=self.left_out,
+        )
+
+    def learn_vocabularies(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:
+        """List the values each category takes in `rows`, sorted."""
+        mask = pa.array(rows)
+        return {
+            name: tuple(sorted(pc.unique(values.filter(mask)).drop_null().to_pylist()))
+            for name, values in self.categories.items()
+        }
+
+    def encode(
+        self, vocabularies: Mapping[str, tuple[str, ...]]
+    ) -> tuple[npt.NDArray[np.float64], dict[str, int]]:
+        """Write each category's place in its vocabulary beside the numbers.
+
+        Returns
+        -------
+        matrix : float64 array of shape (n, p)
+            The table's own memory. A value outside the vocabulary is missing, NaN.
+        unknown : mapping of feature name to count
+            How many values were not in the vocabulary; only names with any.
+        """
+        unknown: dict[str, int] = {}
+        for column, spec in enumerate(self.specs):
+            if spec.kind != "category":
+                continue
+            values = self.categories[spec.name]
+            known = pa.array(list(vocabularies[spec.name]), pa.string())
+            place = pc.index_in(values, value_set=known)
+            missing = place.null_count - values.null_count
+            if missing:
+                unknown[spec.name] = missing
+            codes = place.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            self.numbers[:, column] = codes
+        return self.numbers, unknown
+
+    def to_arrow(self) -> pa.Table:
+        """Give the keys and all features as an Arrow table; missing values are null."""
+        columns = {name: self.keys.column(name) for name in self.keys.column_names}
+        for column, spec in enumerate(self.specs):
+            columns[spec.name] = (
+                self.categories[spec.name]
+                if spec.kind == "category"
+                else pa.array(self.numbers[:, column], from_pandas=True)
+            )
+        return pa.table(columns)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give the keys and all features as a data frame; categories have dtype category."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        categories = {spec.name: "category" for spec in self.specs if spec.kind == "category"}
+        return frame.astype(categories)
