@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -29,7 +30,7 @@ class Section(BaseModel):
 class FileSource(Section):
     """One file, or one pattern of files, that a mapping expects in the data folder.
 
-    CSV columns arrive as text: an expression that computes with one casts it first.
+    CSV and JSON columns arrive as text: an expression that computes with one casts it first.
     """
 
     path: str
@@ -72,10 +73,17 @@ class DatasetConfig(Section):
 
     history_start: str | None = None
     """First day (ISO date) whose observations are used; earlier rows are history only."""
+    adverse_outcomes: tuple[Literal["confirmed_fraud", "str_filed", "default"], ...] = (
+        "confirmed_fraud",
+        "str_filed",
+        "default",
+    )
     horizon_days: int = Field(default=0, ge=0)
-    """An outcome counts if it happens within so many days after a review (risk only)."""
+    """A review is positive if conduct that was not known at the review, and happened at
+    the latest so many days after it, turns out to be adverse (risk only)."""
     label_maturity_days: int = Field(default=90, ge=0)
-    """Age at which an observation without an adverse case counts as negative."""
+    """Age, counted from the end of the horizon, at which an observation without an
+    adverse case counts as negative."""
     review_every_months: int = Field(default=1, ge=1)
     """Review calendar where the source has no reviews table (risk only)."""
 
@@ -83,15 +91,32 @@ class DatasetConfig(Section):
 class SplitConfig(Section):
     """Parts in order of time: train, early stopping, calibration, test.
 
-    Between the development parts and the test lies `embargo_days`; the labels of the
-    development parts are those known when the embargo starts.
+    The test ends where labels are mature on the training date. Its start less
+    `embargo_days` is the development cut-off: the labels of the other parts are those
+    known and mature then, as if the model had been built on that day.
     """
 
+    method: Literal["out_of_time"] = "out_of_time"
     train_days: int | None = Field(default=None, gt=0)
     early_stopping_days: int = Field(default=14, gt=0)
     calibration_days: int = Field(default=14, gt=0)
     test_days: int = Field(default=28, gt=0)
     embargo_days: int = Field(default=7, ge=0)
+    inner_embargo_days: int = Field(default=1, ge=0)
+    """Days left out between train, early stopping and calibration."""
+
+
+class CustomerFoldsConfig(Section):
+    """Cross-validation by customer, for data too small to be parted in time.
+
+    Every observation is predicted by a model that saw none of its customer. It says
+    nothing of a change over time: prefer `out_of_time` where the data allow it.
+    """
+
+    method: Literal["customer_folds"]
+    folds: int = Field(default=5, ge=2)
+    repeats: int = Field(default=1, ge=1)
+    """Times the folds are drawn; an observation's margin is the mean over them."""
 
 
 class FeatureConfig(Section):
@@ -99,6 +124,8 @@ class FeatureConfig(Section):
 
     families: tuple[str, ...] = Field(min_length=1)
     exclude: tuple[str, ...] = ()
+    third_party_items: tuple[str, ...] = ()
+    """Items of the third_party table to read; providers and items are the user's own."""
 
 
 class ModelConfig(Section):
@@ -139,7 +166,7 @@ class RunConfig(Section):
     unit: Unit
     features: FeatureConfig
     dataset: DatasetConfig = DatasetConfig()
-    splits: SplitConfig = SplitConfig()
+    splits: SplitConfig | CustomerFoldsConfig = Field(default=SplitConfig(), discriminator="method")
     model: ModelConfig = ModelConfig()
     calibration: CalibrationConfig = CalibrationConfig()
     explain: ExplainConfig = ExplainConfig()
@@ -239,6 +266,17 @@ def parse_section(text: str, section: type[SectionT], *, subject: str) -> Sectio
     if not isinstance(content, dict):
         msg = f"{subject} must hold keys and values, got {type(content).__name__}"
         raise ConfigError(msg)
+    return check_section(content, section, subject=subject)
+
+
+def check_section(content: Mapping[str, Any], section: type[SectionT], *, subject: str) -> SectionT:
+    """Check keys and values as `section`; `subject` names them in errors.
+
+    Raises
+    ------
+    ConfigError
+        With every fault listed.
+    """
     try:
         return section.model_validate(content)
     except ValidationError as error:

@@ -1,0 +1,275 @@
+"""All that scoring needs, as a folder of text with a hash of every file.
+
+Nothing is pickled: LightGBM's text model, JSON, YAML, and a manifest that names each
+file's SHA-256. A changed byte, a missing or an extra file is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from kyc_ml.calibration import Calibrator
+from kyc_ml.config import RunConfig, TierPolicy, dump_section, parse_section, section_digest
+from kyc_ml.errors import BundleError, OutputError
+from kyc_ml.explain import Reference
+from kyc_ml.features.spec import (
+    FeatureSpec,
+    Formula,
+    How,
+    Latest,
+    Own,
+    Period,
+    Where,
+    Window,
+    definitions_digest,
+)
+from kyc_ml.model import Model
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+_MODEL: Final = "model.txt"
+_FEATURES: Final = "features.json"
+_CALIBRATION: Final = "calibration.json"
+_REFERENCE: Final = "reference.json"
+_METRICS: Final = "metrics.json"
+_CONFIG: Final = "config.yaml"
+_TIERS: Final = "tiers.yaml"
+_LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+_HOW: Final[dict[str, type[How]]] = {kind.__name__: kind for kind in (Window, Latest, Own, Formula)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A model with everything that turns tables into tiers and reasons.
+
+    Attributes
+    ----------
+    specs : tuple of FeatureSpec
+        The model's columns and the hidden features they are computed from.
+    vocabularies : mapping of category feature to its known values
+    metrics : mapping of part to figure to value
+    data : mapping
+        Name and digests of the training source, the training date and its base currency.
+    digest : str
+        SHA-256 of the manifest; empty until the bundle was saved or loaded.
+    """
+
+    model: Model
+    calibrator: Calibrator
+    policy: TierPolicy
+    config: RunConfig
+    specs: tuple[FeatureSpec, ...]
+    vocabularies: Mapping[str, tuple[str, ...]]
+    reference: Reference
+    metrics: Mapping[str, Mapping[str, float]]
+    data: Mapping[str, Any]
+    digest: str = ""
+
+    @property
+    def inputs(self) -> tuple[FeatureSpec, ...]:
+        """The specs of the model's own columns, in its order."""
+        known = {spec.name: spec for spec in self.specs}
+        return tuple(known[name] for name in self.model.feature_names)
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> str:
+    """Write a bundle into a new folder and return its digest.
+
+    The folder appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists, or cannot be written.
+    """
+    if folder.exists():
+        msg = f"bundle folder {folder} exists already: remove it or name another one"
+        raise OutputError(msg)
+    files = _contents(bundle)
+    manifest = _manifest(bundle, files)
+    half = folder.with_name(f".{folder.name}.writing")
+    try:
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
+        for name, text in {**files, MANIFEST: manifest}.items():
+            (half / name).write_bytes(text.encode())
+        half.replace(folder)
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        msg = f"bundle {folder} could not be written: {error.strerror}; free space or rights"
+        raise OutputError(msg) from None
+    return _sha256(manifest.encode())
+
+
+def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
+    """Read a bundle after checking every byte of it.
+
+    Parameters
+    ----------
+    digest : str, optional
+        Digest the bundle must have, as the registry recorded it.
+
+    Raises
+    ------
+    BundleError
+        If the folder is no bundle, a file was changed, removed or added, or the format is
+        not supported.
+    """
+    manifest, found = _checked_manifest(folder)
+    if digest is not None and digest != found:
+        msg = (
+            f"bundle {folder} has digest {found[:12]}, but {digest[:12]} was registered: it "
+            "was replaced; load the version again from the registry"
+        )
+        raise BundleError(msg)
+    text = {name: (folder / name).read_text(encoding="utf-8") for name in manifest["files"]}
+    features = json.loads(text[_FEATURES])
+    reference = json.loads(text[_REFERENCE])
+    specs = tuple(_spec_from(item) for item in features["specs"])
+    if definitions_digest(specs) != manifest["feature_definitions"]:
+        msg = f"bundle {folder}: feature definitions do not match the manifest; restore it"
+        raise BundleError(msg)
+    return Bundle(
+        model=Model(text[_MODEL]),
+        calibrator=Calibrator.from_dict(json.loads(text[_CALIBRATION])),
+        policy=parse_section(text[_TIERS], TierPolicy, subject=f"{folder / _TIERS}"),
+        config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}"),
+        specs=specs,
+        vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
+        reference=Reference(
+            medians={
+                name: np.nan if value is None else value
+                for name, value in reference["medians"].items()
+            },
+            modes=reference["modes"],
+        ),
+        metrics=json.loads(text[_METRICS]),
+        data=manifest["data"],
+        digest=found,
+    )
+
+
+def _contents(bundle: Bundle) -> dict[str, str]:
+    """Write every file of the bundle but the manifest, as text."""
+    features = {
+        "specs": [
+            {"kind_of_how": type(spec.how).__name__, **asdict(spec)} for spec in bundle.specs
+        ],
+        "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
+    }
+    medians = {
+        name: None if np.isnan(value) else value for name, value in bundle.reference.medians.items()
+    }
+    return {
+        _MODEL: bundle.model.text,
+        _FEATURES: _json(features),
+        _CALIBRATION: _json(bundle.calibrator.to_dict()),
+        _REFERENCE: _json({"medians": medians, "modes": dict(bundle.reference.modes)}),
+        _METRICS: _json(
+            {
+                part: {name: _finite(value) for name, value in figures.items()}
+                for part, figures in bundle.metrics.items()
+            }
+        ),
+        _CONFIG: dump_section(bundle.config),
+        _TIERS: dump_section(bundle.policy),
+    }
+
+
+def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
+    return _json(
+        {
+            "format_version": FORMAT_VERSION,
+            "name": bundle.config.name,
+            "unit": bundle.config.unit,
+            "code_version": version("kyc-ml"),
+            "libraries": {name: version(name) for name in _LIBRARIES},
+            "config_digest": section_digest(bundle.config),
+            "policy_digest": section_digest(bundle.policy),
+            "feature_definitions": definitions_digest(bundle.specs),
+            "data": dict(bundle.data),
+            "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
+        }
+    )
+
+
+def _checked_manifest(folder: Path) -> tuple[dict[str, Any], str]:
+    """Read the manifest and compare every file with it, listing all differences."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        msg = f"{folder} is no bundle: it has no {MANIFEST}; name the folder that holds one"
+        raise BundleError(msg)
+    raw = path.read_bytes()
+    try:
+        manifest = json.loads(raw)
+        written_here = _json(manifest).encode() == raw
+        supported = manifest["format_version"] == FORMAT_VERSION
+    except (ValueError, KeyError, TypeError):
+        msg = f"bundle {folder}: {MANIFEST} was changed or cut short; restore the bundle"
+        raise BundleError(msg) from None
+    if not supported:
+        msg = (
+            f"bundle {folder} has format {manifest['format_version']}, this kyc_ml reads format "
+            f"{FORMAT_VERSION}: use the kyc_ml version that wrote it"
+        )
+        raise BundleError(msg)
+    if not written_here:
+        msg = f"bundle {folder}: {MANIFEST} was changed; restore the bundle"
+        raise BundleError(msg)
+    differences = _differences(folder, manifest["files"])
+    if differences:
+        msg = (
+            f"bundle {folder} differs from its manifest: {'; '.join(differences)}; restore it "
+            "from the registry, never edit it"
+        )
+        raise BundleError(msg)
+    return manifest, _sha256(raw)
+
+
+def _differences(folder: Path, hashes: Mapping[str, str]) -> list[str]:
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    differences = [f"{name} is missing" for name in sorted(set(hashes) - present)]
+    differences += [f"{name} was added" for name in sorted(present - set(hashes))]
+    differences += [
+        f"{name} was changed"
+        for name in sorted(present & set(hashes))
+        if _sha256((folder / name).read_bytes()) != hashes[name]
+    ]
+    return differences
+
+
+def _spec_from(item: dict[str, Any]) -> FeatureSpec:
+    how = dict(item["how"])
+    if how.get("period") is not None:
+        how["period"] = Period(**how["period"])
+    if how.get("where") is not None:
+        where = how["where"]
+        how["where"] = Where(column=where["column"], values=tuple(where["values"]))
+    for name in ("key", "inputs"):
+        if name in how:
+            how[name] = tuple(how[name])
+    rest = {name: value for name, value in item.items() if name not in {"how", "kind_of_how"}}
+    rest["units"] = tuple(rest["units"])
+    return FeatureSpec(how=_HOW[item["kind_of_how"]](**how), **rest)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _json(content: object) -> str:
+    """Write JSON that is the same for the same content, readable, and of standard numbers."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

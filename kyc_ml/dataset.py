@@ -1,0 +1,235 @@
+"""Observations and their matured labels.
+
+The one module that looks past a decision: `mature_labels` reads what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import (
+    CASE_ID,
+    CASES,
+    CUSTOMER_ID,
+    CUSTOMERS,
+    EVENT_TIME,
+    KNOWN_AT,
+    OPEN,
+    OUTCOME,
+    REVIEW_ID,
+    REVIEWS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.errors import DatasetError
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+
+POSITIVE: Final = "positive"
+NEGATIVE: Final = "negative"
+IMMATURE: Final = "immature"
+OPEN_CASE: Final = "open_case"
+
+_DAY: Final = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What was known of each observation's outcome at a date.
+
+    Attributes
+    ----------
+    status : object array of shape (n,)
+        positive, negative, immature (too young to count as negative) or open_case (under
+        investigation). Only the first two may train or test a model.
+    """
+
+    status: npt.NDArray[np.object_]
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """True where the outcome is known well enough to count."""
+        return np.asarray((self.status == POSITIVE) | (self.status == NEGATIVE))
+
+    @property
+    def target(self) -> npt.NDArray[np.float64]:
+        """1 for positive, 0 for negative, NaN where the outcome may not be used."""
+        target = np.full(self.status.size, np.nan)
+        target[self.status == POSITIVE] = 1.0
+        target[self.status == NEGATIVE] = 0.0
+        return target
+
+
+def make_observations(
+    source: ContractedTables,
+    *,
+    unit: Unit,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp,
+    config: DatasetConfig,
+) -> pa.Table:
+    """List the observations with ``start <= decision_time < end``, in order of time.
+
+    A `fraud` observation is a transaction at its own time, with its own fields. A `risk`
+    observation is a customer at a review: from the reviews table, or, without one, every
+    customer known then at each date of the review calendar.
+
+    Raises
+    ------
+    DatasetError
+        If there is none, or the tables it needs are absent.
+    """
+    if unit == "fraud":
+        table = _transactions_as_observations(source)
+    elif REVIEWS in source.tables:
+        table = _renamed(source.tables[REVIEWS], REVIEW_ID)
+    else:
+        table = _review_calendar(source, start=start, end=end, config=config)
+    when = pc.field(DECISION_TIME)
+    kept = when < pa.scalar(end.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+    if start is not None:
+        kept = kept & (when >= pa.scalar(start.to_pydatetime(), pa.timestamp("us", tz="UTC")))
+    found = table.filter(kept)
+    if found.num_rows == 0:
+        since = "the beginning" if start is None else start.date().isoformat()
+        msg = (
+            f"no {unit} observation lies between {since} and {end.date().isoformat()}: "
+            "check the dates against the first and last event of the data-quality summary"
+        )
+        raise DatasetError(msg)
+    return found
+
+
+def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
+    """List every customer known before `at`, to be reviewed at `at`."""
+    return _reviews(_first_seen(source), [at])
+
+
+def mature_labels(
+    source: ContractedTables,
+    observations: pa.Table,
+    *,
+    unit: Unit,
+    as_of: pd.Timestamp,
+    config: DatasetConfig,
+) -> Labels:
+    """Judge each observation by the cases known at `as_of`.
+
+    A case that names the observation decides it: adverse is positive, cleared negative,
+    open leaves it undecided. For `risk`, adverse conduct that was not known at the review
+    and happened before the end of the horizon is positive too. Without a case, an
+    observation is negative once horizon and maturity have passed, else immature.
+    """
+    decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
+    matures = decision + (config.horizon_days + config.label_maturity_days) * _DAY
+    status = np.where(matures <= _moment(as_of), NEGATIVE, IMMATURE).astype(object)
+    if CASES not in source.tables:
+        return Labels(status=status)
+    cases = _states_at(source.tables[CASES], as_of)
+    adverse = cases[cases[OUTCOME].isin(list(config.adverse_outcomes))]
+    if unit == "risk":
+        status[_hit_by_conduct(observations, adverse, config)] = POSITIVE
+    link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
+    if link in cases.columns:
+        ids = observations[OBSERVATION_ID].to_pandas()
+        about = cases.dropna(subset=[link])
+        other = about[~about[OUTCOME].isin([OPEN, *config.adverse_outcomes])]
+        under_way = about[about[OUTCOME] == OPEN]
+        decided = about[about[OUTCOME].isin(list(config.adverse_outcomes))]
+        status[ids.isin(other[link]).to_numpy()] = NEGATIVE
+        status[ids.isin(under_way[link]).to_numpy()] = OPEN_CASE
+        status[ids.isin(decided[link]).to_numpy()] = POSITIVE
+    return Labels(status=status)
+
+
+def _moment(time: pd.Timestamp) -> np.datetime64:
+    return np.datetime64(time.tz_convert("UTC").tz_localize(None).to_pydatetime(), "us")
+
+
+def _transactions_as_observations(source: ContractedTables) -> pa.Table:
+    if TRANSACTIONS not in source.tables:
+        msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
+        raise DatasetError(msg)
+    return _renamed(source.tables[TRANSACTIONS], TRANSACTION_ID)
+
+
+def _renamed(table: pa.Table, identifier: str) -> pa.Table:
+    names = {identifier: OBSERVATION_ID, EVENT_TIME: DECISION_TIME}
+    renamed = [names.get(name, name) for name in table.column_names]
+    return table.rename_columns(renamed).drop_columns([KNOWN_AT])
+
+
+def _first_seen(source: ContractedTables) -> pd.Series:
+    """When each customer was first known, by customer id."""
+    name = CUSTOMERS if CUSTOMERS in source.tables else TRANSACTIONS
+    if name not in source.tables:
+        msg = "unit 'risk' needs the table customers or transactions: map one of them"
+        raise DatasetError(msg)
+    table = source.tables[name].select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT])
+    frame = table.group_by(CUSTOMER_ID).aggregate([(EVENT_TIME, "min"), (KNOWN_AT, "min")])
+    seen: pd.DataFrame = frame.to_pandas().set_index(CUSTOMER_ID)
+    return seen.max(axis="columns").sort_index()
+
+
+def _review_calendar(
+    source: ContractedTables,
+    *,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp,
+    config: DatasetConfig,
+) -> pa.Table:
+    """Review every customer at the first instant of each calendar period."""
+    seen = _first_seen(source)
+    first = seen.min() if start is None else start
+    dates = pd.date_range(first, end, freq=f"{config.review_every_months}MS", normalize=True)
+    return _reviews(seen, [date for date in dates if first <= date < end])
+
+
+def _reviews(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:
+    parts = []
+    for date in dates:
+        known = seen.index[seen < date].to_numpy(dtype=object)
+        day = date.strftime("%Y-%m-%d")
+        parts.append(
+            pa.table(
+                {
+                    OBSERVATION_ID: pa.array([f"{customer}@{day}" for customer in known]),
+                    CUSTOMER_ID: pa.array(known, pa.string()),
+                    DECISION_TIME: pa.array(
+                        [date.to_pydatetime()] * known.size, pa.timestamp("us", tz="UTC")
+                    ),
+                }
+            )
+        )
+    if not parts:
+        msg = "no review date lies in the period: check the dates and review_every_months"
+        raise DatasetError(msg)
+    return pa.concat_tables(parts)
+
+
+def _states_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Give each case's latest state known at `as_of`."""
+    frame: pd.DataFrame = cases.to_pandas()
+    known = frame[frame[KNOWN_AT] <= as_of]
+    return known.sort_values([KNOWN_AT, CASE_ID]).drop_duplicates(CASE_ID, keep="last")
+
+
+def _hit_by_conduct(
+    observations: pa.Table, adverse: pd.DataFrame, config: DatasetConfig
+) -> npt.NDArray[np.int64]:
+    """Find reviews before whose horizon ended adverse conduct, unknown at the review."""
+    frame: pd.DataFrame = observations.select([CUSTOMER_ID, DECISION_TIME]).to_pandas()
+    frame["row"] = np.arange(len(frame))
+    joined = frame.merge(adverse[[CUSTOMER_ID, EVENT_TIME, KNOWN_AT]], on=CUSTOMER_ID)
+    horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
+    hit = (joined[EVENT_TIME] < horizon) & (joined[KNOWN_AT] > joined[DECISION_TIME])
+    return np.unique(joined.loc[hit, "row"].to_numpy(dtype=np.int64))

@@ -1,0 +1,201 @@
+"""Contributions to ranked reasons in words, in English and Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import FeatureTable
+
+Floats = npt.NDArray[np.float64]
+
+_UNITS_ZH: Final = {
+    "transactions": "笔",
+    "counterparties": "个",
+    "customers": "个",
+    "devices": "个",
+    "events": "次",
+    "outcomes": "次",
+    "base currency": "元（本位币）",
+    "base currency a year": "元（本位币）/年",
+    "hours": "小时",
+    "days": "天",
+    "years": "年",
+    "times": "倍",
+    "standard deviations": "个标准差",
+}
+_BARE: Final = {"ratio", "item's own unit"}
+_WEEKDAYS: Final = (
+    ("Monday", "星期一"),
+    ("Tuesday", "星期二"),
+    ("Wednesday", "星期三"),
+    ("Thursday", "星期四"),
+    ("Friday", "星期五"),
+    ("Saturday", "星期六"),
+    ("Sunday", "星期日"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What is usual among the training rows, to hold a customer's own value against.
+
+    Attributes
+    ----------
+    medians : mapping of number feature to median; NaN where no row has a value
+    modes : mapping of category feature to its commonest value; None where none has one
+    """
+
+    medians: Mapping[str, float]
+    modes: Mapping[str, str | None]
+
+
+def learn_reference(features: FeatureTable, rows: npt.NDArray[np.bool_]) -> Reference:
+    """Take medians and commonest categories over the given rows."""
+    medians: dict[str, float] = {}
+    modes: dict[str, str | None] = {}
+    for column, spec in enumerate(features.specs):
+        if spec.kind == "category":
+            counts = features.categories[spec.name].filter(pa.array(rows)).value_counts()
+            found = {
+                item["values"]: item["counts"]
+                for item in counts.to_pylist()
+                if item["values"] is not None
+            }
+            modes[spec.name] = min(found, key=lambda name: (-found[name], name), default=None)
+        else:
+            values = features.numbers[rows, column]
+            known = values[~np.isnan(values)]
+            medians[spec.name] = float(np.median(known)) if known.size else np.nan
+    return Reference(medians=medians, modes=modes)
+
+
+def rank_reasons(contributions: Floats, *, k: int) -> npt.NDArray[np.int64]:
+    """Rank each row's features by the size of their contribution, largest first.
+
+    Equal sizes keep the order of the features, so the ranking is deterministic.
+
+    Returns
+    -------
+    int64 array of shape (n_rows, min(k, n_features))
+    """
+    size = np.abs(contributions)
+    return np.argsort(-size, axis=1, kind="stable")[:, :k]
+
+
+def make_reasons(
+    features: FeatureTable, contributions: Floats, *, reference: Reference, k: int
+) -> dict[str, pa.Array]:
+    """Put each row's k strongest contributions into columns.
+
+    Returns
+    -------
+    mapping of column name to array of length n
+        For i from 1 to k: reason_i_code, reason_i_text, reason_i_text_zh,
+        reason_i_value (null where missing or a category) and reason_i_contribution (log-odds).
+    """
+    ranked = rank_reasons(contributions, k=k)
+    rows = np.arange(len(features))
+    codes = np.array([spec.reason_code for spec in features.specs], dtype=object)
+    categories = {name: values.to_pylist() for name, values in features.categories.items()}
+    columns: dict[str, pa.Array] = {}
+    for place in range(ranked.shape[1]):
+        chosen = ranked[:, place]
+        pushed = contributions[rows, chosen]
+        values = features.numbers[rows, chosen].copy()
+        english: list[str] = []
+        chinese: list[str] = []
+        for row, column in enumerate(chosen):
+            spec = features.specs[column]
+            if spec.kind == "category":
+                own: Any = categories[spec.name][row]
+                usual: Any = reference.modes[spec.name]
+                values[row] = np.nan
+            else:
+                own, usual = values[row], reference.medians[spec.name]
+            english.append(_sentence(spec, own, usual, raises=pushed[row] > 0))
+            chinese.append(_sentence_zh(spec, own, usual, raises=pushed[row] > 0))
+        stem = f"reason_{place + 1}"
+        columns[f"{stem}_code"] = pa.array(codes[chosen], pa.string())
+        columns[f"{stem}_text"] = pa.array(english, pa.string())
+        columns[f"{stem}_text_zh"] = pa.array(chinese, pa.string())
+        columns[f"{stem}_value"] = pa.array(values, from_pandas=True)
+        columns[f"{stem}_contribution"] = pa.array(pushed)
+    return columns
+
+
+def family_contributions(specs: Sequence[FeatureSpec], contributions: Floats) -> dict[str, Floats]:
+    """Sum contributions of shape (n, p) by feature family; families keep their order."""
+    families = list(dict.fromkeys(spec.family for spec in specs))
+    member = np.array([families.index(spec.family) for spec in specs])
+    return {
+        family: contributions[:, member == place].sum(axis=1)
+        for place, family in enumerate(families)
+    }
+
+
+def _sentence(spec: FeatureSpec, own: Any, usual: Any, *, raises: bool) -> str:  # noqa: ANN401
+    direction = "raises" if raises else "lowers"
+    said, normal = _value(spec, own, chinese=False), _value(spec, usual, chinese=False)
+    return f"{spec.description}: {said} (usual: {normal}); {direction} the risk"
+
+
+def _sentence_zh(spec: FeatureSpec, own: Any, usual: Any, *, raises: bool) -> str:  # noqa: ANN401
+    direction = "升高" if raises else "降低"
+    said, normal = _value(spec, own, chinese=True), _value(spec, usual, chinese=True)
+    return f"{spec.description_zh}：{said}（通常：{normal}）；使风险{direction}"
+
+
+def _value(spec: FeatureSpec, value: Any, *, chinese: bool) -> str:  # noqa: ANN401
+    """Say a value with its unit: a number, a category, or that it is not known."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "未知" if chinese else "not known"
+    if spec.kind == "category":
+        return str(value)
+    if spec.unit in _SAID:
+        return _SAID[spec.unit](float(value), chinese)
+    number = _number(float(value))
+    if spec.unit in _BARE:
+        return number
+    return f"{number}{_UNITS_ZH.get(spec.unit, '')}" if chinese else f"{number} {spec.unit}"
+
+
+def _say_flag(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all
+    words = {1.0: ("yes", "是"), 0.0: ("no", "否")}
+    # a median of flags can lie between them
+    return words[value][chinese] if value in words else f"{value:.2f}"
+
+
+def _say_weekday(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all
+    return _WEEKDAYS[int(value)][chinese]
+
+
+def _say_hour(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all
+    return f"{int(value):02d}:00"
+
+
+def _say_share(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all
+    return f"{100 * value:.1f}%"
+
+
+_SAID: Final[dict[str, Callable[[float, bool], str]]] = {
+    "0 or 1": _say_flag,
+    "day of week": _say_weekday,
+    "hour of day": _say_hour,
+    "share": _say_share,
+}
+
+
+def _number(value: float) -> str:
+    """Write whole numbers whole, others with two decimals, small ones with three figures."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.3g}"

@@ -1,0 +1,167 @@
+"""Cross-validation by customer, for data too small to be parted in time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sklearn.model_selection import StratifiedGroupKFold
+
+from kyc_ml.baselines import logistic_margin
+from kyc_ml.bundle import Bundle
+from kyc_ml.calibration import choose_calibrator, cross_calibrate
+from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.dataset import Labels, make_observations, mature_labels
+from kyc_ml.errors import DatasetError
+from kyc_ml.explain import learn_reference
+from kyc_ml.features.catalog import choose_features
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.metrics import compute_quality
+from kyc_ml.model import fit_fixed
+from kyc_ml.train.evidence import (
+    BASELINE,
+    MODEL,
+    Evidence,
+    Progress,
+    Trained,
+    baseline_quality,
+    build_all,
+    compute_importance,
+    customers_of,
+    fit_baseline,
+    history_start,
+    needed_specs,
+)
+
+Floats = npt.NDArray[np.float64]
+
+FOLDS: Final = "cross_validation"
+
+
+def train_customer_folds(
+    source: ContractedTables,
+    *,
+    config: RunConfig,
+    splits: CustomerFoldsConfig,
+    policy: TierPolicy,
+    as_of: pd.Timestamp,
+    data: dict[str, Any],
+    tell: Progress,
+) -> Trained:
+    """Judge by models that saw nothing of a customer, then fit on all rows."""
+    observations = make_observations(
+        source, unit=config.unit, start=history_start(config), end=as_of, config=config.dataset
+    )
+    labels = mature_labels(
+        source, observations, unit=config.unit, as_of=as_of, config=config.dataset
+    )
+    parts = _count_all(observations, labels)
+    usable = labels.usable
+    target = labels.target[usable]
+    specs = choose_features(config.features, unit=config.unit)
+    features = build_all(
+        source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
+    )
+    vocabularies = features.learn_vocabularies(np.ones(len(features), np.bool_))
+    matrix, _ = features.encode(vocabularies)
+    margin, baseline_margin = _hold_out_each(
+        matrix, target, features, config=config, splits=splits, tell=tell
+    )
+    choice = choose_calibrator(margin, target, config=config.calibration)
+    proba = cross_calibrate(
+        margin, target, method=choice.calibrator.method, folds=config.calibration.folds
+    )
+    model = fit_fixed(matrix, target, specs=features.specs, config=config.model)
+    quality = {
+        MODEL: {FOLDS: compute_quality(target, margin, proba)},
+        BASELINE: {FOLDS: baseline_quality(target, baseline_margin)},
+    }
+    everything = np.ones(len(features), np.bool_)
+    return Trained(
+        bundle=Bundle(
+            model=model,
+            calibrator=choice.calibrator,
+            policy=policy,
+            config=config,
+            specs=needed_specs(specs, features),
+            vocabularies=vocabularies,
+            reference=learn_reference(features, everything),
+            metrics={FOLDS: quality[MODEL][FOLDS].as_dict()},
+            data=data,
+        ),
+        evidence=Evidence(
+            part=FOLDS,
+            target=target,
+            margin=margin,
+            probability=proba,
+            baseline_margin=baseline_margin,
+            features=features,
+        ),
+        quality=quality,
+        parts=parts,
+        boundaries=None,
+        calibration=choice,
+        importance=compute_importance(model, features.specs),
+        left_out=dict(features.left_out),
+        best_round=model.n_trees,
+    )
+
+
+def _hold_out_each(
+    matrix: Floats,
+    target: Floats,
+    features: FeatureTable,
+    *,
+    config: RunConfig,
+    splits: CustomerFoldsConfig,
+    tell: Progress,
+) -> tuple[Floats, Floats]:
+    """Predict every row by models, and baselines, that saw none of its customer."""
+    positives = int(target.sum())
+    if min(positives, target.size - positives) < splits.folds:
+        msg = (
+            f"{splits.folds} folds need as many rows of each class, got {positives} positives "
+            f"of {target.size} rows: lower splits.folds, or check cases and the dates"
+        )
+        raise DatasetError(msg)
+    groups = customers_of(features.keys)
+    margin, baseline = np.zeros(target.size), np.zeros(target.size)
+    total = splits.folds * splits.repeats
+    for repeat in range(splits.repeats):
+        folds = StratifiedGroupKFold(
+            n_splits=splits.folds, shuffle=True, random_state=config.model.seed + repeat
+        )
+        for number, (fitted, held) in enumerate(folds.split(matrix, target, groups)):
+            model = fit_fixed(
+                matrix[fitted], target[fitted], specs=features.specs, config=config.model
+            )
+            margin[held] += model.margin(matrix[held], threads=1) / splits.repeats
+            logistic = fit_baseline(matrix[fitted], target[fitted], features, config)
+            baseline[held] += logistic_margin(logistic, matrix[held]) / splits.repeats
+            tell("cross-validating", repeat * splits.folds + number + 1, total)
+    return margin, baseline
+
+
+def _count_all(observations: pa.Table, labels: Labels) -> pd.DataFrame:
+    """Count all observations as one part, in the form of `summarise_parts`."""
+    decision = observations[DECISION_TIME].to_pandas()
+    usable, customers = labels.usable, customers_of(observations)
+    return pd.DataFrame(
+        [
+            {
+                "part": FOLDS,
+                "start": decision.min(),
+                "end": decision.max(),
+                "observations": observations.num_rows,
+                "used": int(usable.sum()),
+                "positives": int(np.nansum(labels.target)),
+                "customers": int(pd.unique(customers[usable]).size),
+                "immature": int((labels.status == "immature").sum()),
+                "open_case": int((labels.status == "open_case").sum()),
+            }
+        ]
+    )

@@ -1,0 +1,140 @@
+"""What a training run hands over, and the pieces both ways of training share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sklearn.pipeline import Pipeline
+
+from kyc_ml.baselines import fit_logistic
+from kyc_ml.bundle import Bundle
+from kyc_ml.calibration import CalibrationChoice, to_probability
+from kyc_ml.config import RunConfig
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.features.build import build_features
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import FeatureTable
+from kyc_ml.metrics import Quality, compute_quality
+from kyc_ml.model import Model
+from kyc_ml.splits import Boundaries
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+MODEL: Final = "LightGBM"
+BASELINE: Final = "logistic regression"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Outcomes and predictions of the rows that judge a model; it was fitted on none of them.
+
+    Attributes
+    ----------
+    part : str
+        'test', or 'cross_validation' where every row was held out once.
+    target, margin, probability, baseline_margin : float64 arrays of shape (n,)
+    features : FeatureTable of the n rows
+    """
+
+    part: str
+    target: Floats
+    margin: Floats
+    probability: Floats
+    baseline_margin: Floats
+    features: FeatureTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A bundle and how it came about.
+
+    Attributes
+    ----------
+    quality : mapping of who ('LightGBM', 'logistic regression') to part to Quality
+    parts : DataFrame
+        What each part held and what was left out; see `summarise_parts`.
+    boundaries : Boundaries or None
+        None where the rows were not parted in time.
+    importance : DataFrame
+        feature, family, share of the total gain; largest first.
+    """
+
+    bundle: Bundle
+    evidence: Evidence
+    quality: dict[str, dict[str, Quality]]
+    parts: pd.DataFrame
+    boundaries: Boundaries | None
+    calibration: CalibrationChoice
+    importance: pd.DataFrame
+    left_out: dict[str, str]
+    best_round: int
+
+
+def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataFrame:
+    """Share of the total gain by feature, largest first: feature, family, share."""
+    gain = model.importance()
+    table = pd.DataFrame(
+        {
+            "feature": [spec.name for spec in specs],
+            "family": [spec.family for spec in specs],
+            "share": gain / max(gain.sum(), np.finfo(np.float64).tiny),
+        }
+    )
+    return table.sort_values(["share", "feature"], ascending=[False, True], ignore_index=True)
+
+
+def build_all(
+    source: ContractedTables,
+    observations: pa.Table,
+    specs: tuple[FeatureSpec, ...],
+    *,
+    config: RunConfig,
+    tell: Progress,
+) -> FeatureTable:
+    """Compute the chosen features of all observations."""
+    return build_features(
+        source,
+        observations,
+        specs=specs,
+        threads=config.model.num_threads,
+        progress=lambda done, total: tell("building features", done, total),
+    )
+
+
+def fit_baseline(
+    matrix: Floats, target: Floats, features: FeatureTable, config: RunConfig
+) -> Pipeline:
+    """Fit the logistic regression on the model's own matrix."""
+    categories = np.array([spec.kind == "category" for spec in features.specs])
+    return fit_logistic(matrix, target, categories=categories, seed=config.model.seed)
+
+
+def baseline_quality(target: Floats, margin: Floats) -> Quality:
+    """Judge the baseline by its own, uncalibrated probabilities."""
+    return compute_quality(target, margin, to_probability(margin))
+
+
+def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:
+    """Keep the model's columns and the hidden features that they are computed from."""
+    kept = [spec for spec in specs if spec.hidden and spec.name not in features.left_out]
+    return (*features.specs, *kept)
+
+
+def customers_of(table: pa.Table) -> npt.NDArray[np.object_]:
+    """Give the customer of each row."""
+    ids: pd.Series = table[CUSTOMER_ID].to_pandas()
+    return ids.to_numpy(dtype=object)
+
+
+def history_start(config: RunConfig) -> pd.Timestamp | None:
+    """Give the first day whose observations count, if the configuration names one."""
+    start = config.dataset.history_start
+    return None if start is None else pd.Timestamp(start, tz="UTC")

@@ -1,0 +1,172 @@
+"""Training on parts in order of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.baselines import logistic_margin
+from kyc_ml.bundle import Bundle
+from kyc_ml.calibration import choose_calibrator
+from kyc_ml.config import RunConfig, SplitConfig, TierPolicy
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.dataset import Labels, make_observations, mature_labels
+from kyc_ml.errors import DatasetError
+from kyc_ml.explain import learn_reference
+from kyc_ml.features.catalog import choose_features
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.metrics import compute_quality
+from kyc_ml.model import fit_model
+from kyc_ml.splits import (
+    CALIBRATION,
+    EARLY_STOPPING,
+    PARTS,
+    TEST,
+    TRAIN,
+    Boundaries,
+    assign_parts,
+    plan_out_of_time,
+    summarise_parts,
+)
+from kyc_ml.train.evidence import (
+    BASELINE,
+    MODEL,
+    Evidence,
+    Progress,
+    Trained,
+    baseline_quality,
+    build_all,
+    compute_importance,
+    customers_of,
+    fit_baseline,
+    history_start,
+    needed_specs,
+)
+
+
+def train_out_of_time(
+    source: ContractedTables,
+    *,
+    config: RunConfig,
+    splits: SplitConfig,
+    policy: TierPolicy,
+    as_of: pd.Timestamp,
+    data: dict[str, Any],
+    tell: Progress,
+) -> Trained:
+    """Train on the past, stop and calibrate on later rows, judge on the latest."""
+    boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
+    observations, part, status = _label_parts(source, config=config, boundaries=boundaries)
+    parts = summarise_parts(part, status, customers_of(observations), boundaries)
+    usable = Labels(status=status).usable & (part != "")
+    _require_rows(parts)
+    rows = pa.array(usable)
+    specs = choose_features(config.features, unit=config.unit)
+    features = build_all(source, observations.filter(rows), specs, config=config, tell=tell)
+    part, target = part[usable], Labels(status=status).target[usable]
+    vocabularies = features.learn_vocabularies(part == TRAIN)
+    matrix, _ = features.encode(vocabularies)
+    fit = fit_model(
+        matrix[part == TRAIN],
+        target[part == TRAIN],
+        stopping_matrix=matrix[part == EARLY_STOPPING],
+        stopping_target=target[part == EARLY_STOPPING],
+        specs=features.specs,
+        config=config.model,
+        progress=lambda done, total: tell("fitting", done, total),
+    )
+    margin = fit.model.margin(matrix, threads=config.model.num_threads)
+    calibrating = part == CALIBRATION
+    choice = choose_calibrator(margin[calibrating], target[calibrating], config=config.calibration)
+    tell("fitting the baseline", 0, 1)
+    baseline = fit_baseline(matrix[part == TRAIN], target[part == TRAIN], features, config)
+    baseline_margin = logistic_margin(baseline, matrix)
+    tell("fitting the baseline", 1, 1)
+    proba = choice.calibrator.probability(margin)
+    quality = {
+        MODEL: {
+            name: compute_quality(target[part == name], margin[part == name], proba[part == name])
+            for name in PARTS
+        },
+        BASELINE: {TEST: baseline_quality(target[part == TEST], baseline_margin[part == TEST])},
+    }
+    tested = part == TEST
+    evidence = Evidence(
+        part=TEST,
+        target=target[tested],
+        margin=margin[tested],
+        probability=proba[tested],
+        baseline_margin=baseline_margin[tested],
+        features=features.take(np.flatnonzero(tested)),
+    )
+    bundle = Bundle(
+        model=fit.model,
+        calibrator=choice.calibrator,
+        policy=policy,
+        config=config,
+        specs=needed_specs(specs, features),
+        vocabularies=vocabularies,
+        reference=learn_reference(features, part == TRAIN),
+        metrics={name: figures.as_dict() for name, figures in quality[MODEL].items()},
+        data=data,
+    )
+    return Trained(
+        bundle=bundle,
+        evidence=evidence,
+        quality=quality,
+        parts=parts,
+        boundaries=boundaries,
+        calibration=choice,
+        importance=compute_importance(fit.model, features.specs),
+        left_out=dict(features.left_out),
+        best_round=fit.best_round,
+    )
+
+
+def _label_parts(
+    source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
+) -> tuple[pa.Table, npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    """Name each observation's part and its label, each part with what was known in time."""
+    observations = make_observations(
+        source,
+        unit=config.unit,
+        start=history_start(config),
+        end=boundaries.parts[TEST][1],
+        config=config.dataset,
+    )
+    decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
+    part = assign_parts(decision, boundaries)
+    status = np.empty(part.size, dtype=object)
+    for date, rows in (
+        (boundaries.development_cutoff, part != TEST),
+        (boundaries.as_of, part == TEST),
+    ):
+        labels = mature_labels(
+            source,
+            observations.filter(pa.array(rows)),
+            unit=config.unit,
+            as_of=date,
+            config=config.dataset,
+        )
+        status[rows] = labels.status
+    return observations, part, status
+
+
+def _require_rows(parts: pd.DataFrame) -> None:
+    """Refuse parts without a positive or a negative, naming all of them at once."""
+    poor = parts[(parts["part"].isin(PARTS))]
+    poor = poor[(poor["positives"] == 0) | (poor["positives"] == poor["used"])]
+    if poor.empty:
+        return
+    lines = [
+        f"  - {row.part}: {row.positives} positives of {row.used} usable rows "
+        f"({row.immature} immature, {row.open_case} open cases)"
+        for row in poor.itertuples()
+    ]
+    head = f"{len(lines)} part(s) lack one of the two classes: widen them, or check cases and dates"
+    raise DatasetError("\n".join([head, *lines]))
