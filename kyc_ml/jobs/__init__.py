@@ -1,0 +1,29 @@
+"""Jobs: read, call the stages, write. What the command line and the pipelines run."""
+
+from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
+from kyc_ml.jobs.reading import read_tables
+from kyc_ml.jobs.scoring import (
+    Explained,
+    ScoringResult,
+    run_explain,
+    run_features,
+    run_score,
+)
+from kyc_ml.jobs.training import TrainingResult, run_train
+from kyc_ml.jobs.watch import Silence, Watch
+
+__all__ = [
+    "DemoResult",
+    "Explained",
+    "ScoringResult",
+    "Silence",
+    "TrainingResult",
+    "Watch",
+    "read_tables",
+    "run_demo",
+    "run_explain",
+    "run_features",
+    "run_score",
+    "run_synth",
+    "run_train",
+]

@@ -1,0 +1,84 @@
+"""Reading a source for a job: contracted tables, with the quarantine put aside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract.quarantine import save_quarantine
+from kyc_ml.contract.source import ContractedTables, read_source
+from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.jobs.watch import Watch
+
+
+def read_tables(
+    source: Path, data: Path, *, quarantine: Path, watch: Watch
+) -> tuple[ContractedTables, SourceMapping]:
+    """Read a source mapping's tables and put refused rows into `quarantine`.
+
+    Raises
+    ------
+    ConfigError, SourceError, ContractError
+        If the mapping, the files or too many rows are wrong. Refused rows are kept in
+        `quarantine` even then.
+    """
+    mapping = load_section(source, SourceMapping)
+    watch.step("reading", 0, 1)
+    try:
+        read = read_source(mapping, data=data)
+    except ContractError as error:
+        if error.quarantine is not None:
+            quarantine.parent.mkdir(parents=True, exist_ok=True)
+            save_quarantine(error.quarantine, quarantine)
+            watch.say(f"{error.quarantine.num_rows:,} refused rows are in {quarantine}")
+        raise
+    watch.step("reading", 1, 1)
+    if read.quarantine.num_rows:
+        quarantine.parent.mkdir(parents=True, exist_ok=True)
+        save_quarantine(read.quarantine, quarantine)
+        watch.say(f"{read.quarantine.num_rows:,} refused rows are in {quarantine}")
+    tell_quality(read.accepted.quality, watch)
+    return read.accepted, mapping
+
+
+def tell_quality(quality: QualitySummary, watch: Watch) -> None:
+    """Show the counts of each table, and each finding in a line."""
+    watch.show("data quality", quality.to_frame())
+    for severity, table, column, rule, count, cure in quality.findings_frame().itertuples(
+        index=False
+    ):
+        where = f"{table}.{column}" if column else table
+        watch.say(f"{severity}: {where}: {rule}: {count:,} row(s); {cure}")
+
+
+def parse_moment(text: str, *, name: str) -> pd.Timestamp:
+    """Read an ISO date or time; a date is its first instant, UTC unless it says otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    try:
+        moment = pd.Timestamp(datetime.fromisoformat(text))
+    except ValueError:
+        msg = f"{name} must be an ISO date such as 2024-07-01, or a time, got {text!r}"
+        raise ConfigError(msg) from None
+    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+
+
+def end_of_data(tables: ContractedTables) -> pd.Timestamp:
+    """Give the first instant after which nothing is known: the day after the last event."""
+    last = [
+        table.last_event_time
+        for table in tables.quality.tables
+        if table.last_event_time is not None and table.table in {"transactions", "events"}
+    ]
+    if not last:
+        msg = "the source has no transactions or events to date it by: give --as-of"
+        raise ConfigError(msg)
+    return pd.Timestamp(max(last)).normalize() + pd.Timedelta(days=1)

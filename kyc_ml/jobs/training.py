@@ -1,0 +1,201 @@
+"""run_train: read, train, register, and leave a page to look at."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kyc_ml.bundle import Bundle, load_bundle, save_bundle
+from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section, section_digest
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
+from kyc_ml.jobs.story import flow_table, tell_model, training_figures
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.page import PageStory, save_page
+from kyc_ml.tiers import assign_tiers, compute_tier_table
+from kyc_ml.tracking import RegisteredModel, RunRecord, log_training
+from kyc_ml.train import MODEL, Trained, train
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A registered model, the bundle as it was saved, and its evidence."""
+
+    registered: RegisteredModel
+    bundle: Bundle
+    trained: Trained
+    tiers: pd.DataFrame
+    figures: dict[str, Figure]
+    seconds: dict[str, float]
+    page: Path | None = None
+
+
+def run_train(
+    *,
+    config: Path,
+    source: Path,
+    data: Path,
+    as_of: str | None,
+    quarantine: Path,
+    keep: Path | None,
+    page: Path | None,
+    watch: Watch,
+) -> TrainingResult:
+    """Train a model on a source and register it as challenger.
+
+    Parameters
+    ----------
+    as_of : str or None
+        What was known then may be used; None is the day after the last event.
+    keep : Path or None
+        Folder to leave a copy of the bundle in.
+    page : Path or None
+        HTML page to write.
+    """
+    run = load_section(config, RunConfig)
+    policy = load_section(config.parent / run.tiers, TierPolicy)
+    start = time.perf_counter()
+    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    read_seconds = time.perf_counter() - start
+    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    result = train_tables(
+        tables, mapping, run=run, policy=policy, as_of=moment, keep=keep, watch=watch
+    )
+    result = replace(result, seconds={"reading": read_seconds, **result.seconds}, page=page)
+    if page is not None:
+        save_page(_story(result, tables, mapping), page)
+    return result
+
+
+def train_tables(
+    tables: ContractedTables,
+    mapping: SourceMapping,
+    *,
+    run: RunConfig,
+    policy: TierPolicy,
+    as_of: pd.Timestamp,
+    keep: Path | None,
+    watch: Watch,
+) -> TrainingResult:
+    """Train on tables already read; see `run_train`."""
+    start = time.perf_counter()
+    trained = train(
+        tables,
+        config=run,
+        policy=policy,
+        as_of=as_of,
+        data={
+            "source": mapping.name,
+            "source_digest": section_digest(mapping),
+            "files": dict(tables.digests),
+            "as_of": as_of.isoformat(),
+            "base_currency": tables.base_currency,
+            "timezone": tables.timezone,
+        },
+        progress=watch.step,
+    )
+    seconds = {"training": time.perf_counter() - start}
+    _tell(trained, watch)
+    tier = assign_tiers(trained.evidence.probability, policy=policy)
+    tiers = compute_tier_table(
+        tier, trained.evidence.probability, policy=policy, target=trained.evidence.target
+    )
+    figures = training_figures(trained, tiers)
+    start = time.perf_counter()
+    watch.step("registering", 0, 1)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "bundle" if keep is None else keep
+        save_bundle(trained.bundle, folder)
+        bundle = load_bundle(folder)
+        registered = log_training(bundle, folder, _record(trained, tables, tiers, figures))
+    watch.step("registering", 1, 1)
+    seconds["registering"] = time.perf_counter() - start
+    return TrainingResult(
+        registered=registered,
+        bundle=bundle,
+        trained=trained,
+        tiers=tiers,
+        figures=figures,
+        seconds=seconds,
+    )
+
+
+def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapping) -> PageStory:
+    run = result.bundle.config
+    model = tell_model(
+        result.bundle,
+        result.trained,
+        title=f"{run.name}: {run.unit} model",
+        version=f"{result.registered.name} v{result.registered.version} (alias challenger)",
+        tiers=result.tiers,
+        figures=result.figures,
+        scored=result.trained.evidence.target.size,
+        seconds=result.seconds,
+    )
+    return PageStory(
+        title=f"kyc_ml: model {run.name}",
+        subtitle=f"Trained on {mapping.name} with what was known on {result.bundle.data['as_of']}",
+        facts=(("source", mapping.name), ("base currency", tables.base_currency)),
+        flow=flow_table(tables.quality),
+        findings=tuple(tables.quality.lines()),
+        models=(model,),
+    )
+
+
+def _tell(trained: Trained, watch: Watch) -> None:
+    watch.show("parts", trained.parts)
+    for name, reason in trained.left_out.items():
+        watch.say(f"feature left out: {name}: {reason}")
+    watch.show("calibration candidates", trained.calibration.candidates)
+
+
+def _record(
+    trained: Trained,
+    tables: ContractedTables,
+    tiers: pd.DataFrame,
+    figures: dict[str, Figure],
+) -> RunRecord:
+    """Collect what MLflow is to keep of the run."""
+    run = trained.bundle.config
+    metrics = {
+        f"{who}{part}/{name}": value
+        for owner, parts in trained.quality.items()
+        for part, quality in parts.items()
+        for name, value in quality.as_dict().items()
+        for who in ("" if owner == MODEL else "baseline_",)
+    }
+    metrics["best_round"] = trained.best_round
+    return RunRecord(
+        parameters={
+            **{f"model.{name}": value for name, value in run.model.model_dump().items()},
+            **{f"splits.{name}": value for name, value in run.splits.model_dump().items()},
+            **{f"dataset.{name}": value for name, value in run.dataset.model_dump().items()},
+            "features.families": ",".join(run.features.families),
+            "features.count": len(trained.bundle.inputs),
+            "calibration.chosen": trained.bundle.calibrator.method,
+        },
+        metrics=metrics,
+        tags={
+            "unit": run.unit,
+            "as_of": str(trained.bundle.data["as_of"]),
+            "source": str(trained.bundle.data["source"]),
+            "code_version": version("kyc-ml"),
+            "config_digest": section_digest(run),
+            "policy": f"{trained.bundle.policy.name} v{trained.bundle.policy.version}",
+            **{f"data.sha256.{path}": digest for path, digest in tables.digests.items()},
+        },
+        tables={
+            "parts": trained.parts,
+            "tiers": tiers,
+            "importance": trained.importance,
+            "calibration_candidates": trained.calibration.candidates,
+            "data_quality": tables.quality.to_frame(),
+        },
+        figures=figures,
+    )

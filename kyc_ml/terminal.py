@@ -1,0 +1,243 @@
+"""What a person sees of a job in a terminal; plain lines where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from kyc_ml.jobs import DemoResult, Explained, ScoringResult, TrainingResult
+
+_SHOWN = ("auc", "average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
+_WIDTH_WITHOUT_TERMINAL = 140
+_BAR = 24
+
+
+class Terminal:
+    """A watch that draws progress on standard error and results on standard output.
+
+    Without a terminal, progress is one plain line when a stage ends.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+        self._out = Console(width=width, highlight=False)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._err,
+            disable=quiet or not self._err.is_terminal,
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to show progress."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop showing progress."""
+        self._progress.stop()
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Move a stage's bar; a finished bar makes room for the next of its name."""
+        if self._quiet:
+            return
+        if self._progress.disable:
+            if done == total:
+                self._err.print(f"{stage}: done ({total})")
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+        if done == total:
+            del self._tasks[stage]
+
+    def say(self, line: str) -> None:
+        """Write one line to standard error."""
+        if not self._quiet:
+            self._err.print(line, markup=False)
+
+    def show(self, title: str, table: pd.DataFrame) -> None:
+        """Draw a data frame."""
+        if not self._quiet:
+            self._out.print(_drawn(title, table))
+
+    def summary(self, title: str, facts: Mapping[str, object]) -> None:
+        """Draw the one summary that ends a job."""
+        self._progress.stop()
+        table = Table(title=title, title_justify="left", show_header=False)
+        for name, value in facts.items():
+            table.add_row(name, str(value))
+        self._out.print(table)
+
+    def training(self, result: TrainingResult) -> None:
+        """Sum up a training run: quality beside baseline and prevalence, tiers, where it is."""
+        from kyc_ml.jobs.story import quality_table
+
+        self._progress.stop()
+        part = result.trained.evidence.part.replace("_", " ")
+        self._out.print(_quality(quality_table(result.trained), f"quality on {part} rows"))
+        self._out.print(_drawn("tiers on the same rows", result.tiers))
+        facts: dict[str, object] = {
+            "model": f"{result.registered.uri} (alias challenger)",
+            "bundle": result.bundle.digest,
+            "trees": result.bundle.model.n_trees,
+            "features": len(result.bundle.inputs),
+            "calibration": result.bundle.calibrator.method,
+            **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+        }
+        if result.page is not None:
+            facts["page"] = result.page
+        self.summary("registered", facts)
+
+    def scoring(self, result: ScoringResult) -> None:
+        """Sum up a scoring run: tiers, counts and where the scores are."""
+        self._progress.stop()
+        self._out.print(_drawn("tiers", result.tiers))
+        self.summary(
+            "scored",
+            {
+                "read": f"{result.read:,} rows",
+                "quarantined": f"{result.quarantined:,} rows",
+                "scored": f"{result.rows:,} observations",
+                **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+                "written to": result.path,
+            },
+        )
+
+    def explanation(self, explained: Explained, *, chinese: bool) -> None:
+        """Draw one observation's reasons with bars."""
+        self._progress.stop()
+        rows = explained.contributions
+        title = (
+            f"{explained.observation_id}: probability {explained.probability:.4f}, "
+            f"tier {explained.tier} {explained.tier_zh}"
+        )
+        table = Table(title=title, title_justify="left")
+        table.add_column("reason")
+        table.add_column("log-odds", justify="right")
+        table.add_column("", width=_BAR)
+        largest = rows["contribution"].abs().max()
+        texts = rows["text_zh" if chinese else "text"].astype(str)
+        for text, contribution in zip(texts, rows["contribution"].astype(float), strict=True):
+            length = round(_BAR * abs(contribution) / largest) if largest else 0
+            colour = "red" if contribution > 0 else "blue"
+            table.add_row(
+                text,
+                f"{contribution:+.3f}",
+                f"[{colour}]{'█' * length}[/{colour}]",
+            )
+        self._out.print(table)
+        self._out.print(
+            f"base {explained.base_value:+.3f} + all contributions = margin "
+            f"{explained.margin:+.3f} (log-odds); internal only, not to be disclosed"
+        )
+
+    def demo(self, result: DemoResult) -> None:
+        """Sum up the demo: counts, quality, tiers, examples, and the page."""
+        self._progress.stop()
+        counts = result.tables.quality.tables
+        for training, _, story in result.models.values():
+            self._out.print(_quality(story.figures, f"{story.title}: quality on the test period"))
+            self._out.print(_drawn(f"{story.name}: tiers on the test period", training.tiers))
+            for example in story.examples:
+                self._out.print(
+                    f"  {example.observation_id}: probability {example.probability:.4f}, tier "
+                    f"{example.tier} {example.tier_zh}, outcome {example.outcome}",
+                    markup=False,
+                )
+                for line in example.reasons:
+                    self._out.print(f"    {line.contribution:+.2f}  {line.text}", markup=False)
+                    self._out.print(f"           {line.text_zh}", markup=False)
+        self.summary(
+            "demo",
+            {
+                "rows read": f"{sum(table.read for table in counts):,}",
+                "rows quarantined": f"{sum(table.quarantined for table in counts):,}",
+                **{
+                    f"{name} scored": f"{scoring.rows:,} -> {scoring.path}"
+                    for name, (_, scoring, _) in result.models.items()
+                },
+                **{
+                    f"{name} model": training.registered.uri
+                    for name, (training, _, _) in result.models.items()
+                },
+                "page to open": result.page,
+                "runs to compare": "mlflow ui",
+                "time": f"{result.seconds:.0f} s",
+            },
+        )
+
+
+def _quality(figures: pd.DataFrame, title: str) -> Table:
+    """Draw the figures of model, baseline and prevalence, AUC with its interval."""
+    table = Table(title=title, title_justify="left")
+    columns = ["who", "AUC (95 %)", "average precision", "recall at 5 % FPR"]
+    for name in (*columns, "Brier", "calibration error", "observed / expected (95 %)"):
+        table.add_column(name, justify="left" if name == "who" else "right")
+    for row in figures.to_dict("records"):
+        table.add_row(
+            str(row["who"]),
+            _with_interval(row["auc"], row["auc_low"], row["auc_high"]),
+            *(_figure(row[name]) for name in _SHOWN[1:]),
+            _with_interval(
+                row["observed_over_expected"],
+                row["observed_over_expected_low"],
+                row["observed_over_expected_high"],
+            ),
+        )
+    first = figures.iloc[0]
+    table.caption = (
+        f"{int(first['rows']):,} rows, {int(first['positives']):,} positives, "
+        f"prevalence {first['prevalence']:.4f}"
+    )
+    return table
+
+
+def _drawn(title: str, frame: pd.DataFrame) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in frame.columns:
+        numeric = pd.api.types.is_numeric_dtype(frame[name])
+        table.add_column(str(name).replace("_", " "), justify="right" if numeric else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NaT:
+        return "–"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    if isinstance(value, float):
+        return _figure(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def _figure(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.4f}"
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"

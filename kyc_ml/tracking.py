@@ -1,0 +1,235 @@
+"""The only importer of MLflow: runs, registered versions and aliases.
+
+The tracking server is the one that ``MLFLOW_TRACKING_URI`` names; without it a SQLite
+file, ``mlflow.db``, in the working folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types.schema import DataType
+
+from kyc_ml.bundle import MANIFEST, Bundle
+from kyc_ml.errors import RegistryError
+from kyc_ml.features.spec import FeatureSpec
+
+DEFAULT_STORE: Final = "sqlite:///mlflow.db"
+LOADER: Final = "kyc_ml.score"
+CHALLENGER: Final = "challenger"
+_DIGEST: Final = "kyc_ml.bundle_digest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredModel:
+    """A version in the registry."""
+
+    name: str
+    version: str
+    run_id: str
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        """Registry address of exactly this version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What a training run leaves in MLflow besides the bundle.
+
+    Attributes
+    ----------
+    parameters : mapping of name to value
+    metrics : mapping of ``part/figure`` to number; NaN is left out
+    tags : mapping of name to text
+    tables : mapping of file name to data frame
+    figures : mapping of file name to plot
+    """
+
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
+
+
+def tracking_uri() -> str:
+    """Name the tracking server in use."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
+def log_training(bundle: Bundle, folder: Path, record: RunRecord) -> RegisteredModel:
+    """Log a training run, register its bundle and point the alias `challenger` at it.
+
+    Parameters
+    ----------
+    folder : Path
+        The saved bundle.
+
+    Raises
+    ------
+    RegistryError
+        If the tracking server cannot be reached or refuses.
+    """
+    name = bundle.config.name
+    try:
+        _connect()
+        mlflow.set_experiment(f"kyc_ml {name}")
+        with mlflow.start_run(run_name=f"train {name} {bundle.data['as_of'][:10]}") as run:
+            _log_record(record)
+            logged = _log_bundle(bundle, folder)
+        client = mlflow.MlflowClient()
+        registered = str(logged.registered_model_version)
+        for key, value in {**record.tags, _DIGEST: bundle.digest}.items():
+            client.set_model_version_tag(name, registered, key, value)
+        client.set_registered_model_alias(name, CHALLENGER, registered)
+    except MlflowException as error:
+        raise _unreachable(error) from None
+    return RegisteredModel(
+        name=name, version=registered, run_id=run.info.run_id, digest=bundle.digest
+    )
+
+
+def fetch_bundle(uri: str, into: Path) -> tuple[Path, str | None, str]:
+    """Bring a registered bundle to a local folder.
+
+    Parameters
+    ----------
+    uri : str
+        ``models:/name@alias`` or ``models:/name/version``.
+
+    Returns
+    -------
+    folder : Path
+        The bundle.
+    digest : str or None
+        The digest that was registered.
+    version : str
+        Name and version, for the score table.
+
+    Raises
+    ------
+    RegistryError
+        If the model, version or alias does not exist, or the server cannot be reached.
+    """
+    try:
+        _connect()
+        name, number = _resolve(uri)
+        tags = mlflow.MlflowClient().get_model_version(name, number).tags
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{name}/{number}", dst_path=str(into)
+        )
+    except MlflowException as error:
+        raise _unreachable(error, uri=uri) from None
+    manifests = sorted(Path(fetched).rglob(MANIFEST))
+    if len(manifests) != 1:
+        msg = f"{uri} holds {len(manifests)} kyc_ml bundles, must hold 1: was it logged by kyc_ml?"
+        raise RegistryError(msg)
+    return manifests[0].parent, tags.get(_DIGEST), f"{name} v{number}"
+
+
+def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    """Log the counts of a scoring run; returns the run's id."""
+    try:
+        _connect()
+        mlflow.set_experiment("kyc_ml scoring")
+        with mlflow.start_run(run_name=f"score {model}") as run:
+            mlflow.log_metrics(dict(metrics))
+            mlflow.set_tags(dict(tags))
+    except MlflowException as error:
+        raise _unreachable(error) from None
+    return str(run.info.run_id)
+
+
+def _connect() -> None:
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(tracking_uri())
+
+
+def _resolve(uri: str) -> tuple[str, str]:
+    """Split a registry address into name and version, looking an alias up."""
+    rest = uri.removeprefix("models:/")
+    client = mlflow.MlflowClient()
+    if "@" in rest:
+        name, alias = rest.split("@", 1)
+        return name, str(client.get_model_version_by_alias(name, alias).version)
+    name, slash, number = rest.partition("/")
+    if not slash or not number.isdigit():
+        msg = f"{uri} is no model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
+        raise RegistryError(msg)
+    return name, number
+
+
+def _log_record(record: RunRecord) -> None:
+    mlflow.log_params(dict(record.parameters))
+    known = {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
+    mlflow.log_metrics(known)
+    mlflow.set_tags(dict(record.tags))
+    for name, figure in record.figures.items():
+        mlflow.log_figure(figure, f"plots/{name}.svg")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, table in record.tables.items():
+            path = Path(folder) / f"{name}.csv"
+            table.to_csv(path, index=False)
+            mlflow.log_artifact(str(path), "tables")
+
+
+def _log_bundle(bundle: Bundle, folder: Path) -> mlflow.models.model.ModelInfo:
+    with warnings.catch_warnings():
+        # MLflow warns that it could not try the model on an example: its loader needs no trial
+        warnings.simplefilter("ignore", UserWarning)
+        logged: mlflow.models.model.ModelInfo = mlflow.pyfunc.log_model(
+            name="bundle",
+            loader_module=LOADER,
+            data_path=str(folder),
+            signature=_signature(bundle.inputs),
+            pip_requirements=[f"kyc-ml=={version('kyc-ml')}"],
+            registered_model_name=bundle.config.name,
+            metadata={"bundle_digest": bundle.digest},
+        )
+        return logged
+
+
+def _signature(specs: Sequence[FeatureSpec]) -> ModelSignature:
+    """Describe the feature columns; every one may be missing."""
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(
+            DataType.string if spec.kind == "category" else DataType.double,
+            spec.name,
+            required=False,
+        )
+        for spec in specs
+    ]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.double, "margin"),
+        ColSpec(DataType.double, "probability"),
+        ColSpec(DataType.string, "tier"),
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def _unreachable(error: MlflowException, *, uri: str = "") -> RegistryError:
+    reason = " ".join(str(error).split())
+    subject = f"model {uri}" if uri else "MLflow"
+    msg = (
+        f"{subject} at {tracking_uri()}: {reason}; check the name (kyc-ml train registers "
+        "one), the alias, and MLFLOW_TRACKING_URI"
+    )
+    return RegistryError(msg)
