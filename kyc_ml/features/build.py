@@ -165,7 +165,7 @@ class _Build:
         local = local_time(self.observations[DECISION_TIME], timezone=self.timezone)
         clock = {
             "hour": local.hour,
-            "weekday": local.weekday,
+            "weekday": local.day_of_week,
             "night": local.hour < NIGHT_ENDS_HOUR,
         }
         self.out[:, self.place[spec.name]] = np.asarray(clock[how.reading], dtype=np.float64)

@@ -36,8 +36,12 @@ FOREVER_US: Final = 2**61
 """A window without a left end, in microseconds: about 73,000 years."""
 
 EQUAL: Final = 1e-18
-"""Squared distances below this share of the sum of squares are rounding: values that
-agree to nine digits have a standard deviation of exactly 0."""
+"""Squared distances below this share of the sum of squares are 0: values that agree to
+nine digits are equal."""
+
+ROUNDING: Final = 1e-31
+"""What one step may round off of the largest sum of squares since the window was empty:
+twice the unit of double-double arithmetic, 2**-104."""
 
 
 @njit(cache=True, nogil=True)
@@ -210,6 +214,7 @@ def sweep_moments(
     for key in range(row_starts.size - 1):
         count = 0
         total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
+        steps, peak = 0, 0.0
         first = 2 * row_starts[key] + observed_starts[key]
         for at in range(first, first + lengths[key]):
             kind, position = timeline[at] & 3, timeline[at] >> 2
@@ -224,7 +229,7 @@ def sweep_moments(
                     squared, squared_low = _two_product(total, total)
                     squared_low += 2.0 * total * total_low
                     spread = ((scaled - squared) + (scaled_low - squared_low)) / count
-                    if spread < EQUAL * square:
+                    if spread < max(EQUAL * square, ROUNDING * steps * peak):
                         spread = 0.0
                     moments[position, 3] = np.sqrt(spread / (count - 1))
                 continue
@@ -232,11 +237,14 @@ def sweep_moments(
             count += 1 if kind == ENTER else -1
             if count == 0:
                 total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
+                steps, peak = 0, 0.0
                 continue
             above, below = _two_product(value[position], value[position])
             total, total_low = _two_sum(total, total_low, sign * value[position])
             square, square_low = _two_sum(square, square_low, sign * above)
             square, square_low = _two_sum(square, square_low, sign * below)
+            steps += 1
+            peak = max(peak, square)
 
 
 @njit(cache=True, nogil=True)

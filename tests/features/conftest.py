@@ -1,0 +1,40 @@
+"""A small bank, contracted in memory, shared by the feature tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from kyc_ml.config import FeatureConfig
+from kyc_ml.contract.source import contract_tables
+from kyc_ml.features.catalog import FAMILIES, choose_features
+from kyc_ml.synthetic import BankConfig, make_bank
+
+ITEMS = ("bureau_score", "adverse_media", "due_diligence_report")
+
+
+@pytest.fixture(scope="session")
+def bank():
+    """Tables of a small synthetic bank."""
+    return dict(make_bank(BankConfig(transactions=8_000, days=150, seed=3)).tables)
+
+
+@pytest.fixture(scope="session")
+def source(bank):
+    """The same tables, through the contract."""
+    return contract_tables(bank, timezone="Asia/Shanghai", base_currency="CNY").accepted
+
+
+@pytest.fixture(scope="session")
+def fraud_specs():
+    """Every declared feature that a transaction has."""
+    return choose_features(
+        FeatureConfig(families=tuple(FAMILIES), third_party_items=ITEMS), unit="fraud"
+    )
+
+
+@pytest.fixture(scope="session")
+def risk_specs():
+    """Every declared feature that a review has."""
+    return choose_features(
+        FeatureConfig(families=tuple(FAMILIES), third_party_items=ITEMS), unit="risk"
+    )
