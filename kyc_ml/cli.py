@@ -262,7 +262,7 @@ def demo(
         "build/demo"
     ),
     configs: Annotated[Path, typer.Option(help="Folder of the configurations.")] = Path("configs"),
-    transactions: Annotated[int, typer.Option(help="Rows of the transactions table.")] = 200_000,
+    transactions: Annotated[int, typer.Option(help="Rows of the transactions table.")] = 400_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same bank.")] = 7,
     quiet: Quiet = False,
 ) -> None:
@@ -271,7 +271,9 @@ def demo(
         from kyc_ml.jobs import run_demo
         from kyc_ml.synthetic import bank_config
 
-        bank = bank_config(transactions=transactions, days=540, seed=seed)
+        bank = bank_config(
+            transactions=transactions, days=540, transactions_per_customer=50, seed=seed
+        )
         terminal.demo(run_demo(configs=configs, out=out, bank=bank, watch=terminal))
 
 

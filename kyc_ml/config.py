@@ -10,11 +10,12 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kyc_ml.errors import ConfigError, Faults, hint
 
@@ -86,6 +87,18 @@ class DatasetConfig(Section):
     adverse case counts as negative."""
     review_every_months: int = Field(default=1, ge=1)
     """Review calendar where the source has no reviews table (risk only)."""
+
+    @field_validator("history_start")
+    @classmethod
+    def _history_start_is_a_day(cls, text: str | None) -> str | None:
+        try:
+            iso = None if text is None else date.fromisoformat(text).isoformat()
+        except ValueError:
+            iso = None
+        if iso != text:
+            msg = f"must be an ISO date such as 2024-05-01, got {text!r}"
+            raise ValueError(msg)
+        return text
 
 
 class SplitConfig(Section):
@@ -295,7 +308,9 @@ def section_digest(section: Section) -> str:
 def dump_section(section: Section) -> str:
     """Write a section as YAML that `parse_section` reads back to an equal one."""
     content = section.model_dump(mode="json", by_alias=True)
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    # PyYAML writes these line breaks bare among Unicode text, but reads them as a space
+    odd = any(mark in json.dumps(content, ensure_ascii=False) for mark in "\x85\u2028\u2029")
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=not odd)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -317,36 +332,47 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.Resolver.DEFAULT_MAPPING_TAG, _un
 
 def _explain(fault: Any, section: type[Section]) -> str:  # noqa: ANN401  pydantic's dict
     """Say one pydantic fault in a line: where, what, and for a key the near miss."""
-    where = ".".join(str(part) for part in fault["loc"])
+    path, holder = _place_of(section, fault["loc"])
+    where = ".".join(str(part) for part in path)
     if fault["type"] == "extra_forbidden":
-        known = _keys_at(section, fault["loc"][:-1])
-        return (
-            f"{where}: unknown key{hint(str(fault['loc'][-1]), known)}; known: {', '.join(known)}"
-        )
+        known = [field.alias or name for name, field in holder.model_fields.items()]
+        return f"{where}: unknown key{hint(str(path[-1]), known)}; known: {', '.join(known)}"
     if fault["type"] == "missing":
         return f"{where}: required, but absent"
+    if fault["type"] == "union_tag_not_found":
+        return f"{where}: key {fault['ctx']['discriminator']} is required: other keys hang on it"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
 
 
-def _keys_at(section: type[Section], path: tuple[str | int, ...]) -> list[str]:
-    """List the keys a section knows at `path`; walks nested sections by annotation."""
-    current: Any = section
-    for part in path:
-        fields = getattr(current, "model_fields", {})
-        by_alias = {field.alias or name: field for name, field in fields.items()}
-        annotation = by_alias[str(part)].annotation if str(part) in by_alias else current
-        current = _section_inside(annotation) or current
-    fields = getattr(current, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
+def _place_of(
+    section: type[Section], location: tuple[str | int, ...]
+) -> tuple[list[str | int], type[Section]]:
+    """Find the path of a fault as the file spells it, and the section that holds its key.
+
+    Pydantic's location also names the kind of section where there are several to choose
+    from, such as ``splits.customer_folds.folds``: no key of the file.
+    """
+    path: list[str | int] = []
+    holder, choices = section, [section]
+    for part in location:
+        if len(choices) > 1:
+            choices = [kind for kind in choices if part in get_args(_method_of(kind))]
+            continue
+        path.append(part)
+        holder = choices[0] if choices else holder
+        fields = {field.alias or name: field for name, field in holder.model_fields.items()}
+        if str(part) in fields:
+            choices = _sections_inside(fields[str(part)].annotation)
+    return path, holder
 
 
-def _section_inside(annotation: Any) -> type[Section] | None:  # noqa: ANN401
-    """Find the section class in an annotation such as dict[str, TableMapping]."""
+def _method_of(kind: type[Section]) -> Any:  # noqa: ANN401  an annotation
+    return kind.model_fields["method"].annotation
+
+
+def _sections_inside(annotation: Any) -> list[type[Section]]:  # noqa: ANN401
+    """List the section classes in an annotation such as dict[str, TableMapping]."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _section_inside(argument)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [found for argument in get_args(annotation) for found in _sections_inside(argument)]

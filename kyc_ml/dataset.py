@@ -187,11 +187,21 @@ def _review_calendar(
     end: pd.Timestamp,
     config: DatasetConfig,
 ) -> pa.Table:
-    """Review every customer at the first instant of each calendar period."""
+    """Review every customer at the first instant of each calendar period.
+
+    Without a start, the calendar begins when the bank's transactions do: before, there is
+    no behaviour to look at, however long the customer has been known.
+    """
     seen = _first_seen(source)
-    first = seen.min() if start is None else start
+    first = _behaviour_begins(source, seen) if start is None else start
     dates = pd.date_range(first, end, freq=f"{config.review_every_months}MS", normalize=True)
     return _reviews(seen, [date for date in dates if first <= date < end])
+
+
+def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp:
+    if TRANSACTIONS not in source.tables:
+        return pd.Timestamp(seen.min())
+    return pd.Timestamp(pc.min(source.tables[TRANSACTIONS][EVENT_TIME]).as_py())
 
 
 def _reviews(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:

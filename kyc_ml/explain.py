@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,23 +14,27 @@ from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 
 Floats = npt.NDArray[np.float64]
+Said = float | str | None
 
-_UNITS_ZH: Final = {
-    "transactions": "笔",
-    "counterparties": "个",
-    "customers": "个",
-    "devices": "个",
-    "events": "次",
-    "outcomes": "次",
-    "base currency": "元（本位币）",
-    "base currency a year": "元（本位币）/年",
-    "hours": "小时",
-    "days": "天",
-    "years": "年",
-    "times": "倍",
-    "standard deviations": "个标准差",
+# English and Chinese unit after a number. A count needs none in English: the noun is in
+# the description. {} stands for the base currency.
+_UNITS: Final[dict[str, tuple[str, str]]] = {
+    "transactions": ("", "笔"),
+    "counterparties": ("", "个"),
+    "customers": ("", "个"),
+    "devices": ("", "个"),
+    "events": ("", "次"),
+    "outcomes": ("", "次"),
+    "ratio": ("", ""),
+    "item's own unit": ("", ""),
+    "base currency": (" {}", " {}"),
+    "base currency a year": (" {} a year", " {}/年"),
+    "hours": (" hours", "小时"),
+    "days": (" days", "天"),
+    "years": (" years", "年"),
+    "times": (" times", "倍"),
+    "standard deviations": (" standard deviations", "个标准差"),
 }
-_BARE: Final = {"ratio", "item's own unit"}
 _WEEKDAYS: Final = (
     ("Monday", "星期一"),
     ("Tuesday", "星期二"),
@@ -90,9 +94,19 @@ def rank_reasons(contributions: Floats, *, k: int) -> npt.NDArray[np.int64]:
 
 
 def make_reasons(
-    features: FeatureTable, contributions: Floats, *, reference: Reference, k: int
+    features: FeatureTable,
+    contributions: Floats,
+    *,
+    reference: Reference,
+    currency: str,
+    k: int,
 ) -> dict[str, pa.Array]:
     """Put each row's k strongest contributions into columns.
+
+    Parameters
+    ----------
+    currency : str
+        Base currency of the amounts, said after each.
 
     Returns
     -------
@@ -114,13 +128,14 @@ def make_reasons(
         for row, column in enumerate(chosen):
             spec = features.specs[column]
             if spec.kind == "category":
-                own: Any = categories[spec.name][row]
-                usual: Any = reference.modes[spec.name]
+                own: Said = categories[spec.name][row]
+                usual: Said = reference.modes[spec.name]
                 values[row] = np.nan
             else:
                 own, usual = values[row], reference.medians[spec.name]
-            english.append(_sentence(spec, own, usual, raises=pushed[row] > 0))
-            chinese.append(_sentence_zh(spec, own, usual, raises=pushed[row] > 0))
+            raised = bool(pushed[row] > 0)
+            english.append(_sentence(spec, own, usual, currency=currency, raises=raised))
+            chinese.append(_sentence_zh(spec, own, usual, currency=currency, raises=raised))
         stem = f"reason_{place + 1}"
         columns[f"{stem}_code"] = pa.array(codes[chosen], pa.string())
         columns[f"{stem}_text"] = pa.array(english, pa.string())
@@ -140,19 +155,21 @@ def family_contributions(specs: Sequence[FeatureSpec], contributions: Floats) ->
     }
 
 
-def _sentence(spec: FeatureSpec, own: Any, usual: Any, *, raises: bool) -> str:  # noqa: ANN401
+def _sentence(spec: FeatureSpec, own: Said, usual: Said, *, currency: str, raises: bool) -> str:
+    said = _value(spec, own, currency=currency, chinese=False)
+    normal = _value(spec, usual, currency=currency, chinese=False)
     direction = "raises" if raises else "lowers"
-    said, normal = _value(spec, own, chinese=False), _value(spec, usual, chinese=False)
     return f"{spec.description}: {said} (usual: {normal}); {direction} the risk"
 
 
-def _sentence_zh(spec: FeatureSpec, own: Any, usual: Any, *, raises: bool) -> str:  # noqa: ANN401
+def _sentence_zh(spec: FeatureSpec, own: Said, usual: Said, *, currency: str, raises: bool) -> str:
+    said = _value(spec, own, currency=currency, chinese=True)
+    normal = _value(spec, usual, currency=currency, chinese=True)
     direction = "升高" if raises else "降低"
-    said, normal = _value(spec, own, chinese=True), _value(spec, usual, chinese=True)
     return f"{spec.description_zh}：{said}（通常：{normal}）；使风险{direction}"
 
 
-def _value(spec: FeatureSpec, value: Any, *, chinese: bool) -> str:  # noqa: ANN401
+def _value(spec: FeatureSpec, value: Said, *, currency: str, chinese: bool) -> str:
     """Say a value with its unit: a number, a category, or that it is not known."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "未知" if chinese else "not known"
@@ -160,10 +177,7 @@ def _value(spec: FeatureSpec, value: Any, *, chinese: bool) -> str:  # noqa: ANN
         return str(value)
     if spec.unit in _SAID:
         return _SAID[spec.unit](float(value), chinese)
-    number = _number(float(value))
-    if spec.unit in _BARE:
-        return number
-    return f"{number}{_UNITS_ZH.get(spec.unit, '')}" if chinese else f"{number} {spec.unit}"
+    return _number(float(value)) + _UNITS[spec.unit][chinese].format(currency)
 
 
 def _say_flag(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all

@@ -109,7 +109,8 @@ def auc_interval(target: Floats, score: Floats) -> tuple[float, float, float]:
 
 def recall_at_fpr(target: Floats, score: Floats, *, fpr: float) -> float:
     """Share of positives above the lowest threshold whose false-positive rate is <= `fpr`."""
-    false_rate, recall, _ = roc_curve(target, score)
+    # every threshold: those on a straight piece of the curve may be the last one allowed
+    false_rate, recall, _ = roc_curve(target, score, drop_intermediate=False)
     return float(recall[false_rate <= fpr].max())
 
 

@@ -50,6 +50,7 @@ def score_features(bundle: Bundle, features: FeatureTable, *, threads: int = 2) 
                 features,
                 contributions.values,
                 reference=bundle.reference,
+                currency=bundle.data["base_currency"],
                 k=bundle.config.explain.reasons,
             ),
             "model_name": pa.array([bundle.config.name] * n, pa.string()),

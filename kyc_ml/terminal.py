@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
+from pandas.api.typing import NaTType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -222,9 +224,9 @@ def _drawn(title: str, frame: pd.DataFrame) -> Table:
 
 
 def _cell(value: object) -> str:
-    if value is None or value is pd.NaT:
+    if value is None or isinstance(value, NaTType):
         return "–"
-    if isinstance(value, pd.Timestamp):
+    if isinstance(value, datetime):
         return f"{value:%Y-%m-%d}"
     if isinstance(value, float):
         return _figure(value)

@@ -94,11 +94,7 @@ def log_training(bundle: Bundle, folder: Path, record: RunRecord) -> RegisteredM
         with mlflow.start_run(run_name=f"train {name} {bundle.data['as_of'][:10]}") as run:
             _log_record(record)
             logged = _log_bundle(bundle, folder)
-        client = mlflow.MlflowClient()
-        registered = str(logged.registered_model_version)
-        for key, value in {**record.tags, _DIGEST: bundle.digest}.items():
-            client.set_model_version_tag(name, registered, key, value)
-        client.set_registered_model_alias(name, CHALLENGER, registered)
+        registered = _register(name, logged, {**record.tags, _DIGEST: bundle.digest})
     except MlflowException as error:
         raise _unreachable(error) from None
     return RegisteredModel(
@@ -158,6 +154,7 @@ def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, 
 
 
 def _connect() -> None:
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(tracking_uri())
@@ -201,10 +198,21 @@ def _log_bundle(bundle: Bundle, folder: Path) -> mlflow.models.model.ModelInfo:
             data_path=str(folder),
             signature=_signature(bundle.inputs),
             pip_requirements=[f"kyc-ml=={version('kyc-ml')}"],
-            registered_model_name=bundle.config.name,
             metadata={"bundle_digest": bundle.digest},
         )
         return logged
+
+
+def _register(name: str, logged: mlflow.models.model.ModelInfo, tags: dict[str, str]) -> str:
+    """Make the logged model a version of `name`, the challenger; returns its number."""
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models(filter_string=f"name = '{name}'"):
+        client.create_registered_model(name)
+    made = client.create_model_version(
+        name, source=logged.model_uri, run_id=logged.run_id, tags=tags, model_id=logged.model_id
+    )
+    client.set_registered_model_alias(name, CHALLENGER, made.version)
+    return str(made.version)
 
 
 def _signature(specs: Sequence[FeatureSpec]) -> ModelSignature:

@@ -254,7 +254,13 @@ def run_explain(
     matrix, _ = features.encode(bundle.vocabularies)
     contributions = bundle.model.contributions(matrix)
     k = min(top, len(features.specs))
-    reasons = make_reasons(features, contributions.values, reference=bundle.reference, k=k)
+    reasons = make_reasons(
+        features,
+        contributions.values,
+        reference=bundle.reference,
+        currency=bundle.data["base_currency"],
+        k=k,
+    )
     rows = [
         {
             "text": reasons[f"reason_{place}_text"][0].as_py(),
