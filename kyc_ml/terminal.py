@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -236,10 +237,10 @@ def _cell(value: object) -> str:
 
 
 def _figure(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.4f}"
+    return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    if pd.isna(value):
+    if math.isnan(value):
         return "–"
-    return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"
+    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"

@@ -1,0 +1,214 @@
+"""Plots only draw: each gives a figure of its own whose SVG stays small."""
+
+from io import StringIO
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from kyc_ml import plots
+from kyc_ml.metrics import (
+    compute_precision_recall,
+    compute_reliability,
+    compute_roc,
+    compute_score_distribution,
+)
+
+LIMIT = 60_000
+
+
+def svg_of(figure):
+    stream = StringIO()
+    with mpl.rc_context({"svg.hashsalt": "test", "svg.fonttype": "none"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
+
+
+def assert_small(figure):
+    assert isinstance(figure, Figure)
+    svg = svg_of(figure)
+    assert len(svg.encode()) < LIMIT
+    assert svg == svg_of(figure)
+    return svg
+
+
+@pytest.fixture(scope="module")
+def scored():
+    rng = np.random.default_rng(0)
+    proba = rng.beta(0.4, 60, size=60_000)
+    return (rng.random(proba.size) < proba).astype(float), proba
+
+
+@pytest.fixture(scope="module")
+def tiers():
+    return pd.DataFrame(
+        {
+            "tier": ["low", "medium", "high", "empty"],
+            "tier_zh": ["低", "中", "高", "空"],
+            "from_probability": [0.0, 0.01, 0.1, 0.9],
+            "rows": [90_000, 900, 10, 0],
+            "share": [0.99, 0.0099, 0.0001, 0.0],
+            "expected_rate": [0.001, 0.03, 0.2, np.nan],
+            "positives": [90, 30, 0, 0],
+            "observed_rate": [0.001, 0.033, 0.0, np.nan],
+            "ci_low": [0.0008, 0.02, 0.0, np.nan],
+            "ci_high": [0.0012, 0.04, 0.22, np.nan],
+        }
+    )
+
+
+def parts_table(start="2023-01-01"):
+    return pd.DataFrame(
+        {
+            "part": ["train", "test", "left out"],
+            "start": pd.to_datetime([start, "2024-02-01", None], utc=True),
+            "end": pd.to_datetime(["2024-01-01", "2024-03-01", None], utc=True),
+            "used": [1000, 100, 0],
+            "positives": [10, 1, 0],
+        }
+    )
+
+
+def test_roc_of_many_points_stays_small(scored):
+    curve = compute_roc(*scored)
+    svg = assert_small(plots.plot_roc({"LightGBM": curve, "logistic regression": curve}))
+    assert "LightGBM" in svg
+    assert "logistic regression" in svg
+
+
+def test_precision_recall_of_many_points_stays_small(scored):
+    curve = compute_precision_recall(*scored)
+    assert len(curve) > 50_000
+    figure = plots.plot_precision_recall({"LightGBM": curve, "other": curve}, prevalence=0.006)
+    assert "prevalence 0.60" in assert_small(figure)
+
+
+def test_thinning_keeps_ends_and_extremes():
+    x = np.linspace(0, 1, 60_000)
+    y = np.sin(700 * x)
+    y[31_234], y[47_111] = 5.0, -5.0
+    across, up = plots._thin(x, y)
+    assert across.size <= 4 * 201
+    assert (across[0], across[-1], up.max(), up.min()) == (0.0, 1.0, 5.0, -5.0)
+    assert (np.diff(across) > 0).all()
+
+
+def test_few_points_are_not_thinned():
+    x = np.linspace(0, 1, 50)
+    assert plots._thin(x, x)[0].size == 50
+
+
+def test_bins_without_a_positive_are_drawn_and_named(scored):
+    target, proba = scored
+    bins = compute_reliability(target, proba)
+    assert (bins["event_rate"] == 0).any()
+    figure = plots.plot_reliability(bins)
+    assert "bin without a positive" in assert_small(figure)
+    assert figure.axes[0].get_yscale() == "log"
+    floor, _ = figure.axes[0].get_ylim()
+    hollow = next(
+        line for line in figure.axes[0].lines if line.get_label() == "bin without a positive"
+    )
+    assert len(hollow.get_ydata()) == (bins["event_rate"] == 0).sum()
+    assert (np.asarray(hollow.get_ydata()) > floor).all()
+
+
+def test_large_rates_are_drawn_on_linear_axes():
+    proba = np.linspace(0.1, 0.9, 400)
+    target = (np.arange(400) % 3 == 0).astype(float)
+    figure = plots.plot_reliability(compute_reliability(target, proba, n_bins=5))
+    assert_small(figure)
+    assert figure.axes[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("proba", [np.zeros(5), np.full(5, 0.01)])
+def test_reliability_without_any_positive_is_drawn(proba):
+    assert_small(plots.plot_reliability(compute_reliability(np.zeros(5), proba, n_bins=2)))
+
+
+def test_score_distribution_sums_to_one_by_label(scored):
+    bins = compute_score_distribution(*scored, n_bins=30)
+    assert bins.groupby("label")["share"].sum().to_numpy() == pytest.approx([1.0, 1.0])
+    assert (bins["low"] < bins["high"]).all()
+    assert bins["low"].min() == pytest.approx(1e-5)
+    assert bins["high"].max() == pytest.approx(scored[1].max())
+    svg = assert_small(plots.plot_score_distribution(bins))
+    assert "negative rows" in svg
+
+
+def test_score_distribution_by_hand():
+    bins = compute_score_distribution(
+        np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.0, 0.001, 0.02, 0.1]), n_bins=2, floor=0.001
+    )
+    assert bins["low"].tolist() == pytest.approx([0.001, 0.01] * 2)
+    assert bins["label"].tolist() == ["negative", "negative", "positive", "positive"]
+    assert bins["share"].tolist() == pytest.approx([2 / 3, 1 / 3, 0, 1])
+
+
+@pytest.mark.parametrize("proba", [[], [0.0, 0.0], [0.2, 0.2], [1.0, 1.0]])
+def test_score_distribution_of_one_probability_or_none(proba):
+    proba = np.array(proba, dtype=float)
+    bins = compute_score_distribution(np.zeros(proba.size), proba)
+    assert bins["share"].sum() == pytest.approx(1.0 if proba.size else 0.0)
+    assert_small(plots.plot_score_distribution(bins))
+
+
+def test_tiers_with_empty_tier_and_rate_of_zero(tiers):
+    svg = assert_small(plots.plot_tiers(tiers))
+    for text in ("90,000", "medium", "observed", "expected"):
+        assert text in svg
+
+
+def test_tiers_without_outcomes(tiers):
+    figure = plots.plot_tiers(
+        tiers.drop(columns=["positives", "observed_rate", "ci_low", "ci_high"])
+    )
+    assert "observed" not in assert_small(figure)
+
+
+def test_importance_draws_the_strongest_fifteen():
+    share = np.linspace(0.1, 0.01, 40)
+    table = pd.DataFrame(
+        {
+            "feature": [f"a_feature_with_a_name_that_is_rather_long_{i}d" for i in range(40)],
+            "family": [f"family_{i % 12}" for i in range(40)],
+            "share": share,
+        }
+    )
+    figure = plots.plot_importance(table.sample(frac=1, random_state=1))
+    svg = assert_small(figure)
+    assert len(figure.axes[0].get_yticklabels()) == 15
+    assert "_0d" in svg
+    assert "_15d" not in svg
+
+
+@pytest.mark.parametrize("start", ["2023-01-01", None])
+def test_parts_show_both_days_on_which_labels_were_read(start):
+    figure = plots.plot_parts(
+        parts_table(start),
+        development_cutoff=pd.Timestamp("2024-01-25", tz="UTC"),
+        as_of=pd.Timestamp("2024-05-01", tz="UTC"),
+    )
+    svg = assert_small(figure)
+    assert "2024-01-25" in svg
+    assert "2024-05-01" in svg
+    assert ("from the beginning" in svg) == (start is None)
+
+
+def test_contributions_up_and_down():
+    table = pd.DataFrame(
+        {"label": ["amount $x$ and $y$", "device", "<b>"], "contribution": [1.2, -0.4, 0.0]}
+    )
+    svg = assert_small(plots.plot_contributions(table))
+    assert "amount $x$ and $y$" in svg
+    assert "<b>" not in svg
+    assert plots.RAISES in svg
+    assert plots.LOWERS in svg
+
+
+def test_plots_leave_the_global_state_alone(tiers):
+    before = dict(mpl.rcParams)
+    plots.plot_tiers(tiers)
+    assert dict(mpl.rcParams) == before
