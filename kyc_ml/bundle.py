@@ -1,7 +1,8 @@
 """All that scoring needs, as a folder of text with a hash of every file.
 
 Nothing is pickled: LightGBM's text model, JSON, YAML, and a manifest that names each
-file's SHA-256. A changed byte, a missing or an extra file is refused.
+file's SHA-256 and its own. A changed byte, a missing or an extra file is refused. That
+finds accidents; only the digest in the registry finds a forger, who would seal anew.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +42,7 @@ _FEATURES: Final = "features.json"
 _CALIBRATION: Final = "calibration.json"
 _REFERENCE: Final = "reference.json"
 _METRICS: Final = "metrics.json"
+_SEAL: Final = "manifest_sha256"
 _CONFIG: Final = "config.yaml"
 _TIERS: Final = "tiers.yaml"
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
@@ -105,7 +107,8 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
         half.replace(folder)
     except OSError as error:
         shutil.rmtree(half, ignore_errors=True)
-        msg = f"bundle {folder} could not be written: {error.strerror}; free space or rights"
+        reason = error.strerror or "the device refused"
+        msg = f"bundle {folder} could not be written: {reason}; free space or rights"
         raise OutputError(msg) from None
     return _sha256(manifest.encode())
 
@@ -124,14 +127,15 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
         If the folder is no bundle, a file was changed, removed or added, or the format is
         not supported.
     """
-    manifest, found = _checked_manifest(folder)
+    manifest, raw = _checked_files(folder)
+    found = _sha256(raw[MANIFEST])
     if digest is not None and digest != found:
         msg = (
             f"bundle {folder} has digest {found[:12]}, but {digest[:12]} was registered: it "
             "was replaced; load the version again from the registry"
         )
         raise BundleError(msg)
-    text = {name: (folder / name).read_text(encoding="utf-8") for name in manifest["files"]}
+    text = {name: raw[name].decode() for name in manifest["files"]}
     features = json.loads(text[_FEATURES])
     reference = json.loads(text[_REFERENCE])
     specs = tuple(_spec_from(item) for item in features["specs"])
@@ -146,13 +150,10 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
         specs=specs,
         vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
         reference=Reference(
-            medians={
-                name: np.nan if value is None else value
-                for name, value in reference["medians"].items()
-            },
+            medians=_numbers(reference["medians"]),
             modes=reference["modes"],
         ),
-        metrics=json.loads(text[_METRICS]),
+        metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
         data=manifest["data"],
         digest=found,
     )
@@ -186,33 +187,54 @@ def _contents(bundle: Bundle) -> dict[str, str]:
 
 
 def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
-    return _json(
-        {
-            "format_version": FORMAT_VERSION,
-            "name": bundle.config.name,
-            "unit": bundle.config.unit,
-            "code_version": version("kyc-ml"),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "config_digest": section_digest(bundle.config),
-            "policy_digest": section_digest(bundle.policy),
-            "feature_definitions": definitions_digest(bundle.specs),
-            "data": dict(bundle.data),
-            "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
-        }
-    )
+    content = {
+        "format_version": FORMAT_VERSION,
+        "name": bundle.config.name,
+        "unit": bundle.config.unit,
+        "code_version": version("kyc-ml"),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "config_digest": section_digest(bundle.config),
+        "policy_digest": section_digest(bundle.policy),
+        "feature_definitions": definitions_digest(bundle.specs),
+        "data": dict(bundle.data),
+        "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
+    }
+    return _json({**content, _SEAL: _seal(content)})
 
 
-def _checked_manifest(folder: Path) -> tuple[dict[str, Any], str]:
-    """Read the manifest and compare every file with it, listing all differences."""
-    path = folder / MANIFEST
-    if not path.is_file():
+def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read each file once, and refuse what differs from the manifest.
+
+    Returns
+    -------
+    manifest : dict
+    raw : mapping of file name to the very bytes that were checked
+    """
+    if not (folder / MANIFEST).is_file():
         msg = f"{folder} is no bundle: it has no {MANIFEST}; name the folder that holds one"
         raise BundleError(msg)
-    raw = path.read_bytes()
     try:
-        manifest = json.loads(raw)
-        written_here = _json(manifest).encode() == raw
+        raw = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    except OSError as error:
+        msg = f"bundle {folder} cannot be read: {error.strerror}; check the rights on its files"
+        raise BundleError(msg) from None
+    manifest = _checked_manifest(folder, raw[MANIFEST])
+    present = {path.name for path in folder.iterdir()}
+    differences = _differences(manifest["files"], raw, present)
+    if differences:
+        msg = (
+            f"bundle {folder} differs from its manifest: {'; '.join(differences)}; restore it "
+            "from the registry, never edit it"
+        )
+        raise BundleError(msg)
+    return manifest, raw
+
+
+def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(raw)
         supported = manifest["format_version"] == FORMAT_VERSION
+        sealed = manifest.get(_SEAL) == _seal(manifest) and _json(manifest).encode() == raw
     except (ValueError, KeyError, TypeError):
         msg = f"bundle {folder}: {MANIFEST} was changed or cut short; restore the bundle"
         raise BundleError(msg) from None
@@ -222,27 +244,23 @@ def _checked_manifest(folder: Path) -> tuple[dict[str, Any], str]:
             f"{FORMAT_VERSION}: use the kyc_ml version that wrote it"
         )
         raise BundleError(msg)
-    if not written_here:
+    if not sealed:
         msg = f"bundle {folder}: {MANIFEST} was changed; restore the bundle"
         raise BundleError(msg)
-    differences = _differences(folder, manifest["files"])
-    if differences:
-        msg = (
-            f"bundle {folder} differs from its manifest: {'; '.join(differences)}; restore it "
-            "from the registry, never edit it"
-        )
-        raise BundleError(msg)
-    return manifest, _sha256(raw)
+    return manifest
 
 
-def _differences(folder: Path, hashes: Mapping[str, str]) -> list[str]:
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    differences = [f"{name} is missing" for name in sorted(set(hashes) - present)]
-    differences += [f"{name} was added" for name in sorted(present - set(hashes))]
+def _differences(
+    hashes: Mapping[str, str], raw: Mapping[str, bytes], present: Collection[str]
+) -> list[str]:
+    """Name every file that is missing, was added, or has other bytes than it should."""
+    there = set(present) - {MANIFEST}
+    differences = [f"{name} is missing" for name in sorted(set(hashes) - there)]
+    differences += [f"{name} was added" for name in sorted(there - set(hashes))]
     differences += [
         f"{name} was changed"
-        for name in sorted(present & set(hashes))
-        if _sha256((folder / name).read_bytes()) != hashes[name]
+        for name in sorted(there & set(hashes))
+        if name not in raw or _sha256(raw[name]) != hashes[name]
     ]
     return differences
 
@@ -262,8 +280,19 @@ def _spec_from(item: dict[str, Any]) -> FeatureSpec:
     return FeatureSpec(how=_HOW[item["kind_of_how"]](**how), **rest)
 
 
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Hash a manifest without its seal, so that a byte changed by accident shows."""
+    content = {name: value for name, value in manifest.items() if name != _SEAL}
+    return _sha256(_json(content).encode())
+
+
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def _numbers(content: Mapping[str, float | None]) -> dict[str, float]:
+    """Read what `_finite` wrote: null is an undefined number."""
+    return {name: np.nan if value is None else value for name, value in content.items()}
 
 
 def _json(content: object) -> str:

@@ -21,6 +21,10 @@ Floats = npt.NDArray[np.float64]
 Method = Literal["none", "platt", "isotonic"]
 
 
+class ReversedRankingError(DatasetError):
+    """A map would rank the rows the other way round than the model does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrator:
     """A monotone map from margin to probability.
@@ -86,8 +90,8 @@ def fit_calibrator(margin: Floats, target: Floats, *, method: Method) -> Calibra
 
     Raises
     ------
-    DatasetError
-        If a Platt slope is not positive: the map would reverse the ranking.
+    ReversedRankingError
+        If a Platt slope is not positive.
     """
     if method == "none":
         return Calibrator(method="none")
@@ -99,7 +103,7 @@ def fit_calibrator(margin: Floats, target: Floats, *, method: Method) -> Calibra
                 f"the Platt slope is {slope:.3g}, but must be above 0: the model ranks the "
                 "calibration rows the wrong way round; check the labels of that period"
             )
-            raise DatasetError(msg)
+            raise ReversedRankingError(msg)
         return Calibrator(method="platt", slope=slope, intercept=intercept)
     least = 0.5 / target.size
     fit = IsotonicRegression(y_min=least, y_max=1.0 - least).fit(margin, target)
@@ -130,10 +134,13 @@ def choose_calibrator(
 ) -> CalibrationChoice:
     """Compare the candidates by cross-validated log loss and fit the best on all rows.
 
+    A candidate that would reverse the ranking in some fold has an infinite loss and is
+    listed last.
+
     Raises
     ------
     DatasetError
-        If a fold would lack one of the classes.
+        If a fold would lack one of the classes, or no candidate keeps the ranking.
     """
     positives = int(target.sum())
     if min(positives, target.size - positives) < config.folds:
@@ -142,10 +149,14 @@ def choose_calibrator(
             f"{positives} positives of {target.size}: widen splits.calibration_days"
         )
         raise DatasetError(msg)
-    losses = {}
+    losses: dict[Method, float] = {}
     for method in config.candidates:
-        proba = cross_calibrate(margin, target, method=method, folds=config.folds)
-        losses[method] = float(log_loss(target, proba))
+        try:
+            proba = cross_calibrate(margin, target, method=method, folds=config.folds)
+        except ReversedRankingError:
+            losses[method] = np.inf
+        else:
+            losses[method] = float(log_loss(target, proba))
     best = min(losses, key=losses.__getitem__)
     candidates = pd.DataFrame({"method": list(losses), "log_loss": list(losses.values())})
     return CalibrationChoice(

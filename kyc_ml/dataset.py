@@ -134,10 +134,10 @@ def mature_labels(
     status = np.where(matures <= _moment(as_of), NEGATIVE, IMMATURE).astype(object)
     if CASES not in source.tables:
         return Labels(status=status)
-    cases = _states_at(source.tables[CASES], as_of)
-    adverse = cases[cases[OUTCOME].isin(list(config.adverse_outcomes))]
+    known = _known_at(source.tables[CASES], as_of)
+    cases = known.drop_duplicates(CASE_ID, keep="last")
     if unit == "risk":
-        status[_hit_by_conduct(observations, adverse, config)] = POSITIVE
+        status[_hit_by_conduct(observations, _adverse_since(known, config), config)] = POSITIVE
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
     if link in cases.columns:
         ids = observations[OBSERVATION_ID].to_pandas()
@@ -226,11 +226,22 @@ def _reviews(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _states_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Give each case's latest state known at `as_of`."""
+def _known_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Give the states of cases known at `as_of`, the latest of each case last."""
     frame: pd.DataFrame = cases.to_pandas()
-    known = frame[frame[KNOWN_AT] <= as_of]
-    return known.sort_values([KNOWN_AT, CASE_ID]).drop_duplicates(CASE_ID, keep="last")
+    return frame[frame[KNOWN_AT] <= as_of].sort_values([CASE_ID, KNOWN_AT])
+
+
+def _adverse_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
+    """Give the cases that ended adverse, each known since it has been so without a break.
+
+    A report that follows a confirmed fraud tells the institution nothing new.
+    """
+    adverse = known[OUTCOME].isin(list(config.adverse_outcomes))
+    breaks = (~adverse).groupby(known[CASE_ID]).cumsum()
+    since = known[adverse].groupby([CASE_ID, breaks[adverse]])[KNOWN_AT].transform("min")
+    latest = ~known.duplicated(CASE_ID, keep="last")
+    return known[latest & adverse].assign(**{KNOWN_AT: since})
 
 
 def _hit_by_conduct(
@@ -241,5 +252,6 @@ def _hit_by_conduct(
     frame["row"] = np.arange(len(frame))
     joined = frame.merge(adverse[[CUSTOMER_ID, EVENT_TIME, KNOWN_AT]], on=CUSTOMER_ID)
     horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
-    hit = (joined[EVENT_TIME] < horizon) & (joined[KNOWN_AT] > joined[DECISION_TIME])
+    later = joined[[EVENT_TIME, KNOWN_AT]].gt(joined[DECISION_TIME], axis="index").any(axis=1)
+    hit = (joined[EVENT_TIME] < horizon) & later
     return np.unique(joined.loc[hit, "row"].to_numpy(dtype=np.int64))

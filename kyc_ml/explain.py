@@ -35,6 +35,12 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "times": (" times", "倍"),
     "standard deviations": (" standard deviations", "个标准差"),
 }
+# What a contribution of this sign does, in English and Chinese.
+_EFFECTS: Final = {
+    1.0: ("raises the risk", "使风险升高"),
+    -1.0: ("lowers the risk", "使风险降低"),
+    0.0: ("does not change the risk", "不改变风险"),
+}
 _WEEKDAYS: Final = (
     ("Monday", "星期一"),
     ("Tuesday", "星期二"),
@@ -52,7 +58,7 @@ class Reference:
 
     Attributes
     ----------
-    medians : mapping of number feature to median; NaN where no row has a value
+    medians : mapping of number feature to median of the finite values; NaN where none is
     modes : mapping of category feature to its commonest value; None where none has one
     """
 
@@ -75,7 +81,7 @@ def learn_reference(features: FeatureTable, rows: npt.NDArray[np.bool_]) -> Refe
             modes[spec.name] = min(found, key=lambda name: (-found[name], name), default=None)
         else:
             values = features.numbers[rows, column]
-            known = values[~np.isnan(values)]
+            known = values[np.isfinite(values)]
             medians[spec.name] = float(np.median(known)) if known.size else np.nan
     return Reference(medians=medians, modes=modes)
 
@@ -133,9 +139,9 @@ def make_reasons(
                 values[row] = np.nan
             else:
                 own, usual = values[row], reference.medians[spec.name]
-            raised = bool(pushed[row] > 0)
-            english.append(_sentence(spec, own, usual, currency=currency, raises=raised))
-            chinese.append(_sentence_zh(spec, own, usual, currency=currency, raises=raised))
+            effect = float(np.sign(pushed[row]))
+            english.append(_sentence(spec, own, usual, currency=currency, effect=effect))
+            chinese.append(_sentence_zh(spec, own, usual, currency=currency, effect=effect))
         stem = f"reason_{place + 1}"
         columns[f"{stem}_code"] = pa.array(codes[chosen], pa.string())
         columns[f"{stem}_text"] = pa.array(english, pa.string())
@@ -155,18 +161,16 @@ def family_contributions(specs: Sequence[FeatureSpec], contributions: Floats) ->
     }
 
 
-def _sentence(spec: FeatureSpec, own: Said, usual: Said, *, currency: str, raises: bool) -> str:
+def _sentence(spec: FeatureSpec, own: Said, usual: Said, *, currency: str, effect: float) -> str:
     said = _value(spec, own, currency=currency, chinese=False)
     normal = _value(spec, usual, currency=currency, chinese=False)
-    direction = "raises" if raises else "lowers"
-    return f"{spec.description}: {said} (usual: {normal}); {direction} the risk"
+    return f"{spec.description}: {said} (usual: {normal}); {_EFFECTS[effect][0]}"
 
 
-def _sentence_zh(spec: FeatureSpec, own: Said, usual: Said, *, currency: str, raises: bool) -> str:
+def _sentence_zh(spec: FeatureSpec, own: Said, usual: Said, *, currency: str, effect: float) -> str:
     said = _value(spec, own, currency=currency, chinese=True)
     normal = _value(spec, usual, currency=currency, chinese=True)
-    direction = "升高" if raises else "降低"
-    return f"{spec.description_zh}：{said}（通常：{normal}）；使风险{direction}"
+    return f"{spec.description_zh}：{said}（通常：{normal}）；{_EFFECTS[effect][1]}"
 
 
 def _value(spec: FeatureSpec, value: Said, *, currency: str, chinese: bool) -> str:
@@ -208,6 +212,8 @@ _SAID: Final[dict[str, Callable[[float, bool], str]]] = {
 
 def _number(value: float) -> str:
     """Write whole numbers whole, others with two decimals, small ones with three figures."""
+    if np.isinf(value):  # a ratio may overflow
+        return "∞" if value > 0 else "-∞"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 1:

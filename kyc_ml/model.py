@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 import lightgbm as lgb
 import numpy as np
@@ -53,7 +54,7 @@ class Model:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in order."""
-        return tuple(self._booster.feature_name())
+        return tuple(unquote(name) for name in self._booster.feature_name())
 
     @property
     def n_trees(self) -> int:
@@ -67,6 +68,8 @@ class Model:
 
     def contributions(self, matrix: Floats, *, threads: int = 2) -> Contributions:
         """Share each row's margin out to the features, exactly."""
+        if not len(matrix):  # LightGBM divides by the number of rows
+            return Contributions(values=np.empty(matrix.shape), base=np.empty(0))
         out = self._booster.predict(matrix, pred_contrib=True, num_threads=threads)
         table = np.asarray(out, dtype=np.float64)
         return Contributions(values=table[:, :-1], base=table[:, -1])
@@ -165,8 +168,9 @@ def _dataset(
     return lgb.Dataset(
         matrix,
         target,
-        feature_name=[spec.name for spec in specs],
-        categorical_feature=[spec.name for spec in specs if spec.kind == "category"],
+        # LightGBM renames or refuses names with blanks or JSON's own characters
+        feature_name=[quote(spec.name) for spec in specs],
+        categorical_feature=[quote(spec.name) for spec in specs if spec.kind == "category"],
         params={
             "max_bin": config.max_bin,
             "min_data_in_leaf": config.min_data_in_leaf,

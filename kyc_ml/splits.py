@@ -109,9 +109,9 @@ def assign_parts(
     """
     part = np.full(decision.size, "", dtype=object)
     for name, (start, end) in boundaries.parts.items():
-        inside = decision < np.datetime64(end.tz_localize(None), "us")
+        inside = decision < np.datetime64(end.tz_convert(None), "us")
         if start is not None:
-            inside &= decision >= np.datetime64(start.tz_localize(None), "us")
+            inside &= decision >= np.datetime64(start.tz_convert(None), "us")
         part[inside] = name
     return part
 

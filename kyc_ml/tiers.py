@@ -73,7 +73,7 @@ def compute_tier_table(
     DataFrame
         One row a tier, lowest first: tier, tier_zh, from_probability, rows, share,
         expected_rate and, where `target` is given, positives, observed_rate, ci_low,
-        ci_high (Jeffreys, 95 %). Rates of an empty tier are NaN.
+        ci_high (Jeffreys, 95 %). Rates of an empty tier, and shares of no rows, are NaN.
     """
     rows = []
     for place, rule in enumerate(policy.tiers):
@@ -84,7 +84,7 @@ def compute_tier_table(
             "tier_zh": rule.name_zh,
             "from_probability": rule.from_probability,
             "rows": count,
-            "share": count / tier.size,
+            "share": count / tier.size if tier.size else np.nan,
             "expected_rate": float(proba[here].mean()) if count else np.nan,
         }
         if target is not None:

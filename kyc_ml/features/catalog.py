@@ -61,7 +61,14 @@ def choose_features(config: FeatureConfig, *, unit: str) -> tuple[FeatureSpec, .
 
 def _declared(config: FeatureConfig) -> dict[str, FeatureSpec]:
     third = third_party.features_of(config.third_party_items)
-    return {spec.name: spec for specs in (*FAMILIES.values(), third) for spec in specs}
+    declared: dict[str, FeatureSpec] = {}
+    faults = Faults("features.third_party_items", ConfigError)
+    for spec in (spec for specs in (*FAMILIES.values(), third) for spec in specs):
+        if spec.name in declared:
+            faults.add(f"two items give a feature named {spec.name!r}: leave one of them out")
+        declared[spec.name] = spec
+    faults.raise_if_any()
+    return declared
 
 
 def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec]) -> None:

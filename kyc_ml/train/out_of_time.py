@@ -85,7 +85,8 @@ def train_out_of_time(
     choice = choose_calibrator(margin[calibrating], target[calibrating], config=config.calibration)
     tell("fitting the baseline", 0, 1)
     baseline = fit_baseline(matrix[part == TRAIN], target[part == TRAIN], features, config)
-    baseline_margin = logistic_margin(baseline, matrix)
+    tested = part == TEST
+    baseline_margin = logistic_margin(baseline, matrix[tested])
     tell("fitting the baseline", 1, 1)
     proba = choice.calibrator.probability(margin)
     quality = {
@@ -93,15 +94,14 @@ def train_out_of_time(
             name: compute_quality(target[part == name], margin[part == name], proba[part == name])
             for name in PARTS
         },
-        BASELINE: {TEST: baseline_quality(target[part == TEST], baseline_margin[part == TEST])},
+        BASELINE: {TEST: baseline_quality(target[tested], baseline_margin)},
     }
-    tested = part == TEST
     evidence = Evidence(
         part=TEST,
         target=target[tested],
         margin=margin[tested],
         probability=proba[tested],
-        baseline_margin=baseline_margin[tested],
+        baseline_margin=baseline_margin,
         features=features.take(np.flatnonzero(tested)),
     )
     bundle = Bundle(

@@ -91,6 +91,14 @@ def test_third_party_items_need_their_family():
         choose_features(config, unit="fraud")
 
 
+def test_items_that_give_the_same_feature_are_refused():
+    config = FeatureConfig(
+        families=("third_party",), third_party_items=("score", "score_age_hours", "score")
+    )
+    with pytest.raises(ConfigError, match="third_party_score'"):
+        choose_features(config, unit="fraud")
+
+
 def test_the_digest_is_of_the_computation_not_of_the_words():
     from dataclasses import replace  # noqa: PLC0415
 

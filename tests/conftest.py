@@ -1,0 +1,175 @@
+"""A handful of rows that every kind of feature can live on, a model of them, a bundle."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import settings
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.calibration import fit_calibrator
+from kyc_ml.config import ModelConfig, RunConfig, TierPolicy, load_section
+from kyc_ml.explain import learn_reference
+from kyc_ml.features.spec import D7, EVER, FeatureSpec, Formula, Latest, Own, Where, Window
+from kyc_ml.features.table import FeatureTable
+from kyc_ml.model import Model, fit_fixed
+
+# A busy machine is no failure; a law that needs more examples says so itself.
+settings.register_profile("kyc_ml", deadline=None, max_examples=40)
+settings.load_profile("kyc_ml")
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+QUICK = ModelConfig(rounds=12, min_data_in_leaf=10, learning_rate=0.2, num_threads=1, seed=0)
+
+
+def _spec(name, how, *, kind="number", unit="days", **rest):
+    return FeatureSpec(
+        name=name,
+        family=rest.pop("family", "amounts"),
+        how=how,
+        kind=kind,
+        unit=unit,
+        description=f"{name} in words",
+        description_zh=f"{name}的说明",
+        **rest,
+    )
+
+
+SPECS = (
+    _spec(
+        "signal",
+        Window(
+            table="transactions",
+            key=("customer_id",),
+            statistic="sum",
+            period=D7,
+            value="amount",
+            where=Where(column="direction", values=("in", "out")),
+        ),
+        unit="base currency",
+        monotone=1,
+    ),
+    _spec("noise", Formula(operation="ratio", inputs=("signal", "unseen")), unit="ratio"),
+    _spec("constant", Own(reading="night"), unit="0 or 1", family="timing"),
+    _spec(
+        "all_missing",
+        Latest(
+            table="third_party",
+            key=("customer_id",),
+            reading="value",
+            column="value",
+            where=Where(column="item", values=("score",)),
+        ),
+        unit="item's own unit",
+        family="third_party",
+    ),
+    _spec(
+        "channel", Own(reading="category", column="channel"), kind="category", unit="category",
+        family="timing",
+    ),
+)  # fmt: skip
+UNSEEN = _spec(
+    "unseen",
+    Window(table="transactions", key=(), statistic="count", period=EVER, lag_us=5),
+    unit="transactions",
+    hidden=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Small:
+    """600 rows, their features and outcomes, and a model of them."""
+
+    features: FeatureTable
+    matrix: np.ndarray
+    target: np.ndarray
+    vocabularies: dict[str, tuple[str, ...]]
+    model: Model
+    quick: ModelConfig
+
+
+@pytest.fixture(scope="session")
+def make_spec():
+    """Declare a feature by name, how it is read and what else matters to a test."""
+    return _spec
+
+
+@pytest.fixture(scope="session")
+def configs():
+    """Folder of the shipped configurations."""
+    return CONFIGS
+
+
+@pytest.fixture(scope="session")
+def policy():
+    """Give the shipped tier policy of the fraud model."""
+    return load_section(CONFIGS / "tiers" / "fraud.yaml", TierPolicy)
+
+
+@pytest.fixture(scope="session")
+def make_table():
+    """Put numbers and categories into a feature table of these specs."""
+
+    def make(specs, numbers, categories):
+        n = len(numbers)
+        when = pd.date_range("2024-01-31", periods=n, freq="h", tz="UTC", unit="us")
+        keys = {
+            "observation_id": pa.array([f"o{row}" for row in range(n)]),
+            "customer_id": pa.array([f"c{row % 7}" for row in range(n)]),
+            "decision_time": pa.array(when.tz_localize(None)).cast(pa.timestamp("us", "UTC")),
+        }
+        return FeatureTable(
+            keys=pa.table(keys),
+            specs=tuple(specs),
+            numbers=np.asfortranarray(np.asarray(numbers, dtype=np.float64)),
+            categories={name: pa.array(values, pa.string()) for name, values in categories.items()},
+            left_out={},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small(make_table):
+    """Make rows whose outcome depends on `signal` and `channel` only."""
+    rng = np.random.default_rng(0)
+    n = 600
+    signal, noise = rng.normal(size=n), rng.normal(size=n)
+    noise[rng.random(n) < 0.3] = np.nan
+    channel = rng.choice(["app", "branch", "web", None], size=n, p=[0.4, 0.2, 0.3, 0.1])
+    logit = 1.5 * signal - 1.5 + np.where(channel == "web", 1.5, 0.0)
+    target = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(np.float64)
+    blank = np.full(n, np.nan)
+    numbers = np.column_stack([signal, noise, np.ones(n), blank, blank])
+    features = make_table(SPECS, numbers, {"channel": list(channel)})
+    vocabularies = features.learn_vocabularies(np.ones(n, bool))
+    matrix, _ = features.encode(vocabularies)
+    model = fit_fixed(matrix, target, specs=SPECS, config=QUICK)
+    return Small(
+        features=features,
+        matrix=matrix,
+        target=target,
+        vocabularies=vocabularies,
+        model=model,
+        quick=QUICK,
+    )
+
+
+@pytest.fixture(scope="session")
+def bundle(small, policy):
+    """Bundle the small model; one median is unknown, and one figure undefined."""
+    margin = small.model.margin(small.matrix)
+    return Bundle(
+        model=small.model,
+        calibrator=fit_calibrator(margin, small.target, method="isotonic"),
+        policy=policy,
+        config=load_section(CONFIGS / "fraud.yaml", RunConfig),
+        specs=(*SPECS, UNSEEN),
+        vocabularies=small.vocabularies,
+        reference=learn_reference(small.features, np.ones(len(small.features), bool)),
+        metrics={"test": {"auc": 0.9, "auc_low": float("nan")}},
+        data={"name": "small", "as_of": "2024-07-01", "base_currency": "CNY"},
+    )

@@ -1,0 +1,331 @@
+"""A configuration is right, or refused with every fault and its cure."""
+
+import re
+from datetime import date
+
+import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from kyc_ml.config import (
+    CustomerFoldsConfig,
+    DatasetConfig,
+    RunConfig,
+    SourceMapping,
+    SplitConfig,
+    TierPolicy,
+    check_section,
+    dump_section,
+    load_section,
+    parse_section,
+    section_digest,
+)
+from kyc_ml.errors import ConfigError
+
+RUN = {
+    "name": "x",
+    "unit": "fraud",
+    "tiers": "tiers/x.yaml",
+    "features": {"families": ["velocity"]},
+}
+SOURCE = {
+    "name": "s",
+    "base_currency": "CNY",
+    "files": {"tx": {"path": "tx.csv", "format": "csv"}},
+    "tables": {"transactions": {"from": "tx", "columns": {"amount": "amount"}}},
+}
+
+
+def tier(name="low", start=0.0, months=6, **rest):
+    return {
+        "name": name,
+        "name_zh": "低",
+        "from_probability": start,
+        "due_diligence": "standard",
+        "review_months": months,
+        "monitoring": "yearly",
+        **rest,
+    }
+
+
+def policy_of(*tiers):
+    return {"name": "p", "version": 1, "tiers": list(tiers)}
+
+
+THREE = (tier(), tier("medium", 0.1), tier("high", 0.5))
+
+
+def refusal(content, section):
+    with pytest.raises(ConfigError) as caught:
+        check_section(content, section, subject="it")
+    return str(caught.value)
+
+
+@st.composite
+def policies(draw):
+    n = draw(st.integers(3, 10))
+    inner = st.floats(0.0, 1.0, exclude_min=True)
+    bounds = [0.0, *sorted(draw(st.sets(inner, min_size=n - 1, max_size=n - 1)))]
+    months = [draw(st.integers(1, 6))]
+    for _ in range(n - 1):
+        months.insert(0, draw(st.integers(1, 2 * months[0])))
+    words = st.text(max_size=12)
+    tiers = [
+        tier(f"t{place}", bound, month, name_zh=draw(words), monitoring=draw(words))
+        for place, (bound, month) in enumerate(zip(bounds, months, strict=True))
+    ]
+    content = {**policy_of(*tiers), "name": draw(words), "version": draw(st.integers(1, 99))}
+    return TierPolicy.model_validate(content)
+
+
+@given(policy=policies())
+def test_what_is_dumped_is_read_back_equal_and_has_the_same_digest(policy):
+    again = parse_section(dump_section(policy), TierPolicy, subject="p")
+    assert again == policy
+    assert section_digest(again) == section_digest(policy)
+
+
+@given(one=policies(), other=policies())
+def test_digests_are_equal_exactly_when_the_settings_are(one, other):
+    assert (section_digest(one) == section_digest(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "y"},
+        {"tiers": "tiers/y.yaml"},
+        {"model": {"seed": 0}},
+        {"model": {"lambda_l2": 5.000000000000001}},
+        {"dataset": {"label_maturity_days": 91}},
+        {"splits": {"method": "customer_folds"}},
+        {"calibration": {"candidates": ["none", "isotonic", "platt"]}},
+        {"explain": {"reasons": 4}},
+        {"features": {"families": ["velocity"], "exclude": ["x"]}},
+    ],
+)
+def test_any_change_changes_the_digest(change):
+    before = RunConfig.model_validate(RUN)
+    assert section_digest(before) != section_digest(RunConfig.model_validate({**RUN, **change}))
+
+
+def test_writing_a_default_out_does_not_change_the_digest():
+    spelt = RunConfig.model_validate({**RUN, "model": {"rounds": 600}, "dataset": {}})
+    assert section_digest(spelt) == section_digest(RunConfig.model_validate(RUN))
+
+
+@pytest.mark.parametrize("splits", [SplitConfig(), CustomerFoldsConfig(method="customer_folds")])
+def test_a_run_with_either_kind_of_split_is_read_back_equal(splits):
+    run = RunConfig.model_validate(RUN).model_copy(update={"splits": splits})
+    assert parse_section(dump_section(run), RunConfig, subject="x") == run
+
+
+def test_a_mapping_keeps_its_key_from_when_dumped():
+    mapping = SourceMapping.model_validate(SOURCE)
+    assert "from: tx" in dump_section(mapping)
+    assert parse_section(dump_section(mapping), SourceMapping, subject="s") == mapping
+
+
+def test_sections_cannot_be_changed():
+    run = RunConfig.model_validate(RUN)
+    with pytest.raises(ValueError, match="frozen"):
+        run.name = "y"
+
+
+def test_every_shipped_run_loads_with_the_policy_it_names(configs):
+    runs = sorted(configs.glob("*.yaml"))
+    assert {path.stem for path in runs} >= {"berka", "fraud", "handbook", "risk"}
+    for path in runs:
+        run = load_section(path, RunConfig)
+        assert len(load_section(path.parent / run.tiers, TierPolicy).tiers) >= 3
+
+
+def test_every_shipped_policy_and_source_loads(configs):
+    policies_found = sorted((configs / "tiers").glob("*.yaml"))
+    sources = sorted((configs / "sources").glob("*.yaml"))
+    assert len(policies_found) >= 2
+    assert len(sources) >= 4
+    for path in policies_found:
+        load_section(path, TierPolicy)
+    for path in sources:
+        load_section(path, SourceMapping)
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "path", "meant"),
+    [
+        (RunConfig, {**RUN, "modle": {}}, "modle", "model"),
+        (RunConfig, {**RUN, "model": {"num_leafs": 3}}, "model.num_leafs", "num_leaves"),
+        (
+            RunConfig,
+            {**RUN, "splits": {"method": "out_of_time", "test_day": 3}},
+            "splits.test_day",
+            "test_days",
+        ),
+        (
+            RunConfig,
+            {**RUN, "splits": {"method": "customer_folds", "fold": 3}},
+            "splits.fold",
+            "folds",
+        ),
+        (
+            TierPolicy,
+            policy_of(*THREE[:2], tier("high", 0.5, review_month=3)),
+            "tiers.2.review_month",
+            "review_months",
+        ),
+        (
+            SourceMapping,
+            {**SOURCE, "files": {"tx": {"path": "x", "format": "csv", "delimeter": ";"}}},
+            "files.tx.delimeter",
+            "delimiter",
+        ),
+        (
+            SourceMapping,
+            {**SOURCE, "tables": {"cases": {"from": "x", "columns": {"a": "b"}, "were": "c"}}},
+            "tables.cases.were",
+            "where",
+        ),
+        (
+            SourceMapping,
+            {**SOURCE, "tables": {"cases": {"from": "x", "columns": {"a": "b"}, "form": "c"}}},
+            "tables.cases.form",
+            "from",
+        ),
+    ],
+)
+def test_a_misspelt_key_is_named_with_its_path_and_the_key_that_was_meant(
+    section, content, path, meant
+):
+    told = refusal(content, section)
+    assert f"- {path}: unknown key (did you mean {meant!r}?); known: " in told
+
+
+def test_the_keys_said_to_be_known_are_those_of_the_chosen_split():
+    told = refusal({**RUN, "splits": {"method": "customer_folds", "zzz": 3}}, RunConfig)
+    assert "known: method, folds, repeats" in told
+
+
+def test_a_split_without_a_method_is_told_to_name_one():
+    told = refusal({**RUN, "splits": {"test_days": 3}}, RunConfig)
+    assert "splits: key 'method' is required" in told
+
+
+def test_all_faults_are_listed_at_once():
+    told = refusal({"nmae": "x", "unit": "frd", "model": {"rounds": 0}, "tiers": "t"}, RunConfig)
+    assert told.startswith("it: 5 faults\n")
+    assert "name: required, but absent" in told
+    assert "features: required, but absent" in told
+    assert "model.rounds: Input should be greater than or equal to 1" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: a\nname: b\n", "key name is given twice"),
+        ("model:\n  seed: 1\n  seed: 2\n", "key seed is given twice"),
+        ("name: [a\n", "is not valid YAML"),
+        ("name: !!python/object/apply:os.getcwd []\n", "is not valid YAML"),
+        ("- a\n", "must hold keys and values, got list"),
+        ("", "must hold keys and values, got NoneType"),
+        ("just text", "must hold keys and values, got str"),
+        ("1: 2\n", "1: Keys should be strings"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_by_name(tmp_path, text, told):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_section(path, RunConfig)
+    assert told in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_bytes("name: 低".encode("gb18030"))
+    with pytest.raises(ConfigError, match="is not UTF-8 text: save it as UTF-8"):
+        load_section(path, RunConfig)
+
+
+def test_a_missing_file_is_named_with_the_one_that_was_meant(tmp_path):
+    (tmp_path / "fraud.yaml").touch()
+    near = re.escape("(did you mean 'fraud.yaml'?)")
+    with pytest.raises(ConfigError, match=rf"frud\.yaml cannot be read: No such file.*{near}"):
+        load_section(tmp_path / "frud.yaml", RunConfig)
+
+
+@pytest.mark.parametrize("name", ["", "absent/run.yaml"])
+def test_a_folder_and_an_absent_folder_are_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_section(tmp_path / name, RunConfig)
+
+
+@pytest.mark.parametrize(
+    ("tiers", "told"),
+    [
+        ((tier(start=0.1), *THREE[1:]), "must start at probability 0, got 0.1"),
+        ((THREE[0], tier("medium", 0.5), tier("high", 0.5)), "from_probability must increase"),
+        ((THREE[0], tier("medium", 0.6), tier("high", 0.5)), "from_probability must increase"),
+        (THREE[:2], "at least 3 items"),
+        (tuple(tier(f"t{i}", i / 11) for i in range(11)), "at most 10 items"),
+        ((*THREE[:2], tier("high", 0.5, 7)), "at most every 6 months, got 7"),
+        (
+            (tier(months=13), *THREE[1:]),
+            "tier 'low' is reviewed every 13 months, more than twice the 6 months",
+        ),
+        ((*THREE[:2], tier("low", 0.5)), "tier names must differ"),
+        ((*THREE[:2], tier("high", 1.1)), "tiers.2.from_probability"),
+        ((*THREE[:2], tier("high", float("nan"))), "tiers.2.from_probability"),
+        ((*THREE[:2], tier("high", 0.5, 0)), "tiers.2.review_months"),
+    ],
+)
+def test_a_policy_that_breaks_a_rule_is_refused_with_the_reason(tiers, told):
+    assert told in refusal(policy_of(*tiers), TierPolicy)
+
+
+def test_a_policy_at_the_edge_of_every_rule_is_taken():
+    months = [6 * 2**place for place in range(9, -1, -1)]
+    tiers = [tier(f"t{i}", i / 9, months[i]) for i in range(10)]
+    policy = TierPolicy.model_validate(policy_of(*tiers))
+    assert policy.tiers[-1].from_probability == 1.0
+    assert policy.tiers[0].review_months == 3072
+
+
+def test_a_policy_tells_all_its_faults_at_once():
+    told = refusal(policy_of(tier("a", 0.1, 99), tier("a", 0.05), tier("c", 0.5, 9)), TierPolicy)
+    for part in ("must start at", "must increase", "must differ", "at most every 6", "twice"):
+        assert part in told
+
+
+@pytest.mark.parametrize(("unit", "horizon"), [("risk", 0), ("fraud", 30)])
+def test_a_horizon_belongs_to_a_risk_model_and_only_there(unit, horizon):
+    told = refusal({**RUN, "unit": unit, "dataset": {"horizon_days": horizon}}, RunConfig)
+    assert "a risk model needs a horizon above 0, a fraud model has none" in told
+
+
+@pytest.mark.parametrize("start", ["2024-13-01", "2024-02-30", "1 May 2024", "20240501", ""])
+def test_a_history_start_that_is_no_iso_date_is_refused(start):
+    told = refusal({**RUN, "dataset": {"history_start": start}}, RunConfig)
+    assert "dataset.history_start: must be an ISO date such as 2024-05-01" in told
+
+
+@given(day=st.dates())
+def test_every_iso_date_may_start_the_history(day):
+    assume(day >= date(1700, 1, 1))
+    assert DatasetConfig(history_start=day.isoformat()).history_start == day.isoformat()
+
+
+@pytest.mark.parametrize(
+    "file", [{"format": "duckdb"}, {"format": "csv", "table": "x"}], ids=["absent", "too_much"]
+)
+def test_a_table_is_named_for_a_duckdb_file_and_only_there(file):
+    told = refusal({**SOURCE, "files": {"tx": {"path": "x", **file}}}, SourceMapping)
+    assert "`table` names the table inside a duckdb file" in told
+
+
+def test_text_survives_in_any_script():
+    text = yaml.safe_dump(policy_of(*THREE), allow_unicode=True)
+    policy = parse_section(text, TierPolicy, subject="p")
+    assert "低" in dump_section(policy)
