@@ -1,1 +1,90 @@
-"""Machine-learning risk prediction for knowing customers."""
+"""Machine-learning risk prediction for knowing customers.
+
+Tables go through the contract (`read_source`), become features as known at each decision
+(`build_features`), train a calibrated model (`train`), and are scored, graded and
+explained (`score_features`). The names below are the public ones; each is imported when
+it is first used, so that ``import kyc_ml`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from kyc_ml.bundle import Bundle, load_bundle, save_bundle
+    from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section
+    from kyc_ml.contract.source import ContractedTables, contract_tables, read_source
+    from kyc_ml.dataset import make_observations, make_reviews_at, mature_labels
+    from kyc_ml.errors import KycMlError
+    from kyc_ml.features.build import build_features
+    from kyc_ml.features.catalog import choose_features
+    from kyc_ml.features.spec import FeatureSpec
+    from kyc_ml.features.table import FeatureTable
+    from kyc_ml.metrics import compute_quality
+    from kyc_ml.score import score_features
+    from kyc_ml.synthetic import BankConfig, make_bank
+    from kyc_ml.train import train
+
+_HOMES: Final = {
+    "BankConfig": "kyc_ml.synthetic",
+    "Bundle": "kyc_ml.bundle",
+    "ContractedTables": "kyc_ml.contract.source",
+    "FeatureSpec": "kyc_ml.features.spec",
+    "FeatureTable": "kyc_ml.features.table",
+    "KycMlError": "kyc_ml.errors",
+    "RunConfig": "kyc_ml.config",
+    "SourceMapping": "kyc_ml.config",
+    "TierPolicy": "kyc_ml.config",
+    "build_features": "kyc_ml.features.build",
+    "choose_features": "kyc_ml.features.catalog",
+    "compute_quality": "kyc_ml.metrics",
+    "contract_tables": "kyc_ml.contract.source",
+    "load_bundle": "kyc_ml.bundle",
+    "load_section": "kyc_ml.config",
+    "make_bank": "kyc_ml.synthetic",
+    "make_observations": "kyc_ml.dataset",
+    "make_reviews_at": "kyc_ml.dataset",
+    "mature_labels": "kyc_ml.dataset",
+    "read_source": "kyc_ml.contract.source",
+    "save_bundle": "kyc_ml.bundle",
+    "score_features": "kyc_ml.score",
+    "train": "kyc_ml.train",
+}
+
+__all__ = [
+    "BankConfig",
+    "Bundle",
+    "ContractedTables",
+    "FeatureSpec",
+    "FeatureTable",
+    "KycMlError",
+    "RunConfig",
+    "SourceMapping",
+    "TierPolicy",
+    "build_features",
+    "choose_features",
+    "compute_quality",
+    "contract_tables",
+    "load_bundle",
+    "load_section",
+    "make_bank",
+    "make_observations",
+    "make_reviews_at",
+    "mature_labels",
+    "read_source",
+    "save_bundle",
+    "score_features",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  a module's names are of any type
+    if name not in _HOMES:
+        msg = f"module 'kyc_ml' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,15 +1,17 @@
 """Jobs: read, call the stages, write. What the command line and the pipelines run."""
 
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
-from kyc_ml.jobs.reading import read_tables
+from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.scoring import (
     Explained,
     ScoringResult,
+    load_model,
     run_explain,
     run_features,
     run_score,
+    score_tables,
 )
-from kyc_ml.jobs.training import TrainingResult, run_train
+from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
 from kyc_ml.jobs.watch import Silence, Watch
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "Silence",
     "TrainingResult",
     "Watch",
+    "end_of_data",
+    "load_model",
+    "parse_moment",
     "read_tables",
     "run_demo",
     "run_explain",
@@ -26,4 +31,6 @@ __all__ = [
     "run_score",
     "run_synth",
     "run_train",
+    "score_tables",
+    "train_tables",
 ]

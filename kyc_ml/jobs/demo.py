@@ -10,9 +10,8 @@ import pandas as pd
 
 from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.features.build import build_features
 from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.jobs.scoring import ScoringResult, choose_observations, load_model, write_scores
+from kyc_ml.jobs.scoring import ScoringResult, load_model, score_tables
 from kyc_ml.jobs.story import flow_table, tell_model
 from kyc_ml.jobs.training import TrainingResult, train_tables
 from kyc_ml.jobs.watch import Watch
@@ -98,24 +97,14 @@ def _train_and_score(
     result = train_tables(
         tables, mapping, run=run, policy=policy, as_of=as_of, keep=None, watch=watch
     )
-    start = time.perf_counter()
     bundle, label = load_model(result.registered.uri)
-    observations = choose_observations(
+    scoring = score_tables(
         tables,
-        unit=run.unit,
-        since=as_of - pd.Timedelta(days=7) if run.unit == "fraud" else None,
-        as_of=as_of,
-        dataset=run.dataset,
-    )
-    features = build_features(tables, observations, specs=bundle.specs)
-    scoring = write_scores(
         bundle,
         label,
-        features.reorder(bundle.model.feature_names),
-        tables,
+        since=as_of - pd.Timedelta(days=7) if run.unit == "fraud" else None,
         as_of=as_of,
         out=out / f"scores_{run.name}.parquet",
-        seconds={"features": time.perf_counter() - start},
         watch=watch,
     )
     story = tell_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -99,23 +99,52 @@ def run_score(
     bundle, label = load_model(model)
     start = time.perf_counter()
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    seconds = {"reading": time.perf_counter() - start}
-    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    read_seconds = time.perf_counter() - start
+    result = score_tables(
+        tables,
+        bundle,
+        label,
+        since=None if since is None else parse_moment(since, name="--since"),
+        as_of=end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of"),
+        out=out,
+        watch=watch,
+    )
+    return replace(result, seconds={"reading": read_seconds, **result.seconds})
+
+
+def score_tables(
+    tables: ContractedTables,
+    bundle: Bundle,
+    label: str,
+    *,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+    out: Path,
+    watch: Watch,
+) -> ScoringResult:
+    """Score tables already read; see `run_score` and `choose_observations`.
+
+    Parameters
+    ----------
+    label : str
+        Name and version of the model, for the score table; see `load_model`.
+    """
     observations = choose_observations(
         tables,
         unit=bundle.config.unit,
-        since=None if since is None else parse_moment(since, name="--since"),
-        as_of=moment,
+        since=since,
+        as_of=as_of,
         dataset=bundle.config.dataset,
     )
+    start = time.perf_counter()
     features = _features_of(bundle, tables, observations, watch)
-    seconds["features"] = time.perf_counter() - start - seconds["reading"]
-    return write_scores(
-        bundle, label, features, tables, as_of=moment, out=out, seconds=seconds, watch=watch
+    seconds = {"features": time.perf_counter() - start}
+    return _write_scores(
+        bundle, label, features, tables, as_of=as_of, out=out, seconds=seconds, watch=watch
     )
 
 
-def write_scores(
+def _write_scores(
     bundle: Bundle,
     label: str,
     features: FeatureTable,

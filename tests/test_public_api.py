@@ -1,0 +1,42 @@
+"""What users import is pinned, present, and cheap to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import kyc_ml
+from kyc_ml import _HOMES
+
+PUBLIC = {
+    *("BankConfig", "Bundle", "ContractedTables", "FeatureSpec", "FeatureTable", "KycMlError"),
+    *("RunConfig", "SourceMapping", "TierPolicy", "build_features", "choose_features"),
+    *("compute_quality", "contract_tables", "load_bundle", "load_section", "make_bank"),
+    *("make_observations", "make_reviews_at", "mature_labels", "read_source", "save_bundle"),
+    *("score_features", "train"),
+}
+
+
+def test_the_public_names_are_these():
+    assert set(kyc_ml.__all__) == PUBLIC
+    assert set(_HOMES) == PUBLIC
+    assert dir(kyc_ml) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_each_public_name_is_there_and_documented(name):
+    assert getattr(kyc_ml, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        kyc_ml.nothing  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = ("pandas", "numba", "lightgbm", "mlflow", "sklearn", "pyarrow", "duckdb")
+    code = f"import sys, kyc_ml; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    assert run.stdout.strip() == "[]"
