@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kyc_ml.metrics import compute_quality
     from kyc_ml.score import score_features
     from kyc_ml.synthetic import BankConfig, make_bank
-    from kyc_ml.train import train
+    from kyc_ml.training import train
 
 _HOMES: Final = {
     "BankConfig": "kyc_ml.synthetic",
@@ -49,7 +49,7 @@ _HOMES: Final = {
     "read_source": "kyc_ml.contract.source",
     "save_bundle": "kyc_ml.bundle",
     "score_features": "kyc_ml.score",
-    "train": "kyc_ml.train",
+    "train": "kyc_ml.training",
 }
 
 __all__ = [

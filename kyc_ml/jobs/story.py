@@ -21,7 +21,7 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.page import Example, ModelStory, ReasonLine
 from kyc_ml.score import score_features
-from kyc_ml.train import BASELINE, MODEL, Evidence, Trained
+from kyc_ml.training import BASELINE, MODEL, Evidence, Trained
 
 NO_MODEL = "prevalence (no model)"
 

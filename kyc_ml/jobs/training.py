@@ -20,7 +20,7 @@ from kyc_ml.jobs.watch import Watch
 from kyc_ml.page import PageStory, save_page
 from kyc_ml.tiers import assign_tiers, compute_tier_table
 from kyc_ml.tracking import RegisteredModel, RunRecord, log_training
-from kyc_ml.train import MODEL, Trained, train
+from kyc_ml.training import MODEL, Trained, train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

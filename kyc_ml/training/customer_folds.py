@@ -22,7 +22,7 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_fixed
-from kyc_ml.train.evidence import (
+from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
     Evidence,

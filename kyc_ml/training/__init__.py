@@ -8,9 +8,9 @@ import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.train.customer_folds import train_customer_folds
-from kyc_ml.train.evidence import BASELINE, MODEL, Evidence, Progress, Trained
-from kyc_ml.train.out_of_time import train_out_of_time
+from kyc_ml.training.customer_folds import train_customer_folds
+from kyc_ml.training.evidence import BASELINE, MODEL, Evidence, Progress, Trained
+from kyc_ml.training.out_of_time import train_out_of_time
 
 __all__ = ["BASELINE", "MODEL", "Evidence", "Trained", "train"]
 

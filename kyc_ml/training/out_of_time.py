@@ -33,7 +33,7 @@ from kyc_ml.splits import (
     plan_out_of_time,
     summarise_parts,
 )
-from kyc_ml.train.evidence import (
+from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
     Evidence,
