@@ -80,9 +80,11 @@ def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) 
         given = frame[name].astype(object) if name in frame else [None] * n
         keys[name] = pa.array(list(given), pa.string())
     if DECISION_TIME in frame:
-        keys[DECISION_TIME] = pa.array(frame[DECISION_TIME], pa.timestamp("us", tz="UTC"))
+        times = pd.to_datetime(frame[DECISION_TIME], utc=True).dt.tz_convert(None).dt.as_unit("us")
+        moments = times.to_numpy().astype(np.int64)
     else:
-        keys[DECISION_TIME] = pa.array(np.zeros(n, np.int64)).cast(pa.timestamp("us", tz="UTC"))
+        moments = np.zeros(n, np.int64)
+    keys[DECISION_TIME] = pa.array(moments).cast(pa.timestamp("us", tz="UTC"))
     return FeatureTable(
         keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, left_out={}
     )
