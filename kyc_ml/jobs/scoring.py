@@ -157,10 +157,12 @@ def _write_scores(
 ) -> ScoringResult:
     """Score features, write the table whole, and log the counts."""
     start = time.perf_counter()
-    watch.step("scoring and explaining", 0, 1)
     _, unknown = features.encode(bundle.vocabularies)
-    scores = score_features(bundle, features)
-    watch.step("scoring and explaining", 1, 1)
+    scores = score_features(
+        bundle,
+        features,
+        progress=lambda done, total: watch.step("scoring and explaining", done, total),
+    )
     seconds = {**seconds, "scoring and explaining": time.perf_counter() - start}
     scores = scores.append_column("model_version", pa.array([label] * len(scores), pa.string()))
     scores = scores.replace_schema_metadata(
