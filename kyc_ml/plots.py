@@ -6,7 +6,7 @@ those of `THEME`, so that a page can exchange them for its light or dark ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, Literal
 
@@ -69,7 +69,7 @@ _CHINESE_FONTS: Final = (
     "Microsoft YaHei",
     "WenQuanYi Micro Hei",
 )
-_Corner = Literal["lower right", "upper left", "upper right"]
+_Corner = Literal["lower left", "lower right", "upper left", "upper right"]
 
 _SIZE: Final = (5.0, 3.4)
 _SMALL: Final = 8.5
@@ -144,7 +144,7 @@ def plot_precision_recall(curves: Mapping[str, pd.DataFrame], *, prevalence: flo
     axes.set_ylabel("precision (flagged that are positive)")
     _percent_axis(axes, "x")
     _percent_axis(axes, "y")
-    _legend(axes, loc="upper right")
+    _legend(axes, loc=_free_corner(shown.values(), top=top))
     return _finish(figure)
 
 
@@ -546,6 +546,12 @@ def _label_rows(axes: Axes, place: npt.NDArray[np.int64], labels: Sequence[str])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
+
+
+def _free_corner(curves: Iterable[pd.DataFrame], *, top: float) -> _Corner:
+    """Find where precision-recall curves are not: strong ones fill the upper right corner."""
+    right = [curve.loc[curve["recall"] >= 0.5, "precision"].max() for curve in curves]
+    return "lower left" if max(right, default=0.0) > 0.6 * top else "upper right"
 
 
 def _legend(axes: Axes, *, loc: _Corner, coloured: bool = True) -> None:

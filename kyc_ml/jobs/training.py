@@ -140,7 +140,7 @@ def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapp
     )
     return PageStory(
         title=f"kyc_ml: model {run.name}",
-        subtitle=f"Trained on {mapping.name} with what was known on {result.bundle.data['as_of']}",
+        subtitle=f"Trained on {mapping.name} with what was known on {result.bundle.data['as_of'][:10]}",
         facts=(("source", mapping.name), ("base currency", tables.base_currency)),
         flow=flow_table(tables.quality),
         findings=tuple(tables.quality.lines()),
