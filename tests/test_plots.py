@@ -15,6 +15,8 @@ from kyc_ml.metrics import (
     compute_roc,
     compute_score_distribution,
 )
+from kyc_ml.plots.ranking import _thin
+from kyc_ml.plots.style import LOWERS, RAISES
 
 LIMIT = 60_000
 
@@ -89,7 +91,7 @@ def test_thinning_keeps_ends_and_extremes():
     x = np.linspace(0, 1, 60_000)
     y = np.sin(700 * x)
     y[31_234], y[47_111] = 5.0, -5.0
-    across, up = plots._thin(x, y)
+    across, up = _thin(x, y)
     assert across.size <= 4 * 201
     assert (across[0], across[-1], up.max(), up.min()) == (0.0, 1.0, 5.0, -5.0)
     assert (np.diff(across) > 0).all()
@@ -97,7 +99,7 @@ def test_thinning_keeps_ends_and_extremes():
 
 def test_few_points_are_not_thinned():
     x = np.linspace(0, 1, 50)
-    assert plots._thin(x, x)[0].size == 50
+    assert _thin(x, x)[0].size == 50
 
 
 def test_bins_without_a_positive_are_drawn_and_named(scored):
@@ -204,8 +206,8 @@ def test_contributions_up_and_down():
     svg = assert_small(plots.plot_contributions(table))
     assert "amount $x$ and $y$" in svg
     assert "<b>" not in svg
-    assert plots.RAISES in svg
-    assert plots.LOWERS in svg
+    assert RAISES in svg
+    assert LOWERS in svg
 
 
 def test_plots_leave_the_global_state_alone(tiers):

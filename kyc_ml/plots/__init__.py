@@ -1,0 +1,25 @@
+"""Figures of tidy tables in one house style; nothing is computed but places on paper.
+
+Every function draws on a `Figure` of its own, never on pyplot's global state. Colours are
+those of `THEME`, so that a page can exchange them for its light or dark ones.
+"""
+
+from kyc_ml.plots.parts import plot_parts
+from kyc_ml.plots.probability import plot_reliability, plot_score_distribution
+from kyc_ml.plots.ranking import plot_precision_recall, plot_roc
+from kyc_ml.plots.reasons import plot_contributions, plot_importance
+from kyc_ml.plots.style import THEME, format_rate
+from kyc_ml.plots.tiers import plot_tiers
+
+__all__ = [
+    "THEME",
+    "format_rate",
+    "plot_contributions",
+    "plot_importance",
+    "plot_parts",
+    "plot_precision_recall",
+    "plot_reliability",
+    "plot_roc",
+    "plot_score_distribution",
+    "plot_tiers",
+]

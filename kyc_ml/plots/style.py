@@ -1,0 +1,214 @@
+"""The house style of all figures: colours, axes, legends, fonts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+Floats = npt.NDArray[np.float64]
+
+INK: Final = "#1f2933"
+MUTED: Final = "#5f6b77"
+GRID: Final = "#dfe4e9"
+PAPER: Final = "#fefefe"
+MODEL: Final = "#1f5fa8"
+OTHER: Final = "#a8560d"
+RAISES: Final = "#b83227"
+LOWERS: Final = "#2a6f97"
+
+THEME: Final[Mapping[str, str]] = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    MODEL: "model",
+    OTHER: "other",
+    RAISES: "raises",
+    LOWERS: "lowers",
+}
+"""Colour on paper to the name of its role."""
+
+# Okabe and Ito's colours that a colour-blind reader tells apart, darkened where too pale for
+# white paper, and four more. Source: Okabe and Ito 2008, "Color universal design".
+FAMILIES: Final = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#c2619a",
+    "#a8862a",
+    "#56a5d8",
+    "#7a5195",
+    "#8a8f98",
+    "#b0413e",
+    "#3f7d7d",
+)
+_CHINESE_FONTS: Final = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "WenQuanYi Micro Hei",
+)
+Corner = Literal["lower left", "lower right", "upper left", "upper right"]
+
+SIZE: Final = (5.0, 3.4)
+SMALL: Final = 8.5
+
+
+def format_rate(value: float) -> str:
+    """Write a rate in per cent, with a no-break space; NaN as a dash.
+
+    Examples
+    --------
+    >>> [format_rate(v).replace(chr(160), " ") for v in (0.5, 0.0123, 0.00012, 0.0, float("nan"))]
+    ['50.0 %', '1.23 %', '0.012 %', '0 %', '–']
+    """
+    if np.isnan(value):
+        return "–"
+    percent = 100.0 * value
+    if percent == 0:
+        return "0\N{NO-BREAK SPACE}%"
+    if percent < 0.001:
+        return "<\N{NO-BREAK SPACE}0.001\N{NO-BREAK SPACE}%"
+    decimals = 1 if percent >= 10 else 2 if percent >= 0.1 else 3
+    return f"{percent:.{decimals}f}\N{NO-BREAK SPACE}%"
+
+
+def new_figure(*, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    """Give a figure of one plot, in the house style."""
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    dress(axes)
+    return figure, axes
+
+
+def dress(axes: Axes) -> None:
+    """Give axes the house style: light grid behind, two muted spines, small ink."""
+    axes.set_facecolor("none")
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=GRID, linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(MUTED)
+        axes.spines[side].set_linewidth(0.7)
+    axes.tick_params(
+        which="both",
+        color=MUTED,
+        labelcolor=INK,
+        labelsize=SMALL,
+        width=0.7,
+        labelfontfamily=list(font_names()),
+    )
+    axes.xaxis.label.set_fontsize(SMALL + 0.5)
+    axes.yaxis.label.set_fontsize(SMALL + 0.5)
+
+
+def finish(figure: Figure) -> Figure:
+    """Set fonts and ink of all texts, then lay the figure out once and for all.
+
+    A feature's name with two ``$`` is no formula. The layout would otherwise move a little
+    with every drawing, and the same figure would not give the same file.
+    """
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_parse_math(False)
+            text.set_fontfamily(list(font_names()))
+            if same_color(text.get_color(), "black"):
+                text.set_color(INK)
+    for _ in range(2):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+@cache
+def font_names() -> tuple[str, ...]:
+    """Name the fonts to try: matplotlib's own, then a Chinese one where there is one."""
+    installed = set(font_manager.get_font_names())
+    return ("DejaVu Sans", *(name for name in _CHINESE_FONTS if name in installed))
+
+
+def log_rates(
+    axes: Axes, which: Literal["x", "y"], values: npt.ArrayLike, *, zero: bool = False
+) -> float:
+    """Make an axis logarithmic in per cent; give the place where a rate of 0 is drawn.
+
+    With `zero` the place has a tick of its own, half a decade below the lowest other.
+    """
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    above = flat[flat > 0]
+    low, high = (float(above.min()), float(above.max())) if above.size else (0.001, 1.0)
+    steps = (1.0, 2.0, 5.0) if high / low < 50 else (1.0,)
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)) - 1, 1.0)
+    ticks = np.sort(np.outer(decades, steps).ravel())
+    bottom = float(ticks[ticks <= low * 1.0001].max())
+    ticks = ticks[(ticks >= bottom) & (ticks <= min(1.0, 1.6 * high))]
+    labels = [f"{100 * tick:.6g}\N{NO-BREAK SPACE}%" for tick in ticks]
+    place = bottom / 10**0.5
+    if zero:
+        ticks, labels = np.append(place, ticks), ["0", *labels]
+    limits = (place / 1.5 if zero else bottom / 1.1, min(1.15, 1.8 * high))
+    axes.set(**{f"{which}scale": "log", f"{which}lim": limits})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks(ticks, labels=labels)
+    axis.set_minor_locator(NullLocator())
+    return place
+
+
+def label_rows(axes: Axes, place: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
+    """Name horizontal bars, without a tick or a grid line across them."""
+    axes.set_yticks(place, labels=labels)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
+def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
+    """Name what is drawn, in its own colour; nothing where nothing has a name."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(
+            handles,
+            labels,
+            loc=loc,
+            frameon=False,
+            fontsize=SMALL,
+            labelcolor="linecolor" if coloured else INK,
+            handlelength=2.2,
+        )
+
+
+def percent_axis(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Write the ticks of an axis of shares in per cent."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{100 * value:.4g}\N{NO-BREAK SPACE}%")
+    )
+
+
+def short_count(count: float) -> str:
+    """Write a count in few letters: 12k, 3.4M."""
+    for size, suffix in ((1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:g}{suffix}"
+    return f"{count:g}"
+
+
+def shorten(label: str, length: int) -> str:
+    """Cut a long label in its middle: names of features differ at their end."""
+    if len(label) <= length:
+        return label
+    tail = length // 3
+    return f"{label[: length - tail - 1]}…{label[-tail:]}"
