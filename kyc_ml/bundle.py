@@ -93,9 +93,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     OutputError
         If the folder exists, or cannot be written.
     """
-    if folder.exists():
-        msg = f"bundle folder {folder} exists already: remove it or name another one"
-        raise OutputError(msg)
+    require_new(folder)
     files = _contents(bundle)
     manifest = _manifest(bundle, files)
     half = folder.with_name(f".{folder.name}.writing")
@@ -111,6 +109,19 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
         msg = f"bundle {folder} could not be written: {reason}; free space or rights"
         raise OutputError(msg) from None
     return _sha256(manifest.encode())
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder that exists: a bundle is never written over.
+
+    Raises
+    ------
+    OutputError
+        If it exists.
+    """
+    if folder.exists():
+        msg = f"bundle folder {folder} exists already: remove it or name another one"
+        raise OutputError(msg)
 
 
 def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -80,8 +81,8 @@ class DatasetConfig(Section):
         "default",
     )
     horizon_days: int = Field(default=0, ge=0)
-    """A review is positive if conduct that was not known at the review, and happened at
-    the latest so many days after it, turns out to be adverse (risk only)."""
+    """A review is positive if the institution learns of an adverse outcome (report filed,
+    fraud confirmed, default) in the so many days after it (risk only)."""
     label_maturity_days: int = Field(default=90, ge=0)
     """Age, counted from the end of the horizon, at which an observation without an
     adverse case counts as negative."""
@@ -128,8 +129,6 @@ class CustomerFoldsConfig(Section):
 
     method: Literal["customer_folds"]
     folds: int = Field(default=5, ge=2)
-    repeats: int = Field(default=1, ge=1)
-    """Times the folds are drawn; an observation's margin is the mean over them."""
 
 
 class FeatureConfig(Section):
@@ -186,12 +185,27 @@ class RunConfig(Section):
     tiers: str
     """Path of the tier policy, relative to this file."""
 
+    @field_validator("name")
+    @classmethod
+    def _name_names_a_model_and_files(cls, name: str) -> str:
+        if not re.fullmatch(r"\w([\w .-]*\w)?", name):
+            msg = f"must be letters, digits, '_', and '-', '.' or blanks between them, got {name!r}"
+            raise ValueError(msg)
+        return name
+
     @model_validator(mode="after")
     def _risk_has_a_horizon(self) -> Self:
         if (self.unit == "risk") != (self.dataset.horizon_days > 0):
             msg = (
                 f"dataset.horizon_days is {self.dataset.horizon_days} for unit {self.unit!r}: "
                 "a risk model needs a horizon above 0, a fraud model has none"
+            )
+            raise ValueError(msg)
+        gap = self.splits.inner_embargo_days if isinstance(self.splits, SplitConfig) else None
+        if gap is not None and gap < self.dataset.horizon_days:
+            msg = (
+                f"splits.inner_embargo_days ({gap}) must be at least dataset.horizon_days "
+                f"({self.dataset.horizon_days}): otherwise one outcome labels rows of two parts"
             )
             raise ValueError(msg)
         return self

@@ -38,6 +38,7 @@ POSITIVE: Final = "positive"
 NEGATIVE: Final = "negative"
 IMMATURE: Final = "immature"
 OPEN_CASE: Final = "open_case"
+ALREADY_ADVERSE: Final = "already_adverse"
 
 _DAY: Final = np.timedelta64(1, "D")
 
@@ -49,11 +50,16 @@ class Labels:
     Attributes
     ----------
     status : object array of shape (n,)
-        positive, negative, immature (too young to count as negative) or open_case (under
-        investigation). Only the first two may train or test a model.
+        positive, negative, immature (too young to count as negative), open_case (under
+        investigation) or already_adverse (a review of a customer whose adverse outcome was
+        known: policy decides, not the model). Only the first two may train or test a model.
+    settled : bool array of shape (n,)
+        True where a case names the observation, or horizon and maturity have passed. Among
+        younger ones only positives are usable, so their share is no estimate of a rate.
     """
 
     status: npt.NDArray[np.object_]
+    settled: npt.NDArray[np.bool_]
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
@@ -63,10 +69,15 @@ class Labels:
     @property
     def target(self) -> npt.NDArray[np.float64]:
         """1 for positive, 0 for negative, NaN where the outcome may not be used."""
-        target = np.full(self.status.size, np.nan)
-        target[self.status == POSITIVE] = 1.0
-        target[self.status == NEGATIVE] = 0.0
-        return target
+        return to_target(self.status)
+
+
+def to_target(status: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """Turn states of shape (n,) into 1 for positive, 0 for negative, NaN for the others."""
+    target = np.full(status.size, np.nan)
+    target[status == POSITIVE] = 1.0
+    target[status == NEGATIVE] = 0.0
+    return target
 
 
 def make_observations(
@@ -89,15 +100,15 @@ def make_observations(
         If there is none, or the tables it needs are absent.
     """
     if unit == "fraud":
-        table = _transactions_as_observations(source)
+        table = _renamed(_transactions_of(source), TRANSACTION_ID)
     elif REVIEWS in source.tables:
         table = _renamed(source.tables[REVIEWS], REVIEW_ID)
     else:
         table = _review_calendar(source, start=start, end=end, config=config)
     when = pc.field(DECISION_TIME)
-    kept = when < pa.scalar(end.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+    kept = when < _scalar(end)
     if start is not None:
-        kept = kept & (when >= pa.scalar(start.to_pydatetime(), pa.timestamp("us", tz="UTC")))
+        kept = kept & (when >= _scalar(start))
     found = table.filter(kept)
     if found.num_rows == 0:
         since = "the beginning" if start is None else start.date().isoformat()
@@ -107,6 +118,31 @@ def make_observations(
         )
         raise DatasetError(msg)
     return found
+
+
+def make_arrivals(
+    source: ContractedTables, *, since: pd.Timestamp, until: pd.Timestamp
+) -> pa.Table:
+    """List the transactions that became known in ``[since, until)``, late ones included.
+
+    What a batch job scores: every transaction arrives in exactly one of consecutive
+    periods, however late. Its decision time is still its own time.
+
+    Raises
+    ------
+    DatasetError
+        If none arrived, or there is no table of transactions.
+    """
+    table = _transactions_of(source)
+    known = pc.field(KNOWN_AT)
+    found = table.filter((known >= _scalar(since)) & (known < _scalar(until)))
+    if found.num_rows == 0:
+        msg = (
+            f"no transaction became known between {since.date()} and {until.date()}: check the "
+            "dates against the first and last event of the data-quality summary"
+        )
+        raise DatasetError(msg)
+    return _renamed(found, TRANSACTION_ID)
 
 
 def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
@@ -125,41 +161,52 @@ def mature_labels(
     """Judge each observation by the cases known at `as_of`.
 
     A case that names the observation decides it: adverse is positive, cleared negative,
-    open leaves it undecided. For `risk`, adverse conduct that was not known at the review
-    and happened before the end of the horizon is positive too. Without a case, an
+    open leaves it undecided. For `risk`, a review is positive if the institution learned of
+    an adverse outcome of its customer in ``(review, review + horizon]``; the window is the
+    same for every review, and closes for good when it has passed. Without a case, an
     observation is negative once horizon and maturity have passed, else immature.
     """
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
-    matures = decision + (config.horizon_days + config.label_maturity_days) * _DAY
-    status = np.where(matures <= _moment(as_of), NEGATIVE, IMMATURE).astype(object)
+    ripening = (config.horizon_days + config.label_maturity_days) * _DAY
+    settled = np.asarray(decision + ripening <= _moment(as_of), dtype=np.bool_)
+    status = np.where(settled, NEGATIVE, IMMATURE).astype(object)
     if CASES not in source.tables:
-        return Labels(status=status)
+        return Labels(status=status, settled=settled)
     known = _known_at(source.tables[CASES], as_of)
-    cases = known.drop_duplicates(CASE_ID, keep="last")
     if unit == "risk":
-        status[_hit_by_conduct(observations, _adverse_since(known, config), config)] = POSITIVE
+        before, within = _outcomes_around(observations, _adverse_since(known, config), config)
+        status[within] = POSITIVE
+        status[before] = ALREADY_ADVERSE
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
-    if link in cases.columns:
+    if link in known.columns:
         ids = observations[OBSERVATION_ID].to_pandas()
-        about = cases.dropna(subset=[link])
-        other = about[~about[OUTCOME].isin([OPEN, *config.adverse_outcomes])]
-        under_way = about[about[OUTCOME] == OPEN]
-        decided = about[about[OUTCOME].isin(list(config.adverse_outcomes))]
-        status[ids.isin(other[link]).to_numpy()] = NEGATIVE
-        status[ids.isin(under_way[link]).to_numpy()] = OPEN_CASE
-        status[ids.isin(decided[link]).to_numpy()] = POSITIVE
-    return Labels(status=status)
+        about = known.drop_duplicates(CASE_ID, keep="last").dropna(subset=[link])
+        adverse = about[OUTCOME].isin(list(config.adverse_outcomes))
+        under_way = about[OUTCOME] == OPEN
+        for outcome, rows in (
+            (NEGATIVE, ~adverse & ~under_way),
+            (OPEN_CASE, under_way),
+            (POSITIVE, adverse),
+        ):
+            named = ids.isin(about.loc[rows, link]).to_numpy()
+            status[named] = outcome
+            settled |= named
+    return Labels(status=status, settled=settled)
+
+
+def _scalar(time: pd.Timestamp) -> pa.Scalar:
+    return pa.scalar(time.to_pydatetime(), pa.timestamp("us", tz="UTC"))
 
 
 def _moment(time: pd.Timestamp) -> np.datetime64:
     return np.datetime64(time.tz_convert("UTC").tz_localize(None).to_pydatetime(), "us")
 
 
-def _transactions_as_observations(source: ContractedTables) -> pa.Table:
+def _transactions_of(source: ContractedTables) -> pa.Table:
     if TRANSACTIONS not in source.tables:
         msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
         raise DatasetError(msg)
-    return _renamed(source.tables[TRANSACTIONS], TRANSACTION_ID)
+    return source.tables[TRANSACTIONS]
 
 
 def _renamed(table: pa.Table, identifier: str) -> pa.Table:
@@ -244,14 +291,20 @@ def _adverse_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
     return known[latest & adverse].assign(**{KNOWN_AT: since})
 
 
-def _hit_by_conduct(
+def _outcomes_around(
     observations: pa.Table, adverse: pd.DataFrame, config: DatasetConfig
-) -> npt.NDArray[np.int64]:
-    """Find reviews before whose horizon ended adverse conduct, unknown at the review."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Find reviews of customers already known as adverse, and those with an outcome to come.
+
+    Returns
+    -------
+    before, within : arrays of row numbers
+        An outcome known by the review; an outcome that became known in the horizon after it.
+    """
     frame: pd.DataFrame = observations.select([CUSTOMER_ID, DECISION_TIME]).to_pandas()
     frame["row"] = np.arange(len(frame))
-    joined = frame.merge(adverse[[CUSTOMER_ID, EVENT_TIME, KNOWN_AT]], on=CUSTOMER_ID)
+    joined = frame.merge(adverse[[CUSTOMER_ID, KNOWN_AT]], on=CUSTOMER_ID)
+    known = joined[KNOWN_AT] <= joined[DECISION_TIME]
     horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
-    later = joined[[EVENT_TIME, KNOWN_AT]].gt(joined[DECISION_TIME], axis="index").any(axis=1)
-    hit = (joined[EVENT_TIME] < horizon) & later
-    return np.unique(joined.loc[hit, "row"].to_numpy(dtype=np.int64))
+    rows = joined["row"].to_numpy(dtype=np.int64)
+    return rows[known], rows[~known & (joined[KNOWN_AT] <= horizon)]

@@ -29,12 +29,13 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "item's own unit": ("", ""),
     "base currency": (" {}", " {}"),
     "base currency a year": (" {} a year", " {}/年"),
-    "hours": (" hours", "小时"),
     "days": (" days", "天"),
     "years": (" years", "年"),
     "times": (" times", "倍"),
     "standard deviations": (" standard deviations", "个标准差"),
 }
+_HOURS_SAID_AS_DAYS: Final = 72.0
+
 # What a contribution of this sign does, in English and Chinese.
 _EFFECTS: Final = {
     1.0: ("raises the risk", "使风险升高"),
@@ -199,7 +200,15 @@ def _say_hour(value: float, chinese: bool) -> str:  # noqa: FBT001  one signatur
 
 
 def _say_share(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all
-    return f"{100 * value:.1f}%"
+    percent = 100 * value
+    return f"{percent:.1f}%" if percent == 0 or abs(percent) >= 0.1 else f"{percent:.2g}%"
+
+
+def _say_hours(value: float, chinese: bool) -> str:  # noqa: FBT001  one signature for all
+    long = abs(value) >= _HOURS_SAID_AS_DAYS
+    unit = ("days", "天") if long else ("hours", "小时")
+    number = _number(round(value / 24, 1) if long else value)
+    return f"{number}{unit[1]}" if chinese else f"{number} {unit[0]}"
 
 
 _SAID: Final[dict[str, Callable[[float, bool], str]]] = {
@@ -207,6 +216,7 @@ _SAID: Final[dict[str, Callable[[float, bool], str]]] = {
     "day of week": _say_weekday,
     "hour of day": _say_hour,
     "share": _say_share,
+    "hours": _say_hours,
 }
 
 

@@ -144,13 +144,19 @@ def jeffreys_interval(positives: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Fl
 def compute_reliability(target: Floats, proba: Floats, *, n_bins: int = 20) -> pd.DataFrame:
     """Compare predicted with observed rates in bins of equal mass.
 
+    Rows of equal probability share a bin, so the table does not depend on the order of rows;
+    there are fewer bins than asked for where probabilities repeat.
+
     Returns
     -------
     DataFrame
         One row a bin: bin, n, mean_proba, event_rate, ci_low, ci_high.
     """
     order = np.argsort(proba, kind="stable")
-    parts = [part for part in np.array_split(order, n_bins) if part.size]
+    sorted_proba = proba[order]
+    cuts = np.arange(1, n_bins) * proba.size // n_bins
+    starts = np.unique(np.searchsorted(sorted_proba, sorted_proba[cuts], side="left"))
+    parts = [part for part in np.split(order, starts) if part.size]
     n = np.array([part.size for part in parts])
     hits = np.array([target[part].sum() for part in parts])
     low, high = jeffreys_interval(hits, n)

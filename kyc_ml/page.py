@@ -6,7 +6,6 @@ The page needs no network and holds no script; the same story gives the same byt
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -18,7 +17,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from kyc_ml.errors import OutputError, hint
+from kyc_ml.engine.writing import written_whole
+from kyc_ml.errors import hint
 from kyc_ml.plots import THEME, format_rate
 from kyc_ml.splits import TEST
 
@@ -225,19 +225,9 @@ def save_page(story: PageStory, path: Path) -> None:
     OutputError
         If the disk refuses; a page that was there before is untouched.
     """
-    content = render_page(story)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as staging:
-            written = Path(staging) / "page.html"
-            written.write_text(content, encoding="utf-8")
-            written.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        msg = (
-            f"the page cannot be written to {path}: {reason}; choose another file, then save again"
-        )
-        raise OutputError(msg) from None
+    content = render_page(story).encode()
+    with written_whole(path) as handle:
+        handle.write(content)
 
 
 def _totals(flow: pd.DataFrame) -> dict[str, int]:

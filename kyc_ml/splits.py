@@ -128,7 +128,7 @@ def summarise_parts(
     -------
     DataFrame
         One row a part, and one for the observations between the parts: part, start, end,
-        observations, used, positives, customers, immature, open_case.
+        observations, used, positives, customers, immature, open_case, already_adverse.
     """
     rows = []
     for name in (*PARTS, ""):
@@ -146,6 +146,7 @@ def summarise_parts(
                 "customers": int(pd.unique(customer[used]).size),
                 "immature": int((here & (status == "immature")).sum()),
                 "open_case": int((here & (status == "open_case")).sum()),
+                "already_adverse": int((here & (status == "already_adverse")).sum()),
             }
         )
     return pd.DataFrame(rows)

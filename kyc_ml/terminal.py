@@ -14,6 +14,7 @@ from pandas.api.typing import NaTType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from kyc_ml.jobs import DemoResult, Explained, ScoringResult, TrainingResult
@@ -32,8 +33,8 @@ class Terminal:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-        self._out = Console(width=width, highlight=False)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = Console(width=width, highlight=False, markup=False, emoji=False)
+        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -75,7 +76,7 @@ class Terminal:
     def say(self, line: str) -> None:
         """Write one line to standard error."""
         if not self._quiet:
-            self._err.print(line, markup=False)
+            self._err.print(line)
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Draw a data frame."""
@@ -145,7 +146,7 @@ class Terminal:
             table.add_row(
                 text,
                 f"{contribution:+.3f}",
-                f"[{colour}]{'█' * length}[/{colour}]",
+                Text("█" * length, style=colour),
             )
         self._out.print(table)
         self._out.print(
@@ -163,12 +164,11 @@ class Terminal:
             for example in story.examples:
                 self._out.print(
                     f"  {example.observation_id}: probability {example.probability:.4f}, tier "
-                    f"{example.tier} {example.tier_zh}, outcome {example.outcome}",
-                    markup=False,
+                    f"{example.tier} {example.tier_zh}, outcome {example.outcome}"
                 )
                 for line in example.reasons:
-                    self._out.print(f"    {line.contribution:+.2f}  {line.text}", markup=False)
-                    self._out.print(f"           {line.text_zh}", markup=False)
+                    self._out.print(f"    {line.contribution:+.2f}  {line.text}")
+                    self._out.print(f"           {line.text_zh}")
         self.summary(
             "demo",
             {

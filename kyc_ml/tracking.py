@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+
+# MLflow decides when it is imported whether it sends usage statistics out of the house.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
 import pandas as pd
@@ -23,6 +28,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.types.schema import DataType
+from sqlalchemy.exc import SQLAlchemyError
 
 from kyc_ml.bundle import MANIFEST, Bundle
 from kyc_ml.errors import RegistryError
@@ -32,6 +38,9 @@ DEFAULT_STORE: Final = "sqlite:///mlflow.db"
 LOADER: Final = "kyc_ml.score"
 CHALLENGER: Final = "challenger"
 _DIGEST: Final = "kyc_ml.bundle_digest"
+
+# MLflow alone retries for four minutes a server that is not there.
+_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +79,20 @@ class RunRecord:
 
 
 def tracking_uri() -> str:
-    """Name the tracking server in use."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    """Name the tracking server in use, without a password."""
+    return _without_password(_address())
+
+
+def reach_store() -> None:
+    """Ask the tracking server for a sign of life, before a long job relies on it.
+
+    Raises
+    ------
+    RegistryError
+        If it cannot be reached.
+    """
+    with _connected():
+        mlflow.search_experiments(max_results=1)
 
 
 def log_training(bundle: Bundle, folder: Path, record: RunRecord) -> RegisteredModel:
@@ -88,15 +109,11 @@ def log_training(bundle: Bundle, folder: Path, record: RunRecord) -> RegisteredM
         If the tracking server cannot be reached or refuses.
     """
     name = bundle.config.name
-    try:
-        _connect()
-        mlflow.set_experiment(f"kyc_ml {name}")
-        with mlflow.start_run(run_name=f"train {name} {bundle.data['as_of'][:10]}") as run:
+    with _connected():
+        with _run(f"kyc_ml {name}", f"train {name} {bundle.data['as_of'][:10]}") as run:
             _log_record(record)
             logged = _log_bundle(bundle, folder)
-        registered = _register(name, logged, {**record.tags, _DIGEST: bundle.digest})
-    except MlflowException as error:
-        raise _unreachable(error) from None
+        registered = _register(name, logged, {**_tags(record), _DIGEST: bundle.digest})
     return RegisteredModel(
         name=name, version=registered, run_id=run.info.run_id, digest=bundle.digest
     )
@@ -124,15 +141,12 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str | None, str]:
     RegistryError
         If the model, version or alias does not exist, or the server cannot be reached.
     """
-    try:
-        _connect()
+    with _connected(uri=uri):
         name, number = _resolve(uri)
         tags = mlflow.MlflowClient().get_model_version(name, number).tags
         fetched = mlflow.artifacts.download_artifacts(
             artifact_uri=f"models:/{name}/{number}", dst_path=str(into)
         )
-    except MlflowException as error:
-        raise _unreachable(error, uri=uri) from None
     manifests = sorted(Path(fetched).rglob(MANIFEST))
     if len(manifests) != 1:
         msg = f"{uri} holds {len(manifests)} kyc_ml bundles, must hold 1: was it logged by kyc_ml?"
@@ -142,22 +156,33 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str | None, str]:
 
 def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """Log the counts of a scoring run; returns the run's id."""
-    try:
-        _connect()
-        mlflow.set_experiment("kyc_ml scoring")
-        with mlflow.start_run(run_name=f"score {model}") as run:
-            mlflow.log_metrics(dict(metrics))
-            mlflow.set_tags(dict(tags))
-    except MlflowException as error:
-        raise _unreachable(error) from None
+    with _connected(), _run("kyc_ml scoring", f"score {model}") as run:
+        mlflow.log_metrics(dict(metrics))
+        mlflow.set_tags(dict(tags))
     return str(run.info.run_id)
 
 
-def _connect() -> None:
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+def _address() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
+
+
+@contextmanager
+def _connected(*, uri: str = "") -> Iterator[None]:
+    """Use the tracking server; whatever keeps it from serving is one RegistryError."""
+    for name, value in {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_PATIENCE}.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(tracking_uri())
+    try:
+        mlflow.set_tracking_uri(_address())
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise _unreachable(error, uri=uri) from None
 
 
 def _resolve(uri: str) -> tuple[str, str]:
@@ -174,11 +199,20 @@ def _resolve(uri: str) -> tuple[str, str]:
     return name, number
 
 
+@contextmanager
+def _run(experiment: str, name: str) -> Iterator[mlflow.ActiveRun]:
+    """Start a run, or go on with the one that `mlflow run` started for this process."""
+    if "MLFLOW_RUN_ID" not in os.environ:
+        mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=name) as run:
+        yield run
+
+
 def _log_record(record: RunRecord) -> None:
     mlflow.log_params(dict(record.parameters))
     known = {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
     mlflow.log_metrics(known)
-    mlflow.set_tags(dict(record.tags))
+    mlflow.set_tags(_tags(record))
     for name, figure in record.figures.items():
         mlflow.log_figure(figure, f"plots/{name}.svg")
     with tempfile.TemporaryDirectory() as folder:
@@ -186,6 +220,11 @@ def _log_record(record: RunRecord) -> None:
             path = Path(folder) / f"{name}.csv"
             table.to_csv(path, index=False)
             mlflow.log_artifact(str(path), "tables")
+
+
+def _tags(record: RunRecord) -> dict[str, str]:
+    """Give the tags with names that MLflow takes; the bundle keeps the names as they are."""
+    return {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in record.tags.items()}
 
 
 def _log_bundle(bundle: Bundle, folder: Path) -> mlflow.models.model.ModelInfo:
@@ -233,8 +272,8 @@ def _signature(specs: Sequence[FeatureSpec]) -> ModelSignature:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
-def _unreachable(error: MlflowException, *, uri: str = "") -> RegistryError:
-    reason = " ".join(str(error).split())
+def _unreachable(error: Exception, *, uri: str = "") -> RegistryError:
+    reason = _without_password(" ".join(str(error).split()))
     subject = f"model {uri}" if uri else "MLflow"
     msg = (
         f"{subject} at {tracking_uri()}: {reason}; check the name (kyc-ml train registers "

@@ -204,7 +204,15 @@ def test_a_misspelt_key_is_named_with_its_path_and_the_key_that_was_meant(
 
 def test_the_keys_said_to_be_known_are_those_of_the_chosen_split():
     told = refusal({**RUN, "splits": {"method": "customer_folds", "zzz": 3}}, RunConfig)
-    assert "known: method, folds, repeats" in told
+    assert "known: method, folds" in told
+
+
+def test_parts_of_a_risk_model_lie_a_horizon_apart():
+    risk = {**RUN, "unit": "risk", "dataset": {"horizon_days": 30}}
+    told = refusal(
+        {**risk, "splits": {"method": "out_of_time", "inner_embargo_days": 29}}, RunConfig
+    )
+    assert "splits.inner_embargo_days (29) must be at least dataset.horizon_days (30)" in told
 
 
 def test_a_split_without_a_method_is_told_to_name_one():

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract.source import contract_tables
-from kyc_ml.dataset import Labels, make_observations, make_reviews_at, mature_labels
+from kyc_ml.dataset import (
+    Labels,
+    make_arrivals,
+    make_observations,
+    make_reviews_at,
+    mature_labels,
+)
 from kyc_ml.errors import DatasetError
 
 QUICK = settings(max_examples=8)  # each reads tables through the contract twice
@@ -122,7 +128,8 @@ def test_cases_known_later_change_no_label(unit, cases, cut):
 
     got = status(cases)
     assert got == status(known)
-    assert set(got.values()) <= {"positive", "negative", "immature", "open_case"}
+    states = {"positive", "negative", "immature", "open_case"}
+    assert set(got.values()) <= states | ({"already_adverse"} if unit == "risk" else set())
 
 
 @pytest.mark.parametrize(
@@ -202,27 +209,38 @@ def test_a_case_about_something_else_says_nothing_of_a_transaction(about):
 
 
 def test_targets_exist_where_the_outcome_may_be_used():
-    labels = Labels(status=np.array(["positive", "immature", "negative", "open_case"], object))
-    np.testing.assert_array_equal(labels.target, [1.0, np.nan, 0.0, np.nan])
-    assert labels.usable.tolist() == [True, False, True, False]
+    states = ["positive", "immature", "negative", "open_case", "already_adverse"]
+    labels = Labels(status=np.array(states, object), settled=np.ones(5, np.bool_))
+    np.testing.assert_array_equal(labels.target, [1.0, np.nan, 0.0, np.nan, np.nan])
+    assert labels.usable.tolist() == [True, False, True, False, False]
 
 
 @pytest.mark.parametrize(
-    ("happened", "known", "status"),
+    ("known", "status"),
     [
-        ("2024-03-15", "2024-05-01", "positive"),
-        ("2024-03-30 23:59:59", "2024-05-01", "positive"),
-        ("2024-03-31 00:00:00", "2024-05-01", "negative"),  # the horizon is over
-        ("2023-06-01", "2024-05-01", "positive"),  # old, but not known at the review
-        ("2023-06-01", "2024-03-01 00:00:01", "positive"),
-        ("2023-06-01", "2024-03-01 00:00:00", "negative"),  # known at the review
-        ("2024-03-15", "2025-02-01", "negative"),  # not known at the training date
+        ("2024-02-20", "already_adverse"),
+        ("2024-03-01 00:00:00", "already_adverse"),  # known at the review
+        ("2024-03-01 00:00:01", "positive"),
+        ("2024-03-31 00:00:00", "positive"),  # the last instant of the horizon
+        ("2024-03-31 00:00:01", "negative"),
+        ("2025-02-01", "negative"),  # not known at the training date
     ],
 )
-def test_a_review_is_positive_for_conduct_unknown_to_it_and_before_its_horizon(
-    happened, known, status
-):
+@pytest.mark.parametrize("happened", ["2023-06-01", "2024-02-19"])
+def test_a_review_is_positive_for_an_outcome_learned_in_its_horizon(happened, known, status):
     assert risk_labels([case("str_filed", known, happened=happened)]) == [status]
+
+
+def test_a_label_does_not_change_once_the_horizon_is_over():
+    cases = [case("str_filed", "2024-09-01", happened="2024-02-01")]
+    assert risk_labels(cases, as_of="2024-05-01") == ["negative"]
+    assert risk_labels(cases, as_of="2025-05-01") == ["negative"]
+
+
+def test_an_open_case_cannot_change_a_review_whose_horizon_is_over():
+    cases = [case("open", "2024-03-05", happened="2024-02-01")]
+    assert risk_labels(cases, as_of="2024-03-20") == ["immature"]
+    assert risk_labels(cases, as_of="2024-05-01") == ["negative"]
 
 
 def test_conduct_of_another_customer_is_not_held_against_this_one():
@@ -249,25 +267,17 @@ def test_a_review_is_positive_before_it_is_ripe():
         (["open", "str_filed"], "positive"),  # an open case is no known misconduct
         (["cleared", "str_filed"], "positive"),
         (["str_filed", "cleared"], "negative"),
-        (["confirmed_fraud", "str_filed"], "negative"),  # adverse already at the review
-        (["str_filed", "str_filed"], "negative"),
+        (["confirmed_fraud", "str_filed"], "already_adverse"),
+        (["str_filed", "str_filed"], "already_adverse"),
     ],
 )
 def test_what_was_adverse_at_the_review_is_not_found_out_again(outcomes, status):
-    known = ("2024-02-01", "2024-04-01")  # before and after the review
+    known = ("2024-02-01", "2024-03-20")  # before and after the review
     cases = [
         case(outcome, when, happened="2024-01-15")
         for outcome, when in zip(outcomes, known, strict=True)
     ]
     assert risk_labels(cases) == [status]
-
-
-def test_later_conduct_in_a_known_case_is_new():
-    cases = [
-        case("str_filed", "2024-02-01", happened="2024-01-15"),
-        case("str_filed", "2024-04-01", happened="2024-03-15"),
-    ]
-    assert risk_labels(cases) == ["positive"]
 
 
 @pytest.mark.parametrize(
@@ -288,6 +298,23 @@ def test_observations_are_the_transactions_of_the_period_in_order_of_time():
     assert seen["decision_time"].to_pylist() == [datetime(2024, 1, d, tzinfo=UTC) for d in (3, 4)]
     assert "known_at" not in seen.column_names
     assert seen["amount"].to_pylist() == [1.0, 1.0]
+
+
+def test_every_transaction_arrives_in_exactly_one_of_consecutive_nights():
+    rows = [transaction(f"t{n}", on(n % 5), known=on(n % 5 + n % 3)) for n in range(12)]
+    source = source_of(transactions=rows)
+    nights = []
+    for number in range(8):
+        try:
+            arrived = make_arrivals(source, since=day(on(number)), until=day(on(number + 1)))
+        except DatasetError:
+            continue  # a night without arrivals
+        nights += arrived["observation_id"].to_pylist()
+        assert all(
+            on(int(name[1:]) % 5 + int(name[1:]) % 3)[:10] == on(number)[:10]
+            for name in arrived["observation_id"].to_pylist()
+        )
+    assert sorted(nights) == sorted(row["transaction_id"] for row in rows)
 
 
 def test_planned_reviews_are_the_observations_where_there_are_any():
@@ -367,16 +394,16 @@ def test_the_customers_table_says_who_is_known_if_there_is_one():
 
 def test_reviews_of_the_calendar_ripen_like_planned_ones():
     rows = [transaction("t", "2024-01-10")]
-    cases = [case("str_filed", "2024-04-01", happened="2024-03-20")]
+    cases = [case("str_filed", "2024-03-20", happened="2024-02-20")]
     source = source_of(transactions=rows, cases=cases)
     seen = make_observations(source, unit="risk", start=None, end=day("2024-05-02"), config=RISK)
     labels = mature_labels(source, seen, unit="risk", as_of=day("2024-04-30"), config=RISK)
-    # 1 Feb ends before the conduct; at 1 March it is unknown and near; on 1 April it is known
+    # learned after the horizon of 1 February, in that of 1 March, and before 1 April
     assert dict(zip(seen["observation_id"].to_pylist(), labels.status, strict=True)) == {
         "c@2024-02-01": "negative",
         "c@2024-03-01": "positive",
-        "c@2024-04-01": "immature",
-        "c@2024-05-01": "immature",
+        "c@2024-04-01": "already_adverse",
+        "c@2024-05-01": "already_adverse",
     }
 
 

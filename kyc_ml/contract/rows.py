@@ -156,7 +156,9 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, bound: BoundTable, *
 def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> pa.Table:
     schema = pa.schema([bound.contract.column(name).arrow for name in bound.columns])
     names = ", ".join(quote_name(name) for name in schema.names)
-    order = ", ".join(quote_name(name) for name in dict.fromkeys((EVENT_TIME, *bound.contract.key)))
+    order = ", ".join(
+        quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
+    )
     rows = _arrow(
         connection, f"SELECT {names} FROM {_CHECKED} WHERE {_BROKEN} = 0 ORDER BY {order}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kyc_ml.errors import OutputError
+
+
+def require_place(path: Path) -> None:
+    """Refuse early a file or folder that could not be made later, after hours of work.
+
+    Raises
+    ------
+    OutputError
+        If it would lie below a file, or below a folder that may not be written.
+    """
+    above = path.absolute().parents
+    nearest = next((folder for folder in above if folder.exists()), Path.cwd())
+    if not nearest.is_dir():
+        raise _refused(path, OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise _refused(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 @contextmanager

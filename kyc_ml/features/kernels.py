@@ -35,6 +35,9 @@ LEAVE: Final = 2
 FOREVER_US: Final = 2**61
 """A window without a left end, in microseconds: about 73,000 years."""
 
+MOST_ROWS: Final = 2**29 - 1
+"""Rows, or observations, that a timeline can number: two bits of 31 say what happens."""
+
 EQUAL: Final = 1e-18
 """Squared distances below this share of the sum of squares are 0: values that agree to
 nine digits are equal."""

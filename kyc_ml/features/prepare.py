@@ -62,6 +62,7 @@ def _known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
         name: found[name] for name in (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
     }
     if TRANSACTION_ID in found.column_names:
+        columns[TRANSACTION_ID] = found[TRANSACTION_ID]
         at = pc.index_in(found[TRANSACTION_ID], value_set=transactions[TRANSACTION_ID])
         taken = transactions.take(at)
         for name in transactions.column_names:

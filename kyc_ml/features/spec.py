@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
+from kyc_ml.errors import LeakageError
+
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
 
@@ -80,6 +82,14 @@ class Window:
     value: str | None = None
     lag_us: int = 0
     where: Where | None = None
+
+    def __post_init__(self) -> None:
+        if self.lag_us < 0 or (self.period.us is not None and self.period.us <= 0):
+            msg = (
+                f"a window must be longer than 0 and end at or before the decision, got "
+                f"{self.period.us} microseconds and a lag of {self.lag_us}"
+            )
+            raise LeakageError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

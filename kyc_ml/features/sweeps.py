@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kyc_ml.errors import DatasetError
 from kyc_ml.features import kernels
 from kyc_ml.features.history import History
 
@@ -34,6 +35,13 @@ class Sweep:
     def __init__(
         self, history: History, table: pa.Table, *, window_us: int | None, lag_us: int = 0
     ) -> None:
+        widest = max(history.rows.size, history.observations.size)
+        if widest > kernels.MOST_ROWS:
+            msg = (
+                f"one sweep holds at most {kernels.MOST_ROWS:,} rows or observations, got "
+                f"{widest:,}: part the customers and build the features of each part"
+            )
+            raise DatasetError(msg)
         self._history = history
         self._table = table
         self._moments: dict[str | None, Floats] = {}

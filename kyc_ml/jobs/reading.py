@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
+import pyarrow as pa
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import ContractedTables, read_source
-from kyc_ml.errors import ConfigError, ContractError
+from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.watch import Watch
+
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2199
 
 
 def read_tables(
@@ -32,17 +37,24 @@ def read_tables(
         read = read_source(mapping, data=data)
     except ContractError as error:
         if error.quarantine is not None:
-            quarantine.parent.mkdir(parents=True, exist_ok=True)
-            save_quarantine(error.quarantine, quarantine)
-            watch.say(f"{error.quarantine.num_rows:,} refused rows are in {quarantine}")
+            _put_aside(error.quarantine, quarantine, watch)
         raise
     watch.step("reading", 1, 1)
-    if read.quarantine.num_rows:
-        quarantine.parent.mkdir(parents=True, exist_ok=True)
-        save_quarantine(read.quarantine, quarantine)
-        watch.say(f"{read.quarantine.num_rows:,} refused rows are in {quarantine}")
+    _put_aside(read.quarantine, quarantine, watch)
     tell_quality(read.accepted.quality, watch)
     return read.accepted, mapping
+
+
+def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
+    if not refused.num_rows:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"quarantine {path} cannot be written: {error.strerror}; name another --quarantine"
+        raise OutputError(msg) from None
+    save_quarantine(refused, path)
+    watch.say(f"{refused.num_rows:,} refused rows are in {path}")
 
 
 def tell_quality(quality: QualitySummary, watch: Watch) -> None:
@@ -61,13 +73,17 @@ def parse_moment(text: str, *, name: str) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        If it is neither.
+        If it is neither, or lies outside the years that the contract accepts.
     """
     try:
-        moment = pd.Timestamp(datetime.fromisoformat(text))
+        given = datetime.fromisoformat(text)
     except ValueError:
         msg = f"{name} must be an ISO date such as 2024-07-01, or a time, got {text!r}"
         raise ConfigError(msg) from None
+    if not FIRST_YEAR <= given.year <= LAST_YEAR:
+        msg = f"{name} must be a date in the years {FIRST_YEAR} to {LAST_YEAR}, got {text!r}"
+        raise ConfigError(msg)
+    moment = pd.Timestamp(given)
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 

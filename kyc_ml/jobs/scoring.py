@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ from kyc_ml.config import DatasetConfig, RunConfig, Unit, load_section
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import REVIEWS
 from kyc_ml.dataset import make_observations, make_reviews_at
-from kyc_ml.engine.writing import written_whole
-from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.explain import make_reasons
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
@@ -27,7 +28,7 @@ from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import score_features
 from kyc_ml.tiers import assign_tiers, compute_tier_table
-from kyc_ml.tracking import fetch_bundle, log_scoring
+from kyc_ml.tracking import fetch_bundle, log_scoring, reach_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,22 @@ def load_model(model: str) -> tuple[Bundle, str]:
         If it does not exist or was changed.
     """
     if not model.startswith("models:/"):
+        if re.match(r"(models?|runs):", model):
+            msg = (
+                f"{model} is no model address: write models:/NAME@ALIAS or "
+                "models:/NAME/VERSION, or name a bundle's folder"
+            )
+            raise RegistryError(msg)
         bundle = load_bundle(Path(model))
         return bundle, f"{bundle.config.name} {bundle.digest[:12]}"
     with tempfile.TemporaryDirectory() as scratch:
         folder, digest, label = fetch_bundle(model, Path(scratch))
-        return load_bundle(folder, digest=digest), label
+        try:
+            return load_bundle(folder, digest=digest), label
+        except BundleError as error:
+            msg = str(error).replace(str(folder), f"of {model}")
+            msg += "; what the registry stores is damaged: name another version, or train again"
+            raise BundleError(msg) from None
 
 
 def choose_observations(
@@ -81,7 +93,14 @@ def choose_observations(
         raise ConfigError(msg)
     if since is not None:
         return make_observations(tables, unit=unit, start=since, end=as_of, config=dataset)
-    return make_reviews_at(tables, at=as_of)
+    reviews = make_reviews_at(tables, at=as_of)
+    if not reviews.num_rows:
+        msg = (
+            f"no customer was known before {as_of.date().isoformat()}: check --as-of against the "
+            "first and last event of the data-quality summary"
+        )
+        raise DatasetError(msg)
+    return reviews
 
 
 def run_score(
@@ -96,6 +115,7 @@ def run_score(
     watch: Watch,
 ) -> ScoringResult:
     """Score, grade and explain new rows, and write them as one Parquet file."""
+    require_place(out)
     bundle, label = load_model(model)
     start = time.perf_counter()
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
@@ -129,6 +149,7 @@ def score_tables(
     label : str
         Name and version of the model, for the score table; see `load_model`.
     """
+    reach_store()
     observations = choose_observations(
         tables,
         unit=bundle.config.unit,
@@ -218,6 +239,7 @@ def run_features(
     """Compute the features a configuration chooses; returns rows, columns, and left out."""
     run = load_section(config, RunConfig)
     specs = choose_features(run.features, unit=run.unit)
+    require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
     observations = choose_observations(
@@ -311,16 +333,17 @@ def run_explain(
 
 
 def _find_observation(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Table:
-    customer, at, day = observation.rpartition("@")
+    _, at, day = observation.rpartition("@")
+    forever = pd.Timestamp("2200-01-01", tz="UTC")
     if unit == "risk" and at:
         found = make_reviews_at(tables, at=parse_moment(day, name="the date after @"))
-    else:
-        forever = pd.Timestamp("2200-01-01", tz="UTC")
+    elif unit == "fraud" or REVIEWS in tables.tables:
         found = make_observations(
             tables, unit=unit, start=None, end=forever, config=DatasetConfig()
         )
-    wanted = observation if unit == "fraud" or not at else f"{customer}@{day}"
-    row = found.filter(pc.equal(found[OBSERVATION_ID], wanted))
+    else:  # the reviews of a calendar are all of the form CUSTOMER@DATE
+        found = make_reviews_at(tables, at=forever).slice(0, 0)
+    row = found.filter(pc.equal(found[OBSERVATION_ID], observation))
     if row.num_rows == 0:
         msg = (
             f"the source has no {unit} observation of that id: give a transaction's id for a "

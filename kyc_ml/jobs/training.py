@@ -11,15 +11,16 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.bundle import Bundle, load_bundle, save_bundle
+from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
 from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section, section_digest
 from kyc_ml.contract.source import ContractedTables
+from kyc_ml.engine.writing import require_place
 from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.page import PageStory, save_page
 from kyc_ml.tiers import assign_tiers, compute_tier_table
-from kyc_ml.tracking import RegisteredModel, RunRecord, log_training
+from kyc_ml.tracking import RegisteredModel, RunRecord, log_training, reach_store
 from kyc_ml.training import MODEL, Trained, train
 
 
@@ -60,6 +61,11 @@ def run_train(
     """
     run = load_section(config, RunConfig)
     policy = load_section(config.parent / run.tiers, TierPolicy)
+    for place in (keep, page):
+        if place is not None:
+            require_place(place)
+    if keep is not None:
+        require_new(keep)
     start = time.perf_counter()
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     read_seconds = time.perf_counter() - start
@@ -84,6 +90,7 @@ def train_tables(
     watch: Watch,
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`."""
+    reach_store()
     start = time.perf_counter()
     trained = train(
         tables,

@@ -15,7 +15,13 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import choose_calibrator, cross_calibrate
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.dataset import Labels, make_observations, mature_labels
+from kyc_ml.dataset import (
+    ALREADY_ADVERSE,
+    OPEN_CASE,
+    Labels,
+    make_observations,
+    mature_labels,
+)
 from kyc_ml.errors import DatasetError
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.catalog import choose_features
@@ -59,8 +65,8 @@ def train_customer_folds(
     labels = mature_labels(
         source, observations, unit=config.unit, as_of=as_of, config=config.dataset
     )
-    parts = _count_all(observations, labels)
-    usable = labels.usable
+    parts = _count_all(observations, labels, labels.usable & labels.settled)
+    usable = labels.usable & labels.settled
     target = labels.target[usable]
     specs = choose_features(config.features, unit=config.unit)
     features = build_all(
@@ -130,26 +136,24 @@ def _hold_out_each(
         raise DatasetError(msg)
     groups = customers_of(features.keys)
     margin, baseline = np.zeros(target.size), np.zeros(target.size)
-    total = splits.folds * splits.repeats
-    for repeat in range(splits.repeats):
-        folds = StratifiedGroupKFold(
-            n_splits=splits.folds, shuffle=True, random_state=config.model.seed + repeat
-        )
-        for number, (fitted, held) in enumerate(folds.split(matrix, target, groups)):
-            model = fit_fixed(
-                matrix[fitted], target[fitted], specs=features.specs, config=config.model
-            )
-            margin[held] += model.margin(matrix[held], threads=1) / splits.repeats
-            logistic = fit_baseline(matrix[fitted], target[fitted], features, config)
-            baseline[held] += logistic_margin(logistic, matrix[held]) / splits.repeats
-            tell("cross-validating", repeat * splits.folds + number + 1, total)
+    folds = StratifiedGroupKFold(
+        n_splits=splits.folds, shuffle=True, random_state=config.model.seed
+    )
+    for number, (fitted, held) in enumerate(folds.split(matrix, target, groups), 1):
+        model = fit_fixed(matrix[fitted], target[fitted], specs=features.specs, config=config.model)
+        margin[held] = model.margin(matrix[held], threads=1)
+        logistic = fit_baseline(matrix[fitted], target[fitted], features, config)
+        baseline[held] = logistic_margin(logistic, matrix[held])
+        tell("cross-validating", number, splits.folds)
     return margin, baseline
 
 
-def _count_all(observations: pa.Table, labels: Labels) -> pd.DataFrame:
+def _count_all(
+    observations: pa.Table, labels: Labels, usable: npt.NDArray[np.bool_]
+) -> pd.DataFrame:
     """Count all observations as one part, in the form of `summarise_parts`."""
     decision = observations[DECISION_TIME].to_pandas()
-    usable, customers = labels.usable, customers_of(observations)
+    customers = customers_of(observations)
     return pd.DataFrame(
         [
             {
@@ -158,10 +162,11 @@ def _count_all(observations: pa.Table, labels: Labels) -> pd.DataFrame:
                 "end": decision.max(),
                 "observations": observations.num_rows,
                 "used": int(usable.sum()),
-                "positives": int(np.nansum(labels.target)),
+                "positives": int(labels.target[usable].sum()),
                 "customers": int(pd.unique(customers[usable]).size),
-                "immature": int((labels.status == "immature").sum()),
-                "open_case": int((labels.status == "open_case").sum()),
+                "immature": int((~labels.settled).sum()),
+                "open_case": int((labels.status == OPEN_CASE).sum()),
+                "already_adverse": int((labels.status == ALREADY_ADVERSE).sum()),
             }
         ]
     )

@@ -14,7 +14,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import RunConfig, SplitConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.dataset import Labels, make_observations, mature_labels
+from kyc_ml.dataset import make_observations, mature_labels, to_target
 from kyc_ml.errors import DatasetError
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.catalog import choose_features
@@ -63,12 +63,13 @@ def train_out_of_time(
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = _label_parts(source, config=config, boundaries=boundaries)
     parts = summarise_parts(part, status, customers_of(observations), boundaries)
-    usable = Labels(status=status).usable & (part != "")
+    target = to_target(status)
+    usable = ~np.isnan(target) & (part != "")
     _require_rows(parts)
     rows = pa.array(usable)
     specs = choose_features(config.features, unit=config.unit)
     features = build_all(source, observations.filter(rows), specs, config=config, tell=tell)
-    part, target = part[usable], Labels(status=status).target[usable]
+    part, target = part[usable], target[usable]
     vocabularies = features.learn_vocabularies(part == TRAIN)
     matrix, _ = features.encode(vocabularies)
     fit = fit_model(

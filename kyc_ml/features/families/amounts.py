@@ -108,7 +108,9 @@ def _z_score(who: str, period: Period) -> FeatureSpec:
 
 def _balance(statistic: Statistic, period: Period) -> FeatureSpec:
     english = {"mean": "mean", "min": "lowest", "std": "standard deviation of the"}[statistic]
-    chinese = {"mean": "平均余额", "min": "最低余额", "std": "余额标准差"}[statistic]
+    chinese = {"mean": "交易后余额均值", "min": "交易后最低余额", "std": "交易后余额标准差"}[
+        statistic
+    ]
     return FeatureSpec(
         name=f"customer_balance_{statistic}_{period.label}",
         family="amounts",
@@ -121,7 +123,7 @@ def _balance(statistic: Statistic, period: Period) -> FeatureSpec:
         ),
         unit="base currency",
         description=f"{english} balance after bookings of {period.english}",
-        description_zh=f"{period.chinese}{chinese}",
+        description_zh=f"{period.chinese}交易后余额{chinese}",
     )
 
 

@@ -46,8 +46,8 @@ def _since(kind: str, english: str, chinese: str) -> FeatureSpec:
             where=Where(column=EVENT_TYPE, values=(kind,)),
         ),
         unit="hours",
-        description=f"hours since the latest of the customer's {english}",
-        description_zh=f"距客户最近一次{chinese}的小时数",
+        description=f"time since the latest of the customer's {english}",
+        description_zh=f"距客户最近一次{chinese}的时间",
         source=_SOURCE,
         typology="account_takeover",
     )

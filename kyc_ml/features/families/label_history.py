@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from kyc_ml.contract.tables import COUNTERPARTY_ID, CUSTOMER_ID, DEVICE_ID, TRANSACTIONS
+from kyc_ml.contract.tables import (
+    COUNTERPARTY_ID,
+    CUSTOMER_ID,
+    DEVICE_ID,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
 from kyc_ml.features.spec import (
     D1,
     D7,
@@ -51,7 +57,7 @@ def _lagged(who: str, table: str, period: Period) -> FeatureSpec:
     column, english, chinese = _KEYS[who]
     stem, noun, noun_zh = {
         TRANSACTIONS: ("transactions", "transactions", "交易笔数"),
-        LABELS: ("adverse", "adverse outcomes", "不良结果数"),
+        LABELS: ("adverse", "transactions known as adverse", "已知不良交易笔数"),
     }[table]
     return FeatureSpec(
         name=f"{who}_{stem}_{period.label}_lag{LAG_DAYS}d",
@@ -59,11 +65,13 @@ def _lagged(who: str, table: str, period: Period) -> FeatureSpec:
         how=Window(
             table=table,
             key=(column,) if column else (),
-            statistic="count",
+            # outcomes of transactions, each transaction once: a part of those it is held against
+            statistic="count" if table == TRANSACTIONS else "distinct",
+            value=None if table == TRANSACTIONS else TRANSACTION_ID,
             period=period,
             lag_us=LAG_DAYS * DAY_US,
         ),
-        unit="transactions" if table == TRANSACTIONS else "outcomes",
+        unit="transactions",
         description=f"{noun} of {english} in {period.english} {_LAG}",
         description_zh=f"{chinese}{period.chinese}{_LAG_ZH}{noun_zh}",
         source=_SOURCE,
@@ -90,9 +98,10 @@ def _share(who: str, period: Period) -> FeatureSpec:
         ),
         unit="share",
         description=(
-            f"share of {english}'s transactions in {period.english} {_LAG} known as adverse"
+            f"smoothed share of the transactions of {english} in {period.english} {_LAG} "
+            "that are known as adverse"
         ),
-        description_zh=f"{chinese}{period.chinese}{_LAG_ZH}已知不良交易占比",
+        description_zh=f"{chinese}{period.chinese}{_LAG_ZH}已知不良交易平滑占比",
         source=_SOURCE,
         typology="compromised_terminal" if who == "counterparty" else None,
         monotone=1,
@@ -121,8 +130,8 @@ def _since(who: str) -> FeatureSpec:
         family="label_history",
         how=Latest(table=LABELS, key=(column,), reading="age_hours"),
         unit="hours",
-        description=f"hours since the latest known adverse outcome of {english}",
-        description_zh=f"距{chinese}最近一次已知不良结果的小时数",
+        description=f"time since the conduct of the latest known adverse outcome of {english}",
+        description_zh=f"距{chinese}最近一次已知不良行为的时间",
         source=_SOURCE,
         units=_units(who),
     )

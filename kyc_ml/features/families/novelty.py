@@ -43,8 +43,8 @@ def _pair(who: str, column: str, english: str, chinese: str) -> tuple[FeatureSpe
         family="novelty",
         how=Latest(table=TRANSACTIONS, key=key, reading="age_hours"),
         unit="hours",
-        description=f"hours since the customer's last transaction with {english}",
-        description_zh=f"距客户上次与{chinese}交易的小时数",
+        description=f"time since the customer's last transaction with {english}",
+        description_zh=f"距客户上次与{chinese}交易的时间",
         source=_SOURCE,
         units=("fraud",),
     )

@@ -84,7 +84,7 @@ FEATURES: Final = (
         BIRTH_DATE,
         "years_since",
         unit="years",
-        english="age",
+        english="age, or years since founding",
         chinese="年龄或存续年限",
     ),
     _fact(
@@ -109,7 +109,7 @@ FEATURES: Final = (
         "value",
         unit="base currency a year",
         english="declared income or turnover",
-        chinese="申报年收入",
+        chinese="申报年收入或营业额",
     ),
     _fact(
         "profile_list_hit",
@@ -125,7 +125,7 @@ FEATURES: Final = (
         how=Formula(operation="ratio", inputs=("customer_in_sum_90d", "profile_declared_income")),
         unit="ratio",
         description="amount received in the last 90 days over the declared yearly income",
-        description_zh="近90天转入金额与申报年收入之比",
+        description_zh="近90天转入金额与申报年收入或营业额之比",
         source="DOMAIN typology: profile mismatch 与身份不符",
         typology="profile_mismatch",
     ),

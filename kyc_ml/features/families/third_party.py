@@ -48,6 +48,6 @@ def _age(item: str) -> FeatureSpec:
         ),
         unit="hours",
         description=f"age of the latest report of {words}",
-        description_zh=f"第三方报告（{words}）距今小时数",
+        description_zh=f"第三方报告（{words}）距今时间",
         source="DESIGN: third party",
     )

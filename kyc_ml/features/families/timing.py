@@ -87,15 +87,15 @@ FEATURES: Final = (
     _since_last(
         "customer",
         CUSTOMER_ID,
-        "hours since the customer's last transaction",
-        "距客户上一笔交易的小时数",
+        "time since the customer's last transaction",
+        "距客户上一笔交易的时间",
         units=("fraud", "risk"),
     ),
     _since_last(
         "counterparty",
         COUNTERPARTY_ID,
-        "hours since the counterparty's last transaction with any customer",
-        "距该对手方上一笔交易的小时数",
+        "time since the counterparty's last transaction with any customer",
+        "距该对手方与任一客户上一笔交易的时间",
         units=("fraud",),
     ),
 )

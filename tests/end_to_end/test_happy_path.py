@@ -1,0 +1,156 @@
+"""What a user does on a good day, each step by the command line."""
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+
+def facts(outcome):
+    """The summary that ends a job: every line of its box with two cells."""
+    rows = [line.strip("│┃| ").split("│") for line in outcome.out.splitlines() if "│" in line]
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
+
+
+def done(outcome):
+    assert outcome.crash is None, outcome.crash
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def test_synth_writes_the_tables_and_the_answer_key(place, tmp_path):
+    made = done(place.run("synth", "--transactions", 5000, "--days", 120, "--out", tmp_path / "b"))
+    assert facts(made)["transactions"] == "5,000 rows"
+    assert made.out.count("synthetic bank") == 1
+    assert pq.read_metadata(tmp_path / "b" / "transactions.parquet").num_rows == 5000
+    assert (tmp_path / "b" / "answer_key").is_dir()
+
+
+def test_synth_replaces_a_bank_only_when_told(place, tmp_path):
+    first = ("synth", "--transactions", 5000, "--days", 120, "--out", tmp_path / "b")
+    done(place.run(*first))
+    again = place.run(*first)
+    assert (again.code, "already holds" in again.err) == (2, True)
+    done(place.run(*first, "--overwrite"))
+
+
+def test_check_counts_and_leaves_no_quarantine_of_a_sound_source(place, tmp_path):
+    aside = tmp_path / "refused.parquet"
+    outcome = done(place.run("check", *place.source_arguments(), "--quarantine", aside))
+    found = facts(outcome)
+    assert found["read"] == found["accepted"]
+    assert found["quarantined"] == "0 rows"
+    assert outcome.out.count("source accepted") == 1
+    assert not aside.exists()
+
+
+def test_features_writes_one_row_an_observation(scored):
+    outcome = done(scored.features_outcome)
+    table = pq.read_table(scored.features)
+    found = facts(outcome)
+    assert found["observations"] == f"{table.num_rows:,}"
+    assert int(found["features"]) == table.num_columns - 3
+    assert str(scored.features) in outcome.out
+    times = table["decision_time"].to_pandas()
+    assert times.min() >= scored.since
+    assert times.max() < scored.as_of
+
+
+def test_score_writes_tiers_and_reasons(scored):
+    outcome = done(scored.outcome)
+    assert outcome.out.count("scored") >= 1
+    assert facts(outcome)["scored"] == f"{len(scored.frame()):,} observations"
+    assert {"probability", "tier", "reason_1_text", "reason_1_text_zh"} <= set(scored.frame())
+
+
+@pytest.mark.slow
+def test_train_registers_keeps_and_tells(place, model, own_store, tmp_path):
+    outcome = done(
+        place.run(
+            "train",
+            "--config",
+            place.configs / "fraud.yaml",
+            *place.source_arguments(),
+            "--keep",
+            tmp_path / "bundle",
+            "--page",
+            tmp_path / "page.html",
+            MLFLOW_TRACKING_URI=own_store,
+        )
+    )
+    assert facts(outcome)["model"] == "models:/fraud/2 (alias challenger)"
+    assert outcome.out.count("registered") == 1
+    page = (tmp_path / "page.html").read_text()
+    assert "fraud v2" in page
+    assert "<script" not in page
+    # The same data and the same configuration give the same bundle, byte for byte.
+    again = facts(outcome)["bundle"]
+    assert again == model.result.bundle.digest
+    for file in model.folder.iterdir():
+        assert (tmp_path / "bundle" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_explain_says_why_in_two_languages(place, model, scored):
+    best = scored.frame().nlargest(1, "probability").iloc[0]
+    asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
+    english = done(place.run(*asked, "--top", 3))
+    chinese = done(place.run(*asked, "--top", 3, "--chinese"))
+    assert f"probability {best.probability:.4f}, tier {best.tier} {best.tier_zh}" in english.out
+    assert "internal only" in english.out
+    for outcome, column in ((english, "text"), (chinese, "text_zh")):
+        assert best[f"reason_1_{column}"][:20] in outcome.out
+        assert f"{best.reason_1_contribution:+.3f}" in outcome.out
+
+
+def test_a_bundle_folder_scores_as_its_registered_version_does(place, model, scored, tmp_path):
+    out = tmp_path / "scores.parquet"
+    period = ("--since", scored.since.isoformat(), "--as-of", scored.as_of.isoformat())
+    done(
+        place.run(
+            "score", "--model", model.folder, *place.source_arguments(), *period, "--out", out
+        )
+    )
+    fresh = pd.read_parquet(out).drop(columns="model_version")
+    pd.testing.assert_frame_equal(fresh, scored.frame().drop(columns="model_version"))
+
+
+def test_quiet_prints_the_summary_alone(place, tmp_path):
+    outcome = done(place.run("check", *place.source_arguments(), "--quiet"))
+    assert outcome.err == ""
+    assert outcome.out.splitlines()[0].strip() == "source accepted"
+
+
+@pytest.mark.slow
+def test_demo_runs_the_whole_path(demo):
+    here, outcome = demo
+    found = facts(done(outcome))
+    for name in ("demo.html", "scores_fraud.parquet", "scores_risk.parquet", "bank"):
+        assert (here.home / "demo" / name).exists()
+    assert found["fraud model"] == "models:/fraud/1"
+    assert found["risk model"] == "models:/risk/1"
+    assert found["rows quarantined"] == "0"
+    assert not (here.home / "demo" / "quarantine.parquet").exists()
+
+
+@pytest.mark.slow
+def test_a_risk_model_scores_every_customer_and_explains_a_review(demo, tmp_path):
+    here, _ = demo
+    out = tmp_path / "scores.parquet"
+    ask = ("--model", "models:/risk@challenger", *here.source_arguments())
+    done(here.run("score", *ask, "--out", out))
+    scores = pd.read_parquet(out)
+    assert scores["customer_id"].is_unique
+    assert len(set(scores["decision_time"])) == 1
+    first = scores.iloc[0]
+    explained = done(here.run("explain", first.observation_id, *ask))
+    assert f"probability {first.probability:.4f}, tier {first.tier}" in explained.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", ["C0000001", "nobody@2024-12-01", "C0000001@soon"])
+def test_a_review_that_does_not_exist_cannot_be_explained(demo, asked):
+    here, _ = demo
+    ask = ("--model", "models:/risk@challenger", *here.source_arguments())
+    refused = here.run("explain", asked, *ask)
+    assert refused.code == 2
+    assert refused.crash is None
+    assert "YYYY-MM-DD" in refused.err or "ISO date" in refused.err

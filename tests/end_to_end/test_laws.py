@@ -1,0 +1,179 @@
+"""Sentences that hold for every run, whatever the data."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract.source import read_source
+from kyc_ml.features.build import build_features
+from kyc_ml.jobs.scoring import choose_observations
+from kyc_ml.score import score_features
+
+TOLD = {"cases": "labels"}
+
+
+@pytest.fixture(scope="module")
+def tables(place):
+    mapping = load_section(place.source, SourceMapping)
+    return read_source(mapping, data=place.data).accepted
+
+
+@pytest.fixture(scope="module")
+def bundle(model):
+    return model.result.bundle
+
+
+@pytest.fixture(scope="module")
+def observations(tables, bundle, scored):
+    return choose_observations(
+        tables, unit="fraud", since=scored.since, as_of=scored.as_of, dataset=bundle.config.dataset
+    )
+
+
+@pytest.fixture(scope="module")
+def score(tables, bundle):
+    """Score observations from the tables on, as the job does."""
+
+    def run(observations):
+        features = build_features(tables, observations, specs=bundle.specs)
+        return score_features(bundle, features.reorder(bundle.model.feature_names))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(score, observations):
+    return score(observations)
+
+
+def test_the_order_of_the_observations_changes_no_score(score, observations, whole):
+    shuffled = np.random.default_rng(3).permutation(observations.num_rows)
+    assert score(observations.take(shuffled)).equals(whole.take(shuffled))
+
+
+def test_scores_do_not_depend_on_who_else_is_scored(score, observations, whole):
+    cuts = [0, 1, 2, 40, 41, 300, observations.num_rows]
+    chunks = [score(observations.slice(a, b - a)) for a, b in itertools.pairwise(cuts)]
+    assert pa.concat_tables(chunks).combine_chunks().equals(whole.combine_chunks())
+
+
+def test_the_file_holds_what_the_pure_functions_give(scored, whole):
+    written = pq.read_table(scored.scores).replace_schema_metadata()
+    assert written.drop_columns(["model_version"]).equals(whole)
+
+
+def test_base_and_contributions_are_the_margin_of_every_row(tables, bundle, observations, whole):
+    features = build_features(tables, observations, specs=bundle.specs)
+    matrix, _ = features.reorder(bundle.model.feature_names).encode(bundle.vocabularies)
+    contributions = bundle.model.contributions(matrix)
+    total = contributions.base + np.sum(contributions.values, axis=1)
+    np.testing.assert_allclose(total, whole["margin"].to_numpy(), rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(contributions.base, whole["base_value"].to_numpy())
+
+
+def test_reasons_are_ordered_and_never_exceed_the_whole(scored):
+    frame = scored.frame()
+    sizes = frame[[f"reason_{place}_contribution" for place in (1, 2, 3)]].abs().to_numpy()
+    both = np.isfinite(sizes[:, :-1]) & np.isfinite(sizes[:, 1:])
+    assert (sizes[:, :-1] >= sizes[:, 1:])[both].all()
+
+
+def test_every_observation_is_scored_once(scored, observations):
+    ids = scored.frame()["observation_id"]
+    assert ids.tolist() == observations["observation_id"].to_pylist()
+    assert ids.is_unique
+
+
+def test_tiers_in_the_file_are_those_of_the_policy(scored, bundle):
+    frame = scored.frame()
+    bounds = [tier.from_probability for tier in bundle.policy.tiers]
+    place = np.searchsorted(bounds, frame["probability"], side="right") - 1
+    for column, attribute in (
+        ("tier", "name"), ("tier_zh", "name_zh"), ("due_diligence", "due_diligence")
+    ):  # fmt: skip
+        expected = [getattr(bundle.policy.tiers[at], attribute) for at in place]
+        assert frame[column].tolist() == expected
+    months = [bundle.policy.tiers[at].review_months for at in place]
+    local = frame["decision_time"].dt.tz_localize(None).dt.normalize()
+    due = [day + pd.DateOffset(months=n) for day, n in zip(local, months, strict=True)]
+    assert pd.to_datetime(frame["next_review"]).tolist() == due
+
+
+def test_the_score_file_says_that_it_is_internal(scored, model):
+    metadata = pq.read_schema(scored.scores).metadata
+    assert metadata[b"kyc_ml.disclosure"] == b"internal_only"
+    assert metadata[b"kyc_ml.model"] == b"fraud v1"
+    assert metadata[b"kyc_ml.as_of"].decode() == scored.as_of.isoformat()
+    assert set(scored.frame()["model_digest"]) == {model.result.bundle.digest}
+
+
+def test_results_are_readable_by_their_owner_alone(scored):
+    assert scored.scores.stat().st_mode & 0o077 == 0
+    assert scored.features.stat().st_mode & 0o077 == 0
+
+
+def test_read_is_accepted_and_quarantined(tables):
+    for quality in tables.quality.tables:
+        assert quality.read == quality.accepted + quality.quarantined
+        assert quality.accepted == tables.tables[quality.table].num_rows
+
+
+def test_rows_that_arrive_after_the_decision_change_no_score(place, model, scored, tmp_path):
+    """Drop all that happened after the week: the week's scores stay."""
+    early = scored.since + pd.Timedelta(days=3)
+    folder = tmp_path / "bank"
+    folder.mkdir()
+    for path in place.data.glob("*.parquet"):
+        table = pq.read_table(path)
+        known = pa.compute.less(table["known_at"], pa.scalar(early, table["known_at"].type))
+        pq.write_table(table.filter(known), folder / path.name)
+    outcome = place.run(
+        "score", "--model", model.uri, *place.source_arguments(folder),
+        "--since", scored.since.isoformat(), "--as-of", early.isoformat(),
+        "--out", tmp_path / "scores.parquet",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    got = pd.read_parquet(tmp_path / "scores.parquet")
+    expected = scored.frame().set_index("observation_id").loc[got["observation_id"]].reset_index()
+    assert len(got) > 50
+    pd.testing.assert_frame_equal(got, expected[got.columns], check_exact=True)
+
+
+@pytest.mark.parametrize("lost", ["events", "cases", "customers"])
+def test_a_source_that_lost_a_table_is_refused_not_scored_as_missing(
+    place, model, tmp_path, below, lost
+):
+    mapping = yaml.safe_load(place.source.read_text())
+    del mapping["tables"][lost]
+    del mapping["files"][lost]
+    source = tmp_path / "source.yaml"
+    source.write_text(yaml.safe_dump(mapping))
+    before = below(tmp_path)
+    outcome = place.run(
+        "score", "--model", model.uri, *place.source_arguments(source=source),
+        "--out", tmp_path / "scores.parquet",
+    )  # fmt: skip
+    assert (outcome.code, outcome.crash) == (2, None)
+    # what is known of cases is a derived table: the message names that one
+    assert f"the source has no table {TOLD.get(lost, lost)}" in outcome.err
+    assert "map the missing tables" in outcome.err
+    assert below(tmp_path) == before
+
+
+def test_a_source_that_lost_a_column_is_refused(place, model, tmp_path):
+    mapping = yaml.safe_load(place.source.read_text())
+    del mapping["tables"]["transactions"]["columns"]["counterparty_id"]
+    source = tmp_path / "source.yaml"
+    source.write_text(yaml.safe_dump(mapping))
+    outcome = place.run(
+        "score", "--model", model.uri, *place.source_arguments(source=source),
+        "--out", tmp_path / "scores.parquet",
+    )  # fmt: skip
+    assert (outcome.code, outcome.crash) == (2, None)
+    assert "no column counterparty_id" in outcome.err

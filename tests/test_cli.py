@@ -1,0 +1,154 @@
+"""The command line's face: help, examples, exit codes, and the MLproject that mirrors it."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from mlflow.projects._project_spec import EntryPoint
+from typer.testing import CliRunner
+
+from kyc_ml import cli
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
+COMMANDS = typer.main.get_command(cli.app).commands
+ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def options_of(command):
+    return {name: option for option in COMMANDS[command].params for name in option.opts}
+
+
+def test_the_commands_are_those_promised():
+    assert list(COMMANDS) == ["synth", "check", "features", "train", "score", "explain", "demo"]
+
+
+def test_help_imports_nothing_heavy():
+    program = (
+        "import sys, json, contextlib, io\n"
+        "from kyc_ml.cli import app\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    app(['--help'])\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    app(['train', '--help'])\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert "kyc_ml" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "kyc_ml", "--help"], capture_output=True, text=True, check=True,
+        timeout=60,
+    )  # fmt: skip
+    assert "Usage: python -m kyc_ml" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_an_example_that_parses(name):
+    shown = run(name, "--help")
+    assert shown.exit_code == 0
+    command = COMMANDS[name]
+    assert command.help
+    head, _, example = command.epilog.partition("Example: kyc-ml ")
+    assert head == ""
+    assert example.split()[0] == name
+    command.make_context(name, example.split()[1:], resilient_parsing=False)
+    assert all(option.help for option in command.params)
+
+
+def test_version():
+    assert run("--version").stdout.split()[0] == "kyc-ml"
+
+
+def test_without_a_command_it_shows_help():
+    assert "Commands:" in run().output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("chekc",),
+        ("check",),
+        ("check", "--source", "a.yaml", "--data", "b", "--date", "c"),
+        ("synth", "--out", "x", "--transactions", "many"),
+        ("explain", "T1", "--model", "m", "--source", "s", "--data", "d", "--top", "0"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_without_a_traceback(arguments):
+    done = run(*arguments)
+    assert done.exit_code == cli.BAD_INPUT
+    assert isinstance(done.exception, SystemExit)
+    assert "Traceback" not in done.output
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch, tmp_path):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kyc_ml.jobs.run_synth", interrupted)
+    done = run("synth", "--out", str(tmp_path / "bank"))
+    assert (done.exit_code, done.stderr) == (130, "stopped\n")
+
+
+def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_path):
+    def broken(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kyc_ml.jobs.run_synth", broken)
+    done = run("synth", "--out", str(tmp_path / "bank"))
+    assert isinstance(done.exception, ZeroDivisionError)
+
+
+# --- MLproject ------------------------------------------------------------------------
+
+
+def test_the_project_offers_every_command():
+    assert set(ENTRIES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_parameters_of_an_entry_point_are_options_of_its_command(name):
+    parameters = ENTRIES[name].get("parameters", {})
+    words = ENTRIES[name]["command"].split()
+    assert words[:2] == ["kyc-ml", name]
+    known = options_of(name)
+    named = {word for word in words[2:] if word.startswith("--")}
+    assert named <= set(known)
+    used = {word.strip("{}") for word in words if word.startswith("{")}
+    assert used == set(parameters)
+    for option, value in itertools.pairwise(words):
+        if option.startswith("--") and value.startswith("{"):
+            assert value == "{" + option.removeprefix("--").replace("-", "_") + "}"
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_defaults_of_an_entry_point_parse(name):
+    entry = ENTRIES[name]
+    given = {"observation": "T0001"} if name == "explain" else {}
+    point = EntryPoint(name, entry.get("parameters", {}), entry["command"])
+    line = point.compute_command(given, storage_dir=None)
+    words = [word.strip("'") for word in line.split()]
+    COMMANDS[name].make_context(name, words[2:])
+
+
+@pytest.mark.parametrize("name", ["train", "score", "check", "features", "explain"])
+def test_files_that_an_entry_point_names_by_default_are_shipped(name):
+    parameters = ENTRIES[name]["parameters"]
+    for key in {"config", "source"} & set(parameters):
+        assert (ROOT / parameters[key]["default"]).is_file()
