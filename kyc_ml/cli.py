@@ -1,10 +1,11 @@
 """The command line: parse, call a job, print one summary, exit.
 
-Exit codes: 0 done, 1 a gate failed, 2 bad input or configuration.
+Exit codes: 0 done, 1 a gate failed, 2 bad input or configuration, 3 a defect of kyc_ml.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="kyc-ml",
     help="Behavioural features, calibrated probabilities, risk tiers and reasons for KYC.",
-    epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input.",
+    epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input, 3 a defect.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-GATE_FAILED = 1
 BAD_INPUT = 2
+DEFECT = 3
 
 Source = Annotated[
     Path, typer.Option(help="Source mapping (YAML): the user's files to contracted tables.")
@@ -288,6 +289,10 @@ def _job(*, quiet: bool) -> Iterator[Terminal]:
     except KycMlError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(code=BAD_INPUT) from None
+    except Exception:
+        # 1 means that a gate failed: a defect must not look like one
+        typer.echo(f"unexpected error, please report it:\n{traceback.format_exc()}", err=True)
+        raise typer.Exit(code=DEFECT) from None
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         raise typer.Exit(code=130) from None

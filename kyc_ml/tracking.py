@@ -119,7 +119,7 @@ def log_training(bundle: Bundle, folder: Path, record: RunRecord) -> RegisteredM
     )
 
 
-def fetch_bundle(uri: str, into: Path) -> tuple[Path, str | None, str]:
+def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
     """Bring a registered bundle to a local folder.
 
     Parameters
@@ -131,7 +131,7 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str | None, str]:
     -------
     folder : Path
         The bundle.
-    digest : str or None
+    digest : str
         The digest that was registered.
     version : str
         Name and version, for the score table.
@@ -151,7 +151,13 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str | None, str]:
     if len(manifests) != 1:
         msg = f"{uri} holds {len(manifests)} kyc_ml bundles, must hold 1: was it logged by kyc_ml?"
         raise RegistryError(msg)
-    return manifests[0].parent, tags.get(_DIGEST), f"{name} v{number}"
+    if _DIGEST not in tags:
+        msg = (
+            f"{uri} has no tag {_DIGEST}: without the digest that was registered the bundle "
+            "cannot be trusted; register it again with kyc-ml train"
+        )
+        raise RegistryError(msg)
+    return manifests[0].parent, tags[_DIGEST], f"{name} v{number}"
 
 
 def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
@@ -255,12 +261,11 @@ def _register(name: str, logged: mlflow.models.model.ModelInfo, tags: dict[str, 
 
 
 def _signature(specs: Sequence[FeatureSpec]) -> ModelSignature:
-    """Describe the feature columns; every one may be missing."""
+    """Describe the feature columns: each must be there, and may hold missing values."""
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(
             DataType.string if spec.kind == "category" else DataType.double,
             spec.name,
-            required=False,
         )
         for spec in specs
     ]

@@ -1,13 +1,14 @@
 """Nightly score: check the source, score the day with each model, write a file a model.
 
     python pipelines/nightly.py --source configs/sources/synthetic.yaml \
-        --data build/demo/bank --as-of 2025-06-24 --out build/nightly
+        --data build/demo/bank --as-of 2025-06-24 --out build/nightly \
+        --model models:/demo-fraud/1 --model models:/demo-risk/1
 
     0 3 * * *  cd /srv/kyc && python pipelines/nightly.py ... --as-of "$(date -u +%F)"
 
-Transactions of the day before --as-of are scored for fraud, every customer is scored for
-risk. Exit codes: 0 done, 2 bad input or configuration; then the files of earlier nights
-are as they were.
+Transactions that became known in the day before --as-of are scored for fraud, late ones
+included; every customer is scored for risk. Exit codes: 0 done, 2 bad input or
+configuration; then the files of earlier nights are as they were.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from kyc_ml.errors import KycMlError
 from kyc_ml.jobs import load_model, parse_moment, read_tables, score_tables
 from kyc_ml.terminal import Terminal
 
-MODELS = ["models:/fraud@challenger", "models:/risk@challenger"]
-
 
 def main(
     *,
@@ -30,9 +29,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
     as_of: Annotated[str, typer.Option(help="End of the day to score (ISO date, UTC).")],
     out: Annotated[Path, typer.Option(help="Folder for scores and quarantine.")],
-    model: Annotated[
-        list[str], typer.Option(help="Model to score with; may be repeated.")
-    ] = MODELS,
+    model: Annotated[list[str], typer.Option(help="Approved model; may be repeated.")],
 ) -> None:
     """Score one day with every model."""
     try:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from kyc_ml.features.spec import FeatureSpec, Formula, Latest, Own, Window
+from kyc_ml.contract.tables import CASES, TRANSACTION_ID, TRANSACTIONS
+from kyc_ml.features.spec import LABELS, FeatureSpec, Formula, Latest, Own, Window
 
 
 def split_available(
@@ -45,17 +46,24 @@ def _lacking(
             return f"the observations have no column {how.column}"
         return ""
     if how.table not in tables:
-        return f"the source has no table {how.table}"
+        return f"the source has no table {CASES if how.table == LABELS else how.table}"
     table = tables[how.table]
     value = how.value if isinstance(how, Window) else how.column
     wanted = [*how.key, value, how.where.column if how.where else None]
     for column in wanted:
         if column is not None and column not in table.column_names:
-            return f"table {how.table} has no column {column}"
+            return f"table {_origin(how.table, column)} has no column {column}"
     for column in how.key:
         if column not in observations.column_names:
             return f"the observations have no column {column}"
     return ""
+
+
+def _origin(table: str, column: str) -> str:
+    """Name the user's table a column would come from: labels are made of two of them."""
+    if table != LABELS:
+        return table
+    return CASES if column == TRANSACTION_ID else TRANSACTIONS
 
 
 def _lacking_input(

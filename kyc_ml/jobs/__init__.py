@@ -1,16 +1,11 @@
 """Jobs: read, call the stages, write. What the command line and the pipelines run."""
 
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
+from kyc_ml.jobs.explaining import Explained, run_explain
+from kyc_ml.jobs.featuring import run_features
+from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
-from kyc_ml.jobs.scoring import (
-    Explained,
-    ScoringResult,
-    load_model,
-    run_explain,
-    run_features,
-    run_score,
-    score_tables,
-)
+from kyc_ml.jobs.scoring import ScoringResult, run_score, score_tables
 from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
 from kyc_ml.jobs.watch import Silence, Watch
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section
 from kyc_ml.contract.source import ContractedTables
+from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.jobs.scoring import ScoringResult, load_model, score_tables
+from kyc_ml.jobs.scoring import ScoringResult, score_tables
 from kyc_ml.jobs.story import flow_table, tell_model
 from kyc_ml.jobs.training import TrainingResult, train_tables
 from kyc_ml.jobs.watch import Watch
@@ -93,6 +94,8 @@ def _train_and_score(
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
     """Train one model, then score the latest rows with the version the registry holds."""
     run = load_section(config, RunConfig)
+    # a name of its own: a demo must not touch the aliases of a model in use
+    run = run.model_copy(update={"name": f"demo-{run.name}"})
     policy = load_section(config.parent / run.tiers, TierPolicy)
     result = train_tables(
         tables, mapping, run=run, policy=policy, as_of=as_of, keep=None, watch=watch

@@ -8,11 +8,13 @@ from typing import Final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import ContractedTables, read_source
+from kyc_ml.contract.tables import KNOWN_AT
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.watch import Watch
 
@@ -47,6 +49,8 @@ def read_tables(
 
 def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
     if not refused.num_rows:
+        if path.exists():
+            watch.say(f"no row was refused; {path} is of an earlier run")
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +92,15 @@ def parse_moment(text: str, *, name: str) -> pd.Timestamp:
 
 
 def end_of_data(tables: ContractedTables) -> pd.Timestamp:
-    """Give the first instant after which nothing is known: the day after the last event."""
+    """Give the midnight (UTC) after the last transaction or event.
+
+    Cases may be known later still: what became of these transactions takes time to show.
+
+    Raises
+    ------
+    ConfigError
+        If the source has neither table.
+    """
     last = [
         table.last_event_time
         for table in tables.quality.tables
@@ -98,3 +110,26 @@ def end_of_data(tables: ContractedTables) -> pd.Timestamp:
         msg = "the source has no transactions or events to date it by: give --as-of"
         raise ConfigError(msg)
     return pd.Timestamp(max(last)).normalize() + pd.Timedelta(days=1)
+
+
+def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> None:
+    """Refuse a date more than a day beyond the data: silence there says nothing.
+
+    Raises
+    ------
+    ConfigError
+        Naming both dates.
+    """
+    if as_of > end + pd.Timedelta(days=1):
+        msg = (
+            f"--as-of is {as_of:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
+            "what is missing would look like quiet customers; bring newer data or name an "
+            "earlier date"
+        )
+        raise ConfigError(msg)
+
+
+def last_known(tables: ContractedTables) -> pd.Timestamp:
+    """Give the latest instant at which any row of the source became known."""
+    latest = [pc.max(table[KNOWN_AT]).as_py() for table in tables.tables.values() if table.num_rows]
+    return pd.Timestamp(max(latest))

@@ -15,7 +15,13 @@ from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
 from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section, section_digest
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place
-from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
+from kyc_ml.jobs.reading import (
+    end_of_data,
+    last_known,
+    parse_moment,
+    read_tables,
+    require_data_until,
+)
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.page import PageStory, save_page
@@ -90,6 +96,7 @@ def train_tables(
     watch: Watch,
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`."""
+    require_data_until(as_of, last_known(tables), what="the tables")
     reach_store()
     start = time.perf_counter()
     trained = train(
@@ -147,7 +154,7 @@ def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapp
     )
     return PageStory(
         title=f"kyc_ml: model {run.name}",
-        subtitle=f"Trained on {mapping.name} with what was known on {result.bundle.data['as_of'][:10]}",
+        subtitle=f"Trained on {mapping.name}, known on {result.bundle.data['as_of'][:10]}",
         facts=(("source", mapping.name), ("base currency", tables.base_currency)),
         flow=flow_table(tables.quality),
         findings=tuple(tables.quality.lines()),

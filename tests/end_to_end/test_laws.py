@@ -12,10 +12,10 @@ import yaml
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.features.build import build_features
-from kyc_ml.jobs.scoring import choose_observations
+from kyc_ml.jobs.choosing import choose_observations
 from kyc_ml.score import score_features
 
-TOLD = {"cases": "labels"}
+TOLD: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
