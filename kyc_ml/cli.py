@@ -273,7 +273,11 @@ def demo(
         from kyc_ml.synthetic import bank_config
 
         bank = bank_config(
-            transactions=transactions, days=540, transactions_per_customer=50, seed=seed
+            transactions=transactions,
+            days=540,
+            transactions_per_customer=50,
+            launderer_share=0.06,
+            seed=seed,
         )
         terminal.demo(run_demo(configs=configs, out=out, bank=bank, watch=terminal))
 

@@ -112,7 +112,9 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
 
     monkeypatch.setattr("kyc_ml.jobs.run_synth", broken)
     done = run("synth", "--out", str(tmp_path / "bank"))
-    assert isinstance(done.exception, ZeroDivisionError)
+    assert done.exit_code == 3
+    assert "unexpected error, please report it" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
 
 
 # --- MLproject ------------------------------------------------------------------------

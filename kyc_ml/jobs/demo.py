@@ -107,7 +107,7 @@ def _train_and_score(
         label,
         since=as_of - pd.Timedelta(days=7) if run.unit == "fraud" else None,
         as_of=as_of,
-        out=out / f"scores_{run.name}.parquet",
+        out=out / f"scores_{run.unit}.parquet",
         watch=watch,
     )
     story = tell_model(

@@ -120,8 +120,10 @@ def write_configs(folder):
         config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
         config["model"].update(QUICK)
         if name == "risk":
-            config["dataset"].update(horizon_days=30, label_maturity_days=30)
-            config["splits"].update(calibration_days=92, test_days=62)
+            config["dataset"].update(horizon_days=30)
+            config["splits"].update(
+                early_stopping_days=62, calibration_days=92, test_days=62, inner_embargo_days=30
+            )
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
 
 
@@ -196,7 +198,7 @@ def demo(place, tmp_path_factory):
         configs=place.configs,
         data=home / "demo" / "bank",
     )
-    size = ("--transactions", 24_000, "--seed", 11)
+    size = ("--transactions", 60_000, "--seed", 11)
     outcome = here.run("demo", "--out", home / "demo", "--configs", here.configs, *size)
     return here, outcome
 

@@ -339,6 +339,7 @@ def test_a_date_beyond_the_calendar(user, refused, text):
 
 def test_a_risk_review_before_any_data(user, refused):
     user.run.update(unit="risk", dataset={"horizon_days": 10, "label_maturity_days": 10})
+    user.run["splits"] = {**user.run["splits"], "inner_embargo_days": 10}
     user.save()
     message = refused(user, *user.features, "--as-of", "2019-01-01")
     assert "no customer was known" in message
@@ -347,7 +348,7 @@ def test_a_risk_review_before_any_data(user, refused):
 def test_since_after_as_of(user, refused):
     user.save()
     message = refused(user, *user.features, "--since", "2024-03-02", "--as-of", "2024-03-01")
-    assert "no fraud observation lies between 2024-03-02 and 2024-03-01" in message
+    assert "no transaction became known between 2024-03-02 and 2024-03-01" in message
 
 
 # --- places to write ------------------------------------------------------------------

@@ -13,7 +13,8 @@ import pytest
 from kyc_ml.bundle import save_bundle
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
-from kyc_ml.jobs import scoring
+from kyc_ml.errors import DatasetError
+from kyc_ml.jobs import choosing
 from kyc_ml.tracking import RunRecord, log_training
 
 FILES = ["model.txt", "features.json", "calibration.json", "reference.json", "metrics.json",
@@ -109,7 +110,8 @@ def test_a_manifest_of_another_shape(refused, folder, content):
 def stored(place, model):
     """The registered bundle as the store holds it; put back afterwards."""
     source = mlflow.MlflowClient(place.store).get_model_version("fraud", "1").source
-    found = (place.home / "mlruns").rglob("manifest.json")
+    # MLflow puts artifacts below the folder in which the store was first used
+    found = place.home.parent.rglob("mlruns/**/manifest.json")
     (folder,) = (path.parent for path in found if source.rpartition("/")[2] in path.parts)
     kept = {path: path.read_bytes() for path in folder.iterdir()}
     yield folder
@@ -195,9 +197,9 @@ def test_a_calendar_of_centuries_is_not_built_to_find_no_review(place, model, mo
     def refuse(*_, **__):
         pytest.fail("the whole calendar was asked for")
 
-    monkeypatch.setattr(scoring, "make_observations", refuse)
-    with pytest.raises(scoring.DatasetError, match="CUSTOMER@YYYY-MM-DD"):
-        scoring._find_observation(_tables(place), "C0000001", unit="risk")
+    monkeypatch.setattr(choosing, "make_observations", refuse)
+    with pytest.raises(DatasetError, match="CUSTOMER@YYYY-MM-DD"):
+        choosing.find_observation(_tables(place), "C0000001", unit="risk")
 
 
 def _tables(place):

@@ -51,8 +51,8 @@ def test_features_writes_one_row_an_observation(scored):
     assert int(found["features"]) == table.num_columns - 3
     assert str(scored.features) in outcome.out
     times = table["decision_time"].to_pandas()
-    assert times.min() >= scored.since
     assert times.max() < scored.as_of
+    assert times.min() < scored.since, "a payment that became known late is scored too"
 
 
 def test_score_writes_tiers_and_reasons(scored):
@@ -125,8 +125,8 @@ def test_demo_runs_the_whole_path(demo):
     found = facts(done(outcome))
     for name in ("demo.html", "scores_fraud.parquet", "scores_risk.parquet", "bank"):
         assert (here.home / "demo" / name).exists()
-    assert found["fraud model"] == "models:/fraud/1"
-    assert found["risk model"] == "models:/risk/1"
+    assert found["fraud model"] == "models:/demo-fraud/1"
+    assert found["risk model"] == "models:/demo-risk/1"
     assert found["rows quarantined"] == "0"
     assert not (here.home / "demo" / "quarantine.parquet").exists()
 
@@ -135,7 +135,7 @@ def test_demo_runs_the_whole_path(demo):
 def test_a_risk_model_scores_every_customer_and_explains_a_review(demo, tmp_path):
     here, _ = demo
     out = tmp_path / "scores.parquet"
-    ask = ("--model", "models:/risk@challenger", *here.source_arguments())
+    ask = ("--model", "models:/demo-risk@challenger", *here.source_arguments())
     done(here.run("score", *ask, "--out", out))
     scores = pd.read_parquet(out)
     assert scores["customer_id"].is_unique
@@ -149,7 +149,7 @@ def test_a_risk_model_scores_every_customer_and_explains_a_review(demo, tmp_path
 @pytest.mark.parametrize("asked", ["C0000001", "nobody@2024-12-01", "C0000001@soon"])
 def test_a_review_that_does_not_exist_cannot_be_explained(demo, asked):
     here, _ = demo
-    ask = ("--model", "models:/risk@challenger", *here.source_arguments())
+    ask = ("--model", "models:/demo-risk@challenger", *here.source_arguments())
     refused = here.run("explain", asked, *ask)
     assert refused.code == 2
     assert refused.crash is None

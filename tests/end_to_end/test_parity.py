@@ -81,7 +81,9 @@ def serving(place, uri, log):
         str(Path(sys.executable).with_name("mlflow")), "models", "serve", "--model-uri", uri,
         "--host", "127.0.0.1", "--port", str(port), "--env-manager", "local",
     ]  # fmt: skip
-    environment = {**os.environ, **place.environment}
+    # the server starts uvicorn by name: find the one beside this Python
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, **place.environment, "PATH": programs}
     with log.open("wb") as sink:
         server = subprocess.Popen(  # noqa: S603  our own command
             command, cwd=place.home, env=environment, stdout=sink, stderr=sink,
