@@ -345,6 +345,12 @@ def test_a_risk_review_before_any_data(user, refused):
     assert "no customer was known" in message
 
 
+def test_a_date_long_after_the_data_ends(user, refused):
+    user.save()
+    message = refused(user, *user.features, "--as-of", "2150-01-01")
+    assert "would look like quiet customers" in message
+
+
 def test_since_after_as_of(user, refused):
     user.save()
     message = refused(user, *user.features, "--since", "2024-03-02", "--as-of", "2024-03-01")

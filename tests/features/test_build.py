@@ -181,6 +181,48 @@ def test_a_confirmed_fraud_counts_from_the_day_it_is_known():
     assert share == pytest.approx((1 + 5 * 1.0) / (1 + 5))  # one known fraud of one payment
 
 
+def test_a_smoothed_share_counts_transactions_once_and_stays_a_share():
+    day = pd.Timestamp("2024-03-01", tz="UTC")
+    rows = [(f"t{n}", "a", day + pd.Timedelta(days=n), 10.0) for n in (0, 1, 2, 20)]
+    about = ["t0", "t0", None, None, None]  # two cases of one payment, three of none
+    cases = pd.DataFrame(
+        {
+            "case_id": [f"k{n}" for n in range(5)],
+            "customer_id": ["a"] * 5,
+            "transaction_id": about,
+            "outcome": ["confirmed_fraud", "confirmed_fraud", *["str_filed"] * 3],
+            "event_time": [day] * 5,
+            "known_at": [day + pd.Timedelta(days=3)] * 5,
+        }
+    )
+    source, table = _hand_made(rows, cases=cases)
+    frame = _features(source, table).set_index("observation_id")
+    # one of three payments is known as adverse, at the customer, the shop and the bank
+    for who in ("customer", "counterparty"):
+        share = frame.loc["t20", f"{who}_adverse_share_30d_lag7d"]
+        assert share == pytest.approx((1 + 5 * 1 / 3) / (3 + 5))
+    assert frame.loc["t20", "customer_adverse_known_30d"] == 5
+
+
+def test_of_two_reports_of_one_day_the_one_known_last_is_in_force():
+    day = pd.Timestamp("2024-03-01", tz="UTC")
+    reports = pd.DataFrame(
+        {
+            "report_id": ["r9", "r10"],  # the correction sorts before what it corrects
+            "customer_id": ["a", "a"],
+            "event_time": [day, day],
+            "known_at": [day + pd.Timedelta(days=1), day + pd.Timedelta(days=4)],
+            "provider": ["bureau"] * 2,
+            "item": ["bureau_score"] * 2,
+            "value": [700.0, 300.0],
+        }
+    )
+    rows = [(f"t{n}", "a", day + pd.Timedelta(days=n), 10.0) for n in (2, 6)]
+    source, table = _hand_made(rows, third_party=reports)
+    frame = _features(source, table, items=("bureau_score",))
+    assert frame["third_party_bureau_score"].tolist() == [700.0, 300.0]
+
+
 def test_the_profile_version_known_at_the_decision_is_used():
     day = pd.Timestamp("2024-03-01", tz="UTC")
     rows = [(f"t{n}", "a", day + pd.Timedelta(days=n), 10.0) for n in (1, 5, 9)]
@@ -206,9 +248,11 @@ def _hand_made(rows, **others):
     return source, transactions_of(source, "2024-01-01", pd.Timestamp("2025-01-01", tz="UTC"))
 
 
-def _features(source, observations):
+def _features(source, observations, items=()):
     from kyc_ml.config import FeatureConfig  # noqa: PLC0415
     from kyc_ml.features.catalog import FAMILIES, choose_features  # noqa: PLC0415
 
-    specs = choose_features(FeatureConfig(families=tuple(FAMILIES)), unit="fraud")
+    specs = choose_features(
+        FeatureConfig(families=tuple(FAMILIES), third_party_items=items), unit="fraud"
+    )
     return build_features(source, observations, specs=specs).to_pandas()

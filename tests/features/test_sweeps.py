@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from kyc_ml.errors import DatasetError, LeakageError
 from kyc_ml.features import kernels
 from kyc_ml.features.history import build_history
-from kyc_ml.features.spec import Where
+from kyc_ml.features.spec import Period, Where, Window
 from kyc_ml.features.sweeps import Sweep
 
 UTC = pa.timestamp("us", tz="UTC")
@@ -228,6 +229,20 @@ def test_one_huge_key_and_many_tiny_ones_are_swept_alike():
     _, table, observed = tables(rows, [("huge", 30), ("tiny7", 30), ("nobody", 30)])
     history, sweep = sweep_of(table, observed, window=None, lag=0)
     assert spread_back(history, sweep.moment("count", None), 3).tolist() == [2000, 1, 0]
+
+
+def test_more_rows_than_a_timeline_can_number_are_refused(monkeypatch):
+    monkeypatch.setattr(kernels, "MOST_ROWS", 2)
+    _, table, observed = tables([("a", time, 0, 1.0, "x") for time in range(3)], [("a", 9)])
+    with pytest.raises(DatasetError, match="at most 2 rows or observations, got 3"):
+        sweep_of(table, observed, window=5, lag=0)
+
+
+@pytest.mark.parametrize(("us", "lag_us"), [(-5, 0), (0, 0), (5, -1)])
+def test_a_window_that_could_reach_past_the_decision_cannot_be_declared(us, lag_us):
+    period = Period(label="x", us=us, english="x", chinese="x")
+    with pytest.raises(LeakageError, match="must be longer than 0"):
+        Window(table="t", key=("k",), statistic="count", period=period, lag_us=lag_us)
 
 
 def test_group_rows_keeps_order_and_leaves_out_negative_codes():
