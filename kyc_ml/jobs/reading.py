@@ -21,6 +21,9 @@ from kyc_ml.jobs.watch import Watch
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2199
 
+_SILENCE: Final = pd.Timedelta(days=7)
+"""Convention: holidays may leave a small source without a row for so long."""
+
 
 def read_tables(
     source: Path, data: Path, *, quarantine: Path, watch: Watch
@@ -113,14 +116,14 @@ def end_of_data(tables: ContractedTables) -> pd.Timestamp:
 
 
 def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> None:
-    """Refuse a date more than a day beyond the data: silence there says nothing.
+    """Refuse a date more than a week beyond the data: silence there says nothing.
 
     Raises
     ------
     ConfigError
         Naming both dates.
     """
-    if as_of > end + pd.Timedelta(days=1):
+    if as_of > end + _SILENCE:
         msg = (
             f"--as-of is {as_of:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
             "what is missing would look like quiet customers; bring newer data or name an "
