@@ -11,7 +11,6 @@ import pyarrow as pa
 from sklearn.model_selection import StratifiedGroupKFold
 
 from kyc_ml.baselines import logistic_margin
-from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import choose_calibrator, cross_calibrate
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
@@ -23,7 +22,6 @@ from kyc_ml.dataset import (
     mature_labels,
 )
 from kyc_ml.errors import DatasetError
-from kyc_ml.explain import learn_reference
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import compute_quality
@@ -36,11 +34,10 @@ from kyc_ml.training.evidence import (
     Trained,
     baseline_quality,
     build_all,
-    compute_importance,
+    conclude,
     customers_of,
     fit_baseline,
     history_start,
-    needed_specs,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -72,8 +69,8 @@ def train_customer_folds(
     features = build_all(
         source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
     )
-    vocabularies = features.learn_vocabularies(np.ones(len(features), np.bool_))
-    matrix, _ = features.encode(vocabularies)
+    everything = np.ones(len(features), np.bool_)
+    matrix, _ = features.encode(features.learn_vocabularies(everything))
     margin, baseline_margin = _hold_out_each(
         matrix, target, features, config=config, splits=splits, tell=tell
     )
@@ -86,34 +83,28 @@ def train_customer_folds(
         MODEL: {FOLDS: compute_quality(target, margin, proba)},
         BASELINE: {FOLDS: baseline_quality(target, baseline_margin)},
     }
-    everything = np.ones(len(features), np.bool_)
-    return Trained(
-        bundle=Bundle(
-            model=model,
-            calibrator=choice.calibrator,
-            policy=policy,
-            config=config,
-            specs=needed_specs(specs, features),
-            vocabularies=vocabularies,
-            reference=learn_reference(features, everything),
-            metrics={FOLDS: quality[MODEL][FOLDS].as_dict()},
-            data=data,
-        ),
-        evidence=Evidence(
-            part=FOLDS,
-            target=target,
-            margin=margin,
-            probability=proba,
-            baseline_margin=baseline_margin,
-            features=features,
-        ),
+    evidence = Evidence(
+        part=FOLDS,
+        target=target,
+        margin=margin,
+        probability=proba,
+        baseline_margin=baseline_margin,
+        features=features,
+    )
+    return conclude(
+        config=config,
+        policy=policy,
+        data=data,
+        specs=specs,
+        features=features,
+        learned_from=everything,
+        model=model,
+        best_round=model.n_trees,
+        calibration=choice,
+        evidence=evidence,
         quality=quality,
         parts=parts,
         boundaries=None,
-        calibration=choice,
-        importance=compute_importance(model, features.specs),
-        left_out=dict(features.left_out),
-        best_round=model.n_trees,
     )
 
 

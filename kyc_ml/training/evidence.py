@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,10 @@ from sklearn.pipeline import Pipeline
 from kyc_ml.baselines import fit_logistic
 from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import CalibrationChoice, to_probability
-from kyc_ml.config import RunConfig
+from kyc_ml.config import RunConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.explain import learn_reference
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
@@ -76,6 +77,52 @@ class Trained:
     importance: pd.DataFrame
     left_out: dict[str, str]
     best_round: int
+
+
+def conclude(
+    *,
+    config: RunConfig,
+    policy: TierPolicy,
+    data: dict[str, Any],
+    specs: tuple[FeatureSpec, ...],
+    features: FeatureTable,
+    learned_from: npt.NDArray[np.bool_],
+    model: Model,
+    best_round: int,
+    calibration: CalibrationChoice,
+    evidence: Evidence,
+    quality: dict[str, dict[str, Quality]],
+    parts: pd.DataFrame,
+    boundaries: Boundaries | None,
+) -> Trained:
+    """Put the bundle together, and beside it all that says how it came about.
+
+    Parameters
+    ----------
+    learned_from : bool array of shape (len(features),)
+        The rows the model was fitted on: vocabularies and what is usual come from them.
+    """
+    return Trained(
+        bundle=Bundle(
+            model=model,
+            calibrator=calibration.calibrator,
+            policy=policy,
+            config=config,
+            specs=needed_specs(specs, features),
+            vocabularies=features.learn_vocabularies(learned_from),
+            reference=learn_reference(features, learned_from),
+            metrics={name: figures.as_dict() for name, figures in quality[MODEL].items()},
+            data=data,
+        ),
+        evidence=evidence,
+        quality=quality,
+        parts=parts,
+        boundaries=boundaries,
+        calibration=calibration,
+        importance=compute_importance(model, features.specs),
+        left_out=dict(features.left_out),
+        best_round=best_round,
+    )
 
 
 def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataFrame:

@@ -10,13 +10,11 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.baselines import logistic_margin
-from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import RunConfig, SplitConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.dataset import make_observations, mature_labels, to_target
 from kyc_ml.errors import DatasetError
-from kyc_ml.explain import learn_reference
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
@@ -41,11 +39,10 @@ from kyc_ml.training.evidence import (
     Trained,
     baseline_quality,
     build_all,
-    compute_importance,
+    conclude,
     customers_of,
     fit_baseline,
     history_start,
-    needed_specs,
 )
 
 
@@ -66,12 +63,12 @@ def train_out_of_time(
     target = to_target(status)
     usable = ~np.isnan(target) & (part != "")
     _require_rows(parts)
-    rows = pa.array(usable)
     specs = choose_features(config.features, unit=config.unit)
-    features = build_all(source, observations.filter(rows), specs, config=config, tell=tell)
+    features = build_all(
+        source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
+    )
     part, target = part[usable], target[usable]
-    vocabularies = features.learn_vocabularies(part == TRAIN)
-    matrix, _ = features.encode(vocabularies)
+    matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
     fit = fit_model(
         matrix[part == TRAIN],
         target[part == TRAIN],
@@ -105,27 +102,20 @@ def train_out_of_time(
         baseline_margin=baseline_margin,
         features=features.take(np.flatnonzero(tested)),
     )
-    bundle = Bundle(
-        model=fit.model,
-        calibrator=choice.calibrator,
-        policy=policy,
+    return conclude(
         config=config,
-        specs=needed_specs(specs, features),
-        vocabularies=vocabularies,
-        reference=learn_reference(features, part == TRAIN),
-        metrics={name: figures.as_dict() for name, figures in quality[MODEL].items()},
+        policy=policy,
         data=data,
-    )
-    return Trained(
-        bundle=bundle,
+        specs=specs,
+        features=features,
+        learned_from=part == TRAIN,
+        model=fit.model,
+        best_round=fit.best_round,
+        calibration=choice,
         evidence=evidence,
         quality=quality,
         parts=parts,
         boundaries=boundaries,
-        calibration=choice,
-        importance=compute_importance(fit.model, features.specs),
-        left_out=dict(features.left_out),
-        best_round=fit.best_round,
     )
 
 
