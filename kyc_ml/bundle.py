@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -22,20 +22,18 @@ from kyc_ml.calibration import Calibrator
 from kyc_ml.config import RunConfig, TierPolicy, dump_section, parse_section, section_digest
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    Formula,
-    How,
-    Latest,
-    Own,
-    Period,
-    Where,
-    Window,
+from kyc_ml.features.notation import (
     definitions_digest,
+    digest_of_format_1,
+    from_format_1,
+    from_plain,
+    to_plain,
 )
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.model import Model
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+_READABLE: Final = (1, FORMAT_VERSION)
 MANIFEST: Final = "manifest.json"
 _MODEL: Final = "model.txt"
 _FEATURES: Final = "features.json"
@@ -46,7 +44,6 @@ _SEAL: Final = "manifest_sha256"
 _CONFIG: Final = "config.yaml"
 _TIERS: Final = "tiers.yaml"
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
-_HOW: Final[dict[str, type[How]]] = {kind.__name__: kind for kind in (Window, Latest, Own, Formula)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +146,8 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
     text = {name: raw[name].decode() for name in manifest["files"]}
     features = json.loads(text[_FEATURES])
     reference = json.loads(text[_REFERENCE])
-    specs = tuple(_spec_from(item) for item in features["specs"])
-    if definitions_digest(specs) != manifest["feature_definitions"]:
+    specs, definitions = _declared(features["specs"], version=manifest["format_version"])
+    if definitions != manifest["feature_definitions"]:
         msg = f"bundle {folder}: feature definitions do not match the manifest; restore it"
         raise BundleError(msg)
     return Bundle(
@@ -173,9 +170,7 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
 def _contents(bundle: Bundle) -> dict[str, str]:
     """Write every file of the bundle but the manifest, as text."""
     features = {
-        "specs": [
-            {"kind_of_how": type(spec.how).__name__, **asdict(spec)} for spec in bundle.specs
-        ],
+        "specs": to_plain(bundle.specs),
         "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
     }
     medians = {
@@ -244,21 +239,29 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(raw)
-        supported = manifest["format_version"] == FORMAT_VERSION
+        supported = manifest["format_version"] in _READABLE
         sealed = manifest.get(_SEAL) == _seal(manifest) and _json(manifest).encode() == raw
     except (ValueError, KeyError, TypeError):
         msg = f"bundle {folder}: {MANIFEST} was changed or cut short; restore the bundle"
         raise BundleError(msg) from None
     if not supported:
         msg = (
-            f"bundle {folder} has format {manifest['format_version']}, this kyc_ml reads format "
-            f"{FORMAT_VERSION}: use the kyc_ml version that wrote it"
+            f"bundle {folder} has format {manifest['format_version']}, this kyc_ml reads formats "
+            f"{' and '.join(map(str, _READABLE))}: use the kyc_ml version that wrote it"
         )
         raise BundleError(msg)
     if not sealed:
         msg = f"bundle {folder}: {MANIFEST} was changed; restore the bundle"
         raise BundleError(msg)
     return manifest
+
+
+def _declared(plain: list[Any], *, version: int) -> tuple[tuple[FeatureSpec, ...], str]:
+    """Read feature declarations as a format wrote them, and the digest it took of them."""
+    if version == 1:
+        return from_format_1(plain), digest_of_format_1(plain)
+    specs = from_plain(plain)
+    return specs, definitions_digest(specs)
 
 
 def _differences(
@@ -274,21 +277,6 @@ def _differences(
         if name not in raw or _sha256(raw[name]) != hashes[name]
     ]
     return differences
-
-
-def _spec_from(item: dict[str, Any]) -> FeatureSpec:
-    how = dict(item["how"])
-    if how.get("period") is not None:
-        how["period"] = Period(**how["period"])
-    if how.get("where") is not None:
-        where = how["where"]
-        how["where"] = Where(column=where["column"], values=tuple(where["values"]))
-    for name in ("key", "inputs"):
-        if name in how:
-            how[name] = tuple(how[name])
-    rest = {name: value for name, value in item.items() if name not in {"how", "kind_of_how"}}
-    rest["units"] = tuple(rest["units"])
-    return FeatureSpec(how=_HOW[item["kind_of_how"]](**how), **rest)
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:

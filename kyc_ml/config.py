@@ -131,13 +131,82 @@ class CustomerFoldsConfig(Section):
     folds: int = Field(default=5, ge=2)
 
 
-class FeatureConfig(Section):
-    """Which declared features a model uses, by family and by name."""
+class CountryEntry(Section):
+    """One country's stay on a list: from its first day, to the first day off it."""
 
-    families: tuple[str, ...] = Field(min_length=1)
+    country: str = Field(pattern="^[A-Z]{2}$")
+    since: date
+    until: date | None = None
+
+    @model_validator(mode="after")
+    def _leaves_after_it_came(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            msg = f"until ({self.until}) must lie after since ({self.since})"
+            raise ValueError(msg)
+        return self
+
+
+class CountryList(Section):
+    """A list of countries, with the history of who stood on it when."""
+
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    english: str
+    """Who stands on it, as a plural noun: "jurisdictions under increased monitoring"."""
+    chinese: str
+    source: str
+    verified_on: date
+    entries: tuple[CountryEntry, ...] = Field(min_length=1)
+
+
+class AmountsOfInterest(Section):
+    """Amounts in base currency that typologies are measured against.
+
+    Defaults: PBOC Order 〔2016〕No. 3 for cash and for transfers of natural persons, in
+    CNY. Another jurisdiction or currency gives its own.
+    """
+
+    cash_report: float = Field(default=50_000.0, gt=0.0)
+    """Cash of a day from which the bank reports it."""
+    transfer_report: float = Field(default=500_000.0, gt=0.0)
+    """Domestic transfers of a natural person's day from which the bank reports them."""
+    near_share: float = Field(default=0.8, gt=0.0, lt=1.0)
+    """Share of a threshold from which an amount counts as just below it (convention)."""
+    round_to: float = Field(default=100.0, ge=0.01)
+    """A whole multiple of it is a round amount (convention)."""
+    probe: float = Field(default=10.0, gt=0.0)
+    """Up to it a payment may be a probe before a large one (convention)."""
+
+
+class FeatureConfig(Section):
+    """A named set of declared features: whole families, and features by name."""
+
+    name: str = "unnamed"
+    description: str = ""
+    families: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    """Features to add to those of the families, by name."""
     exclude: tuple[str, ...] = ()
+    """Features to take out of those of the families, by name."""
     third_party_items: tuple[str, ...] = ()
     """Items of the third_party table to read; providers and items are the user's own."""
+    country_lists: tuple[CountryList, ...] = ()
+    """Lists of countries, as they stood at any time; none leaves their features out."""
+    amounts: AmountsOfInterest = AmountsOfInterest()
+
+    @model_validator(mode="after")
+    def _chooses_something(self) -> Self:
+        faults = []
+        if not self.families and not self.include:
+            faults.append("families and include are both empty: choose at least one")
+        both = sorted(set(self.include) & set(self.exclude))
+        if both:
+            faults.append(f"{', '.join(both)}: both included and excluded")
+        names = [each.name for each in self.country_lists]
+        if len(set(names)) < len(names):
+            faults.append("two country_lists have the same name")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 class ModelConfig(Section):
@@ -261,6 +330,8 @@ class TierPolicy(Section):
 
 SectionT = TypeVar("SectionT", bound=Section)
 
+_DEEPEST_INCLUDE = 8
+
 
 def load_section(path: Path, section: type[SectionT]) -> SectionT:
     """Read a YAML file as `section`.
@@ -280,20 +351,29 @@ def load_section(path: Path, section: type[SectionT]) -> SectionT:
     except UnicodeDecodeError:
         msg = f"configuration file {path} is not UTF-8 text: save it as UTF-8"
         raise ConfigError(msg) from None
-    return parse_section(text, section, subject=str(path))
+    return check_section(_content(text, subject=str(path), path=path), section, subject=str(path))
 
 
 def parse_section(text: str, section: type[SectionT], *, subject: str) -> SectionT:
     """Read YAML text as `section`; `subject` names it in errors. See `load_section`."""
+    return check_section(_content(text, subject=subject, path=None), section, subject=subject)
+
+
+def _content(text: str, *, subject: str, path: Path | None) -> dict[str, Any]:
+    """Read keys and values; with a `path`, ``!include FILE`` beside it stands for its content."""
+    loader = _UniqueKeyLoader(text)
+    loader.file = path
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader below
+        content = loader.get_single_data()
     except yaml.YAMLError as error:
         msg = f"{subject} is not valid YAML: {' '.join(str(error).split())}"
         raise ConfigError(msg) from None
+    finally:
+        loader.dispose()
     if not isinstance(content, dict):
         msg = f"{subject} must hold keys and values, got {type(content).__name__}"
         raise ConfigError(msg)
-    return check_section(content, section, subject=subject)
+    return content
 
 
 def check_section(content: Mapping[str, Any], section: type[SectionT], *, subject: str) -> SectionT:
@@ -328,7 +408,15 @@ def dump_section(section: Section) -> str:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice: YAML would keep the last one."""
+    """A safe loader that refuses a key written twice: YAML would keep the last one.
+
+    ``!include lists/fatf.yaml`` stands for the content of that file, relative to the file
+    that names it, so that configurations can share feature sets and lists.
+    """
+
+    file: Path | None = None
+    """The file being read; None where there is none to be relative to."""
+    depth: int = 0
 
 
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -341,6 +429,34 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
     return loader.construct_mapping(node, deep=True)
 
 
+def _included(loader: _UniqueKeyLoader, node: yaml.ScalarNode) -> Any:  # noqa: ANN401  YAML
+    name = str(loader.construct_scalar(node))
+    if loader.file is None or Path(name).is_absolute():
+        raise yaml.constructor.ConstructorError(
+            None, None, f"!include {name}: only a path relative to a file can be included",
+            node.start_mark,
+        )  # fmt: skip
+    path = loader.file.parent / name
+    try:
+        inner = _UniqueKeyLoader(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise yaml.constructor.ConstructorError(
+            None, None, f"!include {name} cannot be read: {why}", node.start_mark
+        ) from None
+    inner.file = path  # an included file may include others; a circle would never end
+    inner.depth = loader.depth + 1
+    if inner.depth > _DEEPEST_INCLUDE:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"!include {name}: files include each other in a circle", node.start_mark
+        )
+    try:
+        return inner.get_single_data()
+    finally:
+        inner.dispose()
+
+
+_UniqueKeyLoader.add_constructor("!include", _included)
 _UniqueKeyLoader.add_constructor(yaml.resolver.Resolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 

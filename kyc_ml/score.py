@@ -97,7 +97,7 @@ def _explain_in_pieces(
 
 
 def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) -> FeatureTable:
-    """Read a data frame of feature columns, such as `kyc-ml features` writes.
+    """Read a data frame of feature columns, such as `kyc-ml features build` writes.
 
     Keys that the frame lacks (a request to a served model has none) are left empty; the
     decision time is then the beginning of 1970 and no date follows from it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from kyc_ml.jobs import DemoResult, Explained, ScoringResult, TrainingResult
+    from kyc_ml.features.spec import FeatureSpec
+    from kyc_ml.jobs import AuditResult, DemoResult, Explained, ScoringResult, TrainingResult
 
 _SHOWN = ("auc", "average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 _WIDTH_WITHOUT_TERMINAL = 140
@@ -153,6 +154,65 @@ class Terminal:
             f"base {explained.base_value:+.3f} + all contributions = margin "
             f"{explained.margin:+.3f} (log-odds); internal only, not to be disclosed"
         )
+
+    def features(self, specs: Sequence[FeatureSpec]) -> None:
+        """Print one line a feature, family after family."""
+        table = Table(title=f"{len(specs)} features", title_justify="left")
+        for column in ("family", "feature", "meaning", "unit", "for"):
+            table.add_column(column, overflow="fold")
+        for spec in specs:
+            units = ", ".join(spec.units)
+            table.add_row(spec.family, spec.name, spec.description, spec.unit, units)
+        self._out.print(table)
+
+    def feature(self, spec: FeatureSpec, definition: str, columns: Mapping[str, str]) -> None:
+        """Print everything there is to know of one feature."""
+        direction = {1: "risk may only rise with it", -1: "risk may only fall with it", 0: "either"}
+        facts = {
+            "meaning": spec.description,
+            "含义": spec.description_zh,
+            "family": spec.family,
+            "unit": spec.unit,
+            "describes": ", ".join(spec.units),
+            "definition": definition,
+            **{f"with {name}": text for name, text in columns.items()},
+            "typology": spec.typology or "none in particular",
+            "direction": direction[spec.monotone],
+            "source": spec.source,
+        }
+        self.summary(spec.name, facts)
+
+    def audit(self, result: AuditResult) -> None:
+        """Draw what each check found, the features that moved, and the verdict."""
+        self._progress.stop()
+        audit, labels = result.features, result.labels
+        self._out.print(
+            _drawn("point in time: values compared and features moved", audit.summary())
+        )
+        if not audit.passed:
+            self._out.print(_drawn("features that moved", audit.moved))
+        if not labels.alarms.empty:
+            self._out.print(_drawn("features that know the label alone", labels.alarms))
+        facts: dict[str, object] = {
+            "decision times": ", ".join(f"{each:%Y-%m-%d %H:%M}" for each in audit.decision_times),
+            "observations": f"{audit.observations:,}",
+            "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.left_out)}",
+        }
+        if labels.rows:
+            best = labels.single.iloc[0]
+            facts["labels"] = f"{labels.rows:,} probed, {labels.positives:,} positives"
+            facts["highest single AUC"] = f"{best['auc']:.3f} ({best['feature']})"
+        if labels.shuffled is not None:
+            shuffled = labels.shuffled
+            interval = _with_interval(shuffled.auc, shuffled.low, shuffled.high)
+            facts["AUC of shuffled labels"] = f"{interval}{'' if shuffled.passed else ': NOT 0.5'}"
+        if labels.not_run:
+            facts["label probes not run"] = labels.not_run
+        facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}
+        if result.path is not None:
+            facts["written to"] = result.path
+        verdict = "passed" if result.passed else "FAILED"
+        self.summary(f"audit of {result.name}: {verdict}", facts)
 
     def demo(self, result: DemoResult) -> None:
         """Sum up the demo: counts, quality, tiers, examples, and the page."""

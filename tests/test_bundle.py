@@ -15,7 +15,7 @@ from kyc_ml.config import FeatureConfig
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
 from kyc_ml.features.catalog import FAMILIES, choose_features
-from kyc_ml.features.spec import definitions_digest
+from kyc_ml.features.notation import definitions_digest
 
 FILES = {
     "calibration.json",
@@ -188,8 +188,8 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path, name):
 
 def test_another_format_asks_for_the_version_that_wrote_it(saved):
     path = saved / MANIFEST
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
-    with pytest.raises(BundleError, match="has format 2, this kyc_ml reads format 1"):
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
+    with pytest.raises(BundleError, match="has format 3, this kyc_ml reads formats 1 and 2"):
         load_bundle(saved)
 
 

@@ -13,10 +13,17 @@ from mlflow.projects._project_spec import EntryPoint
 from typer.testing import CliRunner
 
 from kyc_ml import cli
+from kyc_ml.cli.options import BAD_INPUT
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
-COMMANDS = typer.main.get_command(cli.app).commands
+TOP = typer.main.get_command(cli.app).commands
+COMMANDS = {
+    " ".join(filter(None, (group, name))): command
+    for group, commands in [("", TOP), ("features", TOP["features"].commands)]
+    for name, command in commands.items()
+    if name != "features"
+}
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 
 
@@ -29,7 +36,9 @@ def options_of(command):
 
 
 def test_the_commands_are_those_promised():
-    assert list(COMMANDS) == ["synth", "check", "features", "train", "score", "explain", "demo"]
+    top = ["synth", "check", "features", "audit", "train", "score", "explain", "demo"]
+    assert sorted(TOP) == sorted(top)
+    assert list(TOP["features"].commands) == ["build", "list", "show"]
 
 
 def test_help_imports_nothing_heavy():
@@ -61,14 +70,15 @@ def test_it_runs_as_a_module():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_and_an_example_that_parses(name):
-    shown = run(name, "--help")
+    shown = run(*name.split(), "--help")
     assert shown.exit_code == 0
     command = COMMANDS[name]
     assert command.help
     head, _, example = command.epilog.partition("Example: kyc-ml ")
     assert head == ""
-    assert example.split()[0] == name
-    command.make_context(name, example.split()[1:], resilient_parsing=False)
+    words, path = example.split(), name.split()
+    assert words[: len(path)] == path
+    command.make_context(name, words[len(path) :], resilient_parsing=False)
     assert all(option.help for option in command.params)
 
 
@@ -92,7 +102,7 @@ def test_without_a_command_it_shows_help():
 )
 def test_wrong_arguments_exit_with_2_and_without_a_traceback(arguments):
     done = run(*arguments)
-    assert done.exit_code == cli.BAD_INPUT
+    assert done.exit_code == BAD_INPUT
     assert isinstance(done.exception, SystemExit)
     assert "Traceback" not in done.output
 
@@ -121,16 +131,18 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
 
 
 def test_the_project_offers_every_command():
-    assert set(ENTRIES) == set(COMMANDS)
+    shown = {"features list", "features show"}  # for a person at a terminal
+    assert {entry.replace("_", " ") for entry in ENTRIES} == set(COMMANDS) - shown
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_parameters_of_an_entry_point_are_options_of_its_command(name):
     parameters = ENTRIES[name].get("parameters", {})
     words = ENTRIES[name]["command"].split()
-    assert words[:2] == ["kyc-ml", name]
-    known = options_of(name)
-    named = {word for word in words[2:] if word.startswith("--")}
+    path = name.split("_")
+    assert words[: 1 + len(path)] == ["kyc-ml", *path]
+    known = options_of(" ".join(path))
+    named = {word for word in words if word.startswith("--")}
     assert named <= set(known)
     used = {word.strip("{}") for word in words if word.startswith("{")}
     assert used == set(parameters)
@@ -146,10 +158,11 @@ def test_defaults_of_an_entry_point_parse(name):
     point = EntryPoint(name, entry.get("parameters", {}), entry["command"])
     line = point.compute_command(given, storage_dir=None)
     words = [word.strip("'") for word in line.split()]
-    COMMANDS[name].make_context(name, words[2:])
+    path = name.split("_")
+    COMMANDS[" ".join(path)].make_context(name, words[1 + len(path) :])
 
 
-@pytest.mark.parametrize("name", ["train", "score", "check", "features", "explain"])
+@pytest.mark.parametrize("name", ["train", "score", "check", "features_build", "audit", "explain"])
 def test_files_that_an_entry_point_names_by_default_are_shipped(name):
     parameters = ENTRIES[name]["parameters"]
     for key in {"config", "source"} & set(parameters):

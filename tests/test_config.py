@@ -1,6 +1,7 @@
 """A configuration is right, or refused with every fault and its cure."""
 
 import re
+import shutil
 from datetime import date
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kyc_ml.config import (
+    CountryList,
     CustomerFoldsConfig,
     DatasetConfig,
+    FeatureConfig,
     RunConfig,
     SourceMapping,
     SplitConfig,
@@ -337,3 +340,161 @@ def test_text_survives_in_any_script():
     text = yaml.safe_dump(policy_of(*THREE), allow_unicode=True)
     policy = parse_section(text, TierPolicy, subject="p")
     assert "低" in dump_section(policy)
+
+
+def watch(*entries, name="watch"):
+    return {
+        "name": name,
+        "english": "watched countries",
+        "chinese": "关注国家名单",
+        "source": "test",
+        "verified_on": "2026-01-01",
+        "entries": list(entries),
+    }
+
+
+PANAMA = {"country": "PA", "since": "2019-06-21", "until": "2023-10-27"}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (watch(), "entries: Tuple should have at least 1 item"),
+        (watch({**PANAMA, "country": "Panama"}), "entries.0.country"),
+        (watch({**PANAMA, "since": "June 2019"}), "entries.0.since"),
+        (
+            watch({**PANAMA, "until": "2019-06-21"}),
+            "until (2019-06-21) must lie after since (2019-06-21)",
+        ),
+        (watch(PANAMA, name="FATF list"), "name: String should match pattern"),
+        ({**watch(PANAMA), "verified_on": None}, "verified_on"),
+    ],
+)
+def test_a_list_of_countries_that_breaks_a_rule_is_refused_with_the_reason(content, told):
+    assert told in refusal(content, CountryList)
+
+
+def test_two_lists_of_countries_need_two_names():
+    lists = [watch(PANAMA), watch(PANAMA)]
+    told = refusal({"families": ["geography"], "country_lists": lists}, FeatureConfig)
+    assert "two country_lists have the same name" in told
+
+
+def test_a_country_may_come_back_to_a_list_and_the_list_is_read_back_equal():
+    back = {"country": "PA", "since": "2025-01-01"}
+    features = FeatureConfig.model_validate(
+        {"families": ["geography"], "country_lists": [watch(PANAMA, back)]}
+    )
+    assert parse_section(dump_section(features), FeatureConfig, subject="f") == features
+
+
+def standing(countries, day):
+    return {
+        entry.country
+        for entry in countries.entries
+        if entry.since <= day and (entry.until is None or day < entry.until)
+    }
+
+
+@pytest.fixture(scope="module")
+def fatf(tmp_path_factory, configs):
+    folder = tmp_path_factory.mktemp("run")
+    shutil.copy(configs / "lists" / "fatf.yaml", folder)
+    text = "families: [geography]\ncountry_lists: !include fatf.yaml\n"
+    (folder / "features.yaml").write_text(text)
+    lists = load_section(folder / "features.yaml", FeatureConfig).country_lists
+    return {countries.name: countries for countries in lists}
+
+
+# Sets as FATF published them; that of 2026-06-19 as in DOMAIN 2.3.
+INCREASED_MONITORING = {
+    "2020-02-21": "AL BS BB BW KH GH IS JM MU MN MM NI PK PA SY UG YE ZW",
+    "2020-10-23": "AL BS BB BW KH GH JM MU MM NI PK PA SY UG YE ZW",
+    "2020-12-18": "AL BB BW KH GH JM MU MM NI PK PA SY UG YE ZW",
+    "2021-03-01": "AL BB BW BF KH KY GH JM MU MA MM NI PK PA SN SY UG YE ZW",
+    "2021-10-21": "AL BB BF KH KY HT JM JO ML MT MA MM NI PK PA PH SN SS SY TR UG YE ZW",
+    "2023-02-24": "AL BB BF KY CD GI HT JM JO ML MZ NG PA PH SN ZA SS SY TZ TR UG AE YE",
+    "2023-10-27": "BB BG BF CM HR CD GI HT JM ML MZ NG PH SN ZA SS SY TZ TR UG AE VN YE",
+    "2024-02-23": "BG BF CM HR CD HT JM KE ML MZ NA NG PH SN ZA SS SY TZ TR VN YE",
+    "2024-06-28": "BG BF CM HR CD HT KE ML MC MZ NA NG PH SN ZA SS SY TZ VE VN YE",
+    "2025-02-21": "DZ AO BG BF CM CI HR CD HT KE LA LB ML MC MZ NA NP NG ZA SS SY TZ VE VN YE",
+    "2025-10-24": "DZ AO BO BG CM CI CD HT KE LA LB MC NA NP SS SY VE VN VG YE",
+    "2026-02-13": "DZ AO BO BG CM CI CD HT KE KW LA LB MC NA NP PG SS SY VE VN VG YE",
+    "2026-06-19": "AO BO BA BG CM CI CD HT IQ KE KW LA LB MC NP PG SS SY VE VN VG YE",
+}
+
+
+@pytest.mark.parametrize("day", INCREASED_MONITORING)
+def test_the_shipped_fatf_list_stands_as_it_was_published(fatf, day):
+    listed = standing(fatf["fatf_increased_monitoring"], date.fromisoformat(day))
+    assert listed == set(INCREASED_MONITORING[day].split())
+
+
+@pytest.mark.parametrize(
+    ("day", "listed"),
+    [("2020-02-21", "KP IR"), ("2022-10-20", "KP IR"), ("2022-10-21", "KP IR MM")],
+)
+def test_the_shipped_call_for_action_stands_as_it_was_published(fatf, day, listed):
+    found = standing(fatf["fatf_call_for_action"], date.fromisoformat(day))
+    assert found == set(listed.split())
+
+
+def test_no_country_is_on_both_fatf_lists_and_none_twice_at_a_time(fatf):
+    lists = list(fatf.values())
+    days = sorted({entry.since for countries in lists for entry in countries.entries})
+    for day in days:
+        assert not standing(lists[0], day) & standing(lists[1], day)
+    for countries in lists:
+        names = [entry.country for entry in countries.entries]
+        assert len(set(names)) == len(names)
+
+
+def test_an_included_file_stands_where_it_is_named_and_may_include_others(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "run.yaml").write_text(
+        "name: x\nunit: fraud\ntiers: t.yaml\nfeatures: !include parts/features.yaml\n"
+    )
+    (tmp_path / "parts" / "features.yaml").write_text("families: !include families.yaml\n")
+    (tmp_path / "parts" / "families.yaml").write_text("[velocity, amounts]\n")
+    written_out = {**RUN, "tiers": "t.yaml", "features": {"families": ["velocity", "amounts"]}}
+    run = load_section(tmp_path / "run.yaml", RunConfig)
+    assert run == RunConfig.model_validate(written_out)
+    assert section_digest(run) == section_digest(RunConfig.model_validate(written_out))
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"run.yaml": "features: !include part.yaml\n"}, "!include part.yaml cannot be read"),
+        ({"run.yaml": "features: !include /etc/hostname\n"}, "only a path relative to a file"),
+        ({"run.yaml": "features: !include run.yaml\n"}, "include each other in a circle"),
+        (
+            {"run.yaml": "features: !include a.yaml\n", "a.yaml": "x: !include run.yaml\n"},
+            "include each other in a circle",
+        ),
+        (
+            {"run.yaml": "features: !include a.yaml\n", "a.yaml": "x: 1\nx: 2\n"},
+            "key x is given twice",
+        ),
+        ({"run.yaml": "features: !include a.yaml\n", "a.yaml": "[x\n"}, "is not valid YAML"),
+    ],
+    ids=["absent", "absolute", "itself", "circle", "key_twice", "no_yaml"],
+)
+def test_what_cannot_be_included_is_said(tmp_path, files, told):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_section(tmp_path / "run.yaml", RunConfig)
+    assert told in str(caught.value)
+
+
+def test_an_included_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "run.yaml").write_text("features: !include part.yaml\n")
+    (tmp_path / "part.yaml").write_bytes("name: 低".encode("gb18030"))
+    with pytest.raises(ConfigError, match="it is not UTF-8 text"):
+        load_section(tmp_path / "run.yaml", RunConfig)
+
+
+def test_text_without_a_file_includes_nothing():
+    with pytest.raises(ConfigError, match="only a path relative to a file can be included"):
+        parse_section("features: !include part.yaml\n", RunConfig, subject="it")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
+from kyc_ml.config import FeatureConfig
 from kyc_ml.explain import (
     Reference,
     family_contributions,
@@ -13,8 +14,7 @@ from kyc_ml.explain import (
     make_reasons,
     rank_reasons,
 )
-from kyc_ml.features.catalog import FAMILIES
-from kyc_ml.features.families.third_party import features_of
+from kyc_ml.features.catalog import FAMILIES, declare_features
 from kyc_ml.features.spec import Own
 
 TABLES = nps.arrays(
@@ -125,7 +125,8 @@ def test_a_category_is_said_by_name(say, value, usual, english, chinese):
 
 
 def test_every_declared_feature_can_be_said_in_both_languages(make_table):
-    declared = [spec for specs in FAMILIES.values() for spec in specs] + list(features_of(["x"]))
+    config = FeatureConfig(families=tuple(FAMILIES), third_party_items=("x",))
+    declared = declare_features(config).values()
     numbers = [spec for spec in declared if spec.kind == "number"]
     features = make_table(numbers, np.ones((1, len(numbers))), {})
     reference = Reference(medians=dict.fromkeys(features.names, 1.0), modes={})

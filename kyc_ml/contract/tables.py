@@ -29,6 +29,7 @@ BALANCE: Final = "balance"
 INSTRUMENT: Final = "instrument"
 CHANNEL: Final = "channel"
 COUNTRY: Final = "country"
+REGION: Final = "region"
 OUTCOME: Final = "outcome"
 TYPOLOGY: Final = "typology"
 CUSTOMER_TYPE: Final = "customer_type"
@@ -286,6 +287,7 @@ _TABLES: Final = (
             ),
             Column(name=CHANNEL, type="string", description="where it was ordered"),
             _country(COUNTRY, "country of the counterparty"),
+            Column(name=REGION, type="string", description="province or state it was ordered in"),
             _id(DEVICE_ID, "device that ordered it"),
         ),
     ),

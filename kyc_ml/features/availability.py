@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-import pyarrow as pa
+from kyc_ml.contract.tables import (
+    AMOUNT,
+    CASES,
+    CUSTOMER_ID,
+    DIRECTION,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.features.prepare import MADE_FROM
+from kyc_ml.features.spec import (
+    LABELS,
+    AsOf,
+    Cell,
+    FeatureSpec,
+    Latest,
+    Matched,
+    Mix,
+    Own,
+    RowColumn,
+    Where,
+    Window,
+    made_of,
+)
 
-from kyc_ml.contract.tables import CASES, TRANSACTION_ID, TRANSACTIONS
-from kyc_ml.features.spec import LABELS, FeatureSpec, Formula, Latest, Own, Window
+_OBSERVATIONS = "the observations"
+_NO_LIST = "no country_lists are configured"
+
+Columns = Mapping[str, Collection[str]]
 
 
 def split_available(
-    specs: Sequence[FeatureSpec], tables: Mapping[str, pa.Table], observations: pa.Table
+    specs: Sequence[FeatureSpec], tables: Columns, observations: Collection[str]
 ) -> tuple[list[FeatureSpec], dict[str, str]]:
     """Part the specs into those that can be computed and those left out, with the reason.
 
     A feature is never filled with zeros because its table or column is absent.
+
+    Parameters
+    ----------
+    tables : mapping of table name to its columns
+    observations : collection of str
+        Columns of the observations.
 
     Returns
     -------
@@ -23,40 +53,70 @@ def split_available(
         In the given order.
     left_out : dict of name to reason
     """
-    left_out: dict[str, str] = {}
-    for spec in specs:
-        if not isinstance(spec.how, Formula):
-            reason = _lacking(spec.how, tables, observations)
-            if reason:
-                left_out[spec.name] = reason
     known = {spec.name: spec for spec in specs}
-    for spec in specs:
-        reason = _lacking_input(spec, known, left_out)
-        if reason:
-            left_out[spec.name] = reason
+    there = {**tables, _OBSERVATIONS: observations}
+    reasons: dict[str, str] = {}
+
+    def reason_of(spec: FeatureSpec) -> str:
+        if spec.name not in reasons:
+            inputs = (reason_of(known[name]) for name in made_of(spec))
+            reasons[spec.name] = next(filter(None, (*_faults(spec.how, there), *inputs)), "")
+        return reasons[spec.name]
+
+    left_out = {spec.name: reason_of(spec) for spec in specs if reason_of(spec)}
     return [spec for spec in specs if spec.name not in left_out], left_out
 
 
-def _lacking(
-    how: Window | Latest | Own, tables: Mapping[str, pa.Table], observations: pa.Table
-) -> str:
-    """Name the first table or column that is absent; empty if none is."""
-    if isinstance(how, Own):
-        if how.column is not None and how.column not in observations.column_names:
-            return f"the observations have no column {how.column}"
-        return ""
-    if how.table not in tables:
-        return f"the source has no table {CASES if how.table == LABELS else how.table}"
-    table = tables[how.table]
-    value = how.value if isinstance(how, Window) else how.column
-    wanted = [*how.key, value, how.where.column if how.where else None]
-    for column in wanted:
-        if column is not None and column not in table.column_names:
-            return f"table {_origin(how.table, column)} has no column {column}"
-    for column in how.key:
-        if column not in observations.column_names:
-            return f"the observations have no column {column}"
-    return ""
+def _faults(how: object, there: Columns, *, observing: str = _OBSERVATIONS) -> Iterator[str]:
+    """Say what a reading lacks of its table and of the one that observes."""
+    match how:
+        case Window() | Latest():
+            if how.table not in there:
+                yield _absent(how.table, there)
+                return
+            value = how.value if isinstance(how, Window) else how.column
+            weight = how.weight if isinstance(how, Window) else None
+            own = how.own if isinstance(how, Window) else None
+            yield from _lacking(there, how.table, *how.key, value, weight)
+            yield from _where_faults(there, how.table, how.where)
+            yield from _lacking(there, observing, *(how.at or how.key), own)
+        case Own(column=column):
+            yield from _lacking(there, observing, column)
+
+
+def _where_faults(there: Columns, table: str, where: Where | None) -> Iterator[str]:
+    while where is not None:
+        yield from _lacking(there, table, where.column)
+        where = where.also
+
+
+def _lacking(there: Columns, table: str, *columns: str | RowColumn | None) -> Iterator[str]:
+    """Name columns that a table, or what its row columns are made of, does not have."""
+    for column in columns:
+        if isinstance(column, str) and column not in there[table]:
+            who = "the observations have" if table == _OBSERVATIONS else ""
+            yield f"{who or f'table {_origin(table, column)} has'} no column {column}"
+        if not isinstance(column, RowColumn):
+            continue
+        match column.how:
+            case Cell(operation="listed", listing=()):
+                yield _NO_LIST
+            case Cell(inputs=inputs) | Mix(inputs=inputs):
+                yield from _lacking(there, table, *inputs)
+            case AsOf(how=how):
+                yield from _faults(how, there, observing=table)
+            case Matched():
+                yield from _lacking(there, table, CUSTOMER_ID, DIRECTION, AMOUNT)
+
+
+def _absent(table: str, there: Columns) -> str:
+    """Say why a table is absent: a made one, for what it would be made of."""
+    for base, columns in MADE_FROM.get(table, {}).items():
+        if base not in there:
+            return f"the source has no table {base}"
+        for reason in _lacking(there, base, *columns):
+            return reason
+    return f"the source has no table {table}"
 
 
 def _origin(table: str, column: str) -> str:
@@ -64,17 +124,3 @@ def _origin(table: str, column: str) -> str:
     if table != LABELS:
         return table
     return CASES if column == TRANSACTION_ID else TRANSACTIONS
-
-
-def _lacking_input(
-    spec: FeatureSpec, known: Mapping[str, FeatureSpec], left_out: Mapping[str, str]
-) -> str:
-    if not isinstance(spec.how, Formula):
-        return ""
-    for name in spec.how.inputs:
-        if name in left_out:
-            return left_out[name]
-        reason = _lacking_input(known[name], known, left_out)
-        if reason:
-            return reason
-    return ""

@@ -1,46 +1,45 @@
-"""Observations and tables in, feature table out.
-
-Features that read the same table, key and filter share one grouping of its rows, and
-those of the same window share one timeline, so the cost grows with windows and
-statistics, not with features. Pieces run on threads; the result does not depend on how
-many.
-"""
+"""Observations and tables in, feature table out."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.contract.tables import CUSTOMER_ID, EVENT_TIME
+from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.formulas import evaluate, read_time
-from kyc_ml.features.history import History, build_history, microseconds
-from kyc_ml.features.prepare import NIGHT_ENDS_HOUR, local_time, prepare_tables
-from kyc_ml.features.spec import FeatureSpec, Formula, Latest, Own, Where, Window
-from kyc_ml.features.sweeps import Sweep
+from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
+from kyc_ml.features.formulas import evaluate
+from kyc_ml.features.history import TimedRows
+from kyc_ml.features.peers import Measured, compare_with_peers
+from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
+from kyc_ml.features.reading import Progress, Request, as_column, read_column, read_rows
+from kyc_ml.features.row_columns import add_row_columns, needed_columns
+from kyc_ml.features.spec import (
+    FeatureSpec,
+    Formula,
+    Latest,
+    Own,
+    Peer,
+    Window,
+    all_made_of,
+    made_of,
+    name_of,
+)
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 
 Floats = npt.NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
+Compare = Callable[[Sequence[FeatureSpec]], Mapping[str, Floats]]
+"""Gives the values of the features that compare with peers, by name."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Identity of a grouping: which rows of which table, by which key."""
-
-    table: str
-    key: tuple[str, ...]
-    where: Where | None
-    having: str | None
-    """Column that must hold a value: statistics of a value skip rows without one."""
+KEYS: Final = (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
+"""Columns that a feature table begins with."""
 
 
 def build_features(
@@ -69,180 +68,212 @@ def build_features(
         Counts and sums of an empty window are 0, other statistics of it are missing. An
         observation without the key (a payment without a counterparty) is missing too.
     """
-    tables = prepare_tables(source)
-    available, left_out = split_available(specs, tables, observations)
-    visible = [spec for spec in available if not spec.hidden]
-    ordered = [spec for spec in visible if spec.kind == "number"]
-    ordered += [spec for spec in visible if spec.kind == "category"]
-    hidden = [spec for spec in available if spec.hidden]
-    place = {spec.name: column for column, spec in enumerate((*ordered, *hidden))}
-    numbers = np.full((observations.num_rows, len(place)), np.nan, order="F")
-    build = _Build(
-        tables=tables, observations=observations, timezone=source.timezone, out=numbers, place=place
+    available, left_out = split_available(specs, columns_of(source), observations.column_names)
+    levels = needed_columns(available)
+    made = made_tables(available, {need.table for level in levels for need in level})
+    tables, notes = make_tables(source, made)
+    bench = Bench(
+        {name: TimedRows(table) for name, table in tables.items()},
+        timezone=source.timezone,
+        threads=threads,
     )
-    build.run(available, threads=threads, progress=progress)
+    computed = bench.compute(observations, available, progress=progress)
+    return as_table(
+        observations, computed, available, left_out=told_left_out(specs, left_out), notes=notes
+    )
+
+
+def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    """List the features that a model is given: numbers first, then categories."""
+    visible = [spec for spec in specs if not spec.hidden]
+    numbers = [spec for spec in visible if spec.kind == "number"]
+    return (*numbers, *(spec for spec in visible if spec.kind == "category"))
+
+
+def told_left_out(specs: Sequence[FeatureSpec], left_out: Mapping[str, str]) -> dict[str, str]:
+    """Give the reasons of the features that somebody chose, not of those behind them."""
+    return {
+        spec.name: left_out[spec.name]
+        for spec in specs
+        if spec.name in left_out and not spec.hidden
+    }
+
+
+def as_table(
+    observations: pa.Table,
+    computed: Computed,
+    specs: Sequence[FeatureSpec],
+    *,
+    left_out: Mapping[str, str],
+    notes: Sequence[str],
+) -> FeatureTable:
+    """Put computed features beside the keys of their observations; hidden ones stay behind."""
+    ordered = in_table_order(specs)
     return FeatureTable(
-        keys=observations.select([OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]),
-        specs=tuple(ordered),
-        numbers=numbers[:, : len(ordered)],
-        categories=build.categories,
-        left_out={
-            spec.name: left_out[spec.name]
-            for spec in specs
-            if spec.name in left_out and not spec.hidden
+        keys=observations.select(KEYS),
+        specs=ordered,
+        numbers=computed.numbers[:, : len(ordered)],
+        categories={
+            spec.name: computed.categories[spec.name] for spec in ordered if spec.kind == "category"
         },
+        left_out=left_out,
+        notes=tuple(notes),
     )
 
 
-@dataclass(kw_only=True)
-class _Build:
-    """One call of `build_features`: tables, observations and the matrix being filled."""
+class Computed:
+    """Features of some observations: a matrix being filled, and categories."""
 
-    tables: Mapping[str, pa.Table]
-    observations: pa.Table
-    timezone: str
-    out: Floats
-    place: Mapping[str, int]
-
-    def __post_init__(self) -> None:
+    def __init__(self, specs: Sequence[FeatureSpec], n: int) -> None:
+        order = [spec.name for spec in in_table_order(specs)]
+        order += [spec.name for spec in specs if spec.hidden]
+        self.place = {name: column for column, name in enumerate(order)}
+        self.numbers = np.full((n, len(order)), np.nan, order="F")
         self.categories: dict[str, pa.Array] = {}
-        self._decision = microseconds(self.observations[DECISION_TIME])
 
-    def run(self, specs: Sequence[FeatureSpec], *, threads: int, progress: Progress | None) -> None:
-        """Fill the matrix: first what reads rows, on threads, then formulas in order."""
-        groups: dict[_Rows, list[FeatureSpec]] = defaultdict(list)
-        for spec in specs:
-            if isinstance(spec.how, Window | Latest):
-                groups[_rows_of(spec.how, self.tables)].append(spec)
-            elif isinstance(spec.how, Own):
-                self._read_own(spec, spec.how)
-        steps = len(groups)
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            for done, _ in enumerate(pool.map(self._fill_group, *_columns(groups.items())), 1):
-                if progress is not None:
-                    progress(done, steps)
-        for spec in _in_order([spec for spec in specs if isinstance(spec.how, Formula)]):
-            self._apply_formula(spec)
+    def column(self, name: str) -> Floats:
+        """Give the column of a feature in the matrix."""
+        return np.asarray(self.numbers[:, self.place[name]])
 
-    def _fill_group(self, rows: _Rows, specs: Sequence[FeatureSpec]) -> None:
-        """Group rows once, then sweep each window once."""
-        table = self.tables[rows.table]
-        if rows.having is not None:
-            table = table.filter(pc.is_valid(table[rows.having]))
-        history = build_history(table, self.observations, key=rows.key, where=rows.where)
-        windows: dict[tuple[int | None, int], list[FeatureSpec]] = defaultdict(list)
-        for spec in specs:
-            how = spec.how
-            window = (how.period.us, how.lag_us) if isinstance(how, Window) else (None, 0)
-            windows[window].append(spec)
-        for (window_us, lag_us), members in windows.items():
-            sweep = Sweep(history, table, window_us=window_us, lag_us=lag_us)
-            for spec in members:
-                if isinstance(spec.how, Latest):
-                    self._read_latest(spec, spec.how, table, history, sweep.nearest())
-                elif isinstance(spec.how, Window):
-                    column = self.out[:, self.place[spec.name]]
-                    column[history.observations] = _statistic(sweep, spec.how)
+    def values(self, name: str, rows: slice) -> pa.Array:
+        """Give some rows of a feature as an Arrow array; missing values are null."""
+        if name in self.categories:
+            return self.categories[name][rows]
+        return as_column(self.column(name)[rows])
 
-    def _read_latest(
+    def named(self, names: Sequence[str]) -> Measured:
+        """Numbers and categories among these features."""
+        texts = {name: self.categories[name] for name in names if name in self.categories}
+        return {name: self.column(name) for name in names if name not in texts}, texts
+
+
+class Bench:
+    """Tables laid out for reading, with the columns that features read besides.
+
+    A row column is computed once for each table, whoever reads it.
+    """
+
+    def __init__(self, tables: Mapping[str, TimedRows], *, timezone: str, threads: int) -> None:
+        self._tables = tables
+        self._timezone = timezone
+        self._threads = threads
+
+    def compute(
         self,
-        spec: FeatureSpec,
-        how: Latest,
-        table: pa.Table,
-        history: History,
-        nearest: npt.NDArray[np.int64],
+        observations: pa.Table,
+        specs: Sequence[FeatureSpec],
+        *,
+        progress: Progress | None = None,
+    ) -> Computed:
+        """Fill a matrix: what reads rows first, then what reads other features."""
+        observed = TimedRows(observations, time=DECISION_TIME)
+        computed = Computed(specs, len(observed))
+        self.read(observed, specs, computed, progress=progress)
+        combine(specs, computed, compare=partial(self._compare, specs, observed, computed))
+        return computed
+
+    def read(
+        self,
+        observed: TimedRows,
+        specs: Sequence[FeatureSpec],
+        computed: Computed,
+        *,
+        progress: Progress | None = None,
     ) -> None:
-        """Read a column, or the age, of each observation's latest visible row."""
-        rows = np.full(self.observations.num_rows, -1, np.int64)
-        rows[history.observations] = nearest
-        column = table[EVENT_TIME if how.column is None else how.column]
-        self._read(spec, column.take(pa.array(rows, mask=rows < 0)).combine_chunks())
-
-    def _read_own(self, spec: FeatureSpec, how: Own) -> None:
-        if how.column is not None:
-            self._read(spec, self.observations[how.column].combine_chunks())
-            return
-        local = local_time(self.observations[DECISION_TIME], timezone=self.timezone)
-        clock = {
-            "hour": local.hour,
-            "weekday": local.day_of_week,
-            "night": local.hour < NIGHT_ENDS_HOUR,
-        }
-        self.out[:, self.place[spec.name]] = np.asarray(clock[how.reading], dtype=np.float64)
-
-    def _read(self, spec: FeatureSpec, values: pa.Array) -> None:
-        """Turn a column of one value an observation into the feature."""
-        assert isinstance(spec.how, Latest | Own)  # noqa: S101  the callers' specs
-        reading = spec.how.reading
-        if reading == "category":
-            self.categories[spec.name] = values
-            return
-        if reading in {"value", "flag"}:
-            flat = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        else:
-            moments = values.cast(pa.timestamp("us")).cast(pa.int64())
-            flat = read_time(
-                reading,
-                decision=self._decision,
-                moment=moments.fill_null(0).to_numpy(zero_copy_only=False),
-                missing=np.where(values.is_null().to_numpy(zero_copy_only=False), np.nan, 0.0),
+        """Fill in the features that read rows, or the observation itself."""
+        add_row_columns(
+            needed_columns(specs),
+            tables=self._tables,
+            observed=observed,
+            timezone=self._timezone,
+            threads=self._threads,
+        )
+        requests = [
+            Request(name=spec.name, how=spec.how, column=computed.place[spec.name])
+            for spec in specs
+            if isinstance(spec.how, Window | Latest)
+        ]
+        computed.categories.update(
+            read_rows(
+                self._tables,
+                observed,
+                requests,
+                out=computed.numbers,
+                threads=self._threads,
+                progress=progress,
             )
-        self.out[:, self.place[spec.name]] = flat
+        )
+        for spec in specs:
+            if isinstance(spec.how, Own):
+                self._read_own(spec, spec.how, observed, computed)
 
-    def _apply_formula(self, spec: FeatureSpec) -> None:
-        assert isinstance(spec.how, Formula)  # noqa: S101  the caller's filter
-        inputs = [self.out[:, self.place[name]] for name in spec.how.inputs]
-        self.out[:, self.place[spec.name]] = evaluate(spec.how, inputs)
-
-
-def _rows_of(how: Window | Latest, tables: Mapping[str, pa.Table]) -> _Rows:
-    having = None
-    if isinstance(how, Window) and how.statistic not in {"count", "distinct"}:
-        having = how.value
-    if having is not None and not tables[how.table][having].null_count:
-        having = None  # every row has a value: the grouping of all rows serves
-    return _Rows(table=how.table, key=how.key, where=how.where, having=having)
-
-
-def _statistic(sweep: Sweep, how: Window) -> Floats:
-    match how.statistic:
-        case "count" | "sum" | "mean" | "std":
-            return sweep.moment(how.statistic, how.value)
-        case "max" | "min":
-            return sweep.extreme(how.statistic, _value_of(how))
-        case "distinct":
-            return sweep.distinct(_value_of(how))
-
-
-def _value_of(how: Window) -> str:
-    if how.value is None:
-        msg = f"statistic {how.statistic} of table {how.table} needs a value column"
-        raise ValueError(msg)
-    return how.value
-
-
-def _columns(
-    items: Iterable[tuple[_Rows, list[FeatureSpec]]],
-) -> tuple[list[_Rows], list[list[FeatureSpec]]]:
-    """Part groups from their specs, the groups with most work first."""
-    most_first = sorted(items, key=lambda item: -len(item[1]))
-    return [rows for rows, _ in most_first], [specs for _, specs in most_first]
-
-
-def _in_order(specs: Sequence[FeatureSpec]) -> list[FeatureSpec]:
-    """Order formulas so that each comes after the formulas it reads."""
-    waiting = {spec.name: spec for spec in specs}
-    ordered: list[FeatureSpec] = []
-
-    def visit(spec: FeatureSpec) -> None:
-        if waiting.pop(spec.name, None) is None:
+    def _read_own(
+        self, spec: FeatureSpec, how: Own, observed: TimedRows, computed: Computed
+    ) -> None:
+        """Read a field of the observations, or the clock at their times."""
+        if how.column is None:
+            local = local_time(observed.event_time, timezone=self._timezone)
+            clock = {
+                "hour": local.hour,
+                "weekday": local.day_of_week,
+                "night": local.hour < NIGHT_ENDS_HOUR,
+            }
+            computed.column(spec.name)[:] = np.asarray(clock[how.reading], dtype=np.float64)
             return
-        assert isinstance(spec.how, Formula)  # noqa: S101  the caller's filter
-        for name in spec.how.inputs:
-            if name in waiting:
-                visit(waiting[name])
-        ordered.append(spec)
+        values = observed.table[name_of(how.column)].combine_chunks()
+        if how.reading == "category":
+            computed.categories[spec.name] = values.cast(pa.string())
+            return
+        computed.column(spec.name)[:] = read_column(
+            values, how.reading, decision=observed.event_time, listing=how.listing
+        )
 
-    for spec in specs:
-        visit(spec)
-    return ordered
+    def _compare(
+        self,
+        specs: Sequence[FeatureSpec],
+        observed: TimedRows,
+        computed: Computed,
+        peers: Sequence[FeatureSpec],
+    ) -> dict[str, Floats]:
+        """Compare with peers, whose features are computed as the observations' own are."""
+        known = {spec.name: spec for spec in specs}
+        names = list(dict.fromkeys(name for spec in peers for name in made_of(spec)))
+
+        def measure(population: pa.Table, wanted: Sequence[str]) -> Measured:
+            needed = dict.fromkeys(
+                name for item in wanted for name in (item, *all_made_of(known[item], known))
+            )
+            return self.compute(population, [known[name] for name in needed]).named(wanted)
+
+        return compare_with_peers(
+            peers,
+            observed=observed,
+            own=computed.named(names),
+            customers=self._tables[CUSTOMERS],
+            measure=measure,
+        )
+
+
+def combine(specs: Sequence[FeatureSpec], computed: Computed, *, compare: Compare) -> None:
+    """Compute what is made of other features, each after those that it reads."""
+    waiting = [spec for spec in specs if isinstance(spec.how, Formula | Peer)]
+    done = {spec.name for spec in specs} - {spec.name for spec in waiting}
+    while waiting:
+        ready = [spec for spec in waiting if done.issuperset(made_of(spec))]
+        peers = [spec for spec in ready if isinstance(spec.how, Peer)]
+        for name, values in (compare(peers) if peers else {}).items():
+            computed.column(name)[:] = values
+        for spec in ready:
+            if isinstance(spec.how, Formula):
+                inputs = [computed.column(name) for name in spec.how.inputs]
+                computed.column(spec.name)[:] = evaluate(
+                    spec.how.operation, inputs, parameter=spec.how.parameter
+                )
+        done.update(spec.name for spec in ready)
+        waiting = [spec for spec in waiting if spec.name not in done]
+
+
+def made_tables(specs: Sequence[FeatureSpec], others: set[str]) -> set[str]:
+    """Names of the tables to make for these features and for other tables' columns."""
+    read = {spec.how.table for spec in specs if isinstance(spec.how, Window | Latest)}
+    return (read | others) & set(MADE_FROM)

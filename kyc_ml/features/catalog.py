@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -12,28 +13,71 @@ from kyc_ml.features.families import (
     amounts,
     counterparties,
     devices,
+    dormancy,
+    flow_through,
+    geography,
+    instruments,
     label_history,
+    network,
     novelty,
+    peers,
     profile,
+    structuring,
     third_party,
     timing,
     velocity,
 )
-from kyc_ml.features.spec import FeatureSpec, Formula
+from kyc_ml.features.spec import FeatureSpec, all_made_of
 
-FAMILIES: Final = MappingProxyType(
+Declare = Callable[[FeatureConfig], tuple[FeatureSpec, ...]]
+
+
+def _always(specs: tuple[FeatureSpec, ...]) -> Declare:
+    """Declare the same features under every configuration."""
+    return lambda _: specs
+
+
+FAMILIES: Final[Mapping[str, Declare]] = MappingProxyType(
     {
-        "velocity": velocity.FEATURES,
-        "amounts": amounts.FEATURES,
-        "timing": timing.FEATURES,
-        "counterparties": counterparties.FEATURES,
-        "novelty": novelty.FEATURES,
-        "devices": devices.FEATURES,
-        "label_history": label_history.FEATURES,
-        "profile": profile.FEATURES,
-        "third_party": (),  # declared from the items a configuration lists
+        "velocity": _always(velocity.FEATURES),
+        "amounts": amounts.features_of,
+        "timing": _always(timing.FEATURES),
+        "counterparties": _always(counterparties.FEATURES),
+        "novelty": _always(novelty.FEATURES),
+        "dormancy": dormancy.features_of,
+        "devices": _always(devices.FEATURES),
+        "label_history": _always(label_history.FEATURES),
+        "profile": _always(profile.FEATURES),
+        "geography": geography.features_of,
+        "instruments": _always(instruments.FEATURES),
+        "structuring": structuring.features_of,
+        "flow_through": _always(flow_through.FEATURES),
+        "network": _always(network.FEATURES),
+        "peers": _always(peers.FEATURES),
+        "third_party": third_party.features_of,
     }
 )
+
+
+def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
+    """Declare every feature there is under a configuration's items, lists and amounts.
+
+    Raises
+    ------
+    ConfigError
+        If two items or lists give features of the same name.
+    """
+    declared: dict[str, FeatureSpec] = {}
+    faults = Faults("features", ConfigError)
+    for spec in (spec for declare in FAMILIES.values() for spec in declare(config)):
+        if spec.name in declared:
+            faults.add(
+                f"third_party_items or country_lists: two give a feature named {spec.name!r}: "
+                "leave one of them out"
+            )
+        declared[spec.name] = spec
+    faults.raise_if_any()
+    return declared
 
 
 def choose_features(config: FeatureConfig, *, unit: str) -> tuple[FeatureSpec, ...]:
@@ -44,34 +88,30 @@ def choose_features(config: FeatureConfig, *, unit: str) -> tuple[FeatureSpec, .
     Raises
     ------
     ConfigError
-        If a family or an excluded feature does not exist; all faults are listed.
+        If a family, an included or an excluded feature does not exist, or an included one
+        is not of this unit; all faults are listed.
     """
-    declared = _declared(config)
-    _check_names(config, declared)
+    declared = declare_features(config)
+    _check_names(config, declared, unit=unit)
     chosen = {
         spec.name: spec
         for spec in declared.values()
-        if spec.family in config.families and spec.name not in config.exclude and unit in spec.units
+        if spec.name in config.include
+        or (
+            spec.family in config.families
+            and spec.name not in config.exclude
+            and unit in spec.units
+        )
     }
+    for name in config.include:
+        chosen[name] = replace(chosen[name], hidden=False)
     for spec in tuple(chosen.values()):
-        for name in _inputs(spec, declared):
+        for name in all_made_of(spec, declared):
             chosen.setdefault(name, replace(declared[name], hidden=True))
     return tuple(chosen.values())
 
 
-def _declared(config: FeatureConfig) -> dict[str, FeatureSpec]:
-    third = third_party.features_of(config.third_party_items)
-    declared: dict[str, FeatureSpec] = {}
-    faults = Faults("features.third_party_items", ConfigError)
-    for spec in (spec for specs in (*FAMILIES.values(), third) for spec in specs):
-        if spec.name in declared:
-            faults.add(f"two items give a feature named {spec.name!r}: leave one of them out")
-        declared[spec.name] = spec
-    faults.raise_if_any()
-    return declared
-
-
-def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec]) -> None:
+def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec], *, unit: str) -> None:
     faults = Faults("features", ConfigError)
     faults.extend(
         f"families: {name!r} is no feature family{hint(name, FAMILIES)}; "
@@ -79,18 +119,18 @@ def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec]) -> Non
         for name in config.families
         if name not in FAMILIES
     )
+    for key, names in (("include", config.include), ("exclude", config.exclude)):
+        faults.extend(
+            f"{key}: {name!r} is no declared feature{hint(name, declared)}"
+            for name in names
+            if name not in declared
+        )
     faults.extend(
-        f"exclude: {name!r} is no declared feature{hint(name, declared)}"
-        for name in config.exclude
-        if name not in declared
+        f"include: {name!r} is a feature of {' and '.join(declared[name].units)} observations, "
+        f"not of {unit}"
+        for name in config.include
+        if name in declared and unit not in declared[name].units
     )
     if config.third_party_items and "third_party" not in config.families:
         faults.add("third_party_items are listed, but families lacks third_party: add it")
     faults.raise_if_any()
-
-
-def _inputs(spec: FeatureSpec, declared: dict[str, FeatureSpec]) -> list[str]:
-    """Names a feature is computed from, inputs of inputs included."""
-    if not isinstance(spec.how, Formula):
-        return []
-    return [name for item in spec.how.inputs for name in (item, *_inputs(declared[item], declared))]

@@ -1,13 +1,15 @@
-"""Arithmetic on features; missing where it is undefined."""
+"""Arithmetic on features, and on columns of rows; missing where it is undefined."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.features.spec import DAY_US, HOUR_US, Formula, Reading
+from kyc_ml.features.spec import DAY_US, HOUR_US, Operation, Reading
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -15,24 +17,59 @@ Int64s = npt.NDArray[np.int64]
 _YEAR_DAYS = 365.25
 
 
-def evaluate(how: Formula, inputs: Sequence[Floats]) -> Floats:
-    """Evaluate a formula on its inputs, each of shape (n,); see `Formula`."""
+def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float = 0.0) -> Floats:
+    """Evaluate an operation on its inputs, each of shape (n,); see `spec.Formula`."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        match how.operation:
-            case "ratio":
-                return np.where(inputs[1] != 0, inputs[0] / inputs[1], np.nan)
-            case "difference":
-                return inputs[0] - inputs[1]
-            case "z_score":
-                gap = inputs[0] - inputs[1]
-                return np.where(inputs[2] > 0, gap / inputs[2], np.nan)
-            case "equals_zero":
-                return np.where(np.isnan(inputs[0]), np.nan, (inputs[0] == 0).astype(np.float64))
-            case "shrunk_share":
-                known, total, known_all, total_all = inputs
-                prior = np.where(total_all > 0, known_all / total_all, np.nan)
-                weight = how.parameter
-                return np.asarray((known + weight * prior) / (total + weight))
+        return np.asarray(_OPERATIONS[operation](inputs, parameter), dtype=np.float64)
+
+
+def _flag(condition: npt.NDArray[np.bool_], *inputs: Floats) -> Floats:
+    """1 where true, 0 where false, missing where an input is."""
+    missing = reduce(np.logical_or, [np.isnan(values) for values in inputs])
+    return np.where(missing, np.nan, condition.astype(np.float64))
+
+
+def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
+    """Give the second input, or the parameter where there is one input."""
+    return inputs[1] if len(inputs) > 1 else np.full_like(inputs[0], parameter)
+
+
+def _z_score(x: Sequence[Floats], _: float) -> Floats:
+    return np.where(x[2] > 0, (x[0] - x[1]) / x[2], np.nan)
+
+
+def _at_least(x: Sequence[Floats], k: float) -> Floats:
+    bound = _against(x, k)
+    return _flag(x[0] >= bound, x[0], bound)
+
+
+def _below(x: Sequence[Floats], k: float) -> Floats:
+    bound = _against(x, k)
+    return _flag(x[0] < bound, x[0], bound)
+
+
+def _shrunk_share(x: Sequence[Floats], k: float) -> Floats:
+    known, total, known_all, total_all = x
+    prior = np.where(total_all > 0, known_all / total_all, np.nan)
+    return np.asarray((known + k * prior) / (total + k))
+
+
+_OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]] = {
+    "ratio": lambda x, _: np.where(x[1] != 0, x[0] / x[1], np.nan),
+    "difference": lambda x, _: x[0] - x[1],
+    "sum": lambda x, _: reduce(np.add, x),
+    "product": lambda x, _: reduce(np.multiply, x),
+    "minimum": lambda x, _: reduce(np.minimum, x),
+    "maximum": lambda x, _: reduce(np.maximum, x),
+    "z_score": _z_score,
+    "equals_zero": lambda x, _: _flag(x[0] == 0, x[0]),
+    "at_least": _at_least,
+    "below": _below,
+    "shrunk_share": _shrunk_share,
+    "minus_log": lambda x, _: np.where(x[0] > 0, -np.log(x[0]), np.nan),
+    "log_ratio": lambda x, k: np.log((x[0] + k) / (x[1] + k)),
+    "scaled": lambda x, k: x[0] * k,
+}
 
 
 def read_time(reading: Reading, *, decision: Int64s, moment: Int64s, missing: Floats) -> Floats:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,19 +13,106 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
-from kyc_ml.features import kernels
-from kyc_ml.features.spec import Where
-from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features import shares, timeline
+from kyc_ml.features.kernels import gather, gather_times
+from kyc_ml.features.spec import Where, name_of
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
+
+T = TypeVar("T")
+
+UNTIL: Final = "superseded_at"
+"""Column of tables whose rows stop being true: the instant, null where they never did."""
+
+NEVER_US: Final = 2**61
 
 
 def microseconds(column: pa.ChunkedArray | pa.Array) -> Int64s:
     """Read a timestamp column without nulls as int64 microseconds."""
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(flat.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+class TimedRows:
+    """A table whose times and columns are read into arrays once, however many ask.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows with a time; those of a contracted table are sorted by it.
+    time : str
+        Column that says when a row happened, or when an observation is decided.
+    """
+
+    def __init__(self, table: pa.Table, *, time: str = EVENT_TIME) -> None:
+        self.table = table
+        self.time = time
+        self.event_time = microseconds(table[time])
+        self.is_sorted = bool(np.all(self.event_time[1:] >= self.event_time[:-1]))
+        self._cache: dict[tuple[str, str], object] = {}
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def known_at(self) -> Int64s:
+        """When each row was known, in microseconds."""
+        return self._once("known_at", KNOWN_AT, lambda: microseconds(self.table[KNOWN_AT]))
+
+    @property
+    def until(self) -> Int64s | None:
+        """When each row was superseded, in microseconds; None if none ever is."""
+        if UNTIL not in self.table.column_names or not self.table.num_rows:
+            return None
+        column = self.table[UNTIL]
+        if column.null_count == len(column):
+            return None
+        return self._once(
+            "until",
+            UNTIL,
+            lambda: np.asarray(column.combine_chunks().cast(pa.int64()).fill_null(NEVER_US)),
+        )
+
+    def number(self, name: str) -> Floats:
+        """Read a column as float64; NaN where it is missing."""
+        return self._once("number", name, lambda: _as_floats(self.table[name]))
+
+    def encoded(self, name: str) -> pa.DictionaryArray:
+        """Read a column as codes of its distinct values; null where it is missing."""
+        return self._once(
+            "encoded", name, lambda: self.table[name].combine_chunks().dictionary_encode()
+        )
+
+    def codes(self, name: str) -> tuple[Int32s, int]:
+        """Codes of a column's values, -1 where missing, and how many values there are."""
+        encoded = self.encoded(name)
+        codes = self._once("codes", name, lambda: _as_codes(encoded.indices))
+        return codes, len(encoded.dictionary)
+
+    def has(self, name: str) -> npt.NDArray[np.bool_] | None:
+        """Tell which rows have a value in a column; None if all have."""
+        column = self.table[name]
+        if not column.null_count:
+            return None
+        return self._once(
+            "has",
+            name,
+            lambda: np.asarray(column.is_valid().combine_chunks(), dtype=np.bool_),
+        )
+
+    def append(self, name: str, values: pa.Array) -> None:
+        """Add a column; one value a row."""
+        with self._lock:
+            self.table = self.table.append_column(name, values)
+
+    def _once(self, kind: str, name: str, read: Callable[[], T]) -> T:
+        with self._lock:
+            if (kind, name) not in self._cache:
+                self._cache[kind, name] = read()
+            return cast(T, self._cache[kind, name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +123,12 @@ class History:
     translate positions into row numbers of their tables.
     """
 
+    source: TimedRows
     rows: Int32s
     row_starts: Int64s
     event_time: Int64s
     known_at: Int64s
+    until: Int64s | None
     observations: Int32s
     observed_starts: Int64s
     observed_at: Int64s
@@ -46,31 +138,222 @@ class History:
         """Number of keys that rows or observations have."""
         return int(self.row_starts.size - 1)
 
+    def parts(self, size: int) -> Iterator[History]:
+        """Part the keys into runs of about `size` rows and observations, as views.
+
+        A run fits into the processor's cache, and threads can take different ones. A key
+        is never parted.
+        """
+        load = self.row_starts + self.observed_starts
+        first = 0
+        while first < self.n_keys:
+            last = int(np.searchsorted(load, load[first] + size, side="right")) - 1
+            last = min(max(last, first + 1), self.n_keys)
+            if self.observed_starts[last] > self.observed_starts[first]:
+                yield self._part(first, last)
+            first = last
+
+    def _part(self, first: int, last: int) -> History:
+        row, end = self.row_starts[first], self.row_starts[last]
+        observed, observed_end = self.observed_starts[first], self.observed_starts[last]
+        return History(
+            source=self.source,
+            rows=self.rows[row:end],
+            row_starts=self.row_starts[first : last + 1] - row,
+            event_time=self.event_time[row:end],
+            known_at=self.known_at[row:end],
+            until=None if self.until is None else self.until[row:end],
+            observations=self.observations[observed:observed_end],
+            observed_starts=self.observed_starts[first : last + 1] - observed,
+            observed_at=self.observed_at[observed:observed_end],
+        )
+
+    def entries(self, lag_us: int) -> tuple[Int64s, Int32s]:
+        """Instants at which rows become visible, and their order (empty: as they are)."""
+        enters = np.maximum(self.event_time + (lag_us + 1), self.known_at)
+        return enters, timeline.order_by_instant(self.row_starts, enters)
+
+    def leaves(self, reach_us: int) -> tuple[Int64s, Int32s, int]:
+        """Instants at which rows leave, less a delay; their order; and the delay."""
+        if self.until is None:
+            return self.event_time, np.empty(0, np.int32), reach_us + 1
+        leaves = np.minimum(self.event_time + (reach_us + 1), self.until)
+        return leaves, timeline.order_by_instant(self.row_starts, leaves), 0
+
+    def level(self, values: Floats) -> Floats:
+        """Give rows of one key that happened, and were known, at one instant their mean value.
+
+        Which of them is the latest is not for their order to say.
+
+        Parameters
+        ----------
+        values : float64 array, one value a row of the table; NaN is missing
+        """
+        times = (self.event_time, self.known_at)
+        tied = np.logical_and.reduce([time[1:] == time[:-1] for time in times])
+        tied[self.row_starts[1:-1][self.row_starts[1:-1] < self.rows.size] - 1] = False
+        if not tied.any():
+            return values
+        group = np.concatenate([[0], np.cumsum(~tied)])
+        own = values[self.rows]
+        known = ~np.isnan(own)
+        with np.errstate(invalid="ignore"):
+            means = np.bincount(group, np.where(known, own, 0.0)) / np.bincount(group, known)
+        levelled = values.copy()
+        several = np.bincount(group)[group] > 1
+        levelled[self.rows[several]] = means[group][several]
+        return levelled
+
+    def values(self, name: str) -> Floats:
+        """Read a column by position."""
+        return gather(self.source.number(name), self.rows)
+
+    def pair_codes(self, name: str) -> tuple[Int32s, Int64s]:
+        """Code (key, value) pairs by position; see `shares.code_pairs`."""
+        codes, n_values = self.source.codes(name)
+        values = codes[self.rows]
+        if n_values > values.size:  # most values are of other parts: number those at hand
+            found, places = np.unique(values, return_inverse=True)
+            missing = int(found.size > 0 and found[0] < 0)
+            values = (places - missing).astype(np.int32)
+            n_values = found.size
+        return shares.code_pairs(self.row_starts, values, n_values)
+
+
+class Keys:
+    """Codes of keys that the rows of a table share with observations, found once."""
+
+    def __init__(self, observations: TimedRows) -> None:
+        self.observations = observations
+        self._cache: dict[tuple[int, str, str], tuple[Int32s, Int32s, int]] = {}
+        self._lock = threading.RLock()
+
+    def codes(
+        self, source: TimedRows, key: tuple[str, ...], at: tuple[str, ...]
+    ) -> tuple[Int32s, Int32s, int]:
+        """Code keys so that rows and observations of one key share a code; -1 without one.
+
+        An empty key puts everything under one.
+        """
+        if not key:
+            n_rows, n_observed = len(source), len(self.observations)
+            return np.zeros(n_rows, np.int32), np.zeros(n_observed, np.int32), 1
+        rows, observed, width = self._column(source, key[0], at[0])
+        for column, own in zip(key[1:], at[1:], strict=True):
+            more_rows, more_observed, more_width = self._column(source, column, own)
+            rows, observed, width = _pair(rows, observed, more_rows, more_observed, more_width)
+        return rows, observed, width
+
+    def _column(self, source: TimedRows, column: str, own: str) -> tuple[Int32s, Int32s, int]:
+        with self._lock:
+            known = (id(source), column, own)
+            if known not in self._cache:
+                self._cache[known] = self._encode(source, column, own)
+            return self._cache[known]
+
+    def _encode(self, source: TimedRows, column: str, own: str) -> tuple[Int32s, Int32s, int]:
+        left, right = source.table[column], self.observations.table[own]
+        if _same_memory(left, right):
+            codes, width = source.codes(column)
+            return codes, codes, max(width, 1)
+        encoded = pa.chunked_array([*left.chunks, *right.chunks], left.type)
+        together = encoded.combine_chunks().dictionary_encode()
+        flat = _as_codes(together.indices)
+        return flat[: len(left)], flat[len(left) :], max(len(together.dictionary), 1)
+
 
 def build_history(
-    table: pa.Table, observations: pa.Table, *, key: tuple[str, ...], where: Where | None
+    source: TimedRows,
+    observations: TimedRows,
+    *,
+    key: tuple[str, ...],
+    where: Where | None = None,
+    having: str | None = None,
+    at: tuple[str, ...] | None = None,
+    keys: Keys | None = None,
 ) -> History:
     """Group a table's rows and the observations by `key`.
 
-    Rows that do not match `where`, and rows or observations without a key, are left out.
-    An empty key puts everything under one.
+    Rows that do not match `where`, that have no value in the column `having`, or that have
+    no key, are left out; so are observations without a key.
+
+    Parameters
+    ----------
+    at : tuple of str, optional
+        The observations' columns that hold the key; those of the same name by default.
+    keys : Keys, optional
+        Codes found before, for these observations.
     """
-    row_codes, observed_codes, n_keys = _joint_codes(table, observations, key)
-    if where is not None:
-        row_codes = np.where(_matches(table, where), row_codes, np.int32(-1))
-    event_time = microseconds(table[EVENT_TIME])
-    known_at = microseconds(table[KNOWN_AT])
-    observed_at = microseconds(observations[DECISION_TIME])
-    rows, row_starts = _group_in_time(row_codes, event_time, n_keys)
-    observed, observed_starts = _group_in_time(observed_codes, observed_at, n_keys)
+    known = keys if keys is not None else Keys(observations)
+    row_codes, observed_codes, n_keys = known.codes(source, key, key if at is None else at)
+    kept = _kept(source, where, having)
+    filtered = row_codes if kept is None else np.where(kept, row_codes, np.int32(-1))
+    rows, row_starts = _group_in_time(filtered, source, n_keys)
+    same = filtered is observed_codes and np.shares_memory(
+        source.event_time, observations.event_time
+    )
+    observed, observed_starts = (
+        (rows, row_starts) if same else _group_in_time(observed_codes, observations, n_keys)
+    )
+    event_time = gather_times(source.event_time, rows)
+    punctual = np.shares_memory(source.known_at, source.event_time)
     return History(
+        source=source,
         rows=rows,
         row_starts=row_starts,
-        event_time=event_time[rows],
-        known_at=known_at[rows],
+        event_time=event_time,
+        known_at=event_time if punctual else gather_times(source.known_at, rows),
+        until=None if source.until is None else gather_times(source.until, rows),
         observations=observed,
         observed_starts=observed_starts,
-        observed_at=observed_at[observed],
+        observed_at=event_time if same else gather_times(observations.event_time, observed),
+    )
+
+
+def _kept(
+    source: TimedRows, where: Where | None, having: str | None
+) -> npt.NDArray[np.bool_] | None:
+    """Tell which rows pass a filter; None if all do."""
+    kept = None if having is None else source.has(having)
+    while where is not None:
+        column = source.table[name_of(where.column)]
+        matches = pc.is_in(column, value_set=pa.array(where.values, pa.string()))
+        found = np.asarray(matches.combine_chunks().to_numpy(zero_copy_only=False), dtype=np.bool_)
+        kept = found if kept is None else kept & found
+        where = where.also
+    return kept
+
+
+def _group_in_time(codes: Int32s, source: TimedRows, n_keys: int) -> tuple[Int32s, Int64s]:
+    """Group by key, in order of time inside a key; contracted tables are sorted already."""
+    if source.is_sorted:
+        return timeline.group_rows(codes, n_keys)
+    rank = np.argsort(source.event_time, kind="stable").astype(np.int32)
+    order, starts = timeline.group_rows(codes[rank], n_keys)
+    return rank[order], starts
+
+
+def _pair(
+    rows: Int32s, observed: Int32s, more_rows: Int32s, more_observed: Int32s, width: int
+) -> tuple[Int32s, Int32s, int]:
+    """Code pairs of codes: dense again, -1 where one of them is."""
+    joint = np.concatenate([rows, observed]).astype(np.int64) * width
+    more = np.concatenate([more_rows, more_observed])
+    missing = (joint < 0) | (more < 0)
+    coded = pa.array(joint + more, mask=missing).dictionary_encode()
+    flat = _as_codes(coded.indices)
+    return flat[: rows.size], flat[rows.size :], max(len(coded.dictionary), 1)
+
+
+def _same_memory(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
+    """Tell whether two columns are one and the same."""
+    if left.num_chunks != right.num_chunks or len(left) != len(right):
+        return False
+    return all(
+        ours.offset == theirs.offset
+        and len(ours) == len(theirs)
+        and [b and b.address for b in ours.buffers()] == [b and b.address for b in theirs.buffers()]
+        for ours, theirs in zip(left.chunks, right.chunks, strict=True)
     )
 
 
@@ -78,41 +361,6 @@ def _as_codes(indices: pa.Array) -> Int32s:
     return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
-def _joint_codes(
-    table: pa.Table, observations: pa.Table, key: tuple[str, ...]
-) -> tuple[Int32s, Int32s, int]:
-    """Code keys so that rows and observations of one key share a code; -1 without one."""
-    n_rows, n_observed = table.num_rows, observations.num_rows
-    if not key:
-        return np.zeros(n_rows, np.int32), np.zeros(n_observed, np.int32), 1
-    coded = _encode_together(table[key[0]], observations[key[0]])
-    for column in key[1:]:
-        following = _encode_together(table[column], observations[column])
-        width = max(len(following.dictionary), 1)
-        pairs = pc.add(
-            pc.multiply(coded.indices.cast(pa.int64()), width), following.indices.cast(pa.int64())
-        )
-        coded = pairs.dictionary_encode()
-    flat = _as_codes(coded.indices)
-    return flat[:n_rows], flat[n_rows:], max(len(coded.dictionary), 1)
-
-
-def _encode_together(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Encode two columns with one dictionary; nulls stay null."""
-    chunks = [*left.chunks, *right.chunks]
-    return pa.chunked_array(chunks, left.type).combine_chunks().dictionary_encode()
-
-
-def _matches(table: pa.Table, where: Where) -> npt.NDArray[np.bool_]:
-    allowed = pa.array(list(where.values), pa.string())
-    mask = pc.is_in(table[where.column], value_set=allowed)
-    return np.asarray(mask.combine_chunks().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
-def _group_in_time(codes: Int32s, time: Int64s, n_keys: int) -> tuple[Int32s, Int64s]:
-    """Group by key, in order of time inside a key; contracted tables are sorted already."""
-    if np.all(time[1:] >= time[:-1]):
-        return kernels.group_rows(codes, n_keys)
-    rank = np.argsort(time, kind="stable").astype(np.int32)
-    order, starts = kernels.group_rows(codes[rank], n_keys)
-    return rank[order], starts
+def _as_floats(column: pa.ChunkedArray) -> Floats:
+    flat = column.combine_chunks().cast(pa.float64())
+    return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,19 +1,16 @@
-"""Compiled one-pass sweeps over rows grouped by key and ordered by time.
+"""Compiled one-pass sweeps over a timeline: moments, extremes, distinct values, gaps.
 
-This is the only code of the package that compares times. Its one rule:
+Every kernel reads the timeline of `kyc_ml.features.timeline`, key after key, and writes
+what each observation sees straight into its row of the feature matrix. Shared arguments:
 
-    a row is visible at t when  ``max(event_time + lag + 1, known_at) <= t``
-                          and   ``t < event_time + lag + window + 1``
-
-that is, it happened in the half-open window ``[t - lag - window, t - lag)`` and was
-known by t. Times are int64 microseconds, so the rule is exact.
-
-`build_timeline` turns the rule into a timeline for each key: an order of "row enters",
-"row leaves" and "observe now". Each statistic is then one linear pass over that
-timeline, and cannot see a row that the timeline has not let in. Rows that arrive late
-enter late: an observation before their ``known_at`` never meets them.
-
-All kernels release the GIL, so that several windows can be swept at once on threads.
+timeline, lengths, row_starts, observed_starts
+    As `build_timeline` writes them.
+place : int32 array
+    Row of the feature matrix of each observation, by position.
+out : float64 array of shape (n, p), column-major, written
+    The feature matrix. A kernel leaves alone what is missing: it holds NaN before.
+columns : int64 array
+    Where in `out` each of the kernel's statistics goes; negative if nobody asked for it.
 """
 
 from __future__ import annotations
@@ -24,174 +21,32 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from kyc_ml.features.exact import squared_distance, two_product, two_sum
+from kyc_ml.features.timeline import ENTER, OBSERVE
+
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
-OBSERVE: Final = 0
-ENTER: Final = 1
-LEAVE: Final = 2
-
-FOREVER_US: Final = 2**61
-"""A window without a left end, in microseconds: about 73,000 years."""
-
-MOST_ROWS: Final = 2**29 - 1
-"""Rows, or observations, that a timeline can number: two bits of 31 say what happens."""
-
-EQUAL: Final = 1e-18
-"""Squared distances below this share of the sum of squares are 0: values that agree to
-nine digits are equal."""
-
-ROUNDING: Final = 1e-31
-"""What one step may round off of the largest sum of squares since the window was empty:
-twice the unit of double-double arithmetic, 2**-104."""
+_HOUR_US: Final = 3.6e9
 
 
 @njit(cache=True, nogil=True)
-def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
-    """Group row numbers by key, keeping their order inside a key.
-
-    Parameters
-    ----------
-    codes : int32 array of shape (n_rows,)
-        Key of each row, ``0 <= code < n_keys``; negative leaves the row out.
-
-    Returns
-    -------
-    order : int32 array
-        Row numbers, key after key.
-    starts : int64 array of shape (n_keys + 1,)
-        ``order[starts[k]:starts[k + 1]]`` are the rows of key k.
-    """
-    starts = np.zeros(n_keys + 1, np.int64)
-    for code in codes:
-        if code >= 0:
-            starts[code + 1] += 1
-    for key in range(n_keys):
-        starts[key + 1] += starts[key]
-    place = starts[:-1].copy()
-    order = np.empty(starts[-1], np.int32)
-    for row in range(codes.size):
-        code = codes[row]
-        if code >= 0:
-            order[place[code]] = row
-            place[code] += 1
-    return order, starts
+def gather(values: Floats, rows: Int32s) -> Floats:
+    """Bring a table's column into the order of positions."""
+    ordered = np.empty(rows.size, np.float64)
+    for position in range(rows.size):
+        ordered[position] = values[rows[position]]
+    return ordered
 
 
 @njit(cache=True, nogil=True)
-def order_by_entry(starts: Int64s, enters: Int64s) -> Int32s:
-    """Order positions inside each key by the instant a row becomes visible.
-
-    Rows that arrive on time are in that order already; only keys with late rows are
-    sorted. Ties keep their order.
-    """
-    positions = np.empty(enters.size, np.int32)
-    for key in range(starts.size - 1):
-        low, high = starts[key], starts[key + 1]
-        on_time = True
-        for position in range(low, high):
-            positions[position] = position
-            if position > low and enters[position] < enters[position - 1]:
-                on_time = False
-        if not on_time:
-            ranks = np.argsort(enters[low:high], kind="mergesort")
-            for offset in range(high - low):
-                positions[low + offset] = low + ranks[offset]
-    return positions
-
-
-@njit(cache=True, nogil=True)
-def build_timeline(
-    observed_at: Int64s,
-    observed_starts: Int64s,
-    event_time: Int64s,
-    enters: Int64s,
-    by_entry: Int32s,
-    row_starts: Int64s,
-    reach: int,
-    timeline: Int32s,
-    lengths: Int64s,
-) -> None:
-    """Write each key's timeline of entering rows, leaving rows and observations.
-
-    Parameters
-    ----------
-    observed_at, observed_starts
-        Decision times, ascending inside a key, and where each key begins.
-    event_time, enters, by_entry, row_starts
-        Rows of each key in order of event time, the instant each becomes visible, and
-        the positions in order of that instant.
-    reach : int
-        ``lag + window``: a row leaves at ``event_time + reach + 1``.
-    timeline : int32 array, written
-        ``4 * position + kind``; key k writes from ``2 * row_starts[k] +
-        observed_starts[k]`` on. Positions count from the first row or observation of
-        the sweep, not of the key.
-    lengths : int64 array of shape (n_keys,), written
-        How many entries the timeline of each key has.
-    """
-    widest = 0
-    for key in range(row_starts.size - 1):
-        widest = max(widest, row_starts[key + 1] - row_starts[key])
-    inside = np.zeros(widest, np.bool_)
-    for key in range(row_starts.size - 1):
-        low, high = row_starts[key], row_starts[key + 1]
-        first = 2 * low + observed_starts[key]
-        at = first
-        entering, leaving = low, low
-        for position in range(high - low):
-            inside[position] = False
-        for observation in range(observed_starts[key], observed_starts[key + 1]):
-            now = observed_at[observation]
-            while entering < high and enters[by_entry[entering]] <= now:
-                row = by_entry[entering]
-                if now <= event_time[row] + reach:
-                    inside[row - low] = True
-                    timeline[at] = 4 * row + ENTER
-                    at += 1
-                entering += 1
-            while leaving < high and event_time[leaving] + reach < now:
-                if inside[leaving - low]:
-                    timeline[at] = 4 * leaving + LEAVE
-                    at += 1
-                leaving += 1
-            timeline[at] = 4 * observation + OBSERVE
-            at += 1
-        lengths[key] = at - first
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _two_sum(high: float, low: float, value: float) -> tuple[float, float]:
-    """Add `value` to the double-double ``high + low`` without losing what rounds off.
-
-    Source: Knuth, The Art of Computer Programming 2, 4.2.2, theorem B.
-    """
-    total = high + value
-    part = total - high
-    lost = (high - (total - part)) + (value - part)
-    low += lost
-    renewed = total + low
-    return renewed, low - (renewed - total)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _two_product(left: float, right: float) -> tuple[float, float]:
-    """Multiply exactly, as the double-double ``high + low``.
-
-    Source: Dekker 1971, Numerische Mathematik 18, 224-242.
-    """
-    high = left * right
-    split = left * 134217729.0
-    left_upper = split - (split - left)
-    left_lower = left - left_upper
-    split = right * 134217729.0
-    right_upper = split - (split - right)
-    right_lower = right - right_upper
-    low = left_upper * right_upper - high
-    low += left_upper * right_lower
-    low += left_lower * right_upper
-    return high, low + left_lower * right_lower
+def gather_times(values: Int64s, rows: Int32s) -> Int64s:
+    """Bring a table's times into the order of positions."""
+    ordered = np.empty(rows.size, np.int64)
+    for position in range(rows.size):
+        ordered[position] = values[rows[position]]
+    return ordered
 
 
 @njit(cache=True, nogil=True)
@@ -200,20 +55,22 @@ def sweep_moments(
     lengths: Int64s,
     row_starts: Int64s,
     observed_starts: Int64s,
+    place: Int32s,
     value: Floats,
-    moments: Floats,
+    out: Floats,
+    columns: Int64s,
 ) -> None:
     """Count, sum, mean and sample standard deviation of the visible rows.
 
     Sums are kept in twice the working precision, so that adding and removing millions of
-    rows does not drift; a window that empties holds exactly 0.
+    rows does not drift; a window that empties holds exactly 0. The mean is missing without
+    rows, the deviation below two.
 
     Parameters
     ----------
     value : float64 array, one value a row, finite
-    moments : float64 array of shape (n_observations, 4), written
-        Count, sum, mean (NaN without rows), standard deviation (NaN below two rows).
     """
+    at_count, at_sum, at_mean, at_std = columns[0], columns[1], columns[2], columns[3]
     for key in range(row_starts.size - 1):
         count = 0
         total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
@@ -222,19 +79,18 @@ def sweep_moments(
         for at in range(first, first + lengths[key]):
             kind, position = timeline[at] & 3, timeline[at] >> 2
             if kind == OBSERVE:
-                moments[position, 0] = count
-                moments[position, 1] = total
-                if count > 0:
-                    moments[position, 2] = (total + total_low) / count
-                if count > 1:
-                    scaled, scaled_low = _two_product(float(count), square)
-                    scaled_low += count * square_low
-                    squared, squared_low = _two_product(total, total)
-                    squared_low += 2.0 * total * total_low
-                    spread = ((scaled - squared) + (scaled_low - squared_low)) / count
-                    if spread < max(EQUAL * square, ROUNDING * steps * peak):
-                        spread = 0.0
-                    moments[position, 3] = np.sqrt(spread / (count - 1))
+                row = place[position]
+                if at_count >= 0:
+                    out[row, at_count] = count
+                if at_sum >= 0:
+                    out[row, at_sum] = total
+                if at_mean >= 0 and count > 0:
+                    out[row, at_mean] = (total + total_low) / count
+                if at_std >= 0 and count > 1:
+                    spread = squared_distance(
+                        count, total, total_low, square, square_low, steps, peak
+                    )
+                    out[row, at_std] = np.sqrt(spread / (count - 1))
                 continue
             sign = 1.0 if kind == ENTER else -1.0
             count += 1 if kind == ENTER else -1
@@ -242,12 +98,35 @@ def sweep_moments(
                 total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0
                 steps, peak = 0, 0.0
                 continue
-            above, below = _two_product(value[position], value[position])
-            total, total_low = _two_sum(total, total_low, sign * value[position])
-            square, square_low = _two_sum(square, square_low, sign * above)
-            square, square_low = _two_sum(square, square_low, sign * below)
-            steps += 1
-            peak = max(peak, square)
+            total, total_low = two_sum(total, total_low, sign * value[position])
+            if at_std >= 0:
+                above, below = two_product(value[position], value[position])
+                square, square_low = two_sum(square, square_low, sign * above)
+                square, square_low = two_sum(square, square_low, sign * below)
+                steps += 1
+                peak = max(peak, square)
+
+
+@njit(cache=True, nogil=True)
+def sweep_count(
+    timeline: Int32s,
+    lengths: Int64s,
+    row_starts: Int64s,
+    observed_starts: Int64s,
+    place: Int32s,
+    out: Floats,
+    column: int,
+) -> None:
+    """Count the visible rows."""
+    for key in range(row_starts.size - 1):
+        count = 0
+        first = 2 * row_starts[key] + observed_starts[key]
+        for at in range(first, first + lengths[key]):
+            kind = timeline[at] & 3
+            if kind == OBSERVE:
+                out[place[timeline[at] >> 2], column] = count
+            else:
+                count += 1 if kind == ENTER else -1
 
 
 @njit(cache=True, nogil=True)
@@ -256,10 +135,13 @@ def sweep_extremes(
     lengths: Int64s,
     row_starts: Int64s,
     observed_starts: Int64s,
+    place: Int32s,
     value: Floats,
-    largest: Floats,
+    sign: float,
+    out: Floats,
+    column: int,
 ) -> None:
-    """Largest value of the visible rows; NaN without rows. Negate for the smallest.
+    """Largest value of the visible rows, or smallest with `sign` -1; missing without rows.
 
     A queue keeps the rows that can still become the largest: in order of leaving, values
     falling. Rows leave in order of event time, so a late row is put into its place.
@@ -275,30 +157,32 @@ def sweep_extremes(
             kind, position = timeline[at] & 3, timeline[at] >> 2
             if kind == OBSERVE:
                 if tail > head:
-                    largest[position] = value[queue[head]]
-            elif kind == LEAVE:
-                if tail > head and queue[head] == position:
-                    head += 1
-            else:
-                place = tail
-                while place > head and queue[place - 1] > position:
-                    place -= 1
-                if place < tail and value[queue[place]] >= value[position]:
+                    out[place[position], column] = value[queue[head]]
+            elif kind == ENTER:
+                new = sign * value[position]
+                where = tail
+                while where > head and queue[where - 1] > position:
+                    where -= 1
+                if where < tail and sign * value[queue[where]] >= new:
                     continue
-                keep = place
-                while keep > head and value[queue[keep - 1]] <= value[position]:
+                keep = where
+                while keep > head and sign * value[queue[keep - 1]] <= new:
                     keep -= 1
-                if keep == place:
-                    for moved in range(tail, place, -1):
+                if keep == where:
+                    for moved in range(tail, where, -1):
                         queue[moved] = queue[moved - 1]
-                    queue[place] = position
+                    queue[where] = position
                     tail += 1
                 else:
                     queue[keep] = position
-                    gap = place - keep - 1
-                    for moved in range(place, tail):
+                    gap = where - keep - 1
+                    for moved in range(where, tail):
                         queue[moved - gap] = queue[moved]
                     tail -= gap
+            elif tail > head and queue[head] == position:
+                head += 1
+                if head == tail:
+                    head, tail = 0, 0
 
 
 @njit(cache=True, nogil=True)
@@ -307,27 +191,28 @@ def sweep_distinct(
     lengths: Int64s,
     row_starts: Int64s,
     observed_starts: Int64s,
+    place: Int32s,
     codes: Int32s,
-    seen: Int32s,
-    distinct: Floats,
+    n_codes: int,
+    out: Floats,
+    column: int,
 ) -> None:
     """Count the distinct codes of the visible rows.
 
     Parameters
     ----------
     codes : int32 array
-        Code of each row, unique to its (key, value) pair; negative is missing and is
-        not counted.
-    seen : int32 array of zeros, one a code; written
-    distinct : float64 array of shape (n_observations,), written
+        Code of each row, unique to its (key, value) pair, below `n_codes`; negative is
+        missing and is not counted.
     """
+    seen = np.zeros(n_codes, np.int32)
     for key in range(row_starts.size - 1):
         count = 0
         first = 2 * row_starts[key] + observed_starts[key]
         for at in range(first, first + lengths[key]):
             kind, position = timeline[at] & 3, timeline[at] >> 2
             if kind == OBSERVE:
-                distinct[position] = count
+                out[place[position], column] = count
                 continue
             code = codes[position]
             if code < 0:
@@ -348,22 +233,177 @@ def sweep_nearest(
     lengths: Int64s,
     row_starts: Int64s,
     observed_starts: Int64s,
+    place: Int32s,
+    rows: Int32s,
     nearest: Int32s,
 ) -> None:
-    """Position of the visible row with the latest event time; -1 without rows.
+    """Find the visible row with the latest event time, into `nearest`.
 
     Rows are in order of event time, later-known rows last among equals, so this is also
     the version of a profile that is in force. A row that arrives late does not replace a
-    row that happened after it.
+    row that happened after it; a row that is superseded gives way to the one before it.
+
+    Parameters
+    ----------
+    rows : int32 array
+        Row number in the table of each position.
+    nearest : int32 array, one an observation's row, written where a row is visible
+    """
+    widest = 0
+    for key in range(row_starts.size - 1):
+        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    inside = np.zeros(widest, np.bool_)
+    for key in range(row_starts.size - 1):
+        low = row_starts[key]
+        for offset in range(row_starts[key + 1] - low):
+            inside[offset] = False
+        latest = -1
+        first = 2 * low + observed_starts[key]
+        for at in range(first, first + lengths[key]):
+            kind, position = timeline[at] & 3, timeline[at] >> 2
+            if kind == OBSERVE:
+                if latest >= 0:
+                    nearest[place[position]] = rows[low + latest]
+            elif kind == ENTER:
+                inside[position - low] = True
+                latest = max(latest, position - low)
+            else:
+                inside[position - low] = False
+                while latest >= 0 and not inside[latest]:
+                    latest -= 1
+
+
+@njit(cache=True, nogil=True)
+def sweep_decayed(
+    timeline: Int32s,
+    lengths: Int64s,
+    row_starts: Int64s,
+    observed_starts: Int64s,
+    place: Int32s,
+    value: Floats,
+    event_time: Int64s,
+    observed_at: Int64s,
+    half_life: float,
+    out: Floats,
+    column: int,
+) -> None:
+    """Sum of value * 2 ** -(age / half_life) over the visible rows; 0 without rows.
+
+    For windows without a left end: the sum only ever shrinks or is added to, so nothing is
+    subtracted and nothing can drift.
+
+    Parameters
+    ----------
+    value : float64 array, one value a row; empty to count each row as 1
+    half_life : float, microseconds
     """
     for key in range(row_starts.size - 1):
-        latest = -1
+        total, moment = 0.0, 0
         first = 2 * row_starts[key] + observed_starts[key]
         for at in range(first, first + lengths[key]):
             kind, position = timeline[at] & 3, timeline[at] >> 2
             if kind == OBSERVE:
-                nearest[position] = latest
-            elif kind == ENTER:
-                latest = max(latest, position)
-            elif position == latest:
-                latest = -1  # rows leave in order: the last to leave leaves none behind
+                age = observed_at[position] - moment
+                out[place[position], column] = total * 2.0 ** (-age / half_life)
+                continue
+            new = value[position] if value.size else 1.0
+            age = event_time[position] - moment
+            if total == 0.0 or age >= 0:
+                total = total * 2.0 ** (-max(age, 0) / half_life) + new
+                moment = event_time[position]
+            else:
+                total += new * 2.0 ** (age / half_life)
+
+
+@njit(cache=True, nogil=True)
+def sweep_gaps(
+    timeline: Int32s,
+    lengths: Int64s,
+    row_starts: Int64s,
+    observed_starts: Int64s,
+    place: Int32s,
+    event_time: Int64s,
+    out: Floats,
+    columns: Int64s,
+) -> None:
+    """Mean and sample standard deviation of the hours between consecutive visible rows.
+
+    The visible rows form a chain in order of event time, so a late row splits a gap in two
+    and a row that leaves joins its gaps. The mean is missing below two rows, the deviation
+    below three.
+    """
+    widest = 0
+    for key in range(row_starts.size - 1):
+        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    before = np.empty(widest, np.int32)
+    after = np.empty(widest, np.int32)
+    at_mean, at_std = columns[0], columns[1]
+    for key in range(row_starts.size - 1):
+        low = row_starts[key]
+        head, tail, count = -1, -1, 0
+        square, square_low, steps, peak = 0.0, 0.0, 0, 0.0
+        first = 2 * low + observed_starts[key]
+        for at in range(first, first + lengths[key]):
+            kind, position = timeline[at] & 3, timeline[at] >> 2
+            if kind == OBSERVE:
+                gaps = count - 1
+                if gaps < 1:
+                    continue
+                row = place[position]
+                total = float(event_time[low + tail] - event_time[low + head])
+                if at_mean >= 0:
+                    out[row, at_mean] = total / gaps / _HOUR_US
+                if at_std >= 0 and gaps > 1:
+                    spread = squared_distance(gaps, total, 0.0, square, square_low, steps, peak)
+                    out[row, at_std] = np.sqrt(spread / (gaps - 1)) / _HOUR_US
+                continue
+            place_in_key = position - low
+            if kind == ENTER:
+                left = tail
+                while left > place_in_key:
+                    left = before[left]
+                right = head if left < 0 else after[left]
+                sign = 1.0
+                before[place_in_key], after[place_in_key] = left, right
+                if left < 0:
+                    head = place_in_key
+                else:
+                    after[left] = place_in_key
+                if right < 0:
+                    tail = place_in_key
+                else:
+                    before[right] = place_in_key
+                count += 1
+            else:
+                left, right = before[place_in_key], after[place_in_key]
+                sign = -1.0
+                if left < 0:
+                    head = right
+                else:
+                    after[left] = right
+                if right < 0:
+                    tail = left
+                else:
+                    before[right] = left
+                count -= 1
+            if count < 2:
+                square, square_low, steps, peak = 0.0, 0.0, 0, 0.0
+            # two gaps come (or go) for the one that was there (or will be)
+            if left >= 0 and (count > 1 or kind == ENTER):
+                gap = float(event_time[position] - event_time[low + left])
+                square, square_low = _add_square(square, square_low, gap, sign)
+            if right >= 0 and (count > 1 or kind == ENTER):
+                gap = float(event_time[low + right] - event_time[position])
+                square, square_low = _add_square(square, square_low, gap, sign)
+            if left >= 0 and right >= 0:
+                gap = float(event_time[low + right] - event_time[low + left])
+                square, square_low = _add_square(square, square_low, gap, -sign)
+            steps += 1
+            peak = max(peak, square)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add_square(square: float, square_low: float, value: float, sign: float) -> tuple[float, float]:
+    above, below = two_product(value, value)
+    square, square_low = two_sum(square, square_low, sign * above)
+    return two_sum(square, square_low, sign * below)

@@ -2,15 +2,18 @@
 
 A `FeatureSpec` names a column of the feature table and says how it is read: from the
 rows of a key in a window (`Window`), from the latest row of a key (`Latest`), from the
-observation itself (`Own`), or from other features (`Formula`).
+observation itself (`Own`), from other features (`Formula`), or by comparing one of them
+with what the customer's peers had (`Peer`).
+
+Where a feature reads more of a row than its contracted columns, a `RowColumn` declares
+the missing one: computed for each row as it was known when the row happened, so it is
+blind to the future before any window opens.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from kyc_ml.errors import LeakageError
@@ -21,15 +24,69 @@ DAY_US: Final = 24 * HOUR_US
 LABELS: Final = "labels"
 """Table of adverse outcomes: cases joined to the keys of the transaction in question."""
 
-IS_NIGHT: Final = "is_night"
-"""Derived transaction column: 1 between 00:00 and 06:00 local time, else 0."""
+PATTERNS: Final = "patterns"
+"""Table of completed money-flow patterns, one row a participant: see `network`.
 
-Statistic = Literal["count", "sum", "mean", "std", "max", "min", "distinct"]
-Operation = Literal["ratio", "difference", "z_score", "equals_zero", "shrunk_share"]
+Its columns are customer_id, event_time, known_at, amount (of the closing payment), and the
+following four.
+"""
+PATTERN: Final = "pattern"
+ROLE: Final = "role"
+LENGTH: Final = "length"
+WIDTH: Final = "width"
+
+Statistic = Literal[
+    "count",
+    "sum",
+    "mean",
+    "std",  # sample standard deviation
+    "max",
+    "min",
+    "median",
+    "rank",  # share of the rows whose value is below `own`, ties counting half
+    "distinct",
+    "first_share",  # share of the most frequent value (by `weight` if given)
+    "herfindahl",  # sum of squared shares
+    "entropy",  # -sum of share * ln(share), in nats
+    "gap_mean",  # mean time between consecutive rows, in hours
+    "gap_std",  # sample standard deviation of it, in hours
+    "decayed_count",  # each row counts 2 ** -(age / half_life)
+    "decayed_sum",
+]
+Operation = Literal[
+    "ratio",
+    "difference",
+    "sum",
+    "product",
+    "minimum",
+    "maximum",
+    "z_score",
+    "equals_zero",
+    "at_least",
+    "below",
+    "shrunk_share",
+    "minus_log",
+    "log_ratio",
+    "scaled",
+]
+CellOperation = Literal[
+    "is_any_of",  # 1 where the text input equals one of `values`, else 0
+    "between",  # 1 where parameters[0] <= input < parameters[1], else 0
+    "multiple_of",  # 1 where the amount, above 0, is a whole multiple of parameters[0]
+    "trailing_zeros",  # zeros at the end of the amount's whole part; 0 with a fraction
+    "hour",  # local hour of the row, as text: "0" to "23"
+    "weekday",  # local weekday of the row, as text: "0" (Monday) to "6"
+    "night",  # 1 between 00:00 and 06:00 local time, else 0
+    "listed",  # 1 where the country stood on the `listing` at the row's time, else 0
+    "differs",  # 1 where two text inputs differ, else 0; missing where one is
+    "text",  # the number in whole hundredths, as text: equal amounts are one value
+]
+Matching = Literal["matched", "dwell"]
 Reading = Literal[
     "value",  # the column as it is
     "category",  # the column as a category
     "flag",  # 1 where true, 0 where false
+    "listed",  # 1 where the country stands on the `listing` at the decision, else 0
     "age_hours",  # hours from the row's event time to the decision
     "years_since",  # years from the column's date to the decision
     "days_until",  # days from the decision to the column's date
@@ -38,6 +95,8 @@ Reading = Literal[
     "night",  # 1 between 00:00 and 06:00 local time
 ]
 Kind = Literal["number", "category"]
+Listing = tuple[tuple[str, str, str | None], ...]
+"""Countries on a list: (ISO 3166-1 alpha-2, first day, first day off the list or None)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,37 +110,59 @@ class Period:
 
 
 H1: Final = Period(label="1h", us=HOUR_US, english="the last hour", chinese="近1小时")
+H6: Final = Period(label="6h", us=6 * HOUR_US, english="the last 6 hours", chinese="近6小时")
 D1: Final = Period(label="1d", us=DAY_US, english="the last 24 hours", chinese="近24小时")
+D2: Final = Period(label="2d", us=2 * DAY_US, english="the last 2 days", chinese="近2天")
+D3: Final = Period(label="3d", us=3 * DAY_US, english="the last 3 days", chinese="近3天")
+D5: Final = Period(label="5d", us=5 * DAY_US, english="the last 5 days", chinese="近5天")
 D7: Final = Period(label="7d", us=7 * DAY_US, english="the last 7 days", chinese="近7天")
 D14: Final = Period(label="14d", us=14 * DAY_US, english="the last 14 days", chinese="近14天")
 D30: Final = Period(label="30d", us=30 * DAY_US, english="the last 30 days", chinese="近30天")
 D90: Final = Period(label="90d", us=90 * DAY_US, english="the last 90 days", chinese="近90天")
+D180: Final = Period(label="180d", us=180 * DAY_US, english="the last 180 days", chinese="近180天")
 D365: Final = Period(label="365d", us=365 * DAY_US, english="the last 365 days", chinese="近365天")
 EVER: Final = Period(label="ever", us=None, english="all history", chinese="全部历史")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Rows whose `column` equals one of `values`."""
+    """Rows whose text column equals one of `values`, and that match `also` too."""
 
-    column: str
+    column: str | RowColumn
     values: tuple[str, ...]
+    also: Where | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """A statistic of `value` over a key's rows in ``[t - lag - window, t - lag)``.
 
-    `count` needs no value. Statistics other than count read only rows that have one.
+    `count` needs no value. Other statistics read only rows that have one.
+
+    Attributes
+    ----------
+    at : tuple of str, optional
+        The observation's columns that hold the key, where they are named otherwise: a
+        payment's counterparty looked up among the customers.
+    weight : optional
+        Column whose sum, instead of the number of rows, shares are made of.
+    own : optional
+        The observation's column that `rank` compares with the rows' values.
+    half_life_us : int, optional
+        Of the decayed statistics, in microseconds.
     """
 
     table: str
-    key: tuple[str, ...]
+    key: tuple[str | RowColumn, ...]
     statistic: Statistic
     period: Period
-    value: str | None = None
+    value: str | RowColumn | None = None
     lag_us: int = 0
     where: Where | None = None
+    at: tuple[str, ...] | None = None
+    weight: str | RowColumn | None = None
+    own: str | None = None
+    half_life_us: int | None = None
 
     def __post_init__(self) -> None:
         if self.lag_us < 0 or (self.period.us is not None and self.period.us <= 0):
@@ -90,6 +171,18 @@ class Window:
                 f"{self.period.us} microseconds and a lag of {self.lag_us}"
             )
             raise LeakageError(msg)
+        needs = {
+            "value": self.statistic not in _WITHOUT_VALUE,
+            "own": self.statistic == "rank",
+            "half_life_us": self.statistic in {"decayed_count", "decayed_sum"},
+        }
+        for name, needed in needs.items():
+            if needed != (getattr(self, name) is not None):
+                msg = f"statistic {self.statistic!r} {'needs' if needed else 'has no'} {name}"
+                raise ValueError(msg)
+
+
+_WITHOUT_VALUE: Final = frozenset({"count", "gap_mean", "gap_std", "decayed_count"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +190,12 @@ class Latest:
     """A reading of the latest row of a key that was known at the decision."""
 
     table: str
-    key: tuple[str, ...]
+    key: tuple[str | RowColumn, ...]
     reading: Reading
-    column: str | None = None
+    column: str | RowColumn | None = None
     where: Where | None = None
+    at: tuple[str, ...] | None = None
+    listing: Listing = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +203,21 @@ class Own:
     """A reading of the observation itself: its own fields are known."""
 
     reading: Reading
-    column: str | None = None
+    column: str | RowColumn | None = None
+    listing: Listing = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Formula:
     """Arithmetic on other features, by name; missing where it is undefined.
 
-    ratio: a / b, missing where b is 0 · difference: a - b · z_score: (a - b) / c, missing
-    where c is 0 · equals_zero: 1 where a is 0 · shrunk_share: (a + k * prior) / (b + k)
-    with k = `parameter` and prior = c / d, what was known of all keys together.
+    ratio: a / b, missing where b is 0 · difference: a - b · sum, product, minimum,
+    maximum: of all inputs, missing where one is · z_score: (a - b) / c, missing where c is
+    0 · equals_zero: 1 where a is 0 · at_least: 1 where a >= b, or a >= `parameter` if
+    there is one input · below: 1 where a < b or a < `parameter` · shrunk_share:
+    (a + k * prior) / (b + k) with k = `parameter` and prior = c / d, what was known of all
+    keys together · minus_log: -ln(a), missing where a is 0 · log_ratio: ln((a + k) / (b + k))
+    with k = `parameter` · scaled: a * `parameter`.
     """
 
     operation: Operation
@@ -125,7 +225,80 @@ class Formula:
     parameter: float = 0.0
 
 
-How = Window | Latest | Own | Formula
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """How far a feature is from what the customer's peers had: (x - median) / (1.4826 MAD).
+
+    Peers are the customers whose latest known profile agrees in the columns `by`; where
+    they are fewer than `fewest`, those that agree in the first columns, at last all. Their
+    values are those of the last first of a month (UTC) at or before the decision, so they
+    depend on no other observation. Missing where the peers' deviation is 0.
+    """
+
+    feature: str
+    by: tuple[str, ...]
+    fewest: int = 20
+
+
+How = Window | Latest | Own | Formula | Peer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A row's column computed from the row alone."""
+
+    operation: CellOperation
+    inputs: tuple[str | RowColumn, ...] = ()
+    parameters: tuple[float, ...] = ()
+    values: tuple[str, ...] = ()
+    listing: Listing = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """A row's column read from other rows, as they were known when the row happened."""
+
+    how: Window | Latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """A row's column made of other columns of the row, by the arithmetic of `Formula`."""
+
+    operation: Operation
+    inputs: tuple[str | RowColumn, ...]
+    parameter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Money a payment out passes on, first in, first out; missing for money in.
+
+    matched: the part of the amount that had come in at most `within_us` before ·
+    dwell: mean hours since that money came in, weighted by amount.
+    """
+
+    reading: Matching
+    within_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowColumn:
+    """A column that each row of a table gets before features read it.
+
+    Attributes
+    ----------
+    name : str
+        Unique to its definition: two row columns of one name are the same.
+    """
+
+    name: str
+    how: Cell | AsOf | Mix | Matched
+
+
+def name_of(column: str | RowColumn) -> str:
+    """Name of a contracted or computed column."""
+    return column if isinstance(column, str) else column.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +344,17 @@ class FeatureSpec:
         return f"{self.family}.{self.name}"
 
 
-def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
-    """SHA-256 of how the features are computed; wording does not count."""
-    text = json.dumps(
-        [[spec.name, type(spec.how).__name__, asdict(spec.how)] for spec in specs], sort_keys=True
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+def made_of(spec: FeatureSpec) -> tuple[str, ...]:
+    """Names of the features that one is computed from; none where it reads rows."""
+    match spec.how:
+        case Formula(inputs=inputs):
+            return inputs
+        case Peer(feature=feature, by=by):
+            return (feature, *by)
+        case _:
+            return ()
+
+
+def all_made_of(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> list[str]:
+    """Names of all features that one is computed from, theirs included."""
+    return [n for item in made_of(spec) for n in (item, *all_made_of(known[item], known))]

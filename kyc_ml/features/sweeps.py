@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import kernels
-from kyc_ml.features.history import History
+from kyc_ml.features import kernels, ranks, shares, timeline
+from kyc_ml.features.history import History, TimedRows
+from kyc_ml.features.ranks import rank_values
+from kyc_ml.features.spec import Statistic, Window, name_of
 
 Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_MOMENTS = {"count": 0, "sum": 1, "mean": 2, "std": 3}
+_MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")
+_SHARES: Final[tuple[Statistic, ...]] = ("first_share", "herfindahl", "entropy")
+_RANKS: Final[tuple[Statistic, ...]] = ("median", "rank")
+_GAPS: Final[tuple[Statistic, ...]] = ("gap_mean", "gap_std")
+
+_Pass = tuple[str, str | None, str | None, str | None, int | None]
+"""What one kernel call serves: kind, value, weight, own and half-life."""
+
+
+class ColumnsRead:
+    """What several windows of one history read of it, found once."""
+
+    def __init__(self, history: History) -> None:
+        self.entries = cache(history.entries)
+        self.values = cache(history.values)
+        self.pair_codes = cache(history.pair_codes)
+        self.ranked = cache(lambda name: rank_values(history.row_starts, self.values(name)))
 
 
 class Sweep:
@@ -24,103 +44,196 @@ class Sweep:
 
     Parameters
     ----------
-    table : pyarrow.Table
-        The rows that `history` groups.
     window_us : int or None
         Microseconds; None for all history.
+    columns : ColumnsRead, optional
+        Shared by the windows of one history.
 
-    Results have one value an observation, in the history's order of positions.
+    Raises
+    ------
+    DatasetError
+        If there are more rows than a timeline can number.
     """
 
     def __init__(
-        self, history: History, table: pa.Table, *, window_us: int | None, lag_us: int = 0
+        self,
+        history: History,
+        *,
+        window_us: int | None,
+        lag_us: int = 0,
+        columns: ColumnsRead | None = None,
     ) -> None:
         widest = max(history.rows.size, history.observations.size)
-        if widest > kernels.MOST_ROWS:
+        if widest > timeline.MOST_ROWS:
             msg = (
-                f"one sweep holds at most {kernels.MOST_ROWS:,} rows or observations, got "
+                f"one sweep holds at most {timeline.MOST_ROWS:,} rows or observations, got "
                 f"{widest:,}: part the customers and build the features of each part"
             )
             raise DatasetError(msg)
         self._history = history
-        self._table = table
-        self._moments: dict[str | None, Floats] = {}
-        self._nearest: Int32s | None = None
-        enters = np.maximum(history.event_time + (lag_us + 1), history.known_at)
-        self._entries = np.empty(2 * history.rows.size + history.observations.size, np.int32)
-        self._lengths = np.zeros(history.n_keys, np.int64)
-        kernels.build_timeline(
+        self._columns = ColumnsRead(history) if columns is None else columns
+        enters, by_entry = self._columns.entries(lag_us)
+        reach = timeline.FOREVER_US if window_us is None else lag_us + window_us
+        entries = np.empty(2 * history.rows.size + history.observations.size, np.int32)
+        lengths = np.empty(history.n_keys, np.int64)
+        timeline.build_timeline(
             history.observed_at,
             history.observed_starts,
-            history.event_time,
             enters,
-            kernels.order_by_entry(history.row_starts, enters),
+            by_entry,
+            *history.leaves(reach),
             history.row_starts,
-            kernels.FOREVER_US if window_us is None else lag_us + window_us,
-            self._entries,
-            self._lengths,
+            entries,
+            lengths,
         )
+        self._timeline = (entries, lengths, history.row_starts, history.observed_starts)
 
-    def moment(
-        self, statistic: Literal["count", "sum", "mean", "std"], value: str | None
-    ) -> Floats:
-        """Count rows, or sum, average or spread a column; one pass serves all four."""
-        if value is None and self._moments:
-            value = next(iter(self._moments))
-        if value not in self._moments:
-            self._moments[value] = self._run_moments(value)
-        return self._moments[value][:, _MOMENTS[statistic]]
+    def fill(
+        self,
+        wanted: Sequence[tuple[Window, int]],
+        out: Floats,
+        *,
+        observations: TimedRows | None = None,
+    ) -> None:
+        """Write statistics into columns of `out`; one pass serves all of a kind.
 
-    def extreme(self, statistic: Literal["max", "min"], value: str) -> Floats:
-        """Take the largest or smallest value of a column; NaN without rows."""
-        sign = 1.0 if statistic == "max" else -1.0
-        largest = np.full(self._history.observations.size, np.nan)
-        self._run(kernels.sweep_extremes, sign * self._values(value), largest)
-        return sign * largest
+        Parameters
+        ----------
+        wanted : sequence of (Window, column)
+            Windows of this length, lag, key and filter.
+        out : float64 array of shape (n_observations, p), column-major, NaN
+        observations : TimedRows, optional
+            Where the own values of `rank` are; needed for it only.
+        """
+        passes: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
+        repeated: list[tuple[int, int]] = []
+        for how, column in wanted:
+            served = passes[_pass_of(how)]
+            if how.statistic in served:
+                repeated.append((column, served[how.statistic]))
+            served.setdefault(how.statistic, column)
+        _count_beside_a_value(passes)
+        for (kind, value, weight, own, half_life), columns in passes.items():
+            match kind:
+                case "moments":
+                    self._moments(value, columns, out)
+                case "shares":
+                    self._shares(str(value), weight, columns, out)
+                case "ranks":
+                    self._ranks(str(value), own, columns, out, observations)
+                case "gaps":
+                    args = (self._history.event_time, out, _columns(_GAPS, columns))
+                    kernels.sweep_gaps(*self._timeline, self._history.observations, *args)
+                case "distinct":
+                    self._distinct(str(value), columns["distinct"], out)
+                case "decayed":
+                    self._decayed(value, half_life, next(iter(columns.values())), out)
+                case "max" | "min":
+                    sign = 1.0 if kind == "max" else -1.0
+                    self._extreme(str(value), sign, next(iter(columns.values())), out)
+        for column, served_column in repeated:
+            out[:, column] = out[:, served_column]
 
-    def distinct(self, value: str) -> Floats:
-        """Count the different values of a column; missing ones do not count."""
-        codes, n_codes = self._codes(value)
-        distinct = np.full(self._history.observations.size, np.nan)
-        self._run(kernels.sweep_distinct, codes, np.zeros(n_codes, np.int32), distinct)
-        return distinct
-
-    def nearest(self) -> npt.NDArray[np.int64]:
-        """Find the table's row that happened last; -1 where none is visible."""
-        if self._nearest is None:
-            self._nearest = np.full(self._history.observations.size, -1, np.int32)
-            self._run(kernels.sweep_nearest, self._nearest)
-        found = self._nearest >= 0
-        rows = np.full(self._nearest.size, -1, np.int64)
-        rows[found] = self._history.rows[self._nearest[found]]
-        return rows
-
-    def _run(self, kernel: Callable[..., None], *arrays: npt.NDArray[np.generic]) -> None:
-        kernel(
-            self._entries,
-            self._lengths,
-            self._history.row_starts,
-            self._history.observed_starts,
-            *arrays,
-        )
-
-    def _run_moments(self, value: str | None) -> Floats:
-        moments = np.full((self._history.observations.size, 4), np.nan)
-        values = np.zeros(self._history.rows.size) if value is None else self._values(value)
-        self._run(kernels.sweep_moments, values, moments)
-        return moments
-
-    def _values(self, column: str) -> Floats:
-        flat = self._table[column].combine_chunks().to_numpy(zero_copy_only=False)
-        return np.asarray(flat, dtype=np.float64)[self._history.rows]
-
-    def _codes(self, column: str) -> tuple[Int32s, int]:
-        """Code each (key, value) pair by position; -1 where the value is missing."""
+    def find_nearest(self, nearest: Int32s) -> None:
+        """Write, for each observation that sees one, the table's row that happened last."""
         history = self._history
-        encoded = self._table[column].combine_chunks().dictionary_encode()
-        flat = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)[history.rows]
-        keys = np.repeat(np.arange(history.n_keys), np.diff(history.row_starts))
-        pairs = pa.array(keys * (len(encoded.dictionary) + 1) + flat, mask=flat < 0)
-        coded = pairs.dictionary_encode()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return np.asarray(codes, dtype=np.int32), len(coded.dictionary)
+        kernels.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
+
+    def _moments(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
+        place = self._history.observations
+        if value is None:
+            kernels.sweep_count(*self._timeline, place, out, columns["count"])
+            return
+        values = self._columns.values(value)
+        wanted = _columns(_MOMENTS, columns)
+        kernels.sweep_moments(*self._timeline, place, values, out, wanted)
+
+    def _extreme(self, value: str, sign: float, column: int, out: Floats) -> None:
+        self._refuse_superseded("max and min")
+        history = self._history
+        kernels.sweep_extremes(
+            *self._timeline, history.observations, self._columns.values(value), sign, out, column
+        )
+
+    def _distinct(self, value: str, column: int, out: Floats) -> None:
+        codes, starts = self._columns.pair_codes(value)
+        place = self._history.observations
+        kernels.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
+
+    def _shares(
+        self, value: str, weight: str | None, columns: Mapping[Statistic, int], out: Floats
+    ) -> None:
+        codes, starts = self._columns.pair_codes(value)
+        weights = np.empty(0) if weight is None else self._columns.values(weight)
+        place = self._history.observations
+        wanted = _columns(_SHARES, columns)
+        shares.sweep_shares(*self._timeline, place, codes, starts, weights, out, wanted)
+
+    def _ranks(
+        self,
+        value: str,
+        own: str | None,
+        columns: Mapping[Statistic, int],
+        out: Floats,
+        observations: TimedRows | None,
+    ) -> None:
+        owned = np.empty(0)
+        if own is not None:
+            assert observations is not None  # noqa: S101  the caller's promise
+            owned = observations.number(own)
+        ranked, ordered = self._columns.ranked(value)
+        place = self._history.observations
+        wanted = _columns(_RANKS, columns)
+        ranks.sweep_ranks(*self._timeline, place, ranked, ordered, owned, out, wanted)
+
+    def _decayed(self, value: str | None, half_life: int | None, column: int, out: Floats) -> None:
+        self._refuse_superseded("decayed statistics")
+        history = self._history
+        values = np.empty(0) if value is None else self._columns.values(value)
+        kernels.sweep_decayed(
+            *self._timeline,
+            history.observations,
+            values,
+            history.event_time,
+            history.observed_at,
+            float(half_life or 0),
+            out,
+            column,
+        )
+
+    def _refuse_superseded(self, what: str) -> None:
+        if self._history.until is not None:
+            msg = f"{what} cannot be declared over a table whose rows are superseded"
+            raise ValueError(msg)
+
+
+def _pass_of(how: Window) -> _Pass:
+    """Tell which kernel call serves a statistic."""
+    value = None if how.value is None else name_of(how.value)
+    weight = None if how.weight is None else name_of(how.weight)
+    match how.statistic:
+        case "count" | "sum" | "mean" | "std":
+            return "moments", value, None, None, None
+        case "first_share" | "herfindahl" | "entropy":
+            return "shares", value, weight, None, None
+        case "median" | "rank":
+            return "ranks", value, None, how.own, None
+        case "gap_mean" | "gap_std":
+            return "gaps", None, None, None, None
+        case "decayed_count" | "decayed_sum":
+            return "decayed", value, None, None, how.half_life_us
+        case _:
+            return how.statistic, value, None, None, None
+
+
+def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
+    """Let a pass that sums a value count too: a history holds the same rows for both."""
+    alone: _Pass = ("moments", None, None, None, None)
+    others = [key for key in passes if key[0] == "moments" and key != alone]
+    if alone in passes and others:
+        passes[others[0]].update(passes.pop(alone))
+
+
+def _columns(names: Sequence[Statistic], columns: Mapping[Statistic, int]) -> Int64s:
+    """Place of each statistic in the matrix; -1 where it was not asked for."""
+    return np.array([columns.get(name, -1) for name in names], np.int64)

@@ -34,6 +34,8 @@ class FeatureTable:
     categories : mapping of name to pyarrow string array of length n
     left_out : mapping of name to reason
         Chosen features whose table or column the source does not have.
+    notes : tuple of str
+        What a reader should know of how the features were computed.
     """
 
     keys: pa.Table
@@ -41,6 +43,7 @@ class FeatureTable:
     numbers: npt.NDArray[np.float64]
     categories: Mapping[str, pa.Array]
     left_out: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,6 +62,7 @@ class FeatureTable:
             numbers=np.asfortranarray(self.numbers[np.asarray(rows)]),
             categories={name: values.take(places) for name, values in self.categories.items()},
             left_out=self.left_out,
+            notes=self.notes,
         )
 
     def reorder(self, names: Sequence[str]) -> FeatureTable:
@@ -73,6 +77,7 @@ class FeatureTable:
             numbers=np.asfortranarray(self.numbers[:, order]),
             categories=self.categories,
             left_out=self.left_out,
+            notes=self.notes,
         )
 
     def learn_vocabularies(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Jobs: read, call the stages, write. What the command line and the pipelines run."""
 
+from kyc_ml.jobs.auditing import AuditResult, run_audit
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
 from kyc_ml.jobs.explaining import Explained, run_explain
 from kyc_ml.jobs.featuring import run_features
@@ -10,6 +11,7 @@ from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
 from kyc_ml.jobs.watch import Silence, Watch
 
 __all__ = [
+    "AuditResult",
     "DemoResult",
     "Explained",
     "ScoringResult",
@@ -20,6 +22,7 @@ __all__ = [
     "load_model",
     "parse_moment",
     "read_tables",
+    "run_audit",
     "run_demo",
     "run_explain",
     "run_features",

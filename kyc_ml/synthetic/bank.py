@@ -17,17 +17,24 @@ from kyc_ml.synthetic.accounts import assign_accounts, run_balances
 from kyc_ml.synthetic.activity import make_activity
 from kyc_ml.synthetic.cases import make_cases
 from kyc_ml.synthetic.customers import Customers, make_customers
-from kyc_ml.synthetic.laundering import Involvement, lay_schemes, plan_schemes
+from kyc_ml.synthetic.laundering import (
+    Involvement,
+    lay_schemes,
+    plan_scatter_gathers,
+    plan_schemes,
+)
 from kyc_ml.synthetic.market import Market, make_market
 from kyc_ml.synthetic.payments import Scales, make_payments, make_scales
 from kyc_ml.synthetic.profiles import make_profiles
 from kyc_ml.synthetic.records import Ints, Ledger, Log, pick, stack
 from kyc_ml.synthetic.reports import draw_scores, make_reports
 from kyc_ml.synthetic.settings import HOUR, BankConfig
+from kyc_ml.synthetic.whereabouts import draw_whereabouts, locate_payments
 
 _STREAMS: Final = (
     "customers", "market", "laundering", "takeovers", "thefts", "phones", "payments",
     "fraud", "arrival", "accounts", "activity", "profiles", "reports", "cases", "balances",
+    "scattering", "places",
 )  # fmt: skip
 
 
@@ -90,6 +97,7 @@ def make_bank(config: BankConfig) -> Bank:
     known = _draw_arrival(config, ledger.time, rngs["arrival"])
     account = assign_accounts(market, ledger.customer, ledger.time, rng=rngs["accounts"])
     balance = run_balances(ledger, account, customers, rng=rngs["balances"])
+    whereabouts = draw_whereabouts(config, customers, market, rng=rngs["places"])
     scores = draw_scores(customers, rng=rngs["reports"])
     reports = make_reports(config, customers, involvement, scores, rng=rngs["reports"])
     cases = make_cases(
@@ -107,7 +115,12 @@ def make_bank(config: BankConfig) -> Bank:
         ),
         t.ACCOUNTS: tables.tabulate_accounts(customers, market),
         t.TRANSACTIONS: tables.tabulate_transactions(
-            ledger, market, known=known, account=account, balance=balance
+            ledger,
+            market,
+            known=known,
+            account=account,
+            balance=balance,
+            province=locate_payments(ledger, customers, market, whereabouts),
         ),
         t.EVENTS: tables.tabulate_events(log, market),
         t.THIRD_PARTY: tables.tabulate_reports(reports),
@@ -132,6 +145,7 @@ def _make_flows(
     """
     scales = make_scales(config, customers)
     schemes = plan_schemes(config, customers, rng=rngs["laundering"])
+    schemes += plan_scatter_gathers(schemes, config, customers, rng=rngs["scattering"])
     laundered, involvement = lay_schemes(schemes, config, customers, market, rng=rngs["laundering"])
     bursts, burst_log, rings = _make_incidents(
         config, customers, market, scales, rngs, first_ring=len(schemes)
@@ -166,11 +180,14 @@ def _make_incidents(
     """Draw takeovers and card thefts; also tell the next free ring."""
     takeovers, thefts = incidents.count_incidents(config)
     second_ring = first_ring + takeovers
+    places = rngs["places"]
     taken = incidents.draw_incidents(
-        takeovers, first_ring, config, customers, rng=rngs["takeovers"]
+        takeovers, first_ring, config, customers, rng=rngs["takeovers"], places=places
     )
     ledger, log = incidents.take_over_accounts(taken, market, scales, rng=rngs["takeovers"])
-    stolen = incidents.draw_incidents(thefts, second_ring, config, customers, rng=rngs["thefts"])
+    stolen = incidents.draw_incidents(
+        thefts, second_ring, config, customers, rng=rngs["thefts"], places=places
+    )
     cards = incidents.steal_cards(stolen, market, scales, rng=rngs["thefts"])
     return stack([ledger, cards]), log, second_ring + thefts
 

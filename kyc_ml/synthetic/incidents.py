@@ -1,7 +1,7 @@
 """Incidents: bursts of payments that look like a takeover or a theft, and mostly are.
 
 An incident has a severity s from N(0, 1), which shapes all that can be seen of it (night,
-strange device and country, amounts, pace), and is fraud with probability
+strange device, country and province, amounts, pace), and is fraud with probability
 ``sigmoid(_GUILT_AT_ZERO + _GUILT_SLOPE * s)``. One Bernoulli draw decides for all its rows,
 so they share their label. An incident that turns out honest stays in the bank: a large
 purchase from a new phone, a burst of card payments abroad. The first incident of a kind is
@@ -33,6 +33,7 @@ from kyc_ml.synthetic.records import (
     stack,
 )
 from kyc_ml.synthetic.settings import SECOND, BankConfig
+from kyc_ml.synthetic.whereabouts import draw_elsewhere
 
 # Share of the fraudulent transactions by typology. Convention, not theory.
 _TAKEOVER_SHARE: Final = 0.36
@@ -47,7 +48,10 @@ _MINUTE: Final = 60 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incidents:
-    """Incidents of one kind; arrays of shape (n,). `device` is a stranger's or a new one."""
+    """Incidents of one kind; arrays of shape (n,). `device` is a stranger's or a new one.
+
+    `province` is where a stranger orders, -1 if that is where the victim is.
+    """
 
     victim: Ints
     time: Ints
@@ -55,6 +59,7 @@ class Incidents:
     probability: Floats
     fraud: Bools
     device: Ints
+    province: Ints
     ring: Ints
 
 
@@ -67,9 +72,18 @@ def count_incidents(config: BankConfig) -> tuple[int, int]:
 
 
 def draw_incidents(
-    n: int, first_ring: int, config: BankConfig, customers: Customers, *, rng: np.random.Generator
+    n: int,
+    first_ring: int,
+    config: BankConfig,
+    customers: Customers,
+    *,
+    rng: np.random.Generator,
+    places: np.random.Generator,
 ) -> Incidents:
-    """Draw victims among persons who are never quiet, times and labels."""
+    """Draw victims among persons who are never quiet, times and labels.
+
+    `places` is the stream of the provinces, apart from `rng`.
+    """
     candidates = np.flatnonzero(customers.person & ~customers.sleeps)
     victim = rng.choice(candidates, n)
     severity = rng.standard_normal(n)
@@ -85,6 +99,7 @@ def draw_incidents(
     stranger = 2 * count + rng.integers(0, count, n)
     own = 2 * victim + (time >= customers.new_phone[victim])
     strange = rng.random(n) < sigmoid(1.2 + severity)
+    elsewhere = places.random(n) < sigmoid(severity - 0.3)
     return Incidents(
         victim=victim,
         time=time,
@@ -92,6 +107,7 @@ def draw_incidents(
         probability=probability,
         fraud=rng.random(n) < probability,
         device=np.where(strange, stranger, own),
+        province=np.where(elsewhere, draw_elsewhere(customers.city[victim], rng=places), NONE),
         ring=first_ring + np.arange(n),
     )
 
@@ -187,6 +203,7 @@ def _book(
         fraud=fraud,
         typology=np.where(fraud, typology, NONE),
         ring=np.where(fraud, incidents.ring[of], NONE),
+        province=incidents.province[of],
     )
 
 

@@ -5,8 +5,9 @@ their profile (`Customers.risk`). A scheme has a severity s from N(0, 1), which 
 size and number of waves, and is laundering with probability
 ``sigmoid(_GUILT_AT_ZERO + _GUILT_SLOPE * s)``; one Bernoulli draw decides for all its
 members. A scheme that turns out honest stays in the bank: a trader that passes money
-through, a shop rich in cash. The first scheme of each typology is planted for certain: its
-probability is 1. A customer in no scheme has probability 0.
+through, a shop rich in cash, a firm that pays through its staff. The first scheme of each
+typology is planted for certain: its probability is 1. A customer in no scheme has
+probability 0.
 """
 
 from __future__ import annotations
@@ -21,15 +22,25 @@ from kyc_ml.synthetic.customers import Customers
 from kyc_ml.synthetic.market import Market
 from kyc_ml.synthetic.payments import mirror
 from kyc_ml.synthetic.records import NONE, Bools, Floats, Ints, Ledger, sigmoid, stack
-from kyc_ml.synthetic.schemes import CASH_THRESHOLD, WAVE_DAYS, WAVES
+from kyc_ml.synthetic.schemes import AMONG_MEMBERS, CASH_THRESHOLD, WAVE_DAYS, WAVES
 from kyc_ml.synthetic.settings import DAY, HOUR, BankConfig
 
 _GUILT_AT_ZERO: Final = 0.8
 _GUILT_SLOPE: Final = 1.5
 _MEAN_GUILT: Final = 0.64
 _MEAN_MEMBERS: Final = 1.24
-# Share of the schemes by typology, in the order of WAVES. Convention, not theory.
-_SHARES: Final = (0.24, 0.18, 0.18, 0.22, 0.10, 0.08)
+# Share of the schemes by typology. Convention, not theory.
+_SHARES: Final = {
+    v.STRUCTURING: 0.24,
+    v.FAN_IN: 0.18,
+    v.FAN_OUT: 0.18,
+    v.FLOW_THROUGH: 0.22,
+    v.DORMANT_REACTIVATION: 0.10,
+    v.CYCLE: 0.08,
+}
+# Scatter-gather schemes for each of those; with 5 to 8 members they add a tenth to the
+# launderers. Convention, not theory.
+_SCATTER_GATHERS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +91,36 @@ def plan_schemes(
         members, others = others[:size], others[size:]
         if typology == v.DORMANT_REACTIVATION:
             members = np.array([next(sleepers)])
-        schemes.append(_draw_scheme(ring, typology, members, config, customers, rng=rng))
+        schemes.append(
+            _draw_scheme(
+                ring, typology, members, config, customers, certain=ring < len(_SHARES), rng=rng
+            )
+        )
     return schemes
+
+
+def plan_scatter_gathers(
+    planned: list[Scheme], config: BankConfig, customers: Customers, *, rng: np.random.Generator
+) -> list[Scheme]:
+    """Draw the scatter-gather schemes, among steady customers in none of those `planned`.
+
+    They are drawn apart from all others, which are thus the same with and without them. The
+    first, planted for certain, begins in the first half of the period, so that even a short
+    bank has time to learn of it.
+    """
+    n = max(1, round(_SCATTER_GATHERS * _expect_schemes(config, customers)))
+    sizes = rng.integers(5, 9, n)  # a source, a target, three to six between them
+    free = customers.steady
+    free[np.concatenate([scheme.members for scheme in planned])] = False
+    weight = np.where(free, customers.risk, 0.0)
+    drawn = rng.choice(free.size, int(sizes.sum()), replace=False, p=weight / weight.sum())
+    schemes = [
+        _draw_scheme(
+            len(planned) + i, v.SCATTER_GATHER, each, config, customers, certain=i == 0, rng=rng
+        )
+        for i, each in enumerate(np.split(drawn, np.cumsum(sizes)[:-1]))
+    ]
+    return [replace(schemes[0], start_day=int(rng.integers(1, config.days // 2))), *schemes[1:]]
 
 
 def lay_schemes(
@@ -116,14 +155,18 @@ def lay_schemes(
 
 def _draw_typologies(config: BankConfig, customers: Customers, rng: np.random.Generator) -> Ints:
     """Draw the typology of each scheme: one of each first, reactivations by sleepers."""
-    kinds = np.array(list(WAVES))
-    wanted = config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
-    more = max(0, round(wanted) - kinds.size)
-    typologies = np.concatenate([kinds, rng.choice(kinds, more, p=_SHARES)])
+    kinds = np.array(list(_SHARES))
+    more = max(0, round(_expect_schemes(config, customers)) - kinds.size)
+    typologies = np.concatenate([kinds, rng.choice(kinds, more, p=list(_SHARES.values()))])
     sleepers = int(customers.sleeps.sum()) // 2
     reactivations = np.flatnonzero(typologies == v.DORMANT_REACTIVATION)
     typologies[reactivations[sleepers:]] = v.FLOW_THROUGH
     return typologies
+
+
+def _expect_schemes(config: BankConfig, customers: Customers) -> float:
+    """Tell how many schemes the launderer share asks for, scatter-gather aside."""
+    return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
 
 
 def _may_launder(config: BankConfig, customers: Customers) -> Bools:
@@ -139,10 +182,10 @@ def _draw_scheme(
     config: BankConfig,
     customers: Customers,
     *,
+    certain: bool,
     rng: np.random.Generator,
 ) -> Scheme:
     severity = float(rng.standard_normal())
-    certain = ring < len(WAVES)
     probability = float(sigmoid(np.array(_GUILT_AT_ZERO + _GUILT_SLOPE * severity)))
     probability = 1.0 if certain else probability
     first = int(customers.first_day[members].max()) + 1
@@ -183,6 +226,6 @@ def _lay_scheme(
     if scheme.guilty:
         n = len(ledger)
         ledger = replace(ledger, typology=np.full(n, scheme.typology), ring=np.full(n, scheme.ring))
-    if scheme.typology == v.CYCLE:
+    if scheme.typology in AMONG_MEMBERS:
         ledger = stack([ledger, mirror(ledger, market, rng=rng)])
     return ledger

@@ -30,6 +30,7 @@ class Ledger:
     counterparty : position among terminals, customers and externals (see `Market`)
     probability : probability of fraud before the label was drawn
     typology, ring : of the misconduct the row belongs to; -1 for honest rows
+    province : where a stranger ordered it; -1 for all others (see `whereabouts`)
     """
 
     customer: Ints
@@ -45,6 +46,7 @@ class Ledger:
     fraud: Bools
     typology: Ints
     ring: Ints
+    province: Ints
 
     def __len__(self) -> int:
         return int(self.time.size)
@@ -96,6 +98,7 @@ def make_ledger(
     fraud: Bools | bool = False,
     typology: Ints | int = NONE,
     ring: Ints | int = NONE,
+    province: Ints | int = NONE,
 ) -> Ledger:
     """Make payments; a single value stands for all rows. Amounts are rounded to 0.01 CNY."""
     n = time.size
@@ -113,6 +116,7 @@ def make_ledger(
         fraud=np.broadcast_to(np.asarray(fraud, dtype=np.bool_), n),
         typology=_column(typology, n),
         ring=_column(ring, n),
+        province=_column(province, n),
     )
 
 

@@ -131,6 +131,33 @@ def go_round(
     )
 
 
+def scatter_and_gather(
+    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
+) -> Ledger:
+    """Split a sum among intermediaries, each of whom sends 90 to 98 % on within 3 days.
+
+    The first member sends, the last one gathers, those between pass it on. Only the
+    outgoing side: the receiving side is its mirror.
+    Source of the shape: IBM AMLSim, alert type scatter-gather.
+    """
+    between = members[1:-1]
+    n = between.size
+    time = start + rng.integers(0, 3 * DAY, n)
+    amount = size * rng.dirichlet(np.full(n, 8.0))
+    when = time + rng.integers(2 * HOUR, 71 * HOUR, n)
+    payee = market.terminals + np.concatenate([between, np.full(n, members[-1])])
+    return make_ledger(
+        time=np.concatenate([time, when]),
+        customer=np.concatenate([np.full(n, members[0]), between]),
+        amount=np.concatenate([amount, amount * rng.uniform(0.90, 0.98, n)]),
+        incoming=False,
+        instrument=v.TRANSFER,
+        channel=rng.choice([v.ONLINE, v.MOBILE], 2 * n),
+        counterparty=payee,
+        country=market.country[payee],
+    )
+
+
 WAVES: Final[dict[int, Wave]] = {
     v.STRUCTURING: structure_cash,
     v.FAN_IN: gather,
@@ -138,7 +165,10 @@ WAVES: Final[dict[int, Wave]] = {
     v.FLOW_THROUGH: pass_through,
     v.DORMANT_REACTIVATION: awaken,
     v.CYCLE: go_round,
+    v.SCATTER_GATHER: scatter_and_gather,
 }
+AMONG_MEMBERS: Final = (v.CYCLE, v.SCATTER_GATHER)
+"""Typologies whose payments all go from member to member."""
 
 
 def _receive(

@@ -38,7 +38,10 @@ class BankConfig(Section):
     fraud_share: float = Field(default=0.007, gt=0.0, le=0.05)
     """Expected share of transactions that are fraudulent."""
     launderer_share: float = Field(default=0.03, gt=0.0, le=0.1)
-    """Expected share of customers who launder at some time."""
+    """Expected share of customers who launder at some time.
+
+    The members of scatter-gather schemes come on top of it: about a tenth more.
+    """
     late_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Share of transactions that the institution knows 2 to 72 hours late."""
     fraud_detected_share: float = Field(default=0.93, ge=0.0, le=1.0)

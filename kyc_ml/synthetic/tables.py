@@ -69,7 +69,7 @@ def tabulate_accounts(customers: Customers, market: Market) -> pa.Table:
 
 
 def tabulate_transactions(
-    ledger: Ledger, market: Market, *, known: Ints, account: Ints, balance: Floats
+    ledger: Ledger, market: Market, *, known: Ints, account: Ints, balance: Floats, province: Ints
 ) -> pa.Table:
     """Write the transactions table in the order of `ledger`."""
     columns = {
@@ -85,6 +85,7 @@ def tabulate_transactions(
         t.INSTRUMENT: say(v.INSTRUMENTS, ledger.instrument),
         t.CHANNEL: say(v.CHANNELS, ledger.channel),
         t.COUNTRY: say(v.COUNTRIES, ledger.country),
+        t.REGION: say(v.PROVINCES, province),
         t.DEVICE_ID: _label_devices(market, ledger.device),
     }
     return _contracted(t.TRANSACTIONS, columns)

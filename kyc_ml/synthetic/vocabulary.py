@@ -12,6 +12,12 @@ COUNTRIES: Final = (
 # Convention, not theory: countries that this bank regards as risky.
 RISKY_COUNTRIES: Final = (9, 10, 11, 12, 13)
 
+PROVINCES: Final = (
+    "CN-BJ", "CN-SH", "CN-GD", "CN-JS", "CN-ZJ", "CN-SC",
+    "CN-HB", "CN-LN", "CN-SD", "CN-FJ", "CN-YN", "CN-GX",
+)  # fmt: skip
+"""ISO 3166-2; the first are those of the customers' cities, one each."""
+
 INSTRUMENTS: Final = ("card", "cash", "transfer", "cheque")
 CARD, CASH, TRANSFER, CHEQUE = range(4)
 CHANNELS: Final = ("online", "mobile", "branch", "atm", "pos")
@@ -25,9 +31,12 @@ LOGIN, FAILED_LOGIN, DEVICE_CHANGE, PASSWORD_RESET, DOCUMENT_CHECK = range(5)
 TYPOLOGIES: Final = (
     "account_takeover", "stolen_card", "compromised_terminal", "single_misuse",
     "structuring", "fan_in", "fan_out", "flow_through", "dormant_reactivation", "cycle",
+    "scatter_gather",
 )  # fmt: skip
 ACCOUNT_TAKEOVER, STOLEN_CARD, COMPROMISED_TERMINAL, SINGLE_MISUSE = range(4)
-STRUCTURING, FAN_IN, FAN_OUT, FLOW_THROUGH, DORMANT_REACTIVATION, CYCLE = range(4, 10)
+(
+    STRUCTURING, FAN_IN, FAN_OUT, FLOW_THROUGH, DORMANT_REACTIVATION, CYCLE, SCATTER_GATHER,
+) = range(4, 11)  # fmt: skip
 
 SEGMENTS: Final = ("retail", "private", "sme", "corporate")
 RETAIL, PRIVATE, SME, CORPORATE = range(4)

@@ -1,6 +1,6 @@
 """Write the reference bundle of the current format; run once for each new format.
 
-python models/reference/make.py models/reference/format_1
+python models/reference/make.py models/reference/format_2
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONFIG = {
     "name": "reference",
     "unit": "fraud",
     "tiers": "tiers/fraud.yaml",
-    "features": {"families": ["velocity", "amounts", "timing", "profile"]},
+    "features": {"families": ["velocity", "timing", "profile", "structuring"]},
     "dataset": {"label_maturity_days": 30},
     "splits": {
         "method": "out_of_time",

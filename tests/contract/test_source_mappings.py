@@ -131,4 +131,7 @@ def test_amlsim_books_each_transfer_twice(tmp_path):
     sums = booked.groupby(["customer_id", "direction"])["amount"].sum().to_dict()
     assert sums == {("0", "out"): 2.5, ("1", "in"): 2.5, ("1", "out"): 11.0, ("2", "in"): 11.0}
     days = {row["customer_id"]: row["event_time"].date() for row in rows(source, "cases")}
-    assert days == {"1": date(2017, 1, 4), "2": date(2017, 5, 31)}
+    assert days == {"1": date(2017, 1, 4), "2": date(2017, 5, 30)}
+    known = {row["known_at"].date() for row in rows(source, "cases")}
+    reviewed = {row["event_time"].date() for row in rows(source, "reviews")}
+    assert (known, reviewed) == ({date(2017, 6, 1)}, {date(2017, 5, 31)})

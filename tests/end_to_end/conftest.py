@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from kyc_ml.cli import app
+from kyc_ml.config import RunConfig, load_section
 from kyc_ml.jobs import Silence, TrainingResult, run_train
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 
@@ -117,7 +118,8 @@ def write_configs(folder):
     shutil.copytree(CONFIGS / "tiers", folder / "tiers")
     shutil.copytree(CONFIGS / "sources", folder / "sources")
     for name in ("fraud", "risk"):
-        config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+        shipped = load_section(CONFIGS / f"{name}.yaml", RunConfig)
+        config = shipped.model_dump(mode="json")
         config["model"].update(QUICK)
         if name == "risk":
             config["dataset"].update(horizon_days=30)
@@ -175,8 +177,8 @@ def scored(place, model):
         "score", "--model", model.uri, *place.source_arguments(), *period, "--out", scores
     )
     features_outcome = place.run(
-        "features", "--config", place.configs / "fraud.yaml", *place.source_arguments(), *period,
-        "--out", features,
+        "features", "build", "--config", place.configs / "fraud.yaml",
+        *place.source_arguments(), *period, "--out", features,
     )  # fmt: skip
     return Scored(
         scores=scores,

@@ -110,7 +110,7 @@ class User:
 
     @property
     def features(self):
-        return ("features", "--config", self.config, *self.reading, "--out", self.out)
+        return ("features", "build", "--config", self.config, *self.reading, "--out", self.out)
 
     @property
     def train(self):

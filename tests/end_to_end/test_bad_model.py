@@ -100,7 +100,7 @@ def test_an_added_file(refused, folder):
     assert "notes.txt was added" in refused(folder)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", "null", "1", '{\n "format_version": 1\n}\n', "{"])
+@pytest.mark.parametrize("content", ["[]", "{}", "null", "1", '{\n "format_version": 2\n}\n', "{"])
 def test_a_manifest_of_another_shape(refused, folder, content):
     (folder / "manifest.json").write_text(content)
     assert "manifest.json" in refused(folder)
@@ -168,7 +168,7 @@ def test_what_the_user_names_is_shown_as_it_is(place, tmp_path):
     """Brackets and colons mean something to a terminal's painter, and nothing to a user."""
     out = tmp_path / "[red]a:smile:b[/blue].parquet"
     outcome = place.run(
-        "features", "--config", place.configs / "fraud.yaml", *place.source_arguments(),
+        "features", "build", "--config", place.configs / "fraud.yaml", *place.source_arguments(),
         "--out", out,
     )  # fmt: skip
     assert outcome.code == 0, outcome

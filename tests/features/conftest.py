@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from kyc_ml.config import FeatureConfig
+from kyc_ml.config import CountryEntry, CountryList, FeatureConfig
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.features.catalog import FAMILIES, choose_features
 from kyc_ml.synthetic import BankConfig, make_bank
 
+WATCHED = CountryList(
+    name="watched",
+    english="watched countries",
+    chinese="受关注国家或地区",
+    source="made up",
+    verified_on="2024-01-01",
+    entries=[
+        CountryEntry(country="US", since="2024-02-01", until="2024-04-01"),
+        CountryEntry(country="KH", since="2020-01-01"),
+    ],
+)
+EVERYTHING = {"families": tuple(FAMILIES), "country_lists": (WATCHED,)}
 ITEMS = ("bureau_score", "adverse_media", "due_diligence_report")
 
 
@@ -27,14 +39,10 @@ def source(bank):
 @pytest.fixture(scope="session")
 def fraud_specs():
     """Every declared feature that a transaction has."""
-    return choose_features(
-        FeatureConfig(families=tuple(FAMILIES), third_party_items=ITEMS), unit="fraud"
-    )
+    return choose_features(FeatureConfig(**EVERYTHING, third_party_items=ITEMS), unit="fraud")
 
 
 @pytest.fixture(scope="session")
 def risk_specs():
     """Every declared feature that a review has."""
-    return choose_features(
-        FeatureConfig(families=tuple(FAMILIES), third_party_items=ITEMS), unit="risk"
-    )
+    return choose_features(FeatureConfig(**EVERYTHING, third_party_items=ITEMS), unit="risk")

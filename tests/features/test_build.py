@@ -83,7 +83,7 @@ def _corrupt_after(table, cut):
             wrong = pc.multiply(table[field.name], 1000.0)
             column = pc.if_else(later, wrong, table[field.name])
             table = table.set_column(place, field, column)
-        elif field.name in {"counterparty_id", "device_id", "segment", "outcome"}:
+        elif field.name in {"counterparty_id", "device_id", "segment", "outcome", "direction"}:
             column = pc.if_else(later, "corrupted", table[field.name])
             table = table.set_column(place, field, column)
     return table
@@ -181,6 +181,27 @@ def test_a_confirmed_fraud_counts_from_the_day_it_is_known():
     assert share == pytest.approx((1 + 5 * 1.0) / (1 + 5))  # one known fraud of one payment
 
 
+def test_an_overturned_fraud_counts_until_the_day_it_is_overturned():
+    day = pd.Timestamp("2024-03-01", tz="UTC")
+    rows = [(f"t{n}", "a", day + pd.Timedelta(days=n), 10.0) for n in (0, 3, 6, 9, 12)]
+    states = ["confirmed_fraud", "cleared", "confirmed_fraud", "str_filed"]
+    cases = pd.DataFrame(
+        {
+            "case_id": ["c"] * 4,
+            "customer_id": ["a"] * 4,
+            "transaction_id": ["t0"] * 4,
+            "outcome": states,
+            "event_time": [day] * 4,
+            "known_at": [day + pd.Timedelta(days=n) for n in (2, 5, 8, 11)],
+        }
+    )
+    source, table = _hand_made(rows, cases=cases)
+    frame = _features(source, table).set_index("observation_id")
+    assert frame["customer_adverse_known_30d"].tolist() == [0, 1, 0, 1, 1]
+    hours = frame["customer_hours_since_adverse"]
+    assert hours.isna().tolist() == [True, False, True, False, False]
+
+
 def test_a_smoothed_share_counts_transactions_once_and_stays_a_share():
     day = pd.Timestamp("2024-03-01", tz="UTC")
     rows = [(f"t{n}", "a", day + pd.Timedelta(days=n), 10.0) for n in (0, 1, 2, 20)]
@@ -221,6 +242,26 @@ def test_of_two_reports_of_one_day_the_one_known_last_is_in_force():
     source, table = _hand_made(rows, third_party=reports)
     frame = _features(source, table, items=("bureau_score",))
     assert frame["third_party_bureau_score"].tolist() == [700.0, 300.0]
+
+
+def test_the_balance_after_bookings_of_one_instant_does_not_hang_on_their_order():
+    day = pd.Timestamp("2024-03-01", tz="UTC")
+    rows = [("t1", "a", day, 1.0), ("t2", "a", day, 2.0), ("t3", "a", day, 3.0)]
+    later = [("t4", "a", day + pd.Timedelta(days=1), 4.0), ("t5", "b", day, 5.0)]
+    balances = {"t1": 10.0, "t2": 40.0, "t3": None, "t4": 7.0, "t5": 90.0}
+    seen = set()
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        frame = pd.DataFrame(
+            [rows[place] for place in order] + later,
+            columns=["transaction_id", "customer_id", "event_time", "amount"],
+        )
+        frame["balance"] = frame["transaction_id"].map(balances)
+        frame["transaction_id"] = [*"xyz", "t4", "t5"]  # the contract sorts ties by id
+        source = contract_tables({"transactions": frame}, base_currency="CNY").accepted
+        table = transactions_of(source, "2024-01-01", pd.Timestamp("2025-01-01", tz="UTC"))
+        found = _features(source, table).set_index("observation_id")
+        seen.add(found.loc["t4", "customer_balance_latest"])
+    assert seen == {25.0}
 
 
 def test_the_profile_version_known_at_the_decision_is_used():

@@ -3,26 +3,86 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
-from kyc_ml.config import FeatureConfig
-from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.config import CountryEntry, CountryList, FeatureConfig
+from kyc_ml.contract.tables import CONTRACT, CUSTOMER_ID, TRANSACTIONS
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.catalog import FAMILIES, choose_features
-from kyc_ml.features.families.third_party import features_of
+from kyc_ml.features.catalog import FAMILIES, choose_features, declare_features
+from kyc_ml.features.notation import definitions_digest
 from kyc_ml.features.spec import (
-    IS_NIGHT,
     LABELS,
+    LENGTH,
+    PATTERN,
+    PATTERNS,
+    ROLE,
+    WIDTH,
+    AsOf,
+    Cell,
     FeatureSpec,
-    Formula,
     Latest,
+    Matched,
+    Mix,
     Own,
+    RowColumn,
+    Where,
     Window,
-    definitions_digest,
+    all_made_of,
 )
 
-EVERY = [spec for specs in FAMILIES.values() for spec in specs] + list(features_of(["score"]))
+LISTED = CountryList(
+    name="watched",
+    english="watched countries",
+    chinese="关注国家或地区",
+    source="test",
+    verified_on=date(2024, 1, 1),
+    entries=(CountryEntry(country="KP", since=date(2011, 2, 25)),),
+)
+CONFIG = FeatureConfig(
+    families=tuple(FAMILIES), third_party_items=("score",), country_lists=(LISTED,)
+)
+DECLARED = declare_features(CONFIG)
+EVERY = list(DECLARED.values())
+READERS = [spec for spec in EVERY if isinstance(spec.how, Window | Latest | Own)]
+
+COLUMNS = {name: set(contract.names) for name, contract in CONTRACT.items()}
+COLUMNS[LABELS] = COLUMNS[TRANSACTIONS] | COLUMNS["cases"]
+COLUMNS[PATTERNS] = {CUSTOMER_ID, "event_time", "known_at", "amount", PATTERN, ROLE, LENGTH, WIDTH}
+
+
+def row_columns(how: object, table: str):
+    """Every (table, column) that a declaration reads, row columns and what they read."""
+    direct: list[tuple[str, str | RowColumn | None]] = []
+    match how:
+        case Window() | Latest():
+            read = how.value if isinstance(how, Window) else how.column
+            weight = how.weight if isinstance(how, Window) else None
+            direct += [(how.table, column) for column in (*how.key, read, weight)]
+            direct += [(how.table, where.column) for where in conditions(how.where)]
+            direct += [(table, column) for column in (how.key if how.at is None else how.at)]
+            direct += [(table, how.own)] if isinstance(how, Window) else []
+        case Own():
+            direct += [(table, how.column)]
+        case Cell() | Mix():
+            direct += [(table, column) for column in how.inputs]
+        case Matched():
+            direct += [(table, "amount"), (table, "direction")]
+    for where, column in direct:
+        if column is None:
+            continue
+        yield where, column
+        if isinstance(column, RowColumn):
+            inner = column.how.how if isinstance(column.how, AsOf) else column.how
+            yield from row_columns(inner, where)
+
+
+def conditions(where: Where | None):
+    while where is not None:
+        yield where
+        where = where.also
 
 
 def test_names_are_unique_and_plain():
@@ -40,32 +100,32 @@ def test_each_feature_says_what_it_is(spec: FeatureSpec):
     assert spec.family in FAMILIES
 
 
-@pytest.mark.parametrize(
-    "spec", [spec for spec in EVERY if isinstance(spec.how, Window | Latest)], ids=lambda s: s.name
-)
+@pytest.mark.parametrize("spec", READERS, ids=lambda spec: spec.name)
 def test_each_feature_reads_contracted_columns(spec: FeatureSpec):
-    how = spec.how
-    assert isinstance(how, Window | Latest)
-    columns = {
-        column
-        for name in ({"transactions", "cases"} if how.table == LABELS else {how.table})
-        for column in CONTRACT[name].names
-    }
-    value = how.value if isinstance(how, Window) else how.column
-    wanted = {*how.key, value, how.where.column if how.where else None} - {None, IS_NIGHT}
-    assert wanted <= columns
+    for table, column in row_columns(spec.how, TRANSACTIONS):
+        assert isinstance(column, RowColumn) or column in COLUMNS[table], (table, column)
+
+
+def test_row_columns_of_one_name_are_the_same():
+    found: dict[tuple[str, str], RowColumn] = {}
+    for spec in READERS:
+        for table, column in row_columns(spec.how, TRANSACTIONS):
+            if isinstance(column, RowColumn):
+                assert found.setdefault((table, column.name), column) == column, column.name
+                assert column.name not in COLUMNS[table]
 
 
 def test_every_formula_reads_declared_features():
-    names = {spec.name for spec in EVERY}
     for spec in EVERY:
-        if isinstance(spec.how, Formula):
-            assert set(spec.how.inputs) <= names
+        assert set(all_made_of(spec, DECLARED)) <= set(DECLARED)
 
 
 def test_reviews_have_no_field_of_their_own():
-    chosen = choose_features(FeatureConfig(families=tuple(FAMILIES)), unit="risk")
-    assert not [spec.name for spec in chosen if isinstance(spec.how, Own)]
+    for spec in choose_features(CONFIG, unit="risk"):
+        assert not isinstance(spec.how, Own), spec.name
+        if isinstance(spec.how, Window | Latest):
+            assert set(spec.how.key if spec.how.at is None else spec.how.at) <= {CUSTOMER_ID}
+            assert getattr(spec.how, "own", None) is None
 
 
 def test_a_formula_brings_its_inputs_hidden():
@@ -100,8 +160,6 @@ def test_items_that_give_the_same_feature_are_refused():
 
 
 def test_the_digest_is_of_the_computation_not_of_the_words():
-    from dataclasses import replace  # noqa: PLC0415
-
     spec = EVERY[0]
     assert definitions_digest([spec]) == definitions_digest([replace(spec, description="else")])
     assert definitions_digest([spec]) != definitions_digest([replace(spec, how=EVERY[1].how)])

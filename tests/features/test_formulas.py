@@ -6,30 +6,41 @@ import numpy as np
 import pytest
 
 from kyc_ml.features.formulas import evaluate, read_time
-from kyc_ml.features.spec import DAY_US, HOUR_US, Formula
+from kyc_ml.features.spec import DAY_US, HOUR_US
 
 NAN = np.nan
 
 
 @pytest.mark.parametrize(
-    ("operation", "inputs", "expected"),
+    ("operation", "parameter", "inputs", "expected"),
     [
-        ("ratio", [[6, 6, 0, NAN], [3, 0, 2, 1]], [2, NAN, 0, NAN]),
-        ("difference", [[6, NAN], [4, 1]], [2, NAN]),
-        ("z_score", [[9, 9, 9], [5, 5, 5], [2, 0, NAN]], [2, NAN, NAN]),
-        ("equals_zero", [[0, 3, NAN]], [1, 0, NAN]),
+        ("ratio", 0, [[6, 6, 0, NAN], [3, 0, 2, 1]], [2, NAN, 0, NAN]),
+        ("difference", 0, [[6, NAN], [4, 1]], [2, NAN]),
+        ("sum", 0, [[6, NAN], [4, 1], [1, 1]], [11, NAN]),
+        ("product", 0, [[6, NAN], [4, 1]], [24, NAN]),
+        ("minimum", 0, [[6, NAN], [4, 1]], [4, NAN]),
+        ("maximum", 0, [[6, 2], [4, NAN]], [6, NAN]),
+        ("z_score", 0, [[9, 9, 9], [5, 5, 5], [2, 0, NAN]], [2, NAN, NAN]),
+        ("equals_zero", 0, [[0, 3, NAN]], [1, 0, NAN]),
+        ("at_least", 0, [[5, 4, NAN, 5], [5, 5, 5, NAN]], [1, 0, NAN, NAN]),
+        ("at_least", 5, [[5, 4, NAN]], [1, 0, NAN]),
+        ("below", 0, [[5, 4], [5, 5]], [0, 1]),
+        ("below", 5, [[5, 4, NAN]], [0, 1, NAN]),
+        ("minus_log", 0, [[1, 0, NAN]], [0, NAN, NAN]),
+        ("log_ratio", 1, [[1, 0, NAN], [1, 0, 1]], [0, 0, NAN]),
+        ("scaled", 0.5, [[6, NAN]], [3, NAN]),
+        ("shrunk_share", 5, [[0, 0], [0, 0], [2, 0], [100, 0]], [0.02, NAN]),
     ],
 )
-def test_arithmetic(operation, inputs, expected):
+def test_arithmetic_is_missing_where_it_is_undefined(operation, parameter, inputs, expected):
     arrays = [np.array(values, dtype=float) for values in inputs]
-    got = evaluate(Formula(operation=operation, inputs=("a",) * len(inputs)), arrays)
-    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(evaluate(operation, arrays, parameter=parameter), expected)
 
 
 def test_a_shrunk_share_starts_at_the_prior_and_follows_the_evidence():
-    how = Formula(operation="shrunk_share", inputs=("a", "b", "c", "d"), parameter=5.0)
     columns = [[0, 50, 0], [0, 100, 0], [2, 2, 0], [100, 100, 0]]
-    got = evaluate(how, [np.array(column, dtype=float) for column in columns])
+    arrays = [np.array(column, dtype=float) for column in columns]
+    got = evaluate("shrunk_share", arrays, parameter=5.0)
     np.testing.assert_allclose(got, [0.02, (50 + 5 * 0.02) / 105, np.nan])
 
 

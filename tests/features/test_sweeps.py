@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 
 import hypothesis.strategies as st
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 
 from kyc_ml.errors import DatasetError, LeakageError
-from kyc_ml.features import kernels
-from kyc_ml.features.history import build_history
+from kyc_ml.features import timeline
+from kyc_ml.features.history import TimedRows, build_history
 from kyc_ml.features.spec import Period, Where, Window
 from kyc_ml.features.sweeps import Sweep
 
@@ -64,14 +65,32 @@ def visible(rows, key, now, window, lag):
 
 
 def sweep_of(table, observed, *, window, lag, where=None):
-    history = build_history(table, observed, key=("key",), where=where)
-    return history, Sweep(history, table, window_us=window, lag_us=lag)
+    """The statistics that one sweep reads, each as a column of one value an observation."""
+    rows, decided = TimedRows(table), TimedRows(observed, time="decision_time")
+    history = build_history(rows, decided, key=("key",), where=where)
+    return Read(history, Sweep(history, window_us=window, lag_us=lag), decided, window)
 
 
-def spread_back(history, values, n):
-    out = np.full(n, np.nan)
-    out[history.observations] = values
-    return out
+@dataclass
+class Read:
+    history: object
+    sweep: Sweep
+    decided: TimedRows
+    window: int | None
+
+    def __call__(self, statistic, value=None, **rest):
+        period = Period(label="w", us=self.window, english="w", chinese="w")
+        how = Window(
+            table="t", key=("key",), statistic=statistic, period=period, value=value, **rest
+        )
+        out = np.full((len(self.decided), 1), np.nan, order="F")
+        self.sweep.fill([(how, 0)], out, observations=self.decided)
+        return out[:, 0]
+
+    def nearest(self):
+        nearest = np.full(len(self.decided), -1, np.int32)
+        self.sweep.find_nearest(nearest)
+        return nearest
 
 
 def exact_std(values):
@@ -84,17 +103,11 @@ def exact_std(values):
 @given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
 def test_statistics_equal_their_definition(rows, observations, window, lag):
     rows, table, observed = tables(rows, observations)
-    history, sweep = sweep_of(table, observed, window=window, lag=lag)
-    n = len(observations)
-    got = {
-        name: spread_back(history, sweep.moment(name, "value"), n)
-        for name in ("count", "sum", "mean", "std")
-    }
-    got["max"] = spread_back(history, sweep.extreme("max", "value"), n)
-    got["min"] = spread_back(history, sweep.extreme("min", "value"), n)
-    got["distinct"] = spread_back(history, sweep.distinct("kind"), n)
-    nearest = np.full(n, -2)
-    nearest[history.observations] = sweep.nearest()
+    read = sweep_of(table, observed, window=window, lag=lag)
+    got = {name: read(name, "value") for name in ("sum", "mean", "std", "max", "min")}
+    got["count"] = read("count")
+    got["distinct"] = read("distinct", "kind")
+    nearest = read.nearest()
     for place, (key, now) in enumerate(observations):
         seen = visible(rows, key, now, window, lag)
         values = [rows[row][3] for row in seen]
@@ -120,23 +133,167 @@ def test_statistics_equal_their_definition(rows, observations, window, lag):
             assert got["std"][place] == pytest.approx(exact_std(values), rel=1e-9, abs=1e-9)
 
 
+def check_missing(got, expected):
+    """Compare one value with its definition, where None is missing."""
+    if expected is None:
+        assert np.isnan(got)
+    else:
+        assert got == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def shares_of(seen, rows, weights):
+    """Share of each kind among the rows seen, largest first; None without weight."""
+    totals: dict[str, float] = {}
+    for row in seen:
+        if rows[row][4] is not None:
+            totals[rows[row][4]] = totals.get(rows[row][4], 0.0) + weights[row]
+    total = math.fsum(totals.values())
+    if total <= 0.0:
+        return None
+    return sorted((value / total for value in totals.values()), reverse=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6), st.booleans()
+)
+def test_shares_equal_their_definition(rows, observations, window, lag, weighted):
+    rows, table, observed = tables(rows, observations)
+    weights = [abs(row[3]) if weighted else 1.0 for row in rows]
+    table = table.append_column("weight", pa.array(weights, pa.float64()))
+    read = sweep_of(table, observed, window=window, lag=lag)
+    by = {"weight": "weight"} if weighted else {}
+    got = {name: read(name, "kind", **by) for name in ("first_share", "herfindahl", "entropy")}
+    for place, (key, now) in enumerate(observations):
+        shares = shares_of(visible(rows, key, now, window, lag), rows, weights)
+        parts = [share for share in shares or () if share > 0]
+        expected = {
+            "first_share": shares and shares[0],
+            "herfindahl": shares and math.fsum(share**2 for share in shares),
+            "entropy": shares and -math.fsum(share * math.log(share) for share in parts),
+        }
+        for name, value in expected.items():
+            check_missing(got[name][place], value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ROWS,
+    st.lists(st.tuples(KEYS, TIMES, st.one_of(st.none(), VALUES)), max_size=15),
+    st.one_of(st.none(), st.integers(1, 20)),
+    st.integers(0, 6),
+)
+def test_order_statistics_equal_their_definition(rows, observations, window, lag):
+    rows, table, observed = tables(rows, [each[:2] for each in observations])
+    own = pa.array([value for _, _, value in observations], pa.float64())
+    read = sweep_of(table, observed.append_column("own", own), window=window, lag=lag)
+    median, rank = read("median", "value"), read("rank", "value", own="own")
+    for place, (key, now, value) in enumerate(observations):
+        values = [rows[row][3] for row in visible(rows, key, now, window, lag)]
+        check_missing(median[place], np.median(values) if values else None)
+        below = [(each < value) + 0.5 * (each == value) for each in values if value is not None]
+        check_missing(rank[place], sum(below) / len(below) if below else None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
+def test_gaps_equal_their_definition(rows, observations, window, lag):
+    rows, table, observed = tables(rows, observations)
+    read = sweep_of(table, observed, window=window, lag=lag)
+    mean, std = read("gap_mean"), read("gap_std")
+    for place, (key, now) in enumerate(observations):
+        seen = visible(rows, key, now, window, lag)
+        gaps = np.diff([rows[row][1] for row in seen]) / 3.6e9
+        assert mean[place] == pytest.approx(gaps.mean() if gaps.size else np.nan, nan_ok=True)
+        expected = gaps.std(ddof=1) if gaps.size > 1 else np.nan
+        assert std[place] == pytest.approx(expected, nan_ok=True, rel=1e-9, abs=1e-18)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ROWS, OBSERVATIONS, st.integers(1, 10))
+def test_decayed_sums_equal_their_definition(rows, observations, half_life):
+    rows, table, observed = tables(rows, observations)
+    read = sweep_of(table, observed, window=None, lag=0)
+    count = read("decayed_count", half_life_us=half_life)
+    total = read("decayed_sum", "value", half_life_us=half_life)
+    for place, (key, now) in enumerate(observations):
+        if key is None:
+            assert np.isnan(count[place])
+            continue
+        seen = visible(rows, key, now, None, 0)
+        weights = [2.0 ** -((now - rows[row][1]) / half_life) for row in seen]
+        assert count[place] == pytest.approx(math.fsum(weights), rel=1e-9, abs=1e-12)
+        expected = math.fsum(w * rows[row][3] for w, row in zip(weights, seen, strict=True))
+        scale = math.fsum(w * abs(rows[row][3]) for w, row in zip(weights, seen, strict=True))
+        assert total[place] == pytest.approx(expected, rel=1e-9, abs=1e-9 * (1 + scale))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ROWS,
+    st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=25, max_size=25),
+    OBSERVATIONS,
+    st.one_of(st.none(), st.integers(1, 20)),
+    st.integers(0, 6),
+)
+def test_superseded_rows_stop_counting_at_that_instant(rows, until, observations, window, lag):
+    rows, table, observed = tables(rows, observations)
+    until = until[: len(rows)]
+    table = table.append_column("superseded_at", pa.array(until, pa.int64()).cast(UTC))
+    read = sweep_of(table, observed, window=window, lag=lag)
+    got = {name: read(name, "value") for name in ("sum", "mean", "median")}
+    got |= {"count": read("count"), "distinct": read("distinct", "kind")}
+    gap_mean, gap_std, nearest = read("gap_mean"), read("gap_std"), read.nearest()
+    for place, (key, now) in enumerate(observations):
+        if key is None:
+            continue
+        seen = [
+            row
+            for row in visible(rows, key, now, window, lag)
+            if until[row] is None or now < until[row]
+        ]
+        values = [rows[row][3] for row in seen]
+        assert got["count"][place] == len(seen)
+        assert got["distinct"][place] == len({rows[row][4] for row in seen} - {None})
+        assert got["sum"][place] == pytest.approx(math.fsum(values), rel=1e-12, abs=1e-9)
+        check_missing(got["median"][place], np.median(values) if values else None)
+        gaps = np.diff([rows[row][1] for row in seen]) / 3.6e9
+        expected = (
+            gaps.mean() if gaps.size else np.nan,
+            gaps.std(ddof=1) if gaps.size > 1 else np.nan,
+        )
+        assert gap_mean[place] == pytest.approx(expected[0], nan_ok=True)
+        assert gap_std[place] == pytest.approx(expected[1], nan_ok=True, rel=1e-9, abs=1e-18)
+        latest = max((rows[row][1] for row in seen), default=None)
+        assert (nearest[place] in seen) == bool(seen)
+        assert latest is None or rows[nearest[place]][1] == latest
+
+
+def test_a_largest_value_of_superseded_rows_cannot_be_asked_for():
+    _, table, observed = tables([("a", 1, 0, 2.0, "x")], [("a", 9)])
+    table = table.append_column("superseded_at", pa.array([5], pa.int64()).cast(UTC))
+    read = sweep_of(table, observed, window=None, lag=0)
+    with pytest.raises(ValueError, match="rows are superseded"):
+        read("max", "value")
+
+
 @settings(max_examples=100, deadline=None)
 @given(ROWS, OBSERVATIONS, st.integers(1, 20), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_observations_changes_nothing(rows, observations, window, random):
     _, table, observed = tables(rows, observations)
-    history, sweep = sweep_of(table, observed, window=window, lag=0)
-    expected = spread_back(history, sweep.moment("sum", "value"), len(observations))
+    read = sweep_of(table, observed, window=window, lag=0)
+    expected = read("sum", "value")
     order = list(range(len(observations)))
     random.shuffle(order)
     shuffled = list(range(table.num_rows))
     random.shuffle(shuffled)
-    history, sweep = sweep_of(
+    read = sweep_of(
         table.take(pa.array(shuffled, pa.int64())),
         observed.take(pa.array(order, pa.int64())),
         window=window,
         lag=0,
     )
-    got = spread_back(history, sweep.moment("sum", "value"), len(observations))
+    got = read("sum", "value")
     np.testing.assert_allclose(got, expected[order], rtol=1e-12, atol=1e-9)
 
 
@@ -144,13 +301,13 @@ def test_the_order_of_rows_and_observations_changes_nothing(rows, observations, 
 @given(ROWS, OBSERVATIONS, st.integers(1, 20))
 def test_rows_of_the_future_change_nothing(rows, observations, window):
     _, table, observed = tables(rows, observations)
-    history, sweep = sweep_of(table, observed, window=window, lag=0)
-    everything = spread_back(history, sweep.moment("sum", "value"), len(observations))
+    read = sweep_of(table, observed, window=window, lag=0)
+    everything = read("sum", "value")
     for place, (key, now) in enumerate(observations):
         past = [row for row in rows if row[1] < now and row[1] + row[2] <= now]
         _, known, one = tables(past, [(key, now)])
-        history, sweep = sweep_of(known, one, window=window, lag=0)
-        alone = spread_back(history, sweep.moment("sum", "value"), 1)
+        read = sweep_of(known, one, window=window, lag=0)
+        alone = read("sum", "value")
         np.testing.assert_allclose(everything[place], alone[0], rtol=1e-12, atol=1e-9)
 
 
@@ -159,37 +316,37 @@ def test_rows_of_the_future_change_nothing(rows, observations, window):
 )
 def test_the_window_is_closed_on_the_left_and_open_on_the_right(event, inside):
     _, table, observed = tables([("a", event, 0, 5.0, "x")], [("a", 10)])
-    history, sweep = sweep_of(table, observed, window=7, lag=0)
-    assert spread_back(history, sweep.moment("count", None), 1)[0] == inside
+    read = sweep_of(table, observed, window=7, lag=0)
+    assert read("count")[0] == inside
 
 
 @pytest.mark.parametrize(("known_at", "inside"), [(9, True), (10, True), (11, False)])
 def test_a_row_counts_from_the_instant_it_is_known(known_at, inside):
     _, table, observed = tables([("a", 5, known_at - 5, 5.0, "x")], [("a", 10)])
-    history, sweep = sweep_of(table, observed, window=7, lag=0)
-    assert spread_back(history, sweep.moment("count", None), 1)[0] == inside
+    read = sweep_of(table, observed, window=7, lag=0)
+    assert read("count")[0] == inside
 
 
 def test_a_lag_moves_both_ends_of_the_window():
     rows = [("a", event, 0, float(event), "x") for event in range(12)]
     _, table, observed = tables(rows, [("a", 10)])
-    history, sweep = sweep_of(table, observed, window=3, lag=4)
-    assert spread_back(history, sweep.moment("sum", "value"), 1)[0] == 3 + 4 + 5
+    read = sweep_of(table, observed, window=3, lag=4)
+    assert read("sum", "value")[0] == 3 + 4 + 5
 
 
 def test_a_filter_keeps_matching_rows_only():
     rows = [("a", 1, 0, 2.0, "x"), ("a", 2, 0, 3.0, "y"), ("a", 3, 0, 4.0, None)]
     _, table, observed = tables(rows, [("a", 9)])
     where = Where(column="kind", values=("y",))
-    history, sweep = sweep_of(table, observed, window=None, lag=0, where=where)
-    assert spread_back(history, sweep.moment("sum", "value"), 1)[0] == 3.0
+    read = sweep_of(table, observed, window=None, lag=0, where=where)
+    assert read("sum", "value")[0] == 3.0
 
 
 def test_an_emptied_window_holds_exactly_nothing():
     rows = [("a", time, 0, 0.1 * 3**time, "x") for time in range(30)]
     _, table, observed = tables(rows, [("a", time) for time in range(1, 200)])
-    history, sweep = sweep_of(table, observed, window=5, lag=0)
-    sums = spread_back(history, sweep.moment("sum", "value"), 199)
+    read = sweep_of(table, observed, window=5, lag=0)
+    sums = read("sum", "value")
     assert np.all(sums[40:] == 0.0)
 
 
@@ -197,8 +354,8 @@ def test_equal_values_have_a_standard_deviation_of_exactly_zero_after_large_ones
     amounts = [1e9, 3.3e8, 12.34, 12.34, 12.34, 12.34]
     rows = [("a", time, 0, amount, "x") for time, amount in enumerate(amounts)]
     _, table, observed = tables(rows, [("a", time) for time in range(1, 8)])
-    history, sweep = sweep_of(table, observed, window=3, lag=0)
-    assert spread_back(history, sweep.moment("std", "value"), 7)[4] == 0.0
+    read = sweep_of(table, observed, window=3, lag=0)
+    assert read("std", "value")[4] == 0.0
 
 
 def test_a_million_steps_do_not_drift():
@@ -217,8 +374,8 @@ def test_a_million_steps_do_not_drift():
         {"key": pa.array(["a"] * 3), "decision_time": pa.array([10, n // 2, n]).cast(UTC)}
     )
     every = pa.table({"key": table["key"], "decision_time": table["event_time"]})
-    history, sweep = sweep_of(table, pa.concat_tables([observed, every]), window=1000, lag=0)
-    sums = spread_back(history, sweep.moment("sum", "value"), n + 3)
+    read = sweep_of(table, pa.concat_tables([observed, every]), window=1000, lag=0)
+    sums = read("sum", "value")
     assert sums[2] == pytest.approx(math.fsum(values[-1000:]), rel=1e-15)
     assert sums[1] == pytest.approx(math.fsum(values[n // 2 - 1000 : n // 2]), rel=1e-15)
 
@@ -227,12 +384,12 @@ def test_one_huge_key_and_many_tiny_ones_are_swept_alike():
     keys = ["huge"] * 2000 + [f"tiny{number}" for number in range(2000)]
     rows = [(key, 1 + place % 20, 0, 1.0, "x") for place, key in enumerate(keys)]
     _, table, observed = tables(rows, [("huge", 30), ("tiny7", 30), ("nobody", 30)])
-    history, sweep = sweep_of(table, observed, window=None, lag=0)
-    assert spread_back(history, sweep.moment("count", None), 3).tolist() == [2000, 1, 0]
+    read = sweep_of(table, observed, window=None, lag=0)
+    assert read("count").tolist() == [2000, 1, 0]
 
 
 def test_more_rows_than_a_timeline_can_number_are_refused(monkeypatch):
-    monkeypatch.setattr(kernels, "MOST_ROWS", 2)
+    monkeypatch.setattr(timeline, "MOST_ROWS", 2)
     _, table, observed = tables([("a", time, 0, 1.0, "x") for time in range(3)], [("a", 9)])
     with pytest.raises(DatasetError, match="at most 2 rows or observations, got 3"):
         sweep_of(table, observed, window=5, lag=0)
@@ -246,6 +403,6 @@ def test_a_window_that_could_reach_past_the_decision_cannot_be_declared(us, lag_
 
 
 def test_group_rows_keeps_order_and_leaves_out_negative_codes():
-    order, starts = kernels.group_rows(np.array([1, 0, -1, 1, 0], np.int32), 3)
+    order, starts = timeline.group_rows(np.array([1, 0, -1, 1, 0], np.int32), 3)
     assert order.tolist() == [1, 4, 0, 3]
     assert starts.tolist() == [0, 2, 4, 4]

@@ -2,6 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kyc_ml.features.network import PATTERN_NAMES, ROLE_NAMES, find_patterns
+
 FRAUDS = {"account_takeover", "stolen_card", "compromised_terminal", "single_misuse"}
 LAUNDERING = {
     "structuring",
@@ -10,6 +12,7 @@ LAUNDERING = {
     "flow_through",
     "dormant_reactivation",
     "cycle",
+    "scatter_gather",
 }
 HOUR = pd.Timedelta(hours=1)
 
@@ -124,6 +127,61 @@ def test_cycles_close_in_strictly_increasing_time(rows):
             assert ((kept > 0.86) & (kept < 0.95)).all()
 
 
+def test_scattered_money_is_gathered_within_three_days_by_one_target(rows):
+    for ring in rings(rows, "scatter_gather"):
+        out = ring[ring["direction"] == "out"].sort_values("event_time")
+        source, between, target = roles(out)
+        assert 3 <= len(between) <= 6
+        for relay in between:
+            into = out[out["counterparty_id"] == relay]
+            onward = out[out["customer_id"] == relay]
+            assert set(into["customer_id"]) == {source}
+            assert set(onward["counterparty_id"]) == {target}
+            assert len(into) == len(onward)
+            wait = onward["event_time"].to_numpy() - into["event_time"].to_numpy()
+            assert (wait > pd.Timedelta(0)).all()
+            assert (wait <= pd.Timedelta(days=3)).all()
+            kept = onward["amount"].to_numpy() / into["amount"].to_numpy()
+            assert ((kept > 0.899) & (kept < 0.981)).all()
+
+
+@pytest.mark.parametrize("which", ["bank", "small_bank"])
+def test_the_engine_finds_each_scattered_flow_in_the_whole_network(which, request):
+    tables = request.getfixturevalue(which)
+    paid = tables.tables["transactions"].to_pandas()
+    paid = paid.join(tables.answer_key["transactions"].to_pandas().drop(columns="transaction_id"))
+    paid = paid[(paid["direction"] == "out") & paid["counterparty_id"].notna()]
+    names = pd.Index(pd.unique(paid[["customer_id", "counterparty_id"]].to_numpy().ravel()))
+    time = paid["event_time"].astype("int64").to_numpy()
+    found = find_patterns(
+        names.get_indexer(paid["customer_id"]).astype(np.int32),
+        names.get_indexer(paid["counterparty_id"]).astype(np.int32),
+        time,
+        time,  # as if all were known at once: a relay known too late is missed
+        paid["amount"].to_numpy(),
+        n_nodes=len(names),
+    )
+    kind = found.pattern == PATTERN_NAMES.index("scatter_gather")
+    for ring in rings(paid, "scatter_gather"):
+        source, between, target = roles(ring)
+        groups = {"source": {source}, "intermediary": between, "target": {target}}
+        closing = np.flatnonzero(paid["counterparty_id"].eq(target) & paid["typology"].notna())
+        own = kind & np.isin(found.edge, closing)
+        assert found.width[own].max() == len(between)
+        for role, members in groups.items():
+            nodes = found.node[own & (found.role == ROLE_NAMES.index(role))]
+            assert set(names[nodes]) <= members
+            assert role == "intermediary" or set(names[nodes]) == members
+
+
+def test_the_first_scattered_flow_begins_in_the_first_half(bank, small_bank):
+    for each in (bank, small_bank):
+        people = each.answer_key["customers"].to_pandas()
+        certain = people[people["typology"] == "scatter_gather"]
+        middle = pd.Timestamp("2024-01-01", tz="Asia/Shanghai") + pd.Timedelta(days=180)
+        assert certain["start"].min() < middle
+
+
 def test_takeovers_are_bursts_of_large_transfers_after_a_strange_login(rows, bank):
     events = bank.tables["events"].to_pandas().rename(columns={"event_time": "at"})
     logins = events[events["event_type"] == "login"]
@@ -157,6 +215,13 @@ def test_compromised_terminals_turn_bad_for_some_weeks(rows):
         assert ring["event_time"].max() - ring["event_time"].min() < pd.Timedelta(days=35)
     bad = rows[rows["typology"] == "compromised_terminal"]
     assert bad["customer_id"].nunique() > bad["ring_id"].nunique()
+
+
+def roles(out):
+    """Tell source, intermediaries and target of the outgoing payments of a scattered flow."""
+    payers, payees = set(out["customer_id"]), set(out["counterparty_id"])
+    (source,), (target,) = payers - payees, payees - payers
+    return source, payers & payees, target
 
 
 def moved_on(ring):

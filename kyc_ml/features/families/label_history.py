@@ -36,9 +36,9 @@ LAG_DAYS: Final = 7
 """Source: Fraud Detection Handbook, ch. 3 (delay of the terminal's risk)."""
 
 SHRINKAGE: Final = 5.0
-"""Transactions a prior weighs as much as. Source: DOMAIN section 4, alpha = 5."""
+"""Transactions a prior weighs as much as. Convention."""
 
-_SOURCE: Final = "Fraud Detection Handbook, ch. 3, shrunk after DOMAIN section 4"
+_SOURCE: Final = "Fraud Detection Handbook, ch. 3, shrunk to the bank's share"
 _KEYS: Final = {
     "customer": (CUSTOMER_ID, "the customer", "客户"),
     "counterparty": (COUNTERPARTY_ID, "this counterparty", "该对手方"),

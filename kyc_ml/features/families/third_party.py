@@ -5,15 +5,15 @@ Providers and items are the user's own, so a configuration lists the items to re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from kyc_ml.config import FeatureConfig
 from kyc_ml.contract.tables import CUSTOMER_ID, ITEM, THIRD_PARTY, VALUE
-from kyc_ml.features.spec import FeatureSpec, Latest, Where
+from kyc_ml.features.spec import D365, FeatureSpec, Latest, Where, Window
 
 
-def features_of(items: Iterable[str]) -> tuple[FeatureSpec, ...]:
-    """Declare the latest value of each item and the age of its report."""
-    return tuple(spec for item in items for spec in (_value(item), _age(item)))
+def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
+    """Declare the latest value of each item, its age, and how many reports there were."""
+    items = config.third_party_items
+    return tuple(spec for item in items for spec in (_value(item), _age(item), _count(item)))
 
 
 def _value(item: str) -> FeatureSpec:
@@ -31,7 +31,7 @@ def _value(item: str) -> FeatureSpec:
         unit="item's own unit",
         description=f"latest reported {words}",
         description_zh=f"第三方最新报告值（{words}）",
-        source="DESIGN: third party",
+        source="银发〔2013〕2号: 涉及客户的风险提示信息",
     )
 
 
@@ -49,5 +49,24 @@ def _age(item: str) -> FeatureSpec:
         unit="hours",
         description=f"age of the latest report of {words}",
         description_zh=f"第三方报告（{words}）距今时间",
-        source="DESIGN: third party",
+        source="银发〔2013〕2号: 涉及客户的风险提示信息",
+    )
+
+
+def _count(item: str) -> FeatureSpec:
+    words = item.replace("_", " ")
+    return FeatureSpec(
+        name=f"third_party_{item}_count_365d",
+        family="third_party",
+        how=Window(
+            table=THIRD_PARTY,
+            key=(CUSTOMER_ID,),
+            statistic="count",
+            period=D365,
+            where=Where(column=ITEM, values=(item,)),
+        ),
+        unit="reports",
+        description=f"reports of {words} in the last 365 days",
+        description_zh=f"近365天第三方报告（{words}）次数",
+        source="银发〔2013〕2号: 涉及客户的风险提示信息或权威媒体报道",
     )

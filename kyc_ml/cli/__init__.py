@@ -1,0 +1,36 @@
+"""The command line: parse, call a job, print one summary, exit.
+
+Exit codes: 0 done, 1 a gate failed, 2 bad input or configuration, 3 a defect of kyc_ml.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli import data, features, models
+
+app = typer.Typer(
+    name="kyc-ml",
+    help="Behavioural features, calibrated probabilities, risk tiers and reasons for KYC.",
+    epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input, 3 a defect.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for commands in (data, features, models):
+    app.add_typer(commands.app)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Print the version if asked to."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"kyc-ml {installed('kyc-ml')}")
+        raise typer.Exit

@@ -1,0 +1,69 @@
+"""Commands on tables: make a synthetic bank, check a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import (
+    REFUSED,
+    Data,
+    Quarantine,
+    Quiet,
+    Source,
+    job,
+)
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: kyc-ml synth --transactions 100000 --out build/bank")
+def synth(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to write the tables into.")],
+    transactions: Annotated[int, typer.Option(help="Rows of the transactions table.")] = 100_000,
+    days: Annotated[int, typer.Option(help="Length of the period in days.")] = 360,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same bank.")] = 7,
+    overwrite: Annotated[bool, typer.Option(help="Replace what the folder holds.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a synthetic bank with known fraud, known laundering and an answer key."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_synth
+        from kyc_ml.synthetic import bank_config
+
+        bank = bank_config(transactions=transactions, days=days, seed=seed)
+        rows = run_synth(bank=bank, out=out, overwrite=overwrite, watch=terminal)
+        terminal.summary(
+            "synthetic bank",
+            {**{name: f"{n:,} rows" for name, n in rows.items()}, "written to": out},
+        )
+
+
+@app.command(
+    epilog="Example: kyc-ml check --source configs/sources/synthetic.yaml --data build/bank"
+)
+def check(
+    *,
+    source: Source,
+    data: Data,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Read a source, put rows that break the contract aside, and sum up its quality."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import read_tables
+
+        tables, _ = read_tables(source, data, quarantine=quarantine, watch=terminal)
+        counts = tables.quality.tables
+        terminal.summary(
+            "source accepted",
+            {
+                "read": f"{sum(table.read for table in counts):,} rows",
+                "accepted": f"{sum(table.accepted for table in counts):,} rows",
+                "quarantined": f"{sum(table.quarantined for table in counts):,} rows",
+                "warnings": len(tables.quality.warnings),
+            },
+        )

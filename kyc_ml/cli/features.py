@@ -1,0 +1,143 @@
+"""Commands on features: build, list, show, audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import (
+    GATE_FAILED,
+    REFUSED,
+    AsOf,
+    Config,
+    Data,
+    Quarantine,
+    Quiet,
+    Since,
+    Source,
+    job,
+)
+
+app = typer.Typer()
+features = typer.Typer(
+    help="Compute features, and look up what they mean.",
+    epilog="Example: kyc-ml features list --family network",
+    no_args_is_help=True,
+)
+app.add_typer(features, name="features")
+
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option("--config", help="Run configuration (YAML): its items, lists and amounts."),
+]
+
+
+@features.command(
+    epilog="Example: kyc-ml features build --config configs/fraud.yaml "
+    "--source configs/sources/synthetic.yaml --data build/bank --out build/features.parquet"
+)
+def build(
+    *,
+    config: Config,
+    source: Source,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    since: Since = None,
+    as_of: AsOf = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Compute behavioural features, each as it was known at its decision."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_features
+
+        rows, columns, left_out = run_features(
+            config=config,
+            source=source,
+            data=data,
+            since=since,
+            as_of=as_of,
+            out=out,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.summary(
+            "features",
+            {
+                "observations": f"{rows:,}",
+                "features": columns,
+                "left out": len(left_out),
+                "written to": out,
+            },
+        )
+
+
+@features.command("list", epilog="Example: kyc-ml features list --family network --unit risk")
+def list_(
+    *,
+    config: OptionalConfig = None,
+    family: Annotated[str | None, typer.Option(help="One family only.")] = None,
+    unit: Annotated[str | None, typer.Option(help="fraud or risk: what it can describe.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the whole catalogue as Markdown.")
+    ] = False,
+) -> None:
+    """List the declared features; with a configuration, those that it chooses."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.cataloguing import run_list, run_page
+
+        if markdown:
+            typer.echo(run_page(config), nl=False)
+            return
+        terminal.features(run_list(config=config, family=family, unit=unit))
+
+
+@features.command(epilog="Example: kyc-ml features show customer_in_sum_7d")
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a feature.")],
+    *,
+    config: OptionalConfig = None,
+) -> None:
+    """Show one feature: what it means, how it is computed, where the definition comes from."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.cataloguing import run_show
+
+        terminal.feature(*run_show(name, config=config))
+
+
+@app.command(
+    epilog="Example: kyc-ml audit --config configs/fraud.yaml "
+    "--source configs/sources/synthetic.yaml --data build/bank"
+)
+def audit(
+    *,
+    config: Config,
+    source: Source,
+    data: Data,
+    as_of: AsOf = None,
+    times: Annotated[int, typer.Option(min=1, help="Decision times to sample.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same audit.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write all findings to.")] = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Prove that no feature knows the future: tamper with it, build again, compare."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_audit
+
+        result = run_audit(
+            config=config,
+            source=source,
+            data=data,
+            as_of=as_of,
+            times=times,
+            seed=seed,
+            out=out,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.audit(result)
+    if not result.passed:
+        raise typer.Exit(code=GATE_FAILED)

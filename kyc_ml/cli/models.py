@@ -1,0 +1,150 @@
+"""Commands on models: train, score, explain, and the whole path as a demonstration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import (
+    REFUSED,
+    AsOf,
+    Config,
+    Data,
+    Model,
+    Quarantine,
+    Quiet,
+    Since,
+    Source,
+    job,
+)
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Example: kyc-ml train --config configs/fraud.yaml "
+    "--source configs/sources/synthetic.yaml --data build/bank"
+)
+def train(
+    *,
+    config: Config,
+    source: Source,
+    data: Data,
+    as_of: AsOf = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="New folder to leave a copy of the bundle in.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML page to write beside the run in MLflow.")
+    ] = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Train, calibrate, judge and register a model; the alias challenger points at it."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_train
+
+        result = run_train(
+            config=config,
+            source=source,
+            data=data,
+            as_of=as_of,
+            quarantine=quarantine,
+            keep=keep,
+            page=page,
+            watch=terminal,
+        )
+        terminal.training(result)
+
+
+@app.command(
+    epilog="Example: kyc-ml score --model models:/fraud@challenger "
+    "--source configs/sources/synthetic.yaml --data build/bank --out build/scores.parquet"
+)
+def score(
+    *,
+    model: Model,
+    source: Source,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    since: Since = None,
+    as_of: AsOf = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Score, grade and explain new rows with a registered model."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_score
+
+        result = run_score(
+            model=model,
+            source=source,
+            data=data,
+            since=since,
+            as_of=as_of,
+            out=out,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.scoring(result)
+
+
+@app.command(
+    epilog="Example: kyc-ml explain C0000042@2024-12-26 --model models:/risk@challenger "
+    "--source configs/sources/synthetic.yaml --data build/bank"
+)
+def explain(
+    *,
+    observation: Annotated[
+        str, typer.Argument(help="Transaction id; for a risk model a review id or CUSTOMER@DATE.")
+    ],
+    model: Model,
+    source: Source,
+    data: Data,
+    top: Annotated[int, typer.Option(min=1, help="Reasons to print.")] = 10,
+    chinese: Annotated[bool, typer.Option(help="Print the Chinese sentences.")] = False,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Say why one observation has its probability and its tier."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_explain
+
+        explained = run_explain(
+            observation=observation,
+            model=model,
+            source=source,
+            data=data,
+            top=top,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.explanation(explained, chinese=chinese)
+
+
+@app.command(epilog="Example: kyc-ml demo --out build/demo")
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the bank, the scores and the page.")] = Path(
+        "build/demo"
+    ),
+    configs: Annotated[Path, typer.Option(help="Folder of the configurations.")] = Path("configs"),
+    transactions: Annotated[int, typer.Option(help="Rows of the transactions table.")] = 400_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same bank.")] = 7,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole path on a synthetic bank: make, train, register, score, explain."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_demo
+        from kyc_ml.synthetic import bank_config
+
+        bank = bank_config(
+            transactions=transactions,
+            days=540,
+            transactions_per_customer=50,
+            launderer_share=0.06,
+            seed=seed,
+        )
+        terminal.demo(run_demo(configs=configs, out=out, bank=bank, watch=terminal))

@@ -1,0 +1,61 @@
+"""What the commands share: options, exit codes, and how a job runs before a terminal."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from kyc_ml.errors import KycMlError
+
+if TYPE_CHECKING:
+    from kyc_ml.terminal import Terminal
+
+GATE_FAILED: Final = 1
+BAD_INPUT: Final = 2
+DEFECT: Final = 3
+
+Source = Annotated[
+    Path, typer.Option(help="Source mapping (YAML): the user's files to contracted tables.")
+]
+Data = Annotated[Path, typer.Option(help="Folder that holds the files the mapping names.")]
+Config = Annotated[Path, typer.Option(help="Run configuration (YAML), such as configs/fraud.yaml.")]
+Model = Annotated[
+    str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle's folder.")
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Use what was known then (ISO date, UTC); default: the end of the data."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(help="First instant to score; default for fraud: the day before --as-of."),
+]
+Quarantine = Annotated[Path, typer.Option(help="Parquet file for rows that break the contract.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary only.")]
+
+REFUSED: Final = Path("build/quarantine.parquet")
+
+
+@contextmanager
+def job(*, quiet: bool) -> Iterator[Terminal]:
+    """Run a job before a terminal; an error on purpose is one message and exit code 2."""
+    from kyc_ml.terminal import Terminal
+
+    try:
+        with Terminal(quiet=quiet) as terminal:
+            yield terminal
+    except KycMlError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(code=BAD_INPUT) from None
+    except Exception:
+        # 1 means that a gate failed: a defect must not look like one
+        typer.echo(f"unexpected error, please report it:\n{traceback.format_exc()}", err=True)
+        raise typer.Exit(code=DEFECT) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(code=130) from None

@@ -1,0 +1,164 @@
+"""Money that returns to where it came from, compiled.
+
+Temporal cycles as in Suzumura and Kanezashi, IBM AMLSim, alert type "cycle": money is
+sent round a ring of accounts in the order of time, each keeping a little.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from kyc_ml.features.adjacency import Edges, Lists, empty_lists, let_in, passed_on, recent
+from kyc_ml.features.timeline import Int32s
+
+
+class CycleRule(NamedTuple):
+    """What counts as a cycle: see `kyc_ml.features.pattern_rules.PatternRules`."""
+
+    span_us: int
+    retention_low: float
+    retention_high: float
+    length_max: int
+    cap: int
+    looks_cap: int
+
+
+class _Search(NamedTuple):
+    """Working space of one search, used anew for each closing edge."""
+
+    edge: Int32s  # paths found so far, as a tree: the first edge of each
+    parent: Int32s  # and the place of the edge after it
+    paid_by: Int32s  # the last edge for which a node was one of the payees of its target
+
+
+@njit(cache=True, nogil=True)
+def _meets(search: _Search, edges: Edges, place: int, node: int) -> bool:
+    """Whether the path at `place` passes through the node."""
+    while place >= 0:
+        if edges.source[search.edge[place]] == node:
+            return True
+        place = search.parent[place]
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _write_members(search: _Search, edges: Edges, place: int, members: Int32s) -> None:
+    """Write the nodes between the two of the closing edge, earliest first."""
+    at = 0
+    while search.parent[place] >= 0:
+        members[at] = edges.source[search.edge[place]]
+        place = search.parent[place]
+        at += 1
+
+
+@njit(cache=True, nogil=True)
+def _close(  # noqa: PLR0917  numba calls are positional
+    edges: Edges,
+    into: Lists,
+    out_of: Lists,
+    closing: int,
+    rule: CycleRule,
+    search: _Search,
+    members: Int32s,
+) -> tuple[int, int, bool]:
+    """Search backwards from the closing edge, paths of one more edge at a time.
+
+    More recent edges come first, so the first cycle met is the latest of the shortest.
+
+    Returns
+    -------
+    length, count : int
+        Of the shortest cycles; 0 without any.
+    cut : bool
+        Whether a cap kept an edge from being looked at.
+    """
+    begin = edges.target[closing]
+    since = edges.event_time[closing] - rule.span_us
+    low, high, many = recent(out_of, begin, since, rule.cap)
+    if low == high:
+        return 0, 0, False
+    if not many:  # then no path can begin earlier, nor go elsewhere first
+        since = out_of.slot[low].event_time
+        for slot in range(low, high):
+            search.paid_by[out_of.slot[slot].other] = closing
+    search.edge[0], search.parent[0] = closing, -1
+    first, end, looks, cut = 0, 1, 0, False
+    for length in range(2, rule.length_max + 1):
+        filled, count = end, 0
+        for place in range(first, end):
+            after = search.edge[place]
+            low, high, more = recent(into, edges.source[after], since, rule.cap)
+            cut = cut or more
+            for slot in range(high - 1, low - 1, -1):
+                if looks == rule.looks_cap:
+                    return (length if count > 0 else 0), count, True
+                looks += 1
+                if into.slot[slot].event_time >= edges.event_time[after] or not passed_on(
+                    into.slot[slot].amount,
+                    edges.amount[after],
+                    rule.retention_low,
+                    rule.retention_high,
+                ):
+                    continue
+                payer = into.slot[slot].other
+                if payer == begin:
+                    if count == 0:
+                        _write_members(search, edges, place, members)
+                    count += 1
+                elif (
+                    count == 0
+                    and length < rule.length_max
+                    and (many or length + 1 < rule.length_max or search.paid_by[payer] == closing)
+                    and not _meets(search, edges, place, payer)
+                ):
+                    search.edge[filled], search.parent[filled] = into.slot[slot].edge, place
+                    filled += 1
+        if count > 0:
+            return length, count, cut
+        first, end = end, filled
+    return 0, 0, cut
+
+
+@njit(cache=True, nogil=True)
+def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Int32s, Int32s, Int32s, int]:
+    """Find the shortest cycles that each edge closes.
+
+    Returns
+    -------
+    length : int32 array of shape (n_edges,)
+        Length of the shortest cycle that the edge closes; 0 without any.
+    count : int32 array of shape (n_edges,)
+        How many cycles of that length it closes.
+    members : int32 array of shape (n_edges, length_max - 2)
+        Nodes of the latest of them other than the edge's own, in the order the money
+        went; -1 where there are fewer.
+    cut : int
+        Number of edges whose search a cap cut.
+
+    Notes
+    -----
+    The latest cycle is the one whose last edge before the closing one is the most
+    recent, then whose last but one is, and so on.
+    """
+    n_edges = edges.source.size
+    length, count = np.zeros(n_edges, np.int32), np.zeros(n_edges, np.int32)
+    members = np.full((n_edges, rule.length_max - 2), -1, np.int32)
+    into = empty_lists(edges.target, edges.source, edges.n_nodes, rule.cap)
+    out_of = empty_lists(edges.source, edges.target, edges.n_nodes, rule.cap)
+    search = _Search(
+        np.empty(rule.looks_cap + 1, np.int32),
+        np.empty(rule.looks_cap + 1, np.int32),
+        np.full(edges.n_nodes, -1, np.int32),
+    )
+    entered, left, cuts = 0, 0, 0
+    for closing in range(n_edges):
+        now = edges.event_time[closing]
+        entered = let_in(into, edges, entered, now)
+        left = let_in(out_of, edges, left, now)
+        found, times, cut = _close(edges, into, out_of, closing, rule, search, members[closing])
+        length[closing], count[closing] = found, times
+        cuts += cut
+    return length, count, members, cuts

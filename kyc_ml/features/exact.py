@@ -1,0 +1,81 @@
+"""Arithmetic in twice the working precision, so that running sums do not drift.
+
+A number is held as ``high + low``, two float64 whose sum has about 32 digits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from numba import njit
+
+EQUAL: Final = 1e-18
+"""Squared distances below this share of the sum of squares are 0: values that agree to
+nine digits are equal."""
+
+ROUNDING: Final = 1e-31
+"""What one step may round off of the largest sum of squares since the window was empty:
+twice the unit of double-double arithmetic, 2**-104."""
+
+
+@njit(cache=True, nogil=True, inline="always")
+def two_sum(high: float, low: float, value: float) -> tuple[float, float]:
+    """Add `value` to the double-double ``high + low`` without losing what rounds off.
+
+    Source: Knuth, The Art of Computer Programming 2, 4.2.2, theorem B.
+    """
+    total = high + value
+    part = total - high
+    lost = (high - (total - part)) + (value - part)
+    low += lost
+    renewed = total + low
+    return renewed, low - (renewed - total)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def two_product(left: float, right: float) -> tuple[float, float]:
+    """Multiply exactly, as the double-double ``high + low``.
+
+    Source: Dekker 1971, Numerische Mathematik 18, 224-242.
+    """
+    high = left * right
+    split = left * 134217729.0
+    left_upper = split - (split - left)
+    left_lower = left - left_upper
+    split = right * 134217729.0
+    right_upper = split - (split - right)
+    right_lower = right - right_upper
+    low = left_upper * right_upper - high
+    low += left_upper * right_lower
+    low += left_lower * right_upper
+    return high, low + left_lower * right_lower
+
+
+@njit(cache=True, nogil=True, inline="always")
+def squared_distance(
+    count: int,
+    total: float,
+    total_low: float,
+    square: float,
+    square_low: float,
+    steps: int,
+    peak: float,
+) -> float:
+    """Sum of squared distances from the mean, from a sum and a sum of squares.
+
+    Parameters
+    ----------
+    total, total_low, square, square_low
+        Sum and sum of squares of `count` values, ``high + low``.
+    steps, peak
+        How many values were added or taken since the window was empty, and the largest sum
+        of squares meanwhile: what lies below their rounding is 0.
+    """
+    scaled, scaled_low = two_product(float(count), square)
+    scaled_low += count * square_low
+    squared, squared_low = two_product(total, total)
+    squared_low += 2.0 * total * total_low
+    spread = ((scaled - squared) + (scaled_low - squared_low)) / count
+    if spread < max(EQUAL * square, ROUNDING * steps * peak):
+        return 0.0
+    return spread

@@ -1,0 +1,133 @@
+"""Feature declarations as plain JSON data, and back: what a bundle keeps of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, Final
+
+from kyc_ml.errors import BundleError
+from kyc_ml.features.spec import (
+    AsOf,
+    Cell,
+    FeatureSpec,
+    Formula,
+    Latest,
+    Matched,
+    Mix,
+    Own,
+    Peer,
+    Period,
+    RowColumn,
+    Where,
+    Window,
+)
+
+_TYPES: Final[dict[str, Any]] = {
+    kind.__name__: kind
+    for kind in (
+        AsOf,
+        Cell,
+        FeatureSpec,
+        Formula,
+        Latest,
+        Matched,
+        Mix,
+        Own,
+        Peer,
+        Period,
+        RowColumn,
+        Where,
+        Window,
+    )
+}
+_TAG: Final = "is"
+_NIGHT: Final = RowColumn(name="is_night", how=Cell(operation="night"))
+
+
+def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
+    """Write a declaration as dicts, lists, texts and numbers.
+
+    Fields that keep their default are left out: a field added later, with a default that
+    means what its absence meant, changes neither the notation nor its digest.
+    """
+    if type(declared).__name__ in _TYPES:
+        content = {_TAG: type(declared).__name__}
+        for each in fields(declared):  # type: ignore[arg-type]  # all are dataclasses
+            value = getattr(declared, each.name)
+            if each.default is MISSING or value != each.default:
+                content[each.name] = to_plain(value)
+        return content
+    if isinstance(declared, tuple):
+        return [to_plain(each) for each in declared]
+    return declared
+
+
+def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
+    """Read what `to_plain` wrote.
+
+    Raises
+    ------
+    BundleError
+        If it was written by a newer version that declares features in other ways.
+    """
+    if isinstance(content, Mapping):
+        kind = _TYPES.get(content[_TAG])
+        known = set() if kind is None else {each.name for each in fields(kind)}
+        unknown = sorted(set(content) - known - {_TAG})
+        if kind is None or unknown:
+            msg = (
+                f"a feature is declared with {content[_TAG]} {', '.join(unknown)}, which this "
+                "kyc_ml does not know: use the version that wrote it, or a newer one"
+            )
+            raise BundleError(msg)
+        return kind(**{name: from_plain(content[name]) for name in content if name != _TAG})
+    if isinstance(content, list):
+        return tuple(from_plain(each) for each in content)
+    return content
+
+
+def from_format_1(items: Sequence[Mapping[str, Any]]) -> tuple[FeatureSpec, ...]:
+    """Read the declarations of a bundle of format 1, which had no tags and fewer fields."""
+    return tuple(_feature_of_format_1(item) for item in items)
+
+
+def digest_of_format_1(items: Sequence[Mapping[str, Any]]) -> str:
+    """Give the digest of definitions as format 1 took it."""
+    plain = [[item["name"], item["kind_of_how"], item["how"]] for item in items]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _feature_of_format_1(item: Mapping[str, Any]) -> FeatureSpec:
+    how: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in item["how"].items()
+    }
+    if how.get("period") is not None:
+        how["period"] = Period(**how["period"])
+    if how.get("where") is not None:
+        where = how["where"]
+        how["where"] = Where(column=where["column"], values=tuple(where["values"]))
+    if how.get("value") == _NIGHT.name:  # a column that format 1 took for granted
+        how["value"] = _NIGHT
+    rest = {name: value for name, value in item.items() if name not in {"how", "kind_of_how"}}
+    rest["units"] = tuple(rest["units"])
+    read: Any = _TYPES[item["kind_of_how"]](**how)
+    return FeatureSpec(how=read, **rest)
+
+
+def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
+    """SHA-256 of how the features are computed; wording does not count."""
+    plain = [[spec.name, _without_words(to_plain(spec.how))] for spec in specs]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _without_words(plain: Any) -> Any:  # noqa: ANN401  JSON
+    """Leave out the names that a period has in human languages."""
+    if isinstance(plain, Mapping):
+        words = {"english", "chinese", "label"} if plain.get(_TAG) == "Period" else set()
+        return {name: _without_words(value) for name, value in plain.items() if name not in words}
+    if isinstance(plain, list):
+        return [_without_words(each) for each in plain]
+    return plain

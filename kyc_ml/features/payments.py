@@ -1,0 +1,143 @@
+"""Bookings of customers' accounts -> payments from one party to another, each once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from kyc_ml.contract.tables import (
+    AMOUNT,
+    COUNTERPARTY_ID,
+    CUSTOMER_ID,
+    DIRECTION,
+    EVENT_TIME,
+    KNOWN_AT,
+)
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.spec import HOUR_US
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+SAME_PAYMENT_US: Final = HOUR_US
+"""Two bookings of one amount, out of one account and into the other, are one payment if
+they happened no further apart. Convention: banks book both sides of a transfer between
+their own customers within seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payments:
+    """Payments from one party to another, in order of time.
+
+    Attributes
+    ----------
+    names : string array
+        The parties.
+    source, target : int32 arrays of shape (n,)
+        Payer and payee, as numbers of names.
+    event_time, known_at : int64 arrays of shape (n,), microseconds
+    amount : float64 array of shape (n,), base currency
+    """
+
+    names: pa.Array
+    source: Int32s
+    target: Int32s
+    event_time: Int64s
+    known_at: Int64s
+    amount: Floats
+
+
+def payments_of(transactions: pa.Table) -> Payments:
+    """Turn bookings into payments, each once.
+
+    A transfer between two customers is booked twice, out of one account and into the
+    other. The booking that entered first, ``max(event_time, known_at)``, is the payment;
+    the other adds nothing. So a booking that comes later changes no payment before it.
+    Bookings without a counterparty or a direction are no payments.
+    """
+    whole = pc.and_(
+        pc.is_valid(transactions[COUNTERPARTY_ID]), pc.is_valid(transactions[DIRECTION])
+    )
+    kept = transactions.filter(whole)
+    chunks = [*kept[CUSTOMER_ID].chunks, *kept[COUNTERPARTY_ID].chunks]
+    parties = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
+    codes = np.asarray(parties.indices.to_numpy(zero_copy_only=False), dtype=np.int32)
+    customer, other = codes[: len(kept)], codes[len(kept) :]
+    into = np.asarray(pc.equal(kept[DIRECTION], "in").combine_chunks(), dtype=np.bool_)
+    source, target = np.where(into, other, customer), np.where(into, customer, other)
+    time, known = microseconds(kept[EVENT_TIME]), microseconds(kept[KNOWN_AT])
+    amount = np.asarray(kept[AMOUNT].combine_chunks().to_numpy(zero_copy_only=False))
+    order = np.lexsort((into, time, np.maximum(time, known), amount, target, source))
+    starts = _group_starts(order, source, target, amount)
+    first = order[first_bookings(starts, time[order], into[order])]
+    first = first[
+        np.lexsort((amount[first], target[first], source[first], known[first], time[first]))
+    ]
+    return Payments(
+        names=parties.dictionary,
+        source=source[first],
+        target=target[first],
+        event_time=time[first],
+        known_at=known[first],
+        amount=amount[first],
+    )
+
+
+@njit(cache=True, nogil=True)
+def first_bookings(
+    starts: Int64s, event_time: Int64s, into: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Tell which bookings are payments, and not the other side of one.
+
+    Parameters
+    ----------
+    starts : int64 array of shape (n_groups + 1,)
+        Bookings of the same parties and amount, each group in order of entry.
+    event_time : int64 array of shape (n,), microseconds
+    into : bool array of shape (n,)
+        Whether the booking is the payee's.
+
+    Returns
+    -------
+    bool array of shape (n,)
+    """
+    first = np.ones(event_time.size, np.bool_)
+    waiting = np.zeros(event_time.size, np.bool_)
+    for group in range(starts.size - 1):
+        head = starts[group]
+        for booking in range(starts[group], starts[group + 1]):
+            while head < booking and not waiting[head]:
+                head += 1
+            found = -1
+            for earlier in range(head, booking):
+                near = abs(event_time[booking] - event_time[earlier]) <= SAME_PAYMENT_US
+                if waiting[earlier] and near and into[earlier] != into[booking]:
+                    found = earlier
+                    break
+                gone = event_time[booking] - event_time[earlier] > SAME_PAYMENT_US
+                if gone and earlier == head:
+                    waiting[earlier] = False  # whoever comes now is too late for it
+                    head += 1
+            if found >= 0:
+                waiting[found] = False
+                first[booking] = False
+            else:
+                waiting[booking] = True
+    return first
+
+
+def _group_starts(order: Int64s, *columns: npt.NDArray[np.generic]) -> Int64s:
+    """Find where, in an order, each run of rows that agree in all columns begins."""
+    changes = np.zeros(order.size, np.bool_)
+    changes[:1] = True
+    for column in columns:
+        ordered = column[order]
+        changes[1:] |= ordered[1:] != ordered[:-1]
+    return np.append(np.flatnonzero(changes), order.size).astype(np.int64)

@@ -1,0 +1,129 @@
+"""Compiled sweep of order statistics: a window's median, and where a value lies in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from kyc_ml.features.timeline import ENTER, OBSERVE
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def rank_values(row_starts: Int64s, value: Floats) -> tuple[Int32s, Floats]:
+    """Rank the values of each key among themselves; equal values share a rank.
+
+    Returns
+    -------
+    ranks : int32 array
+        0 for the smallest value of the row's key.
+    ordered : float64 array
+        ``ordered[row_starts[k] + r]`` is the value of rank r of key k.
+    """
+    ranks = np.empty(value.size, np.int32)
+    ordered = np.empty(value.size, np.float64)
+    for key in range(row_starts.size - 1):
+        low, high = row_starts[key], row_starts[key + 1]
+        rank = -1
+        for place in np.argsort(value[low:high], kind="mergesort"):
+            position = low + place
+            if rank < 0 or value[position] != ordered[low + rank]:
+                rank += 1
+                ordered[low + rank] = value[position]
+            ranks[position] = rank
+    return ranks, ordered
+
+
+@njit(cache=True, nogil=True)
+def sweep_ranks(
+    timeline: Int32s,
+    lengths: Int64s,
+    row_starts: Int64s,
+    observed_starts: Int64s,
+    place: Int32s,
+    ranks: Int32s,
+    ordered: Floats,
+    own: Floats,
+    out: Floats,
+    columns: Int64s,
+) -> None:
+    """Median of the visible rows, and the share of them below the observation's own value.
+
+    Rows equal to the own value count half, so the share is 0.5 among equals. Both are
+    missing without rows, the share also without a value of its own.
+
+    Parameters
+    ----------
+    ranks, ordered
+        As `rank_values` gives them.
+    own : float64 array, one a row of `out`; empty where only the median is wanted
+    columns : int64 array of shape (2,)
+        Median, share below.
+
+    Notes
+    -----
+    A Fenwick tree over the key's ranks counts what is visible, so a row or an observation
+    costs the logarithm of the key's number of different values.
+    """
+    widest = 0
+    for key in range(row_starts.size - 1):
+        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    tree = np.zeros(widest + 1, np.int32)
+    for key in range(row_starts.size - 1):
+        low = row_starts[key]
+        values = 0
+        for position in range(low, row_starts[key + 1]):
+            values = max(values, ranks[position] + 1)
+        tree[: values + 1] = 0
+        count = 0
+        first = 2 * low + observed_starts[key]
+        for at in range(first, first + lengths[key]):
+            kind, position = timeline[at] & 3, timeline[at] >> 2
+            if kind != OBSERVE:
+                change = 1 if kind == ENTER else -1
+                count += change
+                node = ranks[position] + 1
+                while node <= values:
+                    tree[node] += change
+                    node += node & -node
+                continue
+            if count == 0:
+                continue
+            row = place[position]
+            if columns[0] >= 0:
+                lower = ordered[low + _rank_at(tree, values, (count - 1) // 2)]
+                upper = ordered[low + _rank_at(tree, values, count // 2)]
+                out[row, columns[0]] = lower + 0.5 * (upper - lower)
+            if columns[1] >= 0 and not np.isnan(own[row]):
+                values_of_key = ordered[low : low + values]
+                below = _count_first(tree, np.searchsorted(values_of_key, own[row], "left"))
+                up_to = _count_first(tree, np.searchsorted(values_of_key, own[row], "right"))
+                out[row, columns[1]] = 0.5 * (below + up_to) / count
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _rank_at(tree: Int32s, values: int, number: int) -> int:
+    """Rank of the visible row that has `number` rows before it."""
+    node, step = 0, 1
+    while 2 * step <= values:
+        step *= 2
+    while step > 0:
+        if node + step <= values and tree[node + step] <= number:
+            node += step
+            number -= tree[node]
+        step //= 2
+    return node
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _count_first(tree: Int32s, ranks: int) -> int:
+    """Count the visible rows of the lowest ranks, so many."""
+    total, node = 0, ranks
+    while node > 0:
+        total += tree[node]
+        node -= node & -node
+    return total

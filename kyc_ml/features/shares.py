@@ -1,0 +1,148 @@
+"""Compiled sweep of how a window's flow is spread over values: first share, Herfindahl, entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from kyc_ml.features.exact import two_sum
+from kyc_ml.features.timeline import ENTER, OBSERVE
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def code_pairs(row_starts: Int64s, values: Int32s, n_values: int) -> tuple[Int32s, Int64s]:
+    """Give each (key, value) pair a code, those of one key one after another.
+
+    Parameters
+    ----------
+    values : int32 array
+        Code of each row's value, below `n_values`; negative is missing.
+
+    Returns
+    -------
+    codes : int32 array
+        Code of each row's pair; -1 where the value is missing.
+    code_starts : int64 array of shape (n_keys + 1,)
+        Codes of key k are ``code_starts[k]`` up to, not including, ``code_starts[k + 1]``.
+    """
+    n_keys = row_starts.size - 1
+    codes = np.empty(values.size, np.int32)
+    code_starts = np.zeros(n_keys + 1, np.int64)
+    last_key = np.full(n_values, -1, np.int64)
+    code_of = np.empty(n_values, np.int32)
+    following = 0
+    for key in range(n_keys):
+        for position in range(row_starts[key], row_starts[key + 1]):
+            value = values[position]
+            if value < 0:
+                codes[position] = -1
+                continue
+            if last_key[value] != key:
+                last_key[value] = key
+                code_of[value] = following
+                following += 1
+            codes[position] = code_of[value]
+        code_starts[key + 1] = following
+    return codes, code_starts
+
+
+@njit(cache=True, nogil=True)
+def sweep_shares(
+    timeline: Int32s,
+    lengths: Int64s,
+    row_starts: Int64s,
+    observed_starts: Int64s,
+    place: Int32s,
+    codes: Int32s,
+    code_starts: Int64s,
+    weight: Floats,
+    out: Floats,
+    columns: Int64s,
+) -> None:
+    """Largest share, sum of squared shares and entropy (nats) of the values seen.
+
+    A value's share is its number of visible rows, or their summed weight, over that of all
+    values. All three are missing where nothing is visible or the weights sum to 0. What a
+    row added when it came is taken away exactly when it leaves, so nothing drifts.
+
+    Parameters
+    ----------
+    codes, code_starts
+        As `code_pairs` gives them.
+    weight : float64 array, one weight >= 0 a row; empty to count rows
+    columns : int64 array of shape (3,)
+        First share, Herfindahl index, entropy.
+
+    Notes
+    -----
+    The largest share is kept in a tournament over the key's values: entry 1 is the largest
+    of all, entries ``n`` to ``2 n - 1`` are the values' own.
+    """
+    n_codes = code_starts[-1]
+    count = np.zeros(n_codes, np.int32)
+    high = np.zeros(n_codes, np.float64)
+    low = np.zeros(n_codes, np.float64)
+    tree = np.zeros(2 * n_codes + 2, np.float64)
+    at_first, at_herfindahl, at_entropy = columns[0], columns[1], columns[2]
+    for key in range(row_starts.size - 1):
+        code_low = code_starts[key]
+        width = code_starts[key + 1] - code_low
+        rows, total, total_low = 0, 0.0, 0.0
+        square, square_low, logged, logged_low = 0.0, 0.0, 0.0, 0.0
+        first = 2 * row_starts[key] + observed_starts[key]
+        for at in range(first, first + lengths[key]):
+            kind, position = timeline[at] & 3, timeline[at] >> 2
+            if kind == OBSERVE:
+                if total > 0.0:
+                    row = place[position]
+                    if at_first >= 0:
+                        out[row, at_first] = min(tree[2 * code_low + 1] / total, 1.0)
+                    if at_herfindahl >= 0:
+                        out[row, at_herfindahl] = min(square / (total * total), 1.0)
+                    if at_entropy >= 0:
+                        out[row, at_entropy] = max(np.log(total) - logged / total, 0.0)
+                continue
+            code = codes[position]
+            if code < 0:
+                continue
+            sign = 1.0 if kind == ENTER else -1.0
+            new = weight[position] if weight.size else 1.0
+            old = high[code]
+            count[code] += 1 if kind == ENTER else -1
+            rows += 1 if kind == ENTER else -1
+            if count[code] == 0:
+                high[code], low[code] = 0.0, 0.0
+            else:
+                high[code], low[code] = two_sum(old, low[code], sign * new)
+            now = high[code]
+            if rows == 0:
+                total, total_low = 0.0, 0.0
+                square, square_low, logged, logged_low = 0.0, 0.0, 0.0, 0.0
+            else:
+                total, total_low = two_sum(total, total_low, sign * new)
+                square, square_low = two_sum(square, square_low, -(old * old))
+                square, square_low = two_sum(square, square_low, now * now)
+                logged, logged_low = two_sum(logged, logged_low, -_log_part(old))
+                logged, logged_low = two_sum(logged, logged_low, _log_part(now))
+            if at_first >= 0:
+                _update_largest(tree, 2 * code_low, width, code - code_low, now)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _log_part(weight: float) -> float:
+    return weight * np.log(weight) if weight > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _update_largest(tree: Floats, base: int, width: int, leaf: int, value: float) -> None:
+    """Set one value of the tournament of `width` values that begins at `base`."""
+    node = leaf + width
+    tree[base + node] = value
+    while node > 1:
+        tree[base + (node >> 1)] = max(tree[base + node], tree[base + (node ^ 1)])
+        node >>= 1

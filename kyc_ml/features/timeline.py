@@ -1,0 +1,172 @@
+"""The time rule: which rows an observation may see, compiled.
+
+This is the only code of the package that compares times of rows with times of decisions
+for a window. Its one rule:
+
+    a row is visible at t when  ``max(event_time + lag + 1, known_at) <= t``
+                          and   ``t < min(event_time + lag + window + 1, until)``
+
+that is, it happened in the half-open window ``[t - lag - window, t - lag)``, was known by
+t, and had not been superseded by t. Times are int64 microseconds, so the rule is exact.
+
+`build_timeline` turns the rule into a timeline for each key: an order of "row enters",
+"row leaves" and "observe now". Each statistic is then one linear pass over that
+timeline, and cannot see a row that the timeline has not let in. Rows that arrive late
+enter late: an observation before their ``known_at`` never meets them.
+
+All kernels release the GIL, so that several windows can be swept at once on threads.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+
+OBSERVE: Final = 0
+ENTER: Final = 1
+LEAVE: Final = 2
+
+FOREVER_US: Final = 2**61
+"""A window without a left end, in microseconds: about 73,000 years."""
+
+MOST_ROWS: Final = 2**29 - 1
+"""Rows, or observations, that a timeline can number: two bits of 31 say what happens."""
+
+
+@njit(cache=True, nogil=True)
+def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
+    """Group row numbers by key, keeping their order inside a key.
+
+    Parameters
+    ----------
+    codes : int32 array of shape (n_rows,)
+        Key of each row, ``0 <= code < n_keys``; negative leaves the row out.
+
+    Returns
+    -------
+    order : int32 array
+        Row numbers, key after key.
+    starts : int64 array of shape (n_keys + 1,)
+        ``order[starts[k]:starts[k + 1]]`` are the rows of key k.
+    """
+    starts = np.zeros(n_keys + 1, np.int64)
+    for code in codes:
+        if code >= 0:
+            starts[code + 1] += 1
+    for key in range(n_keys):
+        starts[key + 1] += starts[key]
+    place = starts[:-1].copy()
+    order = np.empty(starts[-1], np.int32)
+    for row in range(codes.size):
+        code = codes[row]
+        if code >= 0:
+            order[place[code]] = row
+            place[code] += 1
+    return order, starts
+
+
+@njit(cache=True, nogil=True)
+def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
+    """Order positions inside each key by instant; ties keep their order.
+
+    Returns
+    -------
+    int32 array
+        The positions, or none at all if they are in that order already: rows that arrive
+        on time are. Only keys with late rows are sorted.
+    """
+    late = False
+    for key in range(starts.size - 1):
+        for position in range(starts[key] + 1, starts[key + 1]):
+            if instants[position] < instants[position - 1]:
+                late = True
+    if not late:
+        return np.empty(0, np.int32)
+    positions = np.empty(instants.size, np.int32)
+    for key in range(starts.size - 1):
+        low, high = starts[key], starts[key + 1]
+        in_order = True
+        for position in range(low, high):
+            positions[position] = position
+            if position > low and instants[position] < instants[position - 1]:
+                in_order = False
+        if not in_order:
+            ranks = np.argsort(instants[low:high], kind="mergesort")
+            for offset in range(high - low):
+                positions[low + offset] = low + ranks[offset]
+    return positions
+
+
+@njit(cache=True, nogil=True)
+def build_timeline(
+    observed_at: Int64s,
+    observed_starts: Int64s,
+    enters: Int64s,
+    by_entry: Int32s,
+    leaves: Int64s,
+    by_leave: Int32s,
+    delay: int,
+    row_starts: Int64s,
+    timeline: Int32s,
+    lengths: Int64s,
+) -> None:
+    """Write each key's timeline of entering rows, leaving rows and observations.
+
+    Parameters
+    ----------
+    observed_at, observed_starts
+        Decision times, ascending inside a key, and where each key begins.
+    enters, by_entry
+        The instant each row becomes visible, and the positions of each key in order of
+        that instant; no positions mean that the rows are in that order already.
+    leaves, by_leave, delay
+        A row leaves at ``leaves + delay``; the positions in order of that instant, none
+        where the rows are in that order already.
+    timeline : int32 array, written
+        ``4 * position + kind``; key k writes from ``2 * row_starts[k] +
+        observed_starts[k]`` on. Positions count from the first row or observation of
+        the sweep, not of the key.
+    lengths : int64 array of shape (n_keys,), written
+        How many entries the timeline of each key has.
+    """
+    widest = 0
+    for key in range(row_starts.size - 1):
+        widest = max(widest, row_starts[key + 1] - row_starts[key])
+    inside = np.zeros(widest, np.bool_)
+    in_order, out_order = by_entry.size == 0, by_leave.size == 0
+    for key in range(row_starts.size - 1):
+        low, high = row_starts[key], row_starts[key + 1]
+        first = 2 * low + observed_starts[key]
+        at = first
+        entering, leaving = low, low
+        for position in range(high - low):
+            inside[position] = False
+        for observation in range(observed_starts[key], observed_starts[key + 1]):
+            now = observed_at[observation]
+            while entering < high:
+                row = entering if in_order else np.int64(by_entry[entering])
+                if enters[row] > now:
+                    break
+                if now < leaves[row] + delay:
+                    inside[row - low] = True
+                    timeline[at] = 4 * row + ENTER
+                    at += 1
+                entering += 1
+            while leaving < high:
+                row = leaving if out_order else np.int64(by_leave[leaving])
+                if leaves[row] + delay > now:
+                    break
+                if inside[row - low]:
+                    inside[row - low] = False
+                    timeline[at] = 4 * row + LEAVE
+                    at += 1
+                leaving += 1
+            timeline[at] = 4 * observation + OBSERVE
+            at += 1
+        lengths[key] = at - first

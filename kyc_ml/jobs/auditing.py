@@ -1,0 +1,270 @@
+"""run_audit: prove on the user's own data that features and labels are point in time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import RunConfig, load_section
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import make_observations, mature_labels
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.features.audit import audit_features
+from kyc_ml.features.build import build_features
+from kyc_ml.features.catalog import choose_features
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.movement import FeatureAudit
+from kyc_ml.features.spec import DAY_US, FeatureSpec
+from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.jobs.probes import (
+    CONFIDENCE,
+    FEWEST,
+    HIGHEST_AUC,
+    ShuffledLabels,
+    shuffled_label_auc,
+    single_feature_auc,
+)
+from kyc_ml.jobs.reading import (
+    end_of_data,
+    last_known,
+    parse_moment,
+    read_tables,
+    require_data_until,
+)
+from kyc_ml.jobs.watch import Watch
+
+MOST_LABELLED: Final = 200_000
+"""Labelled observations probed: all positives, and a sample of negatives (convention)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelProbes:
+    """What mature labels say of the features.
+
+    Attributes
+    ----------
+    rows, positives : int
+        Observations probed; negatives are a sample where there are many.
+    single : DataFrame
+        feature, auc; the highest first. Empty if the probe was not run.
+    shuffled : ShuffledLabels or None
+        None if the probe was not run.
+    not_run : str
+        Why a probe was not run; empty if both were.
+    """
+
+    rows: int
+    positives: int
+    single: pd.DataFrame
+    shuffled: ShuffledLabels | None
+    not_run: str = ""
+
+    @property
+    def alarms(self) -> pd.DataFrame:
+        """Features that rank better than `HIGHEST_AUC` alone."""
+        return self.single[self.single["auc"] > HIGHEST_AUC]
+
+    @property
+    def passed(self) -> bool:
+        """True if no probe raised an alarm; a probe that was not run raises none."""
+        return self.alarms.empty and (self.shuffled is None or self.shuffled.passed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditResult:
+    """The whole audit of one configuration on one source."""
+
+    name: str
+    as_of: pd.Timestamp
+    features: FeatureAudit
+    labels: LabelProbes
+    seconds: dict[str, float]
+    path: Path | None
+
+    @property
+    def passed(self) -> bool:
+        """True if nothing moved and no probe raised an alarm."""
+        return self.features.passed and self.labels.passed
+
+
+def run_audit(
+    *,
+    config: Path,
+    source: Path,
+    data: Path,
+    as_of: str | None,
+    times: int,
+    seed: int,
+    out: Path | None,
+    quarantine: Path,
+    watch: Watch,
+) -> AuditResult:
+    """Audit the features that a configuration chooses, and their mature labels.
+
+    Parameters
+    ----------
+    as_of : str or None
+        Observations before it are audited, with the labels known then; rows after it are
+        the future. None is the day after the last event.
+    times : int
+        Decision times to sample.
+    out : Path or None
+        JSON file to write.
+    """
+    run = load_section(config, RunConfig)
+    specs = choose_features(run.features, unit=run.unit)
+    if out is not None:
+        require_place(out)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    require_data_until(moment, last_known(tables), what="the tables")
+    history = run.dataset.history_start
+    observations = make_observations(
+        tables,
+        unit=run.unit,
+        start=None if history is None else pd.Timestamp(history, tz="UTC"),
+        end=moment,
+        config=run.dataset,
+    )
+    start = time.perf_counter()
+    features = audit_features(
+        tables,
+        observations,
+        specs=specs,
+        times=times,
+        seed=seed,
+        build=build_features,
+        threads=run.model.num_threads,
+        progress=lambda done, total: watch.step("tampering and rebuilding", done, total),
+    )
+    seconds = {"tampering and rebuilding": time.perf_counter() - start}
+    for name, reason in features.left_out.items():
+        watch.say(f"feature left out, not audited: {name}: {reason}")
+    start = time.perf_counter()
+    labels = probe_labels(
+        tables, observations, specs, run=run, as_of=moment, seed=seed, watch=watch
+    )
+    seconds["probing labels"] = time.perf_counter() - start
+    result = AuditResult(
+        name=run.name, as_of=moment, features=features, labels=labels, seconds=seconds, path=out
+    )
+    if out is not None:
+        with written_whole(out) as handle:
+            handle.write(json.dumps(_as_json(result), indent=2).encode())
+    return result
+
+
+def probe_labels(
+    tables: ContractedTables,
+    observations: pa.Table,
+    specs: Sequence[FeatureSpec],
+    *,
+    run: RunConfig,
+    as_of: pd.Timestamp,
+    seed: int,
+    watch: Watch,
+) -> LabelProbes:
+    """Ask the labels that are mature at `as_of` what the features know of them."""
+    target = _mature_target(tables, observations, run=run, as_of=as_of)
+    positives, negatives = int((target == 1).sum()), int((target == 0).sum())
+    if min(positives, negatives) < FEWEST:
+        why = (
+            f"at least {FEWEST} mature labels of each class are needed, got {positives:,} "
+            f"positives and {negatives:,} negatives"
+        )
+        none = pd.DataFrame({"feature": [], "auc": np.zeros(0)})
+        return LabelProbes(rows=0, positives=positives, single=none, shuffled=None, not_run=why)
+    rows = _sample_labelled(target, seed=seed)
+    features = build_features(
+        tables,
+        observations.take(pa.array(rows)),
+        specs=specs,
+        threads=run.model.num_threads,
+        progress=lambda done, total: watch.step("building labelled features", done, total),
+    )
+    ids: pd.Series = features.keys[CUSTOMER_ID].to_pandas()
+    customers = ids.to_numpy(dtype=object)
+    watch.step("probing labels", 0, 2)
+    single = single_feature_auc(features, target[rows], customers=customers)
+    watch.step("probing labels", 1, 2)
+    shuffled = shuffled_label_auc(
+        features, target[rows], customers=customers, config=run.model, seed=seed
+    )
+    watch.step("probing labels", 2, 2)
+    return LabelProbes(
+        rows=rows.size,
+        positives=positives,
+        single=single,
+        shuffled=shuffled,
+        not_run="" if shuffled else "shuffled labels: half of the customers have one class only",
+    )
+
+
+def _mature_target(
+    tables: ContractedTables, observations: pa.Table, *, run: RunConfig, as_of: pd.Timestamp
+) -> npt.NDArray[np.float64]:
+    """Give 1, 0, or NaN where the outcome does not count.
+
+    Of young observations mostly the positives are known, so that anything that changes
+    with time would tell the classes apart: they count only if the older ones are too few.
+    """
+    dataset = run.dataset
+    labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=dataset)
+    target = np.where(labels.usable & labels.settled, labels.target, np.nan)
+    ripening_us = (dataset.horizon_days + dataset.label_maturity_days) * DAY_US
+    old = microseconds(observations[DECISION_TIME]) <= as_of.value // 1000 - ripening_us
+    if min((target[old] == 1).sum(), (target[old] == 0).sum()) >= FEWEST:
+        target[~old] = np.nan
+    return target
+
+
+def _sample_labelled(target: npt.NDArray[np.float64], *, seed: int) -> npt.NDArray[np.int64]:
+    """Take all positives and so many negatives that there are `MOST_LABELLED` in all."""
+    rng = np.random.default_rng([seed, 2])
+    positives, negatives = np.flatnonzero(target == 1), np.flatnonzero(target == 0)
+    room = max(MOST_LABELLED - positives.size, MOST_LABELLED // 2)
+    if negatives.size > room:
+        negatives = rng.choice(negatives, room, replace=False)
+    return np.sort(np.concatenate([positives, negatives]))
+
+
+def _as_json(result: AuditResult) -> dict[str, Any]:
+    """Everything that was found: counts, figures and names, no customer's value."""
+    audit, labels = result.features, result.labels
+    shuffled = labels.shuffled
+    return {
+        "name": result.name,
+        "passed": result.passed,
+        "as_of": result.as_of.isoformat(),
+        "decision_times": [each.isoformat() for each in audit.decision_times],
+        "observations": audit.observations,
+        "checks": audit.summary().to_dict("records"),
+        "features": json.loads(audit.features.to_json(orient="records", date_format="iso")),
+        "left_out": dict(audit.left_out),
+        "labels": {
+            "not_run": labels.not_run,
+            "rows": labels.rows,
+            "positives": labels.positives,
+            "highest_auc_allowed": HIGHEST_AUC,
+            "single_feature_auc": labels.single.to_dict("records"),
+            "shuffled_labels": None
+            if shuffled is None
+            else {
+                "auc": shuffled.auc,
+                "low": shuffled.low,
+                "high": shuffled.high,
+                "confidence": CONFIDENCE,
+            },
+        },
+        "seconds": result.seconds,
+    }

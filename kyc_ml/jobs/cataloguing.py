@@ -1,0 +1,127 @@
+"""What features there are: lists, one feature in full, and the catalogue as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, get_args
+
+from kyc_ml.config import FeatureConfig, RunConfig, Unit, load_section
+from kyc_ml.errors import ConfigError, hint
+from kyc_ml.features.catalog import FAMILIES, choose_features, declare_features
+from kyc_ml.features.definition import define, row_columns_of
+from kyc_ml.features.spec import FeatureSpec
+
+_UNITS: Final = get_args(Unit)
+
+
+def run_list(
+    *, config: Path | None, family: str | None, unit: str | None
+) -> tuple[FeatureSpec, ...]:
+    """List declared features, or with a configuration those that it chooses.
+
+    Raises
+    ------
+    ConfigError
+        If the family or the unit does not exist, or the configuration is wrong.
+    """
+    if unit is not None and unit not in _UNITS:
+        msg = f"--unit must be {' or '.join(_UNITS)}, got {unit!r}"
+        raise ConfigError(msg)
+    if family is not None and family not in FAMILIES:
+        msg = (
+            f"{family!r} is no feature family{hint(family, FAMILIES)}; known: {', '.join(FAMILIES)}"
+        )
+        raise ConfigError(msg)
+    if config is None:
+        specs = tuple(declared_features(None).values())
+    else:
+        run = load_section(config, RunConfig)
+        specs = choose_features(run.features, unit=run.unit)
+    return tuple(
+        spec
+        for spec in specs
+        if not spec.hidden
+        and (family is None or spec.family == family)
+        and (unit is None or unit in spec.units)
+    )
+
+
+def run_show(name: str, *, config: Path | None) -> tuple[FeatureSpec, str, Mapping[str, str]]:
+    """Give one feature, its definition in a line, and those of the columns it reads.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such feature; the nearest name is suggested.
+    """
+    declared = declared_features(config)
+    if name not in declared:
+        msg = f"{name!r} is no declared feature{hint(name, declared)}; see kyc-ml features list"
+        raise ConfigError(msg)
+    spec = declared[name]
+    return spec, define(spec.how), row_columns_of(spec)
+
+
+def declared_features(config: Path | None) -> dict[str, FeatureSpec]:
+    """Declare every feature, under a configuration's items, lists and amounts if given."""
+    if config is None:
+        return declare_features(FeatureConfig(families=tuple(FAMILIES)))
+    return declare_features(load_section(config, RunConfig).features)
+
+
+def run_page(config: Path | None) -> str:
+    """Write the catalogue as Markdown: one table a family."""
+    declared = declared_features(config)
+    shown = [spec for spec in declared.values() if not spec.hidden]
+    lines = [
+        "# Feature catalogue",
+        "",
+        f"{len(shown)} features. Written by `kyc-ml features list --markdown`; do not edit.",
+        "",
+        "Windows are half open and end before the decision; rows count from when they were",
+        "known. T: a transaction has it; R: a review has it. + and − are directions in which",
+        "risk may move with the value. With lists of countries or items of third parties in",
+        "the configuration there are more: `kyc-ml features list --config FILE`.",
+        "",
+    ]
+    for family in FAMILIES:
+        members = [spec for spec in shown if spec.family == family]
+        if not members:
+            continue
+        lines += [
+            f"## {family}",
+            "",
+            "| feature | meaning | 含义 | unit | for | definition | typology | source |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        lines += [_line(spec) for spec in members]
+        lines.append("")
+    columns = {name: text for spec in shown for name, text in row_columns_of(spec).items()}
+    lines += [
+        "## Columns of rows",
+        "",
+        "Computed for each row before features read it, as known when the row happened.",
+        "",
+        "| column | definition |",
+        "|---|---|",
+        *(f"| `{name}` | {text} |" for name, text in sorted(columns.items())),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(spec: FeatureSpec) -> str:
+    direction = {1: " +", -1: " −", 0: ""}[spec.monotone]
+    units = "".join({"fraud": "T", "risk": "R"}[unit] for unit in spec.units)
+    cells = (
+        f"`{spec.name}`{direction}",
+        spec.description,
+        spec.description_zh,
+        spec.unit,
+        units,
+        define(spec.how),
+        spec.typology or "",
+        spec.source,
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
