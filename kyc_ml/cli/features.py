@@ -46,6 +46,10 @@ def build(
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     since: Since = None,
     as_of: AsOf = None,
+    buckets: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Build so many parts of the customers on disk."),
+    ] = None,
     quarantine: Quarantine = REFUSED,
     quiet: Quiet = False,
 ) -> None:
@@ -53,22 +57,23 @@ def build(
     with job(quiet=quiet) as terminal:
         from kyc_ml.jobs import run_features
 
-        rows, columns, left_out = run_features(
+        built = run_features(
             config=config,
             source=source,
             data=data,
             since=since,
             as_of=as_of,
             out=out,
+            buckets=buckets,
             quarantine=quarantine,
             watch=terminal,
         )
         terminal.summary(
             "features",
             {
-                "observations": f"{rows:,}",
-                "features": columns,
-                "left out": len(left_out),
+                "observations": f"{built.rows:,}",
+                "features": built.columns,
+                "left out": len(built.left_out),
                 "written to": out,
             },
         )

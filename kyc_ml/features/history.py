@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
-from kyc_ml.features import shares, timeline
-from kyc_ml.features.kernels import gather, gather_times
+from kyc_ml.features.kernels import shares, timeline
+from kyc_ml.features.kernels.moments import gather, gather_times
 from kyc_ml.features.spec import Where, name_of
 
 Int64s = npt.NDArray[np.int64]
@@ -191,7 +191,8 @@ class History:
         """
         times = (self.event_time, self.known_at)
         tied = np.logical_and.reduce([time[1:] == time[:-1] for time in times])
-        tied[self.row_starts[1:-1][self.row_starts[1:-1] < self.rows.size] - 1] = False
+        key = np.repeat(np.arange(self.n_keys), np.diff(self.row_starts))
+        tied &= key[1:] == key[:-1]
         if not tied.any():
             return values
         group = np.concatenate([[0], np.cumsum(~tied)])

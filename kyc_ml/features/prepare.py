@@ -26,8 +26,8 @@ from kyc_ml.contract.tables import (
     TRANSACTIONS,
 )
 from kyc_ml.features.history import UNTIL, microseconds
-from kyc_ml.features.network import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
-from kyc_ml.features.payments import payments_of
+from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
+from kyc_ml.features.network.payments import payments_of
 from kyc_ml.features.spec import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 
 Int64s = npt.NDArray[np.int64]

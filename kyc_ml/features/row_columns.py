@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract.tables import AMOUNT, CUSTOMER_ID, DIRECTION
-from kyc_ml.features import flow
 from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
 from kyc_ml.features.formulas import evaluate
 from kyc_ml.features.history import TimedRows, build_history
+from kyc_ml.features.kernels import flow
 from kyc_ml.features.listings import on_listing
 from kyc_ml.features.reading import TEXT, Request, as_column, read_rows
 from kyc_ml.features.spec import (

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.errors import DatasetError
-from kyc_ml.features import kernels, ranks, shares, timeline
 from kyc_ml.features.history import History, TimedRows
-from kyc_ml.features.ranks import rank_values
+from kyc_ml.features.kernels import moments, ranks, shares, timeline
+from kyc_ml.features.kernels.ranks import rank_values
 from kyc_ml.features.spec import Statistic, Window, name_of
 
 Int32s = npt.NDArray[np.int32]
@@ -33,10 +33,11 @@ class ColumnsRead:
     """What several windows of one history read of it, found once."""
 
     def __init__(self, history: History) -> None:
+        values = cache(history.values)
         self.entries = cache(history.entries)
-        self.values = cache(history.values)
+        self.values = values
         self.pair_codes = cache(history.pair_codes)
-        self.ranked = cache(lambda name: rank_values(history.row_starts, self.values(name)))
+        self.ranked = cache(lambda name: rank_values(history.row_starts, values(name)))
 
 
 class Sweep:
@@ -123,7 +124,7 @@ class Sweep:
                     self._ranks(str(value), own, columns, out, observations)
                 case "gaps":
                     args = (self._history.event_time, out, _columns(_GAPS, columns))
-                    kernels.sweep_gaps(*self._timeline, self._history.observations, *args)
+                    moments.sweep_gaps(*self._timeline, self._history.observations, *args)
                 case "distinct":
                     self._distinct(str(value), columns["distinct"], out)
                 case "decayed":
@@ -137,28 +138,28 @@ class Sweep:
     def find_nearest(self, nearest: Int32s) -> None:
         """Write, for each observation that sees one, the table's row that happened last."""
         history = self._history
-        kernels.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
+        moments.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
 
     def _moments(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
         place = self._history.observations
         if value is None:
-            kernels.sweep_count(*self._timeline, place, out, columns["count"])
+            moments.sweep_count(*self._timeline, place, out, columns["count"])
             return
         values = self._columns.values(value)
         wanted = _columns(_MOMENTS, columns)
-        kernels.sweep_moments(*self._timeline, place, values, out, wanted)
+        moments.sweep_moments(*self._timeline, place, values, out, wanted)
 
     def _extreme(self, value: str, sign: float, column: int, out: Floats) -> None:
         self._refuse_superseded("max and min")
         history = self._history
-        kernels.sweep_extremes(
+        moments.sweep_extremes(
             *self._timeline, history.observations, self._columns.values(value), sign, out, column
         )
 
     def _distinct(self, value: str, column: int, out: Floats) -> None:
         codes, starts = self._columns.pair_codes(value)
         place = self._history.observations
-        kernels.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
+        moments.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
 
     def _shares(
         self, value: str, weight: str | None, columns: Mapping[Statistic, int], out: Floats
@@ -190,7 +191,7 @@ class Sweep:
         self._refuse_superseded("decayed statistics")
         history = self._history
         values = np.empty(0) if value is None else self._columns.values(value)
-        kernels.sweep_decayed(
+        moments.sweep_decayed(
             *self._timeline,
             history.observations,
             values,

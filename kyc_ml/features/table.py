@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from kyc_ml.features.spec import FeatureSpec
 
@@ -125,8 +126,28 @@ class FeatureTable:
             )
         return pa.table(columns)
 
+    def write(self, handle: BinaryIO) -> None:
+        """Write the keys and all features as Parquet; missing values are null."""
+        table = self.to_arrow()
+        pq.write_table(table, handle, **parquet_options(table.schema))
+
     def to_pandas(self) -> pd.DataFrame:
         """Give the keys and all features as a data frame; categories have dtype category."""
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         categories = {spec.name: "category" for spec in self.specs if spec.kind == "category"}
         return frame.astype(categories)
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Say how features are written as Parquet.
+
+    A number column is cut into its bytes before it is compressed, which suits numbers of
+    one size; a dictionary of its values would cost more than it saves.
+    """
+    numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": [name for name in schema.names if name not in numbers],
+        "use_byte_stream_split": numbers,
+    }

@@ -19,11 +19,11 @@ from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
-from kyc_ml.features.audit import audit_features
+from kyc_ml.features.audit.movement import FeatureAudit
+from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
-from kyc_ml.features.movement import FeatureAudit
 from kyc_ml.features.spec import DAY_US, FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.probes import (

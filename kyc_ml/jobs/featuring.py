@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig, load_section
+from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.features.buckets.build import build_features_in_buckets
+from kyc_ml.features.buckets.exchange import scratch_folder
+from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.choosing import choose_observations
 from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.watch import Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesBuilt:
+    """What `run_features` wrote: rows, columns, and the features left out with the reason."""
+
+    rows: int
+    columns: int
+    left_out: Mapping[str, str]
 
 
 def run_features(
@@ -23,10 +40,18 @@ def run_features(
     since: str | None,
     as_of: str | None,
     out: Path,
+    buckets: int | None,
     quarantine: Path,
     watch: Watch,
-) -> tuple[int, int, dict[str, str]]:
-    """Compute the features a configuration chooses; returns rows, columns, and left out."""
+) -> FeaturesBuilt:
+    """Compute the features a configuration chooses, as a file.
+
+    Parameters
+    ----------
+    buckets : int or None
+        Parts of the customers to build one after the other, on disk beside `out`, for
+        tables whose features do not fit into memory; None builds all at once.
+    """
     run = load_section(config, RunConfig)
     specs = choose_features(run.features, unit=run.unit)
     require_place(out)
@@ -39,6 +64,27 @@ def run_features(
         as_of=moment,
         dataset=run.dataset,
     )
+    build = _at_once if buckets is None else _in_buckets
+    built, notes = build(
+        tables, observations, specs, out=out, buckets=buckets, run=run, watch=watch
+    )
+    for name, reason in built.left_out.items():
+        watch.say(f"feature left out: {name}: {reason}")
+    for note in notes:
+        watch.say(note)
+    return built
+
+
+def _at_once(
+    tables: ContractedTables,
+    observations: pa.Table,
+    specs: Sequence[FeatureSpec],
+    *,
+    out: Path,
+    buckets: int | None,
+    run: RunConfig,
+    watch: Watch,
+) -> tuple[FeaturesBuilt, tuple[str, ...]]:
     features = build_features(
         tables,
         observations,
@@ -46,8 +92,38 @@ def run_features(
         threads=run.model.num_threads,
         progress=lambda done, total: watch.step("building features", done, total),
     )
-    for name, reason in features.left_out.items():
-        watch.say(f"feature left out: {name}: {reason}")
     with written_whole(out) as handle:
-        pq.write_table(features.to_arrow(), handle, compression="zstd")
-    return len(features), len(features.specs), dict(features.left_out)
+        features.write(handle)
+    built = FeaturesBuilt(
+        rows=len(features), columns=len(features.specs), left_out=features.left_out
+    )
+    return built, features.notes
+
+
+def _in_buckets(
+    tables: ContractedTables,
+    observations: pa.Table,
+    specs: Sequence[FeatureSpec],
+    *,
+    out: Path,
+    buckets: int | None,
+    run: RunConfig,
+    watch: Watch,
+) -> tuple[FeaturesBuilt, tuple[str, ...]]:
+    with scratch_folder(out.absolute().parent) as scratch:
+        stored = store_tables(tables, scratch / "tables")
+        decided = scratch / "observations.parquet"
+        pq.write_table(observations, decided)
+        written = build_features_in_buckets(
+            stored,
+            decided,
+            specs=specs,
+            timezone=tables.timezone,
+            out=out,
+            scratch=scratch,
+            buckets=buckets,
+            threads=run.model.num_threads,
+            progress=lambda done, total: watch.step("building features", done, total),
+        )
+    built = FeaturesBuilt(rows=written.rows, columns=len(written.specs), left_out=written.left_out)
+    return built, written.notes

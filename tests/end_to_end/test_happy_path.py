@@ -154,3 +154,17 @@ def test_a_review_that_does_not_exist_cannot_be_explained(demo, asked):
     assert refused.code == 2
     assert refused.crash is None
     assert "YYYY-MM-DD" in refused.err or "ISO date" in refused.err
+
+
+def test_features_built_in_buckets_are_those_built_at_once(place, scored):
+    out = place.home / "out" / "in_buckets.parquet"
+    done = place.run(
+        "features", "build", "--config", place.configs / "fraud.yaml", *place.source_arguments(),
+        "--since", scored.since.isoformat(), "--as-of", scored.as_of.isoformat(),
+        "--buckets", "3", "--out", out,
+    )  # fmt: skip
+    assert (done.code, done.crash) == (0, None)
+    got = pd.read_parquet(out).set_index("observation_id").sort_index()
+    expected = pd.read_parquet(scored.features).set_index("observation_id").sort_index()
+    pd.testing.assert_frame_equal(got, expected, check_exact=False, rtol=1e-12)
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith("kyc_ml_")] == []

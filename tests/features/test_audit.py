@@ -13,17 +13,17 @@ import pytest
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
 from kyc_ml.dataset import make_observations
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.audit import audit_features
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.movement import CHECKS, CROWDED, DELETED, SHUFFLED
-from kyc_ml.features.tampering import (
+from kyc_ml.features.audit.movement import CHECKS, CROWDED, DELETED, SHUFFLED
+from kyc_ml.features.audit.proof import audit_features
+from kyc_ml.features.audit.tampering import (
     corrupt_rows,
     crowd_rows,
     delete_rows,
     out_of_reach,
     shuffle_ties,
 )
+from kyc_ml.features.build import build_features
+from kyc_ml.features.catalog import choose_features
 from kyc_ml.jobs.probes import HIGHEST_AUC, shuffle_labels, shuffled_label_auc, single_feature_auc
 
 NOW = pd.Timestamp("2024-04-20", tz="UTC")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from kyc_ml.features.flow import GONE, match_flow
+from kyc_ml.features.kernels.flow import GONE, match_flow
 from kyc_ml.features.spec import HOUR_US
 
 WITHIN_H = (2, 5, 1_000)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from kyc_ml.features.payments import SAME_PAYMENT_US, payments_of
+from kyc_ml.features.network.payments import SAME_PAYMENT_US, payments_of
 
 UTC = pa.timestamp("us", tz="UTC")
 MINUTE = SAME_PAYMENT_US // 60

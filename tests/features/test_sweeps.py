@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 
 from kyc_ml.errors import DatasetError, LeakageError
-from kyc_ml.features import timeline
 from kyc_ml.features.history import TimedRows, build_history
+from kyc_ml.features.kernels import timeline
 from kyc_ml.features.spec import Period, Where, Window
 from kyc_ml.features.sweeps import Sweep
 
@@ -406,3 +406,11 @@ def test_group_rows_keeps_order_and_leaves_out_negative_codes():
     order, starts = timeline.group_rows(np.array([1, 0, -1, 1, 0], np.int32), 3)
     assert order.tolist() == [1, 4, 0, 3]
     assert starts.tolist() == [0, 2, 4, 4]
+
+
+def test_rows_of_one_instant_share_their_mean_and_keys_do_not_mix():
+    rows = [("b", 1, 0, 4.0, "x"), ("b", 1, 0, 8.0, "x"), ("c", 1, 0, 1.0, "x")]
+    _, table, observed = tables(rows, [("a", 9), ("b", 9), ("c", 9)])  # "a" has no rows
+    source, decided = TimedRows(table), TimedRows(observed, time="decision_time")
+    history = build_history(source, decided, key=("key",))
+    assert history.level(source.number("value")).tolist() == [6.0, 6.0, 1.0]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.features.network import PATTERN_NAMES, ROLE_NAMES, find_patterns
+from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, find_patterns
 
 FRAUDS = {"account_takeover", "stolen_card", "compromised_terminal", "single_misuse"}
 LAUNDERING = {

@@ -1,7 +1,7 @@
 """Network: completed money-flow patterns that a customer took part in.
 
 Patterns are found among the transactions between the bank's customers and others, each
-dated by the payment that completes it: see `kyc_ml.features.network`. How many payers
+dated by the payment that completes it: see `kyc_ml.features.network.patterns`. How many payers
 and payees there are is the family `counterparties`.
 """
 

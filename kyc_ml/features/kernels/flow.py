@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from kyc_ml.features.kernels.timeline import Int64s, order_by_instant
 from kyc_ml.features.spec import HOUR_US
-from kyc_ml.features.timeline import Int64s, order_by_instant
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ off is not money."""
 
 
 @njit(cache=True, nogil=True)
-def match_flow(  # noqa: PLR0912, PLR0917  a sweep branches, and numba calls are positional
+def match_flow(
     starts: Int64s,
     event_time: Int64s,
     known_at: Int64s,
@@ -130,7 +130,7 @@ def match_flow(  # noqa: PLR0912, PLR0917  a sweep branches, and numba calls are
 
 
 @njit(cache=True, nogil=True)
-def _share_instants(  # noqa: PLR0917  numba calls are positional
+def _share_instants(
     start: int,
     end: int,
     by_entry: npt.NDArray[np.int32],

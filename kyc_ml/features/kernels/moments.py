@@ -1,6 +1,6 @@
 """Compiled one-pass sweeps over a timeline: moments, extremes, distinct values, gaps.
 
-Every kernel reads the timeline of `kyc_ml.features.timeline`, key after key, and writes
+Every kernel reads the timeline of `kyc_ml.features.kernels.timeline`, key after key, and writes
 what each observation sees straight into its row of the feature matrix. Shared arguments:
 
 timeline, lengths, row_starts, observed_starts
@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kyc_ml.features.exact import squared_distance, two_product, two_sum
-from kyc_ml.features.timeline import ENTER, OBSERVE
+from kyc_ml.features.kernels.exact import squared_distance, two_product, two_sum
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.errors import DatasetError, Faults
-from kyc_ml.features.adjacency import Edges, Floats
-from kyc_ml.features.cycles import CycleRule, find_cycles
-from kyc_ml.features.motifs import (
+from kyc_ml.features.kernels.timeline import Int32s, Int64s
+from kyc_ml.features.network.adjacency import Edges, Floats
+from kyc_ml.features.network.cycles import CycleRule, find_cycles
+from kyc_ml.features.network.motifs import (
     ButterflyRule,
     GatherScatterRule,
     ScatterGatherRule,
@@ -29,10 +30,9 @@ from kyc_ml.features.motifs import (
     find_gather_scatter,
     find_scatter_gather,
 )
-from kyc_ml.features.pattern_rules import DEFAULT_RULES, PatternRules
+from kyc_ml.features.network.rules import DEFAULT_RULES, PatternRules
+from kyc_ml.features.network.stacks import StackRule, measure_stacks
 from kyc_ml.features.spec import DAY_US, HOUR_US
-from kyc_ml.features.stacks import StackRule, measure_stacks
-from kyc_ml.features.timeline import Int32s, Int64s
 
 Int8s = npt.NDArray[np.int8]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kyc_ml.features.timeline import Int32s, Int64s
+from kyc_ml.features.kernels.timeline import Int32s, Int64s
 
 Floats = npt.NDArray[np.float64]
 

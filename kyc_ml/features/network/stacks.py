@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from kyc_ml.features.adjacency import Edges, empty_lists, let_in, passed_on, recent
-from kyc_ml.features.timeline import Int32s
+from kyc_ml.features.kernels.timeline import Int32s
+from kyc_ml.features.network.adjacency import Edges, empty_lists, let_in, passed_on, recent
 
 
 class StackRule(NamedTuple):
-    """What counts as passing on: see `kyc_ml.features.pattern_rules.PatternRules`."""
+    """What counts as passing on: see `kyc_ml.features.network.rules.PatternRules`."""
 
     gap_us: int
     retention_low: float

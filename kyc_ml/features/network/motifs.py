@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from kyc_ml.features.adjacency import Edges, empty_lists, let_in, passed_on, recent
-from kyc_ml.features.timeline import Int32s
+from kyc_ml.features.kernels.timeline import Int32s
+from kyc_ml.features.network.adjacency import Edges, empty_lists, let_in, passed_on, recent
 
 
 class ScatterGatherRule(NamedTuple):
-    """What counts as scatter-gather: see `kyc_ml.features.pattern_rules.PatternRules`."""
+    """What counts as scatter-gather: see `kyc_ml.features.network.rules.PatternRules`."""
 
     delay_us: int
     window_us: int
@@ -28,7 +28,7 @@ class ScatterGatherRule(NamedTuple):
 
 
 class GatherScatterRule(NamedTuple):
-    """What counts as gather-scatter: see `kyc_ml.features.pattern_rules.PatternRules`."""
+    """What counts as gather-scatter: see `kyc_ml.features.network.rules.PatternRules`."""
 
     window_us: int
     retention_low: float
@@ -37,7 +37,7 @@ class GatherScatterRule(NamedTuple):
 
 
 class ButterflyRule(NamedTuple):
-    """What counts as a butterfly: see `kyc_ml.features.pattern_rules.PatternRules`."""
+    """What counts as a butterfly: see `kyc_ml.features.network.rules.PatternRules`."""
 
     window_us: int
     cap: int

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from kyc_ml.features.timeline import ENTER, OBSERVE
+from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

@@ -19,18 +19,25 @@ import pyarrow as pa
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.build import build_features
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.movement import CORRUPTED, CROWDED, DELETED, SHUFFLED, FeatureAudit, Tally
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.features.tampering import (
+from kyc_ml.features.audit.movement import (
+    CORRUPTED,
+    CROWDED,
+    DELETED,
+    SHUFFLED,
+    FeatureAudit,
+    Tally,
+)
+from kyc_ml.features.audit.tampering import (
     KEYS,
     corrupt_rows,
     crowd_rows,
     delete_rows,
     shuffle_ties,
 )
+from kyc_ml.features.build import build_features
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 
 MOST_OBSERVATIONS: Final = 200
 """Observations audited at one decision time (convention: rebuilding them is quick)."""

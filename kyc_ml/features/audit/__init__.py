@@ -1,0 +1,1 @@
+"""The point-in-time proof on a user's own data."""

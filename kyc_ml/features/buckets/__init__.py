@@ -1,0 +1,1 @@
+"""Features of more rows than memory holds: by key buckets, on disk."""

@@ -1,0 +1,294 @@
+"""Feature tables larger than memory: a bucket of customers after the other.
+
+The values are those of `build_features`. Observations and rows are parted by the keys that
+features read them by (see `anchors`), every part is computed by the same engine, and memory
+holds one part of one key at a time. Exceptions, which hold all rows of a few columns: counts
+of the whole bank or keyed by a computed column alone, and the search for money-flow patterns.
+A key that holds more rows than a bucket is never parted either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import ConfigError, SourceError
+from kyc_ml.features.availability import split_available
+from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
+from kyc_ml.features.buckets.exchange import scan, scratch_folder
+from kyc_ml.features.buckets.parts import Parts, Stored, free_memory
+from kyc_ml.features.buckets.populations import Populations, peer_rounds
+from kyc_ml.features.buckets.storing import make_stored
+from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.peers import month_starts
+from kyc_ml.features.prepare import MADE_FROM, with_made
+from kyc_ml.features.reading import Progress
+from kyc_ml.features.row_columns import OBSERVED
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
+
+Int64s = npt.NDArray[np.int64]
+
+BUCKET_ROWS: Final = 500_000
+"""Rows of the longest table that a bucket holds by default."""
+
+_BUCKET_VALUES: Final = 1 << 26
+"""Features of a bucket's observations by default, all columns together."""
+
+_GROUP_ROWS: Final = 1 << 17
+"""Rows of a row group of the result."""
+
+MOST_BUCKETS: Final = 256
+"""Each bucket has an open file while rows are exchanged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketedFeatures:
+    """What `build_features_in_buckets` wrote.
+
+    Attributes
+    ----------
+    rows : int
+    specs : tuple of FeatureSpec
+        The columns after the keys, numbers first, then categories.
+    left_out : mapping of name to reason
+        Chosen features whose table or column the source does not have.
+    notes : tuple of str
+        What a reader should know of how the features were computed.
+    """
+
+    rows: int
+    specs: tuple[FeatureSpec, ...]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def build_features_in_buckets(
+    stored: Mapping[str, Path],
+    observations: Path,
+    *,
+    specs: Sequence[FeatureSpec],
+    timezone: str,
+    out: Path,
+    scratch: Path,
+    buckets: int | None = None,
+    threads: int = 2,
+    progress: Progress | None = None,
+) -> BucketedFeatures:
+    """Compute declared features of observations from files into a file, as `build_features`.
+
+    Parameters
+    ----------
+    stored : mapping of contracted table to Parquet file
+        Accepted rows, as `store_tables` writes them.
+    observations : Path
+        Parquet file of observation_id, customer_id, decision_time and own fields, in any
+        order.
+    timezone : str
+        Zone of the hours that customers live by.
+    out : Path
+        Parquet file to write, with the columns of `FeatureTable.to_arrow`. Rows come bucket
+        after bucket of their customers, inside a bucket as in `observations`.
+    scratch : Path
+        Folder for a private folder, which is removed even after an error. It takes about
+        as much room as the tables as CSV.
+    buckets : int, optional
+        By default one for each 500,000 rows of the longest table, and more for many features;
+        more of them take less memory.
+    progress : callable, optional
+        Called with (parts done, parts in all).
+
+    Raises
+    ------
+    ConfigError
+        If the number of buckets is not between 1 and 256.
+    SourceError
+        If a file is not there.
+    OutputError
+        If the result or the scratch files cannot be written.
+    """
+    _check(buckets, {**stored, "observations": observations})
+    require_place(out)
+    columns = {name: pq.read_schema(path).names for name, path in stored.items()}
+    fields = pq.read_schema(observations).names
+    available, left_out = split_available(specs, with_made(columns), fields)
+    with scratch_folder(scratch) as folder:
+        work = _Work(stored, observations, available, folder=folder, buckets=buckets)
+        rows, notes = work.run(out, timezone=timezone, threads=threads, progress=progress)
+    return BucketedFeatures(
+        rows=rows,
+        specs=in_table_order(available),
+        left_out=told_left_out(specs, left_out),
+        notes=tuple(notes),
+    )
+
+
+class _Work:
+    """One build: its plan, the files it reads, and how many buckets it makes of them."""
+
+    def __init__(
+        self,
+        stored: Mapping[str, Path],
+        observations: Path,
+        specs: Sequence[FeatureSpec],
+        *,
+        folder: Path,
+        buckets: int | None,
+    ) -> None:
+        self._specs = specs
+        self._folder = folder
+        rounds = peer_rounds(specs)
+        self._plan = plan_passes(
+            {**{place: each.measured for place, each in rounds.items()}, OBSERVED: specs}
+        )
+        made, self._notes = make_stored(stored, _made(self._plan), folder=folder)
+        months = _months(observations) if rounds else np.empty(0, np.int64)
+        self._populations = Populations(rounds, months=months, folder=folder)
+        by_default = _default_buckets(
+            {**stored, OBSERVED: observations}, n_features=len(specs), n_months=months.size
+        )
+        self._n_buckets = by_default if buckets is None else buckets
+        peers = dict.fromkeys(rounds, self._populations.file)
+        self._stored = Stored(
+            files={**stored, **made, **peers, OBSERVED: observations},
+            observing=frozenset({OBSERVED, *rounds}),
+        )
+
+    def run(
+        self, out: Path, *, timezone: str, threads: int, progress: Progress | None
+    ) -> tuple[int, list[str]]:
+        """Run the passes and write the features; gives the number of rows, and notes."""
+        n_buckets = self._n_buckets
+        parts = Parts(
+            self._plan,
+            self._stored,
+            folder=self._folder,
+            n_buckets=n_buckets,
+            keys={OBSERVED: KEYS, CUSTOMERS: (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)},
+            timezone=timezone,
+            threads=threads,
+            tick=_ticker(self._plan, n_buckets, progress),
+        )
+        if len(self._stored.observing) > 1:
+            self._populations.list_members(parts, n_buckets)
+        rows = 0
+        for number, each in enumerate(self._plan.passes):
+            if not self._plan.ends(each):
+                parts.run(number)
+            elif each.site.place != OBSERVED:
+                self._populations.measure(parts, each, n_buckets)
+            else:
+                rows = self._write(parts, each, out)
+        return rows, self._notes
+
+    def _write(self, parts: Parts, last: Pass, out: Path) -> int:
+        """Finish the observations of each bucket and append them to the file."""
+        parts.prepare(last)
+        with written_whole(out) as handle, ExitStack() as files:
+            writer = _Writer(handle, files)
+            for bucket in range(self._n_buckets):
+                writer.append(self._finish(parts, last, bucket))
+                free_memory()
+            return writer.rows
+
+    def _finish(self, parts: Parts, last: Pass, bucket: int) -> FeatureTable:
+        observed, computed = parts.finish(last, self._specs, bucket)
+        self._populations.combine(self._specs, observed, computed)
+        return as_table(observed.table, computed, self._specs, left_out={}, notes=())
+
+
+class _Writer:
+    """Appends feature tables to one file, some rows at a time."""
+
+    def __init__(self, handle: BinaryIO, files: ExitStack) -> None:
+        self._handle = handle
+        self._files = files
+        self._writer: pq.ParquetWriter | None = None
+        self.rows = 0
+
+    def append(self, features: FeatureTable) -> None:
+        """Write a bucket's features; a bucket without rows still tells the columns."""
+        for start in range(0, max(len(features), 1), _GROUP_ROWS):
+            rows = _some_rows(features, slice(start, start + _GROUP_ROWS)).to_arrow()
+            if self._writer is None:
+                options = parquet_options(rows.schema)
+                made = pq.ParquetWriter(self._handle, rows.schema, **options)
+                self._writer = self._files.enter_context(made)
+            if rows.num_rows:
+                self._writer.write_table(rows)
+        self.rows += len(features)
+
+
+def _some_rows(features: FeatureTable, rows: slice) -> FeatureTable:
+    return replace(
+        features,
+        keys=features.keys[rows],
+        numbers=features.numbers[rows],
+        categories={name: values[rows] for name, values in features.categories.items()},
+    )
+
+
+def _check(buckets: int | None, files: Mapping[str, Path]) -> None:
+    """Refuse, before any work, what cannot be read or parted."""
+    if buckets is not None and not 1 <= buckets <= MOST_BUCKETS:
+        msg = f"buckets must be from 1 to {MOST_BUCKETS}, got {buckets}"
+        raise ConfigError(msg)
+    absent = [name for name, path in files.items() if not path.is_file()]
+    if absent:
+        msg = (
+            f"no file holds {', '.join(sorted(absent))}: write the contracted tables with "
+            "store_tables, and the observations as Parquet"
+        )
+        raise SourceError(msg)
+
+
+def _made(plan: Plan) -> dict[str, set[str]]:
+    """Name the tables to make, and what features read of them."""
+    found: dict[str, set[str]] = {}
+    for each in plan.passes:
+        places = {**each.rows, each.site.place: each.observed}
+        for table in places.keys() & MADE_FROM.keys():
+            found.setdefault(table, set()).update(places[table])
+    return found
+
+
+def _months(observations: Path) -> Int64s:
+    """List the months in which observations are decided."""
+    months: set[int] = set()
+    for batch in scan(observations, [DECISION_TIME]):
+        months |= set(np.unique(month_starts(microseconds(batch[DECISION_TIME]))).tolist())
+    return np.array(sorted(months), np.int64)
+
+
+def _default_buckets(files: Mapping[str, Path], *, n_features: int, n_months: int) -> int:
+    """Make buckets so that neither rows nor features take much more than half a gigabyte."""
+    rows = {name: pq.read_metadata(path).num_rows for name, path in files.items()}
+    longest = max(*rows.values(), rows.get(CUSTOMERS, 0) * n_months)
+    needed = max(longest / BUCKET_ROWS, rows[OBSERVED] * n_features / _BUCKET_VALUES)
+    return int(min(max(1, math.ceil(needed)), MOST_BUCKETS))
+
+
+def _ticker(plan: Plan, n_buckets: int, progress: Progress | None) -> Callable[[], None]:
+    """Count the parts that are done, for whoever wants to know."""
+    sizes = [len(each.specs) if each.site.anchor is None else n_buckets for each in plan.passes]
+    total = sum(sizes)
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return tick

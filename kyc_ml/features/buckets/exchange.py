@@ -1,0 +1,216 @@
+"""Rows exchanged by key through files: each bucket holds all rows of its keys, in order.
+
+A bucket is a file of Arrow batches below a private folder. Every row carries its number,
+its place in the file it came from, so that columns computed elsewhere find their rows again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numba import njit
+
+from kyc_ml.errors import OutputError
+
+Int64s = npt.NDArray[np.int64]
+
+ROW: Final = "row number"
+"""Column of every exchanged row: its place in the file it came from."""
+
+_BATCH_ROWS: Final = 1 << 18
+"""Rows read from a file at once."""
+
+_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+_FNV_OFFSET: Final = np.uint64(14695981039346656037)
+_FNV_PRIME: Final = np.uint64(1099511628211)
+
+
+@contextmanager
+def scratch_folder(scratch: Path) -> Iterator[Path]:
+    """Make a folder that only the user can read, and remove it whatever happens.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch))
+    except OSError as error:
+        raise _refused(scratch, error) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bucket_of(values: pa.Array, n_buckets: int) -> npt.NDArray[np.uint16]:
+    """Give each value the number of a bucket: equal values one, missing values 0.
+
+    The hash is FNV-1a of 64 bits with its upper half folded in, of the value as UTF-8 text.
+    Source: Fowler, Noll, Vo and Eastlake, The FNV Non-Cryptographic Hash Algorithm.
+    """
+    flat = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    texts = flat.cast(pa.large_string())
+    _, offsets, content = texts.buffers()
+    if n_buckets == 1 or content is None:
+        return np.zeros(len(texts), np.uint16)
+    first = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    numbers = _fold(first, np.frombuffer(content, np.uint8), np.uint64(n_buckets))
+    numbers[np.asarray(texts.is_null())] = 0
+    return numbers
+
+
+@njit(cache=True, nogil=True)
+def _fold(
+    offsets: Int64s, content: npt.NDArray[np.uint8], n_buckets: np.uint64
+) -> npt.NDArray[np.uint16]:
+    numbers = np.empty(offsets.size - 1, np.uint16)
+    for row in range(numbers.size):
+        digest = _FNV_OFFSET
+        for at in range(offsets[row], offsets[row + 1]):
+            digest = (digest ^ np.uint64(content[at])) * _FNV_PRIME
+        numbers[row] = np.uint16((digest ^ (digest >> np.uint64(32))) % n_buckets)
+    return numbers
+
+
+class BucketWriter:
+    """Appends rows to the files of their buckets.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there; a bucket that gets no row has no file.
+    name : str
+        Of this writer's files: several writers may fill the buckets of one folder.
+    """
+
+    def __init__(self, folder: Path, *, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._open: dict[int, Any] = {}
+        self._files = ExitStack()
+
+    def __enter__(self) -> BucketWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._files.close()
+        except OSError as error:
+            raise _refused(self._folder, error) from None
+
+    def write(self, rows: pa.Table, numbers: npt.NDArray[np.uint16]) -> None:
+        """Append rows to the buckets of these numbers, keeping their order.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or refuses.
+        """
+        order = np.argsort(numbers, kind="stable")
+        ordered = rows.take(pa.array(order)) if numbers.any() else rows
+        sizes = np.bincount(numbers)
+        start = 0
+        try:
+            for number in np.flatnonzero(sizes):
+                part = ordered.slice(start, int(sizes[number]))
+                self._opened(int(number), rows.schema).write_table(part)
+                start += int(sizes[number])
+        except OSError as error:
+            raise _refused(self._folder, error) from None
+
+    def _opened(self, number: int, schema: pa.Schema) -> Any:  # noqa: ANN401  an Arrow writer
+        if number not in self._open:
+            path = _file(self._folder, self._name, number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sink = self._files.enter_context(pa.OSFile(str(path), "wb"))
+            writer = pa.ipc.new_stream(sink, schema, options=_OPTIONS)
+            self._open[number] = self._files.enter_context(writer)
+        return self._open[number]
+
+
+def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
+    """Read columns of a bucket's rows, writer after writer; without a row if it got none."""
+    found = [schema.empty_table()]
+    for path in sorted((folder / str(number)).glob("*.arrow")):
+        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
+            found.append(stream.read_all().select(schema.names))
+    return pa.concat_tables(found).combine_chunks()
+
+
+def read_handed(folder: Path, number: int, rows: Int64s) -> Iterator[tuple[str, pa.Array]]:
+    """Read values that were handed to a bucket, in the order of its rows; null where none was.
+
+    Parameters
+    ----------
+    rows : int64 array of shape (n,)
+        The numbers of the bucket's rows, ascending.
+
+    Yields
+    ------
+    name : str
+    values : Arrow array of length n
+    """
+    for path in sorted((folder / str(number)).glob("*.arrow")):
+        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
+            table = stream.read_all()
+        handed = table[ROW].to_numpy()
+        place = np.minimum(np.searchsorted(rows, handed), max(rows.size - 1, 0))
+        here = rows[place] == handed if rows.size else np.zeros(handed.size, np.bool_)
+        order = np.full(rows.size, -1)
+        order[place[here]] = np.flatnonzero(here)
+        wanted = pa.array(order, mask=order < 0)
+        for name in table.column_names:
+            if name != ROW:
+                yield name, table[name].combine_chunks().take(wanted)
+
+
+def scan(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read columns of a Parquet file in batches, with the rows' numbers."""
+    start = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
+            numbers = pa.array(np.arange(start, start + batch.num_rows))
+            start += batch.num_rows
+            yield pa.Table.from_batches([batch]).append_column(ROW, numbers)
+
+
+def exchange(
+    batches: Iterable[pa.Table],
+    folder: Path,
+    *,
+    key: str,
+    n_buckets: int,
+    keyless: bool = False,
+) -> None:
+    """Part rows into buckets by a column; those without a key are left out, or in bucket 0."""
+    with BucketWriter(folder, name="rows") as writer:
+        for batch in batches:
+            kept = batch
+            if batch[key].null_count and not keyless:
+                kept = batch.filter(batch[key].is_valid())
+            if kept.num_rows:
+                writer.write(kept, bucket_of(kept[key], n_buckets))
+
+
+def _file(folder: Path, name: str, number: int) -> Path:
+    return folder / str(number) / f"{name}.arrow"
+
+
+def _refused(place: Path, error: OSError) -> OutputError:
+    reason = error.strerror or "the device refused"
+    return OutputError(
+        f"scratch files below {place} cannot be written: {reason}; free space, or name another "
+        "scratch folder: it needs about the size of the tables as CSV"
+    )

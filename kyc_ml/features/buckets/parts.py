@@ -1,0 +1,312 @@
+"""Features of one part of the keys after the other, from files to files.
+
+Runs the passes of a plan: brings the rows of one bucket into memory, lets the engine
+compute what the pass reads, and hands the values to the buckets where they are needed.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kyc_ml.contract.tables import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
+from kyc_ml.features.buckets.anchors import Pass, Place, Plan, replace_columns
+from kyc_ml.features.buckets.exchange import (
+    ROW,
+    BucketWriter,
+    bucket_of,
+    exchange,
+    read_bucket,
+    read_handed,
+    scan,
+)
+from kyc_ml.features.build import Bench, Computed
+from kyc_ml.features.history import UNTIL, TimedRows
+from kyc_ml.features.row_columns import Need, add_row_columns
+from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn
+from kyc_ml.features.table import DECISION_TIME
+
+Int64s = npt.NDArray[np.int64]
+
+_HANDED_ROWS: Final = 1 << 18
+"""Rows handed to other buckets at once."""
+
+_Partition = tuple[Place, str | None]
+"""A place parted by a column; None for all its rows at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Where rows are.
+
+    Attributes
+    ----------
+    files : mapping of place to Parquet file
+    observing : frozenset of str
+        Places whose rows have a decision time instead of times of an event.
+    """
+
+    files: Mapping[Place, Path]
+    observing: frozenset[Place]
+
+    def time_of(self, place: Place) -> str:
+        """Name the column that says when a place's rows happen or are decided."""
+        return DECISION_TIME if place in self.observing else EVENT_TIME
+
+    def schema_of(self, place: Place) -> pa.Schema:
+        """Read the columns and types of a place."""
+        return pq.read_schema(self.files[place])
+
+
+class Parts:
+    """The rows of all places by bucket, the values that passes hand on, and the engine.
+
+    Parameters
+    ----------
+    folder : Path
+        Private; buckets are made in it when they are first needed.
+    keys : mapping of place to columns
+        What to keep of places, by customer, besides the columns that features read.
+    tick : callable
+        Called after each part of a pass.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        stored: Stored,
+        *,
+        folder: Path,
+        n_buckets: int,
+        keys: Mapping[Place, Sequence[str]],
+        timezone: str,
+        threads: int,
+        tick: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._stored = stored
+        self._folder = folder
+        self._n_buckets = n_buckets
+        self._columns = _columns_kept(plan, stored, keys)
+        self._timezone = timezone
+        self._threads = threads
+        self._tick = tick
+        self._exchanged: set[_Partition] = set()
+
+    def run(self, number: int) -> None:
+        """Compute a pass in every bucket, and hand its values to where they are read."""
+        each = self._plan.passes[number]
+        whole = each.site.anchor is None
+        # readings of all rows at once are computed one by one, to take less memory
+        size = 1 if whole else len(each.specs)
+        for first in range(0, len(each.specs), size):
+            specs = each.specs[first : first + size]
+            with ExitStack() as files:
+                writers = {
+                    (target, names): files.enter_context(
+                        BucketWriter(
+                            self._handed(each.site.place, target, carried=each.site.carries),
+                            name=f"{number:03d}_{first:03d}",
+                        )
+                    )
+                    for target, names in _targets(self._plan, each, specs).items()
+                }
+                for bucket in range(1 if whole else self._n_buckets):
+                    self._run_bucket(each, specs, bucket, writers)
+                    self._tick()
+                    free_memory()
+        self._forget(number)
+
+    def finish(
+        self, last: Pass, specs: Sequence[FeatureSpec], bucket: int
+    ) -> tuple[TimedRows, Computed]:
+        """Give a bucket's observations and all their features that read rows."""
+        place = last.site.place
+        rows, observed = self.load(place, CUSTOMER_ID, bucket, last.observed)
+        computed = Computed(specs, len(observed))
+        if len(observed):
+            self._bench(last, bucket, observed).read(observed, last.specs, computed)
+        handed = dict(read_handed(self._handed(place, CUSTOMER_ID, carried=False), bucket, rows))
+        for spec in specs:
+            if spec.kind == "category" and spec.name not in computed.categories:
+                nothing = pa.nulls(len(observed), pa.string())
+                computed.categories[spec.name] = handed.get(spec.name, nothing)
+            elif spec.name in handed:
+                computed.column(spec.name)[:] = handed[spec.name].to_numpy(zero_copy_only=False)
+        self._tick()
+        return observed, computed
+
+    def load(
+        self, place: Place, column: str | None, bucket: int, wanted: frozenset[str]
+    ) -> tuple[Int64s, TimedRows]:
+        """Bring a bucket into memory: its rows' numbers, and the rows with what was carried."""
+        schema, names = self._kept(place, column)
+        if column is None:
+            table = pq.read_table(self._stored.files[place], columns=names)
+            rows = np.arange(table.num_rows)
+        else:
+            self._exchange_once(place, column)
+            kept = pa.schema([pa.field(ROW, pa.int64()), *(schema.field(n) for n in names)])
+            table = read_bucket(self._rows(place, column), bucket, schema=kept)
+            rows = table[ROW].to_numpy()
+            table = table.drop_columns([ROW])
+        carried = {
+            spec.name: pa.string() if spec.kind == "category" else pa.float64()
+            for spec in self._plan.carried.get(place, ())
+            if spec.name in wanted
+        }
+        handed = self._handed(place, column, carried=True)
+        found = dict(read_handed(handed, bucket, rows)) if carried else {}
+        for name, kind in carried.items():
+            table = table.append_column(name, found.get(name, pa.nulls(rows.size, kind)))
+        return rows, TimedRows(table, time=self._stored.time_of(place))
+
+    def _run_bucket(
+        self,
+        each: Pass,
+        specs: Sequence[FeatureSpec],
+        bucket: int,
+        writers: Mapping[tuple[str | None, tuple[str, ...]], BucketWriter],
+    ) -> None:
+        """Compute readings of a bucket, and send them to their rows' buckets elsewhere."""
+        place, anchor = each.site.place, each.site.anchor
+        column = None if anchor is None else anchor.observed
+        wanted = each.observed | each.rows[place] if each.is_of_itself else each.observed
+        rows, observed = self.load(place, column, bucket, wanted)
+        if not rows.size:
+            return
+        plain = self._match(place, specs, observed)
+        computed = Computed(plain, rows.size)
+        self._bench(each, bucket, observed).read(observed, plain, computed)
+        for (target, names), writer in writers.items():
+            for start in range(0, rows.size, _HANDED_ROWS):
+                here = slice(start, start + _HANDED_ROWS)
+                values = {name: computed.values(name, here) for name in names}
+                numbers = np.zeros(rows[here].size, np.uint16)
+                if target is not None:
+                    numbers = bucket_of(observed.table[target][here], self._n_buckets)
+                writer.write(pa.table({ROW: rows[here], **values}), numbers)
+
+    def _match(
+        self, place: Place, specs: Sequence[FeatureSpec], observed: TimedRows
+    ) -> list[FeatureSpec]:
+        """Match the money of a place's own rows, where its other readers cannot."""
+        columns = frozenset(
+            spec.how.column
+            for spec in specs
+            if isinstance(spec.how, Own)
+            and isinstance(spec.how.column, RowColumn)
+            and isinstance(spec.how.column.how, Matched)
+        )
+        add_row_columns(
+            [[Need(table=place, column=column) for column in columns]],
+            tables={place: observed},
+            observed=observed,
+            timezone=self._timezone,
+            threads=self._threads,
+        )
+        return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
+
+    def _bench(self, each: Pass, bucket: int, observed: TimedRows) -> Bench:
+        """Lay out the tables of a bucket; a place that looks back on itself is there once."""
+        anchor = each.site.anchor
+        by = None if anchor is None else anchor.rows
+        tables = {}
+        for name, columns in each.rows.items():
+            itself = each.is_of_itself and name == each.site.place
+            tables[name] = observed if itself else self.load(name, by, bucket, columns)[1]
+        return Bench(tables, timezone=self._timezone, threads=self._threads)
+
+    def prepare(self, each: Pass) -> None:
+        """Part the rows that a pass reads, if that is not done."""
+        for (place, column), _ in _touched(each):
+            if column is not None:
+                self._exchange_once(place, column)
+
+    def _kept(self, place: Place, column: str | None) -> tuple[pa.Schema, list[str]]:
+        schema = self._stored.schema_of(place)
+        return schema, [name for name in schema.names if name in self._columns[place, column]]
+
+    def _exchange_once(self, place: Place, column: str) -> None:
+        if (place, column) not in self._exchanged:
+            self._exchanged.add((place, column))
+            _, names = self._kept(place, column)
+            exchange(
+                scan(self._stored.files[place], names),
+                self._rows(place, column),
+                key=column,
+                n_buckets=self._n_buckets,
+                keyless=place in self._stored.observing and column == CUSTOMER_ID,
+            )
+
+    def _forget(self, number: int) -> None:
+        """Remove the rows that no later pass reads."""
+        later = {at for each in self._plan.passes[number + 1 :] for at, _ in _touched(each)}
+        for place, column in self._exchanged - later:
+            if column is not None:
+                shutil.rmtree(self._rows(place, column), ignore_errors=True)
+
+    def _rows(self, place: Place, column: str | None) -> Path:
+        return self._folder / f"rows of {place or 'observations'} by {column}"
+
+    def _handed(self, place: Place, column: str | None, *, carried: bool) -> Path:
+        what = "columns" if carried else "features"
+        return self._folder / f"{what} of {place or 'observations'} by {column}"
+
+
+def free_memory() -> None:
+    """Give back what the last bucket took, held in cycles or by Arrow, before the next."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+
+
+def _touched(each: Pass) -> Iterator[tuple[_Partition, frozenset[str]]]:
+    """List the partitions that a pass reads, with the columns it reads of them."""
+    anchor = each.site.anchor
+    yield (each.site.place, None if anchor is None else anchor.observed), each.observed
+    for table, columns in each.rows.items():
+        yield (table, None if anchor is None else anchor.rows), columns
+
+
+def _targets(
+    plan: Plan, each: Pass, specs: Sequence[FeatureSpec]
+) -> dict[str | None, tuple[str, ...]]:
+    """Tell by which columns the buckets are made that read these values, and which ones."""
+    names = frozenset(spec.name for spec in specs)
+    if not each.site.carries:
+        return {CUSTOMER_ID: tuple(sorted(names))}
+    found: dict[str | None, frozenset[str]] = defaultdict(frozenset)
+    for other in plan.passes:
+        for (place, column), columns in _touched(other):
+            if place == each.site.place and columns & names:
+                found[column] |= columns & names
+    return {column: tuple(sorted(wanted)) for column, wanted in found.items()}
+
+
+def _columns_kept(
+    plan: Plan, stored: Stored, keys: Mapping[Place, Sequence[str]]
+) -> Mapping[_Partition, set[str]]:
+    """List what to keep of each partition: what is read, times, and keys to hand on by."""
+    kept: dict[_Partition, set[str]] = defaultdict(set)
+    for each in plan.passes:
+        for (place, column), columns in _touched(each):
+            times = (stored.time_of(place), KNOWN_AT, UNTIL)
+            kept[place, column] |= {*columns, *times, *([column] if column else [])}
+        place = each.site.place
+        anchor = each.site.anchor
+        targets = [target for target in _targets(plan, each, each.specs) if target is not None]
+        kept[place, None if anchor is None else anchor.observed] |= set(targets)
+    for place, names in keys.items():
+        kept[place, CUSTOMER_ID] |= set(names)
+    return kept

@@ -1,0 +1,1 @@
+"""Payments as a network, and the money-flow patterns in it."""
