@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, unquote
 
 import lightgbm as lgb
@@ -15,6 +18,11 @@ from kyc_ml.errors import BundleError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+# threads add up a metric in another order: its last digits say nothing
+_DIGITS: Final = 12
+_NO_GAIN: Final = 10.0**-_DIGITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +90,21 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A fitted model and how its fitting went."""
+    """A fitted model and how its fitting went.
+
+    Attributes
+    ----------
+    fitted_rows : int
+        Training rows after negatives were left out.
+    margin_shift : float
+        What was added to every margin to undo the sampling and the weights.
+    """
 
     model: Model
     best_round: int
     early_stopping_score: float
+    fitted_rows: int
+    margin_shift: float
 
 
 def fit_model(
@@ -101,21 +119,28 @@ def fit_model(
 ) -> Fit:
     """Fit LightGBM, and stop when rows of a later time no longer gain.
 
+    Negatives may be left out and positives weighted, see `ModelConfig`; margins are those
+    of all rows, unweighted, none the less. Rows to stop on are never left out or weighted.
+
     Parameters
     ----------
     matrix, stopping_matrix : float64 arrays of shape (n, len(specs))
-        Categories as codes; NaN is missing.
+        Categories as codes; NaN is missing. A column that is constant or all missing is
+        allowed and has no say.
     target, stopping_target : float64 arrays of 0 and 1
 
     Raises
     ------
     DatasetError
-        If the rows of either part have one class only.
+        If the rows of either part have one class only, or there are none.
     """
     _require_both_classes("train", target)
     _require_both_classes("early_stopping", stopping_target)
-    train = _dataset(matrix, target, specs, config)
-    stopping = train.create_valid(stopping_matrix, stopping_target)
+    rows, shift = _choose_rows(matrix, target, config)
+    train = _dataset(matrix, target, rows, specs, config)
+    # the metric sees corrected margins: log loss would stop elsewhere on shifted ones
+    start = np.full(stopping_target.size, shift) if shift else None
+    stopping = train.create_valid(stopping_matrix, stopping_target, init_score=start)
     booster = lgb.train(
         _parameters(specs, config),
         train,
@@ -127,9 +152,11 @@ def fit_model(
     best = booster.best_iteration or booster.current_iteration()
     score = booster.best_score["early_stopping"][config.metric]
     return Fit(
-        model=Model(booster.model_to_string(num_iteration=best)),
+        model=Model(_text_of(booster, trees=best, shift=shift)),
         best_round=best,
-        early_stopping_score=float(score),
+        early_stopping_score=round(float(score), _DIGITS),
+        fitted_rows=rows.size,
+        margin_shift=shift,
     )
 
 
@@ -138,18 +165,108 @@ def fit_fixed(
 ) -> Model:
     """Fit LightGBM for all of `config.rounds`: for data too small to spare rows to stop on.
 
+    Negatives may be left out and positives weighted as in `fit_model`.
+
     Raises
     ------
     DatasetError
-        If the rows have one class only.
+        If the rows have one class only, or there are none.
     """
     _require_both_classes("train", target)
+    rows, shift = _choose_rows(matrix, target, config)
     booster = lgb.train(
         _parameters(specs, config),
-        _dataset(matrix, target, specs, config),
+        _dataset(matrix, target, rows, specs, config),
         num_boost_round=config.rounds,
     )
-    return Model(booster.model_to_string())
+    return Model(_text_of(booster, trees=booster.current_iteration(), shift=shift))
+
+
+def sample_rows(matrix: Floats, rows: Rows, *, count: int, seed: int) -> Rows:
+    """Draw `count` of the rows by what they hold: their order and the threads change nothing.
+
+    Each row has a number made of its values, how many equal rows came before it, and the
+    seed; the rows of the smallest numbers are drawn. Equal rows are interchangeable, so
+    the same values are drawn whatever the order of the rows.
+
+    Returns
+    -------
+    int64 array of shape (min(count, rows.size),)
+        Some of `rows`, in an order that depends on the values only.
+    """
+    values = _hash_rows(matrix, rows, seed=seed)
+    order = np.argsort(values, kind="stable")
+    arranged = values[order]
+    before = np.arange(rows.size) - np.searchsorted(arranged, arranged, side="left")
+    drawn = np.lexsort((arranged, _mix(arranged ^ _mix(before.astype(np.uint64)))))
+    return rows[order[drawn[:count]]]
+
+
+def _hash_rows(matrix: Floats, rows: Rows, *, seed: int) -> npt.NDArray[np.uint64]:
+    """Hash each of the rows; every NaN counts as the same value, and -0 as 0."""
+    out = np.full(rows.size, seed % 2**64, np.uint64)
+    for column in range(matrix.shape[1]):
+        values = matrix[rows, column] + 0.0
+        values[np.isnan(values)] = np.nan
+        out = _mix(out ^ values.view(np.uint64))
+    return out
+
+
+def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Scatter 64-bit numbers, one to one.
+
+    Source: Steele, Lea and Flood 2014, OOPSLA, 453-472 (SplitMix64).
+    """
+    out = values + np.uint64(0x9E3779B97F4A7C15)
+    out = (out ^ (out >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    out = (out ^ (out >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return out ^ (out >> np.uint64(31))
+
+
+def _choose_rows(matrix: Floats, target: Floats, config: ModelConfig) -> tuple[Rows, float]:
+    """Choose the rows to fit on, and the shift that makes their margins those of all rows.
+
+    Keeping a share r of the negatives, whatever they hold, and weighting positives by w
+    multiplies the odds by w / r: ``margin + ln(r) - ln(w)`` undoes it. r is the share that
+    was kept in fact, a whole number of rows.
+
+    Source: King and Zeng 2001, Political Analysis 9, 137-163 (prior correction).
+    """
+    shift = 0.0 - math.log(config.positive_weight)
+    if config.negative_share == 1.0:
+        return np.arange(target.size), shift
+    negatives = np.flatnonzero(target == 0)
+    count = max(1, round(config.negative_share * negatives.size))
+    kept = sample_rows(matrix, negatives, count=count, seed=config.seed)
+    positives = np.flatnonzero(target != 0)
+    positives = sample_rows(matrix, positives, count=positives.size, seed=config.seed)
+    return np.concatenate([positives, kept]), shift + math.log(count / negatives.size)
+
+
+def _text_of(booster: lgb.Booster, *, trees: int, shift: float) -> str:
+    """Write a model that gives corrected margins, the same for any number of threads."""
+    text = str(booster.model_to_string(num_iteration=trees))
+    text = re.sub(r"^\[num_threads: \d+\]$", "[num_threads: 0]", text, flags=re.MULTILINE)
+    return _shift_margins(text, shift) if shift else text
+
+
+def _shift_margins(text: str, shift: float) -> str:
+    """Add to every margin by the first tree, as LightGBM adds the average it starts from.
+
+    Margin, base and every other reader of the text agree then.
+    """
+    head, rest = text.split("\nTree=0\n", 1)
+    tree, blank, tail = rest.partition("\n\n")
+
+    def moved(line: re.Match[str]) -> str:
+        numbers = [float(number) + shift for number in line[2].split()]
+        written = [f"{number:g}" if line[1] == "internal" else repr(number) for number in numbers]
+        return f"{line[1]}_value={' '.join(written)}"
+
+    shifted = re.sub(r"^(leaf|internal)_value=(.*)$", moved, tree, flags=re.MULTILINE)
+    longer = len(shifted) - len(tree)  # the head says how long each tree is
+    head = re.sub(r"(?<=\ntree_sizes=)\d+", lambda size: str(int(size[0]) + longer), head)
+    return f"{head}\nTree=0\n{shifted}{blank}{tail}"
 
 
 def _require_both_classes(part: str, target: Floats) -> None:
@@ -163,11 +280,19 @@ def _require_both_classes(part: str, target: Floats) -> None:
 
 
 def _dataset(
-    matrix: Floats, target: Floats, specs: Sequence[FeatureSpec], config: ModelConfig
+    matrix: Floats,
+    target: Floats,
+    rows: Rows,
+    specs: Sequence[FeatureSpec],
+    config: ModelConfig,
 ) -> lgb.Dataset:
+    if config.negative_share < 1.0:
+        matrix, target = matrix[rows], target[rows]
+    weighted = config.positive_weight != 1.0
     return lgb.Dataset(
         matrix,
         target,
+        weight=np.where(target != 0, config.positive_weight, 1.0) if weighted else None,
         # LightGBM renames or refuses names with blanks or JSON's own characters
         feature_name=[quote(spec.name) for spec in specs],
         categorical_feature=[quote(spec.name) for spec in specs if spec.kind == "category"],
@@ -194,9 +319,10 @@ def _parameters(specs: Sequence[FeatureSpec], config: ModelConfig) -> dict[str, 
         "max_bin": config.max_bin,
         "seed": config.seed,
         "num_threads": config.num_threads,
-        # the same rows and threads give the same trees, on any number of tries
+        # the same rows give the same trees on any number of threads: by columns, one thread
+        # adds up a whole histogram; by rows, the order of the sum hangs on their number
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "verbosity": -1,
     }
     if config.monotone:
@@ -208,7 +334,9 @@ def _callbacks(
     config: ModelConfig, progress: Callable[[int, int], None] | None
 ) -> list[Callable[..., object]]:
     callbacks: list[Callable[..., object]] = [
-        lgb.early_stopping(config.stopping_rounds, first_metric_only=True, verbose=False)
+        lgb.early_stopping(
+            config.stopping_rounds, first_metric_only=True, verbose=False, min_delta=_NO_GAIN
+        )
     ]
     if progress is not None:
         report = progress

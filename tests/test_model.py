@@ -1,14 +1,17 @@
 """Contributions add up, rows do not disturb one another, the same rows give the same model."""
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kyc_ml.config import FeatureConfig, ModelConfig
 from kyc_ml.errors import BundleError, DatasetError
+from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.spec import Own
-from kyc_ml.metrics import auc_interval
-from kyc_ml.model import Model, fit_fixed, fit_model
+from kyc_ml.metrics import auc_interval, compute_quality
+from kyc_ml.model import Model, fit_fixed, fit_model, sample_rows
 
 OWN = Own(reading="value", column="x")
 
@@ -212,3 +215,182 @@ def test_any_name_of_a_users_own_item_is_kept(make_spec, small, name):
     model = fit_fixed(matrix[:, ::-1], target, specs=specs, config=small.quick)
     assert model.feature_names == (name, "plain")
     assert Model(model.text).feature_names == (name, "plain")
+
+
+def wide(n=20_000, p=60):
+    """Draw many numbers, with gaps, zeros and a category, and rare outcomes."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(n, p))
+    matrix[:, 10:30][rng.random((n, 20)) < 0.8] = 0.0
+    matrix[rng.random((n, p)) < 0.1] = np.nan
+    matrix[:, 0] = rng.integers(0, 12, n)
+    logit = np.nan_to_num(matrix[:, 1:9]).sum(axis=1) - 4
+    return np.asfortranarray(matrix), (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("share", "metric"), [(1.0, "average_precision"), (0.3, "binary_logloss"), (1.0, "auc")]
+)
+def test_one_and_two_threads_give_the_same_text_and_margins(make_spec, share, metric):
+    matrix, target = wide()
+    specs = [make_spec("group", OWN, kind="category")]
+    specs += [make_spec(f"number {place}", OWN) for place in range(59)]
+    early = np.arange(target.size) < 15_000
+    fits = [
+        fit_model(
+            matrix[early], target[early], stopping_matrix=matrix[~early],
+            stopping_target=target[~early], specs=specs,
+            config=ModelConfig(
+                rounds=12, bagging_fraction=0.7, num_threads=threads, negative_share=share,
+                metric=metric,
+            ),
+        )
+        for threads in (1, 2)
+    ]  # fmt: skip
+    one, two = (fit.model for fit in fits)
+    assert one.text == two.text
+    assert fits[0].early_stopping_score == fits[1].early_stopping_score
+    assert "[num_threads: 0]" in one.text
+    assert one.margin(matrix, threads=1).tobytes() == two.margin(matrix, threads=2).tobytes()
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 99), order=st.randoms(), count=st.integers(0, 90), few=st.booleans())
+def test_the_rows_drawn_hang_on_what_rows_hold_not_on_their_order(seed, order, count, few):
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(0, 2 if few else 1000, (80, 2)).astype(np.float64)
+    matrix[rng.random((80, 2)) < 0.1] = np.nan
+    matrix[matrix == 0] = rng.choice([0.0, -0.0], (matrix == 0).sum())
+    moved = matrix[order.sample(range(80), 80)]
+    one, other = (
+        table[sample_rows(table, np.arange(80), count=count, seed=seed)] + 0.0
+        for table in (matrix, moved)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert len(one) == min(count, 80)
+
+
+def test_equal_rows_are_drawn_in_proportion_and_seeds_draw_others():
+    matrix = np.repeat([[1.0], [2.0], [np.nan]], [6000, 3000, 1000], axis=0)
+    every = np.arange(10_000)
+    rows = sample_rows(matrix, every, count=2000, seed=0)
+    assert np.unique(rows).size == 2000
+    _, counts = np.unique(matrix[rows], return_counts=True)
+    np.testing.assert_allclose(counts, [1200, 600, 200], atol=80)
+    assert set(rows) != set(sample_rows(matrix, every, count=2000, seed=1))
+
+
+SAMPLED = [
+    {"negative_share": 0.2},
+    {"positive_weight": 10.0},
+    {"negative_share": 0.2, "positive_weight": 0.5},
+]
+
+
+def known(seed, n=40_000):
+    """Draw rows whose probability of a positive is known, about 1 in 11."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n, 2))
+    proba = 1 / (1 + np.exp(3 - matrix[:, 0] - 0.5 * matrix[:, 1]))
+    return matrix, (rng.random(n) < proba).astype(np.float64), proba
+
+
+@pytest.mark.parametrize("how", SAMPLED, ids=str)
+def test_sampled_or_weighted_fits_give_the_probabilities_of_a_full_fit(make_spec, how):
+    specs = (make_spec("first", OWN), make_spec("second", OWN))
+    full = ModelConfig(rounds=80, num_leaves=6, learning_rate=0.1, num_threads=1)
+    matrix, target, _ = known(0)
+    later, outcome, proba = known(1, n=10_000)
+    errors = []
+    for config in (full, full.model_copy(update=how)):
+        model = fit_fixed(matrix, target, specs=specs, config=config)
+        margin = model.margin(later)
+        got = 1 / (1 + np.exp(-margin))
+        errors.append(np.sqrt(np.mean((got - proba) ** 2)))
+        quality = compute_quality(outcome, margin, got)
+        assert quality.observed_over_expected_low <= 1 <= quality.observed_over_expected_high
+    assert errors[0] < 0.02
+    assert errors[1] < 0.03
+    uncorrected = 1 / (1 + np.exp(-(margin - np.log(0.2 if "negative_share" in how else 0.1))))
+    assert np.sqrt(np.mean((uncorrected - proba) ** 2)) > 0.1
+
+
+@pytest.mark.parametrize("how", SAMPLED, ids=str)
+def test_the_correction_is_a_shift_of_the_margin_and_of_the_base_only(two, small, how):
+    matrix, target = drawn(0, n=2000)
+    rare = (target == 1) & (np.arange(2000) % 4 > 0)
+    matrix, target = matrix[~rare], target[~rare]
+    stopping = {"stopping_matrix": matrix, "stopping_target": target}
+    config = small.quick.model_copy(update=how)
+    fit = fit_model(matrix, target, **stopping, specs=two, config=config)
+    negatives = int((target == 0).sum())
+    kept = max(1, round(config.negative_share * negatives))
+    assert fit.fitted_rows == int(target.sum()) + kept
+    assert fit.margin_shift == np.log(kept / negatives) - np.log(config.positive_weight)
+    got = fit.model.contributions(matrix)
+    margin = fit.model.margin(matrix)
+    np.testing.assert_allclose(got.base + got.values.sum(axis=1), margin, atol=1e-12)
+    plain = lgb.Booster(model_str=fit.model.text)  # any reader of the text agrees
+    assert plain.predict(matrix, raw_score=True).tobytes() == margin.tobytes()
+    assert Model(fit.model.text).margin(matrix).tobytes() == margin.tobytes()
+    root = plain.dump_model()["tree_info"][0]["tree_structure"]["internal_value"]
+    assert root == pytest.approx(np.log(target.sum() / negatives), abs=0.1)
+    moved = np.random.default_rng(0).permutation(target.size)
+    again = fit_model(matrix[moved], target[moved], **stopping, specs=two, config=config)
+    if config.negative_share < 1:
+        assert again.model.text == fit.model.text
+
+
+@pytest.mark.parametrize("how", SAMPLED, ids=str)
+@pytest.mark.parametrize("fill", [1.0, np.nan])
+def test_a_model_without_a_split_is_corrected_too(two, small, how, fill):
+    target = np.repeat([1.0, 0.0], [30, 900])
+    blank = np.full((930, 2), fill)
+    model = fit_fixed(blank, target, specs=two, config=small.quick.model_copy(update=how))
+    np.testing.assert_allclose(model.margin(blank), np.log(30 / 900), atol=1e-6)
+    got = model.contributions(blank)
+    np.testing.assert_allclose(got.base, np.log(30 / 900), atol=1e-6)
+
+
+@pytest.mark.parametrize("how", SAMPLED, ids=str)
+def test_log_loss_on_the_rows_to_stop_on_is_that_of_the_corrected_model(two, small, how):
+    matrix, target = drawn(0, n=400)
+    config = small.quick.model_copy(update={"metric": "binary_logloss", **how})
+    fit = fit_model(
+        matrix, target, stopping_matrix=matrix, stopping_target=target, specs=two, config=config
+    )
+    proba = 1 / (1 + np.exp(-fit.model.margin(matrix)))
+    loss = -np.mean(np.log(np.where(target == 1, proba, 1 - proba)))
+    assert fit.early_stopping_score == pytest.approx(loss, abs=1e-6)
+
+
+def test_some_negative_is_always_kept(two, small):
+    matrix, target = drawn(0)
+    config = small.quick.model_copy(update={"negative_share": 1e-9, "min_data_in_leaf": 1})
+    fit = fit_model(
+        matrix, target, stopping_matrix=matrix, stopping_target=target, specs=two, config=config
+    )
+    assert fit.fitted_rows == target.sum() + 1
+
+
+def test_the_catalogue_declares_directions_of_numbers_only():
+    directed = [
+        spec
+        for spec in declare_features(FeatureConfig(families=("velocity",))).values()
+        if spec.monotone
+    ]
+    assert len(directed) > 20
+    assert {spec.kind for spec in directed} == {"number"}
+
+
+def test_directions_are_kept_under_sampling_and_early_stopping(make_spec, small):
+    specs = (make_spec("first", OWN, monotone=1), make_spec("second", OWN, monotone=-1))
+    update = {"monotone": True, "negative_share": 0.5, "positive_weight": 3.0}
+    matrix, target = wavy(0)
+    later, later_target = wavy(1)
+    model = fit_model(
+        matrix, target, stopping_matrix=later, stopping_target=later_target, specs=specs,
+        config=small.quick.model_copy(update=update),
+    ).model  # fmt: skip
+    assert (steps_along(model, 0) >= -1e-12).all()
+    assert (steps_along(model, 1) <= 1e-12).all()

@@ -17,6 +17,7 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.plots.ranking import _thin
 from kyc_ml.plots.style import LOWERS, RAISES
+from kyc_ml.splits import CustomerDisjointSplit, OutOfTimeCustomerSplit, PrequentialSplit
 
 LIMIT = 60_000
 
@@ -197,6 +198,33 @@ def test_parts_show_both_days_on_which_labels_were_read(start):
     assert "2024-01-25" in svg
     assert "2024-05-01" in svg
     assert ("from the beginning" in svg) == (start is None)
+
+
+@pytest.mark.parametrize("kind", ["prequential", "customers", "both", "untold"])
+def test_periods_show_every_fold_with_its_positives(kind):
+    rng = np.random.default_rng(0)
+    times = pd.date_range("2024-01-01", periods=500, freq="6h", tz="UTC")
+    target, customers = (rng.random(500) < 0.3).astype(float), np.arange(500) % 40
+    splitter = {
+        "customers": CustomerDisjointSplit(n_splits=3, seed=0),
+        "both": OutOfTimeCustomerSplit(n_splits=3, seed=0, delay_days=5, embargo_days=2),
+    }.get(kind, PrequentialSplit(n_splits=3, train_days=20, delay_days=5, test_days=20))
+    table = splitter.describe(times, None if kind == "untold" else target, customers)
+    figure = plots.plot_periods(table)
+    svg = assert_small(figure)
+    drawn = [bar for bar in figure.axes[0].patches if bar.get_width()]
+    assert len(drawn) == len(table) == 6
+    assert [f"fold {number}" in svg for number in (1, 2, 3, 4)] == [True, True, True, False]
+    told = {text.get_text() for text in figure.axes[0].texts}
+    assert told == ({f"{count}" for count in table["positives"]} if kind != "untold" else set())
+    assert ("labels read" in svg) == (kind != "customers")
+
+
+def test_a_split_without_times_is_an_empty_figure():
+    table = CustomerDisjointSplit(n_splits=2, seed=0).describe(np.zeros(4), groups=list("abcd"))
+    figure = plots.plot_periods(table)
+    assert_small(figure)
+    assert not figure.axes[0].patches
 
 
 def test_contributions_up_and_down():

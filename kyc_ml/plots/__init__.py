@@ -5,6 +5,7 @@ those of `THEME`, so that a page can exchange them for its light or dark ones.
 """
 
 from kyc_ml.plots.parts import plot_parts
+from kyc_ml.plots.periods import plot_periods
 from kyc_ml.plots.probability import plot_reliability, plot_score_distribution
 from kyc_ml.plots.ranking import plot_precision_recall, plot_roc
 from kyc_ml.plots.reasons import plot_contributions, plot_importance
@@ -17,6 +18,7 @@ __all__ = [
     "plot_contributions",
     "plot_importance",
     "plot_parts",
+    "plot_periods",
     "plot_precision_recall",
     "plot_reliability",
     "plot_roc",

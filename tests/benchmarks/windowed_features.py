@@ -36,7 +36,7 @@ def with_kyc_ml(source: str, target: str) -> None:
     from kyc_ml.features.reading import Request, read_rows
     from kyc_ml.features.spec import DAY_US, Period, Window
 
-    table = pq.read_table(source, columns=COLUMNS)
+    table = pq.ParquetFile(source).read(columns=COLUMNS)
     when = table["TX_DATETIME"].cast(pa.timestamp("us", tz="UTC"))
     columns = {"customer_id": table["CUSTOMER_ID"], "amount": table["TX_AMOUNT"]}
     rows = TimedRows(pa.table({**columns, "event_time": when, "known_at": when}))

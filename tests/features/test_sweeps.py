@@ -159,7 +159,7 @@ def shares_of(seen, rows, weights):
 )
 def test_shares_equal_their_definition(rows, observations, window, lag, weighted):
     rows, table, observed = tables(rows, observations)
-    weights = [abs(row[3]) if weighted else 1.0 for row in rows]
+    weights = [round(abs(row[3]), 6) if weighted else 1.0 for row in rows]
     table = table.append_column("weight", pa.array(weights, pa.float64()))
     read = sweep_of(table, observed, window=window, lag=lag)
     by = {"weight": "weight"} if weighted else {}

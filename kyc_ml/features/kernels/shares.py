@@ -103,7 +103,7 @@ def sweep_shares(
                     if at_first >= 0:
                         out[row, at_first] = min(tree[2 * code_low + 1] / total, 1.0)
                     if at_herfindahl >= 0:
-                        out[row, at_herfindahl] = min(square / (total * total), 1.0)
+                        out[row, at_herfindahl] = min(square / total / total, 1.0)
                     if at_entropy >= 0:
                         out[row, at_entropy] = max(np.log(total) - logged / total, 0.0)
                 continue

@@ -1,0 +1,127 @@
+"""The folds of a split on a time axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import dates as mdates
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from kyc_ml.plots.style import (
+    INK,
+    MODEL,
+    MUTED,
+    OTHER,
+    SIZE,
+    SMALL,
+    finish,
+    label_rows,
+    new_figure,
+)
+from kyc_ml.splits import TEST, TRAIN
+
+_COLOURS = {TRAIN: MODEL, TEST: OTHER}
+
+
+def plot_periods(periods: pd.DataFrame) -> Figure:
+    """Draw each fold's training and test on an axis of time, the first fold on top.
+
+    A bar runs over its period, or, where folds have none, from the first to the last row
+    used; parts that overlap lie below one another. The dotted line between train and test is
+    what was left out: label delay, embargo, purged rows. A tick on it marks the day on which
+    the training labels were read. Above each bar stands its number of positives.
+
+    Parameters
+    ----------
+    periods : DataFrame
+        As `describe` of a splitter gives it; of its columns: fold, part, start, end,
+        labels_read, first, last, rows, positives. A part with no place in time is not drawn.
+    """
+    shown = periods.assign(
+        left=periods["start"].fillna(periods["first"]),
+        right=periods["end"].fillna(periods["last"]),
+    )
+    shown = shown[shown["left"].notna() & shown["right"].notna()]
+    numbers = sorted(shown["fold"].unique())
+    figure, axes = new_figure(size=(2 * SIZE[0], 1.2 + 0.56 * max(len(numbers), 1)))
+    labels = []
+    for place, number in enumerate(numbers):
+        parts = {part["part"]: part for part in _records(shown[shown["fold"] == number])}
+        _draw_fold(axes, -place, parts)
+        rows = " + ".join(f"{part['rows']:,}" for part in parts.values())
+        labels.append(f"fold {number}\n{rows} rows")
+    label_rows(axes, -np.arange(len(numbers)), labels)
+    _draw_key(axes, with_gap=bool(shown["labels_read"].notna().any()))
+    axes.set(ylim=(-max(len(numbers), 1) + 0.6, 0.5))
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=8))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%Y-%m-%d"))  # type: ignore[no-untyped-call]
+    return finish(figure)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _draw_key(axes: Axes, *, with_gap: bool) -> None:
+    """Name what is drawn in a line above the axes: no bar lies there."""
+    handles: list[Artist] = [
+        Patch(color=colour, alpha=0.85, label=f"{part}, number of positives above")
+        for part, colour in _COLOURS.items()
+    ]
+    if with_gap:
+        gap = Line2D([], [], color=MUTED, linewidth=1.0, linestyle=":", label="left out")
+        read = Line2D(
+            [], [], color=INK, marker="|", markersize=10, linestyle="", label="training labels read"
+        )
+        handles += [gap, read]
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=INK,
+    )
+
+
+def _draw_fold(axes: Axes, place: float, parts: dict[str, dict[str, Any]]) -> None:
+    overlap = TRAIN in parts and TEST in parts and parts[TRAIN]["right"] > parts[TEST]["left"]
+    height = 0.18 if overlap else 0.4
+    for name, part in parts.items():
+        lane = place + ((0.2 if name == TRAIN else -0.2) if overlap else 0.0)
+        left, right = _day(part["left"]), _day(part["right"])
+        axes.barh(lane, right - left, left=left, height=height, color=_COLOURS[name], alpha=0.85)
+        if not pd.isna(part["positives"]):
+            axes.annotate(
+                f"{part['positives']:,}",
+                ((left + right) / 2, lane + height / 2),
+                xytext=(0, 1),
+                textcoords="offset points",
+                fontsize=SMALL,
+                color=_COLOURS[name],
+                ha="center",
+                va="bottom",
+            )
+    if len(parts) == 2 and not overlap:
+        _draw_gap(axes, place, parts[TRAIN], parts[TEST])
+
+
+def _draw_gap(axes: Axes, place: float, train: dict[str, Any], test: dict[str, Any]) -> None:
+    ends = [_day(train["right"]), _day(test["left"])]
+    axes.plot(ends, [place, place], color=MUTED, linewidth=1.0, linestyle=":")
+    if not pd.isna(train["labels_read"]):
+        read = _day(train["labels_read"])
+        axes.plot([read], [place], color=INK, marker="|", markersize=12, markeredgewidth=1.4)
+
+
+def _day(when: pd.Timestamp) -> float:
+    """Place an instant on matplotlib's axis of days."""
+    return float(mdates.date2num(when.to_pydatetime()))  # type: ignore[no-untyped-call]

@@ -1,0 +1,32 @@
+"""The expert rating: weighted sub-items after 银发〔2013〕2号, without any learning.
+
+A card (`RatingCard`, a YAML file) says which features are read, what each value scores
+and what each score weighs; `rate` applies it to a feature table.
+"""
+
+from kyc_ml.rating.card import (
+    EVERYONE,
+    DirectRule,
+    Grade,
+    RatingCard,
+    SegmentRule,
+    Step,
+    SubItem,
+)
+from kyc_ml.rating.needs import add_needed, check_card, features_needed
+from kyc_ml.rating.rate import Rating, rate
+
+__all__ = [
+    "EVERYONE",
+    "DirectRule",
+    "Grade",
+    "Rating",
+    "RatingCard",
+    "SegmentRule",
+    "Step",
+    "SubItem",
+    "add_needed",
+    "check_card",
+    "features_needed",
+    "rate",
+]

@@ -1,0 +1,53 @@
+"""Dealing customers out to folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.errors import DatasetError, Faults
+
+
+def deal_customers(
+    customers: npt.NDArray[Any],
+    target: npt.NDArray[np.float64] | None,
+    *,
+    folds: int,
+    seed: int,
+    subject: str,
+) -> npt.NDArray[np.int64]:
+    """Give each row the number of its customer's fold, 0 to folds - 1.
+
+    Customers with a positive row, and those without, are each shuffled and dealt out in
+    turn: the numbers of either kind differ by at most one between folds. Customers, not
+    rows, are in balance. The order of rows does not matter.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer customers, or fewer with a positive, than folds.
+    """
+    # sorted as text where ids do not compare: the deal must not hang on the order of rows
+    codes, names = pd.factorize(customers)
+    order = np.argsort(np.array([str(name) for name in names]), kind="stable")
+    positive = np.zeros(names.size, np.bool_)
+    if target is not None:
+        positive[codes[target == 1]] = True
+    faults = Faults(f"{subject} cannot deal out the customers", DatasetError)
+    if names.size < folds:
+        faults.add(f"{folds} folds need as many customers, got {names.size}: lower folds")
+    if target is not None and positive.sum() < folds:
+        faults.add(
+            f"{folds} folds need as many customers with a positive, got {int(positive.sum())} "
+            f"of {names.size}: lower folds, or check cases and dates"
+        )
+    faults.raise_if_any()
+    rng = np.random.default_rng(seed)
+    having, others = order[positive[order]], order[~positive[order]]
+    dealt = np.concatenate([rng.permutation(having), rng.permutation(others)])
+    fold = np.empty(names.size, np.int64)
+    fold[dealt] = np.arange(names.size) % folds
+    return fold[codes]
