@@ -19,7 +19,14 @@ from typing import Any, Final
 import numpy as np
 
 from kyc_ml.calibration import Calibrator
-from kyc_ml.config import RunConfig, TierPolicy, dump_section, parse_section, section_digest
+from kyc_ml.config import (
+    ModelConfig,
+    RunConfig,
+    TierPolicy,
+    dump_section,
+    parse_section,
+    section_digest,
+)
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
 from kyc_ml.features.notation import (
@@ -187,9 +194,16 @@ def _contents(bundle: Bundle) -> dict[str, str]:
                 for part, figures in bundle.metrics.items()
             }
         ),
-        _CONFIG: dump_section(bundle.config),
+        _CONFIG: dump_section(_without_threads(bundle.config)),
         _TIERS: dump_section(bundle.policy),
     }
+
+
+def _without_threads(config: RunConfig) -> RunConfig:
+    """Leave out how many threads trained the model: they change nothing of it."""
+    usual = ModelConfig().num_threads
+    model = config.model.model_copy(update={"num_threads": usual})
+    return config.model_copy(update={"model": model})
 
 
 def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
@@ -199,7 +213,7 @@ def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
         "unit": bundle.config.unit,
         "code_version": version("kyc-ml"),
         "libraries": {name: version(name) for name in _LIBRARIES},
-        "config_digest": section_digest(bundle.config),
+        "config_digest": section_digest(_without_threads(bundle.config)),
         "policy_digest": section_digest(bundle.policy),
         "feature_definitions": definitions_digest(bundle.specs),
         "data": dict(bundle.data),

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -272,6 +272,94 @@ class ModelConfig(Section):
     """Weight of a positive training row against a negative; margins are corrected for it."""
 
 
+class IntRange(Section):
+    """Whole numbers to search, both ends included."""
+
+    low: int
+    high: int
+    log: bool = True
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        _require_range(self.low, self.high, log=self.log)
+        return self
+
+
+class FloatRange(Section):
+    """Numbers to search, both ends included."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        _require_range(self.low, self.high, log=self.log)
+        return self
+
+
+def _require_range(low: float, high: float, *, log: bool) -> None:
+    if low > high:
+        msg = f"low ({low}) must not exceed high ({high})"
+        raise ValueError(msg)
+    if log and low <= 0:
+        msg = f"low must be above 0 where log is true, got {low}"
+        raise ValueError(msg)
+
+
+class SearchConfig(Section):
+    """Which values tuning tries, by the name of the parameter; convention, not theory.
+
+    Where the configuration's own value lies outside, the range is widened to hold it.
+    """
+
+    num_leaves: IntRange = IntRange(low=4, high=128)
+    learning_rate: FloatRange = FloatRange(low=0.02, high=0.3, log=True)
+    min_data_in_leaf: IntRange = IntRange(low=10, high=500)
+    feature_fraction: FloatRange = FloatRange(low=0.1, high=1.0)
+    bagging_fraction: FloatRange = FloatRange(low=0.5, high=1.0)
+    lambda_l2: FloatRange = FloatRange(low=0.0, high=50.0)
+    max_bin: IntRange = IntRange(low=31, high=255)
+
+    @model_validator(mode="after")
+    def _models_can_have_them(self) -> Self:
+        for end in ("low", "high"):
+            ModelConfig(
+                **{name: getattr(getattr(self, name), end) for name in type(self).model_fields}
+            )
+        return self
+
+
+SEARCHED: Final = tuple(SearchConfig.model_fields)
+"""Names of the model parameters that tuning searches."""
+
+Objective = Literal["average_precision", "log_loss", "recall_at_capacity", "expected_cost"]
+
+
+class TuningConfig(Section):
+    """How `kyc-ml tune` searches LightGBM parameters: on which folds, for what, how long."""
+
+    folds: PrequentialConfig = PrequentialConfig(method="prequential", folds=3)
+    objective: Objective = "average_precision"
+    capacity_per_day: float = Field(default=50.0, gt=0.0, allow_inf_nan=False)
+    """Reviews a day that recall_at_capacity allows for."""
+    review_cost: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    """Cost of one review, for expected_cost; in the unit of `miss_cost`."""
+    miss_cost: float = Field(default=100.0, gt=0.0, allow_inf_nan=False)
+    """Cost of one positive that is not reviewed. What pays is reviewed: every row whose
+    probability times `miss_cost` is at least `review_cost`."""
+    trials: int = Field(default=40, ge=1)
+    """Trials of the whole study; those of earlier, interrupted runs count."""
+    minutes: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    """No trial of a run starts after so many minutes; None sets no limit."""
+    negative_share: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Share of the negatives that trials train on, for speed; None takes the model's own. What
+    counts rows, such as min_data_in_leaf, is then found for fewer rows than training has."""
+    seed: int = Field(default=20130105, ge=0)
+    """Draws the parameters to try and the samples of the comparison."""
+    search: SearchConfig = SearchConfig()
+
+
 class SelectionConfig(Section):
     """Which features are dropped before fitting, judged by training rows only.
 
@@ -370,9 +458,12 @@ class RunConfig(Section):
     selection: SelectionConfig = SelectionConfig()
     stability: StabilityConfig = StabilityConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+    tuning: TuningConfig = TuningConfig()
     explain: ExplainConfig = ExplainConfig()
     tiers: str
     """Path of the tier policy, relative to this file."""
+    rating: str | None = None
+    """Path of an expert rating card to hold the model against, relative to this file."""
 
     @field_validator("name")
     @classmethod
@@ -395,6 +486,17 @@ class RunConfig(Section):
             msg = (
                 f"splits.inner_embargo_days ({gap}) must be at least dataset.horizon_days "
                 f"({self.dataset.horizon_days}): otherwise one outcome labels rows of two parts"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _selection_keeps_the_segment(self) -> Self:
+        segment = self.calibration.segment
+        if self.selection.method != "none" and segment not in {None, *self.selection.keep}:
+            msg = (
+                f"calibration.segment is {segment!r}, but selection may drop it: add it to "
+                "selection.keep"
             )
             raise ValueError(msg)
         return self

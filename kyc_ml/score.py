@@ -47,7 +47,7 @@ def score_features(
     matrix, _ = features.encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
     contributions = _explain_in_pieces(bundle, matrix, threads=threads, progress=progress)
-    proba = bundle.calibrator.probability(margin)
+    proba = bundle.calibrator.probability(margin, _segments(bundle, features))
     tier = assign_tiers(proba, policy=bundle.policy)
     rules = bundle.policy.tiers
     decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())
@@ -75,6 +75,14 @@ def score_features(
             "policy": pa.array([f"{bundle.policy.name} v{bundle.policy.version}"] * n, pa.string()),
         }
     )
+
+
+def _segments(bundle: Bundle, features: FeatureTable) -> npt.NDArray[np.object_] | None:
+    """Give each row's segment where the calibration has segments."""
+    segments = bundle.calibrator.segments
+    if segments is None:
+        return None
+    return np.array(features.categories[segments.feature].to_pylist(), dtype=object)
 
 
 def _explain_in_pieces(

@@ -18,7 +18,14 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from kyc_ml.features.spec import FeatureSpec
-    from kyc_ml.jobs import AuditResult, DemoResult, Explained, ScoringResult, TrainingResult
+    from kyc_ml.jobs import (
+        AuditResult,
+        DemoResult,
+        Explained,
+        ScoringResult,
+        TrainingResult,
+        TuningResult,
+    )
 
 _SHOWN = ("auc", "average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 _WIDTH_WITHOUT_TERMINAL = 140
@@ -111,6 +118,39 @@ class Terminal:
         if result.page is not None:
             facts["page"] = result.page
         self.summary("registered", facts)
+
+    def tuning(self, result: TuningResult) -> None:
+        """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
+        from kyc_ml.jobs import trials_table
+
+        self._progress.stop()
+        found, objective = result.search, result.run.tuning.objective
+        trials = trials_table(found).sort_values("value", ascending=result.ascending)
+        shown = trials.drop(columns=list(found.best.parameters)).head(5)
+        self._out.print(_drawn(f"best trials by mean {objective} over the folds", shown))
+        self._out.print(
+            _drawn("on the test part, which no trial saw (95 % intervals)", result.comparison.table)
+        )
+        self._out.print(result.comparison.sentence)
+        changed = {
+            name: f"{found.own.parameters[name]:.6g} -> {value:.6g}"
+            for name, value in found.best.parameters.items()
+        }
+        pruned = sum(trial.pruned for trial in found.trials)
+        self.summary(
+            "tuned",
+            {
+                "trials": f"{len(found.trials)}, of them {found.resumed} from an earlier run, "
+                f"{pruned} pruned; stopped by {found.stopped_by}",
+                "objective on folds": f"{objective} {found.best.value:.4f}, own "
+                f"{found.own.value:.4f}",
+                **changed,
+                **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+                "study": result.study,
+                "MLflow run": result.mlflow_run,
+                "written to": f"{result.written} (model: !include {result.written.name})",
+            },
+        )
 
     def scoring(self, result: ScoringResult) -> None:
         """Sum up a scoring run: tiers, counts and where the scores are."""

@@ -78,6 +78,22 @@ class RunRecord:
     figures: Mapping[str, Figure]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord:
+    """One trial of a tuning study, as MLflow keeps it.
+
+    Attributes
+    ----------
+    steps : mapping of metric name to its values, step by step from 1
+    """
+
+    name: str
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    steps: Mapping[str, Sequence[float]]
+    tags: Mapping[str, str]
+
+
 def tracking_uri() -> str:
     """Name the tracking server in use, without a password."""
     return _without_password(_address())
@@ -165,6 +181,27 @@ def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, 
     with _connected(), _run("kyc_ml scoring", f"score {model}") as run:
         mlflow.log_metrics(dict(metrics))
         mlflow.set_tags(dict(tags))
+    return str(run.info.run_id)
+
+
+def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> str:
+    """Log a tuning study as one run, its trials as runs nested in it; returns the run's id.
+
+    Raises
+    ------
+    RegistryError
+        If the tracking server cannot be reached or refuses.
+    """
+    with _connected(), _run(f"kyc_ml {name}", f"tune {name}") as run:
+        _log_record(record)
+        for trial in trials:
+            with mlflow.start_run(run_name=trial.name, nested=True):
+                mlflow.log_params(dict(trial.parameters))
+                mlflow.log_metrics(dict(trial.metrics))
+                for metric, values in trial.steps.items():
+                    for step, value in enumerate(values, 1):
+                        mlflow.log_metric(metric, value, step=step)
+                mlflow.set_tags(dict(trial.tags))
     return str(run.info.run_id)
 
 

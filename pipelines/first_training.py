@@ -14,9 +14,8 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.config import RunConfig, TierPolicy, load_section
 from kyc_ml.errors import KycMlError
-from kyc_ml.jobs import end_of_data, parse_moment, read_tables, train_tables
+from kyc_ml.jobs import end_of_data, load_run, parse_moment, read_tables, train_tables
 from kyc_ml.terminal import Terminal
 
 
@@ -30,18 +29,14 @@ def main(
 ) -> None:
     """Train and register one model a configuration."""
     try:
-        runs = [load_section(path, RunConfig) for path in config]
-        policies = [
-            load_section(path.parent / run.tiers, TierPolicy)
-            for path, run in zip(config, runs, strict=True)
-        ]
+        runs = [load_run(path) for path in config]
         with Terminal() as terminal:
             quarantine = out / "quarantine.parquet"
             tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
             moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
-            for run, policy in zip(runs, policies, strict=True):
+            for files in runs:
                 result = train_tables(
-                    tables, mapping, run=run, policy=policy, as_of=moment, keep=None, watch=terminal
+                    tables, mapping, files=files, as_of=moment, keep=None, watch=terminal
                 )
                 terminal.training(result)
     except KycMlError as error:

@@ -36,7 +36,7 @@ def options_of(command):
 
 
 def test_the_commands_are_those_promised():
-    top = ["synth", "check", "features", "audit", "train", "score", "explain", "demo"]
+    top = ["synth", "check", "features", "audit", "tune", "train", "score", "explain", "demo"]
     assert sorted(TOP) == sorted(top)
     assert list(TOP["features"].commands) == ["build", "list", "show"]
 
@@ -162,7 +162,9 @@ def test_defaults_of_an_entry_point_parse(name):
     COMMANDS[" ".join(path)].make_context(name, words[1 + len(path) :])
 
 
-@pytest.mark.parametrize("name", ["train", "score", "check", "features_build", "audit", "explain"])
+@pytest.mark.parametrize(
+    "name", ["train", "tune", "score", "check", "features_build", "audit", "explain"]
+)
 def test_files_that_an_entry_point_names_by_default_are_shipped(name):
     parameters = ENTRIES[name]["parameters"]
     for key in {"config", "source"} & set(parameters):

@@ -1,4 +1,4 @@
-"""Commands on models: train, score, explain, and the whole path as a demonstration."""
+"""Commands on models: tune, train, score, explain, and the whole path as a demonstration."""
 
 from __future__ import annotations
 
@@ -57,6 +57,53 @@ def train(
             watch=terminal,
         )
         terminal.training(result)
+
+
+@app.command(
+    epilog="Example: kyc-ml tune --config configs/fraud.yaml "
+    "--source configs/sources/synthetic.yaml --data build/bank --out build/fraud_model.yaml"
+)
+def tune(
+    *,
+    config: Config,
+    source: Source,
+    data: Data,
+    out: Annotated[
+        Path, typer.Option(help="YAML file to write; in a configuration: model: !include FILE.")
+    ],
+    study: Annotated[
+        Path | None,
+        typer.Option(help="SQLite file to keep or resume; default: the --out file as .db."),
+    ] = None,
+    as_of: AsOf = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials of the whole study; default: tuning.trials."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Start no trial after so long; default: tuning.minutes."),
+    ] = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Search model parameters on folds in time; say whether they beat the own on later data."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_tune
+
+        result = run_tune(
+            config=config,
+            source=source,
+            data=data,
+            as_of=as_of,
+            study=out.with_suffix(".db") if study is None else study,
+            out=out,
+            trials=trials,
+            minutes=minutes,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.tuning(result)
 
 
 @app.command(

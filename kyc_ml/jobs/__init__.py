@@ -1,6 +1,7 @@
 """Jobs: read, call the stages, write. What the command line and the pipelines run."""
 
 from kyc_ml.jobs.auditing import AuditResult, run_audit
+from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
 from kyc_ml.jobs.explaining import Explained, run_explain
 from kyc_ml.jobs.featuring import run_features
@@ -8,18 +9,22 @@ from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.scoring import ScoringResult, run_score, score_tables
 from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
+from kyc_ml.jobs.tuning import TuningResult, run_tune, trials_table
 from kyc_ml.jobs.watch import Silence, Watch
 
 __all__ = [
     "AuditResult",
     "DemoResult",
     "Explained",
+    "RunFiles",
     "ScoringResult",
     "Silence",
     "TrainingResult",
+    "TuningResult",
     "Watch",
     "end_of_data",
     "load_model",
+    "load_run",
     "parse_moment",
     "read_tables",
     "run_audit",
@@ -29,6 +34,8 @@ __all__ = [
     "run_score",
     "run_synth",
     "run_train",
+    "run_tune",
     "score_tables",
     "train_tables",
+    "trials_table",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section
+from kyc_ml.config import SourceMapping
 from kyc_ml.contract.source import ContractedTables
+from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import end_of_data, read_tables
 from kyc_ml.jobs.scoring import ScoringResult, score_tables
@@ -93,13 +94,11 @@ def _train_and_score(
     watch: Watch,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
     """Train one model, then score the latest rows with the version the registry holds."""
-    run = load_section(config, RunConfig)
+    files = load_run(config)
     # a name of its own: a demo must not touch the aliases of a model in use
-    run = run.model_copy(update={"name": f"demo-{run.name}"})
-    policy = load_section(config.parent / run.tiers, TierPolicy)
-    result = train_tables(
-        tables, mapping, run=run, policy=policy, as_of=as_of, keep=None, watch=watch
-    )
+    run = files.run.model_copy(update={"name": f"demo-{files.run.name}"})
+    files = replace(files, run=run)
+    result = train_tables(tables, mapping, files=files, as_of=as_of, keep=None, watch=watch)
     bundle, label = load_model(result.registered.uri)
     scoring = score_tables(
         tables,

@@ -61,7 +61,7 @@ def quality_table(trained: Trained) -> pd.DataFrame:
         who, then every figure of `Quality`; NaN where a figure means nothing.
     """
     part = trained.evidence.part
-    rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in (MODEL, BASELINE)]
+    rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in trained.quality]
     prevalence = float(trained.evidence.target.mean())
     none: dict[str, object] = {**dict.fromkeys(rows[0], np.nan)}
     none |= {

@@ -7,14 +7,16 @@ import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
-from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section, section_digest
+from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place
+from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.reading import (
     end_of_data,
     last_known,
@@ -27,7 +29,7 @@ from kyc_ml.jobs.watch import Watch
 from kyc_ml.page import PageStory, save_page
 from kyc_ml.tiers import assign_tiers, compute_tier_table
 from kyc_ml.tracking import RegisteredModel, RunRecord, log_training, reach_store
-from kyc_ml.training import MODEL, Trained, train
+from kyc_ml.training import BASELINE, MODEL, RATING, Trained, train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,7 @@ def run_train(
     page : Path or None
         HTML page to write.
     """
-    run = load_section(config, RunConfig)
-    policy = load_section(config.parent / run.tiers, TierPolicy)
+    files = load_run(config)
     for place in (keep, page):
         if place is not None:
             require_place(place)
@@ -77,7 +78,12 @@ def run_train(
     read_seconds = time.perf_counter() - start
     moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
     result = train_tables(
-        tables, mapping, run=run, policy=policy, as_of=moment, keep=keep, watch=watch
+        tables,
+        mapping,
+        files=files,
+        as_of=moment,
+        keep=keep,
+        watch=watch,
     )
     result = replace(result, seconds={"reading": read_seconds, **result.seconds}, page=page)
     if page is not None:
@@ -89,8 +95,7 @@ def train_tables(
     tables: ContractedTables,
     mapping: SourceMapping,
     *,
-    run: RunConfig,
-    policy: TierPolicy,
+    files: RunFiles,
     as_of: pd.Timestamp,
     keep: Path | None,
     watch: Watch,
@@ -101,8 +106,9 @@ def train_tables(
     start = time.perf_counter()
     trained = train(
         tables,
-        config=run,
-        policy=policy,
+        config=files.run,
+        policy=files.policy,
+        card=files.card,
         as_of=as_of,
         data={
             "source": mapping.name,
@@ -116,9 +122,9 @@ def train_tables(
     )
     seconds = {"training": time.perf_counter() - start}
     _tell(trained, watch)
-    tier = assign_tiers(trained.evidence.probability, policy=policy)
+    tier = assign_tiers(trained.evidence.probability, policy=files.policy)
     tiers = compute_tier_table(
-        tier, trained.evidence.probability, policy=policy, target=trained.evidence.target
+        tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
     )
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
@@ -162,11 +168,20 @@ def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapp
     )
 
 
+_PREFIX: Final = {MODEL: "", BASELINE: "baseline_", RATING: "rating_"}
+"""How a metric's name says whose it is."""
+
+
 def _tell(trained: Trained, watch: Watch) -> None:
     watch.show("parts", trained.parts)
     for name, reason in trained.left_out.items():
         watch.say(f"feature left out: {name}: {reason}")
     watch.show("calibration candidates", trained.calibration.candidates)
+    if trained.calibration.segments is not None:
+        watch.show("calibration by segment", trained.calibration.segments)
+    for found in trained.stability:
+        watch.show(f"{found.kind} stability: metrics on the test rows", found.metrics)
+        watch.show(f"{found.kind} stability: overlap of refits", found.overlaps)
 
 
 def _record(
@@ -182,7 +197,7 @@ def _record(
         for owner, parts in trained.quality.items()
         for part, quality in parts.items()
         for name, value in quality.as_dict().items()
-        for who in ("" if owner == MODEL else "baseline_",)
+        for who in (_PREFIX[owner],)
     }
     metrics["best_round"] = trained.best_round
     return RunRecord(
@@ -210,6 +225,8 @@ def _record(
             "importance": trained.importance,
             "calibration_candidates": trained.calibration.candidates,
             "data_quality": tables.quality.to_frame(),
+            "reliability_of_calibration_rows": trained.calibration.reliability,
+            **{f"stability_{found.kind}": found.runs for found in trained.stability},
         },
         figures=figures,
     )

@@ -8,11 +8,13 @@ import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
+from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.rating import RatingCard
 from kyc_ml.training.customer_folds import train_customer_folds
-from kyc_ml.training.evidence import BASELINE, MODEL, Evidence, Progress, Trained
+from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Progress, Trained
 from kyc_ml.training.out_of_time import train_out_of_time
 
-__all__ = ["BASELINE", "MODEL", "Evidence", "Trained", "train"]
+__all__ = ["BASELINE", "MODEL", "RATING", "Evidence", "Trained", "train"]
 
 
 def train(
@@ -22,6 +24,7 @@ def train(
     policy: TierPolicy,
     as_of: pd.Timestamp,
     data: dict[str, Any],
+    card: RatingCard | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train, calibrate and judge a model with what was known at `as_of`.
@@ -30,14 +33,19 @@ def train(
     ----------
     data : dict
         Facts about the source that go into the bundle: name, digests, currency.
+    card : RatingCard, optional
+        Expert rating to hold the model against, on the same test rows.
 
     Raises
     ------
+    ConfigError
+        If selection, refits or a card are asked for where rows are not parted in time.
     DatasetError
         If the labelled observations cannot carry a model.
     """
     tell = progress or _silent
     if isinstance(config.splits, CustomerFoldsConfig):
+        _require_no_extras(config, card)
         return train_customer_folds(
             source,
             config=config,
@@ -52,10 +60,26 @@ def train(
         config=config,
         splits=config.splits,
         policy=policy,
+        card=card,
         as_of=as_of,
         data=data,
         tell=tell,
     )
+
+
+def _require_no_extras(config: RunConfig, card: RatingCard | None) -> None:
+    """Refuse what needs parts in time: it must not be left out in silence."""
+    asked = {
+        "selection.method": config.selection.method != "none",
+        "stability.seed_refits": config.stability.seed_refits > 0,
+        "stability.bootstrap_refits": config.stability.bootstrap_refits > 0,
+        "rating": card is not None,
+    }
+    faults = Faults("splits.method is customer_folds", ConfigError)
+    faults.extend(
+        f"{name} works with out_of_time only: leave it out" for name in asked if asked[name]
+    )
+    faults.raise_if_any()
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sklearn.model_selection import StratifiedGroupKFold
 
 from kyc_ml.baselines import logistic_margin
-from kyc_ml.calibration import choose_calibrator, cross_calibrate
+from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.dataset import (
@@ -39,6 +39,7 @@ from kyc_ml.training.evidence import (
     fit_baseline,
     history_start,
 )
+from kyc_ml.training.extras import segments_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,10 +75,9 @@ def train_customer_folds(
     margin, baseline_margin = _hold_out_each(
         matrix, target, features, config=config, splits=splits, tell=tell
     )
-    choice = choose_calibrator(margin, target, config=config.calibration)
-    proba = cross_calibrate(
-        margin, target, method=choice.calibrator.method, folds=config.calibration.folds
-    )
+    segment = segments_of(features, config.calibration.segment)
+    choice = choose_calibrator(margin, target, config=config.calibration, segment=segment)
+    proba = choice.held_out
     model = fit_fixed(matrix, target, specs=features.specs, config=config.model)
     quality = {
         MODEL: {FOLDS: compute_quality(target, margin, proba)},

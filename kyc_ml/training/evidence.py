@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -25,12 +26,14 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.model import Model
 from kyc_ml.splits import Boundaries
+from kyc_ml.stability import Stability
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 MODEL: Final = "LightGBM"
 BASELINE: Final = "logistic regression"
+RATING: Final = "expert rating"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +62,18 @@ class Trained:
 
     Attributes
     ----------
-    quality : mapping of who ('LightGBM', 'logistic regression') to part to Quality
+    quality : mapping of who ('LightGBM', 'logistic regression', with a card 'expert rating')
+        to part to Quality
     parts : DataFrame
         What each part held and what was left out; see `summarise_parts`.
     boundaries : Boundaries or None
         None where the rows were not parted in time.
     importance : DataFrame
         feature, family, share of the total gain; largest first.
+    left_out : dict of feature to reason
+        What the source does not have, and what selection dropped.
+    stability : tuple of Stability
+        What refits on other seeds and samples changed; empty where none were asked for.
     """
 
     bundle: Bundle
@@ -77,6 +85,7 @@ class Trained:
     importance: pd.DataFrame
     left_out: dict[str, str]
     best_round: int
+    stability: tuple[Stability, ...] = ()
 
 
 def conclude(
@@ -94,6 +103,8 @@ def conclude(
     quality: dict[str, dict[str, Quality]],
     parts: pd.DataFrame,
     boundaries: Boundaries | None,
+    dropped: Mapping[str, str] = MappingProxyType({}),
+    stability: tuple[Stability, ...] = (),
 ) -> Trained:
     """Put the bundle together, and beside it all that says how it came about.
 
@@ -101,6 +112,8 @@ def conclude(
     ----------
     learned_from : bool array of shape (len(features),)
         The rows the model was fitted on: vocabularies and what is usual come from them.
+    dropped : mapping of feature to reason
+        What selection dropped.
     """
     return Trained(
         bundle=Bundle(
@@ -120,8 +133,9 @@ def conclude(
         boundaries=boundaries,
         calibration=calibration,
         importance=compute_importance(model, features.specs),
-        left_out=dict(features.left_out),
+        left_out={**features.left_out, **dropped},
         best_round=best_round,
+        stability=stability,
     )
 
 

@@ -20,6 +20,7 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_model
+from kyc_ml.rating import RatingCard
 from kyc_ml.splits import (
     CALIBRATION,
     EARLY_STOPPING,
@@ -31,9 +32,11 @@ from kyc_ml.splits import (
     plan_out_of_time,
     summarise_parts,
 )
+from kyc_ml.stability import LabelledRows
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
+    RATING,
     Evidence,
     Progress,
     Trained,
@@ -44,6 +47,14 @@ from kyc_ml.training.evidence import (
     fit_baseline,
     history_start,
 )
+from kyc_ml.training.extras import (
+    own_columns,
+    rating_quality,
+    refit,
+    segments_of,
+    select,
+    with_card,
+)
 
 
 def train_out_of_time(
@@ -52,41 +63,59 @@ def train_out_of_time(
     config: RunConfig,
     splits: SplitConfig,
     policy: TierPolicy,
+    card: RatingCard | None,
     as_of: pd.Timestamp,
     data: dict[str, Any],
     tell: Progress,
 ) -> Trained:
     """Train on the past, stop and calibrate on later rows, judge on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
-    observations, part, status = _label_parts(source, config=config, boundaries=boundaries)
+    observations, part, status = label_parts(source, config=config, boundaries=boundaries)
     parts = summarise_parts(part, status, customers_of(observations), boundaries)
     target = to_target(status)
     usable = ~np.isnan(target) & (part != "")
-    _require_rows(parts)
-    specs = choose_features(config.features, unit=config.unit)
-    features = build_all(
+    require_rows(parts)
+    chosen = choose_features(config.features, unit=config.unit)
+    specs = with_card(chosen, card, config=config)
+    built = build_all(
         source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
     )
     part, target = part[usable], target[usable]
+    own = own_columns(built, chosen)
+    specs, features, dropped = select(chosen, own, part == TRAIN, target, config=config, tell=tell)
     matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
+    rows = {
+        name: LabelledRows(
+            matrix=matrix[part == name],
+            target=target[part == name],
+            customers=customers_of(features.keys)[part == name],
+        )
+        for name in PARTS
+    }
     fit = fit_model(
-        matrix[part == TRAIN],
-        target[part == TRAIN],
-        stopping_matrix=matrix[part == EARLY_STOPPING],
-        stopping_target=target[part == EARLY_STOPPING],
+        rows[TRAIN].matrix,
+        rows[TRAIN].target,
+        stopping_matrix=rows[EARLY_STOPPING].matrix,
+        stopping_target=rows[EARLY_STOPPING].target,
         specs=features.specs,
         config=config.model,
         progress=lambda done, total: tell("fitting", done, total),
     )
     margin = fit.model.margin(matrix, threads=config.model.num_threads)
+    segment = segments_of(features, config.calibration.segment)
     calibrating = part == CALIBRATION
-    choice = choose_calibrator(margin[calibrating], target[calibrating], config=config.calibration)
-    tell("fitting the baseline", 0, 1)
-    baseline = fit_baseline(matrix[part == TRAIN], target[part == TRAIN], features, config)
+    choice = choose_calibrator(
+        margin[calibrating],
+        target[calibrating],
+        config=config.calibration,
+        segment=None if segment is None else segment[calibrating],
+    )
+    proba = choice.calibrator.probability(margin, segment)
     tested = part == TEST
-    baseline_margin = logistic_margin(baseline, matrix[tested])
+    tell("fitting the baseline", 0, 1)
+    baseline = fit_baseline(rows[TRAIN].matrix, rows[TRAIN].target, features, config)
+    baseline_margin = logistic_margin(baseline, rows[TEST].matrix)
     tell("fitting the baseline", 1, 1)
-    proba = choice.calibrator.probability(margin)
     quality = {
         MODEL: {
             name: compute_quality(target[part == name], margin[part == name], proba[part == name])
@@ -94,6 +123,9 @@ def train_out_of_time(
         },
         BASELINE: {TEST: baseline_quality(target[tested], baseline_margin)},
     }
+    if card is not None:
+        quality[RATING] = {TEST: rating_quality(built, card, target, calibrating, tested)}
+    stability = refit(rows, features.specs, config=config, tell=tell)
     evidence = Evidence(
         part=TEST,
         target=target[tested],
@@ -108,6 +140,7 @@ def train_out_of_time(
         data=data,
         specs=specs,
         features=features,
+        dropped=dropped,
         learned_from=part == TRAIN,
         model=fit.model,
         best_round=fit.best_round,
@@ -116,10 +149,11 @@ def train_out_of_time(
         quality=quality,
         parts=parts,
         boundaries=boundaries,
+        stability=stability,
     )
 
 
-def _label_parts(
+def label_parts(
     source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
 ) -> tuple[pa.Table, npt.NDArray[np.object_], npt.NDArray[np.object_]]:
     """Name each observation's part and its label, each part with what was known in time."""
@@ -148,7 +182,7 @@ def _label_parts(
     return observations, part, status
 
 
-def _require_rows(parts: pd.DataFrame) -> None:
+def require_rows(parts: pd.DataFrame) -> None:
     """Refuse parts without a positive or a negative, naming all of them at once."""
     poor = parts[(parts["part"].isin(PARTS))]
     poor = poor[(poor["positives"] == 0) | (poor["positives"] == poor["used"])]

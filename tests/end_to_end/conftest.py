@@ -117,6 +117,7 @@ def write_configs(folder):
     """Copy the shipped configurations, with few rounds and periods that fit the bank."""
     shutil.copytree(CONFIGS / "tiers", folder / "tiers")
     shutil.copytree(CONFIGS / "sources", folder / "sources")
+    shutil.copytree(CONFIGS / "rating", folder / "rating")
     for name in ("fraud", "risk"):
         shipped = load_section(CONFIGS / f"{name}.yaml", RunConfig)
         config = shipped.model_dump(mode="json")

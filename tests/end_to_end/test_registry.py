@@ -9,7 +9,14 @@ import pytest
 from kyc_ml.splits import PARTS
 
 FIGURES = {"roc", "precision_recall", "reliability", "score_distribution", "tiers", "importance"}
-TABLES = {"parts", "tiers", "importance", "calibration_candidates", "data_quality"}
+TABLES = {
+    "parts",
+    "tiers",
+    "importance",
+    "calibration_candidates",
+    "reliability_of_calibration_rows",
+    "data_quality",
+}
 
 
 @pytest.fixture

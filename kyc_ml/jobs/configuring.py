@@ -1,0 +1,40 @@
+"""A run configuration with the files that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kyc_ml.config import RunConfig, TierPolicy, load_section
+from kyc_ml.rating import RatingCard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """What a run configuration and the files beside it say.
+
+    Attributes
+    ----------
+    card : RatingCard or None
+        The expert rating that the model is held against.
+    """
+
+    run: RunConfig
+    policy: TierPolicy
+    card: RatingCard | None
+
+
+def load_run(config: Path) -> RunFiles:
+    """Read a run configuration, its tier policy and, if it names one, its rating card.
+
+    Raises
+    ------
+    ConfigError
+        If one of the files cannot be read or breaks its rules.
+    """
+    run = load_section(config, RunConfig)
+    return RunFiles(
+        run=run,
+        policy=load_section(config.parent / run.tiers, TierPolicy),
+        card=None if run.rating is None else load_section(config.parent / run.rating, RatingCard),
+    )

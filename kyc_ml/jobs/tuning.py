@@ -1,0 +1,242 @@
+"""run_tune: read, search parameters on folds in time, judge the best on later rows, write them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from kyc_ml.config import SEARCHED, RunConfig, TuningConfig, dump_section, section_digest
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.jobs.configuring import load_run
+from kyc_ml.jobs.reading import (
+    end_of_data,
+    last_known,
+    parse_moment,
+    read_tables,
+    require_data_until,
+)
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.tracking import ChildRecord, RunRecord, log_tuning, reach_store
+from kyc_ml.tuning import (
+    MAXIMISED,
+    Comparison,
+    Search,
+    TrialRecord,
+    TuningRows,
+    compare,
+    identify,
+    prepare_rows,
+    require_parts_in_time,
+    search,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningResult:
+    """What a study found, how it fared on later rows, and where the parameters are.
+
+    Attributes
+    ----------
+    folds : DataFrame
+        What each fold fitted on, stopped on and was judged by; see `TuningRows`.
+    study, written : Path
+        The SQLite study, and the YAML file of the chosen model section.
+    """
+
+    run: RunConfig
+    search: Search
+    comparison: Comparison
+    folds: pd.DataFrame
+    study: Path
+    written: Path
+    mlflow_run: str
+    seconds: dict[str, float]
+
+    @property
+    def ascending(self) -> bool:
+        """True if the best trial is the one of the smallest value."""
+        return self.run.tuning.objective not in MAXIMISED
+
+
+def run_tune(
+    *,
+    config: Path,
+    source: Path,
+    data: Path,
+    as_of: str | None,
+    study: Path,
+    out: Path,
+    trials: int | None,
+    minutes: float | None,
+    quarantine: Path,
+    watch: Watch,
+) -> TuningResult:
+    """Search the model's parameters and write the best as the model section of a run.
+
+    Parameters
+    ----------
+    as_of : str or None
+        What was known then may be used; None is the day after the last event.
+    study : Path
+        SQLite file of the study; one that is there is gone on with.
+    out : Path
+        YAML file to write, for ``model: !include FILE``.
+    trials, minutes
+        Budgets to use instead of the configuration's.
+
+    Raises
+    ------
+    ConfigError
+        If the study is of other data or settings.
+    """
+    run = load_run(config).run
+    budget = {"trials": trials, "minutes": minutes}
+    given = {name: value for name, value in budget.items() if value is not None}
+    tuning = TuningConfig.model_validate({**run.tuning.model_dump(), **given})
+    run = run.model_copy(update={"tuning": tuning})
+    require_parts_in_time(run)
+    for place in (study, out):
+        require_place(place)
+    clock = time.perf_counter()
+    seconds = {}
+
+    def took(stage: str) -> None:
+        nonlocal clock
+        now = time.perf_counter()
+        seconds[stage], clock = now - clock, now
+
+    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    took("reading")
+    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    require_data_until(moment, last_known(tables), what="the tables")
+    reach_store()
+    rows = prepare_rows(tables, config=run, as_of=moment, tell=watch.step)
+    watch.show("folds", rows.summary)
+    if run.selection.method != "none":
+        watch.say("selection is not part of tuning: all trials use all features")
+    took("features")
+    facts = {
+        "source": section_digest(mapping),
+        "files": dict(tables.digests),
+        "as_of": moment.isoformat(),
+    }
+    identity = identify(run, facts)
+    found = search(
+        rows, model=run.model, config=tuning, identity=identity, path=study, tell=watch.step
+    )
+    took("searching")
+    comparison = compare(rows, own=run.model, chosen=found.chosen, config=tuning, tell=watch.step)
+    with written_whole(out) as handle:
+        handle.write(_section(run, found, comparison).encode())
+    took("comparing")
+    logged = log_tuning(
+        run.name,
+        *_records(run, found=found, comparison=comparison, rows=rows, tables=tables, as_of=moment),
+    )
+    took("logging")
+    return TuningResult(
+        run=run,
+        search=found,
+        comparison=comparison,
+        folds=rows.summary,
+        study=study,
+        written=out,
+        mlflow_run=logged,
+        seconds=seconds,
+    )
+
+
+def trials_table(found: Search) -> pd.DataFrame:
+    """Tabulate trials: trial, state, value, each fold's value, parameters, trees, seconds."""
+    return pd.DataFrame(
+        [
+            {
+                "trial": trial.number,
+                "state": "pruned" if trial.pruned else "complete",
+                "value": float("nan") if trial.value is None else trial.value,
+                **{f"fold_{number}": value for number, value in enumerate(trial.folds, 1)},
+                **{name: trial.parameters[name] for name in SEARCHED},
+                "trees": max(trial.rounds),
+                "seconds": trial.seconds,
+            }
+            for trial in found.trials
+        ]
+    )
+
+
+def _section(run: RunConfig, found: Search, comparison: Comparison) -> str:
+    """Write the chosen model section, with where it comes from as comments."""
+    objective = run.tuning.objective.replace("_", " ")
+    lines = [
+        f"Model parameters chosen by kyc-ml tune for {run.name}; use: model: !include FILE",
+        f"Trial {found.best.number} of {len(found.trials)}: mean {objective} over "
+        f"{len(found.best.folds)} folds {found.best.value:.6g}, with the configuration's own "
+        f"{found.own.value:.6g}.",
+        comparison.sentence,
+    ]
+    return "".join(f"# {line}\n" for line in lines) + dump_section(found.chosen)
+
+
+def _records(
+    run: RunConfig,
+    *,
+    found: Search,
+    comparison: Comparison,
+    rows: TuningRows,
+    tables: ContractedTables,
+    as_of: pd.Timestamp,
+) -> tuple[RunRecord, list[ChildRecord]]:
+    """Collect what MLflow is to keep of the study, and of each of its trials."""
+    compared = comparison.table.to_dict("records")
+    record = RunRecord(
+        parameters={
+            **{f"model.{name}": value for name, value in found.chosen.model_dump().items()},
+            **{
+                f"tuning.{name}": value
+                for name, value in run.tuning.model_dump().items()
+                if name != "search"
+            },
+        },
+        metrics={
+            "trials": len(found.trials),
+            "pruned": sum(trial.pruned for trial in found.trials),
+            "folds/best": found.best.value or 0.0,
+            "folds/own": found.own.value or 0.0,
+            **{
+                f"test/{row['figure']}/{who}": row[who]
+                for row in compared
+                for who in ("own", "chosen", "difference", "low", "high")
+            },
+        },
+        tags={
+            "unit": run.unit,
+            "as_of": as_of.isoformat(),
+            "code_version": version("kyc-ml"),
+            "config_digest": section_digest(run),
+            "verdict": comparison.sentence,
+            **{f"data.sha256.{path}": digest for path, digest in tables.digests.items()},
+        },
+        tables={
+            "trials": trials_table(found),
+            "folds": rows.summary,
+            "comparison": comparison.table,
+        },
+        figures={},
+    )
+    return record, [_child(trial, run.tuning.objective) for trial in found.trials]
+
+
+def _child(trial: TrialRecord, objective: str) -> ChildRecord:
+    value = {} if trial.value is None else {objective: trial.value}
+    return ChildRecord(
+        name=f"trial {trial.number}",
+        parameters=trial.parameters,
+        metrics={**value, "seconds": trial.seconds},
+        steps={f"fold/{objective}": trial.folds, "fold/trees": trial.rounds},
+        tags={"state": "pruned" if trial.pruned else "complete"},
+    )

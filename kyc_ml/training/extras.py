@@ -1,0 +1,129 @@
+"""What a configuration may ask for beside the model: selection, segments, card, refits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from kyc_ml.calibration import fit_calibrator
+from kyc_ml.config import RunConfig
+from kyc_ml.errors import DatasetError
+from kyc_ml.features.catalog import declare_features
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.metrics import Quality, compute_quality
+from kyc_ml.rating import RatingCard, add_needed, rate
+from kyc_ml.selection import narrow_specs, narrow_table, select_features
+from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
+from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
+from kyc_ml.training.evidence import Progress, customers_of
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Specs = tuple[FeatureSpec, ...]
+
+
+def with_card(specs: Specs, card: RatingCard | None, *, config: RunConfig) -> Specs:
+    """Add what a rating card reads to the features of a run."""
+    return specs if card is None else add_needed(specs, card, declare_features(config.features))
+
+
+def own_columns(built: FeatureTable, chosen: Specs) -> FeatureTable:
+    """Take the run's own columns from a table that may also hold those of a card."""
+    names = {spec.name for spec in chosen if not spec.hidden}
+    return built.reorder([name for name in built.names if name in names])
+
+
+def select(
+    specs: Specs,
+    features: FeatureTable,
+    fitted: Mask,
+    target: Floats,
+    *,
+    config: RunConfig,
+    tell: Progress,
+) -> tuple[Specs, FeatureTable, dict[str, str]]:
+    """Drop the features that the training rows show to be useless or unstable.
+
+    Returns
+    -------
+    specs, features
+        What is kept; dropped inputs of kept formulas are hidden.
+    dropped : dict of name to reason
+    """
+    if config.selection.method == "none":
+        return specs, features, {}
+    matrix, _ = features.encode(features.learn_vocabularies(fitted))
+    selection = select_features(
+        matrix[fitted],
+        target[fitted],
+        microseconds(features.keys[DECISION_TIME])[fitted],
+        specs=features.specs,
+        config=config.selection,
+        customers=customers_of(features.keys)[fitted],
+        threads=config.model.num_threads,
+        progress=lambda done, total: tell("selecting features", done, total),
+    )
+    kept = narrow_table(features, selection)
+    return narrow_specs(specs, selection), kept, dict(selection.dropped)
+
+
+def segments_of(features: FeatureTable, name: str | None) -> npt.NDArray[np.object_] | None:
+    """Give each row's segment, None where it is missing; None if there are no segments.
+
+    Raises
+    ------
+    DatasetError
+        If the features lack the category that the calibration segments by.
+    """
+    if name is None:
+        return None
+    if name not in features.categories:
+        msg = (
+            f"calibration.segment is {name!r}, which is no category among the run's features: "
+            "choose one of them, or add its family to the features"
+        )
+        raise DatasetError(msg)
+    return np.array(features.categories[name].to_pylist(), dtype=object)
+
+
+def rating_quality(
+    built: FeatureTable, card: RatingCard, target: Floats, calibrating: Mask, tested: Mask
+) -> Quality:
+    """Judge an expert rating on the test rows; its probabilities are Platt's of its score."""
+    score = rate(built, card).margin
+    platt = fit_calibrator(score[calibrating], target[calibrating], method="platt")
+    return compute_quality(target[tested], score[tested], platt.probability(score[tested]))
+
+
+def refit(
+    rows: Mapping[str, LabelledRows], specs: Specs, *, config: RunConfig, tell: Progress
+) -> tuple[Stability, ...]:
+    """Refit with other seeds and on bootstrap samples, as often as the configuration says."""
+    found = []
+    kinds = (
+        (config.stability.seed_refits, seed_stability, "refitting with other seeds"),
+        (config.stability.bootstrap_refits, bootstrap_stability, "refitting on samples"),
+    )
+    for refits, kind, stage in kinds:
+        if not refits:
+            continue
+
+        def progress(done: int, total: int, stage: str = stage) -> None:
+            tell(stage, done, total)
+
+        found.append(
+            kind(
+                rows[TRAIN],
+                rows[TEST],
+                stopping=rows[EARLY_STOPPING],
+                specs=specs,
+                model=config.model,
+                config=config.stability,
+                progress=progress,
+            )
+        )
+    return tuple(found)

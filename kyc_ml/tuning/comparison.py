@@ -1,0 +1,147 @@
+"""Whether the chosen parameters beat the configuration's own on later rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.config import ModelConfig, Objective, TuningConfig
+from kyc_ml.training.evidence import Progress, customers_of
+from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
+from kyc_ml.tuning.rows import FoldRows, TuningRows
+from kyc_ml.tuning.study import predict_test
+
+SAMPLES: Final = 400
+"""Bootstrap samples of the customers of the test part; convention."""
+_LEVELS: Final = (0.025, 0.975)
+
+Verdict = Literal["beats", "does not beat"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Own and chosen parameters on the run's test part, which no trial saw.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a figure: figure, own, chosen, difference (chosen - own), low, high (its
+        interval at 95 %), better ('higher' or 'lower').
+    verdict : 'beats' or 'does not beat'
+        Beats only if the whole interval of the objective lies on the better side.
+    sentence : str
+        The verdict with its figures.
+    """
+
+    table: pd.DataFrame
+    verdict: Verdict
+    sentence: str
+
+
+def compare(
+    rows: TuningRows,
+    *,
+    own: ModelConfig,
+    chosen: ModelConfig,
+    config: TuningConfig,
+    tell: Progress,
+) -> Comparison:
+    """Fit both on the run's train and early stopping, and judge them on its test.
+
+    The interval is a paired percentile bootstrap over customers. It tells the chance in
+    which customers the test holds, not that of fitting, and no probability is calibrated.
+    """
+    margins = []
+    for number, model in enumerate((own, chosen), 1):
+        margins.append(predict_test(rows, rows.final, model=model)[0])
+        tell("comparing on the test part", number, 2)
+    customers = customers_of(rows.features.keys)[rows.final.test.rows]
+    table = compute_differences(
+        rows.final, margins[0], margins[1], customers=customers, config=config
+    )
+    verdict, sentence = _judge(table, config.objective, same=own == chosen)
+    return Comparison(table=table, verdict=verdict, sentence=sentence)
+
+
+def compute_differences(
+    final: FoldRows,
+    own: Floats,
+    chosen: Floats,
+    *,
+    customers: npt.NDArray[np.object_],
+    config: TuningConfig,
+) -> pd.DataFrame:
+    """Tabulate both models' figures and their differences; see `Comparison.table`."""
+    target = final.test.target
+    names: tuple[Objective, ...] = ("average_precision", "log_loss")
+    names += () if config.objective in names else (config.objective,)
+
+    def figure(name: Objective, margin: Floats, rows: npt.NDArray[np.int64]) -> float:
+        return compute_objective(
+            target[rows],
+            margin[rows],
+            final.test_day[rows],
+            end_day=final.end_day,
+            objective=name,
+            config=config,
+        )
+
+    everything = np.arange(target.size)
+    samples = _draw(customers, target, seed=config.seed)
+    lines = []
+    for name in names:
+        before, after = (figure(name, margin, everything) for margin in (own, chosen))
+        differences = [figure(name, chosen, rows) - figure(name, own, rows) for rows in samples]
+        low, high = np.quantile(differences, _LEVELS) if differences else (np.nan, np.nan)
+        lines.append(
+            {
+                "figure": name,
+                "own": before,
+                "chosen": after,
+                "difference": after - before,
+                "low": float(low),
+                "high": float(high),
+                "better": "higher" if name in MAXIMISED else "lower",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _draw(
+    customers: npt.NDArray[np.object_], target: Floats, *, seed: int
+) -> list[npt.NDArray[np.int64]]:
+    """Draw customers with replacement, all their rows with them; samples of both classes only."""
+    codes, names = pd.factorize(customers)
+    order = np.argsort(codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(names.size + 1))
+    rng = np.random.default_rng(seed)
+    samples = []
+    for _ in range(SAMPLES):
+        drawn = rng.integers(names.size, size=names.size)
+        sizes = edges[drawn + 1] - edges[drawn]
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rows = order[np.repeat(edges[drawn], sizes) + within]
+        if 0 < target[rows].sum() < rows.size:
+            samples.append(rows)
+    return samples
+
+
+def _judge(table: pd.DataFrame, objective: Objective, *, same: bool) -> tuple[Verdict, str]:
+    if same:
+        return "does not beat", (
+            "No trial was better than the configuration's own parameters: they are kept, and "
+            "there is nothing to compare on later data."
+        )
+    row = table.set_index("figure").loc[objective]
+    won = row["low"] > 0 if objective in MAXIMISED else row["high"] < 0
+    verdict: Verdict = "beats" if won else "does not beat"
+    return verdict, (
+        f"On later data the tuned model {verdict} the configuration's own: "
+        f"{objective.replace('_', ' ')} {row['chosen']:.4f} against {row['own']:.4f}, difference "
+        f"{row['difference']:+.4f} (95 % {row['low']:+.4f} to {row['high']:+.4f}); "
+        f"{row['better']} is better."
+    )
