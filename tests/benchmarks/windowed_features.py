@@ -28,38 +28,55 @@ PEERS = ("kyc_ml", "polars", "duckdb", "pandas")
 
 
 def with_kyc_ml(source: str, target: str) -> None:
-    """Sweep with kyc_ml's own kernels."""
+    """Sweep with kyc_ml's own kernels, customer after customer, and write meanwhile."""
+    from concurrent.futures import ThreadPoolExecutor
+    from dataclasses import replace
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from kyc_ml.features.history import TimedRows
-    from kyc_ml.features.reading import Request, read_rows
+    from kyc_ml.features.history import History, TimedRows, build_history
     from kyc_ml.features.spec import DAY_US, Period, Window
+    from kyc_ml.features.sweeps import ColumnsRead, Sweep
 
     table = pq.ParquetFile(source).read(columns=COLUMNS)
     when = table["TX_DATETIME"].cast(pa.timestamp("us", tz="UTC"))
     columns = {"customer_id": table["CUSTOMER_ID"], "amount": table["TX_AMOUNT"]}
     rows = TimedRows(pa.table({**columns, "event_time": when, "known_at": when}))
+    ids = table["TRANSACTION_ID"].to_numpy()
     names = [f"{statistic}_{days}d" for days in DAYS for statistic in STATISTICS]
-    requests = []
-    for column, name in enumerate(names):
-        statistic, _, days = name.partition("_")
-        us = int(days.removesuffix("d")) * DAY_US
-        how = Window(
-            table="transactions",
-            key=("customer_id",),
-            statistic=statistic,
-            period=Period(label=days, us=us, english=days, chinese=days),
-            value=None if statistic == "count" else "amount",
-        )
-        requests.append(Request(name=name, how=how, column=column))
-    numbers = np.full((len(rows), len(names)), np.nan, order="F")
-    read_rows({"transactions": rows}, rows, requests, out=numbers, threads=2)
-    out = {"TRANSACTION_ID": table["TRANSACTION_ID"]}
-    out |= {name: numbers[:, column] for column, name in enumerate(names)}
-    pq.write_table(
-        pa.table(out), target, compression="lz4", use_dictionary=False, use_byte_stream_split=names
+
+    def sweep(part: History) -> pa.Table:
+        n = part.observations.size
+        here = replace(part, observations=np.arange(n, dtype=np.int32))
+        numbers = np.full((n, len(names)), np.nan, order="F")
+        read = ColumnsRead(here)
+        for place, days in enumerate(DAYS):
+            period = Period(label=f"{days}d", us=days * DAY_US, english="", chinese="")
+            wanted = [
+                Window(
+                    table="transactions",
+                    key=("customer_id",),
+                    statistic=statistic,
+                    period=period,
+                    value=None if statistic == "count" else "amount",
+                )
+                for statistic in STATISTICS
+            ]
+            first = place * len(STATISTICS)
+            window = Sweep(here, window_us=period.us, columns=read)
+            window.fill([(how, first + at) for at, how in enumerate(wanted)], numbers)
+        found = {name: numbers[:, column] for column, name in enumerate(names)}
+        return pa.table({"TRANSACTION_ID": ids[part.observations], **found})
+
+    history = build_history(rows, rows, key=("customer_id",))
+    schema = pa.schema(
+        [("TRANSACTION_ID", pa.from_numpy_dtype(ids.dtype)), *[(n, pa.float64()) for n in names]]
     )
+    options = {"compression": "lz4", "use_dictionary": False, "use_byte_stream_split": names}
+    with ThreadPoolExecutor(2) as pool, pq.ParquetWriter(target, schema, **options) as writer:
+        for found in pool.map(sweep, history.parts(1 << 18)):
+            writer.write_table(found)
 
 
 def with_pandas(source: str, target: str) -> None:
