@@ -65,7 +65,7 @@ def people(*customers, since=-700, **columns):
     )
 
 
-# Rows of DOMAIN section 4 but early loan repayment, for which the contract has no columns.
+# Known typologies but early loan repayment, for which the contract has no columns.
 TYPOLOGIES = {
     "structuring", "flow_through", "fan_in", "fan_out", "gather_scatter", "scatter_gather",
     "cycle", "bipartite", "stack", "round_amounts", "dormant_reactivation", "unusual_hour",
