@@ -23,8 +23,9 @@ from kyc_ml.features.spec import (
     Mix,
     Own,
     RowColumn,
-    Where,
     Window,
+    columns_of_observer,
+    columns_of_table,
     made_of,
 )
 
@@ -74,20 +75,10 @@ def _faults(how: object, there: Columns, *, observing: str = _OBSERVATIONS) -> I
             if how.table not in there:
                 yield _absent(how.table, there)
                 return
-            value = how.value if isinstance(how, Window) else how.column
-            weight = how.weight if isinstance(how, Window) else None
-            own = how.own if isinstance(how, Window) else None
-            yield from _lacking(there, how.table, *how.key, value, weight)
-            yield from _where_faults(there, how.table, how.where)
-            yield from _lacking(there, observing, *(how.at or how.key), own)
+            yield from _lacking(there, how.table, *columns_of_table(how))
+            yield from _lacking(there, observing, *columns_of_observer(how))
         case Own(column=column):
             yield from _lacking(there, observing, column)
-
-
-def _where_faults(there: Columns, table: str, where: Where | None) -> Iterator[str]:
-    while where is not None:
-        yield from _lacking(there, table, where.column)
-        where = where.also
 
 
 def _lacking(there: Columns, table: str, *columns: str | RowColumn | None) -> Iterator[str]:

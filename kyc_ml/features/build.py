@@ -225,7 +225,7 @@ class Bench:
             computed.categories[spec.name] = values.cast(pa.string())
             return
         computed.column(spec.name)[:] = read_column(
-            values, how.reading, decision=observed.event_time, listing=how.listing
+            values, how.reading, decision=observed.event_time
         )
 
     def _compare(

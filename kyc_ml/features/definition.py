@@ -20,6 +20,7 @@ from kyc_ml.features.spec import (
     RowColumn,
     Where,
     Window,
+    columns_of_table,
     name_of,
 )
 
@@ -113,14 +114,8 @@ def _columns_in(how: object) -> Iterator[RowColumn]:
     """List row columns, those that others are made of first."""
     match how:
         case Window() | Latest():
-            value = how.value if isinstance(how, Window) else how.column
-            weight = how.weight if isinstance(how, Window) else None
-            for column in (*how.key, value, weight):
+            for column in columns_of_table(how):
                 yield from _columns_in(column)
-            yield from _columns_in(how.where)
-        case Where():
-            yield from _columns_in(how.column)
-            yield from _columns_in(how.also)
         case Own(column=column):
             yield from _columns_in(column)
         case AsOf(how=looked):

@@ -28,8 +28,9 @@ from kyc_ml.features.spec import (
     Mix,
     Own,
     RowColumn,
-    Where,
     Window,
+    columns_of_observer,
+    columns_of_table,
     name_of,
 )
 
@@ -257,20 +258,10 @@ def _of_how(how: object, observing: str) -> Iterator[Need]:
     """Row columns that a feature reads, on its table and on the observations."""
     match how:
         case Window() | Latest():
-            value = how.value if isinstance(how, Window) else how.column
-            weight = how.weight if isinstance(how, Window) else None
-            yield from _on(how.table, *how.key, value, weight)
-            yield from _of_where(how.table, how.where)
-            if how.at is None:
-                yield from _on(observing, *how.key)
+            yield from _on(how.table, *columns_of_table(how))
+            yield from _on(observing, *columns_of_observer(how))
         case Own(column=column):
             yield from _on(observing, column)
-
-
-def _of_where(table: str, where: Where | None) -> Iterator[Need]:
-    while where is not None:
-        yield from _on(table, where.column)
-        where = where.also
 
 
 def _on(table: str, *columns: str | RowColumn | None) -> Iterator[Need]:

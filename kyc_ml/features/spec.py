@@ -12,7 +12,7 @@ blind to the future before any window opens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -95,6 +95,7 @@ Reading = Literal[
     "night",  # 1 between 00:00 and 06:00 local time
 ]
 Kind = Literal["number", "category"]
+Direction = Literal[-1, 0, 1]
 Listing = tuple[tuple[str, str, str | None], ...]
 """Countries on a list: (ISO 3166-1 alpha-2, first day, first day off the list or None)."""
 
@@ -204,7 +205,6 @@ class Own:
 
     reading: Reading
     column: str | RowColumn | None = None
-    listing: Listing = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +333,7 @@ class FeatureSpec:
     description_zh: str
     source: str = "kyc_ml"
     typology: str | None = None
-    monotone: Literal[-1, 0, 1] = 0
+    monotone: Direction = 0
     units: tuple[str, ...] = ("fraud", "risk")
     hidden: bool = False
     kind: Kind = field(default="number")
@@ -342,6 +342,25 @@ class FeatureSpec:
     def reason_code(self) -> str:
         """Stable code of the reason this feature gives: family and name."""
         return f"{self.family}.{self.name}"
+
+
+def columns_of_table(how: Window | Latest) -> Iterator[str | RowColumn]:
+    """List the columns that a reading needs of its table: key, value, weight and filter."""
+    yield from how.key
+    value = how.value if isinstance(how, Window) else how.column
+    weight = how.weight if isinstance(how, Window) else None
+    yield from (column for column in (value, weight) if column is not None)
+    where = how.where
+    while where is not None:
+        yield where.column
+        where = where.also
+
+
+def columns_of_observer(how: Window | Latest) -> Iterator[str | RowColumn]:
+    """List the columns that a reading needs of whoever looks back: key and own value."""
+    yield from how.key if how.at is None else how.at
+    if isinstance(how, Window) and how.own is not None:
+        yield how.own
 
 
 def made_of(spec: FeatureSpec) -> tuple[str, ...]:

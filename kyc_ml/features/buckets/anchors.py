@@ -27,6 +27,8 @@ from kyc_ml.features.spec import (
     Period,
     RowColumn,
     Window,
+    columns_of_observer,
+    columns_of_table,
 )
 
 
@@ -248,11 +250,10 @@ def _moved(how: object, anchor: Anchor | None) -> Iterator[RowColumn]:
     on_rows = None if anchor is None else Anchor(observed=anchor.rows, rows=anchor.rows)
     match how:
         case Window() | Latest():
-            for column in _of_table(how):
+            for column in columns_of_table(how):
                 yield from _moved_in(column, on_rows)
-            if how.at is None:
-                for column in how.key:
-                    yield from _moved_in(column, anchor)
+            for column in columns_of_observer(how):
+                yield from _moved_in(column, anchor)
         case Own(column=column):
             # matched money of the place's own rows is what this pass is for
             if not (isinstance(column, RowColumn) and isinstance(column.how, Matched)):
@@ -278,27 +279,14 @@ def _moved_in(column: object, anchor: Anchor | None) -> Iterator[RowColumn]:
                 yield column
 
 
-def _of_table(how: Window | Latest) -> Iterator[str | RowColumn | None]:
-    """Columns that a reading needs of its table."""
-    yield from how.key
-    yield how.value if isinstance(how, Window) else how.column
-    yield how.weight if isinstance(how, Window) else None
-    where = how.where
-    while where is not None:
-        yield where.column
-        where = where.also
-
-
 def _columns_read(how: object, place: Place) -> Iterator[tuple[Place, str | RowColumn]]:
     """List every column that a reading needs, on tables and on the place that observes."""
     match how:
         case Window() | Latest():
-            for column in _of_table(how):
+            for column in columns_of_table(how):
                 yield from _with_inputs(column, how.table)
-            for column in how.key if how.at is None else how.at:
+            for column in columns_of_observer(how):
                 yield from _with_inputs(column, place)
-            if isinstance(how, Window):
-                yield from _with_inputs(how.own, place)
         case Own(column=column):
             yield from _with_inputs(column, place)
 

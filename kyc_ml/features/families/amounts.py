@@ -7,7 +7,7 @@ the amounts that a configuration names.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final
 
 from kyc_ml.config import AmountsOfInterest, FeatureConfig
 from kyc_ml.contract.tables import (
@@ -17,6 +17,7 @@ from kyc_ml.contract.tables import (
     CUSTOMER_ID,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.spec import (
     D1,
     D7,
@@ -28,7 +29,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Latest,
     Own,
     Period,
@@ -65,48 +65,14 @@ _COUNTERPARTY: Final = (COUNTERPARTY_ID,)
 _PAIR: Final = (CUSTOMER_ID, COUNTERPARTY_ID)
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    typology: str | None = None,
-    monotone: Literal[-1, 0, 1] = 0,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="amounts",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology=typology,
-        monotone=monotone,
-        units=units,
-        hidden=hidden,
-    )
-
-
-def _window(
-    key: tuple[str | RowColumn, ...],
-    statistic: Statistic,
-    period: Period,
-    value: str | RowColumn | None = None,
-) -> Window:
-    return Window(table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value)
+_feature: Final = Family(family="amounts", source=_SOURCE)
 
 
 def _customer(statistic: Statistic, period: Period) -> FeatureSpec:
     english, chinese = _WORDS[statistic]
     return _feature(
         f"customer_amount_{statistic}_{period.label}",
-        _window(_CUSTOMER, statistic, period, AMOUNT),
+        transactions_in(_CUSTOMER, statistic, period, AMOUNT),
         unit="base currency",
         english=f"{english} in {period.english}",
         chinese=f"{period.chinese}{chinese}",
@@ -117,7 +83,7 @@ def _counterparty(statistic: Statistic, period: Period) -> FeatureSpec:
     english, chinese = _WORDS[statistic]
     return _feature(
         f"counterparty_amount_{statistic}_{period.label}",
-        _window(_COUNTERPARTY, statistic, period, AMOUNT),
+        transactions_in(_COUNTERPARTY, statistic, period, AMOUNT),
         unit="base currency",
         english=f"{english} of all customers with this counterparty in {period.english}",
         chinese=f"{period.chinese}全部客户与该对手方交易的{chinese}",
@@ -159,7 +125,7 @@ def _balance(statistic: Statistic, period: Period) -> FeatureSpec:
     ]
     return _feature(
         f"customer_balance_{statistic}_{period.label}",
-        _window(_CUSTOMER, statistic, period, BALANCE),
+        transactions_in(_CUSTOMER, statistic, period, BALANCE),
         unit="base currency",
         english=f"{english} balance after bookings of {period.english}",
         chinese=f"{period.chinese}{chinese}",
@@ -189,7 +155,7 @@ def _rank(who: str, key: str, period: Period) -> FeatureSpec:
 def _pair_mean(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
     mean = _feature(
         f"pair_counterparty_amount_mean_{period.label}",
-        _window(_PAIR, "mean", period, AMOUNT),
+        transactions_in(_PAIR, "mean", period, AMOUNT),
         unit="base currency",
         english=f"mean amount of the customer with this counterparty in {period.english}",
         chinese=f"{period.chinese}客户与该对手方交易的平均金额",
@@ -213,7 +179,7 @@ def _pair_mean(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
 def _same_amount(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_same_amount_count_{period.label}",
-        _window((CUSTOMER_ID, AMOUNT_TEXT), "count", period),
+        transactions_in((CUSTOMER_ID, AMOUNT_TEXT), "count", period),
         unit="transactions",
         english=f"transactions of exactly this amount in {period.english}",
         chinese=f"{period.chinese}与本笔金额相同的交易笔数",
@@ -226,7 +192,7 @@ def _same_amount(period: Period) -> FeatureSpec:
 def _repeated_share(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_repeated_amount_share_{period.label}",
-        _window(_CUSTOMER, "first_share", period, AMOUNT_TEXT),
+        transactions_in(_CUSTOMER, "first_share", period, AMOUNT_TEXT),
         unit="share",
         english=f"share of the most frequent amount among transactions of {period.english}",
         chinese=f"{period.chinese}出现最多的同一金额的交易占比",
@@ -238,7 +204,7 @@ def _repeated_share(period: Period) -> FeatureSpec:
 def _trailing_zeros(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_trailing_zeros_mean_{period.label}",
-        _window(_CUSTOMER, "mean", period, TRAILING_ZEROS),
+        transactions_in(_CUSTOMER, "mean", period, TRAILING_ZEROS),
         unit="zeros",
         english=f"mean number of zeros that amounts of {period.english} end with",
         chinese=f"{period.chinese}金额末尾零的平均个数",
@@ -313,7 +279,7 @@ def _round(amounts: AmountsOfInterest) -> tuple[FeatureSpec, ...]:
     shares = (
         _feature(
             f"customer_round_share_{period.label}",
-            _window(_CUSTOMER, "mean", period, is_round),
+            transactions_in(_CUSTOMER, "mean", period, is_round),
             unit="share",
             english=f"share of transactions in multiples of {multiple} in {period.english}",
             chinese=f"{period.chinese}金额为{multiple}整数倍的交易占比",
@@ -339,7 +305,7 @@ def _probes(amounts: AmountsOfInterest) -> tuple[FeatureSpec, ...]:
     )
     by_customer = _feature(
         "customer_probe_count_1d",
-        _window(_CUSTOMER, "sum", D1, is_probe),
+        transactions_in(_CUSTOMER, "sum", D1, is_probe),
         unit="transactions",
         english=f"transactions of up to {largest} in {D1.english}",
         chinese=f"{D1.chinese}金额不超过{largest}的交易笔数",
@@ -348,7 +314,7 @@ def _probes(amounts: AmountsOfInterest) -> tuple[FeatureSpec, ...]:
     )
     by_pair = _feature(
         "pair_counterparty_probe_count_1h",
-        _window(_PAIR, "sum", H1, is_probe),
+        transactions_in(_PAIR, "sum", H1, is_probe),
         unit="transactions",
         english=(
             f"transactions of up to {largest} of the customer with this counterparty in "

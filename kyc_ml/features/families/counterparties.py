@@ -11,6 +11,7 @@ from kyc_ml.contract.tables import (
     DIRECTION,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.families.novelty import FIRST_WITH
 from kyc_ml.features.spec import (
     D1,
@@ -22,7 +23,6 @@ from kyc_ml.features.spec import (
     AsOf,
     FeatureSpec,
     Formula,
-    How,
     Mix,
     Period,
     RowColumn,
@@ -99,45 +99,13 @@ _CUSTOMER: Final = (CUSTOMER_ID,)
 _COUNTERPARTY: Final = (COUNTERPARTY_ID,)
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    typology: str | None = None,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="counterparties",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology=typology,
-        units=units,
-        hidden=hidden,
-    )
-
-
-def _window(
-    key: tuple[str | RowColumn, ...],
-    statistic: Statistic,
-    period: Period,
-    value: str | RowColumn | None = None,
-) -> Window:
-    return Window(table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value)
+_feature: Final = Family(family="counterparties", source=_SOURCE)
 
 
 def _distinct(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_counterparties_{period.label}",
-        _window(_CUSTOMER, "distinct", period, COUNTERPARTY_ID),
+        transactions_in(_CUSTOMER, "distinct", period, COUNTERPARTY_ID),
         unit="counterparties",
         english=f"different counterparties in {period.english}",
         chinese=f"{period.chinese}不同对手方数",
@@ -182,7 +150,7 @@ def _spread(period: Period) -> FeatureSpec:
 def _customers(period: Period) -> FeatureSpec:
     return _feature(
         f"counterparty_customers_{period.label}",
-        _window(_COUNTERPARTY, "distinct", period, CUSTOMER_ID),
+        transactions_in(_COUNTERPARTY, "distinct", period, CUSTOMER_ID),
         unit="customers",
         english=f"different customers paying or paid by this counterparty in {period.english}",
         chinese=f"{period.chinese}与该对手方交易的不同客户数",
@@ -259,7 +227,7 @@ def _burst(whom: str, whom_zh: str, typology: str) -> tuple[FeatureSpec, Feature
 def _new(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_new_counterparties_{period.label}",
-        _window(_CUSTOMER, "sum", period, FIRST_WITH["counterparty"]),
+        transactions_in(_CUSTOMER, "sum", period, FIRST_WITH["counterparty"]),
         unit="counterparties",
         english=f"counterparties first met in {period.english}",
         chinese=f"{period.chinese}首次交易的对手方数",
@@ -290,7 +258,7 @@ def _new_amount(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
     english = f"amount of {period.english} with counterparties met at most 30 days before"
     total = _feature(
         f"customer_new_counterparty_amount_sum_{period.label}",
-        _window(_CUSTOMER, "sum", period, AMOUNT_TO_NEW),
+        transactions_in(_CUSTOMER, "sum", period, AMOUNT_TO_NEW),
         unit="base currency",
         english=english,
         chinese=f"{period.chinese}与结识不超过30天的对手方的交易金额合计",
@@ -313,7 +281,7 @@ def _new_amount(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
 def _new_customers(period: Period) -> FeatureSpec:
     return _feature(
         f"counterparty_new_customers_{period.label}",
-        _window(_COUNTERPARTY, "sum", period, FIRST_WITH["counterparty"]),
+        transactions_in(_COUNTERPARTY, "sum", period, FIRST_WITH["counterparty"]),
         unit="customers",
         english=f"customers that first met this counterparty in {period.english}",
         chinese=f"{period.chinese}首次与该对手方交易的客户数",

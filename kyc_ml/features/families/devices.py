@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from kyc_ml.contract.tables import CUSTOMER_ID, DEVICE_ID, EVENT_TYPE, EVENTS, TRANSACTIONS
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.spec import (
     D1,
     D7,
@@ -90,28 +91,7 @@ def _customers_before(table: str, word: str) -> RowColumn:
     return RowColumn(name=f"customers_of_{word}_device", how=AsOf(how=how))
 
 
-def _feature(
-    name: str,
-    how: Window,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    monotone: Literal[-1, 0, 1] = 0,
-    units: tuple[str, ...] = ("fraud", "risk"),
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="devices",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=_SOURCE,
-        typology="shared_control",
-        monotone=monotone,
-        units=units,
-    )
+_feature: Final = Family(family="devices", source=_SOURCE, typology="shared_control")
 
 
 def _payment_devices(period: Period) -> FeatureSpec:

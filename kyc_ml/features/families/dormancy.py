@@ -6,10 +6,11 @@ from the transaction that ends it. Ten working days are taken as 14 days.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from kyc_ml.config import FeatureConfig
 from kyc_ml.contract.tables import AMOUNT, CUSTOMER_ID, TRANSACTIONS
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.families.timing import HOURS_SINCE_PREVIOUS
 from kyc_ml.features.spec import (
     D14,
@@ -36,36 +37,13 @@ _LAG: Final = "ending 14 days ago"
 _LAG_ZH: Final = "（截至14天前）"
 
 
-def _of(
-    name: str,
-    how: Window | Formula,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    monotone: Literal[-1, 0, 1] = 0,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="dormancy",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=_SOURCE,
-        typology="dormant_reactivation",
-        monotone=monotone,
-        units=units,
-        hidden=hidden,
-    )
+_feature: Final = Family(family="dormancy", source=_SOURCE, typology="dormant_reactivation")
 
 
 def _longest(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
     english = f"longest silence that a transaction of {period.english} ended"
     chinese = f"{period.chinese}内被交易打破的最长静默时间"
-    hours = _of(
+    hours = _feature(
         f"customer_silence_max_hours_{period.label}",
         Window(
             table=TRANSACTIONS,
@@ -79,7 +57,7 @@ def _longest(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
         chinese=chinese,
         hidden=True,
     )
-    days = _of(
+    days = _feature(
         f"customer_silence_max_days_{period.label}",
         Formula(operation="scaled", inputs=(hours.name,), parameter=1 / 24),
         unit="days",
@@ -95,7 +73,7 @@ def _ended(days: int) -> FeatureSpec:
         name=f"ends_silence_{days}d",
         how=Mix(operation="at_least", inputs=(HOURS_SINCE_PREVIOUS,), parameter=24.0 * days),
     )
-    return _of(
+    return _feature(
         f"customer_silences_{days}d_ended_30d",
         Window(
             table=TRANSACTIONS,
@@ -111,7 +89,7 @@ def _ended(days: int) -> FeatureSpec:
     )
 
 
-_YEAR_BEFORE: Final = _of(
+_YEAR_BEFORE: Final = _feature(
     "customer_amount_sum_365d_lag14d",
     Window(
         table=TRANSACTIONS,
@@ -126,14 +104,14 @@ _YEAR_BEFORE: Final = _of(
     chinese=f"{D365.chinese}{_LAG_ZH}交易金额合计",
     hidden=True,
 )
-_MONTHLY: Final = _of(
+_MONTHLY: Final = _feature(
     "customer_amount_monthly_mean_365d_lag14d",
     Formula(operation="scaled", inputs=(_YEAR_BEFORE.name,), parameter=1 / _MONTHS),
     unit="base currency",
     english=f"mean monthly amount in {D365.english} {_LAG}",
     chinese=f"{D365.chinese}{_LAG_ZH}月均交易金额",
 )
-_MANY_MONTHS: Final = _of(
+_MANY_MONTHS: Final = _feature(
     "customer_amount_busy_365d_lag14d",
     Formula(operation="scaled", inputs=(_YEAR_BEFORE.name,), parameter=BUSY_MONTHS / _MONTHS),
     unit="base currency",
@@ -141,14 +119,14 @@ _MANY_MONTHS: Final = _of(
     chinese=f"{D365.chinese}{_LAG_ZH}月均交易金额的{BUSY_MONTHS:.0f}倍",
     hidden=True,
 )
-_AGAINST_MONTH: Final = _of(
+_AGAINST_MONTH: Final = _feature(
     "customer_amount_14d_to_month_before",
     Formula(operation="ratio", inputs=("customer_amount_sum_14d", _MONTHLY.name)),
     unit="times",
     english=f"amount moved in {D14.english} over the mean month of the year before",
     chinese=f"{D14.chinese}交易金额与此前一年月均金额之比",
 )
-_BUSIER: Final = _of(
+_BUSIER: Final = _feature(
     "customer_busier_14d",
     Formula(operation="at_least", inputs=("customer_amount_sum_14d", _MANY_MONTHS.name)),
     unit="0 or 1",
@@ -168,7 +146,7 @@ def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
         _MANY_MONTHS,
         _AGAINST_MONTH,
         _BUSIER,
-        _of(
+        _feature(
             "customer_large_flow_14d",
             Formula(operation="at_least", inputs=("customer_amount_sum_14d",), parameter=report),
             unit="0 or 1",
@@ -176,7 +154,7 @@ def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
             chinese=f"{D14.chinese}交易金额达到{report:,.15g}",
             hidden=True,
         ),
-        _of(
+        _feature(
             "amount_large_flow",
             Formula(operation="at_least", inputs=("amount",), parameter=report),
             unit="0 or 1",
@@ -185,7 +163,7 @@ def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
             units=("fraud",),
             hidden=True,
         ),
-        _of(
+        _feature(
             "amount_busier",
             Formula(operation="at_least", inputs=("amount", _MANY_MONTHS.name)),
             unit="0 or 1",
@@ -200,7 +178,7 @@ def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
 
 def _reactivated(days: int) -> tuple[FeatureSpec, ...]:
     """Flag a silence that ended with a flow of at least the report and the busy months."""
-    any_ended = _of(
+    any_ended = _feature(
         f"customer_silence_{days}d_ended_30d",
         Formula(
             operation="at_least", inputs=(f"customer_silences_{days}d_ended_30d",), parameter=1.0
@@ -209,7 +187,7 @@ def _reactivated(days: int) -> tuple[FeatureSpec, ...]:
         english=f"silence of {days} days or more that ended in {D30.english}",
         chinese=f"{D30.chinese}结束了{days}天以上的静默",
     )
-    flag = _of(
+    flag = _feature(
         f"customer_reactivated_{days}d",
         Formula(
             operation="product",
@@ -220,7 +198,7 @@ def _reactivated(days: int) -> tuple[FeatureSpec, ...]:
         chinese=f"静默{days}天以上后{D14.chinese}大额交易",
         monotone=1,
     )
-    own_silence = _of(
+    own_silence = _feature(
         f"own_silence_{days}d",
         Formula(operation="at_least", inputs=("customer_hours_since_last",), parameter=24.0 * days),
         unit="0 or 1",
@@ -229,7 +207,7 @@ def _reactivated(days: int) -> tuple[FeatureSpec, ...]:
         units=("fraud",),
         hidden=True,
     )
-    own = _of(
+    own = _feature(
         f"reactivates_{days}d",
         Formula(
             operation="product",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from kyc_ml.contract.tables import AMOUNT, CUSTOMER_ID, DIRECTION, TRANSACTIONS
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.spec import (
     D1,
     D3,
@@ -19,7 +20,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Matched,
     Mix,
     Own,
@@ -51,28 +51,7 @@ H2: Final = Period(label="2h", us=2 * HOUR_US, english="the last 2 hours", chine
 DWELL: Final = RowColumn(name="dwell_hours", how=Matched(reading="dwell"))
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="flow_through",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=_SOURCE,
-        typology="flow_through",
-        units=units,
-        hidden=hidden,
-    )
+_feature: Final = Family(family="flow_through", source=_SOURCE, typology="flow_through")
 
 
 def _window(statistic: Statistic, value: RowColumn, period: Period) -> Window:

@@ -6,7 +6,7 @@ does not make an older payment risky, and one that left it does not clear it.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from kyc_ml.config import CountryList, FeatureConfig
 from kyc_ml.contract.tables import (
@@ -21,6 +21,7 @@ from kyc_ml.contract.tables import (
     RESIDENCE_COUNTRY,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.families.novelty import FIRST_WITH
 from kyc_ml.features.spec import (
     D7,
@@ -32,7 +33,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Latest,
     Mix,
     Own,
@@ -87,31 +87,7 @@ IS_REGION_CHANGE: Final = RowColumn(
 )
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    monotone: Literal[-1, 0, 1] = 0,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="geography",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology="high_risk_geography",
-        monotone=monotone,
-        units=units,
-        hidden=hidden,
-    )
+_feature: Final = Family(family="geography", source=_SOURCE, typology="high_risk_geography")
 
 
 def _window(

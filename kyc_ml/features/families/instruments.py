@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from kyc_ml.contract.tables import (
     AMOUNT,
@@ -12,6 +12,7 @@ from kyc_ml.contract.tables import (
     INSTRUMENT,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.spec import (
     D1,
     D30,
@@ -20,7 +21,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Mix,
     Period,
     RowColumn,
@@ -74,29 +74,8 @@ CASH_PASSED_ON: Final = RowColumn(
 """Part of a payment by other means that cash of the 24 hours before it covers."""
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    typology: str | None = "cash_intensive",
-    monotone: Literal[-1, 0, 1] = 0,
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="instruments",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=_SOURCE,
-        typology=typology,
-        monotone=monotone,
-        hidden=hidden,
-    )
+_feature: Final = Family(family="instruments", source=_SOURCE, typology="cash_intensive")
+_use: Final = Family(family="instruments", source=_SOURCE)
 
 
 def _sum(name: str, period: Period, where: Where, english: str, chinese: str) -> FeatureSpec:
@@ -216,7 +195,7 @@ def _passed_on(period: Period) -> tuple[FeatureSpec, ...]:
 def _variety(column: str, unit: str, english: str, chinese: str) -> tuple[FeatureSpec, ...]:
     """Declare how many means of payment or channels there are, and how evenly used."""
     distinct = (
-        _feature(
+        _use(
             f"customer_{unit}_{period.label}",
             Window(
                 table=TRANSACTIONS,
@@ -228,11 +207,10 @@ def _variety(column: str, unit: str, english: str, chinese: str) -> tuple[Featur
             unit=unit,
             english=f"different {english} in {period.english}",
             chinese=f"{period.chinese}使用的{chinese}种类数",
-            typology=None,
         )
         for period in (D30, D90)
     )
-    entropy = _feature(
+    entropy = _use(
         f"customer_{column}_entropy_{D90.label}",
         Window(
             table=TRANSACTIONS,
@@ -244,7 +222,6 @@ def _variety(column: str, unit: str, english: str, chinese: str) -> tuple[Featur
         unit="nats",
         english=f"evenness of the use of {english} in {D90.english}, as entropy",
         chinese=f"{D90.chinese}{chinese}使用分布的熵",
-        typology=None,
     )
     return *distinct, entropy
 

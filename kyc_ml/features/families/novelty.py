@@ -12,6 +12,7 @@ from kyc_ml.contract.tables import (
     DEVICE_ID,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.spec import (
     D1,
     D30,
@@ -21,12 +22,10 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Latest,
     Mix,
     Period,
     RowColumn,
-    Statistic,
     Where,
     Window,
 )
@@ -44,44 +43,12 @@ _CUSTOMER: Final = (CUSTOMER_ID,)
 _PAIR: Final = (CUSTOMER_ID, COUNTERPARTY_ID)
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    typology: str | None = None,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="novelty",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology=typology,
-        units=units,
-        hidden=hidden,
-    )
-
-
-def _window(
-    key: tuple[str | RowColumn, ...],
-    statistic: Statistic,
-    period: Period,
-    value: str | RowColumn | None = None,
-) -> Window:
-    return Window(table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value)
+_feature: Final = Family(family="novelty", source=_SOURCE)
 
 
 def _first(who: str, column: str) -> RowColumn:
     """1 where a row was the customer's first with its counterparty, device or country."""
-    window = _window((CUSTOMER_ID, column), "count", EVER)
+    window = transactions_in((CUSTOMER_ID, column), "count", EVER)
     before = RowColumn(name=f"pair_{who}_count_before", how=AsOf(how=window))
     return RowColumn(
         name=f"is_first_with_{who}", how=Mix(operation="equals_zero", inputs=(before,))
@@ -143,7 +110,7 @@ def _since_first(who: str, column: str, english: str, chinese: str) -> FeatureSp
 def _new_devices(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_new_devices_{period.label}",
-        _window(_CUSTOMER, "sum", period, FIRST_WITH["device"]),
+        transactions_in(_CUSTOMER, "sum", period, FIRST_WITH["device"]),
         unit="devices",
         english=f"devices that the customer first paid with in {period.english}",
         chinese=f"{period.chinese}客户首次用于交易的设备数",
@@ -154,7 +121,7 @@ def _new_devices(period: Period) -> FeatureSpec:
 def _in_pair(period: Period) -> FeatureSpec:
     return _feature(
         f"pair_counterparty_count_{period.label}",
-        _window(_PAIR, "count", period),
+        transactions_in(_PAIR, "count", period),
         unit="transactions",
         english=f"transactions of the customer with this counterparty in {period.english}",
         chinese=f"{period.chinese}客户与该对手方的交易笔数",
@@ -165,7 +132,7 @@ def _in_pair(period: Period) -> FeatureSpec:
 def _share_of_pair(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
     total = _feature(
         f"pair_counterparty_amount_sum_{period.label}",
-        _window(_PAIR, "sum", period, AMOUNT),
+        transactions_in(_PAIR, "sum", period, AMOUNT),
         unit="base currency",
         english=f"amount of the customer with this counterparty in {period.english}",
         chinese=f"{period.chinese}客户与该对手方的交易金额合计",

@@ -30,6 +30,7 @@ from kyc_ml.contract.tables import (
     STATUS,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.spec import (
     D14,
     D30,
@@ -40,7 +41,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Kind,
     Latest,
     Mix,
@@ -97,32 +97,7 @@ def _own_category(column: str, english: str, chinese: str) -> FeatureSpec:
     )
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str,
-    typology: str,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-    kind: Kind = "number",
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="profile",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology=typology,
-        units=units,
-        hidden=hidden,
-        kind=kind,
-    )
+_feature: Final = Family(family="profile", source=_SOURCE)
 
 
 _OPEN: Final = Where(column=STATUS, values=("open",))

@@ -17,6 +17,7 @@ from kyc_ml.contract.tables import (
     DIRECTION,
     TRANSACTIONS,
 )
+from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.families.instruments import CASH, IS_CASH
 from kyc_ml.features.spec import (
     D1,
@@ -30,7 +31,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Mix,
     Own,
     Period,
@@ -49,31 +49,7 @@ _BUNCH: Final = 0.1
 """Half-width of the bands compared around a threshold. Convention."""
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    monotone: Literal[-1, 0, 1] = 0,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="structuring",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology="structuring",
-        monotone=monotone,
-        units=units,
-        hidden=hidden,
-    )
+_feature: Final = Family(family="structuring", source=_SOURCE, typology="structuring")
 
 
 def _window(

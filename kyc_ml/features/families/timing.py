@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kyc_ml.contract.tables import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, TRANSACTIONS
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.spec import (
     D1,
     D7,
@@ -16,7 +17,6 @@ from kyc_ml.features.spec import (
     Cell,
     FeatureSpec,
     Formula,
-    How,
     Latest,
     Mix,
     Own,
@@ -77,39 +77,7 @@ WEEKDAY_SURPRISE: Final = _surprise(WEEKDAY, D180)
 _CUSTOMER: Final = (CUSTOMER_ID,)
 
 
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    typology: str | None = None,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="timing",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology=typology,
-        units=units,
-        hidden=hidden,
-    )
-
-
-def _window(
-    key: tuple[str | RowColumn, ...],
-    statistic: Statistic,
-    period: Period,
-    value: str | RowColumn | None = None,
-) -> Window:
-    return Window(table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value)
+_feature: Final = Family(family="timing", source=_SOURCE)
 
 
 def _clock(name: str, reading: Reading, unit: str, english: str, chinese: str) -> FeatureSpec:
@@ -126,7 +94,7 @@ def _clock(name: str, reading: Reading, unit: str, english: str, chinese: str) -
 def _night_share(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_night_share_{period.label}",
-        _window(_CUSTOMER, "mean", period, NIGHT),
+        transactions_in(_CUSTOMER, "mean", period, NIGHT),
         unit="share",
         english=f"share of transactions between 00:00 and 06:00 in {period.english}",
         chinese=f"{period.chinese}0至6时交易占比",
@@ -165,7 +133,7 @@ def _surprise_of(
 def _mean_surprise(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_hour_surprise_mean_{period.label}",
-        _window(_CUSTOMER, "mean", period, HOUR_SURPRISE),
+        transactions_in(_CUSTOMER, "mean", period, HOUR_SURPRISE),
         unit="nats",
         english=(
             f"mean surprise of the hours of transactions in {period.english} against the habit "
@@ -180,7 +148,7 @@ def _mean_surprise(period: Period) -> FeatureSpec:
 def _night_amount(period: Period) -> tuple[FeatureSpec, FeatureSpec]:
     total = _feature(
         f"customer_night_amount_sum_{period.label}",
-        _window(_CUSTOMER, "sum", period, NIGHT_AMOUNT),
+        transactions_in(_CUSTOMER, "sum", period, NIGHT_AMOUNT),
         unit="base currency",
         english=f"amount moved between 00:00 and 06:00 in {period.english}",
         chinese=f"{period.chinese}0至6时交易金额合计",
@@ -205,7 +173,7 @@ def _gap(statistic: Statistic, period: Period) -> FeatureSpec:
     }[statistic]
     return _feature(
         f"customer_gap_{word}_hours_{period.label}",
-        _window(_CUSTOMER, statistic, period),
+        transactions_in(_CUSTOMER, statistic, period),
         unit="hours",
         english=f"{english} time between transactions of {period.english}",
         chinese=f"{period.chinese}的交易间隔时间{chinese}",
@@ -250,7 +218,7 @@ def _overdue(period: Period) -> FeatureSpec:
 def _shortest_gap(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_gap_min_hours_{period.label}",
-        _window(_CUSTOMER, "min", period, HOURS_SINCE_PREVIOUS),
+        transactions_in(_CUSTOMER, "min", period, HOURS_SINCE_PREVIOUS),
         unit="hours",
         english=f"shortest time between a transaction of {period.english} and the one before",
         chinese=f"{period.chinese}交易与其上一笔的最短间隔时间",
@@ -291,7 +259,7 @@ FEATURES: Final = (
     _mean_surprise(D30),
     _feature(
         "customer_hour_entropy_90d",
-        _window(_CUSTOMER, "entropy", D90, HOUR),
+        transactions_in(_CUSTOMER, "entropy", D90, HOUR),
         unit="nats",
         english=f"spread of transactions over the hours of the day in {D90.english}",
         chinese=f"{D90.chinese}交易在一天各小时的分散程度",
