@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.kernels import shares, timeline
-from kyc_ml.features.kernels.moments import gather, gather_times
+from kyc_ml.features.kernels.timeline import gather
 from kyc_ml.features.spec import Where, name_of
 
 Int64s = npt.NDArray[np.int64]
@@ -296,18 +296,18 @@ def build_history(
     observed, observed_starts = (
         (rows, row_starts) if same else _group_in_time(observed_codes, observations, n_keys)
     )
-    event_time = gather_times(source.event_time, rows)
+    event_time = gather(source.event_time, rows)
     punctual = np.shares_memory(source.known_at, source.event_time)
     return History(
         source=source,
         rows=rows,
         row_starts=row_starts,
         event_time=event_time,
-        known_at=event_time if punctual else gather_times(source.known_at, rows),
-        until=None if source.until is None else gather_times(source.until, rows),
+        known_at=event_time if punctual else gather(source.known_at, rows),
+        until=None if source.until is None else gather(source.until, rows),
         observations=observed,
         observed_starts=observed_starts,
-        observed_at=event_time if same else gather_times(observations.event_time, observed),
+        observed_at=event_time if same else gather(observations.event_time, observed),
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.history import History, TimedRows
-from kyc_ml.features.kernels import moments, ranks, shares, timeline
+from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline
 from kyc_ml.features.kernels.ranks import rank_values
 from kyc_ml.features.spec import Statistic, Window, name_of
 
@@ -21,9 +21,13 @@ Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")
+_EXTREMES: Final[tuple[Statistic, ...]] = ("max", "min")
 _SHARES: Final[tuple[Statistic, ...]] = ("first_share", "herfindahl", "entropy")
 _RANKS: Final[tuple[Statistic, ...]] = ("median", "rank")
 _GAPS: Final[tuple[Statistic, ...]] = ("gap_mean", "gap_std")
+
+_Timeline = tuple[Int32s, Int64s, Int64s, Int64s]
+"""What every kernel of a timeline takes first."""
 
 _Pass = tuple[str, str | None, str | None, str | None, int | None]
 """What one kernel call serves: kind, value, weight, own and half-life."""
@@ -73,21 +77,34 @@ class Sweep:
             raise DatasetError(msg)
         self._history = history
         self._columns = ColumnsRead(history) if columns is None else columns
-        enters, by_entry = self._columns.entries(lag_us)
-        reach = timeline.FOREVER_US if window_us is None else lag_us + window_us
-        entries = np.empty(2 * history.rows.size + history.observations.size, np.int32)
-        lengths = np.empty(history.n_keys, np.int64)
-        timeline.build_timeline(
-            history.observed_at,
-            history.observed_starts,
-            enters,
-            by_entry,
-            *history.leaves(reach),
-            history.row_starts,
-            entries,
-            lengths,
-        )
-        self._timeline = (entries, lengths, history.row_starts, history.observed_starts)
+        self._lag_us = lag_us
+        self._reach_us = timeline.FOREVER_US if window_us is None else lag_us + window_us
+        self._laid_out: _Timeline | None = None
+
+    @property
+    def _timeline(self) -> _Timeline:
+        """The window as a timeline, laid out when the first kernel asks for one."""
+        if self._laid_out is None:
+            history = self._history
+            enters, by_entry = self._columns.entries(self._lag_us)
+            entries = np.empty(2 * history.rows.size + history.observations.size, np.int32)
+            lengths = np.empty(history.n_keys, np.int64)
+            timeline.build_timeline(
+                history.observed_at,
+                history.observed_starts,
+                enters,
+                by_entry,
+                *history.leaves(self._reach_us),
+                history.row_starts,
+                entries,
+                lengths,
+            )
+            self._laid_out = (entries, lengths, history.row_starts, history.observed_starts)
+        return self._laid_out
+
+    def _in_order(self) -> bool:
+        """Tell whether rows enter and leave in the order they happened in, all punctual."""
+        return self._history.until is None and not self._columns.entries(self._lag_us)[1].size
 
     def fill(
         self,
@@ -113,6 +130,8 @@ class Sweep:
             if how.statistic in served:
                 repeated.append((column, served[how.statistic]))
             served.setdefault(how.statistic, column)
+        if self._in_order():
+            passes = _extremes_beside_moments(passes)
         _count_beside_a_value(passes)
         for (kind, value, weight, own, half_life), columns in passes.items():
             match kind:
@@ -141,6 +160,9 @@ class Sweep:
         moments.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
 
     def _moments(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
+        if self._in_order():
+            self._contiguous(value, columns, out)
+            return
         place = self._history.observations
         if value is None:
             moments.sweep_count(*self._timeline, place, out, columns["count"])
@@ -148,6 +170,31 @@ class Sweep:
         values = self._columns.values(value)
         wanted = _columns(_MOMENTS, columns)
         moments.sweep_moments(*self._timeline, place, values, out, wanted)
+
+    def _contiguous(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
+        history = self._history
+        first, last = np.empty((2, history.observations.size), np.int32)
+        leaves, _, delay = history.leaves(self._reach_us)
+        timeline.find_ends(
+            history.observed_at,
+            history.observed_starts,
+            self._columns.entries(self._lag_us)[0],
+            leaves,
+            delay,
+            history.row_starts,
+            first,
+            last,
+        )
+        contiguous.sweep_contiguous(
+            first,
+            last,
+            history.row_starts,
+            history.observed_starts,
+            history.observations,
+            np.empty(0) if value is None else self._columns.values(value),
+            out,
+            _columns(_MOMENTS + _EXTREMES, columns),
+        )
 
     def _extreme(self, value: str, sign: float, column: int, out: Floats) -> None:
         self._refuse_superseded("max and min")
@@ -225,6 +272,16 @@ def _pass_of(how: Window) -> _Pass:
             return "decayed", value, None, None, how.half_life_us
         case _:
             return how.statistic, value, None, None, None
+
+
+def _extremes_beside_moments(
+    passes: Mapping[_Pass, dict[Statistic, int]],
+) -> dict[_Pass, dict[Statistic, int]]:
+    """Let one pass over a run of rows find both sums and extremes of a value."""
+    merged: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
+    for key, columns in passes.items():
+        merged[("moments", *key[1:]) if key[0] in _EXTREMES else key].update(columns)
+    return merged
 
 
 def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:

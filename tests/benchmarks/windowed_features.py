@@ -46,6 +46,11 @@ def with_kyc_ml(source: str, target: str) -> None:
     ids = table["TRANSACTION_ID"].to_numpy()
     names = [f"{statistic}_{days}d" for days in DAYS for statistic in STATISTICS]
 
+    # no column has a null: what is missing is NaN, as in the peers' files
+    fields = [("TRANSACTION_ID", pa.from_numpy_dtype(ids.dtype))]
+    fields += [(name, pa.int32() if "count" in name else pa.float64()) for name in names]
+    schema = pa.schema([pa.field(*field, nullable=False) for field in fields])
+
     def sweep(part: History) -> pa.Table:
         n = part.observations.size
         here = replace(part, observations=np.arange(n, dtype=np.int32))
@@ -66,16 +71,21 @@ def with_kyc_ml(source: str, target: str) -> None:
             first = place * len(STATISTICS)
             window = Sweep(here, window_us=period.us, columns=read)
             window.fill([(how, first + at) for at, how in enumerate(wanted)], numbers)
-        found = {name: numbers[:, column] for column, name in enumerate(names)}
-        return pa.table({"TRANSACTION_ID": ids[part.observations], **found})
+        found = {
+            name: numbers[:, column].astype(schema.field(name).type.to_pandas_dtype(), copy=False)
+            for column, name in enumerate(names)
+        }
+        return pa.table({"TRANSACTION_ID": ids[part.observations], **found}, schema=schema)
 
     history = build_history(rows, rows, key=("customer_id",))
-    schema = pa.schema(
-        [("TRANSACTION_ID", pa.from_numpy_dtype(ids.dtype)), *[(n, pa.float64()) for n in names]]
-    )
-    options = {"compression": "lz4", "use_dictionary": False, "use_byte_stream_split": names}
-    with ThreadPoolExecutor(2) as pool, pq.ParquetWriter(target, schema, **options) as writer:
-        for found in pool.map(sweep, history.parts(1 << 18)):
+    options = {
+        "compression": "lz4",
+        "use_dictionary": False,
+        "use_byte_stream_split": names,
+        "write_batch_size": 1 << 16,
+    }
+    with ThreadPoolExecutor(1) as pool, pq.ParquetWriter(target, schema, **options) as writer:
+        for found in pool.map(sweep, history.parts(1 << 17)):
             writer.write_table(found)
 
 

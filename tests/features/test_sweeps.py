@@ -99,6 +99,58 @@ def exact_std(values):
     return math.sqrt(sum((value - mean) ** 2 for value in exact) / (len(exact) - 1))
 
 
+SUMMARIES = ("count", "sum", "mean", "std", "max", "min")
+
+
+def summaries(rows, observations, window, lag):
+    """All summaries of one window, filled at once."""
+    _, table, observed = tables(rows, observations)
+    read = sweep_of(table, observed, window=window, lag=lag)
+    period = Period(label="w", us=window, english="w", chinese="w")
+    values = [None if name == "count" else "value" for name in SUMMARIES]
+    wanted = [
+        Window(table="t", key=("key",), statistic=name, period=period, value=value)
+        for name, value in zip(SUMMARIES, values, strict=True)
+    ]
+    out = np.full((len(observations), len(SUMMARIES)), np.nan, order="F")
+    read.sweep.fill([(how, column) for column, how in enumerate(wanted)], out)
+    return out
+
+
+@settings(max_examples=300, deadline=None)
+@given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
+def test_punctual_rows_give_the_bits_that_a_timeline_gives(rows, observations, window, lag):
+    punctual = [(key, time, 0, value, kind) for key, time, _, value, kind in rows]
+    # a late row of another customer makes the whole history go by a timeline
+    late = [("other", 0, 9, 1.0, None), ("other", 1, 0, 2.0, None)]
+
+    run = summaries(punctual, observations, window, lag)
+    timed = summaries(punctual + late, observations, window, lag)
+
+    assert run.tobytes() == timed.tobytes()
+
+
+@settings(max_examples=150, deadline=None)
+@given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
+def test_punctual_rows_give_what_the_definition_says(rows, observations, window, lag):
+    punctual = [(key, time, 0, value, kind) for key, time, _, value, kind in rows]
+    ordered, _, _ = tables(punctual, observations)
+
+    found = summaries(punctual, observations, window, lag)
+
+    for row, (key, now) in zip(found, observations, strict=True):
+        values = [ordered[place][3] for place in visible(ordered, key, now, window, lag)]
+        if key is None:
+            assert np.isnan(row).all()
+            continue
+        assert row[0] == len(values)
+        assert row[1] == pytest.approx(math.fsum(values), rel=1e-12, abs=1e-9)
+        extremes = [max(values), min(values)] if values else [np.nan, np.nan]
+        np.testing.assert_array_equal(row[4:], extremes)
+        if len(values) > 1:
+            assert row[3] == pytest.approx(exact_std(values), rel=1e-9, abs=1e-9)
+
+
 @settings(max_examples=300, deadline=None)
 @given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
 def test_statistics_equal_their_definition(rows, observations, window, lag):

@@ -32,24 +32,6 @@ _HOUR_US: Final = 3.6e9
 
 
 @njit(cache=True, nogil=True)
-def gather(values: Floats, rows: Int32s) -> Floats:
-    """Bring a table's column into the order of positions."""
-    ordered = np.empty(rows.size, np.float64)
-    for position in range(rows.size):
-        ordered[position] = values[rows[position]]
-    return ordered
-
-
-@njit(cache=True, nogil=True)
-def gather_times(values: Int64s, rows: Int32s) -> Int64s:
-    """Bring a table's times into the order of positions."""
-    ordered = np.empty(rows.size, np.int64)
-    for position in range(rows.size):
-        ordered[position] = values[rows[position]]
-    return ordered
-
-
-@njit(cache=True, nogil=True)
 def sweep_moments(
     timeline: Int32s,
     lengths: Int64s,

@@ -9,17 +9,18 @@ for a window. Its one rule:
 that is, it happened in the half-open window ``[t - lag - window, t - lag)``, was known by
 t, and had not been superseded by t. Times are int64 microseconds, so the rule is exact.
 
-`build_timeline` turns the rule into a timeline for each key: an order of "row enters",
-"row leaves" and "observe now". Each statistic is then one linear pass over that
+`build_timeline` turns the rule into a timeline for each key: an order of "row leaves",
+"row enters" and "observe now". Each statistic is then one linear pass over that
 timeline, and cannot see a row that the timeline has not let in. Rows that arrive late
-enter late: an observation before their ``known_at`` never meets them.
+enter late: an observation before their ``known_at`` never meets them. Where no row is
+late or superseded, `find_ends` says the same shorter: from which row to which.
 
 All kernels release the GIL, so that several windows can be swept at once on threads.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,39 @@ def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
 
 
 @njit(cache=True, nogil=True)
+def find_ends(
+    observed_at: Int64s,
+    observed_starts: Int64s,
+    enters: Int64s,
+    leaves: Int64s,
+    delay: int,
+    row_starts: Int64s,
+    first: Int32s,
+    last: Int32s,
+) -> None:
+    """Find the run of rows that each observation sees, where rows enter and leave in order.
+
+    Parameters
+    ----------
+    observed_at, observed_starts, enters, leaves, delay, row_starts
+        As for `build_timeline`, both orders those of the positions.
+    first, last : int32 arrays of shape (n_observations,), written
+        The positions ``first <= position < last`` are visible; equal where none is.
+    """
+    for key in range(row_starts.size - 1):
+        begin = end = row_starts[key]
+        high = row_starts[key + 1]
+        for observation in range(observed_starts[key], observed_starts[key + 1]):
+            now = observed_at[observation]
+            while end < high and enters[end] <= now:
+                end += 1
+            while begin < end and leaves[begin] + delay <= now:
+                begin += 1
+            first[observation] = begin
+            last[observation] = end
+
+
+@njit(cache=True, nogil=True)
 def build_timeline(
     observed_at: Int64s,
     observed_starts: Int64s,
@@ -149,15 +183,6 @@ def build_timeline(
             inside[position] = False
         for observation in range(observed_starts[key], observed_starts[key + 1]):
             now = observed_at[observation]
-            while entering < high:
-                row = entering if in_order else np.int64(by_entry[entering])
-                if enters[row] > now:
-                    break
-                if now < leaves[row] + delay:
-                    inside[row - low] = True
-                    timeline[at] = 4 * row + ENTER
-                    at += 1
-                entering += 1
             while leaving < high:
                 row = leaving if out_order else np.int64(by_leave[leaving])
                 if leaves[row] + delay > now:
@@ -167,6 +192,24 @@ def build_timeline(
                     timeline[at] = 4 * row + LEAVE
                     at += 1
                 leaving += 1
+            while entering < high:
+                row = entering if in_order else np.int64(by_entry[entering])
+                if enters[row] > now:
+                    break
+                if now < leaves[row] + delay:
+                    inside[row - low] = True
+                    timeline[at] = 4 * row + ENTER
+                    at += 1
+                entering += 1
             timeline[at] = 4 * observation + OBSERVE
             at += 1
         lengths[key] = at - first
+
+
+@njit(cache=True, nogil=True)
+def gather(values: npt.NDArray[Any], rows: Int32s) -> npt.NDArray[Any]:
+    """Bring a table's column into the order of positions."""
+    ordered = np.empty(rows.size, values.dtype)
+    for position in range(rows.size):
+        ordered[position] = values[rows[position]]
+    return ordered
