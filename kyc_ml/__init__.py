@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from kyc_ml.bundle import Bundle, load_bundle, save_bundle
-    from kyc_ml.config import RunConfig, SourceMapping, TierPolicy, load_section
+    from kyc_ml.config import RunConfig, SourceMapping, load_section
     from kyc_ml.contract.source import ContractedTables, contract_tables, read_source
     from kyc_ml.dataset import make_observations, make_reviews_at, mature_labels
     from kyc_ml.errors import KycMlError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kyc_ml.metrics import compute_quality
     from kyc_ml.score import score_features
     from kyc_ml.synthetic import BankConfig, make_bank
+    from kyc_ml.tiers import TierPolicy
     from kyc_ml.training import train
 
 _HOMES: Final = {
@@ -35,7 +36,7 @@ _HOMES: Final = {
     "KycMlError": "kyc_ml.errors",
     "RunConfig": "kyc_ml.config",
     "SourceMapping": "kyc_ml.config",
-    "TierPolicy": "kyc_ml.config",
+    "TierPolicy": "kyc_ml.tiers",
     "build_features": "kyc_ml.features.build",
     "choose_features": "kyc_ml.features.catalog",
     "compute_quality": "kyc_ml.metrics",

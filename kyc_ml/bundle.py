@@ -12,8 +12,8 @@ import json
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any, Final
 
 import numpy as np
@@ -22,11 +22,11 @@ from kyc_ml.calibration import Calibrator
 from kyc_ml.config import (
     ModelConfig,
     RunConfig,
-    TierPolicy,
     dump_section,
     parse_section,
     section_digest,
 )
+from kyc_ml.environment import DISTRIBUTION, digest_distributions, needed_distributions
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
 from kyc_ml.features.notation import (
@@ -38,6 +38,7 @@ from kyc_ml.features.notation import (
 )
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.model import Model
+from kyc_ml.tiers import TierPolicy
 
 FORMAT_VERSION: Final = 2
 _READABLE: Final = (1, FORMAT_VERSION)
@@ -164,10 +165,7 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
         config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}"),
         specs=specs,
         vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
-        reference=Reference(
-            medians=_numbers(reference["medians"]),
-            modes=reference["modes"],
-        ),
+        reference=Reference.from_dict(reference),
         metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
         data=manifest["data"],
         digest=found,
@@ -180,14 +178,11 @@ def _contents(bundle: Bundle) -> dict[str, str]:
         "specs": to_plain(bundle.specs),
         "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
     }
-    medians = {
-        name: None if np.isnan(value) else value for name, value in bundle.reference.medians.items()
-    }
     return {
         _MODEL: bundle.model.text,
         _FEATURES: _json(features),
         _CALIBRATION: _json(bundle.calibrator.to_dict()),
-        _REFERENCE: _json({"medians": medians, "modes": dict(bundle.reference.modes)}),
+        _REFERENCE: _json(bundle.reference.to_dict()),
         _METRICS: _json(
             {
                 part: {name: _finite(value) for name, value in figures.items()}
@@ -206,13 +201,50 @@ def _without_threads(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model})
 
 
+def compare_manifests(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name every file of two bundles that differs; of the manifest, the entries that do.
+
+    Parameters
+    ----------
+    before, after : mapping
+        Manifests, read as JSON.
+    """
+    files = before["files"], after["files"]
+    differing = [
+        name
+        for name in sorted(files[0].keys() | files[1].keys())
+        if files[0].get(name) != files[1].get(name)
+    ]
+    entries = [
+        name
+        for name in sorted((before.keys() | after.keys()) - {"files", _SEAL})
+        if before.get(name) != after.get(name)
+    ]
+    if entries:
+        differing.append(f"{MANIFEST} ({', '.join(entries)})")
+    return tuple(differing)
+
+
+def _seeds(config: RunConfig) -> dict[str, int]:
+    """List every seed of a configuration by the section that has it."""
+    return {
+        name: section["seed"]
+        for name, section in config.model_dump().items()
+        if isinstance(section, dict) and "seed" in section
+    }
+
+
 def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
+    installed = needed_distributions()
     content = {
         "format_version": FORMAT_VERSION,
         "name": bundle.config.name,
         "unit": bundle.config.unit,
-        "code_version": version("kyc-ml"),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "code_version": installed[DISTRIBUTION],
+        "python": python_version(),
+        "libraries": {name: installed[name] for name in _LIBRARIES},
+        "distributions_digest": digest_distributions(),
+        "seeds": _seeds(bundle.config),
         "config_digest": section_digest(_without_threads(bundle.config)),
         "policy_digest": section_digest(bundle.policy),
         "feature_definitions": definitions_digest(bundle.specs),

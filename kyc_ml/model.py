@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.config import ModelConfig
+from kyc_ml.contributions import TreeContributions, compile_model
 from kyc_ml.errors import BundleError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
 
@@ -75,12 +77,18 @@ class Model:
         return np.asarray(out, dtype=np.float64)
 
     def contributions(self, matrix: Floats, *, threads: int = 2) -> Contributions:
-        """Share each row's margin out to the features, exactly."""
-        if not len(matrix):  # LightGBM divides by the number of rows
-            return Contributions(values=np.empty(matrix.shape), base=np.empty(0))
-        out = self._booster.predict(matrix, pred_contrib=True, num_threads=threads)
-        table = np.asarray(out, dtype=np.float64)
-        return Contributions(values=table[:, :-1], base=table[:, -1])
+        """Share each row's margin out to the features, exactly.
+
+        The same to the last bit whatever rows come with it; equal to LightGBM's own
+        contributions but for rounding. The first call compiles the trees.
+        """
+        values, base = self._tables.explain(matrix, threads=threads)
+        return Contributions(values=values, base=base)
+
+    @cached_property
+    def _tables(self) -> TreeContributions:
+        """The trees compiled to be explained, when first asked for."""
+        return compile_model(self.text)
 
     def importance(self) -> Floats:
         """Give the total gain of each feature, shape (n_features,)."""

@@ -29,7 +29,9 @@ PLOTS: Final = (
     "score_distribution",
     "tiers",
     "importance",
+    "beeswarm",
     "parts",
+    "folds",
 )
 _DASH: Final = "–"
 _TEMPLATE: Final = "page.html.j2"
@@ -115,6 +117,10 @@ class ModelStory:
         recall_at_5_percent_fpr, brier, calibration_error, observed_over_expected,
         observed_over_expected_low, observed_over_expected_high; on the test part. NaN is
         shown as a dash.
+    added_value : DataFrame
+        What the model adds over each baseline, as `compute_added_value` gives it.
+    added_sentence : str
+        The same in a sentence.
     parts : DataFrame
         The split, as `summarise_parts` gives it.
     left_out_features : mapping of feature to the reason it was left out
@@ -139,6 +145,8 @@ class ModelStory:
     model_version: str
     model_digest: str
     figures: pd.DataFrame
+    added_value: pd.DataFrame
+    added_sentence: str
     parts: pd.DataFrame
     left_out_features: Mapping[str, str]
     tiers: pd.DataFrame
@@ -197,14 +205,6 @@ class PageStory:
 
 def render_page(story: PageStory) -> str:
     """Write the page as HTML; every value of the story is escaped."""
-    environment = Environment(
-        loader=PackageLoader("kyc_ml", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= _FILTERS
     drawings = [
         {
             name: _inline_svg(model.plots[name], prefix=f"m{place}-{name.replace('_', '-')}-")
@@ -213,8 +213,22 @@ def render_page(story: PageStory) -> str:
         }
         for place, model in enumerate(story.models, start=1)
     ]
-    template = environment.get_template(_TEMPLATE)
+    template = template_environment().get_template(_TEMPLATE)
     return template.render(story=story, drawings=drawings, totals=_totals(story.flow))
+
+
+def template_environment() -> Environment:
+    """Give the templates with their filters; every value put in is escaped."""
+    environment = Environment(
+        loader=PackageLoader("kyc_ml", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= _FILTERS
+    return environment
 
 
 def save_page(story: PageStory, path: Path) -> None:
@@ -312,6 +326,15 @@ def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
+def _groups(table: pd.DataFrame, column: str) -> list[pd.DataFrame]:
+    """Part a table by a column's values, in the order they first come."""
+    return [part for _, part in table.groupby(column, sort=False)]
+
+
+def _change(value: float, decimals: int = 3) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
 
@@ -320,6 +343,10 @@ _FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "count": _or_dash(lambda value: f"{int(value):,}"),
     "figure": _or_dash(_figure),
     "signed": _or_dash(_signed),
+    "change": _or_dash(_change),
+    "decimals": lambda figure: 5 if figure == "log_loss" else 3,
+    "missing": _missing,
+    "groupby_column": _groups,
     "rate": _or_dash(format_rate),
     "day": _or_dash(_day),
     "minute": _or_dash(_minute),

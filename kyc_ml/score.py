@@ -17,16 +17,27 @@ from kyc_ml.explain import make_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.model import Contributions
-from kyc_ml.tiers import assign_tiers, next_reviews
+from kyc_ml.tiers import (
+    NOBODY,
+    Grades,
+    OverrideBook,
+    TierHistory,
+    declare_facts,
+    features_needed,
+    grade,
+)
 
-_PIECE: Final = 2_000
-"""Rows explained at a time: a second or two of work."""
+_PIECE: Final = 8_192
+"""Rows explained at a time: under a second of work, and several blocks for each thread."""
 
 
 def score_features(
     bundle: Bundle,
     features: FeatureTable,
     *,
+    facts: FeatureTable | None = None,
+    book: OverrideBook = NOBODY,
+    history: TierHistory | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> pa.Table:
@@ -34,34 +45,63 @@ def score_features(
 
     Parameters
     ----------
+    facts : FeatureTable, optional
+        The same rows with what the tier policy reads; without it the policy sees the
+        model's own columns only, and `policy_unchecked` names what it could not apply.
+    book, history : optional
+        Overrides entered for single customers, and tiers of earlier reviews; see `grade`.
     progress : callable, optional
         Called with (rows done, rows in all): explaining takes nearly all the time.
 
     Returns
     -------
     pyarrow.Table of len(features) rows
-        observation_id, customer_id, decision_time, margin (log-odds), probability, tier,
-        tier_zh, due_diligence, next_review, the reasons of `make_reasons`, model_name,
-        model_digest and policy. `base_value` plus all contributions equals the margin.
+        observation_id, customer_id, decision_time, margin (log-odds), probability, the
+        columns of `Grades` (tier and what it came from), base_value, the reasons of
+        `make_reasons`, model_name and model_digest. `base_value` plus all contributions
+        equals the margin.
     """
+    scores, _ = score_and_grade(
+        bundle,
+        features,
+        facts=facts,
+        book=book,
+        history=history,
+        threads=threads,
+        progress=progress,
+    )
+    return scores
+
+
+def score_and_grade(
+    bundle: Bundle,
+    features: FeatureTable,
+    *,
+    facts: FeatureTable | None = None,
+    book: OverrideBook = NOBODY,
+    history: TierHistory | None = None,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pa.Table, Grades]:
+    """Score as `score_features` does, and give beside the table how it was graded."""
     matrix, _ = features.encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
     contributions = _explain_in_pieces(bundle, matrix, threads=threads, progress=progress)
     proba = bundle.calibrator.probability(margin, _segments(bundle, features))
-    tier = assign_tiers(proba, policy=bundle.policy)
-    rules = bundle.policy.tiers
-    decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())
-    due = next_reviews(decision, tier, policy=bundle.policy)
+    grades = grade(
+        proba,
+        features if facts is None else facts,
+        policy=bundle.policy,
+        book=book,
+        history=history,
+    )
     n = len(features)
-    return pa.table(
+    scores = pa.table(
         {
             **{name: features.keys[name] for name in features.keys.column_names},
             "margin": pa.array(margin),
             "probability": pa.array(proba),
-            "tier": pa.array([rules[place].name for place in tier], pa.string()),
-            "tier_zh": pa.array([rules[place].name_zh for place in tier], pa.string()),
-            "due_diligence": pa.array([rules[place].due_diligence for place in tier], pa.string()),
-            "next_review": pa.array(due.date, pa.date32()),
+            **grades.columns(),
             "base_value": pa.array(contributions.base),
             **make_reasons(
                 features,
@@ -72,9 +112,18 @@ def score_features(
             ),
             "model_name": pa.array([bundle.config.name] * n, pa.string()),
             "model_digest": pa.array([bundle.digest] * n, pa.string()),
-            "policy": pa.array([f"{bundle.policy.name} v{bundle.policy.version}"] * n, pa.string()),
         }
     )
+    return scores, grades
+
+
+def probabilities(
+    bundle: Bundle, features: FeatureTable, *, threads: int = 2
+) -> npt.NDArray[np.float64]:
+    """Give the calibrated probability of every row, shape (n,), without tiers and reasons."""
+    matrix, _ = features.encode(bundle.vocabularies)
+    margin = bundle.model.margin(matrix, threads=threads)
+    return bundle.calibrator.probability(margin, _segments(bundle, features))
 
 
 def _segments(bundle: Bundle, features: FeatureTable) -> npt.NDArray[np.object_] | None:
@@ -82,7 +131,7 @@ def _segments(bundle: Bundle, features: FeatureTable) -> npt.NDArray[np.object_]
     segments = bundle.calibrator.segments
     if segments is None:
         return None
-    return np.array(features.categories[segments.feature].to_pylist(), dtype=object)
+    return features.category(segments.feature)
 
 
 def _explain_in_pieces(
@@ -107,8 +156,8 @@ def _explain_in_pieces(
 def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) -> FeatureTable:
     """Read a data frame of feature columns, such as `kyc-ml features build` writes.
 
-    Keys that the frame lacks (a request to a served model has none) are left empty; the
-    decision time is then the beginning of 1970 and no date follows from it.
+    Keys that the frame lacks (a request to a served model has none) are left empty; no date
+    follows from a decision without a time.
     """
     n = len(frame)
     numbers = np.full((n, len(specs)), np.nan, order="F")
@@ -125,13 +174,21 @@ def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) 
         keys[name] = pa.array(list(given), pa.string())
     if DECISION_TIME in frame:
         times = pd.to_datetime(frame[DECISION_TIME], utc=True).dt.tz_convert(None).dt.as_unit("us")
-        moments = times.to_numpy().astype(np.int64)
+        moments = pa.array(times.to_numpy())
     else:
-        moments = np.zeros(n, np.int64)
-    keys[DECISION_TIME] = pa.array(moments).cast(pa.timestamp("us", tz="UTC"))
+        moments = pa.nulls(n, pa.timestamp("us"))
+    keys[DECISION_TIME] = moments.cast(pa.timestamp("us", tz="UTC"))
     return FeatureTable(
         keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, left_out={}
     )
+
+
+def policy_facts(bundle: Bundle) -> tuple[FeatureSpec, ...]:
+    """List what the tier policy reads beside the model's own columns."""
+    policy, run = bundle.policy, bundle.config
+    needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
+    own = {spec.name for spec in bundle.inputs}
+    return tuple(spec for spec in needed if not spec.hidden and spec.name not in own)
 
 
 class Scorer:
@@ -139,22 +196,30 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self.facts = policy_facts(bundle)
 
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score rows of feature columns; the order is kept.
 
+        What the tier policy reads beside the model's columns is used where it is sent; what
+        is not sent is named in `policy_unchecked`. Without decision times every declared
+        floor counts as in force, and nothing is known of history or entered overrides.
+
         Returns
         -------
         DataFrame
-            margin, probability, tier, tier_zh and the reasons.
+            margin, probability, the tiers, override_code, policy_unchecked and the reasons.
         """
         del params  # pyfunc hands them over; there are none
         features = features_from_frame(frame, specs=self.bundle.inputs)
-        table = score_features(self.bundle, features)
+        sent = tuple(spec for spec in self.facts if spec.name in frame)
+        facts = features_from_frame(frame, specs=(*self.bundle.inputs, *sent))
+        table = score_features(self.bundle, features, facts=facts)
         wanted = [
             name
             for name in table.column_names
-            if name in {"margin", "probability", "tier", "tier_zh"} or name.startswith("reason_")
+            if name in {"margin", "probability", "override_code", "policy_unchecked"}
+            or name.startswith(("tier", "reason_"))
         ]
         scores: pd.DataFrame = table.select(wanted).to_pandas()
         return scores

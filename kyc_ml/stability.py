@@ -19,6 +19,7 @@ from kyc_ml.explain import rank_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import Model, fit_fixed, fit_model, sample_rows
+from kyc_ml.resampling import draw_customers, drawn_rows, number_customers
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -156,7 +157,7 @@ def bootstrap_stability(
     refits, n = [], config.bootstrap_refits
     for number in range(n):
         rng = np.random.default_rng([config.seed, number])
-        sample = _draw_customers(train, rng)
+        sample = _draw(train, rng)
         if 0 < sample.target.sum() < sample.target.size:
             refits.append(_refit(sample, later, stopping, specs=specs, model=model, config=config))
         _tell(progress, number + 1, n)
@@ -251,15 +252,13 @@ def _groups(rows: LabelledRows) -> Ints:
     """Give each customer a number from 0."""
     if rows.customers is None:
         return np.arange(rows.target.size)
-    return np.asarray(pd.factorize(rows.customers, sort=True)[0], dtype=np.int64)
+    return number_customers(rows.customers)
 
 
-def _draw_customers(rows: LabelledRows, rng: np.random.Generator) -> LabelledRows:
-    """Draw as many customers as there are, with replacement; a row comes as often as its own."""
+def _draw(rows: LabelledRows, rng: np.random.Generator) -> LabelledRows:
+    """Draw customers with replacement, all their rows with them."""
     groups = _groups(rows)
-    n = int(groups.max()) + 1 if groups.size else 0
-    times = np.bincount(rng.integers(n, size=n), minlength=n) if n else groups
-    drawn = np.repeat(np.arange(groups.size), times[groups])
+    drawn = drawn_rows(draw_customers(groups, rng))
     return LabelledRows(
         matrix=rows.matrix[drawn],
         target=rows.target[drawn],

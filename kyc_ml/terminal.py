@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from pandas.api.typing import NaTType
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AuditResult,
         DemoResult,
         Explained,
+        ReproductionResult,
         ScoringResult,
         TrainingResult,
         TuningResult,
@@ -106,6 +107,9 @@ class Terminal:
         self._progress.stop()
         part = result.trained.evidence.part.replace("_", " ")
         self._out.print(_quality(quality_table(result.trained), f"quality on {part} rows"))
+        added = result.trained.added_value
+        self._out.print(_drawn("what the model adds (95 % intervals)", added.table))
+        self._out.print(added.sentence)
         self._out.print(_drawn("tiers on the same rows", result.tiers))
         facts: dict[str, object] = {
             "model": f"{result.registered.uri} (alias challenger)",
@@ -118,6 +122,18 @@ class Terminal:
         if result.page is not None:
             facts["page"] = result.page
         self.summary("registered", facts)
+
+    def reproduction(self, result: ReproductionResult) -> None:
+        """Say whether the same bundle came out again; if not, what differs and what changed."""
+        verdict = "reproduced" if result.reproduced else "NOT reproduced"
+        facts: dict[str, object] = {"run": result.run_id, "bundle": result.recorded}
+        if not result.reproduced:
+            facts["bundle now"] = result.again
+            facts["files that differ"] = "\n".join(result.differing)
+            facts["versions that differ"] = "\n".join(result.changes) or "none"
+        facts["was run as"] = result.command
+        facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}
+        self.summary(f"{result.name}: {verdict}", facts)
 
     def tuning(self, result: TuningResult) -> None:
         """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
@@ -168,7 +184,7 @@ class Terminal:
         )
 
     def explanation(self, explained: Explained, *, chinese: bool) -> None:
-        """Draw one observation's reasons with bars."""
+        """Draw one observation's reasons with bars, and what would lower its tier."""
         self._progress.stop()
         rows = explained.contributions
         title = (
@@ -178,22 +194,31 @@ class Terminal:
         table = Table(title=title, title_justify="left")
         table.add_column("reason")
         table.add_column("log-odds", justify="right")
+        table.add_column("share", justify="right")
         table.add_column("", width=_BAR)
         largest = rows["contribution"].abs().max()
-        texts = rows["text_zh" if chinese else "text"].astype(str)
-        for text, contribution in zip(texts, rows["contribution"].astype(float), strict=True):
+        for row in rows.to_dict("records"):
+            contribution = row["contribution"]
             length = round(_BAR * abs(contribution) / largest) if largest else 0
-            colour = "red" if contribution > 0 else "blue"
             table.add_row(
-                text,
+                str(row["text_zh" if chinese else "text"]),
                 f"{contribution:+.3f}",
-                Text("█" * length, style=colour),
+                f"{row['share']:.1%}",
+                Text("█" * length, style="red" if contribution > 0 else "blue"),
             )
         self._out.print(table)
+        rest = explained.margin - explained.base_value - rows["contribution"].sum()
         self._out.print(
-            f"base {explained.base_value:+.3f} + all contributions = margin "
+            f"base {explained.base_value:+.3f} + these + all others {rest:+.3f} = margin "
             f"{explained.margin:+.3f} (log-odds); internal only, not to be disclosed"
         )
+        self._out.print(_tier_path(explained.score))
+        self._out.print("what would lower the tier:")
+        for english, said_zh in explained.lowering.lines:
+            self._out.print(f"  - {said_zh if chinese else english}")
+        self._out.print(f"  {explained.lowering.note}")
+        if explained.sheet is not None:
+            self._out.print(f"case sheet: {explained.sheet}")
 
     def features(self, specs: Sequence[FeatureSpec]) -> None:
         """Print one line a feature, family after family."""
@@ -260,6 +285,7 @@ class Terminal:
         counts = result.tables.quality.tables
         for training, _, story in result.models.values():
             self._out.print(_quality(story.figures, f"{story.title}: quality on the test period"))
+            self._out.print(story.added_sentence)
             self._out.print(_drawn(f"{story.name}: tiers on the test period", training.tiers))
             for example in story.examples:
                 self._out.print(
@@ -287,6 +313,16 @@ class Terminal:
                 "time": f"{result.seconds:.0f} s",
             },
         )
+
+
+def _tier_path(score: Mapping[str, Any]) -> str:
+    """Say how a tier came about, from the probability alone to the overrides in force."""
+    return (
+        f"tier by the model {score['tier_of_model']}, with the expert rating "
+        f"({score['expert_grade'] or 'none'}) {score['tier_of_score']}, with history "
+        f"{score['tier_before_overrides']}, after overrides ({score['override_code'] or 'none'}) "
+        f"{score['tier']}; held against {score['reason_peers']}"
+    )
 
 
 def _quality(figures: pd.DataFrame, title: str) -> Table:

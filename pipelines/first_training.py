@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from kyc_ml.errors import KycMlError
-from kyc_ml.jobs import end_of_data, load_run, parse_moment, read_tables, train_tables
+from kyc_ml.jobs import choose_as_of, load_run, read_tables, train_tables
 from kyc_ml.terminal import Terminal
 
 
@@ -33,7 +33,7 @@ def main(
         with Terminal() as terminal:
             quarantine = out / "quarantine.parquet"
             tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
-            moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+            moment = choose_as_of(as_of, tables)
             for files in runs:
                 result = train_tables(
                     tables, mapping, files=files, as_of=moment, keep=None, watch=terminal

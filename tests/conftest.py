@@ -11,11 +11,12 @@ from hypothesis import settings
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import fit_calibrator
-from kyc_ml.config import ModelConfig, RunConfig, TierPolicy, load_section
+from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.spec import D7, EVER, FeatureSpec, Formula, Latest, Own, Where, Window
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, fit_fixed
+from kyc_ml.tiers import TierPolicy
 
 # A busy machine is no failure; a law that needs more examples says so itself.
 settings.register_profile("kyc_ml", deadline=None, max_examples=40)

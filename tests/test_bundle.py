@@ -2,16 +2,19 @@
 
 import errno
 import json
+import platform
 import re
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kyc_ml
-from kyc_ml.bundle import MANIFEST, load_bundle, save_bundle
-from kyc_ml.config import FeatureConfig
+from kyc_ml.bundle import MANIFEST, compare_manifests, load_bundle, save_bundle
+from kyc_ml.config import FeatureConfig, section_digest
+from kyc_ml.environment import digest_distributions
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
 from kyc_ml.features.catalog import FAMILIES, choose_features
@@ -105,7 +108,9 @@ def test_another_content_has_another_digest(bundle, tmp_path):
         replace(bundle, data={**bundle.data, "as_of": "2024-07-02"}),
         replace(bundle, vocabularies={"channel": ("app",)}),
         replace(bundle, reference=Reference(medians={}, modes={})),
-        replace(bundle, policy=bundle.policy.model_copy(update={"version": 2})),
+        replace(
+            bundle, policy=bundle.policy.model_copy(update={"version": bundle.policy.version + 1})
+        ),
         bundle,
     ]
     digests = {save_bundle(each, tmp_path / f"{i}") for i, each in enumerate(changed)}
@@ -251,3 +256,30 @@ def test_no_module_imports_a_pickler():
     assert len(sources) > 40
     banned = re.compile(r"^\s*(?:import|from)\s+(?:pickle|joblib|dill|cloudpickle|shelve)\b", re.M)
     assert [path.name for path in sources if banned.search(path.read_text())] == []
+
+
+# --- what the manifest says of how a bundle came about ---------------------------------
+
+
+def test_the_manifest_says_what_a_rerun_needs(bundle, saved):
+    manifest = json.loads((saved / MANIFEST).read_text())
+    assert manifest["python"] == platform.python_version()
+    assert manifest["distributions_digest"] == digest_distributions()
+    assert manifest["code_version"] == version("kyc-ml")
+    assert manifest["seeds"]["model"] == bundle.config.model.seed
+    assert {"model", "calibration", "selection", "stability", "tuning"} == set(manifest["seeds"])
+    assert manifest["config_digest"] == section_digest(bundle.config)
+
+
+def test_a_bundle_is_equal_to_itself(saved):
+    manifest = json.loads((saved / MANIFEST).read_text())
+    assert compare_manifests(manifest, manifest) == ()
+
+
+def test_files_and_entries_that_differ_are_named(bundle, saved, tmp_path):
+    other = replace(bundle, metrics={}, data={**bundle.data, "as_of": "2024-07-02"})
+    save_bundle(other, tmp_path / "other")
+    manifests = [json.loads((path / MANIFEST).read_text()) for path in (saved, tmp_path / "other")]
+    assert compare_manifests(*manifests) == ("metrics.json", "manifest.json (data)")
+    del manifests[1]["seeds"]  # as an older kyc_ml wrote it
+    assert compare_manifests(*manifests) == ("metrics.json", "manifest.json (data, seeds)")

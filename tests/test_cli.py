@@ -18,11 +18,12 @@ from kyc_ml.cli.options import BAD_INPUT
 ROOT = Path(__file__).parents[1]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
 TOP = typer.main.get_command(cli.app).commands
+GROUPS = ("features", "tiers")
 COMMANDS = {
     " ".join(filter(None, (group, name))): command
-    for group, commands in [("", TOP), ("features", TOP["features"].commands)]
+    for group, commands in [("", TOP), *((name, TOP[name].commands) for name in GROUPS)]
     for name, command in commands.items()
-    if name != "features"
+    if name not in GROUPS or group
 }
 ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 
@@ -36,9 +37,23 @@ def options_of(command):
 
 
 def test_the_commands_are_those_promised():
-    top = ["synth", "check", "features", "audit", "tune", "train", "score", "explain", "demo"]
+    top = [
+        "synth",
+        "check",
+        "features",
+        "audit",
+        "tune",
+        "train",
+        "reproduce",
+        "compare",
+        "score",
+        "explain",
+        "demo",
+        "tiers",
+    ]
     assert sorted(TOP) == sorted(top)
     assert list(TOP["features"].commands) == ["build", "list", "show"]
+    assert list(TOP["tiers"].commands) == ["fit", "show", "check", "moves"]
 
 
 def test_help_imports_nothing_heavy():
@@ -131,7 +146,7 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
 
 
 def test_the_project_offers_every_command():
-    shown = {"features list", "features show"}  # for a person at a terminal
+    shown = {"features list", "features show", "tiers show"}  # for a person at a terminal
     assert {entry.replace("_", " ") for entry in ENTRIES} == set(COMMANDS) - shown
 
 

@@ -17,7 +17,6 @@ from kyc_ml.config import (
     RunConfig,
     SourceMapping,
     SplitConfig,
-    TierPolicy,
     check_section,
     dump_section,
     load_section,
@@ -25,6 +24,7 @@ from kyc_ml.config import (
     section_digest,
 )
 from kyc_ml.errors import ConfigError
+from kyc_ml.tiers import TierPolicy
 
 RUN = {
     "name": "x",
@@ -279,8 +279,8 @@ def test_a_folder_and_an_absent_folder_are_refused(tmp_path, name):
         ((tier(start=0.1), *THREE[1:]), "must start at probability 0, got 0.1"),
         ((THREE[0], tier("medium", 0.5), tier("high", 0.5)), "from_probability must increase"),
         ((THREE[0], tier("medium", 0.6), tier("high", 0.5)), "from_probability must increase"),
-        (THREE[:2], "at least 3 items"),
-        (tuple(tier(f"t{i}", i / 11) for i in range(11)), "at most 10 items"),
+        (THREE[:2], "at least 3 tiers"),
+        (tuple(tier(f"t{i}", i / 11) for i in range(11)), "at most 10, got 11"),
         ((*THREE[:2], tier("high", 0.5, 7)), "at most every 6 months, got 7"),
         (
             (tier(months=13), *THREE[1:]),

@@ -5,11 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kyc_ml.metrics import (
     auc_interval,
     calibration_error,
+    calibration_line,
+    compare_aucs,
     compute_precision_recall,
     compute_quality,
     compute_reliability,
@@ -308,3 +312,90 @@ def test_the_curves_run_from_corner_to_corner():
     curve = compute_precision_recall(DELONG_Y, DELONG_A)
     assert curve["recall"].max() == 1.0
     assert curve["precision"].between(0, 1).all()
+
+
+# --- two scores of the same rows -----------------------------------------------------
+
+
+def delong_by_hand(target, first, second):
+    """Variance of the difference from placement values over all pairs, as in the paper."""
+    placed = []
+    for score in (first, second):
+        above, below = score[target == 1][:, None], score[target == 0][None, :]
+        won = (above > below) + 0.5 * (above == below)
+        placed.append((won.mean(axis=1), won.mean(axis=0)))
+    variance = 0.0
+    for side in (0, 1):
+        cov = np.cov(placed[0][side], placed[1][side], ddof=1)
+        variance += (cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]) / placed[0][side].size
+    return placed[0][0].mean() - placed[1][0].mean(), variance
+
+
+@given(data=st.data())
+def test_delong_is_the_formula_over_all_pairs(data):
+    n1, n0 = data.draw(st.integers(2, 12)), data.draw(st.integers(2, 12))
+    target = np.repeat([1.0, 0.0], [n1, n0])
+    scores = st.lists(st.integers(0, 8), min_size=n1 + n0, max_size=n1 + n0)
+    first, second = (np.array(data.draw(scores), dtype=float) for _ in range(2))
+    got = compare_aucs(target, first, second)
+    difference, variance = delong_by_hand(target, first, second)
+    assert got.difference == pytest.approx(difference, abs=1e-12)
+    reach = Z95 * np.sqrt(max(variance, 0.0))
+    assert got.low == pytest.approx(max(-1.0, difference - reach), abs=1e-6)
+    assert got.high == pytest.approx(min(1.0, difference + reach), abs=1e-6)
+
+
+def test_delong_of_the_golden_rows():
+    # Source: golden/validation.json, "delong": difference .078125, z = .8773794626.
+    got = compare_aucs(DELONG_Y, DELONG_A, DELONG_B)
+    assert got.difference == pytest.approx(0.859375 - 0.78125)
+    assert got.p_value == pytest.approx(0.3802805643885464)
+    error = got.difference / 0.8773794626087531
+    assert got.high - got.low == pytest.approx(2 * Z95 * error)
+
+
+def test_equal_scores_have_no_difference_and_no_p_value():
+    target, score = np.array([1.0, 1, 0, 0, 0]), np.array([0.3, 0.7, 0.1, 0.7, 0.2])
+    got = compare_aucs(target, score, score)
+    assert (got.difference, got.low, got.high) == (0.0, 0.0, 0.0)
+    assert np.isnan(got.p_value)
+
+
+# --- the calibration line -------------------------------------------------------------
+
+
+def test_the_calibration_line_is_the_logistic_regression_on_log_odds():
+    rng = np.random.default_rng(1)
+    proba = np.clip(rng.beta(0.5, 20, size=4000), 1e-6, 1 - 1e-6)
+    target = (rng.random(4000) < proba**0.8).astype(float)
+    fit = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-10).fit(logit(proba)[:, None], target)
+    intercept, slope = calibration_line(target, proba)
+    assert slope == pytest.approx(fit.coef_[0, 0], rel=1e-4)
+    assert intercept == pytest.approx(fit.intercept_[0], rel=1e-4)
+
+
+def test_honest_probabilities_have_the_line_of_equality():
+    proba = np.repeat([0.1, 0.2, 0.5], [100, 100, 100])
+    target = np.concatenate([np.arange(100) < hits for hits in (10, 20, 50)]).astype(float)
+    assert calibration_line(target, proba) == pytest.approx((0.0, 1.0), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("target", "proba"),
+    [
+        ([0.0, 0, 1, 1], [0.1, 0.2, 0.6, 0.7]),  # a threshold separates the classes
+        ([0.0, 1, 0, 1], [0.3, 0.3, 0.3, 0.3]),
+        ([0.0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4]),
+    ],
+)
+def test_where_no_line_is_likeliest_there_is_none(target, proba):
+    assert np.isnan(calibration_line(np.array(target), np.array(proba))).all()
+
+
+def test_a_far_start_still_converges():
+    rng = np.random.default_rng(2)
+    proba = np.clip(rng.uniform(size=500) ** 30, 1e-12, 0.999)
+    target = (rng.random(500) < 0.5).astype(float)
+    intercept, slope = calibration_line(target, proba)
+    assert abs(slope) < 0.1
+    assert abs(intercept) < 2

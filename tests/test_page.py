@@ -40,6 +40,17 @@ def figures_table():
     )
 
 
+def added_table():
+    row = {"baseline": "logistic regression", "difference": -0.0123, "low": -0.03, "high": 0.01}
+    gap = {"model_value": 0.5, "baseline_value": 0.5123}
+    return pd.DataFrame(
+        [
+            {**row, **gap, "figure": "average_precision", "better": "higher"},
+            {**row, **gap, "figure": "log_loss", "better": "lower", "low": np.nan, "high": np.nan},
+        ]
+    )
+
+
 def parts_table():
     return pd.DataFrame(
         {
@@ -104,6 +115,8 @@ def model(name):
         model_version="3",
         model_digest="0f1e2d",
         figures=figures_table(),
+        added_value=added_table(),
+        added_sentence="LightGBM adds much.",
         parts=parts_table(),
         left_out_features={"feature_z": "table events is not mapped"},
         tiers=tiers_table(),
@@ -246,6 +259,13 @@ def test_numbers_have_one_form(page):
     assert not re.search(r"\b(nan|NaN|NaT|None)\b", text)
 
 
+def test_what_the_model_adds_is_told_and_tabled(page, story):
+    text = plain(page)
+    assert text.count("LightGBM adds much.") == len(story.models)
+    assert "average precision 0.500 0.512 −0.012 −0.030 to +0.010 higher" in text
+    assert "log loss 0.50000 0.51230 −0.01230 lower" in text
+
+
 def test_what_is_missing_is_a_dash(page):
     row = re.search(r"prevalence \(no model\)</th>(.*?)</tr>", page, flags=re.DOTALL)[1]
     assert plain(row).split()[0] == "–"
@@ -277,6 +297,8 @@ def test_every_value_is_escaped(story):
         model_version=EVIL,
         model_digest=EVIL,
         figures=story.models[0].figures.assign(who=EVIL),
+        added_value=story.models[0].added_value.assign(baseline=EVIL, better=EVIL),
+        added_sentence=EVIL,
         parts=story.models[0].parts.assign(part=EVIL),
         tiers=story.models[0].tiers.assign(tier=EVIL, tier_zh=EVIL),
         left_out_features={EVIL: EVIL},

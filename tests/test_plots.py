@@ -29,10 +29,10 @@ def svg_of(figure):
     return stream.getvalue()
 
 
-def assert_small(figure):
+def assert_small(figure, *, limit=LIMIT):
     assert isinstance(figure, Figure)
     svg = svg_of(figure)
-    assert len(svg.encode()) < LIMIT
+    assert len(svg.encode()) < limit
     assert svg == svg_of(figure)
     return svg
 
@@ -143,9 +143,10 @@ def test_score_distribution_sums_to_one_by_label(scored):
 
 def test_score_distribution_by_hand():
     bins = compute_score_distribution(
-        np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.0, 0.001, 0.02, 0.1]), n_bins=2, floor=0.001
+        np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.0, 0.1, 0.6, 1.0]), n_bins=2, floor=0.1
     )
-    assert bins["low"].tolist() == pytest.approx([0.001, 0.01] * 2)
+    assert bins["low"].tolist() == pytest.approx([0.1, 0.5] * 2)  # odds of 1/9, 1 and 9
+    assert bins["high"].tolist() == pytest.approx([0.5, 0.9] * 2)
     assert bins["label"].tolist() == ["negative", "negative", "positive", "positive"]
     assert bins["share"].tolist() == pytest.approx([2 / 3, 1 / 3, 0, 1])
 
@@ -156,6 +157,51 @@ def test_score_distribution_of_one_probability_or_none(proba):
     bins = compute_score_distribution(np.zeros(proba.size), proba)
     assert bins["share"].sum() == pytest.approx(1.0 if proba.size else 0.0)
     assert_small(plots.plot_score_distribution(bins))
+
+
+def test_cut_offs_of_tiers_stand_where_they_are_and_widen_the_axis(scored):
+    bins = compute_score_distribution(*scored)
+    cut_offs = {"low": 0.0, "medium_high": 0.01, "high": 0.9, "never": 1.0}
+    figure = plots.plot_score_distribution(bins, cut_offs=cut_offs)
+    svg = assert_small(figure)
+    dashed = [line.get_xdata()[0] for line in figure.axes[0].lines]
+    assert dashed == pytest.approx(np.log([0.01 / 0.99, 0.9 / 0.1]))
+    assert figure.axes[0].get_xlim()[1] > np.log(0.9 / 0.1) > np.log(scored[1].max())
+    assert "medium high" in svg
+    assert "never" not in svg
+
+
+def swarm(rows=400, features=3):
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(
+            {
+                "feature": f"feature_with_a_name_that_is_rather_long_{number}d",
+                "contribution": rng.normal(size=rows) / (number + 1),
+                "level": np.where(rng.random(rows) < 0.2, np.nan, rng.random(rows)),
+            }
+        )
+        for number in range(features)
+    ]
+    return pd.concat(parts)
+
+
+def test_a_beeswarm_has_a_dot_for_each_row_and_stays_within_its_line():
+    figure = plots.plot_beeswarm(swarm())
+    svg = assert_small(figure, limit=500_000)
+    assert svg.count("<image") >= 1
+    dots = [np.asarray(each.get_offsets()) for each in figure.axes[0].collections]
+    assert sum(len(each) for each in dots) == 3 * 400
+    for number in range(3):
+        heights = np.concatenate([each[:, 1] for each in dots[2 * number : 2 * number + 2]])
+        assert np.abs(heights + number).max() < 0.5
+    placed = np.concatenate([each[:, 0] for each in dots])
+    assert np.sort(placed) == pytest.approx(np.sort(swarm()["contribution"]))
+
+
+@pytest.mark.parametrize("table", [swarm(rows=1, features=1), swarm().iloc[:0]])
+def test_a_beeswarm_of_one_row_or_none(table):
+    assert_small(plots.plot_beeswarm(table), limit=500_000)
 
 
 def test_tiers_with_empty_tier_and_rate_of_zero(tiers):
@@ -242,3 +288,41 @@ def test_plots_leave_the_global_state_alone(tiers):
     before = dict(mpl.rcParams)
     plots.plot_tiers(tiers)
     assert dict(mpl.rcParams) == before
+
+
+# --- two models on one picture --------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_reliabilities_of_two_models_name_both(scored, scale):
+    target, proba = scored
+    proba = np.minimum(proba * scale, 1.0)
+    tables = {"champion": proba**0.9, "challenger": proba}
+    bins = pd.concat(
+        [compute_reliability(target, said).assign(model=who) for who, said in tables.items()]
+    )
+    svg = assert_small(plots.plot_reliabilities(bins))
+    assert "champion" in svg
+    assert "challenger" in svg
+
+
+def test_reliabilities_without_a_positive_are_drawn():
+    proba = np.linspace(0, 0.01, 100)
+    bins = compute_reliability(np.zeros(100), proba).assign(model="champion")
+    assert_small(plots.plot_reliabilities(bins))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 12_345])
+def test_tier_moves_count_who_rises_and_who_falls(rows):
+    names = ["low", "medium_low", "high"]
+    table = pd.DataFrame(
+        {
+            "champion_tier": np.repeat(names, 3),
+            "challenger_tier": names * 3,
+            "rows": [900, rows, 0, 2, 30, 0, 0, 1, 5],
+            "observed_rate": [0.001, 0.0, np.nan, np.nan, 0.1, np.nan, np.nan, 1.0, 0.5],
+        }
+    )
+    svg = assert_small(plots.plot_tier_moves(table))
+    assert f"{rows:,} rows rise (red), 3 fall (blue)" in svg
+    assert "medium low" in svg

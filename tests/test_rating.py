@@ -340,7 +340,7 @@ def test_a_card_is_held_against_the_catalogue(make_spec):
     assert "sub_items.frist: 'frist' is no declared feature (did you mean 'first'?)" in str(
         caught.value
     )
-    assert "'second' is a category, but the card reads it as a number" in str(caught.value)
+    assert "'second' is a category, but is read as a number" in str(caught.value)
     assert "'third' is a feature of fraud observations, not of risk" in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Commands on models: tune, train, score, explain, and the whole path as a demonstration."""
+"""Commands on models: tune, train, reproduce, score, explain, and the whole path at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.options import (
+    GATE_FAILED,
     REFUSED,
     AsOf,
     Config,
@@ -39,6 +40,9 @@ def train(
     page: Annotated[
         Path | None, typer.Option(help="HTML page to write beside the run in MLflow.")
     ] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="Markdown file to write the model card to as well.")
+    ] = None,
     quarantine: Quarantine = REFUSED,
     quiet: Quiet = False,
 ) -> None:
@@ -54,9 +58,36 @@ def train(
             quarantine=quarantine,
             keep=keep,
             page=page,
+            card=card,
             watch=terminal,
         )
         terminal.training(result)
+
+
+@app.command(epilog="Example: kyc-ml reproduce models:/fraud@challenger --data build/bank")
+def reproduce(
+    *,
+    run: Annotated[
+        str,
+        typer.Argument(help="MLflow run id; or models:/NAME@ALIAS or models:/NAME/VERSION."),
+    ],
+    data: Data,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to train with; they change no model.")
+    ] = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Train again from a run's own record and compare the bundles; it registers nothing."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_reproduce
+
+        result = run_reproduce(
+            run=run, data=data, threads=threads, quarantine=quarantine, watch=terminal
+        )
+        terminal.reproduction(result)
+    if not result.reproduced:
+        raise typer.Exit(code=GATE_FAILED)
 
 
 @app.command(
@@ -118,6 +149,14 @@ def score(
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     since: Since = None,
     as_of: AsOf = None,
+    overrides: Annotated[
+        Path | None,
+        typer.Option(help="Overrides entered for single customers (YAML or CSV)."),
+    ] = None,
+    previous: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score file of an earlier review, for hysteresis; may be repeated."),
+    ] = None,
     quarantine: Quarantine = REFUSED,
     quiet: Quiet = False,
 ) -> None:
@@ -133,6 +172,8 @@ def score(
             as_of=as_of,
             out=out,
             quarantine=quarantine,
+            overrides=overrides,
+            previous=previous or (),
             watch=terminal,
         )
         terminal.scoring(result)
@@ -152,6 +193,16 @@ def explain(
     data: Data,
     top: Annotated[int, typer.Option(min=1, help="Reasons to print.")] = 10,
     chinese: Annotated[bool, typer.Option(help="Print the Chinese sentences.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="HTML file to write a case sheet to; internal only.")
+    ] = None,
+    overrides: Annotated[
+        Path | None, typer.Option(help="Overrides entered for single customers, YAML or CSV.")
+    ] = None,
+    previous: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score file of an earlier review; give it again for another."),
+    ] = None,
     quarantine: Quarantine = REFUSED,
     quiet: Quiet = False,
 ) -> None:
@@ -167,8 +218,80 @@ def explain(
             top=top,
             quarantine=quarantine,
             watch=terminal,
+            sheet=sheet,
+            overrides=overrides,
+            previous=previous or (),
         )
         terminal.explanation(explained, chinese=chinese)
+
+
+@app.command(
+    epilog="Example: kyc-ml compare models:/fraud@challenger models:/fraud@champion "
+    "--source configs/sources/synthetic.yaml --data build/bank --capacity 20 --capacity 50"
+)
+def compare(
+    *,
+    challenger: Annotated[
+        str,
+        typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle's folder."),
+    ],
+    champion: Annotated[str, typer.Argument(help="The model in force, named in the same way.")],
+    source: Source,
+    data: Data,
+    as_of: AsOf = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="First decision; default and earliest: the later training date."),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="average_precision, log_loss, recall_at_capacity or expected_cost; default: "
+            "the champion's tuning.objective."
+        ),
+    ] = None,
+    capacity: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Reviews a day; give it again for another; default: the champion's "
+            "tuning.capacity_per_day."
+        ),
+    ] = None,
+    review_cost: Annotated[
+        float | None,
+        typer.Option(help="Cost of one review; default: the champion's tuning.review_cost."),
+    ] = None,
+    loss: Annotated[
+        float | None,
+        typer.Option(help="Loss of one missed positive; default: the champion's tuning.miss_cost."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures (JSON) and rows of other tiers (Parquet)."),
+    ] = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Hold a challenger against a champion on rows new to both; any verdict exits with 0."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs import run_compare
+
+        result = run_compare(
+            challenger=challenger,
+            champion=champion,
+            source=source,
+            data=data,
+            since=since,
+            as_of=as_of,
+            objective=objective,
+            capacities=capacity,
+            review_cost=review_cost,
+            loss=loss,
+            out=out,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.summary("compared", result.facts())
 
 
 @app.command(epilog="Example: kyc-ml demo --out build/demo")

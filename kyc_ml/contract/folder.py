@@ -82,6 +82,12 @@ def digest_files(found: Collection[FoundFiles]) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
+def digest_together(digests: Mapping[str, str]) -> str:
+    """SHA-256 of all files at once: of their names and digests, whatever their order."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def open_plain(path: Path) -> BinaryIO:
     """Open a file for reading bytes, unpacking what DuckDB unpacks by the name too."""
     return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

@@ -81,6 +81,10 @@ class FeatureTable:
             notes=self.notes,
         )
 
+    def category(self, name: str) -> npt.NDArray[np.object_]:
+        """Give a category's value of each row, shape (n,); None where it is missing."""
+        return np.array(self.categories[name].to_pylist(), dtype=object)
+
     def learn_vocabularies(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:
         """List the values each category takes in `rows`, sorted."""
         mask = pa.array(rows)

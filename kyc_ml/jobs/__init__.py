@@ -1,12 +1,14 @@
 """Jobs: read, call the stages, write. What the command line and the pipelines run."""
 
 from kyc_ml.jobs.auditing import AuditResult, run_audit
+from kyc_ml.jobs.comparing import ComparisonResult, run_compare
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
 from kyc_ml.jobs.explaining import Explained, run_explain
 from kyc_ml.jobs.featuring import run_features
 from kyc_ml.jobs.loading import load_model
-from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
+from kyc_ml.jobs.reading import choose_as_of, end_of_data, parse_moment, read_tables
+from kyc_ml.jobs.reproducing import ReproductionResult, run_reproduce
 from kyc_ml.jobs.scoring import ScoringResult, run_score, score_tables
 from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
 from kyc_ml.jobs.tuning import TuningResult, run_tune, trials_table
@@ -14,23 +16,28 @@ from kyc_ml.jobs.watch import Silence, Watch
 
 __all__ = [
     "AuditResult",
+    "ComparisonResult",
     "DemoResult",
     "Explained",
+    "ReproductionResult",
     "RunFiles",
     "ScoringResult",
     "Silence",
     "TrainingResult",
     "TuningResult",
     "Watch",
+    "choose_as_of",
     "end_of_data",
     "load_model",
     "load_run",
     "parse_moment",
     "read_tables",
     "run_audit",
+    "run_compare",
     "run_demo",
     "run_explain",
     "run_features",
+    "run_reproduce",
     "run_score",
     "run_synth",
     "run_train",

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.audit.movement import FeatureAudit
@@ -35,13 +34,13 @@ from kyc_ml.jobs.probes import (
     single_feature_auc,
 )
 from kyc_ml.jobs.reading import (
-    end_of_data,
+    choose_as_of,
     last_known,
-    parse_moment,
     read_tables,
     require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.training.evidence import customers_of, history_start
 
 MOST_LABELLED: Final = 200_000
 """Labelled observations probed: all positives, and a sample of negatives (convention)."""
@@ -126,13 +125,12 @@ def run_audit(
     if out is not None:
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    moment = choose_as_of(as_of, tables)
     require_data_until(moment, last_known(tables), what="the tables")
-    history = run.dataset.history_start
     observations = make_observations(
         tables,
         unit=run.unit,
-        start=None if history is None else pd.Timestamp(history, tz="UTC"),
+        start=history_start(run),
         end=moment,
         config=run.dataset,
     )
@@ -192,8 +190,7 @@ def probe_labels(
         threads=run.model.num_threads,
         progress=lambda done, total: watch.step("building labelled features", done, total),
     )
-    ids: pd.Series = features.keys[CUSTOMER_ID].to_pandas()
-    customers = ids.to_numpy(dtype=object)
+    customers = customers_of(features.keys)
     watch.step("probing labels", 0, 2)
     single = single_feature_auc(features, target[rows], customers=customers)
     watch.step("probing labels", 1, 2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kyc_ml.config import RunConfig, TierPolicy, load_section
+from kyc_ml.config import RunConfig, load_section
 from kyc_ml.rating import RatingCard
+from kyc_ml.tiers import TierPolicy, declare_facts, features_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +31,14 @@ def load_run(config: Path) -> RunFiles:
     Raises
     ------
     ConfigError
-        If one of the files cannot be read or breaks its rules.
+        If one of the files cannot be read or breaks its rules, or the policy reads a feature
+        that the run does not declare.
     """
     run = load_section(config, RunConfig)
+    policy = load_section(config.parent / run.tiers, TierPolicy)
+    features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
     return RunFiles(
         run=run,
-        policy=load_section(config.parent / run.tiers, TierPolicy),
+        policy=policy,
         card=None if run.rating is None else load_section(config.parent / run.rating, RatingCard),
     )

@@ -98,7 +98,15 @@ def _train_and_score(
     # a name of its own: a demo must not touch the aliases of a model in use
     run = files.run.model_copy(update={"name": f"demo-{files.run.name}"})
     files = replace(files, run=run)
-    result = train_tables(tables, mapping, files=files, as_of=as_of, keep=None, watch=watch)
+    result = train_tables(
+        tables,
+        mapping,
+        files=files,
+        as_of=as_of,
+        keep=None,
+        watch=watch,
+        command="kyc-ml demo",
+    )
     bundle, label = load_model(result.registered.uri)
     scoring = score_tables(
         tables,

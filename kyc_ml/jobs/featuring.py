@@ -19,7 +19,7 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.choosing import choose_observations
-from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
+from kyc_ml.jobs.reading import choose_as_of, parse_moment, read_tables
 from kyc_ml.jobs.watch import Watch
 
 
@@ -56,7 +56,7 @@ def run_features(
     specs = choose_features(run.features, unit=run.unit)
     require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    moment = choose_as_of(as_of, tables)
     observations = choose_observations(
         tables,
         unit=run.unit,
@@ -64,10 +64,12 @@ def run_features(
         as_of=moment,
         dataset=run.dataset,
     )
-    build = _at_once if buckets is None else _in_buckets
-    built, notes = build(
-        tables, observations, specs, out=out, buckets=buckets, run=run, watch=watch
-    )
+    if buckets is None:
+        built, notes = _at_once(tables, observations, specs, out=out, run=run, watch=watch)
+    else:
+        built, notes = _in_buckets(
+            tables, observations, specs, out=out, buckets=buckets, run=run, watch=watch
+        )
     for name, reason in built.left_out.items():
         watch.say(f"feature left out: {name}: {reason}")
     for note in notes:
@@ -81,7 +83,6 @@ def _at_once(
     specs: Sequence[FeatureSpec],
     *,
     out: Path,
-    buckets: int | None,
     run: RunConfig,
     watch: Watch,
 ) -> tuple[FeaturesBuilt, tuple[str, ...]]:
@@ -106,7 +107,7 @@ def _in_buckets(
     specs: Sequence[FeatureSpec],
     *,
     out: Path,
-    buckets: int | None,
+    buckets: int,
     run: RunConfig,
     watch: Watch,
 ) -> tuple[FeaturesBuilt, tuple[str, ...]]:

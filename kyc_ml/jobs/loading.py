@@ -12,8 +12,10 @@ from kyc_ml.bundle import Bundle, load_bundle
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.errors import BundleError, DatasetError, RegistryError
 from kyc_ml.features.build import build_features
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.tiers import declare_facts, features_needed, merge_specs
 from kyc_ml.tracking import fetch_bundle
 
 
@@ -47,25 +49,62 @@ def load_model(model: str) -> tuple[Bundle, str]:
 def features_of(
     bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: Watch
 ) -> FeatureTable:
-    """Compute the bundle's own features; one that the source lacks is an error here.
+    """Compute the bundle's own features; see `columns_of`."""
+    return columns_of(bundle, _build(bundle.specs, tables, observations, watch))
+
+
+def features_and_facts(
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: Watch
+) -> tuple[FeatureTable, FeatureTable]:
+    """Compute the bundle's own features, and beside them the facts that its policy reads.
+
+    Returns
+    -------
+    features : FeatureTable
+        The model's columns, in its order; one that the source lacks is an error here.
+    facts : FeatureTable
+        All that was computed, for `kyc_ml.tiers.grade`; a fact that the source lacks is
+        left out of it, and the policy says what that means.
+
+    Raises
+    ------
+    ConfigError
+        If the policy reads what is no feature of this unit.
+    DatasetError
+        If a feature the model was trained on cannot be computed; see `columns_of`.
+    """
+    policy, run = bundle.policy, bundle.config
+    needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
+    facts = _build(merge_specs(bundle.specs, needed), tables, observations, watch)
+    return columns_of(bundle, facts), facts
+
+
+def _build(
+    specs: tuple[FeatureSpec, ...], tables: ContractedTables, observations: pa.Table, watch: Watch
+) -> FeatureTable:
+    return build_features(
+        tables,
+        observations,
+        specs=specs,
+        progress=lambda done, total: watch.step("building features", done, total),
+    )
+
+
+def columns_of(bundle: Bundle, built: FeatureTable) -> FeatureTable:
+    """Take a model's own columns, in its order, from a table that may hold more.
 
     Raises
     ------
     DatasetError
-        If a feature the model was trained on cannot be computed: scoring it as missing
-        would change the model silently.
+        If a feature the model was trained on was left out: scoring it as missing would
+        change the model silently.
     """
-    features = build_features(
-        tables,
-        observations,
-        specs=bundle.specs,
-        progress=lambda done, total: watch.step("building features", done, total),
-    )
-    if features.left_out:
-        lines = [f"  - {name}: {reason}" for name, reason in features.left_out.items()]
+    own = {spec.name for spec in bundle.specs}
+    lines = [f"  - {name}: {why}" for name, why in built.left_out.items() if name in own]
+    if lines:
         head = (
             f"model {bundle.config.name!r} needs {len(lines)} feature(s) that this source "
             "cannot give: map the missing tables and columns, or train a model without them"
         )
         raise DatasetError("\n".join([head, *lines]))
-    return features.reorder(bundle.model.feature_names)
+    return built.reorder(bundle.model.feature_names)

@@ -115,6 +115,17 @@ def end_of_data(tables: ContractedTables) -> pd.Timestamp:
     return pd.Timestamp(max(last)).normalize() + pd.Timedelta(days=1)
 
 
+def choose_as_of(text: str | None, tables: ContractedTables) -> pd.Timestamp:
+    """Read --as-of; without one, give the end of the data.
+
+    Raises
+    ------
+    ConfigError
+        As `parse_moment` and `end_of_data` do.
+    """
+    return end_of_data(tables) if text is None else parse_moment(text, name="--as-of")
+
+
 def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> None:
     """Refuse a date more than a week beyond the data: silence there says nothing.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +14,20 @@ import pyarrow.parquet as pq
 from kyc_ml.bundle import Bundle
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
-from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.choosing import choose_observations
-from kyc_ml.jobs.loading import features_of, load_model
-from kyc_ml.jobs.reading import end_of_data, parse_moment, read_tables
+from kyc_ml.jobs.loading import features_and_facts, load_model
+from kyc_ml.jobs.reading import choose_as_of, parse_moment, read_tables
+from kyc_ml.jobs.tiering import read_history
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.score import score_features
-from kyc_ml.tiers import assign_tiers, compute_tier_table
+from kyc_ml.score import score_and_grade
+from kyc_ml.tiers import (
+    NOBODY,
+    OverrideBook,
+    TierHistory,
+    compute_tier_table,
+    confidentiality,
+    load_overrides,
+)
 from kyc_ml.tracking import log_scoring, reach_store
 
 
@@ -46,10 +54,22 @@ def run_score(
     out: Path,
     quarantine: Path,
     watch: Watch,
+    overrides: Path | None = None,
+    previous: Sequence[Path] = (),
 ) -> ScoringResult:
-    """Score, grade and explain new rows, and write them as one Parquet file."""
+    """Score, grade and explain new rows, and write them as one Parquet file.
+
+    Parameters
+    ----------
+    overrides : Path or None
+        Overrides entered for single customers; see `load_overrides`.
+    previous : sequence of Path
+        Score files of earlier reviews, which the policy's hysteresis holds tiers against.
+    """
     require_place(out)
     bundle, label = load_model(model)
+    book = NOBODY if overrides is None else load_overrides(overrides)
+    history = read_history(previous, bundle.policy)
     start = time.perf_counter()
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     read_seconds = time.perf_counter() - start
@@ -58,9 +78,11 @@ def run_score(
         bundle,
         label,
         since=None if since is None else parse_moment(since, name="--since"),
-        as_of=end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of"),
+        as_of=choose_as_of(as_of, tables),
         out=out,
         watch=watch,
+        book=book,
+        history=history,
     )
     return replace(result, seconds={"reading": read_seconds, **result.seconds})
 
@@ -74,6 +96,8 @@ def score_tables(
     as_of: pd.Timestamp,
     out: Path,
     watch: Watch,
+    book: OverrideBook = NOBODY,
+    history: TierHistory | None = None,
 ) -> ScoringResult:
     """Score tables already read; see `run_score` and `choose_observations`.
 
@@ -91,68 +115,66 @@ def score_tables(
         dataset=bundle.config.dataset,
     )
     start = time.perf_counter()
-    features = features_of(bundle, tables, observations, watch)
+    features, facts = features_and_facts(bundle, tables, observations, watch)
     seconds = {"features": time.perf_counter() - start}
-    return _write_scores(
-        bundle, label, features, tables, as_of=as_of, out=out, seconds=seconds, watch=watch
+    start = time.perf_counter()
+    _, unknown = features.encode(bundle.vocabularies)
+    scores, grades = score_and_grade(
+        bundle,
+        features,
+        facts=facts,
+        book=book,
+        history=history,
+        progress=lambda done, total: watch.step("scoring and explaining", done, total),
     )
+    seconds["scoring and explaining"] = time.perf_counter() - start
+    for name, count in unknown.items():
+        watch.say(f"unknown categories: {name}: {count:,} row(s), treated as missing")
+    for line in grades.notes():
+        watch.say(f"tier policy {bundle.policy.label}: {line}")
+    result = ScoringResult(
+        path=out,
+        read=sum(table.read for table in tables.quality.tables),
+        quarantined=sum(table.quarantined for table in tables.quality.tables),
+        rows=scores.num_rows,
+        tiers=compute_tier_table(
+            grades.tier, scores["probability"].to_numpy(), policy=bundle.policy
+        ),
+        unknown_categories=unknown,
+        seconds=seconds,
+    )
+    _write_scores(scores, result, bundle, label, as_of=as_of)
+    return result
 
 
 def _write_scores(
-    bundle: Bundle,
-    label: str,
-    features: FeatureTable,
-    tables: ContractedTables,
-    *,
-    as_of: pd.Timestamp,
-    out: Path,
-    seconds: dict[str, float],
-    watch: Watch,
-) -> ScoringResult:
-    """Score features, write the table whole, and log the counts."""
-    start = time.perf_counter()
-    _, unknown = features.encode(bundle.vocabularies)
-    scores = score_features(
-        bundle,
-        features,
-        progress=lambda done, total: watch.step("scoring and explaining", done, total),
-    )
-    seconds = {**seconds, "scoring and explaining": time.perf_counter() - start}
+    scores: pa.Table, result: ScoringResult, bundle: Bundle, label: str, *, as_of: pd.Timestamp
+) -> None:
+    """Write the table whole, and log the counts."""
     scores = scores.append_column("model_version", pa.array([label] * len(scores), pa.string()))
     scores = scores.replace_schema_metadata(
         {
-            "kyc_ml.disclosure": bundle.policy.disclosure,
+            **{f"kyc_ml.{name}": text for name, text in confidentiality(bundle.policy).items()},
             "kyc_ml.as_of": as_of.isoformat(),
             "kyc_ml.model": label,
         }
     )
-    with written_whole(out) as handle:
+    with written_whole(result.path) as handle:
         pq.write_table(scores, handle, compression="zstd")
-    for name, count in unknown.items():
-        watch.say(f"unknown categories: {name}: {count:,} row(s), treated as missing")
-    proba = scores["probability"].to_numpy()
-    tiers = compute_tier_table(
-        assign_tiers(proba, policy=bundle.policy), proba, policy=bundle.policy
-    )
-    read = sum(table.read for table in tables.quality.tables)
-    quarantined = sum(table.quarantined for table in tables.quality.tables)
+    counts = zip("tier/" + result.tiers["tier"], result.tiers["rows"].astype(float), strict=True)
     log_scoring(
         model=label,
         metrics={
-            "rows_read": read,
-            "rows_quarantined": quarantined,
-            "rows_scored": scores.num_rows,
-            **dict(zip("tier_" + tiers["tier"], tiers["rows"].astype(float), strict=True)),
-            **{f"seconds_{stage.replace(' ', '_')}": spent for stage, spent in seconds.items()},
+            "rows/read": result.read,
+            "rows/quarantined": result.quarantined,
+            "rows/scored": result.rows,
+            **dict(counts),
+            **{f"seconds/{stage}": spent for stage, spent in result.seconds.items()},
         },
-        tags={"model": label, "bundle_digest": bundle.digest, "as_of": as_of.isoformat()},
-    )
-    return ScoringResult(
-        path=out,
-        read=read,
-        quarantined=quarantined,
-        rows=scores.num_rows,
-        tiers=tiers,
-        unknown_categories=unknown,
-        seconds=seconds,
+        tags={
+            "job": "score",
+            "model": label,
+            "bundle_digest": bundle.digest,
+            "as_of": as_of.isoformat(),
+        },
     )

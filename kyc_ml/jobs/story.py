@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,15 +22,17 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.page import Example, ModelStory, ReasonLine
 from kyc_ml.score import score_features
-from kyc_ml.training import BASELINE, MODEL, Evidence, Trained
+from kyc_ml.training import MODEL, Evidence, Trained
 
 NO_MODEL = "prevalence (no model)"
+_SWARMS: Final = 15
+"""Features drawn in the beeswarm; convention."""
 
 
 def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]:
     """Draw what judges the model: on rows it was not fitted on."""
     seen = trained.evidence
-    scores = {MODEL: seen.margin, BASELINE: seen.baseline_margin}
+    scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
     figures = {
         "roc": plots.plot_roc({who: compute_roc(seen.target, s) for who, s in scores.items()}),
         "precision_recall": plots.plot_precision_recall(
@@ -38,10 +41,12 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
         ),
         "reliability": plots.plot_reliability(compute_reliability(seen.target, seen.probability)),
         "score_distribution": plots.plot_score_distribution(
-            compute_score_distribution(seen.target, seen.probability)
+            compute_score_distribution(seen.target, seen.probability),
+            cut_offs=dict(zip(tiers["tier"], tiers["from_probability"], strict=True)),
         ),
         "tiers": plots.plot_tiers(tiers),
         "importance": plots.plot_importance(trained.importance),
+        "beeswarm": plots.plot_beeswarm(trained.explained.beeswarm(top=_SWARMS)),
     }
     if trained.boundaries is not None:
         figures["parts"] = plots.plot_parts(
@@ -49,6 +54,8 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
             development_cutoff=trained.boundaries.development_cutoff,
             as_of=trained.boundaries.as_of,
         )
+    if trained.folds is not None:
+        figures["folds"] = plots.plot_periods(trained.folds)
     return figures
 
 
@@ -128,6 +135,8 @@ def tell_model(
         model_version=version,
         model_digest=bundle.digest,
         figures=quality_table(trained),
+        added_value=trained.added_value.table,
+        added_sentence=trained.added_value.sentence,
         parts=trained.parts,
         left_out_features=trained.left_out,
         tiers=tiers,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,21 +14,23 @@ from matplotlib.figure import Figure
 from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
 from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.engine.writing import require_place
+from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.reading import (
-    end_of_data,
+    choose_as_of,
     last_known,
-    parse_moment,
     read_tables,
     require_data_until,
 )
+from kyc_ml.jobs.recording import make_run_record
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.model_card import ModelCard, make_model_card
 from kyc_ml.page import PageStory, save_page
+from kyc_ml.record import write_record
 from kyc_ml.tiers import assign_tiers, compute_tier_table
-from kyc_ml.tracking import RegisteredModel, RunRecord, log_training, reach_store
-from kyc_ml.training import BASELINE, MODEL, RATING, Trained, train
+from kyc_ml.tracking import RegisteredModel, log_training, reach_store
+from kyc_ml.training import Trained, train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class TrainingResult:
     trained: Trained
     tiers: pd.DataFrame
     figures: dict[str, Figure]
+    card: ModelCard
     seconds: dict[str, float]
     page: Path | None = None
 
@@ -55,6 +57,7 @@ def run_train(
     keep: Path | None,
     page: Path | None,
     watch: Watch,
+    card: Path | None = None,
 ) -> TrainingResult:
     """Train a model on a source and register it as challenger.
 
@@ -66,9 +69,11 @@ def run_train(
         Folder to leave a copy of the bundle in.
     page : Path or None
         HTML page to write.
+    card : Path or None
+        Markdown file to write the model card to.
     """
     files = load_run(config)
-    for place in (keep, page):
+    for place in (keep, page, card):
         if place is not None:
             require_place(place)
     if keep is not None:
@@ -76,7 +81,7 @@ def run_train(
     start = time.perf_counter()
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     read_seconds = time.perf_counter() - start
-    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    moment = choose_as_of(as_of, tables)
     result = train_tables(
         tables,
         mapping,
@@ -84,10 +89,14 @@ def run_train(
         as_of=moment,
         keep=keep,
         watch=watch,
+        command=_command(config=config, source=source, data=data, as_of=as_of),
     )
     result = replace(result, seconds={"reading": read_seconds, **result.seconds}, page=page)
     if page is not None:
         save_page(_story(result, tables, mapping), page)
+    if card is not None:
+        with written_whole(card) as handle:
+            handle.write(result.card.render(result.registered.run_id).encode())
     return result
 
 
@@ -99,12 +108,84 @@ def train_tables(
     as_of: pd.Timestamp,
     keep: Path | None,
     watch: Watch,
+    command: str = "kyc_ml.jobs.train_tables",
 ) -> TrainingResult:
-    """Train on tables already read; see `run_train`."""
-    require_data_until(as_of, last_known(tables), what="the tables")
+    """Train on tables already read; see `run_train`.
+
+    Parameters
+    ----------
+    command : str
+        What the run's record is to say started it; without absolute paths.
+    """
     reach_store()
     start = time.perf_counter()
-    trained = train(
+    trained = train_on(tables, mapping, files=files, as_of=as_of, watch=watch)
+    seconds = {"training": time.perf_counter() - start}
+    _tell(trained, watch)
+    tier = assign_tiers(trained.evidence.probability, policy=files.policy)
+    tiers = compute_tier_table(
+        tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
+    )
+    figures = training_figures(trained, tiers)
+    start = time.perf_counter()
+    watch.step("registering", 0, 1)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "bundle" if keep is None else keep
+        save_bundle(trained.bundle, folder)
+        bundle = load_bundle(folder)
+        card = make_model_card(bundle, trained, tiers=tiers)
+        record = make_run_record(
+            trained,
+            bundle,
+            tables,
+            tiers=tiers,
+            figures=figures,
+            seconds=seconds,
+            note=card.headline,
+        )
+        own = write_record(
+            run=files.run,
+            policy=files.policy,
+            card=files.card,
+            mapping=mapping,
+            as_of=as_of,
+            command=command,
+            files=tables.digests,
+            bundle=folder,
+        )
+        registered = log_training(bundle, folder, record, own=own, card=card)
+    watch.step("registering", 1, 1)
+    seconds["registering"] = time.perf_counter() - start
+    return TrainingResult(
+        registered=registered,
+        bundle=bundle,
+        trained=trained,
+        tiers=tiers,
+        figures=figures,
+        card=card,
+        seconds=seconds,
+    )
+
+
+def train_on(
+    tables: ContractedTables,
+    mapping: SourceMapping,
+    *,
+    files: RunFiles,
+    as_of: pd.Timestamp,
+    watch: Watch,
+) -> Trained:
+    """Train on tables already read, and write nothing: the same arguments, the same bundle.
+
+    Raises
+    ------
+    ConfigError
+        If `as_of` lies beyond the data.
+    DatasetError
+        If the labelled observations cannot carry a model.
+    """
+    require_data_until(as_of, last_known(tables), what="the tables")
+    return train(
         tables,
         config=files.run,
         policy=files.policy,
@@ -120,30 +201,14 @@ def train_tables(
         },
         progress=watch.step,
     )
-    seconds = {"training": time.perf_counter() - start}
-    _tell(trained, watch)
-    tier = assign_tiers(trained.evidence.probability, policy=files.policy)
-    tiers = compute_tier_table(
-        tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
-    )
-    figures = training_figures(trained, tiers)
-    start = time.perf_counter()
-    watch.step("registering", 0, 1)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "bundle" if keep is None else keep
-        save_bundle(trained.bundle, folder)
-        bundle = load_bundle(folder)
-        registered = log_training(bundle, folder, _record(trained, tables, tiers, figures))
-    watch.step("registering", 1, 1)
-    seconds["registering"] = time.perf_counter() - start
-    return TrainingResult(
-        registered=registered,
-        bundle=bundle,
-        trained=trained,
-        tiers=tiers,
-        figures=figures,
-        seconds=seconds,
-    )
+
+
+def _command(*, config: Path, source: Path, data: Path, as_of: str | None) -> str:
+    """Write the command as it was given, but for the folders above each name."""
+    names = {"--config": config.name, "--source": source.name, "--data": data.resolve().name}
+    words = [word for option, name in names.items() for word in (option, name)]
+    words += [] if as_of is None else ["--as-of", as_of]
+    return shlex.join(["kyc-ml", "train", *words])
 
 
 def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapping) -> PageStory:
@@ -168,10 +233,6 @@ def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapp
     )
 
 
-_PREFIX: Final = {MODEL: "", BASELINE: "baseline_", RATING: "rating_"}
-"""How a metric's name says whose it is."""
-
-
 def _tell(trained: Trained, watch: Watch) -> None:
     watch.show("parts", trained.parts)
     for name, reason in trained.left_out.items():
@@ -182,51 +243,3 @@ def _tell(trained: Trained, watch: Watch) -> None:
     for found in trained.stability:
         watch.show(f"{found.kind} stability: metrics on the test rows", found.metrics)
         watch.show(f"{found.kind} stability: overlap of refits", found.overlaps)
-
-
-def _record(
-    trained: Trained,
-    tables: ContractedTables,
-    tiers: pd.DataFrame,
-    figures: dict[str, Figure],
-) -> RunRecord:
-    """Collect what MLflow is to keep of the run."""
-    run = trained.bundle.config
-    metrics = {
-        f"{who}{part}/{name}": value
-        for owner, parts in trained.quality.items()
-        for part, quality in parts.items()
-        for name, value in quality.as_dict().items()
-        for who in (_PREFIX[owner],)
-    }
-    metrics["best_round"] = trained.best_round
-    return RunRecord(
-        parameters={
-            **{f"model.{name}": value for name, value in run.model.model_dump().items()},
-            **{f"splits.{name}": value for name, value in run.splits.model_dump().items()},
-            **{f"dataset.{name}": value for name, value in run.dataset.model_dump().items()},
-            "features.families": ",".join(run.features.families),
-            "features.count": len(trained.bundle.inputs),
-            "calibration.chosen": trained.bundle.calibrator.method,
-        },
-        metrics=metrics,
-        tags={
-            "unit": run.unit,
-            "as_of": str(trained.bundle.data["as_of"]),
-            "source": str(trained.bundle.data["source"]),
-            "code_version": version("kyc-ml"),
-            "config_digest": section_digest(run),
-            "policy": f"{trained.bundle.policy.name} v{trained.bundle.policy.version}",
-            **{f"data.sha256.{path}": digest for path, digest in tables.digests.items()},
-        },
-        tables={
-            "parts": trained.parts,
-            "tiers": tiers,
-            "importance": trained.importance,
-            "calibration_candidates": trained.calibration.candidates,
-            "data_quality": tables.quality.to_frame(),
-            "reliability_of_calibration_rows": trained.calibration.reliability,
-            **{f"stability_{found.kind}": found.runs for found in trained.stability},
-        },
-        figures=figures,
-    )

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import SEARCHED, RunConfig, TuningConfig, dump_section, section_digest
+from kyc_ml.contract.folder import digest_together
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.reading import (
-    end_of_data,
+    choose_as_of,
     last_known,
-    parse_moment,
     read_tables,
     require_data_until,
 )
@@ -24,7 +24,7 @@ from kyc_ml.jobs.watch import Watch
 from kyc_ml.tracking import ChildRecord, RunRecord, log_tuning, reach_store
 from kyc_ml.tuning import (
     MAXIMISED,
-    Comparison,
+    ParameterComparison,
     Search,
     TrialRecord,
     TuningRows,
@@ -50,7 +50,7 @@ class TuningResult:
 
     run: RunConfig
     search: Search
-    comparison: Comparison
+    comparison: ParameterComparison
     folds: pd.DataFrame
     study: Path
     written: Path
@@ -112,7 +112,7 @@ def run_tune(
 
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
-    moment = end_of_data(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    moment = choose_as_of(as_of, tables)
     require_data_until(moment, last_known(tables), what="the tables")
     reach_store()
     rows = prepare_rows(tables, config=run, as_of=moment, tell=watch.step)
@@ -169,7 +169,7 @@ def trials_table(found: Search) -> pd.DataFrame:
     )
 
 
-def _section(run: RunConfig, found: Search, comparison: Comparison) -> str:
+def _section(run: RunConfig, found: Search, comparison: ParameterComparison) -> str:
     """Write the chosen model section, with where it comes from as comments."""
     objective = run.tuning.objective.replace("_", " ")
     lines = [
@@ -182,11 +182,21 @@ def _section(run: RunConfig, found: Search, comparison: Comparison) -> str:
     return "".join(f"# {line}\n" for line in lines) + dump_section(found.chosen)
 
 
+_COLUMNS = {
+    "own": ("own", ""),
+    "chosen": ("chosen", ""),
+    "difference": ("difference", ""),
+    "low": ("difference", "_low"),
+    "high": ("difference", "_high"),
+}
+"""Whose figure a column of the comparison is, and how its name ends; see `kyc_ml.tracking`."""
+
+
 def _records(
     run: RunConfig,
     *,
     found: Search,
-    comparison: Comparison,
+    comparison: ParameterComparison,
     rows: TuningRows,
     tables: ContractedTables,
     as_of: pd.Timestamp,
@@ -205,21 +215,23 @@ def _records(
         metrics={
             "trials": len(found.trials),
             "pruned": sum(trial.pruned for trial in found.trials),
-            "folds/best": found.best.value or 0.0,
-            "folds/own": found.own.value or 0.0,
+            f"chosen/folds/{run.tuning.objective}": found.best.value or 0.0,
+            f"own/folds/{run.tuning.objective}": found.own.value or 0.0,
             **{
-                f"test/{row['figure']}/{who}": row[who]
+                f"{name}/test/{row['figure']}{end}": row[column]
                 for row in compared
-                for who in ("own", "chosen", "difference", "low", "high")
+                for column, (name, end) in _COLUMNS.items()
             },
         },
+        note=comparison.sentence,
         tags={
+            "job": "tune",
             "unit": run.unit,
             "as_of": as_of.isoformat(),
             "code_version": version("kyc-ml"),
             "config_digest": section_digest(run),
-            "verdict": comparison.sentence,
-            **{f"data.sha256.{path}": digest for path, digest in tables.digests.items()},
+            "verdict": comparison.verdict,
+            "data_digest": digest_together(tables.digests),
         },
         tables={
             "trials": trials_table(found),
@@ -235,7 +247,7 @@ def _child(trial: TrialRecord, objective: str) -> ChildRecord:
     value = {} if trial.value is None else {objective: trial.value}
     return ChildRecord(
         name=f"trial {trial.number}",
-        parameters=trial.parameters,
+        parameters={f"model.{name}": chosen for name, chosen in trial.parameters.items()},
         metrics={**value, "seconds": trial.seconds},
         steps={f"fold/{objective}": trial.folds, "fold/trees": trial.rounds},
         tags={"state": "pruned" if trial.pruned else "complete"},

@@ -4,6 +4,8 @@ Every function draws on a `Figure` of its own, never on pyplot's global state. C
 those of `THEME`, so that a page can exchange them for its light or dark ones.
 """
 
+from kyc_ml.plots.beeswarm import plot_beeswarm
+from kyc_ml.plots.comparison import plot_reliabilities, plot_tier_moves
 from kyc_ml.plots.parts import plot_parts
 from kyc_ml.plots.periods import plot_periods
 from kyc_ml.plots.probability import plot_reliability, plot_score_distribution
@@ -15,13 +17,16 @@ from kyc_ml.plots.tiers import plot_tiers
 __all__ = [
     "THEME",
     "format_rate",
+    "plot_beeswarm",
     "plot_contributions",
     "plot_importance",
     "plot_parts",
     "plot_periods",
     "plot_precision_recall",
+    "plot_reliabilities",
     "plot_reliability",
     "plot_roc",
     "plot_score_distribution",
+    "plot_tier_moves",
     "plot_tiers",
 ]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.special import logit
 
 from kyc_ml.plots.style import (
     GRID,
+    INK,
     LOWERS,
     MODEL,
     MUTED,
     PAPER,
     RAISES,
+    SMALL,
     draw_legend,
     finish,
+    log_odds_axis,
     log_rates,
     new_figure,
     percent_axis,
@@ -76,19 +83,26 @@ def plot_reliability(bins: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-def plot_score_distribution(bins: pd.DataFrame) -> Figure:
+def plot_score_distribution(
+    bins: pd.DataFrame, *, cut_offs: Mapping[str, float] | None = None
+) -> Figure:
     """Draw how probabilities of positives and of negatives spread, each summing to 100 %.
+
+    The axis is one of log-odds, marked in per cent: rare and near-certain rows both have room.
 
     Parameters
     ----------
     bins : DataFrame[low, high, label, share]
-        As `compute_score_distribution` gives it; low must be above 0.
+        As `compute_score_distribution` gives it; low above 0, high below 1.
+    cut_offs : mapping of tier to its lowest probability, optional
+        Each is marked with a line; tiers that start at 0 or 1 have none.
     """
     figure, axes = new_figure()
+    marks = {name: at for name, at in (cut_offs or {}).items() if 0.0 < at < 1.0}
     colours = {"negative": LOWERS, "positive": RAISES}
     lines = {"negative": "--", "positive": "-"}
     for label, part in bins.groupby("label", sort=True):
-        edges = np.append(part["low"].to_numpy(), part["high"].to_numpy()[-1])
+        edges = logit(np.append(part["low"].to_numpy(), part["high"].to_numpy()[-1]))
         colour = colours.get(str(label), MUTED)
         share = part["share"].to_numpy()
         axes.stairs(share, edges, fill=True, color=colour, alpha=0.18, linewidth=0)
@@ -100,12 +114,34 @@ def plot_score_distribution(bins: pd.DataFrame) -> Figure:
             linestyle=lines.get(str(label), ":"),
             label=f"{label} rows",
         )
-    if len(bins):
-        log_rates(axes, "x", bins[["low", "high"]].to_numpy().ravel())
-        axes.set_xlim(float(bins["low"].min()), float(bins["high"].max()))
+    places = logit(np.concatenate([bins["low"], bins["high"], list(marks.values())]))
+    log_odds_axis(axes, places)
     axes.set_ylim(0, 1.25 * float(bins["share"].max()) if len(bins) else 1.0)  # room for the legend
-    axes.set_xlabel("predicted probability (log scale)")
+    _mark_cut_offs(axes, marks)
+    axes.set_xlabel("predicted probability (axis of log-odds)")
     axes.set_ylabel("share of the rows of a label")
     percent_axis(axes, "y")
     draw_legend(axes, loc="upper right")
+    key = axes.get_legend()
+    if key is not None:  # a line of a cut-off may run behind it
+        key.set_frame_on(True)
+        key.get_frame().set(facecolor=PAPER, edgecolor="none", alpha=0.9)
     return finish(figure)
+
+
+def _mark_cut_offs(axes: Axes, marks: Mapping[str, float]) -> None:
+    """Draw a line where each tier begins, and its name above, in two lines by turns."""
+    for number, (name, at) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
+        place = float(logit(at))
+        axes.axvline(place, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+        axes.annotate(
+            str(name).replace("_", " "),
+            (place, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2 + 11 * (number % 2)),
+            textcoords="offset points",
+            fontsize=SMALL - 0.5,
+            ha="center",
+            va="bottom",
+            annotation_clip=False,
+        )

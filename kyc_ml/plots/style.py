@@ -14,6 +14,7 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullLocator
+from scipy.special import logit
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,6 +62,8 @@ _CHINESE_FONTS: Final = (
     "WenQuanYi Micro Hei",
 )
 Corner = Literal["lower left", "lower right", "upper left", "upper right"]
+
+_ODDS_TICKS: Final = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 SIZE: Final = (5.0, 3.4)
 SMALL: Final = 8.5
@@ -165,6 +168,16 @@ def log_rates(
     axis.set_ticks(ticks, labels=labels)
     axis.set_minor_locator(NullLocator())
     return place
+
+
+def log_odds_axis(axes: Axes, places: Floats) -> None:
+    """Make the x-axis one of log-odds around `places` (log-odds), marked in per cent."""
+    known = places[np.isfinite(places)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (-7.0, 7.0)
+    ticks = [rate for rate in _ODDS_TICKS if low - 0.5 <= logit(rate) <= high + 0.5]
+    labels = [f"{100 * rate:.6g}\N{NO-BREAK SPACE}%" for rate in ticks]
+    axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
+    axes.set_xticks([float(logit(rate)) for rate in ticks], labels=labels)
 
 
 def label_rows(axes: Axes, place: npt.NDArray[np.int64], labels: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ and what each score weighs; `rate` applies it to a feature table.
 
 from kyc_ml.rating.card import (
     EVERYONE,
+    Condition,
     DirectRule,
     Grade,
     RatingCard,
@@ -13,11 +14,12 @@ from kyc_ml.rating.card import (
     Step,
     SubItem,
 )
-from kyc_ml.rating.needs import add_needed, check_card, features_needed
-from kyc_ml.rating.rate import Rating, rate
+from kyc_ml.rating.needs import add_needed, check_card, check_reads, features_needed, specs_of
+from kyc_ml.rating.rate import Rating, holds, rate
 
 __all__ = [
     "EVERYONE",
+    "Condition",
     "DirectRule",
     "Grade",
     "Rating",
@@ -27,6 +29,9 @@ __all__ = [
     "SubItem",
     "add_needed",
     "check_card",
+    "check_reads",
     "features_needed",
+    "holds",
     "rate",
+    "specs_of",
 ]

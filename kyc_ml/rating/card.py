@@ -81,25 +81,35 @@ class SegmentRule(Section):
     source: str
 
 
-class DirectRule(Section):
-    """A criterion that puts a row into the highest grade whatever it scores (直接定级).
+class Condition(Section):
+    """A condition on one feature, as known at the decision.
 
     It holds for a number of `at_least` so much, or for a category that is `any_of` these;
     never where the value is missing.
     """
 
-    code: str
     feature: str
     at_least: float | None = None
     any_of: tuple[str, ...] = ()
-    english: str
-    chinese: str
-    source: str
 
     @property
     def kind(self) -> Kind:
-        """What the criterion reads: a number or a category."""
+        """What the condition reads: a number or a category."""
         return "category" if self.any_of else "number"
+
+    @property
+    def is_one(self) -> bool:
+        """True where it has one limit, of a number or of a category."""
+        return (self.at_least is not None) != bool(self.any_of)
+
+
+class DirectRule(Condition):
+    """A criterion that puts a row into the highest grade whatever it scores (直接定级)."""
+
+    code: str
+    english: str
+    chinese: str
+    source: str
 
 
 class RatingCard(Section):
@@ -159,7 +169,7 @@ class RatingCard(Section):
         for item in self.sub_items:
             faults += [f"sub-item {item.name!r}: {fault}" for fault in _scale_faults(item, self.m)]
         for rule in self.direct_highest:
-            if (rule.at_least is not None) == bool(rule.any_of):
+            if not rule.is_one:
                 faults.append(f"rule {rule.code!r}: give either at_least or any_of")
         faults += [*_twice_faults(self), *_source_faults(self)]
         if faults:

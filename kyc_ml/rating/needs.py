@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from kyc_ml.config import Unit
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features.spec import FeatureSpec, all_made_of
+from kyc_ml.features.spec import FeatureSpec, Kind, all_made_of
 from kyc_ml.rating.card import RatingCard
 
 
@@ -25,8 +26,25 @@ def check_card(card: RatingCard, declared: Mapping[str, FeatureSpec]) -> None:
         If the card reads a feature that is not declared, is of another kind or is not of
         the card's unit; all faults are listed.
     """
-    faults = Faults(f"rating card {card.name!r}", ConfigError)
-    for where, (name, kind) in card.reads.items():
+    check_reads(card.reads, declared, unit=card.unit, subject=f"rating card {card.name!r}")
+
+
+def check_reads(
+    reads: Mapping[str, tuple[str, Kind]],
+    declared: Mapping[str, FeatureSpec],
+    *,
+    unit: Unit,
+    subject: str,
+) -> None:
+    """Hold what a file reads, feature and kind by place in the file, against what is declared.
+
+    Raises
+    ------
+    ConfigError
+        As `check_card` does; `subject` names the file.
+    """
+    faults = Faults(subject, ConfigError)
+    for where, (name, kind) in reads.items():
         spec = declared.get(name)
         if spec is None:
             faults.add(
@@ -35,11 +53,11 @@ def check_card(card: RatingCard, declared: Mapping[str, FeatureSpec]) -> None:
             )
             continue
         if spec.kind != kind:
-            faults.add(f"{where}: {name!r} is a {spec.kind}, but the card reads it as a {kind}")
-        if card.unit not in spec.units:
+            faults.add(f"{where}: {name!r} is a {spec.kind}, but is read as a {kind}")
+        if unit not in spec.units:
             faults.add(
                 f"{where}: {name!r} is a feature of {' and '.join(spec.units)} observations, "
-                f"not of {card.unit}"
+                f"not of {unit}"
             )
     faults.raise_if_any()
 
@@ -58,9 +76,13 @@ def features_needed(
         As `check_card` does.
     """
     check_card(card, declared)
-    names = dict.fromkeys(name for name, _ in card.reads.values())
-    needed = {name: replace(declared[name], hidden=False) for name in names}
-    for name in names:
+    return specs_of([name for name, _ in card.reads.values()], declared)
+
+
+def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    """Declare features by name and, hidden, those that they are made of."""
+    needed = {name: replace(declared[name], hidden=False) for name in dict.fromkeys(names)}
+    for name in tuple(needed):
         for part in all_made_of(declared[name], declared):
             needed.setdefault(part, replace(declared[part], hidden=True))
     return tuple(needed.values())

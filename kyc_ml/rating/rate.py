@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.rating.card import DirectRule, RatingCard, SubItem
+from kyc_ml.rating.card import Condition, RatingCard, SubItem
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,7 +96,7 @@ def rate(features: FeatureTable, card: RatingCard) -> Rating:
     direct = np.full(n, "", dtype=object)
     for rule in card.direct_highest:
         if f"direct_highest.{rule.code}" not in dropped:
-            direct[(direct == "") & _holds(features, rule)] = rule.code
+            direct[(direct == "") & holds(features, rule)] = rule.code
     grade = np.searchsorted(np.array(card.cut_offs), score, side="right").astype(np.int64)
     grade[direct != ""] = m - 1
     return Rating(
@@ -185,11 +185,17 @@ def _score_item(features: FeatureTable, item: SubItem) -> Floats:
     return np.where(unknown, float(item.missing), scores[_places(texts, list(item.scores))])
 
 
-def _holds(features: FeatureTable, rule: DirectRule) -> npt.NDArray[np.bool_]:
-    """Tell in which rows a direct criterion holds; never where the value is missing."""
-    if rule.at_least is None:
-        return _places(features.categories[rule.feature], rule.any_of) < len(rule.any_of)
-    return np.asarray(_numbers(features, rule.feature) >= rule.at_least)
+def holds(features: FeatureTable, condition: Condition) -> npt.NDArray[np.bool_]:
+    """Tell in which rows a condition holds; never where the value is missing.
+
+    Returns
+    -------
+    bool array of shape (len(features),)
+    """
+    if condition.at_least is None:
+        known = _places(features.categories[condition.feature], condition.any_of)
+        return known < len(condition.any_of)
+    return np.asarray(_numbers(features, condition.feature) >= condition.at_least)
 
 
 def _numbers(features: FeatureTable, name: str) -> Floats:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
+from kyc_ml.config import CustomerFoldsConfig, RunConfig
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.rating import RatingCard
+from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
 from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Progress, Trained
 from kyc_ml.training.out_of_time import train_out_of_time
@@ -71,6 +72,7 @@ def _require_no_extras(config: RunConfig, card: RatingCard | None) -> None:
     """Refuse what needs parts in time: it must not be left out in silence."""
     asked = {
         "selection.method": config.selection.method != "none",
+        "model.refit": config.model.refit,
         "stability.seed_refits": config.stability.seed_refits > 0,
         "stability.bootstrap_refits": config.stability.bootstrap_refits > 0,
         "rating": card is not None,

@@ -10,9 +10,8 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.model_selection import StratifiedGroupKFold
 
-from kyc_ml.baselines import logistic_margin
 from kyc_ml.calibration import choose_calibrator
-from kyc_ml.config import CustomerFoldsConfig, RunConfig, TierPolicy
+from kyc_ml.config import CustomerFoldsConfig, RunConfig
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.dataset import (
     ALREADY_ADVERSE,
@@ -22,24 +21,29 @@ from kyc_ml.dataset import (
     mature_labels,
 )
 from kyc_ml.errors import DatasetError
+from kyc_ml.explain import require_peers
 from kyc_ml.features.catalog import choose_features
+from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_fixed
+from kyc_ml.splits.folds import Fate, Fold, summarise_folds
+from kyc_ml.splits.rows import to_status
+from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
     Evidence,
     Progress,
     Trained,
-    baseline_quality,
     build_all,
     conclude,
     customers_of,
     fit_baseline,
     history_start,
+    judge_baselines,
 )
-from kyc_ml.training.extras import segments_of
+from kyc_ml.training.extras import calibrate_across, segments_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,25 +74,27 @@ def train_customer_folds(
     features = build_all(
         source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
     )
+    require_peers(features, config.explain.peers)
     everything = np.ones(len(features), np.bool_)
     matrix, _ = features.encode(features.learn_vocabularies(everything))
-    margin, baseline_margin = _hold_out_each(
+    margin, baseline_score, folds = _hold_out_each(
         matrix, target, features, config=config, splits=splits, tell=tell
     )
+    baselines = {BASELINE: calibrate_across(baseline_score, target, config=config)}
     segment = segments_of(features, config.calibration.segment)
     choice = choose_calibrator(margin, target, config=config.calibration, segment=segment)
     proba = choice.held_out
     model = fit_fixed(matrix, target, specs=features.specs, config=config.model)
     quality = {
         MODEL: {FOLDS: compute_quality(target, margin, proba)},
-        BASELINE: {FOLDS: baseline_quality(target, baseline_margin)},
+        **judge_baselines(FOLDS, target, baselines),
     }
     evidence = Evidence(
         part=FOLDS,
         target=target,
         margin=margin,
         probability=proba,
-        baseline_margin=baseline_margin,
+        baselines=baselines,
         features=features,
     )
     return conclude(
@@ -105,6 +111,7 @@ def train_customer_folds(
         quality=quality,
         parts=parts,
         boundaries=None,
+        folds=folds,
     )
 
 
@@ -116,8 +123,15 @@ def _hold_out_each(
     config: RunConfig,
     splits: CustomerFoldsConfig,
     tell: Progress,
-) -> tuple[Floats, Floats]:
-    """Predict every row by models, and baselines, that saw none of its customer."""
+) -> tuple[Floats, Floats, pd.DataFrame]:
+    """Predict every row by models, and baselines, that saw none of its customer.
+
+    Returns
+    -------
+    margin, baseline : float64 arrays of shape (n,)
+    folds : DataFrame
+        See `Trained.folds`.
+    """
     positives = int(target.sum())
     if min(positives, target.size - positives) < splits.folds:
         msg = (
@@ -127,16 +141,29 @@ def _hold_out_each(
         raise DatasetError(msg)
     groups = customers_of(features.keys)
     margin, baseline = np.zeros(target.size), np.zeros(target.size)
-    folds = StratifiedGroupKFold(
+    split = StratifiedGroupKFold(
         n_splits=splits.folds, shuffle=True, random_state=config.model.seed
     )
-    for number, (fitted, held) in enumerate(folds.split(matrix, target, groups), 1):
+    folds = []
+    for number, (fitted, held) in enumerate(split.split(matrix, target, groups), 1):
         model = fit_fixed(matrix[fitted], target[fitted], specs=features.specs, config=config.model)
         margin[held] = model.margin(matrix[held], threads=1)
-        logistic = fit_baseline(matrix[fitted], target[fitted], features, config)
-        baseline[held] = logistic_margin(logistic, matrix[held])
+        logistic = fit_baseline(
+            matrix[fitted], target[fitted], groups[fitted], specs=features.specs, config=config
+        )
+        baseline[held] = logistic.margin(matrix[held])
+        folds.append(_fold(number, held, n_rows=target.size))
         tell("cross-validating", number, splits.folds)
-    return margin, baseline
+    times = microseconds(features.keys[DECISION_TIME]).view("datetime64[us]")
+    table = summarise_folds(folds, times=times, status=to_status(target), customers=groups)
+    return margin, baseline, table
+
+
+def _fold(number: int, held: npt.NDArray[np.int64], *, n_rows: int) -> Fold:
+    tested = np.zeros(n_rows, np.bool_)
+    tested[held] = True
+    fate = np.where(tested, Fate.TEST, Fate.TRAIN).astype(np.int8)
+    return Fold(number=number, period=None, fate=fate, in_test_period=tested)
 
 
 def _count_all(

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from sklearn.pipeline import Pipeline
 
-from kyc_ml.baselines import fit_logistic
+from kyc_ml.baselines import BinnedLogistic, fit_logistic
 from kyc_ml.bundle import Bundle
-from kyc_ml.calibration import CalibrationChoice, to_probability
-from kyc_ml.config import RunConfig, TierPolicy
+from kyc_ml.calibration import CalibrationChoice
+from kyc_ml.config import RunConfig
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.explain import learn_reference
@@ -27,12 +26,15 @@ from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.model import Model
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
+from kyc_ml.tiers import TierPolicy
+from kyc_ml.training.added_value import AddedValue, Predictions, compute_added_value
+from kyc_ml.training.explained import ExplainedRows, explain_sample
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 MODEL: Final = "LightGBM"
-BASELINE: Final = "logistic regression"
+BASELINE: Final = "logistic regression on bins"
 RATING: Final = "expert rating"
 
 
@@ -44,7 +46,9 @@ class Evidence:
     ----------
     part : str
         'test', or 'cross_validation' where every row was held out once.
-    target, margin, probability, baseline_margin : float64 arrays of shape (n,)
+    target, margin, probability : float64 arrays of shape (n,)
+    baselines : mapping of who to Predictions of the n rows
+        Their probabilities were fitted on other rows, as the model's were.
     features : FeatureTable of the n rows
     """
 
@@ -52,7 +56,7 @@ class Evidence:
     target: Floats
     margin: Floats
     probability: Floats
-    baseline_margin: Floats
+    baselines: Mapping[str, Predictions]
     features: FeatureTable
 
 
@@ -62,12 +66,18 @@ class Trained:
 
     Attributes
     ----------
-    quality : mapping of who ('LightGBM', 'logistic regression', with a card 'expert rating')
-        to part to Quality
+    quality : mapping of who ('LightGBM', 'logistic regression on bins', with a card 'expert
+        rating') to part to Quality
+    added_value : AddedValue
+        What the model adds over each baseline on the rows of `evidence`.
+    explained : ExplainedRows
+        Contributions of a sample of the rows of `evidence`.
     parts : DataFrame
         What each part held and what was left out; see `summarise_parts`.
     boundaries : Boundaries or None
         None where the rows were not parted in time.
+    folds : DataFrame or None
+        None where they were; else fold, part, what it held, as `summarise_folds` gives it.
     importance : DataFrame
         feature, family, share of the total gain; largest first.
     left_out : dict of feature to reason
@@ -79,12 +89,15 @@ class Trained:
     bundle: Bundle
     evidence: Evidence
     quality: dict[str, dict[str, Quality]]
+    added_value: AddedValue
+    explained: ExplainedRows
     parts: pd.DataFrame
     boundaries: Boundaries | None
     calibration: CalibrationChoice
     importance: pd.DataFrame
     left_out: dict[str, str]
     best_round: int
+    folds: pd.DataFrame | None = None
     stability: tuple[Stability, ...] = ()
 
 
@@ -103,6 +116,7 @@ def conclude(
     quality: dict[str, dict[str, Quality]],
     parts: pd.DataFrame,
     boundaries: Boundaries | None,
+    folds: pd.DataFrame | None = None,
     dropped: Mapping[str, str] = MappingProxyType({}),
     stability: tuple[Stability, ...] = (),
 ) -> Trained:
@@ -115,6 +129,8 @@ def conclude(
     dropped : mapping of feature to reason
         What selection dropped.
     """
+    vocabularies = features.learn_vocabularies(learned_from)
+    matrix, _ = evidence.features.encode(vocabularies)
     return Trained(
         bundle=Bundle(
             model=model,
@@ -122,15 +138,31 @@ def conclude(
             policy=policy,
             config=config,
             specs=needed_specs(specs, features),
-            vocabularies=features.learn_vocabularies(learned_from),
-            reference=learn_reference(features, learned_from),
+            vocabularies=vocabularies,
+            reference=learn_reference(features, learned_from, peers=config.explain.peers),
             metrics={name: figures.as_dict() for name, figures in quality[MODEL].items()},
             data=data,
         ),
         evidence=evidence,
         quality=quality,
+        added_value=compute_added_value(
+            evidence.target,
+            Predictions(score=evidence.margin, probability=evidence.probability),
+            evidence.baselines,
+            who=MODEL,
+            customers=customers_of(evidence.features.keys),
+            seed=config.model.seed,
+        ),
+        explained=explain_sample(
+            model,
+            evidence.features,
+            matrix,
+            threads=config.model.num_threads,
+            seed=config.model.seed,
+        ),
         parts=parts,
         boundaries=boundaries,
+        folds=folds,
         calibration=calibration,
         importance=compute_importance(model, features.specs),
         left_out={**features.left_out, **dropped},
@@ -171,16 +203,31 @@ def build_all(
 
 
 def fit_baseline(
-    matrix: Floats, target: Floats, features: FeatureTable, config: RunConfig
-) -> Pipeline:
+    matrix: Floats,
+    target: Floats,
+    customers: npt.NDArray[np.object_],
+    *,
+    specs: tuple[FeatureSpec, ...],
+    config: RunConfig,
+) -> BinnedLogistic:
     """Fit the logistic regression on the model's own matrix."""
-    categories = np.array([spec.kind == "category" for spec in features.specs])
-    return fit_logistic(matrix, target, categories=categories, seed=config.model.seed)
+    return fit_logistic(
+        matrix,
+        target,
+        categories=np.array([spec.kind == "category" for spec in specs]),
+        customers=customers,
+        seed=config.model.seed,
+    )
 
 
-def baseline_quality(target: Floats, margin: Floats) -> Quality:
-    """Judge the baseline by its own, uncalibrated probabilities."""
-    return compute_quality(target, margin, to_probability(margin))
+def judge_baselines(
+    part: str, target: Floats, baselines: Mapping[str, Predictions]
+) -> dict[str, dict[str, Quality]]:
+    """Judge each baseline on the rows of a part."""
+    return {
+        who: {part: compute_quality(target, said.score, said.probability)}
+        for who, said in baselines.items()
+    }
 
 
 def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.calibration import fit_calibrator
+from kyc_ml.calibration import ReversedRankingError, cross_calibrate, fit_calibrator
 from kyc_ml.config import RunConfig
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.rating import RatingCard, add_needed, rate
 from kyc_ml.selection import narrow_specs, narrow_table, select_features
 from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
 from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
+from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.evidence import Progress, customers_of
 
 Floats = npt.NDArray[np.float64]
@@ -87,16 +87,46 @@ def segments_of(features: FeatureTable, name: str | None) -> npt.NDArray[np.obje
             "choose one of them, or add its family to the features"
         )
         raise DatasetError(msg)
-    return np.array(features.categories[name].to_pylist(), dtype=object)
+    return features.category(name)
 
 
-def rating_quality(
+def predict_rating(
     built: FeatureTable, card: RatingCard, target: Floats, calibrating: Mask, tested: Mask
-) -> Quality:
-    """Judge an expert rating on the test rows; its probabilities are Platt's of its score."""
+) -> Predictions:
+    """Predict the test rows by an expert rating; see `calibrate_later`."""
     score = rate(built, card).margin
-    platt = fit_calibrator(score[calibrating], target[calibrating], method="platt")
-    return compute_quality(target[tested], score[tested], platt.probability(score[tested]))
+    return calibrate_later(score[calibrating], target[calibrating], score[tested])
+
+
+def calibrate_later(score: Floats, target: Floats, tested: Floats) -> Predictions:
+    """Give a baseline's scores of test rows Platt's probabilities, fitted on calibration rows.
+
+    So it is judged by probabilities as fresh as the model's. One that ranks the calibration
+    rows the wrong way round tells nothing of them: its probability is their common rate.
+    """
+    try:
+        proba = fit_calibrator(score, target, method="platt").probability(tested)
+    except ReversedRankingError:
+        proba = np.full(tested.size, target.mean())
+    return Predictions(score=tested, probability=proba)
+
+
+def calibrate_across(score: Floats, target: Floats, *, config: RunConfig) -> Predictions:
+    """Give a baseline's held-out scores Platt's probabilities, each fitted on other folds.
+
+    As for `calibrate_later`, the common rate where a fold has the ranking wrong way round.
+    """
+    try:
+        proba = cross_calibrate(
+            score,
+            target,
+            method="platt",
+            folds=config.calibration.folds,
+            seed=config.calibration.seed,
+        )
+    except ReversedRankingError:
+        proba = np.full(target.size, target.mean())
+    return Predictions(score=score, probability=proba)
 
 
 def refit(

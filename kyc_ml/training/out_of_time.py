@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,17 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.baselines import logistic_margin
 from kyc_ml.calibration import choose_calibrator
-from kyc_ml.config import RunConfig, SplitConfig, TierPolicy
+from kyc_ml.config import RunConfig, SplitConfig
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.dataset import make_observations, mature_labels, to_target
 from kyc_ml.errors import DatasetError
+from kyc_ml.explain import require_peers
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import compute_quality
-from kyc_ml.model import fit_model
+from kyc_ml.model import Fit, fit_fixed, fit_model
 from kyc_ml.rating import RatingCard
 from kyc_ml.splits import (
     CALIBRATION,
@@ -33,6 +36,7 @@ from kyc_ml.splits import (
     summarise_parts,
 )
 from kyc_ml.stability import LabelledRows
+from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -40,16 +44,17 @@ from kyc_ml.training.evidence import (
     Evidence,
     Progress,
     Trained,
-    baseline_quality,
     build_all,
     conclude,
     customers_of,
     fit_baseline,
     history_start,
+    judge_baselines,
 )
 from kyc_ml.training.extras import (
+    calibrate_later,
     own_columns,
-    rating_quality,
+    predict_rating,
     refit,
     segments_of,
     select,
@@ -83,24 +88,18 @@ def train_out_of_time(
     part, target = part[usable], target[usable]
     own = own_columns(built, chosen)
     specs, features, dropped = select(chosen, own, part == TRAIN, target, config=config, tell=tell)
+    require_peers(features, config.explain.peers)
     matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
+    customers = customers_of(features.keys)
     rows = {
         name: LabelledRows(
             matrix=matrix[part == name],
             target=target[part == name],
-            customers=customers_of(features.keys)[part == name],
+            customers=customers[part == name],
         )
-        for name in PARTS
+        for name in (TRAIN, EARLY_STOPPING, TEST)
     }
-    fit = fit_model(
-        rows[TRAIN].matrix,
-        rows[TRAIN].target,
-        stopping_matrix=rows[EARLY_STOPPING].matrix,
-        stopping_target=rows[EARLY_STOPPING].target,
-        specs=features.specs,
-        config=config.model,
-        progress=lambda done, total: tell("fitting", done, total),
-    )
+    fit = fit_in_time(rows, features.specs, config=config, tell=tell)
     margin = fit.model.margin(matrix, threads=config.model.num_threads)
     segment = segments_of(features, config.calibration.segment)
     calibrating = part == CALIBRATION
@@ -113,25 +112,38 @@ def train_out_of_time(
     proba = choice.calibrator.probability(margin, segment)
     tested = part == TEST
     tell("fitting the baseline", 0, 1)
-    baseline = fit_baseline(rows[TRAIN].matrix, rows[TRAIN].target, features, config)
-    baseline_margin = logistic_margin(baseline, rows[TEST].matrix)
+    baseline = fit_baseline(
+        rows[TRAIN].matrix,
+        rows[TRAIN].target,
+        customers[part == TRAIN],
+        specs=features.specs,
+        config=config,
+    )
+    baselines = {
+        BASELINE: calibrate_later(
+            baseline.margin(matrix[calibrating]),
+            target[calibrating],
+            baseline.margin(rows[TEST].matrix),
+        )
+    }
+    if card is not None:
+        baselines[RATING] = predict_rating(built, card, target, calibrating, tested)
     tell("fitting the baseline", 1, 1)
     quality = {
         MODEL: {
             name: compute_quality(target[part == name], margin[part == name], proba[part == name])
             for name in PARTS
+            if not (config.model.refit and name == EARLY_STOPPING)
         },
-        BASELINE: {TEST: baseline_quality(target[tested], baseline_margin)},
+        **judge_baselines(TEST, target[tested], baselines),
     }
-    if card is not None:
-        quality[RATING] = {TEST: rating_quality(built, card, target, calibrating, tested)}
     stability = refit(rows, features.specs, config=config, tell=tell)
     evidence = Evidence(
         part=TEST,
         target=target[tested],
         margin=margin[tested],
         probability=proba[tested],
-        baseline_margin=baseline_margin,
+        baselines=baselines,
         features=features.take(np.flatnonzero(tested)),
     )
     return conclude(
@@ -151,6 +163,37 @@ def train_out_of_time(
         boundaries=boundaries,
         stability=stability,
     )
+
+
+def fit_in_time(
+    rows: Mapping[str, LabelledRows],
+    specs: tuple[FeatureSpec, ...],
+    *,
+    config: RunConfig,
+    tell: Progress,
+) -> Fit:
+    """Fit on the train rows, stop on later ones; with ``model.refit`` fit on both for as long."""
+    train, stopping = rows[TRAIN], rows[EARLY_STOPPING]
+    fit = fit_model(
+        train.matrix,
+        train.target,
+        stopping_matrix=stopping.matrix,
+        stopping_target=stopping.target,
+        specs=specs,
+        config=config.model,
+        progress=lambda done, total: tell("fitting", done, total),
+    )
+    if not config.model.refit:
+        return fit
+    tell("fitting again with early stopping rows", 0, 1)
+    model = fit_fixed(
+        np.concatenate([train.matrix, stopping.matrix]),
+        np.concatenate([train.target, stopping.target]),
+        specs=specs,
+        config=config.model.model_copy(update={"rounds": fit.best_round}),
+    )
+    tell("fitting again with early stopping rows", 1, 1)
+    return replace(fit, model=model)
 
 
 def label_parts(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
+from kyc_ml.resampling import draw_customers, drawn_rows
 from kyc_ml.training.evidence import Progress, customers_of
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
 from kyc_ml.tuning.rows import FoldRows, TuningRows
@@ -23,7 +24,7 @@ Verdict = Literal["beats", "does not beat"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ParameterComparison:
     """Own and chosen parameters on the run's test part, which no trial saw.
 
     Attributes
@@ -49,7 +50,7 @@ def compare(
     chosen: ModelConfig,
     config: TuningConfig,
     tell: Progress,
-) -> Comparison:
+) -> ParameterComparison:
     """Fit both on the run's train and early stopping, and judge them on its test.
 
     The interval is a paired percentile bootstrap over customers. It tells the chance in
@@ -64,7 +65,7 @@ def compare(
         rows.final, margins[0], margins[1], customers=customers, config=config
     )
     verdict, sentence = _judge(table, config.objective, same=own == chosen)
-    return Comparison(table=table, verdict=verdict, sentence=sentence)
+    return ParameterComparison(table=table, verdict=verdict, sentence=sentence)
 
 
 def compute_differences(
@@ -75,7 +76,7 @@ def compute_differences(
     customers: npt.NDArray[np.object_],
     config: TuningConfig,
 ) -> pd.DataFrame:
-    """Tabulate both models' figures and their differences; see `Comparison.table`."""
+    """Tabulate both models' figures and their differences; see `ParameterComparison.table`."""
     target = final.test.target
     names: tuple[Objective, ...] = ("average_precision", "log_loss")
     names += () if config.objective in names else (config.objective,)
@@ -115,19 +116,10 @@ def _draw(
     customers: npt.NDArray[np.object_], target: Floats, *, seed: int
 ) -> list[npt.NDArray[np.int64]]:
     """Draw customers with replacement, all their rows with them; samples of both classes only."""
-    codes, names = pd.factorize(customers)
-    order = np.argsort(codes, kind="stable")
-    edges = np.searchsorted(codes[order], np.arange(names.size + 1))
+    groups = np.asarray(pd.factorize(customers)[0], dtype=np.int64)
     rng = np.random.default_rng(seed)
-    samples = []
-    for _ in range(SAMPLES):
-        drawn = rng.integers(names.size, size=names.size)
-        sizes = edges[drawn + 1] - edges[drawn]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        rows = order[np.repeat(edges[drawn], sizes) + within]
-        if 0 < target[rows].sum() < rows.size:
-            samples.append(rows)
-    return samples
+    samples = [drawn_rows(draw_customers(groups, rng)) for _ in range(SAMPLES)]
+    return [rows for rows in samples if 0 < target[rows].sum() < rows.size]
 
 
 def _judge(table: pd.DataFrame, objective: Objective, *, same: bool) -> tuple[Verdict, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Final
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, log_loss
 
 from kyc_ml.calibration import to_probability
+from kyc_ml.capacity import ReviewQueue, pays
 from kyc_ml.config import Objective, TuningConfig
 
 Floats = npt.NDArray[np.float64]
@@ -70,24 +70,8 @@ def recall_at_capacity(
     >>> recall_at_capacity(target, margin, np.array([0, 0, 1, 1]), end_day=2, per_day=1.0)
     0.5
     """
-    days, place = np.unique(day, return_inverse=True)
-    reviews = per_day * np.diff(np.append(days, max(end_day, int(days[-1]) + 1)))
-    order = np.lexsort((-margin, place))
-    edges = np.searchsorted(place[order], np.arange(days.size + 1))
-    caught = 0.0
-    for number, (first, last) in enumerate(itertools.pairwise(edges)):
-        caught += _caught(target[order[first:last]], margin[order[first:last]], reviews[number])
-    return float(caught / target.sum())
-
-
-def _caught(target: Floats, margin: Floats, reviews: float) -> float:
-    """Count the positives among the first `reviews` rows; margins fall from row to row."""
-    if reviews >= target.size:
-        return float(target.sum())
-    bound = margin[int(reviews)]
-    tied = margin == bound
-    above = int((margin > bound).sum())
-    return float(target[:above].sum() + target[tied].mean() * (reviews - above))
+    queue = ReviewQueue.of(margin, day, end_day=end_day)
+    return float(target @ queue.reviewed(per_day) / target.sum())
 
 
 def expected_cost(target: Floats, proba: Floats, *, review_cost: float, miss_cost: float) -> float:
@@ -99,6 +83,6 @@ def expected_cost(target: Floats, proba: Floats, *, review_cost: float, miss_cos
     >>> expected_cost(target, proba, review_cost=1.0, miss_cost=10.0)  # 2 reviews, 1 missed
     3.0
     """
-    reviewed = proba * miss_cost >= review_cost
+    reviewed = pays(proba, review_cost=review_cost, miss_cost=miss_cost)
     missed = target[~reviewed].sum()
     return float((review_cost * reviewed.sum() + miss_cost * missed) / target.size)

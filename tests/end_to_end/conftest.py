@@ -118,6 +118,7 @@ def write_configs(folder):
     shutil.copytree(CONFIGS / "tiers", folder / "tiers")
     shutil.copytree(CONFIGS / "sources", folder / "sources")
     shutil.copytree(CONFIGS / "rating", folder / "rating")
+    shutil.copytree(CONFIGS / "lists", folder / "lists")
     for name in ("fraud", "risk"):
         shipped = load_section(CONFIGS / f"{name}.yaml", RunConfig)
         config = shipped.model_dump(mode="json")

@@ -210,7 +210,9 @@ def test_names_of_files_that_mlflow_does_not_take_as_tags(place, model, own_stor
     tags = {"data.sha256.deals (1), new.csv": "a", "data.sha256.交易.csv": "b", "unit": "fraud"}
     record = RunRecord(parameters={}, metrics={}, tags=tags, tables={}, figures={})
     with place.entered(MLFLOW_TRACKING_URI=own_store):
-        made = log_training(model.result.bundle, model.folder, record)
-    kept = mlflow.MlflowClient(own_store).get_model_version("fraud", made.version).tags
+        made = log_training(
+            model.result.bundle, model.folder, record, own={}, card=model.result.card
+        )
+    kept = mlflow.MlflowClient(own_store).get_run(made.run_id).data.tags
     assert kept["data.sha256.deals _1__ new.csv"] == "a"
     assert kept["data.sha256.交易.csv"] == "b"

@@ -101,6 +101,18 @@ def test_explain_says_why_in_two_languages(place, model, scored):
         assert f"{best.reason_1_contribution:+.3f}" in outcome.out
 
 
+def test_explain_writes_a_case_sheet_for_its_owner_alone(place, model, scored, tmp_path):
+    best = scored.frame().nlargest(1, "probability").iloc[0]
+    sheet = tmp_path / "case.html"
+    asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
+    outcome = done(place.run(*asked, "--top", 3, "--sheet", sheet))
+    assert "what would lower the tier" in outcome.out
+    assert sheet.stat().st_mode & 0o777 == 0o600
+    page = sheet.read_text(encoding="utf-8")
+    assert best.observation_id in page
+    assert best.reason_1_text_zh[:20] in page
+
+
 def test_a_bundle_folder_scores_as_its_registered_version_does(place, model, scored, tmp_path):
     out = tmp_path / "scores.parquet"
     period = ("--since", scored.since.isoformat(), "--as-of", scored.as_of.isoformat())

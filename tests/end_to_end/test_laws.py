@@ -92,14 +92,19 @@ def test_every_observation_is_scored_once(scored, observations):
 
 def test_tiers_in_the_file_are_those_of_the_policy(scored, bundle):
     frame = scored.frame()
-    bounds = [tier.from_probability for tier in bundle.policy.tiers]
+    rules = bundle.policy.tiers
+    bounds = [tier.from_probability for tier in rules]
     place = np.searchsorted(bounds, frame["probability"], side="right") - 1
+    names = [tier.name for tier in rules]
+    assert frame["tier_before_overrides"].tolist() == [names[at] for at in place]
+    listed = (frame["override_code"] == "list_hit").to_numpy()
+    final = np.where(listed, len(rules) - 1, place)  # the policy's one rule is a floor
     for column, attribute in (
-        ("tier", "name"), ("tier_zh", "name_zh"), ("due_diligence", "due_diligence")
+        ("tier", "name"), ("tier_zh", "name_zh"), ("due_diligence", "due_diligence"),
+        ("monitoring", "monitoring"),
     ):  # fmt: skip
-        expected = [getattr(bundle.policy.tiers[at], attribute) for at in place]
-        assert frame[column].tolist() == expected
-    months = [bundle.policy.tiers[at].review_months for at in place]
+        assert frame[column].tolist() == [getattr(rules[at], attribute) for at in final]
+    months = [rules[at].review_months for at in final]
     local = frame["decision_time"].dt.tz_localize(None).dt.normalize()
     due = [day + pd.DateOffset(months=n) for day, n in zip(local, months, strict=True)]
     assert pd.to_datetime(frame["next_review"]).tolist() == due
@@ -108,6 +113,7 @@ def test_tiers_in_the_file_are_those_of_the_policy(scored, bundle):
 def test_the_score_file_says_that_it_is_internal(scored, model):
     metadata = pq.read_schema(scored.scores).metadata
     assert metadata[b"kyc_ml.disclosure"] == b"internal_only"
+    assert metadata[b"kyc_ml.retention"] == b"10 years from the end of the business relationship"
     assert metadata[b"kyc_ml.model"] == b"fraud v1"
     assert metadata[b"kyc_ml.as_of"].decode() == scored.as_of.isoformat()
     assert set(scored.frame()["model_digest"]) == {model.result.bundle.digest}

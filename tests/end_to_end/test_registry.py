@@ -1,15 +1,36 @@
 """What MLflow keeps of a training run, as a second user finds it."""
 
+import json
 from importlib.metadata import version
 
 import mlflow
 import pandas as pd
 import pytest
 
-from kyc_ml.splits import PARTS
+from kyc_ml.contract.folder import digest_together
+from kyc_ml.splits import PARTS, TEST, TRAIN
 
-FIGURES = {"roc", "precision_recall", "reliability", "score_distribution", "tiers", "importance"}
+FIGURES = {
+    "roc",
+    "precision_recall",
+    "reliability",
+    "score_distribution",
+    "tiers",
+    "importance",
+    "beeswarm",
+}
+RECORD = {
+    "environment.json",
+    "facts.json",
+    "manifest.json",
+    "rating.yaml",
+    "run.yaml",
+    "source.yaml",
+    "tiers.yaml",
+}
 TABLES = {
+    "quality",
+    "added_value",
     "parts",
     "tiers",
     "importance",
@@ -46,18 +67,76 @@ def test_the_version_names_its_bundle_code_and_data(client, model):
     bundle = model.result.bundle
     assert tags["kyc_ml.bundle_digest"] == bundle.digest
     assert tags["code_version"] == version("kyc-ml")
-    files = {name.removeprefix("data.sha256."): digest for name, digest in tags.items()
-             if name.startswith("data.sha256.")}  # fmt: skip
-    assert files == bundle.data["files"]
-    assert "transactions.parquet" in files
+    assert tags["data_digest"] == digest_together(bundle.data["files"])
+    assert "transactions.parquet" in bundle.data["files"]
+    assert {"unit", "as_of", "source", "policy", "config_digest"} <= set(tags)
+
+
+def test_the_model_says_what_it_is_for_and_the_version_how_good_it_is(client, model):
+    assert "probability that it turns out fraudulent" in (
+        client.get_registered_model("fraud").description
+    )
+    told = client.get_model_version("fraud", "1").description
+    assert len(told) <= 5_000
+    assert told.startswith(model.result.card.headline)
+    assert f"kyc-ml reproduce {model.result.registered.run_id} " in told
+
+
+def test_the_model_card_is_an_artifact(client, run, model):
+    path = client.download_artifacts(run.info.run_id, "model_card.md")
+    with open(path, encoding="utf-8") as handle:  # noqa: PTH123  MLflow gives a text
+        assert handle.read() == model.result.card.render(run.info.run_id)
 
 
 def test_every_part_has_its_figures(run):
     metrics = run.data.metrics
     for part in PARTS:
         assert {f"{part}/auc", f"{part}/brier", f"{part}/average_precision"} <= set(metrics)
-    assert "baseline_test/auc" in metrics
+    assert {"baseline/test/auc", "rating/test/auc", "train/trees"} <= set(metrics)
+    assert metrics["seconds/training"] > 0
     assert metrics["test/rows"] > metrics["test/positives"] > 0
+
+
+def test_the_figures_that_decide_come_first(client, run, model):
+    shown = list(run.data.metrics)
+    assert shown[:3] == [
+        "test/average_precision", "baseline/test/average_precision", "rating/test/average_precision"
+    ]  # fmt: skip
+    assert run.data.tags["mlflow.note.content"] == model.result.card.headline
+    tags = client.get_experiment(run.info.experiment_id).tags
+    assert tags["mlflow.experiment.primaryMetric.name"] == shown[0]
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_parts_are_datasets_with_digest_schema_and_counts(run, model):
+    logged = {
+        {tag.key: tag.value for tag in each.tags}["mlflow.data.context"]: each.dataset
+        for each in run.inputs.dataset_inputs
+    }
+    assert set(logged) == {"training", "early_stopping", "calibration", "test"}
+    assert len({dataset.digest for dataset in logged.values()}) == len(logged)
+    parts = model.result.trained.parts.set_index("part")
+    for context, part in (("training", TRAIN), ("test", TEST)):
+        dataset = logged[context]
+        assert dataset.name == f"synthetic {part}"
+        assert json.loads(dataset.profile) == {
+            "num_rows": parts.loc[part, "used"], "num_positives": parts.loc[part, "positives"],
+        }  # fmt: skip
+        columns = json.loads(dataset.schema)["mlflow_colspec"]
+        assert [each["name"] for each in columns] == list(model.result.bundle.model.feature_names)
+
+
+def test_the_record_holds_all_but_the_data_and_no_path_of_this_machine(client, run, place, model):
+    assert names_in(client, run.info.run_id, "record") == RECORD
+    folder = place.home / "mlruns"
+    texts = [path.read_text() for path in folder.rglob(f"*{run.info.run_id}/artifacts/record/*")]
+    assert len(texts) == len(RECORD)
+    assert not [text for text in texts if str(place.home) in text]
+    facts = json.loads(next(text for text in texts if '"command"' in text))
+    assert facts["files"] == model.result.bundle.data["files"]
+    assert facts["command"] == (
+        "kyc-ml train --config fraud.yaml --source synthetic.yaml --data bank"
+    )
 
 
 def test_settings_are_parameters(run):
@@ -80,9 +159,9 @@ def test_a_scoring_run_keeps_its_counts(client, model, scored):
     experiment = client.get_experiment_by_name("kyc_ml scoring")
     runs = client.search_runs([experiment.experiment_id])
     same = [run for run in runs if run.data.tags["as_of"] == scored.as_of.isoformat()
-            and run.data.metrics["rows_scored"] == len(scored.frame())]  # fmt: skip
+            and run.data.metrics["rows/scored"] == len(scored.frame())]  # fmt: skip
     assert same
     assert same[0].data.tags["bundle_digest"] == model.result.bundle.digest
     metrics = same[0].data.metrics
-    tiers = sum(value for name, value in metrics.items() if name.startswith("tier_"))
-    assert tiers == metrics["rows_scored"]
+    tiers = sum(value for name, value in metrics.items() if name.startswith("tier/"))
+    assert tiers == metrics["rows/scored"]

@@ -31,7 +31,7 @@ def test_everything_at_once(place, tmp_path):
         },
         calibration={"segment": "profile_customer_type", "candidates": ["platt", "isotonic"]},
         stability={"seed_refits": 2},
-        model={"negative_share": 0.3},
+        model={"negative_share": 0.3, "refit": True},
     )  # fmt: skip
     assert (done.code, done.crash) == (0, None)
     assert "expert rating" in done.out
@@ -41,6 +41,7 @@ def test_everything_at_once(place, tmp_path):
     bundle = load_bundle(kept)
     assert bundle.calibrator.segments is not None
     assert bundle.config.model.negative_share == 0.3
+    assert "early_stopping" not in bundle.metrics
     assert "profile_customer_type" in {spec.name for spec in bundle.inputs}
     scored = place.run(
         "score", "--model", kept, *place.source_arguments(), "--out", tmp_path / "s.parquet"
@@ -73,9 +74,11 @@ def test_what_needs_parts_in_time_is_refused_with_customer_folds(place, tmp_path
     config = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     config["splits"] = {"method": "customer_folds"}
     config["stability"] = {"seed_refits": 2}
+    config["model"] = {**config.get("model", {}), "refit": True}
     path = place.configs / "folds.yaml"
     path.write_text(yaml.safe_dump(config, allow_unicode=True))
     done = place.run("train", "--config", path, *place.source_arguments())
     assert done.code == 2
     assert "stability.seed_refits works with out_of_time only" in done.err
     assert "rating works with out_of_time only" in done.err
+    assert "model.refit works with out_of_time only" in done.err

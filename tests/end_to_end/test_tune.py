@@ -70,18 +70,21 @@ def test_mlflow_keeps_each_trial_inside_the_study(place, tuned):
     client = mlflow.MlflowClient(place.store)
     experiment = client.get_experiment_by_name("kyc_ml tuned")
     runs = client.search_runs([experiment.experiment_id])
-    (parent,) = [run for run in runs if run.info.run_name == "tune tuned"]
+    (parent,) = [run for run in runs if run.data.metrics.get("trials") == 3]
     children = [
         run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
     ]
     assert {run.info.run_name for run in children} == {"trial 0", "trial 1", "trial 2"}
     for run in children:
-        assert set(run.data.params) == set(SEARCHED)
+        assert set(run.data.params) == {f"model.{name}" for name in SEARCHED}
         assert run.data.tags["state"] in {"complete", "pruned"}
         history = client.get_metric_history(run.info.run_id, "fold/average_precision")
         assert [metric.step for metric in history] == [1, 2]
     assert parent.data.metrics["trials"] == 3
-    assert "test/average_precision/difference" in parent.data.metrics
+    assert {f"{who}/test/average_precision" for who in ("own", "chosen", "difference")} <= set(
+        parent.data.metrics
+    )
+    assert "difference/test/average_precision_low" in parent.data.metrics
 
 
 def test_it_resumes_and_refuses_other_settings(place, config, tuned, tmp_path):

@@ -60,7 +60,7 @@ def sweep_contiguous(
         steps, peak = 0, 0.0
         max_head, max_tail, min_head, min_tail = 0, 0, 0, 0
         for observation in range(observed_starts[key], observed_starts[key + 1]):
-            begin, end = np.int64(first[observation]), np.int64(last[observation])
+            begin, end = int(first[observation]), int(last[observation])
             if begin >= high:  # all that was seen has left
                 low = high = begin
                 total, total_low, square, square_low = 0.0, 0.0, 0.0, 0.0

@@ -1,21 +1,30 @@
-"""Probability to tier, and what follows from a tier."""
+"""Probability to tier by the cut-offs of a row's segment, and how many rows each tier holds."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from kyc_ml.config import TierPolicy
 from kyc_ml.metrics import jeffreys_interval
+from kyc_ml.tiers.policy import WHOLE, SegmentPolicy, TierPolicy
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Names = npt.NDArray[np.object_]
 
 
-def assign_tiers(proba: Floats, *, policy: TierPolicy) -> npt.NDArray[np.int64]:
+def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = None) -> Ints:
     """Map probabilities of shape (n,) onto places in ``policy.tiers`` of shape (n,).
 
     A probability equal to a cut-off belongs to the tier above it.
+
+    Parameters
+    ----------
+    segment : object array of shape (n,), optional
+        Names of segments as `name_segments` gives them; without it all rows have the
+        cut-offs of the whole.
 
     Raises
     ------
@@ -43,24 +52,34 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy) -> npt.NDArray[np.int64]:
     if outside:
         msg = f"probabilities must lie in [0, 1], got {outside} of {proba.size} outside it"
         raise ValueError(msg)
-    bounds = [tier.from_probability for tier in policy.tiers]
-    return np.searchsorted(bounds, proba, side="right") - 1
+    tier = np.asarray(np.searchsorted(policy.cut_offs(), proba, side="right") - 1, np.int64)
+    for name in () if segment is None else policy.segment_names:
+        own = segment == name
+        tier[own] = np.searchsorted(policy.cut_offs(name), proba[own], side="right") - 1
+    return tier
 
 
-def next_reviews(
-    decision: pd.DatetimeIndex, tier: npt.NDArray[np.int64], *, policy: TierPolicy
-) -> pd.DatetimeIndex:
-    """Give the day by which each customer is to be reviewed again, as midnight UTC."""
-    due = pd.Series(pd.NaT, index=range(len(decision)), dtype="datetime64[us, UTC]")
-    days = decision.normalize()
-    for place, rule in enumerate(policy.tiers):
-        here = tier == place
-        due[here] = days[here] + pd.DateOffset(months=rule.review_months)
-    return pd.DatetimeIndex(due)
+def name_segments(values: pa.Array, segments: SegmentPolicy) -> tuple[Names, dict[str, int]]:
+    """Name the segment of each row by its value of the segment feature.
+
+    Returns
+    -------
+    segment : object array of shape (n,)
+        Name of a segment with cut-offs of its own, else 'all'.
+    without : dict of 'missing' and 'unlisted' to count
+        Rows that have the cut-offs of the whole for want of a value, and because their
+        value belongs to no segment.
+    """
+    own = {value: each.name for each in segments.own for value in each.values}  # noqa: PD011
+    texts: pd.Series = values.to_pandas()
+    named = texts.map(own)
+    missing = int(texts.isna().sum())
+    without = {"missing": missing, "unlisted": int(named.isna().sum()) - missing}
+    return named.fillna(WHOLE).to_numpy(dtype=object), without
 
 
 def compute_tier_table(
-    tier: npt.NDArray[np.int64],
+    tier: Ints,
     proba: Floats,
     *,
     policy: TierPolicy,
@@ -71,8 +90,8 @@ def compute_tier_table(
     Returns
     -------
     DataFrame
-        One row a tier, lowest first: tier, tier_zh, from_probability, rows, share,
-        expected_rate and, where `target` is given, positives, observed_rate, ci_low,
+        One row a tier, lowest first: tier, tier_zh, from_probability (of the whole), rows,
+        share, expected_rate and, where `target` is given, positives, observed_rate, ci_low,
         ci_high (Jeffreys, 95 %). Rates of an empty tier, and shares of no rows, are NaN.
     """
     rows = []

@@ -1,13 +1,13 @@
 """A tier follows from the probability alone, and never falls as it rises."""
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kyc_ml.tiers import assign_tiers, compute_tier_table, next_reviews
+from kyc_ml.tiers import WHOLE, assign_tiers, compute_tier_table, name_segments
 
 PROBA = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=50).map(np.array)
 
@@ -86,30 +86,60 @@ def test_no_rows_have_a_table_of_empty_tiers(policy):
     assert table[["share", "expected_rate"]].isna().all(axis=None)
 
 
-@pytest.mark.parametrize(
-    ("decision", "tier", "due"),
-    [
-        ("2024-01-15 23:59:59", "high", "2024-07-15"),
-        ("2024-08-31 00:00:00", "high", "2025-02-28"),  # no 31 February
-        ("2023-08-31 12:00:00", "high", "2024-02-29"),
-        ("2024-02-29 12:00:00", "medium", "2025-02-28"),
-        ("2024-02-29 12:00:00", "medium_low", "2026-02-28"),
-        ("2024-03-31 12:00:00", "low", "2027-03-31"),
-        ("2024-12-31 12:00:00", "high", "2025-06-30"),
+SEGMENTS = {
+    "feature": "kind",
+    "own": [
+        {
+            "name": "entity",
+            "values": ["company", "trust"],
+            "from_probability": {"medium": 0.005, "high": 0.05},
+            "source": "convention",
+        },
+        {
+            "name": "young",
+            "values": ["student"],
+            "from_probability": {"high": 0.2},
+            "source": "convention",
+        },
     ],
-)
-def test_a_review_is_due_so_many_calendar_months_later(policy, decision, tier, due):
-    place = [each.name for each in policy.tiers].index(tier)
-    when = pd.DatetimeIndex([decision], tz="UTC")
-    got = next_reviews(when, np.array([place]), policy=policy)
-    assert got.tolist() == [pd.Timestamp(due, tz="UTC")]
+}
 
 
-def test_reviews_keep_the_order_of_the_rows_and_repeat_dates(policy):
-    when = pd.DatetimeIndex(["2024-01-01", "2023-01-01", "2024-01-01"], tz="UTC")
-    got = next_reviews(when, np.array([4, 0, 2]), policy=policy)
-    assert got.strftime("%Y-%m-%d").tolist() == ["2024-07-01", "2026-01-01", "2025-01-01"]
+def test_a_segment_has_its_own_cut_offs_and_keeps_those_it_does_not_name(make_policy):
+    policy = make_policy(segments=SEGMENTS)
+    assert policy.cut_offs() == (0.0, 0.01, 0.1)
+    assert policy.cut_offs("entity") == (0.0, 0.005, 0.05)
+    assert policy.cut_offs("young") == (0.0, 0.01, 0.2)
+    assert policy.cut_offs("nobody") == policy.cut_offs()
 
 
-def test_no_rows_have_no_reviews(policy):
-    assert len(next_reviews(pd.DatetimeIndex([], tz="UTC"), np.array([], int), policy=policy)) == 0
+def test_missing_and_unlisted_values_have_the_whole_s_cut_offs_and_are_counted(make_policy):
+    policy = make_policy(segments=SEGMENTS)
+    values = pa.array(["company", None, "retired", "student", "trust", None])
+    segment, without = name_segments(values, policy.segments)
+    assert segment.tolist() == ["entity", WHOLE, WHOLE, "young", "entity", WHOLE]
+    assert without == {"missing": 2, "unlisted": 1}
+    proba = np.full(6, 0.1)
+    got = assign_tiers(proba, policy=policy, segment=segment)
+    assert got.tolist() == [2, 2, 2, 1, 2, 2]
+    nobody, without = name_segments(pa.array([None, None], pa.string()), policy.segments)
+    assert nobody.tolist() == [WHOLE, WHOLE]
+    assert without == {"missing": 2, "unlisted": 0}
+
+
+@given(proba=PROBA, name=st.sampled_from(["all", "entity", "young"]))
+def test_tiers_are_monotone_in_probability_within_every_segment(make_policy, proba, name):
+    policy = make_policy(segments=SEGMENTS)
+    segment = np.full(proba.size, name, dtype=object)
+    tiers = assign_tiers(np.sort(proba), policy=policy, segment=segment)
+    assert (np.diff(tiers) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["all", "entity", "young"])
+def test_a_cut_off_of_a_segment_belongs_to_the_tier_above_it(make_policy, name):
+    policy = make_policy(segments=SEGMENTS)
+    for place, cut in enumerate(policy.cut_offs(name)[1:], start=1):
+        around = np.array([np.nextafter(cut, 0), cut])
+        segment = np.full(2, name, dtype=object)
+        got = assign_tiers(around, policy=policy, segment=segment)
+        assert got.tolist() == [place - 1, place]

@@ -1,0 +1,167 @@
+"""Commands on tier policies: fit, show, check, moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import (
+    GATE_FAILED,
+    REFUSED,
+    AsOf,
+    Data,
+    Quarantine,
+    Quiet,
+    Source,
+    job,
+)
+
+app = typer.Typer()
+tiers = typer.Typer(
+    help="Propose, show and check tier policies, and see who moved.",
+    epilog="Example: kyc-ml tiers show configs/tiers/risk.yaml",
+    no_args_is_help=True,
+)
+app.add_typer(tiers, name="tiers")
+
+Policy = Annotated[
+    Path, typer.Argument(help="Tier policy (YAML), such as configs/tiers/risk.yaml.")
+]
+
+
+@tiers.command(
+    epilog="Example: kyc-ml tiers fit models:/risk@challenger "
+    "--source configs/sources/synthetic.yaml --data build/bank --out build/proposal.yaml"
+)
+def fit(
+    *,
+    model: Annotated[
+        str,
+        typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle's folder."),
+    ],
+    source: Source,
+    data: Data,
+    as_of: AsOf = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="First decision to fit on; default: the first the model has not seen."),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy in force (YAML); default: the model's own.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="YAML file to write the proposed policy to.")
+    ] = None,
+    quarantine: Quarantine = REFUSED,
+    quiet: Quiet = False,
+) -> None:
+    """Propose cut-offs from mature rows by the policy's own targets; it changes nothing."""
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs.tiering import run_tiers_fit
+        from kyc_ml.tiers.display import proposal_table
+
+        result = run_tiers_fit(
+            model=model,
+            source=source,
+            data=data,
+            since=since,
+            as_of=as_of,
+            policy=policy,
+            out=out,
+            quarantine=quarantine,
+            watch=terminal,
+        )
+        terminal.show("proposed cut-offs", proposal_table(result.proposal))
+        for note in result.proposal.notes:
+            terminal.say(note)
+        terminal.say(result.diff or "no difference from the policy in force")
+        terminal.summary(
+            "proposed; nothing was changed",
+            {
+                "in force": result.in_force.label,
+                "rows": f"{result.rows:,}, {result.positives:,} positives, "
+                f"{result.left_out:,} left out",
+                "decided": f"{result.since:%Y-%m-%d} to before {result.until:%Y-%m-%d}",
+                "written to": result.path or "nowhere: name --out to keep it",
+            },
+        )
+
+
+@tiers.command(epilog="Example: kyc-ml tiers show configs/tiers/risk.yaml")
+def show(policy: Policy) -> None:
+    """Show a policy: cut-offs, what follows from each tier, overrides, and how it is fitted."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.tiering import run_tiers_check
+        from kyc_ml.tiers.display import policy_tables
+
+        read = run_tiers_check(policy, on=None)
+        for title, table in policy_tables(read.policy).items():
+            terminal.show(title, table)
+        terminal.summary(
+            read.policy.label,
+            {
+                "author": read.policy.author or "not named",
+                "approver": read.policy.approver or "none: a proposal",
+                "valid from": read.policy.valid_from or "not said",
+                "disclosure": read.policy.disclosure,
+                "kept": f"{read.policy.retention.years} years from the "
+                f"{read.policy.retention.counted_from}",
+                "fitted by": read.policy.fit.whole.method if read.policy.fit else "nothing",
+                "SHA-256": read.digest,
+            },
+        )
+
+
+@tiers.command(epilog="Example: kyc-ml tiers check configs/tiers/risk.yaml --on 2026-11-23")
+def check(
+    policy: Policy,
+    *,
+    on: Annotated[
+        str | None, typer.Option(help="Day (ISO date) on which it is to be used.")
+    ] = None,
+) -> None:
+    """Check a policy; exit code 1 if it is lawful but not approved or not in force then."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.tiering import run_tiers_check
+
+        read = run_tiers_check(policy, on=on)
+        facts = {"policy": read.policy.label, "SHA-256": read.digest}
+        facts |= {f"finding {n}": text for n, text in enumerate(read.findings, start=1)}
+        terminal.summary("lawful, with findings" if read.findings else "lawful", facts)
+    if read.findings:
+        raise typer.Exit(code=GATE_FAILED)
+
+
+@tiers.command(
+    epilog="Example: kyc-ml tiers moves build/june.parquet build/july.parquet "
+    "--policy configs/tiers/risk.yaml --out build/moves.parquet"
+)
+def moves(
+    before: Annotated[Path, typer.Argument(help="Score file of the earlier date (Parquet).")],
+    after: Annotated[Path, typer.Argument(help="Score file of the later date (Parquet).")],
+    *,
+    policy: Annotated[Path, typer.Option(help="Policy (YAML) that names the tiers in order.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Parquet file for who moved and why; internal only.")
+    ] = None,
+) -> None:
+    """Compare two scorings: migration matrix, matrix weighted bandwidth, moves by cause."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.tiering import run_tiers_moves
+        from kyc_ml.tiers.display import migration_tables
+
+        found = run_tiers_moves(before=before, after=after, policy=policy, out=out)
+        for title, table in migration_tables(found).items():
+            terminal.show(title, table)
+        terminal.summary(
+            "moves",
+            {
+                "moved": f"{len(found.moves):,} of {found.customers:,} customers",
+                "matrix weighted bandwidth": f"{found.upward:.4f} to higher risk, "
+                f"{found.downward:.4f} to lower risk",
+                "scored once only": f"{found.only_before:,} before, {found.only_after:,} after",
+                "written to": out or "nowhere: name --out to keep who moved",
+            },
+        )

@@ -1,0 +1,63 @@
+"""Whether two bundles predict the same thing, and from when rows are new to both."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.errors import ConfigError, Faults
+
+
+def require_comparable(challenger: Bundle, champion: Bundle) -> None:
+    """Refuse two models that do not predict the same outcome of the same observations.
+
+    Raises
+    ------
+    ConfigError
+        If unit, base currency, outcome, horizon, review calendar or names of tiers differ,
+        or a bundle does not say when it was trained; all are named at once.
+    """
+    faults = Faults(
+        "the models cannot be compared: train the challenger as the champion was", ConfigError
+    )
+    for who, bundle in (("challenger", challenger), ("champion", champion)):
+        if "as_of" not in bundle.data:
+            faults.add(f"the {who} does not say when it was trained: train it again")
+    for name, one, other in _must_agree(challenger, champion):
+        if one != other:
+            faults.add(f"{name}: challenger {one}, champion {other}")
+    faults.raise_if_any()
+
+
+def trained_until(bundle: Bundle) -> pd.Timestamp:
+    """Give the instant until which a model may have learnt from anything."""
+    moment = pd.Timestamp(bundle.data["as_of"])
+    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+
+
+def _must_agree(challenger: Bundle, champion: Bundle) -> list[tuple[str, object, object]]:
+    one, other = challenger.config.dataset, champion.config.dataset
+    found: list[tuple[str, object, object]] = [
+        ("unit", challenger.config.unit, champion.config.unit),
+        (
+            "base currency",
+            challenger.data.get("base_currency"),
+            champion.data.get("base_currency"),
+        ),
+        ("dataset.horizon_days", one.horizon_days, other.horizon_days),
+        ("dataset.adverse_outcomes", _adverse(challenger), _adverse(champion)),
+        ("tiers", _tiers(challenger), _tiers(champion)),
+    ]
+    if champion.config.unit == "risk":
+        found.append(
+            ("dataset.review_every_months", one.review_every_months, other.review_every_months)
+        )
+    return found
+
+
+def _adverse(bundle: Bundle) -> str:
+    return ", ".join(sorted(bundle.config.dataset.adverse_outcomes))
+
+
+def _tiers(bundle: Bundle) -> str:
+    return ", ".join(bundle.policy.tier_names)

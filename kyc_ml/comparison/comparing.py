@@ -1,0 +1,212 @@
+"""Two models and later rows in, a comparison and its verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import pandas as pd
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.comparison.alerts import compute_alerts
+from kyc_ml.comparison.bundles import require_comparable
+from kyc_ml.comparison.figures import BOOTSTRAP, compute_metrics, objective_figure
+from kyc_ml.comparison.moves import compute_causes, compute_tier_moves, explain_moves
+from kyc_ml.comparison.rows import Floats, LaterRows, Scores
+from kyc_ml.comparison.settings import ComparisonSettings
+from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
+from kyc_ml.training.evidence import Progress
+
+CHALLENGER: Final = "challenger"
+CHAMPION: Final = "champion"
+
+Verdict = Literal["better", "not shown better", "worse"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A challenger beside a champion on the same later rows. Intervals are at 95 %.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        One row a figure: figure, champion, challenger, difference (challenger - champion),
+        low, high (of the difference), better ('higher' or 'lower'), method (of the interval).
+    calibration : DataFrame
+        One row a model: model, rows, positives, expected, observed_over_expected with _low
+        and _high, calibration_error (20 bins of equal mass), brier, log_loss, and intercept
+        and slope of `calibration_line`.
+    reliability : DataFrame
+        model, then the columns of `compute_reliability`.
+    tiers : DataFrame
+        One row a pair of tiers, lowest first: champion_tier, challenger_tier, rows (all later
+        ones), judged, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
+        was judged).
+    moved : DataFrame
+        One row an observation whose tier changes: observation_id, customer_id, decision_time,
+        champion_tier, challenger_tier, direction ('up' or 'down'), both probabilities,
+        tier_by_policy_alone (what the challenger's policy makes of the champion's
+        probability), outcome (see `Labels`), log_odds_difference (challenger - champion, of
+        the calibrated probability) and the three parts it is the sum of, features_, base_
+        and calibration_difference; then the features whose contributions (log-odds) differ
+        most in the direction of the move: for i from 1 reason_i_code, reason_i_text,
+        reason_i_text_zh, reason_i_value, reason_i_difference, reason_i_challenger,
+        reason_i_champion, missing where no more features push that way.
+    causes : DataFrame
+        Moved rows by their first reason: feature (its reason code, or `NO_FEATURE`), rows,
+        up, down, mean_difference (log-odds).
+    alerts : DataFrame
+        For each rule ('50 a day', or 'all that pays') and model: rule, model, alerts,
+        alerts_a_day, positives_found, precision, recall, cost_of_reviews, loss_avoided, net.
+    rows, judged, positives, customers : int
+        Later rows, those that figures come from, and positives and customers among these.
+    skipped : int
+        Bootstrap samples of one class only, which have no figures.
+    verdict : 'better', 'not shown better' or 'worse'
+        Better or worse only where the whole bootstrap interval of the objective is.
+    sentence : str
+        The verdict with its figures.
+    """
+
+    metrics: pd.DataFrame
+    calibration: pd.DataFrame
+    reliability: pd.DataFrame
+    tiers: pd.DataFrame
+    moved: pd.DataFrame
+    causes: pd.DataFrame
+    alerts: pd.DataFrame
+    rows: int
+    judged: int
+    positives: int
+    customers: int
+    skipped: int
+    verdict: Verdict
+    sentence: str
+
+
+def compare_models(
+    challenger: Bundle,
+    champion: Bundle,
+    rows: LaterRows,
+    *,
+    settings: ComparisonSettings,
+    tell: Progress,
+    threads: int = 2,
+) -> Comparison:
+    """Hold a challenger against a champion.
+
+    Raises
+    ------
+    ConfigError
+        If the models do not predict the same thing; see `require_comparable`.
+    DatasetError
+        If the judged rows are not of both classes.
+    """
+    require_comparable(challenger, champion)
+    rows.require_both_classes()
+    # one after the other: encoding writes into memory that both tables may share
+    new = Scores.of(challenger, rows.challenger, threads=threads)
+    old = Scores.of(champion, rows.champion, threads=threads)
+    metrics, skipped = compute_metrics(
+        rows,
+        new,
+        old,
+        settings=settings,
+        progress=lambda done, total: tell("drawing customers", done, total),
+    )
+    moved = explain_moves(
+        rows,
+        challenger,
+        champion,
+        scores=(new, old),
+        reasons=settings.reasons,
+        threads=threads,
+        progress=lambda done, total: tell("explaining changed tiers", done, total),
+    )
+    said = {CHAMPION: old, CHALLENGER: new}
+    target, names = rows.target, champion.policy.tier_names
+    calibration, reliability = _calibration(rows, said, target)
+    verdict, sentence = judge(metrics, settings, same=challenger.digest == champion.digest != "")
+    return Comparison(
+        metrics=metrics,
+        calibration=calibration,
+        reliability=reliability,
+        tiers=compute_tier_moves(rows, new, old, names=names),
+        moved=moved,
+        causes=compute_causes(moved),
+        alerts=compute_alerts(rows, said, settings=settings),
+        rows=rows.judged.size,
+        judged=target.size,
+        positives=int(target.sum()),
+        customers=int(pd.unique(rows.customers).size),
+        skipped=skipped,
+        verdict=verdict,
+        sentence=sentence,
+    )
+
+
+def judge(
+    metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool
+) -> tuple[Verdict, str]:
+    """Say whether the challenger is better, by the objective and its bootstrap interval.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        See `Comparison.metrics`.
+    same : bool
+        Whether both are the same bundle.
+    """
+    name = objective_figure(settings)
+    row = metrics[metrics["method"] == BOOTSTRAP].set_index("figure").loc[name]
+    sign = 1.0 if row["better"] == "higher" else -1.0
+    worst, best = sorted((sign * row["low"], sign * row["high"]))
+    verdict: Verdict = "not shown better"
+    if worst > 0.0:
+        verdict = "better"
+    elif best < 0.0:
+        verdict = "worse"
+    if same:
+        return verdict, "The challenger is the champion: both are the same bundle."
+    said = {
+        "better": "is better than",
+        "not shown better": "is not shown to be better than",
+        "worse": "is worse than",
+    }
+    return verdict, (
+        f"On later rows the challenger {said[verdict]} the champion: {name.replace('_', ' ')} "
+        f"{row['challenger']:.4g} against {row['champion']:.4g}, difference "
+        f"{row['difference']:+.3g} (95 % {row['low']:+.3g} to {row['high']:+.3g}); "
+        f"{row['better']} is better."
+    )
+
+
+def _calibration(
+    rows: LaterRows, said: dict[str, Scores], target: Floats
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tabulate how far each model's probabilities can be believed, whole and by bins."""
+    lines, bins = [], []
+    for who, scores in said.items():
+        proba = scores.probability[rows.judged]
+        quality = compute_quality(target, scores.margin[rows.judged], proba)
+        intercept, slope = calibration_line(target, proba)
+        lines.append(
+            {
+                "model": who,
+                "rows": quality.rows,
+                "positives": quality.positives,
+                "expected": float(proba.sum()),
+                "observed_over_expected": quality.observed_over_expected,
+                "observed_over_expected_low": quality.observed_over_expected_low,
+                "observed_over_expected_high": quality.observed_over_expected_high,
+                "calibration_error": quality.calibration_error,
+                "brier": quality.brier,
+                "log_loss": quality.log_loss,
+                "intercept": intercept,
+                "slope": slope,
+            }
+        )
+        table = compute_reliability(target, proba)
+        table.insert(0, "model", who)
+        bins.append(table)
+    return pd.DataFrame(lines), pd.concat(bins, ignore_index=True)

@@ -1,0 +1,75 @@
+"""Frozen configuration sections, and the only reader of YAML.
+
+A function takes the section it needs, never the whole configuration. Units are part of
+the names: days are whole days of 24 hours.
+"""
+
+from __future__ import annotations
+
+from kyc_ml.config.calibration import CalibrationConfig, CalibrationMethod
+from kyc_ml.config.dataset import DatasetConfig, Unit
+from kyc_ml.config.features import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
+from kyc_ml.config.model import ModelConfig
+from kyc_ml.config.reading import (
+    check_section,
+    dump_section,
+    load_section,
+    parse_section,
+    section_digest,
+)
+from kyc_ml.config.run import ExplainConfig, RunConfig
+from kyc_ml.config.section import Section
+from kyc_ml.config.selection import SelectionConfig
+from kyc_ml.config.source import FileSource, SourceMapping, TableMapping
+from kyc_ml.config.splits import (
+    CustomerFoldsConfig,
+    FoldsConfig,
+    OutOfTimeCustomersConfig,
+    PrequentialConfig,
+    SplitConfig,
+)
+from kyc_ml.config.stability import StabilityConfig
+from kyc_ml.config.tuning import (
+    SEARCHED,
+    FloatRange,
+    IntRange,
+    Objective,
+    SearchConfig,
+    TuningConfig,
+)
+
+__all__ = [
+    "SEARCHED",
+    "AmountsOfInterest",
+    "CalibrationConfig",
+    "CalibrationMethod",
+    "CountryEntry",
+    "CountryList",
+    "CustomerFoldsConfig",
+    "DatasetConfig",
+    "ExplainConfig",
+    "FeatureConfig",
+    "FileSource",
+    "FloatRange",
+    "FoldsConfig",
+    "IntRange",
+    "ModelConfig",
+    "Objective",
+    "OutOfTimeCustomersConfig",
+    "PrequentialConfig",
+    "RunConfig",
+    "SearchConfig",
+    "Section",
+    "SelectionConfig",
+    "SourceMapping",
+    "SplitConfig",
+    "StabilityConfig",
+    "TableMapping",
+    "TuningConfig",
+    "Unit",
+    "check_section",
+    "dump_section",
+    "load_section",
+    "parse_section",
+    "section_digest",
+]

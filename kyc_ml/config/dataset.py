@@ -1,0 +1,44 @@
+"""Which observations there are, and when their labels count."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from kyc_ml.config.section import Section
+
+Unit = Literal["fraud", "risk"]
+
+
+class DatasetConfig(Section):
+    """Which observations there are and when their labels count."""
+
+    history_start: str | None = None
+    """First day (ISO date) whose observations are used; earlier rows are history only."""
+    adverse_outcomes: tuple[Literal["confirmed_fraud", "str_filed", "default"], ...] = (
+        "confirmed_fraud",
+        "str_filed",
+        "default",
+    )
+    horizon_days: int = Field(default=0, ge=0)
+    """A review is positive if the institution learns of an adverse outcome (report filed,
+    fraud confirmed, default) in the so many days after it (risk only)."""
+    label_maturity_days: int = Field(default=90, ge=0)
+    """Age, counted from the end of the horizon, at which an observation without an
+    adverse case counts as negative."""
+    review_every_months: int = Field(default=1, ge=1)
+    """Review calendar where the source has no reviews table (risk only)."""
+
+    @field_validator("history_start")
+    @classmethod
+    def _history_start_is_a_day(cls, text: str | None) -> str | None:
+        try:
+            iso = None if text is None else date.fromisoformat(text).isoformat()
+        except ValueError:
+            iso = None
+        if iso != text:
+            msg = f"must be an ISO date such as 2024-05-01, got {text!r}"
+            raise ValueError(msg)
+        return text

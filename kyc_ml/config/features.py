@@ -1,0 +1,88 @@
+"""Which features a run has, and the lists and amounts that they read."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from kyc_ml.config.section import Section
+
+
+class CountryEntry(Section):
+    """One country's stay on a list: from its first day, to the first day off it."""
+
+    country: str = Field(pattern="^[A-Z]{2}$")
+    since: date
+    until: date | None = None
+
+    @model_validator(mode="after")
+    def _leaves_after_it_came(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            msg = f"until ({self.until}) must lie after since ({self.since})"
+            raise ValueError(msg)
+        return self
+
+
+class CountryList(Section):
+    """A list of countries, with the history of who stood on it when."""
+
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    english: str
+    """Who stands on it, as a plural noun: "jurisdictions under increased monitoring"."""
+    chinese: str
+    source: str
+    verified_on: date
+    entries: tuple[CountryEntry, ...] = Field(min_length=1)
+
+
+class AmountsOfInterest(Section):
+    """Amounts in base currency that typologies are measured against.
+
+    Defaults: PBOC Order 〔2016〕No. 3 for cash and for transfers of natural persons, in
+    CNY. Another jurisdiction or currency gives its own.
+    """
+
+    cash_report: float = Field(default=50_000.0, gt=0.0)
+    """Cash of a day from which the bank reports it."""
+    transfer_report: float = Field(default=500_000.0, gt=0.0)
+    """Domestic transfers of a natural person's day from which the bank reports them."""
+    near_share: float = Field(default=0.8, gt=0.0, lt=1.0)
+    """Share of a threshold from which an amount counts as just below it (convention)."""
+    round_to: float = Field(default=100.0, ge=0.01)
+    """A whole multiple of it is a round amount (convention)."""
+    probe: float = Field(default=10.0, gt=0.0)
+    """Up to it a payment may be a probe before a large one (convention)."""
+
+
+class FeatureConfig(Section):
+    """A named set of declared features: whole families, and features by name."""
+
+    name: str = "unnamed"
+    description: str = ""
+    families: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    """Features to add to those of the families, by name."""
+    exclude: tuple[str, ...] = ()
+    """Features to take out of those of the families, by name."""
+    third_party_items: tuple[str, ...] = ()
+    """Items of the third_party table to read; providers and items are the user's own."""
+    country_lists: tuple[CountryList, ...] = ()
+    """Lists of countries, as they stood at any time; none leaves their features out."""
+    amounts: AmountsOfInterest = AmountsOfInterest()
+
+    @model_validator(mode="after")
+    def _chooses_something(self) -> Self:
+        faults = []
+        if not self.families and not self.include:
+            faults.append("families and include are both empty: choose at least one")
+        both = sorted(set(self.include) & set(self.exclude))
+        if both:
+            faults.append(f"{', '.join(both)}: both included and excluded")
+        names = [each.name for each in self.country_lists]
+        if len(set(names)) < len(names):
+            faults.append("two country_lists have the same name")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self

@@ -1,0 +1,37 @@
+"""LightGBM's parameters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from kyc_ml.config.section import Section
+
+
+class ModelConfig(Section):
+    """LightGBM parameters. Defaults suit 10^5 to 10^6 rows with few positives."""
+
+    seed: int = Field(default=20130105, ge=0)
+    num_threads: int = Field(default=2, ge=1)
+    rounds: int = Field(default=600, ge=1)
+    stopping_rounds: int = Field(default=50, ge=1)
+    learning_rate: float = Field(default=0.05, gt=0.0, le=1.0)
+    num_leaves: int = Field(default=31, ge=2)
+    min_data_in_leaf: int = Field(default=100, ge=1)
+    feature_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    bagging_fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    lambda_l2: float = Field(default=5.0, ge=0.0)
+    max_bin: int = Field(default=255, ge=2)
+    metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision"
+    monotone: bool = False
+    """Keep the directions that features declare: risk never falls, or never rises, with them."""
+    negative_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of the negatives of the training rows that are kept, chosen by the seed and by
+    what the rows hold; margins are corrected for it. No other rows are ever left out."""
+    positive_weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    """Weight of a positive training row against a negative; margins are corrected for it."""
+    refit: bool = False
+    """Fit once more, on train and early stopping rows together, for as many rounds as early
+    stopping found: the model learns from newer rows too. For parts in time only; no figures
+    are given then of the early stopping rows, which the model has seen."""

@@ -1,0 +1,74 @@
+"""Read and write sections as YAML; every fault is listed at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from kyc_ml.config.faults import explain_fault
+from kyc_ml.config.section import Section
+from kyc_ml.config.text import read_content, write_content
+from kyc_ml.errors import ConfigError, Faults, hint
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_section(path: Path, section: type[SectionT]) -> SectionT:
+    """Read a YAML file as `section`.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent, is no YAML, or breaks the section's rules; all faults are
+        listed, misspelt keys with the key that was probably meant.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        near = hint(path.name, [item.name for item in path.parent.glob("*.y*ml")])
+        msg = f"configuration file {path} cannot be read: {error.strerror}{near}"
+        raise ConfigError(msg) from None
+    except UnicodeDecodeError:
+        msg = f"configuration file {path} is not UTF-8 text: save it as UTF-8"
+        raise ConfigError(msg) from None
+    return check_section(
+        read_content(text, subject=str(path), path=path), section, subject=str(path)
+    )
+
+
+def parse_section(text: str, section: type[SectionT], *, subject: str) -> SectionT:
+    """Read YAML text as `section`; `subject` names it in errors. See `load_section`."""
+    return check_section(read_content(text, subject=subject, path=None), section, subject=subject)
+
+
+def check_section(content: Mapping[str, Any], section: type[SectionT], *, subject: str) -> SectionT:
+    """Check keys and values as `section`; `subject` names them in errors.
+
+    Raises
+    ------
+    ConfigError
+        With every fault listed.
+    """
+    try:
+        return section.model_validate(content)
+    except ValidationError as error:
+        faults = Faults(subject, ConfigError)
+        faults.extend(explain_fault(fault, section) for fault in error.errors(include_url=False))
+        faults.raise_if_any()
+        raise  # unreachable: pydantic never raises without a fault
+
+
+def section_digest(section: Section) -> str:
+    """SHA-256 of a section's canonical JSON: equal settings have equal digests."""
+    text = json.dumps(section.model_dump(mode="json", by_alias=True), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dump_section(section: Section) -> str:
+    """Write a section as YAML that `parse_section` reads back to an equal one."""
+    return write_content(section.model_dump(mode="json", by_alias=True))

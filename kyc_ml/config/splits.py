@@ -1,0 +1,76 @@
+"""How rows are parted into those that fit, stop, calibrate and judge a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kyc_ml.config.section import Section
+
+
+class SplitConfig(Section):
+    """Parts in order of time: train, early stopping, calibration, test.
+
+    The test ends where labels are mature on the training date. Its start less
+    `embargo_days` is the development cut-off: the labels of the other parts are those
+    known and mature then, as if the model had been built on that day.
+    """
+
+    method: Literal["out_of_time"] = "out_of_time"
+    train_days: int | None = Field(default=None, gt=0)
+    early_stopping_days: int = Field(default=14, gt=0)
+    calibration_days: int = Field(default=14, gt=0)
+    test_days: int = Field(default=28, gt=0)
+    embargo_days: int = Field(default=7, ge=0)
+    inner_embargo_days: int = Field(default=1, ge=0)
+    """Days left out between train, early stopping and calibration."""
+
+
+class CustomerFoldsConfig(Section):
+    """Cross-validation by customer, for data too small to be parted in time.
+
+    Every observation is predicted by a model that saw none of its customer. It says
+    nothing of a change over time: prefer `out_of_time` where the data allow it.
+    """
+
+    method: Literal["customer_folds"]
+    folds: int = Field(default=5, ge=2)
+
+
+class PrequentialConfig(Section):
+    """Folds with a rolling origin, counted back from the end; for tuning.
+
+    Each trains on its own past, waits until the labels are known, and tests what follows.
+    """
+
+    method: Literal["prequential"]
+    folds: int = Field(default=4, ge=1)
+    train_days: int | None = Field(default=None, gt=0)
+    """None trains on all the past."""
+    delay_days: int | None = Field(default=None, ge=0)
+    """None waits for the dataset's horizon and label maturity."""
+    embargo_days: int = Field(default=0, ge=0)
+    """Days left out between delay and test."""
+    test_days: int = Field(default=28, gt=0)
+    step_days: int | None = Field(default=None, gt=0)
+    """Days from one test to the next; None is `test_days`."""
+
+
+class OutOfTimeCustomersConfig(Section):
+    """Folds by customer that are also parted in time: later rows of customers never seen."""
+
+    method: Literal["out_of_time_customers"]
+    folds: int = Field(default=5, ge=2)
+    train_days: int | None = Field(default=None, gt=0)
+    delay_days: int | None = Field(default=None, ge=0)
+    """None waits for the dataset's horizon and label maturity."""
+    embargo_days: int = Field(default=0, ge=0)
+    test_days: int = Field(default=28, gt=0)
+
+
+FoldsConfig = Annotated[
+    PrequentialConfig | CustomerFoldsConfig | OutOfTimeCustomersConfig,
+    Field(discriminator="method"),
+]
+"""How a tuning study or a cross-validation parts its rows; see `splits.make_splitter`."""

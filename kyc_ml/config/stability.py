@@ -1,0 +1,29 @@
+"""Refits that tell how much of a model is chance."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from kyc_ml.config.section import Section
+
+
+class StabilityConfig(Section):
+    """Refits that tell how much of a model is chance; 0 refits leaves a kind out."""
+
+    seed_refits: int = Field(default=0, ge=0)
+    bootstrap_refits: int = Field(default=0, ge=0)
+    seed: int = Field(default=20130105, ge=0)
+    """Draws the bootstrap samples and the rows explained."""
+    top_features: int = Field(default=20, ge=1)
+    """So many features of largest mean contribution are compared between refits."""
+    top_reasons: int = Field(default=5, ge=1)
+    """So many reasons of each row are compared between refits."""
+    explained_rows: int = Field(default=2_000, ge=1)
+
+    @field_validator("seed_refits", "bootstrap_refits")
+    @classmethod
+    def _one_has_no_spread(cls, refits: int) -> int:
+        if refits == 1:
+            msg = "must be 0 or at least 2: one refit has no spread"
+            raise ValueError(msg)
+        return refits

@@ -1,0 +1,37 @@
+"""Contributions to ranked reasons in words, in English and Chinese.
+
+`learn_reference` keeps what is usual among the training rows, whole and by peer group;
+`make_reasons` says each row's strongest contributions beside it; `find_change` finds what
+would lower a tier.
+"""
+
+from kyc_ml.explain.levers import Change, Step, find_change, is_actionable
+from kyc_ml.explain.reasons import family_contributions, make_reasons, rank_reasons
+from kyc_ml.explain.reference import (
+    LEVELS,
+    WHOLE_BANK,
+    Reference,
+    Usual,
+    learn_reference,
+    place_in,
+    require_peers,
+)
+from kyc_ml.explain.wording import say_value
+
+__all__ = [
+    "LEVELS",
+    "WHOLE_BANK",
+    "Change",
+    "Reference",
+    "Step",
+    "Usual",
+    "family_contributions",
+    "find_change",
+    "is_actionable",
+    "learn_reference",
+    "make_reasons",
+    "place_in",
+    "rank_reasons",
+    "require_peers",
+    "say_value",
+]

@@ -1,0 +1,162 @@
+"""Rows that two models have not learnt from, with the features of both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.comparison import LaterRows, trained_until
+from kyc_ml.config import DatasetConfig
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.dataset import make_observations, mature_labels
+from kyc_ml.errors import ConfigError, DatasetError, LeakageError
+from kyc_ml.features.build import build_features
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.jobs.loading import columns_of, features_and_facts
+from kyc_ml.jobs.reading import parse_moment
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.tiers import declare_facts, features_needed, merge_specs
+
+_NO_ROWS: Final = np.zeros(0, np.int64)
+
+
+def first_later(challenger: Bundle, champion: Bundle, *, since: str | None) -> pd.Timestamp:
+    """Give the first decision that neither model can have learnt from, or a later `since`.
+
+    Raises
+    ------
+    LeakageError
+        If `since` is earlier.
+    ConfigError
+        If it is no date.
+    """
+    first = max(trained_until(challenger), trained_until(champion))
+    if since is None:
+        return first
+    moment = parse_moment(since, name="--since")
+    if moment < first:
+        msg = (
+            f"--since is {moment:%Y-%m-%d %H:%M}, but the models were trained with what was "
+            f"known on {first:%Y-%m-%d %H:%M}: they may have learnt from the rows between; "
+            "name that date or a later one, or leave it out"
+        )
+        raise LeakageError(msg)
+    return moment
+
+
+def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
+    """Refuse a source of another base currency than the models'.
+
+    Raises
+    ------
+    ConfigError
+        Naming both.
+    """
+    if tables.base_currency != bundle.data["base_currency"]:
+        msg = (
+            f"the source's base_currency is {tables.base_currency}, but the models were trained "
+            f"on {bundle.data['base_currency']}: map the amounts to that currency"
+        )
+        raise ConfigError(msg)
+
+
+def later_rows(
+    challenger: Bundle,
+    champion: Bundle,
+    tables: ContractedTables,
+    *,
+    since: pd.Timestamp,
+    as_of: pd.Timestamp,
+    watch: Watch,
+) -> LaterRows:
+    """List the observations in ``[since, as_of)`` with both models' features and outcomes.
+
+    Judged are those whose outcome is known at `as_of` and that are old enough for any
+    outcome to be: of younger ones the positives would be known first.
+
+    Raises
+    ------
+    DatasetError
+        If none is old enough, or a feature of a model cannot be computed.
+    """
+    dataset = _dataset(challenger, champion)
+    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
+    end = as_of - ripening
+    if end <= since:
+        msg = (
+            f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
+            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {ripening.days} days; bring data until "
+            f"{since + ripening:%Y-%m-%d %H:%M} at least, or compare models trained earlier"
+        )
+        raise DatasetError(msg)
+    unit = champion.config.unit
+    observations = make_observations(tables, unit=unit, start=since, end=as_of, config=dataset)
+    labels = mature_labels(tables, observations, unit=unit, as_of=as_of, config=dataset)
+    decision = microseconds(observations[DECISION_TIME])
+    features = _features_of_both(challenger, champion, tables, observations, watch)
+    return LaterRows(
+        challenger=features[0],
+        champion=features[1],
+        status=labels.status,
+        judged=np.asarray(labels.usable & (decision < end.value // 1000)),
+        end=end,
+    )
+
+
+def join_specs(
+    one: tuple[FeatureSpec, ...], other: tuple[FeatureSpec, ...]
+) -> tuple[FeatureSpec, ...] | None:
+    """Declare the features of both, so that they are computed once; None if they contradict.
+
+    What one only computes with and the other shows is shown.
+    """
+    merged = {spec.name: spec for spec in one}
+    for spec in other:
+        known = merged.setdefault(spec.name, spec)
+        if replace(known, hidden=spec.hidden) != spec:
+            return None
+        if known.hidden:
+            merged[spec.name] = spec
+    return tuple(merged.values())
+
+
+def _dataset(challenger: Bundle, champion: Bundle) -> DatasetConfig:
+    """Take the champion's outcomes, as old as the more patient model asks for."""
+    both = (challenger.config.dataset, champion.config.dataset)
+    maturity = max(each.label_maturity_days for each in both)
+    return both[1].model_copy(update={"label_maturity_days": maturity})
+
+
+def _features_of_both(
+    challenger: Bundle,
+    champion: Bundle,
+    tables: ContractedTables,
+    observations: pa.Table,
+    watch: Watch,
+) -> tuple[FeatureTable, FeatureTable]:
+    specs = join_specs(challenger.specs, champion.specs)
+    if specs is None:
+        watch.say("the models declare a feature differently: features are computed for each")
+        _, new = features_and_facts(challenger, tables, observations, watch)
+        _, old = features_and_facts(champion, tables, observations, watch)
+        return new, old
+    for bundle in (challenger, champion):
+        policy, run = bundle.policy, bundle.config
+        needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
+        specs = merge_specs(specs, needed)
+    built = build_features(
+        tables,
+        observations,
+        specs=specs,
+        progress=lambda done, total: watch.step("building features", done, total),
+    )
+    for bundle in (challenger, champion):
+        columns_of(bundle, built.take(_NO_ROWS))  # an error if one is missing; it copies rows
+    return built, built

@@ -1,0 +1,289 @@
+"""Jobs on tier policies: propose cut-offs, show and check a policy, compare two scorings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.config import SplitConfig, dump_section, load_section, section_digest
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import make_observations, mature_labels
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.jobs.loading import features_and_facts, load_model
+from kyc_ml.jobs.reading import last_known, parse_moment, read_tables, require_data_until
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.score import probabilities
+from kyc_ml.splits import TEST, plan_out_of_time
+from kyc_ml.tiers import (
+    FitRows,
+    Migration,
+    Proposal,
+    TierHistory,
+    TierPolicy,
+    compare_scores,
+    diff_policies,
+    judge_cut_offs,
+    propose,
+    segments_of,
+)
+from kyc_ml.tiers.calendar import decision_days
+
+_HISTORY_COLUMNS: Final = (
+    CUSTOMER_ID,
+    DECISION_TIME,
+    "tier_before_overrides",
+    "tier_of_score",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """A proposal, what it was fitted on, and how it differs from the policy in force.
+
+    Attributes
+    ----------
+    in_force : TierPolicy
+    judged : DataFrame
+        The cut-offs in force, held against the same rows; see `judge_cut_offs`.
+    diff : str
+        Unified diff of both policies as YAML.
+    rows, positives, left_out : int
+        Rows used, and rows of the period without a usable outcome.
+    since, until : Timestamp
+        Half-open period of the decisions.
+    """
+
+    proposal: Proposal
+    in_force: TierPolicy
+    judged: pd.DataFrame
+    diff: str
+    rows: int
+    positives: int
+    left_out: int
+    since: pd.Timestamp
+    until: pd.Timestamp
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRead:
+    """A policy file with its digest and what stands against using it.
+
+    Attributes
+    ----------
+    findings : tuple of str
+        Empty where the policy is approved, in force and complete on the day asked about.
+    """
+
+    policy: TierPolicy
+    digest: str
+    findings: tuple[str, ...]
+
+
+def run_tiers_fit(
+    *,
+    model: str,
+    source: Path,
+    data: Path,
+    since: str | None,
+    as_of: str | None,
+    policy: Path | None,
+    out: Path | None,
+    quarantine: Path,
+    watch: Watch,
+) -> FitResult:
+    """Propose cut-offs by the `fit` section of a policy; nothing is changed.
+
+    Parameters
+    ----------
+    since : str or None
+        First decision to fit on; None is the first of the test part of the training, whose
+        rows the model has not seen.
+    policy : Path or None
+        The policy in force; None is the bundle's own.
+    out : Path or None
+        YAML file to write the proposed policy to.
+    """
+    if out is not None:
+        require_place(out)
+    bundle, _ = load_model(model)
+    in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    moment = last_known(tables) if as_of is None else parse_moment(as_of, name="--as-of")
+    require_data_until(moment, last_known(tables), what="the tables")
+    start = unseen_since(bundle) if since is None else parse_moment(since, name="--since")
+    rows, left_out, until = mature_rows(
+        bundle, tables, in_force, since=start, as_of=moment, watch=watch
+    )
+    proposal = propose(rows, in_force)
+    if out is not None:
+        with written_whole(out) as handle:
+            handle.write(dump_section(proposal.policy).encode())
+    return FitResult(
+        proposal=proposal,
+        in_force=in_force,
+        judged=judge_cut_offs(rows, in_force),
+        diff=diff_policies(in_force, proposal.policy),
+        rows=rows.proba.size,
+        positives=int(rows.target.sum()),
+        left_out=left_out,
+        since=start,
+        until=until,
+        path=out,
+    )
+
+
+def run_tiers_check(policy: Path, *, on: str | None) -> PolicyRead:
+    """Read a policy file and say what stands against using it on a day.
+
+    Parameters
+    ----------
+    on : str or None
+        ISO date; None leaves dates aside.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or breaks a rule; all faults are listed.
+    """
+    read = load_section(policy, TierPolicy)
+    findings = []
+    if read.author is None or read.approver is None:
+        findings.append("author and approver are not both named: it is a proposal, not in force")
+    if read.valid_from is None:
+        findings.append("valid_from is absent: nobody can say since when it has been in force")
+    if on is not None:
+        day = parse_moment(on, name="--on").date()
+        if read.valid_from is not None and day < read.valid_from:
+            findings.append(f"valid_from is {read.valid_from}, after {day}")
+        findings += [
+            f"override {rule.code!r} expired on {rule.expiry}"
+            for rule in read.overrides
+            if rule.expiry is not None and rule.expiry <= day
+        ]
+        listed = read.calendar.listed
+        if listed is not None and listed.until < day:
+            findings.append(f"the calendar's listed days end on {listed.until}: renew it")
+    return PolicyRead(policy=read, digest=section_digest(read), findings=tuple(findings))
+
+
+def run_tiers_moves(*, before: Path, after: Path, policy: Path, out: Path | None) -> Migration:
+    """Compare two score files: the migration matrix, and who moved and why.
+
+    Parameters
+    ----------
+    policy : Path
+        Policy file whose tiers, and their order, both files are read by.
+    out : Path or None
+        Parquet file to write the moves to.
+    """
+    if out is not None:
+        require_place(out)
+    names = load_section(policy, TierPolicy).tier_names
+    found = compare_scores(_read_scores(before), _read_scores(after), tiers=names)
+    if out is not None:
+        with written_whole(out) as handle:
+            pq.write_table(pa.Table.from_pandas(found.moves, preserve_index=False), handle)
+    return found
+
+
+def unseen_since(bundle: Bundle) -> pd.Timestamp:
+    """Give the first decision whose row a model was neither fitted nor calibrated on."""
+    trained = pd.Timestamp(bundle.data["as_of"])
+    run = bundle.config
+    if not isinstance(run.splits, SplitConfig):
+        return trained
+    boundaries = plan_out_of_time(as_of=trained, splits=run.splits, dataset=run.dataset)
+    first = boundaries.parts[TEST][0]
+    return trained if first is None else first
+
+
+def mature_rows(
+    bundle: Bundle,
+    tables: ContractedTables,
+    policy: TierPolicy,
+    *,
+    since: pd.Timestamp,
+    as_of: pd.Timestamp,
+    watch: Watch,
+) -> tuple[FitRows, int, pd.Timestamp]:
+    """Score the rows decided since a day whose outcome anybody can know at `as_of`.
+
+    Returns
+    -------
+    rows : FitRows
+    left_out : int
+        Rows of the period without a usable outcome: open cases, and customers who were
+        known as adverse.
+    until : Timestamp
+        End of the period: later outcomes are not mature.
+
+    Raises
+    ------
+    DatasetError
+        If no row is old enough.
+    """
+    run = bundle.config
+    ripening = pd.Timedelta(days=run.dataset.horizon_days + run.dataset.label_maturity_days)
+    until = as_of - ripening
+    if until <= since:
+        msg = (
+            f"no row decided since {since:%Y-%m-%d} is mature on {as_of:%Y-%m-%d}: outcomes take "
+            f"{ripening.days} days; bring data until {since + ripening:%Y-%m-%d} at least"
+        )
+        raise DatasetError(msg)
+    observations = make_observations(
+        tables, unit=run.unit, start=since, end=until, config=run.dataset
+    )
+    labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=run.dataset)
+    usable = labels.usable
+    graded = bundle if policy is bundle.policy else replace(bundle, policy=policy)
+    features, facts = features_and_facts(
+        graded, tables, observations.filter(pa.array(usable)), watch
+    )
+    segment, _, _ = segments_of(facts, policy)
+    decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())
+    rows = FitRows(
+        proba=probabilities(bundle, features),
+        target=labels.target[usable],
+        customers=features.keys[CUSTOMER_ID].to_pandas().to_numpy(dtype=object),
+        segment=segment,
+        days=decision_days(decision, policy.calendar),
+    )
+    return rows, int(np.sum(~usable)), until
+
+
+def read_history(previous: Sequence[Path], policy: TierPolicy) -> TierHistory | None:
+    """Read earlier score files as history; None where there is none.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, lacks a column or holds other tiers.
+    """
+    if not previous:
+        return None
+    frames = [_read_scores(path, columns=_HISTORY_COLUMNS) for path in previous]
+    return TierHistory.of(pd.concat(frames, ignore_index=True), policy=policy)
+
+
+def _read_scores(path: Path, *, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
+    try:
+        present = pq.read_schema(path).names
+        wanted = present if columns is None else [name for name in columns if name in present]
+        frame: pd.DataFrame = pq.read_table(path, columns=wanted).to_pandas()
+    except (OSError, pa.ArrowInvalid) as error:
+        msg = f"score file {path} cannot be read as Parquet ({type(error).__name__}): name another"
+        raise ConfigError(msg) from None
+    return frame

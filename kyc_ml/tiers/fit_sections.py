@@ -1,0 +1,170 @@
+"""How new cut-offs are proposed: the part of a policy that `kyc-ml tiers fit` reads."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kyc_ml.config import Section
+from kyc_ml.errors import hint
+
+
+class FixedFit(Section):
+    """Cut-offs are numbers that somebody decided: nothing is proposed."""
+
+    method: Literal["fixed"]
+
+
+class BadRateFit(Section):
+    """As few rows above each cut-off as bad rates allow, from the lowest tier up."""
+
+    method: Literal["target_bad_rate"]
+    highest_bad_rate: dict[str, float]
+    """Highest observed bad rate by tier, increasing; all tiers but the highest."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    """Level of the one-sided upper bound that must not exceed it."""
+    interval: Literal["jeffreys", "clopper_pearson"] = "jeffreys"
+    fewest_rows: int = Field(default=100, ge=1)
+    """Rows that a tier has at least: fewer say nothing of a rate (convention). So many are
+    left to a tier that the one below it could swallow."""
+
+
+class CapacityFit(Section):
+    """Each tier gets as many alerts as there are people to look at them."""
+
+    method: Literal["capacity"]
+    per: Literal["day", "month"]
+    """Calendar days, or months of 365.25 / 12 days."""
+    alerts: dict[str, float]
+    """Alerts a day or a month by tier: the highest tiers without a gap. Tiers that are not
+    named keep their cut-offs."""
+
+
+class Action(Section):
+    """What a tier costs and what it is good for."""
+
+    cost: float = Field(ge=0.0, allow_inf_nan=False)
+    """Cost of one observation in this tier, in the unit of `loss`."""
+    prevented: float = Field(ge=0.0, le=1.0)
+    """Share of the loss that it prevents where the observation is bad."""
+
+
+class CostFit(Section):
+    """Each tier begins where its action pays better than that of the tier below."""
+
+    method: Literal["expected_cost"]
+    loss: float = Field(gt=0.0, allow_inf_nan=False)
+    """Loss of a bad observation that nothing is done about."""
+    actions: dict[str, Action]
+    """Action by tier, all of them; both cost and share prevented increase from tier to tier."""
+    source: str = ""
+
+    def thresholds(self, tiers: Sequence[str]) -> tuple[float, ...]:
+        """Give the probability from which each tier's action pays better than the one below.
+
+        An observation of probability p costs ``cost_j + p * loss * (1 - prevented_j)`` in
+        tier j. Tier j is no dearer than tier j - 1 from ::
+
+            p_j = (cost_j - cost_(j-1)) / (loss * (prevented_j - prevented_(j-1)))
+
+        on: it rises with the cost and falls with the loss. Where the p_j increase, the tier
+        between two of them is the cheapest of all.
+
+        Source: Elkan 2001, The foundations of cost-sensitive learning, IJCAI 17, 973-978,
+        for two actions; each pair of neighbouring actions is such a case.
+
+        Returns
+        -------
+        tuple of float, one a tier but the lowest
+        """
+        actions = [self.actions[tier] for tier in tiers]
+        return tuple(
+            (high.cost - low.cost) / (self.loss * (high.prevented - low.prevented))
+            for low, high in itertools.pairwise(actions)
+        )
+
+
+Method = Annotated[
+    FixedFit | BadRateFit | CapacityFit | CostFit,
+    Field(discriminator="method"),
+]
+
+
+class FitPolicy(Section):
+    """How cut-offs are proposed, for all and for segments that have their own."""
+
+    whole: Method
+    segments: dict[str, Method] = Field(default_factory=dict)
+    """Method by segment; a segment that is not named keeps its cut-offs."""
+    borrow_strength: float = Field(default=30.0, ge=0.0, allow_inf_nan=False)
+    """Positives' worth of evidence that pull a segment's cut-offs to those of the whole."""
+    fewest_positives: int = Field(default=10, ge=0)
+    """Positives below which a segment takes the cut-offs of the whole (convention)."""
+    samples: int = Field(default=200, ge=0)
+    """Bootstrap samples of customers behind the intervals of cut-offs; 0 gives none."""
+    seed: int = Field(default=20130105, ge=0)
+
+    def faults(self, tiers: Sequence[str], segments: Sequence[str]) -> Iterator[str]:
+        """Give what does not fit the policy's tiers and segments."""
+        yield from (f"fit.whole: {fault}" for fault in _method_faults(self.whole, tiers))
+        for name, method in self.segments.items():
+            where = f"fit.segments.{name}"
+            if name not in segments:
+                yield f"{where}: no segment of the policy{hint(name, segments)}"
+            yield from (f"{where}: {fault}" for fault in _method_faults(method, tiers))
+
+
+def _method_faults(method: Method, tiers: Sequence[str]) -> Iterator[str]:
+    match method:
+        case BadRateFit():
+            yield from _target_faults(method.highest_bad_rate, tiers)
+        case CapacityFit():
+            yield from _capacity_faults(method.alerts, tiers)
+        case CostFit():
+            yield from _cost_faults(method, tiers)
+
+
+def _target_faults(targets: dict[str, float], tiers: Sequence[str]) -> Iterator[str]:
+    if sorted(targets) != sorted(tiers[:-1]):
+        yield f"highest_bad_rate must name every tier but the highest: {', '.join(tiers[:-1])}"
+        return
+    rates = [targets[tier] for tier in tiers[:-1]]
+    if not all(0.0 < rate < 1.0 for rate in rates):
+        yield f"highest_bad_rate must lie between 0 and 1, got {rates}"
+    if any(high <= low for low, high in itertools.pairwise(rates)):
+        yield f"highest_bad_rate must increase from tier to tier, got {rates}"
+
+
+def _capacity_faults(alerts: dict[str, float], tiers: Sequence[str]) -> Iterator[str]:
+    n = len(alerts)
+    if not 0 < n < len(tiers) or sorted(alerts) != sorted(tiers[-n:]):
+        yield (
+            "alerts must name the highest tiers without a gap, and not the lowest of all, got "
+            f"{', '.join(alerts) or 'none'}"
+        )
+    if not all(0.0 < count < math.inf for count in alerts.values()):
+        yield f"alerts must be above 0 and finite, got {list(alerts.values())}"
+
+
+def _cost_faults(method: CostFit, tiers: Sequence[str]) -> Iterator[str]:
+    if not method.source.strip():
+        yield "source is missing: say where costs and loss come from"
+    if sorted(method.actions) != sorted(tiers):
+        yield f"actions must name every tier: {', '.join(tiers)}"
+        return
+    actions = [method.actions[tier] for tier in tiers]
+    for name in ("cost", "prevented"):
+        figures = [getattr(action, name) for action in actions]
+        if any(high <= low for low, high in itertools.pairwise(figures)):
+            yield f"{name} must increase from tier to tier, got {figures}"
+            return
+    cuts = method.thresholds(tiers)
+    if any(high <= low for low, high in itertools.pairwise(cuts)) or cuts[-1] > 1.0:
+        yield (
+            f"the cut-offs that follow from costs are {[float(f'{cut:.4g}') for cut in cuts]}, "
+            "and must increase up to 1: an action that never pays has no tier"
+        )

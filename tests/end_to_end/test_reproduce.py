@@ -1,0 +1,169 @@
+"""A run of kyc-ml train can be run again from its own record, by anyone who has the data."""
+
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+NEW = "small"
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """Train a model of few features; give its run."""
+    config = yaml.safe_load((place.configs / "fraud.yaml").read_text())
+    config |= {"name": NEW, "features": {"name": NEW, "families": ["velocity", "timing"]}}
+    config["model"] |= {"num_threads": 2, "feature_fraction": 0.5}
+    (place.configs / "features").mkdir(exist_ok=True)
+    shared = place.configs / "features" / "small.yaml"
+    shared.write_text(yaml.safe_dump(config.pop("features")))
+    path = place.configs / "small.yaml"
+    text = yaml.safe_dump(config, allow_unicode=True)
+    path.write_text(f"{text}features: !include features/small.yaml\n")
+    card = place.home / "small.md"
+    done = place.run("train", "--config", path, *place.source_arguments(), "--card", card)
+    assert (done.code, done.crash) == (0, None), done.err
+    path.unlink()  # the record alone must do
+    shared.unlink()
+    version = mlflow.MlflowClient(place.store).get_model_version(NEW, "1")
+    return mlflow.MlflowClient(place.store).get_run(version.run_id)
+
+
+@contextmanager
+def changed(trained, name, old, new):
+    """Change a file of the record, and change it back."""
+    path = Path(trained.info.artifact_uri) / "record" / name
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def state(place):
+    """Everything that a reproduction must leave as it was."""
+    client = mlflow.MlflowClient(place.store)
+    model = client.get_registered_model(NEW)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = {run.info.run_id for run in client.search_runs(experiments)}
+    versions = [each.version for each in client.search_model_versions(f"name = '{NEW}'")]
+    return runs, versions, model.aliases
+
+
+def test_the_same_data_give_the_same_bundle_and_nothing_is_registered(place, trained):
+    before = state(place)
+    done = place.run("reproduce", trained.info.run_id, "--data", place.data, "--quiet")
+    assert (done.code, done.crash) == (0, None), done.err
+    assert f"{NEW}: reproduced" in done.out
+    assert trained.data.tags["bundle_digest"] in done.out
+    assert state(place) == before
+
+
+def test_a_registered_version_with_another_number_of_threads_too(place, trained):
+    name = f"models:/{NEW}@challenger"
+    done = place.run("reproduce", name, "--data", place.data, "--threads", 1)
+    assert (done.code, done.crash) == (0, None), done.err
+    assert trained.info.run_id in done.out
+    assert "reproduced" in done.out
+
+
+def test_the_record_is_told_to_have_changed_by_what_comes_out(place, trained):
+    seed = "  seed: 20130105\n  num_threads"
+    with (
+        changed(trained, "run.yaml", seed, "  seed: 7\n  num_threads"),
+        changed(trained, "environment.json", f'"numpy": "{numpy_version()}"', '"numpy": "1.0"'),
+    ):
+        done = place.run("reproduce", trained.info.run_id, "--data", place.data)
+    assert (done.code, done.crash) == (1, None), done.err
+    assert f"{NEW}: NOT reproduced" in done.out
+    for name in ("config.yaml", "model.txt", "manifest.json (config_digest, seeds)"):
+        assert name in done.out
+    assert "tiers.yaml" not in done.out
+    assert f"numpy 1.0 -> {numpy_version()}" in done.out
+
+
+def numpy_version():
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("numpy")
+
+
+def test_other_data_are_refused_and_every_file_is_named(place, trained, tmp_path):
+    data = Path(shutil.copytree(place.data, tmp_path / "bank"))
+    content = bytearray((data / "cases.parquet").read_bytes())
+    content[len(content) // 2] ^= 1
+    (data / "cases.parquet").write_bytes(bytes(content))
+    (data / "events.parquet").unlink()
+    done = place.run("reproduce", trained.info.run_id, "--data", data)
+    assert (done.code, done.crash) == (2, None)
+    assert "is not what run" in done.err
+    assert "cases.parquet was changed: its SHA-256 is" in done.err
+    assert "events.parquet is missing" in done.err
+    assert "transactions.parquet" not in done.err
+
+
+def test_a_data_folder_that_is_not_there_is_refused(place, trained, tmp_path):
+    done = place.run("reproduce", trained.info.run_id, "--data", tmp_path / "none")
+    assert (done.code, done.crash) == (2, None)
+    assert "does not exist" in done.err
+
+
+def test_a_run_that_is_not_there_is_refused(place, trained):
+    done = place.run("reproduce", "0" * 32, "--data", place.data)
+    assert (done.code, done.crash) == (2, None)
+    assert f"run {'0' * 32}" in done.err
+    done = place.run("reproduce", f"models:/{NEW}@champion", "--data", place.data)
+    assert (done.code, done.crash) == (2, None)
+    assert f"model models:/{NEW}@champion" in done.err
+
+
+def test_a_run_without_a_record_is_refused(place, trained):
+    client = mlflow.MlflowClient(place.store)
+    other = client.create_run(trained.info.experiment_id, run_name="by hand")
+    done = place.run("reproduce", other.info.run_id, "--data", place.data)
+    assert (done.code, done.crash) == (2, None)
+    assert "has no record to train again from" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("facts.json", ('"as_of"', '"as_off"'), "was changed or cut short (KeyError)"),
+        ("environment.json", ("{", ""), "was changed or cut short"),
+        ("run.yaml", ("num_leaves", "num_leafs"), "did you mean 'num_leaves'?"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_refused(place, trained, name, change, told):
+    with changed(trained, name, *change):
+        done = place.run("reproduce", trained.info.run_id, "--data", place.data)
+    assert (done.code, done.crash) == (2, None)
+    assert told in done.err
+
+
+def test_a_store_that_cannot_be_reached_is_refused(place, trained):
+    done = place.run(
+        "reproduce", trained.info.run_id, "--data", place.data,
+        MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+    )  # fmt: skip
+    assert (done.code, done.crash) == (2, None)
+    assert "127.0.0.1:9" in done.err
+
+
+def test_the_card_was_written_beside(place, trained):
+    card = (place.home / "small.md").read_text(encoding="utf-8")
+    assert f"kyc-ml reproduce {trained.info.run_id} --data FOLDER" in card
+
+
+def test_the_record_is_of_the_configuration_as_it_was_resolved(trained):
+    folder = Path(trained.info.artifact_uri) / "record"
+    run = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
+    assert run["features"]["families"] == ["velocity", "timing"]
+    assert run["model"]["rounds"] == 20
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["seeds"]["model"] == run["model"]["seed"]

@@ -1,0 +1,248 @@
+"""The card says what the run found, keeps cells in their columns, and fits where it must."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyc_ml.calibration import choose_calibrator
+from kyc_ml.config import CalibrationConfig, CustomerFoldsConfig
+from kyc_ml.metrics import compute_quality
+from kyc_ml.model_card import ModelCard, find_limitations, make_model_card
+from kyc_ml.stability import Stability
+from kyc_ml.tiers import assign_tiers, compute_tier_table
+from kyc_ml.training import BASELINE, MODEL, Evidence, Trained
+from kyc_ml.training.added_value import AddedValue, Predictions
+from kyc_ml.training.explained import explain_sample
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=60)
+
+
+@pytest.fixture(scope="module")
+def saved(bundle):
+    data = {**bundle.data, "source": "small", "files": {"a|b.csv": "0" * 64}}
+    return replace(bundle, data=data, digest="d" * 64)
+
+
+@pytest.fixture(scope="module")
+def trained(saved, small):
+    margin = saved.model.margin(small.matrix)
+    proba = saved.calibrator.probability(margin)
+    poor = np.random.default_rng(1).normal(size=margin.size)
+    quality = compute_quality(small.target, margin, proba)
+    day = pd.Timestamp("2024-02-01", tz="UTC")
+    counts = {"observations": 600, "used": 600, "customers": 7, "immature": 3, "positives": 1}
+    return Trained(
+        bundle=saved,
+        evidence=Evidence(
+            part="test",
+            target=small.target,
+            margin=margin,
+            probability=proba,
+            baselines={BASELINE: Predictions(score=poor, probability=proba)},
+            features=small.features,
+        ),
+        quality={
+            MODEL: dict.fromkeys(("train", "early_stopping", "calibration", "test"), quality),
+            BASELINE: {"test": compute_quality(small.target, poor, proba)},
+        },
+        added_value=AddedValue(table=pd.DataFrame(), sentence="It adds something."),
+        explained=explain_sample(saved.model, small.features, small.matrix, threads=1, seed=0),
+        parts=pd.DataFrame(
+            [
+                {"part": "train", "start": pd.NaT, "end": day, **counts},
+                {"part": "test", "start": day, "end": day, **counts},
+            ]
+        ),
+        boundaries=None,
+        calibration=choose_calibrator(margin, small.target, config=CalibrationConfig()),
+        importance=pd.DataFrame(
+            {
+                "feature": ["signal", "channel", "noise"],
+                "family": ["amounts", "timing", "amounts"],
+                "share": [0.9, 0.1, 0.0],
+            }
+        ),
+        left_out={},
+        best_round=12,
+    )
+
+
+@pytest.fixture(scope="module")
+def tiers(trained, policy):
+    seen = trained.evidence
+    tier = assign_tiers(seen.probability, policy=policy)
+    return compute_tier_table(tier, seen.probability, policy=policy, target=seen.target)
+
+
+@pytest.fixture(scope="module")
+def card(saved, trained, tiers):
+    return make_model_card(saved, trained, tiers=tiers)
+
+
+def body(card, heading):
+    (found,) = [text for name, text in card.sections if name.startswith(heading)]
+    return found
+
+
+def with_quality(trained, part="test", who=MODEL, **figures):
+    parts = trained.quality.get(who, trained.quality[MODEL])
+    changed = {**parts, part: replace(parts[part], **figures)}
+    return replace(trained, quality={**trained.quality, who: changed})
+
+
+def test_it_names_the_run_the_bundle_and_how_to_train_it_again(card):
+    text = card.render("run42")
+    assert text.startswith("# Model fraud, bundle dddddddddddd\n")
+    assert "`kyc-ml reproduce run42 --data FOLDER`" in text
+    assert "d" * 64 in text
+
+
+def test_its_figures_are_those_of_the_judged_rows_beside_the_baseline(card, trained):
+    seen, other = trained.quality[MODEL]["test"], trained.quality[BASELINE]["test"]
+    table = body(card, "Quality")
+    for quality in (seen, other):
+        assert f"| {quality.auc:.3f} ({quality.auc_low:.3f} to {quality.auc_high:.3f}) |" in table
+        assert f"| {quality.average_precision:.4f} |" in table
+    assert f"600 rows of part test, {seen.positives} positives" in table
+    assert "It adds something." in table
+    assert card.headline.startswith(f"AP {seen.average_precision:.3f}, AUC {seen.auc:.3f} (")
+    assert f"AP of the {BASELINE} {other.average_precision:.3f}" in card.headline
+
+
+def test_label_and_maturity_are_told_in_words(card):
+    use = body(card, "Intended use")
+    assert "confirmed fraud or suspicious-transaction report filed or default" in use
+    assert "no such case 45 days after the transaction" in use
+    assert "no customer is told" in use
+
+
+def test_features_are_told_with_their_meaning_and_without_the_useless(card):
+    features = body(card, "Features")
+    assert "| `signal` | amounts | 90.00 % | signal in words |" in features
+    assert "noise" not in features
+
+
+def test_an_empty_tier_has_no_rate(card, tiers):
+    empty = tiers[tiers["rows"] == 0]
+    assert body(card, "Tiers").count("| 0.00 % | – | – |") == len(empty)
+
+
+def test_every_table_has_as_many_cells_in_a_row_as_in_its_head(card):
+    for heading, text in card.sections:
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in rows}
+        assert len(cells) <= 1, heading
+
+
+def test_a_users_name_stays_in_its_cell(card):
+    assert "| a\\|b.csv | `000" in body(card, "Data files")
+
+
+def test_what_was_not_measured_has_no_section(card):
+    assert not {"Segments", "Stability"} & {heading for heading, _ in card.sections}
+
+
+def test_stability_is_told_where_it_was_measured(saved, trained, tiers):
+    spread = {"refits": 3, "mean": 0.8, "sd": 0.01, "min": 0.79, "max": 0.81}
+    found = Stability(
+        kind="seed",
+        runs=pd.DataFrame({"run": [1, 2, 3]}),
+        metrics=pd.DataFrame([{"metric": "auc", **spread}]),
+        pairs=pd.DataFrame(),
+        overlaps=pd.DataFrame(
+            {"overlap": ["top_features", "reasons", "rank_correlation"], "mean": [0.5, 0.6, 0.7]}
+        ),
+    )
+    card = make_model_card(saved, replace(trained, stability=(found,)), tiers=tiers)
+    told = body(card, "Stability")
+    assert "3 refits (seed)" in told
+    assert "top features 0.50, reasons of a row 0.60, rank correlation 0.700" in told
+    assert "| auc | 0.8000 | 0.0100 | 0.7900 | 0.8100 |" in told
+
+
+# --- limitations ----------------------------------------------------------------------
+
+
+def limits(saved, trained):
+    return "\n".join(find_limitations(saved, trained))
+
+
+@pytest.mark.parametrize(("positives", "told"), [(99, True), (100, False)])
+def test_few_positives_are_a_limitation(saved, trained, positives, told):
+    changed = with_quality(trained, positives=positives)
+    assert ("Part test holds" in limits(saved, changed)) == told
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [(0.8, 1.0, None), (1.0, 1.2, None), (0.8, 0.999, "fewer"), (1.001, 1.2, "more")],
+)
+def test_probabilities_that_miss_the_count_are_a_limitation(saved, trained, low, high, told):
+    changed = with_quality(
+        trained, observed_over_expected_low=low, observed_over_expected_high=high
+    )
+    text = limits(saved, changed)
+    assert ("positives than the probabilities say" in text) == (told is not None)
+    assert told is None or f"There were {told} positives" in text
+
+
+def test_a_baseline_as_good_is_a_limitation(saved, trained):
+    assert BASELINE not in limits(saved, trained)
+    seen = trained.quality[MODEL]["test"]
+    as_good = with_quality(trained, who=BASELINE, average_precision=seen.average_precision)
+    assert f"The {BASELINE} ranks better" in limits(saved, as_good)
+    near = with_quality(trained, who=BASELINE, auc=seen.auc_low)
+    assert "may be chance" in limits(saved, near)
+
+
+def test_a_fall_from_training_to_test_is_a_limitation(saved, trained):
+    assert "on training rows" not in limits(saved, trained)
+    seen = trained.quality[MODEL]["test"]
+    fallen = with_quality(trained, auc=seen.auc - 0.06)
+    assert f"AUC falls from {seen.auc:.3f} on training rows" in limits(saved, fallen)
+
+
+def test_a_family_that_is_absent_is_a_limitation(saved, trained):
+    name = "customer_count_1d"
+    text = limits(saved, replace(trained, left_out={name: "column x is absent"}))
+    assert "All of family velocity left out: 1 feature; such as: column x is absent." in text
+
+
+def test_no_later_data_is_a_limitation(saved, trained):
+    assert "later data" not in limits(saved, trained)
+    folds = CustomerFoldsConfig(method="customer_folds")
+    config = saved.config.model_copy(update={"splits": folds})
+    assert "nothing is known of how it does on later data" in limits(
+        replace(saved, config=config), trained
+    )
+
+
+# --- the registry's room --------------------------------------------------------------
+
+
+@given(
+    sections=st.lists(st.tuples(TEXT, TEXT), max_size=6).map(tuple),
+    longest=st.integers(200, 900),
+)
+def test_what_is_shortened_fits_and_is_made_of_whole_sections(sections, longest):
+    card = ModelCard(name="m", digest="0" * 64, headline="AP 1", purpose="P", sections=sections)
+    text = card.shorten("r", longest=longest)
+    assert len(text) <= longest
+    assert text.startswith("AP 1")
+    whole = card.render("r").removeprefix("# Model m, bundle 000000000000\n\n")
+    if "More in model_card.md" in text:
+        assert len(whole) > longest - 300 - sum(len(name) + 2 for name, _ in sections)
+    else:
+        assert text == whole[: len(text)]
+
+
+def test_the_registry_has_room_for_what_decides(card):
+    text = card.shorten("run42", longest=5_000)
+    assert len(text) <= 5_000
+    for heading in ("Quality", "Known limitations", "Intended use", "Identity"):
+        assert f"## {heading}" in text
