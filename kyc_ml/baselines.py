@@ -128,7 +128,7 @@ def fit_logistic(
     DatasetError
         If the rows have one class only.
     """
-    latest = _latest(target)
+    latest = latest_rows(target)
     matrix, target = matrix[latest], target[latest]
     folds = _deal(number_customers(customers[latest]), seed=seed)
     bins = tuple(
@@ -151,8 +151,16 @@ def fit_logistic(
     )
 
 
-def _latest(target: Floats) -> slice:
-    """Choose the latest rows, reaching back until there is one of each class."""
+def latest_rows(target: Floats) -> slice:
+    """Choose the rows that `fit_logistic` fits on, so that a caller need not copy others.
+
+    They are the latest ones, reaching back until there is one of each class.
+
+    Raises
+    ------
+    DatasetError
+        If the rows have one class only.
+    """
     found = [np.flatnonzero(target == outcome) for outcome in (0.0, 1.0)]
     if not all(rows.size for rows in found):
         msg = (

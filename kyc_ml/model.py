@@ -18,6 +18,7 @@ from kyc_ml.config import ModelConfig
 from kyc_ml.contributions import TreeContributions, compile_model
 from kyc_ml.errors import BundleError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.sampling import sample_rows
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -123,6 +124,7 @@ def fit_model(
     stopping_target: Floats,
     specs: Sequence[FeatureSpec],
     config: ModelConfig,
+    rows: Rows | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fit:
     """Fit LightGBM, and stop when rows of a later time no longer gain.
@@ -136,16 +138,17 @@ def fit_model(
         Categories as codes; NaN is missing. A column that is constant or all missing is
         allowed and has no say.
     target, stopping_target : float64 arrays of 0 and 1
+    rows : int64 array, optional
+        Rows of `matrix` to fit on; all of them by default. What is not fitted on is not copied.
 
     Raises
     ------
     DatasetError
         If the rows of either part have one class only, or there are none.
     """
-    _require_both_classes("train", target)
+    fitted, shift = _choose_rows(matrix, target, config, rows)
     _require_both_classes("early_stopping", stopping_target)
-    rows, shift = _choose_rows(matrix, target, config)
-    train = _dataset(matrix, target, rows, specs, config)
+    train = _dataset(matrix, target, fitted, specs, config)
     # the metric sees corrected margins: log loss would stop elsewhere on shifted ones
     start = np.full(stopping_target.size, shift) if shift else None
     stopping = train.create_valid(stopping_matrix, stopping_target, init_score=start)
@@ -163,75 +166,40 @@ def fit_model(
         model=Model(_text_of(booster, trees=best, shift=shift)),
         best_round=best,
         early_stopping_score=round(float(score), _DIGITS),
-        fitted_rows=rows.size,
+        fitted_rows=fitted.size,
         margin_shift=shift,
     )
 
 
 def fit_fixed(
-    matrix: Floats, target: Floats, *, specs: Sequence[FeatureSpec], config: ModelConfig
+    matrix: Floats,
+    target: Floats,
+    *,
+    specs: Sequence[FeatureSpec],
+    config: ModelConfig,
+    rows: Rows | None = None,
 ) -> Model:
     """Fit LightGBM for all of `config.rounds`: for data too small to spare rows to stop on.
 
-    Negatives may be left out and positives weighted as in `fit_model`.
+    Negatives may be left out and positives weighted, and `rows` chosen, as in `fit_model`.
 
     Raises
     ------
     DatasetError
         If the rows have one class only, or there are none.
     """
-    _require_both_classes("train", target)
-    rows, shift = _choose_rows(matrix, target, config)
+    fitted, shift = _choose_rows(matrix, target, config, rows)
     booster = lgb.train(
         _parameters(specs, config),
-        _dataset(matrix, target, rows, specs, config),
+        _dataset(matrix, target, fitted, specs, config),
         num_boost_round=config.rounds,
     )
     return Model(_text_of(booster, trees=booster.current_iteration(), shift=shift))
 
 
-def sample_rows(matrix: Floats, rows: Rows, *, count: int, seed: int) -> Rows:
-    """Draw `count` of the rows by what they hold: their order and the threads change nothing.
-
-    Each row has a number made of its values, how many equal rows came before it, and the
-    seed; the rows of the smallest numbers are drawn. Equal rows are interchangeable, so
-    the same values are drawn whatever the order of the rows.
-
-    Returns
-    -------
-    int64 array of shape (min(count, rows.size),)
-        Some of `rows`, in an order that depends on the values only.
-    """
-    values = _hash_rows(matrix, rows, seed=seed)
-    order = np.argsort(values, kind="stable")
-    arranged = values[order]
-    before = np.arange(rows.size) - np.searchsorted(arranged, arranged, side="left")
-    drawn = np.lexsort((arranged, _mix(arranged ^ _mix(before.astype(np.uint64)))))
-    return rows[order[drawn[:count]]]
-
-
-def _hash_rows(matrix: Floats, rows: Rows, *, seed: int) -> npt.NDArray[np.uint64]:
-    """Hash each of the rows; every NaN counts as the same value, and -0 as 0."""
-    out = np.full(rows.size, seed % 2**64, np.uint64)
-    for column in range(matrix.shape[1]):
-        values = matrix[rows, column] + 0.0
-        values[np.isnan(values)] = np.nan
-        out = _mix(out ^ values.view(np.uint64))
-    return out
-
-
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Scatter 64-bit numbers, one to one.
-
-    Source: Steele, Lea and Flood 2014, OOPSLA, 453-472 (SplitMix64).
-    """
-    out = values + np.uint64(0x9E3779B97F4A7C15)
-    out = (out ^ (out >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    out = (out ^ (out >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return out ^ (out >> np.uint64(31))
-
-
-def _choose_rows(matrix: Floats, target: Floats, config: ModelConfig) -> tuple[Rows, float]:
+def _choose_rows(
+    matrix: Floats, target: Floats, config: ModelConfig, rows: Rows | None
+) -> tuple[Rows, float]:
     """Choose the rows to fit on, and the shift that makes their margins those of all rows.
 
     Keeping a share r of the negatives, whatever they hold, and weighting positives by w
@@ -240,13 +208,15 @@ def _choose_rows(matrix: Floats, target: Floats, config: ModelConfig) -> tuple[R
 
     Source: King and Zeng 2001, Political Analysis 9, 137-163 (prior correction).
     """
+    given = np.arange(target.size) if rows is None else rows
+    _require_both_classes("train", target[given])
     shift = 0.0 - math.log(config.positive_weight)
     if config.negative_share == 1.0:
-        return np.arange(target.size), shift
-    negatives = np.flatnonzero(target == 0)
+        return given, shift
+    negatives = given[target[given] == 0]
     count = max(1, round(config.negative_share * negatives.size))
     kept = sample_rows(matrix, negatives, count=count, seed=config.seed)
-    positives = np.flatnonzero(target != 0)
+    positives = given[target[given] != 0]
     positives = sample_rows(matrix, positives, count=positives.size, seed=config.seed)
     return np.concatenate([positives, kept]), shift + math.log(count / negatives.size)
 
@@ -294,7 +264,7 @@ def _dataset(
     specs: Sequence[FeatureSpec],
     config: ModelConfig,
 ) -> lgb.Dataset:
-    if config.negative_share < 1.0:
+    if rows.size < target.size or config.negative_share < 1.0:
         matrix, target = matrix[rows], target[rows]
     weighted = config.positive_weight != 1.0
     return lgb.Dataset(

@@ -18,8 +18,9 @@ from kyc_ml.errors import DatasetError
 from kyc_ml.explain import rank_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import compute_quality
-from kyc_ml.model import Model, fit_fixed, fit_model, sample_rows
+from kyc_ml.model import Model, fit_fixed, fit_model
 from kyc_ml.resampling import draw_customers, drawn_rows, number_customers
+from kyc_ml.sampling import sample_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -183,7 +183,7 @@ def test_it_reaches_back_to_the_last_row_of_a_class(monkeypatch, small):
     monkeypatch.setattr(baselines, "MOST_ROWS", 300)
     target = np.zeros(600)
     target[100] = 1.0
-    assert baselines._latest(target) == slice(100, None)
+    assert baselines.latest_rows(target) == slice(100, None)
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])

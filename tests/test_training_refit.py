@@ -5,9 +5,8 @@ import pytest
 
 from kyc_ml.config import FeatureConfig, RunConfig
 from kyc_ml.features.catalog import declare_features
-from kyc_ml.model import fit_fixed
+from kyc_ml.model import fit_fixed, fit_model
 from kyc_ml.splits import EARLY_STOPPING, TRAIN
-from kyc_ml.stability import LabelledRows
 from kyc_ml.training.out_of_time import fit_in_time
 
 SPECS = tuple(
@@ -17,11 +16,15 @@ SPECS = tuple(
 )[:3]
 
 
-def rows_of(seed, n):
-    rng = np.random.default_rng(seed)
-    matrix = rng.normal(size=(n, len(SPECS)))
-    target = (rng.random(n) < 1 / (1 + np.exp(2.0 - 1.5 * matrix[:, 0]))).astype(float)
-    return LabelledRows(matrix=matrix, target=target)
+N = 1200
+ROWS = {TRAIN: np.arange(800), EARLY_STOPPING: np.arange(800, N)}
+
+
+def data():
+    rng = np.random.default_rng(1)
+    matrix = rng.normal(size=(N, len(SPECS)))
+    target = (rng.random(N) < 1 / (1 + np.exp(2.0 - 1.5 * matrix[:, 0]))).astype(float)
+    return matrix, target
 
 
 def run(**model):
@@ -33,18 +36,15 @@ def run(**model):
 
 
 def fit(config):
-    parts = {TRAIN: rows_of(1, 800), EARLY_STOPPING: rows_of(2, 400)}
-    return parts, fit_in_time(parts, SPECS, config=config, tell=lambda *_: None)
+    return fit_in_time(*data(), ROWS, SPECS, config=config, tell=lambda *_: None)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_refit_is_a_fit_on_both_parts_for_as_long_as_early_stopping_said(share):
     config = run(refit=True, negative_share=share)
-    parts, found = fit(config)
-    both = [parts[TRAIN], parts[EARLY_STOPPING]]
+    found = fit(config)
     expected = fit_fixed(
-        np.concatenate([part.matrix for part in both]),
-        np.concatenate([part.target for part in both]),
+        *data(),
         specs=SPECS,
         config=config.model.model_copy(update={"rounds": found.best_round}),
     )
@@ -52,8 +52,23 @@ def test_refit_is_a_fit_on_both_parts_for_as_long_as_early_stopping_said(share):
     assert found.model.text == expected.text
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_rows_chosen_from_a_matrix_are_fitted_as_rows_copied_out_of_it(share):
+    config = run(negative_share=share)
+    matrix, target = data()
+    train, stopping = ROWS[TRAIN], ROWS[EARLY_STOPPING]
+    copied = fit_model(
+        matrix[train],
+        target[train],
+        stopping_matrix=matrix[stopping],
+        stopping_target=target[stopping],
+        specs=SPECS,
+        config=config.model,
+    )
+    assert fit(config).model.text == copied.model.text
+
+
 def test_without_refit_the_train_rows_alone_are_fitted():
-    _, once = fit(run())
-    _, again = fit(run(refit=True))
+    once, again = fit(run()), fit(run(refit=True))
     assert once.best_round == again.best_round
     assert once.model.text != again.model.text

@@ -240,9 +240,11 @@ def _learn(features: FeatureTable, rows: Mask) -> Usual:
             continue
         values = features.numbers[rows, column]
         known = np.sort(values[np.isfinite(values)])
-        medians[spec.name] = float(np.median(known)) if known.size else np.nan
-        if known.size:
-            quantiles[spec.name] = known[_places(known.size)] + 0.0  # -0 is 0
+        if not known.size:
+            medians[spec.name] = np.nan
+            continue
+        medians[spec.name] = float(known[[(known.size - 1) // 2, known.size // 2]].mean())
+        quantiles[spec.name] = known[_places(known.size)] + 0.0  # -0 is 0
     return Usual(medians=medians, modes=modes, quantiles=quantiles, rows=int(rows.sum()))
 
 

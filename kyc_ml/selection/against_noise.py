@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, SelectionConfig
-from kyc_ml.model import fit_fixed, sample_rows
+from kyc_ml.model import fit_fixed
+from kyc_ml.sampling import sample_rows
 from kyc_ml.selection.rows import Floats, Ints, TrainingRows, number_labels
 
 NOISE: Final = ("gain", "noise_gain", "hits")

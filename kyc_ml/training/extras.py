@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -130,9 +130,15 @@ def calibrate_across(score: Floats, target: Floats, *, config: RunConfig) -> Pre
 
 
 def refit(
-    rows: Mapping[str, LabelledRows], specs: Specs, *, config: RunConfig, tell: Progress
+    take: Callable[[str], LabelledRows], specs: Specs, *, config: RunConfig, tell: Progress
 ) -> tuple[Stability, ...]:
-    """Refit with other seeds and on bootstrap samples, as often as the configuration says."""
+    """Refit with other seeds and on bootstrap samples, as often as the configuration says.
+
+    Parameters
+    ----------
+    take : callable
+        Gives the rows of a part: they are copied only where they are asked for.
+    """
     found = []
     kinds = (
         (config.stability.seed_refits, seed_stability, "refitting with other seeds"),
@@ -147,9 +153,9 @@ def refit(
 
         found.append(
             kind(
-                rows[TRAIN],
-                rows[TEST],
-                stopping=rows[EARLY_STOPPING],
+                take(TRAIN),
+                take(TEST),
+                stopping=take(EARLY_STOPPING),
                 specs=specs,
                 model=config.model,
                 config=config.stability,

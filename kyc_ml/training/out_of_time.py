@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.baselines import latest_rows
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import RunConfig, SplitConfig
 from kyc_ml.contract.source import ContractedTables
@@ -61,6 +62,9 @@ from kyc_ml.training.extras import (
     with_card,
 )
 
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
 
 def train_out_of_time(
     source: ContractedTables,
@@ -91,15 +95,8 @@ def train_out_of_time(
     require_peers(features, config.explain.peers)
     matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
     customers = customers_of(features.keys)
-    rows = {
-        name: LabelledRows(
-            matrix=matrix[part == name],
-            target=target[part == name],
-            customers=customers[part == name],
-        )
-        for name in (TRAIN, EARLY_STOPPING, TEST)
-    }
-    fit = fit_in_time(rows, features.specs, config=config, tell=tell)
+    rows = {name: np.flatnonzero(part == name) for name in PARTS}
+    fit = fit_in_time(matrix, target, rows, features.specs, config=config, tell=tell)
     margin = fit.model.margin(matrix, threads=config.model.num_threads)
     segment = segments_of(features, config.calibration.segment)
     calibrating = part == CALIBRATION
@@ -112,10 +109,11 @@ def train_out_of_time(
     proba = choice.calibrator.probability(margin, segment)
     tested = part == TEST
     tell("fitting the baseline", 0, 1)
+    latest = rows[TRAIN][latest_rows(target[rows[TRAIN]])]
     baseline = fit_baseline(
-        rows[TRAIN].matrix,
-        rows[TRAIN].target,
-        customers[part == TRAIN],
+        matrix[latest],
+        target[latest],
+        customers[latest],
         specs=features.specs,
         config=config,
     )
@@ -123,7 +121,7 @@ def train_out_of_time(
         BASELINE: calibrate_later(
             baseline.margin(matrix[calibrating]),
             target[calibrating],
-            baseline.margin(rows[TEST].matrix),
+            baseline.margin(matrix[tested]),
         )
     }
     if card is not None:
@@ -137,7 +135,12 @@ def train_out_of_time(
         },
         **judge_baselines(TEST, target[tested], baselines),
     }
-    stability = refit(rows, features.specs, config=config, tell=tell)
+
+    def take(name: str) -> LabelledRows:
+        here = rows[name]
+        return LabelledRows(matrix=matrix[here], target=target[here], customers=customers[here])
+
+    stability = refit(take, features.specs, config=config, tell=tell)
     evidence = Evidence(
         part=TEST,
         target=target[tested],
@@ -166,19 +169,29 @@ def train_out_of_time(
 
 
 def fit_in_time(
-    rows: Mapping[str, LabelledRows],
+    matrix: Floats,
+    target: Floats,
+    rows: Mapping[str, Rows],
     specs: tuple[FeatureSpec, ...],
     *,
     config: RunConfig,
     tell: Progress,
 ) -> Fit:
-    """Fit on the train rows, stop on later ones; with ``model.refit`` fit on both for as long."""
-    train, stopping = rows[TRAIN], rows[EARLY_STOPPING]
+    """Fit on the train rows, stop on later ones; with ``model.refit`` fit on both for as long.
+
+    Parameters
+    ----------
+    matrix : float64 array of shape (n, len(specs))
+    target : float64 array of shape (n,)
+    rows : mapping of part to the rows it holds
+    """
+    stopping = rows[EARLY_STOPPING]
     fit = fit_model(
-        train.matrix,
-        train.target,
-        stopping_matrix=stopping.matrix,
-        stopping_target=stopping.target,
+        matrix,
+        target,
+        rows=rows[TRAIN],
+        stopping_matrix=matrix[stopping],
+        stopping_target=target[stopping],
         specs=specs,
         config=config.model,
         progress=lambda done, total: tell("fitting", done, total),
@@ -187,8 +200,9 @@ def fit_in_time(
         return fit
     tell("fitting again with early stopping rows", 0, 1)
     model = fit_fixed(
-        np.concatenate([train.matrix, stopping.matrix]),
-        np.concatenate([train.target, stopping.target]),
+        matrix,
+        target,
+        rows=np.concatenate([rows[TRAIN], stopping]),
         specs=specs,
         config=config.model.model_copy(update={"rounds": fit.best_round}),
     )
