@@ -166,7 +166,7 @@ def _say_lowering(case: Case) -> Drop:
         history=case.history,
     )
     if bound.highest is None:
-        return Drop(lines=(), note=f"None: no probability would; what holds it is {bound.held_by}.")
+        return Drop(lines=(), note=f"None: no probability would lower it ({bound.held_by}).")
     highest, segments = bound.highest, bundle.calibrator.segments
     segment = None if segments is None else case.features.category(segments.feature)[0]
 
