@@ -114,10 +114,13 @@ def seed_stability(
     """
     _require_refits("seed_refits", config.seed_refits)
     _require_both_classes(later)
+    shown = _choose_shown(later, config)
     refits = []
     for number in range(config.seed_refits):
         seeded = model.model_copy(update={"seed": model.seed + number})
-        refits.append(_refit(train, later, stopping, specs=specs, model=seeded, config=config))
+        refits.append(
+            _refit(train, later, stopping, shown, specs=specs, model=seeded, config=config)
+        )
         _tell(progress, number + 1, config.seed_refits)
     return _summarise("seed", refits, later)
 
@@ -155,12 +158,15 @@ def bootstrap_stability(
     """
     _require_refits("bootstrap_refits", config.bootstrap_refits)
     _require_both_classes(later)
+    shown = _choose_shown(later, config)
     refits, n = [], config.bootstrap_refits
     for number in range(n):
         rng = np.random.default_rng([config.seed, number])
         sample = _draw(train, rng)
         if 0 < sample.target.sum() < sample.target.size:
-            refits.append(_refit(sample, later, stopping, specs=specs, model=model, config=config))
+            refits.append(
+                _refit(sample, later, stopping, shown, specs=specs, model=model, config=config)
+            )
         _tell(progress, number + 1, n)
     if len(refits) < 2:
         msg = (
@@ -205,18 +211,24 @@ def _require_both_classes(later: LabelledRows) -> None:
         raise DatasetError(msg)
 
 
+def _choose_shown(later: LabelledRows, config: StabilityConfig) -> Ints:
+    """Choose the later rows that every refit explains, in their order."""
+    every = np.arange(later.target.size)
+    drawn = sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
+    return np.sort(drawn)
+
+
 def _refit(
     train: LabelledRows,
     later: LabelledRows,
     stopping: LabelledRows | None,
+    shown: Ints,
     *,
     specs: tuple[FeatureSpec, ...],
     model: ModelConfig,
     config: StabilityConfig,
 ) -> _Refit:
     fitted = _fit(train, stopping, specs=specs, config=model)
-    every, most = np.arange(later.target.size), config.explained_rows
-    shown = np.sort(sample_rows(later.matrix, every, count=most, seed=config.seed))
     found = fitted.contributions(later.matrix[shown], threads=model.num_threads)
     pushed = found.values  # noqa: PD011  no data frame
     return _Refit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -79,28 +79,43 @@ class Sweep:
         self._columns = ColumnsRead(history) if columns is None else columns
         self._lag_us = lag_us
         self._reach_us = timeline.FOREVER_US if window_us is None else lag_us + window_us
-        self._laid_out: _Timeline | None = None
 
-    @property
+    @cached_property
     def _timeline(self) -> _Timeline:
         """The window as a timeline, laid out when the first kernel asks for one."""
-        if self._laid_out is None:
-            history = self._history
-            enters, by_entry = self._columns.entries(self._lag_us)
-            entries = np.empty(2 * history.rows.size + history.observations.size, np.int32)
-            lengths = np.empty(history.n_keys, np.int64)
-            timeline.build_timeline(
-                history.observed_at,
-                history.observed_starts,
-                enters,
-                by_entry,
-                *history.leaves(self._reach_us),
-                history.row_starts,
-                entries,
-                lengths,
-            )
-            self._laid_out = (entries, lengths, history.row_starts, history.observed_starts)
-        return self._laid_out
+        history = self._history
+        enters, by_entry = self._columns.entries(self._lag_us)
+        entries = np.empty(2 * history.rows.size + history.observations.size, np.int32)
+        lengths = np.empty(history.n_keys, np.int64)
+        timeline.build_timeline(
+            history.observed_at,
+            history.observed_starts,
+            enters,
+            by_entry,
+            *history.leaves(self._reach_us),
+            history.row_starts,
+            entries,
+            lengths,
+        )
+        return entries, lengths, history.row_starts, history.observed_starts
+
+    @cached_property
+    def _ends(self) -> tuple[Int32s, Int32s]:
+        """The run of rows that each observation sees, where rows enter and leave in order."""
+        history = self._history
+        first, last = np.empty((2, history.observations.size), np.int32)
+        leaves, _, delay = history.leaves(self._reach_us)
+        timeline.find_ends(
+            history.observed_at,
+            history.observed_starts,
+            self._columns.entries(self._lag_us)[0],
+            leaves,
+            delay,
+            history.row_starts,
+            first,
+            last,
+        )
+        return first, last
 
     def _in_order(self) -> bool:
         """Tell whether rows enter and leave in the order they happened in, all punctual."""
@@ -173,21 +188,8 @@ class Sweep:
 
     def _contiguous(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
         history = self._history
-        first, last = np.empty((2, history.observations.size), np.int32)
-        leaves, _, delay = history.leaves(self._reach_us)
-        timeline.find_ends(
-            history.observed_at,
-            history.observed_starts,
-            self._columns.entries(self._lag_us)[0],
-            leaves,
-            delay,
-            history.row_starts,
-            first,
-            last,
-        )
         contiguous.sweep_contiguous(
-            first,
-            last,
+            *self._ends,
             history.row_starts,
             history.observed_starts,
             history.observations,

@@ -13,6 +13,7 @@ from kyc_ml.features.spec import (
     Period,
     RowColumn,
     Statistic,
+    Where,
     Window,
 )
 
@@ -62,6 +63,10 @@ def transactions_in(
     statistic: Statistic,
     period: Period,
     value: str | RowColumn | None = None,
+    *,
+    where: Where | None = None,
 ) -> Window:
-    """Read a statistic of a key's transactions in a period."""
-    return Window(table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value)
+    """Read a statistic of a key's transactions in a period, or of those that match `where`."""
+    return Window(
+        table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value, where=where
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from kyc_ml.contract.tables import AMOUNT, CUSTOMER_ID, DIRECTION, TRANSACTIONS
-from kyc_ml.features.families.declaring import Family
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.spec import (
     D1,
     D3,
@@ -54,22 +54,12 @@ DWELL: Final = RowColumn(name="dwell_hours", how=Matched(reading="dwell"))
 _feature: Final = Family(family="flow_through", source=_SOURCE, typology="flow_through")
 
 
-def _window(statistic: Statistic, value: RowColumn, period: Period) -> Window:
-    return Window(
-        table=TRANSACTIONS,
-        key=(CUSTOMER_ID,),
-        statistic=statistic,
-        period=period,
-        value=value,
-    )
-
-
 def _rapid_out(hours: int, period: Period) -> tuple[FeatureSpec, ...]:
     """Declare what left within so many hours of coming in, over all that came in."""
     stem, label = f"customer_rapid_out_{hours}h", period.label
     total = _feature(
         f"{stem}_sum_{label}",
-        _window("sum", MATCHED[hours], period),
+        transactions_in((CUSTOMER_ID,), "sum", period, MATCHED[hours]),
         unit="base currency",
         english=f"amount sent in {period.english} within {hours} hours of coming in",
         chinese=f"{period.chinese}转入后{hours}小时内转出的金额合计",
@@ -132,7 +122,7 @@ def _dwell(statistic: Statistic, period: Period) -> FeatureSpec:
     english, chinese = {"mean": ("mean", "平均值"), "median": ("median", "中位数")}[statistic]
     return _feature(
         f"customer_dwell_hours_{statistic}_{period.label}",
-        _window(statistic, DWELL, period),
+        transactions_in((CUSTOMER_ID,), statistic, period, DWELL),
         unit="hours",
         english=f"{english} time that money sent in {period.english} had stayed",
         chinese=f"{period.chinese}转出资金停留时间的{chinese}",

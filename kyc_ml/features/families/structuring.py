@@ -17,7 +17,7 @@ from kyc_ml.contract.tables import (
     DIRECTION,
     TRANSACTIONS,
 )
-from kyc_ml.features.families.declaring import Family
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.families.instruments import CASH, IS_CASH
 from kyc_ml.features.spec import (
     D1,
@@ -58,14 +58,7 @@ def _window(
     value: RowColumn | None = None,
     where: Where | None = CASH,
 ) -> Window:
-    return Window(
-        table=TRANSACTIONS,
-        key=(CUSTOMER_ID,),
-        statistic=statistic,
-        period=period,
-        value=value,
-        where=where,
-    )
+    return transactions_in((CUSTOMER_ID,), statistic, period, value, where=where)
 
 
 def _between(name: str, low: float, high: float) -> RowColumn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kyc_ml.contract.tables import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, TRANSACTIONS
+from kyc_ml.features.families.declaring import Family, transactions_in
 from kyc_ml.features.spec import (
     D1,
     D7,
@@ -18,61 +19,26 @@ from kyc_ml.features.spec import (
     H6,
     FeatureSpec,
     Formula,
-    How,
     Period,
-    RowColumn,
-    Statistic,
     Where,
     Window,
 )
 
-_SOURCE: Final = "Fraud Detection Handbook, ch. 3; FFIEC manual, appendix F"
 _DIRECTIONS: Final = (("in", "received", "转入"), ("out", "sent", "转出"))
 _HALF_LIVES_DAYS: Final = (1, 7, 30)
 """Half-lives of the decayed sums, at the lengths of the Handbook's windows."""
 _CUSTOMER: Final = (CUSTOMER_ID,)
 _COUNTERPARTY: Final = (COUNTERPARTY_ID,)
 
-
-def _feature(
-    name: str,
-    how: How,
-    *,
-    unit: str,
-    english: str,
-    chinese: str,
-    source: str = _SOURCE,
-    typology: str | None = None,
-    units: tuple[str, ...] = ("fraud", "risk"),
-    hidden: bool = False,
-) -> FeatureSpec:
-    return FeatureSpec(
-        name=name,
-        family="velocity",
-        how=how,
-        unit=unit,
-        description=english,
-        description_zh=chinese,
-        source=source,
-        typology=typology,
-        units=units,
-        hidden=hidden,
-    )
-
-
-def _window(
-    key: tuple[str | RowColumn, ...],
-    statistic: Statistic,
-    period: Period,
-    value: str | RowColumn | None = None,
-) -> Window:
-    return Window(table=TRANSACTIONS, key=key, statistic=statistic, period=period, value=value)
+_feature = Family(
+    family="velocity", source="Fraud Detection Handbook, ch. 3; FFIEC manual, appendix F"
+)
 
 
 def _count(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_count_{period.label}",
-        _window(_CUSTOMER, "count", period),
+        transactions_in(_CUSTOMER, "count", period),
         unit="transactions",
         english=f"transactions in {period.english}",
         chinese=f"{period.chinese}交易笔数",
@@ -82,7 +48,7 @@ def _count(period: Period) -> FeatureSpec:
 def _sum(period: Period) -> FeatureSpec:
     return _feature(
         f"customer_amount_sum_{period.label}",
-        _window(_CUSTOMER, "sum", period, AMOUNT),
+        transactions_in(_CUSTOMER, "sum", period, AMOUNT),
         unit="base currency",
         english=f"amount moved in {period.english}",
         chinese=f"{period.chinese}交易金额合计",
@@ -95,23 +61,14 @@ def _directed(
     where = Where(column=DIRECTION, values=(direction,))
     count = _feature(
         f"customer_{direction}_count_{period.label}",
-        Window(
-            table=TRANSACTIONS, key=(CUSTOMER_ID,), statistic="count", period=period, where=where
-        ),
+        transactions_in(_CUSTOMER, "count", period, where=where),
         unit="transactions",
         english=f"payments {english} in {period.english}",
         chinese=f"{period.chinese}{chinese}笔数",
     )
     total = _feature(
         f"customer_{direction}_sum_{period.label}",
-        Window(
-            table=TRANSACTIONS,
-            key=(CUSTOMER_ID,),
-            statistic="sum",
-            period=period,
-            value=AMOUNT,
-            where=where,
-        ),
+        transactions_in(_CUSTOMER, "sum", period, AMOUNT, where=where),
         unit="base currency",
         english=f"amount {english} in {period.english}",
         chinese=f"{period.chinese}{chinese}金额合计",
@@ -149,7 +106,7 @@ def _burst(short: Period, long: Period) -> FeatureSpec:
 def _counterparty_count(period: Period) -> FeatureSpec:
     return _feature(
         f"counterparty_count_{period.label}",
-        _window(_COUNTERPARTY, "count", period),
+        transactions_in(_COUNTERPARTY, "count", period),
         unit="transactions",
         english=f"transactions of all customers with this counterparty in {period.english}",
         chinese=f"{period.chinese}全部客户与该对手方的交易笔数",
@@ -173,7 +130,7 @@ def _amount_burst(short: Period, long: Period) -> FeatureSpec:
 def _counterparty_sum(period: Period) -> FeatureSpec:
     return _feature(
         f"counterparty_amount_sum_{period.label}",
-        _window(_COUNTERPARTY, "sum", period, AMOUNT),
+        transactions_in(_COUNTERPARTY, "sum", period, AMOUNT),
         unit="base currency",
         english=f"amount of all customers with this counterparty in {period.english}",
         chinese=f"{period.chinese}全部客户与该对手方的交易金额合计",
