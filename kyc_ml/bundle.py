@@ -38,6 +38,7 @@ from kyc_ml.features.notation import (
 )
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.model import Model
+from kyc_ml.monitoring import Profile
 from kyc_ml.tiers import TierPolicy
 
 FORMAT_VERSION: Final = 2
@@ -46,6 +47,7 @@ MANIFEST: Final = "manifest.json"
 _MODEL: Final = "model.txt"
 _FEATURES: Final = "features.json"
 _CALIBRATION: Final = "calibration.json"
+_PROFILE: Final = "profile.json"
 _REFERENCE: Final = "reference.json"
 _METRICS: Final = "metrics.json"
 _SEAL: Final = "manifest_sha256"
@@ -68,6 +70,8 @@ class Bundle:
         Name and digests of the training source, the training date and its base currency.
     digest : str
         SHA-256 of the manifest; empty until the bundle was saved or loaded.
+    profile : Profile or None
+        How the rows that judged the model were distributed; None in older bundles.
     """
 
     model: Model
@@ -80,6 +84,7 @@ class Bundle:
     metrics: Mapping[str, Mapping[str, float]]
     data: Mapping[str, Any]
     digest: str = ""
+    profile: Profile | None = None
 
     @property
     def inputs(self) -> tuple[FeatureSpec, ...]:
@@ -169,6 +174,7 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
         metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
         data=manifest["data"],
         digest=found,
+        profile=Profile.from_dict(json.loads(text[_PROFILE])) if _PROFILE in text else None,
     )
 
 
@@ -178,7 +184,9 @@ def _contents(bundle: Bundle) -> dict[str, str]:
         "specs": to_plain(bundle.specs),
         "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
     }
+    profile = {} if bundle.profile is None else {_PROFILE: _json(bundle.profile.to_dict())}
     return {
+        **profile,
         _MODEL: bundle.model.text,
         _FEATURES: _json(features),
         _CALIBRATION: _json(bundle.calibrator.to_dict()),

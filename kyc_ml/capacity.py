@@ -100,9 +100,90 @@ class ReviewQueue:
         weight = None if times is None else times[self.order]
         size = np.bincount(self.block, weights=weight).astype(np.float64)
         before = np.cumsum(size) - size
-        left = per_day * self.days[self.block_day] - (
-            before - before[self.first_block][self.block_day]
-        )
-        share = np.clip(left / np.maximum(size, 1.0), 0.0, 1.0)
+        before -= before[self.first_block][self.block_day]
+        room = per_day * self.days[self.block_day].astype(np.float64)
+        share = _share(room, before, size)
         shares[self.order] = share[self.block]
         return shares
+
+
+def _share(room: Floats, before: Floats, size: Floats) -> Floats:
+    """Give the share of `size` rows that there is room for after those `before` them."""
+    return np.clip((room - before) / np.maximum(size, 1.0), 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catches:
+    """Positives in a queue, ready to be counted for many capacities and samples.
+
+    Attributes
+    ----------
+    queue : ReviewQueue
+    positives : int64 array of shape (n_positives,)
+        Their places in the queue's order.
+    last : int64 array of shape (m,)
+        The last positive, as a place in `positives`, of each block that holds one.
+    day, begins, ends : int64 arrays of shape (m,)
+        The day of each of these blocks, as a place in the queue's days; rows of the queue
+        before it, and up to it.
+    opens : int64 array, one a day of decisions and one more
+        Rows of the queue before each day, and all of them.
+    """
+
+    queue: ReviewQueue
+    positives: Ints
+    last: Ints
+    day: Ints
+    begins: Ints
+    ends: Ints
+    opens: Ints
+
+    @classmethod
+    def of(cls, queue: ReviewQueue, target: Floats) -> Self:
+        """Find the positives, target of shape (n,), in a queue."""
+        positives = np.flatnonzero(target[queue.order] == 1)
+        bounds = np.append(0, np.cumsum(np.bincount(queue.block)))
+        block = queue.block[positives]
+        last = np.flatnonzero(np.diff(block, append=-1))
+        mine = block[last]
+        return cls(
+            queue=queue,
+            positives=positives,
+            last=last,
+            day=queue.block_day[mine],
+            begins=bounds[mine],
+            ends=bounds[mine + 1],
+            opens=bounds[np.append(queue.first_block, bounds.size - 1)],
+        )
+
+    def found(self, per_day: Floats, times: Ints) -> tuple[Floats, Floats]:
+        """Count reviews, and the positives among them, of a sample.
+
+        Parameters
+        ----------
+        per_day : float64 array of shape (k,)
+            Reviews a day.
+        times : int64 array of shape (n,)
+            How often each row is there.
+
+        Returns
+        -------
+        reviewed, caught : float64 arrays of shape (k,)
+
+        Examples
+        --------
+        >>> queue = ReviewQueue.of(np.array([0.9, 0.5, 0.5]), np.array([0, 0, 0]), end_day=1)
+        >>> catches = Catches.of(queue, np.array([0.0, 1.0, 0.0]))
+        >>> reviewed, caught = catches.found(np.array([1.0, 2.0]), np.ones(3, np.int64))
+        >>> reviewed.tolist(), caught.tolist()
+        ([1.0, 2.0], [0.0, 0.5])
+        """
+        weight = times[self.queue.order]
+        rows = np.concatenate([[0], np.cumsum(weight)])
+        before = (rows[self.begins] - rows[self.opens][self.day]).astype(np.float64)
+        size = (rows[self.ends] - rows[self.begins]).astype(np.float64)
+        hits = np.diff(np.cumsum(weight[self.positives])[self.last], prepend=0)
+        days = self.queue.days.astype(np.float64)
+        reviewed = [np.minimum(room * days, np.diff(rows[self.opens])).sum() for room in per_day]
+        caught = [(hits * _share(room * days[self.day], before, size)).sum() for room in per_day]
+        return np.array(reviewed), np.array(caught)

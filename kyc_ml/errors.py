@@ -14,7 +14,8 @@ from typing import Any, Self
 class KycMlError(Exception):
     """Base class of all errors raised on purpose by kyc_ml.
 
-    The command line prints the message in one block and exits with 2.
+    The command line prints the message in one block and exits with 2, or with 1 where a
+    limit was passed.
     """
 
 
@@ -52,6 +53,25 @@ class BundleError(KycMlError, ValueError):
 
 class RegistryError(KycMlError, LookupError):
     """A model, a version or an alias is not in the registry."""
+
+
+class AuditError(KycMlError, ValueError):
+    """The audit log was changed, cut off or is another one: nothing is added to it."""
+
+    @classmethod
+    def unsound(cls, *, path: str, faults: Iterable[str]) -> Self:
+        """Name every fault, and what to do now."""
+        lines = [
+            f"audit log {path} cannot be trusted:",
+            *(f"  - {fault}" for fault in faults),
+            "keep a copy as it is, find out who changed it, and restore it from a backup that "
+            "kyc-ml audit-log verify finds sound",
+        ]
+        return cls("\n".join(lines))
+
+
+class GateError(KycMlError):
+    """A result passes its limits and is not published; the command line exits with 1."""
 
 
 class OutputError(KycMlError, OSError):

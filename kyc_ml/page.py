@@ -207,7 +207,7 @@ def render_page(story: PageStory) -> str:
     """Write the page as HTML; every value of the story is escaped."""
     drawings = [
         {
-            name: _inline_svg(model.plots[name], prefix=f"m{place}-{name.replace('_', '-')}-")
+            name: inline_svg(model.plots[name], prefix=f"m{place}-{name.replace('_', '-')}-")
             for name in PLOTS
             if name in model.plots
         }
@@ -248,7 +248,7 @@ def _totals(flow: pd.DataFrame) -> dict[str, int]:
     return {name: int(flow[name].sum()) for name in ("read", "accepted", "quarantined", "late")}
 
 
-def _inline_svg(figure: Figure, *, prefix: str) -> str:
+def inline_svg(figure: Figure, *, prefix: str) -> str:
     """Draw a figure as SVG to stand inside a page: no header, own identifiers, themed colours.
 
     The salt keeps identifiers the same from run to run; text stays text, so that it is small,

@@ -2,11 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strata:
+    """Customers in the order of their strata, within which they are drawn.
+
+    Attributes
+    ----------
+    customers : int64 array, one a customer
+    first, size : int64 arrays, one a customer
+        Of each place in `customers`: where its stratum begins, and how many it holds.
+    """
+
+    customers: Ints
+    first: Ints
+    size: Ints
+
+    @classmethod
+    def of(cls, groups: Ints, labels: npt.ArrayLike) -> Self:
+        """Put customers in order.
+
+        Parameters
+        ----------
+        groups : int64 array of shape (n,)
+            The customer of each row; see `draw_customers`.
+        labels : array of shape (n,)
+            The stratum of each row, such as its segment.
+
+        Raises
+        ------
+        ValueError
+            If a customer is in two strata, or a number has no row.
+        """
+        stratum = np.asarray(pd.factorize(np.asarray(labels), use_na_sentinel=False)[0])
+        n = int(groups.max()) + 1 if groups.size else 0
+        found = np.full(n, -1, np.int64)
+        found[groups] = stratum
+        split = int(np.unique(groups[found[groups] != stratum]).size)
+        rowless = int((found < 0).sum())
+        if split or rowless:
+            msg = (
+                f"strata: each customer must be in one stratum, got {split} in several and "
+                f"{rowless} without a row: use a label that is the customer's own, and numbers "
+                "of `number_customers`"
+            )
+            raise ValueError(msg)
+        count = np.bincount(found)
+        first = np.cumsum(count) - count
+        order = np.argsort(found, kind="stable")
+        return cls(customers=order, first=first[found[order]], size=count[found[order]])
 
 
 def number_customers(customers: npt.NDArray[np.object_]) -> Ints:
@@ -14,7 +69,7 @@ def number_customers(customers: npt.NDArray[np.object_]) -> Ints:
     return np.asarray(pd.factorize(customers, sort=True)[0], dtype=np.int64)
 
 
-def draw_customers(groups: Ints, rng: np.random.Generator) -> Ints:
+def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None = None) -> Ints:
     """Draw as many customers as there are, with replacement.
 
     Rows of one customer are no independent evidence: drawn apart, they would make intervals
@@ -27,6 +82,8 @@ def draw_customers(groups: Ints, rng: np.random.Generator) -> Ints:
     groups : int64 array of shape (n,)
         The customer of each row, as a number from 0; each number up to the highest counts as
         a customer.
+    strata : Strata, optional
+        Each stratum then keeps its number of customers in every draw.
 
     Returns
     -------
@@ -41,9 +98,83 @@ def draw_customers(groups: Ints, rng: np.random.Generator) -> Ints:
     n = int(groups.max()) + 1 if groups.size else 0
     if not n:
         return np.zeros(0, np.int64)
-    return np.bincount(rng.integers(n, size=n), minlength=n)[groups]
+    if strata is None:
+        drawn = rng.integers(n, size=n)
+    else:
+        within = (rng.random(n) * strata.size).astype(np.int64)
+        drawn = strata.customers[strata.first + within]
+    # looked up in half the memory: of a million customers, the look-up takes a third of the time
+    times = np.bincount(drawn, minlength=n).astype(np.int32)[groups]
+    return times.astype(np.int64)
 
 
 def drawn_rows(times: Ints) -> Ints:
     """List the rows of a draw, each as often as it was drawn, in the order of the rows."""
     return np.repeat(np.arange(times.size), times)
+
+
+def bootstrap(
+    figures: Callable[[Ints], npt.ArrayLike],
+    groups: Ints,
+    *,
+    draws: int,
+    seed: int,
+    strata: Strata | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
+    """Compute figures of many draws of customers, one draw in memory at a time.
+
+    Parameters
+    ----------
+    figures : callable
+        Takes how often each row is there, shape (n,), and gives k figures; NaN where the draw
+        has no such figure, as an area under the ROC curve of one class.
+    groups : int64 array of shape (n,)
+        See `draw_customers`.
+    progress : callable, optional
+        Told draws done and draws in all.
+
+    Returns
+    -------
+    float64 array of shape (draws, k)
+
+    Examples
+    --------
+    >>> paid = np.array([1.0, 2.0, 3.0])
+    >>> bootstrap(lambda times: [(times * paid).sum()], np.arange(3), draws=9, seed=0).shape
+    (9, 1)
+    """
+    if draws < 1:
+        msg = f"bootstrap: draws must be at least 1, got {draws}"
+        raise ValueError(msg)
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(draws):
+        found.append(np.asarray(figures(draw_customers(groups, rng, strata)), dtype=np.float64))
+        if progress is not None:
+            progress(number + 1, draws)
+    return np.array(found)
+
+
+def percentile_interval(drawn: Floats, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """Give the percentile interval of each figure, over the draws that have it.
+
+    Source: Davison and Hinkley 1997, section 5.3.1.
+
+    Parameters
+    ----------
+    drawn : float64 array of shape (draws, k)
+        As `bootstrap` gives it.
+
+    Returns
+    -------
+    low, high : float64 arrays of shape (k,)
+        NaN for a figure that fewer than two draws have.
+    """
+    tail = (1.0 - confidence) / 2
+    low, high = np.full((2, drawn.shape[1]), np.nan)
+    for place, values in enumerate(drawn.T):
+        known = values[~np.isnan(values)]
+        if known.size > 1:
+            low[place], high[place] = np.quantile(known, [tail, 1.0 - tail])
+    return low, high

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ def score_features(
         `make_reasons`, model_name and model_digest. `base_value` plus all contributions
         equals the margin.
     """
-    scores, _ = score_and_grade(
+    return score_and_grade(
         bundle,
         features,
         facts=facts,
@@ -69,8 +70,28 @@ def score_features(
         history=history,
         threads=threads,
         progress=progress,
-    )
-    return scores
+    ).table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Scored rows, and what they were made from.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        As `score_features` gives it.
+    grades : Grades
+    contributions : Contributions
+        Of every feature, in the model's order.
+    unknown_categories : mapping of feature to number of rows
+        Values that the model has never seen, taken as missing.
+    """
+
+    table: pa.Table
+    grades: Grades
+    contributions: Contributions
+    unknown_categories: Mapping[str, int]
 
 
 def score_and_grade(
@@ -82,9 +103,9 @@ def score_and_grade(
     history: TierHistory | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[pa.Table, Grades]:
-    """Score as `score_features` does, and give beside the table how it was graded."""
-    matrix, _ = features.encode(bundle.vocabularies)
+) -> Scored:
+    """Score as `score_features` does, and give beside the table what it was made from."""
+    matrix, unknown = features.encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
     contributions = _explain_in_pieces(bundle, matrix, threads=threads, progress=progress)
     proba = bundle.calibrator.probability(margin, _segments(bundle, features))
@@ -114,7 +135,9 @@ def score_and_grade(
             "model_digest": pa.array([bundle.digest] * n, pa.string()),
         }
     )
-    return scores, grades
+    return Scored(
+        table=scores, grades=grades, contributions=contributions, unknown_categories=unknown
+    )
 
 
 def probabilities(

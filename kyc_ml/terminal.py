@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
+import typer
 from pandas.api.typing import NaTType
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
         Explained,
         ReproductionResult,
         ScoringResult,
+        Told,
         TrainingResult,
         TuningResult,
     )
@@ -31,6 +43,14 @@ if TYPE_CHECKING:
 _SHOWN = ("auc", "average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 _WIDTH_WITHOUT_TERMINAL = 140
 _BAR = 24
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Write the rate, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
 class Terminal:
@@ -48,7 +68,9 @@ class Terminal:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _Rate(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=self._err,
             disable=quiet or not self._err.is_terminal,
         )
@@ -81,6 +103,10 @@ class Terminal:
         self._progress.update(self._tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
         if done == total:
             del self._tasks[stage]
+
+    def failed(self, message: str) -> None:
+        """Write why a job ended without its result."""
+        typer.echo(f"error: {message}", err=True)
 
     def say(self, line: str) -> None:
         """Write one line to standard error."""
@@ -171,17 +197,22 @@ class Terminal:
     def scoring(self, result: ScoringResult) -> None:
         """Sum up a scoring run: tiers, counts and where the scores are."""
         self._progress.stop()
+        manifest = result.manifest
         self._out.print(_drawn("tiers", result.tiers))
-        self.summary(
-            "scored",
-            {
-                "read": f"{result.read:,} rows",
-                "quarantined": f"{result.quarantined:,} rows",
-                "scored": f"{result.rows:,} observations",
-                **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
-                "written to": result.path,
-            },
-        )
+        facts: dict[str, object] = {
+            "read": f"{result.read:,} rows",
+            "quarantined": f"{result.quarantined:,} rows",
+            "scored": f"{result.rows:,} observations of {manifest.customers:,} customers",
+            "scored by": manifest.scored_by,
+        }
+        if manifest.reason:
+            facts["because"] = manifest.reason
+        facts |= {
+            "run": manifest.run_id,
+            **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+            "published": f"{result.path}{' (before)' if result.was_there else ''}",
+        }
+        self.summary("scored", facts)
 
     def explanation(self, explained: Explained, *, chinese: bool) -> None:
         """Draw one observation's reasons with bars, and what would lower its tier."""
@@ -219,6 +250,13 @@ class Terminal:
         self._out.print(f"  {explained.lowering.note}")
         if explained.sheet is not None:
             self._out.print(f"case sheet: {explained.sheet}")
+
+    def told(self, told: Told, *, chinese: bool) -> None:
+        """Print what a customer may be told, and nothing else."""
+        self._progress.stop()
+        names = ["fact_zh", "value_zh"] if chinese else ["fact", "value"]
+        facts = dict(told.facts[names].itertuples(index=False, name=None))
+        self.summary(f"on record for {told.observation_id}", facts or {"": "nothing to be told"})
 
     def features(self, specs: Sequence[FeatureSpec]) -> None:
         """Print one line a feature, family after family."""
@@ -315,6 +353,46 @@ class Terminal:
         )
 
 
+class JsonLines(Terminal):
+    """A terminal that nobody watches: one JSON object a line on standard error.
+
+    Each has time (ISO, UTC), level (info, warning, error) and event (step, note, table,
+    summary, error). The last summary is printed as text too, on standard output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Log the end of a stage."""
+        if done == total:
+            self._log("info", "step", stage=stage, done=done)
+
+    def say(self, line: str) -> None:
+        """Log one line."""
+        level = "warning" if line.startswith(("warning", "FALLBACK")) else "info"
+        self._log(level, "note", text=line)
+
+    def show(self, title: str, table: pd.DataFrame) -> None:
+        """Log a table, row by row."""
+        rows = json.loads(table.to_json(orient="records", date_format="iso"))
+        self._log("info", "table", title=title, rows=rows)
+
+    def summary(self, title: str, facts: Mapping[str, object]) -> None:
+        """Log the summary, and draw it."""
+        self._log("info", "summary", title=title, facts={k: str(v) for k, v in facts.items()})
+        super().summary(title, facts)
+
+    def failed(self, message: str) -> None:
+        """Log why a job ended without its result."""
+        self._log("error", "error", text=message)
+
+    def _log(self, level: str, event: str, **content: object) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        entry = {"time": now, "level": level, "event": event, **content}
+        typer.echo(json.dumps(entry, ensure_ascii=False), err=True)
+
+
 def _tier_path(score: Mapping[str, Any]) -> str:
     """Say how a tier came about, from the probability alone to the overrides in force."""
     return (
@@ -322,6 +400,7 @@ def _tier_path(score: Mapping[str, Any]) -> str:
         f"({score['expert_grade'] or 'none'}) {score['tier_of_score']}, with history "
         f"{score['tier_before_overrides']}, after overrides ({score['override_code'] or 'none'}) "
         f"{score['tier']}; held against {score['reason_peers']}"
+        + ("; decided before the policy was valid" if score["policy_in_force"] is False else "")
     )
 
 
@@ -363,6 +442,8 @@ def _drawn(title: str, frame: pd.DataFrame) -> Table:
 def _cell(value: object) -> str:
     if value is None or isinstance(value, NaTType):
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d}"
     if isinstance(value, float):

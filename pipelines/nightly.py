@@ -1,4 +1,4 @@
-"""Nightly score: check the source, score the day with each model, write a file a model.
+"""Nightly score: check the source once, then score, hold against limits and publish by model.
 
     python pipelines/nightly.py --source configs/sources/synthetic.yaml \
         --data build/demo/bank --as-of 2025-06-24 --out build/nightly \
@@ -7,8 +7,13 @@
     0 3 * * *  cd /srv/kyc && python pipelines/nightly.py ... --as-of "$(date -u +%F)"
 
 Transactions that became known in the day before --as-of are scored for fraud, late ones
-included; every customer is scored for risk. Exit codes: 0 done, 2 bad input or
-configuration; then the files of earlier nights are as they were.
+included; every customer is scored for risk. Each model's scores are a folder of their own,
+OUT/DAY/NAME, that appears whole. Killed and started again with the same arguments it goes
+on; what is published already is left alone. One model that is refused does not keep the
+others back.
+
+Exit codes: 0 all published, 1 a limit was passed and at least one model's scores are not
+published, 2 bad input or configuration, 3 a defect; the highest of all models.
 """
 
 from __future__ import annotations
@@ -18,9 +23,9 @@ from typing import Annotated
 
 import typer
 
+from kyc_ml.cli.options import LogFormat, LogFormatOption, exit_code_of, job
 from kyc_ml.errors import KycMlError
-from kyc_ml.jobs import load_model, parse_moment, read_tables, score_tables
-from kyc_ml.terminal import Terminal
+from kyc_ml.jobs import ScoringRequest, load_model, read_once, run_score
 
 
 def main(
@@ -28,26 +33,29 @@ def main(
     source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
     data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
     as_of: Annotated[str, typer.Option(help="End of the day to score (ISO date, UTC).")],
-    out: Annotated[Path, typer.Option(help="Folder for scores and quarantine.")],
+    out: Annotated[Path, typer.Option(help="Folder for every night's scores.")],
     model: Annotated[list[str], typer.Option(help="Approved model; may be repeated.")],
+    limits: Annotated[
+        Path | None, typer.Option(help="Limits beyond which nothing is published (YAML).")
+    ] = None,
+    log: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Score one day with every model."""
-    try:
-        moment = parse_moment(as_of, name="--as-of")
-        loaded = [load_model(uri) for uri in model]
-        day = f"{moment:%Y-%m-%d}"
-        with Terminal() as terminal:
-            quarantine = out / f"quarantine_{day}.parquet"
-            tables, _ = read_tables(source, data, quarantine=quarantine, watch=terminal)
-            for bundle, label in loaded:
-                path = out / f"{bundle.config.name}_{day}.parquet"
-                result = score_tables(
-                    tables, bundle, label, since=None, as_of=moment, out=path, watch=terminal
+    day = out / as_of[:10]
+    worst = 0
+    with job(quiet=False, log=log) as terminal:
+        names = {uri: load_model(uri)[0].config.name for uri in model}
+        with read_once(source, data, place=day / "tables", watch=terminal) as tables:
+            for uri, name in names.items():
+                request = ScoringRequest(
+                    model=uri, source=source, data=data, out=day / name, as_of=as_of, limits=limits
                 )
-                terminal.scoring(result)
-    except KycMlError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(code=2) from None
+                try:
+                    terminal.scoring(run_score(request, watch=terminal, tables=tables))
+                except KycMlError as error:
+                    terminal.failed(f"{uri}: {error}")
+                    worst = max(worst, exit_code_of(error))
+    raise typer.Exit(code=worst)
 
 
 if __name__ == "__main__":

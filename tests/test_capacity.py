@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.capacity import ReviewQueue, pays
+from kyc_ml.capacity import Catches, ReviewQueue, pays
 
 
 @st.composite
@@ -69,3 +69,16 @@ def test_no_rows_need_no_review():
 @pytest.mark.parametrize(("proba", "worth"), [(0.0499, False), (0.05, True)])
 def test_a_row_whose_loss_equals_the_review_is_reviewed(proba, worth):
     assert pays(np.array([proba]), review_cost=1.0, miss_cost=20.0).tolist() == [worth]
+
+
+@given(drawn=queues(), labels=st.lists(st.sampled_from([0.0, 1.0]), min_size=25, max_size=25))
+def test_catches_are_counted_as_the_queue_reviews(drawn, labels):
+    day, score, times, per_day = drawn
+    target = np.array(labels[: day.size])
+    queue = ReviewQueue.of(score, day, end_day=9)
+    capacities = np.array([per_day, per_day + 1.5, 100.0])
+    reviewed, caught = Catches.of(queue, target).found(capacities, times)
+    for place, capacity in enumerate(capacities):
+        shares = queue.reviewed(capacity, times)
+        assert reviewed[place] == pytest.approx((shares * times).sum())
+        assert caught[place] == pytest.approx((shares * times * target).sum())

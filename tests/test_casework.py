@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -186,6 +187,12 @@ def test_the_waterfall_goes_from_the_base_to_the_margin(sheet):
     assert steps == [-2.0, 1.25, -0.25, 0.5, -0.5]
     lefts = [float(x) for x in re.findall(r'<i style="left:([\d.]+)%', page)]
     assert all(0.0 <= left <= 100.0 for left in lefts)
+
+
+@pytest.mark.parametrize(("valid", "said"), [(True, False), (None, False), (False, True)])
+def test_a_decision_older_than_the_policy_is_said_to_be(sheet, valid, said):
+    page = render_sheet(replace(sheet, score={**sheet.score, "policy_in_force": valid}))
+    assert ("older than the policy" in page) == said
 
 
 def test_only_the_owner_may_read_it(sheet, tmp_path):

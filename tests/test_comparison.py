@@ -21,6 +21,7 @@ from kyc_ml.comparison import (
 from kyc_ml.comparison.comparing import judge
 from kyc_ml.comparison.moves import NO_FEATURE
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.explain import learn_reference
 from kyc_ml.metrics import recall_at_fpr as recall_of_all_rows
 from kyc_ml.model import fit_fixed
 from kyc_ml.ranking import Ranking, auc, average_precision, recall_at_fpr
@@ -236,6 +237,29 @@ def contributions_of(bundle, table):
     matrix, _ = table.encode(bundle.vocabularies)
     found = bundle.model.contributions(matrix).values  # noqa: PD011  no data frame
     return pd.DataFrame(found, columns=table.names)
+
+
+def test_a_move_is_held_against_the_middle_half_of_the_peers(small, challenger, champion):
+    everything = np.ones(small.target.size, np.bool_)
+    # the small table is of one group; its peers are named after the channel's values
+    table = small.features.reorder(challenger.model.feature_names)
+    reference = learn_reference(table, everything, peers="channel")
+    assert reference.groups
+    learned = learn_reference(small.features, everything)
+    got = compare_models(
+        replace(challenger, reference=reference),
+        replace(champion, reference=learned),
+        rows_of(small, challenger, champion),
+        settings=SETTINGS,
+        tell=silent,
+    )
+    numbers = got.moved[got.moved["reason_1_code"].str.endswith(("signal", "noise"))]
+    grouped = numbers[numbers["reason_peers"].isin(reference.groups)]
+    assert len(grouped)
+    for row in grouped.itertuples():
+        if not np.isnan(row.reason_1_value):
+            assert f"usual among {row.reason_peers}: " in row.reason_1_text
+            assert ", percentile " in row.reason_1_text
 
 
 def test_reasons_are_the_features_that_push_most_the_way_of_the_move(

@@ -14,6 +14,7 @@ from kyc_ml.config import (
     CustomerFoldsConfig,
     DatasetConfig,
     FeatureConfig,
+    LimitsConfig,
     RunConfig,
     SourceMapping,
     SplitConfig,
@@ -137,11 +138,16 @@ def test_sections_cannot_be_changed():
 
 
 def test_every_shipped_run_loads_with_the_policy_it_names(configs):
-    runs = sorted(configs.glob("*.yaml"))
+    others = {"limits", "validation"}
+    runs = [path for path in sorted(configs.glob("*.yaml")) if path.stem not in others]
     assert {path.stem for path in runs} >= {"berka", "fraud", "handbook", "risk"}
     for path in runs:
         run = load_section(path, RunConfig)
         assert len(load_section(path.parent / run.tiers, TierPolicy).tiers) >= 3
+
+
+def test_the_shipped_limits_are_those_taken_without_a_file(configs):
+    assert load_section(configs / "limits.yaml", LimitsConfig) == LimitsConfig()
 
 
 def test_every_shipped_policy_and_source_loads(configs):

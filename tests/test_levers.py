@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from kyc_ml.config import ModelConfig, RunConfig, load_section
-from kyc_ml.explain import find_change, is_actionable
+from kyc_ml.explain import RISING, direction_of, find_change, splits_of
 from kyc_ml.features.catalog import choose_features, declare_features
-from kyc_ml.features.spec import D7, EVER, Formula, Latest, Own, Window
+from kyc_ml.features.spec import D7, D365, EVER, Formula, Latest, Own, Window
 from kyc_ml.model import fit_fixed
-from kyc_ml.tiers import EnteredOverride, OverrideBook, find_lowering, grade
+from kyc_ml.tiers import EnteredOverride, OverrideBook, TierPolicy, grade, held_by, limits_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ROWS = Window(table="transactions", key=("customer_id",), statistic="count", period=D7)
@@ -28,7 +28,9 @@ def moving(make_spec):
         counted,
         replace(counted, name="share", unit="share", family="structuring"),
         replace(counted, name="balance", unit="base currency", family="amounts", monotone=-1),
-        replace(counted, name="free", family="velocity", monotone=0),
+        replace(
+            counted, name="free", how=replace(ROWS, statistic="mean", value="amount"), monotone=0
+        ),
         replace(
             counted,
             name="age",
@@ -56,6 +58,19 @@ def moving(make_spec):
         rounds=12, learning_rate=0.3, num_leaves=4, max_bin=12, min_data_in_leaf=20, num_threads=1
     )
     return fit_fixed(matrix, target, specs=specs, config=config), specs, matrix
+
+
+def nearest(moving, row, lowers, *, limits=None):
+    """Find the nearest change of a row that is all the model reads."""
+    model, specs, _ = moving
+    return find_change(
+        row,
+        specs,
+        specs={spec.name: spec for spec in specs},
+        splits=splits_of(model),
+        limits=limits or {},
+        lowers=lowers,
+    )
 
 
 def brute_force(model, row, specs, cut):
@@ -87,12 +102,11 @@ def brute_force(model, row, specs, cut):
 
 def test_the_nearest_change_is_enough_and_brute_force_finds_none_with_fewer_features(moving):
     model, specs, matrix = moving
-    known = {spec.name: spec for spec in specs}
     margins = model.margin(matrix, threads=1)
     sizes = []
     for number, (row, margin) in enumerate(zip(matrix[:40], margins[:40], strict=True)):
         cut = margin - (0.3, 0.9, 1.5, 2.5)[number % 4]
-        found = find_change(model, row, specs=known, lowers=lambda m, cut=cut: m <= cut)
+        found = nearest(moving, row, lambda m, cut=cut: model.margin(m, threads=1) <= cut)
         fewest = brute_force(model, row, specs, cut)
         sizes.append(len(found.steps))
         assert found.complete
@@ -111,17 +125,17 @@ def test_the_nearest_change_is_enough_and_brute_force_finds_none_with_fewer_feat
             assert 0.0 < step.distance <= 1.0
             assert step.spec.unit != "transactions" or step.then == int(step.then) >= 0
             moved[column] = step.then
-        assert model.margin(moved[None], threads=1)[0] == found.margin <= cut
+        np.testing.assert_array_equal(found.values, moved)
+        assert model.margin(moved[None], threads=1)[0] <= cut
     assert {0, 1, 2} <= set(sizes)  # all that can happen did
 
 
 def test_no_nearer_change_of_the_same_feature_is_enough(moving):
-    model, specs, matrix = moving
-    known = {spec.name: spec for spec in specs}
+    model, _, matrix = moving
     checked = 0
     for row in matrix[:60]:
         cut = model.margin(row[None], threads=1)[0] - 0.4
-        found = find_change(model, row, specs=known, lowers=lambda m, cut=cut: m <= cut)
+        found = nearest(moving, row, lambda m, cut=cut: model.margin(m, threads=1) <= cut)
         if len(found.steps) != 1 or found.steps[0].spec.unit != "transactions":
             continue
         checked += 1
@@ -133,68 +147,117 @@ def test_no_nearer_change_of_the_same_feature_is_enough(moving):
 
 
 def test_a_missing_value_is_not_moved_and_no_change_gives_none(moving):
-    model, specs, _ = moving
-    known = {spec.name: spec for spec in specs}
     row = np.full(5, np.nan)
     row[3:] = 6.0, 40.0
-    found = find_change(model, row, specs=known, lowers=lambda m: m < np.inf)
+    found = nearest(moving, row, lambda rows: np.full(len(rows), fill_value=True))
     assert found.steps == ()
-    assert np.isnan(found.margin)
+    np.testing.assert_array_equal(found.values, row)
 
 
 @pytest.mark.parametrize(
-    ("change", "actionable"),
+    ("column", "limit", "now", "then"),
     [
-        ({}, True),
-        ({"monotone": 0}, False),
-        ({"family": "profile"}, False),
-        ({"family": "label_history"}, False),
-        ({"family": "peers"}, False),
-        ({"how": replace(ROWS, period=EVER)}, False),
-        ({"how": replace(ROWS, key=("device_id",))}, False),
-        ({"how": replace(ROWS, at=("counterparty_id",))}, False),
-        ({"how": Own(reading="value", column="amount")}, False),
-        ({"how": Formula(operation="ratio", inputs=("part", "whole"))}, True),
-        ({"how": Formula(operation="ratio", inputs=("part", "ever"))}, False),
-        ({"how": Formula(operation="ratio", inputs=("part", "unheard_of"))}, False),
+        (0, 3.0, 5.0, 2.0),  # what counts is whole
+        (0, 2.5, 5.0, 2.0),
+        (1, 0.5, 0.6, 0.495),  # below it, in words too
+        (1, 0.0001, 0.6, 0.0),  # any at all
+        (2, 700.0, 300.0, 700.0),  # less is more risk: from the limit on is enough
     ],
 )
-def test_only_ones_own_conduct_of_a_limited_time_in_a_declared_direction(
-    make_spec, change, actionable
+def test_a_limit_of_the_policy_is_passed_where_the_model_sees_no_difference(
+    moving, column, limit, now, then
 ):
-    spec = replace(make_spec("x", ROWS, unit="share"), family="velocity", monotone=1)
+    _, specs, _ = moving
+    row = np.full(5, np.nan)
+    row[column] = now
+
+    def lowers(rows):
+        values = rows[:, column]
+        return values < limit if specs[column].monotone > 0 else values >= limit
+
+    found = nearest(moving, row, lowers, limits={specs[column].name: (limit,)})
+    assert [(step.now, step.then) for step in found.steps] == [(now, then)]
+
+
+@pytest.mark.parametrize(
+    ("change", "direction"),
+    [
+        ({}, 1),
+        ({"monotone": -1}, -1),
+        ({"monotone": 0}, 1),  # counts of transactions are listed
+        ({"monotone": 0, "how": replace(ROWS, statistic="mean", value="amount")}, 0),
+        ({"monotone": 0, "unit": "share"}, 0),
+        ({"family": "profile"}, 0),
+        ({"family": "label_history"}, 0),
+        ({"family": "peers"}, 0),
+        ({"how": replace(ROWS, period=EVER)}, 0),
+        ({"how": replace(ROWS, period=D365)}, 0),
+        ({"how": replace(ROWS, key=("device_id",))}, 0),
+        ({"how": replace(ROWS, at=("counterparty_id",))}, 0),
+        ({"how": Own(reading="value", column="amount")}, 0),
+        ({"how": Formula(operation="ratio", inputs=("part", "whole"))}, 1),
+        ({"how": Formula(operation="ratio", inputs=("part", "ever"))}, 0),
+        ({"how": Formula(operation="ratio", inputs=("part", "unheard_of"))}, 0),
+    ],
+)
+def test_only_ones_own_conduct_of_a_limited_time_has_a_direction(make_spec, change, direction):
+    spec = replace(make_spec("x", ROWS, unit="transactions"), family="velocity", monotone=1)
     others = {
         "part": make_spec("part", ROWS, unit="transactions"),
         "whole": make_spec("whole", ROWS, unit="transactions"),
         "ever": make_spec("ever", replace(ROWS, period=EVER), unit="transactions"),
     }
-    assert is_actionable(replace(spec, **change), others) is actionable
+    assert direction_of(replace(spec, **change), others) == direction
 
 
-@pytest.mark.parametrize("name", ["risk", "fraud"])
-def test_nothing_of_age_nationality_or_the_past_in_the_catalogue_is_actionable(name):
+def directions_of(name):
+    """Give the direction of every feature a configuration offers to a model."""
     config = load_section(CONFIGS / f"{name}.yaml", RunConfig)
     declared = declare_features(config.features)
     offered = choose_features(config.features, unit=config.unit)
-    actionable = {spec.name for spec in offered if is_actionable(spec, declared)}
-    assert actionable
-    for word in ("age", "nationality", "birth", "residence", "ever", "adverse", "list_hit", "pep"):
-        assert not [each for each in actionable if word in each.split("_") or each == word]
+    return {spec: direction_of(spec, declared) for spec in offered}
 
 
-def test_a_lowering_is_the_last_probability_of_a_lower_tier(small, policy):
+@pytest.mark.parametrize("name", ["risk", "fraud"])
+def test_nothing_of_age_nationality_or_the_past_in_the_catalogue_is_moved(name):
+    moved = {spec.name for spec, direction in directions_of(name).items() if direction}
+    assert len(moved) > 50
+    for word in (
+        *("age", "nationality", "birth", "residence", "ever", "adverse", "list_hit", "pep"),
+        *("365d", "entropy", "mean_hours", "min"),
+    ):
+        assert not [each for each in moved if word in each]
+
+
+def test_every_entry_is_some_features_and_what_is_listed_is_an_amount_of_conduct():
+    found = {**directions_of("risk"), **directions_of("fraud")}
+    listed = {
+        (spec.family, reading, spec.unit): spec
+        for spec, direction in found.items()
+        if direction == 1
+        for reading in [getattr(spec.how, "statistic", None) or spec.how.operation]
+        if (reading, spec.unit) in RISING[spec.family]
+    }
+    assert set(listed) == {(family, *entry) for family in RISING for entry in RISING[family]}
+    for spec, direction in found.items():
+        if direction and spec.typology is None:  # plain volume: how much, and with how many
+            assert spec.family in {"velocity", "amounts", "counterparties"}
+            assert spec.how.statistic in {"count", "sum", "max", "distinct"}
+
+
+def test_limits_are_all_that_a_policy_reads_of_numbers():
+    policy = load_section(CONFIGS / "tiers" / "risk.yaml", TierPolicy)
+    limits = limits_of(policy)
+    assert limits["customer_reports_filed_ever"] == (2.0,)
+    assert limits["customer_cash_share_90d"] == (0.1, 0.3, 0.5, 0.8)
+    assert "profile_pep_status" not in limits
+
+
+def test_the_lowest_tier_and_a_probability_are_held_by_nothing(small, policy):
     facts = small.features.take([0])
-    for proba in (0.0, 1e-9, 0.003, 0.2, 0.9, 1.0):
-        here = grade(np.array([proba]), facts, policy=policy).tier[0]
-        found = find_lowering(proba, facts, policy=policy)
-        if here == 0:
-            assert found.highest is None
-            assert found.held_by == "it is the lowest tier"
-            continue
-        ends = np.array([found.highest, np.nextafter(found.highest, 1.0)])
-        below, above = grade(ends, facts.take([0, 0]), policy=policy).tier
-        assert below < here == above
-        assert policy.tier_names[below] == found.tier
+    assert held_by(0.0, facts, policy=policy) == "it is the lowest tier"
+    assert grade(np.array([0.9]), facts, policy=policy).tier[0] > 0
+    assert held_by(0.9, facts, policy=policy) == ""
 
 
 def test_what_an_override_holds_no_probability_lowers(small, policy):
@@ -211,12 +274,5 @@ def test_what_an_override_holds_no_probability_lowers(small, policy):
         requester="a",
         approver="b",
     )
-    found = find_lowering(0.9, facts, policy=policy, book=OverrideBook(overrides=(entry,)))
-    assert found.highest is None
-    assert found.held_by == "override BANK-1"
-
-
-def test_features_without_a_split_are_no_levers(moving):
-    model, specs, matrix = moving
-    known = {spec.name: replace(spec, monotone=0) for spec in specs}
-    assert find_change(model, matrix[0], specs=known, lowers=lambda m: m < np.inf).steps == ()
+    book = OverrideBook(overrides=(entry,))
+    assert held_by(0.9, facts, policy=policy, book=book) == "override BANK-1"

@@ -215,6 +215,7 @@ def test_identifiers_are_unique_across_the_drawings(page):
 
 def test_a_page_says_that_it_is_internal_only(page):
     assert "Internal only: tiers and reasons must not be disclosed to customers." in plain(page)
+    assert "Tiers here are those of the probability alone" in plain(page)
 
 
 def test_every_row_of_every_table_is_shown(page, story):

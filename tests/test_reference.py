@@ -105,6 +105,30 @@ def test_it_comes_back_from_json_to_the_last_bit(bank):
     assert again.to_dict() == learned.to_dict()
 
 
+def test_what_another_knows_fills_what_is_unknown_group_by_group_and_changes_nothing_else(bank):
+    rows = np.ones(len(bank), np.bool_)
+    other = learn_reference(bank, rows, peers="group")
+    mine = learn_reference(bank.reorder(["amount", "group"]), np.arange(len(bank)) % 2 == 0)
+    grouped = replace(mine, peers="group", groups={"a": mine, "z": mine})
+    filled = grouped.filled_by(other)
+    for usual, before, added in (
+        (filled, mine, other),
+        (filled.groups["a"], mine, other.groups["a"]),
+        (filled.groups["z"], mine, None),  # nobody knows what is usual in it
+    ):
+        assert usual.rows == before.rows
+        assert usual.medians["amount"] == before.medians["amount"]
+        assert usual.quantiles["amount"].tolist() == before.quantiles["amount"].tolist()
+        if added is None:
+            assert "twin" not in {*usual.medians, *usual.quantiles}
+            continue
+        assert usual.medians["twin"] == added.medians["twin"]
+        assert usual.quantiles["twin"].tolist() == added.quantiles["twin"].tolist()
+    assert mine.filled_by(other).groups == {}
+    assert "twin" not in replace(grouped, peers="amount").filled_by(other).groups["a"].medians
+    assert other.filled_by(mine).to_dict() == other.to_dict()
+
+
 def test_what_was_written_before_there_were_quantiles_gives_no_percentile(bank):
     old = Reference.from_dict({"medians": {"amount": 2.0, "twin": None}, "modes": {"group": "a"}})
     assert np.isnan(old.medians["twin"])

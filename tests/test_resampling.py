@@ -1,10 +1,18 @@
 """The bootstrap draws whole customers."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.resampling import draw_customers, drawn_rows, number_customers
+from kyc_ml.resampling import (
+    Strata,
+    bootstrap,
+    draw_customers,
+    drawn_rows,
+    number_customers,
+    percentile_interval,
+)
 
 
 @given(names=st.lists(st.sampled_from("abcdef"), max_size=40), seed=st.integers(0, 99))
@@ -32,3 +40,87 @@ def test_customers_are_drawn_evenly():
     rng = np.random.default_rng(0)
     mean = np.mean([draw_customers(groups, rng) for _ in range(2000)], axis=0)
     assert np.abs(mean - 1.0).max() < 5 * np.sqrt(1 / 2000)
+
+
+# --- strata -------------------------------------------------------------------------------
+
+
+@given(
+    names=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40), seed=st.integers(0, 99)
+)
+def test_every_stratum_keeps_its_number_of_customers(names, seed):
+    groups = number_customers(np.array(names, dtype=object))
+    labels = np.where(np.isin(names, list("abc")), "x", "y")
+    strata = Strata.of(groups, labels)
+    times = draw_customers(groups, np.random.default_rng(seed), strata)
+    for label in ("x", "y"):
+        here = np.unique(groups[labels == label], return_index=True)[1]
+        assert times[labels == label][here].sum() == here.size
+
+
+def test_customers_of_a_stratum_are_drawn_evenly():
+    groups = np.arange(40)
+    strata = Strata.of(groups, np.repeat(["x", "y", None], [5, 5, 30]))
+    rng = np.random.default_rng(0)
+    mean = np.mean([draw_customers(groups, rng, strata) for _ in range(4000)], axis=0)
+    assert np.abs(mean - 1.0).max() < 5 * np.sqrt(1 / 4000)
+
+
+def test_a_customer_cannot_be_in_two_strata_nor_have_no_row():
+    with pytest.raises(ValueError, match="got 1 in several and 1 without a row"):
+        Strata.of(np.array([0, 0, 2]), np.array(["x", "y", "y"]))
+
+
+# --- many draws ---------------------------------------------------------------------------
+
+
+def test_draws_of_a_mean_spread_as_its_standard_error_does():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=400)
+    drawn = bootstrap(
+        lambda times: [(times * values).sum() / times.sum()], np.arange(400), draws=3000, seed=2
+    )
+    assert drawn.std() == pytest.approx(values.std() / np.sqrt(400), rel=0.05)
+    low, high = percentile_interval(drawn)
+    assert (high - low)[0] == pytest.approx(2 * 1.96 * drawn.std(), rel=0.05)
+
+
+def test_strata_hold_what_they_fix():
+    groups, label = np.arange(60), np.repeat([0.0, 1.0], 30)
+    share = bootstrap(
+        lambda times: [(times * label).sum() / times.sum()],
+        groups,
+        draws=50,
+        seed=0,
+        strata=Strata.of(groups, label),
+    )
+    assert (share == 0.5).all()
+
+
+def test_a_seed_gives_the_same_draws_and_progress_is_told():
+    told = []
+    runs = [
+        bootstrap(
+            lambda times: times[:3],
+            np.arange(9),
+            draws=4,
+            seed=seed,
+            progress=lambda done, of: told.append((done, of)),
+        )
+        for seed in (0, 0, 1)
+    ]
+    assert (runs[0] == runs[1]).all()
+    assert (runs[0] != runs[2]).any()
+    assert told[:4] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_no_draws_are_no_bootstrap():
+    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+        bootstrap(lambda times: times, np.arange(2), draws=0, seed=0)
+
+
+def test_intervals_are_of_the_draws_that_have_the_figure():
+    drawn = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan], [2.0, 7.0, 4.0]])
+    low, high = percentile_interval(drawn, confidence=0.5)
+    assert low.tolist() == pytest.approx([1.5, 5.5, np.nan], nan_ok=True)
+    assert high.tolist() == pytest.approx([2.5, 6.5, np.nan], nan_ok=True)

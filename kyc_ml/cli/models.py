@@ -16,7 +16,6 @@ from kyc_ml.cli.options import (
     Model,
     Quarantine,
     Quiet,
-    Since,
     Source,
     job,
 )
@@ -138,48 +137,6 @@ def tune(
 
 
 @app.command(
-    epilog="Example: kyc-ml score --model models:/fraud@challenger "
-    "--source configs/sources/synthetic.yaml --data build/bank --out build/scores.parquet"
-)
-def score(
-    *,
-    model: Model,
-    source: Source,
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
-    since: Since = None,
-    as_of: AsOf = None,
-    overrides: Annotated[
-        Path | None,
-        typer.Option(help="Overrides entered for single customers (YAML or CSV)."),
-    ] = None,
-    previous: Annotated[
-        list[Path] | None,
-        typer.Option(help="Score file of an earlier review, for hysteresis; may be repeated."),
-    ] = None,
-    quarantine: Quarantine = REFUSED,
-    quiet: Quiet = False,
-) -> None:
-    """Score, grade and explain new rows with a registered model."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_score
-
-        result = run_score(
-            model=model,
-            source=source,
-            data=data,
-            since=since,
-            as_of=as_of,
-            out=out,
-            quarantine=quarantine,
-            overrides=overrides,
-            previous=previous or (),
-            watch=terminal,
-        )
-        terminal.scoring(result)
-
-
-@app.command(
     epilog="Example: kyc-ml explain C0000042@2024-12-26 --model models:/risk@challenger "
     "--source configs/sources/synthetic.yaml --data build/bank"
 )
@@ -203,13 +160,35 @@ def explain(
         list[Path] | None,
         typer.Option(help="Score file of an earlier review; give it again for another."),
     ] = None,
+    customer_safe: Annotated[
+        bool,
+        typer.Option(
+            "--customer-safe",
+            help="Print only what the customer may be told: no tier, no reason that tips off.",
+        ),
+    ] = False,
     quarantine: Quarantine = REFUSED,
     quiet: Quiet = False,
 ) -> None:
     """Say why one observation has its probability and its tier."""
     with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_explain
+        from kyc_ml.errors import ConfigError
+        from kyc_ml.jobs import run_customer_safe, run_explain
 
+        if customer_safe and sheet is not None:
+            msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
+            raise ConfigError(msg)
+        if customer_safe:
+            told = run_customer_safe(
+                observation=observation,
+                model=model,
+                source=source,
+                data=data,
+                quarantine=quarantine,
+                watch=terminal,
+            )
+            terminal.told(told, chinese=chinese)
+            return
         explained = run_explain(
             observation=observation,
             model=model,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kyc_ml.errors import KycMlError
+from kyc_ml.errors import GateError, KycMlError
 
 if TYPE_CHECKING:
     from kyc_ml.terminal import Terminal
@@ -41,17 +42,35 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary onl
 REFUSED: Final = Path("build/quarantine.parquet")
 
 
-@contextmanager
-def job(*, quiet: bool) -> Iterator[Terminal]:
-    """Run a job before a terminal; an error on purpose is one message and exit code 2."""
-    from kyc_ml.terminal import Terminal
+class LogFormat(StrEnum):
+    """How progress and notes are written to standard error."""
 
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormatOption = Annotated[
+    LogFormat, typer.Option(help="How to log: text, or json for one object a line.")
+]
+
+
+def exit_code_of(error: KycMlError) -> int:
+    """Give the exit code that a scheduler reads an error by."""
+    return GATE_FAILED if isinstance(error, GateError) else BAD_INPUT
+
+
+@contextmanager
+def job(*, quiet: bool, log: LogFormat = LogFormat.TEXT) -> Iterator[Terminal]:
+    """Run a job before a terminal; an error on purpose is one message and exit code 2 or 1."""
+    from kyc_ml.terminal import JsonLines, Terminal
+
+    made = JsonLines() if log is LogFormat.JSON else Terminal(quiet=quiet)
     try:
-        with Terminal(quiet=quiet) as terminal:
+        with made as terminal:
             yield terminal
     except KycMlError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(code=BAD_INPUT) from None
+        made.failed(str(error))
+        raise typer.Exit(code=exit_code_of(error)) from None
     except Exception:
         # 1 means that a gate failed: a defect must not look like one
         typer.echo(f"unexpected error, please report it:\n{traceback.format_exc()}", err=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from kyc_ml.capacity import ReviewQueue, pays
 from kyc_ml.comparison.rows import LaterRows, Scores
 from kyc_ml.comparison.settings import ComparisonSettings
-from kyc_ml.metrics import compare_aucs
+from kyc_ml.metrics import compare_aucs, compute_costs
 from kyc_ml.ranking import Ranking, auc, average_precision, recall_at_fpr
 from kyc_ml.resampling import draw_customers, number_customers
 
@@ -63,7 +63,9 @@ class Figures:
         self._means = {
             "log_loss": -np.log(np.where(target == 1.0, proba, 1.0 - proba)),
             "brier": (proba - target) ** 2,
-            "expected_cost": np.where(reviewed, settings.review_cost, settings.miss_cost * target),
+            "expected_cost": compute_costs(
+                target, reviewed, review_cost=settings.review_cost, miss_cost=settings.miss_cost
+            ),
         }
 
     def of(self, times: Ints) -> dict[str, float]:

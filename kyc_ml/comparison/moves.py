@@ -99,10 +99,7 @@ def explain_moves(
     """
     new, old = scores
     moved = np.flatnonzero(new.tier != old.tier)
-    reference = Reference(
-        medians={**champion.reference.medians, **challenger.reference.medians},
-        modes={**champion.reference.modes, **challenger.reference.modes},
-    )
+    reference = challenger.reference.filled_by(champion.reference)
     pieces = []
     for start in range(0, max(moved.size, 1), _PIECE):
         here = moved[start : start + _PIECE]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from kyc_ml.config.calibration import CalibrationConfig, CalibrationMethod
 from kyc_ml.config.dataset import DatasetConfig, Unit
 from kyc_ml.config.features import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
+from kyc_ml.config.limits import DriftLimits, LimitsConfig
 from kyc_ml.config.model import ModelConfig
 from kyc_ml.config.reading import (
     check_section,
@@ -47,12 +48,14 @@ __all__ = [
     "CountryList",
     "CustomerFoldsConfig",
     "DatasetConfig",
+    "DriftLimits",
     "ExplainConfig",
     "FeatureConfig",
     "FileSource",
     "FloatRange",
     "FoldsConfig",
     "IntRange",
+    "LimitsConfig",
     "ModelConfig",
     "Objective",
     "OutOfTimeCustomersConfig",

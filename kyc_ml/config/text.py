@@ -21,15 +21,16 @@ def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any
     ConfigError
         If the text is no YAML, holds a key twice, or something else than keys and values.
     """
-    loader = _UniqueKeyLoader(text)
-    loader.file = path
     try:
-        content = loader.get_single_data()
+        loader = _UniqueKeyLoader(text)  # a character that YAML does not know is told here
+        loader.file = path
+        try:
+            content = loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         msg = f"{subject} is not valid YAML: {' '.join(str(error).split())}"
         raise ConfigError(msg) from None
-    finally:
-        loader.dispose()
     if not isinstance(content, dict):
         msg = f"{subject} must hold keys and values, got {type(content).__name__}"
         raise ConfigError(msg)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from kyc_ml.config import FileSource
-from kyc_ml.errors import Faults, hint
+from kyc_ml.errors import Faults, SourceError, hint
 
 _NEAR_MISS_FILES: Final = 2_000
 
@@ -80,6 +80,42 @@ def digest_files(found: Collection[FoundFiles]) -> dict[str, str]:
             with path.open("rb") as handle:
                 digests[name] = hashlib.file_digest(handle, "sha256").hexdigest()
     return dict(sorted(digests.items()))
+
+
+def file_states(found: Collection[FoundFiles]) -> dict[str, tuple[int, int, int]]:
+    """Size, change time and inode of every file, keyed by its path below the data folder.
+
+    A file that is gone is left out.
+    """
+    states = {}
+    for each in found:
+        for name, path in zip(each.names, each.paths, strict=True):
+            if path.is_file():
+                state = path.stat()
+                states[name] = (state.st_size, state.st_mtime_ns, state.st_ino)
+    return states
+
+
+def require_unchanged(
+    before: Mapping[str, tuple[int, int, int]],
+    after: Mapping[str, tuple[int, int, int]],
+    *,
+    subject: str,
+) -> None:
+    """Refuse files that changed between two looks: what was read may be half of each.
+
+    Raises
+    ------
+    SourceError
+        Naming every such file.
+    """
+    faults = Faults(subject, SourceError)
+    faults.extend(
+        f"file {name!r} changed while it was read: start again when its delivery is complete"
+        for name, state in before.items()
+        if after.get(name) != state  # a file that came into being is no part of what was read
+    )
+    faults.raise_if_any()
 
 
 def digest_together(digests: Mapping[str, str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 from typing import Final
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from stdnum.cn import ric, uscc
 
 from kyc_ml.contract.quality import Finding
+from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
     CASES,
     CUSTOMER_ID,
@@ -29,16 +31,14 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
 }
 
 
-def warn_of(tables: Mapping[str, pa.Table]) -> tuple[Finding, ...]:
+def warn_of(tables: Mapping[str, Columns]) -> tuple[Finding, ...]:
     """List what to follow up in accepted tables: counts, never a value."""
     found = [*_empty_tables(tables), *_unknown_documents(tables)]
     links = [(name, CUSTOMER_ID, CUSTOMERS) for name in tables if name != CUSTOMERS]
     links += [(CASES, TRANSACTION_ID, TRANSACTIONS), (CASES, REVIEW_ID, REVIEWS)]
     for table, column, target in links:
         if table in tables and target in tables and column in tables[table].column_names:
-            values = tables[table][column].drop_null()
-            known = pc.is_in(values, value_set=pc.unique(tables[target][column]))
-            count = len(values) - (pc.sum(known).as_py() or 0)
+            count = _count_unmatched(tables[table], tables[target], column)
             if count:
                 cure = "such rows meet no counterpart: check the extract's dates and identifiers"
                 rule = f"not in {target}"
@@ -46,7 +46,34 @@ def warn_of(tables: Mapping[str, pa.Table]) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _empty_tables(tables: Mapping[str, pa.Table]) -> list[Finding]:
+def _count_unmatched(table: Columns, target: Columns, column: str) -> int:
+    """Count the rows whose value the target does not have; memory holds each value once."""
+    asked = _distinct(batch[column] for batch in table.pieces(column))
+    met = _distinct(
+        batch[column].filter(pc.is_in(batch[column], value_set=asked))
+        for batch in target.pieces(column)
+    )
+    strange = asked.filter(pc.invert(pc.is_in(asked, value_set=met)))
+    if not len(strange):
+        return 0
+    return sum(
+        pc.sum(pc.is_in(batch[column], value_set=strange)).as_py() or 0
+        for batch in table.pieces(column)
+    )
+
+
+def _distinct(pieces: Iterable[pa.Array]) -> pa.Array:
+    """List the values of a column's pieces, each once, without null."""
+
+    def add(known: pa.Array, piece: pa.Array) -> pa.Array:
+        new = pc.unique(piece).drop_null()
+        new = new.filter(pc.invert(pc.is_in(new, value_set=known)))
+        return pa.concat_arrays([known, new]) if len(new) else known
+
+    return reduce(add, pieces, pa.array([], pa.string()))
+
+
+def _empty_tables(tables: Mapping[str, Columns]) -> list[Finding]:
     cure = "features and labels that need it will be absent: check the file or `where`"
     return [
         Finding(table=name, column="", rule="no row", count=0, cure=cure)
@@ -55,16 +82,18 @@ def _empty_tables(tables: Mapping[str, pa.Table]) -> list[Finding]:
     ]
 
 
-def _unknown_documents(tables: Mapping[str, pa.Table]) -> list[Finding]:
+def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:
     """Count identity documents whose check digit is wrong; a customer counts per version."""
     customers = tables.get(CUSTOMERS)
     if customers is None or not {DOCUMENT_TYPE, DOCUMENT_NUMBER} <= set(customers.column_names):
         return []
-    kinds, numbers = customers[DOCUMENT_TYPE], customers[DOCUMENT_NUMBER]
     found = []
     for kind, is_valid in _DOCUMENT_CHECKS.items():
-        counts = pc.value_counts(numbers.filter(pc.equal(kinds, kind)).drop_null())
-        count = sum(each["counts"] for each in counts.to_pylist() if not is_valid(each["values"]))
+        count = 0
+        for batch in customers.pieces(DOCUMENT_TYPE, DOCUMENT_NUMBER):
+            chosen = batch[DOCUMENT_NUMBER].filter(pc.equal(batch[DOCUMENT_TYPE], kind))
+            counts = pc.value_counts(chosen.drop_null()).to_pylist()
+            count += sum(each["counts"] for each in counts if not is_valid(each["values"]))
         if count:
             cure = "ask for the document again; the rows stay in use"
             rule = f"not a valid {kind}"

@@ -140,7 +140,11 @@ class QualitySummary:
 
 
 def check_quarantined_share(
-    quality: QualitySummary, *, subject: str, maximum: float, quarantine: pa.Table
+    quality: QualitySummary,
+    *,
+    subject: str,
+    maximum: float,
+    quarantine: pa.Table | None = None,
 ) -> None:
     """Refuse a source of which too many rows are quarantined.
 
@@ -149,7 +153,7 @@ def check_quarantined_share(
     ContractError
         If any table's share lies above `maximum` (equal passes), or if no transaction
         is left. It lists every finding of every table; its ``quarantine`` attribute
-        carries the rows, so that a job can still save them.
+        carries the rows, where they are not on disk already, so that a job can save them.
     """
     over = [table for table in quality.tables if table.quarantined_share > maximum]
     bare = [table for table in quality.tables if table.read and not table.accepted]
@@ -168,7 +172,7 @@ def check_quarantined_share(
     _raise_with(faults, quarantine)
 
 
-def _raise_with(faults: Faults, quarantine: pa.Table) -> NoReturn:
+def _raise_with(faults: Faults, quarantine: pa.Table | None) -> NoReturn:
     try:
         faults.raise_if_any()
     except ContractError as error:

@@ -1,16 +1,13 @@
-"""One bound table -> its accepted rows, its quarantine and its quality, in one SQL pass."""
+"""One bound table -> its accepted and refused rows on a shelf, and its quality, in one SQL pass."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.checks import (
@@ -25,6 +22,7 @@ from kyc_ml.contract.checks import (
 )
 from kyc_ml.contract.quality import Finding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, MalformedLine, malformed_rows
+from kyc_ml.contract.shelves import Shelf
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
 from kyc_ml.engine.local import quote_name, quote_text
 from kyc_ml.errors import SourceError
@@ -34,13 +32,8 @@ _BROKEN = quote_name("broken rules")
 _RAW = quote_name("raw row")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractedRows:
-    """What one table came to."""
-
-    accepted: pa.Table
-    quarantine: pa.Table
-    quality: TableQuality
+_BATCH_ROWS: Final = 1 << 17
+"""Rows handed over at once."""
 
 
 def contract_rows(
@@ -49,8 +42,9 @@ def contract_rows(
     *,
     zone: str,
     malformed: Sequence[MalformedLine],
-) -> ContractedRows:
-    """Read, type and check the rows of one table.
+    shelf: Shelf,
+) -> TableQuality:
+    """Read, type and check the rows of one table, and put them on a shelf.
 
     A row that breaks a rule is quarantined with every rule it breaks. Of rows with an
     equal key the first by all columns is kept, so the choice does not depend on their
@@ -70,8 +64,12 @@ def contract_rows(
         except (duckdb.DataError, duckdb.InvalidInputException):
             checks = _check_rows(connection, bound, zone=zone, guarded=True)
         _mark_duplicates(connection, bound, bit=len(checks) - 1)
-        accepted = _accepted(connection, bound)
-        quarantine, reasons, read = _quarantine(connection, bound, checks)
+        summary = _summarise(connection, bound)
+        shelf.put(table, _schema(bound), _accepted(connection, bound))
+        reasons, read = _count(connection, table, checks)
+        refused = shelf.refuse(_refused(connection, bound, checks))
+        # only here: after an error a result may be open still, and the connection ends anyway
+        connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
     except duckdb.OutOfMemoryException:
         msg = f"table {table!r} does not fit into memory and scratch space: give more memory"
         raise SourceError(msg) from None
@@ -82,25 +80,22 @@ def contract_rows(
             "on some row: use TRY_CAST or try_strptime there"
         )
         raise SourceError(msg) from None
-    finally:
-        connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
     if malformed:
-        lines = malformed_rows(table, malformed, reason=MALFORMED)
-        quarantine = pa.concat_tables([quarantine, lines])
+        refused += shelf.refuse([malformed_rows(table, malformed, reason=MALFORMED)])
         reasons.append(_finding(table, Check(column="", rule=MALFORMED, cure=CURES[MALFORMED]),
                                 len(malformed)))  # fmt: skip
-    quality = TableQuality(
+    rows = summary["rows"]
+    return TableQuality(
         table=table,
         read=read + len(malformed),
-        accepted=accepted.num_rows,
-        quarantined=quarantine.num_rows,
+        accepted=rows,
+        quarantined=refused,
         reasons=tuple(reasons),
-        missing=_missing(accepted),
-        first_event_time=_edge(accepted, 0),
-        last_event_time=_edge(accepted, -1),
-        late_rows=pc.sum(pc.greater(accepted[KNOWN_AT], accepted[EVENT_TIME])).as_py() or 0,
+        missing={name: (rows - summary[name]) / max(rows, 1) for name in bound.columns},
+        first_event_time=summary["first event"],
+        last_event_time=summary["last event"],
+        late_rows=summary["late rows"],
     )
-    return ContractedRows(accepted=accepted, quarantine=quarantine, quality=quality)
 
 
 def _check_rows(
@@ -153,23 +148,40 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, bound: BoundTable, *
     )
 
 
-def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> pa.Table:
-    schema = pa.schema([bound.contract.column(name).arrow for name in bound.columns])
+def _schema(bound: BoundTable) -> pa.Schema:
+    return pa.schema([bound.contract.column(name).arrow for name in bound.columns])
+
+
+def _summarise(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> dict[str, Any]:
+    """Count the accepted rows, those of them with a value in each column, and the late ones."""
+    event, known = quote_name(EVENT_TIME), quote_name(KNOWN_AT)
+    counted = [f"count({quote_name(name)}) AS {quote_name(name)}" for name in bound.columns]
+    counted += [
+        f"count(*) AS {quote_name('rows')}",
+        f"min({event}) AS {quote_name('first event')}",
+        f"max({event}) AS {quote_name('last event')}",
+        f"count(*) FILTER ({known} > {event}) AS {quote_name('late rows')}",
+    ]
+    found = connection.sql(f"SELECT {', '.join(counted)} FROM {_CHECKED} WHERE {_BROKEN} = 0")
+    summary: dict[str, Any] = found.to_arrow_table().to_pylist()[0]
+    return summary
+
+
+def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> Iterator[pa.RecordBatch]:
+    schema = _schema(bound)
     names = ", ".join(quote_name(name) for name in schema.names)
     order = ", ".join(
         quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
     )
-    rows = _arrow(
-        connection, f"SELECT {names} FROM {_CHECKED} WHERE {_BROKEN} = 0 ORDER BY {order}"
-    )
-    return rows.cast(schema)
+    rows = f"SELECT {names} FROM {_CHECKED} WHERE {_BROKEN} = 0 ORDER BY {order}"
+    for batch in _batches(connection, rows):
+        yield batch.cast(schema)
 
 
-def _quarantine(
-    connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[Check, ...]
-) -> tuple[pa.Table, list[Finding], int]:
-    """Return the refused rows, how many broke each rule, and how many rows were read."""
-    table = bound.contract.name
+def _count(
+    connection: duckdb.DuckDBPyConnection, table: str, checks: tuple[Check, ...]
+) -> tuple[list[Finding], int]:
+    """Count how many rows broke each rule, and how many were read."""
     by_mask = dict(
         connection.execute(f"SELECT {_BROKEN}, count(*) FROM {_CHECKED} GROUP BY ALL").fetchall()
     )
@@ -177,43 +189,37 @@ def _quarantine(
     for mask, count in by_mask.items():
         counts.update(dict.fromkeys(broken_checks(mask, checks), count))
     reasons = [_finding(table, check, counts[check]) for check in checks if counts[check]]
+    return reasons, sum(by_mask.values())
+
+
+def _refused(
+    connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[Check, ...]
+) -> Iterator[pa.Table]:
+    """Give the refused rows with their reasons."""
     row_id = quote_name(bound.contract.key[0])
-    rows = _arrow(
-        connection,
+    rows = (
         f"SELECT {row_id} AS row_id, {_BROKEN} AS mask, {_RAW} AS raw FROM {_CHECKED} "
-        f"WHERE {_BROKEN} <> 0 ORDER BY ALL",
+        f"WHERE {_BROKEN} <> 0 ORDER BY ALL"
     )
-    texts = {mask: [check.reason for check in broken_checks(mask, checks)] for mask in by_mask}
-    columns: dict[str, Any] = {
-        "table": pa.repeat(pa.scalar(table), rows.num_rows),
-        "row_id": rows["row_id"],
-        "file": pa.nulls(rows.num_rows, pa.string()),
-        "line": pa.nulls(rows.num_rows, pa.int64()),
-        "reasons": pa.array([texts[mask] for mask in rows["mask"].to_pylist()],
-                            pa.list_(pa.string())),
-        "raw": rows["raw"],
-    }  # fmt: skip
-    quarantine = pa.table(columns).cast(QUARANTINE_SCHEMA)
-    return quarantine, reasons, sum(by_mask.values())
+    for batch in _batches(connection, rows):
+        reasons = [
+            [check.reason for check in broken_checks(mask, checks)]
+            for mask in batch["mask"].to_pylist()
+        ]
+        columns: dict[str, Any] = {
+            "table": pa.repeat(pa.scalar(bound.contract.name), batch.num_rows),
+            "row_id": batch["row_id"],
+            "file": pa.nulls(batch.num_rows, pa.string()),
+            "line": pa.nulls(batch.num_rows, pa.int64()),
+            "reasons": pa.array(reasons, pa.list_(pa.string())),
+            "raw": batch["raw"],
+        }
+        yield pa.table(columns).cast(QUARANTINE_SCHEMA)
 
 
-def _arrow(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    table: Any = connection.sql(sql).to_arrow_table()
-    return table
+def _batches(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
+    yield from connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
 
 
 def _finding(table: str, check: Check, count: int) -> Finding:
     return Finding(table=table, column=check.column, rule=check.rule, count=count, cure=check.cure)
-
-
-def _missing(accepted: pa.Table) -> dict[str, float]:
-    rows = max(accepted.num_rows, 1)
-    return {name: accepted[name].null_count / rows for name in accepted.column_names}
-
-
-def _edge(accepted: pa.Table, position: int) -> datetime | None:
-    """First or last event time; the rows are sorted by it."""
-    if not accepted.num_rows:
-        return None
-    value: datetime = accepted[EVENT_TIME][position].as_py()
-    return value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,17 @@ from kyc_ml.contract.binding import (
     select_sql,
 )
 from kyc_ml.contract.files import OpenedFiles, files_named_in, open_files
-from kyc_ml.contract.folder import digest_files, find_files, readable_paths
+from kyc_ml.contract.folder import (
+    digest_files,
+    file_states,
+    find_files,
+    readable_paths,
+    require_unchanged,
+)
 from kyc_ml.contract.followup import warn_of
-from kyc_ml.contract.quality import QualitySummary, check_quarantined_share
-from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA
-from kyc_ml.contract.rows import ContractedRows, contract_rows
+from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
+from kyc_ml.contract.rows import contract_rows
+from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
 from kyc_ml.errors import Faults, SourceError, hint
@@ -53,6 +59,25 @@ class ContractedTables:
     """
 
     tables: Mapping[str, pa.Table]
+    timezone: str
+    base_currency: str
+    digests: Mapping[str, str]
+    quality: QualitySummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTables:
+    """Tables that satisfy the contract, in files of any length.
+
+    Attributes
+    ----------
+    files : mapping of table name to Parquet file
+        The rows and columns that `ContractedTables` would hold, in the same order.
+    timezone, base_currency, digests, quality
+        As in `ContractedTables`.
+    """
+
+    files: Mapping[str, Path]
     timezone: str
     base_currency: str
     digests: Mapping[str, str]
@@ -100,29 +125,70 @@ def read_source(
     ContractError
         If more than ``mapping.max_quarantined_share`` of a table's rows break the contract.
     """
-    settings = _Settings(
-        subject=f"source {mapping.name!r}",
+    shelf = MemoryShelf()
+    with _opened(mapping, data, tables=tables, threads=threads, memory=memory) as opened:
+        quality = opened.contract(shelf)
+    return _kept(shelf, opened, quality)
+
+
+def store_source(
+    mapping: SourceMapping,
+    *,
+    data: Path,
+    folder: Path,
+    quarantine: Path,
+    threads: int = 2,
+    memory: str = "1GB",
+    scratch: Path | None = None,
+) -> StoredTables:
+    """Read the files of a mapping as `read_source` does, into files instead of memory.
+
+    Parameters
+    ----------
+    folder : Path
+        For a Parquet file a table.
+    quarantine : Path
+        New folder for the refused rows; written whatever else is wrong.
+    memory
+        What DuckDB may use; it spills above it.
+    scratch : Path or None
+        Folder to spill into; None takes the system's temporary one.
+
+    Raises
+    ------
+    SourceError, ContractError
+        As `read_source` does. SourceError also if a file changed while it was read.
+    OutputError
+        If a file cannot be written.
+    """
+    shelf = FileShelf(folder, quarantine=quarantine)
+    with _opened(
+        mapping, data, tables=None, threads=threads, memory=memory, scratch=scratch
+    ) as opened:
+        quality = opened.contract(shelf)
+    return StoredTables(
+        files=shelf.files,
         timezone=mapping.timezone,
         base_currency=mapping.base_currency,
-        max_quarantined_share=mapping.max_quarantined_share,
+        digests=opened.digests,
+        quality=quality,
     )
-    if not data.is_dir():
-        near = hint(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
-        msg = f"{settings.subject}: data folder {data} does not exist{near}"
-        raise SourceError(msg)
-    faults = Faults(settings.subject, SourceError)
-    wanted = set(mapping.tables if tables is None else tables)
-    note_mapping_faults(mapping, wanted, faults)
-    chosen = {n: mapping.tables[n] for n in CONTRACT if n in wanted and n in mapping.tables}
-    needed = mapping.files if tables is None else _needed_files(mapping, chosen)
-    found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
-    readable = readable_paths(found.values())
-    with closing(connect(data=None, threads=threads, memory=memory, files=readable)) as connection:
-        opened = open_files(connection, found, faults=faults)
-        unread = set(mapping.files) - opened.views
-        bound = _bind(connection, chosen, opened, unread=unread, settings=settings, faults=faults)
-        digests = digest_files(found.values())
-        return _contract(connection, bound, opened, settings=settings, digests=digests)
+
+
+def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
+    """SHA-256 of every file that a mapping reads, by its path below `data`.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing or empty.
+    """
+    subject = f"source {mapping.name!r}"
+    _require_folder(data, subject)
+    faults = Faults(subject, SourceError)
+    found = find_files(mapping.files, data=data, faults=faults)
+    faults.raise_if_any()
+    return digest_files(found.values())
 
 
 def contract_tables(
@@ -154,6 +220,7 @@ def contract_tables(
     )
     faults = Faults(settings.subject, SourceError)
     opened = OpenedFiles()
+    shelf = MemoryShelf()
     with closing(connect(data=None, files=[])) as connection:
         mapped = {}
         for name, frame in frames.items():
@@ -167,7 +234,11 @@ def contract_tables(
                 mapped[name] = TableMapping.model_validate({"from": name, "columns": columns})
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
         bound = _bind(connection, chosen, opened, unread=(), settings=settings, faults=faults)
-        return _contract(connection, bound, opened, settings=settings, digests={})
+        whole = _Opened(
+            connection=connection, bound=bound, files=opened, settings=settings, digests={}
+        )
+        quality = whole.contract(shelf)
+    return _kept(shelf, whole, quality)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +249,13 @@ class _Settings:
     timezone: str
     base_currency: str
     max_quarantined_share: float
+
+
+def _require_folder(data: Path, subject: str) -> None:
+    if not data.is_dir():
+        near = hint(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
+        msg = f"{subject}: data folder {data} does not exist{near}"
+        raise SourceError(msg)
 
 
 def _needed_files(mapping: SourceMapping, chosen: Mapping[str, TableMapping]) -> set[str]:
@@ -209,48 +287,93 @@ def _bind(
     return [table for table in bound if table is not None]
 
 
-def _contract(
-    connection: duckdb.DuckDBPyConnection,
-    bound: Sequence[BoundTable],
-    opened: OpenedFiles,
-    *,
-    settings: _Settings,
-    digests: Mapping[str, str],
-) -> ReadSource:
-    """Contract every bound table, in the contract's order, and judge the whole."""
-    results: dict[str, ContractedRows] = {}
-    for table in bound:
-        lines = [line for name in sorted(table.files) for line in opened.malformed.get(name, [])]
-        results[table.contract.name] = contract_rows(
-            connection, table, zone=settings.timezone, malformed=lines
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """A source whose every table is bound, and not a row read yet."""
+
+    connection: duckdb.DuckDBPyConnection
+    bound: Sequence[BoundTable]
+    files: OpenedFiles
+    settings: _Settings
+    digests: Mapping[str, str]
+
+    def contract(self, shelf: Shelf) -> QualitySummary:
+        """Put every table's rows on the shelf, in the contract's order, and judge the whole."""
+        found = {table.contract.name: self._contract(table, shelf) for table in self.bound}
+        if TRANSACTIONS in found and not found[TRANSACTIONS].read:
+            msg = (
+                f"{self.settings.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
+                "check the file and `where`"
+            )
+            raise SourceError(msg)
+        quality = QualitySummary(tables=tuple(found.values()), warnings=warn_of(shelf.columns()))
+        check_quarantined_share(
+            quality,
+            subject=self.settings.subject,
+            maximum=self.settings.max_quarantined_share,
+            quarantine=shelf.quarantine if isinstance(shelf, MemoryShelf) else None,
         )
-    tables = {name: result.accepted for name, result in results.items()}
-    if TRANSACTIONS in results and not results[TRANSACTIONS].quality.read:
-        msg = (
-            f"{settings.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
-            "check the file and `where`"
+        return quality
+
+    def _contract(self, table: BoundTable, shelf: Shelf) -> TableQuality:
+        malformed = self.files.malformed
+        lines = [line for name in sorted(table.files) for line in malformed.get(name, [])]
+        return contract_rows(
+            self.connection, table, zone=self.settings.timezone, malformed=lines, shelf=shelf
         )
-        raise SourceError(msg)
-    quality = QualitySummary(
-        tables=tuple(result.quality for result in results.values()), warnings=warn_of(tables)
-    )
-    quarantine = pa.concat_tables(
-        [QUARANTINE_SCHEMA.empty_table(), *(result.quarantine for result in results.values())]
-    )
-    check_quarantined_share(
-        quality,
-        subject=settings.subject,
-        maximum=settings.max_quarantined_share,
-        quarantine=quarantine,
-    )
+
+
+def _kept(shelf: MemoryShelf, opened: _Opened, quality: QualitySummary) -> ReadSource:
     accepted = ContractedTables(
-        tables=tables,
-        timezone=settings.timezone,
-        base_currency=settings.base_currency,
-        digests=digests,
+        tables=shelf.tables,
+        timezone=opened.settings.timezone,
+        base_currency=opened.settings.base_currency,
+        digests=opened.digests,
         quality=quality,
     )
-    return ReadSource(accepted=accepted, quarantine=quarantine)
+    return ReadSource(accepted=accepted, quarantine=shelf.quarantine)
+
+
+@contextmanager
+def _opened(
+    mapping: SourceMapping,
+    data: Path,
+    *,
+    tables: Collection[str] | None,
+    threads: int,
+    memory: str,
+    scratch: Path | None = None,
+) -> Iterator[_Opened]:
+    """Find, open and bind the files of a mapping; see that none changes while it is read."""
+    settings = _Settings(
+        subject=f"source {mapping.name!r}",
+        timezone=mapping.timezone,
+        base_currency=mapping.base_currency,
+        max_quarantined_share=mapping.max_quarantined_share,
+    )
+    _require_folder(data, settings.subject)
+    faults = Faults(settings.subject, SourceError)
+    wanted = set(mapping.tables if tables is None else tables)
+    note_mapping_faults(mapping, wanted, faults)
+    chosen = {n: mapping.tables[n] for n in CONTRACT if n in wanted and n in mapping.tables}
+    needed = mapping.files if tables is None else _needed_files(mapping, chosen)
+    found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
+    readable = readable_paths(found.values())
+    state = file_states(found.values())
+    with closing(
+        connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
+    ) as connection:
+        opened = open_files(connection, found, faults=faults)
+        unread = set(mapping.files) - opened.views
+        bound = _bind(connection, chosen, opened, unread=unread, settings=settings, faults=faults)
+        yield _Opened(
+            connection=connection,
+            bound=bound,
+            files=opened,
+            settings=settings,
+            digests=digest_files(found.values()),
+        )
+    require_unchanged(state, file_states(found.values()), subject=settings.subject)
 
 
 def _as_arrow(name: str, frame: pa.Table | pd.DataFrame, faults: Faults) -> pa.Table:

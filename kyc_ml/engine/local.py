@@ -10,6 +10,8 @@ from pathlib import Path
 
 import duckdb
 
+from kyc_ml.errors import OutputError
+
 
 def connect(
     *,
@@ -36,8 +38,18 @@ def connect(
         with the connection. None takes the system's temporary folder.
     files : collection of Path or None
         Narrows the access further: only these files may be read.
+
+    Raises
+    ------
+    OutputError
+        If the folder to spill into cannot be made.
     """
-    spill = tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch)
+    try:
+        spill = tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch)
+    except OSError as error:
+        place = tempfile.gettempdir() if scratch is None else scratch
+        msg = f"scratch folder {place} cannot be written: {error.strerror}; free space there"
+        raise OutputError(msg) from None
     # preserve_insertion_order keeps its default: without it DuckDB 2.0.0 hands even the
     # result of an ORDER BY to Arrow in another order.
     try:

@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,10 +53,21 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             handle.flush()
             os.fsync(handle.fileno())
         half.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise _refused(path, error) from None
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):  # a device that refuses this too has said why already
+            half.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on disk: a rename survives a loss of power only then."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _refused(path: Path, error: OSError) -> OutputError:

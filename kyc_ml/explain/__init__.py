@@ -5,7 +5,8 @@
 would lower a tier.
 """
 
-from kyc_ml.explain.levers import Change, Step, find_change, is_actionable
+from kyc_ml.explain.directions import RISING, direction_of
+from kyc_ml.explain.levers import Change, Step, find_change, splits_of
 from kyc_ml.explain.reasons import family_contributions, make_reasons, rank_reasons
 from kyc_ml.explain.reference import (
     LEVELS,
@@ -16,22 +17,25 @@ from kyc_ml.explain.reference import (
     place_in,
     require_peers,
 )
-from kyc_ml.explain.wording import say_value
+from kyc_ml.explain.wording import has_range, say_value
 
 __all__ = [
     "LEVELS",
+    "RISING",
     "WHOLE_BANK",
     "Change",
     "Reference",
     "Step",
     "Usual",
+    "direction_of",
     "family_contributions",
     "find_change",
-    "is_actionable",
+    "has_range",
     "learn_reference",
     "make_reasons",
     "place_in",
     "rank_reasons",
     "require_peers",
     "say_value",
+    "splits_of",
 ]

@@ -1,12 +1,12 @@
 """What would lower a tier: the nearest change of one or two of a customer's own habits.
 
-A counterfactual on the model's input: all other features stay as they are, though in life
-they would move along. For the analyst, never for the customer.
+A counterfactual on what model and policy read: all other features stay as they are, though
+in life they would move along. For the analyst, never for the customer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -14,29 +14,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.contract.tables import ACCOUNT_ID, CUSTOMER_ID
-from kyc_ml.contributions.trees import Forest, parse_forest
+from kyc_ml.contributions.trees import parse_forest
+from kyc_ml.explain.directions import direction_of
 from kyc_ml.explain.wording import say_value
-from kyc_ml.features.spec import FeatureSpec, Formula, Window
+from kyc_ml.features.spec import Direction, FeatureSpec
 from kyc_ml.model import Model
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-ACTIONABLE_FAMILIES: Final = frozenset(
-    {
-        "amounts",
-        "counterparties",
-        "flow_through",
-        "geography",
-        "instruments",
-        "structuring",
-        "timing",
-        "velocity",
-    }
-)
-"""Families of what customers do themselves; never who they are, what others say of them,
-outcomes, or their peers. A family that is new stays out until somebody lists it."""
 
 _CONTINUOUS: Final = frozenset(
     {
@@ -47,22 +32,26 @@ _CONTINUOUS: Final = frozenset(
 """Units whose values need not be whole; all others count."""
 
 _MOST_TRIED: Final = 100_000
-"""Pairs of changes tried: about two seconds of work."""
+"""Pairs of changes tried: a few seconds of work."""
 _PIECE: Final = 4_096
 _TINY: Final = 1e-30
 """LightGBM splits next to 0 at 1e-35: 0 itself lies on the same side."""
+_UNDER: Final = 0.99
+"""Part of a limit that is tried below it: near, and below it in words too."""
+_ANY: Final = 1e-3
+"""A limit so low means any at all: only 0 lies below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One feature moved past a split of the model.
+    """One feature moved past a point at which model or policy see a difference.
 
     Attributes
     ----------
     now, then : float
-        The customer's own value, and the nearest that lies beyond the split.
+        The customer's own value, and one next beyond the point.
     distance : float
-        Share of the model's splits of this feature that lie between, above 0 to 1.
+        Share of all such points of this feature that are passed, above 0 to 1.
     """
 
     spec: FeatureSpec
@@ -89,108 +78,107 @@ class Change:
     ----------
     steps : tuple of Step
         One or two; empty where none of those tried is enough.
-    margin : float
-        Log-odds after it, exactly; NaN where there is none.
+    values : float64 array of shape (p,)
+        The row after it; as it was where there is none.
     complete : bool
         False if there were more pairs than were tried.
     """
 
     steps: tuple[Step, ...]
-    margin: float
+    values: Floats
     complete: bool
 
 
-def is_actionable(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> bool:
-    """Tell whether a customer's conduct from now on can move a feature.
+def splits_of(model: Model) -> dict[str, Floats]:
+    """List the values at which a model's trees split each number, ascending.
 
-    It can if its family is listed, risk may only move one way with it (`monotone`), and it
-    is read from the customer's own rows of a limited time, as is all that it is made of.
-    What is read of all history, of a profile, or of the payment itself is past.
+    A value up to a split lies on its lower side.
     """
-    return (
-        spec.family in ACTIONABLE_FAMILIES
-        and spec.monotone != 0
-        and spec.kind == "number"
-        and _is_conduct(spec, specs)
-    )
+    forest = parse_forest(model.text)
+    found = {}
+    for column, name in enumerate(model.feature_names):
+        own = forest.threshold[forest.feature == column]
+        found[name] = np.unique(own[~np.isnan(own)])
+    return found
 
 
 def find_change(
-    model: Model,
     row: Floats,
+    columns: Sequence[FeatureSpec],
     *,
     specs: Mapping[str, FeatureSpec],
+    splits: Mapping[str, Floats],
+    limits: Mapping[str, Sequence[float]],
     lowers: Callable[[Floats], Mask],
 ) -> Change:
-    """Find the nearest change of one actionable feature that is enough; else of two.
+    """Find the nearest change of one feature of conduct that is enough; else of two.
 
-    Each feature is moved against its risk (`monotone`), past one split of the model after
-    the other: between two splits nothing changes. Nearest is the least sum of `distance`;
-    ties keep the order of the features.
+    Each feature is moved against its risk (`direction_of`), past one point after the other
+    at which anything changes. Nearest is the least sum of `distance`; ties keep the order
+    of the columns.
 
     Parameters
     ----------
-    row : float64 array of shape (n_features,)
-        The model's input. A missing value is not moved.
+    row : float64 array of shape (p,)
+        The row's values. A missing value is not moved.
+    columns : sequence of FeatureSpec, length p
     specs : mapping of name to FeatureSpec
-        The model's columns, with all that they are made of.
+        The columns, with all that they are made of.
+    splits, limits : mapping of name to points
+        A value up to a split, or below a limit, lies on its lower side.
     lowers : callable
-        Tells of margins of shape (m,) whether the tier would be lower.
+        Tells of rows of shape (m, p) whether the tier would be lower.
     """
-    forest = parse_forest(model.text)
-    ways = {
-        column: steps
-        for column, name in enumerate(model.feature_names)
-        if is_actionable(specs[name], specs)
-        and (steps := _steps(forest, column, specs[name], float(row[column])))
-    }
+    ways: dict[int, list[Step]] = {}
+    for column, spec in enumerate(columns):
+        rising = direction_of(spec, specs)
+        if rising == 0 or not np.isfinite(row[column]):
+            continue
+        sides = _sides(spec, splits.get(spec.name, ()), limits.get(spec.name, ()))
+        steps = _steps(spec, float(row[column]), sides[0 if rising > 0 else 1], rising=rising)
+        if steps:
+            ways[column] = steps
     singles: list[_Tried] = [((column, step),) for column, each in ways.items() for step in each]
-    found = _nearest(model, row, singles, lowers)
-    pairs: list[_Tried] = []
+    found = _nearest(row, singles, lowers)
     left_out = False
     if found is None:
         pairs, left_out = _pairs(ways)
-        found = _nearest(model, row, pairs, lowers)
-    if found is None:
-        return Change(steps=(), margin=np.nan, complete=not left_out)
-    return Change(steps=found[0], margin=found[1], complete=not left_out)
+        found = _nearest(row, pairs, lowers)
+    return Change(
+        steps=() if found is None else tuple(step for _, step in found),
+        values=row if found is None else _moved(row, [found])[0],
+        complete=not left_out,
+    )
 
 
 _Tried = tuple[tuple[int, Step], ...]
 """Columns and how each is moved."""
 
 
-def _is_conduct(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> bool:
-    match spec.how:
-        case Window(key=key, period=period, at=at):
-            own = at is None and any(each in {CUSTOMER_ID, ACCOUNT_ID} for each in key)
-            return own and period.us is not None
-        case Formula(inputs=inputs):
-            return all(name in specs and _is_conduct(specs[name], specs) for name in inputs)
-        case _:
-            return False
-
-
-def _steps(forest: Forest, column: int, spec: FeatureSpec, now: float) -> list[Step]:
-    """List the values beyond each split that lies ahead, the nearest first."""
-    if not np.isfinite(now):
-        return []
-    own = forest.threshold[forest.feature == column]
-    splits = np.unique(own[~np.isnan(own)])
-    whole = spec.unit not in _CONTINUOUS
-    if spec.monotone > 0:  # at most the split goes left
-        ahead = splits[splits < now][::-1]
-        beyond = np.floor(ahead) if whole else np.where(np.abs(ahead) < _TINY, 0.0, ahead)
+def _sides(
+    spec: FeatureSpec, splits: Sequence[float] | Floats, limits: Sequence[float]
+) -> tuple[Floats, Floats]:
+    """List values that lie just on the lower and on the upper side of each point."""
+    at, under = np.asarray(splits, np.float64), np.asarray(limits, np.float64)
+    if spec.unit in _CONTINUOUS:
+        low = np.where(np.abs(at) < _TINY, 0.0, at), np.where(under <= _ANY, 0.0, under * _UNDER)
+        high = np.nextafter(at, np.inf), under
     else:
-        ahead = splits[splits >= now]
-        beyond = np.floor(ahead) + 1.0 if whole else np.nextafter(ahead, np.inf)
-    possible = (beyond >= 0.0) | (now < 0.0)  # nothing that counts or measures turns negative
+        low = np.floor(at), np.ceil(under) - 1.0
+        high = np.floor(at) + 1.0, np.ceil(under)
+    return np.unique(np.concatenate(low)), np.unique(np.concatenate(high))
+
+
+def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) -> list[Step]:
+    """List the values ahead, the nearest first."""
+    ahead = points[points < now][::-1] if rising > 0 else points[points > now]
+    possible = (ahead >= 0.0) | (now < 0.0)  # nothing that counts or measures turns negative
     if spec.unit == "share":
-        possible &= beyond <= 1.0
-    crossed = (1.0 + np.arange(ahead.size)) / max(splits.size, 1)
+        possible &= ahead <= 1.0
+    passed = (1.0 + np.arange(ahead.size)) / max(points.size, 1)
     return [
         Step(spec=spec, now=now, then=float(value), distance=float(far))
-        for value, far in zip(beyond[possible], crossed[possible], strict=True)
+        for value, far in zip(ahead[possible], passed[possible], strict=True)
     ]
 
 
@@ -211,20 +199,21 @@ def _pairs(ways: Mapping[int, list[Step]]) -> tuple[list[_Tried], bool]:
     return tried, left < 0
 
 
-def _nearest(
-    model: Model, row: Floats, tried: list[_Tried], lowers: Callable[[Floats], Mask]
-) -> tuple[tuple[Step, ...], float] | None:
+def _nearest(row: Floats, tried: list[_Tried], lowers: Callable[[Floats], Mask]) -> _Tried | None:
     """Try the nearest changes first, and give the first that is enough."""
     tried = sorted(tried, key=lambda each: sum(step.distance for _, step in each))
     for start in range(0, len(tried), _PIECE):
         piece = tried[start : start + _PIECE]
-        matrix = np.tile(row, (len(piece), 1))
-        for place, steps in enumerate(piece):
-            for column, step in steps:
-                matrix[place, column] = step.then
-        margin = model.margin(matrix)
-        enough = np.flatnonzero(lowers(margin))
+        enough = np.flatnonzero(lowers(_moved(row, piece)))
         if enough.size:
-            first = int(enough[0])
-            return tuple(step for _, step in piece[first]), float(margin[first])
+            return piece[int(enough[0])]
     return None
+
+
+def _moved(row: Floats, tried: Sequence[_Tried]) -> Floats:
+    """Give the row after each change, shape (len(tried), p)."""
+    rows = np.tile(row, (len(tried), 1))
+    for place, steps in enumerate(tried):
+        for column, step in steps:
+            rows[place, column] = step.then
+    return rows

@@ -132,6 +132,26 @@ class Reference(Usual):
             for group, value in zip(place.tolist(), own, strict=True)
         ]
 
+    def filled_by(self, other: Reference) -> Reference:
+        """Add what another reference knows of features that this one does not know.
+
+        Peer groups stay this one's. Of a group that the other does not have, nothing is
+        added: what is usual in the whole is not what is usual in it.
+        """
+        same = other.groups if other.peers == self.peers else {}
+        whole = _fill(self, other)
+        return Reference(
+            medians=whole.medians,
+            modes=whole.modes,
+            quantiles=whole.quantiles,
+            rows=self.rows,
+            peers=self.peers,
+            groups={
+                name: _fill(usual, same[name]) if name in same else usual
+                for name, usual in self.groups.items()
+            },
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Write it as numbers that JSON keeps to the last bit."""
         groups = {name: usual.to_dict() for name, usual in self.groups.items()}
@@ -246,6 +266,18 @@ def _learn(features: FeatureTable, rows: Mask) -> Usual:
         medians[spec.name] = float(known[[(known.size - 1) // 2, known.size // 2]].mean())
         quantiles[spec.name] = known[_places(known.size)] + 0.0  # -0 is 0
     return Usual(medians=medians, modes=modes, quantiles=quantiles, rows=int(rows.sum()))
+
+
+def _fill(usual: Usual, other: Usual) -> Usual:
+    """Add another's features; those that both know stay as they are."""
+    known = {*usual.medians, *usual.modes}
+    quantiles = {name: grid for name, grid in other.quantiles.items() if name not in known}
+    return Usual(
+        medians={**other.medians, **usual.medians},
+        modes={**other.modes, **usual.modes},
+        quantiles={**quantiles, **usual.quantiles},
+        rows=usual.rows,
+    )
 
 
 def _places(n: int) -> Ints:

@@ -67,6 +67,11 @@ _WITHOUT_RANGE: Final = frozenset({"0 or 1", "day of week", "hour of day"})
 """Units whose values lie on no scale that a quartile or a percentile would say more of."""
 
 
+def has_range(spec: FeatureSpec) -> bool:
+    """Tell whether quartiles and percentiles say anything of a feature's values."""
+    return spec.kind == "number" and spec.unit not in _WITHOUT_RANGE
+
+
 def say_reason(
     spec: FeatureSpec,
     own: Said,
@@ -111,7 +116,7 @@ def say_usual(
     middle: tuple[Said, ...] | None = None
     if spec.kind == "category":
         middle = (usual.modes.get(spec.name),)
-    elif spec.unit not in _WITHOUT_RANGE:
+    elif has_range(spec):
         middle = usual.quartiles(spec.name)
     if middle is None:
         middle = (usual.medians.get(spec.name, np.nan),)
@@ -126,7 +131,7 @@ def say_usual(
 
 
 def _say_place(spec: FeatureSpec, percentile: float) -> tuple[str, str]:
-    if np.isnan(percentile) or spec.unit in _WITHOUT_RANGE:
+    if np.isnan(percentile) or not has_range(spec):
         return "", ""
     percent = int(100.0 * percentile + 1e-9)
     return f", percentile {percent}", f"，第{percent}百分位"

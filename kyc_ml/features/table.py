@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +129,29 @@ class FeatureTable:
                 else pa.array(self.numbers[:, column], from_pandas=True)
             )
         return pa.table(columns)
+
+    @classmethod
+    def from_arrow(
+        cls, table: pa.Table, specs: Sequence[FeatureSpec], *, left_out: Mapping[str, str]
+    ) -> Self:
+        """Read what `to_arrow` gave: keys, then a column for each of the specs."""
+        numbers = np.full((table.num_rows, len(specs)), np.nan, order="F")
+        categories: dict[str, pa.Array] = {}
+        for column, spec in enumerate(specs):
+            values = table[spec.name].combine_chunks()
+            if spec.kind == "category":
+                categories[spec.name] = values
+            else:
+                numbers[:, column] = values.to_numpy(zero_copy_only=False)
+        names = {spec.name for spec in specs}
+        keys = table.select([name for name in table.column_names if name not in names])
+        return cls(
+            keys=keys,
+            specs=tuple(specs),
+            numbers=numbers,
+            categories=categories,
+            left_out=left_out,
+        )
 
     def write(self, handle: BinaryIO) -> None:
         """Write the keys and all features as Parquet; missing values are null."""

@@ -4,12 +4,14 @@ from kyc_ml.jobs.auditing import AuditResult, run_audit
 from kyc_ml.jobs.comparing import ComparisonResult, run_compare
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
-from kyc_ml.jobs.explaining import Explained, run_explain
+from kyc_ml.jobs.explaining import Explained, Told, run_customer_safe, run_explain
 from kyc_ml.jobs.featuring import run_features
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import choose_as_of, end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.reproducing import ReproductionResult, run_reproduce
-from kyc_ml.jobs.scoring import ScoringResult, run_score, score_tables
+from kyc_ml.jobs.request import ScoringRequest
+from kyc_ml.jobs.scoring import ScoringResult, run_score
+from kyc_ml.jobs.storing import read_once
 from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
 from kyc_ml.jobs.tuning import TuningResult, run_tune, trials_table
 from kyc_ml.jobs.watch import Silence, Watch
@@ -21,8 +23,10 @@ __all__ = [
     "Explained",
     "ReproductionResult",
     "RunFiles",
+    "ScoringRequest",
     "ScoringResult",
     "Silence",
+    "Told",
     "TrainingResult",
     "TuningResult",
     "Watch",
@@ -31,9 +35,11 @@ __all__ = [
     "load_model",
     "load_run",
     "parse_moment",
+    "read_once",
     "read_tables",
     "run_audit",
     "run_compare",
+    "run_customer_safe",
     "run_demo",
     "run_explain",
     "run_features",
@@ -42,7 +48,6 @@ __all__ = [
     "run_synth",
     "run_train",
     "run_tune",
-    "score_tables",
     "train_tables",
     "trials_table",
 ]

@@ -25,14 +25,6 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US, FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
-from kyc_ml.jobs.probes import (
-    CONFIDENCE,
-    FEWEST,
-    HIGHEST_AUC,
-    ShuffledLabels,
-    shuffled_label_auc,
-    single_feature_auc,
-)
 from kyc_ml.jobs.reading import (
     choose_as_of,
     last_known,
@@ -41,6 +33,14 @@ from kyc_ml.jobs.reading import (
 )
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.training.evidence import customers_of, history_start
+from kyc_ml.validation.probes import (
+    CONFIDENCE,
+    FEWEST,
+    HIGHEST_AUC,
+    ShuffledLabels,
+    shuffled_label_auc,
+    single_feature_auc,
+)
 
 MOST_LABELLED: Final = 200_000
 """Labelled observations probed: all positives, and a sample of negatives (convention)."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,10 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.casework import CaseSheet, Drop, ReasonRow, recent_behaviour
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
-from kyc_ml.explain import say_value
+from kyc_ml.explain import has_range, say_value
 from kyc_ml.features.spec import Latest, name_of
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.tiers import EnteredOverride, OverrideBook, TierHistory, TierPolicy
+from kyc_ml.tiers import OverrideBook, TierHistory, TierPolicy, list_in_force
 from kyc_ml.tiers.policy import OverrideRule
 
 
@@ -56,7 +54,7 @@ def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Dr
         measures=recent_behaviour(
             tables, score[CUSTOMER_ID], decision=decision, peers=_peers_of(case)
         ),
-        overrides=tuple(_in_force(case.score, bundle.policy, case.book)),
+        overrides=tuple(_in_force(case)),
         history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
     )
 
@@ -80,7 +78,7 @@ def _rows(case: Case) -> list[ReasonRow]:
                 text_zh=str(row["text_zh"]),
                 value=said[0],
                 peer_median=said[1],
-                percentile=None if np.isnan(place) else float(place),
+                percentile=float(place) if has_range(spec) and not np.isnan(place) else None,
                 contribution=float(row["contribution"]),
                 share=float(row["share"]),
             )
@@ -104,38 +102,22 @@ def _peers_of(case: Case) -> dict[str, str] | None:
             return None
 
 
-def _in_force(
-    score: Mapping[str, Any], policy: TierPolicy, book: OverrideBook
-) -> list[dict[str, str]]:
+def _in_force(case: Case) -> list[dict[str, str]]:
     """Say what each override in force gives and where it comes from."""
-    codes = (score["override_code"] or "").split(";")
-    day = score["decision_time"].date()
-    own = [
-        entry
-        for entry in book.overrides
-        if entry.customer_id == score[CUSTOMER_ID] and _holds_on(entry, day)
-    ]
-    rules: list[tuple[OverrideRule | EnteredOverride, str]] = [
-        (rule, f"{rule.english} {rule.chinese}") for rule in policy.overrides
-    ]
+    found = list_in_force(case.facts, policy=case.bundle.policy, book=case.book)
     return [
         {
             "code": each.code,
             "gives": f"tier {each.tier}" if each.floor is None else f"floor {each.floor}",
-            "reason": reason,
+            "reason": f"{each.english} {each.chinese}"
+            if isinstance(each, OverrideRule)
+            else each.reason,
             "source": each.source,
             "until": str(each.expiry),
             "approver": each.approver,
         }
-        for each, reason in (*rules, *((entry, entry.reason) for entry in own))
-        if each.code in codes
+        for each in found
     ]
-
-
-def _holds_on(entry: EnteredOverride, day: date) -> bool:
-    """Tell whether an entry may be in force on a day; its code says whether it was."""
-    ends = [end for end in (entry.expiry, entry.withdrawn_on) if end is not None]
-    return all(day <= end for end in ends)
 
 
 def _earlier(

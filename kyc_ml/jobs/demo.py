@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from kyc_ml.contract.source import ContractedTables
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.jobs.scoring import ScoringResult, score_tables
+from kyc_ml.jobs.request import ScoringRequest
+from kyc_ml.jobs.scoring import ScoringResult, run_score
 from kyc_ml.jobs.story import flow_table, tell_model
 from kyc_ml.jobs.training import TrainingResult, train_tables
 from kyc_ml.jobs.watch import Watch
@@ -66,7 +68,13 @@ def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: Watch) -> Dem
     as_of = end_of_data(tables)
     models = {
         name: _train_and_score(
-            tables, mapping, config=configs / f"{name}.yaml", as_of=as_of, out=out, watch=watch
+            tables,
+            mapping,
+            config=configs / f"{name}.yaml",
+            source=source,
+            as_of=as_of,
+            out=out,
+            watch=watch,
         )
         for name in ("fraud", "risk")
     }
@@ -89,6 +97,7 @@ def _train_and_score(
     mapping: SourceMapping,
     *,
     config: Path,
+    source: Path,
     as_of: pd.Timestamp,
     out: Path,
     watch: Watch,
@@ -108,13 +117,19 @@ def _train_and_score(
         command="kyc-ml demo",
     )
     bundle, label = load_model(result.registered.uri)
-    scoring = score_tables(
-        tables,
-        bundle,
-        label,
-        since=as_of - pd.Timedelta(days=7) if run.unit == "fraud" else None,
-        as_of=as_of,
-        out=out / f"scores_{run.unit}.parquet",
+    scores = out / f"scores_{run.unit}"
+    shutil.rmtree(scores, ignore_errors=True)
+    week = (as_of - pd.Timedelta(days=7)).date().isoformat()
+    scoring = run_score(
+        ScoringRequest(
+            model=result.registered.uri,
+            source=source,
+            data=out / "bank",
+            out=scores,
+            since=week if run.unit == "fraud" else None,
+            as_of=as_of.date().isoformat(),
+            restart=True,
+        ),
         watch=watch,
     )
     story = tell_model(

@@ -1,4 +1,4 @@
-"""run_explain: why one observation has its probability and its tier, and what would lower it."""
+"""Explain one observation: to an analyst with all that led to its tier, or to its customer."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.casework import Drop, save_sheet
+from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place
-from kyc_ml.explain import Change, find_change, make_reasons
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.explain import make_reasons, say_value
+from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.jobs.case import Case, make_sheet
 from kyc_ml.jobs.choosing import find_observation
-from kyc_ml.jobs.loading import features_and_facts, load_model
+from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
+from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.tiering import read_history
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import score_features
 from kyc_ml.tiers import (
     NOBODY,
-    Lowering,
     OverrideBook,
     TierHistory,
-    find_lowering,
+    customer_safe,
     load_overrides,
+    tellable,
 )
 
 
@@ -60,6 +62,21 @@ class Explained:
     contributions: pd.DataFrame
     lowering: Drop
     sheet: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the customer of one observation may be told of it; nothing else is here.
+
+    Attributes
+    ----------
+    facts : DataFrame
+        One row a fact: fact, value, fact_zh, value_zh; values in words.
+    """
+
+    observation_id: str
+    decision_time: pd.Timestamp
+    facts: pd.DataFrame
 
 
 def run_explain(
@@ -97,10 +114,8 @@ def run_explain(
     book = NOBODY if overrides is None else load_overrides(overrides)
     history = read_history(previous, bundle.policy)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    observations = find_observation(tables, observation, unit=bundle.config.unit)
-    features, facts = features_and_facts(bundle, tables, observations, watch)
-    case = _explain(bundle, features, facts, book=book, history=history, top=top)
-    lowering = _say_lowering(case)
+    case = _explain(bundle, tables, observation, watch, book=book, history=history, top=top)
+    lowering = find_drop(case)
     if sheet is not None:
         save_sheet(make_sheet(case, tables, label=label, lowering=lowering), sheet)
     return Explained(
@@ -116,24 +131,84 @@ def run_explain(
     )
 
 
+def run_customer_safe(
+    *,
+    observation: str,
+    model: str,
+    source: Path,
+    data: Path,
+    quarantine: Path,
+    watch: Watch,
+) -> Told:
+    """List what the customer may be told of one observation: see `customer_safe`.
+
+    Raises
+    ------
+    DatasetError
+        If the source has no such observation.
+    """
+    bundle, _ = load_model(model)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    observations = find_observation(tables, observation, unit=bundle.config.unit)
+    features = features_of(bundle, tables, observations, watch)
+    return tell(bundle, features)
+
+
+def tell(bundle: Bundle, features: FeatureTable) -> Told:
+    """Say what the customer of the one row of a table may be told, all reasons considered."""
+    columns = _reasons(bundle, features, k=len(features.specs))
+    told = tellable(
+        {spec.name: spec for spec in bundle.specs}, families=bundle.policy.tellable_families
+    )
+    keys = {name: features.keys[name] for name in features.keys.column_names}
+    safe = customer_safe(pa.table({**keys, **columns}), told).to_pylist()[0]
+    codes = [code for name, code in safe.items() if name.endswith("_code") and code is not None]
+    currency = bundle.data["base_currency"]
+    rows = []
+    for place, code in enumerate(codes, start=1):
+        spec = told[code]
+        category = spec.kind == "category"
+        value = features.category(spec.name)[0] if category else safe[f"fact_{place}_value"]
+        rows.append(
+            {
+                "fact": safe[f"fact_{place}"],
+                "value": say_value(spec, value, currency=currency, chinese=False),
+                "fact_zh": safe[f"fact_{place}_zh"],
+                "value_zh": say_value(spec, value, currency=currency, chinese=True),
+            }
+        )
+    return Told(
+        observation_id=safe[OBSERVATION_ID],
+        decision_time=pd.Timestamp(safe[DECISION_TIME]),
+        facts=pd.DataFrame(rows, columns=["fact", "value", "fact_zh", "value_zh"]),
+    )
+
+
+def _reasons(bundle: Bundle, features: FeatureTable, *, k: int) -> dict[str, pa.Array]:
+    matrix, _ = features.encode(bundle.vocabularies)
+    return make_reasons(
+        features,
+        bundle.model.contributions(matrix).values,
+        reference=bundle.reference,
+        currency=bundle.data["base_currency"],
+        k=k,
+    )
+
+
 def _explain(
     bundle: Bundle,
-    features: FeatureTable,
-    facts: FeatureTable,
+    tables: ContractedTables,
+    observation: str,
+    watch: Watch,
     *,
     book: OverrideBook,
     history: TierHistory | None,
     top: int,
 ) -> Case:
+    observations = find_observation(tables, observation, unit=bundle.config.unit)
+    features, facts = features_and_facts(bundle, tables, observations, watch)
     scores = score_features(bundle, features, facts=facts, book=book, history=history)
-    matrix, _ = features.encode(bundle.vocabularies)
-    columns = make_reasons(
-        features,
-        bundle.model.contributions(matrix).values,
-        reference=bundle.reference,
-        currency=bundle.data["base_currency"],
-        k=top,
-    )
+    columns = _reasons(bundle, features, k=top)
     names = (
         *("code", "family", "text", "text_zh", "value"),
         *("peer_median", "percentile", "contribution", "share"),
@@ -152,49 +227,4 @@ def _explain(
         history=history,
         score=scores.to_pylist()[0],
         reasons=pd.DataFrame(rows, columns=list(names)).astype(numbers),
-    )
-
-
-def _say_lowering(case: Case) -> Drop:
-    """Find what would lower the tier, and say it."""
-    bundle = case.bundle
-    bound = find_lowering(
-        case.score["probability"],
-        case.facts,
-        policy=bundle.policy,
-        book=case.book,
-        history=case.history,
-    )
-    if bound.highest is None:
-        return Drop(lines=(), note=f"None: no probability would lower it ({bound.held_by}).")
-    highest, segments = bound.highest, bundle.calibrator.segments
-    segment = None if segments is None else case.features.category(segments.feature)[0]
-
-    def lowers(margin: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        own = np.full(margin.size, segment, dtype=object)
-        return np.asarray(bundle.calibrator.probability(margin, own) <= highest)
-
-    matrix, _ = case.features.encode(bundle.vocabularies)
-    found = find_change(
-        bundle.model, matrix[0], specs={spec.name: spec for spec in bundle.specs}, lowers=lowers
-    )
-    return _say_change(found, bound, currency=bundle.data["base_currency"])
-
-
-def _say_change(found: Change, bound: Lowering, *, currency: str) -> Drop:
-    if not found.steps:
-        searched = "" if found.complete else ", as far as pairs could be tried"
-        return Drop(
-            lines=(),
-            note="None: no change of one or two habits that the customer could take up from now "
-            f"on would be enough{searched}.",
-        )
-    lines = tuple(
-        (step.say(currency=currency, chinese=False), step.say(currency=currency, chinese=True))
-        for step in found.steps
-    )
-    return Drop(
-        lines=lines,
-        note=f"Then the tier would be {bound.tier}, all else as it is: log-odds "
-        f"{found.margin:+.3f}. What the model would say, no advice; never for the customer.",
     )

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
-from kyc_ml.contract.source import ContractedTables, read_source
+from kyc_ml.contract.source import ContractedTables, StoredTables, read_source
 from kyc_ml.contract.tables import KNOWN_AT
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.watch import Watch
@@ -94,7 +94,7 @@ def parse_moment(text: str, *, name: str) -> pd.Timestamp:
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 
-def end_of_data(tables: ContractedTables) -> pd.Timestamp:
+def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     """Give the midnight (UTC) after the last transaction or event.
 
     Cases may be known later still: what became of these transactions takes time to show.
@@ -115,7 +115,7 @@ def end_of_data(tables: ContractedTables) -> pd.Timestamp:
     return pd.Timestamp(max(last)).normalize() + pd.Timedelta(days=1)
 
 
-def choose_as_of(text: str | None, tables: ContractedTables) -> pd.Timestamp:
+def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> pd.Timestamp:
     """Read --as-of; without one, give the end of the data.
 
     Raises

@@ -1,180 +1,275 @@
-"""run_score: read, score, grade, explain, and write one file whole."""
+"""run_score: read, score, grade, explain and publish, going on wherever it was killed."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.contract.source import ContractedTables
-from kyc_ml.engine.writing import require_place, written_whole
-from kyc_ml.jobs.choosing import choose_observations
-from kyc_ml.jobs.loading import features_and_facts, load_model
-from kyc_ml.jobs.reading import choose_as_of, parse_moment, read_tables
-from kyc_ml.jobs.tiering import read_history
-from kyc_ml.jobs.watch import Watch
-from kyc_ml.score import score_and_grade
-from kyc_ml.tiers import (
-    NOBODY,
-    OverrideBook,
-    TierHistory,
-    compute_tier_table,
-    confidentiality,
-    load_overrides,
+from kyc_ml.batch import (
+    DUCKDB,
+    MANIFEST,
+    MODEL,
+    Manifest,
+    Place,
+    Steps,
+    changes,
+    damaged,
+    hold,
+    read_manifest,
+    require_same,
 )
+from kyc_ml.config import LimitsConfig, SourceMapping, load_section
+from kyc_ml.contract.source import StoredTables
+from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
+from kyc_ml.jobs.night import KEPT, Night, Outputs
+from kyc_ml.jobs.request import ScoringRequest
+from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
+from kyc_ml.jobs.stopwatch import Stopwatch
+from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
+from kyc_ml.jobs.watch import Watch
 from kyc_ml.tracking import log_scoring, reach_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringResult:
-    """What a scoring run did."""
+    """What a scoring run did.
+
+    Attributes
+    ----------
+    path : Path
+        The published folder.
+    was_there : bool
+        True where an earlier start had published it.
+    seconds : dict of stage to seconds
+        Of this start alone; a stage that was done before takes none.
+    """
 
     path: Path
-    read: int
-    quarantined: int
-    rows: int
+    manifest: Manifest
     tiers: pd.DataFrame
-    unknown_categories: dict[str, int]
-    seconds: dict[str, float]
+    was_there: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def read(self) -> int:
+        """Rows read, of all tables."""
+        return self.manifest.read
+
+    @property
+    def quarantined(self) -> int:
+        """Rows refused, of all tables."""
+        return self.manifest.quarantined
+
+    @property
+    def rows(self) -> int:
+        """Observations scored."""
+        return self.manifest.counts.rows
 
 
 def run_score(
-    *,
-    model: str,
-    source: Path,
-    data: Path,
-    since: str | None,
-    as_of: str | None,
-    out: Path,
-    quarantine: Path,
-    watch: Watch,
-    overrides: Path | None = None,
-    previous: Sequence[Path] = (),
+    request: ScoringRequest, *, watch: Watch, tables: StoredTables | None = None
 ) -> ScoringResult:
-    """Score, grade and explain new rows, and write them as one Parquet file.
+    """Score, grade and explain what arrived, and publish it by one rename.
+
+    Killed at any instant and started again with the same request it goes on; the result is
+    the same to the byte. Started again after it was published it does nothing.
 
     Parameters
     ----------
-    overrides : Path or None
-        Overrides entered for single customers; see `load_overrides`.
-    previous : sequence of Path
-        Score files of earlier reviews, which the policy's hysteresis holds tiers against.
-    """
-    require_place(out)
-    bundle, label = load_model(model)
-    book = NOBODY if overrides is None else load_overrides(overrides)
-    history = read_history(previous, bundle.policy)
-    start = time.perf_counter()
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    read_seconds = time.perf_counter() - start
-    result = score_tables(
-        tables,
-        bundle,
-        label,
-        since=None if since is None else parse_moment(since, name="--since"),
-        as_of=choose_as_of(as_of, tables),
-        out=out,
-        watch=watch,
-        book=book,
-        history=history,
-    )
-    return replace(result, seconds={"reading": read_seconds, **result.seconds})
+    tables : StoredTables, optional
+        The source's tables where they are on disk already; they are read otherwise.
 
-
-def score_tables(
-    tables: ContractedTables,
-    bundle: Bundle,
-    label: str,
-    *,
-    since: pd.Timestamp | None,
-    as_of: pd.Timestamp,
-    out: Path,
-    watch: Watch,
-    book: OverrideBook = NOBODY,
-    history: TierHistory | None = None,
-) -> ScoringResult:
-    """Score tables already read; see `run_score` and `choose_observations`.
-
-    Parameters
-    ----------
-    label : str
-        Name and version of the model, for the score table; see `load_model`.
+    Raises
+    ------
+    GateError
+        If a limit was passed; nothing is published, and OUT.failed says why.
+    OutputError
+        If another job writes there; if an interrupted run was about something else; if the
+        folder exists and holds another run; if a file cannot be written.
+    KycMlError
+        If the model, the source or a configuration is at fault.
     """
     reach_store()
-    observations = choose_observations(
-        tables,
-        unit=bundle.config.unit,
-        since=since,
-        as_of=as_of,
-        dataset=bundle.config.dataset,
-    )
-    start = time.perf_counter()
-    features, facts = features_and_facts(bundle, tables, observations, watch)
-    seconds = {"features": time.perf_counter() - start}
-    start = time.perf_counter()
-    _, unknown = features.encode(bundle.vocabularies)
-    scores, grades = score_and_grade(
-        bundle,
-        features,
-        facts=facts,
-        book=book,
-        history=history,
-        progress=lambda done, total: watch.step("scoring and explaining", done, total),
-    )
-    seconds["scoring and explaining"] = time.perf_counter() - start
-    for name, count in unknown.items():
-        watch.say(f"unknown categories: {name}: {count:,} row(s), treated as missing")
-    for line in grades.notes():
-        watch.say(f"tier policy {bundle.policy.label}: {line}")
+    limits = _load_limits(request.limits)
+    mapping = load_section(request.source, SourceMapping)
+    stopwatch = Stopwatch()
+    source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
+    scorers = load_scorers(request, currency=mapping.base_currency, watch=watch)
+    inputs = source.digests()
+    identity = identify(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
+    with hold(request.out) as place:
+        manifest = _published(place, identity, request)
+        was_there = manifest is not None
+        if manifest is None:
+            steps = _begin(place, identity, restart=request.restart, watch=watch)
+            night = Night(
+                identity=identity,
+                model=scorers.model,
+                no_model=scorers.no_model,
+                rating=scorers.rating,
+                outputs=Outputs(
+                    csv=request.csv, duckdb=request.duckdb, part_rows=request.part_rows
+                ),
+                limits=limits,
+                place=place,
+                steps=steps,
+                stopwatch=stopwatch,
+                watch=watch,
+            )
+            manifest = _finished(place, identity, request) or _run(
+                night, request, source, scorers, inputs=inputs
+            )
+            place.keep(KEPT)
+            place.publish()
+    if was_there:
+        watch.say(f"{place.goal} holds this very run already: nothing to do")
     result = ScoringResult(
-        path=out,
-        read=sum(table.read for table in tables.quality.tables),
-        quarantined=sum(table.quarantined for table in tables.quality.tables),
-        rows=scores.num_rows,
-        tiers=compute_tier_table(
-            grades.tier, scores["probability"].to_numpy(), policy=bundle.policy
-        ),
-        unknown_categories=unknown,
-        seconds=seconds,
+        path=place.goal,
+        manifest=manifest,
+        tiers=manifest.counts.tier_table(scorers.policy_of(manifest.scored_by)),
+        was_there=was_there,
+        seconds=stopwatch.seconds,
     )
-    _write_scores(scores, result, bundle, label, as_of=as_of)
+    if not was_there:
+        _log(result, scorers)
     return result
 
 
-def _write_scores(
-    scores: pa.Table, result: ScoringResult, bundle: Bundle, label: str, *, as_of: pd.Timestamp
-) -> None:
-    """Write the table whole, and log the counts."""
-    scores = scores.append_column("model_version", pa.array([label] * len(scores), pa.string()))
-    scores = scores.replace_schema_metadata(
-        {
-            **{f"kyc_ml.{name}": text for name, text in confidentiality(bundle.policy).items()},
-            "kyc_ml.as_of": as_of.isoformat(),
-            "kyc_ml.model": label,
-        }
-    )
-    with written_whole(result.path) as handle:
-        pq.write_table(scores, handle, compression="zstd")
-    counts = zip("tier/" + result.tiers["tier"], result.tiers["rows"].astype(float), strict=True)
+def _load_limits(path: Path | None) -> LimitsConfig:
+    return LimitsConfig() if path is None else load_section(path, LimitsConfig)
+
+
+def _published(
+    place: Place, identity: Mapping[str, str], request: ScoringRequest
+) -> Manifest | None:
+    """Give the account of this very run, if it is published already.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds another run, or one that was damaged.
+    """
+    if not place.goal.exists():
+        return None
+    manifest = read_manifest(place.goal) if (place.goal / MANIFEST).is_file() else None
+    if manifest is None:
+        msg = f"{place.goal} exists and is no folder of a scoring run: name another --out"
+        raise OutputError(msg)
+    differing = changes(manifest.identity, identity)
+    if differing:
+        lines = "\n".join(f"  - {line}" for line in differing)
+        msg = f"{place.goal} holds another run: name another --out for this one\n{lines}"
+        raise OutputError(msg)
+    broken = _broken(place.goal, manifest, request)
+    if broken:
+        msg = (
+            f"{place.goal} holds this run, but {', '.join(broken)} is not as it was published: "
+            "find out who changed it; remove the folder to score again"
+        )
+        raise OutputError(msg)
+    return manifest
+
+
+def _begin(place: Place, identity: Mapping[str, str], *, restart: bool, watch: Watch) -> Steps:
+    """Go on with an interrupted run of this identity, or begin one.
+
+    Raises
+    ------
+    OutputError
+        If the interrupted run was about something else.
+    """
+    steps = Steps(place.work)
+    if restart:
+        place.clear()
+    noted = steps.identity()
+    complete = _account(place)
+    before = complete.identity if noted is None and complete is not None else noted
+    if before is not None:
+        require_same(before, identity, goal=place.goal)
+        watch.say(f"going on with the interrupted run to {place.goal}")
+    if noted is None and complete is None:
+        place.clear()
+    if noted is None:  # or its notes were cleared up before it was published
+        steps.begin(identity)
+    return steps
+
+
+def _account(place: Place) -> Manifest | None:
+    """Read the account that an interrupted run has left; None where it has none."""
+    try:
+        return read_manifest(place.work)
+    except ConfigError:  # none, or damaged: it is made again
+        return None
+
+
+def _finished(
+    place: Place, identity: Mapping[str, str], request: ScoringRequest
+) -> Manifest | None:
+    """Give the account of a run that was killed between its last file and its publication."""
+    manifest = _account(place)
+    if manifest is not None:
+        refused = bool(manifest.faults) and manifest.scored_by == MODEL
+        same = manifest.identity == identity
+        if same and not refused and not _broken(place.work, manifest, request):
+            return manifest
+    place.remove((MANIFEST,))
+    return None
+
+
+def _broken(folder: Path, manifest: Manifest, request: ScoringRequest) -> list[str]:
+    """Name the files that are not as they were written; of the DuckDB file, only its absence."""
+    lacking = [DUCKDB] if request.duckdb and not (folder / DUCKDB).is_file() else []
+    return [*damaged(folder, manifest.files), *lacking]
+
+
+def _run(
+    night: Night,
+    request: ScoringRequest,
+    source: SourceOnDisk,
+    scorers: Scorers,
+    *,
+    inputs: Mapping[str, str],
+) -> Manifest:
+    """Run the stages; what is refused by its limits is put aside, without its scores."""
+    place = night.place
+    try:
+        tables = source.stored(place, night.steps, night.watch, digests=inputs)
+        night.stopwatch.note("reading")
+        return night.run(tables, choose(request, scorers, tables))
+    except OutputError:
+        raise  # what is done so far is good: the next start goes on
+    except GateError as error:
+        place.keep((QUARANTINE, MANIFEST))
+        place.put_aside()
+        msg = f"{error}\nwhat was counted, and the refused rows, are in {place.failed}"
+        raise GateError(msg) from None
+    except KycMlError:
+        place.keep(())  # the input is at fault: with other input nothing of this can be used
+        raise
+
+
+def _log(result: ScoringResult, scorers: Scorers) -> None:
+    """Log the counts of a run to MLflow."""
+    manifest = result.manifest
+    tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
     log_scoring(
-        model=label,
+        model=scorers.label,
         metrics={
-            "rows/read": result.read,
-            "rows/quarantined": result.quarantined,
-            "rows/scored": result.rows,
-            **dict(counts),
+            "rows/read": manifest.read,
+            "rows/quarantined": manifest.quarantined,
+            "rows/scored": manifest.counts.rows,
+            **tiers,
             **{f"seconds/{stage}": spent for stage, spent in result.seconds.items()},
         },
         tags={
             "job": "score",
-            "model": label,
-            "bundle_digest": bundle.digest,
-            "as_of": as_of.isoformat(),
+            "model": scorers.label,
+            "bundle_digest": manifest.identity["bundle"],
+            "as_of": manifest.as_of,
+            "run_id": manifest.run_id,
+            "scored_by": manifest.scored_by,
         },
     )

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kyc_ml.batch import score_files
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import SplitConfig, dump_section, load_section, section_digest
 from kyc_ml.contract.source import ContractedTables
@@ -279,10 +280,14 @@ def read_history(previous: Sequence[Path], policy: TierPolicy) -> TierHistory | 
 
 
 def _read_scores(path: Path, *, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Read the folder of a scoring run, or one score file."""
     try:
-        present = pq.read_schema(path).names
-        wanted = present if columns is None else [name for name in columns if name in present]
-        frame: pd.DataFrame = pq.read_table(path, columns=wanted).to_pandas()
+        frames = []
+        for part in score_files(path):
+            present = pq.read_schema(part).names
+            wanted = present if columns is None else [name for name in columns if name in present]
+            frames.append(pq.read_table(part, columns=wanted).to_pandas())
+        frame: pd.DataFrame = pd.concat(frames, ignore_index=True)
     except (OSError, pa.ArrowInvalid) as error:
         msg = f"score file {path} cannot be read as Parquet ({type(error).__name__}): name another"
         raise ConfigError(msg) from None

@@ -16,7 +16,7 @@ from kyc_ml.selection.choosing import (
     select_features,
 )
 from kyc_ml.selection.narrowing import narrow_specs, narrow_table
-from kyc_ml.selection.over_time import compute_psi, relation_z
+from kyc_ml.selection.over_time import relation_z
 
 __all__ = [
     "ALL_MISSING",
@@ -25,7 +25,6 @@ __all__ = [
     "SHIFTING",
     "USELESS",
     "Selection",
-    "compute_psi",
     "narrow_specs",
     "narrow_table",
     "relation_z",

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from kyc_ml.metrics import FrozenBins, compute_psi, psi_critical
 from kyc_ml.selection.rows import Floats, Ints, TrainingRows, number_labels
 
 TIME: Final = ("psi", "psi_real", "psi_blocks", "z_low", "z_high")
 """Columns of `compare_blocks`; see `Selection.table`."""
-_PSI_BINS: Final = 10  # Convention: deciles
 _PSI_LEVEL: Final = 0.01
 _FEWEST_OF_A_CLASS: Final = 5
 """A block with fewer positives or negatives says nothing of the sign of a relation."""
@@ -50,7 +50,7 @@ def compare_blocks(rows: TrainingRows, alive: Ints, blocks: Ints) -> pd.DataFram
     for column in alive:
         values = np.ascontiguousarray(rows.matrix[:, column])
         category = rows.specs[column].kind == "category"
-        place = _bin(values, category=category)
+        place = number_labels(FrozenBins.of(values, category=category).place(values))
         counts = [np.bincount(place[here], minlength=int(place.max()) + 1) for here in inside]
         z = np.full(1, np.nan)
         if not category:
@@ -61,57 +61,22 @@ def compare_blocks(rows: TrainingRows, alive: Ints, blocks: Ints) -> pd.DataFram
     return pd.DataFrame(found, index=alive, columns=list(TIME))
 
 
-def _bin(values: Floats, *, category: bool) -> Ints:
-    """Give each row its bin: deciles or commonest categories, and one for missing."""
-    missing = np.isnan(values)
-    known = values[~missing]
-    place = np.zeros(values.size, np.int64)
-    if category:
-        codes, counts = np.unique(known, return_counts=True)
-        common = np.sort(codes[np.argsort(-counts, kind="stable")[:_PSI_BINS]])
-        at = np.searchsorted(common, known).clip(max=common.size - 1)
-        place[~missing] = np.where(common[at] == known, at + 1, common.size + 1)
-    else:
-        order = np.arange(1, _PSI_BINS) / _PSI_BINS
-        edges = np.unique(np.quantile(known, order, method="inverted_cdf"))
-        # an edge has a bin of its own up to it: zeros, often the commonest value, stay apart
-        place[~missing] = np.searchsorted(edges, known, side="left") + 1
-    return number_labels(place)
-
-
-def compute_psi(counts: Ints, others: Ints) -> float:
-    """Compute the population stability index of two histograms; an empty bin is half a row.
-
-    Source: Siddiqi 2006, Credit Risk Scorecards, Wiley: below 0.1 no shift, above 0.25 a
-    major one (convention, not theory).
-
-    Examples
-    --------
-    >>> round(compute_psi(np.array([50, 50]), np.array([80, 20])), 3)
-    0.416
-    """
-    one, two = np.maximum(counts, 0.5), np.maximum(others, 0.5)
-    p, q = one / one.sum(), two / two.sum()
-    return float(((p - q) * np.log(p / q)).sum())
-
-
 def _largest_psi(counts: list[Ints], people: list[int]) -> tuple[float, bool, str]:
     """Find the largest PSI of two blocks less its expectation by chance, and whether it is real.
 
-    Of one distribution, PSI is nearly (1 / n + 1 / m) chi-squared with bins - 1 degrees of
-    freedom; n and m are taken as numbers of customers, which rather keeps a feature.
+    Sizes are taken as numbers of customers, which rather keeps a feature.
 
-    Source: Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14(3), 89-100.
+    Source: as for `psi_critical`.
     """
     best = (-np.inf, False, "")
     pairs = [(a, b) for b in range(len(counts)) for a in range(b)]
-    bound = stats.chi2.ppf(1.0 - _PSI_LEVEL / max(len(pairs), 1), counts[0].size - 1)
+    bins = counts[0].size
     for a, b in pairs:
-        noise = 1.0 / people[a] + 1.0 / people[b]
         psi = compute_psi(counts[a], counts[b])
-        beyond = psi - noise * (counts[0].size - 1)
+        beyond = psi - (1.0 / people[a] + 1.0 / people[b]) * (bins - 1)
         if beyond > best[0]:
-            best = (beyond, bool(psi > noise * bound), f"{a + 1} and {b + 1}")
+            bound = psi_critical(bins, people[a], people[b], level=_PSI_LEVEL / len(pairs))
+            best = (beyond, bool(psi > bound), f"{a + 1} and {b + 1}")
     return best if pairs else (np.nan, False, "")
 
 

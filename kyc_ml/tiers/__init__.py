@@ -5,6 +5,7 @@ part, hysteresis, review intervals and calendar; `grade` applies it to a feature
 `propose` says which cut-offs the policy's own targets would ask for.
 """
 
+from kyc_ml.metrics import matrix_weighted_bandwidth
 from kyc_ml.tiers.calendar import (
     EveryDay,
     Weekdays,
@@ -20,12 +21,13 @@ from kyc_ml.tiers.expert import combination_table
 from kyc_ml.tiers.grading import NOBODY, Grades, grade, segments_of
 from kyc_ml.tiers.history import TierHistory
 from kyc_ml.tiers.judging import FitRows, judge_cut_offs
-from kyc_ml.tiers.lowering import Lowering, find_lowering
-from kyc_ml.tiers.migration import Migration, compare_scores, matrix_weighted_bandwidth
+from kyc_ml.tiers.lowering import held_by, limits_of
+from kyc_ml.tiers.migration import Migration, compare_scores
 from kyc_ml.tiers.needs import declare_facts, features_needed, merge_specs
-from kyc_ml.tiers.overrides import EnteredOverride, OverrideBook, load_overrides
+from kyc_ml.tiers.overrides import EnteredOverride, OverrideBook, list_in_force, load_overrides
 from kyc_ml.tiers.policy import WHOLE, TierPolicy, TierRule
 from kyc_ml.tiers.proposal import Proposal, diff_policies, propose
+from kyc_ml.tiers.validity import require_in_force
 
 __all__ = [
     "NOBODY",
@@ -34,7 +36,6 @@ __all__ = [
     "EveryDay",
     "FitRows",
     "Grades",
-    "Lowering",
     "Migration",
     "OverrideBook",
     "Proposal",
@@ -53,16 +54,19 @@ __all__ = [
     "diff_policies",
     "due_days",
     "features_needed",
-    "find_lowering",
     "grade",
+    "held_by",
     "judge_cut_offs",
     "last_working_day",
+    "limits_of",
+    "list_in_force",
     "load_overrides",
     "matrix_weighted_bandwidth",
     "merge_specs",
     "name_segments",
     "next_reviews",
     "propose",
+    "require_in_force",
     "segments_of",
     "tellable",
     "working_days_of",

@@ -98,19 +98,19 @@ def customer_safe(scores: pa.Table, told: Mapping[str, FeatureSpec]) -> pa.Table
     -------
     pyarrow.Table of as many rows
         observation_id, customer_id, decision_time, and for each reason of a row that may be
-        told, in order: fact_i, fact_i_zh (what the value is, without what follows from it)
-        and fact_i_value. Null where fewer may be told. Neither probability, margin, tier,
-        contribution nor direction is there.
+        told, in order: fact_i, fact_i_zh (what the value is, without what follows from it),
+        fact_i_value (null for a category) and fact_i_code. Null where fewer may be told.
+        Neither probability, margin, tier, contribution nor direction is there.
     """
     k = sum(name.startswith("reason_") and name.endswith("_code") for name in scores.column_names)
     codes = [scores[f"reason_{i}_code"].to_pylist() for i in range(1, k + 1)]
     values = [scores[f"reason_{i}_value"].to_pylist() for i in range(1, k + 1)]
-    facts: list[list[tuple[str, str, float | None]]] = []
+    facts: list[list[tuple[str, str, float | None, str]]] = []
     for row in range(len(scores)):
         named = [(codes[i][row], values[i][row]) for i in range(k)]
         facts.append(
             [
-                (told[code].description, told[code].description_zh, value)
+                (told[code].description, told[code].description_zh, value, code)
                 for code, value in named
                 if code in told
             ]
@@ -120,7 +120,12 @@ def customer_safe(scores: pa.Table, told: Mapping[str, FeatureSpec]) -> pa.Table
     }
     for i in range(k):
         for place, (suffix, kind) in enumerate(
-            (("", pa.string()), ("_zh", pa.string()), ("_value", pa.float64()))
+            (
+                ("", pa.string()),
+                ("_zh", pa.string()),
+                ("_value", pa.float64()),
+                ("_code", pa.string()),
+            )
         ):
             cells = [row[i][place] if i < len(row) else None for row in facts]
             columns[f"fact_{i + 1}{suffix}"] = pa.array(cells, kind)

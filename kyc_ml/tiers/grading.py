@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
@@ -20,6 +21,7 @@ from kyc_ml.tiers.expert import combine, rate_beside
 from kyc_ml.tiers.history import TierHistory, hold_up
 from kyc_ml.tiers.overrides import OverrideBook, find_in_force, say_absent
 from kyc_ml.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.tiers.validity import mark_in_force
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -49,12 +51,15 @@ class Grades:
         Segment whose cut-offs were used; 'all' for those of the whole.
     override_code : object array of shape (n,)
         Codes of the overrides in force, joined by ';'; '' is none.
+    day : datetime64[D] array of shape (n,)
+        Local day of the decision; NaT where it has no time.
     next_review : datetime64[D] array of shape (n,)
     unchecked : mapping of part of the policy to reason
         What could not be applied for want of a fact; empty where all of it was.
     counts : mapping of what to rows
         Rows on the cut-offs of the whole for want of a segment, held up by history, moved by
-        overrides, and due beyond the listed calendar. Only what occurred.
+        overrides, decided before the policy was valid, and due beyond the listed calendar.
+        Only what occurred.
     """
 
     policy: TierPolicy
@@ -65,6 +70,7 @@ class Grades:
     grade: Names
     segment: Names
     override_code: Names
+    day: npt.NDArray[np.datetime64]
     next_review: npt.NDArray[np.datetime64]
     unchecked: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -91,6 +97,7 @@ class Grades:
             "monitoring": of_tier("monitoring"),
             "next_review": pa.array(self.next_review, pa.date32()),
             "policy": pa.array([self.policy.label] * n, pa.string()),
+            "policy_in_force": mark_in_force(self.policy, self.day),
             "policy_unchecked": pa.array(["; ".join(self.unchecked) or None] * n, pa.string()),
             "disclosure": pa.array([self.policy.disclosure] * n, pa.string()),
         }
@@ -115,7 +122,8 @@ def grade(
     A row's grade depends on no other row. Overrides beat the score: a fixed tier replaces
     it, a floor is never undercut, whatever the model, the rating or a fixed tier say. They
     are those in force on the local day of the row's own decision. History holds the tier
-    before overrides up, so an override that has ended leaves nothing behind.
+    before overrides up, so an override that has ended leaves nothing behind. A row decided
+    before the policy was valid is graded by it all the same, and marked.
 
     Parameters
     ----------
@@ -155,11 +163,13 @@ def grade(
     in_force, unruled = find_in_force(facts, customers, days, policy=policy, book=book)
     tier = in_force.apply(before, timeless=np.isnat(days))
     due = due_days(decision, tier, policy=policy, calendar=calendar)
+    valid = mark_in_force(policy, days)
     _refuse({**unchecked, **unruled}, policy)
     unchecked |= {**unrated, **unruled}
     counts |= {
         "held up by their history": int((before != of_score).sum()),
         "moved by overrides": int((tier != before).sum()),
+        "decided before the policy was valid": pc.sum(pc.invert(valid)).as_py() or 0,
         "due beyond the listed holidays": count_beyond(due, policy.calendar),
     }
     return Grades(
@@ -171,6 +181,7 @@ def grade(
         grade=_grade_names(rating, policy, proba.size),
         segment=segment,
         override_code=in_force.code,
+        day=days,
         next_review=due,
         unchecked=unchecked,
         counts={what: rows for what, rows in counts.items() if rows},

@@ -1,11 +1,8 @@
-"""How far a probability would have to fall for a lower tier, under the whole policy."""
+"""What holds a tier up, and at which values a policy sees a difference."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.tiers.grading import NOBODY, Grades, grade
@@ -13,77 +10,50 @@ from kyc_ml.tiers.history import TierHistory
 from kyc_ml.tiers.overrides import OverrideBook
 from kyc_ml.tiers.policy import TierPolicy
 
-Floats = npt.NDArray[np.float64]
 
-_AT_ONCE = 64
-"""Probabilities graded at a time."""
+def limits_of(policy: TierPolicy) -> dict[str, tuple[float, ...]]:
+    """List the values of numbers from which the card or a rule sees more risk or less.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lowering:
-    """What it takes to lower one row's tier.
-
-    Attributes
-    ----------
-    highest : float or None
-        The highest probability whose tier is lower; None where no probability lowers it.
-    tier : str or None
-        The tier there.
-    held_by : str
-        Why none does; empty where one does.
+    Returns
+    -------
+    dict of feature to limits
+        A value below a limit and one equal to it may be graded differently.
     """
+    found: dict[str, set[float]] = {}
+    card = None if policy.expert is None else policy.expert.card
+    for item in () if card is None else card.sub_items:
+        if item.kind == "number":
+            found.setdefault(item.feature, set()).update(step.from_ for step in item.steps)
+    conditions = [condition for rule in policy.overrides for condition in rule.when]
+    for condition in (*conditions, *(() if card is None else card.direct_highest)):
+        if condition.at_least is not None:
+            found.setdefault(condition.feature, set()).add(condition.at_least)
+    return {name: tuple(sorted(limits)) for name, limits in found.items()}
 
-    highest: float | None
-    tier: str | None
-    held_by: str
 
-
-def find_lowering(
+def held_by(
     proba: float,
     facts: FeatureTable,
     *,
     policy: TierPolicy,
     book: OverrideBook = NOBODY,
     history: TierHistory | None = None,
-) -> Lowering:
-    """Find the highest probability at which one row would have a lower tier.
-
-    Everything but the probability stays: expert rating, history and overrides. The tier
-    never falls as the probability rises, so halving finds it to the last bit.
+) -> str:
+    """Name what keeps one row's tier up even if its probability were 0; '' if nothing does.
 
     Parameters
     ----------
     facts : FeatureTable of one row
         See `grade`.
     """
-
-    def graded(values: Floats) -> Grades:
-        same = facts.take(np.zeros(values.size, np.int64))
-        return grade(values, same, policy=policy, book=book, history=history)
-
-    ends = graded(np.array([0.0, proba]))
-    here = int(ends.tier[1])
-    if ends.tier[0] >= here:
-        return Lowering(highest=None, tier=None, held_by=_held_by(ends, here))
-    # floats from 0 up are ordered as their bits are
-    low, high = (int(np.float64(end).view(np.int64)) for end in (0.0, proba))
-    while high - low > 1:
-        count = min(_AT_ONCE, high - low - 1)
-        bits = low + (high - low) * np.arange(1, count + 1, dtype=object) // (count + 1)
-        tier = graded(np.array(bits, np.int64).view(np.float64)).tier
-        below = int((tier < here).sum())
-        edges = [low, *bits, high]
-        low, high = int(edges[below]), int(edges[below + 1])
-    highest = float(np.int64(low).view(np.float64))
-    return Lowering(
-        highest=highest,
-        tier=policy.tier_names[graded(np.array([highest])).tier[0]],
-        held_by="",
+    ends = grade(
+        np.array([0.0, proba]), facts.take([0, 0]), policy=policy, book=book, history=history
     )
+    here = int(ends.tier[1])
+    return "" if ends.tier[0] < here else _name_holder(ends, here)
 
 
-def _held_by(ends: Grades, here: int) -> str:
-    """Name what keeps a tier up where the probability is 0."""
+def _name_holder(ends: Grades, here: int) -> str:
     if here == 0:
         return "it is the lowest tier"
     in_force = f"override {ends.override_code[0]}"

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME
-
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import matrix_weighted_bandwidth
 
 _READ: Final = (
     CUSTOMER_ID,
@@ -60,35 +58,6 @@ class Migration:
     def customers(self) -> int:
         """Customers scored on both dates."""
         return int(self.counts.to_numpy().sum())
-
-
-def matrix_weighted_bandwidth(counts: Ints) -> tuple[float, float]:
-    """Weigh moves by their distance, upward and downward apart.
-
-    With N_ij rows from place i to j of K::
-
-        upward = sum_(i<j) |i - j| N_ij / sum_i max(i - 1, K - i) sum_(j>i) N_ij
-
-    and downward with j < i, places counted from 1. Each lies in [0, 1]: 0 where nobody moved
-    that way, 1 where everybody who did went as far as the longer side of the matrix allows.
-
-    Source: ECB 2019, Instructions for reporting the validation results of internal models,
-    section 2.5.5.1.
-
-    Parameters
-    ----------
-    counts : int array of shape (K, K), before by after
-    """
-    k = counts.shape[0]
-    place = np.arange(k)
-    steps = place[None, :] - place[:, None]
-    farthest = np.maximum(place, k - 1 - place)[:, None]
-    found = []
-    for way in (steps > 0, steps < 0):
-        moved = np.where(way, counts, 0)
-        most = float((farthest * moved).sum())
-        found.append(float((np.abs(steps) * moved).sum()) / most if most else 0.0)
-    return found[0], found[1]
 
 
 def compare_scores(

@@ -15,9 +15,11 @@ import pandas as pd
 from pydantic import model_validator
 
 from kyc_ml.config import Section, check_section, load_section
+from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.rating import holds
+from kyc_ml.tiers.calendar import decision_days
 from kyc_ml.tiers.lawful import override_faults
 from kyc_ml.tiers.policy import OverrideRule, TierPolicy
 
@@ -133,6 +135,30 @@ def find_in_force(
     ConfigError
         If an entered override names a tier that the policy does not have; all are listed.
     """
+    found, unchecked = _find(facts, customers, day, policy=policy, book=book)
+    return InForce.of(day.size, found, policy.tier_names), unchecked
+
+
+def list_in_force(
+    facts: FeatureTable, *, policy: TierPolicy, book: OverrideBook
+) -> list[OverrideRule | EnteredOverride]:
+    """List the overrides in force in the one row of a table, declared rules first.
+
+    Parameters
+    ----------
+    facts : FeatureTable of one row
+        As for `find_in_force`.
+    """
+    keys = facts.keys
+    customers = keys[CUSTOMER_ID].to_pandas().to_numpy(dtype=object)
+    days = decision_days(pd.DatetimeIndex(keys[DECISION_TIME].to_pandas()), policy.calendar)
+    found, _ = _find(facts, customers, days, policy=policy, book=book)
+    return [override for rows, override in found if rows.size]
+
+
+def _find(
+    facts: FeatureTable, customers: Names, day: Days, *, policy: TierPolicy, book: OverrideBook
+) -> tuple[list[Found], dict[str, str]]:
     check_book(book, policy)
     found: list[Found] = []
     unchecked: dict[str, str] = {}
@@ -145,8 +171,7 @@ def find_in_force(
         for condition in rule.when:
             here &= holds(facts, condition)
         found.append((np.flatnonzero(here), rule))
-    found += _entered(book, customers, day)
-    return InForce.of(day.size, found, policy.tier_names), unchecked
+    return [*found, *_entered(book, customers, day)], unchecked
 
 
 def say_absent(names: list[str], facts: FeatureTable) -> str:

@@ -157,6 +157,7 @@ class TierPolicy(Section):
     approver: str | None = None
     """Someone else than the author; None is a proposal that nobody has approved."""
     valid_from: date | None = None
+    """First local day of a run that may grade by it; see `require_in_force`."""
     disclosure: Literal["internal_only"] = "internal_only"
     tellable_families: tuple[str, ...] = ("profile",)
     """Feature families whose plain facts a customer may be told; see `disclosure`."""

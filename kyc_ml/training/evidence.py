@@ -24,6 +24,7 @@ from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.model import Model
+from kyc_ml.monitoring import learn_profile
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
 from kyc_ml.tiers import TierPolicy
@@ -142,6 +143,7 @@ def conclude(
             reference=learn_reference(features, learned_from, peers=config.explain.peers),
             metrics={name: figures.as_dict() for name, figures in quality[MODEL].items()},
             data=data,
+            profile=learn_profile(evidence.features, evidence.probability),
         ),
         evidence=evidence,
         quality=quality,

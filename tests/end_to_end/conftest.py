@@ -3,17 +3,20 @@
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kyc_ml.bundle import save_bundle
 from kyc_ml.cli import app
 from kyc_ml.config import RunConfig, load_section
-from kyc_ml.jobs import Silence, TrainingResult, run_train
+from kyc_ml.jobs import ScoringRequest, Silence, TrainingResult, run_score, run_train
+from kyc_ml.monitoring import learn_profile
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -100,7 +103,7 @@ class Registered:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A week of transactions: their scores as a file, and their features as a file."""
+    """A week of transactions: their published scores, and their features as a file."""
 
     scores: Path
     features: Path
@@ -110,7 +113,7 @@ class Scored:
     as_of: pd.Timestamp
 
     def frame(self):
-        return pd.read_parquet(self.scores)
+        return pd.read_parquet(self.scores / "scores")
 
 
 def write_configs(folder):
@@ -119,6 +122,7 @@ def write_configs(folder):
     shutil.copytree(CONFIGS / "sources", folder / "sources")
     shutil.copytree(CONFIGS / "rating", folder / "rating")
     shutil.copytree(CONFIGS / "lists", folder / "lists")
+    shutil.copy(CONFIGS / "limits.yaml", folder)
     for name in ("fraud", "risk"):
         shipped = load_section(CONFIGS / f"{name}.yaml", RunConfig)
         config = shipped.model_dump(mode="json")
@@ -174,7 +178,7 @@ def scored(place, model):
     as_of = pd.Timestamp(model.result.bundle.data["as_of"])
     since = as_of - pd.Timedelta(days=7)
     period = ("--since", since.isoformat(), "--as-of", as_of.isoformat())
-    scores, features = (place.home / "out" / f"{name}.parquet" for name in ("scores", "features"))
+    scores, features = place.home / "out" / "scores", place.home / "out" / "features.parquet"
     outcome = place.run(
         "score", "--model", model.uri, *place.source_arguments(), *period, "--out", scores
     )
@@ -218,3 +222,131 @@ def own_store(place, model, tmp_path):
 def below():
     """List every file and folder below a folder."""
     return lambda folder: sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """A small bank in CSV, a mapping of it, a model, and a request to score it."""
+
+    home: Path
+    store: str
+    data: Path
+    source: Path
+    model: Path
+    limits: Path
+    fallback: Path
+
+    def request(self, out, **changed):
+        """Ask for its last days, in parts of 60 rows, with everything that can be written."""
+        asked = {
+            "model": str(self.model), "source": self.source, "data": self.data, "out": out,
+            "since": "2024-03-01", "limits": self.limits, "part_rows": 60,
+            "contributions": True, "csv": True,
+        }  # fmt: skip
+        return ScoringRequest(**{**asked, **changed})
+
+    def score(self, out, *, watch=None, tables=None, **changed):
+        """Score in this process."""
+        request = self.request(out, **changed)
+        return run_score(request, watch=watch or Silence(), tables=tables)
+
+    def copy(self, folder):
+        """Copy everything but the MLflow store, for a test that changes some of it."""
+        names = ("data", "source", "model", "limits", "fallback")
+        shutil.copytree(self.home, folder)
+        moved = {name: folder / getattr(self, name).relative_to(self.home) for name in names}
+        return replace(self, home=folder, **moved)
+
+
+def _night_tables():
+    """400 payments of 20 customers over 100 days; two of the amounts are no amounts."""
+    n = 400
+    rng = np.random.default_rng(5)
+    booked = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(n) * 6, unit="h")
+    late = np.where(rng.random(n) < 0.1, 30, 0)
+    payments = pd.DataFrame(
+        {
+            "transaction_id": [f"SECRETTX{row:04d}" for row in range(n)],
+            "customer_id": [f"SECRETCLIENT{row % 20}" for row in range(n)],
+            "event_time": booked.astype(str),
+            "known_at": (booked + pd.to_timedelta(late, unit="h")).astype(str),
+            "amount": [f"{value:.2f}" for value in rng.lognormal(4, 1, n)],
+            "direction": rng.choice(["in", "out"], n),
+            "channel": rng.choice(["app", "branch", "web", "a new one", ""], n),
+        }
+    )
+    payments.loc[[7, 388], "amount"] = "-1"
+    customers = pd.DataFrame(
+        {
+            "customer_id": [f"SECRETCLIENT{row}" for row in range(20)],
+            "event_time": "2023-01-01",
+            "customer_type": "person",
+        }
+    )
+    reports = pd.DataFrame(
+        {
+            "report_id": [f"SECRETREPORT{row}" for row in range(20)],
+            "customer_id": customers["customer_id"],
+            "event_time": "2024-01-02",
+            "provider": "bureau",
+            "item": "score",
+            "value": "1.5",
+        }
+    )
+    return {"transactions": payments, "customers": customers, "third_party": reports}
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory, place, bundle, small):
+    home = tmp_path_factory.mktemp("night") / "home"
+    write_configs(home / "configs")
+    (home / "data").mkdir()
+    tables = _night_tables()
+    for name, frame in tables.items():
+        frame.to_csv(home / "data" / f"{name}.csv", index=False)
+    mapping = {
+        "name": "night",
+        "base_currency": "CNY",
+        "max_quarantined_share": 0.05,
+        "files": {name: {"path": f"{name}.csv", "format": "csv"} for name in tables},
+        "tables": {
+            name: {"from": name, "columns": {column: column for column in frame}}
+            for name, frame in tables.items()
+        },
+    }
+    (home / "source.yaml").write_text(yaml.safe_dump(mapping))
+    limits = {
+        "quarantined_share": 0.05,
+        "unknown_categories_share": 1.0,
+        "unknown_customers_share": 1.0,
+        "drift": {"score": None},
+    }
+    (home / "limits.yaml").write_text(yaml.safe_dump(limits))
+    config = yaml.safe_load((home / "configs" / "fraud.yaml").read_text())
+    policy = (home / "configs" / "tiers" / "fraud.yaml").read_text()
+    names = ("low", "medium_low", "medium", "medium_high", "high")
+    expert = {"tier_of_grade": {name: name for name in names}}
+    expert = yaml.safe_dump({"expert": expert}).replace(
+        "expert:\n", "expert:\n  card: !include ../rating/transaction.yaml\n"
+    )
+    (home / "configs" / "tiers" / "rated.yaml").write_text(f"{policy}\n{expert}")
+    config["tiers"] = "tiers/rated.yaml"
+    (home / "configs" / "rated.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    proba = bundle.calibrator.probability(small.model.margin(small.matrix))
+    save_bundle(replace(bundle, profile=learn_profile(small.features, proba)), home / "model")
+    return Night(
+        home=home,
+        store=place.store,
+        data=home / "data",
+        source=home / "source.yaml",
+        model=home / "model",
+        limits=home / "limits.yaml",
+        fallback=home / "configs" / "rated.yaml",
+    )
+
+
+@pytest.fixture
+def in_store(place):
+    """Log to this session's MLflow store."""
+    with place.entered():
+        yield

@@ -9,7 +9,7 @@ import yaml
 
 from kyc_ml.config import FeatureConfig, RunConfig, dump_section, load_section
 from kyc_ml.features.build import build_features
-from kyc_ml.jobs import probes
+from kyc_ml.validation import probes
 
 CHECKS = ["deleted", "corrupted", "crowded", "shuffled"]
 

@@ -29,7 +29,7 @@ def refused(place, tmp_path, below):
         before = below(tmp_path)
         outcome = place.run(
             "score", "--model", model, *place.source_arguments(), "--out",
-            tmp_path / "out" / "scores.parquet", **environment,
+            tmp_path / "out" / "scored", **environment,
         )  # fmt: skip
         assert (outcome.code, outcome.crash) == (2, None), outcome
         assert "Traceback" not in outcome.err

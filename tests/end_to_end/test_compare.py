@@ -115,13 +115,13 @@ def test_a_files_probabilities_are_those_that_score_gives(place, rivals, tmp_pat
         if line["champion_tier"] != line["challenger_tier"]
     )  # fmt: skip
     for who, folder in (("challenger", rivals.challenger), ("champion", rivals.champion)):
-        scores = tmp_path / f"{who}.parquet"
+        scores = tmp_path / who
         done = place.run(
             "score", "--model", folder, *place.source_arguments(), "--since", TRAINED,
             "--out", scores,
         )  # fmt: skip
         assert done.code == 0, done.err
-        found = pd.read_parquet(scores).set_index("observation_id")
+        found = pd.read_parquet(scores / "scores").set_index("observation_id")
         shared = moved.index.intersection(found.index)
         assert len(shared) > 0.9 * len(moved) > 0  # a late one is scored in another night
         both = found.loc[shared], moved.loc[shared]

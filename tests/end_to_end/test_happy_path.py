@@ -4,6 +4,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from kyc_ml.tiers import tellable
+
 
 def facts(outcome):
     """The summary that ends a job: every line of its box with two cells."""
@@ -58,7 +60,7 @@ def test_features_writes_one_row_an_observation(scored):
 def test_score_writes_tiers_and_reasons(scored):
     outcome = done(scored.outcome)
     assert outcome.out.count("scored") >= 1
-    assert facts(outcome)["scored"] == f"{len(scored.frame()):,} observations"
+    assert facts(outcome)["scored"].startswith(f"{len(scored.frame()):,} observations of ")
     assert {"probability", "tier", "reason_1_text", "reason_1_text_zh"} <= set(scored.frame())
 
 
@@ -113,16 +115,53 @@ def test_explain_writes_a_case_sheet_for_its_owner_alone(place, model, scored, t
     assert best.reason_1_text_zh[:20] in page
 
 
+@pytest.mark.parametrize("more", [(), ("--chinese",)])
+def test_what_a_customer_may_be_told_tips_nobody_off(place, model, scored, more):
+    worst = scored.frame().nlargest(1, "probability").iloc[0]
+    asked = ("explain", worst.observation_id, "--model", model.uri, *place.source_arguments())
+    told = done(place.run(*asked, "--customer-safe", "--quiet", *more))
+    assert told.err == ""
+    assert worst.observation_id in told.out
+    bundle = model.result.bundle
+    safe = tellable({spec.name: spec for spec in bundle.specs}, families=("profile",))
+    shown = {spec.name for spec in bundle.inputs if spec.reason_code in safe}
+    assert shown
+    text = told.out.replace(worst.observation_id, "")
+    for spec in bundle.inputs:
+        said = spec.description_zh if more else spec.description
+        assert (f" {said} " in text) == (spec.name in shown)
+    tiers = [name for rule in bundle.policy.tiers for name in (rule.name, rule.name_zh)]
+    secret = [rule.code for rule in bundle.policy.overrides]
+    for word in (
+        *(*secret, "tier", "risk", "probab", "log-odds", "model", "list", "report", "%", "politic"),
+        *("风险", "概率", "名单", "可疑", "报告", "政要"),
+        *(name for name in tiers if len(name) > 1),
+    ):
+        assert word not in text.lower()
+
+
+def test_no_case_sheet_is_written_for_a_customer(place, model, scored, tmp_path):
+    name = scored.frame()["observation_id"].iloc[0]
+    sheet = tmp_path / "case.html"
+    refused = place.run(
+        "explain", name, "--model", model.uri, *place.source_arguments(),
+        "--customer-safe", "--sheet", sheet,
+    )  # fmt: skip
+    assert refused.code == 2
+    assert "internal only; leave out one" in refused.err
+    assert not sheet.exists()
+
+
 def test_a_bundle_folder_scores_as_its_registered_version_does(place, model, scored, tmp_path):
-    out = tmp_path / "scores.parquet"
+    out = tmp_path / "scored"
     period = ("--since", scored.since.isoformat(), "--as-of", scored.as_of.isoformat())
     done(
         place.run(
             "score", "--model", model.folder, *place.source_arguments(), *period, "--out", out
         )
     )
-    fresh = pd.read_parquet(out).drop(columns="model_version")
-    pd.testing.assert_frame_equal(fresh, scored.frame().drop(columns="model_version"))
+    fresh = pd.read_parquet(out / "scores").drop(columns=["model_version", "run_id"])
+    pd.testing.assert_frame_equal(fresh, scored.frame().drop(columns=["model_version", "run_id"]))
 
 
 def test_quiet_prints_the_summary_alone(place, tmp_path):
@@ -135,7 +174,7 @@ def test_quiet_prints_the_summary_alone(place, tmp_path):
 def test_demo_runs_the_whole_path(demo):
     here, outcome = demo
     found = facts(done(outcome))
-    for name in ("demo.html", "scores_fraud.parquet", "scores_risk.parquet", "bank"):
+    for name in ("demo.html", "scores_fraud", "scores_risk", "bank"):
         assert (here.home / "demo" / name).exists()
     assert found["fraud model"] == "models:/demo-fraud/1"
     assert found["risk model"] == "models:/demo-risk/1"
@@ -146,10 +185,10 @@ def test_demo_runs_the_whole_path(demo):
 @pytest.mark.slow
 def test_a_risk_model_scores_every_customer_and_explains_a_review(demo, tmp_path):
     here, _ = demo
-    out = tmp_path / "scores.parquet"
+    out = tmp_path / "scored"
     ask = ("--model", "models:/demo-risk@challenger", *here.source_arguments())
     done(here.run("score", *ask, "--out", out))
-    scores = pd.read_parquet(out)
+    scores = pd.read_parquet(out / "scores")
     assert scores["customer_id"].is_unique
     assert len(set(scores["decision_time"])) == 1
     first = scores.iloc[0]

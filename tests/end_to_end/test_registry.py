@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.contract.folder import digest_together
+from kyc_ml.governance import current_account
 from kyc_ml.splits import PARTS, TEST, TRAIN
 
 FIGURES = {
@@ -66,6 +67,7 @@ def test_the_version_names_its_bundle_code_and_data(client, model):
     tags = client.get_model_version("fraud", "1").tags
     bundle = model.result.bundle
     assert tags["kyc_ml.bundle_digest"] == bundle.digest
+    assert tags["kyc_ml.trained_by"] == current_account()
     assert tags["code_version"] == version("kyc-ml")
     assert tags["data_digest"] == digest_together(bundle.data["files"])
     assert "transactions.parquet" in bundle.data["files"]

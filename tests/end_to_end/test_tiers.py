@@ -105,15 +105,15 @@ def test_an_entered_override_raises_its_customer_and_the_move_is_explained(
     calm = before[before["tier"] != "high"].iloc[0]
     book = tmp_path / "overrides.csv"
     book.write_text(ENTRY.format(customer=calm["customer_id"]))
-    out = tmp_path / "scores.parquet"
+    out = tmp_path / "scored"
     done = score_week(place, model, scored, out, "--overrides", book)
     assert done.code == 0, (done.err, done.crash)
     assert "moved by overrides" in done.err
-    after = pd.read_parquet(out)
+    after = pd.read_parquet(out / "scores")
     own = after["customer_id"] == calm["customer_id"]
     assert (after.loc[own, "tier"] == "high").all()
     assert (after.loc[own, "override_code"] == "committee").all()
-    rest = [name for name in before if name not in {"model_version"}]
+    rest = [name for name in before if name not in {"model_version", "run_id"}]
     pd.testing.assert_frame_equal(after.loc[~own, rest], before.loc[~own, rest])
     moved = tmp_path / "moves.parquet"
     compared = place.run(
@@ -126,11 +126,11 @@ def test_an_entered_override_raises_its_customer_and_the_move_is_explained(
 
 
 def test_earlier_scores_can_be_named_as_history(place, model, scored, tmp_path):
-    out = tmp_path / "scores.parquet"
+    out = tmp_path / "scored"
     done = score_week(place, model, scored, out, "--previous", scored.scores)
     assert done.code == 0, (done.err, done.crash)
     # the fraud policy has no hysteresis: nothing is held up
-    assert pd.read_parquet(out)["tier"].tolist() == scored.frame()["tier"].tolist()
+    assert pd.read_parquet(out / "scores")["tier"].tolist() == scored.frame()["tier"].tolist()
     broken = tmp_path / "no.parquet"
     broken.write_text("no parquet")
     refused = score_week(place, model, scored, out, "--previous", broken)

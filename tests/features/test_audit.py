@@ -24,7 +24,12 @@ from kyc_ml.features.audit.tampering import (
 )
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
-from kyc_ml.jobs.probes import HIGHEST_AUC, shuffle_labels, shuffled_label_auc, single_feature_auc
+from kyc_ml.validation.probes import (
+    HIGHEST_AUC,
+    shuffle_labels,
+    shuffled_label_auc,
+    single_feature_auc,
+)
 
 NOW = pd.Timestamp("2024-04-20", tz="UTC")
 NOW_US = NOW.value // 1000

@@ -105,13 +105,17 @@ def test_the_safe_rendering_holds_facts_only(declared):
     safe = customer_safe(scores, tellable(declared, families=("profile",)))
     assert safe.column_names == [
         *("observation_id", "customer_id", "decision_time"),
-        *("fact_1", "fact_1_zh", "fact_1_value", "fact_2", "fact_2_zh", "fact_2_value"),
+        *("fact_1", "fact_1_zh", "fact_1_value", "fact_1_code"),
+        *("fact_2", "fact_2_zh", "fact_2_value", "fact_2_code"),
     ]
     assert safe["fact_1"].to_pylist() == [
         "days until the identity document expires", "age, or years since founding",
     ]  # fmt: skip
     assert safe["fact_1_value"].to_pylist() == [12.0, 17.0]
-    assert safe["fact_2"].to_pylist() == [None, None]
+    assert safe["fact_1_code"].to_pylist() == [
+        "profile.profile_document_days_left", "profile.profile_age_years",
+    ]  # fmt: skip
+    assert safe["fact_2"].to_pylist() == safe["fact_2_code"].to_pylist() == [None, None]
     text = json.dumps(safe.to_pylist(), default=str)
     for secret in ("list", "risk", "high", "0.9", "unheard"):
         assert secret not in text

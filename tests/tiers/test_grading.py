@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import check_section
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import OverrideBook, combination_table, grade, load_overrides
+from kyc_ml.tiers import OverrideBook, combination_table, grade, list_in_force, load_overrides
 
 LOW, MEDIUM, HIGH = 0, 1, 2
 PROBA = st.floats(0.0, 1.0)
@@ -181,6 +181,28 @@ def test_without_a_table_the_higher_of_both_counts(make_policy, sections):
     assert combination_table(policy.expert, policy.tier_names).tolist() == [
         [0, 1, 2], [1, 1, 2], [2, 2, 2],
     ]  # fmt: skip
+
+
+def test_of_two_overrides_of_one_code_only_the_running_one_is_listed(
+    make_policy, sections, make_facts
+):
+    same = {"code": "list_hit", "floor": "high"}
+    book = book_of(
+        {**same, "expiry": "2026-03-01", "reason": "ended"},
+        {**same, "reason": "runs"},
+        {**same, "start": "2026-07-01", "reason": "not begun"},
+        {**same, "withdrawn_on": "2026-06-15", "reason": "withdrawn"},
+        {**same, "customer_id": "c1", "reason": "somebody else's"},
+    )
+    policy = make_policy(overrides=[sections.rule])
+    facts = make_facts(1, days=["2026-06-15"], listed=[0.0])
+    listed = list_in_force(facts, policy=policy, book=book)
+    assert [(each.code, each.reason) for each in listed] == [("list_hit", "runs")]
+    got = grade(np.array([0.0]), facts, policy=policy, book=book)
+    assert got.override_code.tolist() == ["list_hit"]
+    both = list_in_force(make_facts(1, listed=[1.0]), policy=policy, book=book)
+    assert both[0] == policy.overrides[0]
+    assert len(both) == 2
 
 
 # --- what is not known ----------------------------------------------------------------

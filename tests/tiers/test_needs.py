@@ -115,7 +115,10 @@ def test_a_card_of_another_unit_is_refused(make_policy, sections):
 
 
 def test_every_shipped_run_declares_what_its_policy_reads(configs):
-    for path in sorted(configs.glob("*.yaml")):
+    files = sorted(configs.glob("*.yaml"))
+    runs = [path for path in files if "\ntiers: " in path.read_text("utf-8")]
+    assert len(runs) >= 3
+    for path in runs:
         run = load_section(path, RunConfig)
         policy = load_section(path.parent / run.tiers, TierPolicy)
         needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)

@@ -83,6 +83,7 @@ def build_features_in_buckets(
     out: Path,
     scratch: Path,
     buckets: int | None = None,
+    group_rows: int = _GROUP_ROWS,
     threads: int = 2,
     progress: Progress | None = None,
 ) -> BucketedFeatures:
@@ -106,6 +107,8 @@ def build_features_in_buckets(
     buckets : int, optional
         By default one for each 500,000 rows of the longest table, and more for many features;
         more of them take less memory.
+    group_rows : int
+        Rows of a row group of `out`, at most: what a reader holds at once.
     progress : callable, optional
         Called with (parts done, parts in all).
 
@@ -125,7 +128,9 @@ def build_features_in_buckets(
     available, left_out = split_available(specs, with_made(columns), fields)
     with scratch_folder(scratch) as folder:
         work = _Work(stored, observations, available, folder=folder, buckets=buckets)
-        rows, notes = work.run(out, timezone=timezone, threads=threads, progress=progress)
+        rows, notes = work.run(
+            out, timezone=timezone, group_rows=group_rows, threads=threads, progress=progress
+        )
     return BucketedFeatures(
         rows=rows,
         specs=in_table_order(available),
@@ -166,7 +171,13 @@ class _Work:
         )
 
     def run(
-        self, out: Path, *, timezone: str, threads: int, progress: Progress | None
+        self,
+        out: Path,
+        *,
+        timezone: str,
+        group_rows: int,
+        threads: int,
+        progress: Progress | None,
     ) -> tuple[int, list[str]]:
         """Run the passes and write the features; gives the number of rows, and notes."""
         n_buckets = self._n_buckets
@@ -189,14 +200,14 @@ class _Work:
             elif each.site.place != OBSERVED:
                 self._populations.measure(parts, each, n_buckets)
             else:
-                rows = self._write(parts, each, out)
+                rows = self._write(parts, each, out, group_rows=group_rows)
         return rows, self._notes
 
-    def _write(self, parts: Parts, last: Pass, out: Path) -> int:
+    def _write(self, parts: Parts, last: Pass, out: Path, *, group_rows: int) -> int:
         """Finish the observations of each bucket and append them to the file."""
         parts.prepare(last)
         with written_whole(out) as handle, ExitStack() as files:
-            writer = _Writer(handle, files)
+            writer = _Writer(handle, files, group_rows=group_rows)
             for bucket in range(self._n_buckets):
                 writer.append(self._finish(parts, last, bucket))
                 free_memory()
@@ -211,16 +222,17 @@ class _Work:
 class _Writer:
     """Appends feature tables to one file, some rows at a time."""
 
-    def __init__(self, handle: BinaryIO, files: ExitStack) -> None:
+    def __init__(self, handle: BinaryIO, files: ExitStack, *, group_rows: int) -> None:
         self._handle = handle
+        self._group_rows = group_rows
         self._files = files
         self._writer: pq.ParquetWriter | None = None
         self.rows = 0
 
     def append(self, features: FeatureTable) -> None:
         """Write a bucket's features; a bucket without rows still tells the columns."""
-        for start in range(0, max(len(features), 1), _GROUP_ROWS):
-            rows = _some_rows(features, slice(start, start + _GROUP_ROWS)).to_arrow()
+        for start in range(0, max(len(features), 1), self._group_rows):
+            rows = _some_rows(features, slice(start, start + self._group_rows)).to_arrow()
             if self._writer is None:
                 options = parquet_options(rows.schema)
                 made = pq.ParquetWriter(self._handle, rows.schema, **options)

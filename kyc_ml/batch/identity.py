@@ -1,0 +1,77 @@
+"""What a run is: everything that its result depends on, as digests and dates.
+
+Two runs of one identity write the same bytes. A run that was interrupted goes on only under
+the identity it began with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from kyc_ml.batch.place import MANIFEST
+from kyc_ml.batch.steps import digest_file, to_json
+from kyc_ml.environment import DISTRIBUTION, digest_distributions, needed_distributions
+from kyc_ml.errors import ConfigError, OutputError
+
+
+def identify_code() -> dict[str, str]:
+    """Give the version of kyc_ml and a digest of all distributions that it needs."""
+    return {
+        "code version": needed_distributions()[DISTRIBUTION],
+        "distributions": digest_distributions(),
+    }
+
+
+def identify_file(path: Path) -> str:
+    """Digest a file, or what a published folder says of itself.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    found = path / MANIFEST if path.is_dir() else path
+    if not found.is_file():
+        msg = f"{path} is neither a file nor the folder of a scoring run: name another"
+        raise ConfigError(msg)
+    return digest_file(found)
+
+
+def run_id(identity: Mapping[str, str]) -> str:
+    """Name a run by its identity: the same for the same, 16 hexadecimal digits."""
+    return hashlib.sha256(to_json(dict(identity)).encode()).hexdigest()[:16]
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Say what of two identities differs, a line each."""
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name, "absent"), after.get(name, "absent")
+        if old != new:
+            lines.append(f"{name}: {_short(old)} then, {_short(new)} now")
+    return lines
+
+
+def require_same(before: Mapping[str, str], after: Mapping[str, str], *, goal: Path) -> None:
+    """Refuse to go on with an interrupted run that was about something else.
+
+    Raises
+    ------
+    OutputError
+        Naming all that changed.
+    """
+    differing = changes(before, after)
+    if differing:
+        lines = "\n".join(f"  - {line}" for line in differing)
+        msg = (
+            f"an interrupted run to {goal} cannot go on, because something changed: restore it, "
+            f"or begin anew with --restart, which discards what the run has done\n{lines}"
+        )
+        raise OutputError(msg)
+
+
+def _short(text: str) -> str:
+    """Shorten a digest."""
+    return text[:12] if len(text) == 64 and not text.strip("0123456789abcdef") else text

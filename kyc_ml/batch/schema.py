@@ -1,0 +1,92 @@
+"""The columns of a score file, in words: one home for its documentation and its version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pyarrow as pa
+
+SCHEMA_VERSION: Final = 2
+"""Raised when a column is renamed, removed or changes its meaning; new columns do not raise it."""
+
+MODEL: Final = "model"
+RATING: Final = "rating"
+
+_KEYS: Final = {
+    "observation_id": "transaction id, review id, or CUSTOMER@DATE",
+    "customer_id": "customer; null for a transaction without one",
+    "decision_time": "instant of the decision, UTC; nothing known later was used",
+}
+_SCORE: Final = {
+    "margin": "log-odds of the model before calibration; null where rated",
+    "probability": "calibrated probability, 0 to 1; null where rated",
+}
+_GRADES: Final = {
+    "tier": "risk tier that holds, overrides included",
+    "tier_zh": "the same in Chinese",
+    "tier_before_overrides": "tier before overrides, held up by the customer's history",
+    "tier_of_score": "tier of model and expert rating together",
+    "tier_of_model": "tier of the probability alone, by the cut-offs of its segment",
+    "expert_grade": "grade of the expert rating card; null where none was given",
+    "segment": "segment whose cut-offs were used; 'all' for those of the whole",
+    "override_code": "codes of the overrides in force, joined by ';'; null for none",
+    "due_diligence": "level of due diligence that the tier asks for",
+    "monitoring": "intensity of monitoring that the tier asks for",
+    "next_review": "date of the next review, a working day",
+    "policy": "tier policy, with its version",
+    "policy_in_force": "false where the decision is older than the policy; null where unknown",
+    "policy_unchecked": "parts of the policy that lacked a fact, joined by '; '; null for none",
+    "disclosure": "who may see the row: internal only",
+}
+_REASON: Final = {
+    "code": "stable code of the reason",
+    "family": "feature family of the value that speaks for it",
+    "text": "sentence in English",
+    "text_zh": "sentence in Chinese",
+    "value": "the customer's own value; null where missing or a category",
+    "peer_median": "median of the peers; null where unknown or a category",
+    "percentile": "place of the value among the peers, 0 to 1; null where unknown",
+    "contribution": "log-odds that the reason adds to the margin; in a rating, points of 100",
+    "share": "share of the sizes of all reasons, 0 to 1",
+}
+_RUN: Final = {
+    "model_name": "name of the model",
+    "model_digest": "SHA-256 of its bundle's manifest",
+    "model_version": "its version in the registry",
+    "scored_by": "'model', or 'rating' where the fallback scored",
+    "run_id": "the run that wrote the row: the same for the same inputs, model, policy and code",
+}
+
+
+def describe_columns(*, reasons: int) -> dict[str, str]:
+    """Say what each column of a score file means, in order, for so many reasons a row."""
+    said = {
+        f"reason_{place}_{name}": f"{meaning} (reason {place}, the strongest first)"
+        for place in range(1, reasons + 1)
+        for name, meaning in _REASON.items()
+    }
+    return {
+        **_KEYS,
+        **_SCORE,
+        **_GRADES,
+        "base_value": "margin of an average row: with all contributions it makes the margin",
+        "reason_peers": "whose values the reasons are held against: a group, or 'all' and why",
+        **said,
+        **_RUN,
+    }
+
+
+def with_meanings(scores: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
+    """Put each column's meaning, and what holds of all rows, into the file's own schema.
+
+    Raises
+    ------
+    KeyError
+        If a column has no meaning here: it must not leave the house undocumented.
+    """
+    names = scores.column_names
+    reasons = sum(name.startswith("reason_") and name.endswith("_code") for name in names)
+    said = describe_columns(reasons=reasons)
+    fields = [field.with_metadata({"meaning": said[field.name]}) for field in scores.schema]
+    return scores.cast(pa.schema(fields, metadata=dict(metadata)))

@@ -1,0 +1,120 @@
+"""The command of the batch job."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import AsOf, Data, LogFormat, LogFormatOption, Model, Quiet, Source, job
+
+app = typer.Typer()
+
+
+class Fallback(StrEnum):
+    """What may stand in for a model."""
+
+    RATING = "rating"
+
+
+@app.command(
+    epilog="Example: kyc-ml score --model models:/fraud@champion "
+    "--source configs/sources/synthetic.yaml --data build/bank --as-of 2025-06-24 "
+    "--out build/scores/2025-06-24"
+)
+def score(
+    *,
+    model: Model,
+    source: Source,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to publish; it appears whole, by one rename.")],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="For fraud: what became known from then on (default: the day before --as-of); "
+            "for risk: reviews planned from then on (default: every customer, at --as-of)."
+        ),
+    ] = None,
+    as_of: AsOf = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="All transactions, or planned reviews, before --as-of.")
+    ] = False,
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental",
+            help="Go on from --previous: what became known since, or customers who are due.",
+        ),
+    ] = False,
+    previous: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of an earlier run, for hysteresis; give it again for another."),
+    ] = None,
+    overrides: Annotated[
+        Path | None,
+        typer.Option(help="Overrides entered for single customers (YAML or CSV)."),
+    ] = None,
+    limits: Annotated[
+        Path | None,
+        typer.Option(help="Limits beyond which nothing is published (YAML): configs/limits.yaml."),
+    ] = None,
+    fallback: Annotated[
+        Fallback | None,
+        typer.Option(help="What scores where the model cannot be loaded or a limit is passed."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="With --fallback: run configuration whose tier policy has a card."),
+    ] = None,
+    contributions: Annotated[
+        bool, typer.Option("--contributions", help="Write every feature's contribution too.")
+    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write scores.csv too.")] = False,
+    duckdb: Annotated[
+        bool, typer.Option("--duckdb", help="Write scores.duckdb with a table scores too.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard what an interrupted run has done.")
+    ] = False,
+    part_rows: Annotated[
+        int, typer.Option(min=1, help="Rows scored at once: fewer take less memory.")
+    ] = 32_768,
+    memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills.")] = "1GB",
+    log: LogFormatOption = LogFormat.TEXT,
+    quiet: Quiet = False,
+) -> None:
+    """Score, grade and explain what arrived; killed and started again, it goes on.
+
+    Exit codes: 0 published (or there already), 1 a limit was passed and nothing was published,
+    2 bad input or configuration, 3 a defect.
+    """
+    with job(quiet=quiet, log=log) as terminal:
+        from kyc_ml.jobs import ScoringRequest, run_score
+
+        result = run_score(
+            ScoringRequest(
+                model=model,
+                source=source,
+                data=data,
+                out=out,
+                since=since,
+                as_of=as_of,
+                full=full,
+                incremental=incremental,
+                previous=tuple(previous or ()),
+                overrides=overrides,
+                limits=limits,
+                fallback=None if fallback is None else "rating",
+                config=config,
+                contributions=contributions,
+                csv=csv,
+                duckdb=duckdb,
+                restart=restart,
+                part_rows=part_rows,
+                memory=memory,
+            ),
+            watch=terminal,
+        )
+        terminal.scoring(result)

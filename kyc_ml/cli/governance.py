@@ -1,0 +1,311 @@
+"""Commands on decisions: sign-off, promote, rollback, findings, audit-log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import GATE_FAILED, job
+
+app = typer.Typer()
+audit_log = typer.Typer(
+    help="Verify and show the record of verdicts, sign-offs, promotions and rollbacks.",
+    epilog="Example: kyc-ml audit-log verify",
+    no_args_is_help=True,
+)
+app.add_typer(audit_log, name="audit-log")
+
+Log = Annotated[
+    Path,
+    typer.Option(
+        envvar="KYC_ML_AUDIT_LOG",
+        help="The audit log (JSON lines); one for each MLflow store.",
+    ),
+]
+Report = Annotated[Path, typer.Argument(help="report.json of kyc-ml validate.")]
+Approver = Annotated[str, typer.Option(help="Who approves it: a name, not checked against any.")]
+Reason = Annotated[str, typer.Option(help="Why.")]
+LOG = Path("audit.jsonl")
+
+
+@app.command(
+    "sign-off",
+    epilog="Example: kyc-ml sign-off build/validated/report.json --validator lin.hua "
+    "--conclusion approve --finding stability.score_psi/psi/amber=wang.wei,2027-01-31",
+)
+def sign_off(
+    report: Report,
+    *,
+    validator: Annotated[str, typer.Option(help="Who concludes; not who trained the model.")],
+    conclusion: Annotated[str, typer.Option(help="approve, approve_with_conditions or reject.")],
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ID=OWNER,DUE; DUE as YYYY-MM-DD, left out it is the latest the policy allows. "
+            "Give it again for another."
+        ),
+    ] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="What use is subject to; may be repeated.")
+    ] = None,
+    comment: Annotated[
+        str, typer.Option(help="Limits of the validation; why it is rejected.")
+    ] = "",
+    materiality: Annotated[
+        str, typer.Option(help="How much hangs on the model: high, medium or low, and why.")
+    ] = "",
+    log: Log = LOG,
+) -> None:
+    """Conclude on a report, with an owner and a due date for each finding."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.errors import ConfigError
+        from kyc_ml.governance import DECISIONS
+        from kyc_ml.jobs.signing import run_sign_off
+
+        chosen = next((each for each in DECISIONS if each == conclusion), None)
+        if chosen is None:
+            msg = f"--conclusion {conclusion} must be one of {', '.join(DECISIONS)}"
+            raise ConfigError(msg)
+        result = run_sign_off(
+            report=report,
+            validator=validator,
+            conclusion=chosen,
+            owners=_owners(finding or []),
+            conditions=condition or (),
+            comment=comment,
+            materiality=materiality,
+            log=log,
+        )
+        facts: dict[str, object] = {"conclusion": result.sign_off.conclusion}
+        facts |= {
+            f"finding {each.id}": f"{each.owner}, until {each.due}"
+            for each in result.sign_off.findings
+        }
+        facts |= {f"condition {n}": text for n, text in enumerate(result.sign_off.conditions, 1)}
+        terminal.summary(
+            "signed off", {**facts, "written to": result.path, "receipt": result.receipt}
+        )
+
+
+@app.command(
+    epilog="Example: kyc-ml report build/validated/report.json --lang zh --out build/report.zh.html"
+)
+def report(
+    report: Report,
+    *,
+    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write; default: report.html beside it.")
+    ] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="report.json to compare with; default: the champion's, or the last."),
+    ] = None,
+    log: Log = LOG,
+) -> None:
+    """Write the page of a validation again, with its sign-off, in English or Chinese."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.errors import ConfigError
+        from kyc_ml.jobs.report_page import run_report
+
+        if lang not in {"en", "zh"}:
+            msg = f"--lang {lang} must be en or zh"
+            raise ConfigError(msg)
+        result = run_report(
+            report=report, language="zh" if lang == "zh" else "en", out=out, previous=previous,
+            log=log,
+        )  # fmt: skip
+        terminal.summary(
+            "written",
+            {
+                "page": result.path,
+                "size": f"{result.size / 1e6:.1f} MB",
+                "compared with": result.previous or "nothing: no earlier report",
+            },
+        )
+
+
+@app.command(
+    epilog="Example: kyc-ml promote fraud@3 --report build/validated/report.json "
+    "--approver zhao.min --reason better-at-capacity"
+)
+def promote(
+    model: Annotated[str, typer.Argument(help="NAME@VERSION, or models:/NAME/VERSION.")],
+    *,
+    report: Annotated[Path, typer.Option(help="report.json of its validation.")],
+    approver: Approver,
+    reason: Reason,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="What use is subject to, beside the sign-off's; may be repeated."),
+    ] = None,
+    policy: Annotated[Path, typer.Option(help="Validation policy in force (YAML).")] = Path(
+        "configs/validation.yaml"
+    ),
+    log: Log = LOG,
+) -> None:
+    """Make a validated version champion; exit code 1 with every reason if it may not be."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.promoting import run_promote
+
+        result = run_promote(
+            model=model,
+            report=report,
+            policy=policy,
+            approver=approver,
+            reason=reason,
+            conditions=condition or (),
+            log=log,
+        )
+        facts: dict[str, object] = {"version": f"{result.model} v{result.version}"}
+        facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
+        facts |= {f"condition {n}": text for n, text in enumerate(result.conditions, 1)}
+        facts["validations of this bundle"] = ", ".join(result.verdicts) or "none"
+        facts["champion before"] = f"v{result.previous}" if result.previous else "none"
+        facts["receipt"] = result.receipt
+        terminal.summary("REFUSED" if result.refusals else "champion", facts)
+    if result.refusals:
+        raise typer.Exit(code=GATE_FAILED)
+
+
+@app.command(epilog="Example: kyc-ml rollback fraud --approver zhao.min --reason alerts-doubled")
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    *,
+    approver: Approver,
+    reason: Reason,
+    log: Log = LOG,
+) -> None:
+    """Make the champion before the last promotion champion again."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.promoting import run_rollback
+
+        result = run_rollback(model=model, approver=approver, reason=reason, log=log)
+        facts: dict[str, object] = {
+            "champion" if result.refusals else "champion again": f"{result.model} v{result.version}"
+        }
+        facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
+        if not result.refusals:
+            facts["taken back"] = f"v{result.previous}"
+        terminal.summary(
+            "REFUSED" if result.refusals else "rolled back", {**facts, "receipt": result.receipt}
+        )
+    if result.refusals:
+        raise typer.Exit(code=GATE_FAILED)
+
+
+@app.command(epilog="Example: kyc-ml findings")
+def findings(*, log: Log = LOG) -> None:
+    """List findings with owner and due date; exit code 1 if one is overdue."""
+    with job(quiet=False) as terminal:
+        import pandas as pd
+
+        from kyc_ml.jobs.audit_trail import run_findings
+
+        found = run_findings(log=log)
+        rows = [
+            {
+                "model": f"{each.model} v{each.version}",
+                "finding": each.finding.id,
+                "severity": each.finding.severity,
+                "owner": each.finding.owner,
+                "due": each.finding.due,
+                "status": each.status,
+            }
+            for each in found
+        ]
+        if rows:
+            terminal.show("findings", pd.DataFrame(rows))
+        counts = {
+            status: sum(each.status == status for each in found)
+            for status in ("overdue", "open", "closed")
+        }
+        terminal.summary("findings", counts)
+    if counts["overdue"]:
+        raise typer.Exit(code=GATE_FAILED)
+
+
+@audit_log.command(epilog="Example: kyc-ml audit-log verify --receipt build/validated/signoff.json")
+def verify(
+    *,
+    receipt: Annotated[
+        list[str] | None,
+        typer.Option(help="COUNT:HASH as printed, or a signoff.json; may be repeated."),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no registry; a cut end needs a receipt then.")
+    ] = False,
+    log: Log = LOG,
+) -> None:
+    """Find edits, insertions, removals, reordering and a cut end; exit code 1 if any."""
+    with job(quiet=False) as terminal:
+        from kyc_ml.jobs.audit_trail import run_audit_log_verify
+
+        result = run_audit_log_verify(log=log, receipts=receipt or (), offline=offline)
+        facts: dict[str, object] = {
+            "log": result.path,
+            "entries": result.entries,
+            "held against": f"{result.anchors} anchor(s)"
+            + ("" if result.anchors else ": a cut end cannot be seen"),
+        }
+        facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
+        facts["receipt"] = result.receipt or "none: the log is empty"
+        terminal.summary("NOT SOUND" if result.faults else "sound", facts)
+    if result.faults:
+        raise typer.Exit(code=GATE_FAILED)
+
+
+@audit_log.command(epilog="Example: kyc-ml audit-log show --model fraud")
+def show(
+    sequence: Annotated[int | None, typer.Argument(min=1, help="Show this entry in full.")] = None,
+    *,
+    model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="verdict, sign_off, promotion, refusal or rollback."),
+    ] = None,
+    log: Log = LOG,
+) -> None:
+    """List the entries of a sound log, or show one in full."""
+    with job(quiet=False) as terminal:
+        import json
+
+        import pandas as pd
+
+        from kyc_ml.errors import ConfigError
+        from kyc_ml.governance.words import describe
+        from kyc_ml.jobs.audit_trail import run_audit_log_show
+
+        entries = run_audit_log_show(log=log, model=model, kind=kind)
+        if sequence is not None:
+            entries = tuple(each for each in entries if each.sequence == sequence)
+        if not entries:
+            msg = f"audit log {log} has no such entry: leave out number, --model and --kind"
+            raise ConfigError(msg)
+        if sequence is not None:
+            typer.echo(json.dumps(entries[0].to_dict(), indent=1, ensure_ascii=False))
+            return
+        rows = [
+            {
+                "#": each.sequence,
+                "time": each.time,
+                "model": f"{each.model} v{each.version}" if each.version else each.model,
+                "what": describe(each),
+                "by": each.actor,
+                "account": each.account,
+            }
+            for each in entries
+        ]
+        terminal.show(f"audit log {log}", pd.DataFrame(rows))
+
+
+def _owners(findings: list[str]) -> dict[str, tuple[str, str]]:
+    """Read ID=OWNER,DUE; an owner may hold no comma."""
+    found = {}
+    for text in findings:
+        name, _, rest = text.partition("=")
+        owner, _, due = rest.partition(",")
+        found[name.strip()] = (owner.strip(), due.strip())
+    return found

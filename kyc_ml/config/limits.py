@@ -1,0 +1,42 @@
+"""What a batch of scores must keep to before it is published."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from kyc_ml.config.section import Section
+
+
+class DriftLimits(Section):
+    """Population stability index against the rows that judged the model.
+
+    A limit is only passed where the index also lies above what chance gives two samples of
+    these sizes in one of a hundred cases.
+    """
+
+    score: float | None = Field(default=0.25, gt=0.0)
+    """Of the probability; null is no limit. 0.25 is a convention."""
+
+    feature: float = Field(default=0.25, gt=0.0)
+    """Above it a feature counts as drifted."""
+
+    features_drifted: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Share of the features that may have drifted; null only tells of them."""
+
+
+class LimitsConfig(Section):
+    """Limits of a scoring run; beyond one of them nothing is published."""
+
+    quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)
+    """Of any table's rows."""
+
+    unknown_categories_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Of the scored rows, in any one feature."""
+
+    unknown_customers_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Of a table's rows whose customer the customers table does not have."""
+
+    late_share: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Of a table's rows known only after they happened; null is no limit."""
+
+    drift: DriftLimits = DriftLimits()

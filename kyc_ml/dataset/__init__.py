@@ -1,0 +1,30 @@
+"""Observations and their matured labels."""
+
+from kyc_ml.dataset.labels import (
+    ALREADY_ADVERSE,
+    IMMATURE,
+    NEGATIVE,
+    OPEN_CASE,
+    POSITIVE,
+    Labels,
+    mature_labels,
+    to_target,
+)
+from kyc_ml.dataset.observations import make_arrivals, make_observations, make_reviews_at
+from kyc_ml.dataset.stored import Chosen, store_observations
+
+__all__ = [
+    "ALREADY_ADVERSE",
+    "IMMATURE",
+    "NEGATIVE",
+    "OPEN_CASE",
+    "POSITIVE",
+    "Chosen",
+    "Labels",
+    "make_arrivals",
+    "make_observations",
+    "make_reviews_at",
+    "mature_labels",
+    "store_observations",
+    "to_target",
+]

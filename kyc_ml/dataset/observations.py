@@ -1,0 +1,209 @@
+"""Observations: what is decided, and when. They look back from there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import reduce
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import (
+    CUSTOMER_ID,
+    CUSTOMERS,
+    EVENT_TIME,
+    KNOWN_AT,
+    REVIEW_ID,
+    REVIEWS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.errors import DatasetError
+from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+
+
+def make_observations(
+    source: ContractedTables,
+    *,
+    unit: Unit,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp,
+    config: DatasetConfig,
+) -> pa.Table:
+    """List the observations with ``start <= decision_time < end``, in order of time.
+
+    A `fraud` observation is a transaction at its own time, with its own fields. A `risk`
+    observation is a customer at a review: from the reviews table, or, without one, every
+    customer known then at each date of the review calendar.
+
+    Raises
+    ------
+    DatasetError
+        If there is none, or the tables it needs are absent.
+    """
+    if unit == "fraud":
+        table = as_observations(_transactions_of(source), TRANSACTION_ID)
+    elif REVIEWS in source.tables:
+        table = as_observations(source.tables[REVIEWS], REVIEW_ID)
+    else:
+        table = _review_calendar(source, start=start, end=end, config=config)
+    when = pc.field(DECISION_TIME)
+    kept = when < _scalar(end)
+    if start is not None:
+        kept = kept & (when >= _scalar(start))
+    found = table.filter(kept)
+    if found.num_rows == 0:
+        since = "the beginning" if start is None else start.date().isoformat()
+        msg = (
+            f"no {unit} observation lies between {since} and {end.date().isoformat()}: "
+            "check the dates against the first and last event of the data-quality summary"
+        )
+        raise DatasetError(msg)
+    return found
+
+
+def make_arrivals(
+    source: ContractedTables, *, since: pd.Timestamp, until: pd.Timestamp
+) -> pa.Table:
+    """List the transactions that became known in ``[since, until)``, late ones included.
+
+    What a batch job scores: every transaction arrives in exactly one of consecutive
+    periods, however late. Its decision time is still its own time.
+
+    Raises
+    ------
+    DatasetError
+        If none arrived, or there is no table of transactions.
+    """
+    table = _transactions_of(source)
+    known = pc.field(KNOWN_AT)
+    found = table.filter((known >= _scalar(since)) & (known < _scalar(until)))
+    if found.num_rows == 0:
+        msg = (
+            f"no transaction became known between {since.date()} and {until.date()}: check the "
+            "dates against the first and last event of the data-quality summary"
+        )
+        raise DatasetError(msg)
+    return as_observations(found, TRANSACTION_ID)
+
+
+def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
+    """List every customer known before `at`, to be reviewed at `at`."""
+    return reviews_of(_first_seen(source), [at])
+
+
+def _scalar(time: pd.Timestamp) -> pa.Scalar:
+    return pa.scalar(time.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+
+
+def _transactions_of(source: ContractedTables) -> pa.Table:
+    if TRANSACTIONS not in source.tables:
+        msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
+        raise DatasetError(msg)
+    return source.tables[TRANSACTIONS]
+
+
+def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
+    """Call rows of a table observations at their own time; their other columns stay."""
+    names = {identifier: OBSERVATION_ID, EVENT_TIME: DECISION_TIME}
+    renamed = [names.get(name, name) for name in rows.column_names]
+    return rows.rename_columns(renamed).drop_columns([KNOWN_AT])
+
+
+def _first_seen(source: ContractedTables) -> pd.Series:
+    """When each customer was first known, by customer id."""
+    name = seen_in(source.tables)
+    return first_seen(source.tables[name].select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT]).to_batches())
+
+
+def seen_in(tables: Collection[str]) -> str:
+    """Name the table that says since when customers are known.
+
+    Raises
+    ------
+    DatasetError
+        If the source has neither customers nor transactions.
+    """
+    name = CUSTOMERS if CUSTOMERS in tables else TRANSACTIONS
+    if name not in tables:
+        msg = "unit 'risk' needs the table customers or transactions: map one of them"
+        raise DatasetError(msg)
+    return name
+
+
+def first_seen(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
+    """Find when each customer was first known, of rows that come piece by piece.
+
+    Returns
+    -------
+    Series of timestamps, by customer id, sorted
+    """
+    names = [CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
+
+    def add(known: list[pa.Table], piece: pa.RecordBatch) -> list[pa.Table]:
+        more = pa.Table.from_batches([piece]).select(names)
+        # a least value may be null to Arrow, a column of the contract not: the schemas differ
+        together = pa.concat_tables([*known, more], promote_options="default")
+        least = together.group_by(CUSTOMER_ID).aggregate([(EVENT_TIME, "min"), (KNOWN_AT, "min")])
+        by_name = {CUSTOMER_ID: CUSTOMER_ID, f"{EVENT_TIME}_min": EVENT_TIME}
+        renamed = [by_name.get(name, KNOWN_AT) for name in least.column_names]
+        return [least.rename_columns(renamed).select(names)]
+
+    nobody: list[pa.Table] = []
+    found = reduce(add, pieces, nobody)
+    if not found:
+        return pd.Series([], index=pd.Index([], name=CUSTOMER_ID), dtype="datetime64[us, UTC]")
+    seen: pd.DataFrame = found[0].to_pandas().set_index(CUSTOMER_ID)
+    return seen.max(axis="columns").sort_index()
+
+
+def _review_calendar(
+    source: ContractedTables,
+    *,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp,
+    config: DatasetConfig,
+) -> pa.Table:
+    """Review every customer at the first instant of each calendar period.
+
+    Without a start, the calendar begins when the bank's transactions do: before, there is
+    no behaviour to look at, however long the customer has been known.
+    """
+    seen = _first_seen(source)
+    first = _behaviour_begins(source, seen) if start is None else start
+    dates = pd.date_range(first, end, freq=f"{config.review_every_months}MS", normalize=True)
+    return reviews_of(seen, [date for date in dates if first <= date < end])
+
+
+def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp:
+    if TRANSACTIONS not in source.tables:
+        return pd.Timestamp(seen.min())
+    return pd.Timestamp(pc.min(source.tables[TRANSACTIONS][EVENT_TIME]).as_py())
+
+
+def reviews_of(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:
+    """Review every customer known by then at each date."""
+    parts = []
+    for date in dates:
+        known = seen.index[seen < date].to_numpy(dtype=object)
+        day = date.strftime("%Y-%m-%d")
+        parts.append(
+            pa.table(
+                {
+                    OBSERVATION_ID: pa.array(
+                        [f"{customer}@{day}" for customer in known], pa.string()
+                    ),
+                    CUSTOMER_ID: pa.array(known, pa.string()),
+                    DECISION_TIME: pa.array(
+                        [date.to_pydatetime()] * known.size, pa.timestamp("us", tz="UTC")
+                    ),
+                }
+            )
+        )
+    if not parts:
+        msg = "no review date lies in the period: check the dates and review_every_months"
+        raise DatasetError(msg)
+    return pa.concat_tables(parts)

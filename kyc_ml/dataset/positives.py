@@ -1,0 +1,71 @@
+"""The cases behind positive observations: how soon they became known, and of what kind."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import (
+    CASES,
+    CUSTOMER_ID,
+    KNOWN_AT,
+    REVIEW_ID,
+    TRANSACTION_ID,
+    TYPOLOGY,
+)
+from kyc_ml.dataset.labels import _adverse_since, _known_at
+from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+
+
+def positive_cases(
+    source: ContractedTables,
+    observations: pa.Table,
+    *,
+    unit: Unit,
+    as_of: pd.Timestamp,
+    config: DatasetConfig,
+) -> pd.DataFrame:
+    """Find the adverse case that makes each positive observation positive; the first known.
+
+    Returns
+    -------
+    DataFrame
+        One row a positive observation that has such a case: row (its place among the
+        observations), days (from the decision to when the outcome was known for good), and
+        typology (None where the source has none).
+    """
+    found: dict[str, list[object]] = {"row": [], "days": [], "typology": []}
+    if CASES not in source.tables:
+        return pd.DataFrame(found)
+    cases = _adverse_since(_known_at(source.tables[CASES], as_of), config)
+    if TYPOLOGY not in cases.columns:
+        cases[TYPOLOGY] = None
+    frame: pd.DataFrame = observations.select(
+        [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
+    ).to_pandas()
+    frame["row"] = range(len(frame))
+    parts = []
+    link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
+    if link in cases.columns:
+        named = cases.dropna(subset=[link])[[link, KNOWN_AT, TYPOLOGY]]
+        parts.append(frame.merge(named, left_on=OBSERVATION_ID, right_on=link))
+    if unit == "risk":
+        joined = frame.merge(cases[[CUSTOMER_ID, KNOWN_AT, TYPOLOGY]], on=CUSTOMER_ID)
+        horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
+        after = (joined[KNOWN_AT] > joined[DECISION_TIME]) & (joined[KNOWN_AT] <= horizon)
+        parts.append(joined[after])
+    if not parts:
+        return pd.DataFrame(found)
+    both = pd.concat(parts, ignore_index=True).sort_values(["row", KNOWN_AT], kind="stable")
+    first = both.drop_duplicates("row")
+    return pd.DataFrame(
+        {
+            "row": first["row"].to_numpy(),
+            "days": (
+                (first[KNOWN_AT] - first[DECISION_TIME]).dt.total_seconds() / 86_400.0
+            ).to_numpy(),
+            "typology": first[TYPOLOGY].astype(object).where(first[TYPOLOGY].notna(), None),
+        }
+    ).reset_index(drop=True)

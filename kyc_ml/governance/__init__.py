@@ -1,0 +1,56 @@
+"""Who decided what, on which evidence, in a record that shows when it was tampered with."""
+
+from __future__ import annotations
+
+from kyc_ml.governance.chain import (
+    GENESIS,
+    KINDS,
+    Anchor,
+    Entry,
+    Fault,
+    Kind,
+    Reading,
+    check_anchors,
+    read_chain,
+)
+from kyc_ml.governance.evidence import Candidate, ReportFacts, ReportFinding
+from kyc_ml.governance.log import AuditLog, current_account
+from kyc_ml.governance.policy import PromotionPolicy
+from kyc_ml.governance.promotion import champions, find_refusals
+from kyc_ml.governance.register import RegisteredFinding, findings_register
+from kyc_ml.governance.sign_off import (
+    DECISIONS,
+    Decision,
+    OwnedFinding,
+    SignOff,
+    latest_sign_off,
+    make_sign_off,
+)
+
+__all__ = [
+    "DECISIONS",
+    "GENESIS",
+    "KINDS",
+    "Anchor",
+    "AuditLog",
+    "Candidate",
+    "Decision",
+    "Entry",
+    "Fault",
+    "Kind",
+    "OwnedFinding",
+    "PromotionPolicy",
+    "Reading",
+    "RegisteredFinding",
+    "ReportFacts",
+    "ReportFinding",
+    "SignOff",
+    "champions",
+    "check_anchors",
+    "current_account",
+    "find_refusals",
+    "findings_register",
+    "latest_sign_off",
+    "make_sign_off",
+    "read_chain",
+]

@@ -1,0 +1,102 @@
+"""What a promotion rests on: a report, a registered version, and who made each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFinding:
+    """A finding of a report: its id, severity, and a sentence without a customer's value."""
+
+    id: str
+    severity: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFacts:
+    """What governance reads of a validation report.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of report.json as it lies on disk.
+    model, version : str
+    bundle_digest : str
+        Of the bundle that was validated.
+    validator : str
+        Who made the report; '' for nobody.
+    trainers : tuple of str
+        Who trained the model, as the report has it.
+    verdict : str
+        'pass', 'pass_with_findings' or 'fail'.
+    complete : bool
+        False where only some checks were run.
+    created_at : datetime
+        With a time zone.
+    policy_digest : str
+        Of the gates it was held against.
+    finding_due_days : int
+        Longest time from the report to the day a finding is closed.
+    """
+
+    digest: str
+    model: str
+    version: str
+    bundle_digest: str
+    validator: str
+    trainers: tuple[str, ...]
+    verdict: str
+    complete: bool
+    created_at: datetime
+    policy_digest: str
+    finding_due_days: int
+    findings: tuple[ReportFinding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A registered version.
+
+    Attributes
+    ----------
+    name, version : str
+    digest : str
+        Of its bundle, as the registry has it.
+    trainers : tuple of str
+        Names of who trained it: the account that registered it, and the user that MLflow
+        recorded with the run. Empty where nobody is recorded. Whoever may write to the
+        registry can change both.
+    champion, previous : str
+        Versions under the aliases `champion` and `previous_champion`; '' for none.
+    """
+
+    name: str
+    version: str
+    digest: str
+    trainers: tuple[str, ...]
+    champion: str
+    previous: str
+
+
+def same_person(one: str, other: str) -> bool:
+    """Tell whether two names are the same but for case and spaces.
+
+    Examples
+    --------
+    >>> same_person(" Ann  Lee", "ann lee")
+    True
+    """
+    return _plain(one) == _plain(other)
+
+
+def is_among(name: str, others: Iterable[str]) -> bool:
+    """Tell whether a name is one of several."""
+    return any(same_person(name, other) for other in others)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())

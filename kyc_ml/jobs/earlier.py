@@ -1,0 +1,69 @@
+"""What earlier scoring runs say: how far they came, and who is not due again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kyc_ml.batch import read_manifest, score_files
+from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.errors import ConfigError
+from kyc_ml.features.table import DECISION_TIME
+
+_NEXT = "next_review"
+
+
+def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:
+    """Give the latest instant as of which an earlier run scored.
+
+    Raises
+    ------
+    ConfigError
+        If there is none: a first run has nothing to go on from.
+    """
+    _require_some(previous)
+    return max(pd.Timestamp(read_manifest(path).as_of) for path in previous)
+
+
+def customers_not_due(previous: Sequence[Path], *, as_of: pd.Timestamp) -> frozenset[str]:
+    """List the customers whose latest earlier review set the next one after `as_of`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no earlier run, or one without the columns of a review.
+    """
+    _require_some(previous)
+    latest = (
+        pd.concat([_reviews(run) for run in previous], ignore_index=True)
+        .sort_values([CUSTOMER_ID, DECISION_TIME], kind="stable")
+        .drop_duplicates(CUSTOMER_ID, keep="last")
+    )
+    # a review without a next one compares as not later: its customer is due
+    later = pd.to_datetime(latest[_NEXT]) >= pd.Timestamp(as_of.date()) + pd.Timedelta(days=1)
+    return frozenset(latest.loc[later, CUSTOMER_ID])
+
+
+def _reviews(run: Path) -> pd.DataFrame:
+    """Read who was reviewed by a run, when, and when next."""
+    columns = [CUSTOMER_ID, DECISION_TIME, _NEXT]
+    try:
+        parts = [pq.read_table(path, columns=columns) for path in score_files(run)]
+        found: pd.DataFrame = pa.concat_tables(parts).select(columns).to_pandas()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        msg = (
+            f"--previous {run}: its scores cannot be read, or lack one of {', '.join(columns)} "
+            f"({type(error).__name__}): name another, or leave --incremental out"
+        )
+        raise ConfigError(msg) from None
+    return found
+
+
+def _require_some(previous: Sequence[Path]) -> None:
+    if not previous:
+        msg = "--incremental goes on from earlier runs: name them by --previous, or leave it out"
+        raise ConfigError(msg)

@@ -1,0 +1,290 @@
+"""The stages of a scoring run, each noted when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kyc_ml.batch import (
+    CONTRIBUTIONS,
+    CSV,
+    DUCKDB,
+    MANIFEST,
+    SCHEMA_VERSION,
+    SCORES,
+    Counts,
+    Judged,
+    Manifest,
+    ModelScorer,
+    PartScorer,
+    Place,
+    RatingScorer,
+    Steps,
+    check_limits,
+    digest_files,
+    export_csv,
+    export_duckdb,
+    refuse,
+    run_id,
+    score_parts,
+    with_meanings,
+)
+from kyc_ml.config import LimitsConfig
+from kyc_ml.contract.source import StoredTables
+from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import Chosen, store_observations
+from kyc_ml.errors import DatasetError
+from kyc_ml.features.buckets.build import build_features_in_buckets
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.jobs.stopwatch import Stopwatch
+from kyc_ml.jobs.storing import QUARANTINE
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.monitoring import DriftFound, compare_profiles
+from kyc_ml.tiers import confidentiality
+
+KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
+"""What a published folder may hold."""
+
+_OBSERVATIONS: Final = "observations"
+_FALLBACK: Final = "fallback"
+_COLUMNS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What to write beside the scores, and how many rows to hold at once."""
+
+    csv: bool
+    duckdb: bool
+    part_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """One scoring run in its place.
+
+    Attributes
+    ----------
+    identity : mapping
+        All that the result depends on.
+    model : ModelScorer or None
+        None where it could not be loaded; `no_model` says why then.
+    rating : RatingScorer or None
+        What stands in; None where nothing does.
+    """
+
+    identity: Mapping[str, str]
+    model: ModelScorer | None
+    no_model: str
+    rating: RatingScorer | None
+    outputs: Outputs
+    limits: LimitsConfig
+    place: Place
+    steps: Steps
+    stopwatch: Stopwatch
+    watch: Watch
+
+    def run(self, tables: StoredTables, chosen: Chosen) -> Manifest:
+        """Do every stage that is not done, and leave the account of all in the work folder.
+
+        Raises
+        ------
+        GateError
+            If a limit is passed and nothing stands in.
+        """
+        observed = self._observe(tables, chosen)
+        faults, reason = self._fallen_back()
+        if self.model is not None and not reason:
+            judged = self._score(self.model, tables, observed, chosen)
+            faults = check_limits(judged, self.limits)
+            if not faults:
+                return self._finish(judged, observed, chosen, scorer=self.model)
+            if self.rating is None:
+                self._account(judged, observed, chosen, scorer=self.model, faults=faults)
+                refuse(faults, subject=f"scores of {self.model.label}")
+            reason = "; ".join(faults)
+            self.place.remove((SCORES, CONTRIBUTIONS))
+            self.steps.note(_FALLBACK, [], {"faults": list(faults), "reason": reason})
+        if self.rating is None:
+            raise AssertionError  # without a model and without a rating no run begins
+        reason = reason or self.no_model
+        self.watch.say(f"FALLBACK: the expert rating scores every row, because: {reason}")
+        judged = self._score(self.rating, tables, observed, chosen)
+        return self._finish(
+            judged, observed, chosen, scorer=self.rating, faults=faults, reason=reason
+        )
+
+    def _fallen_back(self) -> tuple[tuple[str, ...], str]:
+        """Tell whether an earlier start has handed over to the rating, and why."""
+        done = self.steps.done(_FALLBACK)
+        return ((), "") if done is None else (tuple(done["faults"]), str(done["reason"]))
+
+    def _observe(self, tables: StoredTables, chosen: Chosen) -> dict[str, Any]:
+        """Write what is to be scored."""
+        done = self.steps.done(_OBSERVATIONS)
+        if done is None:
+            path = self.place.work / f"{_OBSERVATIONS}.parquet"
+            rows = store_observations(tables, chosen, path)
+            customers: set[str] = set()
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(columns=[CUSTOMER_ID]):
+                    customers.update(batch[CUSTOMER_ID].unique().to_pylist())
+            facts = {"rows": rows, "customers": len(customers)}
+            done = self.steps.note(_OBSERVATIONS, [path], facts)
+        self.stopwatch.note("choosing")
+        return done
+
+    def _score(
+        self,
+        scorer: PartScorer,
+        tables: StoredTables,
+        observed: Mapping[str, Any],
+        chosen: Chosen,
+    ) -> Judged:
+        """Compute features, and score them part by part."""
+        features, specs, left_out = self._build(scorer, tables)
+        self.stopwatch.note("features")
+        run = run_id(self.identity)
+        about = {
+            **{f"kyc_ml.{name}": said for name, said in confidentiality(scorer.policy).items()},
+            "kyc_ml.as_of": chosen.as_of.isoformat(),
+            "kyc_ml.schema_version": str(SCHEMA_VERSION),
+            "kyc_ml.model": self.identity["model"],
+            "kyc_ml.run_id": run,
+        }
+
+        def finish(scores: pa.Table) -> pa.Table:
+            named = scores.append_column("run_id", pa.array([run] * len(scores), pa.string()))
+            return with_meanings(named, about)
+
+        parts = score_parts(
+            features,
+            specs,
+            left_out=left_out,
+            scorer=scorer,
+            finish=finish,
+            work=self.place.work,
+            steps=self.steps,
+            tell=lambda done, total: self.watch.step("scoring and explaining", done, total),
+        )
+        self.stopwatch.note("scoring and explaining")
+        counts = Counts.total(parts)
+        for note in counts.notes(scorer.policy):
+            self.watch.say(note)
+        drift = self._drift(counts, customers=observed["customers"]) if parts[0].profile else None
+        return Judged(quality=tables.quality, counts=counts, drift=drift)
+
+    def _build(
+        self, scorer: PartScorer, tables: StoredTables
+    ) -> tuple[Path, tuple[FeatureSpec, ...], dict[str, str]]:
+        """Compute features into a file whose row groups are the parts."""
+        path = self.place.work / f"features-{scorer.who}.parquet"
+        specs = scorer.specs
+        done = self.steps.done(path.stem)
+        if done is None:
+            built = build_features_in_buckets(
+                tables.files,
+                self.place.work / f"{_OBSERVATIONS}.parquet",
+                specs=specs,
+                timezone=tables.timezone,
+                out=path,
+                scratch=self.place.scratch,
+                group_rows=self.outputs.part_rows,
+                progress=lambda done, total: self.watch.step("building features", done, total),
+            )
+            _require_own(scorer, built.left_out)
+            columns = [spec.name for spec in built.specs]
+            facts = {
+                "columns": columns,
+                "left_out": dict(built.left_out),
+                "notes": list(built.notes),
+            }
+            done = self.steps.note(path.stem, [path], facts)
+        for note in done["notes"]:
+            self.watch.say(note)
+        declared = {spec.name: spec for spec in specs}
+        return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
+
+    def _drift(self, counts: Counts, *, customers: int) -> DriftFound | None:
+        if self.model is None or self.model.bundle.profile is None:
+            return None
+        found = compare_profiles(
+            self.model.bundle.profile,
+            counts.profile,
+            customers=customers,
+            limits=self.limits.drift,
+        )
+        shown = found.table.head(_COLUMNS_SHOWN)
+        self.watch.show("drift against the rows that judged the model", shown)
+        if found.drifted:
+            self.watch.say(
+                f"drift: {len(found.drifted)} feature(s) moved beyond "
+                f"{self.limits.drift.feature:g} and beyond chance: {', '.join(found.drifted[:10])}"
+            )
+        return found
+
+    def _finish(
+        self,
+        judged: Judged,
+        observed: Mapping[str, Any],
+        chosen: Chosen,
+        *,
+        scorer: PartScorer,
+        faults: Sequence[str] = (),
+        reason: str = "",
+    ) -> Manifest:
+        """Write what was asked for beside the scores, then the account, and clear up."""
+        work = self.place.work
+        parts = sorted((work / SCORES).glob("part-*.parquet"))
+        if self.outputs.csv:
+            export_csv(parts, work / CSV)
+        if self.outputs.duckdb:
+            export_duckdb(parts, work / DUCKDB, scratch=self.place.scratch)
+        manifest = self._account(
+            judged, observed, chosen, scorer=scorer, faults=faults, reason=reason
+        )
+        self.stopwatch.note("publishing")
+        return manifest
+
+    def _account(
+        self,
+        judged: Judged,
+        observed: Mapping[str, Any],
+        chosen: Chosen,
+        *,
+        scorer: PartScorer,
+        faults: Sequence[str],
+        reason: str = "",
+    ) -> Manifest:
+        """Write the account of the run."""
+        manifest = Manifest(
+            identity=self.identity,
+            as_of=chosen.as_of.isoformat(),
+            scored_by=scorer.who,
+            reason=reason,
+            observations=observed["rows"],
+            customers=observed["customers"],
+            quality=judged.quality,
+            counts=judged.counts,
+            drift=None if judged.drift is None else judged.drift.table,
+            faults=tuple(faults),
+            files=digest_files(self.place.work, [SCORES, CONTRIBUTIONS, QUARANTINE, CSV]),
+        )
+        manifest.write(self.place.work)
+        return manifest
+
+
+def _require_own(scorer: PartScorer, left_out: Mapping[str, str]) -> None:
+    """Refuse to score without a feature that the model was trained on."""
+    lines = [f"  - {name}: {why}" for name, why in left_out.items() if name in scorer.own]
+    if lines:
+        head = (
+            f"the model needs {len(lines)} feature(s) that this source cannot give: map the "
+            "missing tables and columns, or train a model without them"
+        )
+        raise DatasetError("\n".join([head, *lines]))

@@ -1,0 +1,69 @@
+"""What a scoring run is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kyc_ml.batch import PART_ROWS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringRequest:
+    """What a scoring run is asked to do.
+
+    Attributes
+    ----------
+    model : str
+        Registry address or a bundle's folder.
+    source, data : Path
+        Source mapping, and the folder of the files it names.
+    out : Path
+        Folder to publish; it must not exist, unless it holds this very run.
+    since, as_of : str or None
+        ISO dates or times; see `Chosen`.
+    full : bool
+        All transactions, or planned reviews, before `as_of`.
+    incremental : bool
+        Only what none of the runs in `previous` has scored: see `Chosen`.
+    previous : sequence of Path
+        Earlier runs: history for the policy's hysteresis.
+    overrides : Path or None
+        Overrides entered for single customers.
+    limits : Path or None
+        Limits of the run; None takes those of `LimitsConfig`.
+    fallback : 'rating' or None
+        What scores where the model cannot be loaded or a limit is passed.
+    config : Path or None
+        Run configuration whose tier policy and features the fallback takes.
+    contributions, csv, duckdb : bool
+        What to write beside the scores.
+    restart : bool
+        Discard what an interrupted run has done.
+    part_rows : int
+        Rows scored and held at once.
+    memory : str
+        What DuckDB may use.
+    """
+
+    model: str
+    source: Path
+    data: Path
+    out: Path
+    since: str | None = None
+    as_of: str | None = None
+    full: bool = False
+    incremental: bool = False
+    previous: Sequence[Path] = ()
+    overrides: Path | None = None
+    limits: Path | None = None
+    fallback: Literal["rating"] | None = None
+    config: Path | None = None
+    contributions: bool = False
+    csv: bool = False
+    duckdb: bool = False
+    restart: bool = False
+    part_rows: int = PART_ROWS
+    memory: str = "1GB"

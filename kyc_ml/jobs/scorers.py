@@ -1,0 +1,224 @@
+"""Who scores a night, over what, and all that its result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kyc_ml.batch import (
+    RATING,
+    ModelScorer,
+    RatingScorer,
+    card_of,
+    damaged,
+    identify_code,
+    identify_file,
+    read_manifest,
+)
+from kyc_ml.config import LimitsConfig, SourceMapping, Unit, section_digest
+from kyc_ml.contract.folder import digest_together
+from kyc_ml.contract.source import StoredTables
+from kyc_ml.dataset import Chosen
+from kyc_ml.errors import BundleError, ConfigError, RegistryError
+from kyc_ml.jobs.configuring import RunFiles, load_run
+from kyc_ml.jobs.earlier import customers_not_due, last_as_of
+from kyc_ml.jobs.loading import load_model
+from kyc_ml.jobs.reading import choose_as_of, end_of_data, parse_moment, require_data_until
+from kyc_ml.jobs.request import ScoringRequest
+from kyc_ml.jobs.tiering import read_history
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.tiers import (
+    NOBODY,
+    OverrideBook,
+    TierPolicy,
+    declare_facts,
+    features_needed,
+    load_overrides,
+    require_in_force,
+)
+
+_NO_MODEL = "cannot be loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorers:
+    """The model, and what stands in for it; at least one of them is there.
+
+    Attributes
+    ----------
+    no_model : str
+        Why there is no model; empty where there is one.
+    """
+
+    model: ModelScorer | None
+    no_model: str
+    rating: RatingScorer | None
+    label: str
+    unit: Unit
+
+    def policy_of(self, who: str) -> TierPolicy:
+        """Give the policy by which one of them grades."""
+        scorer = self.rating if who == RATING else self.model
+        if scorer is None:
+            raise KeyError(who)
+        return scorer.policy
+
+
+def load_scorers(request: ScoringRequest, *, currency: str, watch: Watch) -> Scorers:
+    """Load the model and, if asked for, the rating that stands in.
+
+    Raises
+    ------
+    BundleError, RegistryError
+        If the model cannot be loaded and nothing stands in.
+    ConfigError
+        If the fallback's configuration is absent, has no card or is of another unit.
+    """
+    files = _fallback_files(request)
+    book = NOBODY if request.overrides is None else load_overrides(request.overrides)
+    model, no_model, label = None, "", request.model
+    try:
+        bundle, label = load_model(request.model)
+    except (BundleError, RegistryError) as error:
+        if files is None:
+            raise
+        no_model = f"{request.model} {_NO_MODEL}: {error}"
+        watch.say(f"warning: {no_model}")
+    else:
+        model = ModelScorer(
+            bundle=bundle,
+            label=label,
+            book=book,
+            history=read_history(request.previous, bundle.policy),
+            full=request.contributions,
+        )
+    rating = None if files is None else _rating(files, label, currency=currency, book=book)
+    units = {files.run.unit} if files is not None else set()
+    if model is not None:
+        units.add(model.bundle.config.unit)
+    if len(units) > 1:
+        msg = f"the fallback's configuration {request.config} is of another unit than {label}"
+        raise ConfigError(msg)
+    return Scorers(model=model, no_model=no_model, rating=rating, label=label, unit=units.pop())
+
+
+def identify(
+    request: ScoringRequest,
+    scorers: Scorers,
+    *,
+    mapping: SourceMapping,
+    limits: LimitsConfig,
+    inputs: Mapping[str, str],
+) -> dict[str, str]:
+    """List everything that a run's result depends on, by name.
+
+    Parameters
+    ----------
+    inputs : mapping of path to digest
+        The source's files; see `SourceOnDisk.digests`.
+
+    Raises
+    ------
+    ConfigError
+        If an earlier run is not as it was published.
+    """
+    model, rating = scorers.model, scorers.rating
+    named = {
+        f"previous {n} {path.name}": _earlier(path) for n, path in enumerate(request.previous, 1)
+    }
+    if request.overrides is not None:
+        named["overrides"] = identify_file(request.overrides)
+    if rating is not None:
+        named["fallback policy"] = section_digest(rating.policy)
+        named["fallback reasons"] = str(rating.reasons)
+        named["fallback features"] = digest_together({s.name: repr(s) for s in rating.specs})
+    if model is not None:
+        named["policy"] = section_digest(model.policy)
+    return {
+        **{f"input {name}": digest for name, digest in inputs.items()},
+        **named,
+        **identify_code(),
+        "model": scorers.label,
+        "bundle": _NO_MODEL if model is None else model.bundle.digest,
+        "source mapping": section_digest(mapping),
+        "limits": section_digest(limits),
+        "as of": request.as_of or "the end of the data",
+        "since": request.since or "default",
+        "rows": f"full {request.full}, incremental {request.incremental}",
+        "outputs": f"contributions {request.contributions}, csv {request.csv}, "
+        f"duckdb {request.duckdb}, part rows {request.part_rows}",
+    }
+
+
+def _earlier(path: Path) -> str:
+    """Digest an earlier run, or one score file."""
+    broken = damaged(path, read_manifest(path).files) if path.is_dir() else []
+    if broken:
+        msg = (
+            f"--previous {path}: {', '.join(broken)} is not as it was published: find out who "
+            "changed it, or leave that run out"
+        )
+        raise ConfigError(msg)
+    return identify_file(path)
+
+
+def choose(request: ScoringRequest, scorers: Scorers, tables: StoredTables) -> Chosen:
+    """Decide which observations a request is about.
+
+    Raises
+    ------
+    ConfigError
+        If the dates do not fit the data or the policy.
+    """
+    unit = scorers.unit
+    as_of = choose_as_of(request.as_of, tables)
+    require_data_until(as_of, end_of_data(tables), what="transactions and events")
+    for scorer in (scorers.model, scorers.rating):
+        if scorer is not None:
+            require_in_force(scorer.policy, as_of)
+    since = None if request.since is None else parse_moment(request.since, name="--since")
+    not_due: frozenset[str] = frozenset()
+    if request.incremental and unit == "fraud":
+        since = last_as_of(request.previous)
+    elif request.incremental:
+        not_due = customers_not_due(request.previous, as_of=as_of)
+    elif unit == "fraud" and since is None and not request.full:
+        since = as_of - pd.Timedelta(days=1)
+    planned = request.full and unit == "risk"
+    return Chosen(unit=unit, since=since, as_of=as_of, planned=planned, not_due=not_due)
+
+
+def _fallback_files(request: ScoringRequest) -> RunFiles | None:
+    """Read the fallback's configuration, before anything else is done.
+
+    Raises
+    ------
+    ConfigError
+        If it is not named, or its policy has no card.
+    """
+    if (request.fallback is None) != (request.config is None):
+        msg = (
+            "--fallback rating and --config go together: the configuration names the tier policy "
+            "whose expert rating stands in, such as configs/risk.yaml"
+        )
+        raise ConfigError(msg)
+    if request.config is None:
+        return None
+    files = load_run(request.config)
+    card_of(files.policy)
+    return files
+
+
+def _rating(files: RunFiles, label: str, *, currency: str, book: OverrideBook) -> RatingScorer:
+    run, policy = files.run, files.policy
+    return RatingScorer(
+        policy=policy,
+        specs=features_needed(policy, declare_facts(run.features, policy), unit=run.unit),
+        name=label,
+        currency=currency,
+        reasons=run.explain.reasons,
+        book=book,
+    )

@@ -1,0 +1,103 @@
+"""run_sign_off: a validator's conclusion on a report, kept beside it and in the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import ConfigError
+from kyc_ml.governance import AuditLog, Decision, Entry, ReportFacts, SignOff, make_sign_off
+from kyc_ml.jobs.audit_trail import read_report, record
+from kyc_ml.jobs.report_page import renew_page
+from kyc_ml.tracking import fetch_anchors, fetch_candidate
+
+SIGN_OFF: Final = "signoff.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOffResult:
+    """A sign-off, where it lies, and its receipt."""
+
+    sign_off: SignOff
+    path: Path
+    receipt: str
+
+
+def run_sign_off(
+    *,
+    report: Path,
+    validator: str,
+    conclusion: Decision,
+    owners: Mapping[str, tuple[str, str]],
+    conditions: Sequence[str],
+    comment: str,
+    materiality: str,
+    log: Path,
+) -> SignOffResult:
+    """Write a validator's conclusion beside the report, on its page and into the audit log.
+
+    A later sign-off of the same report takes the place of an earlier one; the log keeps both.
+
+    Parameters
+    ----------
+    report : Path
+        report.json.
+    owners : mapping of finding id to (owner, due date or '')
+
+    Raises
+    ------
+    ConfigError
+        With every rule that the sign-off breaks; or if the log has no verdict of the report.
+    AuditError
+        If the log is not sound.
+    """
+    _, facts = read_report(report)
+    path = report.with_name(SIGN_OFF)
+    require_place(path)
+    entries = AuditLog(log).require_sound(fetch_anchors())
+    if not any(_is_verdict_of(each, facts) for each in entries):
+        msg = (
+            f"report {report}: audit log {log} has no verdict of it (SHA-256 "
+            f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
+        )
+        raise ConfigError(msg)
+    trainers = (
+        fetch_candidate(f"models:/{facts.model}/{facts.version}").trainers if facts.version else ()
+    )
+    sign_off = make_sign_off(
+        facts,
+        validator=validator,
+        trainers=trainers,
+        conclusion=conclusion,
+        owners=owners,
+        conditions=conditions,
+        comment=comment,
+        materiality=materiality,
+        today=datetime.now(UTC).date(),
+    )
+    entry = record(
+        "sign_off",
+        actor=validator,
+        model=facts.model,
+        version=facts.version,
+        facts=sign_off.to_facts(),
+        log=log,
+    )
+    with written_whole(path) as handle:
+        handle.write(readable_entry(entry).encode())
+    renew_page(report, entry)
+    return SignOffResult(sign_off=sign_off, path=path, receipt=str(entry.anchor))
+
+
+def readable_entry(entry: Entry) -> str:
+    """Write an entry as signoff.json holds it."""
+    return json.dumps(entry.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _is_verdict_of(entry: Entry, report: ReportFacts) -> bool:
+    return entry.kind == "verdict" and entry.facts["report_sha256"] == report.digest

@@ -1,0 +1,248 @@
+"""run_validate: a model held against a validation policy, from its bundle and data alone."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.comparison import trained_until
+from kyc_ml.config import SourceMapping, section_digest
+from kyc_ml.contract.folder import digest_together
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.engine.writing import require_place
+from kyc_ml.environment import Environment
+from kyc_ml.errors import LeakageError
+from kyc_ml.governance import current_account
+from kyc_ml.jobs.later_rows import require_currency
+from kyc_ml.jobs.reading import (
+    choose_as_of,
+    last_known,
+    parse_moment,
+    read_tables,
+    require_data_until,
+)
+from kyc_ml.jobs.validation_keeping import ValidationResult, keep_validation
+from kyc_ml.jobs.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
+from kyc_ml.jobs.validation_parts import Chosen
+from kyc_ml.jobs.validation_rows import ValidationRows, collect_rows
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.report import Language
+from kyc_ml.tracking import reach_store
+from kyc_ml.validation import (
+    CHECKS,
+    CheckResult,
+    DataIdentity,
+    Report,
+    Retrained,
+    ReviewEvidence,
+    Rival,
+    choose_checks,
+    conclude,
+    load_policy,
+    run_checks,
+)
+from kyc_ml.validation.storage import REPORT
+
+_STAGES: Final = ("reading", "features", "retraining", "checking")
+
+
+def run_validate(
+    *,
+    model: str,
+    source: Path,
+    data: Path,
+    policy: Path,
+    out: Path,
+    rows: Chosen,
+    since: str | None,
+    as_of: str | None,
+    only: Sequence[str],
+    champion: str | None,
+    retrain: bool,
+    validator: str | None,
+    language: Language,
+    log: Path,
+    quarantine: Path,
+    watch: Watch,
+) -> ValidationResult:
+    """Validate a model and write the report, its tables and the verdict's entry in the log.
+
+    Parameters
+    ----------
+    model : str
+        Registry address or a bundle's folder.
+    policy : Path
+        Validation policy (YAML).
+    rows : 'later' or 'test'
+        Judge by rows after the training date, or by the training run's own test part.
+    since : str or None
+        First decision to judge by; None is the training date.
+    only : sequence of str
+        Checks or families to run; empty runs all.
+    champion : str or None
+        Model to hold it against; None is the registry's champion, if it is another version.
+    retrain : bool
+        Train again from the run's own record, which takes as long as training did.
+    validator : str or None
+        Who validates; None is the account of the operating system.
+    language : 'en' or 'zh'
+        Of the page; the JSON has both.
+    log : Path
+        Audit log; only a validation of all checks is entered.
+
+    Raises
+    ------
+    ConfigError
+        If the policy breaks its rules, or the source is of another kind.
+    LeakageError
+        If `since` is before the training date.
+    DatasetError
+        If no row has a mature outcome, or a feature cannot be computed.
+    """
+    require_place(out / REPORT)
+    rules = load_policy(policy, checks=CHECKS)
+    procedures = choose_checks(tuple(only))
+    reach_store()
+    clock = [time.perf_counter()]
+    reviewed = load_reviewed(model, watch)
+    start = _since(since, reviewed.bundle)
+    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    require_currency(reviewed.bundle, tables)
+    moment = choose_as_of(as_of, tables)
+    require_data_until(moment, last_known(tables), what="the tables")
+    clock.append(time.perf_counter())
+    found = collect_rows(
+        reviewed.bundle,
+        tables,
+        chosen=rows,
+        since=start,
+        as_of=moment,
+        settings=rules.settings,
+        card=reviewed.card,
+        watch=watch,
+    )
+    rival = load_rival(reviewed, champion, tables, found, watch)
+    clock.append(time.perf_counter())
+    again = train_again(model, data, quarantine, watch) if retrain else None
+    clock.append(time.perf_counter())
+    evidence = _evidence(
+        reviewed, found, tables, moment, rival, retrained=again, chosen=rows, watch=watch
+    )
+    options: dict[str, object] = {
+        "--source": source,
+        "--data": data,
+        "--policy": policy,
+        "--rows": rows,
+    }
+    options |= {"--as-of": moment.isoformat(), "--since": since, "--champion": champion}
+    command = _command(model, options, retrain=retrain)
+    results, findings = run_checks(
+        procedures,
+        evidence,
+        policy=rules,
+        command=lambda check: f"{_with_out(command, out / 'again' / check.id)} --only {check.id}",
+    )
+    clock.append(time.perf_counter())
+    spent = [end - begin for begin, end in itertools.pairwise(clock)]
+    report = Report(
+        model=reviewed.identity(),
+        validator=validator or current_account(),
+        as_of=moment.isoformat(),
+        data=_data_identity(tables, mapping),
+        policy=rules.identity(),
+        rows=tuple(each.used() for each in (found.current, found.reference, found.train)),
+        verdict=conclude(results),
+        complete=not only,
+        findings=findings,
+        results=results,
+        headline=tuple(pair for pair in rules.headline if _has(results, pair)),
+        command=_with_out(command, out),
+        environment=Environment.current().to_dict(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=dict(zip(_STAGES, spent, strict=True)),
+    )
+    return keep_validation(
+        report, out, candidate=reviewed.candidate, language=language, log=log, watch=watch
+    )
+
+
+def _since(text: str | None, bundle: Bundle) -> pd.Timestamp | None:
+    if text is None:
+        return None
+    moment, known = parse_moment(text, name="--since"), trained_until(bundle)
+    if moment < known:
+        msg = (
+            f"--since is {moment:%Y-%m-%d}, but the model was trained with what was known on "
+            f"{known:%Y-%m-%d}: it may have learnt from the rows between; name that date or a "
+            "later one, or leave it out"
+        )
+        raise LeakageError(msg)
+    return moment
+
+
+def _evidence(
+    reviewed: ReviewedModel,
+    rows: ValidationRows,
+    tables: ContractedTables,
+    as_of: pd.Timestamp,
+    rival: Rival | None,
+    *,
+    retrained: Retrained | None,
+    chosen: Chosen,
+    watch: Watch,
+) -> ReviewEvidence:
+    return ReviewEvidence(
+        bundle=reviewed.bundle,
+        as_of=as_of,
+        current=rows.current,
+        reference=rows.reference,
+        train=rows.train,
+        recorded=rows.recorded,
+        recorded_part=rows.recorded_part,
+        current_is_recorded=chosen == "test",
+        tables=tables,
+        observations=rows.observations,
+        card=reviewed.card,
+        rival=rival,
+        retrained=retrained,
+        left_out=rows.left_out,
+        tell=watch.step,
+    )
+
+
+def _data_identity(tables: ContractedTables, mapping: SourceMapping) -> DataIdentity:
+    return DataIdentity(
+        source=mapping.name,
+        mapping_digest=section_digest(mapping),
+        files=dict(tables.digests),
+        digest=digest_together(tables.digests),
+    )
+
+
+def _command(model: str, options: Mapping[str, object], *, retrain: bool) -> str:
+    """Write the command that makes this report again, but for where it is written to."""
+    words = ["kyc-ml", "validate", model]
+    for name, value in options.items():
+        words += [] if value is None else [name, str(value)]
+    return shlex.join([*words, *(["--retrain"] if retrain else [])])
+
+
+def _with_out(command: str, out: Path) -> str:
+    return f"{command} --out {shlex.quote(str(out))}"
+
+
+def _has(results: tuple[CheckResult, ...], pair: tuple[str, str]) -> bool:
+    """Tell whether a headline figure was computed."""
+    check, figure = pair
+    return any(
+        result.check.id == check and figure in {each.name for each in result.figures}
+        for result in results
+    )

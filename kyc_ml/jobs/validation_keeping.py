@@ -1,0 +1,140 @@
+"""Keeping a validation: files, a run in MLflow, and the verdict in the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from kyc_ml.governance import Candidate
+from kyc_ml.jobs.audit_trail import record_verdict
+from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.report import Language
+from kyc_ml.tracking import RunRecord, log_validation
+from kyc_ml.validation import Report, content_digest, write_report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationResult:
+    """A validation and where it lies.
+
+    Attributes
+    ----------
+    path, page : Path
+        ``report.json`` and ``report.html``.
+    receipt : str
+        ``COUNT:HASH`` of the entry in the audit log.
+    """
+
+    report: Report
+    path: Path
+    page: Path
+    mlflow_run: str
+    receipt: str
+
+    @property
+    def passed(self) -> bool:
+        """True unless the verdict is fail."""
+        return self.report.verdict != "fail"
+
+    def facts(self) -> dict[str, object]:
+        """Give the facts of the one summary that ends the job."""
+        report = self.report
+        model = report.model
+        verdicts = pd.Series([result.verdict for result in report.results]).value_counts()
+        current = next(rows for rows in report.rows if rows.role == "current")
+        return {
+            "verdict": report.verdict.replace("_", " ")
+            + ("" if report.complete else " (of some checks only: it approves nothing)"),
+            "model": f"{model.name} {'v' + model.version if model.version else model.digest[:12]}",
+            "judged": f"{current.judged:,} rows, {current.positives:,} positives, "
+            f"{current.customers:,} customers; {current.origin.en}",
+            "checks": ", ".join(f"{count} {name}" for name, count in verdicts.items()),
+            **{finding.id: finding.text.en for finding in report.findings},
+            **{stage: f"{spent:.1f} s" for stage, spent in report.seconds.items()},
+            "report": self.path,
+            "page": self.page,
+            "MLflow run": self.mlflow_run,
+            "audit log": self.receipt,
+        }
+
+
+def keep_validation(
+    report: Report,
+    out: Path,
+    *,
+    candidate: Candidate | None,
+    language: Language,
+    log: Path,
+    watch: Watch,
+) -> ValidationResult:
+    """Write report and page, log them to MLflow, and enter a verdict into the audit log.
+
+    A report of some checks only is logged, but changes neither the version nor the audit log.
+
+    Parameters
+    ----------
+    candidate : Candidate or None
+        The registered version; None for a bundle's folder.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    RegistryError
+        If MLflow cannot be reached.
+    AuditError
+        If the audit log is not sound.
+    """
+    path = write_report(report, out)
+    page = out / PAGE
+    previous = None if candidate is None else earlier_report(candidate)
+    write_page(report, page, language=language, previous=previous)
+    watch.step("logging to MLflow", 0, 1)
+    run = log_validation(
+        report.model.name,
+        report.model.version,
+        _record(report),
+        out,
+        verdict=report.verdict if report.complete else "",
+        report=content_digest(report) if report.complete else "",
+    )
+    watch.step("logging to MLflow", 1, 1)
+    receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
+    return ValidationResult(report=report, path=path, page=page, mlflow_run=run, receipt=receipt)
+
+
+def _record(report: Report) -> RunRecord:
+    """Collect what MLflow is to keep beside the files."""
+    metrics = {
+        f"{result.check.id}/{figure.name}": figure.value
+        for result in report.results
+        for figure in result.figures
+        if figure.value is not None
+    }
+    return RunRecord(
+        parameters={
+            "model": report.model.address,
+            "validator": report.validator,
+            "policy": f"{report.policy.name} v{report.policy.version}",
+            "complete": report.complete,
+        },
+        metrics={**metrics, **{f"seconds/{name}": s for name, s in report.seconds.items()}},
+        tags={
+            "job": "validate",
+            "unit": report.model.unit,
+            "as_of": report.as_of,
+            "source": report.data.source,
+            "code_version": version("kyc-ml"),
+            "bundle_digest": report.model.digest,
+            "data_digest": report.data.digest,
+            "policy_digest": report.policy.digest,
+            "verdict": report.verdict,
+            "report_digest": content_digest(report),
+        },
+        tables={},
+        figures={},
+    )

@@ -1,0 +1,137 @@
+"""The model under validation, the champion beside it, and what training again gives."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.comparison import require_comparable, trained_until
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.errors import RegistryError
+from kyc_ml.governance import Candidate
+from kyc_ml.jobs.loading import load_model
+from kyc_ml.jobs.reproducing import run_reproduce
+from kyc_ml.jobs.validation_rows import ValidationRows, collect_rival
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.rating import RatingCard
+from kyc_ml.record import load_record
+from kyc_ml.tracking import fetch_candidate, fetch_record
+from kyc_ml.validation import ModelIdentity, Retrained, Rival
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedModel:
+    """The model as the registry, or a folder, has it.
+
+    Attributes
+    ----------
+    address : str
+        What was asked for.
+    candidate : Candidate or None
+        None for a bundle's folder.
+    card : RatingCard or None
+        What its training run held it against; of a folder, the tier policy's own.
+    """
+
+    address: str
+    bundle: Bundle
+    candidate: Candidate | None
+    card: RatingCard | None
+
+    def identity(self) -> ModelIdentity:
+        """Name it as a report does."""
+        bundle, candidate = self.bundle, self.candidate
+        return ModelIdentity(
+            name=bundle.config.name if candidate is None else candidate.name,
+            version="" if candidate is None else candidate.version,
+            address=self.address,
+            digest=bundle.digest,
+            unit=bundle.config.unit,
+            trainer="" if candidate is None else ", ".join(candidate.trainers),
+            trained_at="",
+            known_until=trained_until(bundle).isoformat(),
+            policy=bundle.policy.label,
+            features=len(bundle.inputs),
+            trees=bundle.model.n_trees,
+        )
+
+
+def load_reviewed(model: str, watch: Watch) -> ReviewedModel:
+    """Load the bundle, who trained it, and the rating card that its run recorded.
+
+    Raises
+    ------
+    BundleError, RegistryError
+        If it does not exist or was changed.
+    """
+    bundle, _ = load_model(model)
+    if not model.startswith("models:/"):
+        card = None if bundle.policy.expert is None else bundle.policy.expert.card
+        return ReviewedModel(address=model, bundle=bundle, candidate=None, card=card)
+    candidate = fetch_candidate(model)
+    return ReviewedModel(
+        address=model, bundle=bundle, candidate=candidate, card=_recorded_card(model, watch)
+    )
+
+
+def _recorded_card(model: str, watch: Watch) -> RatingCard | None:
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            run_id, folder = fetch_record(model, Path(scratch))
+            return load_record(folder, subject=f"run {run_id}").card
+        except RegistryError as error:
+            watch.say(f"no rating card to compare with: {error}")
+            return None
+
+
+def load_rival(
+    reviewed: ReviewedModel,
+    champion: str | None,
+    tables: ContractedTables,
+    rows: ValidationRows,
+    watch: Watch,
+) -> Rival | None:
+    """Load the champion and score the current rows by it; None if they are not new to it.
+
+    Parameters
+    ----------
+    champion : str or None
+        None is the registry's champion, if it is another version.
+
+    Raises
+    ------
+    ConfigError
+        If the two do not predict the same thing.
+    """
+    candidate = reviewed.candidate
+    address = champion
+    if address is None and candidate is not None and candidate.champion:
+        if candidate.champion == candidate.version:
+            watch.say("the model is the champion: there is none to hold it against")
+            return None
+        address = f"models:/{candidate.name}/{candidate.champion}"
+    if address is None:
+        return None
+    bundle, label = load_model(address)
+    require_comparable(reviewed.bundle, bundle)
+    if trained_until(bundle) > rows.current.since:
+        watch.say(
+            f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
+            "and may have learnt from the rows judged here"
+        )
+        return None
+    scored = collect_rival(bundle, tables, rows.current, rows.observations, watch=watch)
+    return Rival(label=label, bundle=bundle, rows=scored)
+
+
+def train_again(model: str, data: Path, quarantine: Path, watch: Watch) -> Retrained:
+    """Train again from the run's own record; see `run_reproduce`."""
+    again = run_reproduce(run=model, data=data, threads=None, quarantine=quarantine, watch=watch)
+    return Retrained(
+        recorded=again.recorded,
+        again=again.again,
+        differing=again.differing,
+        changes=again.changes,
+    )

@@ -1,0 +1,219 @@
+"""The rows of a validation: computed from data anew, none of them taken from the developer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.config import SplitConfig
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.tables import AMOUNT
+from kyc_ml.dataset import NEGATIVE, POSITIVE
+from kyc_ml.dataset.positives import positive_cases
+from kyc_ml.errors import ConfigError, Faults, hint
+from kyc_ml.features.build import build_features
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import FeatureTable
+from kyc_ml.jobs.loading import columns_of, features_and_facts
+from kyc_ml.jobs.validation_parts import Chosen, Part, plan_parts
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.metrics import Quality, compute_quality
+from kyc_ml.rating import RatingCard, features_needed, specs_of
+from kyc_ml.splits import TEST
+from kyc_ml.tiers import declare_facts, merge_specs
+from kyc_ml.tiers import features_needed as policy_needs
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.rows import Role, ScoredRows, score_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRows:
+    """The rows of a validation; see `kyc_ml.validation.evidence.ReviewEvidence`.
+
+    Attributes
+    ----------
+    observations : pyarrow.Table
+        Those of the current rows.
+    recorded : Quality or None
+        Figures of the model's own test part, with the labels known at training.
+    """
+
+    current: ScoredRows
+    reference: ScoredRows
+    train: ScoredRows
+    observations: pa.Table
+    recorded: Quality | None
+    recorded_part: str
+    left_out: dict[str, str]
+
+
+def collect_rows(
+    bundle: Bundle,
+    tables: ContractedTables,
+    *,
+    chosen: Chosen,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+    settings: Settings,
+    card: RatingCard | None,
+    watch: Watch,
+) -> ValidationRows:
+    """List, compute, label and score the rows that judge a model, and those beside them.
+
+    Parameters
+    ----------
+    since : Timestamp or None
+        First decision to judge by, not before the training date.
+
+    Raises
+    ------
+    ConfigError
+        If the policy names a segment or group that is no declared feature.
+    DatasetError
+        If no row has a mature outcome, or a feature of the model cannot be computed.
+    """
+    specs, left_out = _specs(bundle, settings, card)
+    parts, status_then = plan_parts(
+        bundle, tables, chosen=chosen, since=since, as_of=as_of, settings=settings
+    )
+    found: dict[Role, ScoredRows] = {}
+    for part in parts:
+        built = _build(tables, part, specs, watch)
+        columns_of(bundle, built.take(np.zeros(0, np.int64)))  # an error if one is missing
+        left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
+        found[part.role] = _score(bundle, tables, part, built, as_of=as_of)
+    recorded_part = TEST if isinstance(bundle.config.splits, SplitConfig) else ""
+    tested = found["current" if chosen == "test" else "reference"]
+    return ValidationRows(
+        current=found["current"],
+        reference=found["reference"],
+        train=found["train"],
+        observations=next(part.observations for part in parts if part.role == "current"),
+        recorded=_quality_then(tested, status_then) if status_then is not None else None,
+        recorded_part=recorded_part,
+        left_out=left_out,
+    )
+
+
+def _build(
+    tables: ContractedTables, part: Part, specs: tuple[FeatureSpec, ...], watch: Watch
+) -> FeatureTable:
+    stage = f"building features of {part.role} rows"
+    return build_features(
+        tables,
+        part.observations,
+        specs=specs,
+        progress=lambda done, total: watch.step(stage, done, total),
+    )
+
+
+def _score(
+    bundle: Bundle,
+    tables: ContractedTables,
+    part: Part,
+    built: FeatureTable,
+    *,
+    as_of: pd.Timestamp,
+) -> ScoredRows:
+    typology = np.full(len(built), None, dtype=object)
+    days = np.full(len(built), np.nan)
+    cases = positive_cases(
+        tables,
+        part.observations,
+        unit=bundle.config.unit,
+        as_of=as_of,
+        config=bundle.config.dataset,
+    )
+    places = cases["row"].to_numpy(dtype=np.int64)
+    typology[places] = cases["typology"].to_numpy(dtype=object)
+    days[places] = cases["days"].to_numpy(dtype=np.float64)
+    amount = np.full(len(built), np.nan)
+    if AMOUNT in part.observations.column_names:
+        amount = part.observations[AMOUNT].to_numpy()
+    return score_rows(
+        bundle,
+        built,
+        role=part.role,
+        origin=part.origin,
+        since=part.since,
+        until=part.until,
+        status=part.status,
+        judged=part.judged,
+        end=part.end,
+        typology=typology,
+        arrival_days=days,
+        amount=np.asarray(amount, dtype=np.float64),
+    )
+
+
+def _quality_then(rows: ScoredRows, status: npt.NDArray[np.object_]) -> Quality:
+    used = np.isin(status, [POSITIVE, NEGATIVE])
+    target = np.asarray(status[used] == POSITIVE, dtype=np.float64)
+    return compute_quality(target, rows.margin[used], rows.probability[used])
+
+
+def _named(settings: Settings) -> tuple[str, ...]:
+    return (*settings.segments, *(group.feature for group in settings.groups))
+
+
+def _specs(
+    bundle: Bundle, settings: Settings, card: RatingCard | None
+) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
+    """Declare all that is computed: for the model, its tiers, a card, segments and groups."""
+    run = bundle.config
+    declared = declare_facts(run.features, bundle.policy)
+    faults = Faults("settings of the validation policy", ConfigError)
+    names, left_out = [], {}
+    for name in dict.fromkeys(_named(settings)):
+        spec = declared.get(name)
+        if spec is None:
+            faults.add(f"{name!r} is no declared feature{hint(name, declared)}")
+        elif run.unit not in spec.units:
+            left_out[name] = f"no feature of {run.unit} observations"
+        else:
+            names.append(name)
+    faults.raise_if_any()
+    specs = merge_specs(bundle.specs, policy_needs(bundle.policy, declared, unit=run.unit))
+    specs = merge_specs(specs, specs_of(names, declared))
+    if card is not None:
+        specs = merge_specs(specs, features_needed(card, declared))
+    return specs, left_out
+
+
+def collect_rival(
+    bundle: Bundle,
+    tables: ContractedTables,
+    current: ScoredRows,
+    observations: pa.Table,
+    *,
+    watch: Watch,
+) -> ScoredRows:
+    """Score the current rows by another model, with its own features.
+
+    Parameters
+    ----------
+    current : ScoredRows
+        What is known of the rows; outcomes are taken from there.
+    observations : pyarrow.Table
+        The same rows as observations.
+    """
+    _, built = features_and_facts(bundle, tables, observations, watch)
+    return score_rows(
+        bundle,
+        built,
+        role="current",
+        origin=current.origin,
+        since=current.since,
+        until=current.until,
+        status=current.status,
+        judged=current.judged,
+        end=current.end,
+        typology=current.typology,
+        arrival_days=current.arrival_days,
+        amount=current.amount,
+    )

@@ -1,0 +1,85 @@
+"""How much less evidence rows give that come in clusters, such as those of one customer."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from kyc_ml.metrics.calibration import ObservedOverExpected
+from kyc_ml.metrics.intervals import poisson_interval
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> Floats:
+    """Give the design effect of the sum of residuals in each part of the rows.
+
+    In part k it is sum_c (sum of c's residuals)^2 / sum of squared residuals, at least 1. Counts
+    divided by it have about the variance that a test of independent rows takes for granted.
+
+    Source: Rao and Scott 1992, Biometrics 48, 577-585.
+
+    Parameters
+    ----------
+    residual : float64 array of shape (n,)
+        Outcome less its expectation.
+    groups : int64 array of shape (n,)
+        The customer of each row, as a number from 0.
+    part : int64 array of shape (n,)
+        Place of each row's part.
+    parts : int
+        How many parts there are.
+
+    Returns
+    -------
+    float64 array of shape (parts,)
+        1 for a part without rows, or without residuals.
+
+    Examples
+    --------
+    >>> twice = np.array([0.5, 0.5, -0.5, -0.5])
+    >>> part = np.zeros(4, np.int64)
+    >>> design_effect(twice, np.array([0, 0, 1, 1]), part=part, parts=1).tolist()
+    [2.0]
+    """
+    size = int(groups.max()) + 1 if groups.size else 1
+    cell, inverse = np.unique(part * size + groups, return_inverse=True)
+    of_cluster = np.bincount(inverse, weights=residual, minlength=cell.size) ** 2
+    between = np.bincount(cell // size, weights=of_cluster, minlength=parts)
+    within = np.bincount(part, weights=residual**2, minlength=parts)
+    ratio = np.ones(parts)
+    np.divide(between, within, out=ratio, where=within > 0.0)
+    return np.maximum(ratio, 1.0)
+
+
+def clustered_observed_over_expected(
+    target: Floats, proba: Floats, groups: Ints
+) -> ObservedOverExpected:
+    """Compare positives with what was predicted; customers, not rows, are the evidence.
+
+    The interval is Garwood's for counts divided by their design effect; see `design_effect`.
+
+    Parameters
+    ----------
+    target : array of 0 and 1, shape (n,)
+    proba : array of shape (n,), in [0, 1]
+    groups : int64 array of shape (n,)
+        The customer of each row, as a number from 0.
+
+    Returns
+    -------
+    ObservedOverExpected
+        NaN where nothing is expected.
+    """
+    expected = float(proba.sum())
+    if not expected:
+        return ObservedOverExpected(ratio=np.nan, low=np.nan, high=np.nan)
+    whole = np.zeros(target.size, np.int64)
+    effect = float(design_effect(target - proba, groups, part=whole, parts=1)[0])
+    low, high = poisson_interval(float(target.sum()) / effect)
+    return ObservedOverExpected(
+        ratio=float(target.sum()) / expected,
+        low=low * effect / expected,
+        high=high * effect / expected,
+    )

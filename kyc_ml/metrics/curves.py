@@ -1,0 +1,55 @@
+"""Curves and distributions of a score, as tables that plots only draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+Floats = npt.NDArray[np.float64]
+
+
+def compute_roc(target: Floats, score: Floats) -> pd.DataFrame:
+    """Points of the ROC curve: false_positive_rate, recall."""
+    false_rate, recall, _ = roc_curve(target, score)
+    return pd.DataFrame({"false_positive_rate": false_rate, "recall": recall})
+
+
+def compute_precision_recall(target: Floats, score: Floats) -> pd.DataFrame:
+    """Points of the precision-recall curve: recall, precision."""
+    precision, recall, _ = precision_recall_curve(target, score)
+    return pd.DataFrame({"recall": recall, "precision": precision})
+
+
+def compute_score_distribution(
+    target: Floats, proba: Floats, *, n_bins: int = 40, floor: float = 1e-5
+) -> pd.DataFrame:
+    """Share of positives and of negatives in bins of probability, equally wide in log-odds.
+
+    Bins reach from the lowest to the highest probability; what lies below `floor` counts in
+    the first bin, and what lies above 1 - `floor` in the last, so that a few extreme
+    probabilities do not take all the room.
+
+    Returns
+    -------
+    DataFrame
+        One row a bin and label: low, high, label ("negative" or "positive"), share. The shares
+        of a label sum to 1; a label without rows is absent.
+    """
+    if not proba.size:
+        return pd.DataFrame({"low": [], "high": [], "label": [], "share": []})
+    low, high = logit(np.clip([proba.min(), proba.max()], floor, 1.0 - floor))
+    if low == high:  # one probability only: give its bins some width
+        low, high = low - 1.0, high + 1.0
+    edges = expit(np.linspace(low, high, n_bins + 1))
+    place = np.clip(np.searchsorted(edges, proba, side="right") - 1, 0, n_bins - 1)
+    parts = []
+    for label, here in (("negative", target == 0), ("positive", target == 1)):
+        if here.any():
+            share = np.bincount(place[here], minlength=n_bins) / here.sum()
+            parts.append(
+                pd.DataFrame({"low": edges[:-1], "high": edges[1:], "label": label, "share": share})
+            )
+    return pd.concat(parts, ignore_index=True)

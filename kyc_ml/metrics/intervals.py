@@ -1,0 +1,42 @@
+"""Intervals of counts and rates at 95 %."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+CONFIDENCE: Final = 0.95
+NORMAL_REACH: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+"""Standard errors that the interval of a normal estimate reaches to each side."""
+
+
+def poisson_interval(count: float) -> tuple[float, float]:
+    """Exact 95 % interval of a Poisson mean after observing `count`.
+
+    Source: Garwood 1936, Biometrika 28, 437-442.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in poisson_interval(10)]
+    [4.795, 18.39]
+    """
+    tail = (1.0 - CONFIDENCE) / 2
+    low = float(stats.chi2.ppf(tail, 2 * count) / 2) if count else 0.0
+    return low, float(stats.chi2.ppf(1.0 - tail, 2 * count + 2) / 2)
+
+
+def jeffreys_interval(positives: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """95 % interval of a rate under Jeffreys' prior; closed where all or none are positive.
+
+    Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133.
+    """
+    hits, n = np.asarray(positives, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    tail = (1.0 - CONFIDENCE) / 2
+    low = np.where(hits == 0, 0.0, stats.beta.ppf(tail, hits + 0.5, n - hits + 0.5))
+    high = np.where(hits == n, 1.0, stats.beta.ppf(1.0 - tail, hits + 0.5, n - hits + 0.5))
+    return low, high

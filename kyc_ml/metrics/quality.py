@@ -1,0 +1,74 @@
+"""The figures of one model on one set of rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
+
+from kyc_ml.metrics.calibration import calibration_error, observed_over_expected
+from kyc_ml.metrics.discrimination import auc_interval, recall_at_fpr
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How well probabilities rank and how far they can be believed.
+
+    Intervals are at 95 %. `average_precision` has prevalence as its floor, not 0.5.
+    Figures of a part with one class only are NaN where they are undefined.
+    """
+
+    rows: int
+    positives: int
+    prevalence: float
+    auc: float
+    auc_low: float
+    auc_high: float
+    average_precision: float
+    recall_at_5_percent_fpr: float
+    log_loss: float
+    brier: float
+    calibration_error: float
+    observed_over_expected: float
+    observed_over_expected_low: float
+    observed_over_expected_high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Give the figures by name."""
+        return asdict(self)
+
+
+def compute_quality(target: Floats, score: Floats, proba: Floats) -> Quality:
+    """Compute ranking figures of `score` and calibration figures of `proba`.
+
+    Parameters
+    ----------
+    target : array of 0 and 1, shape (n,)
+    score : array of shape (n,)
+        What ranks, such as the margin: a calibrator may give equal probabilities.
+    proba : array of shape (n,), in [0, 1]
+    """
+    positives = int(target.sum())
+    both = 0 < positives < target.size
+    auc, low, high = auc_interval(target, score) if both else (np.nan, np.nan, np.nan)
+    ratio = observed_over_expected(target, proba)
+    return Quality(
+        rows=int(target.size),
+        positives=positives,
+        prevalence=positives / target.size if target.size else np.nan,
+        auc=auc,
+        auc_low=low,
+        auc_high=high,
+        average_precision=float(average_precision_score(target, score)) if both else np.nan,
+        recall_at_5_percent_fpr=recall_at_fpr(target, score, fpr=0.05) if both else np.nan,
+        log_loss=float(log_loss(target, proba, labels=[0.0, 1.0])),
+        brier=float(brier_score_loss(target, proba)),
+        calibration_error=calibration_error(target, proba),
+        observed_over_expected=ratio.ratio,
+        observed_over_expected_low=ratio.low,
+        observed_over_expected_high=ratio.high,
+    )

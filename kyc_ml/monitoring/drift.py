@@ -1,0 +1,92 @@
+"""Whether rows that were scored are still like those that judged the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from kyc_ml.config import DriftLimits
+from kyc_ml.metrics import compute_drift
+from kyc_ml.monitoring.profile import PROBABILITY, Profile
+
+DRIFT_COLUMNS: Final = ("column", "psi", "critical_99", "drifted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftFound:
+    """How far each column moved.
+
+    Attributes
+    ----------
+    table : DataFrame
+        column, psi, critical_99 (what chance exceeds in one of a hundred), drifted (beyond
+        its limit and beyond chance); the probability first, then features, largest first.
+    faults : tuple of str
+        Limits that were passed; empty where none was.
+    """
+
+    table: pd.DataFrame
+    faults: tuple[str, ...]
+
+    @property
+    def drifted(self) -> list[str]:
+        """Names of the features that moved, without the probability."""
+        moved = self.table[self.table["drifted"] & (self.table["column"] != PROBABILITY)]
+        return [str(name) for name in moved["column"]]
+
+
+def compare_profiles(
+    profile: Profile,
+    counts: Mapping[str, list[int]],
+    *,
+    customers: int,
+    limits: DriftLimits,
+) -> DriftFound:
+    """Hold counts of scored rows against the profile of the rows that judged the model.
+
+    Chance is reckoned by customers, not rows: rows of one customer are alike.
+
+    Parameters
+    ----------
+    counts : mapping of column to counts
+        As `Profile.count` gives them.
+    customers : int
+        Different customers among the scored rows.
+    """
+    rows = []
+    for name in (name for name in profile.counts if name in counts):  # in one order, always
+        drift = compute_drift(
+            profile.counts[name], counts[name], n_expected=profile.customers, n_actual=customers
+        )
+        limit = limits.score if name == PROBABILITY else limits.feature
+        beyond = limit is not None and drift.psi > max(limit, drift.critical_99)
+        rows.append((name, drift.psi, drift.critical_99, beyond))
+    table = pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
+    score = table["column"] == PROBABILITY
+    features = table[~score].sort_values("psi", ascending=False, kind="stable")
+    found_drift = DriftFound(
+        table=pd.concat([table[score], features], ignore_index=True), faults=()
+    )
+    return DriftFound(table=found_drift.table, faults=_faults(found_drift, limits))
+
+
+def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
+    faults = []
+    score = found.table[found.table["column"] == PROBABILITY]
+    if score["drifted"].any():
+        faults.append(
+            f"drift.score: PSI of the probability is {score['psi'].iloc[0]:.3f}, above "
+            f"{limits.score:g} and above chance ({score['critical_99'].iloc[0]:.3f})"
+        )
+    n = len(found.table) - len(score)
+    share = len(found.drifted) / n if n else 0.0
+    if limits.features_drifted is not None and share > limits.features_drifted:
+        faults.append(
+            f"drift.features_drifted: {len(found.drifted)} of {n} features have a PSI above "
+            f"{limits.feature:g} and above chance, a share above {limits.features_drifted:g}: "
+            f"{', '.join(found.drifted[:10])}"
+        )
+    return tuple(faults)

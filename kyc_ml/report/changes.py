@@ -1,0 +1,123 @@
+"""What changed from one report to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kyc_ml.validation.check import Check
+from kyc_ml.validation.result import Figure, Finding, Report, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedFigure:
+    """A figure in both reports.
+
+    Attributes
+    ----------
+    beyond_chance : bool
+        Whether neither report's value lies in the other's interval; False where one has none.
+    headline : bool
+        Whether it is one of those that decide.
+    """
+
+    check: Check
+    before: Figure
+    now: Figure
+    beyond_chance: bool
+    headline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What differs between two reports.
+
+    Attributes
+    ----------
+    facts : tuple of (key, before, now)
+        Of the model, its data and the policy; keys are those of `kyc_ml.report.words`.
+    figures : tuple of ChangedFigure
+        Those that decide, and those that moved beyond chance.
+    verdicts : tuple of (Check, before, now)
+    new, gone : tuple of Finding
+        By their ids.
+    comparable : bool
+        Whether both were held against the same policy.
+    """
+
+    facts: tuple[tuple[str, str, str], ...]
+    figures: tuple[ChangedFigure, ...]
+    verdicts: tuple[tuple[Check, Verdict, Verdict], ...]
+    new: tuple[Finding, ...]
+    gone: tuple[Finding, ...]
+    comparable: bool
+
+
+def find_changes(before: Report, now: Report) -> Changes:
+    """Hold a report against the one of the version before; checks in only one are left out."""
+    earlier = {result.check.id: result for result in before.results}
+    known = {finding.id for finding in before.findings}
+    remaining = {finding.id for finding in now.findings}
+    return Changes(
+        facts=tuple(_facts(before, now)),
+        figures=tuple(_figures(before, now)),
+        verdicts=tuple(
+            (result.check, earlier[result.check.id].verdict, result.verdict)
+            for result in now.results
+            if result.check.id in earlier and earlier[result.check.id].verdict != result.verdict
+        ),
+        new=tuple(finding for finding in now.findings if finding.id not in known),
+        gone=tuple(finding for finding in before.findings if finding.id not in remaining),
+        comparable=before.policy.digest == now.policy.digest,
+    )
+
+
+def _facts(before: Report, now: Report) -> Iterator[tuple[str, str, str]]:
+    pairs = {
+        "version": (before.model.version, now.model.version),
+        "bundle": (before.model.digest[:12], now.model.digest[:12]),
+        "known_until": (before.model.known_until[:10], now.model.known_until[:10]),
+        "features": (str(before.model.features), str(now.model.features)),
+        "trees": (str(before.model.trees), str(now.model.trees)),
+        "tier_policy": (before.model.policy, now.model.policy),
+        "as_of": (before.as_of[:10], now.as_of[:10]),
+        "data": (before.data.digest[:12], now.data.digest[:12]),
+        "gates": (
+            f"{before.policy.name} v{before.policy.version} ({before.policy.digest[:12]})",
+            f"{now.policy.name} v{now.policy.version} ({now.policy.digest[:12]})",
+        ),
+    }
+    for key, (was, is_now) in pairs.items():
+        if was != is_now:
+            yield key, was, is_now
+
+
+def _figures(before: Report, now: Report) -> Iterator[ChangedFigure]:
+    earlier = {
+        (result.check.id, figure.name): figure
+        for result in before.results
+        for figure in result.figures
+    }
+    for result in now.results:
+        for figure in result.figures:
+            key = (result.check.id, figure.name)
+            was = earlier.get(key)
+            if was is None or was.about != figure.about:
+                continue
+            moved, headline = _beyond_chance(was, figure), key in now.headline
+            if moved or headline:
+                yield ChangedFigure(
+                    check=result.check, before=was, now=figure, beyond_chance=moved,
+                    headline=headline,
+                )  # fmt: skip
+
+
+def _beyond_chance(before: Figure, now: Figure) -> bool:
+    return _outside(before, now) and _outside(now, before)
+
+
+def _outside(one: Figure, other: Figure) -> bool:
+    """Tell whether one's value lies outside the other's interval."""
+    if one.value is None or other.low is None or other.high is None:
+        return False
+    return not other.low <= one.value <= other.high

@@ -1,0 +1,311 @@
+"""Plots of a report, drawn from the tables that their declarations name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from kyc_ml.plots.style import (
+    FAMILIES,
+    INK,
+    MODEL,
+    MUTED,
+    OTHER,
+    PAPER,
+    SIZE,
+    SMALL,
+    finish,
+    format_rate,
+    log_rates,
+    new_figure,
+    shorten,
+)
+from kyc_ml.report.words import Language, say, translate_value
+from kyc_ml.validation.result import Plot
+
+Floats = npt.NDArray[np.float64]
+
+_COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
+_UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn lying
+_LONG: Final = 9
+_NAME: Final = 34
+_ROW: Final = 0.27  # inches a lying category takes
+_MOST: Final = 24  # lying categories that one plot can hold
+_RARE: Final = 0.2  # rates all below this are told apart on a logarithmic scale only
+_DODGE: Final = 0.7  # of a category's room that its groups share
+
+
+def draw(plot: Plot, table: pd.DataFrame, *, language: Language) -> Figure | None:
+    """Draw a plot; None where its table has no row with all that it needs."""
+    needed = [name for name in (plot.x, plot.y, plot.value) if name]
+    rows = table.dropna(subset=needed)
+    if rows.empty:
+        return None
+    if plot.kind == "heatmap":
+        figure, axes = new_figure(size=_heatmap_size(rows, plot))
+        _heatmap(axes, rows, plot, language)
+        axes.set(xlabel=say(plot.x_label, language), ylabel=say(plot.y_label, language))
+    elif _is_lying(rows, plot):
+        figure, axes = _lying(rows, plot, language)
+    else:
+        figure, axes = new_figure()
+        _upright(axes, rows, plot, language)
+        axes.set(xlabel=say(plot.x_label, language), ylabel=say(plot.y_label, language))
+    with warnings.catch_warnings():
+        # a machine without a Chinese font still writes the text; the reader's browser draws it
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        return finish(figure)
+
+
+def _groups(rows: pd.DataFrame, plot: Plot) -> list[tuple[str, pd.DataFrame]]:
+    if not plot.group:
+        return [("", rows)]
+    return [(str(name), part) for name, part in rows.groupby(plot.group, sort=False)]
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _is_lying(rows: pd.DataFrame, plot: Plot) -> bool:
+    """Tell whether categories get a row each: when many, or when their names are long."""
+    values = rows[plot.x]
+    if plot.kind not in ("bar", "interval") or _is_numeric(values) or _is_time(values):
+        return False
+    names = values.astype(str).unique()
+    return len(names) > _UPRIGHT or max(map(len, names)) > _LONG
+
+
+def _is_time(values: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(values)
+
+
+def _places(values: pd.Series, names: Sequence[str]) -> Floats:
+    place = {name: float(number) for number, name in enumerate(names)}
+    return np.array([place[str(value)] for value in values])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """One group of a plot: where its marks stand, how high, and in which colour."""
+
+    label: str
+    colour: str
+    at: Any
+    values: Floats
+    whiskers: tuple[Floats, Floats] | None
+
+
+def _layers(
+    rows: pd.DataFrame, plot: Plot, language: Language, *, names: Sequence[str] | None
+) -> list[_Layer]:
+    """Part the rows into groups; with `names` a category's mark stands at its number."""
+    found = []
+    for number, (name, part) in enumerate(_groups(rows, plot)):
+        found.append(
+            _Layer(
+                label=translate_value(name, language),
+                colour=_COLOURS[number % len(_COLOURS)],
+                at=part[plot.x].to_numpy() if names is None else _places(part[plot.x], names),
+                values=_numbers(part[plot.y]),
+                whiskers=(_numbers(part[plot.low]), _numbers(part[plot.high]))
+                if plot.low
+                else None,
+            )
+        )
+    return found
+
+
+def _numbers(values: pd.Series) -> Floats:
+    return values.to_numpy(dtype=np.float64)
+
+
+def _names(values: pd.Series) -> list[str]:
+    return [str(name) for name in dict.fromkeys(values.astype(str))]
+
+
+def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, Axes]:
+    """Draw one row a category, the first on top."""
+    names = _names(rows[plot.x])[:_MOST]
+    rows = rows[rows[plot.x].astype(str).isin(names)]
+    layers = _layers(rows, plot, language, names=names)
+    height = 0.9 + _ROW * len(names) * max(1.0, 0.55 * len(layers))
+    figure, axes = new_figure(size=(SIZE[0], max(1.8, height)))
+    width = _DODGE / len(layers)
+    for number, layer in enumerate(layers):
+        at = layer.at + (number - (len(layers) - 1) / 2) * width
+        _lying_marks(axes, layer, at, plot=plot, width=width)
+    axes.set_yticks(range(len(names)), labels=_ticks(names, language))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set(xlabel=say(plot.y_label, language))
+    if plot.reference in ("zero", "one"):
+        axes.axvline(float(plot.reference == "one"), color=MUTED, linewidth=0.9, linestyle="--")
+    _legend_above(axes, layers)
+    return figure, axes
+
+
+def _lying_marks(axes: Axes, layer: _Layer, at: Floats, *, plot: Plot, width: float) -> None:
+    """Draw one group of lying bars or points, with whiskers where there are intervals."""
+    bars = plot.kind == "bar"
+    if bars:
+        axes.barh(at, layer.values, height=0.86 * width, color=layer.colour, label=layer.label)
+    if layer.whiskers is not None:
+        ink, line = (INK, 0.9) if bars else (layer.colour, 1.4)
+        axes.hlines(at, *layer.whiskers, color=ink, linewidth=line)
+    if not bars:
+        axes.plot(layer.values, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
+
+
+def _ticks(names: Sequence[str], language: Language) -> list[str]:
+    return [shorten(translate_value(name, language), _NAME) for name in names]
+
+
+def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
+    values = rows[plot.x]
+    names = None if _is_numeric(values) or _is_time(values) else _names(values)
+    if _is_rare(rows, plot):
+        rows = _on_logarithms(axes, rows, plot)
+    layers = _layers(rows, plot, language, names=names)
+    for number, layer in enumerate(layers):
+        if plot.kind == "bar":
+            _bars(axes, layer, number=number, count=len(layers))
+        elif plot.kind == "histogram":
+            _outline(axes, layer)
+        elif plot.kind == "interval":
+            _points(axes, layer)
+        else:
+            _line(axes, layer, steps=plot.kind == "step")
+    if names is not None:
+        axes.set_xticks(range(len(names)), labels=_ticks(names, language))
+        axes.set_xlim(-0.7, len(names) - 0.3)
+        axes.grid(visible=False, axis="x")
+    if _is_time(values):
+        axes.tick_params(axis="x", rotation=30)
+    _reference(axes, plot)
+    _legend_above(axes, layers)
+
+
+def _on_logarithms(axes: Axes, rows: pd.DataFrame, plot: Plot) -> pd.DataFrame:
+    """Make both axes logarithmic, and move rates of 0 to the tick that stands for 0."""
+    log_rates(axes, "x", _numbers(rows[plot.x]))
+    ends = [plot.y, plot.low, plot.high] if plot.low else [plot.y]
+    shown = rows[[plot.y, plot.high] if plot.high else [plot.y]].to_numpy(dtype=np.float64)
+    place = log_rates(axes, "y", shown, zero=bool((rows[plot.y] <= 0).any()))
+    floor = min(place, axes.get_ylim()[0])
+    return rows.assign(
+        **{name: rows[name].clip(lower=place if name == plot.y else floor) for name in ends}
+    )
+
+
+def _is_rare(rows: pd.DataFrame, plot: Plot) -> bool:
+    """Tell whether two rates are held against each other that are all close to 0."""
+    if plot.reference != "diagonal" or plot.kind != "interval" or not _is_numeric(rows[plot.x]):
+        return False
+    pair = rows[[plot.x, plot.y]].to_numpy(dtype=np.float64)
+    middle = float(np.median(pair))
+    return bool((rows[plot.x] > 0).all() and (pair >= 0).all() and 0 < middle < _RARE)
+
+
+def _bars(axes: Axes, layer: _Layer, *, number: int, count: int) -> None:
+    places = np.unique(layer.at)
+    step = np.diff(places).min() if places.size > 1 else 1.0
+    width = 0.8 * step / count
+    at = layer.at + (number - (count - 1) / 2) * width
+    axes.bar(at, layer.values, width=0.9 * width, color=layer.colour, label=layer.label)
+    if layer.whiskers is not None:
+        axes.vlines(at, *layer.whiskers, color=INK, linewidth=0.9)
+
+
+def _points(axes: Axes, layer: _Layer) -> None:
+    if layer.whiskers is not None:
+        axes.vlines(layer.at, *layer.whiskers, color=layer.colour, linewidth=1.2)
+    axes.plot(layer.at, layer.values, "o", color=layer.colour, markersize=4.2, label=layer.label)
+
+
+def _line(axes: Axes, layer: _Layer, *, steps: bool) -> None:
+    style: dict[str, Any] = {"drawstyle": "steps-post"} if steps else {}
+    axes.plot(layer.at, layer.values, color=layer.colour, linewidth=1.5, label=layer.label, **style)
+    if layer.whiskers is not None:
+        axes.fill_between(layer.at, *layer.whiskers, color=layer.colour, alpha=0.16, linewidth=0)
+
+
+def _outline(axes: Axes, layer: _Layer) -> None:
+    """Draw a histogram from its lower edges; the last bin is as wide as the one before."""
+    edges = np.asarray(layer.at, dtype=np.float64)
+    width = edges[-1] - edges[-2] if edges.size > 1 else 1.0
+    axes.stairs(
+        layer.values, np.append(edges, edges[-1] + width), color=layer.colour, linewidth=1.5,
+        label=layer.label,
+    )  # fmt: skip
+
+
+def _reference(axes: Axes, plot: Plot) -> None:
+    style: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": "--", "zorder": 1}
+    if plot.reference == "diagonal":
+        low = max(axes.get_xlim()[0], axes.get_ylim()[0])
+        high = min(axes.get_xlim()[1], axes.get_ylim()[1])
+        axes.plot([low, high], [low, high], **style)
+    elif plot.reference != "none":
+        axes.axhline(float(plot.reference == "one"), **style)
+
+
+def _heatmap_size(rows: pd.DataFrame, plot: Plot) -> tuple[float, float]:
+    across, down = rows[plot.x].nunique(), rows[plot.y].nunique()
+    return max(3.4, min(7.5, 1.4 + 0.7 * across)), max(2.2, min(7.5, 1.0 + 0.42 * down))
+
+
+def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
+    """Draw cells whose tint grows with the value; the value stands in each."""
+    across, down = _names(rows[plot.x]), _names(rows[plot.y])
+    values = rows[plot.value].to_numpy(dtype=np.float64)
+    largest = float(np.abs(values).max()) or 1.0
+    shares = bool(((values >= 0) & (values <= 1)).all())
+    for x, y, value in zip(
+        _places(rows[plot.x], across), _places(rows[plot.y], down), values, strict=True
+    ):
+        tint = 0.08 + 0.62 * abs(value) / largest
+        colour = MODEL if value >= 0 else OTHER
+        axes.add_patch(
+            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=tint, linewidth=0)
+        )
+        axes.add_patch(
+            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="none", edgecolor=PAPER, linewidth=1.2)
+        )
+        text = format_rate(value) if shares else f"{value:,.4g}"
+        axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 0.5)
+    axes.set_xlim(-0.5, len(across) - 0.5)
+    axes.set_ylim(len(down) - 0.5, -0.5)
+    axes.set_xticks(range(len(across)), labels=_ticks(across, language))
+    axes.set_yticks(range(len(down)), labels=_ticks(down, language))
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _legend_above(axes: Axes, layers: Sequence[_Layer]) -> None:
+    """Name the groups above the plot, where the name covers no mark."""
+    if len(layers) < 2:
+        return
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor="linecolor",
+        handlelength=1.6,
+        ncols=min(4, len(layers)),
+        borderaxespad=0.2,
+        columnspacing=1.2,
+    )

@@ -1,0 +1,76 @@
+"""The only importer of MLflow: runs, registered versions and aliases.
+
+The tracking server is the one that ``MLFLOW_TRACKING_URI`` names; without it a SQLite
+file, ``mlflow.db``, in the working folder.
+
+One scheme of names serves training, tuning, scoring and comparing, so that runs compare:
+
+- parameter: the configuration's own key, ``model.num_leaves``; what a run chose itself has
+  ``.chosen``, as in ``calibration.chosen``.
+- metric: ``part/figure`` of the run's own model, ``test/auc``; another's figure has its owner
+  before it, ``baseline/test/auc``. Owners are ``baseline`` and ``rating`` in training, ``own``
+  and ``chosen`` in tuning, ``champion`` and ``challenger`` in comparing; ``difference`` is
+  later less earlier. Counts are ``rows/scored``, ``tier/high``; times ``seconds/features``.
+- tag: ``job`` (train, tune, score, compare), ``unit``, ``as_of``, ``source``, ``policy``, and
+  the digests ``bundle_digest``, ``config_digest``, ``data_digest`` with ``code_version``.
+- tag of a version: ``kyc_ml.bundle_digest``, ``kyc_ml.trained_by``; of a version and its
+  model ``kyc_ml.audit_anchor``, how far the audit log reached.
+- artifact: plots below ``plots/``, tables below ``tables/``, what a rerun needs below
+  ``record/``, the model card ``model_card.md``.
+"""
+
+from __future__ import annotations
+
+import os
+
+# MLflow decides when it is imported whether it sends usage statistics out of the house.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from kyc_ml.tracking.promoting import (
+    CHAMPION,
+    PREVIOUS_CHAMPION,
+    fetch_anchors,
+    fetch_candidate,
+    fetch_champions,
+    keep_anchor,
+    set_champion,
+)
+from kyc_ml.tracking.registry import RegisteredModel, fetch_bundle, fetch_record
+from kyc_ml.tracking.runs import (
+    ChildRecord,
+    LoggedPart,
+    RunRecord,
+    log_comparison,
+    log_scoring,
+    log_tuning,
+)
+from kyc_ml.tracking.server import DEFAULT_STORE, reach_store, tracking_uri
+from kyc_ml.tracking.training import CHALLENGER, LOADER, log_training
+from kyc_ml.tracking.validating import fetch_report, log_validation
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "DEFAULT_STORE",
+    "LOADER",
+    "PREVIOUS_CHAMPION",
+    "ChildRecord",
+    "LoggedPart",
+    "RegisteredModel",
+    "RunRecord",
+    "fetch_anchors",
+    "fetch_bundle",
+    "fetch_candidate",
+    "fetch_champions",
+    "fetch_record",
+    "fetch_report",
+    "keep_anchor",
+    "log_comparison",
+    "log_scoring",
+    "log_training",
+    "log_tuning",
+    "log_validation",
+    "reach_store",
+    "set_champion",
+    "tracking_uri",
+]

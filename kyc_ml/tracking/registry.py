@@ -1,0 +1,129 @@
+"""The registry of models: versions, their addresses and what is fetched from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import mlflow
+
+from kyc_ml.bundle import MANIFEST
+from kyc_ml.errors import RegistryError
+from kyc_ml.tracking.server import connected
+
+RECORD: Final = "record"
+DIGEST: Final = "kyc_ml.bundle_digest"
+TRAINED_BY: Final = "kyc_ml.trained_by"
+"""Account of the operating system that registered a version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredModel:
+    """A version in the registry."""
+
+    name: str
+    version: str
+    run_id: str
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        """Registry address of exactly this version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
+    """Bring a registered bundle to a local folder.
+
+    Parameters
+    ----------
+    uri : str
+        ``models:/name@alias`` or ``models:/name/version``.
+
+    Returns
+    -------
+    folder : Path
+        The bundle.
+    digest : str
+        The digest that was registered.
+    version : str
+        Name and version, for the score table.
+
+    Raises
+    ------
+    RegistryError
+        If the model, version or alias does not exist, or the server cannot be reached.
+    """
+    with connected(uri=uri):
+        name, number = resolve(uri)
+        tags = mlflow.MlflowClient().get_model_version(name, number).tags
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{name}/{number}", dst_path=str(into)
+        )
+    manifests = sorted(Path(fetched).rglob(MANIFEST))
+    if len(manifests) != 1:
+        msg = f"{uri} holds {len(manifests)} kyc_ml bundles, must hold 1: was it logged by kyc_ml?"
+        raise RegistryError(msg)
+    if DIGEST not in tags:
+        msg = (
+            f"{uri} has no tag {DIGEST}: without the digest that was registered the bundle "
+            "cannot be trusted; register it again with kyc-ml train"
+        )
+        raise RegistryError(msg)
+    return manifests[0].parent, tags[DIGEST], f"{name} v{number}"
+
+
+def fetch_record(run: str, into: Path) -> tuple[str, Path]:
+    """Bring what a training run recorded of itself to a local folder.
+
+    Parameters
+    ----------
+    run : str
+        Id of the run, or ``models:/name@alias`` or ``models:/name/version`` for the run that
+        made this version.
+
+    Returns
+    -------
+    run_id : str
+    folder : Path
+
+    Raises
+    ------
+    RegistryError
+        If there is no such run, it has no record, or the server cannot be reached.
+    """
+    with connected(uri=run):
+        run_id = _run_of(run) if run.startswith("models:/") else run
+        client = mlflow.MlflowClient()
+        if not client.list_artifacts(run_id, RECORD):
+            msg = (
+                f"run {run_id} has no record to train again from: it is no training run, or "
+                "an older kyc-ml logged it; name another run, or train again"
+            )
+            raise RegistryError(msg)
+        return run_id, Path(client.download_artifacts(run_id, RECORD, str(into)))
+
+
+def resolve(uri: str) -> tuple[str, str]:
+    """Split a registry address into name and version, looking an alias up."""
+    rest = uri.removeprefix("models:/")
+    client = mlflow.MlflowClient()
+    if "@" in rest:
+        name, alias = rest.split("@", 1)
+        return name, str(client.get_model_version_by_alias(name, alias).version)
+    name, slash, number = rest.partition("/")
+    if not slash or not number.isdigit():
+        msg = f"{uri} is no model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
+        raise RegistryError(msg)
+    return name, number
+
+
+def _run_of(uri: str) -> str:
+    """Find the run that made a registered version."""
+    name, number = resolve(uri)
+    run_id = mlflow.MlflowClient().get_model_version(name, number).run_id
+    if not run_id:
+        msg = f"{uri} names no run that made it: name the id of a run of kyc-ml train"
+        raise RegistryError(msg)
+    return str(run_id)

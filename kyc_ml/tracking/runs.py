@@ -1,0 +1,145 @@
+"""Runs: what a job tells MLflow of itself besides a model."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+from kyc_ml.tracking.server import connected, start_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedPart:
+    """Rows that MLflow lists as a dataset of the run; the rows themselves stay where they are.
+
+    Attributes
+    ----------
+    name : str
+        Source and part, such as "synthetic test".
+    context : str
+        What they were for: training, early_stopping, calibration or test.
+    digest : str
+        SHA-256 of what determines them: files, mapping, period, features.
+    facts : mapping
+        Where they come from, in names that mean the same elsewhere: no absolute path.
+    rows, positives : int
+    """
+
+    name: str
+    context: str
+    digest: str
+    facts: Mapping[str, str]
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What a training run leaves in MLflow besides the bundle.
+
+    Attributes
+    ----------
+    parameters : mapping of name to value
+    metrics : mapping of ``part/figure`` to number; NaN is left out
+    tags : mapping of name to text
+    tables : mapping of file name to data frame
+    figures : mapping of file name to plot
+    note : str
+        Markdown that the page of the run opens with.
+    parts : tuple of LoggedPart
+        The rows a model was made of and judged by.
+    """
+
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
+    note: str = ""
+    parts: tuple[LoggedPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord:
+    """One trial of a tuning study, as MLflow keeps it.
+
+    Attributes
+    ----------
+    steps : mapping of metric name to its values, step by step from 1
+    """
+
+    name: str
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    steps: Mapping[str, Sequence[float]]
+    tags: Mapping[str, str]
+
+
+def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    """Log the counts of a scoring run; returns the run's id."""
+    with connected(), start_run("kyc_ml scoring", f"score {model}") as run:
+        mlflow.log_metrics(dict(metrics))
+        mlflow.set_tags(dict(tags))
+    return str(run.info.run_id)
+
+
+def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> str:
+    """Log a tuning study as one run, its trials as runs nested in it; returns the run's id.
+
+    Raises
+    ------
+    RegistryError
+        If the tracking server cannot be reached or refuses.
+    """
+    with connected(), start_run(f"kyc_ml {name}", f"tune {name}") as run:
+        log_record(record)
+        for trial in trials:
+            with mlflow.start_run(run_name=trial.name, nested=True):
+                mlflow.log_params(dict(trial.parameters))
+                mlflow.log_metrics(dict(trial.metrics))
+                for metric, values in trial.steps.items():
+                    for step, value in enumerate(values, 1):
+                        mlflow.log_metric(metric, value, step=step)
+                mlflow.set_tags(dict(trial.tags))
+    return str(run.info.run_id)
+
+
+def log_comparison(name: str, record: RunRecord) -> str:
+    """Log what a challenger is worth beside a champion; returns the run's id.
+
+    Raises
+    ------
+    RegistryError
+        If the tracking server cannot be reached or refuses.
+    """
+    with connected(), start_run(f"kyc_ml {name}", f"compare {name}") as run:
+        log_record(record)
+    return str(run.info.run_id)
+
+
+def log_record(record: RunRecord) -> None:
+    """Log all that a record holds to the run in progress."""
+    mlflow.log_params(dict(record.parameters))
+    known = {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
+    mlflow.log_metrics(known)
+    mlflow.set_tags({**tags_of(record), **({MLFLOW_RUN_NOTE: record.note} if record.note else {})})
+    for name, figure in record.figures.items():
+        mlflow.log_figure(figure, f"plots/{name}.svg")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, table in record.tables.items():
+            path = Path(folder) / f"{name}.csv"
+            table.to_csv(path, index=False)
+            mlflow.log_artifact(str(path), "tables")
+
+
+def tags_of(record: RunRecord) -> dict[str, str]:
+    """Give the tags with names that MLflow takes; the bundle keeps the names as they are."""
+    return {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in record.tags.items()}

@@ -1,0 +1,91 @@
+"""The tracking server: where it is, how it is reached, and how a run starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from kyc_ml.errors import RegistryError
+
+DEFAULT_STORE: Final = "sqlite:///mlflow.db"
+
+# without a kind MLflow's page shows an experiment as one of language models, without its runs
+_EXPERIMENT: Final = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "test/average_precision",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
+
+# MLflow alone retries for four minutes a server that is not there.
+_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+
+
+def tracking_uri() -> str:
+    """Name the tracking server in use, without a password."""
+    return _without_password(_address())
+
+
+def reach_store() -> None:
+    """Ask the tracking server for a sign of life, before a long job relies on it.
+
+    Raises
+    ------
+    RegistryError
+        If it cannot be reached.
+    """
+    with connected():
+        mlflow.search_experiments(max_results=1)
+
+
+@contextmanager
+def connected(*, uri: str = "") -> Iterator[None]:
+    """Use the tracking server; whatever keeps it from serving is one RegistryError."""
+    for name, value in {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_PATIENCE}.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        mlflow.set_tracking_uri(_address())
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise _unreachable(error, uri=uri) from None
+
+
+@contextmanager
+def start_run(experiment: str, name: str) -> Iterator[mlflow.ActiveRun]:
+    """Start a run, or go on with the one that `mlflow run` started for this process."""
+    if "MLFLOW_RUN_ID" not in os.environ:
+        found = mlflow.set_experiment(experiment)
+        new = {name: text for name, text in _EXPERIMENT.items() if name not in found.tags}
+        if new:
+            mlflow.set_experiment_tags(new)
+    with mlflow.start_run(run_name=name) as run:
+        yield run
+
+
+def _address() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
+
+
+def _unreachable(error: Exception, *, uri: str = "") -> RegistryError:
+    reason = _without_password(" ".join(str(error).split()))
+    kind = "model" if uri.startswith("models:/") else "run"
+    subject = f"{kind} {uri}" if uri else "MLflow"
+    msg = (
+        f"{subject} at {tracking_uri()}: {reason}; check the name (kyc-ml train registers "
+        "one), the alias, and MLFLOW_TRACKING_URI"
+    )
+    return RegistryError(msg)

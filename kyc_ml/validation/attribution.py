@@ -1,0 +1,80 @@
+"""Contributions of many rows, of which only sums, first reasons and the worst error are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.explain import rank_reasons
+from kyc_ml.validation.rows import ScoredRows
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_PIECE: Final = 16_384
+"""Rows explained at a time: some seconds of work, and little memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """What the contributions of n rows come to.
+
+    Attributes
+    ----------
+    names : tuple of str, length p
+    strength : float64 array of shape (p,)
+        Mean size of each feature's contributions, in log-odds.
+    reasons : int16 array of shape (n, k)
+        Places of each row's first reasons in `names`, the strongest first.
+    worst_error : float
+        Largest distance of base plus contributions from the margin.
+    rows : int
+    """
+
+    names: tuple[str, ...]
+    strength: Floats
+    reasons: npt.NDArray[np.int16]
+    worst_error: float
+    rows: int
+
+    def ranked(self) -> Ints:
+        """Places of the features, the strongest first; equal ones by name."""
+        return np.lexsort((np.array(self.names, dtype=object), -self.strength))
+
+    def top(self, k: int) -> tuple[str, ...]:
+        """Names of the k strongest features that contribute anything."""
+        return tuple(self.names[at] for at in self.ranked()[:k] if self.strength[at] > 0)
+
+
+def attribute(
+    bundle: Bundle,
+    rows: ScoredRows,
+    *,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> Attribution:
+    """Explain every row in pieces; none of the contributions are kept."""
+    n, p = rows.matrix.shape
+    k = min(bundle.config.explain.reasons, p)
+    total, reasons, worst = np.zeros(p), np.empty((n, k), np.int16), 0.0
+    for start in range(0, n, _PIECE):
+        here = slice(start, min(start + _PIECE, n))
+        part = bundle.model.contributions(rows.matrix[here], threads=threads)
+        values = part.values
+        total += np.abs(values).sum(axis=0)
+        reasons[here] = rank_reasons(values, k=k)
+        error = np.abs(part.base + values.sum(axis=1) - rows.margin[here])
+        worst = max(worst, float(error.max(initial=0.0)))
+        progress(here.stop, n)
+    return Attribution(
+        names=bundle.model.feature_names,
+        strength=total / max(n, 1),
+        reasons=reasons,
+        worst_error=worst,
+        rows=n,
+    )

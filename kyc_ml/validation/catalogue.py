@@ -1,0 +1,64 @@
+"""Every check there is, in the order of a report."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from kyc_ml.errors import ConfigError, hint
+from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.families import (
+    benchmarks,
+    calibration,
+    data,
+    discrimination,
+    explanation,
+    fairness,
+    implementation,
+    robustness,
+    stability,
+    tiers,
+)
+from kyc_ml.validation.outcome import Procedure
+
+_ALL: Final = (
+    *data.PROCEDURES,
+    *discrimination.PROCEDURES,
+    *calibration.PROCEDURES,
+    *tiers.PROCEDURES,
+    *stability.PROCEDURES,
+    *robustness.PROCEDURES,
+    *explanation.PROCEDURES,
+    *fairness.PROCEDURES,
+    *benchmarks.PROCEDURES,
+    *implementation.PROCEDURES,
+)
+
+PROCEDURES: Final = MappingProxyType({each.check.id: each for each in _ALL})
+"""By the id of the check."""
+
+CHECKS: Final = MappingProxyType({name: each.check for name, each in PROCEDURES.items()})
+"""The declarations alone."""
+
+
+def choose_checks(only: tuple[str, ...]) -> tuple[Procedure, ...]:
+    """Choose checks by id or family, in the order of a report; all if none is named.
+
+    Raises
+    ------
+    ConfigError
+        Naming what is neither.
+    """
+    known = {*PROCEDURES, *FAMILIES}
+    for name in only:
+        if name not in known:
+            msg = (
+                f"--only {name!r} is no check and no family{hint(name, known)}; families: "
+                f"{', '.join(FAMILIES)}"
+            )
+            raise ConfigError(msg)
+    return tuple(
+        each
+        for name, each in PROCEDURES.items()
+        if not only or name in only or each.check.family in only
+    )

@@ -1,0 +1,318 @@
+"""Calibration: figures of the calibrated probability of judged rows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.metrics import (
+    calibration_error,
+    clustered_observed_over_expected,
+    compute_grade_calibration,
+    compute_reliability,
+    decompose_brier,
+    design_effect,
+    fit_calibration_line,
+    holm,
+    hosmer_lemeshow,
+    jeffreys_p,
+    largest_calibration_error,
+    spiegelhalter,
+)
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.segments import segments
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import calibration as wording
+
+_NO_ROWS: Final = NotApplicable(reason=Text("no row has a mature outcome", "没有结果已成熟的样本"))
+
+
+def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute O/E and the line of recalibration."""
+    del settings
+    rows = evidence.current
+    if not rows.target.size:
+        return _NO_ROWS
+    ratio = clustered_observed_over_expected(
+        rows.target, rows.judged_probability, rows.judged_customers
+    )
+    line = fit_calibration_line(rows.target, rows.judged_probability)
+    return Outcome(
+        values={
+            "o_e": Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+            "intercept": Value(
+                value=line.intercept, low=line.intercept_low, high=line.intercept_high
+            ),
+            "slope": Value(value=line.slope, low=line.slope_low, high=line.slope_high),
+            "p_value": line.p_value,
+        },
+        notes=(
+            Text(
+                "The interval of O/E allows for rows of one customer; those of the line do not.",
+                "O/E 区间已考虑同一客户多行的相关性，截距与斜率的区间未考虑。",
+            ),
+        ),
+    )
+
+
+def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the reliability table and its distances."""
+    rows = evidence.current
+    if not rows.target.size:
+        return _NO_ROWS
+    proba = rows.judged_probability
+    ece = calibration_error(rows.target, proba, n_bins=settings.bins)
+    prevalence = float(rows.target.mean())
+    title = Text("Predicted and observed rates", "预测率与实际率")
+    return Outcome(
+        values={
+            "ece": ece,
+            "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
+            "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
+        },
+        tables=(
+            Table(
+                name="reliability",
+                title=title,
+                frame=compute_reliability(rows.target, proba, n_bins=settings.bins),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="reliability",
+                kind="interval",
+                title=title,
+                table="reliability",
+                x="mean_proba",
+                y="event_rate",
+                low="ci_low",
+                high="ci_high",
+                x_label=Text("predicted rate", "预测率"),
+                y_label=Text("observed rate", "实际率"),
+                reference="diagonal",
+            ),
+        ),
+    )
+
+
+def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Take the Brier score apart."""
+    rows = evidence.current
+    if not rows.target.size:
+        return _NO_ROWS
+    parts = decompose_brier(rows.target, rows.judged_probability, n_bins=settings.bins)
+    return Outcome(
+        values={
+            "brier": parts.score,
+            "reliability": parts.reliability,
+            "resolution": parts.resolution,
+            "uncertainty": parts.uncertainty,
+            "skill": parts.skill,
+        }
+    )
+
+
+def run_spiegelhalter(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Test whether the Brier score is what it would be."""
+    del settings
+    rows = evidence.current
+    if not rows.target.size:
+        return _NO_ROWS
+    found = spiegelhalter(rows.target, rows.judged_probability)
+    return Outcome(values={"z": found.statistic, "p_value": found.p_value})
+
+
+def run_hosmer_lemeshow(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Test observed against expected counts by groups of probability."""
+    del settings
+    rows = evidence.current
+    if not rows.target.size:
+        return _NO_ROWS
+    found = hosmer_lemeshow(rows.target, rows.judged_probability, n_bins=10)
+    degrees = np.nan if found.degrees is None else float(found.degrees)
+    return Outcome(
+        values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
+    )
+
+
+def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Test each tier's level, Jeffreys' way."""
+    del settings
+    rows = evidence.current
+    if not rows.target.size:
+        return _NO_ROWS
+    table = _with_clusters(evidence, _grades(evidence))
+    title = Text("Expected and observed rate by tier", "各等级预期率与实际率")
+    return Outcome(
+        values={
+            "under_p": smallest(table, "jeffreys_under_clustered", named="grade"),
+            "over_p": smallest(table, "jeffreys_over_clustered", named="grade"),
+            "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
+            "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
+        },
+        tables=(Table(name="tiers", title=title, frame=table),),
+        plots=(
+            Plot(
+                name="tiers",
+                kind="interval",
+                title=title,
+                table="tiers",
+                x="grade",
+                y="observed_rate",
+                low="low",
+                high="high",
+                value="expected_rate",
+                x_label=Text("tier", "等级"),
+                y_label=Text("observed rate", "实际率"),
+            ),
+        ),
+        notes=(
+            Text(
+                "Tiers are those of the probability alone, before expert rating and overrides.",
+                "等级仅按概率划分，未计入专家评级与人工调整。",
+            ),
+        ),
+    )
+
+
+def run_binomial(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Test each tier's level by the binomial distribution."""
+    del settings
+    if not evidence.current.target.size:
+        return _NO_ROWS
+    table = _grades(evidence)
+    table = table.assign(
+        binomial_under_holm=holm(table["binomial_under"].to_numpy()),
+        binomial_over_holm=holm(table["binomial_over"].to_numpy()),
+    )
+    return Outcome(
+        values={
+            "under_p": smallest(table, "binomial_under_holm", named="grade"),
+            "over_p": smallest(table, "binomial_over_holm", named="grade"),
+        },
+        tables=(
+            Table(
+                name="tiers",
+                title=Text("Binomial test by tier", "分等级二项检验"),
+                frame=table[
+                    ["grade", "rows", "positives", "expected_rate", "observed_rate",
+                     "binomial_under", "binomial_over", "binomial_under_holm",
+                     "binomial_over_holm"]
+                ],
+            ),
+        ),
+    )  # fmt: skip
+
+
+def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute O/E in each segment."""
+    rows = evidence.current
+    found = list(segments(rows, settings.segments))
+    if not found:
+        return NotApplicable(
+            reason=Text(
+                "the policy names no segment that this source has",
+                "策略未列出该数据源可提供的客群",
+            )
+        )
+    lines = []
+    for segment in found:
+        here = segment.rows[rows.judged]
+        target, proba = rows.target[here], rows.judged_probability[here]
+        if not target.size:
+            continue
+        ratio = clustered_observed_over_expected(target, proba, rows.judged_customers[here])
+        lines.append(
+            {
+                "segment": segment.label,
+                "rows": int(target.size),
+                "positives": int(target.sum()),
+                "expected": float(proba.sum()),
+                "o_e": ratio.ratio,
+                "low": ratio.low,
+                "high": ratio.high,
+            }
+        )
+    if not lines:
+        return _NO_ROWS
+    table = pd.DataFrame(lines)
+    # expected, not observed: a segment without a positive may be overstated all the same
+    enough = table[table["expected"] >= settings.fewest].reset_index(drop=True)
+    title = Text("Observed over expected by segment", "分客群 O/E")
+    return Outcome(
+        values={
+            "highest_low": largest(enough, "low", named="segment"),
+            "lowest_high": smallest(enough, "high", named="segment"),
+            "judged": len(enough),
+        },
+        tables=(Table(name="segments", title=title, frame=table),),
+        plots=(
+            Plot(
+                name="segments",
+                kind="interval",
+                title=title,
+                table="segments",
+                x="segment",
+                y="o_e",
+                low="low",
+                high="high",
+                x_label=Text("segment", "客群"),
+                y_label=Text("observed over expected", "O/E"),
+                reference="one",
+            ),
+        ),
+        notes=(
+            Text(
+                f"Judged are segments with at least {settings.fewest} expected positives.",
+                f"仅评估预期正样本数不少于 {settings.fewest} 的客群。",
+            ),
+        ),
+    )
+
+
+def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
+    """Tabulate the tiers of the probability alone: overrides are no prediction of the model."""
+    rows = evidence.current
+    return compute_grade_calibration(
+        rows.grades.model[rows.judged],
+        rows.target,
+        rows.judged_probability,
+        names=evidence.bundle.policy.tier_names,
+    )
+
+
+def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
+    """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
+    rows = evidence.current
+    effect = design_effect(
+        rows.target - rows.judged_probability,
+        rows.judged_customers,
+        part=rows.grades.model[rows.judged],
+        parts=len(table),
+    )
+    under, over = jeffreys_p(
+        table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
+    )
+    return table.assign(
+        design_effect=effect,
+        jeffreys_under_clustered=holm(under),
+        jeffreys_over_clustered=holm(over),
+    )
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.OVERALL, run=run_overall),
+    Procedure(check=wording.RELIABILITY, run=run_reliability),
+    Procedure(check=wording.BRIER, run=run_brier),
+    Procedure(check=wording.SPIEGELHALTER, run=run_spiegelhalter),
+    Procedure(check=wording.HOSMER_LEMESHOW, run=run_hosmer_lemeshow),
+    Procedure(check=wording.JEFFREYS, run=run_jeffreys),
+    Procedure(check=wording.BINOMIAL, run=run_binomial),
+    Procedure(check=wording.SEGMENTS, run=run_segments),
+)

@@ -1,0 +1,332 @@
+"""Data: what the figures rest on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE
+from kyc_ml.features.audit.proof import audit_features
+from kyc_ml.features.build import build_features
+from kyc_ml.metrics import compute_drift
+from kyc_ml.training.evidence import customers_of
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.probes import FEWEST, shuffled_label_auc, single_feature_auc
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.segments import values_of
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import data as wording
+
+Ints = npt.NDArray[np.int64]
+
+_NO_TABLES: Final = NotApplicable(
+    reason=Text("only scored rows were given, no tables", "仅提供已评分样本，无原始数据表")
+)
+_MOST_PROBED: Final = 50_000
+"""Rows probed for leaks, positives first: a leak shows in few (convention)."""
+
+
+def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Hold the digests of files against those of training."""
+    del settings
+    if evidence.tables is None:
+        return _NO_TABLES
+    now = dict(evidence.tables.digests)
+    before: dict[str, str] = dict(evidence.bundle.data.get("files", {}))
+    lines = []
+    for name in sorted(now.keys() | before.keys()):
+        state = "new" if name not in before else "missing" if name not in now else "unchanged"
+        if name in now and name in before and now[name] != before[name]:
+            state = "changed"
+        lines.append({"file": name, "state": state, "sha256": now.get(name, before.get(name, ""))})
+    table = pd.DataFrame(lines)
+    return Outcome(
+        values={
+            "files": len(now),
+            "changed": int((table["state"] == "changed").sum()),
+            "missing": int((table["state"] == "missing").sum()),
+        },
+        tables=(Table(name="files", title=Text("Files", "文件"), frame=table),),
+    )
+
+
+def run_quarantine(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Count what was refused while reading."""
+    del settings
+    if evidence.tables is None:
+        return _NO_TABLES
+    quality = evidence.tables.quality
+    table = quality.to_frame()
+    return Outcome(
+        values={
+            "highest_share": largest(table, "quarantined_share", named="table"),
+            "refused": int(table["quarantined"].sum()),
+            "warnings": sum(finding.count for finding in quality.warnings),
+        },
+        tables=(
+            Table(name="tables", title=Text("Tables read", "读取的数据表"), frame=table),
+            Table(
+                name="findings",
+                title=Text("Rules broken", "违反的规则"),
+                frame=quality.findings_frame(),
+            ),
+            Table(
+                name="missing",
+                title=Text("Missing values of columns", "各列缺失占比"),
+                frame=quality.missing_frame(),
+            ),
+        ),
+    )
+
+
+def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compare the shares of segments with those of the training rows."""
+    now, train = evidence.current, evidence.train
+    features = [
+        name
+        for name in settings.segments
+        if (spec := now.spec(name)) is not None and spec.kind == "category"
+    ]
+    if train is None or not features or not len(train):
+        return NotApplicable(
+            reason=Text(
+                "the policy names no segment that these rows and the training rows have",
+                "策略未列出当前样本与训练样本均具有的客群",
+            )
+        )
+    lines, psi, critical, unseen = [], {}, {}, np.zeros(len(now), np.bool_)
+    for feature in features:
+        one, two = values_of(train, feature), values_of(now, feature)
+        names = sorted(set(one) | set(two))
+        before, after = (
+            np.array([int((each == name).sum()) for name in names]) for each in (one, two)
+        )
+        drift = compute_drift(before, after, n_expected=_customers(train), n_actual=_customers(now))
+        psi[feature], critical[feature] = drift.psi, drift.critical_95
+        unseen |= ~np.isin(two, list(set(one)))
+        lines += [
+            {
+                "segment": feature,
+                "value": str(name),
+                "training_share": float(b / before.sum()),
+                "current_share": float(a / after.sum()),
+            }
+            for name, b, a in zip(names, before, after, strict=True)
+        ]
+    worst = max(psi, key=lambda name: psi[name])
+    return Outcome(
+        values={
+            "highest_psi": Value(value=psi[worst], about=worst),
+            "critical_95": critical[worst],
+            "unseen": float(unseen.mean()),
+        },
+        tables=(
+            Table(
+                name="segments",
+                title=Text("Shares of segments", "客群占比"),
+                frame=pd.DataFrame(lines),
+            ),
+        ),
+        notes=(
+            Text(f"Training: a sample of {len(train):,} rows.", f"训练：抽样 {len(train):,} 行。"),
+        ),
+    )
+
+
+def run_missingness(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compare missing shares by feature."""
+    del settings
+    before, now = evidence.reference, evidence.current
+    lines = []
+    for place, spec in enumerate(now.features.specs):
+        one, two = (float(_missing(rows, place).mean()) for rows in (before, now))
+        lines.append(
+            {"feature": spec.name, "family": spec.family, "reference": one, "current": two,
+             "rise": two - one}
+        )  # fmt: skip
+    table = pd.DataFrame(lines).sort_values(
+        ["rise", "feature"], ascending=[False, True], ignore_index=True
+    )
+    emptied = table[(table["current"] == 1.0) & (table["reference"] < 1.0)]
+    return Outcome(
+        values={
+            "emptied": Value(value=len(emptied), about=", ".join(emptied["feature"].head(5))),
+            "largest_rise": largest(table, "rise", named="feature"),
+            "features": len(table),
+        },
+        tables=(Table(name="features", title=Text("Missing shares", "缺失占比"), frame=table),),
+    )
+
+
+def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Count states of outcomes, and see how fast they arrive."""
+    del settings
+    rows, before = evidence.current, evidence.reference
+    dataset = evidence.bundle.config.dataset
+    limit = dataset.horizon_days + dataset.label_maturity_days
+    days = before.arrival_days[np.isfinite(before.arrival_days)]
+    known = float((days <= limit).mean()) if days.size else np.nan
+    states = pd.Series(rows.status).value_counts()
+    table = pd.DataFrame({"state": states.index.astype(str), "rows": states.to_numpy()})
+    grid = np.unique(np.linspace(0, max(limit, days.max(initial=0.0)), 41).round(2))
+    share = [float((days <= each).mean()) if days.size else np.nan for each in grid]
+    curve = pd.DataFrame({"days": grid, "share_known": share})
+    title = Text("Share of positives known after so many days", "若干天后已知正样本占比")
+    return Outcome(
+        values={
+            "judged": float(rows.judged.mean()),
+            "immature": float((rows.status == IMMATURE).mean()),
+            "open": float((rows.status == OPEN_CASE).mean()),
+            "known_at_maturity": known,
+        },
+        tables=(
+            Table(name="states", title=Text("States of outcomes", "结果状态"), frame=table),
+            Table(name="arrival", title=title, frame=curve),
+        ),
+        plots=(
+            Plot(
+                name="arrival",
+                kind="step",
+                title=title,
+                table="arrival",
+                x="days",
+                y="share_known",
+                x_label=Text("days from decision", "决策后天数"),
+                y_label=Text("share known", "已知占比"),
+            ),
+        ),
+        notes=(
+            Text(
+                f"Horizon and maturity are {limit} days; the curve is of {days.size:,} positives "
+                "among the reference rows.",
+                f"观察期加成熟期为 {limit} 天；曲线基于参照样本中 {days.size:,} 个正样本。",
+            ),
+        ),
+    )
+
+
+def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Tamper with the future and compute features again."""
+    if evidence.tables is None or evidence.observations is None:
+        return _NO_TABLES
+    found = audit_features(
+        evidence.tables,
+        evidence.observations,
+        specs=evidence.bundle.specs,
+        times=settings.audit_times,
+        seed=settings.seed,
+        build=build_features,
+        threads=evidence.threads,
+        progress=lambda done, total: evidence.tell("tampering and rebuilding", done, total),
+    )
+    moved = found.moved
+    return Outcome(
+        values={
+            "moved": Value(
+                value=moved["feature"].nunique(),
+                about=", ".join(dict.fromkeys(moved["feature"].head(5))),
+            ),
+            "observations": found.observations,
+            "touched": sum(found.rows.values()),
+        },
+        tables=(
+            Table(
+                name="checks", title=Text("Kinds of tampering", "篡改方式"), frame=found.summary()
+            ),
+            Table(
+                name="moved",
+                title=Text("Features that moved", "发生变化的特征"),
+                frame=moved[["check", "feature", "observations", "moved", "largest_change"]],
+            ),
+        ),
+    )
+
+
+def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Ask the labels what single features and shuffled lessons know of them."""
+    rows = evidence.current
+    positives, negatives = rows.classes
+    if min(positives, negatives) < FEWEST:
+        return NotApplicable(
+            reason=Text(
+                f"fewer than {FEWEST} judged rows of a class: a high AUC would be chance",
+                f"某一类可评估样本少于 {FEWEST}，高 AUC 可能出于偶然",
+            )
+        )
+    places = _probed(rows, seed=settings.seed)
+    features = rows.features.take(places)
+    target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
+    customers = customers_of(features.keys)
+    evidence.tell("probing labels", 0, 2)
+    single = single_feature_auc(features, target, customers=customers)
+    evidence.tell("probing labels", 1, 2)
+    shuffled = shuffled_label_auc(
+        features,
+        target,
+        customers=customers,
+        config=evidence.bundle.config.model,
+        seed=settings.seed,
+    )
+    evidence.tell("probing labels", 2, 2)
+    auc = Value(value=np.nan)
+    miss = np.nan
+    if shuffled is not None:
+        auc = Value(value=shuffled.auc, low=shuffled.low, high=shuffled.high)
+        miss = max(0.0, shuffled.low - 0.5, 0.5 - shuffled.high)
+    return Outcome(
+        values={
+            "highest_auc": largest(single, "auc", named="feature"),
+            "shuffled_auc": auc,
+            "shuffled_miss": miss,
+        },
+        tables=(
+            Table(
+                name="features", title=Text("AUC of each feature alone", "单特征 AUC"), frame=single
+            ),
+        ),
+        notes=(Text(f"{places.size:,} rows probed.", f"探测 {places.size:,} 行。"),),
+    )
+
+
+def _missing(rows: ScoredRows, place: int) -> npt.NDArray[np.bool_]:
+    spec = rows.features.specs[place]
+    if spec.kind != "category":
+        return np.isnan(rows.matrix[:, place])
+    values = rows.features.categories[spec.name]
+    return np.asarray(values.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _customers(rows: ScoredRows) -> float:
+    return float(rows.customers.max() + 1)
+
+
+def _probed(rows: ScoredRows, *, seed: int) -> Ints:
+    """Take all positives to half of the room, and negatives for the rest."""
+    judged = np.flatnonzero(rows.judged)
+    if judged.size <= _MOST_PROBED:
+        return judged
+    rng = np.random.default_rng([seed, 2])
+    positive = rows.status[judged] == POSITIVE
+    hits, others = judged[positive], judged[~positive]
+    if hits.size > _MOST_PROBED // 2:
+        hits = rng.choice(hits, _MOST_PROBED // 2, replace=False)
+    rest = min(others.size, _MOST_PROBED - hits.size)
+    return np.sort(np.concatenate([hits, rng.choice(others, rest, replace=False)]))
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.LINEAGE, run=run_lineage),
+    Procedure(check=wording.QUARANTINE, run=run_quarantine),
+    Procedure(check=wording.REPRESENTATIVENESS, run=run_representativeness),
+    Procedure(check=wording.MISSINGNESS, run=run_missingness),
+    Procedure(check=wording.MATURITY, run=run_maturity),
+    Procedure(check=wording.POINT_IN_TIME, run=run_point_in_time),
+    Procedure(check=wording.LEAKAGE, run=run_leakage),
+)

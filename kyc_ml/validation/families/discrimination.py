@@ -1,0 +1,289 @@
+"""Discrimination: figures of ranking, all on the margin of judged rows."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.metrics import (
+    auc_decline,
+    auc_interval,
+    compute_operating_points,
+    compute_precision_recall,
+    compute_ranking_figures,
+    compute_roc,
+    rates_at_threshold,
+    threshold_at_fpr,
+)
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.families import discrimination_by_part as parts
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.ranked import FPR, draws_of, one_class
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import discrimination as wording
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_POINTS: Final = 200
+"""Points of a drawn curve: more than a screen shows apart."""
+
+_CLUSTERED: Final = Text(
+    "Customers are drawn whole: rows of one customer are no independent evidence.",
+    "自助法按客户整体抽样：同一客户的多行并非独立证据。",
+)
+
+
+def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the AUC with both intervals, and the curves."""
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    auc, low, high = auc_interval(rows.target, rows.judged_margin)
+    drawn = _ranking(evidence, settings)["auc"]
+    roc = _thin(compute_roc(rows.target, rows.judged_margin))
+    return Outcome(
+        values={
+            "auc": Value(value=auc, low=low, high=high),
+            "gini": Value(value=2 * auc - 1, low=2 * low - 1, high=2 * high - 1),
+            "auc_low_by_customer": drawn.low,
+        },
+        tables=(Table(name="roc", title=Text("ROC curve", "ROC 曲线"), frame=roc),),
+        plots=(
+            Plot(
+                name="roc",
+                kind="line",
+                title=Text("ROC curve", "ROC 曲线"),
+                table="roc",
+                x="false_positive_rate",
+                y="recall",
+                x_label=Text("false-positive rate", "假阳率"),
+                y_label=Text("recall", "召回率"),
+                reference="diagonal",
+            ),
+        ),
+        notes=(_CLUSTERED,),
+    )
+
+
+def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the figures of the top of the ranking."""
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    drawn = _ranking(evidence, settings)
+    prevalence = float(rows.target.mean())
+
+    precision = drawn["average_precision"]
+    curve = _thin(compute_precision_recall(rows.target, rows.judged_margin))
+    return Outcome(
+        values={
+            "average_precision": precision,
+            "prevalence": prevalence,
+            "lift": Value(
+                value=precision.value / prevalence,
+                low=precision.low / prevalence,
+                high=precision.high / prevalence,
+            ),
+            "ks": drawn["ks"],
+            "partial_auc": drawn["partial_auc"],
+        },
+        tables=(
+            Table(
+                name="precision_recall",
+                title=Text("Precision by recall", "精确率-召回率曲线"),
+                frame=curve,
+            ),
+        ),
+        plots=(
+            Plot(
+                name="precision_recall",
+                kind="line",
+                title=Text("Precision by recall", "精确率-召回率曲线"),
+                table="precision_recall",
+                x="recall",
+                y="precision",
+                x_label=Text("recall", "召回率"),
+                y_label=Text("precision", "精确率"),
+            ),
+        ),
+        notes=(_CLUSTERED,),
+    )
+
+
+def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute what is found at evenly spaced capacities to twice the model's own."""
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    own = evidence.bundle.config.tuning.capacity_per_day
+    steps = np.arange(1, settings.operating_points + 1) / settings.operating_points
+    points = compute_operating_points(
+        rows.target,
+        rows.judged_margin,
+        per_day=np.unique(np.append(steps * 2 * own, own)),
+        groups=rows.judged_customers,
+        day=rows.day[rows.judged],
+        end_day=rows.end_day,
+        draws=draws_of(rows, settings),
+        seed=settings.seed,
+    )
+    at = points[points["per_day"] == own].iloc[0]
+    return Outcome(
+        values={
+            "capacity": own,
+            **{
+                name: Value(value=at[name], low=at[f"{name}_low"], high=at[f"{name}_high"])
+                for name in ("precision", "recall")
+            },
+        },
+        tables=(
+            Table(
+                name="operating_points",
+                title=Text("What reviewers find", "审查产出"),
+                frame=points,
+            ),
+        ),
+        plots=tuple(
+            Plot(
+                name=f"{name}_by_capacity",
+                kind="interval",
+                title=title,
+                table="operating_points",
+                x="per_day",
+                y=name,
+                low=f"{name}_low",
+                high=f"{name}_high",
+                x_label=Text("reviews a day", "每日审查数"),
+                y_label=title,
+            )
+            for name, title in (
+                ("precision", Text("precision", "精确率")),
+                ("recall", Text("recall", "召回率")),
+            )
+        ),
+        notes=(_CLUSTERED,),
+    )
+
+
+def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute recall at 5 % false positives, at a threshold of now and at one set earlier."""
+    del settings
+    rows, before = evidence.current, evidence.reference
+    if (refused := one_class(rows)) is not None:
+        return refused
+    own = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
+    now = rates_at_threshold(rows.target, rows.judged_margin, threshold=own)
+    values: dict[str, Value | float] = {
+        "recall": Value(value=now.recall, low=now.recall_low, high=now.recall_high),
+        "recall_frozen": np.nan,
+        "fpr_frozen": np.nan,
+    }
+    notes = [
+        Text(
+            f"The threshold was set on: {before.origin.en}.",
+            f"阈值来源：{before.origin.zh}。",
+        )
+    ]
+    if one_class(before) is None:
+        frozen = threshold_at_fpr(before.target, before.judged_margin, fpr=FPR)
+        then = rates_at_threshold(rows.target, rows.judged_margin, threshold=frozen)
+        values["recall_frozen"] = Value(
+            value=then.recall, low=then.recall_low, high=then.recall_high
+        )
+        values["fpr_frozen"] = Value(value=then.fpr, low=then.fpr_low, high=then.fpr_high)
+    else:
+        notes = [
+            Text(
+                "The reference rows are of one class: they set no threshold.",
+                "参照样本只有一类，无法确定阈值。",
+            )
+        ]
+    return Outcome(values=values, notes=tuple(notes))
+
+
+def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Hold the AUC against the one the bundle recorded when it was trained."""
+    del settings
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    if evidence.current_is_recorded or not evidence.recorded_part:
+        return NotApplicable(
+            reason=Text(
+                "these rows are those of the initial validation: there is no later AUC yet",
+                "当前样本即初始验证样本，尚无后续 AUC",
+            )
+        )
+    initial = evidence.bundle.metrics[evidence.recorded_part].get("auc", np.nan)
+    if not np.isfinite(initial):
+        return NotApplicable(
+            reason=Text(
+                "the bundle recorded no AUC of its initial validation",
+                "模型包未记录初始验证的 AUC",
+            )
+        )
+    found = auc_decline(rows.target, rows.judged_margin, initial=initial)
+    reach = 1.959964 * found.error
+    return Outcome(
+        values={
+            "initial": found.initial,
+            "current": Value(
+                value=found.current,
+                low=max(0.0, found.current - reach),
+                high=min(1.0, found.current + reach),
+            ),
+            "drop": Value(
+                value=found.initial - found.current,
+                low=found.initial - found.current - reach,
+                high=found.initial - found.current + reach,
+            ),
+            "p_value": found.p_value,
+        }
+    )
+
+
+def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
+    """Give the ranking figures with intervals over customers, by name; drawn once."""
+    key, rows = ("ranking", settings), evidence.current
+    if key in evidence.memory:
+        return cast("dict[str, Value]", evidence.memory[key])
+    table = compute_ranking_figures(
+        rows.target,
+        rows.judged_margin,
+        groups=rows.judged_customers,
+        max_fpr=FPR,
+        draws=draws_of(rows, settings),
+        seed=settings.seed,
+    )
+    found = {
+        str(line["figure"]): Value(value=line["value"], low=line["low"], high=line["high"])
+        for line in table.to_dict("records")
+    }
+    evidence.memory[key] = found
+    return found
+
+
+def _thin(curve: pd.DataFrame) -> pd.DataFrame:
+    """Keep so many points of a curve as can be seen apart, its ends among them."""
+    if len(curve) <= _POINTS:
+        return curve
+    keep = np.unique(np.linspace(0, len(curve) - 1, _POINTS).round().astype(np.int64))
+    return curve.iloc[keep].reset_index(drop=True)
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.AUC, run=run_auc),
+    Procedure(check=wording.RANKING, run=run_ranking),
+    Procedure(check=wording.CAPACITY, run=run_capacity),
+    Procedure(check=wording.RECALL_AT_FPR, run=run_recall_at_fpr),
+    Procedure(check=wording.AUC_DECLINE, run=run_auc_decline),
+    Procedure(check=wording.SEGMENTS, run=parts.run_segments),
+    Procedure(check=wording.PERIODS, run=parts.run_periods),
+    Procedure(check=wording.TYPOLOGIES, run=parts.run_typologies),
+)

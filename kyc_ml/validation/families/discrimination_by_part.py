@@ -1,0 +1,159 @@
+"""Discrimination by segment, period and typology."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import average_precision_score
+
+from kyc_ml.metrics import (
+    auc_interval,
+    jeffreys_interval,
+    threshold_at_fpr,
+)
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.outcome import NotApplicable, Outcome
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.ranked import FPR, one_class
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.segments import segments
+from kyc_ml.validation.text import Text
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the AUC in each segment."""
+    rows = evidence.current
+    found = list(segments(rows, settings.segments))
+    if not found:
+        return NotApplicable(
+            reason=Text(
+                "the policy names no segment that this source has",
+                "策略未列出该数据源可提供的客群",
+            )
+        )
+    parts = [(each.label, each.rows[rows.judged]) for each in found]
+    return _by_part(rows, parts, settings, column="segment", titled=Text("segment", "客群"))
+
+
+def run_periods(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the AUC in each period."""
+    rows = evidence.current
+    period = rows.period(settings.period)[rows.judged]
+    parts = [(name, period == name) for name in sorted(set(period))]
+    return _by_part(rows, parts, settings, column="period", titled=Text("period", "时段"))
+
+
+def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the recall of each typology at 5 % false positives."""
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    kind = rows.typology[rows.judged]
+    known = (rows.target == 1) & (kind != None)  # noqa: E711  element by element
+    if not known.any():
+        return NotApplicable(reason=Text("no positive has a typology", "正样本均无违规类型记录"))
+    threshold = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
+    caught = rows.judged_margin >= threshold
+    lines = []
+    for name in sorted(set(kind[known])):
+        here = known & (kind == name)
+        n, hits = int(here.sum()), int(caught[here].sum())
+        low, high = (float(end) for end in jeffreys_interval(hits, n))
+        lines.append(
+            {"typology": str(name), "positives": n, "found": hits, "recall": hits / n,
+             "low": low, "high": high}
+        )  # fmt: skip
+    table = pd.DataFrame(lines)
+    enough = table[table["positives"] >= settings.fewest]
+    lowest = smallest(enough, "recall", named="typology")
+    bound = smallest(enough, "high", named="typology")
+    return Outcome(
+        values={"lowest": lowest, "lowest_high": bound, "judged": len(enough)},
+        tables=(
+            Table(name="typologies", title=Text("Recall by typology", "分类型召回率"), frame=table),
+        ),
+        plots=(
+            Plot(
+                name="typologies",
+                kind="interval",
+                title=Text("Recall by typology", "分类型召回率"),
+                table="typologies",
+                x="typology",
+                y="recall",
+                low="low",
+                high="high",
+                x_label=Text("typology", "违规类型"),
+                y_label=Text("recall", "召回率"),
+            ),
+        ),
+    )
+
+
+def _by_part(
+    rows: ScoredRows,
+    parts: Iterable[tuple[str, Mask]],
+    settings: Settings,
+    *,
+    column: str,
+    titled: Text,
+) -> Outcome | NotApplicable:
+    if (refused := one_class(rows)) is not None:
+        return refused
+    whole = auc_interval(rows.target, rows.judged_margin)[0]
+    table = pd.DataFrame([{column: name, **_figures(rows, here, settings)} for name, here in parts])
+    enough = table[table["auc"].notna()]
+    shortfall = enough.assign(shortfall=np.maximum(whole - enough["high"], 0.0))
+    return Outcome(
+        values={
+            "lowest": smallest(enough, "auc", named=column),
+            "shortfall": largest(shortfall, "shortfall", named=column),
+            "judged": len(enough),
+        },
+        tables=(
+            Table(
+                name="auc",
+                title=Text(f"AUC by {titled.en}", f"分{titled.zh} AUC"),
+                frame=table,
+            ),
+        ),
+        plots=(
+            Plot(
+                name="auc",
+                kind="interval",
+                title=Text(f"AUC by {titled.en}", f"分{titled.zh} AUC"),
+                table="auc",
+                x=column,
+                y="auc",
+                low="low",
+                high="high",
+                x_label=titled,
+                y_label=Text("AUC", "AUC"),
+            ),
+        ),
+        notes=(
+            Text(
+                f"With fewer than {settings.fewest} positives or negatives no AUC is given.",
+                f"正样本或负样本少于 {settings.fewest} 时不给出 AUC。",
+            ),
+        ),
+    )
+
+
+def _figures(rows: ScoredRows, here: Mask, settings: Settings) -> dict[str, float]:
+    target, score = rows.target[here], rows.judged_margin[here]
+    positives = int(target.sum())
+    found = {"rows": int(target.size), "positives": positives}
+    if min(positives, target.size - positives) < settings.fewest:
+        undefined = dict.fromkeys(("auc", "low", "high", "average_precision"), np.nan)
+        return {**found, **undefined}
+    auc, low, high = auc_interval(target, score)
+    precision = float(average_precision_score(target, score))
+    return {**found, "auc": auc, "low": low, "high": high, "average_precision": precision}

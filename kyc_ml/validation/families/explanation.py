@@ -1,0 +1,158 @@
+"""Explanation: additivity, agreement, declared directions, steadiness of reasons."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.explain import rank_reasons
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
+from kyc_ml.validation.perturbing import add_noise
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.result import Table
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import explanation as wording
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_ROUNDING: Final = 1e-9
+"""Step of the margin that is rounding. Convention."""
+
+_FINE: Final = 0.1
+"""Share of the policy's noise that reasons must survive. Convention."""
+
+
+def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Add contributions up, for every current row."""
+    del settings
+    found = evidence.attributed
+    if not found.rows:
+        return _no_rows()
+    return Outcome(values={"worst_error": found.worst_error, "rows": found.rows})
+
+
+def run_agreement(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Hold contributions against LightGBM's own."""
+    rows = _sample(evidence, settings.compared_rows, settings)
+    if not rows.size:
+        return _no_rows()
+    model = evidence.bundle.model
+    matrix = evidence.current.matrix[rows]
+    ours = model.contributions(matrix, threads=evidence.threads)
+    theirs = model.contributions_by_lightgbm(matrix, threads=evidence.threads)
+    one, two = ours.values, theirs.values  # noqa: PD011  no pandas objects
+    gap = np.abs(one - two)
+    first = [rank_reasons(each, k=1)[:, 0] for each in (one, two)]
+    return Outcome(
+        values={
+            "largest_difference": float(max(gap.max(), np.abs(ours.base - theirs.base).max())),
+            "same_first_reason": float((first[0] == first[1]).mean()),
+        },
+        notes=(
+            Text(
+                f"{rows.size:,} rows; reference: LightGBM's pred_contrib.",
+                f"{rows.size:,} 行；参照实现：LightGBM pred_contrib。",
+            ),
+        ),
+    )
+
+
+def run_monotone(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Move each declared feature through its training quantiles."""
+    bundle, current = evidence.bundle, evidence.current
+    rows = _sample(evidence, settings.compared_rows, settings)
+    declared = [
+        (place, spec)
+        for place, spec in enumerate(current.features.specs)
+        if spec.monotone and spec.name in bundle.reference.quantiles
+    ]
+    if not bundle.config.model.monotone or not declared or not rows.size:
+        return NotApplicable(
+            reason=Text(
+                "no feature of the model has a declared direction that training enforced",
+                "没有在训练中强制执行单调方向的特征",
+            )
+        )
+    lines = []
+    for number, (place, spec) in enumerate(declared, 1):
+        grid = np.unique(bundle.reference.quantiles[spec.name])
+        matrix = np.repeat(current.matrix[rows], grid.size, axis=0)
+        matrix[:, place] = np.tile(grid, rows.size)
+        margin = bundle.model.margin(matrix, threads=evidence.threads)
+        steps = np.diff(margin.reshape(rows.size, grid.size), axis=1) * spec.monotone
+        against = steps < -_ROUNDING
+        lines.append(
+            {
+                "feature": spec.name,
+                "direction": spec.monotone,
+                "steps": int(steps.size),
+                "violations": int(against.sum()),
+                "largest": float(np.abs(steps[against]).max(initial=0.0)),
+            }
+        )
+        evidence.tell("moving declared features", number, len(declared))
+    table = pd.DataFrame(lines)
+    return Outcome(
+        values={
+            "violations": int(table["violations"].sum()),
+            "largest": largest(table, "largest", named="feature"),
+            "features": len(table),
+        },
+        tables=(
+            Table(name="features", title=Text("Declared directions", "声明方向"), frame=table),
+        ),
+    )
+
+
+def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Explain rows again after a small disturbance."""
+    rows = _sample(evidence, min(settings.perturbed_rows, 2_000), settings)
+    if not rows.size:
+        return _no_rows()
+    current, model = evidence.current, evidence.bundle.model
+    matrix = current.matrix[rows]
+    noisy = add_noise(
+        matrix,
+        current.features.specs,
+        size=settings.noise * _FINE,
+        rng=np.random.default_rng(settings.seed),
+    )
+    k = evidence.attributed.reasons.shape[1]
+    after = rank_reasons(
+        model.contributions(noisy, threads=evidence.threads).values,
+        k=k,
+    )
+    before = evidence.attributed.reasons[rows]
+    common = (before[:, :, None] == after[:, None, :]).sum(axis=(1, 2))
+    return Outcome(
+        values={
+            "overlap": float((common / (2 * k - common)).mean()),
+            "first_kept": float((before[:, 0] == after[:, 0]).mean()),
+        },
+        notes=(Text(f"{rows.size:,} rows drawn.", f"抽取 {rows.size:,} 行。"),),
+    )
+
+
+def _sample(evidence: ReviewEvidence, most: int, settings: Settings) -> Ints:
+    n = len(evidence.current)
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(settings.seed).choice(n, most, replace=False))
+
+
+def _no_rows() -> NotApplicable:
+    return NotApplicable(reason=Text("there is no row to explain", "没有可解释的样本"))
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.ADDITIVITY, run=run_additivity),
+    Procedure(check=wording.AGREEMENT, run=run_agreement),
+    Procedure(check=wording.MONOTONE, run=run_monotone),
+    Procedure(check=wording.REASONS, run=run_reasons),
+)

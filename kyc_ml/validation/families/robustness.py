@@ -1,0 +1,201 @@
+"""Robustness: rows that are changed, and regions that nobody chose."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.dataset import POSITIVE
+from kyc_ml.metrics import clustered_observed_over_expected
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest
+from kyc_ml.validation.families import robustness_by_region as regions
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.perturbing import Sample, add_noise
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.ranked import area, one_class
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import robustness as wording
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_LEVELS: Final = (0.5, 1.0, 2.0)
+
+
+def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Add noise to numbers and score again."""
+    if (refused := one_class(evidence.current)) is not None:
+        return refused
+    sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
+    whole = area(sample.target, sample.margin)
+    lines = []
+    for level in _LEVELS:
+        rng = np.random.default_rng(settings.seed)  # the same directions at every level
+        size = settings.noise * level
+        matrix = add_noise(sample.matrix, evidence.current.features.specs, size=size, rng=rng)
+        margin, proba, tier = sample.again(matrix)
+        lines.append(
+            {
+                "noise": size,
+                "auc": area(sample.target, margin),
+                "moved": float((tier != sample.tier).mean()),
+                "mean_change": float(np.abs(proba - sample.probability).mean()),
+            }
+        )
+    table = pd.DataFrame(lines)
+    usual = table.iloc[_LEVELS.index(1.0)]
+    return Outcome(
+        values={
+            "auc": whole,
+            "auc_drop": whole - float(usual["auc"]),
+            "moved": float(usual["moved"]),
+        },
+        tables=(Table(name="noise", title=Text("Noise", "噪声扰动"), frame=table),),
+        notes=(_sampled(sample),),
+    )
+
+
+def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Set leading features, and whole families, to missing and score again."""
+    if (refused := one_class(evidence.current)) is not None:
+        return refused
+    sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
+    specs = evidence.current.features.specs
+    leading = evidence.attributed.top(settings.top_features)
+    tried = [("feature", name, [evidence.place(name)]) for name in leading]
+    families = sorted({spec.family for spec in specs})
+    tried += [
+        ("family", family, [at for at, spec in enumerate(specs) if spec.family == family])
+        for family in families
+    ]
+    whole = area(sample.target, sample.margin)
+    mean = float(sample.probability.mean())
+    lines = []
+    for number, (kind, name, places) in enumerate(tried, 1):
+        kept = sample.matrix[:, places].copy()
+        sample.matrix[:, places] = np.nan
+        margin, proba, tier = sample.again(sample.matrix)
+        sample.matrix[:, places] = kept
+        lines.append(
+            {
+                "kind": kind,
+                "lost": name,
+                "auc_drop": whole - area(sample.target, margin),
+                "moved": float((tier != sample.tier).mean()),
+                "mean_probability_ratio": float(proba.mean()) / mean,
+            }
+        )
+        evidence.tell("losing columns", number, len(tried))
+    table = pd.DataFrame(lines)
+    away = np.exp(np.abs(np.log(table["mean_probability_ratio"])))
+    return Outcome(
+        values={
+            "feature_drop": largest(table[table["kind"] == "feature"], "auc_drop", named="lost"),
+            "family_drop": largest(table[table["kind"] == "family"], "auc_drop", named="lost"),
+            "level": largest(table.assign(away=away), "away", named="lost"),
+        },
+        tables=(
+            Table(
+                name="lost",
+                title=Text("What the loss of columns does", "缺失列的影响"),
+                frame=table.sort_values("auc_drop", ascending=False, ignore_index=True),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="lost",
+                kind="bar",
+                title=Text("Drop of the AUC", "AUC 降幅"),
+                table="lost",
+                x="lost",
+                y="auc_drop",
+                group="kind",
+                x_label=Text("lost", "缺失对象"),
+                y_label=Text("drop of the AUC", "AUC 降幅"),
+            ),
+        ),
+        notes=(_sampled(sample),),
+    )
+
+
+def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Count values that the training rows never had."""
+    rows, bundle = evidence.current, evidence.bundle
+    if not bundle.reference.quantiles:
+        return NotApplicable(
+            reason=Text(
+                "the bundle keeps no quantiles: it was written by an older version",
+                "模型包未保存分位数（由旧版本生成）",
+            )
+        )
+    leading = set(evidence.attributed_reference.top(settings.top_features))
+    outside = np.zeros(len(rows), np.bool_)
+    lines = []
+    for place, spec in enumerate(rows.features.specs):
+        if spec.kind == "category":
+            known = np.array([each is not None for each in rows.category(spec.name)])
+            beyond = known & np.isnan(rows.matrix[:, place])
+            low = high = np.nan
+        else:
+            grid = bundle.reference.quantiles.get(spec.name)
+            values = rows.matrix[:, place]
+            low, high = (np.nan, np.nan) if grid is None else (float(grid[0]), float(grid[-1]))
+            # no value at all in training: any is new
+            beyond = ~np.isnan(values) if grid is None else (values < low) | (values > high)
+        if spec.name in leading:
+            outside |= beyond
+        lines.append(
+            {
+                "feature": spec.name,
+                "leading": spec.name in leading,
+                "smallest": low,
+                "largest": high,
+                "share": float(beyond.mean()),
+            }
+        )
+    table = pd.DataFrame(lines).sort_values(
+        ["share", "feature"], ascending=[False, True], ignore_index=True
+    )
+    here = outside & rows.judged
+    ratio = Value(value=np.nan)
+    if here.any():
+        target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
+        found = clustered_observed_over_expected(
+            target, rows.probability[here], rows.customers[here]
+        )
+        ratio = Value(value=found.ratio, low=found.low, high=found.high)
+    return Outcome(
+        values={
+            "rows": float(outside.mean()),
+            "highest": largest(table[table["leading"]], "share", named="feature"),
+            "o_e": ratio,
+        },
+        tables=(
+            Table(
+                name="features",
+                title=Text("Share outside the training range", "超出训练范围的占比"),
+                frame=table,
+            ),
+        ),
+    )
+
+
+def _sampled(sample: Sample) -> Text:
+    return Text(
+        f"{sample.rows.size:,} judged rows, positives first: the AUC does not hang on their share.",
+        f"抽取 {sample.rows.size:,} 行可评估样本（正样本优先），AUC 不受其占比影响。",
+    )
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.NOISE, run=run_noise),
+    Procedure(check=wording.MISSING, run=run_missing),
+    Procedure(check=wording.WEAK_SPOTS, run=regions.run_weak_spots),
+    Procedure(check=wording.OVERFIT, run=regions.run_overfit),
+    Procedure(check=wording.RANGE, run=run_range),
+)

@@ -1,0 +1,199 @@
+"""Robustness by region: where a model is wrong, and where it knows its training rows too well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.dataset import POSITIVE
+from kyc_ml.metrics import auc_interval, clustered_observed_over_expected
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.ranked import area, one_class
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.slices import find_slices
+from kyc_ml.validation.text import Text
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+_REGIONS: Final = 4
+_MOST_SLICED: Final = 200_000
+"""Rows a tree looks for weak spots in: more take time and find the same (convention)."""
+
+
+def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Look for regions on half of the customers, judge them by the other half."""
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    judged = np.flatnonzero(rows.judged)
+    if judged.size > _MOST_SLICED:
+        rng = np.random.default_rng(settings.seed)
+        judged = np.sort(rng.choice(judged, _MOST_SLICED, replace=False))
+    numbers = {spec.name for spec in rows.features.specs if spec.kind != "category"}
+    leading = [
+        evidence.place(name)
+        for name in evidence.attributed.top(settings.top_features)
+        if name in numbers
+    ]
+    slices = find_slices(rows, judged, columns=leading, leaves=settings.slices, seed=settings.seed)
+    if slices is None:
+        return NotApplicable(
+            reason=Text(
+                "no feature contributes, or no half of the customers has both classes",
+                "没有特征产生贡献，或半数客户中只有一类样本",
+            )
+        )
+    table = _judge_regions(rows, slices, fewest=settings.fewest)
+    enough = table[table["expected"] >= settings.fewest / 2].reset_index(drop=True)
+    return Outcome(
+        values={
+            "highest_low": largest(enough, "low", named="region"),
+            "lowest_high": smallest(enough, "high", named="region"),
+            "lowest_auc": smallest(enough, "auc", named="region"),
+            "regions": len(enough),
+        },
+        tables=(
+            Table(
+                name="regions",
+                title=Text("Regions, judged on the other half", "区域（由另一半客户评估）"),
+                frame=table.sort_values("o_e", ascending=False, ignore_index=True),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="regions",
+                kind="interval",
+                title=Text("Observed over expected by region", "各区域 O/E"),
+                table="regions",
+                x="region",
+                y="o_e",
+                low="low",
+                high="high",
+                x_label=Text("region", "区域"),
+                y_label=Text("observed over expected", "O/E"),
+                reference="one",
+            ),
+        ),
+        notes=(
+            Text(
+                f"Judged are regions with at least {settings.fewest / 2:g} expected positives.",
+                f"仅评估预期正样本数不少于 {settings.fewest / 2:g} 的区域。",
+            ),
+        ),
+    )
+
+
+def _judge_regions(
+    rows: ScoredRows, slices: Sequence[tuple[str, Ints]], *, fewest: int
+) -> pd.DataFrame:
+    """Tabulate level and ranking of each region; AUC only where both classes suffice."""
+    lines = []
+    for described, here in slices:
+        target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
+        ratio = clustered_observed_over_expected(
+            target, rows.probability[here], rows.customers[here]
+        )
+        positives = int(target.sum())
+        both = min(positives, target.size - positives) >= fewest
+        lines.append(
+            {
+                "region": described,
+                "rows": int(target.size),
+                "positives": positives,
+                "expected": float(rows.probability[here].sum()),
+                "o_e": ratio.ratio,
+                "low": ratio.low,
+                "high": ratio.high,
+                "auc": area(target, rows.margin[here]) if both else np.nan,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compare the AUC of training and current rows, whole and by quarters of features."""
+    now, before = evidence.current, evidence.train
+    if before is None:
+        return NotApplicable(reason=Text("the training rows cannot be had", "无法取得训练样本"))
+    for rows in (now, before):
+        if (refused := one_class(rows)) is not None:
+            return refused
+    everything = np.ones(before.target.size, np.bool_), np.ones(now.target.size, np.bool_)
+    whole = _gap(before, now, *everything, fewest=settings.fewest)
+    lines = [{"region": "all rows", **whole}]
+    for name in evidence.attributed.top(settings.top_features // 2):
+        place = evidence.place(name)
+        if now.features.specs[place].kind == "category":
+            continue
+        values = [rows.matrix[rows.judged, place] for rows in (before, now)]
+        for described, one, two in _quarters(name, values[0], values[1]):
+            found = _gap(before, now, one, two, fewest=settings.fewest)
+            lines.append({"region": described, **found})
+    table = pd.DataFrame(lines)
+    regions = table.iloc[1:]
+    judged = regions[regions["gap"].notna()].reset_index(drop=True)
+    return Outcome(
+        values={
+            "gap": Value(value=whole["gap"], low=whole["low"], high=whole["high"]),
+            "largest_low": largest(judged, "low", named="region"),
+            "regions": len(judged),
+        },
+        tables=(
+            Table(
+                name="gaps",
+                title=Text("AUC, training less current", "AUC 训练减当前"),
+                frame=table,
+            ),
+        ),
+        notes=(
+            Text(
+                f"Training rows: {len(before):,}, a sample.", f"训练样本：抽样 {len(before):,} 行。"
+            ),
+        ),
+    )
+
+
+def _gap(
+    before: ScoredRows, now: ScoredRows, one: Mask, two: Mask, *, fewest: int
+) -> dict[str, float]:
+    """Compute the AUC of both and the interval of the gap; rows of two times are independent."""
+    found, reach = [], 0.0
+    for rows, here in ((before, one), (now, two)):
+        target = rows.target[here]
+        positives = int(target.sum())
+        if min(positives, target.size - positives) < fewest:
+            return dict.fromkeys(("training", "current", "gap", "low", "high"), np.nan)
+        value, low, high = auc_interval(target, rows.judged_margin[here])
+        found.append(value)
+        reach += max(value - low, high - value) ** 2
+    gap, half = found[0] - found[1], float(np.sqrt(reach))
+    return {
+        "training": found[0], "current": found[1], "gap": gap, "low": gap - half,
+        "high": gap + half,
+    }  # fmt: skip
+
+
+def _quarters(name: str, one: Floats, two: Floats) -> Sequence[tuple[str, Mask, Mask]]:
+    """Part rows by the quartiles of a feature's training values, and missing ones apart."""
+    known = one[np.isfinite(one)]
+    found = [(f"{name} missing", np.isnan(one), np.isnan(two))]
+    if not known.size:
+        return found
+    cuts = np.unique(np.quantile(known, np.arange(1, _REGIONS) / _REGIONS))
+    places = [np.digitize(values, cuts) for values in (one, two)]
+    for place in range(cuts.size + 1):
+        low = "" if place == 0 else f"{cuts[place - 1]:.4g} <= "
+        high = "" if place == cuts.size else f" < {cuts[place]:.4g}"
+        here = [(at == place) & ~np.isnan(v) for at, v in zip(places, (one, two), strict=True)]
+        found.append((f"{low}{name}{high}", here[0], here[1]))
+    return found

@@ -1,0 +1,268 @@
+"""Stability: current rows against the reference rows, outcomes aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from kyc_ml.features.spec import FeatureSpec, Formula, Latest, Window
+from kyc_ml.metrics import Drift, FrozenBins, compute_drift
+from kyc_ml.validation.attribution import Attribution
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import largest
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import stability as wording
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+AMBER: Final = 0.10
+"""CSI that is counted. Convention, not theory; see `kyc_ml.metrics.compute_psi`."""
+
+_TOP: Final = 10
+
+
+def run_score(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the PSI of score and tiers."""
+    now, before = evidence.current, evidence.reference
+    if (refused := _too_few(evidence)) is not None:
+        return refused
+    bins = FrozenBins.of(before.margin, n_bins=settings.drift_bins)
+    one, two = bins.count(before.margin), bins.count(now.margin)
+    drift = _drift(evidence, one, two)
+    tiers = len(evidence.bundle.policy.tier_names)
+    by_tier = _drift(
+        evidence,
+        np.bincount(before.tier, minlength=tiers),
+        np.bincount(now.tier, minlength=tiers),
+    )
+    title = Text("Share of rows by decile of the reference score", "按参照分数十分位的样本占比")
+    return Outcome(
+        values={
+            "psi": drift.psi,
+            "critical_95": drift.critical_95,
+            "critical_99": drift.critical_99,
+            "p_value": drift.p_value,
+            "tier_psi": by_tier.psi,
+        },
+        tables=(Table(name="bins", title=title, frame=_shares(bins.labels, one, two)),),
+        plots=(_bars("bins", title, Text("log-odds", "对数几率")),),
+        notes=(_compared(evidence),),
+    )
+
+
+def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compute the CSI of every feature; gates are for the leading ones."""
+    if (refused := _too_few(evidence)) is not None:
+        return refused
+    attributed = evidence.attributed_reference
+    leading = set(attributed.top(settings.top_features))
+    strength = dict(zip(attributed.names, attributed.strength, strict=True))
+    known = {spec.name: spec for spec in evidence.bundle.specs}
+    lines = []
+    for place, spec in enumerate(evidence.current.features.specs):
+        drift = _drift(evidence, *_counts(evidence, place, settings.drift_bins))
+        lines.append(
+            {
+                "feature": spec.name,
+                "family": spec.family,
+                "leading": spec.name in leading,
+                "all_history": _reads_all_history(spec, known),
+                "strength": float(strength[spec.name]),
+                "csi": drift.psi,
+                "critical_95": drift.critical_95,
+                "critical_99": drift.critical_99,
+                "p_value": drift.p_value,
+            }
+        )
+        evidence.tell("drift of features", place + 1, len(evidence.current.features.specs))
+    table = pd.DataFrame(lines).sort_values(["csi", "feature"], ascending=[False, True])
+    table = table.reset_index(drop=True)
+    first = table[table["leading"] & ~table["all_history"]]
+    growing = table[table["leading"] & table["all_history"]]
+    return Outcome(
+        values={
+            "highest": largest(first, "csi", named="feature"),
+            "highest_all_history": largest(growing, "csi", named="feature"),
+            "critical_95": float(first["critical_95"].max()),
+            "critical_99": float(first["critical_99"].max()),
+            "above_amber": int((first["csi"] > AMBER).sum()),
+            "highest_of_all": largest(table, "csi", named="feature"),
+        },
+        tables=(Table(name="features", title=Text("Drift by feature", "各特征漂移"), frame=table),),
+        notes=(_compared(evidence),),
+    )
+
+
+def _reads_all_history(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> bool:
+    """Tell whether a feature looks back without an end: it grows with the data alone.
+
+    It reads a window without a beginning, or the age of a row however old.
+    """
+    match spec.how:
+        case Window(period=period):
+            return period.us is None
+        case Latest(reading=reading):
+            return reading in {"age_hours", "years_since"}
+        case Formula(inputs=inputs):
+            return any(name in known and _reads_all_history(known[name], known) for name in inputs)
+        case _:
+            return False
+
+
+def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compare what contributes most, then and now."""
+    del settings
+    if (refused := _too_few(evidence)) is not None:
+        return refused
+    before, now = evidence.attributed_reference, evidence.attributed
+    one, two = set(before.top(_TOP)), set(now.top(_TOP))
+    overlap = len(one & two) / len(one | two) if one | two else np.nan
+    constant = np.ptp(before.strength) == 0 or np.ptp(now.strength) == 0
+    correlation = np.nan if constant else stats.spearmanr(before.strength, now.strength).statistic
+    order = now.ranked()
+    table = pd.DataFrame(
+        {
+            "feature": np.array(now.names, dtype=object)[order],
+            "strength": now.strength[order],
+            "strength_reference": before.strength[order],
+            "place_reference": np.argsort(before.ranked())[order] + 1,
+        }
+    )
+    title = Text("Mean size of contributions (log-odds)", "平均贡献绝对值（对数几率）")
+    return Outcome(
+        values={"top_10_overlap": overlap, "rank_correlation": float(correlation)},
+        tables=(Table(name="strength", title=title, frame=table),),
+        plots=(
+            Plot(
+                name="strength",
+                kind="bar",
+                title=title,
+                table="strength",
+                x="feature",
+                y="strength",
+                x_label=Text("feature", "特征"),
+                y_label=Text("log-odds", "对数几率"),
+            ),
+        ),
+        notes=(_compared(evidence),),
+    )
+
+
+def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compare the distribution of first reasons."""
+    del settings
+    if (refused := _too_few(evidence)) is not None:
+        return refused
+    one, two = (
+        _first_reasons(each) for each in (evidence.attributed_reference, evidence.attributed)
+    )
+    drift = _drift(evidence, one, two)
+    table = _shares(evidence.attributed.names, one, two)
+    table = table[(table["reference"] > 0) | (table["current"] > 0)].reset_index(drop=True)
+    table["change"] = (table["current_share"] - table["reference_share"]).abs()
+    return Outcome(
+        values={
+            "psi": drift.psi,
+            "critical_95": drift.critical_95,
+            "largest_change": largest(table, "change", named="bin"),
+        },
+        tables=(
+            Table(name="reasons", title=Text("First reasons", "首要原因"),
+                  frame=table.rename(columns={"bin": "feature"})),
+        ),
+        notes=(_compared(evidence),),
+    )  # fmt: skip
+
+
+def _drift(evidence: ReviewEvidence, one: Ints, two: Ints) -> Drift:
+    """Compare histograms; customers, not rows, are independent evidence."""
+    return compute_drift(
+        one,
+        two,
+        n_expected=_customers(evidence.reference),
+        n_actual=_customers(evidence.current),
+    )
+
+
+def _customers(rows: ScoredRows) -> float:
+    return float(rows.customers.max() + 1)
+
+
+def _too_few(evidence: ReviewEvidence) -> NotApplicable | None:
+    if len(evidence.reference) and len(evidence.current):
+        return None
+    return NotApplicable(reason=Text("there are no rows to compare", "没有可比较的样本"))
+
+
+def _compared(evidence: ReviewEvidence) -> Text:
+    rows = evidence.reference
+    return Text(
+        f"Compared with: {rows.origin.en}; {len(rows):,} rows decided from {rows.since:%Y-%m-%d} "
+        f"to {rows.until:%Y-%m-%d}.",
+        f"比较对象：{rows.origin.zh}；{rows.since:%Y-%m-%d} 至 {rows.until:%Y-%m-%d} 决策的 "
+        f"{len(rows):,} 行。",
+    )
+
+
+def _counts(evidence: ReviewEvidence, place: int, n_bins: int) -> tuple[Ints, Ints]:
+    """Count a feature's values in bins frozen on the reference rows."""
+    before, now = evidence.reference.features, evidence.current.features
+    spec = before.specs[place]
+    if spec.kind != "category":
+        one, two = before.numbers[:, place], now.numbers[:, place]
+        bins = FrozenBins.of(one, n_bins=n_bins)
+        return bins.count(one), bins.count(two)
+    # codes of the vocabulary: unknown categories are missing, as the model sees them
+    size = len(evidence.bundle.vocabularies[spec.name])
+    return tuple(  # type: ignore[return-value]
+        np.bincount(np.where(np.isnan(codes), size, codes).astype(np.int64), minlength=size + 1)
+        for codes in (before.numbers[:, place], now.numbers[:, place])
+    )
+
+
+def _first_reasons(attributed: Attribution) -> Ints:
+    return np.bincount(attributed.reasons[:, 0], minlength=len(attributed.names))
+
+
+def _shares(labels: tuple[str, ...], one: Ints, two: Ints) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "bin": list(labels),
+            "reference": one,
+            "current": two,
+            "reference_share": one / max(one.sum(), 1),
+            "current_share": two / max(two.sum(), 1),
+        }
+    )
+
+
+def _bars(table: str, title: Text, x_label: Text) -> Plot:
+    return Plot(
+        name=table,
+        kind="bar",
+        title=title,
+        table=table,
+        x="bin",
+        y="current_share",
+        value="reference_share",
+        x_label=x_label,
+        y_label=Text("share of rows", "样本占比"),
+    )
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.SCORE, run=run_score),
+    Procedure(check=wording.FEATURES, run=run_features),
+    Procedure(check=wording.IMPORTANCE, run=run_importance),
+    Procedure(check=wording.REASONS, run=run_reasons),
+)

@@ -1,0 +1,303 @@
+"""Tiers: order, concentration, migration and overrides of the tiers that hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.dataset import POSITIVE
+from kyc_ml.metrics import (
+    clustered_observed_over_expected,
+    compute_ordering,
+    concentration_change,
+    design_effect,
+    jeffreys_interval,
+    matrix_weighted_bandwidth,
+    migration_z,
+)
+from kyc_ml.training.evidence import customers_of
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.extremes import smallest
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.text import Text
+from kyc_ml.validation.wording import tiers as wording
+
+Ints = npt.NDArray[np.int64]
+
+_TIER: Final = Text("tier", "等级")
+
+
+def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Hold the observed rates of neighbouring tiers against each other."""
+    del settings
+    rows, names = evidence.current, evidence.bundle.policy.tier_names
+    if not rows.target.size:
+        return NotApplicable(reason=Text("no row has a mature outcome", "没有结果已成熟的样本"))
+    of_model, final = (
+        _rates(tier[rows.judged], rows, names) for tier in (rows.grades.model, rows.tier)
+    )
+    tables = {
+        "probability alone": _pairs(of_model, names),
+        "in force": _pairs(final, names),
+    }
+    pairs, final_pairs = tables.values()
+    rates = pd.concat(
+        [of_model.assign(tiers="probability alone"), final.assign(tiers="in force")],
+        ignore_index=True,
+    )
+    title = Text("Observed rate by tier", "各等级实际率")
+    return Outcome(
+        values={
+            "inverted": int(pairs["inverted"].sum()),
+            "lowest_p": smallest(pairs, "p_holm", named="pair"),
+            "inverted_in_force": int(final_pairs["inverted"].sum()),
+            "lowest_p_in_force": smallest(final_pairs, "p_holm", named="pair"),
+            "tiers": int((of_model["rows"] > 0).sum()),
+        },
+        tables=(
+            Table(name="rates", title=title, frame=rates),
+            Table(
+                name="pairs",
+                title=Text("Neighbouring tiers", "相邻等级"),
+                frame=pd.concat(
+                    [found.assign(tiers=which) for which, found in tables.items()],
+                    ignore_index=True,
+                ),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="rates",
+                kind="interval",
+                title=title,
+                table="rates",
+                x="tier",
+                y="rate",
+                low="low",
+                high="high",
+                group="tiers",
+                x_label=_TIER,
+                y_label=Text("observed rate", "实际率"),
+            ),
+        ),
+    )
+
+
+def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Compare neighbours; p-values are those of counts divided by their design effect."""
+    hits, rows = (rates[name].to_numpy(dtype=np.int64) for name in ("positives", "rows"))
+    table = compute_ordering(hits, rows, names=names)
+    effect = rates["design_effect"].to_numpy()
+    less = (np.ceil(count / effect).astype(np.int64) for count in (hits, rows))
+    clustered = compute_ordering(*less, names=names)
+    return table.assign(
+        p_value=clustered["p_value"],
+        p_holm=clustered["p_holm"],
+        pair=table["higher"] + " below " + table["lower"],
+    )
+
+
+def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:
+    """Tabulate the observed rate of each tier, with Jeffreys' interval; NaN without rows."""
+    size = np.bincount(tier, minlength=len(names))
+    hits = np.bincount(tier, weights=rows.target, minlength=len(names)).astype(np.int64)
+    rate = hits / np.maximum(size, 1)
+    effect = design_effect(
+        rows.target - rate[tier], rows.judged_customers, part=tier, parts=len(names)
+    )
+    low, high = jeffreys_interval(hits / effect, size / effect)
+    some = size > 0
+    return pd.DataFrame(
+        {
+            "tier": names,
+            "rows": size,
+            "positives": hits,
+            "rate": np.where(some, rate, np.nan),
+            "design_effect": effect,
+            "low": np.where(some, low, np.nan),
+            "high": np.where(some, high, np.nan),
+        }
+    )
+
+
+def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Measure how evenly rows spread over tiers, now and before."""
+    del settings
+    names = evidence.bundle.policy.tier_names
+    now, before = (_counts(rows, len(names)) for rows in (evidence.current, evidence.reference))
+    change = concentration_change(before, now)
+    share = now / now.sum()
+    at = 1 + int(np.argmax(share[1:])) if len(names) > 1 else 0
+    title = Text("Share of rows by tier", "各等级占比")
+    table = pd.DataFrame(
+        {
+            "tier": [*names, *names],
+            "when": ["reference"] * len(names) + ["current"] * len(names),
+            "rows": np.concatenate([before, now]),
+            "share": np.concatenate([before / max(before.sum(), 1), share]),
+        }
+    )
+    return Outcome(
+        values={
+            "index": change.current.index,
+            "reference": change.initial.index,
+            "p_value": change.p_value,
+            "herfindahl": change.current.herfindahl,
+            "largest_share": Value(value=float(share[at]), about=names[at]),
+        },
+        tables=(Table(name="shares", title=title, frame=table),),
+        plots=(
+            Plot(
+                name="shares",
+                kind="bar",
+                title=title,
+                table="shares",
+                x="tier",
+                y="share",
+                group="when",
+                x_label=_TIER,
+                y_label=Text("share", "占比"),
+            ),
+        ),
+    )
+
+
+def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Follow customers from the reference period to now."""
+    del settings
+    if evidence.bundle.config.unit != "risk":
+        return NotApplicable(
+            reason=Text(
+                "observations are transactions: a transaction is graded once and has no history",
+                "观测对象为交易：每笔交易只评级一次，不存在迁移",
+            )
+        )
+    names = evidence.bundle.policy.tier_names
+    before, after = (_last_tier(rows) for rows in (evidence.reference, evidence.current))
+    both = pd.concat([before, after], axis=1, join="inner", keys=["before", "after"])
+    if both.empty:
+        return NotApplicable(
+            reason=Text("no customer is in both periods", "没有客户同时出现在两个时期")
+        )
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (both["before"].to_numpy(), both["after"].to_numpy()), 1)
+    upward, downward = matrix_weighted_bandwidth(counts)
+    z, p = migration_z(counts)
+    size = counts.sum(axis=1, keepdims=True)
+    cells = pd.DataFrame(
+        {
+            "before": np.repeat(names, len(names)),
+            "after": np.tile(names, len(names)),
+            "customers": counts.ravel(),
+            "share": np.where(size > 0, counts / np.maximum(size, 1), np.nan).ravel(),
+            "z": z.ravel(),
+            "p_value": p.ravel(),
+        }
+    )
+    named = cells.assign(cell=cells["before"] + " to " + cells["after"])
+    title = Text("Customers by tier before and after", "迁移矩阵")
+    return Outcome(
+        values={
+            "upward": upward,
+            "downward": downward,
+            "moved": 1.0 - float(np.trace(counts)) / float(counts.sum()),
+            "lowest_p": smallest(named, "p_value", named="cell"),
+            "customers": int(counts.sum()),
+        },
+        tables=(Table(name="matrix", title=title, frame=cells),),
+        plots=(
+            Plot(
+                name="matrix",
+                kind="heatmap",
+                title=title,
+                table="matrix",
+                x="after",
+                y="before",
+                value="share",
+                x_label=Text("tier now", "当前等级"),
+                y_label=Text("tier before", "原等级"),
+            ),
+        ),
+    )
+
+
+def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Count overrides, and look at what became of the rows."""
+    del settings
+    rows = evidence.current
+    grades, names = rows.grades, np.array(evidence.bundle.policy.tier_names, dtype=object)
+    moved = grades.tier != grades.before
+    raised = grades.tier > grades.before
+    here = moved & rows.judged
+    target, proba = rows.target[moved[rows.judged]], rows.probability[here]
+    ratio = (
+        clustered_observed_over_expected(target, proba, rows.customers[here])
+        if target.size
+        else None
+    )
+    table = (
+        pd.DataFrame(
+            {
+                "code": np.where(grades.override_code == "", "(none)", grades.override_code)[moved],
+                "before": names[grades.before[moved]],
+                "after": names[grades.tier[moved]],
+                "judged": rows.judged[moved],
+                "positive": (rows.status[moved] == POSITIVE) & rows.judged[moved],
+                "expected": np.where(rows.judged[moved], rows.probability[moved], 0.0),
+            }
+        )
+        .groupby(["code", "before", "after"], as_index=False)
+        .agg(
+            rows=("judged", "size"),
+            judged=("judged", "sum"),
+            positives=("positive", "sum"),
+            expected=("expected", "sum"),
+        )
+    )
+    unchecked = tuple(
+        Text(f"Not applied: {what}: {why}", f"未应用：{what}：{why}")
+        for what, why in grades.unchecked.items()
+    )
+    return Outcome(
+        values={
+            "rate": float(moved.mean()) if moved.size else np.nan,
+            "raised": int(raised.sum()),
+            "lowered": int((moved & ~raised).sum()),
+            "observed_over_expected": Value(value=np.nan)
+            if ratio is None
+            else Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+        },
+        tables=(Table(name="overrides", title=Text("Overrides", "人工调整"), frame=table),),
+        notes=unchecked,
+    )
+
+
+def _counts(rows: ScoredRows, size: int) -> Ints:
+    return np.bincount(rows.tier, minlength=size).astype(np.int64)
+
+
+def _last_tier(rows: ScoredRows) -> pd.Series:
+    """Give each customer's tier of their last row."""
+    frame = pd.DataFrame(
+        {
+            "customer": customers_of(rows.features.keys),
+            "day": rows.day,
+            "tier": rows.tier,
+        }
+    )
+    last = frame.sort_values("day", kind="stable").drop_duplicates("customer", keep="last")
+    return last.set_index("customer")["tier"]
+
+
+PROCEDURES: Final = (
+    Procedure(check=wording.ORDERING, run=run_ordering),
+    Procedure(check=wording.CONCENTRATION, run=run_concentration),
+    Procedure(check=wording.MIGRATION, run=run_migration),
+    Procedure(check=wording.OVERRIDES, run=run_overrides),
+)

@@ -1,0 +1,123 @@
+"""A sample of rows that can be changed and scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kyc_ml.calibration import Calibrator
+from kyc_ml.dataset import POSITIVE
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.model import Model
+from kyc_ml.tiers import assign_tiers
+from kyc_ml.tiers.policy import TierPolicy
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.rows import ScoredRows
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Judged rows to perturb: the AUC of a sample by class is that of all rows.
+
+    Attributes
+    ----------
+    rows : int64 array of shape (n,)
+        Places among the current rows.
+    matrix : float64 array of shape (n, p)
+    target, margin, probability : float64 arrays of shape (n,)
+    tier : int64 array of shape (n,)
+        Tier of the probability alone.
+    """
+
+    rows: Ints
+    matrix: Floats
+    target: Floats
+    margin: Floats
+    probability: Floats
+    tier: Ints
+    model: Model
+    calibrator: Calibrator
+    policy: TierPolicy
+    cut_offs_of: npt.NDArray[np.object_]
+    calibrated_as: npt.NDArray[np.object_] | None
+    threads: int
+
+    @classmethod
+    def of(cls, evidence: ReviewEvidence, *, most: int, seed: int) -> Self:
+        """Draw at most so many rows: positives first, to half of them."""
+        current, bundle = evidence.current, evidence.bundle
+        rows = _draw(current, most=most, seed=seed)
+        segments = bundle.calibrator.segments
+        named = None if segments is None else current.category(segments.feature)[rows]
+        target = np.asarray(current.status[rows] == POSITIVE, dtype=np.float64)
+        return cls(
+            rows=rows,
+            matrix=current.matrix[rows],
+            target=target,
+            margin=current.margin[rows],
+            probability=current.probability[rows],
+            tier=current.grades.model[rows],
+            model=bundle.model,
+            calibrator=bundle.calibrator,
+            policy=bundle.policy,
+            cut_offs_of=current.grades.segment[rows],
+            calibrated_as=named,
+            threads=evidence.threads,
+        )
+
+    def again(self, matrix: Floats) -> tuple[Floats, Floats, Ints]:
+        """Score changed values of the same rows: margin, probability and tier."""
+        margin = self.model.margin(matrix, threads=self.threads)
+        proba = self.calibrator.probability(margin, self.calibrated_as)
+        return margin, proba, assign_tiers(proba, policy=self.policy, segment=self.cut_offs_of)
+
+
+def _draw(rows: ScoredRows, *, most: int, seed: int) -> Ints:
+    judged = np.flatnonzero(rows.judged)
+    if judged.size <= most:
+        return judged
+    rng = np.random.default_rng(seed)
+    positive = rows.status[judged] == POSITIVE
+    hits, others = judged[positive], judged[~positive]
+    if hits.size > most // 2:
+        hits = rng.choice(hits, most // 2, replace=False)
+    rest = min(others.size, most - hits.size)
+    return np.sort(np.concatenate([hits, rng.choice(others, rest, replace=False)]))
+
+
+def add_noise(
+    matrix: Floats, specs: Sequence[FeatureSpec], *, size: float, rng: np.random.Generator
+) -> Floats:
+    """Move each number of a copy to a neighbouring rank of its column; the rest stays.
+
+    A rank moves by a normal draw; the new value is one that the column holds. So amounts with
+    long tails and counts with many ties are disturbed alike: a value that half of the rows
+    share mostly stays.
+
+    Parameters
+    ----------
+    size : float
+        Standard deviation of the move, as a share of the column's finite values.
+    """
+    noisy = matrix.copy()
+    for place, spec in enumerate(specs):
+        if spec.kind == "category":
+            continue
+        column = matrix[:, place]
+        known = np.isfinite(column)
+        order = np.sort(column[known])
+        if order.size < 2 or order[0] == order[-1]:
+            continue
+        rank = np.searchsorted(order, column[known], side="left")
+        ties = np.searchsorted(order, column[known], side="right") - rank
+        middle = (rank + ties / 2) / order.size
+        moved = np.clip(middle + rng.normal(size=middle.size) * size, 0.0, 1.0)
+        noisy[known, place] = order[np.minimum((moved * order.size).astype(int), order.size - 1)]
+    return noisy

@@ -1,0 +1,340 @@
+"""What a validation found: figures, tables, verdicts, and the report that holds them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.validation.check import Check, Measure
+from kyc_ml.validation.text import NOTHING, Text
+
+Severity = Literal["amber", "red"]
+"""What breaking a gate means: amber is a finding to be followed up, red fails the model."""
+
+Verdict = Literal["pass", "finding", "fail", "information", "not_applicable"]
+"""Of one check; `information` has no gate on any of its figures."""
+
+Conclusion = Literal["pass", "pass_with_findings", "fail"]
+"""Of the whole report."""
+
+PlotKind = Literal["line", "step", "bar", "interval", "heatmap", "histogram"]
+"""`interval` draws points with whiskers from `low` to `high`; `heatmap` a value for x and y."""
+
+Reference = Literal["none", "diagonal", "zero", "one"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number.
+
+    Attributes
+    ----------
+    value : float or None
+        None where it is undefined, as an AUC of one class is.
+    low, high : float or None
+        Interval at 95 %; None where none is computed.
+    about : str
+        What of several it is the figure of, such as the tier with the lowest p-value.
+    """
+
+    measure: Measure
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):
+            number = getattr(self, name)
+            if number is not None and not np.isfinite(number):
+                msg = f"figure {self.measure.name!r}: {name} must be finite or None, got {number}"
+                raise ValueError(msg)
+
+    @property
+    def name(self) -> str:
+        """Name of the measure."""
+        return self.measure.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """A tidy table of figures; counts and shares, never a single customer.
+
+    Attributes
+    ----------
+    name : str
+        Of this check's own; the Parquet file is named after check and table.
+    """
+
+    name: str
+    title: Text
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """How to draw a table of the same check; it holds no numbers of its own.
+
+    Attributes
+    ----------
+    table : str
+        Name of the table.
+    x, y : str
+        Its columns; for 'histogram' x is the lower edge of each bin.
+    group : str
+        Column that parts the rows into lines or bars of their own; '' for none.
+    low, high : str
+        Columns of the interval; '' for none.
+    value : str
+        Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none.
+    reference : str
+        Line to draw beside: what a perfect or unchanged model would give.
+    """
+
+    name: str
+    kind: PlotKind
+    title: Text
+    table: str
+    x: str
+    y: str
+    x_label: Text
+    y_label: Text
+    group: str = ""
+    low: str = ""
+    high: str = ""
+    value: str = ""
+    reference: Reference = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedGate:
+    """A gate of the policy, held against a figure.
+
+    Attributes
+    ----------
+    at_least, at_most : float or None
+        The bounds that counted, after `or_figure` of the policy; equal passes.
+    broken : bool
+        False also where the figure is undefined or the gate's condition did not hold;
+        `note` says so.
+    """
+
+    figure: str
+    value: float | None
+    at_least: float | None
+    at_most: float | None
+    severity: Severity
+    source: str
+    broken: bool
+    about: str = ""
+    note: Text = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CheckResult:
+    """What one check found.
+
+    Attributes
+    ----------
+    notes : tuple of Text
+        What a reader must know of these figures: what they rest on, what was left out.
+    reason : Text
+        Why the check does not apply; empty where it does.
+    command : str
+        Reruns this check alone.
+    seconds : float
+        How long it took; no part of what is compared between runs.
+    """
+
+    check: Check
+    verdict: Verdict
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    gates: tuple[AppliedGate, ...] = ()
+    notes: tuple[Text, ...] = ()
+    reason: Text = NOTHING
+    command: str = ""
+    seconds: float = 0.0
+
+    def figure(self, name: str) -> Figure:
+        """Return the figure called `name`; KeyError if the check has none."""
+        return {figure.name: figure for figure in self.figures}[name]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return the table called `name`; KeyError if the check has none."""
+        return {table.name: table.frame for table in self.tables}[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A broken gate, in a sentence, to be given an owner and a due date elsewhere.
+
+    Attributes
+    ----------
+    id : str
+        Check, figure and severity: 'calibration.jeffreys/lowest_p/amber'. The same defect
+        has the same id in the next report.
+    """
+
+    id: str
+    check: str
+    severity: Severity
+    text: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model was validated.
+
+    Attributes
+    ----------
+    name, version : str
+        Version is the registry's number; '' for a bundle's folder.
+    address : str
+        What was asked for: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
+    digest : str
+        SHA-256 of the bundle's manifest.
+    unit : str
+        'fraud' or 'risk'.
+    trainer : str
+        Who started the training run; '' where nobody recorded it.
+    trained_at : str
+        When it was started, ISO; '' where nobody recorded it.
+    known_until : str
+        The model learned from what was known then, ISO.
+    policy : str
+        Name and version of its tier policy.
+    features, trees : int
+    """
+
+    name: str
+    version: str
+    address: str
+    digest: str
+    unit: str
+    trainer: str
+    trained_at: str
+    known_until: str
+    policy: str
+    features: int
+    trees: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsUsed:
+    """Which rows the figures come from.
+
+    Attributes
+    ----------
+    role : 'current', 'reference' or 'train'
+        Judged, compared with, and learned from.
+    origin : Text
+        What they are, such as 'observations after the training date'.
+    since, until : str
+        Decisions in ``[since, until)``, ISO.
+    rows, judged, positives, customers : int
+        All rows, those with a mature outcome, and positives and customers among these.
+    """
+
+    role: Literal["current", "reference", "train"]
+    origin: Text
+    since: str
+    until: str
+    rows: int
+    judged: int
+    positives: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyIdentity:
+    """Which validation policy the gates come from.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of all its settings and gates.
+    report_valid_days : int
+        A report older than this promotes no model.
+    finding_due_days : int
+        From the report to when a finding is to be closed, where nobody says otherwise.
+    """
+
+    name: str
+    version: int
+    digest: str
+    report_valid_days: int
+    finding_due_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataIdentity:
+    """Which data was read.
+
+    Attributes
+    ----------
+    source, mapping_digest : str
+        Name of the source mapping and SHA-256 of its content.
+    files : mapping of file name to SHA-256
+    digest : str
+        Of all files together.
+    """
+
+    source: str
+    mapping_digest: str
+    files: Mapping[str, str]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Report:
+    """A whole validation.
+
+    Attributes
+    ----------
+    as_of : str
+        What was known then was used, ISO.
+    complete : bool
+        False where only some checks were run: such a report approves nothing.
+    headline : tuple of (check id, figure name)
+        The figures that decide, for the first screen.
+    created_at : str
+        ISO, UTC. With `seconds`, here and in results, the only thing that differs from run
+        to run on the same model, data, policy and code.
+    """
+
+    model: ModelIdentity
+    validator: str
+    as_of: str
+    data: DataIdentity
+    policy: PolicyIdentity
+    rows: tuple[RowsUsed, ...]
+    verdict: Conclusion
+    complete: bool
+    findings: tuple[Finding, ...]
+    results: tuple[CheckResult, ...]
+    headline: tuple[tuple[str, str], ...]
+    command: str
+    environment: Mapping[str, object]
+    created_at: str
+    seconds: Mapping[str, float]
+
+    def result(self, check: str) -> CheckResult:
+        """Return the result of the check with this id; KeyError if it was not run."""
+        return {result.check.id: result for result in self.results}[check]
+
+
+def conclude(results: tuple[CheckResult, ...]) -> Conclusion:
+    """Sum the verdicts up: one failed check fails the model, one finding leaves a finding.
+
+    What is not applicable says nothing; the report names it.
+    """
+    verdicts = {result.verdict for result in results}
+    if "fail" in verdicts:
+        return "fail"
+    return "pass_with_findings" if "finding" in verdicts else "pass"

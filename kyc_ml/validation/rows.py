@@ -1,0 +1,243 @@
+"""Rows that a validation looks at, with what the model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.dataset import POSITIVE
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.spec import DAY_US, FeatureSpec
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.resampling import number_customers
+from kyc_ml.tiers import Grades, grade
+from kyc_ml.training.evidence import customers_of
+from kyc_ml.training.extras import segments_of
+from kyc_ml.validation.result import RowsUsed
+from kyc_ml.validation.text import Text
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Names = npt.NDArray[np.object_]
+Role = Literal["current", "reference", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """n observations, their features and outcomes, and what the model says of them.
+
+    Attributes
+    ----------
+    role : 'current', 'reference' or 'train'
+    origin : Text
+        What rows these are.
+    since, until : Timestamp
+        Decisions in ``[since, until)``.
+    features : FeatureTable of n rows
+        The model's own columns, in its order, with categories encoded beside them.
+    facts : FeatureTable of n rows
+        What segments, groups and tier policy read beside them.
+    margin, probability : float64 arrays of shape (n,)
+    grades : Grades
+    status : object array of shape (n,)
+        What is known of each outcome; see `kyc_ml.dataset.Labels`.
+    judged : bool array of shape (n,)
+        Rows whose outcome counts: all figures on outcomes are of these.
+    end : Timestamp
+        Judged rows were decided before it.
+    typology : object array of shape (n,)
+        Kind of misconduct of positives where it is known; None elsewhere.
+    arrival_days : float64 array of shape (n,)
+        Days from the decision until a positive's outcome was known; NaN elsewhere.
+    amount : float64 array of shape (n,)
+        Amount of each transaction; NaN where there is none.
+    """
+
+    role: Role
+    origin: Text
+    since: pd.Timestamp
+    until: pd.Timestamp
+    features: FeatureTable
+    facts: FeatureTable
+    margin: Floats
+    probability: Floats
+    grades: Grades
+    status: Names
+    judged: Mask
+    end: pd.Timestamp
+    typology: Names
+    arrival_days: Floats
+    amount: Floats
+
+    def __len__(self) -> int:
+        return int(self.margin.size)
+
+    @property
+    def matrix(self) -> Floats:
+        """The model's input, of shape (n, p)."""
+        return self.features.numbers
+
+    @property
+    def tier(self) -> Ints:
+        """Place of each row's tier in the policy's tiers."""
+        return self.grades.tier
+
+    @cached_property
+    def target(self) -> Floats:
+        """1 for a positive and 0 for a negative, of the judged rows."""
+        return np.asarray(self.status[self.judged] == POSITIVE, dtype=np.float64)
+
+    @cached_property
+    def judged_margin(self) -> Floats:
+        """Margin of the judged rows."""
+        return self.margin[self.judged]
+
+    @cached_property
+    def judged_probability(self) -> Floats:
+        """Probability of the judged rows."""
+        return self.probability[self.judged]
+
+    @cached_property
+    def customers(self) -> Ints:
+        """Number each row's customer from 0."""
+        return number_customers(customers_of(self.features.keys))
+
+    @cached_property
+    def judged_customers(self) -> Ints:
+        """Number each judged row's customer from 0, without gaps."""
+        return np.unique(self.customers[self.judged], return_inverse=True)[1]
+
+    @cached_property
+    def day(self) -> Ints:
+        """Day of each decision, counted from 1970."""
+        return np.asarray(microseconds(self.features.keys[DECISION_TIME]) // DAY_US)
+
+    @property
+    def end_day(self) -> int:
+        """The day after the time of the judged rows."""
+        return -(-(self.end.value // 1000) // DAY_US)
+
+    @property
+    def classes(self) -> tuple[int, int]:
+        """Judged positives and negatives."""
+        positives = int(self.target.sum())
+        return positives, self.target.size - positives
+
+    def period(self, length: str) -> Names:
+        """Name the day, week (by its Monday) or month of each decision."""
+        days = self.day.astype("datetime64[D]")
+        if length == "month":
+            found = days.astype("datetime64[M]")
+        elif length == "week":  # 1970-01-01 was a Thursday
+            found = (((self.day + 3) // 7) * 7 - 3).astype("datetime64[D]")
+        else:
+            found = days
+        return np.asarray(found.astype(str).astype(object))
+
+    def spec(self, name: str) -> FeatureSpec | None:
+        """Find the declaration of a feature; None where the rows do not have it."""
+        known = {spec.name: spec for spec in (*self.facts.specs, *self.features.specs)}
+        return known.get(name)
+
+    def category(self, name: str) -> Names:
+        """Give a category's value of each row; None where it is missing."""
+        table = self.features if name in self.features.categories else self.facts
+        return table.category(name)
+
+    def number(self, name: str) -> Floats:
+        """Give a number of each row; NaN where it is missing."""
+        table = self.features if name in self.features.names else self.facts
+        return table.numbers[:, table.names.index(name)]
+
+    def columns(self, names: Sequence[str], places: Ints | None = None) -> FeatureTable:
+        """Give these features only, wherever they are, of all rows or of some.
+
+        Parameters
+        ----------
+        places : int64 array, optional
+            Rows to take; all by default.
+        """
+        tables = [
+            table.reorder([name for name in names if name in table.names])
+            if places is None
+            else table.take(places).reorder([name for name in names if name in table.names])
+            for table in (self.features, self.facts)
+        ]
+        return FeatureTable(
+            keys=tables[0].keys,
+            specs=tuple(spec for table in tables for spec in table.specs),
+            numbers=np.asfortranarray(np.column_stack([table.numbers for table in tables])),
+            categories={**tables[1].categories, **tables[0].categories},
+            left_out={},
+        )
+
+    def used(self) -> RowsUsed:
+        """Say what rows these are, for the report."""
+        return RowsUsed(
+            role=self.role,
+            origin=self.origin,
+            since=self.since.isoformat(),
+            until=self.until.isoformat(),
+            rows=len(self),
+            judged=int(self.judged.sum()),
+            positives=int(self.target.sum()),
+            customers=int(pd.unique(self.judged_customers).size),
+        )
+
+
+def score_rows(
+    bundle: Bundle,
+    built: FeatureTable,
+    *,
+    role: Role,
+    origin: Text,
+    since: pd.Timestamp,
+    until: pd.Timestamp,
+    status: Names,
+    judged: Mask,
+    end: pd.Timestamp,
+    typology: Names | None = None,
+    arrival_days: Floats | None = None,
+    amount: Floats | None = None,
+    threads: int = 2,
+) -> ScoredRows:
+    """Score and grade rows; overrides entered for single customers and history are unknown.
+
+    Parameters
+    ----------
+    built : FeatureTable of n rows
+        The model's columns and beside them whatever else is to be read.
+    """
+    own = set(bundle.model.feature_names)
+    features = built.reorder(bundle.model.feature_names)
+    matrix, _ = features.encode(bundle.vocabularies)
+    margin = bundle.model.margin(matrix, threads=threads)
+    segments = bundle.calibrator.segments
+    segment = segments_of(features, None if segments is None else segments.feature)
+    probability = bundle.calibrator.probability(margin, segment)
+    n = margin.size
+    return ScoredRows(
+        role=role,
+        origin=origin,
+        since=since,
+        until=until,
+        features=features,
+        facts=built.reorder([name for name in built.names if name not in own]),
+        margin=margin,
+        probability=probability,
+        grades=grade(probability, built, policy=bundle.policy),
+        status=status,
+        judged=judged,
+        end=end,
+        typology=np.full(n, None, dtype=object) if typology is None else typology,
+        arrival_days=np.full(n, np.nan) if arrival_days is None else arrival_days,
+        amount=np.full(n, np.nan) if amount is None else amount,
+    )

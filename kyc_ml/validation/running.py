@@ -1,0 +1,85 @@
+"""Carrying checks out: figures, then gates, then verdicts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kyc_ml.validation.check import Check
+from kyc_ml.validation.evidence import ReviewEvidence
+from kyc_ml.validation.judging import apply_gates, find_findings, judge
+from kyc_ml.validation.outcome import NotApplicable, Procedure
+from kyc_ml.validation.policy import ValidationPolicy
+from kyc_ml.validation.result import CheckResult, Finding
+
+
+def run_checks(
+    procedures: tuple[Procedure, ...],
+    evidence: ReviewEvidence,
+    *,
+    policy: ValidationPolicy,
+    command: Callable[[Check], str],
+) -> tuple[tuple[CheckResult, ...], tuple[Finding, ...]]:
+    """Carry out checks one after the other.
+
+    Parameters
+    ----------
+    command : callable
+        Says how to rerun a check alone.
+
+    Returns
+    -------
+    results : tuple of CheckResult, in the order of the procedures
+    findings : tuple of Finding
+    """
+    results: list[CheckResult] = []
+    findings: list[Finding] = []
+    for number, procedure in enumerate(procedures):
+        evidence.tell(f"check {procedure.check.id}", 0, 1)
+        result, found = run_check(
+            procedure, evidence, policy=policy, command=command(procedure.check)
+        )
+        evidence.tell(f"check {procedure.check.id}", 1, 1)
+        evidence.tell("checks", number + 1, len(procedures))
+        results.append(result)
+        findings.extend(found)
+    return tuple(results), tuple(findings)
+
+
+def run_check(
+    procedure: Procedure, evidence: ReviewEvidence, *, policy: ValidationPolicy, command: str
+) -> tuple[CheckResult, tuple[Finding, ...]]:
+    """Carry out one check and hold the policy's gates against its figures."""
+    check, start = procedure.check, time.perf_counter()
+    outcome = procedure.run(evidence, policy.settings)
+    spent = time.perf_counter() - start
+    if isinstance(outcome, NotApplicable):
+        return (
+            CheckResult(
+                check=check,
+                verdict="not_applicable",
+                reason=outcome.reason,
+                command=command,
+                seconds=spent,
+            ),
+            (),
+        )
+    figures = outcome.figures(check)
+    gates = apply_gates(
+        (gate for gate in policy.gates if gate.check == check.id),
+        {figure.name: figure for figure in figures},
+    )
+    return (
+        CheckResult(
+            check=check,
+            verdict=judge(gates),
+            figures=figures,
+            tables=outcome.tables,
+            plots=outcome.plots,
+            gates=gates,
+            notes=outcome.notes,
+            command=command,
+            seconds=spent,
+        ),
+        find_findings(check, gates),
+    )

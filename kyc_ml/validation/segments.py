@@ -1,0 +1,81 @@
+"""Parting rows by what they are, so that figures can be judged apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.validation.policy import Group
+from kyc_ml.validation.rows import ScoredRows
+
+Mask = npt.NDArray[np.bool_]
+Names = npt.NDArray[np.object_]
+
+UNKNOWN = "(unknown)"
+"""Name of the rows without a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Rows of one value of a category.
+
+    Attributes
+    ----------
+    feature, value : str
+    rows : bool array of shape (n,)
+        Of all rows, judged or not.
+    """
+
+    feature: str
+    value: str
+    rows: Mask
+
+    @property
+    def label(self) -> str:
+        """Feature and value, for people."""
+        return f"{self.feature} = {self.value}"
+
+
+def values_of(rows: ScoredRows, feature: str) -> Names:
+    """Name each row's value of a category; what is missing is `UNKNOWN`."""
+    values = rows.category(feature)
+    return np.where(values == None, UNKNOWN, values)  # noqa: E711  element by element
+
+
+def segments(rows: ScoredRows, features: tuple[str, ...]) -> Iterator[Segment]:
+    """List the values of each category that the rows have, sorted."""
+    for feature in features:
+        spec = rows.spec(feature)
+        if spec is None or spec.kind != "category":
+            continue
+        codes, names = pd.factorize(values_of(rows, feature), sort=True)
+        for place, name in enumerate(names):
+            yield Segment(feature=feature, value=str(name), rows=codes == place)
+
+
+def group_names(rows: ScoredRows, group: Group) -> Names | None:
+    """Name each row's protected group; None where the rows do not have the feature.
+
+    Numbers are named by the cuts that they lie between, such as '25 to 40'.
+    """
+    spec = rows.spec(group.feature)
+    if spec is None:
+        return None
+    if spec.kind == "category":
+        return values_of(rows, group.feature)
+    values, cuts = rows.number(group.feature), np.array(group.cuts)
+    names = _names_between(group.cuts)
+    place = np.digitize(values, cuts)
+    return np.where(np.isnan(values), UNKNOWN, names[np.minimum(place, len(names) - 1)])
+
+
+def _names_between(cuts: tuple[float, ...]) -> Names:
+    if not cuts:
+        return np.array(["all"], dtype=object)
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(cuts)]
+    return np.array([f"below {cuts[0]:g}", *between, f"{cuts[-1]:g} or more"], dtype=object)

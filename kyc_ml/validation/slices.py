@@ -1,0 +1,107 @@
+"""Regions where a model may be wrong, found by a shallow tree and judged on other customers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import entr, xlogy
+from sklearn.tree import DecisionTreeRegressor
+
+from kyc_ml.dataset import POSITIVE
+from kyc_ml.validation.rows import ScoredRows
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_SMALLEST: Final = 0.02
+"""Share of the rows that a region must hold: a smaller one is a case, not a region."""
+
+_DEEPEST: Final = 4
+"""Bounds that describe a region at most: more than a reader can act on (convention)."""
+
+
+def find_slices(
+    rows: ScoredRows, judged: Ints, *, columns: Sequence[int], leaves: int, seed: int
+) -> list[tuple[str, Ints]] | None:
+    """Look for regions of more error than the probabilities promise.
+
+    The tree learns, on half of the customers, each row's log loss less the loss that its
+    probability expects of itself; its leaves are handed back with the rows of the other half,
+    so that what is found there was not sought there.
+
+    Parameters
+    ----------
+    judged : int64 array
+        Rows to look at, of those judged.
+    columns : sequence of int
+        Columns of the model's matrix that regions may be bounded by.
+
+    Returns
+    -------
+    list of (description, rows) or None
+        None where there is nothing to split by, or a half has one class.
+    """
+    if not columns:
+        return None
+    matrix = np.clip(rows.matrix[np.ix_(judged, np.array(columns))], -1e300, 1e300).astype(
+        np.float32
+    )
+    matrix = np.where(np.isinf(matrix), np.sign(matrix) * np.finfo(np.float32).max, matrix)
+    target = np.asarray(rows.status[judged] == POSITIVE, dtype=np.float64)
+    customer = np.unique(rows.customers[judged], return_inverse=True)[1]
+    half = np.random.default_rng(seed).permutation(customer.max() + 1) % 2 == 0
+    seeking = half[customer]
+    if any(np.unique(target[part]).size < 2 for part in (seeking, ~seeking)):
+        return None
+    proba = rows.probability[judged]
+    loss = -xlogy(target, proba) - xlogy(1.0 - target, 1.0 - proba)
+    excess = np.nan_to_num(loss - entr(proba) - entr(1.0 - proba), posinf=50.0)
+    tree = DecisionTreeRegressor(
+        max_leaf_nodes=leaves, max_depth=_DEEPEST,
+        min_samples_leaf=max(1, int(_SMALLEST * seeking.sum())), random_state=0,
+    )  # fmt: skip
+    tree.fit(matrix[seeking], excess[seeking])
+    leaf = tree.apply(matrix[~seeking])
+    names = [rows.features.names[place] for place in columns]
+    described = describe_leaves(tree, names, missing=list(np.isnan(matrix).any(axis=0)))
+    others = judged[~seeking]
+    return [(described[node], others[leaf == node]) for node in np.unique(leaf)]
+
+
+def describe_leaves(
+    tree: DecisionTreeRegressor, names: Sequence[str], *, missing: Sequence[bool]
+) -> dict[int, str]:
+    """Write what bounds each leaf, a feature at a time.
+
+    Parameters
+    ----------
+    missing : sequence of bool
+        Whether each feature has missing values: only then is it said where they go.
+    """
+    inner = tree.tree_
+    found: dict[int, str] = {}
+
+    def follow(node: int, bounds: dict[int, tuple[float, float, bool]]) -> None:
+        if inner.children_left[node] == -1:
+            said = [_bounded(names[at], *each, missing=missing[at]) for at, each in bounds.items()]
+            found[node] = " and ".join(said) or "all rows"
+            return
+        at, cut = int(inner.feature[node]), float(inner.threshold[node])
+        low, high, unknown = bounds.get(at, (-np.inf, np.inf, True))
+        to_left = bool(inner.missing_go_to_left[node])
+        left = (low, min(high, cut), unknown and to_left)
+        right = (max(low, cut), high, unknown and not to_left)
+        follow(int(inner.children_left[node]), {**bounds, at: left})
+        follow(int(inner.children_right[node]), {**bounds, at: right})
+
+    follow(0, {})
+    return found
+
+
+def _bounded(name: str, low: float, high: float, unknown: bool, *, missing: bool) -> str:  # noqa: FBT001
+    lower = "" if np.isinf(low) else f"{low:.4g} < "
+    upper = "" if np.isinf(high) else f" <= {high:.4g}"
+    return f"{lower}{name}{upper}{' or missing' if missing and unknown else ''}"

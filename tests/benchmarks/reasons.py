@@ -1,0 +1,312 @@
+"""Are the reasons right, and do they stay the same when the model is fitted again?
+
+    python tests/benchmarks/reasons.py sentences FOLDER [ROWS]
+    python tests/benchmarks/reasons.py agreement FOLDER [REFITS]
+
+FOLDER holds the Fraud Detection Handbook's transactions.parquet. Both train with
+configs/handbook.yaml as of 2018-08-22.
+
+`sentences` scores ROWS transactions of the test week, drawn at random, and holds every reason
+sentence whose feature is listed in `BY_HAND` against that feature counted again from the raw
+file by pandas alone: the number and its unit in English and in Chinese, and the direction
+against LightGBM's own contributions. It prints how many sentences there were, how many could
+be checked, how many were right, and the first that was not.
+
+`agreement` fits the model again on REFITS bootstrap samples of customers and prints how far the
+five strongest reasons of a row agree between two of them (Jaccard: shared over all), the mean
+over 2,000 rows of the test week and over all pairs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import SourceMapping, StabilityConfig, load_section
+from kyc_ml.contract.source import read_source
+from kyc_ml.dataset import make_observations
+from kyc_ml.features.build import build_features
+from kyc_ml.jobs.configuring import load_run
+from kyc_ml.score import score_features
+from kyc_ml.training import train
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TRAINED = pd.Timestamp("2018-08-22", tz="UTC")
+WEEK = pd.Timestamp("2018-08-08", tz="UTC"), pd.Timestamp("2018-08-15", tz="UTC")
+HOUR = 3_600.0
+DAY = 24 * HOUR
+KNOWN_AFTER = 7 * DAY
+
+
+class History:
+    """The raw file in seconds, and the rows of each customer and terminal in order of time."""
+
+    def __init__(self, path: Path) -> None:
+        raw = pd.read_parquet(path).sort_values("TX_DATETIME", kind="stable", ignore_index=True)
+        self.time = raw["TX_DATETIME"].to_numpy().astype("datetime64[s]").astype(np.float64)
+        self.amount = raw["TX_AMOUNT"].to_numpy(np.float64)
+        self.fraud = raw["TX_FRAUD"].to_numpy(bool)
+        self.customer = raw["CUSTOMER_ID"].to_numpy()
+        self.terminal = raw["TERMINAL_ID"].to_numpy()
+        self.row_of = dict(zip(raw["TRANSACTION_ID"].astype(str), raw.index, strict=True))
+        self.of = {
+            "customer": raw.groupby("CUSTOMER_ID").indices,
+            "counterparty": raw.groupby("TERMINAL_ID").indices,
+        }
+
+    def rows(self, row: int, key: str, days: float = np.inf, *, lag: float = 0.0):
+        """Rows of a transaction's customer or terminal that came before it, in a window."""
+        who = (self.customer if key == "customer" else self.terminal)[row]
+        own = self.of[key][who]
+        end = self.time[row] - lag * DAY
+        time = self.time[own]
+        return own[(time < end) & (time >= end - days * DAY)]
+
+    def known(self, row: int, rows):
+        """Frauds among rows that were known when the transaction happened."""
+        return rows[self.fraud[rows] & (self.time[rows] + KNOWN_AFTER <= self.time[row])]
+
+
+def _amounts(statistic, history, row, key, days):
+    values = history.amount[history.rows(row, key, float(days))]
+    if statistic == "std":
+        return np.std(values, ddof=1) if values.size > 1 else np.nan
+    return getattr(np, statistic)(values) if values.size else np.nan
+
+
+def _to_usual(history, row, statistic, days):
+    usual = _amounts(statistic, history, row, "customer", days)
+    return history.amount[row] / usual if usual else np.nan
+
+
+def _z(history, row, key, days):
+    spread = _amounts("std", history, row, key, days)
+    mean = _amounts("mean", history, row, key, days)
+    return (history.amount[row] - mean) / spread if spread else np.nan
+
+
+def _rank(history, row, key, days):
+    values, own = history.amount[history.rows(row, key, float(days))], history.amount[row]
+    return ((values < own).mean() + (values <= own).mean()) / 2 if values.size else np.nan
+
+
+def _new_customers(history, row, days):
+    rows = history.rows(row, "counterparty")
+    first = pd.Series(history.time[rows]).groupby(history.customer[rows]).min()
+    return float((first >= history.time[row] - float(days) * DAY).sum())
+
+
+def _adverse_share(history, row, key, days):
+    rows = history.rows(row, key, float(days), lag=7)
+    low, high = np.searchsorted(history.time, history.time[row] - np.array([37, 7]) * DAY)
+    prior = history.fraud[low:high].mean()
+    return (history.known(row, rows).size + 5 * prior) / (rows.size + 5)
+
+
+def _since_adverse(history, row, key):
+    known = history.known(row, history.rows(row, key))
+    return (history.time[row] - history.time[known[-1]]) / HOUR if known.size else np.nan
+
+
+def _since_first(history, row):
+    rows = history.rows(row, "counterparty")
+    rows = rows[history.customer[rows] == history.customer[row]]
+    return (history.time[row] - history.time[rows[0]]) / HOUR if rows.size else np.nan
+
+
+def _night_share(history, row, days):
+    time = history.time[history.rows(row, "customer", float(days))]
+    return (time % DAY < 6 * HOUR).mean() if time.size else np.nan
+
+
+def _gaps(history, row, days):
+    """Hours before each of the customer's transactions of a window that is not the first."""
+    every = history.time[history.rows(row, "customer")]
+    within = every[1:] >= history.time[row] - float(days) * DAY
+    return np.diff(every)[within] / HOUR
+
+
+def _fading(history, row, key, days):
+    age = history.time[row] - history.time[history.rows(row, key)]
+    return np.exp2(-age / (float(days) * DAY)).sum()
+
+
+def _largest(values):
+    return values.max() if values.size else np.nan
+
+
+BY_HAND = {
+    r"amount": lambda h, row: h.amount[row],
+    r"amount_to_customer_(median|mean|max)_(\d+)d": _to_usual,
+    r"amount_z_(customer|counterparty)_(\d+)d": _z,
+    r"amount_rank_(customer|counterparty)_(\d+)d": _rank,
+    **{
+        rf"(customer|counterparty)_amount_{statistic}_(\d+)d": partial(_amounts, statistic)
+        for statistic in ("mean", "median", "std", "max", "min", "sum")
+    },
+    r"(customer|counterparty)_count_(\d+)d": lambda h, row, key, days: float(
+        h.rows(row, key, float(days)).size
+    ),
+    r"(customer|counterparty)_count_half_life_(\d+)d": _fading,
+    r"counterparty_customers_(\d+)d": lambda h, row, days: float(
+        np.unique(h.customer[h.rows(row, "counterparty", float(days))]).size
+    ),
+    r"counterparty_new_customers_(\d+)d": _new_customers,
+    r"(customer|counterparty)_adverse_share_(\d+)d_lag7d": _adverse_share,
+    r"(customer|counterparty)_adverse_(\d+)d_lag7d": lambda h, row, key, days: float(
+        h.known(row, h.rows(row, key, float(days), lag=7)).size
+    ),
+    r"(customer|counterparty)_adverse_known_(\d+)d": lambda h, row, key, days: float(
+        h.known(row, h.rows(row, key, float(days))).size
+    ),
+    r"(customer|counterparty)_adverse_known_ever": lambda h, row, key: float(
+        h.known(row, h.rows(row, key)).size
+    ),
+    r"(customer|counterparty)_hours_since_adverse": _since_adverse,
+    r"pair_counterparty_hours_since_first": _since_first,
+    r"customer_night_share_(\d+)d": _night_share,
+    r"customer_gap_min_hours_(\d+)d": lambda h, row, days: -_largest(-_gaps(h, row, days)),
+    r"customer_silence_max_days_(\d+)d": lambda h, row, days: _largest(_gaps(h, row, days)) / 24,
+}
+"""Feature names, their parts handed on, and how each is counted from the raw file."""
+
+UNITS = {
+    "base currency": (" EUR", " EUR"),
+    "times": (" times", "倍"),
+    "standard deviations": (" standard deviations", "个标准差"),
+    "share": ("%", "%"),
+    "days": (" days", "天"),
+    "customers": ("", "个"),
+    "transactions": ("", "笔"),
+    "outcomes": ("", "次"),
+}
+
+
+def count_by_hand(history: History, row: int, feature: str) -> float | None:
+    """Count one feature of one transaction; None if nobody has written down how."""
+    for pattern, compute in BY_HAND.items():
+        parts = re.fullmatch(pattern, feature)
+        if parts:
+            return float(compute(history, row, *parts.groups()))
+    return None
+
+
+def says(text: str, value: float, unit: str, *, chinese: bool) -> bool:
+    """Tell whether words give a value with its unit, as exactly as they are written."""
+    if np.isnan(value):
+        return text == ("未知" if chinese else "not known")
+    factor, suffix = 1.0, UNITS.get(unit, ("", ""))[chinese]
+    if unit == "hours":
+        long = abs(value) >= 72
+        factor = 1 / 24 if long else 1.0
+        suffix = (("小时", "天") if chinese else (" hours", " days"))[long]
+    if unit == "share":
+        factor = 100.0
+    number = text.removesuffix(suffix).replace(",", "")
+    if not text.endswith(suffix) or not re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", number):
+        return False
+    digits, _, power = number.partition("e")
+    place = 10.0 ** (int(power or 0) - len(digits.partition(".")[2]))
+    if unit == "hours" and factor < 1.0:
+        place = 0.1  # days are said to a tenth
+    return abs(float(number) - value * factor) <= place * 0.5 * (1 + 1e-6) + 1e-9
+
+
+def check_sentences(folder: Path, rows: int) -> None:
+    """Print the share of checked sentences, and of right ones among them."""
+    tables, bundle, _ = _trained(folder)
+    history = History(folder / "transactions.parquet")
+    week = make_observations(
+        tables, unit="fraud", start=WEEK[0], end=WEEK[1], config=bundle.config.dataset
+    )
+    drawn = np.random.default_rng(0).choice(len(week), rows, replace=False)
+    built = build_features(tables, week.take(pa.array(np.sort(drawn))), specs=bundle.specs)
+    features = built.reorder(bundle.model.feature_names)
+    scores = score_features(bundle, features).to_pandas()
+    matrix, _ = features.encode(bundle.vocabularies)
+    pushed = lightgbm.Booster(model_str=bundle.model.text).predict(matrix, pred_contrib=True)
+    specs = {spec.reason_code: (column, spec) for column, spec in enumerate(features.specs)}
+    found, wrong = Counter(), []
+    for place in range(1, bundle.config.explain.reasons + 1):
+        columns = [f"reason_{place}_{name}" for name in ("code", "text", "text_zh")]
+        told = scores[["observation_id", *columns]].itertuples(index=False, name=None)
+        for number, (name, code, english, chinese) in enumerate(told):
+            column, spec = specs[code]
+            value = count_by_hand(history, history.row_of[name], spec.name)
+            if value is None:
+                found["no such feature by hand"] += 1
+                continue
+            way = pushed[number, column]
+            right = _is_right(spec, english, chinese, value, way)
+            found["right" if right else "wrong"] += 1
+            found[spec.name] += right
+            if not right:
+                wrong.append((spec.name, value, float(way), english, chinese))
+    checked = found["right"] + found["wrong"]
+    print(
+        f"{checked + found['no such feature by hand']:,} sentences, {checked:,} checked, "
+        f"{found['right']:,} right ({found['right'] / checked:.2%}), of "
+        f"{len(found) - len({'right', 'wrong', 'no such feature by hand'} & {*found})} features"
+    )
+    for each in wrong[:5]:
+        print("wrong:", *each, sep=" | ")
+
+
+def _is_right(spec, english: str, chinese: str, value: float, way: float) -> bool:
+    effects = (("raises the risk", "lowers the risk"), ("使风险升高", "使风险降低"))
+    read = (
+        re.fullmatch(rf"{re.escape(spec.description)}: (.+?) \(.*\); (.+)", english),
+        re.fullmatch(rf"{re.escape(spec.description_zh)}：(.+?)（.*）；(.+)", chinese),
+    )
+    return all(
+        said is not None
+        and says(said[1], value, spec.unit, chinese=bool(language))
+        and said[2] == effects[language][int(way < 0)]
+        for language, said in enumerate(read)
+    )
+
+
+def measure_agreement(folder: Path, refits: int) -> None:
+    """Print how far the reasons of refits on samples of customers agree."""
+    config = StabilityConfig(bootstrap_refits=refits, top_reasons=5)
+    _, _, (stability,) = _trained(folder, stability=config)
+    print(stability.overlaps.to_string(index=False))
+    print(stability.runs[["run", "customers", "trees", "average_precision"]].to_string(index=False))
+
+
+def _trained(folder: Path, **sections):
+    files = load_run(CONFIGS / "handbook.yaml")
+    mapping = load_section(CONFIGS / "sources" / "handbook.yaml", SourceMapping)
+    tables = read_source(mapping, data=folder).accepted
+    result = train(
+        tables,
+        config=files.run.model_copy(update=sections),
+        policy=files.policy,
+        as_of=TRAINED,
+        data={"as_of": TRAINED.isoformat(), "base_currency": tables.base_currency},
+    )
+    return tables, result.bundle, result.stability
+
+
+def main() -> None:
+    """Run the part that is asked for."""
+    part, folder = sys.argv[1], Path(sys.argv[2])
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    if part == "sentences":
+        check_sentences(folder, count or 2_000)
+    elif part == "agreement":
+        measure_agreement(folder, count or 5)
+    else:
+        raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

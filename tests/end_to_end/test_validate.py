@@ -1,0 +1,161 @@
+"""Validating a registered model from the command line, on rows that are new to it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from kyc_ml.validation import CHECKS, content_digest, from_json
+
+TRAINED = "2024-09-10"
+SPLITS = {
+    "method": "out_of_time", "early_stopping_days": 14, "calibration_days": 21, "test_days": 21,
+    "embargo_days": 3, "inner_embargo_days": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """A model, its full validation, and what the command said."""
+
+    uri: str
+    out: Path
+    log: Path
+    outcome: object
+
+    @property
+    def report(self):
+        return from_json((self.out / "report.json").read_text(), subject="report")
+
+
+def validate(place, uri, out, *options, log=None):
+    audit = place.home / "validate.jsonl" if log is None else log
+    return place.run(
+        "validate", uri, *place.source_arguments(), "--policy", place.configs / "validation.yaml",
+        "--validator", "somebody else", "--out", out, "--log", audit, *options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def validated(place, configs):
+    """Train a small model as of a day that leaves later rows, and validate it."""
+    content = yaml.safe_load((place.configs / "fraud.yaml").read_text())
+    families = {"families": ["velocity", "amounts", "profile", "label_history"]}
+    content |= {"name": "reviewed", "features": families, "splits": SPLITS, "rating": None}
+    content["model"].update(rounds=12, num_threads=1)
+    content["dataset"].update(label_maturity_days=30)
+    config = place.configs / "reviewed.yaml"
+    config.write_text(yaml.safe_dump(content, allow_unicode=True))
+    policy = yaml.safe_load((configs / "validation.yaml").read_text())
+    policy["settings"].update(draws=100, compared_rows=10, audit_times=1, train_rows=5_000)
+    (place.configs / "validation.yaml").write_text(yaml.safe_dump(policy, allow_unicode=True))
+    place.run("train", "--config", config, *place.source_arguments(), "--as-of", TRAINED)
+    out, uri = place.home / "validated", "models:/reviewed/1"
+    outcome = validate(place, uri, out)
+    return Validated(uri=uri, out=out, log=place.home / "validate.jsonl", outcome=outcome)
+
+
+def test_a_validation_runs_all_checks_and_exits_by_the_verdict(validated):
+    assert validated.outcome.code in {0, 1}, validated.outcome.err
+    report = validated.report
+    assert validated.outcome.code == (1 if report.verdict == "fail" else 0)
+    assert report.complete
+    assert [result.check.id for result in report.results] == list(CHECKS)
+    assert report.verdict.replace("_", " ") in validated.outcome.out
+
+
+def test_the_report_names_model_validator_data_and_rows(validated):
+    report = validated.report
+    assert (report.model.name, report.model.version) == ("reviewed", "1")
+    assert report.validator == "somebody else"
+    assert report.model.trainer
+    assert len(report.data.files) == 6
+    current = next(rows for rows in report.rows if rows.role == "current")
+    assert current.since.startswith(TRAINED)
+    assert current.judged > current.positives > 0
+
+
+def test_what_needs_the_source_is_computed(validated):
+    report = validated.report
+    for name in ("data.lineage", "data.point_in_time", "implementation.recorded_figures"):
+        assert report.result(name).verdict != "not_applicable", name
+    assert report.result("data.point_in_time").figure("moved").value == 0
+    assert report.result("implementation.recorded_figures").figure("largest_difference").value == 0
+    assert report.result("implementation.parity").figure("largest_difference").value == 0
+
+
+def test_the_folder_holds_report_page_and_tables(validated):
+    assert (validated.out / "report.html").stat().st_size < 10_000_000
+    assert (validated.out / "tables" / "calibration.jeffreys.tiers.parquet").is_file()
+
+
+def test_no_customer_is_named(validated, place):
+    text = (validated.out / "report.json").read_text()
+    assert "C0000" not in text
+    assert str(place.home) not in json.dumps(
+        [each["tables"] for each in json.loads(text)["results"]]
+    )
+
+
+def test_mlflow_has_the_report_on_the_version(validated, place):
+    with place.entered():
+        client = mlflow.MlflowClient(tracking_uri=place.store)
+        tags = client.get_model_version("reviewed", "1").tags
+        run = client.get_run(tags["kyc_ml.validation_run"])
+    assert tags["kyc_ml.validation_verdict"] == validated.report.verdict
+    assert tags["kyc_ml.validation_report"] == content_digest(validated.report)
+    assert run.data.metrics["discrimination.auc/auc"] == pytest.approx(
+        validated.report.result("discrimination.auc").figure("auc").value
+    )
+
+
+def test_the_verdict_is_in_the_audit_log(validated):
+    entries = [json.loads(line) for line in validated.log.read_text().splitlines()]
+    assert "verdict" in {entry["kind"] for entry in entries}
+
+
+@pytest.mark.parametrize("name", ["calibration.jeffreys", "benchmarks"])
+def test_a_check_alone_gives_the_same_figures_and_approves_nothing(validated, place, name):
+    out = place.home / "again" / name
+    log = place.home / "again" / f"{name}.jsonl"
+    outcome = validate(place, validated.uri, out, "--only", name, log=log)
+    assert outcome.code in {0, 1}, outcome.err
+    again = from_json((out / "report.json").read_text(), subject="again")
+    assert not again.complete
+    for result in again.results:
+        assert result.figures == validated.report.result(result.check.id).figures
+    assert not log.exists()
+
+
+def test_the_runs_own_test_part_can_judge_instead(validated, place):
+    out = place.home / "tested"
+    options = ("--rows", "test", "--only", "discrimination.auc", "--lang", "zh")
+    outcome = validate(place, validated.uri, out, *options)
+    assert outcome.code in {0, 1}, outcome.err
+    report = from_json((out / "report.json").read_text(), subject="tested")
+    with place.entered():
+        recorded = mlflow.MlflowClient(tracking_uri=place.store)
+        version = recorded.get_model_version("reviewed", "1")
+        auc = recorded.get_run(version.run_id).data.metrics["test/auc"]
+    assert report.result("discrimination.auc").figure("auc").value == pytest.approx(auc)
+    assert '<html lang="zh' in (out / "report.html").read_text()[:200]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--only", "calibration.jefreys"), "did you mean 'calibration.jeffreys'"),
+        (("--rows", "mine"), "--rows must be later or test"),
+        (("--since", "2024-08-01"), "may have learnt from the rows between"),
+        (("--as-of", "2024-09-20"), "--rows test"),
+        (("--policy", "nowhere.yaml"), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_validated_is_refused_with_a_cure(validated, place, options, said):
+    outcome = validate(place, validated.uri, place.home / "refused", *options)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert not (place.home / "refused").exists()

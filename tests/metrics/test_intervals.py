@@ -1,0 +1,48 @@
+"""Exact intervals of counts and rates."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from kyc_ml.metrics import (
+    jeffreys_interval,
+    poisson_interval,
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    [  # Source: Garwood 1936, as tabled in every text on exact Poisson limits.
+        (0, 0.0, 3.6889),
+        (1, 0.0253, 5.5716),
+        (5, 1.6235, 11.6683),
+        (10, 4.7954, 18.3904),
+        (100, 81.3640, 121.6268),
+    ],
+)
+def test_the_poisson_interval_is_garwoods(count, low, high):
+    assert poisson_interval(count) == pytest.approx((low, high), abs=1e-4)
+
+
+@given(count=st.integers(1, 10_000))
+def test_poisson_bounds_leave_a_fortieth_in_each_tail(count):
+    low, high = poisson_interval(count)
+    assert stats.poisson.sf(count - 1, low) == pytest.approx(0.025, rel=1e-6)
+    assert stats.poisson.cdf(count, high) == pytest.approx(0.025, rel=1e-6)
+
+
+@given(n=st.integers(1, 5000), data=st.data())
+def test_the_jeffreys_interval_is_the_middle_of_the_posterior(n, data):
+    hits = data.draw(st.integers(0, n))
+    (low,), (high,) = jeffreys_interval([hits], [n])
+    posterior = stats.beta(hits + 0.5, n - hits + 0.5)
+    assert low == (0.0 if hits == 0 else pytest.approx(posterior.ppf(0.025), abs=1e-12))
+    assert high == (1.0 if hits == n else pytest.approx(posterior.ppf(0.975), abs=1e-12))
+    assert 0.0 <= low <= hits / n <= high <= 1.0
+
+
+def test_the_jeffreys_interval_is_that_of_statsmodels():
+    # Source: statsmodels 0.15.0, proportion_confint(7, 90, method="jeffreys").
+    low, high = jeffreys_interval(7, 90)
+    assert (float(low), float(high)) == pytest.approx((0.03546401090591642, 0.1466295487958047))

@@ -1,0 +1,55 @@
+"""The figures of one model on one set of rows."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from kyc_ml.metrics import (
+    calibration_error,
+    compute_quality,
+    compute_reliability,
+)
+
+DELONG_Y = np.array([0.0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])
+DELONG_A = np.array([0.05, 0.1, 0.1, 0.2, 0.3, 0.35, 0.3, 0.6, 0.8, 0.5, 0.9, 0.7])
+BRIER_P = np.array([0.1, 0.1, 0.1, 0.1, 0.4, 0.4, 0.4, 0.8, 0.8, 0.8])
+BRIER_O = np.array([0.0, 0, 0, 1, 0, 1, 0, 1, 1, 0])
+
+
+def test_brier_score_and_calibration_error_are_those_of_the_golden_groups():
+    quality = compute_quality(BRIER_O, BRIER_P, BRIER_P)
+    assert quality.brier == pytest.approx(0.224, abs=1e-12)
+    assert calibration_error(BRIER_O, BRIER_P, n_bins=3) == pytest.approx(0.12, abs=1e-12)
+    assert quality.observed_over_expected == pytest.approx(4 / 4.0)
+    assert (quality.rows, quality.positives, quality.prevalence) == (10, 4, 0.4)
+
+
+def test_probabilities_twice_too_high_are_found_out():
+    rng = np.random.default_rng(5)
+    proba = rng.beta(1, 9, size=5000)
+    target = (rng.random(5000) < proba).astype(float)
+    quality = compute_quality(target, proba, np.minimum(1.0, 2 * proba))
+    assert quality.observed_over_expected == pytest.approx(0.5, abs=0.06)
+    assert quality.observed_over_expected_high < 1.0
+    assert quality.calibration_error > 4 * compute_quality(target, proba, proba).calibration_error
+
+
+def test_quality_ranks_by_the_score_and_believes_the_probability():
+    level = np.full(12, DELONG_Y.mean())
+    quality = compute_quality(DELONG_Y, DELONG_A, level)
+    assert quality.auc == 0.859375
+    assert quality.average_precision == average_precision_score(DELONG_Y, DELONG_A)
+    assert quality.calibration_error == pytest.approx(
+        (compute_reliability(DELONG_Y, level)["event_rate"] - level[0]).abs().mean()
+    )
+    assert quality.as_dict()["auc"] == quality.auc
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_one_class_has_no_ranking_figures_but_a_calibration(label):
+    proba = np.full(5, 0.1)
+    quality = compute_quality(np.full(5, label), proba, proba)
+    for figure in ("auc", "auc_low", "auc_high", "average_precision", "recall_at_5_percent_fpr"):
+        assert np.isnan(quality.as_dict()[figure])
+    assert quality.brier == pytest.approx((label - 0.1) ** 2)
+    assert quality.observed_over_expected == pytest.approx(label * 5 / 0.5)

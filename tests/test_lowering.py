@@ -1,0 +1,113 @@
+"""What would lower a tier is what model and policy say together, card and overrides included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kyc_ml.config import check_section
+from kyc_ml.features.spec import D90, Window
+from kyc_ml.features.table import FeatureTable
+from kyc_ml.jobs.case import Case
+from kyc_ml.jobs.lowering import find_drop
+from kyc_ml.score import score_features
+from kyc_ml.tiers import NOBODY, OverrideBook, TierPolicy
+
+CASH = Window(
+    table="transactions", key=("customer_id",), statistic="sum", value="amount", period=D90
+)
+NAMES = ("g1", "g2", "g3")
+
+
+@pytest.fixture(scope="module")
+def rated(bundle, small, make_spec):
+    """Bundle the small model with a card that reads one feature of conduct beside it."""
+    names = bundle.policy.tier_names
+    card = {
+        "name": "card", "version": 1, "unit": bundle.config.unit, "source": "c", "absent": "drop",
+        "grades": [
+            {"name": "g1", "name_zh": "一"},
+            {"name": "g2", "name_zh": "二", "from_score": 50},
+            {"name": "g3", "name_zh": "三", "from_score": 80},
+        ],
+        "cut_offs_source": "c",
+        "sub_items": [
+            {
+                "name": "cash", "family": "product", "english": "cash", "chinese": "现金",
+                "feature": "cash", "weights": {"all": 100}, "below": 1,
+                "steps": [{"from": 100, "score": 2}, {"from": 500, "score": 3}], "missing": 1,
+                "source": "c",
+            }
+        ],
+    }  # fmt: skip
+    tier_of_grade = {"g1": names[0], "g2": names[-2], "g3": names[-1]}
+    policy = check_section(
+        {
+            **bundle.policy.model_dump(mode="json"),
+            "expert": {"card": card, "tier_of_grade": tier_of_grade},
+        },
+        TierPolicy,
+        subject="p",
+    )
+    spec = replace(make_spec("cash", CASH, unit="base currency"), family="instruments")
+    lowest = int(np.argmin(bundle.model.margin(small.matrix)))
+    features = small.features.take([lowest])
+
+    def case_of(cash, book=NOBODY):
+        facts = FeatureTable(
+            keys=features.keys,
+            specs=(*features.specs, spec),
+            numbers=np.asfortranarray(np.column_stack([features.numbers, [cash]])),
+            categories=features.categories,
+            left_out={},
+        )
+        own = replace(bundle, policy=policy, specs=(*bundle.specs, spec))
+        score = score_features(own, features, facts=facts, book=book).to_pylist()[0]
+        return Case(
+            bundle=own, features=features, facts=facts, book=book, history=None, score=score,
+            reasons=pd.DataFrame(),
+        )  # fmt: skip
+
+    return case_of
+
+
+@pytest.mark.parametrize(
+    ("cash", "then", "grade"), [(700.0, "495", 1), (300.0, "99", 0), (500.0, "495", 1)]
+)
+def test_a_tier_that_the_rating_holds_falls_with_what_the_rating_reads(rated, cash, then, grade):
+    case = rated(cash)
+    assert case.score["tier"] == case.score["tier_of_score"] != case.score["tier_of_model"]
+    drop = find_drop(case)
+    ((english, chinese),) = drop.lines
+    currency = case.bundle.data["base_currency"]
+    assert english.endswith(f": {then} {currency} instead of {cash:.0f} {currency}")
+    assert chinese.endswith(f"：{cash:.0f} {currency}→{then} {currency}")
+    lower = case.bundle.policy.expert.tier_of_grade[NAMES[grade]]
+    assert drop.note.startswith(f"Then the tier would be {lower}, all else as it is.")
+    assert "further on the model may see it otherwise" in drop.note
+    after = rated(float(then))
+    assert after.score["tier"] == lower
+
+
+def test_what_an_override_holds_no_habit_lowers(rated):
+    case = rated(700.0)
+    entry = {
+        "customer_id": case.score["customer_id"], "code": "B-1", "reason": "r", "source": "s",
+        "floor": case.bundle.policy.tier_names[-1], "start": "2000-01-01", "expiry": "2199-01-01",
+        "approved_on": "2000-01-01", "requester": "a", "approver": "b",
+    }  # fmt: skip
+    book = check_section({"overrides": [entry]}, OverrideBook, subject="book")
+    drop = find_drop(rated(700.0, book))
+    assert drop.lines == ()
+    assert drop.note.endswith(
+        "Even at probability 0 it is held by the expert rating (g3) and override B-1."
+    )
+
+
+def test_nothing_lowers_the_lowest_tier(rated):
+    case = rated(0.0)
+    assert case.score["tier"] == case.bundle.policy.tier_names[0]
+    assert find_drop(case).note == "None: it is the lowest tier."

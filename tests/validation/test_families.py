@@ -1,0 +1,227 @@
+"""What single checks say: literals, edges, and when they do not apply."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from kyc_ml.metrics import matrix_weighted_bandwidth
+from kyc_ml.validation import Retrained, Rival
+from kyc_ml.validation.catalogue import PROCEDURES
+
+N = 6_000
+
+
+def values(result):
+    return {figure.name: figure.value for figure in result.figures}
+
+
+@pytest.fixture
+def as_risk(evidence):
+    """Take the model for one of customers at review dates."""
+    config = evidence.bundle.config.model_copy(update={"unit": "risk"})
+    return replace(evidence, bundle=replace(evidence.bundle, config=config))
+
+
+def test_figures_equal_scikit_learn(evidence, check):
+    rows = evidence.current
+    auc = values(check("discrimination.auc", evidence)[0])
+    ranking = values(check("discrimination.ranking", evidence)[0])
+    assert auc["auc"] == pytest.approx(roc_auc_score(rows.target, rows.margin))
+    assert auc["gini"] == pytest.approx(2 * auc["auc"] - 1)
+    precision = average_precision_score(rows.target, rows.margin)
+    assert ranking["average_precision"] == pytest.approx(precision)
+    assert ranking["partial_auc"] == pytest.approx(
+        roc_auc_score(rows.target, rows.margin, max_fpr=0.05)
+    )
+
+
+def test_the_frozen_threshold_is_that_of_the_reference_rows(evidence, check):
+    found = values(check("discrimination.recall_at_fpr", evidence)[0])
+    negatives = evidence.reference.margin[evidence.reference.status == "negative"]
+    threshold = np.sort(negatives)[-int(0.05 * negatives.size)]
+    now = evidence.current
+    expected = (now.margin[now.status == "negative"] >= threshold).mean()
+    assert found["fpr_frozen"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_capacity_is_the_models_own_and_the_points_reach_to_twice_of_it(evidence, check):
+    result, _ = check("discrimination.capacity", evidence)
+    own = evidence.bundle.config.tuning.capacity_per_day
+    table = result.table("operating_points")
+    assert values(result)["capacity"] == own
+    assert len(table) == 20
+    assert table["per_day"].max() == 2 * own
+    assert table["recall"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("name", sorted(PROCEDURES))
+def test_rows_without_a_positive_are_no_error(name, evidence, score, world, check):
+    features, target = world.draw(800, seed=5, first_day=160, days=60)
+    none = replace(evidence, current=score((features, np.zeros_like(target))))
+    result, findings = check(name, none, compared_rows=5)
+    assert result.verdict in {"pass", "information", "not_applicable", "finding", "fail"}
+    if name.startswith(("discrimination", "fairness", "benchmarks")):
+        assert result.verdict == "not_applicable"
+        assert result.reason.en
+        assert result.reason.zh
+        assert not findings
+
+
+@pytest.mark.parametrize("name", sorted(PROCEDURES))
+def test_rows_without_a_mature_outcome_are_no_error(name, evidence, check):
+    rows = evidence.current
+    young = replace(
+        rows,
+        judged=np.zeros(len(rows), bool),
+        status=np.full(len(rows), "immature", dtype=object),
+    )
+    result, _ = check(name, replace(evidence, current=young), compared_rows=5)
+    assert result.verdict in {"pass", "information", "not_applicable", "finding"}
+
+
+def test_migration_follows_customers(as_risk, check):
+    result, _ = check("tiers.migration", as_risk)
+    found = values(result)
+    names = as_risk.bundle.policy.tier_names
+    counts = result.table("matrix")["customers"].to_numpy().reshape(len(names), len(names))
+    assert found["customers"] == counts.sum()
+    assert found["moved"] == pytest.approx(1 - np.trace(counts) / counts.sum())
+    assert (found["upward"], found["downward"]) == pytest.approx(matrix_weighted_bandwidth(counts))
+
+
+def test_nobody_moves_where_nothing_changed(as_risk, check):
+    same = replace(as_risk, reference=as_risk.current)
+    found = values(check("tiers.migration", same)[0])
+    assert (found["upward"], found["downward"], found["moved"]) == (0.0, 0.0, 0.0)
+
+
+def test_transactions_do_not_migrate(evidence, check):
+    assert check("tiers.migration", evidence)[0].verdict == "not_applicable"
+
+
+def test_overrides_are_counted_by_direction(evidence, check):
+    grades = evidence.current.grades
+    tier = grades.before.copy()
+    tier[:1500], tier[1500:1600] = 4, 0
+    rows = replace(evidence.current, grades=replace(grades, tier=tier))
+    result, findings = check("tiers.overrides", replace(evidence, current=rows))
+    found = values(result)
+    assert found["raised"] == (grades.before[:1500] < 4).sum()
+    assert found["lowered"] == (grades.before[1500:1600] > 0).sum()
+    assert found["rate"] == pytest.approx((found["raised"] + found["lowered"]) / len(rows))
+    assert [finding.id for finding in findings] == ["tiers.overrides/rate/amber"]
+
+
+def test_a_worse_model_than_the_champion_fails(evidence, check):
+    noise = np.random.default_rng(0).normal(size=len(evidence.current)) * 2
+    rows = replace(evidence.current, margin=evidence.current.margin + noise)
+    rival = Rival(label="world v1", bundle=evidence.bundle, rows=evidence.current)
+    result, findings = check("benchmarks.champion", replace(evidence, current=rows, rival=rival))
+    assert result.verdict == "fail"
+    assert values(result)["auc_difference"] < 0
+    assert values(result)["moved"] == 0.0  # tiers are of the probability, which is the same
+    assert "benchmarks.champion/ap_difference_high/red" in {each.id for each in findings}
+
+
+def test_the_champion_beside_itself_makes_no_difference(evidence, check):
+    rival = Rival(label="itself", bundle=evidence.bundle, rows=evidence.current)
+    result, findings = check("benchmarks.champion", replace(evidence, rival=rival))
+    assert values(result)["ap_difference"] == 0.0
+    assert not findings
+
+
+@pytest.mark.parametrize(("again", "verdict"), [("a", "pass"), ("b", "fail")])
+def test_a_retrained_bundle_must_be_the_same(evidence, check, again, verdict):
+    retrained = Retrained(
+        recorded="a", again=again, differing=() if again == "a" else ("model.txt",), changes=()
+    )
+    result, _ = check("implementation.reproduction", replace(evidence, retrained=retrained))
+    assert result.verdict == verdict
+
+
+def test_a_lost_or_doubled_row_fails(evidence, check):
+    keys = evidence.current.features.keys
+    result, _ = check(
+        "implementation.reconciliation",
+        replace(evidence, observations=SimpleNamespace(num_rows=keys.num_rows + 1)),
+    )
+    assert values(result)["lost"] == 1
+    assert result.verdict == "fail"
+    ids = keys["observation_id"].to_pylist()
+    ids[1] = ids[0]
+    doubled = keys.set_column(0, "observation_id", pa.array(ids))
+    rows = evidence.current
+    rows = replace(rows, features=replace(rows.features, keys=doubled))
+    result, _ = check("implementation.reconciliation", replace(evidence, current=rows))
+    assert values(result)["doubled"] == 1
+
+
+def test_contributions_that_do_not_add_up_fail(evidence, check):
+    margin = evidence.current.margin.copy()
+    margin[7] += 1e-3
+    result, _ = check(
+        "explanation.additivity",
+        replace(evidence, current=replace(evidence.current, margin=margin)),
+    )
+    assert values(result)["worst_error"] == pytest.approx(1e-3)
+    assert result.verdict == "fail"
+
+
+def test_a_declared_direction_is_held_against_the_model(evidence, check):
+    config = evidence.bundle.config
+    declared = config.model_copy(
+        update={"model": config.model.model_copy(update={"monotone": True})}
+    )
+    claimed = replace(evidence, bundle=replace(evidence.bundle, config=declared))
+    result, findings = check("explanation.monotone", claimed)
+    # the model was not made to keep it: a bundle that says so is caught
+    assert values(result)["features"] == 1
+    assert (values(result)["violations"] > 0) == bool(findings)
+
+
+def test_values_beyond_the_training_rows_are_counted(evidence, check):
+    numbers = evidence.current.matrix.copy(order="F")
+    numbers[:3_000, 0] = 99.0
+    rows = evidence.current
+    rows = replace(rows, features=replace(rows.features, numbers=numbers))
+    result, _ = check("robustness.training_range", replace(evidence, current=rows))
+    assert values(result)["rows"] == pytest.approx(0.25, abs=0.01)
+    assert result.figure("highest").about == "signal"
+    assert result.verdict == "finding"
+
+
+def test_periods_and_segments_sum_to_all_rows(evidence, check):
+    for name in ("discrimination.periods", "discrimination.segments"):
+        table = check(name, evidence)[0].table("auc")
+        assert table["rows"].sum() == len(evidence.current)
+
+
+def test_fairness_names_the_groups_and_leaves_small_ones_out(evidence, check):
+    result, _ = check("fairness.predictive_equality", evidence, fewest=300)
+    assert result.notes
+    rates = result.table("rates")
+    assert set(rates["feature"]) == {"segment", "plain"}
+    assert (rates["positives"] >= 300).all()
+
+
+def test_savings_take_the_policys_costs_before_the_models_own(evidence, check):
+    usual = values(check("benchmarks.savings", evidence)[0])
+    told = values(check("benchmarks.savings", evidence, review_cost=1.0, miss_cost=100.0)[0])
+    positives = evidence.current.target.sum()
+    assert told["cost_of_none"] == pytest.approx(100 * positives)
+    assert told["cost_of_all"] == pytest.approx(len(evidence.current))
+    assert usual["cost_of_none"] == pytest.approx(
+        (evidence.current.amount * evidence.current.target).sum()
+    )
+
+
+def test_every_table_is_small_enough_for_a_report(evidence, check):
+    for name in PROCEDURES:
+        for table in check(name, evidence, compared_rows=5)[0].tables:
+            assert len(table.frame) <= 500
+            assert isinstance(table.frame.index, pd.RangeIndex)

@@ -1,0 +1,95 @@
+"""Gates at their edges."""
+
+import pytest
+
+from kyc_ml.validation.check import Check, Measure
+from kyc_ml.validation.judging import apply_gates, find_findings, judge
+from kyc_ml.validation.policy import Condition, Gate
+from kyc_ml.validation.result import Figure
+from kyc_ml.validation.text import Text
+
+SAID = Text("words", "文字")
+MEASURES = tuple(
+    Measure(name=name, label=Text(name, name), unit="index") for name in ("psi", "critical", "p")
+)
+CHECK = Check(
+    id="stability.drift",
+    family="stability",
+    title=SAID,
+    purpose=SAID,
+    method=SAID,
+    signs=SAID,
+    limits=SAID,
+    source="convention",
+    measures=MEASURES,
+)
+
+
+def figures(**values):
+    return {m.name: Figure(measure=m, value=values.get(m.name)) for m in MEASURES}
+
+
+def gate(**rest):
+    rest = {"figure": "psi", "severity": "amber", "source": "convention", **rest}
+    return Gate(check=CHECK.id, **rest)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "broken"),
+    [
+        ({"at_most": 0.1}, 0.1, False),
+        ({"at_most": 0.1}, 0.1000001, True),
+        ({"at_least": 0.1}, 0.1, False),
+        ({"at_least": 0.1}, 0.0999999, True),
+        ({"at_least": 0.1, "at_most": 0.2}, 0.15, False),
+        ({"at_least": 0.1, "at_most": 0.2}, 0.25, True),
+    ],
+)
+def test_a_value_equal_to_a_bound_passes(bounds, value, broken):
+    (found,) = apply_gates([gate(**bounds)], figures(psi=value))
+    assert found.broken == broken
+
+
+@pytest.mark.parametrize(("critical", "broken"), [(0.3, False), (0.05, True), (None, True)])
+def test_the_larger_of_bound_and_critical_value_counts(critical, broken):
+    (found,) = apply_gates(
+        [gate(at_most=0.1, or_figure="critical")], figures(psi=0.2, critical=critical)
+    )
+    assert found.broken == broken
+    assert found.at_most == (0.3 if critical == 0.3 else 0.1)
+
+
+@pytest.mark.parametrize(("p", "broken"), [(0.05, True), (0.06, False), (None, False)])
+def test_a_condition_must_hold_for_a_gate_to_count(p, broken):
+    rule = gate(at_most=0.1, only_if=Condition(figure="p", at_most=0.05))
+    (found,) = apply_gates([rule], figures(psi=0.2, p=p))
+    assert found.broken == broken
+    assert bool(found.note.en) != broken
+
+
+def test_an_undefined_figure_breaks_no_gate_and_says_so():
+    (found,) = apply_gates([gate(at_most=0.1)], figures())
+    assert not found.broken
+    assert "undefined" in found.note.en
+
+
+@pytest.mark.parametrize(
+    ("severities", "verdict"),
+    [([], "pass"), (["amber"], "finding"), (["red"], "fail"), (["amber", "red"], "fail")],
+)
+def test_the_worst_broken_gate_is_the_verdict(severities, verdict):
+    rules = [gate(at_most=9.0)] + [gate(at_most=0.1, severity=each) for each in severities]
+    assert judge(apply_gates(rules, figures(psi=0.2))) == verdict
+
+
+def test_a_check_without_a_gate_that_could_be_held_informs():
+    assert judge(()) == "information"
+    assert judge(apply_gates([gate(at_most=0.1)], figures())) == "information"
+
+
+def test_a_finding_is_named_after_check_figure_and_severity():
+    gates = apply_gates([gate(at_most=0.1)], figures(psi=0.2))
+    (found,) = find_findings(CHECK, gates)
+    assert found.id == "stability.drift/psi/amber"
+    assert found.text.en == "words: psi is 0.2; it must be at most 0.1."
+    assert found.text.zh == "文字：psi为 0.2，应不高于 0.1。"

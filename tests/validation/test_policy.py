@@ -1,0 +1,96 @@
+"""The validation policy: what is refused, and what its digest covers."""
+
+import pytest
+import yaml
+
+from kyc_ml.errors import ConfigError
+from kyc_ml.governance import PromotionPolicy
+from kyc_ml.validation import CHECKS, FAMILIES, load_policy
+
+
+@pytest.fixture
+def shipped(configs):
+    return load_policy(configs / "validation.yaml", checks=CHECKS)
+
+
+@pytest.fixture
+def load(configs, tmp_path):
+    content = yaml.safe_load((configs / "validation.yaml").read_text())
+
+    def make(**changes):
+        path = tmp_path / "validation.yaml"
+        path.write_text(yaml.safe_dump({**content, **changes}))
+        return load_policy(path, checks=CHECKS)
+
+    return make
+
+
+def test_the_shipped_policy_has_gates_in_every_family(shipped):
+    assert {gate.check.partition(".")[0] for gate in shipped.gates} == set(FAMILIES)
+
+
+def test_every_shipped_gate_says_where_its_bound_comes_from(shipped):
+    assert all(gate.source for gate in shipped.gates)
+
+
+def test_the_shipped_headline_is_of_figures_that_are_computed(shipped):
+    assert shipped.headline
+
+
+def test_all_faults_are_told_at_once(load):
+    gates = [
+        {"check": "stability.score_psy", "figure": "psi", "at_most": 1, "severity": "red",
+         "source": "x"},
+        {"check": "calibration.overall", "figure": "o_f", "at_most": 1, "severity": "red",
+         "source": "x"},
+        {"check": "calibration.overall", "figure": "o_e", "at_most": 1, "severity": "red",
+         "source": "x", "only_if": {"figure": "slop", "at_most": 1}},
+    ]  # fmt: skip
+    with pytest.raises(ConfigError) as refused:
+        load(gates=gates, headline=[["data.nothing", "x"]])
+    said = str(refused.value)
+    assert "did you mean 'stability.score_psi'" in said
+    assert "did you mean 'o_e'" in said
+    assert "did you mean 'slope'" in said
+    assert "headline.1" in said
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ({}, "needs at_least, at_most or both"),
+        ({"at_least": 1, "or_figure": "slope"}, "or_figure needs at_most"),
+        ({"at_most": 1, "severity": "yellow"}, "'amber' or 'red'"),
+        ({"at_most": 1, "source": ""}, "source"),
+        ({"at_most": float("inf")}, "finite"),
+    ],
+)
+def test_a_gate_that_bounds_nothing_is_refused(load, broken, said):
+    gate = {"check": "calibration.overall", "figure": "o_e", "severity": "red", "source": "x"}
+    with pytest.raises(ConfigError, match=said):
+        load(gates=[{**gate, **broken}])
+
+
+def test_one_gate_a_figure_and_severity(load):
+    gate = {"check": "calibration.overall", "figure": "o_e", "at_most": 2, "severity": "red",
+            "source": "x"}  # fmt: skip
+    with pytest.raises(ConfigError, match="has 2 red gates"):
+        load(gates=[gate, {**gate, "at_most": 3}])
+
+
+def test_cuts_of_a_group_must_rise(load):
+    with pytest.raises(ConfigError, match="must rise"):
+        load(settings={"groups": [{"feature": "profile_age_years", "cuts": [40, 25]}]})
+
+
+def test_the_digest_covers_gates_and_settings_but_not_who_may_promote(shipped):
+    other = shipped.model_copy(update={"promotion": PromotionPolicy(allow_findings=False)})
+    assert other.identity().digest == shipped.identity().digest
+    gates = shipped.gates[1:]
+    assert shipped.model_copy(update={"gates": gates}).identity().digest != (
+        shipped.identity().digest
+    )
+    settings = shipped.settings.model_copy(update={"seed": 1})
+    assert shipped.model_copy(update={"settings": settings}).identity().digest != (
+        shipped.identity().digest
+    )
