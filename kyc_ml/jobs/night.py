@@ -241,6 +241,10 @@ class Night:
         """Write what was asked for beside the scores, then the account, and clear up."""
         work = self.place.work
         parts = sorted((work / SCORES).glob("part-*.parquet"))
+        written = sum(pq.read_metadata(part).num_rows for part in parts)
+        if written != judged.counts.rows:
+            msg = f"{judged.counts.rows} rows scored, but {written} written: report this defect"
+            raise AssertionError(msg)
         if self.outputs.csv:
             export_csv(parts, work / CSV)
         if self.outputs.duckdb:

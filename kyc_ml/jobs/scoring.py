@@ -23,7 +23,7 @@ from kyc_ml.batch import (
 )
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract.source import StoredTables
-from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
+from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
 from kyc_ml.jobs.night import KEPT, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
@@ -134,7 +134,10 @@ def run_score(
         seconds=stopwatch.seconds,
     )
     if not was_there:
-        _log(result, scorers)
+        try:
+            _log(result, scorers)
+        except RegistryError as error:  # the scores are out: a scheduler must not score again
+            watch.say(f"warning: published, but MLflow holds no run of it: {error}")
     return result
 
 
@@ -187,11 +190,11 @@ def _begin(place: Place, identity: Mapping[str, str], *, restart: bool, watch: W
     noted = steps.identity()
     complete = _account(place)
     before = complete.identity if noted is None and complete is not None else noted
-    if before is not None:
+    if before is None:
+        place.clear()
+    else:
         require_same(before, identity, goal=place.goal)
         watch.say(f"going on with the interrupted run to {place.goal}")
-    if noted is None and complete is None:
-        place.clear()
     if noted is None:  # or its notes were cleared up before it was published
         steps.begin(identity)
     return steps

@@ -1,0 +1,113 @@
+"""Drift: the rows that were learned from have not moved; shifted ones have."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyc_ml.config import DriftLimits
+from kyc_ml.monitoring import PROBABILITY, Profile, compare_profiles, learn_profile
+from kyc_ml.monitoring.profile import sum_counts
+
+LIMITS = DriftLimits(features_drifted=0.0)
+
+
+def learned(features, proba):
+    """Learn a profile, as if every row were a customer's only one."""
+    return replace(learn_profile(features, proba), customers=len(features))
+
+
+@pytest.fixture(scope="module")
+def rows(make_table, make_spec):
+    """Rows of many customers, by a shift of the numbers."""
+    from kyc_ml.features.spec import Own  # noqa: PLC0415  only here
+
+    specs = [
+        make_spec("number", Own(reading="night")),
+        make_spec("kind", Own(reading="category", column="channel"), kind="category"),
+    ]
+
+    def make(*, shift=0.0, kinds=("app", "web", None), n=2000, seed=0):
+        rng = np.random.default_rng(seed)
+        numbers = rng.normal(shift, 1, n)
+        numbers[::10] = np.nan
+        table = make_table(
+            specs,
+            np.column_stack([numbers, np.full(n, np.nan)]),
+            {"kind": list(rng.choice(np.array(kinds, object), n))},
+        )
+        return table, 1 / (1 + np.exp(-np.nan_to_num(numbers)))
+
+    return make
+
+
+def test_a_profile_reads_back_exactly(rows):
+    profile = learned(*rows())
+    again = Profile.from_dict(json.loads(json.dumps(profile.to_dict())))
+    assert again.to_dict() == profile.to_dict()
+    assert again.bins == profile.bins
+    assert again.count(*rows(seed=1)) == profile.count(*rows(seed=1))
+
+
+def test_the_same_rows_have_not_moved(rows):
+    profile = learned(*rows())
+    found = compare_profiles(profile, profile.count(*rows()), customers=2000, limits=LIMITS)
+    assert found.table["psi"].tolist() == [0.0, 0.0, 0.0]
+    assert (found.faults, found.drifted) == ((), [])
+    assert found.table["column"].iloc[0] == PROBABILITY
+
+
+def test_shifted_rows_have_moved(rows):
+    profile = learned(*rows())
+    counts = profile.count(*rows(shift=2.0, seed=1))
+    found = compare_profiles(profile, counts, customers=2000, limits=LIMITS)
+    assert found.drifted == ["number"]
+    assert [fault.split(":")[0] for fault in found.faults] == [
+        "drift.score", "drift.features_drifted"
+    ]  # fmt: skip
+
+
+def test_new_categories_have_moved(rows):
+    profile = learned(*rows())
+    counts = profile.count(*rows(kinds=("new", "newer"), seed=1))
+    assert "kind" in compare_profiles(profile, counts, customers=2000, limits=LIMITS).drifted
+
+
+def test_few_customers_prove_no_drift(rows):
+    profile = learned(*rows())
+    counts = profile.count(*rows(shift=2.0, seed=1))
+    assert compare_profiles(profile, counts, customers=2, limits=LIMITS).faults == ()
+
+
+def test_without_limits_drift_is_only_told(rows):
+    profile = learned(*rows())
+    counts = profile.count(*rows(shift=2.0, seed=1))
+    none = DriftLimits(score=None)
+    found = compare_profiles(profile, counts, customers=2000, limits=none)
+    assert (found.faults, found.drifted) == ((), ["number"])
+
+
+@given(order=st.permutations(["number", "kind", PROBABILITY]))
+def test_the_order_of_counts_does_not_matter(rows, order):
+    profile = learned(*rows(n=200))
+    counts = profile.count(*rows(n=200))  # equal indices: nothing else decides their order
+    got = compare_profiles(
+        profile, {name: counts[name] for name in order}, customers=9, limits=LIMITS
+    )
+    expected = compare_profiles(profile, counts, customers=9, limits=LIMITS)
+    assert got.table.to_dict("records") == expected.table.to_dict("records")
+
+
+@given(parts=st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), max_size=5))
+def test_counts_sum_bin_by_bin(parts):
+    total = sum_counts({"a": counts} for counts in parts)
+    assert total == ({"a": np.sum(parts, axis=0).tolist()} if parts else {})
+
+
+def test_rows_without_a_probability_are_counted_without(rows):
+    profile = learned(*rows())
+    table, _ = rows()
+    assert profile.count(table, None).keys() == {"number", "kind"}

@@ -1,0 +1,148 @@
+"""A goal has one holder; what is made there appears whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from kyc_ml.batch import MANIFEST, hold
+from kyc_ml.batch.place import NOTES
+from kyc_ml.errors import OutputError
+
+HOLDER = """
+import pathlib, sys, time
+from kyc_ml.batch.place import hold
+with hold(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def goal(tmp_path):
+    return tmp_path / "runs" / "scores"
+
+
+@pytest.fixture
+def holder(goal):
+    """Another process that holds the goal."""
+    process = subprocess.Popen(  # noqa: S603  our own command
+        [sys.executable, "-c", HOLDER, str(goal)], stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"held\n"
+    yield process
+    process.kill()
+    process.wait(timeout=30)
+    process.stdout.close()
+
+
+def test_a_goal_that_is_held_is_refused(goal):
+    with hold(goal), pytest.raises(OutputError, match="another job is writing"), hold(goal):
+        pytest.fail("held twice")
+    with hold(goal):
+        pass
+
+
+def test_a_goal_that_another_process_holds_is_refused_until_it_is_killed(goal, holder):
+    with pytest.raises(OutputError, match="another job is writing"), hold(goal):
+        pytest.fail("held twice")
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(timeout=30)
+    with hold(goal) as place:
+        assert place.work.is_dir()
+
+
+def test_two_goals_in_one_folder_do_not_wait_for_each_other(goal):
+    with hold(goal), hold(goal.with_name("others")):
+        pass
+
+
+def test_what_is_published_appears_by_one_rename(goal):
+    with hold(goal) as place:
+        (place.work / MANIFEST).write_text("{}")
+        assert not goal.exists()
+        place.keep((MANIFEST,))
+        place.publish()
+    assert [path.name for path in goal.iterdir()] == [MANIFEST]
+    assert goal.stat().st_mode & 0o077 == 0
+    assert [path.name for path in goal.parent.iterdir()] == ["scores"]
+
+
+def test_what_exists_is_never_replaced(goal):
+    with hold(goal) as place:
+        (place.work / MANIFEST).write_text("new")
+        goal.mkdir()
+        (goal / "old").touch()
+        with pytest.raises(OutputError, match="exists already"):
+            place.publish()
+    assert [path.name for path in goal.iterdir()] == ["old"]
+    assert (goal.parent / ".scores.work" / MANIFEST).read_text() == "new", "the work stays"
+
+
+def test_what_was_refused_is_put_aside_in_place_of_the_last(goal):
+    for text in ("first", "second"):
+        with hold(goal) as place:
+            (place.work / MANIFEST).write_text(text)
+            place.put_aside()
+        assert (place.failed / MANIFEST).read_text() == text
+    assert [path.name for path in goal.parent.iterdir()] == ["scores.failed"]
+
+
+def test_what_a_killed_job_left_half_done_is_removed_and_the_rest_kept(goal):
+    work = goal.parent / ".scores.work"
+    (work / "scratch" / "deep").mkdir(parents=True)
+    (work / NOTES).mkdir()
+    (work / "scores").mkdir()
+    for half in (".a.parquet.x1", "scores/.part.parquet.x2", "scratch/deep/rows"):
+        (work / half).write_bytes(b"half")
+    (work / "scores" / "part.parquet").write_bytes(b"whole")
+    with hold(goal) as place:
+        left = {str(path.relative_to(work)) for path in work.rglob("*")}
+        assert left == {NOTES, "scores", "scores/part.parquet", "scratch"}
+        assert list(place.scratch.iterdir()) == []
+    assert (work / "scores" / "part.parquet").is_file()
+
+
+def test_a_job_that_did_nothing_leaves_nothing(goal):
+    with hold(goal):
+        pass
+    assert list(goal.parent.iterdir()) == []
+
+
+def test_clear_leaves_an_empty_scratch_folder_alone(goal):
+    with hold(goal) as place:
+        (place.work / NOTES).mkdir()
+        (place.scratch / "rows").touch()
+        place.clear()
+        assert [path.name for path in place.work.iterdir()] == ["scratch"]
+        assert list(place.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_goal_without_a_name_is_refused(tmp_path, monkeypatch, name):
+    from pathlib import Path  # noqa: PLC0415  only here
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="no name of a new folder"), hold(Path(name)):
+        pytest.fail("held")
+
+
+def test_a_goal_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="Not a directory"), hold(tmp_path / "file" / "scores"):
+        pytest.fail("held")
+
+
+def test_a_lock_file_that_was_removed_meanwhile_does_not_let_two_in(goal):
+    with hold(goal):
+        lock = goal.parent / ".scores.lock"
+        number = os.open(lock, os.O_RDWR)  # a waiting job has it open
+    try:
+        with hold(goal):
+            assert os.fstat(number).st_ino != lock.stat().st_ino or os.fstat(number).st_nlink == 0
+            with pytest.raises(OutputError), hold(goal):
+                pytest.fail("held twice")
+    finally:
+        os.close(number)

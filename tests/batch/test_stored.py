@@ -1,0 +1,159 @@
+"""Observations from files are those from memory, however the rows are cut."""
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kyc_ml.config import DatasetConfig
+from kyc_ml.contract import shelves
+from kyc_ml.contract.source import StoredTables, contract_tables
+from kyc_ml.dataset import (
+    Chosen,
+    make_arrivals,
+    make_observations,
+    make_reviews_at,
+    store_observations,
+)
+from kyc_ml.dataset import stored as stored_module
+from kyc_ml.errors import ConfigError, DatasetError
+
+DAY = pd.Timestamp("2024-01-01", tz="UTC")
+DAYS = st.integers(0, 6)
+ROWS = st.lists(st.tuples(st.sampled_from("abc"), DAYS, st.integers(0, 3)), min_size=1, max_size=12)
+
+
+def at(day):
+    return DAY + pd.Timedelta(days=day)
+
+
+def accepted_of(rows, *, reviews=()):
+    payments = pd.DataFrame(
+        {
+            "transaction_id": [f"t{n}" for n in range(len(rows))],
+            "customer_id": [customer for customer, _, _ in rows],
+            "event_time": [at(day) for _, day, _ in rows],
+            "known_at": [at(day + late) for _, day, late in rows],
+            "amount": 1.0,
+            "direction": "in",
+        }
+    )
+    frames = {"transactions": payments}
+    if reviews:
+        frames["reviews"] = pd.DataFrame(
+            {
+                "review_id": [f"r{n}" for n in range(len(reviews))],
+                "customer_id": [customer for customer, _, _ in reviews],
+                "event_time": [at(day) for _, day, _ in reviews],
+            }
+        )
+    return contract_tables(frames, base_currency="CNY").accepted
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory):
+    """Put tables into files of small row groups."""
+    folder = tmp_path_factory.mktemp("stored")
+
+    def keep(source):
+        for name, table in source.tables.items():
+            pq.write_table(table, folder / f"{name}.parquet", row_group_size=2)
+        return StoredTables(
+            files={name: folder / f"{name}.parquet" for name in source.tables},
+            timezone=source.timezone,
+            base_currency=source.base_currency,
+            digests={},
+            quality=source.quality,
+        )
+
+    return keep
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pieces():
+    """Read and write a few rows at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelves, "_GROUP_ROWS", 2)
+        patch.setattr(stored_module, "_CUSTOMERS_AT_ONCE", 2)
+        yield
+
+
+def written(stored, folder, **chosen):
+    """Give what is written, or None where nothing is chosen."""
+    path = folder / "observations.parquet"
+    try:
+        rows = store_observations(stored, Chosen(**chosen), path)
+    except DatasetError:
+        assert not path.exists()
+        return None
+    table = pq.read_table(path)
+    assert table.num_rows == rows > 0
+    return table
+
+
+def made(make, *args, **kwargs):
+    try:
+        found = make(*args, **kwargs)
+    except DatasetError:
+        return None
+    return found if found.num_rows else None
+
+
+def same(got, expected):
+    if expected is None or got is None:
+        assert got is expected
+        return
+    assert got.column_names == expected.column_names
+    assert got.to_pylist() == expected.to_pylist()
+
+
+@settings(max_examples=15)
+@given(rows=ROWS, since=DAYS, length=st.integers(1, 5))
+def test_arrivals_are_those_of_memory(keep, tmp_path_factory, rows, since, length):
+    source, folder = accepted_of(rows), tmp_path_factory.getbasetemp()
+    got = written(keep(source), folder, unit="fraud", since=at(since), as_of=at(since + length))
+    same(got, made(make_arrivals, source, since=at(since), until=at(since + length)))
+
+
+@settings(max_examples=15)
+@given(rows=ROWS, as_of=DAYS, not_due=st.sets(st.sampled_from("abc")))
+def test_reviews_are_those_of_memory(keep, tmp_path_factory, rows, as_of, not_due):
+    source, folder = accepted_of(rows), tmp_path_factory.getbasetemp()
+    chosen = {"unit": "risk", "since": None, "as_of": at(as_of)}
+    same(written(keep(source), folder, **chosen), made(make_reviews_at, source, at=at(as_of)))
+    due = written(keep(source), folder, **chosen, not_due=not_due)
+    expected = made(make_reviews_at, source, at=at(as_of))
+    if expected is not None:
+        kept = [row for row in expected.to_pylist() if row["customer_id"] not in not_due]
+        assert ([] if due is None else due.to_pylist()) == kept
+
+
+@settings(max_examples=15)
+@given(rows=ROWS, reviews=ROWS, span=st.tuples(DAYS, st.integers(1, 5)))
+def test_planned_reviews_are_those_of_memory(keep, tmp_path_factory, rows, reviews, span):
+    source, folder = accepted_of(rows, reviews=reviews), tmp_path_factory.getbasetemp()
+    start, end = at(span[0]), at(sum(span))
+    expected = made(
+        make_observations, source, unit="risk", config=DatasetConfig(), start=start, end=end
+    )
+    chosen = {"unit": "risk", "since": start, "as_of": end}
+    same(written(keep(source), folder, **chosen), expected)
+
+
+@settings(max_examples=15)
+@given(rows=ROWS, cut=DAYS)
+def test_consecutive_periods_hold_each_payment_once(keep, tmp_path_factory, rows, cut):
+    stored, folder = keep(accepted_of(rows)), tmp_path_factory.getbasetemp()
+    first = written(stored, folder, unit="fraud", since=None, as_of=at(cut))
+    second = written(stored, folder, unit="fraud", since=at(cut), as_of=at(20))
+    parts = [part["observation_id"] for part in (first, second) if part is not None]
+    names = pa.chunked_array([c for part in parts for c in part.chunks], pa.string()).to_pylist()
+    assert sorted(names) == sorted(f"t{n}" for n in range(len(rows)))
+
+
+def test_planned_reviews_need_their_table(keep, tmp_path):
+    stored = keep(accepted_of([("a", 0, 0)]))
+    with pytest.raises(ConfigError, match="the source has no table reviews"):
+        written(stored, tmp_path, unit="risk", since=None, as_of=at(5), planned=True)
