@@ -1,5 +1,6 @@
 """A handful of rows that every kind of feature can live on, a model of them, a bundle."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from kyc_ml.model import Model, fit_fixed
 from kyc_ml.tiers import TierPolicy
 
 # A busy machine is no failure; a law that needs more examples says so itself.
-settings.register_profile("kyc_ml", deadline=None, max_examples=40)
+# KYC_ML_EXAMPLES=400 looks harder, for as long as you like
+settings.register_profile(
+    "kyc_ml", deadline=None, max_examples=int(os.environ.get("KYC_ML_EXAMPLES", "20"))
+)
 settings.load_profile("kyc_ml")
 
 CONFIGS = Path(__file__).parents[1] / "configs"
