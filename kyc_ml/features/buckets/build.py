@@ -26,7 +26,7 @@ from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
 from kyc_ml.features.buckets.exchange import scan, scratch_folder
-from kyc_ml.features.buckets.parts import Parts, Stored, free_memory
+from kyc_ml.features.buckets.parts import Parts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
 from kyc_ml.features.buckets.storing import make_stored
 from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
@@ -126,7 +126,7 @@ def build_features_in_buckets(
     columns = {name: pq.read_schema(path).names for name, path in stored.items()}
     fields = pq.read_schema(observations).names
     available, left_out = split_available(specs, with_made(columns), fields)
-    with scratch_folder(scratch) as folder:
+    with scratch_folder(scratch) as folder, only_new_objects():
         work = _Work(stored, observations, available, folder=folder, buckets=buckets)
         rows, notes = work.run(
             out, timezone=timezone, group_rows=group_rows, threads=threads, progress=progress

@@ -10,7 +10,7 @@ import gc
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -263,6 +263,19 @@ class Parts:
     def _handed(self, place: Place, column: str | None, *, carried: bool) -> Path:
         what = "columns" if carried else "features"
         return self._folder / f"{what} of {place or 'observations'} by {column}"
+
+
+@contextmanager
+def only_new_objects() -> Iterator[None]:
+    """Keep what lives already out of collections: looking through it takes long.
+
+    It is for the time of a build, in which memory is freed after every bucket.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def free_memory() -> None:
