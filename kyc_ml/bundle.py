@@ -26,6 +26,7 @@ from kyc_ml.config import (
     parse_section,
     section_digest,
 )
+from kyc_ml.engine.writing import dump_json
 from kyc_ml.environment import DISTRIBUTION, digest_distributions, needed_distributions
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
@@ -184,14 +185,14 @@ def _contents(bundle: Bundle) -> dict[str, str]:
         "specs": to_plain(bundle.specs),
         "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
     }
-    profile = {} if bundle.profile is None else {_PROFILE: _json(bundle.profile.to_dict())}
+    profile = {} if bundle.profile is None else {_PROFILE: dump_json(bundle.profile.to_dict())}
     return {
         **profile,
         _MODEL: bundle.model.text,
-        _FEATURES: _json(features),
-        _CALIBRATION: _json(bundle.calibrator.to_dict()),
-        _REFERENCE: _json(bundle.reference.to_dict()),
-        _METRICS: _json(
+        _FEATURES: dump_json(features),
+        _CALIBRATION: dump_json(bundle.calibrator.to_dict()),
+        _REFERENCE: dump_json(bundle.reference.to_dict()),
+        _METRICS: dump_json(
             {
                 part: {name: _finite(value) for name, value in figures.items()}
                 for part, figures in bundle.metrics.items()
@@ -259,7 +260,7 @@ def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
         "data": dict(bundle.data),
         "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
     }
-    return _json({**content, _SEAL: _seal(content)})
+    return dump_json({**content, _SEAL: _seal(content)})
 
 
 def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -294,7 +295,7 @@ def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(raw)
         supported = manifest["format_version"] in _READABLE
-        sealed = manifest.get(_SEAL) == _seal(manifest) and _json(manifest).encode() == raw
+        sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
     except (ValueError, KeyError, TypeError):
         msg = f"bundle {folder}: {MANIFEST} was changed or cut short; restore the bundle"
         raise BundleError(msg) from None
@@ -336,7 +337,7 @@ def _differences(
 def _seal(manifest: Mapping[str, Any]) -> str:
     """Hash a manifest without its seal, so that a byte changed by accident shows."""
     content = {name: value for name, value in manifest.items() if name != _SEAL}
-    return _sha256(_json(content).encode())
+    return _sha256(dump_json(content).encode())
 
 
 def _finite(value: float) -> float | None:
@@ -346,11 +347,6 @@ def _finite(value: float) -> float | None:
 def _numbers(content: Mapping[str, float | None]) -> dict[str, float]:
     """Read what `_finite` wrote: null is an undefined number."""
     return {name: np.nan if value is None else value for name, value in content.items()}
-
-
-def _json(content: object) -> str:
-    """Write JSON that is the same for the same content, readable, and of standard numbers."""
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _sha256(content: bytes) -> str:

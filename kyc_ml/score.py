@@ -23,9 +23,9 @@ from kyc_ml.tiers import (
     Grades,
     OverrideBook,
     TierHistory,
-    declare_facts,
-    features_needed,
     grade,
+    merge_specs,
+    policy_features,
 )
 
 _PIECE: Final = 8_192
@@ -208,10 +208,20 @@ def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) 
 
 def policy_facts(bundle: Bundle) -> tuple[FeatureSpec, ...]:
     """List what the tier policy reads beside the model's own columns."""
-    policy, run = bundle.policy, bundle.config
-    needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
     own = {spec.name for spec in bundle.inputs}
+    needed = policy_needs(bundle)
     return tuple(spec for spec in needed if not spec.hidden and spec.name not in own)
+
+
+def policy_needs(bundle: Bundle) -> tuple[FeatureSpec, ...]:
+    """List all that the tier policy reads, with what it is made of."""
+    run = bundle.config
+    return policy_features(bundle.policy, run.features, unit=run.unit)
+
+
+def graded_specs(bundle: Bundle) -> tuple[FeatureSpec, ...]:
+    """List what scoring and grading need: the model's features and what its policy reads."""
+    return merge_specs(bundle.specs, policy_needs(bundle))
 
 
 class Scorer:

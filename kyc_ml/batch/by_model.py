@@ -13,15 +13,8 @@ from kyc_ml.batch.schema import MODEL
 from kyc_ml.bundle import Bundle
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.score import score_and_grade
-from kyc_ml.tiers import (
-    OverrideBook,
-    TierHistory,
-    TierPolicy,
-    declare_facts,
-    features_needed,
-    merge_specs,
-)
+from kyc_ml.score import graded_specs, score_and_grade
+from kyc_ml.tiers import OverrideBook, TierHistory, TierPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +45,7 @@ class ModelScorer:
     @property
     def specs(self) -> tuple[FeatureSpec, ...]:
         """The model's features and what its policy reads."""
-        run, policy = self.bundle.config, self.policy
-        needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
-        return merge_specs(self.bundle.specs, needed)
+        return graded_specs(self.bundle)
 
     @property
     def own(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
@@ -88,15 +88,7 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """Write it as JSON keeps it."""
-        return {
-            "rows": self.rows,
-            "tiers": dict(self.tiers),
-            "expected": dict(self.expected),
-            "unknown_categories": dict(self.unknown_categories),
-            "graded": dict(self.graded),
-            "unchecked": dict(self.unchecked),
-            "profile": dict(self.profile),
-        }
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

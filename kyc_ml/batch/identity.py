@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kyc_ml.batch.place import MANIFEST
-from kyc_ml.batch.steps import digest_file, to_json
+from kyc_ml.batch.steps import digest_file
+from kyc_ml.engine.writing import dump_json
 from kyc_ml.environment import DISTRIBUTION, digest_distributions, needed_distributions
 from kyc_ml.errors import ConfigError, OutputError
 
@@ -41,7 +42,7 @@ def identify_file(path: Path) -> str:
 
 def run_id(identity: Mapping[str, str]) -> str:
     """Name a run by its identity: the same for the same, 16 hexadecimal digits."""
-    return hashlib.sha256(to_json(dict(identity)).encode()).hexdigest()[:16]
+    return hashlib.sha256(dump_json(dict(identity)).encode()).hexdigest()[:16]
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -19,10 +19,10 @@ from kyc_ml.batch.counts import Counts
 from kyc_ml.batch.identity import run_id
 from kyc_ml.batch.place import MANIFEST
 from kyc_ml.batch.schema import SCHEMA_VERSION
-from kyc_ml.batch.steps import digest_file, to_json
+from kyc_ml.batch.steps import digest_file
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.record import read_quality, write_quality
-from kyc_ml.engine.writing import written_whole
+from kyc_ml.engine.writing import dump_json, written_whole
 from kyc_ml.errors import ConfigError
 from kyc_ml.monitoring import DRIFT_COLUMNS
 
@@ -106,7 +106,7 @@ class Manifest:
             "faults": list(self.faults),
             "files": dict(sorted(self.files.items())),
         }
-        return to_json(content)
+        return dump_json(content)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

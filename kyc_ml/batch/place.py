@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -108,11 +108,7 @@ class Place:
         if self.goal.exists():
             msg = f"{self.goal} exists already: name another --out, or remove it"
             raise OutputError(msg)
-        try:
-            self.work.replace(self.goal)
-            sync_folder(self.goal.parent)
-        except OSError as error:
-            raise _refused(self.goal, error) from None
+        self._rename(self.goal)
 
     def put_aside(self) -> None:
         """Move the work to where refused runs lie; an earlier one there is removed.
@@ -123,11 +119,14 @@ class Place:
             If that is not possible.
         """
         _remove(self.failed)
+        self._rename(self.failed)
+
+    def _rename(self, target: Path) -> None:
         try:
-            self.work.replace(self.failed)
-            sync_folder(self.goal.parent)
+            self.work.replace(target)
+            sync_folder(target.parent)
         except OSError as error:
-            raise _refused(self.failed, error) from None
+            raise _refused(target, error) from None
 
 
 @contextmanager
@@ -205,13 +204,12 @@ def _clean(place: Place) -> None:
 
 
 def _remove(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        try:
-            shutil.rmtree(folder)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise _refused(folder, error) from None
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _refused(folder, error) from None
 
 
 def _refused(path: Path, error: OSError) -> OutputError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kyc_ml.batch.place import NOTES
-from kyc_ml.engine.writing import written_whole
+from kyc_ml.engine.writing import dump_json, written_whole
 from kyc_ml.errors import OutputError
 
 _IDENTITY: Final = "identity.json"
@@ -88,13 +88,8 @@ def digest_file(path: Path) -> str:
         raise OutputError(msg) from None
 
 
-def to_json(content: object) -> str:
-    """Write JSON that is the same for the same content, and of standard numbers."""
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def _write(path: Path, content: object) -> str:
-    text = to_json(content)
+    text = dump_json(content)
     with written_whole(path) as handle:
         handle.write(text.encode())
     return text

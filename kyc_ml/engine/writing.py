@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -59,6 +60,11 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # a device that refuses this too has said why already
             half.unlink(missing_ok=True)
+
+
+def dump_json(content: object) -> str:
+    """Write JSON that is the same for the same content, readable, and of standard numbers."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.rating import RatingCard
-from kyc_ml.tiers import TierPolicy, declare_facts, features_needed
+from kyc_ml.tiers import TierPolicy, policy_features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def load_run(config: Path) -> RunFiles:
     """
     run = load_section(config, RunConfig)
     policy = load_section(config.parent / run.tiers, TierPolicy)
-    features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
+    policy_features(policy, run.features, unit=run.unit)
     return RunFiles(
         run=run,
         policy=policy,

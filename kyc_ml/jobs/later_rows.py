@@ -22,7 +22,8 @@ from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.reading import parse_moment
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.tiers import declare_facts, features_needed, merge_specs
+from kyc_ml.score import policy_needs
+from kyc_ml.tiers import merge_specs
 
 _NO_ROWS: Final = np.zeros(0, np.int64)
 
@@ -148,9 +149,7 @@ def _features_of_both(
         _, old = features_and_facts(champion, tables, observations, watch)
         return new, old
     for bundle in (challenger, champion):
-        policy, run = bundle.policy, bundle.config
-        needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
-        specs = merge_specs(specs, needed)
+        specs = merge_specs(specs, policy_needs(bundle))
     built = build_features(
         tables,
         observations,

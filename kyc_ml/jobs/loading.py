@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.tiers import declare_facts, features_needed, merge_specs
+from kyc_ml.score import graded_specs
 from kyc_ml.tracking import fetch_bundle
 
 
@@ -73,9 +74,7 @@ def features_and_facts(
     DatasetError
         If a feature the model was trained on cannot be computed; see `columns_of`.
     """
-    policy, run = bundle.policy, bundle.config
-    needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
-    facts = _build(merge_specs(bundle.specs, needed), tables, observations, watch)
+    facts = _build(graded_specs(bundle), tables, observations, watch)
     return columns_of(bundle, facts), facts
 
 
@@ -100,11 +99,22 @@ def columns_of(bundle: Bundle, built: FeatureTable) -> FeatureTable:
         change the model silently.
     """
     own = {spec.name for spec in bundle.specs}
-    lines = [f"  - {name}: {why}" for name, why in built.left_out.items() if name in own]
+    require_own(own, built.left_out, model=f"model {bundle.config.name!r}")
+    return built.reorder(bundle.model.feature_names)
+
+
+def require_own(own: Collection[str], left_out: Mapping[str, str], *, model: str) -> None:
+    """Refuse to score without a feature that the model was trained on.
+
+    Raises
+    ------
+    DatasetError
+        Naming each, and why it was left out.
+    """
+    lines = [f"  - {name}: {why}" for name, why in left_out.items() if name in own]
     if lines:
         head = (
-            f"model {bundle.config.name!r} needs {len(lines)} feature(s) that this source "
-            "cannot give: map the missing tables and columns, or train a model without them"
+            f"{model} needs {len(lines)} feature(s) that this source cannot give: map the "
+            "missing tables and columns, or train a model without them"
         )
         raise DatasetError("\n".join([head, *lines]))
-    return built.reorder(bundle.model.feature_names)

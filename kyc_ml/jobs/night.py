@@ -38,9 +38,9 @@ from kyc_ml.config import LimitsConfig
 from kyc_ml.contract.source import StoredTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import Chosen, store_observations
-from kyc_ml.errors import DatasetError
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.jobs.loading import require_own
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE
 from kyc_ml.jobs.watch import Watch
@@ -197,7 +197,7 @@ class Night:
                 group_rows=self.outputs.part_rows,
                 progress=lambda done, total: self.watch.step("building features", done, total),
             )
-            _require_own(scorer, built.left_out)
+            require_own(scorer.own, built.left_out, model="the model")
             columns = [spec.name for spec in built.specs]
             facts = {
                 "columns": columns,
@@ -281,14 +281,3 @@ class Night:
         )
         manifest.write(self.place.work)
         return manifest
-
-
-def _require_own(scorer: PartScorer, left_out: Mapping[str, str]) -> None:
-    """Refuse to score without a feature that the model was trained on."""
-    lines = [f"  - {name}: {why}" for name, why in left_out.items() if name in scorer.own]
-    if lines:
-        head = (
-            f"the model needs {len(lines)} feature(s) that this source cannot give: map the "
-            "missing tables and columns, or train a model without them"
-        )
-        raise DatasetError("\n".join([head, *lines]))

@@ -34,9 +34,8 @@ from kyc_ml.tiers import (
     NOBODY,
     OverrideBook,
     TierPolicy,
-    declare_facts,
-    features_needed,
     load_overrides,
+    policy_features,
     require_in_force,
 )
 
@@ -216,7 +215,7 @@ def _rating(files: RunFiles, label: str, *, currency: str, book: OverrideBook) -
     run, policy = files.run, files.policy
     return RatingScorer(
         policy=policy,
-        specs=features_needed(policy, declare_facts(run.features, policy), unit=run.unit),
+        specs=policy_features(policy, run.features, unit=run.unit),
         name=label,
         currency=currency,
         reasons=run.explain.reasons,

@@ -23,7 +23,7 @@ from kyc_ml.tiers.history import TierHistory
 from kyc_ml.tiers.judging import FitRows, judge_cut_offs
 from kyc_ml.tiers.lowering import held_by, limits_of
 from kyc_ml.tiers.migration import Migration, compare_scores
-from kyc_ml.tiers.needs import declare_facts, features_needed, merge_specs
+from kyc_ml.tiers.needs import declare_facts, features_needed, merge_specs, policy_features
 from kyc_ml.tiers.overrides import EnteredOverride, OverrideBook, list_in_force, load_overrides
 from kyc_ml.tiers.policy import WHOLE, TierPolicy, TierRule
 from kyc_ml.tiers.proposal import Proposal, diff_policies, propose
@@ -65,6 +65,7 @@ __all__ = [
     "merge_specs",
     "name_segments",
     "next_reviews",
+    "policy_features",
     "propose",
     "require_in_force",
     "segments_of",

@@ -83,6 +83,19 @@ def features_needed(
     return specs_of([name for name, _ in reads.values()], declared)
 
 
+def policy_features(
+    policy: TierPolicy, config: FeatureConfig, *, unit: Unit
+) -> tuple[FeatureSpec, ...]:
+    """List what a policy reads of a run's features, and of the facts for policies only.
+
+    Raises
+    ------
+    ConfigError
+        As `features_needed` does.
+    """
+    return features_needed(policy, declare_facts(config, policy), unit=unit)
+
+
 def merge_specs(
     own: Iterable[FeatureSpec], needed: Iterable[FeatureSpec]
 ) -> tuple[FeatureSpec, ...]:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.engine.writing import written_whole
+from kyc_ml.engine.writing import dump_json, written_whole
 from kyc_ml.errors import ConfigError
 from kyc_ml.validation.check import FAMILIES, Check, Measure
 from kyc_ml.validation.result import (
@@ -40,7 +40,7 @@ _TEXTS: Final = ("title", "purpose", "method", "signs", "limits")
 
 def to_json(report: Report) -> str:
     """Write a report as JSON: sorted keys, numbers to the last bit, null for an undefined one."""
-    return _dump({"format": FORMAT, **_plain(report)})
+    return dump_json({"format": FORMAT, **_plain(report)})
 
 
 def from_json(text: str, *, subject: str) -> Report:
@@ -122,10 +122,6 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
         else:
             columns[str(name)] = pa.array(values, from_pandas=True)
     return pa.table(columns)
-
-
-def _dump(content: object) -> str:
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kyc_ml.batch import Steps
-from kyc_ml.batch.steps import to_json
+from kyc_ml.engine.writing import dump_json
 from kyc_ml.errors import OutputError
 
 FACTS = {"z": [1, 2], "a": {"y": 0.1, "b": None}, "rows": 3}
@@ -35,7 +35,7 @@ def test_a_step_gives_its_facts(steps, noted):
 
 def test_noting_gives_the_facts_as_the_next_start_reads_them(steps):
     told = steps.note("step", [], FACTS)
-    assert to_json(told) == to_json(FACTS)
+    assert dump_json(told) == dump_json(FACTS)
     assert list(told) == list(steps.done("step")) == ["a", "rows", "z"]
     assert list(told["a"]) == ["b", "y"]
 
