@@ -81,7 +81,7 @@ def score(
     part_rows: Annotated[
         int, typer.Option(min=1, help="Rows scored at once: fewer take less memory.")
     ] = 32_768,
-    memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills.")] = "1GB",
+    memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills.")] = "512MB",
     log: LogFormatOption = LogFormat.TEXT,
     quiet: Quiet = False,
 ) -> None:

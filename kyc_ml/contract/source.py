@@ -138,7 +138,7 @@ def store_source(
     folder: Path,
     quarantine: Path,
     threads: int = 2,
-    memory: str = "1GB",
+    memory: str = "512MB",
     scratch: Path | None = None,
 ) -> StoredTables:
     """Read the files of a mapping as `read_source` does, into files instead of memory.

@@ -66,4 +66,4 @@ class ScoringRequest:
     duckdb: bool = False
     restart: bool = False
     part_rows: int = PART_ROWS
-    memory: str = "1GB"
+    memory: str = "512MB"

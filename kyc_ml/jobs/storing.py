@@ -119,7 +119,7 @@ class SourceOnDisk:
 
 @contextmanager
 def read_once(
-    source: Path, data: Path, *, place: Path, watch: Watch, memory: str = "1GB"
+    source: Path, data: Path, *, place: Path, watch: Watch, memory: str = "512MB"
 ) -> Iterator[StoredTables]:
     """Read a source for several runs; a start that was killed is gone on with.
 

@@ -157,7 +157,7 @@ class _Planner:
         for (place, name), home in self._homes.items():
             carried[place].append(self._asked[home][name])
         return Plan(
-            passes=tuple(_as_pass(level, site, found[level, site]) for level, site in ordered),
+            passes=tuple(as_pass(level, site, found[level, site]) for level, site in ordered),
             carried={place: tuple(columns) for place, columns in carried.items()},
             ending=tuple(last),
         )
@@ -320,7 +320,7 @@ def _tables_read(how: object) -> Iterator[str]:
             yield from _tables_read(getattr(how, each.name))
 
 
-def _as_pass(level: int, site: Site, specs: Sequence[FeatureSpec]) -> Pass:
+def as_pass(level: int, site: Site, specs: Sequence[FeatureSpec]) -> Pass:
     """Note the tables and columns that the readings of a pass touch."""
     rows: dict[str, set[str]] = {}
     observed: set[str] = set()

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract.tables import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.buckets.anchors import Pass, Place, Plan, replace_columns
+from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, replace_columns
+from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
     BucketWriter,
@@ -34,7 +35,7 @@ from kyc_ml.features.buckets.exchange import (
 from kyc_ml.features.build import Bench, Computed
 from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.row_columns import Need, add_row_columns
-from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn
+from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn, Window
 from kyc_ml.features.table import DECISION_TIME
 
 Int64s = npt.NDArray[np.int64]
@@ -44,6 +45,9 @@ _HANDED_ROWS: Final = 1 << 18
 
 _Partition = tuple[Place, str | None]
 """A place parted by a column; None for all its rows at once."""
+
+_Writers = Mapping[tuple[str | None, tuple[str, ...]], BucketWriter]
+"""Where values go: by the column whose buckets read them, and their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +126,13 @@ class Parts:
                     )
                     for target, names in _targets(self._plan, each, specs).items()
                 }
+                if whole and adds_up(specs[0]):
+                    self._count(each.site.place, specs[0], writers)
+                    self._tick()
+                    continue
+                part = as_pass(each.level, each.site, specs)
                 for bucket in range(1 if whole else self._n_buckets):
-                    self._run_bucket(each, specs, bucket, writers)
+                    self._run_bucket(part, bucket, writers)
                     self._tick()
                     free_memory()
         self._forget(number)
@@ -153,7 +162,9 @@ class Parts:
         """Bring a bucket into memory: its rows' numbers, and the rows with what was carried."""
         schema, names = self._kept(place, column)
         if column is None:
-            table = pq.read_table(self._stored.files[place], columns=names)
+            times = {self._stored.time_of(place), KNOWN_AT, UNTIL}
+            few = [name for name in names if name in wanted | times]
+            table = pq.read_table(self._stored.files[place], columns=few)
             rows = np.arange(table.num_rows)
         else:
             self._exchange_once(place, column)
@@ -175,20 +186,40 @@ class Parts:
     def _run_bucket(
         self,
         each: Pass,
-        specs: Sequence[FeatureSpec],
         bucket: int,
-        writers: Mapping[tuple[str | None, tuple[str, ...]], BucketWriter],
+        writers: _Writers,
     ) -> None:
         """Compute readings of a bucket, and send them to their rows' buckets elsewhere."""
         place, anchor = each.site.place, each.site.anchor
         column = None if anchor is None else anchor.observed
-        wanted = each.observed | each.rows[place] if each.is_of_itself else each.observed
+        wanted = each.observed | {target for target, _ in writers if target is not None}
+        if each.is_of_itself:
+            wanted |= each.rows[place]
         rows, observed = self.load(place, column, bucket, wanted)
         if not rows.size:
             return
-        plain = self._match(place, specs, observed)
+        plain = self._match(place, each.specs, observed)
         computed = Computed(plain, rows.size)
         self._bench(each, bucket, observed).read(observed, plain, computed)
+        self._hand(rows, observed, computed, writers)
+
+    def _count(self, place: Place, spec: FeatureSpec, writers: _Writers) -> None:
+        """Count rows of a whole table for a place, some of its rows after the other."""
+        assert isinstance(spec.how, Window)  # noqa: S101  as adds_up told
+        table = self._stored.files[spec.how.table]
+        counts = WholeCount(table, spec, timezone=self._timezone, threads=self._threads)
+        time = self._stored.time_of(place)
+        targets = [target for target, _ in writers if target is not None]
+        for batch in scan(self._stored.files[place], [time, *targets]):
+            observed = TimedRows(batch, time=time)
+            computed = Computed([spec], len(observed))
+            computed.column(spec.name)[:] = counts.count(observed)
+            self._hand(batch[ROW].to_numpy(), observed, computed, writers)
+
+    def _hand(
+        self, rows: Int64s, observed: TimedRows, computed: Computed, writers: _Writers
+    ) -> None:
+        """Send values to the buckets of their rows elsewhere."""
         for (target, names), writer in writers.items():
             for start in range(0, rows.size, _HANDED_ROWS):
                 here = slice(start, start + _HANDED_ROWS)

@@ -20,6 +20,7 @@ All kernels release the GIL, so that several windows can be swept at once on thr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +39,27 @@ FOREVER_US: Final = 2**61
 
 MOST_ROWS: Final = 2**29 - 1
 """Rows, or observations, that a timeline can number: two bits of 31 say what happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The outermost times of some rows, in microseconds, and what follows for all of them."""
+
+    first_event: int
+    last_event: int
+    last_known: int
+    first_until: int
+
+    def is_hidden(self, first: int, last: int, *, lag_us: int, window_us: int) -> bool:
+        """Tell that nobody who decides from `first` to `last` sees any of the rows."""
+        not_yet = self.first_event + lag_us + 1 > last
+        no_more = self.last_event + lag_us + window_us + 1 <= first
+        return not_yet or no_more
+
+    def is_visible(self, first: int, last: int, *, lag_us: int, window_us: int) -> bool:
+        """Tell that everybody who decides from `first` to `last` sees all of the rows."""
+        entered = max(self.last_event + lag_us + 1, self.last_known) <= first
+        return entered and last < min(self.first_event + lag_us + window_us + 1, self.first_until)
 
 
 @njit(cache=True, nogil=True)
