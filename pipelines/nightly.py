@@ -9,8 +9,8 @@
 Transactions that became known in the day before --as-of are scored for fraud, late ones
 included; every customer is scored for risk. Each model's scores are a folder of their own,
 OUT/DAY/NAME, that appears whole. Killed and started again with the same arguments it goes
-on; what is published already is left alone. One model that is refused does not keep the
-others back.
+on; what is published already is left alone. One model that is refused, or will not load,
+does not keep the others back.
 
 Exit codes: 0 all published, 1 a limit was passed and at least one model's scores are not
 published, 2 bad input or configuration, 3 a defect; the highest of all models.
@@ -19,13 +19,16 @@ published, 2 bad input or configuration, 3 a defect; the highest of all models.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kyc_ml.cli.options import LogFormat, LogFormatOption, exit_code_of, job
 from kyc_ml.errors import KycMlError
-from kyc_ml.jobs import ScoringRequest, load_model, read_once, run_score
+from kyc_ml.jobs import ScoringRequest, load_model, parse_moment, read_once, run_score
+
+if TYPE_CHECKING:
+    from kyc_ml.terminal import Terminal
 
 
 def main(
@@ -38,24 +41,44 @@ def main(
     limits: Annotated[
         Path | None, typer.Option(help="Limits beyond which nothing is published (YAML).")
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard what an interrupted night has done.")
+    ] = False,
     log: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Score one day with every model."""
-    day = out / as_of[:10]
     worst = 0
     with job(quiet=False, log=log) as terminal:
-        names = {uri: load_model(uri)[0].config.name for uri in model}
-        with read_once(source, data, place=day / "tables", watch=terminal) as tables:
-            for uri, name in names.items():
-                request = ScoringRequest(
-                    model=uri, source=source, data=data, out=day / name, as_of=as_of, limits=limits
-                )
-                try:
-                    terminal.scoring(run_score(request, watch=terminal, tables=tables))
-                except KycMlError as error:
-                    terminal.failed(f"{uri}: {error}")
-                    worst = max(worst, exit_code_of(error))
+        day = out / parse_moment(as_of, name="--as-of").date().isoformat()
+        names: dict[str, str] = {}
+        for uri in model:
+            try:
+                names[uri] = load_model(uri)[0].config.name
+            except KycMlError as error:
+                worst = max(worst, _tell(terminal, uri, error))
+        if names:  # else there is nothing to read the tables for
+            with read_once(source, data, place=day / "tables", watch=terminal) as tables:
+                for uri, name in names.items():
+                    request = ScoringRequest(
+                        model=uri,
+                        source=source,
+                        data=data,
+                        out=day / name,
+                        as_of=as_of,
+                        limits=limits,
+                        restart=restart,
+                    )
+                    try:
+                        terminal.scoring(run_score(request, watch=terminal, tables=tables))
+                    except KycMlError as error:
+                        worst = max(worst, _tell(terminal, uri, error))
     raise typer.Exit(code=worst)
+
+
+def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
+    """Log why a model's scores are not published; gives the exit code."""
+    terminal.failed(f"{model}: {error}")
+    return exit_code_of(error)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def options_of(command):
 def test_the_commands_are_those_promised():
     top = [
         "synth",
+        "init",
         "check",
         "features",
         "audit",
@@ -154,7 +155,7 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
 
 
 def test_the_project_offers_every_command():
-    shown = {"features list", "features show", "tiers show"}  # for a person at a terminal
+    shown = {"init", "features list", "features show", "tiers show"}  # for a person at a terminal
     decided = {"sign-off", "promote", "rollback"}  # by a person, who is named
     looked_up = {"report", "findings", "audit-log verify", "audit-log show"}
     commands = set(COMMANDS) - shown - decided - looked_up

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli import batch, data, features, governance, models, tiers, validation
+from kyc_ml.cli import batch, data, features, governance, models, proposing, tiers, validation
 
 app = typer.Typer(
     name="kyc-ml",
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (data, features, models, batch, tiers, validation, governance):
+for commands in (data, proposing, features, models, batch, tiers, validation, governance):
     app.add_typer(commands.app)
 
 

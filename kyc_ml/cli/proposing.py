@@ -1,0 +1,57 @@
+"""The command that meets a stranger's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import Quiet, job
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: kyc-ml init --data build/bank --out build/proposed --currency CNY")
+def init(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder of csv, parquet, json or duckdb files.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the configurations into.")] = Path(
+        "build/proposed"
+    ),
+    timezone: Annotated[
+        str | None, typer.Option(help="IANA zone of times that carry none, if you know it.")
+    ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="ISO 4217 currency of the amounts, if you know it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier proposal.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look at your own files and propose the configurations that read them.
+
+    Shows names, types and shapes, never a customer's value. Codes of a column (at most 12
+    values, short, many rows each) are written where an expression has to name them.
+    """
+    with job(quiet=quiet) as terminal:
+        from kyc_ml.jobs.proposing import run_init
+
+        result = run_init(
+            data=data, out=out, timezone=timezone, base_currency=currency, force=force,
+            watch=terminal,
+        )  # fmt: skip
+        terminal.show("proposed tables", result.tables_frame())
+        if result.proposal.unused:
+            terminal.show("files not used", result.unused_frame())
+        for run in result.runs:
+            terminal.show(f"features of the {run.unit} unit", result.families_frame(run.unit))
+        for decision in result.proposal.decisions:
+            terminal.say(f"to decide: {decision}")
+        terminal.summary(
+            "proposed",
+            {
+                "written to": out,
+                "to decide": len(result.proposal.decisions),
+                "next": "\n".join(result.next_commands(data)),
+            },
+        )

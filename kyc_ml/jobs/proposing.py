@@ -1,0 +1,152 @@
+"""run_init: look at a stranger's files, and write the configurations that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import SourceMapping, load_section, parse_section
+from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import OutputError
+from kyc_ml.jobs.configuring import load_run
+from kyc_ml.jobs.watch import Silence, Watch
+from kyc_ml.proposal import Proposal, RunFile, propose_source, run_files, tiers_text, write_source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitResult:
+    """What `run_init` proposes, and where it is written.
+
+    Attributes
+    ----------
+    files : mapping of name to Path
+        ``source`` and, where a model or features are possible, ``fraud``, ``risk``, ``tiers``.
+    accepted : mapping of table name to Arrow table
+        The sample of the files, as the contract accepts it under the proposal.
+    """
+
+    proposal: Proposal
+    runs: tuple[RunFile, ...]
+    files: Mapping[str, Path]
+    accepted: Mapping[str, pa.Table]
+
+    def next_commands(self, data: Path) -> list[str]:
+        """List the commands to run next: check, then train what has a label."""
+        read = f"--source {self.files['source']} --data {data}"
+        trains = [
+            f"kyc-ml train --config {self.files[run.unit]} {read}"
+            + (f" --as-of {run.as_of}" if run.as_of else "")
+            for run in self.runs
+            if run.trainable
+        ]
+        return [f"kyc-ml check {read}", *trains]
+
+    def tables_frame(self) -> pd.DataFrame:
+        """One row a table: its files, columns found and missing, rows refused in the sample."""
+        rows = []
+        for table in self.proposal.tables.values():
+            marks = [guess.certainty for guess in table.columns.values()]
+            quality = table.quality
+            rows.append(
+                {
+                    "table": table.name,
+                    "from": ", ".join(table.files),
+                    "columns": len(marks),
+                    "guesses": marks.count("guess"),
+                    "yours": marks.count("yours"),
+                    "rows": 0 if quality is None else quality.read,
+                    "refused": None if quality is None else quality.quarantined_share,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def columns_frame(self) -> pd.DataFrame:
+        """One row a proposed column: its expression, how sure it is, and why."""
+        return pd.DataFrame(
+            [
+                {
+                    "table": table.name,
+                    "column": guess.column,
+                    "sql": guess.sql,
+                    "certainty": guess.certainty,
+                    "evidence": guess.evidence,
+                }
+                for table in self.proposal.tables.values()
+                for guess in table.columns.values()
+            ]
+        )
+
+    def unused_frame(self) -> pd.DataFrame:
+        """One row a file that no table reads, with the reason."""
+        rows = sorted(self.proposal.unused.items())
+        return pd.DataFrame(rows, columns=["file", "not used because"])
+
+    def families_frame(self, unit: str) -> pd.DataFrame:
+        """One row a feature family of a unit: features available, and what would give more."""
+        families = {run.unit: run.families for run in self.runs}.get(unit, ())  # type: ignore[call-overload]
+        return pd.DataFrame(
+            [
+                {
+                    "family": each.name,
+                    "features": f"{each.available} of {each.declared}",
+                    "would be enabled by": "; ".join(each.missing) or "–",
+                }
+                for each in families
+            ]
+        )
+
+
+def run_init(
+    *,
+    data: Path,
+    out: Path,
+    timezone: str | None = None,
+    base_currency: str | None = None,
+    force: bool = False,
+    watch: Watch | None = None,
+) -> InitResult:
+    """Propose a source mapping and run configurations for a folder, and write them.
+
+    Values of customers are neither shown nor written; codes of a column are where a CASE
+    needs them (see `kyc_ml.proposal.propose_source`).
+
+    Raises
+    ------
+    SourceError
+        If no file fits a contracted table.
+    OutputError
+        If a file to be written exists and `force` is false, or it cannot be written.
+    """
+    watch = Silence() if watch is None else watch
+    _require_free(out, force=force)
+    watch.step("looking at the files", 0, 1)
+    proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)
+    watch.step("looking at the files", 1, 1)
+    runs = run_files(proposal, accepted)
+    texts = {"source": write_source(proposal)}
+    texts |= {str(run.unit): run.text for run in runs}
+    if runs:
+        texts["tiers"] = tiers_text(proposal)
+    # what would not be read back is a defect of the proposal, and is not written
+    parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")
+    files = {name: out / f"{name}.yaml" for name in texts}
+    for name, path in files.items():
+        with written_whole(path) as handle:
+            handle.write(texts[name].encode())
+    load_section(files["source"], SourceMapping)
+    for run in runs:
+        load_run(files[run.unit])
+    return InitResult(proposal=proposal, runs=runs, files=files, accepted=accepted)
+
+
+def _require_free(out: Path, *, force: bool) -> None:
+    names = ("source.yaml", "fraud.yaml", "risk.yaml", "tiers.yaml")
+    there = [name for name in names if (out / name).exists()]
+    if there and not force:
+        msg = f"{out} already holds {', '.join(there)}: name another --out, or give --force"
+        raise OutputError(msg)
+    require_place(out / "source.yaml")

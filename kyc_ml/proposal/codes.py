@@ -1,0 +1,86 @@
+"""How codes become the contract's words; what nobody can know stays the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kyc_ml.engine.local import quote_name, quote_text
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes
+from kyc_ml.proposal.vocabulary import (
+    ENTITIES,
+    INSTRUMENTS,
+    INTO,
+    OUT_OF,
+    OUTCOMES,
+    PERSONS,
+    STATUSES,
+    means,
+    normalise,
+)
+
+TODO: Final = "TODO"
+_TRUE: Final = frozenset({"1", "true", "t", "y", "yes", "是", "1.0"})
+_FALSE: Final = frozenset({"0", "false", "f", "n", "no", "否", "0.0", "-1"})
+
+_PINYIN: Final = frozenset({"j", "d"})
+"""借 (jie) and 贷 (dai): together they turn the meaning of a lone D."""
+
+_MEANINGS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
+    "direction": {"in": INTO, "out": OUT_OF},
+    "customer_type": {"person": PERSONS, "entity": ENTITIES},
+    "status": {word: frozenset(codes.split()) for word, codes in STATUSES.items()},
+    "outcome": {word: frozenset(codes.split()) for word, codes in OUTCOMES.items()},
+    "instrument": {word: frozenset(codes.split()) for word, codes in INSTRUMENTS.items()},
+}
+
+
+def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
+    """Find the contract's word for each code that has one.
+
+    Examples
+    --------
+    >>> translate("direction", ("credit", "withdrawal", "VYDAJ"))
+    {'credit': 'in', 'withdrawal': 'out'}
+    """
+    if contracted == "direction" and {code.lower() for code in codes} == _PINYIN:
+        return {code: "out" if code.lower() == "j" else "in" for code in codes}
+    found = {}
+    for code in codes:
+        for word, known in _MEANINGS[contracted].items():
+            # a means of payment may stand anywhere: "withdrawal in cash"
+            anywhere = contracted == "instrument" and known & {*normalise(code).split("_")}
+            if code.lower() == word or anywhere or means(code, known):
+                found[code] = word
+                break
+    return found
+
+
+def case_sql(column: ColumnLook, words: Mapping[str, str], *, others: str) -> str:
+    """Write a CASE over codes, those of one meaning together; the bare column if all agree."""
+    if words and all(code == word for code, word in words.items()) and others == column.sql:
+        return column.sql
+    lines = ["CASE"]
+    for word in dict.fromkeys(words.values()):
+        same = [code for code, other in words.items() if other == word]
+        lines.append(f"WHEN {column.text} IN {quoted_codes(same)} THEN {quote_text(word)}")
+    lines.append(f"ELSE {others} END")
+    return "\n".join(lines)
+
+
+def positives(column: ColumnLook) -> str | None:
+    """Give SQL that is true where a two-valued column says yes; None if it is none."""
+    if column.type == "BOOLEAN":
+        return column.sql
+    low = {code.lower() for code in column.codes}
+    if not low or len(low) > 3 or not low <= (_TRUE | _FALSE) or not low & _TRUE:
+        return None
+    return f"{column.text} IN {quoted_codes([c for c in column.codes if c.lower() in _TRUE])}"
+
+
+def share_of(desk: Desk, look: FileLook, condition: str) -> float:
+    """Share of the rows looked at for which SQL is true."""
+    share = desk.one(
+        f"SELECT count(*) FILTER ({condition}) / count(*) FROM {quote_name(look.name)}"
+    )[0]
+    return float(share or 0.0)  # type: ignore[arg-type]

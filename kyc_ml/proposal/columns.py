@@ -1,0 +1,155 @@
+"""One contracted column from one of the user's: the expression, tried, with its evidence."""
+
+from __future__ import annotations
+
+from kyc_ml.contract.tables import CONTRACT, COUNTRY, NATIONALITY, RESIDENCE_COUNTRY
+from kyc_ml.engine.local import quote_text
+from kyc_ml.proposal.codes import TODO, case_sql, positives, share_of, translate
+from kyc_ml.proposal.guesses import Certainty, Guess, certainty_of
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.numbers import read_number
+from kyc_ml.proposal.roles import Part
+
+_COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
+
+
+def guess_column(desk: Desk, look: FileLook, table: str, name: str, part: Part) -> Guess | None:
+    """Write a contracted column from the column that plays its role."""
+    column = part.column
+    contracted = CONTRACT[table].column(name)
+    if part.time is not None:
+        return time_guess(name, part)
+    if contracted.type == "double":
+        return _number(desk, look, name, part)
+    if contracted.type == "boolean":
+        return _flag(name, part)
+    if contracted.allowed or name == "instrument":
+        return code_guess(name, part)
+    if name in _COUNTRIES:
+        capital = share_of(
+            desk, look, f"{column.text} SIMILAR TO '[A-Z]{{2}}' OR {column.sql} IS NULL"
+        )
+        sql = column.sql if capital >= 1.0 else f"nullif(upper(trim({column.text})), '')"
+        return _guess(name, sql, part, "two letters")
+    return _guess(name, identifier_sql(column), part, _shape(column))
+
+
+def time_guess(name: str, part: Part) -> Guess:
+    """Write a time; a doubt of the reading makes it a guess."""
+    reading = part.time
+    assert reading is not None  # noqa: S101  the caller has seen it
+    certainty: Certainty = "guess" if reading.doubt else certainty_of(part.score)
+    doubt = f"; {reading.doubt}: please confirm" if reading.doubt else ""
+    return Guess(
+        column=name,
+        sql=reading.sql,
+        certainty=certainty,
+        evidence=(
+            f"column {part.column.name}: {reading.form}, {reading.share:.0%} of the values read, "
+            f"{reading.low:%Y-%m-%d} to {reading.high:%Y-%m-%d}{doubt}"
+            if name not in {"birth_date", "document_expiry"}
+            else f"column {part.column.name}: {reading.form}, {reading.share:.0%} read{doubt}"
+        ),
+    )
+
+
+def code_guess(name: str, part: Part) -> Guess:
+    """Translate codes; those without a known meaning become a word that check refuses."""
+    column = part.column
+    allowed = _allowed(name)
+    if column.codes and set(column.codes) <= set(allowed):
+        return _guess(name, column.text, part, "the contract's own codes")
+    if name == "pep_status":
+        return _pep(part)
+    words = translate(name, column.codes)
+    if name == "instrument":
+        sql = case_sql(column, words, others=column.text) if words else column.text
+        shown = f"{len(words)} of {len(column.codes)} codes known" if column.codes else "as it is"
+        return _guess(name, sql, part, shown)
+    unknown = [code for code in column.codes if code not in words]
+    if not unknown:
+        return _guess(name, case_sql(column, words, others=column.text), part, "all codes known")
+    words = {**words, **dict.fromkeys(unknown, TODO)}
+    return Guess(
+        column=name,
+        sql=case_sql(column, words, others=column.text),
+        certainty="yours",
+        evidence=(
+            f"column {column.name}: {len(unknown)} of {len(column.codes)} codes have no known "
+            f"meaning; write one of {', '.join(allowed)} for each {TODO}"
+        ),
+    )
+
+
+def _allowed(name: str) -> tuple[str, ...]:
+    for table in CONTRACT.values():
+        if name in table.names:
+            return table.column(name).allowed
+    return ()
+
+
+def _pep(part: Part) -> Guess:
+    column = part.column
+    yes = positives(column)
+    if yes is None:
+        return _guess("pep_status", column.text, part, "codes as they are")
+    sql = f"CASE WHEN {yes} THEN 'domestic' ELSE 'none' END"
+    return Guess(
+        column="pep_status",
+        sql=sql,
+        certainty="guess",
+        evidence=f"column {column.name} is a flag; domestic or foreign is not told: confirm",
+    )
+
+
+def _number(desk: Desk, look: FileLook, name: str, part: Part) -> Guess | None:
+    reading = read_number(desk, look, part.column, money=name != "value")
+    if reading is None:
+        return None
+    doubt = f"; {reading.doubt}: please confirm" if reading.doubt else ""
+    return Guess(
+        column=name,
+        sql=reading.sql,
+        certainty="guess" if reading.doubt else certainty_of(part.score),
+        evidence=f"column {part.column.name}: {reading.form}{doubt}",
+        alternatives=reading.alternatives,
+    )
+
+
+def _flag(name: str, part: Part) -> Guess | None:
+    yes = positives(part.column)
+    return None if yes is None else _guess(name, yes, part, "two values")
+
+
+def identifier_sql(column: ColumnLook) -> str:
+    """Write an identifier; one that went through a float loses its ``.0`` again."""
+    if column.family == "float":
+        return f"CAST({column.sql} AS BIGINT)"
+    if column.family == "text" and column.whole == 1.0 and _ends_in_zero(column):
+        return f"regexp_replace({column.sql}, '\\.0$', '')"
+    return column.sql
+
+
+def _ends_in_zero(column: ColumnLook) -> bool:
+    """Tell by its length whether every whole number is written with one decimal."""
+    return column.longest == len(f"{int(column.high)}") + 2
+
+
+def _shape(column: ColumnLook) -> str:
+    kinds = "numbers" if column.whole == 1.0 else "text"
+    return f"{kinds} of {column.shortest} to {column.longest} characters"
+
+
+def _guess(name: str, sql: str, part: Part, shown: str) -> Guess:
+    filled = "" if part.column.filled >= 0.995 else f", {part.column.filled:.0%} filled"
+    return Guess(
+        column=name,
+        sql=sql,
+        certainty=certainty_of(part.score),
+        evidence=f"column {part.column.name}: {shown}{filled}",
+    )
+
+
+def constant(name: str, text: str, evidence: str) -> Guess:
+    """Propose one word for all rows, to be confirmed."""
+    return Guess(column=name, sql=quote_text(text), certainty="guess", evidence=evidence)

@@ -1,0 +1,297 @@
+"""The files of a stranger's folder: which are tables, and how the contract would open them.
+
+Files of one shape are one source: a sub-folder's, or those whose names differ in digits only.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kyc_ml.config import FileSource
+from kyc_ml.contract.folder import open_plain
+from kyc_ml.engine.local import connect, quote_name, quote_text
+
+Format = Literal["csv", "parquet", "json", "duckdb"]
+
+_FORMATS: Final[dict[str, Format]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".asc": "csv",
+    ".dat": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".duckdb": "duckdb",
+    ".db": "duckdb",
+}
+_DELIMITERS: Final = (";", "\t", "|", ",")
+_ENCODINGS: Final = ("utf-8-sig", "gb18030", "cp1252")
+_HEAD: Final = 1_000_000
+_MOST_FILES: Final = 100_000
+_DUCKDB_MAGIC: Final = b"DUCK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSource:
+    """One table to be: a file, or several of one shape.
+
+    Attributes
+    ----------
+    name : str
+        The name that a mapping's SQL gives it.
+    source : FileSource
+        How the contract opens it.
+    paths : tuple of Path, length 1 or more
+    encoding : str
+        ``utf-8``; another one must be converted before the contract reads the file.
+    """
+
+    name: str
+    source: FileSource
+    paths: tuple[Path, ...]
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFolder:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    sources : tuple of FoundSource
+    unusable : mapping of file to reason
+    """
+
+    sources: tuple[FoundSource, ...]
+    unusable: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """How one file is opened, and the columns that tell its shape."""
+
+    format: Format
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    table: str | None = None
+
+
+@dataclass(kw_only=True)
+class _Unusable(Exception):  # noqa: N818  it ends one file's look, not the job
+    """Why a file is no table."""
+
+    reason: str
+
+
+def find_sources(data: Path) -> FoundFolder:
+    """List the tables of a folder and its sub-folders, and the files that are none.
+
+    Hidden files and links out of the folder are passed over. Nothing but a file's head is
+    read.
+    """
+    root = data.resolve()
+    shaped: dict[Path, list[_Shape]] = {}
+    unusable: dict[str, str] = {}
+    for path in _files(root):
+        try:
+            shaped[path] = _shapes(path)
+        except _Unusable as found:
+            unusable[str(path.relative_to(root))] = found.reason
+        except OSError as error:
+            unusable[str(path.relative_to(root))] = f"cannot be read: {error.strerror}"
+    sources: list[FoundSource] = []
+    for (pattern, shape), paths in _groups(root, shaped).items():
+        taken = {each.name.lower() for each in sources}
+        source = FileSource(
+            path=pattern, format=shape.format, delimiter=shape.delimiter, table=shape.table
+        )
+        name = _name(shape.table or pattern, taken)
+        sources.append(
+            FoundSource(name=name, source=source, paths=tuple(paths), encoding=shape.encoding)
+        )
+    return FoundFolder(sources=tuple(sources), unusable=unusable)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """List files in order of their names, the shallow ones first."""
+    found = []
+    for path in root.rglob("*"):
+        parts = path.relative_to(root).parts
+        hidden = any(part.startswith((".", "_")) for part in parts)
+        if not hidden and path.is_file() and path.resolve().is_relative_to(root):
+            found.append(path)
+        if len(found) == _MOST_FILES:
+            break
+    return iter(sorted(found, key=lambda path: (len(path.parts), str(path))))
+
+
+def _shapes(path: Path) -> list[_Shape]:
+    """Look at a file's head; several shapes where a file holds several tables."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    kind = _FORMATS.get(suffixes[-1] if suffixes else "")
+    if kind is None:
+        raise _Unusable(reason="is no csv, parquet, json or duckdb file by its name")
+    if not path.stat().st_size:
+        raise _Unusable(reason="is empty (0 bytes)")
+    if kind == "parquet":
+        return [_parquet_shape(path)]
+    if kind == "json":
+        return [_Shape(format="json", columns=_json_columns(path))]
+    return _duckdb_shapes(path) if kind == "duckdb" else [_csv_shape(path)]
+
+
+def _parquet_shape(path: Path) -> _Shape:
+    try:
+        return _Shape(format="parquet", columns=tuple(pq.read_schema(path).names))
+    except (pa.ArrowException, OSError):
+        raise _Unusable(reason="is truncated, corrupt or no Parquet file") from None
+
+
+def _json_columns(path: Path) -> tuple[str, ...]:
+    with closing(connect(data=None, files=[path])) as connection:
+        try:
+            rows = connection.execute(
+                f"DESCRIBE SELECT * FROM read_json({quote_text(str(path))}, maximum_depth=1, "
+                "records=true)"
+            ).fetchall()
+        except duckdb.Error:
+            raise _Unusable(
+                reason="holds no JSON records: one object a line, or an array"
+            ) from None
+    return tuple(row[0] for row in rows)
+
+
+def _duckdb_shapes(path: Path) -> list[_Shape]:
+    with path.open("rb") as handle:
+        if handle.read(12)[8:] != _DUCKDB_MAGIC:
+            raise _Unusable(reason="is no DuckDB database")
+    logs = [path, path.with_name(f"{path.name}.wal")]
+    with closing(connect(data=None, files=logs)) as connection:
+        try:
+            connection.execute(
+                f"ATTACH {quote_text(str(path))} AS {quote_name('looked at')} (READ_ONLY)"
+            )
+        except duckdb.Error:
+            raise _Unusable(
+                reason="cannot be opened: it may be of another DuckDB version"
+            ) from None
+        rows = connection.execute(
+            "SELECT CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || "
+            "table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() "
+            "WHERE database_name = 'looked at' GROUP BY ALL ORDER BY 1"
+        ).fetchall()
+    return [_Shape(format="duckdb", columns=tuple(cols), table=name) for name, cols in rows]
+
+
+def _csv_shape(path: Path) -> _Shape:
+    """Find delimiter and header of a text file; the contract wants a header."""
+    with open_plain(path) as handle:
+        head = handle.read(_HEAD)
+    if b"\x00" in head:
+        raise _Unusable(reason="is no UTF-8 text (UTF-16, or no text at all): save it as UTF-8")
+    encoding = _encoding(head)
+    text = head.decode(encoding, errors="ignore")
+    lines = [line for line in text.splitlines()[:200] if line.strip()]
+    delimiter = _delimiter(lines)
+    header = next(csv.reader(lines[:1], delimiter=delimiter), [])
+    if len(header) < 2:
+        raise _Unusable(reason="is one column of text, no table")
+    if len(lines) < 2:
+        raise _Unusable(reason="has a header and no rows")
+    if any(re.fullmatch(r"[\s\d.,:+-]+", cell) for cell in header) or not all(header):
+        raise _Unusable(reason="has no line of column names: add one as its first line")
+    shown = "utf-8" if encoding == "utf-8-sig" else encoding
+    return _Shape(format="csv", columns=tuple(header), delimiter=delimiter, encoding=shown)
+
+
+def _encoding(head: bytes) -> str:
+    for encoding in _ENCODINGS:
+        try:
+            # the head may end within a character
+            head[: head.rfind(b"\n") + 1 or None].decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return "latin-1"
+
+
+def _delimiter(lines: list[str]) -> str:
+    """Choose the delimiter that cuts most lines like the header, into most columns."""
+
+    def cut(delimiter: str) -> tuple[float, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+        if not counts or counts[0] < 2:
+            return 0.0, 0
+        return sum(count == counts[0] for count in counts) / len(counts), counts[0]
+
+    return max(_DELIMITERS, key=cut)
+
+
+def _groups(
+    root: Path, shaped: Mapping[Path, list[_Shape]]
+) -> dict[tuple[str, _Shape], list[Path]]:
+    """Put files of one shape together, where a pattern matches them and no others."""
+    together: dict[tuple[str, _Shape], list[Path]] = {}
+    for path, shapes in shaped.items():
+        for shape in shapes:
+            together.setdefault((_pattern(path.relative_to(root)), shape), []).append(path)
+    groups: dict[tuple[str, _Shape], list[Path]] = {}
+    for (pattern, shape), paths in together.items():
+        matched = [path for path in root.glob(pattern) if path.is_file()]
+        if len(paths) > 1 and shape.format != "duckdb" and sorted(matched) == sorted(paths):
+            groups[pattern, shape] = paths
+            continue
+        for path in paths:
+            groups[str(path.relative_to(root)), shape] = [path]
+    return groups
+
+
+def _pattern(path: Path) -> str:
+    """Write the pattern that files of one table would share.
+
+    Examples
+    --------
+    >>> _pattern(Path("booking_2024_01.csv")), _pattern(Path("day=2024-01-01/part.parquet"))
+    ('booking_*.csv', 'day=*/*.parquet')
+    """
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    stem = "*" if len(path.parts) > 1 else _masked(path.name.removesuffix(suffix))
+    return (
+        str(path.parent.joinpath("x").with_name(stem + suffix))
+        if len(path.parts) == 1
+        else ("/".join([*(_masked(part) for part in path.parent.parts), stem + suffix]))
+    )
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"\d+([-_.]?\d+)*", "*", text)
+
+
+def _name(text: str, taken: set[str]) -> str:
+    """Make a name for a source that SQL reads without quotes where it can."""
+    stem = Path(text.replace("*", "")).name.partition(".")[0]
+    if not stem.strip("_-= "):
+        stem = Path(text).parent.name.replace("*", "")
+    name = re.sub(r"\W+", "_", stem).strip("_") or "table"
+    name = f"t_{name}" if name[0].isdigit() else name
+    number, unique = 2, name
+    while unique.lower() in taken:
+        unique = f"{name}_{number}"
+        number += 1
+    return unique

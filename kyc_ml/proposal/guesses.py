@@ -1,0 +1,100 @@
+"""What is proposed: guesses with their evidence, tables of guesses, and what is left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from kyc_ml.contract.quality import TableQuality
+from kyc_ml.proposal.looking import FileLook
+
+Certainty = Literal["sure", "likely", "guess", "yours"]
+"""`yours`: nothing in the files decides it, the user has to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """An expression for one contracted column.
+
+    Attributes
+    ----------
+    sql : str
+        Tried on the sample before it was proposed.
+    evidence : str
+        What speaks for it: names, shapes and shares, never a value.
+    alternatives : tuple of str
+        Other expressions worth a look; written as comments.
+    """
+
+    column: str
+    sql: str
+    certainty: Certainty
+    evidence: str
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class TableProposal:
+    """One contracted table: its rows and columns, and how it fared on the sample.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Sources it reads.
+    notes : list of str
+        What the user has to know or decide about the whole table.
+    dropped : dict of column to reason
+        Optional columns that were tried and did not hold.
+    quality : TableQuality or None
+        Of the sample; None where the table could not be bound.
+    """
+
+    name: str
+    rows: str
+    files: tuple[str, ...]
+    where: str | None = None
+    columns: dict[str, Guess] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    quality: TableQuality | None = None
+
+    def add(self, guess: Guess | None) -> None:
+        """Add a guess; None adds nothing."""
+        if guess is not None:
+            self.columns[guess.column] = guess
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposal:
+    """A proposed source mapping, with all that speaks for and against it.
+
+    Attributes
+    ----------
+    looks : tuple of FileLook
+        Every table that could be opened; one that no proposal reads is in `unused`.
+    unused : mapping of file to reason
+    decisions : list of str
+        What only the user can say, the gravest first.
+    span : tuple of datetime or None
+        First and last transaction of the sample.
+    """
+
+    name: str
+    timezone: str
+    timezone_evidence: str
+    base_currency: str
+    currency_evidence: str
+    looks: tuple[FileLook, ...]
+    tables: dict[str, TableProposal]
+    unused: Mapping[str, str]
+    decisions: list[str]
+    span: tuple[datetime, datetime] | None = None
+
+
+def certainty_of(score: float) -> Certainty:
+    """Put a score into words: what the name says, once the values agree."""
+    if score >= 0.85:
+        return "sure"
+    return "likely" if score >= 0.6 else "guess"

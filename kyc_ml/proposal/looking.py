@@ -1,0 +1,327 @@
+"""A bounded look into files: what each column holds, in counts and shapes.
+
+Values stay in the engine. Only codes leave it: the values of a column with at most
+`MOST_CODES` of them, each short and many rows to each, which are no identifiers and
+which a CASE expression has to name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from kyc_ml.contract.checks import Family, family_of
+from kyc_ml.contract.files import open_files
+from kyc_ml.contract.folder import FoundFiles, open_plain
+from kyc_ml.engine.local import connect, quote_name, quote_text
+from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.finding import FoundFolder, FoundSource
+from kyc_ml.proposal.vocabulary import normalise
+
+ROWS: Final = 300_000
+"""Rows of a table that are looked at, drawn at random where there are more."""
+MOST_CODES: Final = 12
+_LONGEST_CODE: Final = 40
+_ROWS_A_CODE: Final = 4
+_HEAD_BYTES: Final = 256 << 20
+"""Of a longer text file the beginning alone is looked at."""
+_RESERVED_WORDS: Final = (
+    "all analyse analyze and anti any array as asc asof asymmetric at authorization between "
+    "bigint binary bit boolean both by case cast char character check coalesce collate collation "
+    "column columns concurrently constraint create cross dec decimal default deferrable desc "
+    "describe distinct do else end except exists extract false fetch float for foreign freeze "
+    "from full generated glob group grouping grouping_id having ilike in initially inner inout "
+    "int integer intersect interval into is isnull join lambda lateral leading left like limit "
+    "map national natural nchar none not notnull null nullif numeric offset on only or order out "
+    "outer overlaps overlay pivot pivot_longer pivot_wider placing position positional precision "
+    "primary qualify real references returning right row select semi setof show similar smallint "
+    "some struct substring summarize symmetric table tablesample then timestamp to trailing treat "
+    "trim true try_cast tuple union unique unpack unpivot using values varchar variadic verbose "
+    "when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces "
+    "xmlparse xmlpi xmlroot xmlserialize xmltable"
+)
+_RESERVED: Final = frozenset(_RESERVED_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnLook:
+    """What a column holds, in the rows looked at.
+
+    Attributes
+    ----------
+    normal : str
+        Its name in small letters, words parted by ``_``.
+    type : str
+        DuckDB's type; text for every column of a CSV or JSON file.
+    filled : float
+        Share of rows with a value, in [0, 1].
+    distinct : int
+        How many values; `unique` where no two rows share one.
+    number, whole : float
+        Share of the values that are numbers, and whole ones.
+    negative : float
+        Share of the numbers below zero.
+    low, high : float
+        Range of the numbers; NaN where there are none.
+    shortest, longest : int
+        Length of the values as text.
+    codes : tuple of str
+        The values, where they are few enough to be codes and no identifiers; else empty.
+    """
+
+    name: str
+    normal: str
+    type: str
+    filled: float
+    distinct: int
+    unique: bool
+    number: float
+    whole: float
+    negative: float
+    low: float
+    high: float
+    shortest: int
+    longest: int
+    codes: tuple[str, ...]
+
+    @property
+    def sql(self) -> str:
+        """The column as an SQL expression."""
+        return plain_name(self.name)
+
+    @property
+    def family(self) -> Family | None:
+        """The contract's grouping of its type."""
+        return family_of(self.type)
+
+    @property
+    def text(self) -> str:
+        """The column as text, in SQL."""
+        return self.sql if self.type == "VARCHAR" else f"CAST({self.sql} AS VARCHAR)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLook:
+    """What a table to be holds, in the rows looked at.
+
+    Attributes
+    ----------
+    rows : int
+        Rows looked at; all there are unless `partly`.
+    """
+
+    found: FoundSource
+    rows: int
+    partly: bool
+    columns: tuple[ColumnLook, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that SQL knows it by."""
+        return self.found.name
+
+    @property
+    def normal(self) -> str:
+        """Its name in small letters, words parted by ``_``."""
+        return normalise(self.found.name)
+
+    @property
+    def sql(self) -> str:
+        """The table's name in SQL."""
+        return plain_name(self.found.name)
+
+    def column(self, name: str) -> ColumnLook:
+        """Return the column called `name`; KeyError without one."""
+        return {column.name: column for column in self.columns}[name]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Everything that was looked at, and the engine to try expressions on it.
+
+    Attributes
+    ----------
+    unusable : dict of file to reason
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    looks: list[FileLook] = field(default_factory=list)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+    def one(self, sql: str) -> tuple[object, ...]:
+        """Run SQL that gives one row."""
+        row: tuple[object, ...] = self.connection.execute(sql).fetchall()[0]
+        return row
+
+    def look(self, name: str) -> FileLook:
+        """Return the look at a source; KeyError without one."""
+        return {look.name: look for look in self.looks}[name]
+
+
+def plain_name(name: str) -> str:
+    """Write a name for SQL, in quotes only where SQL needs them."""
+    bare = name.isascii() and name.isidentifier() and name.lower() not in _RESERVED
+    return name if bare else quote_name(name)
+
+
+@contextmanager
+def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
+    """Open every source of a folder as the contract would, and profile a sample of it.
+
+    What cannot be opened is noted as unusable, in the contract's own words.
+    """
+    with tempfile.TemporaryDirectory(prefix="kyc_ml_") as scratch:
+        opened = {each.name: _to_read(data, each, Path(scratch)) for each in folder.sources}
+        files = [path for found, _ in opened.values() for path in found.paths]
+        logs = [path.with_name(f"{path.name}.wal") for path in files]
+        with closing(connect(data=None, files=[*files, *logs])) as connection:
+            desk = Desk(connection, unusable=dict(folder.unusable))
+            for source in folder.sources:
+                found, cut = opened[source.name]
+                faults = Faults(source.name, SourceError)
+                open_files(connection, {source.name: found}, faults=faults)
+                if len(faults):
+                    desk.unusable[source.source.path] = _first(faults)
+                    continue
+                look = _look(connection, source, cut=cut)
+                if look.rows:
+                    desk.looks.append(look)
+                else:
+                    desk.unusable[source.source.path] = "has columns and no rows"
+            yield desk
+
+
+def _first(faults: Faults) -> str:
+    try:
+        faults.raise_if_any()
+    except SourceError as error:
+        return str(error).partition("\n  - ")[2].partition("\n")[0]
+    return ""
+
+
+def _to_read(data: Path, source: FoundSource, scratch: Path) -> tuple[FoundFiles, bool]:
+    """Give the files to look into: copies where they are long text or not UTF-8."""
+    root = data.resolve()
+    names = tuple(str(path.relative_to(root)) for path in source.paths)
+    paths, cut = source.paths, False
+    text = source.source.format in {"csv", "json"}
+    size = sum(path.stat().st_size for path in paths)
+    if text and (size > _HEAD_BYTES or source.encoding != "utf-8"):
+        each = max(_HEAD_BYTES // len(paths), 1 << 16)
+        copies = []
+        for number, path in enumerate(paths):
+            copy = scratch / f"{source.name}_{number}"
+            cut |= _copy_head(path, copy, encoding=source.encoding, most=each)
+            copies.append(copy)
+        paths = tuple(copies)
+    return FoundFiles(source=source.source, paths=paths, names=names), cut
+
+
+def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
+    """Copy whole lines of a text file as UTF-8, about `most` bytes; True if it has more."""
+    with open_plain(path) as handle, copy.open("wb") as out:
+        left = most
+        while left > 0:
+            lines = handle.readlines(min(left, 1 << 24))
+            if not lines:
+                return False
+            left -= sum(map(len, lines))
+            out.writelines(line.decode(encoding, errors="replace").encode() for line in lines)
+        return bool(handle.read(1))
+
+
+def _look(connection: duckdb.DuckDBPyConnection, source: FoundSource, *, cut: bool) -> FileLook:
+    """Keep a sample of a source under its own name, and profile its columns."""
+    name, whole = quote_name(source.name), quote_name(f"whole:{source.name}")
+    kind = connection.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE view_name = ? AND temporary", [source.name]
+    ).fetchall()[0][0]
+    thing = "VIEW" if kind else "TABLE"
+    connection.execute(f"ALTER {thing} {name} RENAME TO {whole}")
+    rows = connection.execute(f"SELECT count(*) FROM {whole}").fetchall()[0][0]
+    sample = f" USING SAMPLE reservoir({ROWS} ROWS) REPEATABLE (7)" if rows > ROWS else ""
+    connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {whole}{sample}")
+    connection.execute(f"DROP {thing} {whole}")
+    columns = connection.execute(f"DESCRIBE {name}").fetchall()
+    kept = min(rows, ROWS)
+    return FileLook(
+        found=source,
+        rows=kept,
+        partly=cut or rows > ROWS,
+        columns=tuple(_profile(connection, name, row[0], row[1], rows=kept) for row in columns),
+    )
+
+
+def _profile(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str, type_: str, *, rows: int
+) -> ColumnLook:
+    text = f"CAST({quote_name(name)} AS VARCHAR)"
+    filled, distinct, numbers, whole, negative, low, high, shortest, longest = connection.execute(
+        "SELECT count(t), count(DISTINCT t), count(n), count(n) FILTER (n = floor(n)), "
+        "count(n) FILTER (n < 0), min(n), max(n), min(length(t)), max(length(t)) FROM ("
+        f"SELECT nullif(trim({text}), '') AS t, "
+        f"CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END AS n "
+        f"FROM {table})"
+    ).fetchall()[0]
+    nan = float("nan")
+    return ColumnLook(
+        name=name,
+        normal=normalise(name),
+        type=type_,
+        filled=filled / max(rows, 1),
+        distinct=distinct,
+        unique=distinct == filled and filled > 1,
+        number=numbers / max(filled, 1),
+        whole=whole / max(filled, 1),
+        negative=negative / max(numbers, 1),
+        low=nan if low is None else low,
+        high=nan if high is None else high,
+        shortest=shortest or 0,
+        longest=longest or 0,
+        codes=_codes(
+            connection, table, text, distinct=distinct, filled=filled, longest=longest or 0
+        ),
+    )
+
+
+def _codes(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    text: str,
+    *,
+    distinct: int,
+    filled: int,
+    longest: int,
+) -> tuple[str, ...]:
+    """Give the values of a column that can only be codes, most frequent first."""
+    few = 0 < distinct <= MOST_CODES and filled >= _ROWS_A_CODE * distinct
+    if not few or longest > _LONGEST_CODE:
+        return ()
+    rows: Sequence[tuple[str]] = connection.execute(
+        f"SELECT trim({text}) AS t FROM {table} WHERE nullif(trim({text}), '') IS NOT NULL "
+        "GROUP BY ALL ORDER BY count(*) DESC, t"
+    ).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> float:
+    """Share of the distinct values of a column, (table, column), that another one holds."""
+    (one, a), (two, b) = inner, outer
+    row = desk.one(
+        f"SELECT count(*) FILTER (t IN (SELECT CAST({quote_name(b)} AS VARCHAR) FROM "
+        f"{quote_name(two)} WHERE {quote_name(b)} IS NOT NULL)) / nullif(count(*), 0) FROM "
+        f"(SELECT DISTINCT CAST({quote_name(a)} AS VARCHAR) AS t FROM {quote_name(one)} "
+        f"WHERE {quote_name(a)} IS NOT NULL)"
+    )
+    return float(row[0] or 0.0)  # type: ignore[arg-type]
+
+
+def quoted_codes(codes: Sequence[str]) -> str:
+    """Write codes as an SQL list in brackets."""
+    return "(" + ", ".join(quote_text(code) for code in codes) + ")"

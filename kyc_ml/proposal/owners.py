@@ -1,0 +1,250 @@
+"""Whose row it is: the customer of every file's rows, by keys that other files contain."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from kyc_ml.engine.local import quote_name, quote_text
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, contained
+from kyc_ml.proposal.roles import cast_parts
+from kyc_ml.proposal.vocabulary import HOLDER, OWNERS, means
+
+CONTAINED: Final = 0.95
+"""Share of a key's values that the file joined to must hold (convention)."""
+OWNING: Final = "owning_customer"
+_MOST_HOPS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """Rows with their customer.
+
+    Attributes
+    ----------
+    rows : str
+        SQL for ``from``; columns of the file keep their names.
+    customer : str
+        SQL for the customer.
+    files : tuple of str
+    score : float
+        In [0, 1].
+    """
+
+    rows: str
+    customer: str
+    files: tuple[str, ...]
+    score: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bank:
+    """Who counts as a customer, judged by the transactions.
+
+    Attributes
+    ----------
+    by_account : bool
+        True where no file says who owns an account: the account itself is the customer.
+    ids : tuple of (file, column)
+        Columns of the transactions that hold customers or accounts.
+    holders : tuple or None
+        (file, account column, customer column, condition) that tell the owner.
+    """
+
+    by_account: bool
+    ids: tuple[tuple[str, str], ...]
+    holders: tuple[str, str, str, str] | None
+    note: str
+
+
+def identify_customers(
+    desk: Desk, look: FileLook | None, customer: ColumnLook | None, accounts: tuple[ColumnLook, ...]
+) -> Bank:
+    """Decide whether customers or accounts are judged; `look` holds the transactions."""
+    if look is None or (customer is None and not accounts):
+        return Bank(by_account=False, ids=(), holders=None, note="")
+    if customer is not None:
+        own = ((look.name, customer.name),)
+        return Bank(by_account=False, ids=own, holders=_holders(desk, look, accounts), note="")
+    ids = tuple((look.name, column.name) for column in accounts)
+    holders = _holders(desk, look, accounts)
+    if holders is None:
+        note = "no file tells who owns an account, so each account counts as a customer of its own"
+        return Bank(by_account=True, ids=ids, holders=None, note=note)
+    where = f" where {holders[3]}" if holders[3] else ""
+    note = f"an account's customer is looked up in {holders[0]}{where}"
+    return Bank(by_account=False, ids=ids, holders=holders, note=note)
+
+
+def _holders(
+    desk: Desk, look: FileLook, accounts: tuple[ColumnLook, ...]
+) -> tuple[str, str, str, str] | None:
+    """Find the file that names one customer for each account."""
+    for other in desk.looks:
+        if other.name == look.name or not accounts:
+            continue
+        parts = cast_parts(desk, other, "accounts")
+        account, owner = parts.get("account_id"), parts.get("customer_id")
+        if account is None or owner is None:
+            continue
+        inner = (look.name, accounts[0].name)
+        if contained(desk, inner, (other.name, account.column.name)) < CONTAINED:
+            continue
+        condition = "" if account.column.unique else _one_owner(desk, other, account.column)
+        if condition is not None:
+            return other.name, account.column.name, owner.column.name, condition
+    return None
+
+
+def _one_owner(desk: Desk, look: FileLook, account: ColumnLook) -> str | None:
+    """Find the condition that leaves one row an account; empty if owners never differ."""
+    part = cast_parts(desk, look, "accounts").get(HOLDER)
+    columns = [part.column] if part else [c for c in look.columns if c.codes]
+    for column in columns:
+        for code in column.codes:
+            if not means(code, OWNERS):
+                continue
+            condition = f"{column.text} = {quote_text(code)}"
+            most = desk.one(
+                f"SELECT max(n) FROM (SELECT count(*) AS n FROM {quote_name(look.name)} "
+                f"WHERE {condition} GROUP BY {account.sql})"
+            )[0]
+            if most == 1:
+                return condition
+    return None
+
+
+def find_owner(
+    desk: Desk, bank: Bank, look: FileLook, table: str, *, hops: int = 0
+) -> Owned | None:
+    """Say whose a file's rows are; None if nothing tells."""
+    parts = cast_parts(desk, look, table)
+    customer, account = parts.get("customer_id"), parts.get("account_id")
+    if customer is not None and not (bank.by_account and account is not None):
+        return Owned(
+            rows=look.sql,
+            customer=customer.column.sql,
+            files=(look.name,),
+            score=customer.score,
+            evidence=f"column {customer.column.name}",
+        )
+    if account is not None:
+        if bank.by_account:
+            return Owned(
+                rows=look.sql,
+                customer=account.column.sql,
+                files=(look.name,),
+                score=account.score,
+                evidence="accounts count as customers",
+            )
+        if bank.holders is not None:
+            return _through_account(desk, bank, look, account.column)
+    return _entity(desk, bank, look) or _through_key(desk, bank, look, hops=hops)
+
+
+def _through_account(desk: Desk, bank: Bank, look: FileLook, account: ColumnLook) -> Owned | None:
+    if bank.holders is None:
+        return None
+    name, key, owner, condition = bank.holders
+    holder = desk.look(name)
+    share = contained(desk, (look.name, account.name), (name, key))
+    if share < CONTAINED:
+        return None
+    columns = f"{holder.column(key).sql} AS joined_key, {holder.column(owner).sql} AS {OWNING}"
+    where = f" WHERE {condition}" if condition else ""
+    return _joined(
+        look,
+        account,
+        owners=f"SELECT {columns} FROM {holder.sql}{where}",
+        key=holder.column(key),
+        files=(name,),
+        evidence=f"{account.name}, {share:.0%} of which {name} holds",
+    )
+
+
+def _entity(desk: Desk, bank: Bank, look: FileLook) -> Owned | None:
+    """Take a unique column that holds the transactions' customers, if a word is shared."""
+    for column in look.columns:
+        if not column.unique:
+            continue
+        shares = [
+            contained(desk, each, (look.name, column.name))
+            for each in bank.ids
+            if each[0] != look.name and _words(each[1]) & _words(column.name)
+        ]
+        if shares and min(shares) >= CONTAINED:
+            return Owned(
+                rows=look.sql,
+                customer=column.sql,
+                files=(look.name,),
+                score=0.75,
+                evidence=f"unique, and holds {min(shares):.0%} of the transactions' customers",
+            )
+    return None
+
+
+def _words(name: str) -> set[str]:
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    words = {word.removesuffix("id") for word in re.split(r"[\W_]+", parted)}
+    return {word for word in words if len(word) > 1} - {"from", "to", "no", "account", "source"}
+
+
+def _through_key(desk: Desk, bank: Bank, look: FileLook, *, hops: int) -> Owned | None:
+    """Join a file whose unique column has the same name, and whose customer is known."""
+    if hops == _MOST_HOPS:
+        return None
+    for column in look.columns:
+        if not re.search(r"id$|_no$|key$|号$|hao$|编号$", column.normal):
+            continue
+        for other in desk.looks:
+            if other.name == look.name:
+                continue
+            match = [c for c in other.columns if c.normal == column.normal and c.unique]
+            if not match:
+                continue
+            share = contained(desk, (look.name, column.name), (other.name, match[0].name))
+            if share < CONTAINED:
+                continue
+            owned = find_owner(desk, bank, other, "accounts", hops=hops + 1)
+            if owned is None:
+                continue
+            return _joined(
+                look,
+                column,
+                owners=f"SELECT {match[0].sql} AS joined_key, {owned.customer} AS {OWNING} "
+                f"FROM {owned.rows}",
+                key=match[0],
+                files=owned.files,
+                evidence=f"{column.name}, {share:.0%} of which {other.name} holds",
+            )
+    return None
+
+
+def _joined(
+    look: FileLook,
+    column: ColumnLook,
+    *,
+    owners: str,
+    key: ColumnLook,
+    files: tuple[str, ...],
+    evidence: str,
+) -> Owned:
+    """Write a left join: a row whose customer is not found stays, and is told."""
+    same = column.type == key.type
+    on = (
+        f"own.{column.sql} = owners.joined_key"
+        if same
+        else f"CAST(own.{column.sql} AS VARCHAR) = CAST(owners.joined_key AS VARCHAR)"
+    )
+    return Owned(
+        rows=(
+            f"(SELECT own.*, owners.{OWNING} FROM {look.sql} AS own\n"
+            f"LEFT JOIN ({owners}) AS owners\nON {on}) AS {look.sql}"
+        ),
+        customer=OWNING,
+        files=tuple(dict.fromkeys((look.name, *files))),
+        score=0.75,
+        evidence=evidence,
+    )

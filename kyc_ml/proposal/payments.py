@@ -1,0 +1,253 @@
+"""The table of transactions: which file holds it, whose each booking is, which way it went."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Final
+
+from kyc_ml.contract.tables import TRANSACTIONS
+from kyc_ml.proposal.columns import guess_column, identifier_sql, time_guess
+from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
+from kyc_ml.proposal.looking import Desk, FileLook, contained
+from kyc_ml.proposal.money import Payments, add_money
+from kyc_ml.proposal.owners import Bank, find_owner, identify_customers
+from kyc_ml.proposal.roles import Part, Parts, cast_parts
+from kyc_ml.proposal.times import read_clock, with_clock
+from kyc_ml.proposal.vocabulary import (
+    CLOCK,
+    CREDIT,
+    DEBIT,
+    DURATION,
+    PAYEE,
+    PAYER,
+    file_score,
+    name_score,
+)
+
+_OVERLAP: Final = 0.2
+"""Share of the payees that pay, from which both sides are the bank's own (convention)."""
+_WORTH: Final = 0.6
+_WEAK_COUNTERPARTIES: Final = ("account", "iban", "account_number", "账号", "zhanghao")
+
+
+def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
+    """Choose the file that looks most like bookings: amount, time, whose, many a customer."""
+    best: tuple[float, FileLook, Parts] | None = None
+    for look in desk.looks:
+        parts = cast_parts(desk, look, TRANSACTIONS)
+        money = parts.get("amount") or parts.get(DEBIT) or parts.get(CREDIT)
+        whose = parts.get("customer_id") or parts.get("account_id") or parts.get(PAYER)
+        time = parts.get("event_time")
+        if money is None or whose is None or time is None:
+            continue
+        each = look.rows / max(whose.column.distinct, 1)
+        score = money.score + whose.score + time.score + math.log10(max(each, 1.0))
+        score += file_score(TRANSACTIONS, look.normal) + 0.2 * len(parts)
+        lends = any(name_score(DURATION, column.normal) >= 0.7 for column in look.columns)
+        # one booking a customer is odd, and what lends is no booking
+        score -= (1.0 if whose.column.unique else 0.0) + (3.0 if lends else 0.0)
+        if best is None or score > best[0]:
+            best = score, look, parts
+    if best is None or best[0] < 2 * _WORTH:
+        return None
+    return best[1], best[2]
+
+
+def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
+    """Write the transactions table."""
+    parts = _with_identifier(look, _with_counterparty(look, parts))
+    customer, account = parts.get("customer_id"), parts.get("account_id")
+    payer, payee = parts.get(PAYER), parts.get(PAYEE)
+    two_sided = payer is not None and payee is not None and _both_ours(desk, look, payer, payee)
+    accounts = [part.column for part in (account or payer,) if part is not None]
+    if two_sided and payee is not None:
+        accounts.append(payee.column)
+    bank = identify_customers(
+        desk, look, None if customer is None else customer.column, tuple(accounts)
+    )
+    if two_sided and payer is not None and payee is not None and customer is None:
+        made = _two_sided(desk, look, parts, bank, payer=payer, payee=payee)
+    else:
+        made = _one_sided(desk, look, parts, bank)
+    _common(desk, made)
+    return made
+
+
+def _with_counterparty(look: FileLook, parts: Parts) -> Parts:
+    """Take a second account column for the counterparty, where nothing better is there."""
+    if {"counterparty_id", PAYEE} & set(parts) or not {"account_id", "customer_id"} & set(parts):
+        return parts
+    used = {part.column.name for part in parts.values()}
+    for column in look.columns:
+        if column.normal in _WEAK_COUNTERPARTIES and column.name not in used:
+            return {**parts, "counterparty_id": Part(column=column, score=0.5)}
+    return parts
+
+
+def _with_identifier(look: FileLook, parts: Parts) -> Parts:
+    """Take a unique column that is named like a key, where no usual name is there."""
+    used = {part.column.name for part in parts.values()}
+    for column in look.columns:
+        named = re.search(r"(id|ref|reference|nr|no|number|key|号|编号)$", column.normal)
+        if named and column.unique and column.name not in used and "transaction_id" not in parts:
+            return {**parts, "transaction_id": Part(column=column, score=0.5)}
+    return parts
+
+
+def _both_ours(desk: Desk, look: FileLook, payer: Part, payee: Part) -> bool:
+    inner = (look.name, payee.column.name)
+    return contained(desk, inner, (look.name, payer.column.name)) >= _OVERLAP
+
+
+def _two_sided(
+    desk: Desk, look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: Part
+) -> Payments:
+    """Make two bookings of a payment: out of the payer's account, into the payee's."""
+    one, two = payer.column.sql, payee.column.sql
+    key, numbered, notes = _identifier(look, parts)
+    sides = [
+        f"SELECT *, concat_ws('-', {key}, '{way}') AS booking_id, {own} AS booking_owner, "
+        f"{other} AS booking_other,\n'{way}' AS booking_direction FROM {numbered}"
+        for way, own, other in (("out", one, two), ("in", two, one))
+    ]
+    rows = "(" + "\nUNION ALL\n".join(sides) + ") AS booking"
+    owner = "booking_owner"
+    files: tuple[str, ...] = (look.name,)
+    if bank.holders is not None:
+        name, account, holder, condition = bank.holders
+        other = desk.look(name)
+        where = f" WHERE {condition}" if condition else ""
+        rows = (
+            f"(SELECT booking.*, owners.booking_customer FROM {rows}\n"
+            f"JOIN (SELECT {other.column(account).sql} AS joined_key, "
+            f"{other.column(holder).sql} AS booking_customer FROM {other.sql}{where}) AS owners\n"
+            "ON CAST(booking_owner AS VARCHAR) = CAST(joined_key AS VARCHAR)) AS booking"
+        )
+        owner, files = "booking_customer", (look.name, name)
+        notes.append(f"A side whose account {name} does not hold is another bank's and left out.")
+    table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
+    table.notes.append("A payment is two bookings: out of the payer's account, into the payee's.")
+    evidence = f"columns {payer.column.name} and {payee.column.name}: payees pay, too"
+    for name, sql in (
+        ("transaction_id", "booking_id"),
+        ("customer_id", owner),
+        ("account_id", "booking_owner"),
+        ("counterparty_id", "booking_other"),
+        ("direction", "booking_direction"),
+    ):
+        certainty = certainty_of(min(payer.score, payee.score))
+        table.add(Guess(column=name, sql=sql, certainty=certainty, evidence=evidence))
+    return Payments(
+        look=look,
+        parts=parts,
+        bank=bank,
+        table=table,
+        identifier=f"concat_ws('-', {key}, 'out')",
+        customer=one,
+        labelled_rows=look.sql if numbered == look.sql else f"{numbered} AS {look.sql}",
+    )
+
+
+def _one_sided(desk: Desk, look: FileLook, parts: Parts, bank: Bank) -> Payments:
+    owned = find_owner(desk, bank, look, TRANSACTIONS)
+    payer = parts.get(PAYER)
+    if owned is None and payer is not None:
+        customer, rows, score = payer.column.sql, look.sql, payer.score
+        files: tuple[str, ...] = (look.name,)
+        evidence = f"column {payer.column.name}"
+    elif owned is not None:
+        customer, rows, files = owned.customer, owned.rows, owned.files
+        score, evidence = owned.score, owned.evidence
+    key, numbered, notes = _identifier(look, parts)
+    if numbered != look.sql:
+        if rows == look.sql:
+            rows = f"{numbered} AS {look.sql}"
+        else:
+            rows = rows.replace(f"FROM {look.sql} AS own", f"FROM {numbered} AS own")
+    table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
+    part = parts.get("transaction_id")
+    if part is not None and key == identifier_sql(part.column):
+        table.add(guess_column(desk, look, TRANSACTIONS, "transaction_id", part))
+    else:
+        table.add(Guess(column="transaction_id", sql=key, certainty="guess",
+                        evidence="numbered by content: no column names a booking"))  # fmt: skip
+    table.add(
+        Guess(column="customer_id", sql=customer, certainty=certainty_of(score), evidence=evidence)
+    )
+    if "account_id" in parts:
+        table.add(guess_column(desk, look, TRANSACTIONS, "account_id", parts["account_id"]))
+    other = parts.get("counterparty_id") or parts.get(PAYEE)
+    if other is not None:
+        table.add(guess_column(desk, look, TRANSACTIONS, "counterparty_id", other))
+    return Payments(
+        look=look, parts=parts, bank=bank, table=table, identifier=key, customer=customer,
+        labelled_rows=rows,
+    )  # fmt: skip
+
+
+def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
+    """Give SQL for a booking's identifier, the rows it is over, and what to know of it."""
+    part = parts.get("transaction_id")
+    if part is not None and (part.column.unique or part.score >= 0.75):
+        return identifier_sql(part.column), look.sql, []
+    money = parts.get("amount") or parts.get(DEBIT) or parts[CREDIT]
+    # a customer that a join brings in is no column of the file itself
+    inner = ", ".join(
+        dict.fromkeys(
+            each.column.sql
+            for role, each in parts.items()
+            if role in {"customer_id", "account_id", PAYER, PAYEE, "event_time"}
+        )
+    )
+    numbered = (
+        f"(SELECT *, concat_ws('-', {inner},\nrow_number() OVER (PARTITION BY {inner} "
+        f"ORDER BY {money.column.sql})) AS numbered_id FROM {look.sql})"
+    )
+    note = "No column names a booking: equal ones are numbered in an order of their own content."
+    return "numbered_id", numbered, [note]
+
+
+def _common(desk: Desk, made: Payments) -> None:
+    """Add time, amount, direction and the plain columns."""
+    look, parts, table = made.look, made.parts, made.table
+    table.add(_time(desk, look, parts))
+    if "known_at" in parts:
+        table.add(time_guess("known_at", parts["known_at"]))
+    add_money(desk, made)
+    for name in ("balance", "instrument", "channel", "country", "region", "device_id"):
+        if name in parts and name not in table.columns:
+            table.add(guess_column(desk, look, TRANSACTIONS, name, parts[name]))
+
+
+def _time(desk: Desk, look: FileLook, parts: Parts) -> Guess:
+    part = parts["event_time"]
+    guess = time_guess("event_time", part)
+    clock = parts.get(CLOCK)
+    if part.time is None or clock is None or not part.time.daily:
+        return guess
+    sql = read_clock(desk, look, clock.column)
+    both = None if sql is None else with_clock(desk, look, part.time, sql)
+    if both is None:
+        return guess
+    return Guess(
+        column="event_time",
+        sql=both.sql,
+        certainty=guess.certainty,
+        evidence=f"columns {part.column.name} and {clock.column.name}: {both.form}",
+        alternatives=(part.time.sql,),
+    )
+
+
+def span_of(desk: Desk, table: TableProposal) -> tuple[datetime, datetime] | None:
+    """First and last time of a proposed table's rows, in the sample."""
+    sql = table.columns["event_time"].sql
+    where = f" WHERE {table.where}" if table.where else ""
+    low, high = desk.one(
+        f"SELECT min(m), max(m) FROM (SELECT TRY_CAST(TRY_CAST(({sql}) AS TIMESTAMPTZ) AS "
+        f"TIMESTAMP) AS m FROM {table.rows}{where})"
+    )
+    if isinstance(low, datetime) and isinstance(high, datetime):
+        return low, high
+    return None

@@ -1,0 +1,313 @@
+"""A source mapping proposed from a folder of strange files."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from kyc_ml.contract.binding import note_zone_fault
+from kyc_ml.contract.tables import (
+    ACCOUNTS,
+    CASES,
+    CONTRACT,
+    CUSTOMERS,
+    EVENTS,
+    REVIEWS,
+    THIRD_PARTY,
+    TRANSACTIONS,
+)
+from kyc_ml.engine.local import connect
+from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.finding import find_sources
+from kyc_ml.proposal.guesses import Proposal, TableProposal
+from kyc_ml.proposal.labels import (
+    cases_of_customers,
+    cases_of_payments,
+    fits_cases,
+    propose_cases,
+)
+from kyc_ml.proposal.looking import Desk, FileLook, looked_at
+from kyc_ml.proposal.money import Payments
+from kyc_ml.proposal.owners import Bank, identify_customers
+from kyc_ml.proposal.payments import choose_payments, propose_payments, span_of
+from kyc_ml.proposal.profiles import (
+    choose_file,
+    finish_customers,
+    finish_events,
+    finish_third_party,
+    fits_accounts,
+    fits_customers,
+    fits_events,
+    fits_third_party,
+    lacks_required,
+    propose_plain,
+)
+from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
+from kyc_ml.proposal.roles import Parts, cast_parts
+from kyc_ml.proposal.times import read_time
+from kyc_ml.proposal.trying import try_table
+
+UNKNOWN_CURRENCY: Final = "XXX"
+"""ISO 4217: no currency involved."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """A proposal in the making."""
+
+    desk: Desk
+    bank: Bank
+    payments: Payments | None = None
+    span: tuple[datetime, datetime] | None = None
+    tables: dict[str, TableProposal] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    decisions: list[str] = field(default_factory=list)
+
+    def put(self, made: TableProposal | None) -> bool:
+        """Take a table if every required column has a guess; say why if not."""
+        if made is None or made.name in self.tables:
+            return False
+        lacking = lacks_required(made)
+        if lacking:
+            self.decisions.append(
+                f"{made.name}: could be made of {', '.join(made.files)}, but nothing gives "
+                f"{', '.join(lacking)}"
+            )
+            return False
+        self.tables[made.name] = made
+        return True
+
+
+def propose_source(
+    data: Path, *, timezone: str | None = None, base_currency: str | None = None
+) -> tuple[Proposal, dict[str, pa.Table]]:
+    """Look at a folder of files, and propose how they become contracted tables.
+
+    Every expression has been tried on a sample of the files before it is proposed. Values
+    stay in the engine: a proposal names columns, shapes, shares, and codes where a CASE
+    needs them (at most 12 values, short, many rows each, no identifiers).
+
+    Parameters
+    ----------
+    timezone : str or None
+        IANA zone of times that carry none; None guesses, and says so.
+    base_currency : str or None
+        ISO 4217; None guesses from a column of currencies, and writes XXX without one.
+
+    Returns
+    -------
+    proposal : Proposal
+    accepted : dict of table name to Arrow table
+        The sample as the contract accepts it, to see what features it gives.
+
+    Raises
+    ------
+    SourceError
+        If there is no such folder or zone, or no file of it fits a contracted table.
+    """
+    _require(data, timezone)
+    with looked_at(data, find_sources(data)) as desk:
+        draft = _draft(desk)
+        chinese = any(not c.normal.isascii() for look in desk.looks for c in look.columns)
+        zone, zone_evidence = _zone(timezone, chinese=chinese)
+        accepted = {}
+        for name in CONTRACT:
+            if name in draft.tables:
+                rows = try_table(desk, draft.tables[name], timezone=zone)
+                if rows is not None:
+                    accepted[name] = rows
+        draft.tables = {name: draft.tables[name] for name in CONTRACT if name in draft.tables}
+        if not draft.tables:
+            raise _nothing(data, desk, draft)
+        currency, evidence = _currency(base_currency, draft.payments, chinese=chinese)
+        unused = {**desk.unusable, **_unused(desk, draft)}
+        proposal = Proposal(
+            name=data.resolve().name or "source",
+            timezone=zone,
+            timezone_evidence=zone_evidence,
+            base_currency=currency,
+            currency_evidence=evidence,
+            looks=tuple(desk.looks),
+            tables=draft.tables,
+            unused=unused,
+            decisions=_decisions(draft, zone_evidence, evidence),
+            span=draft.span,
+        )
+    return proposal, accepted
+
+
+def _require(data: Path, timezone: str | None) -> None:
+    faults = Faults("init", SourceError)
+    if not data.is_dir():
+        faults.add(f"data folder {data} does not exist")
+    if timezone is not None:
+        with closing(connect(data=None, files=[])) as connection:
+            note_zone_fault(connection, timezone, faults)
+    faults.raise_if_any()
+
+
+def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
+    faults = [f"{name}: {reason}" for name, reason in sorted(desk.unusable.items())]
+    faults += [f"{look.found.source.path}: {_why_unused(desk, look, draft)}" for look in desk.looks]
+    lines = "".join(f"\n  - {fault}" for fault in faults[:20])
+    more = f"\n  - and {len(faults) - 20} more" if len(faults) > 20 else ""
+    held = lines + more if faults else " it holds no file"
+    msg = (
+        f"data folder {data}: no file fits a contracted table; bring at least bookings with "
+        f"a time, an amount and a customer or account (csv, parquet, json, duckdb):{held}"
+    )
+    return SourceError(msg)
+
+
+def _draft(desk: Desk) -> _Draft:
+    """Propose table after table; a file serves again only where it tells something new."""
+    chosen = choose_payments(desk)
+    if chosen is None:
+        draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
+        draft.decisions.append(
+            "transactions: no file holds a time, an amount and a customer or account"
+        )
+    else:
+        payments = propose_payments(desk, *chosen)
+        draft = _Draft(desk=desk, bank=payments.bank, payments=payments)
+        draft.put(payments.table)
+        draft.decisions += payments.decisions
+        draft.taken.add(payments.look.name)
+        draft.span = span_of(desk, payments.table)
+        if draft.bank.note:
+            payments.table.notes.append(f"Customers: {draft.bank.note}.")
+    _profiles(draft)
+    _labels(draft)
+    _others(draft)
+    return draft
+
+
+def _profiles(draft: _Draft) -> None:
+    desk, bank = draft.desk, draft.bank
+    found = choose_file(desk, CUSTOMERS, draft.taken, fits_customers)
+    if found is not None:
+        made = propose_plain(desk, bank, *found, CUSTOMERS)
+        if made is not None:
+            finish_customers(made, None if draft.span is None else draft.span[0])
+            if draft.put(made):
+                draft.taken.add(found[0].name)
+    found = choose_file(desk, ACCOUNTS, draft.taken, fits_accounts)
+    if found is not None and draft.put(propose_plain(desk, bank, *found, ACCOUNTS)):
+        draft.taken.add(found[0].name)
+
+
+def _labels(draft: _Draft) -> None:
+    """Find what became of it: a file of cases, a flag of bookings, loans, a flag of customers."""
+    desk, bank = draft.desk, draft.bank
+    found = choose_file(desk, CASES, draft.taken, fits_cases)
+    if found is not None:
+        look, parts = found
+        if draft.put(propose_cases(desk, draft.payments, bank, look, parts, span=draft.span)):
+            draft.taken.add(look.name)
+    if draft.payments is not None:
+        draft.put(cases_of_payments(desk, draft.payments, draft.span))
+    found = choose_file(desk, REVIEWS, draft.taken, fits_reviews)
+    if found is not None:
+        end = _end(draft, found[1])
+        proposals = propose_reviews(desk, bank, *found, end)
+        if draft.payments is not None:
+            for made in proposals:
+                keep_booked(desk, made, draft.payments.table)
+        if [made for made in proposals if draft.put(made)]:
+            draft.taken.add(found[0].name)
+    if draft.span is None or CASES in draft.tables or REVIEWS in draft.tables:
+        return
+    for look in desk.looks:
+        if draft.payments is not None and look.name == draft.payments.look.name:
+            continue
+        parts = cast_parts(desk, look, CUSTOMERS)
+        both = cases_of_customers(desk, bank, look, parts, draft.span)
+        if both is not None and len([made for made in both if draft.put(made)]) == len(both):
+            draft.taken.add(look.name)
+            return
+
+
+def _end(draft: _Draft, parts: Parts) -> datetime | None:
+    """Give the midnight after the last time that bookings or reviews show."""
+    times = [draft.span[1]] if draft.span else []
+    reading = parts["event_time"].time
+    times += [reading.high] if reading is not None else []
+    return max(times).replace(hour=0, minute=0, second=0, microsecond=0) if times else None
+
+
+def _others(draft: _Draft) -> None:
+    desk, bank = draft.desk, draft.bank
+    found = choose_file(desk, THIRD_PARTY, draft.taken, fits_third_party)
+    if found is not None:
+        made = propose_plain(desk, bank, *found, THIRD_PARTY)
+        if made is not None:
+            finish_third_party(made, found[0])
+            if draft.put(made):
+                draft.taken.add(found[0].name)
+    found = choose_file(desk, EVENTS, draft.taken, fits_events)
+    if found is not None:
+        made = propose_plain(desk, bank, *found, EVENTS)
+        if made is not None:
+            finish_events(made, *found)
+            if draft.put(made):
+                draft.taken.add(found[0].name)
+
+
+def _zone(given: str | None, *, chinese: bool) -> tuple[str, str]:
+    if given is not None:
+        return given, "as given"
+    if chinese:
+        return "Asia/Shanghai", "a guess from Chinese column names: confirm"
+    return "UTC", "nothing in the files tells the zone: confirm"
+
+
+def _currency(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
+    if given is not None:
+        return given, "as given"
+    codes = () if payments is None else payments.currencies
+    if codes:
+        rest = f", beside {len(codes) - 1} other(s)" if len(codes) > 1 else ""
+        return codes[0], f"the commonest of the column of currencies{rest}: confirm"
+    if chinese:
+        return "CNY", "a guess from Chinese column names: confirm"
+    return UNKNOWN_CURRENCY, "nothing in the files tells the currency: write it here"
+
+
+def _unused(desk: Desk, draft: _Draft) -> dict[str, str]:
+    used = {name for made in draft.tables.values() for name in made.files}
+    return {
+        look.found.source.path: _why_unused(desk, look, draft)
+        for look in desk.looks
+        if look.name not in used
+    }
+
+
+def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
+    parts = cast_parts(desk, look, TRANSACTIONS)
+    if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
+        return "looks like bookings too: join it to the transactions with UNION ALL if they are"
+    timed = any(read_time(desk, look, column, named=0.3) for column in look.columns)
+    if not timed:
+        return "no column of times: nothing says when its rows were known"
+    return "fits no contracted table: no known word for an amount, a kind or a customer"
+
+
+def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
+    """List what only the user can say, what stops a check first."""
+    made = [
+        f"{table.name}.{guess.column}: {guess.evidence}"
+        for table in draft.tables.values()
+        for guess in table.columns.values()
+        if guess.certainty == "yours"
+    ]
+    made += draft.decisions
+    if CASES not in draft.tables:
+        made.append("cases: no column tells what became of a booking or customer: no model yet")
+    made += [f"timezone: {zone}"] if zone != "as given" else []
+    made += [f"base_currency: {currency}"] if currency != "as given" else []
+    return made

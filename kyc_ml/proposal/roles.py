@@ -1,0 +1,164 @@
+"""Which column plays which part in a table: names propose, values decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.proposal.codes import positives, translate
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.numbers import read_number
+from kyc_ml.proposal.times import TimeReading, read_clock, read_time
+from kyc_ml.proposal.vocabulary import (
+    CLOCK,
+    CREDIT,
+    CURRENCY,
+    DEBIT,
+    DURATION,
+    HOLDER,
+    LABEL,
+    LABEL_TIME,
+    PAYEE,
+    PAYER,
+    ROLES,
+    file_score,
+    name_score,
+)
+
+LEAST: Final = 0.45
+"""Score below which a name is no evidence (convention)."""
+_BARE_KEYS: Final = ("id", "no", "key", "uuid", "number", "编号", "序号")
+_FIRST_KEY: Final = {name: table.key[0] for name, table in CONTRACT.items()}
+_MORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "transactions": (PAYER, PAYEE, DEBIT, CREDIT, CURRENCY, CLOCK, LABEL, "typology"),
+    "customers": ("account_id", LABEL, LABEL_TIME, "typology"),
+    "accounts": (HOLDER,),
+    "events": ("account_id", CLOCK),
+    "third_party": ("account_id",),
+    "cases": ("account_id", LABEL, LABEL_TIME),
+    "reviews": ("account_id", "amount", DURATION, LABEL),
+}
+_IDS: Final = (*(role for role in ROLES if role.endswith("_id")), PAYER, PAYEE)
+_TIMES: Final = (
+    "event_time",
+    "known_at",
+    "onboarded_at",
+    "birth_date",
+    "document_expiry",
+    LABEL_TIME,
+)
+_NUMBERS: Final = ("amount", DEBIT, CREDIT, "balance", "declared_income", "value", DURATION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A column in a role, and how well it fits: 1 is the contract's own name."""
+
+    column: ColumnLook
+    score: float
+    time: TimeReading | None = None
+
+
+Parts = Mapping[str, Part]
+
+
+def cast_parts(desk: Desk, look: FileLook, table: str) -> dict[str, Part]:
+    """Give each role of a contracted table the column that fits best; none plays two."""
+    roles = tuple(dict.fromkeys((*CONTRACT[table].names, *_MORE[table])))
+    offers = []
+    for place, column in enumerate(look.columns):
+        for role in roles:
+            part = _audition(desk, look, table, role, column)
+            if part is not None:
+                offers.append((-part.score, place, role, part))
+    cast: dict[str, Part] = {}
+    taken: set[str] = set()
+    for _, _, role, part in sorted(offers, key=lambda offer: offer[:3]):
+        if role not in cast and part.column.name not in taken:
+            cast[role] = part
+            taken.add(part.column.name)
+    return cast
+
+
+def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
+    """Hold a column against a role: None if its name or its values do not fit."""
+    score = name_score(role, column.normal)
+    if column.normal in _BARE_KEYS and role == _FIRST_KEY[table] and column.unique:
+        score = 0.7 if file_score(table, look.normal) else 0.5
+    if score < LEAST or not column.distinct:
+        return None
+    if role in _TIMES:
+        reading = read_time(desk, look, column, named=score, birth=role == "birth_date")
+        if reading is None:
+            return None
+        # a time tells more than a day
+        return Part(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
+    if role in _IDS:
+        fits = _is_identifier(column) and (
+            column.distinct > 0.5 * column.filled * look.rows
+            if role == _FIRST_KEY[table] and role not in {"customer_id", "account_id"}
+            else True
+        )
+    elif role in _NUMBERS:
+        fits = read_number(desk, look, column) is not None and not (
+            column.unique and column.normal.endswith("id")
+        )
+    elif role == CLOCK:
+        fits = read_clock(desk, look, column) is not None
+    else:
+        fits = _OF_VALUES.get(role, _is_category)(column)
+    return Part(column=column, score=score) if fits else None
+
+
+def _is_identifier(column: ColumnLook) -> bool:
+    fractional = column.family in {"float", "decimal"} and column.whole < 1.0
+    timed = column.family in {"date", "naive", "instant", "boolean"}
+    return not (fractional or timed) and column.distinct > 2 and positives(column) is None
+
+
+def _is_category(column: ColumnLook) -> bool:
+    return column.family in {"text", "integer", "boolean"}
+
+
+def _is_direction(column: ColumnLook) -> bool:
+    # a "type" may be anything: there the codes have to speak
+    named = "type" not in column.normal and name_score("direction", column.normal) >= 0.7
+    if named and 0 < len(column.codes) <= 4:
+        return True
+    return bool(column.codes) and len(translate("direction", column.codes)) == len(column.codes)
+
+
+def _is_label(column: ColumnLook) -> bool:
+    return positives(column) is not None or len(column.codes) > 1
+
+
+def _is_flag(column: ColumnLook) -> bool:
+    return column.type == "BOOLEAN" or positives(column) is not None
+
+
+def _is_country(column: ColumnLook) -> bool:
+    return column.family == "text" and column.shortest == column.longest == 2
+
+
+def _is_currency(column: ColumnLook) -> bool:
+    return bool(column.codes) and all(
+        len(code) == 3 and code.isalpha() and code.isascii() for code in column.codes
+    )
+
+
+_OF_VALUES: Final[Mapping[str, Callable[[ColumnLook], bool]]] = {
+    "direction": _is_direction,
+    LABEL: _is_label,
+    "list_hit": _is_flag,
+    "country": _is_country,
+    "residence_country": _is_country,
+    "nationality": _is_country,
+    CURRENCY: _is_currency,
+    "customer_type": lambda column: len(translate("customer_type", column.codes)) > 0,
+    "status": lambda column: bool(column.codes),
+    "outcome": lambda column: bool(column.codes),
+    "pep_status": lambda column: positives(column) is not None or bool(column.codes),
+    HOLDER: lambda column: bool(column.codes),
+}

@@ -1,0 +1,235 @@
+"""Run configurations for a proposed source, and the tier policy that they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.config import Unit
+from kyc_ml.contract.tables import (
+    CASES,
+    CUSTOMERS,
+    EVENT_TIME,
+    KNOWN_AT,
+    REVIEWS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.proposal.families import Family, items_of, weigh_families
+from kyc_ml.proposal.guesses import Proposal
+from kyc_ml.proposal.labels import delay_days
+
+_FEW_DAYS: Final = 90
+"""Data shorter than this cannot be parted in time (convention)."""
+_FEW_REVIEWS: Final = 2_000
+
+TIERS: Final = """\
+# A first tier policy: three grades (低 中 高), the fewest that the guideline allows.
+# Cut-offs and costs are examples; kyc-ml tiers fit proposes others. Not in force: no approver.
+name: proposed-three-grades
+version: 1
+author: kyc-ml init
+approver: null
+valid_from: {valid_from}
+disclosure: internal_only
+tiers:
+  - name: low
+    name_zh: 低
+    from_probability: 0.0
+    due_diligence: simplified
+    review_months: 24
+    monitoring: standard
+  - name: medium
+    name_zh: 中
+    from_probability: 0.02
+    due_diligence: standard
+    review_months: 12
+    monitoring: raised
+  - name: high
+    name_zh: 高
+    from_probability: 0.15
+    due_diligence: enhanced
+    review_months: 6
+    monitoring: every transaction
+hysteresis: {{margin: 0.2}}
+calendar: {{timezone: {timezone}, working_days: weekdays}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """One run configuration.
+
+    Attributes
+    ----------
+    trainable : bool
+        False where the source has no label for this unit yet.
+    as_of : str or None
+        Date to train at, where the end of the bookings would come before the answers.
+    """
+
+    unit: Unit
+    text: str
+    families: tuple[Family, ...]
+    trainable: bool
+    as_of: str | None = None
+
+
+def run_files(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> tuple[RunFile, ...]:
+    """Write a configuration for each unit that the tables allow.
+
+    Parameters
+    ----------
+    accepted : mapping of table name to Arrow table
+        The sample as the contract accepts it.
+    """
+    columns = {
+        name: tuple(dict.fromkeys((*table.columns, "known_at")))
+        for name, table in proposal.tables.items()
+    }
+    items = items_of(accepted)
+    files = []
+    for unit in _units(columns, proposal):
+        families = weigh_families(columns, unit=unit, items=items)
+        trainable = CASES in columns
+        text = _write(proposal, accepted, unit, families, items, trainable=trainable)
+        files.append(
+            RunFile(
+                unit=unit,
+                text=text,
+                families=families,
+                trainable=trainable,
+                as_of=_as_of(accepted) if unit == "risk" else None,
+            )
+        )
+    return tuple(files)
+
+
+def tiers_text(proposal: Proposal) -> str:
+    """Write the tier policy that the configurations name."""
+    first = proposal.span[0] if proposal.span else datetime(2000, 1, 1)  # noqa: DTZ001  a day
+    return TIERS.format(valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone)
+
+
+def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[Unit]:
+    """Choose the units: payments with labels of their own, customers with reviews or others."""
+    units: list[Unit] = []
+    cases = columns.get(CASES, ())
+    if TRANSACTIONS in columns and (TRANSACTION_ID in cases or not cases):
+        units.append("fraud")
+    sound = {TRANSACTIONS, CUSTOMERS} & set(columns)
+    if sound and cases:
+        outcome = proposal.tables[CASES].columns["outcome"].sql
+        fraud_only = outcome == "'confirmed_fraud'"
+        if REVIEWS in columns or not (TRANSACTION_ID in cases and fraud_only):
+            units.append("risk")
+    return units
+
+
+def _write(
+    proposal: Proposal,
+    accepted: Mapping[str, pa.Table],
+    unit: Unit,
+    families: tuple[Family, ...],
+    items: tuple[str, ...],
+    *,
+    trainable: bool,
+) -> str:
+    chosen = [each.name for each in families if each.available]
+    days = 0 if proposal.span is None else (proposal.span[1] - proposal.span[0]).days
+    what = "a transaction, at its own time" if unit == "fraud" else "a customer at a review date"
+    lines = [f"# Proposed by kyc-ml init: one observation is {what}."]
+    if not trainable:
+        lines.append(
+            "# No label yet: kyc-ml features build works, kyc-ml train needs the table cases."
+        )
+    lines += [
+        f"name: {_label(proposal.name)}-{unit}",
+        f"unit: {unit}",
+        "tiers: tiers.yaml",
+        "",
+        "features:",
+        "  name: proposed",
+        "  description: every family that the source gives features of",
+        f"  families: [{', '.join(chosen)}]",
+    ]
+    if items and "third_party" in chosen:
+        lines.append(f"  third_party_items: [{', '.join(items)}]")
+    lines += ["", *_dataset(proposal, accepted, unit, days), "", *_splits(accepted, unit, days)]
+    lines += ["", "model:", "  num_leaves: 15", "  rounds: 300", "  learning_rate: 0.06"]
+    return "\n".join(lines) + "\n"
+
+
+def _label(name: str) -> str:
+    """Make the start of a model's name of a folder's name."""
+    return re.sub(r"[^\w-]+", "-", name).strip("-") or "proposed"
+
+
+def _dataset(
+    proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit, days: int
+) -> list[str]:
+    if unit == "fraud":
+        matured = delay_days(proposal.span)
+        lines = [
+            "dataset:",
+            "  # A transaction without a case counts as honest after so many days: confirm.",
+            f"  label_maturity_days: {matured}",
+        ]
+        if proposal.span is not None and days >= _FEW_DAYS:
+            start = proposal.span[0] + timedelta(days=30)
+            lines.append(f'  history_start: "{start:%Y-%m-%d}"   # the first month fills windows')
+        return lines
+    if _one_review_day(accepted):
+        return ["dataset:", "  horizon_days: 1   # the answer is told the day after the review",
+                "  label_maturity_days: 0"]  # fmt: skip
+    horizon = 365 if REVIEWS in proposal.tables else 60
+    return [
+        "dataset:",
+        "  # Positive: an adverse outcome is known so many days after the review: confirm.",
+        f"  horizon_days: {horizon}",
+        "  label_maturity_days: 0",
+    ]
+
+
+def _as_of(accepted: Mapping[str, pa.Table]) -> str | None:
+    """Give the day after the last review and the last case known, where reviews are given."""
+    if REVIEWS not in accepted:
+        return None
+    times = [pc.max(accepted[REVIEWS][EVENT_TIME]).as_py()]
+    times += [pc.max(accepted[CASES][KNOWN_AT]).as_py()] if CASES in accepted else []
+    last = max((time for time in times if time is not None), default=None)
+    return None if last is None else f"{last + timedelta(days=1):%Y-%m-%d}"
+
+
+def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
+    if REVIEWS not in accepted or not accepted[REVIEWS].num_rows:
+        return False
+    return len(accepted[REVIEWS][EVENT_TIME].unique()) == 1
+
+
+def _splits(accepted: Mapping[str, pa.Table], unit: Unit, days: int) -> list[str]:
+    few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
+    if days < _FEW_DAYS or (unit == "risk" and (few or _one_review_day(accepted) or days < 300)):
+        return [
+            "splits:",
+            "  # Too short or too few to be parted in time: cross-validated by customer.",
+            "  method: customer_folds",
+            "  folds: 5",
+        ]
+    part = 14 if unit == "fraud" and days < 240 else 30
+    inner = 1 if unit == "fraud" else 60 if REVIEWS not in accepted else 365
+    return [
+        "splits:",
+        "  method: out_of_time",
+        f"  early_stopping_days: {part}",
+        f"  calibration_days: {part}",
+        f"  test_days: {2 * part if part == 14 else part}",
+        f"  embargo_days: {7 if unit == 'fraud' else 0}",
+        f"  inner_embargo_days: {inner}",
+    ]

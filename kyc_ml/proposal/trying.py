@@ -1,0 +1,106 @@
+"""A proposed table put through the contract's own checks, on the sample."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from kyc_ml.config import TableMapping
+from kyc_ml.contract.binding import BoundTable, bind_table
+from kyc_ml.contract.rows import contract_rows
+from kyc_ml.contract.shelves import MemoryShelf
+from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.guesses import TableProposal
+from kyc_ml.proposal.looking import Desk
+
+REFUSED_SHARE: Final = 0.001
+"""Share of refused rows from which an optional column is left out; a source's own default."""
+
+
+def try_table(desk: Desk, made: TableProposal, *, timezone: str) -> pa.Table | None:
+    """Read a proposed table from the sample; leave out optional columns that do not hold.
+
+    Returns
+    -------
+    Table or None
+        The accepted rows; None where the table does not bind, which is noted.
+    """
+    _drop_unbound(desk, made)
+    for _ in range(2):
+        faults = Faults(made.name, SourceError)
+        bound = _bound(desk, made, faults)
+        if bound is None:
+            made.notes.extend(_told(faults))
+            return None
+        shelf = MemoryShelf()
+        try:
+            made.quality = contract_rows(
+                desk.connection, bound, zone=timezone, malformed=[], shelf=shelf
+            )
+        except SourceError as error:
+            made.notes.append(str(error))
+            return None
+        if not _drop_refused(made):
+            break
+    return shelf.tables[made.name]
+
+
+def _bound(desk: Desk, made: TableProposal, faults: Faults) -> BoundTable | None:
+    content = {
+        "from": made.rows,
+        "where": made.where,
+        "columns": {name: guess.sql for name, guess in made.columns.items()},
+    }
+    views = {look.name for look in desk.looks}
+    mapping = TableMapping.model_validate(content)
+    return bind_table(desk.connection, made.name, mapping, views=views, unread=(), faults=faults)
+
+
+def _drop_unbound(desk: Desk, made: TableProposal) -> None:
+    """Leave out optional columns whose expression has not the contracted type."""
+    faults = Faults(made.name, SourceError)
+    if _bound(desk, made, faults) is not None:
+        return
+    for name in _optional(made):
+        guess = made.columns.pop(name)
+        fewer = Faults(made.name, SourceError)
+        _bound(desk, made, fewer)
+        if len(fewer) < len(faults):
+            made.dropped[name] = f"{guess.sql.splitlines()[0]} has not the contracted type"
+            faults = fewer
+        else:
+            made.columns[name] = guess
+
+
+def _drop_refused(made: TableProposal) -> bool:
+    """Leave out optional columns for which rows were refused; True if there were any."""
+    if made.quality is None:
+        return False
+    optional = set(_optional(made))
+    broken = {
+        reason.column: f"{reason.rule}: {reason.count / max(made.quality.read, 1):.1%} of rows"
+        for reason in made.quality.reasons
+        if reason.column in optional
+        and reason.count > REFUSED_SHARE * made.quality.read
+        and made.columns[reason.column].certainty != "yours"
+    }
+    for name, reason in broken.items():
+        made.dropped[name] = f"{made.columns.pop(name).sql.splitlines()[0]}: {reason}"
+    return bool(broken)
+
+
+def _optional(made: TableProposal) -> list[str]:
+    contract = CONTRACT[made.name]
+    return [
+        name for name in made.columns if not contract.column(name).required or name == "known_at"
+    ]
+
+
+def _told(faults: Faults) -> list[str]:
+    try:
+        faults.raise_if_any()
+    except SourceError as error:
+        return [line.strip(" -") for line in str(error).splitlines()[1:]]
+    return []

@@ -1,0 +1,244 @@
+"""What banks call their columns, files and codes: English, Chinese and pinyin.
+
+General words only. A name is evidence, never proof: values have to agree with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from kyc_ml.contract.tables import CONTRACT
+
+# Roles that are no contracted column of their own, but help to make one.
+PAYER: Final = "payer"
+PAYEE: Final = "payee"
+DEBIT: Final = "debit_amount"
+CREDIT: Final = "credit_amount"
+CURRENCY: Final = "currency"
+CLOCK: Final = "clock"
+LABEL: Final = "label"
+LABEL_TIME: Final = "label_time"
+DURATION: Final = "duration"
+HOLDER: Final = "holder"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WORDS: Final[Mapping[str, str]] = {
+    "transaction_id": "transaction_id trans_id tran_id tx_id txn_id trx_id payment_id booking_id "
+    "transaction_no transaction_number txn_no trans_no trn_ref booking_ref payment_ref "
+    "reference_no 流水号 交易流水 交易号 交易编号 lsh jylsh liushuihao jiaoyihao",
+    "customer_id": "customer_id cust_id client_id customer cust_no customer_no customer_number "
+    "client_no cif cif_no party_id person_id user_id member_id holder_id cc_num 客户号 客户编号 "
+    "客户id 用户号 khh khbh kehuhao kehu_id",
+    "account_id": "account_id acct_id acc_id account_no account_number acct_no acct_num acc_no "
+    "iban acct 账号 账户号 帐号 账户 卡号 zh zhanghao zhanghu card_no card_number",
+    "counterparty_id": "counterparty_id counterparty merchant_id merchant merch_id terminal_id "
+    "terminal counter_account cp_id other_account opponent partner shop_id store_id payee_id "
+    "account_to beneficiary_account 对方账号 对手账号 对方账户 交易对手 对手 商户号 商户 终端号 "
+    "dfzh shanghu duifang_zhanghao",
+    PAYER: "payer source_account source_node source sender sender_id from_account from_acct orig "
+    "name_orig originator orig_acct src src_acct source_id from_id payer_account "
+    "from_bank_account debtor account_from ordering_account 付款账号 付款方 付款人 转出账号 "
+    "汇款人 fkzh fukuan_zhanghao",
+    PAYEE: "payee target_account target_node target receiver receiver_id recipient to_account "
+    "to_acct bene name_dest beneficiary bene_acct dest dst dest_acct target_id to_id "
+    "payee_account destination creditor 收款账号 收款方 收款人 转入账号 skzh shoukuan_zhanghao",
+    "device_id": "device_id device device_fingerprint imei mac_address terminal_device 设备号 "
+    "设备 shebei shebeihao",
+    "event_id": "event_id log_id session_id login_id 事件号 日志号",
+    "report_id": "report_id 报告号",
+    "case_id": "case_id alert_id sar_id str_id incident_id fraud_id 案件号 预警号 案件编号",
+    "review_id": "review_id loan_id application_id appl_id loan_no 贷款号 申请号 审查号 借据号 jjh",
+    "event_time": "event_time transaction_time transaction_date transaction_datetime tx_datetime "
+    "tx_time tx_date txn_date txn_time trans_date trans_time trans_date_trans_time trx_date "
+    "tran_date tran_timestamp timestamp datetime date_time booking_date booked_on value_date "
+    "payment_date event_date occurred_at date time ts step unix_time created_at opened_at "
+    "open_date opening_date start_date since issued issue_date valid_from effective_date as_of "
+    "review_date granted_on loan_date application_date report_date 交易时间 交易日期 发生时间 "
+    "日期 时间 开户日期 开户时间 生效日期 放款日期 jysj jyrq jiaoyi_shijian jiaoyi_riqi riqi "
+    "shijian",
+    "known_at": "known_at recorded_at booked_at posted_at posting_date post_date posted "
+    "reported_at reported_on loaded_at ingested_at confirmed_at confirmed_on discovered_at "
+    "detected_at closed_on decided_at 入账时间 入账日期 记账日期 记账时间 录入时间 登记时间 "
+    "确认时间 rzrq ruzhang",
+    CLOCK: "time tx_time txn_time trans_time transaction_time time_of_day clock hour_minute 时间 "
+    "交易时间 jysj shijian",
+    "amount": "amount amt transaction_amount tx_amount txn_amount trans_amount trn_amt value sum "
+    "base_amt amount_cents amount_fen payment_amount 金额 交易金额 发生额 jine jyje je fse",
+    DEBIT: "debit_amount debit_amt withdrawal_amount withdrawals money_out paid_out out_amount "
+    "debit outflow 借方金额 借方发生额 支出金额 支出 jffse",
+    CREDIT: "credit_amount credit_amt deposit_amount deposits money_in paid_in in_amount credit "
+    "inflow 贷方金额 贷方发生额 收入金额 收入 dffse",
+    "direction": "direction dc dr_cr cr_dr dc_flag debit_credit credit_debit dc_ind dc_indicator "
+    "sign in_out flow type transaction_type tx_type txn_type trans_type 借贷标志 收付标志 "
+    "借贷方向 借贷 收支 jdbz jiedai shoufu 交易方向",
+    "balance": "balance balance_after running_balance acct_balance account_balance new_balance "
+    "new_balance_orig 余额 账户余额 ye yue zhye",
+    CURRENCY: "currency ccy curr currency_code iso_currency 币种 货币 bz bizhong",
+    "instrument": "instrument payment_method payment_type payment_format method operation means "
+    "transaction_type tx_type txn_type trans_type type use_chip 交易类型 交易方式 支付方式 "
+    "结算方式 jylx zffs",
+    "channel": "channel tx_channel txn_channel delivery_channel entry_mode 渠道 交易渠道 qudao "
+    "jyqd",
+    "country": "country country_code counterparty_country merchant_country beneficiary_country "
+    "cntry bene_country ip_country 国家 国别 对方国家 guojia",
+    "region": "region province state city district area 省份 地区 省 城市 diqu shengfen",
+    "customer_type": "customer_type client_type cust_type party_type entity_type person_type "
+    "legal_form 客户类型 客户类别 khlx kehu_leixing",
+    "segment": "segment customer_segment business_line tier_segment client_segment 客群 客户分层",
+    "industry": "industry occupation job profession sector naics sic 行业 职业 hangye zhiye",
+    "residence_country": "residence_country country_of_residence residence domicile 居住国 "
+    "常住国家",
+    "nationality": "nationality citizenship country_of_birth 国籍 guoji",
+    "birth_date": "birth_date date_of_birth dob birthday birthdate birth_number founded_on born "
+    "date_of_founding 出生日期 生日 成立日期 csrq shengri",
+    "onboarded_at": "onboarded_at onboarding_date customer_since client_since registration_date "
+    "registered_at join_date relationship_start 开户日期 建立关系日期 注册日期 khrq",
+    "onboarding_channel": "onboarding_channel acquisition_channel signup_channel 开户渠道",
+    "document_type": "document_type id_type doc_type 证件类型 证件种类 zjlx",
+    "document_number": "document_number id_number id_no national_id passport_no doc_no ssn "
+    "证件号码 证件号 身份证号 身份证 sfzh zjhm",
+    "document_expiry": "document_expiry id_expiry expiry_date doc_expiry 证件到期日 证件有效期 "
+    "zjdqr",
+    "declared_income": "declared_income income annual_income yearly_income salary turnover "
+    "年收入 收入 申报收入 nsr nianshouru",
+    "pep_status": "pep_status pep is_pep politically_exposed 政治人物 政要",
+    "list_hit": "list_hit sanctioned is_sanctioned watchlist watch_list sanctions_hit 名单命中 "
+    "黑名单",
+    "account_type": "account_type acct_type product product_type card_type 账户类型 产品 zhlx",
+    "status": "status account_status acct_status state 账户状态 状态 zhzt",
+    HOLDER: "type role relation relation_type holder_type disposition ownership 关系 角色 持有类型",
+    "event_type": "event_type action activity event type log_type 事件类型 事件 操作类型 caozuo",
+    "provider": "provider source_system bureau vendor 机构 来源",
+    "item": "item indicator metric measure 指标 项目",
+    "value": "value score item_value 值 分值 得分",
+    "outcome": "outcome disposition result decision resolution conclusion verdict finding 结论 "
+    "结果 处理结果 jielun",
+    "typology": "typology fraud_scenario scenario fraud_type alert_type crime_type pattern "
+    "scheme 类型学 手法 案件类型",
+    LABEL: "label is_fraud fraud fraud_flag tx_fraud fraud_label is_laundering is_sar sar "
+    "sar_flag is_suspicious suspicious is_alert alert class target is_bad bad default is_default "
+    "defaulted chargeback is_flagged 是否欺诈 欺诈 欺诈标志 是否可疑 可疑 违约 逾期 标签 sfqz "
+    "loan_status status",
+    LABEL_TIME: "fraud_step fraud_date fraud_time alert_date sar_date label_date default_date "
+    "fraud_at",
+    DURATION: "duration term months tenor loan_term 期限 期数 qixian",
+}
+ROLES: Final = {role: tuple(words.split()) for role, words in _WORDS.items()}
+
+# Words in the name of a file that tell what its rows are.
+_FILE_WORDS: Final = {
+    "transactions": "transaction transactions trans tx txn payment payments transfer transfers "
+    "booking bookings ledger statement 交易 流水 明细 liushui jiaoyi zhuanzhang",
+    "customers": "customer customers client clients cust party parties person persons kyc nodes "
+    "客户 kehu",
+    "accounts": "account accounts acct 账户 帐户 zhanghu",
+    "events": "event events login logins log logs session card cards device devices 登录 事件 日志 "
+    "denglu",
+    "third_party": "third_party bureau report reports due_diligence external 征信 尽调 外部",
+    "cases": "case cases alert alerts fraud frauds sar str chargeback chargebacks label labels "
+    "incident incidents 案件 预警 欺诈 可疑 标签 anjian",
+    "reviews": "review reviews loan loans application applications credit 审查 贷款 申请 daikuan",
+}
+FILE_WORDS: Final = {table: tuple(words.split()) for table, words in _FILE_WORDS.items()}
+
+# Codes by what they mean; the first word of a longer code counts too.
+INTO: Final = _words(
+    "in credit cr c deposit incoming received receive inflow cash_in payin topup refund interest "
+    "credited salary 贷 收 贷方 收入 转入 存入 存款 入账 来账 收款 进"
+)
+OUT_OF: Final = _words(
+    "out debit dr d withdrawal withdraw outgoing payment paid purchase spend outflow cash_out "
+    "payout transfer_out fee sent debited pos 借 付 支 借方 支出 转出 取款 支取 往账 付款 消费 出"
+)
+INSTRUMENTS: Final = {
+    "cash": "cash atm 现金 取现 xianjin",
+    "card": "card credit_card debit_card pos chip swipe 卡 刷卡 银行卡",
+    "transfer": "transfer wire remittance collection ach sepa eft swift standing_order "
+    "转账 汇款 zhuanzhang",
+    "cheque": "cheque check 支票",
+}
+PERSONS: Final = _words("person individual natural retail private i p 个人 自然人 对私")
+ENTITIES: Final = _words(
+    "entity company corporate legal business organisation organization c e 企业 公司 单位 对公 法人"
+)
+OWNERS: Final = _words("owner primary main holder principal 户主 主 本人 持有人 所有人")
+STATUSES: Final = {
+    "open": "open active opened live normal 正常 活跃 开户",
+    "closed": "closed inactive terminated cancelled 销户 注销 关闭",
+    "frozen": "frozen blocked suspended 冻结 止付",
+}
+OUTCOMES: Final = {
+    "confirmed_fraud": "confirmed_fraud fraud fraudulent confirmed chargeback 欺诈 确认欺诈 盗刷",
+    "str_filed": "str_filed sar str reported laundering suspicious filed 可疑 已上报 洗钱",
+    "default": "default defaulted bad charged unpaid overdue debt late delinquent 违约 逾期 坏账",
+    "cleared": "cleared clear legitimate genuine good paid false closed normal no_action current "
+    "正常 排除 误报 结清",
+    "open": "open pending investigating in_progress 处理中 待定",
+}
+MINOR_UNITS: Final = ("cents", "cent", "fen", "minor", "pence", "分")
+MONTHS: Final = ("month", "months", "term", "duration", "期")
+
+
+def normalise(name: str) -> str:
+    """Write a column's name in small letters, words parted by ``_``.
+
+    Examples
+    --------
+    >>> normalise("sourceNodeId"), normalise("TX_DATETIME"), normalise("交易金额(元)")
+    ('source_node_id', 'tx_datetime', '交易金额_元')
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"\W+|_+", "_", parted).strip("_").lower()
+
+
+def name_score(role: str, name: str) -> float:
+    """How well a normalised name speaks for a role, in [0, 1].
+
+    1 is the contract's own word, 0.9 a usual one, less where the word is only a part.
+    """
+    if name == role and any(role in table.names for table in CONTRACT.values()):
+        return 1.0
+    best = 0.0
+    for place, word in enumerate(ROLES[role]):
+        usual = 0.95 - 0.2 * place / len(ROLES[role])
+        # an identifier may lack its ending, and words may be written together
+        if name in {word, word.replace("_", ""), f"{word}_id", f"{word}id"}:
+            best = max(best, usual)
+        elif f"_{word}_" in f"_{name}_":
+            best = max(best, usual - (0.15 if "_" in word else 0.25))
+        elif not word.isascii() and word in name:
+            best = max(best, usual - 0.3 * (1 - len(word) / len(name)))
+    return best
+
+
+def file_score(table: str, name: str) -> float:
+    """1 where a file's normalised name holds a word of a contracted table, else 0."""
+    parts = f"_{name}_"
+    return float(
+        any(
+            f"_{word}_" in parts or (not word.isascii() and word in name)
+            for word in FILE_WORDS[table]
+        )
+    )
+
+
+def means(code: str, words: frozenset[str] | str) -> bool:
+    """Tell whether a code is, or begins or ends with, one of the words.
+
+    Examples
+    --------
+    >>> means("Withdrawal in cash", OUT_OF), means("PRIJEM", INTO)
+    (True, False)
+    """
+    known = frozenset(words.split()) if isinstance(words, str) else words
+    text = normalise(code)
+    parts = text.split("_")
+    if text in known or parts[0] in known:
+        return True
+    return any(not word.isascii() and len(word) > 1 and word in text for word in known)

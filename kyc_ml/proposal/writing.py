@@ -1,0 +1,146 @@
+"""A proposal as YAML that a person reads, mends and keeps."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Final
+
+from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.proposal.guesses import Guess, Proposal, TableProposal
+
+_WIDTH: Final = 96
+_YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
+_SAID: Final = {
+    "sure": "",
+    "likely": "likely; ",
+    "guess": "GUESS; ",
+    "yours": "TODO, yours to decide; ",
+}
+
+
+def write_source(proposal: Proposal) -> str:
+    """Write a source mapping, with the evidence of each guess above it."""
+    lines = [
+        "# Proposed by kyc-ml init: every expression was tried on a sample of the files.",
+        "# What each guess rests on stands above it; GUESS and TODO want your eye. Then:",
+        "#   kyc-ml check --source source.yaml --data FOLDER",
+        f"name: {_scalar(proposal.name)}",
+        "description: proposed by kyc-ml init, not yet confirmed",
+        *_comment(f"timezone: {proposal.timezone_evidence}"),
+        f"timezone: {_scalar(proposal.timezone)}",
+        *_comment(f"base_currency: {proposal.currency_evidence}"),
+        f"base_currency: {_scalar(proposal.base_currency)}",
+        "max_quarantined_share: 0.001",
+    ]
+    if proposal.decisions:
+        lines += ["", "# To decide or confirm:"]
+        for decision in proposal.decisions:
+            lines += _comment(decision, first="#  - ", rest="#    ")
+    lines += ["", "files:"]
+    used = {name for table in proposal.tables.values() for name in table.files}
+    for look in proposal.looks:
+        if look.name in used:
+            lines += _file(proposal, look.name)
+    lines += ["", "tables:"]
+    for table in proposal.tables.values():
+        lines += [*_table(table), ""]
+    if proposal.unused:
+        lines.append("# Not used:")
+        for path, reason in sorted(proposal.unused.items()):
+            lines += _comment(f"{path}: {reason}", first="#  - ", rest="#    ")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _file(proposal: Proposal, name: str) -> list[str]:
+    look = {each.name: each for each in proposal.looks}[name]
+    source = look.found.source
+    lines = []
+    if look.found.encoding != "utf-8":
+        shown = f"{source.path} is {look.found.encoding}: convert it to UTF-8 before check, such as"
+        lines += _comment(f"{shown} iconv -f {look.found.encoding} -t utf-8", indent=2)
+    lines += [f"  {_scalar(name)}:", f"    path: {_scalar(source.path)}",
+              f"    format: {source.format}"]  # fmt: skip
+    if source.format == "csv" and source.delimiter != ",":
+        shown = "\\t" if source.delimiter == "\t" else source.delimiter
+        lines.append(f'    delimiter: "{shown}"')
+    if source.table is not None:
+        lines.append(f"    table: {_scalar(source.table)}")
+    return lines
+
+
+def _table(table: TableProposal) -> list[str]:
+    lines = []
+    for note in table.notes:
+        lines += _comment(note, indent=2)
+    if table.quality is not None:
+        quality = table.quality
+        shown = f"Tried on {quality.read:,} rows of the sample: {quality.accepted:,} accepted."
+        lines += _comment(shown, indent=2)
+        for reason in quality.reasons:
+            lines += _comment(
+                f"{reason.column or 'row'}: {reason.rule}: {reason.count:,}; {reason.cure}",
+                indent=2,
+            )
+    lines += [f"  {table.name}:", *_entry("from", table.rows, indent=4)]
+    if table.where is not None:
+        lines += _entry("where", table.where, indent=4)
+    lines.append("    columns:")
+    for name in CONTRACT[table.name].names:
+        if name in table.columns:
+            lines += _column(table.columns[name])
+    for name, why in table.dropped.items():
+        lines += _comment(f"{name} left out: {why}", indent=6)
+    absent = [
+        column.name
+        for column in CONTRACT[table.name].columns
+        if column.name not in {*table.columns, *table.dropped, "known_at"}
+    ]
+    if "known_at" not in table.columns:
+        lines += _comment("known_at: no column tells it, so rows count as known at once", indent=6)
+    if absent:
+        lines += _comment(f"nothing found for: {', '.join(absent)}", indent=6)
+    return lines
+
+
+def _column(guess: Guess) -> list[str]:
+    lines = _comment(f"{_SAID[guess.certainty]}{guess.evidence}", indent=6)
+    lines += _entry(guess.column, guess.sql, indent=6)
+    for other in guess.alternatives:
+        lines += _comment(f"or {guess.column}: {other}", indent=6)
+    return lines
+
+
+def _comment(text: str, *, indent: int = 0, first: str = "# ", rest: str = "# ") -> list[str]:
+    """Write text as comment lines; what YAML cannot hold becomes a question mark."""
+    plain = "".join(mark if mark.isprintable() else "?" for mark in " ".join(text.split()))
+    space = " " * indent
+    return textwrap.wrap(
+        plain,
+        _WIDTH,
+        initial_indent=space + first,
+        subsequent_indent=space + rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _entry(key: str, value: str, *, indent: int) -> list[str]:
+    """Write a key with SQL: plain where YAML reads it so, else as a block."""
+    space = " " * indent
+    if _is_plain(value) and len(value) < _WIDTH - indent - len(key):
+        return [f"{space}{key}: {value}"]
+    inner = space + "  "
+    return [f"{space}{key}: >-", *(inner + line.strip() for line in value.splitlines())]
+
+
+def _is_plain(value: str) -> bool:
+    safe = re.fullmatch(r"[^\W\d][\w.()+*/ ]*", value) is not None
+    return safe and value.lower() not in _YAML_WORDS and value == value.strip()
+
+
+def _scalar(value: str) -> str:
+    """Write a word for YAML, in quotes where it needs them."""
+    if _is_plain(value):
+        return value
+    return "'" + value.replace("'", "''") + "'"

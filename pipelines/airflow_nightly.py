@@ -1,0 +1,122 @@
+"""The nightly score as an Airflow 3 DAG: one task that runs nightly.py for the logical date.
+
+Copy this file into Airflow's folder of DAGs. Airflow needs nothing of kyc_ml: the task calls
+the Python of the environment in KYC_HOME. What differs between banks comes from environment
+variables of the worker (`Settings`), MLFLOW_TRACKING_URI too.
+
+A run of 3:00 UTC scores the day that ended at midnight. A killed run is tried again and goes
+on where it stopped; one that was refused (exit code 1 or 2) fails at once, because the same
+arguments would be refused again: see the runbook, pipelines/README.md. Nights that Airflow
+missed are caught up, one after another, so no arrival is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk.exceptions import AirflowFailException
+
+REFUSED: Final = {1: "a limit was passed", 2: "bad input, configuration or model"}
+"""Exit codes of nightly.py that no second try will change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where a bank keeps what the job needs.
+
+    Attributes
+    ----------
+    home : Path
+        KYC_HOME: the checkout of kyc_ml, with its environment in .venv.
+    source, data, out : Path
+        KYC_SOURCE: the source mapping; KYC_DATA: the folder of the files it names;
+        KYC_OUT: the folder of every night's scores.
+    models : tuple of str
+        KYC_MODELS: addresses of approved models, separated by blanks.
+    first_night : datetime
+        KYC_FIRST_NIGHT: first day to run (ISO date, UTC). Nights since then are caught up.
+    """
+
+    home: Path
+    source: Path
+    data: Path
+    out: Path
+    models: tuple[str, ...]
+    first_night: datetime
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables."""
+        home = Path(variables.get("KYC_HOME", "/srv/kyc"))
+        models = variables.get("KYC_MODELS", "models:/fraud@champion models:/risk@champion")
+        return cls(
+            home=home,
+            source=Path(variables.get("KYC_SOURCE", home / "configs/sources/mine.yaml")),
+            data=Path(variables.get("KYC_DATA", "/srv/in")),
+            out=Path(variables.get("KYC_OUT", "/srv/out")),
+            models=tuple(models.split()),
+            first_night=datetime.fromisoformat(
+                variables.get("KYC_FIRST_NIGHT", "2026-01-01")
+            ).replace(tzinfo=UTC),
+        )
+
+    def command(self, day: str) -> list[str]:
+        """Give the command that scores the day before `day` (ISO date)."""
+        line = [str(self.home / ".venv/bin/python"), "pipelines/nightly.py", "--log", "json"]
+        line += ["--source", str(self.source), "--data", str(self.data)]
+        line += ["--as-of", day, "--out", str(self.out)]
+        for model in self.models:
+            line += ["--model", model]
+        return line
+
+
+SETTINGS: Final = Settings.of(os.environ)
+
+
+def score(logical_date: datetime | None = None) -> None:
+    """Score the day before the logical date; Airflow hands the date over by its name.
+
+    Raises
+    ------
+    AirflowFailException
+        If the job was refused, or the run has no logical date: not tried again.
+    RuntimeError
+        If the job was killed or met a defect: tried again.
+    """
+    if logical_date is None:
+        msg = "this run has no logical date: trigger it with one, the day after the night to score"
+        raise AirflowFailException(msg)
+    day = logical_date.astimezone(UTC).date().isoformat()
+    code = subprocess.run(SETTINGS.command(day), cwd=SETTINGS.home, check=False).returncode  # noqa: S603  a list, no shell
+    if code in REFUSED:
+        msg = f"refused with exit code {code}: {REFUSED[code]}; the log above says what"
+        raise AirflowFailException(msg)
+    if code:
+        msg = f"ended with exit code {code}; the next try goes on where this one stopped"
+        raise RuntimeError(msg)
+
+
+with DAG(
+    dag_id="kyc_nightly",
+    description="Check the source, score each model's day, hold it against limits, publish",
+    schedule=CronTriggerTimetable("0 3 * * *", timezone="UTC"),
+    start_date=SETTINGS.first_night,
+    catchup=True,
+    max_active_runs=1,
+    tags=["kyc_ml"],
+) as dag:
+    PythonOperator(
+        task_id="score",
+        python_callable=score,
+        retries=3,
+        retry_delay=timedelta(minutes=5),
+        execution_timeout=timedelta(hours=6),
+    )

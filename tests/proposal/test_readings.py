@@ -1,0 +1,146 @@
+"""Times, numbers, names and YAML: the small parts of a proposal, by law and at edges."""
+
+from datetime import datetime, timedelta
+
+import duckdb
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kyc_ml.config import SourceMapping, parse_section
+from kyc_ml.proposal.codes import translate
+from kyc_ml.proposal.finding import find_sources
+from kyc_ml.proposal.guesses import Guess, Proposal, TableProposal
+from kyc_ml.proposal.looking import looked_at, plain_name
+from kyc_ml.proposal.numbers import read_number
+from kyc_ml.proposal.times import read_time
+from kyc_ml.proposal.vocabulary import name_score, normalise
+from kyc_ml.proposal.writing import write_source
+
+DAYS = [datetime(1999, 3, 27) + timedelta(days=13 * n) for n in range(60)]  # noqa: DTZ001
+
+
+def desk_of(folder, **columns):
+    frame = pd.DataFrame({"row": [f"r{n}" for n in range(60)], **columns})
+    frame.to_csv(folder / "t.csv", index=False)
+    return looked_at(folder, find_sources(folder))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%Y%m%d", "%y%m%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y年%m月%d日",
+     "%d-%b-%Y", "%Y%m%d%H%M%S", "%y%m%d %H:%M:%S"],
+)  # fmt: skip
+def test_a_time_is_read_as_it_was_written(tmp_path, form):
+    with desk_of(tmp_path, when=[day.strftime(form) for day in DAYS]) as desk:
+        look = desk.look("t")
+        reading = read_time(desk, look, look.column("when"), named=1.0)
+        assert reading is not None
+        rows = desk.connection.execute(
+            f"SELECT TRY_CAST({reading.sql} AS TIMESTAMP) FROM t ORDER BY rowid"
+        ).fetchall()
+    assert [row[0] for row in rows] == DAYS
+
+
+def test_a_day_that_may_be_a_month_is_doubted(tmp_path):
+    low = [f"{n % 12 + 1:02d}/{n % 11 + 1:02d}/2024" for n in range(60)]
+    with desk_of(tmp_path, when=low) as desk:
+        look = desk.look("t")
+        assert "exchanged" in read_time(desk, look, look.column("when"), named=1.0).doubt
+
+
+def test_a_number_without_a_name_is_no_time(tmp_path):
+    with desk_of(tmp_path, code=[f"{n % 28 + 960101}" for n in range(60)]) as desk:
+        look = desk.look("t")
+        assert read_time(desk, look, look.column("code"), named=0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1.234,50", "-7,25", "12,00"], [1234.5, -7.25, 12.0]),
+        (["1,234.50", "7.25", "$ 12.00"], [1234.5, 7.25, 12.0]),
+        (["¥1200", "¥7", "¥12"], [1200.0, 7.0, 12.0]),
+        (["1200", "7", "12"], [1200.0, 7.0, 12.0]),
+    ],
+)
+def test_numbers_of_other_habits(tmp_path, texts, numbers):
+    with desk_of(tmp_path, amount=texts * 20) as desk:
+        look = desk.look("t")
+        reading = read_number(desk, look, look.column("amount"))
+        got = desk.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
+    assert [row[0] for row in got[:3]] == numbers
+
+
+def test_words_are_no_numbers(tmp_path):
+    with desk_of(tmp_path, amount=["flat 12", "route 7", "gate 9"] * 20) as desk:
+        look = desk.look("t")
+        assert read_number(desk, look, look.column("amount")) is None
+
+
+def test_cents_are_known_by_their_name_alone(tmp_path):
+    with desk_of(tmp_path, amount_cents=[str(150 + n) for n in range(60)]) as desk:
+        look = desk.look("t")
+        reading = read_number(desk, look, look.column("amount_cents"), money=True)
+        first = desk.one(f"SELECT {reading.sql} FROM t ORDER BY rowid LIMIT 1")
+    assert first == (1.5,)
+    assert reading.doubt
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("CUST_ID", "customer_id"),
+        ("accountNo", "account_id"),
+        ("jyje", "amount"),
+        ("交易金额(元)", "amount"),
+        ("TX_DATETIME", "event_time"),
+        ("nameDest", "payee"),
+    ],
+)
+def test_usual_names_are_known(name, role):
+    assert name_score(role, normalise(name)) >= 0.6
+
+
+def test_codes_nobody_can_know_have_no_meaning():
+    assert translate("outcome", ("A", "B", "C", "D")) == {}
+    assert translate("direction", ("1", "2")) == {}
+
+
+def test_the_same_letter_means_another_thing_in_pinyin():
+    assert translate("direction", ("C", "D")) == {"C": "in", "D": "out"}
+    assert translate("direction", ("J", "D")) == {"J": "out", "D": "in"}
+
+
+@given(
+    path=st.text(min_size=1, max_size=20).filter(lambda text: text.strip() == text),
+    sql=st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1),
+    evidence=st.text(max_size=200),
+)
+def test_whatever_is_proposed_reads_back(path, sql, evidence):
+    shown = "".join(mark for mark in path if mark.isprintable()) or "x"
+    guess = Guess(column="amount", sql=sql, certainty="guess", evidence=evidence)
+    table = TableProposal(name="transactions", rows=sql, files=(), columns={"amount": guess})
+    proposal = Proposal(
+        name=shown, timezone="UTC", timezone_evidence=evidence, base_currency="XXX",
+        currency_evidence=evidence, looks=(), tables={"transactions": table},
+        unused={path: evidence}, decisions=[evidence],
+    )  # fmt: skip
+    text = write_source(proposal).replace("files:\n", "files:\n  f: {path: f, format: csv}\n", 1)
+    mapping = parse_section(text, SourceMapping, subject="x")
+    assert mapping.name == shown
+    assert mapping.tables["transactions"].columns == {"amount": sql}
+    assert mapping.tables["transactions"].from_ == sql
+
+
+def test_names_that_sql_reserves_are_quoted():
+    words = duckdb.sql(
+        "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
+    ).fetchall()
+    assert len(words) > 50
+    for (word,) in words:
+        if word == "time":  # a plain column all the same
+            continue
+        assert plain_name(word) == f'"{word}"'
+    assert [plain_name(name) for name in ("date", "time", "Amount")] == ["date", "time", "Amount"]

@@ -1,0 +1,241 @@
+"""What an operator schedules: the nightly job, and its DAG under a stand-in for Airflow."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from kyc_ml.errors import GateError, RegistryError
+
+PIPELINES = Path(__file__).parents[1] / "pipelines"
+
+
+def load(name, monkeypatch):
+    spec = importlib.util.spec_from_file_location(f"pipelines_{name}", PIPELINES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def parse(main, arguments):
+    """Parse a script's options without running it; gives the options."""
+    app = typer.Typer()
+    app.command()(main)
+    return typer.main.get_command(app).make_context("script", list(arguments)).params
+
+
+# The DAG
+
+
+class RefusedForGoodError(Exception):
+    """Airflow's exception that no retry follows."""
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    """Put a stand-in in Airflow's place that only keeps what it is given."""
+    made = {"dags": [], "tasks": []}
+
+    class Dag:
+        def __init__(self, **settings):
+            made["dags"].append(settings)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+    def add(name, **names):
+        module = ModuleType(name)
+        module.__dict__.update(names)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    for package in ("airflow", "airflow.providers", "airflow.providers.standard"):
+        add(package)
+    add("airflow.providers.standard.operators")
+    add(
+        "airflow.providers.standard.operators.python",
+        PythonOperator=lambda **settings: made["tasks"].append(settings),
+    )
+    add("airflow.sdk", DAG=Dag, CronTriggerTimetable=lambda cron, timezone: (cron, timezone))
+    add("airflow.sdk.exceptions", AirflowFailException=RefusedForGoodError)
+    return made
+
+
+@pytest.fixture
+def dag(airflow, monkeypatch, tmp_path):
+    monkeypatch.setenv("KYC_HOME", str(tmp_path))
+    monkeypatch.setenv("KYC_MODELS", "models:/fraud@champion models:/risk@champion")
+    monkeypatch.setenv("KYC_FIRST_NIGHT", "2026-03-01")
+    return load("airflow_nightly", monkeypatch)
+
+
+def test_the_dag_runs_every_night_once_and_catches_up(airflow, dag):
+    assert dag.SETTINGS.first_night == datetime(2026, 3, 1, tzinfo=UTC)
+    [settings] = airflow["dags"]
+    assert settings["schedule"] == ("0 3 * * *", "UTC")
+    assert settings["start_date"] == dag.SETTINGS.first_night
+    assert settings["catchup"] is True
+    assert settings["max_active_runs"] == 1
+
+
+def test_the_one_task_is_tried_again(airflow, dag):
+    [task] = airflow["tasks"]
+    assert task["python_callable"] is dag.score
+    assert task["retries"] == 3
+    assert task["retry_delay"] >= timedelta(minutes=1)
+
+
+def test_its_command_is_one_that_nightly_takes(dag, monkeypatch, tmp_path):
+    python, script, *options = dag.SETTINGS.command("2026-03-02")
+    assert python == str(tmp_path / ".venv/bin/python")
+    assert script == "pipelines/nightly.py"
+    given = parse(load("nightly", monkeypatch).main, options)
+    assert given["as_of"] == "2026-03-02"
+    assert list(given["model"]) == ["models:/fraud@champion", "models:/risk@champion"]
+    assert given["source"] == tmp_path / "configs/sources/mine.yaml"
+
+
+def ends_with(dag, code, monkeypatch):
+    """Let the night end with a code; gives the commands that were run."""
+    commands = []
+
+    def run(command, *, cwd, check):
+        assert cwd == dag.SETTINGS.home
+        assert check is False
+        commands.append(command)
+        return SimpleNamespace(returncode=code)
+
+    monkeypatch.setattr(dag.subprocess, "run", run)
+    return commands
+
+
+def test_the_logical_date_is_the_end_of_the_day_scored(dag, monkeypatch):
+    commands = ends_with(dag, 0, monkeypatch)
+    shanghai = datetime.fromisoformat("2026-03-02T07:30:00+08:00")
+    dag.score(logical_date=shanghai)
+    assert commands == [dag.SETTINGS.command("2026-03-01")]
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_what_was_refused_is_not_tried_again(dag, monkeypatch, code):
+    ends_with(dag, code, monkeypatch)
+    with pytest.raises(RefusedForGoodError, match=f"exit code {code}"):
+        dag.score(logical_date=datetime(2026, 3, 2, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("code", [3, 137, 143, -9])
+def test_what_was_killed_is_tried_again(dag, monkeypatch, code):
+    ends_with(dag, code, monkeypatch)
+    with pytest.raises(RuntimeError, match=f"exit code {code}"):
+        dag.score(logical_date=datetime(2026, 3, 2, tzinfo=UTC))
+
+
+def test_a_run_without_a_date_is_refused(dag, monkeypatch):
+    commands = ends_with(dag, 0, monkeypatch)
+    with pytest.raises(RefusedForGoodError, match="no logical date"):
+        dag.score(logical_date=None)
+    assert not commands
+
+
+# The night
+
+
+@pytest.fixture
+def night(monkeypatch):
+    """Give nightly.py with stand-ins for its jobs, and what it asked of them."""
+    module = load("nightly", monkeypatch)
+    asked = []
+    faults = {}
+
+    def load_model(uri):
+        if uri in faults.get("load", ()):
+            msg = f"model {uri} not found"
+            raise RegistryError(msg)
+        return SimpleNamespace(config=SimpleNamespace(name=uri.split("/")[1])), uri
+
+    @contextmanager
+    def read_once(source, data, *, place, watch):
+        asked.append(("read", place))
+        yield "tables"
+
+    def run_score(request, *, watch, tables):
+        assert tables == "tables"
+        asked.append(("score", request))
+        if request.model in faults.get("score", ()):
+            msg = "not published: drift.score"
+            raise GateError(msg)
+        return request
+
+    monkeypatch.setattr(module, "load_model", load_model)
+    monkeypatch.setattr(module, "read_once", read_once)
+    monkeypatch.setattr(module, "run_score", run_score)
+    monkeypatch.setattr("kyc_ml.terminal.Terminal.scoring", lambda *_: None)
+    app = typer.Typer()
+    app.command()(module.main)
+
+    def start(*options, load=(), score=()):
+        faults.update(load=load, score=score)
+        line = ["--source", "s.yaml", "--data", "in", "--out", "out", *options]
+        return CliRunner().invoke(app, line), asked
+
+    return start
+
+
+BOTH = ("--model", "models:/fraud/1", "--model", "models:/risk/1", "--as-of", "2026-03-02")
+
+
+def scored(asked):
+    return {one.model: one for what, one in asked if what == "score"}
+
+
+def test_every_model_has_a_folder_of_its_own(night):
+    result, asked = night(*BOTH)
+    assert result.exit_code == 0
+    assert [what for what, _ in asked] == ["read", "score", "score"]
+    folders = {uri: request.out for uri, request in scored(asked).items()}
+    day = Path("out/2026-03-02")
+    assert folders == {"models:/fraud/1": day / "fraud", "models:/risk/1": day / "risk"}
+
+
+@pytest.mark.parametrize(
+    ("load", "score", "code"),
+    [
+        (("models:/fraud/1",), (), 2),
+        ((), ("models:/fraud/1",), 1),
+        (("models:/fraud/1",), ("models:/risk/1",), 2),
+    ],
+)
+def test_one_model_does_not_keep_the_other_back(night, load, score, code):
+    result, asked = night(*BOTH, load=load, score=score)
+    assert result.exit_code == code
+    assert "models:/risk/1" in scored(asked)
+    assert "models:/fraud/1" in result.output
+
+
+def test_without_a_model_the_tables_are_not_read(night):
+    result, asked = night(*BOTH, load=("models:/fraud/1", "models:/risk/1"))
+    assert result.exit_code == 2
+    assert not asked
+
+
+def test_a_wrong_date_makes_no_folder(night):
+    result, asked = night(*BOTH[:4], "--as-of", "2026-13-01")
+    assert result.exit_code == 2
+    assert not asked
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_restart_reaches_every_model(night, restart):
+    _, asked = night(*BOTH, *(["--restart"] if restart else []))
+    assert {request.restart for request in scored(asked).values()} == {restart}
