@@ -40,6 +40,7 @@ from kyc_ml.features.notation import (
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.model import Model
 from kyc_ml.monitoring import Profile
+from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.tiers import TierPolicy
 
 FORMAT_VERSION: Final = 2
@@ -92,6 +93,22 @@ class Bundle:
         """The specs of the model's own columns, in its order."""
         known = {spec.name: spec for spec in self.specs}
         return tuple(known[name] for name in self.model.feature_names)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "predicts": self.config.unit,
+            "model": f"{self.model.n_trees:,} trees, {len(self.inputs):,} features",
+            "calibration": self.calibrator.method,
+            "tiers": f"{self.policy.label}: {', '.join(self.policy.tier_names)}",
+            "knew until": self.data.get("as_of", "–"),
+            "digest": self.digest[:12] or "not saved yet",
+        }
+
+    def __repr__(self) -> str:
+        return say_plainly(f"Bundle {self.config.name!r}", self._facts())
+
+    def _repr_html_(self) -> str:
+        return say_in_html(f"Bundle {self.config.name!r}", self._facts())
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote, unquote
 
 import lightgbm as lgb
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from kyc_ml.config import ModelConfig
 from kyc_ml.contributions import TreeContributions, compile_model
 from kyc_ml.errors import BundleError, DatasetError
-from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.spec import Direction, Kind
 from kyc_ml.sampling import sample_rows
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +26,22 @@ Rows = npt.NDArray[np.int64]
 # threads add up a metric in another order: its last digits say nothing
 _DIGITS: Final = 12
 _NO_GAIN: Final = 10.0**-_DIGITS
+
+
+class Input(Protocol):
+    """What fitting reads of a column's declaration; a `FeatureSpec` says it."""
+
+    @property
+    def name(self) -> str:
+        """Column name."""
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the column holds numbers or codes of categories."""
+
+    @property
+    def monotone(self) -> Direction:
+        """Direction in which risk may move with the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +144,7 @@ def fit_model(
     *,
     stopping_matrix: Floats,
     stopping_target: Floats,
-    specs: Sequence[FeatureSpec],
+    specs: Sequence[Input],
     config: ModelConfig,
     rows: Rows | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -181,7 +197,7 @@ def fit_fixed(
     matrix: Floats,
     target: Floats,
     *,
-    specs: Sequence[FeatureSpec],
+    specs: Sequence[Input],
     config: ModelConfig,
     rows: Rows | None = None,
 ) -> Model:
@@ -267,7 +283,7 @@ def _dataset(
     matrix: Floats,
     target: Floats,
     rows: Rows,
-    specs: Sequence[FeatureSpec],
+    specs: Sequence[Input],
     config: ModelConfig,
 ) -> lgb.Dataset:
     if rows.size < target.size or config.negative_share < 1.0:
@@ -289,7 +305,7 @@ def _dataset(
     )
 
 
-def _parameters(specs: Sequence[FeatureSpec], config: ModelConfig) -> dict[str, object]:
+def _parameters(specs: Sequence[Input], config: ModelConfig) -> dict[str, object]:
     parameters: dict[str, object] = {
         "objective": "binary",
         "metric": config.metric,

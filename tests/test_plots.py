@@ -326,3 +326,70 @@ def test_tier_moves_count_who_rises_and_who_falls(rows):
     svg = assert_small(plots.plot_tier_moves(table))
     assert f"{rows:,} rows rise (red), 3 fall (blue)" in svg
     assert "medium low" in svg
+
+
+def _differences():
+    return pd.DataFrame(
+        {
+            "figure": ["auc", "log_loss", "brier", "same"],
+            "difference": [0.02, 0.5, -0.001, 0.0],
+            "low": [0.01, 0.2, -0.003, 0.0],
+            "high": [0.03, 0.8, 0.001, 0.0],
+            "better": ["higher", "lower", "lower", "higher"],
+        }
+    )
+
+
+def test_differences_stand_on_the_better_side_and_are_coloured_only_if_shown():
+    axes = plots.plot_differences(_differences()).axes[0]
+    [dots] = [each for each in axes.collections if each.get_offsets().shape == (3, 2)]
+    places = dict(zip(("auc", "log loss", "brier"), dots.get_offsets()[:, 0], strict=True))
+    assert places["auc"] > 1.0 > places["brier"] > -1.0 > places["log loss"]
+    colours = [mpl.colors.to_hex(each) for each in dots.get_facecolors()]
+    assert colours[:2] == [LOWERS, RAISES]
+    assert colours[2] not in {LOWERS, RAISES}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["auc", "log loss", "brier"]
+
+
+def test_differences_without_any_interval_are_an_empty_figure():
+    assert isinstance(plots.plot_differences(_differences().tail(1)), Figure)
+
+
+@pytest.mark.parametrize(("ascending", "best"), [(False, [0.4, 0.4, 0.5]), (True, [0.4, 0.3, 0.3])])
+def test_trials_show_the_best_so_far(ascending, best):
+    trials = pd.DataFrame(
+        {
+            "trial": [0, 1, 2, 3],
+            "state": ["complete", "complete", "pruned", "complete"],
+            "value": [0.4, 0.3, np.nan, 0.5],
+            "fold_1": [0.3, 0.3, 0.1, 0.6],
+            "fold_2": [0.5, 0.3, np.nan, 0.4],
+        }
+    )
+    axes = plots.plot_trials(trials, ascending=ascending).axes[0]
+    [line] = [each for each in axes.lines if each.get_label() == "best so far"]
+    assert line.get_ydata().tolist() == best
+
+
+def test_cut_offs_in_force_stand_beside_the_proposed_ones():
+    table = pd.DataFrame(
+        {
+            "segment": ["all"] * 3,
+            "tier": ["low", "medium_low", "high"],
+            "in_force": [0.0, 0.002, 0.5],
+            "proposed": [0.0, 0.004, 0.3],
+            "low": [0.0, 0.003, 0.2],
+            "high": [0.0, 0.005, 0.4],
+        }
+    )
+    axes = plots.plot_cut_offs(table).axes[0]
+    drawn = {line.get_label(): line.get_xdata().tolist() for line in axes.lines}
+    assert drawn == {"proposed, 95 % interval": [0.004, 0.3], "in force": [0.002, 0.5]}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["medium low", "high"]
+
+
+def test_a_notebook_is_shown_a_picture_of_twice_the_pixels(tiers):
+    picture, shown = plots.plot_tiers(tiers)._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    assert shown == {"width": width // 2, "height": height // 2}

@@ -17,6 +17,9 @@ PUBLIC = {
     *("compute_quality", "contract_tables", "load_bundle", "load_section", "make_bank"),
     *("make_observations", "make_reviews_at", "mature_labels", "read_source", "save_bundle"),
     *("score_features", "train"),
+    *("FeatureBuilder", "RiskClassifier", "audit_features", "explain_one", "fit_tiers", "tune"),
+    *("ComparisonSettings", "OverrideBook", "compare", "plot_check", "run_init"),
+    "validate",
 }
 
 

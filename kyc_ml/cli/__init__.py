@@ -1,6 +1,7 @@
 """The command line: parse, call a job, print one summary, exit.
 
-Exit codes: 0 done, 1 a gate failed, 2 bad input or configuration, 3 a defect of kyc_ml.
+Exit codes: 0 done, 1 a gate failed, 2 bad input or configuration, 3 a defect of kyc_ml, 4 the
+model store is not there: try again later.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from kyc_ml.cli import batch, data, features, governance, models, proposing, tie
 app = typer.Typer(
     name="kyc-ml",
     help="Behavioural features, calibrated probabilities, risk tiers and reasons for KYC.",
-    epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input, 3 a defect.",
+    epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input, 3 a defect, "
+    "4 MLflow is not there: try again later.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

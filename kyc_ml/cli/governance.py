@@ -47,6 +47,10 @@ def sign_off(
             "Give it again for another."
         ),
     ] = None,
+    owner: Annotated[
+        str,
+        typer.Option(help="OWNER or OWNER,DUE: who takes every finding not given by --finding."),
+    ] = "",
     condition: Annotated[
         list[str] | None, typer.Option(help="What use is subject to; may be repeated.")
     ] = None,
@@ -73,6 +77,7 @@ def sign_off(
             validator=validator,
             conclusion=chosen,
             owners=_owners(finding or []),
+            owner_of_others=_owner(owner) if owner else None,
             conditions=condition or (),
             comment=comment,
             materiality=materiality,
@@ -306,6 +311,11 @@ def _owners(findings: list[str]) -> dict[str, tuple[str, str]]:
     found = {}
     for text in findings:
         name, _, rest = text.partition("=")
-        owner, _, due = rest.partition(",")
-        found[name.strip()] = (owner.strip(), due.strip())
+        found[name.strip()] = _owner(rest)
     return found
+
+
+def _owner(text: str) -> tuple[str, str]:
+    """Read OWNER,DUE."""
+    owner, _, due = text.partition(",")
+    return owner.strip(), due.strip()

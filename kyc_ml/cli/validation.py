@@ -64,6 +64,9 @@ def validate(
         Path,
         typer.Option(envvar="KYC_ML_AUDIT_LOG", help="The audit log (JSON lines)."),
     ] = Path("audit.jsonl"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another report that --out holds.")
+    ] = False,
     quarantine: Quarantine = REFUSED,
     quiet: Quiet = False,
 ) -> None:
@@ -94,6 +97,7 @@ def validate(
             language="zh" if lang == "zh" else "en",
             log=log,
             quarantine=quarantine,
+            force=force,
             watch=terminal,
         )
         terminal.summary("validated", result.facts())

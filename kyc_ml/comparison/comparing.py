@@ -15,6 +15,7 @@ from kyc_ml.comparison.moves import compute_causes, compute_tier_moves, explain_
 from kyc_ml.comparison.rows import Floats, LaterRows, Scores
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
+from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.training.evidence import Progress
 
 CHALLENGER: Final = "challenger"
@@ -82,6 +83,25 @@ class Comparison:
     skipped: int
     verdict: Verdict
     sentence: str
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "verdict": self.sentence,
+            "judged": f"{self.judged:,} rows, {self.positives:,} positive, of "
+            f"{self.customers:,} customers",
+            "changed tiers": f"{len(self.moved):,} of {self.rows:,} rows",
+        }
+
+    def __repr__(self) -> str:
+        columns = self.metrics[["figure", "difference", "low", "high"]]
+        figures = {
+            str(figure): f"{difference:+.4g} ({low:+.4g} to {high:+.4g})"
+            for figure, difference, low, high in columns.itertuples(index=False)
+        }
+        return say_plainly("Comparison", {**self._facts(), **figures})
+
+    def _repr_html_(self) -> str:
+        return say_in_html("Comparison", self._facts(), tables=[self.metrics.round(4)])
 
 
 def compare_models(

@@ -6,12 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kyc_ml.config import SourceMapping, TableMapping
 from kyc_ml.contract.binding import (
@@ -31,12 +29,14 @@ from kyc_ml.contract.folder import (
     require_unchanged,
 )
 from kyc_ml.contract.followup import warn_of
+from kyc_ml.contract.frames import Frame, to_arrow
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
 from kyc_ml.errors import Faults, SourceError, hint
+from kyc_ml.presentation import say_in_html, say_plainly, say_span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,36 @@ class ContractedTables:
     base_currency: str
     digests: Mapping[str, str]
     quality: QualitySummary
+
+    def __getitem__(self, name: str) -> pa.Table:
+        """Give the table called `name`; KeyError if the source has none."""
+        return self.tables[name]
+
+    def to_pandas(self) -> dict[str, pd.DataFrame]:
+        """Give every table as a data frame of its own, by name."""
+        return {name: table.to_pandas() for name, table in self.tables.items()}
+
+    def _facts(self) -> dict[str, object]:
+        counted = self.quality.tables
+        first = [each.first_event_time for each in counted if each.first_event_time is not None]
+        last = [each.last_event_time for each in counted if each.last_event_time is not None]
+        return {
+            "period": say_span(min(first, default=None), max(last, default=None)),
+            "amounts in": self.base_currency,
+            "local time": self.timezone,
+            "warnings": len(self.quality.warnings),
+        }
+
+    def __repr__(self) -> str:
+        rows = {
+            each.table: f"{each.accepted:,} rows, {each.quarantined:,} quarantined"
+            for each in self.quality.tables
+        }
+        return say_plainly("ContractedTables", {**self._facts(), **rows})
+
+    def _repr_html_(self) -> str:
+        rows = self.quality.to_frame()[["table", "read", "accepted", "quarantined"]]
+        return say_in_html("ContractedTables", self._facts(), tables=[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +126,9 @@ class ReadSource:
 
     accepted: ContractedTables
     quarantine: pa.Table
+
+    def __repr__(self) -> str:
+        return f"{self.accepted!r}\n  refused rows  {self.quarantine.num_rows:,}"
 
 
 def read_source(
@@ -192,7 +225,7 @@ def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
 
 
 def contract_tables(
-    frames: Mapping[str, pa.Table | pd.DataFrame],
+    frames: Mapping[str, Frame],
     *,
     timezone: str = "UTC",
     base_currency: str,
@@ -202,8 +235,9 @@ def contract_tables(
 
     Parameters
     ----------
-    frames : mapping of contracted table name to Arrow table or DataFrame
-        Columns carry the contracted names; a DataFrame's index is ignored.
+    frames : mapping of contracted table name to a table of pandas, Polars or pyarrow
+        Columns carry the contracted names; a pandas index is ignored. Any table that speaks
+        Arrow (``__arrow_c_stream__``) will do.
 
     Raises
     ------
@@ -225,7 +259,7 @@ def contract_tables(
         mapped = {}
         for name, frame in frames.items():
             before = len(faults)
-            table = _as_arrow(name, frame, faults)
+            table = to_arrow(frame, name=name, faults=faults)
             note_column_faults(name, table.column_names, faults)
             if len(faults) == before:
                 connection.register(name, table)
@@ -374,25 +408,3 @@ def _opened(
             digests=digest_files(found.values()),
         )
     require_unchanged(state, file_states(found.values()), subject=settings.subject)
-
-
-def _as_arrow(name: str, frame: pa.Table | pd.DataFrame, faults: Faults) -> pa.Table:
-    """Convert column by column, so that a fault names its column and no value."""
-    if not isinstance(frame, pd.DataFrame):
-        return frame
-    columns = {}
-    for position, column in enumerate(frame.columns):
-        if str(column) in columns:
-            faults.add(f"table {name!r}: column {str(column)!r} is there twice")
-        try:
-            columns[str(column)] = _as_array(frame.iloc[:, position])
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            faults.add(f"table {name!r}: column {str(column)!r} holds values of several types")
-    return pa.table(columns)
-
-
-def _as_array(values: pd.Series[Any]) -> pa.Array:
-    if not isinstance(values.dtype, pd.DatetimeTZDtype):
-        return pa.Array.from_pandas(values)
-    # Arrow reads a zoned column in a way that pandas 3.1 warns of; a naive one is fine.
-    return pc.assume_timezone(pa.Array.from_pandas(values.dt.tz_convert(None)), "UTC")

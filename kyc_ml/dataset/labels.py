@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.contract.frames import Frame
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import (
     CASE_ID,
@@ -23,6 +24,7 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
 )
 from kyc_ml.features.history import microseconds
+from kyc_ml.features.observed import read_observations
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 
 POSITIVE: Final = "positive"
@@ -73,7 +75,7 @@ def to_target(status: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
 
 def mature_labels(
     source: ContractedTables,
-    observations: pa.Table,
+    observations: Frame,
     *,
     unit: Unit,
     as_of: pd.Timestamp,
@@ -87,6 +89,7 @@ def mature_labels(
     same for every review, and closes for good when it has passed. Without a case, an
     observation is negative once horizon and maturity have passed, else immature.
     """
+    observations = read_observations(observations)
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
     ripening = (config.horizon_days + config.label_maturity_days) * _DAY
     settled = np.asarray(decision + ripening <= _moment(as_of), dtype=np.bool_)

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kyc_ml.contract.frames import Frame
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
 from kyc_ml.features.formulas import evaluate
 from kyc_ml.features.history import TimedRows
+from kyc_ml.features.observed import read_observations
 from kyc_ml.features.peers import Measured, compare_with_peers
 from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
 from kyc_ml.features.reading import Progress, Request, as_column, read_column, read_rows
@@ -44,7 +46,7 @@ KEYS: Final = (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
 
 def build_features(
     source: ContractedTables,
-    observations: pa.Table,
+    observations: Frame,
     *,
     specs: Sequence[FeatureSpec],
     threads: int = 2,
@@ -56,7 +58,7 @@ def build_features(
     ----------
     source : ContractedTables
         All history; rows at or after a decision, or known only later, do not count.
-    observations : pyarrow.Table
+    observations : table of pandas, Polars or pyarrow
         observation_id, customer_id, decision_time and the observation's own fields.
         The order of rows is free and is kept.
     progress : callable, optional
@@ -68,6 +70,7 @@ def build_features(
         Counts and sums of an empty window are 0, other statistics of it are missing. An
         observation without the key (a payment without a counterparty) is missing too.
     """
+    observations = read_observations(observations)
     available, left_out = split_available(specs, columns_of(source), observations.column_names)
     levels = needed_columns(available)
     made = made_tables(available, {need.table for level in levels for need in level})

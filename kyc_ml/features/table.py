@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.presentation import say_in_html, say_plainly, say_span
 
 OBSERVATION_ID: Final = "observation_id"
 DECISION_TIME: Final = "decision_time"
@@ -152,6 +154,49 @@ class FeatureTable:
             categories=categories,
             left_out=left_out,
         )
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand `to_arrow` over to any library that speaks Arrow: ``pl.DataFrame(features)``."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def _facts(self) -> dict[str, object]:
+        when = self.keys[DECISION_TIME]
+        categories = sum(spec.kind == "category" for spec in self.specs)
+        customers = pc.count_distinct(self.keys[CUSTOMER_ID]).as_py()
+        facts: dict[str, object] = {
+            "observations": f"{len(self):,} of {customers:,} customers",
+            "decided": say_span(pc.min(when).as_py(), pc.max(when).as_py()),
+            "features": f"{len(self.specs):,}, {categories:,} of them categories",
+        }
+        if self.left_out:
+            facts["left out"] = f"{len(self.left_out):,}, see left_out"
+        return facts
+
+    def families(self) -> pd.DataFrame:
+        """One row a family: family, features, missing_share (mean over its cells, 0 to 1)."""
+        missing = [
+            float(self.categories[spec.name].null_count / max(len(self), 1))
+            if spec.kind == "category"
+            else float(np.isnan(self.numbers[:, column]).mean())
+            if len(self)
+            else 0.0
+            for column, spec in enumerate(self.specs)
+        ]
+        table = pd.DataFrame(
+            {"family": [spec.family for spec in self.specs], "missing_share": missing}
+        )
+        grouped = table.groupby("family", sort=False)["missing_share"]
+        return grouped.agg(features="size", missing_share="mean").reset_index()
+
+    def __repr__(self) -> str:
+        families = self.families()
+        told = ", ".join(f"{name} {count}" for name, count, _ in families.itertuples(index=False))
+        return say_plainly("FeatureTable", {**self._facts(), "families": told})
+
+    def _repr_html_(self) -> str:
+        families = self.families()
+        shown = families.assign(missing_share=[f"{each:.1%}" for each in families["missing_share"]])
+        return say_in_html("FeatureTable", self._facts(), tables=[shown])
 
     def write(self, handle: BinaryIO) -> None:
         """Write the keys and all features as Parquet; missing values are null."""

@@ -72,6 +72,8 @@ class Candidate:
         registry can change both.
     champion, previous : str
         Versions under the aliases `champion` and `previous_champion`; '' for none.
+    trained_at : str
+        When the training run was started, ISO in UTC; '' where no run is recorded.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Candidate:
     trainers: tuple[str, ...]
     champion: str
     previous: str
+    trained_at: str = ""
 
 
 def same_person(one: str, other: str) -> bool:

@@ -4,6 +4,7 @@ from kyc_ml.jobs.auditing import AuditResult, run_audit
 from kyc_ml.jobs.comparing import ComparisonResult, run_compare
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.demo import DemoResult, run_demo, run_synth
+from kyc_ml.jobs.earlier import nights_before
 from kyc_ml.jobs.explaining import Explained, Told, run_customer_safe, run_explain
 from kyc_ml.jobs.featuring import run_features
 from kyc_ml.jobs.loading import load_model
@@ -34,6 +35,7 @@ __all__ = [
     "end_of_data",
     "load_model",
     "load_run",
+    "nights_before",
     "parse_moment",
     "read_once",
     "read_tables",

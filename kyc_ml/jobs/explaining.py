@@ -24,6 +24,7 @@ from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.tiering import read_history
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.score import score_features
 from kyc_ml.tiers import (
     NOBODY,
@@ -62,6 +63,26 @@ class Explained:
     contributions: pd.DataFrame
     lowering: Drop
     sheet: Path | None
+
+    def _facts(self) -> dict[str, object]:
+        lines = [english for english, _ in self.lowering.lines]
+        return {
+            "decided": f"{pd.Timestamp(self.score[DECISION_TIME]):%Y-%m-%d %H:%M} UTC",
+            "probability": f"{self.probability:.2%}",
+            "tier": f"{self.tier} {self.tier_zh}",
+            "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
+            "would lower it": " ".join([*lines, self.lowering.note]),
+        }
+
+    def __repr__(self) -> str:
+        reasons = {f"{row.contribution:+.2f}": row.text for row in self.contributions.itertuples()}
+        return say_plainly(f"Observation {self.observation_id}", {**self._facts(), **reasons})
+
+    def _repr_html_(self) -> str:
+        reasons = self.contributions[["text", "contribution", "share"]]
+        return say_in_html(
+            f"Observation {self.observation_id}", self._facts(), tables=[reasons.round(3)]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +135,17 @@ def run_explain(
     book = NOBODY if overrides is None else load_overrides(overrides)
     history = read_history(previous, bundle.policy)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    case = _explain(bundle, tables, observation, watch, book=book, history=history, top=top)
+    case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
     lowering = find_drop(case)
     if sheet is not None:
         save_sheet(make_sheet(case, tables, label=label, lowering=lowering), sheet)
+    return as_explained(case, lowering=lowering, sheet=sheet)
+
+
+def as_explained(case: Case, *, lowering: Drop, sheet: Path | None = None) -> Explained:
+    """Tell of a case what its reader asks first."""
     return Explained(
-        observation_id=observation,
+        observation_id=case.score[OBSERVATION_ID],
         score=case.score,
         contributions=case.reasons,
         lowering=lowering,
@@ -195,7 +221,7 @@ def _reasons(bundle: Bundle, features: FeatureTable, *, k: int) -> dict[str, pa.
     )
 
 
-def _explain(
+def explain_case(
     bundle: Bundle,
     tables: ContractedTables,
     observation: str,
@@ -205,6 +231,13 @@ def _explain(
     history: TierHistory | None,
     top: int,
 ) -> Case:
+    """Score one observation and gather all that explains it; `top` reasons at most.
+
+    Raises
+    ------
+    DatasetError
+        If the source has no such observation.
+    """
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features, facts = features_and_facts(bundle, tables, observations, watch)
     scores = score_features(bundle, features, facts=facts, book=book, history=history)

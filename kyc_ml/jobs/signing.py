@@ -34,6 +34,7 @@ def run_sign_off(
     validator: str,
     conclusion: Decision,
     owners: Mapping[str, tuple[str, str]],
+    owner_of_others: tuple[str, str] | None = None,
     conditions: Sequence[str],
     comment: str,
     materiality: str,
@@ -48,6 +49,8 @@ def run_sign_off(
     report : Path
         report.json.
     owners : mapping of finding id to (owner, due date or '')
+    owner_of_others : (owner, due date or ''), optional
+        Takes every finding that `owners` does not name.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def run_sign_off(
         validator=validator,
         trainers=trainers,
         conclusion=conclusion,
-        owners=owners,
+        owners={**_all_of(facts, owner_of_others), **owners},
         conditions=conditions,
         comment=comment,
         materiality=materiality,
@@ -97,6 +100,10 @@ def run_sign_off(
 def readable_entry(entry: Entry) -> str:
     """Write an entry as signoff.json holds it."""
     return json.dumps(entry.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _all_of(report: ReportFacts, owner: tuple[str, str] | None) -> dict[str, tuple[str, str]]:
+    return {} if owner is None else {each.id: owner for each in report.findings}
 
 
 def _is_verdict_of(entry: Entry, report: ReportFacts) -> bool:

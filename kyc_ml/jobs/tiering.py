@@ -24,6 +24,7 @@ from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.reading import last_known, parse_moment, read_tables, require_data_until
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_in_html, say_plainly, say_span
 from kyc_ml.score import probabilities
 from kyc_ml.splits import TEST, plan_out_of_time
 from kyc_ml.tiers import (
@@ -76,6 +77,23 @@ class FitResult:
     until: pd.Timestamp
     path: Path | None = None
 
+    def _facts(self) -> dict[str, object]:
+        return {
+            "fitted on": f"{self.rows:,} rows, {self.positives:,} positive, decided "
+            f"{say_span(self.since, self.until)}",
+            "left out": f"{self.left_out:,} rows without a usable outcome",
+            "proposed": f"{self.proposal.policy.label}; in force stays {self.in_force.label}",
+            **{f"note {place}": note for place, note in enumerate(self.proposal.notes, start=1)},
+        }
+
+    def __repr__(self) -> str:
+        return say_plainly("Fitted tiers", self._facts())
+
+    def _repr_html_(self) -> str:
+        columns = ["segment", "tier", "in_force", "proposed", "low", "high", "alerts", "met"]
+        table = self.proposal.table[columns]
+        return say_in_html("Fitted tiers", self._facts(), tables=[table])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRead:
@@ -123,14 +141,41 @@ def run_tiers_fit(
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = last_known(tables) if as_of is None else parse_moment(as_of, name="--as-of")
     require_data_until(moment, last_known(tables), what="the tables")
-    start = unseen_since(bundle) if since is None else parse_moment(since, name="--since")
+    start = None if since is None else parse_moment(since, name="--since")
+    found = fit_policy(bundle, tables, in_force, since=start, as_of=moment, watch=watch)
+    if out is None:
+        return found
+    with written_whole(out) as handle:
+        handle.write(dump_section(found.proposal.policy).encode())
+    return replace(found, path=out)
+
+
+def fit_policy(
+    bundle: Bundle,
+    tables: ContractedTables,
+    in_force: TierPolicy,
+    *,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+    watch: Watch,
+) -> FitResult:
+    """Propose cut-offs by the `fit` section of a policy; nothing is written.
+
+    Parameters
+    ----------
+    since : Timestamp or None
+        First decision to fit on; None is the first whose row the model has not seen.
+
+    Raises
+    ------
+    ConfigError, DatasetError
+        As `propose` and `mature_rows` do.
+    """
+    start = unseen_since(bundle) if since is None else since
     rows, left_out, until = mature_rows(
-        bundle, tables, in_force, since=start, as_of=moment, watch=watch
+        bundle, tables, in_force, since=start, as_of=as_of, watch=watch
     )
     proposal = propose(rows, in_force)
-    if out is not None:
-        with written_whole(out) as handle:
-            handle.write(dump_section(proposal.policy).encode())
     return FitResult(
         proposal=proposal,
         in_force=in_force,
@@ -141,7 +186,6 @@ def run_tiers_fit(
         left_out=left_out,
         since=start,
         until=until,
-        path=out,
     )
 
 

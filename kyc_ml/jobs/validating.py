@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -29,7 +30,13 @@ from kyc_ml.jobs.reading import (
     read_tables,
     require_data_until,
 )
-from kyc_ml.jobs.validation_keeping import ValidationResult, keep_validation
+from kyc_ml.jobs.validation_keeping import (
+    ValidationResult,
+    keep_times,
+    keep_validation,
+    read_kept,
+    require_same_request,
+)
 from kyc_ml.jobs.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
 from kyc_ml.jobs.validation_parts import Chosen
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rows
@@ -38,20 +45,23 @@ from kyc_ml.report import Language
 from kyc_ml.tracking import reach_store
 from kyc_ml.validation import (
     CHECKS,
+    Check,
     CheckResult,
     DataIdentity,
     Report,
     Retrained,
     ReviewEvidence,
     Rival,
+    ValidationPolicy,
     choose_checks,
     conclude,
     load_policy,
     run_checks,
 )
+from kyc_ml.validation.outcome import Procedure
 from kyc_ml.validation.storage import REPORT
 
-_STAGES: Final = ("reading", "features", "retraining", "checking")
+_STAGES: Final = ("features", "retraining", "checking")
 
 
 def run_validate(
@@ -72,6 +82,7 @@ def run_validate(
     log: Path,
     quarantine: Path,
     watch: Watch,
+    force: bool = False,
 ) -> ValidationResult:
     """Validate a model and write the report, its tables and the verdict's entry in the log.
 
@@ -97,6 +108,8 @@ def run_validate(
         Of the page; the JSON has both.
     log : Path
         Audit log; only a validation of all checks is entered.
+    force : bool
+        Replace another report that `out` holds.
 
     Raises
     ------
@@ -106,36 +119,20 @@ def run_validate(
         If `since` is before the training date.
     DatasetError
         If no row has a mature outcome, or a feature cannot be computed.
+    OutputError
+        If `out` holds another report, which would be lost.
     """
     require_place(out / REPORT)
     rules = load_policy(policy, checks=CHECKS)
     procedures = choose_checks(tuple(only))
     reach_store()
-    clock = [time.perf_counter()]
+    start_reading = time.perf_counter()
     reviewed = load_reviewed(model, watch)
     start = _since(since, reviewed.bundle)
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
-    require_currency(reviewed.bundle, tables)
     moment = choose_as_of(as_of, tables)
     require_data_until(moment, last_known(tables), what="the tables")
-    clock.append(time.perf_counter())
-    found = collect_rows(
-        reviewed.bundle,
-        tables,
-        chosen=rows,
-        since=start,
-        as_of=moment,
-        settings=rules.settings,
-        card=reviewed.card,
-        watch=watch,
-    )
-    rival = load_rival(reviewed, champion, tables, found, watch)
-    clock.append(time.perf_counter())
-    again = train_again(model, data, quarantine, watch) if retrain else None
-    clock.append(time.perf_counter())
-    evidence = _evidence(
-        reviewed, found, tables, moment, rival, retrained=again, chosen=rows, watch=watch
-    )
+    reading = time.perf_counter() - start_reading
     options: dict[str, object] = {
         "--source": source,
         "--data": data,
@@ -144,48 +141,142 @@ def run_validate(
     }
     options |= {"--as-of": moment.isoformat(), "--since": since, "--champion": champion}
     command = _command(model, options, retrain=retrain)
-    results, findings = run_checks(
-        procedures,
-        evidence,
+    identity = _data_identity(tables, mapping)
+    kept = None if force else read_kept(out)
+    if kept is not None:
+        require_same_request(
+            kept,
+            out=out,
+            command=_with_out(command, out),
+            complete=not only,
+            digests=(reviewed.bundle.digest, identity.digest, rules.identity().digest),
+        )
+    report = review_model(
+        reviewed,
+        tables,
+        data=identity,
         policy=rules,
-        command=lambda check: f"{_with_out(command, out / 'again' / check.id)} --only {check.id}",
+        procedures=procedures,
+        complete=not only,
+        rows=rows,
+        since=start,
+        as_of=moment,
+        rival=lambda found: load_rival(reviewed, champion, tables, found, watch),
+        retrain=lambda: train_again(model, data, quarantine, watch) if retrain else None,
+        validator=validator,
+        command=_with_out(command, out),
+        rerun=lambda check: f"{_with_out(command, out / 'again' / check.id)} --only {check.id}",
+        watch=watch,
     )
+    report = replace(report, seconds={"reading": reading, **report.seconds})
+    if kept is not None:
+        report = keep_times(kept, report, out=out)
+    return keep_validation(
+        report, out, candidate=reviewed.candidate, language=language, log=log, watch=watch
+    )
+
+
+def review_model(
+    reviewed: ReviewedModel,
+    tables: ContractedTables,
+    *,
+    data: DataIdentity,
+    policy: ValidationPolicy,
+    procedures: tuple[Procedure, ...],
+    complete: bool,
+    rows: Chosen,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+    rival: Callable[[ValidationRows], Rival | None],
+    retrain: Callable[[], Retrained | None],
+    validator: str | None,
+    command: str,
+    rerun: Callable[[Check], str],
+    watch: Watch,
+) -> Report:
+    """Hold a model against a validation policy; nothing is written.
+
+    Parameters
+    ----------
+    procedures : tuple of Procedure
+        The checks to carry out; `complete` says whether they are all there are.
+    rival : callable
+        Gives the champion, scored on the rows judged.
+    retrain : callable
+        Gives what training again gave.
+    command, rerun
+        How the report is made again, and one of its checks alone.
+
+    Raises
+    ------
+    ConfigError, DatasetError
+        As `run_validate` does.
+    """
+    require_currency(reviewed.bundle, tables)
+    clock = [time.perf_counter()]
+    found = collect_rows(
+        reviewed.bundle,
+        tables,
+        chosen=rows,
+        since=since,
+        as_of=as_of,
+        settings=policy.settings,
+        card=reviewed.card,
+        watch=watch,
+    )
+    other = rival(found)
+    clock.append(time.perf_counter())
+    again = retrain()
+    clock.append(time.perf_counter())
+    evidence = _evidence(
+        reviewed, found, tables, as_of, other, retrained=again, chosen=rows, watch=watch
+    )
+    results, findings = run_checks(procedures, evidence, policy=policy, command=rerun)
     clock.append(time.perf_counter())
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
-    report = Report(
+    return Report(
         model=reviewed.identity(),
         validator=validator or current_account(),
-        as_of=moment.isoformat(),
-        data=_data_identity(tables, mapping),
-        policy=rules.identity(),
+        as_of=as_of.isoformat(),
+        data=data,
+        policy=policy.identity(),
         rows=tuple(each.used() for each in (found.current, found.reference, found.train)),
         verdict=conclude(results),
-        complete=not only,
+        complete=complete,
         findings=findings,
         results=results,
-        headline=tuple(pair for pair in rules.headline if _has(results, pair)),
-        command=_with_out(command, out),
+        headline=tuple(pair for pair in policy.headline if _has(results, pair)),
+        command=command,
         environment=Environment.current().to_dict(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
-    )
-    return keep_validation(
-        report, out, candidate=reviewed.candidate, language=language, log=log, watch=watch
     )
 
 
 def _since(text: str | None, bundle: Bundle) -> pd.Timestamp | None:
     if text is None:
         return None
-    moment, known = parse_moment(text, name="--since"), trained_until(bundle)
-    if moment < known:
+    moment = parse_moment(text, name="--since")
+    require_later(moment, bundle)
+    return moment
+
+
+def require_later(since: pd.Timestamp, bundle: Bundle) -> None:
+    """Refuse to judge a model by rows that it may have learnt from.
+
+    Raises
+    ------
+    LeakageError
+        If `since` is before the training date.
+    """
+    known = trained_until(bundle)
+    if since < known:
         msg = (
-            f"--since is {moment:%Y-%m-%d}, but the model was trained with what was known on "
+            f"--since is {since:%Y-%m-%d}, but the model was trained with what was known on "
             f"{known:%Y-%m-%d}: it may have learnt from the rows between; name that date or a "
             "later one, or leave it out"
         )
         raise LeakageError(msg)
-    return moment
 
 
 def _evidence(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
+from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.governance import Candidate
-from kyc_ml.jobs.audit_trail import record_verdict
+from kyc_ml.jobs.audit_trail import read_report, record_verdict
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.report import Language
 from kyc_ml.tracking import RunRecord, log_validation
 from kyc_ml.validation import Report, content_digest, write_report
+from kyc_ml.validation.storage import REPORT
+
+_CURE: Final = "name another --out, or replace it with --force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,76 @@ class ValidationResult:
             "MLflow run": self.mlflow_run,
             "audit log": self.receipt,
         }
+
+
+def read_kept(out: Path) -> Report | None:
+    """Read the report that a folder holds; None where it holds none.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read: what it says would be lost.
+    """
+    path = out / REPORT
+    if not path.exists():
+        return None
+    try:
+        return read_report(path)[0]
+    except ConfigError as error:
+        msg = f"{path} would be written over, and cannot be read: {error}; or {_CURE}"
+        raise OutputError(msg) from None
+
+
+def require_same_request(
+    kept: Report, *, out: Path, command: str, complete: bool, digests: tuple[str, str, str]
+) -> None:
+    """Refuse early what would write over the report of another validation.
+
+    Parameters
+    ----------
+    digests : tuple of str
+        Of the bundle, the data and the policy.
+
+    Raises
+    ------
+    OutputError
+        If the command, its scope or a digest differs.
+    """
+    found = (kept.model.digest, kept.data.digest, kept.policy.digest)
+    names = ("model", "data", "policy")
+    differing = [
+        name for name, was, is_now in zip(names, found, digests, strict=True) if was != is_now
+    ]
+    differing += ["options"] if kept.command != command else []
+    differing += ["choice of checks"] if kept.complete != complete else []
+    if differing:
+        raise _would_be_lost(kept, out, why=f"of another {', '.join(differing)}")
+
+
+def keep_times(kept: Report, report: Report, *, out: Path) -> Report:
+    """Give a report the times of the one that it repeats, so that it is the same file.
+
+    A sign-off names the file by its digest: it stays good.
+
+    Raises
+    ------
+    OutputError
+        If more than times differs.
+    """
+    if content_digest(kept) != content_digest(report):
+        raise _would_be_lost(kept, out, why="with another content")
+    pairs = zip(report.results, kept.results, strict=True)
+    return replace(
+        report,
+        created_at=kept.created_at,
+        seconds=kept.seconds,
+        results=tuple(replace(result, seconds=before.seconds) for result, before in pairs),
+    )
+
+
+def _would_be_lost(kept: Report, out: Path, *, why: str) -> OutputError:
+    msg = f"{out} holds a report of {kept.created_at}, {why}, that would be lost: {_CURE}"
+    return OutputError(msg)
 
 
 def keep_validation(

@@ -50,7 +50,7 @@ class ReviewedModel:
             digest=bundle.digest,
             unit=bundle.config.unit,
             trainer="" if candidate is None else ", ".join(candidate.trainers),
-            trained_at="",
+            trained_at="" if candidate is None else candidate.trained_at,
             known_until=trained_until(bundle).isoformat(),
             policy=bundle.policy.label,
             features=len(bundle.inputs),
@@ -115,7 +115,26 @@ def load_rival(
     if address is None:
         return None
     bundle, label = load_model(address)
-    require_comparable(reviewed.bundle, bundle)
+    return as_rival(bundle, label, reviewed.bundle, tables=tables, rows=rows, watch=watch)
+
+
+def as_rival(
+    bundle: Bundle,
+    label: str,
+    reviewed: Bundle,
+    *,
+    tables: ContractedTables,
+    rows: ValidationRows,
+    watch: Watch,
+) -> Rival | None:
+    """Score the current rows by another bundle; None if they are not new to it.
+
+    Raises
+    ------
+    ConfigError
+        If the two do not predict the same thing.
+    """
+    require_comparable(reviewed, bundle)
     if trained_until(bundle) > rows.current.since:
         watch.say(
             f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "

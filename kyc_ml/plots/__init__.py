@@ -6,6 +6,8 @@ those of `THEME`, so that a page can exchange them for its light or dark ones.
 
 from kyc_ml.plots.beeswarm import plot_beeswarm
 from kyc_ml.plots.comparison import plot_reliabilities, plot_tier_moves
+from kyc_ml.plots.cut_offs import plot_cut_offs
+from kyc_ml.plots.differences import plot_differences, plot_trials
 from kyc_ml.plots.parts import plot_parts
 from kyc_ml.plots.periods import plot_periods
 from kyc_ml.plots.probability import plot_reliability, plot_score_distribution
@@ -19,6 +21,8 @@ __all__ = [
     "format_rate",
     "plot_beeswarm",
     "plot_contributions",
+    "plot_cut_offs",
+    "plot_differences",
     "plot_importance",
     "plot_parts",
     "plot_periods",
@@ -29,4 +33,5 @@ __all__ = [
     "plot_score_distribution",
     "plot_tier_moves",
     "plot_tiers",
+    "plot_trials",
 ]

@@ -15,6 +15,7 @@ from kyc_ml.plots.style import (
     PAPER,
     SIZE,
     SMALL,
+    Drawing,
     dress,
     finish,
     format_rate,
@@ -32,7 +33,7 @@ def plot_tiers(table: pd.DataFrame) -> Figure:
         As `compute_tier_table` gives it; without outcomes only expected rates are drawn. An
         observed rate of 0 stands on a line of its own, marked 0.
     """
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Drawing(figsize=SIZE, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1.0])
     for axes in (left, right):
         dress(axes)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Final, Literal, Self
 
+import pandas as pd
 from pydantic import Field, model_validator
 
 from kyc_ml.config import Section
+from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.rating import Condition, RatingCard
 from kyc_ml.tiers.fit_sections import FitPolicy
 from kyc_ml.tiers.lawful import faults_of
@@ -198,6 +200,28 @@ class TierPolicy(Section):
     def segment_names(self) -> tuple[str, ...]:
         """Segments that have cut-offs of their own, in the policy's order."""
         return () if self.segments is None else tuple(own.name for own in self.segments.own)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "approved by": self.approver or "nobody: a proposal",
+            "valid from": self.valid_from or "–",
+            "segments": ", ".join(self.segment_names) or "none",
+            "overrides": ", ".join(rule.code for rule in self.overrides) or "none",
+            "expert rating": "none" if self.expert is None else self.expert.card.name,
+        }
+
+    def __repr__(self) -> str:
+        tiers = ", ".join(f"{tier.name} from {tier.from_probability:g}" for tier in self.tiers)
+        return say_plainly(f"TierPolicy {self.label}", {"tiers": tiers, **self._facts()})
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        columns = ["name", "from_probability", "due_diligence", "review_months", "monitoring"]
+        tiers = [[getattr(tier, name) for name in columns] for tier in self.tiers]
+        table = pd.DataFrame(tiers, columns=["tier", *columns[1:]])
+        return say_in_html(f"TierPolicy {self.label}", self._facts(), tables=[table])
 
     @model_validator(mode="after")
     def _policy_is_lawful(self) -> Self:

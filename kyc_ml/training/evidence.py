@@ -25,6 +25,7 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.model import Model
 from kyc_ml.monitoring import learn_profile
+from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
 from kyc_ml.tiers import TierPolicy
@@ -100,6 +101,37 @@ class Trained:
     best_round: int
     folds: pd.DataFrame | None = None
     stability: tuple[Stability, ...] = ()
+
+    def quality_frame(self) -> pd.DataFrame:
+        """One row a figure, one column a model: who does how well on the rows of `evidence`."""
+        part = self.evidence.part
+        judged = {who: parts[part].as_dict() for who, parts in self.quality.items()}
+        return pd.DataFrame(judged).rename_axis("figure")
+
+    def _facts(self) -> dict[str, object]:
+        model, evidence = self.bundle.model, self.evidence
+        rows, positives = evidence.target.size, int(evidence.target.sum())
+        return {
+            "model": f"{self.bundle.config.name}, {model.n_trees:,} trees, "
+            f"{len(self.bundle.inputs):,} features, {self.calibration.calibrator.method} map",
+            "judged by": f"{rows:,} rows, {positives:,} positive, of part {evidence.part}",
+            **{
+                who: f"AUC {one.auc:.3f} ({one.auc_low:.3f} to {one.auc_high:.3f}), "
+                f"average precision {one.average_precision:.3f}"
+                for who, one in ((who, parts[evidence.part]) for who, parts in self.quality.items())
+            },
+            "left out": f"{len(self.left_out):,} features",
+        }
+
+    def __repr__(self) -> str:
+        return say_plainly("Trained", self._facts())
+
+    def _repr_html_(self) -> str:
+        columns = [name for name in _PART_COLUMNS if name in self.parts]
+        return say_in_html("Trained", self._facts(), tables=[self.parts[columns]])
+
+
+_PART_COLUMNS: Final = ("part", "start", "end", "used", "positives", "immature")
 
 
 def conclude(

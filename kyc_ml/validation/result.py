@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.validation.check import Check, Measure
 from kyc_ml.validation.text import NOTHING, Text
 
@@ -169,6 +170,30 @@ class CheckResult:
         """Return the table called `name`; KeyError if the check has none."""
         return {table.name: table.frame for table in self.tables}[name]
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row a figure: figure, value, low, high (interval at 95 %), about."""
+        columns = ["figure", "value", "low", "high", "about"]
+        rows = [(each.name, each.value, each.low, each.high, each.about) for each in self.figures]
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[1:4], "float64"))
+
+    def _facts(self) -> dict[str, object]:
+        gates = {
+            f"gate on {gate.figure}": f"{'BROKEN' if gate.broken else 'kept'} ({gate.severity})"
+            for gate in self.gates
+        }
+        notes = {f"note {place}": note.en for place, note in enumerate(self.notes, start=1)}
+        reason = {"reason": self.reason.en} if self.reason.en else {}
+        return {"verdict": self.verdict.replace("_", " "), **reason, **gates, **notes}
+
+    def __repr__(self) -> str:
+        figures = {
+            each.name: f"{each.value:.4g}" for each in self.figures if each.value is not None
+        }
+        return say_plainly(f"Check {self.check.id}", {**self._facts(), **figures})
+
+    def _repr_html_(self) -> str:
+        return say_in_html(f"Check {self.check.id}", self._facts(), tables=[self.to_frame()])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -327,6 +352,47 @@ class Report:
     def result(self, check: str) -> CheckResult:
         """Return the result of the check with this id; KeyError if it was not run."""
         return {result.check.id: result for result in self.results}[check]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a check: check, family, verdict, broken (gates), reason (why not applicable)."""
+        return pd.DataFrame(
+            [
+                {
+                    "check": result.check.id,
+                    "family": result.check.family,
+                    "verdict": result.verdict,
+                    "broken": ", ".join(g.figure for g in result.gates if g.broken),
+                    "reason": result.reason.en,
+                }
+                for result in self.results
+            ],
+            columns=["check", "family", "verdict", "broken", "reason"],
+        )
+
+    def _facts(self) -> dict[str, object]:
+        counts = self.to_frame()["verdict"].value_counts()
+        current = next(rows for rows in self.rows if rows.role == "current")
+        return {
+            "verdict": self.verdict.replace("_", " ")
+            + ("" if self.complete else " (of some checks only: it approves nothing)"),
+            "judged": f"{current.judged:,} rows, {current.positives:,} positive; "
+            f"{current.origin.en}",
+            "checks": ", ".join(f"{n} {str(name).replace('_', ' ')}" for name, n in counts.items()),
+            "policy": f"{self.policy.name} v{self.policy.version}",
+            "validator": self.validator,
+        }
+
+    def __repr__(self) -> str:
+        found = {finding.id: finding.text.en for finding in self.findings}
+        return say_plainly(f"Validation of {self.model.name!r}", {**self._facts(), **found})
+
+    def _repr_html_(self) -> str:
+        found = pd.DataFrame(
+            [(each.severity, each.check, each.text.en) for each in self.findings],
+            columns=["severity", "check", "finding"],
+        )
+        tables = [] if found.empty else [found]
+        return say_in_html(f"Validation of {self.model.name!r}", self._facts(), tables=tables)
 
 
 def conclude(results: tuple[CheckResult, ...]) -> Conclusion:

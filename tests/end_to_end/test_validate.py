@@ -144,6 +144,38 @@ def test_the_runs_own_test_part_can_judge_instead(validated, place):
     assert '<html lang="zh' in (out / "report.html").read_text()[:200]
 
 
+def test_a_report_is_not_written_over_by_another(validated, place):
+    """Of other options at once, of another content at the end, and never without --force."""
+    out, auc = place.home / "kept", ("--only", "discrimination.auc")
+    assert validate(place, validated.uri, out, *auc).code in {0, 1}
+    first = (out / "report.json").read_bytes()
+    again = validate(place, validated.uri, out, *auc)
+    assert again.code in {0, 1}, again.err  # the same one: to the byte, so a sign-off stays good
+    assert (out / "report.json").read_bytes() == first
+    for options, said in [
+        ((*auc, "--rows", "test"), "of another options"),
+        (("--only", "calibration.jeffreys"), "with another content"),
+    ]:
+        refused = validate(place, validated.uri, out, *options)
+        assert refused.code == 2, refused.err
+        assert said in refused.err
+        assert "name another --out, or replace it with --force" in refused.err
+        assert (out / "report.json").read_bytes() == first
+    forced = validate(place, validated.uri, out, *auc, "--rows", "test", "--force")
+    assert forced.code in {0, 1}, forced.err
+    assert (out / "report.json").read_bytes() != first
+
+
+def test_a_report_that_cannot_be_read_is_not_written_over(validated, place):
+    out = place.home / "unreadable"
+    out.mkdir()
+    (out / "report.json").write_text("somebody's own")
+    refused = validate(place, validated.uri, out, "--only", "discrimination.auc")
+    assert refused.code == 2
+    assert "--force" in refused.err
+    assert (out / "report.json").read_text() == "somebody's own"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

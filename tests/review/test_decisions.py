@@ -154,6 +154,26 @@ def test_a_promotion_keeps_what_it_rests_on(desk, found):
     assert "Zhou Jie" in said
 
 
+@pytest.mark.parametrize(
+    ("options", "owner"),
+    [
+        (("--owner", "Zhou Jie,2099-01-01"), None),  # later than the policy allows
+        (("--owner", "Zhou Jie"), "Zhou Jie"),
+        (("--owner", "Zhou Jie", "--finding", f"{FINDING}=Qian"), "Qian"),
+    ],
+)
+def test_one_owner_takes_what_nobody_else_was_given(desk, found, options, owner):
+    path = desk.validated("1", found)
+    code, said = desk.run(
+        "sign-off", path, "--validator", "Lin", "--conclusion", "approve", *options,
+        "--log", desk.log,
+    )  # fmt: skip
+    assert code == (2 if owner is None else 0), said
+    if owner is not None:
+        facts = json.loads((path.parent / "signoff.json").read_text())["facts"]
+        assert [each["owner"] for each in facts["findings"]] == [owner]
+
+
 @pytest.mark.parametrize("approver", ["wang", "SVC-TRAIN"])
 def test_a_refusal_names_all_reasons_moves_nothing_and_is_logged(desk, found, approver):
     path = desk.validated("1", found, validator="wang", complete=False)

@@ -29,6 +29,9 @@ Ints = npt.NDArray[np.int64]
 _NO_TABLES: Final = NotApplicable(
     reason=Text("only scored rows were given, no tables", "仅提供已评分样本，无原始数据表")
 )
+_NO_FILES: Final = NotApplicable(
+    reason=Text("the tables were handed over in memory, not as files", "数据表在内存中提供，无文件")
+)
 _MOST_PROBED: Final = 50_000
 """Rows probed for leaks, positives first: a leak shows in few (convention)."""
 
@@ -40,6 +43,8 @@ def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         return _NO_TABLES
     now = dict(evidence.tables.digests)
     before: dict[str, str] = dict(evidence.bundle.data.get("files", {}))
+    if not now and not before:
+        return _NO_FILES
     lines = []
     for name in sorted(now.keys() | before.keys()):
         state = "new" if name not in before else "missing" if name not in now else "unchanged"

@@ -1,0 +1,378 @@
+# ruff: noqa: N803, N806  scikit-learn names the rows X
+"""The calibrated model as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags, assert_all_finite, check_array, check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from kyc_ml.calibration import CalibrationChoice, Calibrator, choose_calibrator
+from kyc_ml.config import CalibrationConfig, CalibrationMethod, ModelConfig, check_section
+from kyc_ml.errors import DatasetError, Faults
+from kyc_ml.estimators.columns import (
+    as_frame,
+    encode,
+    input_columns,
+    learn_vocabularies,
+    require_readable,
+)
+from kyc_ml.estimators.parts import Labelled, Parts, lay_out
+from kyc_ml.features.spec import Direction
+from kyc_ml.model import Model, fit_fixed, fit_model
+
+Floats = npt.NDArray[np.float64]
+
+_MODEL: Final = (
+    *("rounds", "stopping_rounds", "learning_rate", "num_leaves", "min_data_in_leaf"),
+    *("feature_fraction", "bagging_fraction", "lambda_l2", "max_bin", "metric"),
+    *("negative_share", "positive_weight"),
+)
+"""Parameters that are called as in `ModelConfig`."""
+_SEED: Final = ModelConfig().seed
+_CANDIDATES: Final = CalibrationConfig().candidates
+
+
+class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
+    """LightGBM that stops on later rows and is calibrated on rows later still.
+
+    Rows are taken in the order given, which has to be that of time: the first train, then
+    come those to stop on, and the last calibrate. What was not known in time is the caller's
+    to leave out, and so is an embargo: give sets of your own to `fit` for either.
+
+    Parameters
+    ----------
+    rounds, stopping_rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction,
+    bagging_fraction, lambda_l2, max_bin, metric, negative_share, positive_weight
+        See `kyc_ml.config.ModelConfig`, whose defaults these are.
+    monotone : mapping of column to -1 or 1, optional
+        Directions that the risk keeps.
+    early_stopping_share, calibration_share : float, in [0, 1)
+        Shares of the rows held back, the last of them. Without rows to stop on all rounds are
+        fitted; without rows to calibrate on probabilities are the margin's own.
+    calibration : sequence of str
+        Maps that are compared on the rows to calibrate on; see `CalibrationConfig`.
+    calibration_folds : int
+        Each of the two classes needs as many rows to calibrate on.
+    random_state : int, RandomState or None
+        None draws a seed, and fits differ.
+    n_jobs : int
+        Threads; they change no figure.
+
+    Attributes
+    ----------
+    classes_ : array of shape (2,)
+        The second is the adverse outcome.
+    n_features_in_, feature_names_in_
+        The names only where `X` had some, as scikit-learn does.
+    model_ : Model
+    calibrator_ : Calibrator
+    calibration_ : CalibrationChoice or None
+        How the candidates did; None where nothing was calibrated.
+    best_round_ : int
+    parts_ : DataFrame
+        What each part held: part, rows, positives.
+    vocabularies_ : dict of category column to its values
+        A value outside is taken as missing.
+
+    Notes
+    -----
+    `decision_function` is the margin, before calibration: it ranks without ties, and
+    contributions add up to it. `predict` goes by the calibrated probability, at one half, so
+    a margin above 0 need not be predicted as adverse.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame({"amount": rng.gamma(2.0, size=2000), "night": rng.random(2000) < 0.2})
+    >>> y = rng.random(2000) < 0.04 * X["amount"] * (1 + 3 * X["night"])
+    >>> model = RiskClassifier(rounds=50).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (2000, 2)
+    >>> shares = model.contributions(X)
+    >>> bool(np.allclose(model.base_value + shares.sum(axis=1), model.decision_function(X)))
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        rounds: int = 600,
+        stopping_rounds: int = 50,
+        learning_rate: float = 0.05,
+        num_leaves: int = 31,
+        min_data_in_leaf: int = 100,
+        feature_fraction: float = 0.5,
+        bagging_fraction: float = 1.0,
+        lambda_l2: float = 5.0,
+        max_bin: int = 255,
+        metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision",
+        negative_share: float = 1.0,
+        positive_weight: float = 1.0,
+        monotone: Mapping[str, Direction] | None = None,
+        early_stopping_share: float = 0.15,
+        calibration_share: float = 0.15,
+        calibration: Sequence[CalibrationMethod] = _CANDIDATES,
+        calibration_folds: int = 5,
+        random_state: int | np.random.RandomState | None = _SEED,
+        n_jobs: int = 2,
+    ) -> None:
+        self.rounds = rounds
+        self.stopping_rounds = stopping_rounds
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.min_data_in_leaf = min_data_in_leaf
+        self.feature_fraction = feature_fraction
+        self.bagging_fraction = bagging_fraction
+        self.lambda_l2 = lambda_l2
+        self.max_bin = max_bin
+        self.metric = metric
+        self.negative_share = negative_share
+        self.positive_weight = positive_weight
+        self.monotone = monotone
+        self.early_stopping_share = early_stopping_share
+        self.calibration_share = calibration_share
+        self.calibration = calibration
+        self.calibration_folds = calibration_folds
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @classmethod
+    def from_config(cls, model: ModelConfig, **others: Any) -> Self:  # noqa: ANN401
+        """Give a classifier with the parameters of a configuration's section ``model:``.
+
+        `others` are further parameters, and go before those of the section. Its `monotone` and
+        `refit` are not taken over: the first follows from declared features, the second from
+        parts in time.
+        """
+        taken = {name: getattr(model, name) for name in _MODEL}
+        taken |= {"random_state": model.seed, "n_jobs": model.num_threads}
+        return cls(**(taken | others))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,  # noqa: ANN401  whatever scikit-learn takes, tables of any library besides
+        y: npt.ArrayLike,
+        *,
+        early_stopping: tuple[Any, npt.ArrayLike] | None = None,
+        calibration: tuple[Any, npt.ArrayLike] | None = None,
+    ) -> Self:
+        """Fit, stop and calibrate on rows in order of time.
+
+        Parameters
+        ----------
+        X : array, table of pandas, Polars or pyarrow, or FeatureTable, of n rows
+            Numbers, NaN where missing, and, in tables, categories (of dtype category).
+        y : array of shape (n,)
+            Two classes; the one that sorts last is the adverse outcome.
+        early_stopping, calibration : pairs (X, y), optional
+            Rows of your own, of a later time; nothing is held back for that purpose then.
+
+        Raises
+        ------
+        DatasetError
+            If a part lacks one of the classes, or a column is neither number nor category.
+        """
+        X, target = self._read(X, y, reset=True)
+        given: dict[str, Labelled] = {}
+        for name, rows in (("early_stopping", early_stopping), ("calibration", calibration)):
+            if rows is not None:
+                given[name] = self._read(*rows, reset=False)
+        parts = lay_out(
+            target.size,
+            early_stopping_share=self.early_stopping_share,
+            calibration_share=self.calibration_share,
+            given=frozenset(given),
+        )
+        self.vocabularies_ = learn_vocabularies(X, parts.train)
+        matrix = self._matrix(X)
+        held = {name: (matrix[rows], target[rows]) for name, rows in parts.held.items()}
+        held |= {name: (self._matrix(rows), outcome) for name, (rows, outcome) in given.items()}
+        self.parts_ = _describe(parts, target, held)
+        self._require_parts()
+        self._fit_model(matrix[parts.train], target[parts.train], held.get("early_stopping"))
+        self._calibrate(held.get("calibration"))
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:  # noqa: ANN401
+        """Give calibrated probabilities of both classes, shape (n, 2), in order of `classes_`."""
+        margin = self.decision_function(X)
+        adverse = self.calibrator_.probability(margin)
+        return np.column_stack([1.0 - adverse, adverse])
+
+    def decision_function(self, X: Any) -> Floats:  # noqa: ANN401
+        """Give the margin, log-odds before calibration, shape (n,)."""
+        matrix = self._checked(X)
+        return self.model_.margin(matrix, threads=self.n_jobs)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+        """Give the class whose calibrated probability is above one half, shape (n,)."""
+        adverse = self.predict_proba(X)[:, 1] > 0.5
+        return np.asarray(self.classes_[adverse.astype(np.intp)])
+
+    def contributions(self, X: Any) -> pd.DataFrame:  # noqa: ANN401
+        """Share each row's margin out to the columns, exactly.
+
+        Path-dependent SHAP values of log-odds: `base_value` plus a row's sum is its margin.
+        Source: Lundberg et al. 2020, Nature Machine Intelligence 2, 56-67.
+
+        Returns
+        -------
+        DataFrame of shape (n, n_features_in_)
+            Columns are called as those of `X`, and rows indexed as a table's.
+        """
+        matrix = self._checked(X)
+        shared = self.model_.contributions(matrix, threads=self.n_jobs).values  # noqa: PD011
+        index = getattr(as_frame(X), "index", None)
+        kept = index if isinstance(index, pd.Index) else None
+        return pd.DataFrame(shared, columns=list(self._names()), index=kept)
+
+    @property
+    def base_value(self) -> float:
+        """What every margin starts from: the mean margin of the training rows, log-odds."""
+        check_is_fitted(self)
+        nothing = np.full((1, self.n_features_in_), np.nan)
+        return float(self.model_.contributions(nothing, threads=1).base[0])
+
+    @property
+    def feature_importances_(self) -> Floats:
+        """Share of each column in the total gain, shape (n_features_in_,); sums to 1, or to 0."""
+        check_is_fitted(self)
+        gain = self.model_.importance()
+        return gain / max(float(gain.sum()), np.finfo(np.float64).tiny)
+
+    def _read(self, X: Any, y: npt.ArrayLike, *, reset: bool) -> Labelled:  # noqa: ANN401
+        """Check rows and outcomes; learn the names of columns and classes if `reset`."""
+        X = self._named(X, reset=reset)
+        outcome = column_or_1d(y, warn=True)
+        assert_all_finite(outcome, input_name="y")
+        check_classification_targets(outcome)
+        found = np.unique(outcome)
+        if reset:
+            _require_two(outcome, found)
+            self.classes_ = found
+        elif not set(found) <= set(self.classes_):
+            msg = "rows to stop or calibrate on have classes that the training rows have not"
+            raise DatasetError(msg)
+        target = np.asarray(outcome == self.classes_[1], dtype=np.float64)
+        if target.size != len(X):
+            msg = f"Found input variables with inconsistent numbers of samples: {len(X)} rows, "
+            msg += f"{target.size} outcomes"
+            raise DatasetError(msg)
+        return X, target
+
+    def _named(self, X: Any, *, reset: bool) -> Any:  # noqa: ANN401
+        """Check names and number of columns; arrays are checked value by value."""
+        X = as_frame(X)
+        require_readable(X)
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+
+    def _checked(self, X: Any) -> Floats:  # noqa: ANN401
+        check_is_fitted(self)
+        return self._matrix(self._named(X, reset=False))
+
+    def _matrix(self, X: Any) -> Floats:  # noqa: ANN401
+        coded = encode(X, self.vocabularies_)
+        checked = check_array(
+            coded, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X"
+        )
+        return np.asarray(checked)
+
+    def _names(self) -> Sequence[str]:
+        named = getattr(self, "feature_names_in_", None)
+        return [f"x{place}" for place in range(self.n_features_in_)] if named is None else named
+
+    def _require_parts(self) -> None:
+        """Refuse parts that nothing can be learnt from or judged by; all are named."""
+        faults = Faults(
+            "rows for RiskClassifier: sort them by time, give fit rows of your own for a part, or "
+            "hold none back for it (early_stopping_share or calibration_share of 0)",
+            DatasetError,
+        )
+        for part, rows, positives in self.parts_.itertuples(index=False):
+            least = self.calibration_folds if part == "calibration" else 1
+            if min(positives, rows - positives) < least:
+                faults.add(
+                    f"part {part!r} needs {least} rows of each class, got {positives} positives "
+                    f"of {rows}"
+                )
+        faults.raise_if_any()
+
+    def _fit_model(self, matrix: Floats, target: Floats, stopping: Labelled | None) -> None:
+        specs = input_columns(self._names(), self.vocabularies_, self.monotone or {})
+        config = self._config()
+        self.best_round_: int = config.rounds
+        if stopping is None:
+            self.model_: Model = fit_fixed(matrix, target, specs=specs, config=config)
+            return
+        rows, outcome = stopping
+        fit = fit_model(
+            matrix,
+            target,
+            stopping_matrix=rows,
+            stopping_target=outcome,
+            specs=specs,
+            config=config,
+        )
+        self.model_, self.best_round_ = fit.model, fit.best_round
+
+    def _calibrate(self, rows: Labelled | None) -> None:
+        self.calibration_: CalibrationChoice | None = None
+        self.calibrator_ = Calibrator(method="none")
+        if rows is None:
+            return
+        content = {"candidates": tuple(self.calibration), "folds": self.calibration_folds}
+        config = check_section(content, CalibrationConfig, subject="calibration of RiskClassifier")
+        margin = self.model_.margin(rows[0], threads=self.n_jobs)
+        self.calibration_ = choose_calibrator(margin, rows[1], config=config)
+        self.calibrator_ = self.calibration_.calibrator
+
+    def _config(self) -> ModelConfig:
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        content = {name: getattr(self, name) for name in _MODEL}
+        content |= {"seed": seed, "num_threads": self.n_jobs, "monotone": bool(self.monotone)}
+        return check_section(content, ModelConfig, subject="parameters of RiskClassifier")
+
+
+def _require_two(outcome: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
+    """Refuse anything but two classes, in scikit-learn's own words where it has some."""
+    if found.size > 2:
+        msg = (
+            "Only binary classification is supported. The type of the target is "
+            f"{type_of_target(outcome)}."
+        )
+        raise DatasetError(msg)
+    if found.size < 2:
+        msg = (
+            f"RiskClassifier needs rows of both classes, got {outcome.size} rows of one class: "
+            "check the labels, or take a longer period"
+        )
+        raise DatasetError(msg)
+
+
+def _describe(parts: Parts, target: Floats, held: Mapping[str, Labelled]) -> pd.DataFrame:
+    outcomes = {"train": target[parts.train], **{name: rows[1] for name, rows in held.items()}}
+    return pd.DataFrame(
+        [
+            {"part": name, "rows": outcome.size, "positives": int(outcome.sum())}
+            for name, outcome in outcomes.items()
+        ]
+    )

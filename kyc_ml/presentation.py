@@ -1,0 +1,52 @@
+"""How a result introduces itself: a few facts as text, and as HTML in a notebook.
+
+Facts are counts, names and dates; a customer's value has no place here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+
+def say_plainly(title: str, facts: Mapping[str, object]) -> str:
+    r"""Write a title and its facts, one a line, aligned.
+
+    Examples
+    --------
+    >>> print(say_plainly("FeatureTable", {"rows": "1,200", "features": 31}))
+    FeatureTable
+      rows      1,200
+      features  31
+    """
+    width = max((len(name) for name in facts), default=0)
+    return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in facts.items())])
+
+
+def say_in_html(
+    title: str, facts: Mapping[str, object], *, tables: Iterable[pd.DataFrame] = ()
+) -> str:
+    """Write a title, its facts and small tables as HTML without scripts or styles of its own."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{escape(name)}</th>'
+        f'<td style="text-align:left">{escape(str(value))}</td></tr>'
+        for name, value in facts.items()
+    )
+    shown = "".join(table.to_html(index=False, border=0, na_rep="") for table in tables)
+    return f"<div><p><strong>{escape(title)}</strong></p><table>{rows}</table>{shown}</div>"
+
+
+def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a date
+    """Write the days between two instants, or a dash where there are none.
+
+    Examples
+    --------
+    >>> say_span(pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-03 10:00"))
+    '2024-01-01 to 2024-02-03'
+    """
+    if pd.isna(first) or pd.isna(last):
+        return "–"
+    return f"{pd.Timestamp(first):%Y-%m-%d} to {pd.Timestamp(last):%Y-%m-%d}"

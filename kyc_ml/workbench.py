@@ -1,0 +1,416 @@
+"""What the jobs do, with bundles and tables in memory: for a notebook.
+
+The same rules as on the command line, `kyc_ml.jobs`; but nothing is read from a path, written,
+registered or logged. Times are timestamps with a zone; None is what the command would take.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.comparison import Comparison, ComparisonSettings, compare_models, require_comparable
+from kyc_ml.config import RunConfig, TuningConfig
+from kyc_ml.contract.folder import digest_together
+from kyc_ml.contract.source import ContractedTables
+from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
+from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
+from kyc_ml.jobs.lowering import find_drop
+from kyc_ml.jobs.reading import end_of_data, last_known, require_data_until
+from kyc_ml.jobs.tiering import FitResult, fit_policy
+from kyc_ml.jobs.tuning import trials_table
+from kyc_ml.jobs.validating import require_later, review_model
+from kyc_ml.jobs.validation_model import ReviewedModel, as_rival
+from kyc_ml.jobs.validation_parts import Chosen
+from kyc_ml.jobs.watch import Silence
+from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.rating import RatingCard
+from kyc_ml.report import Language
+from kyc_ml.report.drawing import draw
+from kyc_ml.tiers import NOBODY, OverrideBook, TierHistory, TierPolicy
+from kyc_ml.tuning import (
+    ParameterComparison,
+    Search,
+    identify,
+    prepare_rows,
+    require_parts_in_time,
+    search,
+)
+from kyc_ml.tuning import compare as compare_parameters
+from kyc_ml.validation import (
+    CHECKS,
+    CheckResult,
+    DataIdentity,
+    Report,
+    ValidationPolicy,
+    choose_checks,
+    load_policy,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """Parameters found on folds in time, and how they fared on later rows.
+
+    Attributes
+    ----------
+    config : RunConfig
+        The run with the chosen model section; train with it.
+    search : Search
+    comparison : ParameterComparison
+        The run's own parameters and the chosen ones, on rows that no trial saw.
+    folds : DataFrame
+        What each fold fitted on, stopped on and was judged by.
+    """
+
+    config: RunConfig
+    search: Search
+    comparison: ParameterComparison
+    folds: pd.DataFrame
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: trial, state, value, each fold's value, parameters, trees, seconds."""
+        return trials_table(self.search)
+
+    def _facts(self) -> dict[str, object]:
+        found = self.search
+        return {
+            "objective": self.config.tuning.objective.replace("_", " "),
+            "trials": f"{len(found.trials)}, {sum(t.pruned for t in found.trials)} of them pruned",
+            "on the folds": f"own {found.own.value:.4g}, best {found.best.value:.4g} "
+            f"(trial {found.best.number})",
+            "on later rows": self.comparison.sentence,
+        }
+
+    def __repr__(self) -> str:
+        return say_plainly("Tuned", self._facts())
+
+    def _repr_html_(self) -> str:
+        return say_in_html("Tuned", self._facts(), tables=[self.comparison.table.round(4)])
+
+
+def tune(
+    source: ContractedTables,
+    *,
+    config: RunConfig,
+    as_of: pd.Timestamp | None = None,
+    trials: int | None = None,
+    minutes: float | None = None,
+    study: Path | None = None,
+) -> Tuned:
+    """Search LightGBM parameters on folds in time, and try the best on later rows.
+
+    Parameters
+    ----------
+    as_of : Timestamp or None
+        What was known then is used; None is the day after the last event.
+    trials, minutes
+        Budgets to use instead of the configuration's.
+    study : Path or None
+        SQLite file of a study to begin or go on with; None keeps none.
+
+    Raises
+    ------
+    ConfigError
+        If rows are not parted in time, or the study is of other data or settings.
+    DatasetError
+        If a fold lacks rows of either class.
+
+    Examples
+    --------
+    Ten trials, then a training with what they found::
+
+        tuned = kyc_ml.tune(tables, config=config, trials=10)
+        trained = kyc_ml.train(tables, config=tuned.config, policy=policy, ...)
+    """
+    budget = {"trials": trials, "minutes": minutes}
+    given = {name: value for name, value in budget.items() if value is not None}
+    tuning = TuningConfig.model_validate({**config.tuning.model_dump(), **given})
+    run = config.model_copy(update={"tuning": tuning})
+    require_parts_in_time(run)
+    moment = _known_until(source, as_of)
+    watch = Silence()
+    rows = prepare_rows(source, config=run, as_of=moment, tell=watch.step)
+    facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
+    with tempfile.TemporaryDirectory() as scratch:
+        found = search(
+            rows,
+            model=run.model,
+            config=tuning,
+            identity=identify(run, facts),
+            path=study or Path(scratch) / "study.db",
+            tell=watch.step,
+        )
+    compared = compare_parameters(
+        rows, own=run.model, chosen=found.chosen, config=tuning, tell=watch.step
+    )
+    return Tuned(
+        config=run.model_copy(update={"model": found.chosen}),
+        search=found,
+        comparison=compared,
+        folds=rows.summary,
+    )
+
+
+def compare(
+    challenger: Bundle,
+    champion: Bundle,
+    source: ContractedTables,
+    *,
+    since: pd.Timestamp | None = None,
+    as_of: pd.Timestamp | None = None,
+    settings: ComparisonSettings | None = None,
+) -> Comparison:
+    """Hold a challenger against a champion on rows that neither learnt from.
+
+    Parameters
+    ----------
+    since : Timestamp or None
+        First decision; None is the later of both training dates.
+    settings : ComparisonSettings, optional
+        What is judged and what it costs; without it what the champion was tuned for.
+
+    Raises
+    ------
+    ConfigError
+        If the models, or the source, are not of the same kind.
+    LeakageError
+        If a model may have learnt from rows that `since` lets in.
+    DatasetError
+        If no row is old enough, all are of one class, or a feature cannot be computed.
+
+    Examples
+    --------
+    ::
+
+        compared = kyc_ml.compare(trained.bundle, kyc_ml.load_bundle(folder), tables)
+        compared.metrics
+    """
+    require_comparable(challenger, champion)
+    for bundle in (challenger, champion):
+        require_currency(bundle, source)
+    usual = champion.config.tuning
+    chosen = settings or ComparisonSettings(
+        objective=usual.objective,
+        capacities=(usual.capacity_per_day,),
+        review_cost=usual.review_cost,
+        miss_cost=usual.miss_cost,
+    )
+    start = first_later(challenger, champion, since=None if since is None else since.isoformat())
+    watch = Silence()
+    rows = later_rows(
+        challenger,
+        champion,
+        source,
+        since=start,
+        as_of=_known_until(source, as_of),
+        watch=watch,
+    )
+    return compare_models(challenger, champion, rows, settings=chosen, tell=watch.step)
+
+
+def validate(
+    bundle: Bundle,
+    source: ContractedTables,
+    *,
+    policy: ValidationPolicy | Path,
+    rows: Chosen = "later",
+    since: pd.Timestamp | None = None,
+    as_of: pd.Timestamp | None = None,
+    only: Sequence[str] = (),
+    champion: Bundle | None = None,
+    card: RatingCard | None = None,
+    validator: str | None = None,
+) -> Report:
+    """Hold a bundle against a validation policy; everything is computed anew from the tables.
+
+    The report approves nothing by itself: what promotes a version is a report of
+    ``kyc-ml validate``, which names the registered version and is in the audit log.
+
+    Parameters
+    ----------
+    policy : ValidationPolicy, or Path of its YAML
+    rows : 'later' or 'test'
+        Judge by rows after the training date, or by the training run's own test part.
+    since : Timestamp or None
+        First decision to judge by; None is the training date.
+    only : sequence of str
+        Checks or families to run; empty runs all.
+    champion : Bundle, optional
+        Model to hold it against.
+    card : RatingCard, optional
+        Expert rating to hold it against; without it the tier policy's own, if it has one.
+    validator : str or None
+        Who validates; None is the account of the operating system.
+
+    Raises
+    ------
+    ConfigError
+        If the policy breaks its rules, a check is unknown, or the source is of another kind.
+    LeakageError
+        If `since` is before the training date.
+    DatasetError
+        If no row has a mature outcome, or a feature cannot be computed.
+
+    Examples
+    --------
+    ::
+
+        report = kyc_ml.validate(bundle, tables, policy=Path("configs/validation.yaml"))
+        report.to_frame()
+        report.result("calibration.jeffreys").table("tiers")
+    """
+    rules = load_policy(policy, checks=CHECKS) if isinstance(policy, Path) else policy
+    own = None if bundle.policy.expert is None else bundle.policy.expert.card
+    reviewed = ReviewedModel(
+        address="a bundle in memory", bundle=bundle, candidate=None, card=card or own
+    )
+    watch = Silence()
+    if since is not None:
+        require_later(since, bundle)
+    return review_model(
+        reviewed,
+        source,
+        data=DataIdentity(
+            source="tables in memory",
+            mapping_digest="",
+            files=dict(source.digests),
+            digest=digest_together(source.digests),
+        ),
+        policy=rules,
+        procedures=choose_checks(tuple(only)),
+        complete=not only,
+        rows=rows,
+        since=since,
+        as_of=_known_until(source, as_of),
+        rival=lambda found: (
+            None
+            if champion is None
+            else as_rival(
+                champion,
+                champion.config.name,
+                bundle,
+                tables=source,
+                rows=found,
+                watch=watch,
+            )
+        ),
+        retrain=lambda: None,
+        validator=validator,
+        command="kyc_ml.validate(bundle, source, policy=policy)",
+        rerun=lambda check: f"kyc_ml.validate(bundle, source, policy=policy, only=[{check.id!r}])",
+        watch=watch,
+    )
+
+
+def plot_check(result: CheckResult, *, language: Language = "en") -> tuple[Figure, ...]:
+    """Draw what a check of a report found, as the report's page does.
+
+    Returns
+    -------
+    tuple of Figure
+        One a plot of the check; those without a row to draw are left out.
+
+    Examples
+    --------
+    ::
+
+        report = kyc_ml.validate(bundle, tables, policy=policy, only=["calibration"])
+        kyc_ml.plot_check(report.result("calibration.reliability"))[0]
+    """
+    drawn = (draw(plot, result.table(plot.table), language=language) for plot in result.plots)
+    return tuple(figure for figure in drawn if figure is not None)
+
+
+def fit_tiers(
+    bundle: Bundle,
+    source: ContractedTables,
+    *,
+    policy: TierPolicy | None = None,
+    since: pd.Timestamp | None = None,
+    as_of: pd.Timestamp | None = None,
+) -> FitResult:
+    """Propose cut-offs by the `fit` section of a tier policy; nothing is changed.
+
+    Parameters
+    ----------
+    policy : TierPolicy or None
+        The policy in force; None is the bundle's own.
+    since : Timestamp or None
+        First decision to fit on; None is the first whose row the model has not seen.
+    as_of : Timestamp or None
+        What was known then is used; None is the latest instant that the tables know of.
+
+    Raises
+    ------
+    ConfigError
+        If the policy has no `fit` section, or what is proposed makes no lawful policy.
+    DatasetError
+        If no row is old enough, or the rows cannot meet a target.
+
+    Examples
+    --------
+    ::
+
+        fitted = kyc_ml.fit_tiers(trained.bundle, tables)
+        fitted.proposal.table
+        print(fitted.diff)
+    """
+    require_currency(bundle, source)
+    latest = last_known(source)
+    moment = latest if as_of is None else as_of
+    require_data_until(moment, latest, what="the tables")
+    in_force = bundle.policy if policy is None else policy
+    return fit_policy(bundle, source, in_force, since=since, as_of=moment, watch=Silence())
+
+
+def explain_one(
+    bundle: Bundle,
+    source: ContractedTables,
+    observation: str,
+    *,
+    reasons: int = 5,
+    book: OverrideBook = NOBODY,
+    history: TierHistory | None = None,
+) -> Explained:
+    """Score one observation and say why, and what would lower its tier.
+
+    Parameters
+    ----------
+    observation : str
+        A transaction's id, a review's, or CUSTOMER@DATE.
+    reasons : int
+        Most reasons to give, the strongest first.
+    book, history : optional
+        Overrides entered for single customers, and tiers of earlier reviews.
+
+    Raises
+    ------
+    DatasetError
+        If the source has no such observation.
+
+    Examples
+    --------
+    ::
+
+        case = kyc_ml.explain_one(bundle, tables, "T0001234")
+        case.contributions
+    """
+    case = explain_case(
+        bundle, source, observation, Silence(), book=book, history=history, top=reasons
+    )
+    return as_explained(case, lowering=find_drop(case))
+
+
+def _known_until(source: ContractedTables, as_of: pd.Timestamp | None) -> pd.Timestamp:
+    """Give the date of knowledge: the one asked for, if the tables reach it, or their end."""
+    moment = end_of_data(source) if as_of is None else as_of
+    require_data_until(moment, last_known(source), what="the tables")
+    return moment

@@ -1,0 +1,342 @@
+"""scikit-learn's conventions hold, contributions are exact, and any library's table will do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import kyc_ml
+from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
+from kyc_ml.contract.source import contract_tables
+from kyc_ml.dataset import make_observations, mature_labels
+from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.estimators import FeatureBuilder, RiskClassifier
+from kyc_ml.estimators.parts import lay_out
+from kyc_ml.features.build import build_features
+from kyc_ml.features.catalog import choose_features
+from kyc_ml.model import fit_model
+from kyc_ml.splits import OutOfTimeSplit, PrequentialSplit
+
+# The checks fit on 10 to 300 rows: a leaf may hold a single one.
+WHOLE = RiskClassifier(
+    rounds=50, min_data_in_leaf=1, early_stopping_share=0.0, calibration_share=0.0
+)
+
+
+# Left out by scikit-learn itself, whatever the estimator: check_array_api_input, unless the
+# environment variable SCIPY_ARRAY_API is set.
+@parametrize_with_checks([WHOLE])
+def test_scikit_learn_is_content(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Give 4,000 rows in order of time: a signal, a category, a column with gaps, noise."""
+    rng = np.random.default_rng(3)
+    n = 4000
+    frame = pd.DataFrame(
+        {
+            "signal": rng.normal(size=n),
+            "channel": pd.Categorical(rng.choice(["app", "branch", "web"], size=n)),
+            "gaps": np.where(rng.random(n) < 0.3, np.nan, rng.normal(size=n)),
+            "night": rng.random(n) < 0.2,
+        },
+        index=pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC", name="decision_time"),
+    )
+    logit = 1.5 * frame["signal"] - 2.5 + 1.5 * (frame["channel"] == "web")
+    target = (rng.random(n) < 1 / (1 + np.exp(-logit))).to_numpy(dtype=np.int64)
+    return frame, target
+
+
+def quick(**others):
+    return RiskClassifier(
+        **{"rounds": 60, "min_data_in_leaf": 20, "calibration": ("platt",), **others}
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    return quick().fit(*rows)
+
+
+def test_contributions_and_base_value_add_up_to_the_margin(fitted, rows):
+    shared = fitted.contributions(rows[0])
+    assert shared.columns.tolist() == rows[0].columns.tolist()
+    assert shared.index.equals(rows[0].index)
+    total = fitted.base_value + shared.sum(axis=1)
+    np.testing.assert_allclose(total, fitted.decision_function(rows[0]), atol=1e-9)
+
+
+def test_the_probability_is_the_calibrated_margin(fitted, rows):
+    proba = fitted.predict_proba(rows[0])
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    margin = fitted.decision_function(rows[0])
+    assert np.array_equal(proba[:, 1], fitted.calibrator_.probability(margin))
+    assert fitted.calibrator_.method == "platt"
+
+
+def test_an_isotonic_map_is_that_of_scikit_learn(rows):
+    model = quick(calibration=("isotonic",)).fit(*rows)
+    last = slice(-600, None)
+    margin = model.decision_function(rows[0])
+    least = 0.5 / 600
+    reference = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
+    reference.fit(margin[last], rows[1][last])
+    np.testing.assert_allclose(model.predict_proba(rows[0])[:, 1], reference.predict(margin))
+
+
+def test_fitting_is_the_projects_own(rows):
+    frame, target = rows
+    frame = frame[["signal", "gaps"]]
+    model = quick(calibration_share=0.0, early_stopping_share=0.25).fit(frame, target)
+    matrix, outcome = frame.to_numpy(), target.astype(np.float64)
+    specs = [type("Input", (), {"name": n, "kind": "number", "monotone": 0}) for n in frame]
+    reference = fit_model(
+        matrix[:3000],
+        outcome[:3000],
+        stopping_matrix=matrix[3000:],
+        stopping_target=outcome[3000:],
+        specs=specs,
+        config=ModelConfig(rounds=60, min_data_in_leaf=20),
+    )
+    assert model.model_.text == reference.model.text
+    assert model.best_round_ == reference.best_round
+
+
+def test_rows_of_ones_own_are_as_good_as_rows_held_back(rows):
+    frame, target = rows
+    held = quick(early_stopping_share=0.25, calibration_share=0.25).fit(frame, target)
+    given_apart = quick().fit(
+        frame[:2000],
+        target[:2000],
+        early_stopping=(frame[2000:3000], target[2000:3000]),
+        calibration=(frame[3000:], target[3000:]),
+    )
+    assert np.array_equal(held.predict_proba(frame), given_apart.predict_proba(frame))
+    assert held.parts_.equals(given_apart.parts_)
+    assert held.parts_["rows"].tolist() == [2000, 1000, 1000]
+
+
+@given(
+    n=st.integers(1, 400),
+    stop=st.floats(0, 0.6),
+    calibrate=st.floats(0, 0.6),
+    own=st.sets(st.sampled_from(["early_stopping", "calibration"])),
+)
+def test_each_row_has_one_part_and_parts_follow_one_another(n, stop, calibrate, own):
+    shares = {"early_stopping": stop, "calibration": calibrate}
+    asked = {"early_stopping_share": stop, "calibration_share": calibrate, "given": frozenset(own)}
+    if sum(round(n * share) for name, share in shares.items() if name not in own) >= n:
+        with pytest.raises(ConfigError, match="leave none of"):
+            lay_out(n, **asked)
+        return
+    parts = lay_out(n, **asked)
+    assert np.array_equal(np.concatenate([parts.train, *parts.held.values()]), np.arange(n))
+    assert parts.train.size
+    assert not own & set(parts.held)
+
+
+def test_every_library_gives_the_same(fitted, rows):
+    frame, target = rows
+    plain = frame.reset_index(drop=True)
+    polars = pl.DataFrame({name: plain[name].to_numpy() for name in ("signal", "gaps", "night")})
+    polars = polars.with_columns(pl.Series("channel", plain["channel"].astype(str).tolist()))
+    polars = polars.with_columns(pl.col("channel").cast(pl.Categorical)).select(list(frame))
+    expected = fitted.predict_proba(frame)
+    for table in (polars, polars.to_arrow(), pa.Table.from_pandas(plain), plain):
+        assert np.array_equal(fitted.predict_proba(table), expected)
+        again = clone(fitted).fit(table, target)
+        assert np.array_equal(again.predict_proba(table), expected)
+
+
+def test_a_feature_table_is_its_features_without_its_keys(small):
+    model = quick().fit(small.features, small.target)
+    assert model.feature_names_in_.tolist() == list(small.features.names)
+    assert model.vocabularies_ == {"channel": ("app", "branch", "web")}
+    shared = model.contributions(small.features)
+    assert shared.index.names == ["observation_id", "customer_id", "decision_time"]
+    frame = small.features.to_pandas()[list(small.features.names)]
+    assert np.array_equal(model.predict_proba(small.features), model.predict_proba(frame))
+
+
+def test_a_category_is_known_by_its_value_and_an_unseen_one_is_missing(fitted, rows):
+    frame = rows[0].head(50)
+    other_codes = frame.assign(
+        channel=frame["channel"].cat.reorder_categories(["web", "branch", "app"])
+    )
+    assert np.array_equal(fitted.predict_proba(frame), fitted.predict_proba(other_codes))
+    unseen = frame.assign(channel=pd.Categorical(["fax"] * 50))
+    missing = frame.assign(channel=pd.Categorical([None] * 50, categories=["app"]))
+    assert np.array_equal(fitted.predict_proba(unseen), fitted.predict_proba(missing))
+
+
+def test_a_direction_is_kept(rows):
+    frame, target = rows
+    model = quick(monotone={"gaps": -1, "signal": 1}).fit(frame, target)
+    ladder = frame.head(1).loc[frame.index[[0] * 200]].assign(signal=np.linspace(-3, 3, 200))
+    assert (np.diff(model.decision_function(ladder)) >= 0).all()
+
+
+def test_classes_of_any_kind_are_given_back(rows):
+    frame, target = rows
+    model = quick().fit(frame, np.where(target == 1, "fraud", "a honest one"))
+    assert model.classes_.tolist() == ["a honest one", "fraud"]
+    assert set(model.predict(frame)) <= {"fraud", "a honest one"}
+    assert model.score(frame, np.where(target == 1, "fraud", "a honest one")) > 0.8
+
+
+def test_a_search_over_parameters_goes_through_the_splitters(rows):
+    frame, target = rows
+    search = GridSearchCV(
+        quick(),
+        {"num_leaves": [3, 7]},
+        cv=PrequentialSplit(n_splits=2, test_days=14),
+        scoring="average_precision",
+        error_score="raise",
+    ).fit(frame, target)
+    assert search.best_score_ > 2 * target.mean()
+
+
+def test_importances_share_out_the_gain(fitted):
+    shares = dict(zip(fitted.feature_names_in_, fitted.feature_importances_, strict=True))
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert max(shares, key=shares.get) == "signal"
+
+
+def test_a_section_of_a_configuration_is_taken_over():
+    section = ModelConfig(num_leaves=5, rounds=7, seed=3, num_threads=1)
+    model = RiskClassifier.from_config(section, calibration_share=0.2, metric="auc")
+    told = model.get_params()
+    assert told["metric"] == "auc"
+    assert (told["num_leaves"], told["rounds"], told["random_state"]) == (5, 7, 3)
+    assert told["calibration_share"] == 0.2
+    assert RiskClassifier().get_params()["lambda_l2"] == ModelConfig().lambda_l2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fault"),
+    [
+        ({"num_leaves": 1}, "num_leaves"),
+        ({"early_stopping_share": 1.0}, "early_stopping_share must be at least 0 and below 1"),
+        ({"early_stopping_share": 0.5, "calibration_share": 0.5}, "leave none of 4000 rows"),
+        ({"calibration": ("sigmoid",)}, "candidates"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(rows, parameters, fault):
+    with pytest.raises(ConfigError, match=fault):
+        quick(**parameters).fit(*rows)
+
+
+def test_every_poor_part_is_named_with_the_cure(rows):
+    frame, target = rows
+    with pytest.raises(DatasetError) as told:
+        quick().fit(frame, np.sort(target)[::-1])
+    said = str(told.value)
+    assert "part 'early_stopping' needs 1 rows of each class, got 0 positives of 600" in said
+    assert "part 'calibration' needs 5 rows of each class, got 0 positives of 600" in said
+    assert "sort them by time" in said
+
+
+def test_text_and_times_are_no_columns_of_a_model(rows):
+    frame, target = rows
+    wrong = frame.assign(customer_id=[f"c{each}" for each in range(len(frame))], at=frame.index)
+    with pytest.raises(DatasetError) as told:
+        quick().fit(wrong, target)
+    assert "'customer_id' has dtype str" in str(told.value)
+    assert "'at' has dtype datetime64" in str(told.value)
+    assert "c17" not in str(told.value)
+
+
+def test_a_direction_needs_a_column_of_numbers(rows):
+    with pytest.raises(DatasetError) as told:
+        quick(monotone={"channel": 1, "sginal": 1}).fit(*rows)
+    assert "'channel' is a category" in str(told.value)
+    assert "'sginal' is no column" in str(told.value)
+
+
+def test_rows_to_calibrate_on_have_the_classes_of_training(rows):
+    frame, target = rows
+    with pytest.raises(DatasetError, match="classes that the training rows have not"):
+        quick().fit(frame, target, calibration=(frame, target + 1))
+
+
+@pytest.fixture(scope="module")
+def bank():
+    made = kyc_ml.make_bank(kyc_ml.BankConfig(transactions=12_000, seed=5))
+    tables = contract_tables(made.tables, timezone="Asia/Shanghai", base_currency="CNY").accepted
+    config = DatasetConfig(label_maturity_days=30)
+    observations = make_observations(
+        tables,
+        unit="fraud",
+        start=None,
+        end=pd.Timestamp("2024-11-01", tz="UTC"),
+        config=config,
+    )
+    as_of = pd.Timestamp("2024-12-25", tz="UTC")
+    labels = mature_labels(tables, observations, unit="fraud", as_of=as_of, config=config)
+    usable = labels.usable
+    specs = choose_features(FeatureConfig(families=("velocity", "geography")), unit="fraud")
+    return tables, observations.filter(pa.array(usable)), labels.target[usable], specs
+
+
+def test_features_join_a_pipeline_that_is_judged_in_time(bank):
+    tables, observations, target, specs = bank
+    model = make_pipeline(
+        FeatureBuilder(tables, specs), quick(early_stopping_share=0.3, calibration_share=0.0)
+    )
+    scores = cross_val_score(
+        model,
+        observations.to_pandas(),
+        target,
+        cv=OutOfTimeSplit(test_days=60, delay_days=30),
+        scoring="roc_auc",
+        error_score="raise",
+    )
+    assert scores.shape == (1,)
+    assert scores[0] > 0.6
+
+
+def test_a_builder_gives_what_build_features_gives_whatever_rows_it_was_fitted_on(bank):
+    tables, observations, _, specs = bank
+    some = observations.slice(100, 300)
+    expected = build_features(tables, some, specs=specs).to_pandas()
+    builder = FeatureBuilder(tables, specs).fit(observations.slice(5_000, 10))
+    got = builder.transform(some)
+    pd.testing.assert_frame_equal(got, expected[list(builder.get_feature_names_out())])
+    frame = some.to_pandas().set_index(pd.Index(range(900, 1200)))
+    assert builder.transform(frame).index.equals(frame.index)
+    assert builder.transform(pl.DataFrame(some)).equals(got)
+    assert builder.left_out_ == {}
+
+
+def test_a_copy_of_a_builder_shares_the_tables(bank):
+    builder = FeatureBuilder(bank[0], bank[3], threads=1)
+    copy = clone(make_pipeline(builder, FunctionTransformer()))[0]
+    assert copy is not builder
+    assert copy.source is builder.source
+    assert copy.threads == 1
+
+
+def test_observations_without_their_keys_are_refused(bank):
+    tables, observations, _, specs = bank
+    wrong = observations.drop_columns(["decision_time"]).append_column(
+        "decision_tme", observations["decision_time"]
+    )
+    gaps = pa.array([None] * wrong.num_rows, pa.string())
+    wrong = wrong.set_column(wrong.column_names.index("customer_id"), "customer_id", gaps)
+    with pytest.raises(DatasetError) as told:
+        FeatureBuilder(tables, specs).fit(wrong)
+    assert "'decision_time' is missing (did you mean 'decision_tme'?)" in str(told.value)
+    assert f"'customer_id' is empty in {wrong.num_rows:,} row(s)" in str(told.value)

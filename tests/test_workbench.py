@@ -1,0 +1,186 @@
+"""The jobs' work in memory gives what the jobs give, and writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import kyc_ml
+from kyc_ml.errors import ConfigError, DatasetError, LeakageError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+AS_OF = pd.Timestamp("2024-09-15", tz="UTC")
+LATER = pd.Timestamp("2024-12-15", tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def source():
+    bank = kyc_ml.make_bank(kyc_ml.BankConfig(transactions=30_000, seed=11))
+    return kyc_ml.contract_tables(
+        bank.tables, timezone="Asia/Shanghai", base_currency="CNY"
+    ).accepted
+
+
+@pytest.fixture(scope="module")
+def config():
+    run = kyc_ml.load_section(CONFIGS / "fraud.yaml", kyc_ml.RunConfig)
+    content = run.model_dump(mode="json", by_alias=True)
+    content["features"] |= {"families": ["velocity", "devices"]}
+    content["model"] |= {"rounds": 25, "learning_rate": 0.2, "min_data_in_leaf": 20}
+    content["model"] |= {"num_threads": 1}
+    content["calibration"] |= {"candidates": ["platt"], "folds": 2}
+    content["tuning"] |= {"folds": {"method": "prequential", "folds": 1}}
+    return kyc_ml.RunConfig.model_validate(content)
+
+
+@pytest.fixture(scope="module")
+def trained(source, config):
+    policy = kyc_ml.load_section(CONFIGS / "tiers" / "fraud.yaml", kyc_ml.TierPolicy)
+    data = {"source": "test", "as_of": AS_OF.isoformat(), "base_currency": "CNY"}
+    return kyc_ml.train(source, config=config, policy=policy, as_of=AS_OF, data=data)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_any_library_pass_the_same_contract(source):
+    polars = {name: pl.DataFrame(table) for name, table in source.tables.items()}
+    polars["transactions"] = polars["transactions"].with_columns(pl.col("channel").cast(pl.Enum(
+        polars["transactions"]["channel"].drop_nulls().unique().sort())))  # fmt: skip
+    again = kyc_ml.contract_tables(polars, timezone="Asia/Shanghai", base_currency="CNY").accepted
+    assert all(again[name].equals(source[name]) for name in source.tables)
+    assert source.to_pandas()["cases"].equals(source["cases"].to_pandas())
+
+
+def test_what_is_no_table_is_named():
+    with pytest.raises(kyc_ml.KycMlError, match="table 'cases' is a list"):
+        kyc_ml.contract_tables({"cases": [1]}, base_currency="CNY")
+
+
+def test_a_feature_table_goes_to_any_library(trained):
+    features = trained.evidence.features
+    assert pa.table(features).equals(features.to_arrow())
+    assert pl.DataFrame(features).shape == (len(features), 3 + len(features.specs))
+
+
+def test_validation_of_one_check_gives_the_figures_of_that_check(source, trained):
+    gates = CONFIGS / "validation.yaml"
+    some = kyc_ml.validate(
+        trained.bundle, source, policy=gates, rows="test", only=["discrimination", "data.lineage"]
+    )
+    one = kyc_ml.validate(
+        trained.bundle, source, policy=gates, rows="test", only=["discrimination.auc"]
+    )
+    assert not some.complete
+    auc = one.result("discrimination.auc")
+    assert auc.to_frame().equals(some.result("discrimination.auc").to_frame())
+    judged = trained.quality["LightGBM"]["test"]
+    assert auc.figure("auc").value == pytest.approx(judged.auc, abs=0.02)
+    assert some.result("data.lineage").verdict == "not_applicable"
+    assert len(some.to_frame()) == len(some.results)
+    drawn = kyc_ml.plot_check(some.result("discrimination.ranking"))
+    assert all(figure.axes for figure in drawn)
+
+
+def test_a_model_is_not_better_than_itself(source, trained):
+    compared = kyc_ml.compare(trained.bundle, trained.bundle, source)
+    assert compared.verdict == "not shown better"
+    assert (compared.metrics["difference"] == 0).all()
+    assert compared.moved.empty
+
+
+def test_rows_that_a_model_may_have_learnt_from_judge_nothing(source, trained):
+    early = AS_OF - pd.Timedelta(days=1)
+    with pytest.raises(LeakageError, match="may have learnt"):
+        kyc_ml.compare(trained.bundle, trained.bundle, source, since=early)
+    with pytest.raises(LeakageError, match="may have learnt"):
+        kyc_ml.validate(
+            trained.bundle, source, policy=CONFIGS / "validation.yaml", since=early, only=["data"]
+        )
+
+
+def test_another_currency_is_refused(source, trained):
+    euros = replace(source, base_currency="EUR")
+    with pytest.raises(ConfigError, match="base_currency is EUR"):
+        kyc_ml.fit_tiers(trained.bundle, euros)
+    with pytest.raises(ConfigError, match="base_currency is EUR"):
+        kyc_ml.compare(trained.bundle, trained.bundle, euros)
+
+
+def test_cut_offs_are_proposed_and_nothing_is_changed(source, trained):
+    content = trained.bundle.policy.model_dump(mode="json", by_alias=True)
+    content["fit"] = {"whole": {"method": "fixed"}}
+    content["fit"]["samples"] = 20
+    policy = kyc_ml.TierPolicy.model_validate(content)
+    fitted = kyc_ml.fit_tiers(trained.bundle, source, policy=policy)
+    assert fitted.in_force == policy
+    assert fitted.proposal.policy.approver is None
+    assert fitted.proposal.policy.cut_offs() == policy.cut_offs()
+    assert fitted.path is None
+    assert "Fitted tiers" in repr(fitted)
+    assert fitted.since >= trained.boundaries.parts["test"][0]
+
+
+def test_one_observation_is_explained_as_it_was_scored(source, trained):
+    scores = kyc_ml.score_features(trained.bundle, trained.evidence.features).to_pandas()
+    row = scores.sort_values("margin").iloc[-1]
+    case = kyc_ml.explain_one(trained.bundle, source, row["observation_id"], reasons=3)
+    assert case.margin == pytest.approx(row["margin"], abs=1e-12)
+    assert case.contributions["code"].tolist() == [row[f"reason_{k}_code"] for k in (1, 2, 3)]
+    assert case.lowering.note
+    with pytest.raises(DatasetError, match="no fraud observation of that id"):
+        kyc_ml.explain_one(trained.bundle, source, "nobody")
+
+
+def test_a_search_can_be_trained_with(source, config):
+    tuned = kyc_ml.tune(source, config=config, as_of=LATER, trials=2)
+    assert tuned.trials["trial"].tolist() == [0, 1]
+    assert tuned.comparison.sentence in repr(tuned)
+    assert tuned.config.model == tuned.search.chosen
+    assert tuned.config.features == config.features
+
+
+def test_a_study_that_is_kept_is_gone_on_with(source, config, tmp_path_factory):
+    study = tmp_path_factory.mktemp("study") / "study.db"
+    kyc_ml.tune(source, config=config, as_of=LATER, trials=1, study=study)
+    again = kyc_ml.tune(source, config=config, as_of=LATER, trials=2, study=study)
+    assert again.search.resumed == 1
+
+
+def test_every_result_introduces_itself_without_a_customers_value(source, trained):
+    gates = CONFIGS / "validation.yaml"
+    one = ["discrimination.auc"]
+    report = kyc_ml.validate(trained.bundle, source, policy=gates, rows="test", only=one)
+    results = {
+        "ContractedTables": source,
+        "FeatureTable": trained.evidence.features,
+        "Trained": trained,
+        "Bundle": trained.bundle,
+        "TierPolicy": trained.bundle.policy,
+        "Validation": report,
+        "Check": report.results[0],
+        "Comparison": kyc_ml.compare(trained.bundle, trained.bundle, source),
+    }
+    customers = set(source["customers"]["customer_id"].to_pylist())
+    for name, result in results.items():
+        for said in (repr(result), result._repr_html_()):
+            assert name in said
+            assert len(said) < 6_000
+            assert not customers & set(said.replace("<", " ").replace(">", " ").split())
+        assert len(repr(result).splitlines()) < 30
+
+
+def test_repeated_names_and_markup_are_escaped():
+    from kyc_ml.presentation import say_in_html  # noqa: PLC0415  only here
+
+    said = say_in_html("<b>", {"<i>": "<u>"}, tables=[pd.DataFrame({"<s>": ["<p>x"]})])
+    assert not any(tag in said for tag in ("<b>", "<i>", "<u>", "<s>", "<p>x"))
