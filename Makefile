@@ -5,6 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint lock clean
@@ -24,10 +26,9 @@ lint: $(READY)  ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock:  ## Renew requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --quiet --output-file requirements.lock
+lock:  ## Renew both locks from pyproject.toml (needs uv); requirements-run.lock is what a night needs
+	$(COMPILE) --extra dev --output-file requirements.lock
+	$(COMPILE) --extra install --constraint requirements.lock --output-file requirements-run.lock
 
 clean:  ## Remove what the targets made
 	rm -rf .venv build mlruns mlflow.db .pytest_cache .mypy_cache .ruff_cache .hypothesis

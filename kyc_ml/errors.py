@@ -14,8 +14,8 @@ from typing import Any, Self
 class KycMlError(Exception):
     """Base class of all errors raised on purpose by kyc_ml.
 
-    The command line prints the message in one block and exits with 2, or with 1 where a
-    limit was passed.
+    The command line prints the message in one block and exits with 2, with 1 where a limit
+    was passed, or with 4 where a service is not there.
     """
 
 
@@ -53,6 +53,10 @@ class BundleError(KycMlError, ValueError):
 
 class RegistryError(KycMlError, LookupError):
     """A model, a version or an alias is not in the registry."""
+
+
+class UnreachableError(RegistryError):
+    """The model store does not answer now, and may later; the command line exits with 4."""
 
 
 class AuditError(KycMlError, ValueError):

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _SHOWN = ("auc", "average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 _WIDTH_WITHOUT_TERMINAL = 140
 _BAR = 24
+_WARNINGS = ("warning", "FALLBACK", "drift")
+"""How notes begin that somebody should look at."""
 
 
 class _Rate(ProgressColumn):
@@ -107,6 +109,14 @@ class Terminal:
     def failed(self, message: str) -> None:
         """Write why a job ended without its result."""
         typer.echo(f"error: {message}", err=True)
+
+    def crashed(self, trace: str) -> None:
+        """Write the traceback of a defect."""
+        typer.echo(f"unexpected error, please report it:\n{trace}", err=True)
+
+    def stopped(self) -> None:
+        """Write that a person stopped the job."""
+        typer.echo("stopped", err=True)
 
     def say(self, line: str) -> None:
         """Write one line to standard error."""
@@ -370,7 +380,7 @@ class JsonLines(Terminal):
 
     def say(self, line: str) -> None:
         """Log one line."""
-        level = "warning" if line.startswith(("warning", "FALLBACK")) else "info"
+        level = "warning" if line.startswith(_WARNINGS) else "info"
         self._log(level, "note", text=line)
 
     def show(self, title: str, table: pd.DataFrame) -> None:
@@ -386,6 +396,14 @@ class JsonLines(Terminal):
     def failed(self, message: str) -> None:
         """Log why a job ended without its result."""
         self._log("error", "error", text=message)
+
+    def crashed(self, trace: str) -> None:
+        """Log the traceback of a defect."""
+        self._log("error", "error", text="unexpected error, please report it", traceback=trace)
+
+    def stopped(self) -> None:
+        """Log that a person stopped the job."""
+        self._log("error", "error", text="stopped")
 
     def _log(self, level: str, event: str, **content: object) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,14 +5,16 @@ the Python of the environment in KYC_HOME. What differs between banks comes from
 variables of the worker (`Settings`), MLFLOW_TRACKING_URI too.
 
 A run of 3:00 UTC scores the day that ended at midnight. A killed run is tried again and goes
-on where it stopped; one that was refused (exit code 1 or 2) fails at once, because the same
-arguments would be refused again: see the runbook, pipelines/README.md. Nights that Airflow
+on where it stopped, and so is one that did not find MLflow (exit code 4); one that was refused
+(exit code 1 or 2) fails at once, because the same arguments would be refused again: see the
+runbook, pipelines/README.md. Nights that Airflow
 missed are caught up, one after another, so no arrival is left out.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +43,8 @@ class Settings:
         KYC_OUT: the folder of every night's scores.
     models : tuple of str
         KYC_MODELS: addresses of approved models, separated by blanks.
+    options : tuple of str
+        KYC_OPTIONS: further options of nightly.py, as a shell would read them.
     first_night : datetime
         KYC_FIRST_NIGHT: first day to run (ISO date, UTC). Nights since then are caught up.
     """
@@ -50,6 +54,7 @@ class Settings:
     data: Path
     out: Path
     models: tuple[str, ...]
+    options: tuple[str, ...]
     first_night: datetime
 
     @classmethod
@@ -63,6 +68,7 @@ class Settings:
             data=Path(variables.get("KYC_DATA", "/srv/in")),
             out=Path(variables.get("KYC_OUT", "/srv/out")),
             models=tuple(models.split()),
+            options=tuple(shlex.split(variables.get("KYC_OPTIONS", ""))),
             first_night=datetime.fromisoformat(
                 variables.get("KYC_FIRST_NIGHT", "2026-01-01")
             ).replace(tzinfo=UTC),
@@ -75,7 +81,7 @@ class Settings:
         line += ["--as-of", day, "--out", str(self.out)]
         for model in self.models:
             line += ["--model", model]
-        return line
+        return [*line, *self.options]
 
 
 SETTINGS: Final = Settings.of(os.environ)
@@ -89,7 +95,7 @@ def score(logical_date: datetime | None = None) -> None:
     AirflowFailException
         If the job was refused, or the run has no logical date: not tried again.
     RuntimeError
-        If the job was killed or met a defect: tried again.
+        If the job was killed, met a defect or did not find MLflow: tried again.
     """
     if logical_date is None:
         msg = "this run has no logical date: trigger it with one, the day after the night to score"

@@ -3,8 +3,9 @@
     python pipelines/first_training.py --source configs/sources/synthetic.yaml \
         --data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml
 
-Exit codes: 0 done, 2 bad input or configuration. Nothing is registered before every
-configuration was read, so a misspelt key costs seconds, not a night.
+Exit codes: 0 done, 2 bad input or configuration, 4 MLflow is not there: try again later.
+Nothing is registered before every configuration was read, so a misspelt key costs seconds, not
+a night.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from kyc_ml.cli.options import exit_code_of
 from kyc_ml.errors import KycMlError
 from kyc_ml.jobs import choose_as_of, load_run, read_tables, train_tables
 from kyc_ml.terminal import Terminal
@@ -41,7 +43,7 @@ def main(
                 terminal.training(result)
     except KycMlError as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(code=2) from None
+        raise typer.Exit(code=exit_code_of(error)) from None
 
 
 if __name__ == "__main__":

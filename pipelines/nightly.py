@@ -12,22 +12,40 @@ OUT/DAY/NAME, that appears whole. Killed and started again with the same argumen
 on; what is published already is left alone. One model that is refused, or will not load,
 does not keep the others back.
 
+Where a model's policy holds tiers up by history (hysteresis), its earlier nights below OUT are
+that history. With --fallback rating, the expert rating card of the configuration that is named
+as a model is scores where that model will not load or passes a limit.
+
 Exit codes: 0 all published, 1 a limit was passed and at least one model's scores are not
-published, 2 bad input or configuration, 3 a defect; the highest of all models.
+published, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later;
+the highest of all models.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kyc_ml.cli.batch import Fallback
 from kyc_ml.cli.options import LogFormat, LogFormatOption, exit_code_of, job
-from kyc_ml.errors import KycMlError
-from kyc_ml.jobs import ScoringRequest, load_model, parse_moment, read_once, run_score
+from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
+from kyc_ml.jobs import (
+    ScoringRequest,
+    load_model,
+    load_run,
+    nights_before,
+    parse_moment,
+    read_once,
+    run_score,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kyc_ml.terminal import Terminal
 
 
@@ -41,6 +59,20 @@ def main(
     limits: Annotated[
         Path | None, typer.Option(help="Limits beyond which nothing is published (YAML).")
     ] = None,
+    overrides: Annotated[
+        Path | None, typer.Option(help="Overrides entered for single customers (YAML or CSV).")
+    ] = None,
+    fallback: Annotated[
+        Fallback | None,
+        typer.Option(help="What scores where a model will not load or a limit is passed."),
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --fallback: run configuration of a model's name; repeatable."),
+    ] = None,
+    no_previous: Annotated[
+        bool, typer.Option("--no-previous", help="Begin without the tiers of earlier nights.")
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted night has done.")
     ] = False,
@@ -49,30 +81,119 @@ def main(
     """Score one day with every model."""
     worst = 0
     with job(quiet=False, log=log) as terminal:
-        day = out / parse_moment(as_of, name="--as-of").date().isoformat()
-        names: dict[str, str] = {}
+        moment = parse_moment(as_of, name="--as-of")
+        cards = _cards(fallback, config or ())
+        night = ScoringRequest(
+            model="",
+            source=source,
+            data=data,
+            out=out / moment.date().isoformat(),
+            as_of=as_of,
+            overrides=overrides,
+            limits=limits,
+            restart=restart,
+        )
+        history = None if no_previous else out
+        requests = []
         for uri in model:
             try:
-                names[uri] = load_model(uri)[0].config.name
+                requests.append(_ask(night, uri, cards=cards, history=history, as_of=moment))
             except KycMlError as error:
                 worst = max(worst, _tell(terminal, uri, error))
-        if names:  # else there is nothing to read the tables for
-            with read_once(source, data, place=day / "tables", watch=terminal) as tables:
-                for uri, name in names.items():
-                    request = ScoringRequest(
-                        model=uri,
-                        source=source,
-                        data=data,
-                        out=day / name,
-                        as_of=as_of,
-                        limits=limits,
-                        restart=restart,
-                    )
+        if worst == 0:  # else a card may be that of a model which will not load
+            _require_used(cards, requests)
+        if requests:  # else there is nothing to read the tables for
+            with read_once(source, data, place=night.out / "tables", watch=terminal) as tables:
+                for request in requests:
                     try:
                         terminal.scoring(run_score(request, watch=terminal, tables=tables))
                     except KycMlError as error:
-                        worst = max(worst, _tell(terminal, uri, error))
+                        worst = max(worst, _tell(terminal, request.model, error))
     raise typer.Exit(code=worst)
+
+
+def _cards(fallback: Fallback | None, configs: Sequence[Path]) -> dict[str, Path]:
+    """Give the configuration that stands in for each model, by the model's name.
+
+    Raises
+    ------
+    ConfigError
+        If there is a fallback without a configuration, or the other way round.
+    """
+    if (fallback is None) == bool(configs):
+        msg = (
+            "--fallback rating and --config go together: name the run configuration of each "
+            "model whose expert rating may stand in, such as configs/risk.yaml"
+        )
+        raise ConfigError(msg)
+    cards = {load_run(path).run.name: path for path in configs}
+    if len(cards) < len(configs):
+        msg = "two of --config have one name: one card stands in for a model, leave the other out"
+        raise ConfigError(msg)
+    return cards
+
+
+def _require_used(cards: Mapping[str, Path], requests: Sequence[ScoringRequest]) -> None:
+    """Refuse a card that stands in for no model: somebody relies on it.
+
+    Raises
+    ------
+    ConfigError
+        Naming the card's configuration and the models.
+    """
+    names = [request.out.name for request in requests]
+    strange = sorted(cards.keys() - set(names))
+    if strange:
+        msg = (
+            f"--config of {', '.join(strange)}, but the models are {', '.join(names)}: a card "
+            "stands in for the model of its name; give the configuration that it was trained with"
+        )
+        raise ConfigError(msg)
+
+
+def _ask(
+    night: ScoringRequest,
+    uri: str,
+    *,
+    cards: Mapping[str, Path],
+    history: Path | None,
+    as_of: pd.Timestamp,
+) -> ScoringRequest:
+    """Ask for one model's part of a night.
+
+    Parameters
+    ----------
+    history : Path or None
+        Folder of all nights, for the tiers of earlier ones; None begins without.
+
+    Raises
+    ------
+    KycMlError
+        If the model cannot be loaded, and no card of its name stands in.
+    """
+    previous: tuple[Path, ...] = ()
+    try:
+        bundle = load_model(uri)[0]
+    except UnreachableError:
+        raise  # it may be there on the next try
+    except KycMlError:
+        name = uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
+        if name not in cards:
+            raise
+    else:
+        name = bundle.config.name
+        if history is not None:
+            rule = bundle.policy.hysteresis
+            previous = nights_before(history, name, as_of=as_of, rule=rule)
+    card = cards.get(name)
+    return replace(
+        night,
+        model=uri,
+        out=night.out / name,
+        previous=previous,
+        fallback=None if card is None else "rating",
+        config=card,
+    )
 
 
 def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:

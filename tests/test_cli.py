@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from kyc_ml import cli
 from kyc_ml.cli.options import BAD_INPUT
+from kyc_ml.errors import GateError
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
@@ -149,6 +150,58 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
     assert done.exit_code == 3
     assert "unexpected error, please report it" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+def last_line(done):
+    """Read the log's last line; all of standard error must be JSON."""
+    return [json.loads(line) for line in done.stderr.splitlines()][-1]
+
+
+SCORE = ("score", "--model", "m", "--source", "s", "--data", "d", "--out", "o", "--log", "json")
+
+
+def test_a_defect_is_one_object_of_the_json_log(monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kyc_ml.jobs.run_score", broken)
+    done = run(*SCORE)
+    told = last_line(done)
+    assert done.exit_code == 3
+    assert (told["level"], told["event"]) == ("error", "error")
+    assert told["text"] == "unexpected error, please report it"
+    assert told["traceback"].startswith("Traceback")
+    assert "ZeroDivisionError" in told["traceback"]
+
+
+def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kyc_ml.jobs.run_score", interrupted)
+    done = run(*SCORE)
+    assert (done.exit_code, last_line(done)["text"]) == (130, "stopped")
+
+
+@pytest.mark.parametrize(
+    ("note", "level"),
+    [
+        ("drift: 2 feature(s) moved beyond 0.25", "warning"),
+        ("warning: published, but MLflow holds no run of it", "warning"),
+        ("FALLBACK: the expert rating scores every row", "warning"),
+        ("going on with the interrupted run to o", "info"),
+    ],
+)
+def test_the_level_of_a_note_says_whether_to_look(monkeypatch, note, level):
+    def noting(_, *, watch):
+        watch.say(note)
+        raise GateError
+
+    monkeypatch.setattr("kyc_ml.jobs.run_score", noting)
+    logged = [json.loads(line) for line in run(*SCORE).stderr.splitlines()]
+    assert [(each["event"], each["level"]) for each in logged] == [
+        ("note", level), ("error", "error")
+    ]  # fmt: skip
 
 
 # --- MLproject ------------------------------------------------------------------------

@@ -13,9 +13,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from kyc_ml.errors import GateError, RegistryError
+from kyc_ml.config import RunConfig, load_section
+from kyc_ml.errors import GateError, RegistryError, UnreachableError
+from kyc_ml.tiers.policy import Hysteresis
 
-PIPELINES = Path(__file__).parents[1] / "pipelines"
+ROOT = Path(__file__).parents[1]
+PIPELINES = ROOT / "pipelines"
+HELD = Hysteresis(reviews=3, margin=0.2)
 
 
 def load(name, monkeypatch):
@@ -134,8 +138,17 @@ def test_what_was_refused_is_not_tried_again(dag, monkeypatch, code):
         dag.score(logical_date=datetime(2026, 3, 2, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("code", [3, 137, 143, -9])
-def test_what_was_killed_is_tried_again(dag, monkeypatch, code):
+def test_options_of_a_bank_reach_nightly(airflow, monkeypatch):
+    monkeypatch.setenv("KYC_OPTIONS", "--overrides '/srv/my overrides.csv' --no-previous")
+    module = load("airflow_nightly", monkeypatch)
+    _, _, *options = module.SETTINGS.command("2026-03-02")
+    given = parse(load("nightly", monkeypatch).main, options)
+    assert given["overrides"] == Path("/srv/my overrides.csv")
+    assert given["no_previous"] is True
+
+
+@pytest.mark.parametrize("code", [3, 4, 137, 143, -9])
+def test_what_was_killed_or_did_not_find_mlflow_is_tried_again(dag, monkeypatch, code):
     ends_with(dag, code, monkeypatch)
     with pytest.raises(RuntimeError, match=f"exit code {code}"):
         dag.score(logical_date=datetime(2026, 3, 2, tzinfo=UTC))
@@ -162,7 +175,16 @@ def night(monkeypatch):
         if uri in faults.get("load", ()):
             msg = f"model {uri} not found"
             raise RegistryError(msg)
-        return SimpleNamespace(config=SimpleNamespace(name=uri.split("/")[1])), uri
+        if uri in faults.get("away", ()):
+            msg = "MLflow is not there"
+            raise UnreachableError(msg)
+        name = uri.split("/")[1]
+        policy = SimpleNamespace(hysteresis=HELD if name == "risk" else None)
+        return SimpleNamespace(config=SimpleNamespace(name=name), policy=policy), uri
+
+    def nights_before(out, name, *, as_of, rule):
+        asked.append(("history", (out, name, as_of.isoformat())))
+        return () if rule is None else (out / "2026-03-01" / name,)
 
     @contextmanager
     def read_once(source, data, *, place, watch):
@@ -178,14 +200,15 @@ def night(monkeypatch):
         return request
 
     monkeypatch.setattr(module, "load_model", load_model)
+    monkeypatch.setattr(module, "nights_before", nights_before)
     monkeypatch.setattr(module, "read_once", read_once)
     monkeypatch.setattr(module, "run_score", run_score)
     monkeypatch.setattr("kyc_ml.terminal.Terminal.scoring", lambda *_: None)
     app = typer.Typer()
     app.command()(module.main)
 
-    def start(*options, load=(), score=()):
-        faults.update(load=load, score=score)
+    def start(*options, load=(), score=(), away=()):
+        faults.update(load=load, score=score, away=away)
         line = ["--source", "s.yaml", "--data", "in", "--out", "out", *options]
         return CliRunner().invoke(app, line), asked
 
@@ -202,7 +225,7 @@ def scored(asked):
 def test_every_model_has_a_folder_of_its_own(night):
     result, asked = night(*BOTH)
     assert result.exit_code == 0
-    assert [what for what, _ in asked] == ["read", "score", "score"]
+    assert [what for what, _ in asked if what != "history"] == ["read", "score", "score"]
     folders = {uri: request.out for uri, request in scored(asked).items()}
     day = Path("out/2026-03-02")
     assert folders == {"models:/fraud/1": day / "fraud", "models:/risk/1": day / "risk"}
@@ -239,3 +262,65 @@ def test_a_wrong_date_makes_no_folder(night):
 def test_restart_reaches_every_model(night, restart):
     _, asked = night(*BOTH, *(["--restart"] if restart else []))
     assert {request.restart for request in scored(asked).values()} == {restart}
+
+
+def test_a_store_that_is_away_is_worth_another_try(night):
+    result, asked = night(*BOTH, away=("models:/fraud/1",), score=("models:/risk/1",))
+    assert result.exit_code == 4
+    assert "models:/risk/1" in scored(asked)
+
+
+def test_the_tiers_of_earlier_nights_are_history(night):
+    _, asked = night(*BOTH)
+    previous = {uri: request.previous for uri, request in scored(asked).items()}
+    assert previous == {
+        "models:/fraud/1": (), "models:/risk/1": (Path("out/2026-03-01/risk"),)
+    }  # fmt: skip
+    assert ("history", (Path("out"), "risk", "2026-03-02T00:00:00+00:00")) in asked
+
+
+def test_a_night_can_begin_without_history(night):
+    result, asked = night(*BOTH, "--no-previous")
+    assert result.exit_code == 0
+    assert {request.previous for request in scored(asked).values()} == {()}
+
+
+def test_overrides_reach_every_model(night):
+    _, asked = night(*BOTH, "--overrides", "book.csv")
+    overrides = [request.overrides for request in scored(asked).values()]
+    assert overrides == [Path("book.csv")] * 2
+
+
+RISK = ROOT / "configs" / "risk.yaml"
+CARD = ("--fallback", "rating", "--config", str(RISK))
+
+
+@pytest.mark.parametrize("load", [(), ("models:/risk/1",)])
+def test_a_card_stands_in_for_the_model_of_its_name_alone(night, load):
+    assert load_section(RISK, RunConfig).name == "risk"
+    result, asked = night(*BOTH, *CARD, load=load)
+    assert result.exit_code == 0  # a model that will not load is handed on to its card
+    cards = {uri: (request.fallback, request.config) for uri, request in scored(asked).items()}
+    assert cards == {"models:/fraud/1": (None, None), "models:/risk/1": ("rating", RISK)}
+
+
+def test_a_card_does_not_stand_in_for_mlflow(night):
+    result, asked = night(*BOTH, *CARD, away=("models:/risk/1",))
+    assert result.exit_code == 4
+    assert "models:/risk/1" not in scored(asked)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (CARD[:2], "go together"),
+        (CARD[2:], "go together"),
+        ((*CARD, *CARD[2:]), "have one name"),
+        ((*CARD[:3], str(ROOT / "configs" / "berka.yaml")), "--config of berka, but"),
+    ],
+)
+def test_a_card_that_would_never_stand_in_is_refused(night, options, said):
+    result, asked = night(*BOTH, *options)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert not scored(asked)

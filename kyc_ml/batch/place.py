@@ -130,10 +130,16 @@ class Place:
 
 
 @contextmanager
-def hold(goal: Path) -> Iterator[Place]:
+def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[Place]:
     """Hold a goal: no other job can until the block ends, or the process does.
 
     The lock is one of the kernel's: it cannot outlive the job that holds it.
+
+    Parameters
+    ----------
+    known_as : Path, optional
+        What a second job is told that it may not write, where the operator has never named
+        the goal itself.
 
     Raises
     ------
@@ -150,7 +156,7 @@ def hold(goal: Path) -> Iterator[Place]:
         failed=goal.with_name(f"{goal.name}.failed"),
     )
     lock = goal.with_name(f".{goal.name}.lock")
-    number = _locked(lock, goal)
+    number = _locked(lock, goal, known_as=known_as or goal)
     try:
         _clean(place)
         yield place
@@ -162,7 +168,7 @@ def hold(goal: Path) -> Iterator[Place]:
         os.close(number)
 
 
-def _locked(lock: Path, goal: Path) -> int:
+def _locked(lock: Path, goal: Path, *, known_as: Path) -> int:
     """Open and lock a file; gives its number, to be closed by whoever holds it."""
     try:
         goal.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +183,7 @@ def _locked(lock: Path, goal: Path) -> int:
                 raise
             os.close(number)  # its last holder has just removed it: make a new one
     except BlockingIOError:
-        msg = f"another job is writing {goal}: wait until it has ended, or name another --out"
+        msg = f"another job is writing {known_as}: wait until it has ended, or name another --out"
         raise OutputError(msg) from None
     except OSError as error:
         raise _refused(goal, error) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kyc_ml.errors import GateError, KycMlError
+from kyc_ml.errors import GateError, KycMlError, UnreachableError
 
 if TYPE_CHECKING:
     from kyc_ml.terminal import Terminal
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GATE_FAILED: Final = 1
 BAD_INPUT: Final = 2
 DEFECT: Final = 3
+TRY_LATER: Final = 4
 
 Source = Annotated[
     Path, typer.Option(help="Source mapping (YAML): the user's files to contracted tables.")
@@ -56,12 +57,14 @@ LogFormatOption = Annotated[
 
 def exit_code_of(error: KycMlError) -> int:
     """Give the exit code that a scheduler reads an error by."""
-    return GATE_FAILED if isinstance(error, GateError) else BAD_INPUT
+    if isinstance(error, GateError):
+        return GATE_FAILED
+    return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
 
 
 @contextmanager
 def job(*, quiet: bool, log: LogFormat = LogFormat.TEXT) -> Iterator[Terminal]:
-    """Run a job before a terminal; an error on purpose is one message and exit code 2 or 1."""
+    """Run a job before a terminal; an error on purpose is one message and an exit code."""
     from kyc_ml.terminal import JsonLines, Terminal
 
     made = JsonLines() if log is LogFormat.JSON else Terminal(quiet=quiet)
@@ -73,8 +76,8 @@ def job(*, quiet: bool, log: LogFormat = LogFormat.TEXT) -> Iterator[Terminal]:
         raise typer.Exit(code=exit_code_of(error)) from None
     except Exception:
         # 1 means that a gate failed: a defect must not look like one
-        typer.echo(f"unexpected error, please report it:\n{traceback.format_exc()}", err=True)
+        made.crashed(traceback.format_exc())
         raise typer.Exit(code=DEFECT) from None
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        made.stopped()
         raise typer.Exit(code=130) from None

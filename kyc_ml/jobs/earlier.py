@@ -9,12 +9,53 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.batch import read_manifest, score_files
+from kyc_ml.batch import MANIFEST, read_manifest, score_files
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.tiers.policy import Hysteresis
 
 _NEXT = "next_review"
+
+
+def nights_before(
+    out: Path, name: str, *, as_of: pd.Timestamp, rule: Hysteresis | None
+) -> tuple[Path, ...]:
+    """Find the published nights that a policy holds the tiers of a new one against.
+
+    The newest one is always among them, those that `rule` counts as consecutive reviews, and
+    those of its cool-down with the one before: a rise is seen between two.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of nights, each published as ``OUT/YYYY-MM-DD/NAME``.
+    rule : Hysteresis or None
+        None needs no history.
+
+    Returns
+    -------
+    tuple of Path
+        The newest first; empty where no night before `as_of` is published.
+
+    Raises
+    ------
+    ConfigError
+        If the manifest of a night is damaged.
+    """
+    found: list[Path] = []
+    if rule is None:
+        return ()
+    cooled = as_of - pd.Timedelta(days=rule.cool_down_days)
+    for path in (day / name for day in sorted(out.glob("????-??-??"), reverse=True)):
+        if not (path / MANIFEST).is_file():
+            continue
+        scored = pd.Timestamp(read_manifest(path).as_of)
+        if scored < as_of:
+            found.append(path)
+            if scored <= cooled and len(found) >= (rule.reviews or 1) - 1:
+                break
+    return tuple(found)
 
 
 def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:

@@ -30,6 +30,7 @@ from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.monitoring import summarise_drift
 from kyc_ml.tracking import log_scoring, reach_store
 
 
@@ -255,7 +256,7 @@ def _run(
 
 
 def _log(result: ScoringResult, scorers: Scorers) -> None:
-    """Log the counts of a run to MLflow."""
+    """Log the counts and the drift of a run to MLflow."""
     manifest = result.manifest
     tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
     log_scoring(
@@ -265,6 +266,7 @@ def _log(result: ScoringResult, scorers: Scorers) -> None:
             "rows/quarantined": manifest.quarantined,
             "rows/scored": manifest.counts.rows,
             **tiers,
+            **({} if manifest.drift is None else summarise_drift(manifest.drift)),
             **{f"seconds/{stage}": spent for stage, spent in result.seconds.items()},
         },
         tags={

@@ -127,7 +127,7 @@ def read_once(
     ----------
     place : Path
         Folder for the tables; they are removed at the end, refused rows stay in
-        ``quarantine`` beside it.
+        ``quarantine`` beside it. A second job is told that the folder above is being written.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def read_once(
         If too many rows break the contract; they are in ``PLACE.failed``.
     """
     mapping = load_section(source, SourceMapping)
-    with hold(place) as held:
+    with hold(place, known_as=place.parent) as held:
         steps = Steps(held.work)
         on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory)
         digests = on_disk.digests()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -71,6 +72,30 @@ def compare_profiles(
         table=pd.concat([table[score], features], ignore_index=True), faults=()
     )
     return DriftFound(table=found_drift.table, faults=_faults(found_drift, limits))
+
+
+def summarise_drift(table: pd.DataFrame) -> dict[str, float]:
+    """Give the drift of a run as metrics to be drawn run after run.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `DriftFound.table`.
+
+    Returns
+    -------
+    dict of name to number
+        ``drift/score_psi``, ``drift/highest_feature_psi`` (each 0 or more, left out where it is
+        undefined) and ``drift/features_drifted`` (count).
+    """
+    score = table["column"] == PROBABILITY
+    features = table[~score]
+    figures = {
+        "drift/score_psi": float(table.loc[score, "psi"].max()),
+        "drift/highest_feature_psi": float(features["psi"].max()),
+        "drift/features_drifted": float(features["drifted"].sum()),
+    }
+    return {name: figure for name, figure in figures.items() if math.isfinite(figure)}
 
 
 def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ COLUMNS: Final[dict[str, str]] = {
     "grade": "等级",
     "group": "群组",
     "high": "上限",
+    "high_highest": "上限所属较高组",
+    "high_lowest": "上限所属较低组",
     "higher": "较高等级",
     "higher_rate": "较高等级实际率",
     "highest": "最高",

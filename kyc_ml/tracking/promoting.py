@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 import mlflow
@@ -46,6 +47,7 @@ def fetch_candidate(uri: str) -> Candidate:
             trainers=tuple(dict.fromkeys(_trainers(client, found))),
             champion=_under(client, name, CHAMPION),
             previous=_under(client, name, PREVIOUS_CHAMPION),
+            trained_at=_started(client, found),
         )
 
 
@@ -165,6 +167,14 @@ def _trainers(client: mlflow.MlflowClient, version: ModelVersion) -> Iterator[st
         user = client.get_run(version.run_id).data.tags.get(MLFLOW_USER)
         if user:
             yield str(user)
+
+
+def _started(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+    """Give the start of the run that trained a version, ISO in UTC; '' without a run."""
+    if not version.run_id:
+        return ""
+    moment = client.get_run(version.run_id).info.start_time
+    return datetime.fromtimestamp(moment // 1000, UTC).isoformat()
 
 
 def _under(client: mlflow.MlflowClient, name: str, alias: str) -> str:

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Final
 
 import mlflow
+import requests
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from kyc_ml.errors import RegistryError
+from kyc_ml.errors import RegistryError, UnreachableError
 
 DEFAULT_STORE: Final = "sqlite:///mlflow.db"
 
@@ -25,6 +26,17 @@ _EXPERIMENT: Final = {
 }
 
 # MLflow alone retries for four minutes a server that is not there.
+_NOT_NOW: Final = frozenset(
+    {"DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"}
+)
+"""Codes by which MLflow says: later."""
+
+_NO_ANSWER: Final = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.RetryError,
+)
+
 _PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
@@ -38,8 +50,10 @@ def reach_store() -> None:
 
     Raises
     ------
+    UnreachableError
+        If it does not answer.
     RegistryError
-        If it cannot be reached.
+        If its address is none, or it refuses.
     """
     with connected():
         mlflow.search_experiments(max_results=1)
@@ -47,7 +61,15 @@ def reach_store() -> None:
 
 @contextmanager
 def connected(*, uri: str = "") -> Iterator[None]:
-    """Use the tracking server; whatever keeps it from serving is one RegistryError."""
+    """Use the tracking server; whatever keeps it from serving is one error.
+
+    Raises
+    ------
+    UnreachableError
+        If it does not answer: to be tried again later.
+    RegistryError
+        If it refuses.
+    """
     for name, value in {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_PATIENCE}.items():
         os.environ.setdefault(name, value)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
@@ -57,7 +79,7 @@ def connected(*, uri: str = "") -> Iterator[None]:
         mlflow.set_tracking_uri(_address())
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise _unreachable(error, uri=uri) from None
+        raise _told(error, uri=uri) from None
 
 
 @contextmanager
@@ -80,12 +102,33 @@ def _without_password(text: str) -> str:
     return re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
 
 
-def _unreachable(error: Exception, *, uri: str = "") -> RegistryError:
+def _told(error: Exception, *, uri: str) -> RegistryError:
+    """Make one message of what MLflow or its database says."""
     reason = _without_password(" ".join(str(error).split()))
     kind = "model" if uri.startswith("models:/") else "run"
     subject = f"{kind} {uri}" if uri else "MLflow"
-    msg = (
-        f"{subject} at {tracking_uri()}: {reason}; check the name (kyc-ml train registers "
-        "one), the alias, and MLFLOW_TRACKING_URI"
-    )
+    said = f"{subject} at {tracking_uri()}: {reason}"
+    if _is_away(error):
+        msg = f"{said}; it is not there or too busy: try again later, or check MLFLOW_TRACKING_URI"
+        return UnreachableError(msg)
+    msg = f"{said}; check the name (kyc-ml train registers one), the alias, and MLFLOW_TRACKING_URI"
     return RegistryError(msg)
+
+
+def _is_away(error: BaseException) -> bool:
+    """Tell whether the store may serve later what it does not serve now.
+
+    MLflow puts what the network or the database said into an error of its own, from which it
+    follows. A database in a file is always there: only a lock on it passes by itself.
+    """
+    causes: list[BaseException] = []
+    follows: BaseException | None = error
+    while follows is not None and follows not in causes:
+        causes.append(follows)
+        follows = follows.__cause__ or follows.__context__
+    if any(isinstance(each, _NO_ANSWER) for each in causes):
+        return True
+    for each in causes:
+        if isinstance(each, OperationalError):
+            return not _address().startswith("sqlite:") or "database is locked" in str(each)
+    return isinstance(error, MlflowException) and error.error_code in _NOT_NOW

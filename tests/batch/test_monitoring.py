@@ -4,12 +4,20 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import DriftLimits
-from kyc_ml.monitoring import PROBABILITY, Profile, compare_profiles, learn_profile
+from kyc_ml.monitoring import (
+    DRIFT_COLUMNS,
+    PROBABILITY,
+    Profile,
+    compare_profiles,
+    learn_profile,
+    summarise_drift,
+)
 from kyc_ml.monitoring.profile import sum_counts
 
 LIMITS = DriftLimits(features_drifted=0.0)
@@ -68,6 +76,24 @@ def test_shifted_rows_have_moved(rows):
     assert [fault.split(":")[0] for fault in found.faults] == [
         "drift.score", "drift.features_drifted"
     ]  # fmt: skip
+
+
+def test_drift_in_figures_is_that_of_the_table(rows):
+    profile = learned(*rows())
+    counts = profile.count(*rows(shift=2.0, seed=1))
+    found = compare_profiles(profile, counts, customers=2000, limits=LIMITS)
+    psi = found.table.set_index("column")["psi"]
+    assert summarise_drift(found.table) == {
+        "drift/score_psi": psi[PROBABILITY],
+        "drift/highest_feature_psi": psi["number"],
+        "drift/features_drifted": 1.0,
+    }
+    assert psi["number"] == psi.drop(PROBABILITY).max() > 0.25
+
+
+def test_what_is_undefined_is_no_figure():
+    table = pd.DataFrame([(PROBABILITY, np.nan, 0.1, False)], columns=list(DRIFT_COLUMNS))
+    assert summarise_drift(table) == {"drift/features_drifted": 0.0}
 
 
 def test_new_categories_have_moved(rows):

@@ -105,6 +105,15 @@ def test_what_a_killed_job_left_half_done_is_removed_and_the_rest_kept(goal):
     assert (work / "scores" / "part.parquet").is_file()
 
 
+def test_a_second_job_is_told_what_the_operator_knows(goal):
+    with (
+        hold(goal),
+        pytest.raises(OutputError, match=f"another job is writing {goal.parent}: wait"),
+        hold(goal, known_as=goal.parent),
+    ):
+        pytest.fail("held twice")
+
+
 def test_a_job_that_did_nothing_leaves_nothing(goal):
     with hold(goal):
         pass

@@ -25,13 +25,13 @@ FILES = ["model.txt", "features.json", "calibration.json", "reference.json", "me
 def refused(place, tmp_path, below):
     """Score with a model that must be refused; give the one message."""
 
-    def run(model, **environment):
+    def run(model, *, code=2, **environment):
         before = below(tmp_path)
         outcome = place.run(
             "score", "--model", model, *place.source_arguments(), "--out",
             tmp_path / "out" / "scored", **environment,
         )  # fmt: skip
-        assert (outcome.code, outcome.crash) == (2, None), outcome
+        assert (outcome.code, outcome.crash) == (code, None), outcome
         assert "Traceback" not in outcome.err
         assert outcome.err.count("error: ") == 1
         assert below(tmp_path) == before
@@ -159,8 +159,9 @@ def test_a_version_that_kyc_ml_did_not_log(refused, own_store, place):
 
 
 def test_a_server_that_is_not_there_is_told_before_a_bundle_scores(refused, folder):
-    message = refused(folder, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    message = refused(folder, code=4, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
     assert "MLflow at http://127.0.0.1:1" in message
+    assert "try again later" in message
     assert "building features" not in message
 
 

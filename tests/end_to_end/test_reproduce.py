@@ -151,7 +151,7 @@ def test_a_store_that_cannot_be_reached_is_refused(place, trained):
         "reproduce", trained.info.run_id, "--data", place.data,
         MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
     )  # fmt: skip
-    assert (done.code, done.crash) == (2, None)
+    assert (done.code, done.crash) == (4, None)
     assert "127.0.0.1:9" in done.err
 
 

@@ -1,0 +1,65 @@
+"""Every command of the README runs, in its order, in a folder that has only the configurations."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from kyc_ml.cli import app
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = [line for line in TEXT.splitlines() if line.startswith("kyc-ml ")]
+SMALLER = {
+    "--transactions 200000": "--transactions 30000",
+    "--trials 50": "--trials 2",
+}
+"""A command keeps its sense on fewer rows and trials."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder as after `make demo`, of a smaller bank, with gates that its few rows can pass."""
+    place = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "configs", place / "configs")
+    policy = yaml.safe_load((place / "configs" / "validation.yaml").read_text())
+    amber = [gate for gate in policy["gates"] if gate["severity"] == "amber"]
+    policy["gates"] = amber
+    policy["settings"].update(draws=100, draws_of_large=100, compared_rows=10, audit_times=1)
+    (place / "configs" / "validation.yaml").write_text(yaml.safe_dump(policy, allow_unicode=True))
+    for name in ("fraud", "risk"):
+        path = place / "configs" / f"{name}.yaml"
+        path.write_text(re.sub(r"^  rounds: \d+$", "  rounds: 40", path.read_text(), flags=re.M))
+    return place
+
+
+@pytest.mark.slow
+def test_every_command_runs_in_order(home, monkeypatch):
+    monkeypatch.chdir(home)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # the README names none
+    monkeypatch.delenv("KYC_ML_AUDIT_LOG", raising=False)
+    run("kyc-ml demo --transactions 150000 --quiet")  # what `make demo` runs
+    for line in LINES:
+        run(line)
+    assert {each.name for each in (home / "build" / "scores").iterdir()} >= {"manifest.json"}
+    assert (home / "build" / "validated" / "report.html").stat().st_size > 100_000
+
+
+def run(line):
+    """Run a line of the README on fewer rows."""
+    for long, short in SMALLER.items():
+        line = line.replace(long, short)
+    done = CliRunner().invoke(app, shlex.split(line)[1:])
+    assert done.exit_code == 0, f"{line}\n{done.output[-3000:]}"
+
+
+def test_both_languages_give_the_same_commands():
+    chinese = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    assert LINES
+    assert [line for line in chinese.splitlines() if line.startswith("kyc-ml ")] == LINES

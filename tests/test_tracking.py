@@ -1,0 +1,96 @@
+"""What keeps the model store from serving: what passes by itself, and what does not."""
+
+import sqlite3
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.protos import databricks_pb2
+from sqlalchemy.exc import OperationalError
+
+from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
+from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.tracking import reach_store
+from kyc_ml.tracking.server import connected
+
+SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
+
+
+def of_database(said):
+    return OperationalError("select 1", {}, sqlite3.OperationalError(said))
+
+
+def of_mlflow(cause=None, code=databricks_pb2.INTERNAL_ERROR):
+    """Give an error as MLflow makes it from another one, which it follows."""
+    error = MlflowException("said", error_code=code)
+    error.__context__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "store", "away"),
+    [
+        (of_mlflow(requests.exceptions.ConnectionError()), "http://db", True),
+        (of_mlflow(requests.exceptions.ReadTimeout()), "http://db", True),
+        (of_mlflow(requests.exceptions.RetryError()), "http://db", True),
+        (of_mlflow(requests.exceptions.InvalidURL()), "http://db", False),
+        (of_mlflow(code=databricks_pb2.TEMPORARILY_UNAVAILABLE), "http://db", True),
+        (of_mlflow(code=databricks_pb2.REQUEST_LIMIT_EXCEEDED), "http://db", True),
+        (of_mlflow(code=databricks_pb2.RESOURCE_DOES_NOT_EXIST), "http://db", False),
+        (of_mlflow(code=databricks_pb2.PERMISSION_DENIED), "http://db", False),
+        (of_database("connection refused"), POSTGRES, True),
+        (of_mlflow(of_database("the connection was closed")), POSTGRES, True),
+        (of_database("database is locked"), SQLITE, True),
+        (of_mlflow(of_database("database is locked")), SQLITE, True),
+        (of_database("unable to open database file"), SQLITE, False),
+        (PermissionError(13, "Permission denied"), SQLITE, False),
+    ],
+)
+def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, error, store, away):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with pytest.raises(RegistryError) as told, connected():
+        raise error
+    assert isinstance(told.value, UnreachableError) == away
+    assert exit_code_of(told.value) == (TRY_LATER if away else BAD_INPUT)
+    assert ("try again later" in str(told.value)) == away
+    assert "SECRET" not in str(told.value)
+    assert "MLFLOW_TRACKING_URI" in str(told.value)
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Run a server that answers everything with one status."""
+    servers = []
+
+    def run(status):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_POST = do_GET  # noqa: N815  the library's name
+
+            def log_message(self, *_):
+                return None
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+
+    yield run
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "away"), [(503, True), (429, True), (403, False)])
+def test_a_server_says_by_its_answer_whether_to_come_back(answering, status, away):
+    answering(status)
+    with pytest.raises(RegistryError) as told:
+        reach_store()
+    assert isinstance(told.value, UnreachableError) == away
