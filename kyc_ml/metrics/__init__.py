@@ -17,7 +17,12 @@ from kyc_ml.metrics.calibration import (
     observed_over_expected,
     spiegelhalter,
 )
-from kyc_ml.metrics.clustering import clustered_observed_over_expected, design_effect
+from kyc_ml.metrics.clustering import (
+    clustered_observed_over_expected,
+    design_effect,
+    effective_customers,
+    residual_at_observed_level,
+)
 from kyc_ml.metrics.concentration import (
     Concentration,
     ConcentrationChange,
@@ -99,6 +104,7 @@ __all__ = [
     "concentration_change",
     "decompose_brier",
     "design_effect",
+    "effective_customers",
     "fit_calibration_line",
     "holm",
     "hosmer_lemeshow",
@@ -114,6 +120,7 @@ __all__ = [
     "psi_critical",
     "rates_at_threshold",
     "recall_at_fpr",
+    "residual_at_observed_level",
     "spiegelhalter",
     "threshold_at_fpr",
 ]

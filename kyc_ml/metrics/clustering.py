@@ -17,13 +17,16 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
 
     In part k it is sum_c (sum of c's residuals)^2 / sum of squared residuals, at least 1. Counts
     divided by it have about the variance that a test of independent rows takes for granted.
+    Residuals must be about the level that was observed, see `residual_at_observed_level`: a
+    level that is wrong for all customers alike would else pass for dependence of their rows.
+    Of few customers with positives it comes out too low.
 
     Source: Rao and Scott 1992, Biometrics 48, 577-585.
 
     Parameters
     ----------
     residual : float64 array of shape (n,)
-        Outcome less its expectation.
+        Outcome less its expectation at the observed level of its part.
     groups : int64 array of shape (n,)
         The customer of each row, as a number from 0.
     part : int64 array of shape (n,)
@@ -53,12 +56,54 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
     return np.maximum(ratio, 1.0)
 
 
+def residual_at_observed_level(target: Floats, proba: Floats, *, part: Ints, parts: int) -> Floats:
+    """Give outcomes less expectations that are scaled to the positives each part has.
+
+    Source: as for `design_effect`, which takes residuals about the observed rate.
+
+    Parameters
+    ----------
+    target : array of 0 and 1, shape (n,)
+    proba : array of shape (n,), in [0, 1]
+    part, parts
+        See `design_effect`.
+
+    Returns
+    -------
+    float64 array of shape (n,)
+        Sums to 0 in each part in which something is expected.
+    """
+    observed = np.bincount(part, weights=target, minlength=parts)
+    expected = np.bincount(part, weights=proba, minlength=parts)
+    ratio = np.ones(parts)
+    np.divide(observed, expected, out=ratio, where=expected > 0.0)
+    return np.asarray(target - ratio[part] * proba)
+
+
+def effective_customers(groups: Ints) -> float:
+    """Count how many equally active customers the rows are worth, if a customer's are all alike.
+
+    It is (sum_c m_c)^2 / sum_c m_c^2, with m_c the rows of customer c: as many as there are
+    customers where all have as many rows, fewer where some have most of them.
+
+    Source: Kish 1965, Survey Sampling, Wiley (effective size of unequal weights).
+
+    Examples
+    --------
+    >>> effective_customers(np.array([0, 0, 1, 1])), effective_customers(np.array([0, 0, 0, 1]))
+    (2.0, 1.6)
+    """
+    count = np.bincount(groups).astype(np.float64)
+    return float(count.sum() ** 2 / (count**2).sum()) if groups.size else 0.0
+
+
 def clustered_observed_over_expected(
     target: Floats, proba: Floats, groups: Ints
 ) -> ObservedOverExpected:
     """Compare positives with what was predicted; customers, not rows, are the evidence.
 
     The interval is Garwood's for counts divided by their design effect; see `design_effect`.
+    Where less than a handful of customers have positives, its upper end is too low.
 
     Parameters
     ----------
@@ -76,7 +121,8 @@ def clustered_observed_over_expected(
     if not expected:
         return ObservedOverExpected(ratio=np.nan, low=np.nan, high=np.nan)
     whole = np.zeros(target.size, np.int64)
-    effect = float(design_effect(target - proba, groups, part=whole, parts=1)[0])
+    residual = residual_at_observed_level(target, proba, part=whole, parts=1)
+    effect = float(design_effect(residual, groups, part=whole, parts=1)[0])
     low, high = poisson_interval(float(target.sum()) / effect)
     return ObservedOverExpected(
         ratio=float(target.sum()) / expected,

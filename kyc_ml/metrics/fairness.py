@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.metrics.clustering import design_effect
+from kyc_ml.metrics.intervals import CONFIDENCE, jeffreys_interval, ratio_upper
 from kyc_ml.resampling import bootstrap, percentile_interval
 
 Floats = npt.NDArray[np.float64]
@@ -36,8 +38,10 @@ class Fairness:
     parity : DataFrame
         One row a parity: figure (of `PARITIES`), value (the lowest group's rate over the
         highest one's: 1 where all are alike; NaN where all are 0), lowest, highest (the
-        groups), low, high. Groups without the rate are passed over. Of small groups chance
-        alone draws it below 1.
+        groups), high, high_lowest, high_highest. Groups without the rate are passed over. Of
+        many or small groups chance alone draws `value` far below 1; `high` is the upper end at
+        95 % of the ratio that is most surely low, with the groups it is of, corrected for how
+        many pairs there are, at most 1.
     """
 
     rates: pd.DataFrame
@@ -55,12 +59,16 @@ def compute_fairness(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fairness:
-    """Compare selection, error rates and calibration of groups, with bootstrap intervals.
+    """Compare selection, error rates and calibration of groups, with intervals.
 
-    Intervals are percentile intervals at 95 % over draws of customers.
+    Intervals of rates are percentile intervals at 95 % over draws of customers. That of a
+    parity is none of these: the lowest rate of a draw is lower still than the lowest one
+    observed. It is made of Jeffreys' intervals of counts divided by their design effect, at
+    a level divided by the number of ordered pairs of groups (Bonferroni).
 
     Source: Hardt, Price and Srebro 2016, NeurIPS, 3315-3323 (equal opportunity);
-    Chouldechova 2017, Big Data 5, 153-163 (predictive equality, calibration).
+    Chouldechova 2017, Big Data 5, 153-163 (predictive equality, calibration); interval of a
+    ratio: see `kyc_ml.metrics.intervals.ratio_upper`.
 
     Parameters
     ----------
@@ -87,7 +95,7 @@ def compute_fairness(
 
     value = rates(np.ones(target.size, np.int64))
     drawn = bootstrap(
-        lambda times: _with_parity(rates(times)), groups, draws=draws, seed=seed, progress=progress
+        lambda times: rates(times).ravel(), groups, draws=draws, seed=seed, progress=progress
     )
     low, high = percentile_interval(drawn)
     rows, positives = np.bincount(place, minlength=k), np.bincount(place[target == 1], minlength=k)
@@ -98,12 +106,24 @@ def compute_fairness(
             "rows": np.tile(rows, len(RATES)),
             "positives": np.tile(positives, len(RATES)),
             "value": value.ravel(),
-            "low": low[: value.size],
-            "high": high[: value.size],
+            "low": low,
+            "high": high,
         }
     )
-    parity = _parity_table(value, low[value.size :], high[value.size :], names)
-    return Fairness(rates=table, parity=parity)
+    among = {
+        "demographic_parity": np.ones(target.size, np.bool_),
+        "predictive_equality": target == 0,
+        "equal_opportunity": target == 1,
+    }
+    parity = [
+        {
+            "figure": figure,
+            **_farthest(value[RATES.index(rate)], names),
+            **_surest(flagged[here], place[here], groups[here], names),
+        }
+        for (figure, rate), here in zip(PARITIES.items(), among.values(), strict=True)
+    ]
+    return Fairness(rates=table, parity=pd.DataFrame(parity))
 
 
 def _rates(count: Floats, expected: Floats) -> Floats:
@@ -122,30 +142,32 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.asarray(above / np.where(below > 0, below, np.nan))
 
 
-def _with_parity(rates: Floats) -> Floats:
-    """Append the ratio of the lowest group's to the highest group's rate, for each parity."""
-    compared = rates[[RATES.index(name) for name in PARITIES.values()]]
-    # NaN is passed over; a rate that no group has stays out of reach of the comparison
-    lowest = np.where(np.isnan(compared), np.inf, compared).min(axis=1)
-    highest = np.where(np.isnan(compared), -np.inf, compared).max(axis=1)
-    return np.concatenate([rates.ravel(), _ratio(np.where(highest > 0, lowest, np.nan), highest)])
+def _farthest(rates: Floats, names: npt.NDArray[Any]) -> dict[str, Any]:
+    """Give the lowest rate over the highest; NaN is passed over."""
+    known = pd.Series(rates, index=names).dropna()
+    if not known.size:
+        return {"value": np.nan, "lowest": None, "highest": None}
+    value = known.min() / known.max() if known.max() > 0 else np.nan
+    return {"value": float(value), "lowest": known.idxmin(), "highest": known.idxmax()}
 
 
-def _parity_table(
-    rates: Floats, low: Floats, high: Floats, names: npt.NDArray[Any]
-) -> pd.DataFrame:
-    ratio = _with_parity(rates)[rates.size :]
-    lines = []
-    for place, (figure, rate) in enumerate(PARITIES.items()):
-        by_group = pd.Series(rates[RATES.index(rate)], index=names).dropna()
-        lines.append(
-            {
-                "figure": figure,
-                "value": ratio[place],
-                "lowest": by_group.idxmin() if by_group.size else None,
-                "highest": by_group.idxmax() if by_group.size else None,
-                "low": low[place],
-                "high": high[place],
-            }
-        )
-    return pd.DataFrame(lines)
+def _surest(
+    flagged: npt.NDArray[np.bool_], place: Ints, groups: Ints, names: npt.NDArray[Any]
+) -> dict[str, Any]:
+    """Give the least upper end of a ratio of two groups' rates, and the groups."""
+    k = names.size
+    size = np.bincount(place, minlength=k).astype(np.float64)
+    hits = np.bincount(place, weights=flagged, minlength=k).astype(np.float64)
+    rate = _ratio(hits, size)
+    effect = design_effect(flagged - rate[place], groups, part=place, parts=k)
+    pairs = max(k * (k - 1), 1)
+    low, high = jeffreys_interval(
+        hits / effect, size / effect, confidence=1.0 - (1.0 - CONFIDENCE) / pairs
+    )
+    upper = ratio_upper(rate[:, None], high[:, None], rate[None, :], low[None, :])
+    upper[np.eye(k, dtype=np.bool_) | ~np.isfinite(upper)] = np.inf
+    one, two = np.unravel_index(int(upper.argmin()), upper.shape)
+    if not np.isfinite(upper[one, two]):
+        return {"high": np.nan, "high_lowest": None, "high_highest": None}
+    found = min(float(upper[one, two]), 1.0)
+    return {"high": found, "high_lowest": names[one], "high_highest": names[two]}

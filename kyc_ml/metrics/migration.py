@@ -42,21 +42,21 @@ def matrix_weighted_bandwidth(counts: Ints) -> tuple[float, float]:
 def migration_z(counts: Ints) -> tuple[Floats, Floats]:
     """Test, cell by cell, whether the nearer class is the likelier one.
 
-        Of row i with N_i customers, f the share in the cell and g that in the neighbouring cell
-        one step toward the diagonal, z = (g - f) / sqrt((f (1 - f) + g (1 - g) + 2 f g) / N_i).
+    Of row i with N_i customers, f the share in the cell and g that in the neighbouring cell
+    one step toward the diagonal, z = (g - f) / sqrt((f (1 - f) + g (1 - g) + 2 f g) / N_i).
 
-        Source: ECB 2019, Instructions for reporting the validation results of internal models,
-        section 2.5.5.2.
+    Source: ECB 2019, Instructions for reporting the validation results of internal models,
+    section 2.5.5.2.
 
     Parameters
     ----------
-        counts : int array of shape (K, K), before by after
+    counts : int array of shape (K, K), before by after
 
     Returns
     -------
-        z, p_value : float64 arrays of shape (K, K)
-            A small p-value says that mass grows away from the diagonal. NaN on the diagonal, and
-            where neither cell holds a customer.
+    z, p_value : float64 arrays of shape (K, K)
+        A small p-value says that mass grows away from the diagonal. NaN on the diagonal, and
+        where neither cell holds a customer.
     """
     k = counts.shape[0]
     place = np.arange(k)

@@ -129,7 +129,7 @@ def psi_critical(bins: int, n_expected: float, n_actual: float, *, level: float)
     ----------
     bins : int
     n_expected, n_actual : float
-        Pieces of independent evidence: rows, or customers where they have several rows.
+        Pieces of independent evidence: rows, or `effective_customers` where they have several.
     level : float, in (0, 1)
     """
     return float((1.0 / n_expected + 1.0 / n_actual) * stats.chi2.ppf(1.0 - level, bins - 1))
@@ -174,7 +174,8 @@ def compute_drift(
     ----------
     expected, actual : arrays of counts, shape (bins,)
     n_expected, n_actual : float, optional
-        Customers, where rows of one customer are no independent evidence; else all counts.
+        `effective_customers`, where rows of one are no independent evidence; else all counts.
+        The mere number of customers is too many where some have most of the rows.
     smoothing : float
         See `compute_psi`.
 

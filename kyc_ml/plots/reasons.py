@@ -55,6 +55,7 @@ def plot_importance(table: pd.DataFrame) -> Figure:
             va="center",
         )
     axes.set_xlim(0, 1.22 * float(shown["share"].max()) if len(shown) else 1.0)
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("share of the total gain")
     percent_axis(axes, "x")
     handles = [Patch(color=colour[name], label=name) for name in dict.fromkeys(own.iloc[::-1])]

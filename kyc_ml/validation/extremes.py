@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
 from kyc_ml.validation.outcome import Value
+
+SHIFT: Final = 0.10
+MAJOR_SHIFT: Final = 0.25
+"""PSI of a shift, and of a major one. Convention, not theory; see `kyc_ml.metrics.compute_psi`."""
 
 
 def largest(table: pd.DataFrame, column: str, *, named: str) -> Value:
@@ -22,6 +28,39 @@ def largest(table: pd.DataFrame, column: str, *, named: str) -> Value:
 def smallest(table: pd.DataFrame, column: str, *, named: str) -> Value:
     """Give the smallest defined value of a column, and who has it; undefined without one."""
     return _of(table, column, named=named, sign=-1.0)
+
+
+def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, Value]:
+    """Give the drift that matters most, and the critical values that are its own.
+
+    Critical values grow with the number of bins: those of a category of many values would
+    excuse every other column. So what is major and beyond its own 99 % value comes first,
+    then what is a shift and beyond its own 95 % value, then the largest.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns `column`, critical_95 and critical_99.
+
+    Returns
+    -------
+    dict of 'drift', 'critical_95' and 'critical_99'
+        Undefined where no row has a drift.
+    """
+    known = table[table[column].notna()]
+    if known.empty:
+        return {name: Value(value=np.nan) for name in ("drift", "critical_95", "critical_99")}
+    major = known[column] > np.maximum(known["critical_99"], MAJOR_SHIFT)
+    shift = known[column] > np.maximum(known["critical_95"], SHIFT)
+    at = known.assign(major=major, shift=shift).sort_values(
+        ["major", "shift", column, named], ascending=[False, False, False, True]
+    )
+    first, about = at.iloc[0], str(at[named].iloc[0])
+    return {
+        "drift": Value(value=float(first[column]), about=about),
+        "critical_95": Value(value=float(first["critical_95"]), about=about),
+        "critical_99": Value(value=float(first["critical_99"]), about=about),
+    }
 
 
 def _of(table: pd.DataFrame, column: str, *, named: str, sign: float) -> Value:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
@@ -72,6 +73,8 @@ def test_the_report_names_model_validator_data_and_rows(validated):
     assert (report.model.name, report.model.version) == ("reviewed", "1")
     assert report.validator == "somebody else"
     assert report.model.trainer
+    started = datetime.fromisoformat(report.model.trained_at)
+    assert timedelta(0) <= datetime.now(UTC) - started < timedelta(days=1)
     assert len(report.data.files) == 6
     current = next(rows for rows in report.rows if rows.role == "current")
     assert current.since.startswith(TRAINED)

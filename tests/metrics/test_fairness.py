@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from kyc_ml.metrics import (
     compute_fairness,
 )
+from kyc_ml.metrics.fairness import _surest
 
 
 def grouped(n, seed):
@@ -125,3 +126,81 @@ def test_intervals_over_customers_hold_the_true_rate_about_95_times_in_100():
                 rows_held += (not own) and inside
     assert 0.89 <= held / trials <= 0.98
     assert rows_held / trials < 0.7  # rows taken for independent are far too sure
+
+
+# --- the end of a parity that a gate holds ----------------------------------------------
+
+
+def flags_of(groups, *, positives, negatives, rates, rng, repeats=1):
+    """Flag rows by chance, a customer's alike; `rates` of positives, then of negatives."""
+    one = np.repeat([1.0, 0.0], [positives, negatives])
+    target, group = np.tile(one, groups), np.repeat(np.arange(groups), one.size)
+    often = np.where(target == 1.0, *(np.asarray(rate)[group] for rate in rates))
+    flagged = rng.random(target.size) < often
+    who = np.repeat(np.arange(target.size), repeats)
+    return [np.repeat(each, repeats) for each in (target, flagged, group)], who
+
+
+def bounds(groups, draws, *, seed, **how):
+    """Give the ends of predictive equality and equal opportunity in each draw."""
+    rng, names = np.random.default_rng(seed), np.arange(groups)
+    found = []
+    for _ in range(draws):
+        (target, flagged, group), who = flags_of(groups, rng=rng, **how)
+        parts = (target == 0.0, target == 1.0)
+        found.append([_surest(flagged[at], group[at], who[at], names)["high"] for at in parts])
+    return np.array(found)
+
+
+def alike(groups, rate):
+    return np.full(groups, rate)
+
+
+@pytest.mark.parametrize(("groups", "positives", "negatives"), [(2, 20, 400), (20, 50, 1000)])
+def test_groups_that_are_alike_hardly_ever_break_four_fifths(groups, positives, negatives):
+    """By the bootstrap of the lowest rate over the highest, 20 such groups always did."""
+    size = {"positives": positives, "negatives": negatives}
+    high = bounds(groups, 300, seed=1, rates=(alike(groups, 0.6), alike(groups, 0.05)), **size)
+    assert (high < 0.8).mean(axis=0).max() <= 0.025
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_a_ratio_of_exactly_four_fifths_is_broken_no_more_often_than_the_level(repeats):
+    often = (np.array([0.48, 0.6]), np.array([0.04, 0.05]))
+    how = {"positives": 200, "negatives": 2_000, "rates": often, "repeats": repeats}
+    assert (bounds(2, 600, seed=2, **how) < 0.8).mean(axis=0).max() <= 0.03
+
+
+def test_a_group_with_far_less_is_found_among_many():
+    often = alike(10, 0.6), alike(10, 0.05)
+    often[0][3] = often[1][3] = 0.01
+    high = bounds(10, 50, seed=3, positives=100, negatives=2_000, rates=often)
+    assert (high < 0.8).mean(axis=0).min() > 0.9
+
+
+def test_a_small_group_without_a_flag_is_not_surely_low():
+    group = np.repeat(["small", "large"], [20, 1_000])
+    flagged = np.concatenate([np.zeros(20, bool), np.arange(1_000) < 50])
+    got = compute_fairness(
+        np.zeros(1_020), flagged, np.full(1_020, 0.1), group, groups=np.arange(1_020), draws=20
+    )
+    line = got.parity.set_index("figure").loc["predictive_equality"]
+    assert (line["value"], line["lowest"], line["highest"]) == (0.0, "small", "large")
+    assert line["high"] == 1.0
+
+
+def test_where_nobody_is_flagged_nothing_is_sure():
+    got = compute_fairness(
+        np.zeros(20), np.zeros(20, bool), np.full(20, 0.1), np.arange(20) % 2,
+        groups=np.arange(20), draws=2,
+    )  # fmt: skip
+    assert got.parity["high"].isna().all()
+
+
+@given(seed=st.integers(0, 200))
+def test_the_end_lies_above_the_ratio(seed):
+    target, flagged, proba, group = grouped(60, seed)
+    got = compute_fairness(target, flagged, proba, group, groups=np.arange(60), draws=2)
+    known = got.parity.dropna(subset=["value", "high"])
+    assert (known["high"] >= known["value"]).all()
+    assert (known["high"] <= 1.0).all()

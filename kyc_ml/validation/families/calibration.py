@@ -19,6 +19,7 @@ from kyc_ml.metrics import (
     hosmer_lemeshow,
     jeffreys_p,
     largest_calibration_error,
+    residual_at_observed_level,
     spiegelhalter,
 )
 from kyc_ml.validation.evidence import ReviewEvidence
@@ -289,13 +290,12 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
 
 def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
     """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
-    rows = evidence.current
-    effect = design_effect(
-        rows.target - rows.judged_probability,
-        rows.judged_customers,
-        part=rows.grades.model[rows.judged],
-        parts=len(table),
+    rows, parts = evidence.current, len(table)
+    part = rows.grades.model[rows.judged]
+    residual = residual_at_observed_level(
+        rows.target, rows.judged_probability, part=part, parts=parts
     )
+    effect = design_effect(residual, rows.judged_customers, part=part, parts=parts)
     under, over = jeffreys_p(
         table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
     )

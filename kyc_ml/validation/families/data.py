@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -11,10 +12,10 @@ import pandas as pd
 from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE
 from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
-from kyc_ml.metrics import compute_drift
+from kyc_ml.metrics import compute_drift, effective_customers
 from kyc_ml.training.evidence import customers_of
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.extremes import largest
+from kyc_ml.validation.extremes import largest, most_drifted
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.probes import FEWEST, shuffled_label_auc, single_feature_auc
@@ -106,15 +107,20 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
                 "策略未列出当前样本与训练样本均具有的客群",
             )
         )
-    lines, psi, critical, unseen = [], {}, {}, np.zeros(len(now), np.bool_)
+    lines, drifts, unseen = [], [], np.zeros(len(now), np.bool_)
     for feature in features:
         one, two = values_of(train, feature), values_of(now, feature)
         names = sorted(set(one) | set(two))
         before, after = (
             np.array([int((each == name).sum()) for name in names]) for each in (one, two)
         )
-        drift = compute_drift(before, after, n_expected=_customers(train), n_actual=_customers(now))
-        psi[feature], critical[feature] = drift.psi, drift.critical_95
+        drift = compute_drift(
+            before,
+            after,
+            n_expected=effective_customers(train.customers),
+            n_actual=effective_customers(now.customers),
+        )
+        drifts.append({"segment": feature, **asdict(drift)})
         unseen |= ~np.isin(two, list(set(one)))
         lines += [
             {
@@ -125,11 +131,11 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
             }
             for name, b, a in zip(names, before, after, strict=True)
         ]
-    worst = max(psi, key=lambda name: psi[name])
+    worst = most_drifted(pd.DataFrame(drifts), "psi", named="segment")
     return Outcome(
         values={
-            "highest_psi": Value(value=psi[worst], about=worst),
-            "critical_95": critical[worst],
+            "highest_psi": worst["drift"],
+            "critical_95": worst["critical_95"],
             "unseen": float(unseen.mean()),
         },
         tables=(
@@ -306,10 +312,6 @@ def _missing(rows: ScoredRows, place: int) -> npt.NDArray[np.bool_]:
         return np.isnan(rows.matrix[:, place])
     values = rows.features.categories[spec.name]
     return np.asarray(values.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
-def _customers(rows: ScoredRows) -> float:
-    return float(rows.customers.max() + 1)
 
 
 def _probed(rows: ScoredRows, *, seed: int) -> Ints:

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from kyc_ml.metrics import (
     auc_interval,
+    design_effect,
     jeffreys_interval,
     threshold_at_fpr,
 )
@@ -66,7 +67,13 @@ def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     for name in sorted(set(kind[known])):
         here = known & (kind == name)
         n, hits = int(here.sum()), int(caught[here].sum())
-        low, high = (float(end) for end in jeffreys_interval(hits, n))
+        effect = design_effect(
+            caught[here] - hits / n,
+            rows.judged_customers[here],
+            part=np.zeros(n, np.int64),
+            parts=1,
+        )[0]
+        low, high = (float(end) for end in jeffreys_interval(hits / effect, n / effect))
         lines.append(
             {"typology": str(name), "positives": n, "found": hits, "recall": hits / n,
              "low": low, "high": high}

@@ -12,7 +12,7 @@ import pandas as pd
 from kyc_ml.metrics import compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Run, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Run
 from kyc_ml.validation.policy import Group, Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
 from kyc_ml.validation.result import Plot, Table
@@ -49,18 +49,22 @@ def run_parity(figure: str) -> Run:
         if isinstance(found, NotApplicable):
             return found
         parity = found.parity[found.parity["figure"] == figure].reset_index(drop=True)
-        # the group whose interval is farthest below equality decides
-        named = parity.assign(
+        farthest = parity.assign(
             pair=parity["feature"] + ": " + parity["lowest"] + " against " + parity["highest"]
         )
-        bound = smallest(named, "high", named="pair")
-        line = named[named["pair"] == bound.about].iloc[:1]
-        value, low, high = (float(line[name].sum(min_count=1)) for name in ("value", "low", "high"))
+        surest = parity.assign(
+            pair=parity["feature"]
+            + ": "
+            + parity["high_lowest"]
+            + " against "
+            + parity["high_highest"]
+        )
         rates = found.rates[found.rates["figure"] == _OF[figure]].reset_index(drop=True)
         return Outcome(
             values={
-                "ratio": Value(value=value, low=low, high=high, about=bound.about),
-                "ratio_high": bound,
+                "ratio": smallest(farthest, "value", named="pair"),
+                # what decides: of many groups chance alone makes the ratio itself low
+                "ratio_high": smallest(surest, "high", named="pair"),
             },
             tables=(
                 Table(name="rates", title=_RATE[figure], frame=rates),

@@ -187,8 +187,10 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
 
 def _sampled(sample: Sample) -> Text:
     return Text(
-        f"{sample.rows.size:,} judged rows, positives first: the AUC does not hang on their share.",
-        f"抽取 {sample.rows.size:,} 行可评估样本（正样本优先），AUC 不受其占比影响。",
+        f"{sample.rows.size:,} judged rows, positives first: the AUC does not hang on their share, "
+        "but shares of rows and mean probabilities are those of this sample.",
+        f"抽取 {sample.rows.size:,} 行可评估样本（正样本优先）：AUC 不受其占比影响，"
+        "但样本占比与平均概率仅就该抽样而言。",
     )
 
 

@@ -11,22 +11,18 @@ import pandas as pd
 from scipy import stats
 
 from kyc_ml.features.spec import FeatureSpec, Formula, Latest, Window
-from kyc_ml.metrics import Drift, FrozenBins, compute_drift
+from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.extremes import largest
+from kyc_ml.validation.extremes import SHIFT, largest, most_drifted
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.result import Plot, Table
-from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text
 from kyc_ml.validation.wording import stability as wording
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-AMBER: Final = 0.10
-"""CSI that is counted. Convention, not theory; see `kyc_ml.metrics.compute_psi`."""
 
 _TOP: Final = 10
 
@@ -89,13 +85,15 @@ def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     table = table.reset_index(drop=True)
     first = table[table["leading"] & ~table["all_history"]]
     growing = table[table["leading"] & table["all_history"]]
+    worst, worst_growing = (most_drifted(part, "csi", named="feature") for part in (first, growing))
     return Outcome(
         values={
-            "highest": largest(first, "csi", named="feature"),
-            "highest_all_history": largest(growing, "csi", named="feature"),
-            "critical_95": float(first["critical_95"].max()),
-            "critical_99": float(first["critical_99"].max()),
-            "above_amber": int((first["csi"] > AMBER).sum()),
+            "highest": worst["drift"],
+            "highest_all_history": worst_growing["drift"],
+            "critical_95": worst["critical_95"],
+            "critical_99": worst["critical_99"],
+            "critical_99_all_history": worst_growing["critical_99"],
+            "above_amber": int((first["csi"] > SHIFT).sum()),
             "highest_of_all": largest(table, "csi", named="feature"),
         },
         tables=(Table(name="features", title=Text("Drift by feature", "各特征漂移"), frame=table),),
@@ -189,13 +187,9 @@ def _drift(evidence: ReviewEvidence, one: Ints, two: Ints) -> Drift:
     return compute_drift(
         one,
         two,
-        n_expected=_customers(evidence.reference),
-        n_actual=_customers(evidence.current),
+        n_expected=effective_customers(evidence.reference.customers),
+        n_actual=effective_customers(evidence.current.customers),
     )
-
-
-def _customers(rows: ScoredRows) -> float:
-    return float(rows.customers.max() + 1)
 
 
 def _too_few(evidence: ReviewEvidence) -> NotApplicable | None:

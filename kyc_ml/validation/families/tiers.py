@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from kyc_ml.metrics import (
     compute_ordering,
     concentration_change,
     design_effect,
+    holm,
     jeffreys_interval,
     matrix_weighted_bandwidth,
     migration_z,
@@ -90,17 +92,34 @@ def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    """Compare neighbours; p-values are those of counts divided by their design effect."""
+    """Compare neighbours; p-values are those of counts divided by the pair's design effect."""
     hits, rows = (rates[name].to_numpy(dtype=np.int64) for name in ("positives", "rows"))
     table = compute_ordering(hits, rows, names=names)
-    effect = rates["design_effect"].to_numpy()
-    less = (np.ceil(count / effect).astype(np.int64) for count in (hits, rows))
-    clustered = compute_ordering(*less, names=names)
+    present = np.flatnonzero(rows > 0)
+    p_value = np.array([_clustered_p(rates.iloc[np.array(pair)]) for pair in pairwise(present)])
     return table.assign(
-        p_value=clustered["p_value"],
-        p_holm=clustered["p_holm"],
+        p_value=p_value,
+        p_holm=holm(p_value),
         pair=table["higher"] + " below " + table["lower"],
     )
+
+
+def _clustered_p(pair: pd.DataFrame) -> float:
+    """Test two neighbours by counts divided by a design effect that both share.
+
+    Apart, a tier with hardly a positive shows no dependence of its rows, and would count as
+    far too much evidence.
+    """
+    hits, rows = (pair[name].to_numpy(dtype=np.float64) for name in ("positives", "rows"))
+    within = hits * (1.0 - hits / rows)  # sum of squared residuals of each tier
+    effects = pair["design_effect"].to_numpy()
+    effect = float(within @ effects / within.sum()) if within.sum() > 0.0 else 1.0
+    # a table of Fisher's test has whole counts: the nearest ones favour neither tier
+    fewer, of = np.rint(hits / effect), np.maximum(np.rint(rows / effect), 1.0)
+    found = compute_ordering(
+        np.minimum(fewer, of).astype(np.int64), of.astype(np.int64), names=pair["tier"].tolist()
+    )
+    return float(found["p_value"].iloc[0])
 
 
 def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame:

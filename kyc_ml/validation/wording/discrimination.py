@@ -134,8 +134,9 @@ RECALL_AT_FPR: Final = Check(
         "冻结阈值下的实际假阳率远高于设定的 5%。",
     ),
     limits=Text(
-        "One point of the curve; 5 % may be no capacity of this institution.",
-        "仅为曲线上的一个点，5% 未必符合本机构的处理能力。",
+        "One point of the curve; 5 % may be no capacity of this institution. Intervals count rows "
+        "as independent.",
+        "仅为曲线上的一个点，5% 未必符合本机构的处理能力。区间假定样本相互独立。",
     ),
     source="Jesus et al. 2022, NeurIPS Datasets and Benchmarks (Bank Account Fraud)",
     measures=(
@@ -201,8 +202,9 @@ SEGMENTS: Final = Check(
         "某客群的整个区间低于整体 AUC。",
     ),
     limits=Text(
-        "Within a segment the easy differences between segments are gone: a lower AUC is usual.",
-        "客群内部消除了客群之间的差异，AUC 略低属正常。",
+        "Within a segment the easy differences between segments are gone: a lower AUC is usual. "
+        "Intervals count rows as independent and are not corrected for the number of segments.",
+        "客群内部消除了客群之间的差异，AUC 略低属正常。区间假定样本相互独立，未按客群数校正。",
     ),
     source="DeLong, DeLong and Clarke-Pearson 1988; the shortfall is convention",
     measures=(
@@ -223,7 +225,11 @@ PERIODS: Final = Check(
         "按月、周或日计算 AUC 及 DeLong 区间和平均精确率；差距定义同分客群。",
     ),
     signs=Text("Periods that sink one after the other.", "各时段依次下降。"),
-    limits=Text("Late periods have fewer known positives.", "较近时段已知的正样本较少。"),
+    limits=Text(
+        "Late periods have fewer known positives. Intervals count rows as independent and are not "
+        "corrected for the number of periods.",
+        "较近时段已知的正样本较少。区间假定样本相互独立，未按时段数校正。",
+    ),
     source="DeLong, DeLong and Clarke-Pearson 1988; the shortfall is convention",
     measures=(
         *SEGMENTS.measures[:2],
@@ -241,8 +247,8 @@ TYPOLOGIES: Final = Check(
     ),
     method=Text(
         "Share of each typology's positives that score above the threshold of 5 % false "
-        "positives; Jeffreys intervals.",
-        "各类型正样本中得分高于假阳率 5% 阈值的比例，附 Jeffreys 区间。",
+        "positives; Jeffreys intervals of counts divided by the design effect of customers.",
+        "各类型正样本中得分高于假阳率 5% 阈值的比例，附按客户设计效应折算计数的 Jeffreys 区间。",
     ),
     signs=Text(
         "A typology with a recall near the 5 % that chance would give.",
@@ -252,7 +258,8 @@ TYPOLOGIES: Final = Check(
         "Typologies are what investigators wrote down; undetected kinds have none.",
         "类型来自调查记录，未被发现的类型没有记录。",
     ),
-    source="Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133 (intervals)",
+    source="Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133 (intervals); Rao and "
+    "Scott 1992, Biometrics 48, 577-585",
     measures=(
         Measure(name="lowest", label=Text("lowest recall", "最低召回率"), unit="share"),
         Measure(

@@ -9,7 +9,8 @@ from kyc_ml.validation.text import Text
 
 _SOURCE = (
     "Hardt, Price and Srebro 2016, NeurIPS, 3315-3323; Chouldechova 2017, Big Data 5, 153-163; "
-    "the bound of four fifths: 29 CFR 1607.4 (D)"
+    "Donner and Zou 2012, Statistical Methods in Medical Research 21, 347-359 (interval of a "
+    "ratio); the bound of four fifths: 29 CFR 1607.4 (D)"
 )
 _LIMITS = Text(
     "Equal rates cannot all hold at once where base rates differ; outcomes may be biased "
@@ -19,10 +20,17 @@ _LIMITS = Text(
 )
 _METHOD = Text(
     "The rows above the threshold of 5 % false positives are flagged. Rates by group with "
-    "bootstrap intervals over customers; the lowest group's rate over the highest one's.",
-    "得分高于假阳率 5% 阈值的样本视为预警。按组计算比率及客户自助法区间，取最低组与最高组之比。",
+    "bootstrap intervals over customers; the lowest group's rate over the highest one's. Beside "
+    "it the upper end of the ratio of two groups that is most surely low: from Jeffreys intervals "
+    "of counts divided by their design effect, corrected after Bonferroni for the pairs.",
+    "得分高于假阳率 5% 阈值的样本视为预警。按组计算比率及客户自助法区间，取最低组与最高组之比；"
+    "并给出最确定偏低的两组之比的区间上限：由按设计效应折算计数的 Jeffreys 区间求得，"
+    "按组对数作 Bonferroni 校正。",
 )
-_SIGNS = Text("A ratio whose whole interval lies below 0.8.", "比值的整个区间低于 0.8。")
+_SIGNS = Text(
+    "An upper end below 0.8. Of many or small groups the ratio alone is low by chance.",
+    "区间上限低于 0.8。组别多或样本少时，比值本身会因偶然而偏低。",
+)
 
 SELECTION: Final = Check(
     id="fairness.selection",

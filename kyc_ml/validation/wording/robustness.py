@@ -94,10 +94,10 @@ WEAK_SPOTS: Final = Check(
     ),
     method=Text(
         "A shallow tree on half of the customers looks for regions where the log loss exceeds "
-        "what the probabilities promise; the other half judges them: O/E with exact Poisson "
-        "intervals, and AUC.",
+        "what the probabilities promise; the other half judges them: O/E with Poisson intervals of "
+        "counts divided by the design effect of customers, and AUC.",
         "用一半客户训练浅层决策树，寻找对数损失超出概率预期的区域；另一半客户用于评估："
-        "O/E（精确泊松区间）与 AUC。",
+        "O/E（按客户设计效应折算计数的泊松区间）与 AUC。",
     ),
     signs=Text(
         "A region whose whole interval of O/E lies beyond 0.67 to 1.5.",
@@ -141,8 +141,11 @@ OVERFIT: Final = Check(
     ),
     signs=Text("A gap above 0.04 that chance does not explain.", "差值超过 0.04 且非偶然。"),
     limits=Text(
-        "A gap may also come from later times being harder; compare with the decline of the AUC.",
-        "差值也可能源于后期样本更难区分，应结合 AUC 下降检验判断。",
+        "A gap may also come from later times being harder; compare with the decline of the AUC. "
+        "Intervals count rows as independent and are not corrected for the number of regions: "
+        "of many regions with few positives some stray by chance.",
+        "差值也可能源于后期样本更难区分，应结合 AUC 下降检验判断。"
+        "区间假定样本相互独立且未按区域数校正：区域多而正样本少时会有偶然偏离。",
     ),
     source="ValidMind, OverfitDiagnosis (the bound)",
     measures=(

@@ -9,12 +9,14 @@ from kyc_ml.validation.text import Text
 
 _PSI_LIMITS = Text(
     "A shift of the population is no fault of the model, but may outdate it. Critical values "
-    "count customers, not rows; some dependence may remain.",
-    "人群变化并非模型缺陷，但可能使模型过时。临界值按客户数而非行数计算，仍可能存在相关性。",
+    "take all rows of a customer for one piece of evidence (Kish's effective number of "
+    "customers): where they differ, a shift must be larger than needed before it counts.",
+    "人群变化并非模型缺陷，但可能使模型过时。临界值将同一客户的全部样本视为一份证据"
+    "（Kish 有效客户数）；若客户内样本各异，则临界值偏保守。",
 )
 _PSI_SOURCE = (
     "Siddiqi 2006, Credit Risk Scorecards; Yurdakul and Naranjo 2020, Journal of Risk Model "
-    "Validation 14(3), 89-100 (critical values)"
+    "Validation 14(3), 89-100 (critical values); Kish 1965, Survey Sampling (effective number)"
 )
 
 SCORE: Final = Check(
@@ -53,8 +55,10 @@ FEATURES: Final = Check(
     ),
     method=Text(
         "As for the score, for each feature with bins frozen on the reference rows and a bin for "
-        "missing values; gates hold for the features with the largest contributions.",
-        "方法同分数漂移，每个特征使用参照样本冻结的分箱并单设缺失箱；阈值仅适用于贡献最大的特征。",
+        "missing values; gates hold for the features with the largest contributions, each against "
+        "its own critical value: told is the one that breaks most.",
+        "方法同分数漂移，每个特征使用参照样本冻结的分箱并单设缺失箱；"
+        "阈值仅适用于贡献最大的特征，各自与自身临界值比较，列出超出最甚者。",
     ),
     signs=Text(
         "A leading feature above 0.25: look for a change of source, code or conduct.",
@@ -62,8 +66,11 @@ FEATURES: Final = Check(
     ),
     limits=Text(
         "Features that read all history grow with the data alone, so they are gated apart, and "
-        "only as a finding; seasons shift others.",
-        "读取全部历史的特征会随数据自然增长，因此单独设阈值且仅作为发现；季节性也会造成偏移。",
+        "only as a finding; seasons shift others. Critical values are of one feature: of many, "
+        "some exceed theirs by chance, which the bounds of 0.10 and 0.25 absorb but for few "
+        "customers.",
+        "读取全部历史的特征会随数据自然增长，因此单独设阈值且仅作为发现；季节性也会造成偏移。"
+        "临界值针对单个特征：特征较多时会有偶然超出，客户数少时 0.10 与 0.25 的界限不足以抵消。",
     ),
     source=_PSI_SOURCE,
     measures=(
@@ -85,6 +92,14 @@ FEATURES: Final = Check(
         ),
         Measure(name="critical_95", label=Text("95 % critical value", "95% 临界值"), unit="index"),
         Measure(name="critical_99", label=Text("99 % critical value", "99% 临界值"), unit="index"),
+        Measure(
+            name="critical_99_all_history",
+            label=Text(
+                "99 % critical value of the one that reads all history",
+                "全部历史特征的 99% 临界值",
+            ),
+            unit="index",
+        ),
         Measure(
             name="above_amber",
             label=Text("leading features above 0.10", "高于 0.10 的主要特征数"),

@@ -22,8 +22,9 @@ ORDERING: Final = Check(
     signs=Text("An inversion that chance does not explain.", "无法用偶然性解释的倒置。"),
     limits=Text(
         "Tiers with few rows can only be inverted by a lot before it shows. Counts are divided by "
-        "the design effect of customers with several rows, rounded up.",
-        "样本少的等级只有严重倒置才会被检出。计数按客户设计效应折算并向上取整。",
+        "the design effect of customers with several rows, one for both tiers of a pair, and "
+        "rounded.",
+        "样本少的等级只有严重倒置才会被检出。计数按客户设计效应折算（每对等级共用一个）并取整。",
     ),
     source="Lancaster 1961, Journal of the American Statistical Association 56, 223-234 (mid-p)",
     measures=(
@@ -112,8 +113,10 @@ MIGRATION: Final = Check(
         "带宽接近 1，或远距离迁移多于近距离迁移。",
     ),
     limits=Text(
-        "Customers seen in one period only are left out. Risk does change: movement is no fault.",
-        "仅在一个时期出现的客户不计入。风险本会变化，迁移本身并非缺陷。",
+        "Customers seen in one period only are left out. Risk does change: movement is no fault. "
+        "The lowest p is of many cells and not corrected for their number.",
+        "仅在一个时期出现的客户不计入。风险本会变化，迁移本身并非缺陷。"
+        "最低 p 值取自多个单元，未作多重性校正。",
     ),
     source="ECB 2019, Instructions for reporting the validation results of internal models, "
     "2.5.5.1 and 2.5.5.2",
