@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from kyc_ml.jobs.loading import require_own
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.metrics import effective_size
 from kyc_ml.monitoring import DriftFound, compare_profiles
 from kyc_ml.tiers import confidentiality
 
@@ -130,11 +132,17 @@ class Night:
         if done is None:
             path = self.place.work / f"{_OBSERVATIONS}.parquet"
             rows = store_observations(tables, chosen, path)
-            customers: set[str] = set()
+            of_customer: Counter[str] = Counter()
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(columns=[CUSTOMER_ID]):
-                    customers.update(batch[CUSTOMER_ID].unique().to_pylist())
-            facts = {"rows": rows, "customers": len(customers)}
+                    counted = batch[CUSTOMER_ID].value_counts()
+                    names, times = counted.field("values"), counted.field("counts")
+                    of_customer.update(dict(zip(names.to_pylist(), times.to_pylist(), strict=True)))
+            facts = {
+                "rows": rows,
+                "customers": len(of_customer),
+                "effective_customers": effective_size(list(of_customer.values())),
+            }
             done = self.steps.note(_OBSERVATIONS, [path], facts)
         self.stopwatch.note("choosing")
         return done
@@ -176,7 +184,11 @@ class Night:
         counts = Counts.total(parts)
         for note in counts.notes(scorer.policy):
             self.watch.say(note)
-        drift = self._drift(counts, customers=observed["customers"]) if parts[0].profile else None
+        drift = (
+            self._drift(counts, effective_customers=observed["effective_customers"])
+            if parts[0].profile
+            else None
+        )
         return Judged(quality=tables.quality, counts=counts, drift=drift)
 
     def _build(
@@ -210,13 +222,13 @@ class Night:
         declared = {spec.name: spec for spec in specs}
         return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
 
-    def _drift(self, counts: Counts, *, customers: int) -> DriftFound | None:
+    def _drift(self, counts: Counts, *, effective_customers: float) -> DriftFound | None:
         if self.model is None or self.model.bundle.profile is None:
             return None
         found = compare_profiles(
             self.model.bundle.profile,
             counts.profile,
-            customers=customers,
+            effective_customers=effective_customers,
             limits=self.limits.drift,
         )
         shown = found.table.head(_COLUMNS_SHOWN)

@@ -21,6 +21,7 @@ from kyc_ml.metrics.clustering import (
     clustered_observed_over_expected,
     design_effect,
     effective_customers,
+    effective_size,
     residual_at_observed_level,
 )
 from kyc_ml.metrics.concentration import (
@@ -105,6 +106,7 @@ __all__ = [
     "decompose_brier",
     "design_effect",
     "effective_customers",
+    "effective_size",
     "fit_calibration_line",
     "holm",
     "hosmer_lemeshow",

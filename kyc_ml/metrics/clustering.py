@@ -93,8 +93,13 @@ def effective_customers(groups: Ints) -> float:
     >>> effective_customers(np.array([0, 0, 1, 1])), effective_customers(np.array([0, 0, 0, 1]))
     (2.0, 1.6)
     """
-    count = np.bincount(groups).astype(np.float64)
-    return float(count.sum() ** 2 / (count**2).sum()) if groups.size else 0.0
+    return effective_size(np.bincount(groups))
+
+
+def effective_size(count: npt.ArrayLike) -> float:
+    """Give Kish's effective number of groups from the number of rows of each; 0 without rows."""
+    sizes = np.asarray(count, np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
 
 
 def clustered_observed_over_expected(

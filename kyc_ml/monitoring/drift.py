@@ -43,7 +43,7 @@ def compare_profiles(
     profile: Profile,
     counts: Mapping[str, list[int]],
     *,
-    customers: int,
+    effective_customers: float,
     limits: DriftLimits,
 ) -> DriftFound:
     """Hold counts of scored rows against the profile of the rows that judged the model.
@@ -54,13 +54,16 @@ def compare_profiles(
     ----------
     counts : mapping of column to counts
         As `Profile.count` gives them.
-    customers : int
-        Different customers among the scored rows.
+    effective_customers : float
+        Of the scored rows; see `kyc_ml.metrics.effective_customers`.
     """
     rows = []
     for name in (name for name in profile.counts if name in counts):  # in one order, always
         drift = compute_drift(
-            profile.counts[name], counts[name], n_expected=profile.customers, n_actual=customers
+            profile.counts[name],
+            counts[name],
+            n_expected=profile.effective_customers,
+            n_actual=effective_customers,
         )
         limit = limits.score if name == PROBABILITY else limits.feature
         beyond = limit is not None and drift.psi > max(limit, drift.critical_99)

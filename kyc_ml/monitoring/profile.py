@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.metrics import FrozenBins
+from kyc_ml.metrics import FrozenBins, effective_customers
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,13 +31,15 @@ class Profile:
     counts : mapping of column to int64 array
         Rows in each bin; the first is for what is missing.
     rows, customers : int
-        Rows of one customer are no independent evidence.
+    effective_customers : float
+        As `kyc_ml.metrics.effective_customers`: rows of one customer are no independent evidence.
     """
 
     bins: Mapping[str, FrozenBins]
     counts: Mapping[str, Ints]
     rows: int
     customers: int
+    effective_customers: float
 
     def count(self, features: FeatureTable, proba: Floats | None) -> dict[str, list[int]]:
         """Count other rows in the same bins, each column that the profile and they both have.
@@ -65,7 +67,12 @@ class Profile:
             }
             for name, bins in self.bins.items()
         }
-        return {"columns": columns, "rows": self.rows, "customers": self.customers}
+        return {
+            "columns": columns,
+            "rows": self.rows,
+            "customers": self.customers,
+            "effective_customers": self.effective_customers,
+        }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -79,6 +86,8 @@ class Profile:
             counts={name: np.array(each["counts"], np.int64) for name, each in columns.items()},
             rows=content["rows"],
             customers=content["customers"],
+            # bundles of before it was kept took each customer for as active as the others
+            effective_customers=content.get("effective_customers", content["customers"]),
         )
 
 
@@ -98,11 +107,13 @@ def learn_profile(features: FeatureTable, proba: Floats) -> Profile:
     counts = {PROBABILITY: bins[PROBABILITY].count(proba)}
     for spec in features.specs:
         counts[spec.name] = bins[spec.name].count(_values(features, spec))
+    encoded = features.keys[CUSTOMER_ID].combine_chunks().dictionary_encode()
     return Profile(
         bins=bins,
         counts=counts,
         rows=len(features),
-        customers=len(features.keys[CUSTOMER_ID].unique()),
+        customers=len(encoded.dictionary),
+        effective_customers=effective_customers(encoded.indices.to_numpy().astype(np.int64)),
     )
 
 

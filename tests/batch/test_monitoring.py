@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ LIMITS = DriftLimits(features_drifted=0.0)
 
 def learned(features, proba):
     """Learn a profile, as if every row were a customer's only one."""
-    return replace(learn_profile(features, proba), customers=len(features))
+    return replace(learn_profile(features, proba), effective_customers=len(features))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,9 @@ def test_a_profile_reads_back_exactly(rows):
 
 def test_the_same_rows_have_not_moved(rows):
     profile = learned(*rows())
-    found = compare_profiles(profile, profile.count(*rows()), customers=2000, limits=LIMITS)
+    found = compare_profiles(
+        profile, profile.count(*rows()), effective_customers=2000, limits=LIMITS
+    )
     assert found.table["psi"].tolist() == [0.0, 0.0, 0.0]
     assert (found.faults, found.drifted) == ((), [])
     assert found.table["column"].iloc[0] == PROBABILITY
@@ -71,7 +74,7 @@ def test_the_same_rows_have_not_moved(rows):
 def test_shifted_rows_have_moved(rows):
     profile = learned(*rows())
     counts = profile.count(*rows(shift=2.0, seed=1))
-    found = compare_profiles(profile, counts, customers=2000, limits=LIMITS)
+    found = compare_profiles(profile, counts, effective_customers=2000, limits=LIMITS)
     assert found.drifted == ["number"]
     assert [fault.split(":")[0] for fault in found.faults] == [
         "drift.score", "drift.features_drifted"
@@ -81,7 +84,7 @@ def test_shifted_rows_have_moved(rows):
 def test_drift_in_figures_is_that_of_the_table(rows):
     profile = learned(*rows())
     counts = profile.count(*rows(shift=2.0, seed=1))
-    found = compare_profiles(profile, counts, customers=2000, limits=LIMITS)
+    found = compare_profiles(profile, counts, effective_customers=2000, limits=LIMITS)
     psi = found.table.set_index("column")["psi"]
     assert summarise_drift(found.table) == {
         "drift/score_psi": psi[PROBABILITY],
@@ -99,20 +102,22 @@ def test_what_is_undefined_is_no_figure():
 def test_new_categories_have_moved(rows):
     profile = learned(*rows())
     counts = profile.count(*rows(kinds=("new", "newer"), seed=1))
-    assert "kind" in compare_profiles(profile, counts, customers=2000, limits=LIMITS).drifted
+    assert (
+        "kind" in compare_profiles(profile, counts, effective_customers=2000, limits=LIMITS).drifted
+    )
 
 
 def test_few_customers_prove_no_drift(rows):
     profile = learned(*rows())
     counts = profile.count(*rows(shift=2.0, seed=1))
-    assert compare_profiles(profile, counts, customers=2, limits=LIMITS).faults == ()
+    assert compare_profiles(profile, counts, effective_customers=2, limits=LIMITS).faults == ()
 
 
 def test_without_limits_drift_is_only_told(rows):
     profile = learned(*rows())
     counts = profile.count(*rows(shift=2.0, seed=1))
     none = DriftLimits(score=None)
-    found = compare_profiles(profile, counts, customers=2000, limits=none)
+    found = compare_profiles(profile, counts, effective_customers=2000, limits=none)
     assert (found.faults, found.drifted) == ((), ["number"])
 
 
@@ -121,9 +126,9 @@ def test_the_order_of_counts_does_not_matter(rows, order):
     profile = learned(*rows(n=200))
     counts = profile.count(*rows(n=200))  # equal indices: nothing else decides their order
     got = compare_profiles(
-        profile, {name: counts[name] for name in order}, customers=9, limits=LIMITS
+        profile, {name: counts[name] for name in order}, effective_customers=9, limits=LIMITS
     )
-    expected = compare_profiles(profile, counts, customers=9, limits=LIMITS)
+    expected = compare_profiles(profile, counts, effective_customers=9, limits=LIMITS)
     assert got.table.to_dict("records") == expected.table.to_dict("records")
 
 
@@ -137,3 +142,16 @@ def test_rows_without_a_probability_are_counted_without(rows):
     profile = learned(*rows())
     table, _ = rows()
     assert profile.count(table, None).keys() == {"number", "kind"}
+
+
+def test_a_few_busy_customers_prove_little(rows):
+    """Kish: nine rows of one customer and one of another are worth 1.2 customers."""
+    features, proba = rows()
+    owners = ["busy"] * (len(features) * 9 // 10)
+    owners += ["quiet"] * (len(features) - len(owners))
+    at = features.keys.column_names.index("customer_id")
+    keys = features.keys.set_column(at, "customer_id", pa.array(owners))
+    learnt = learn_profile(replace(features, keys=keys), proba)
+    assert learnt.customers == 2
+    assert learnt.effective_customers == pytest.approx(1 / (0.9**2 + 0.1**2))
+    assert Profile.from_dict(learnt.to_dict()).effective_customers == learnt.effective_customers

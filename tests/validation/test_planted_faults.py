@@ -74,7 +74,7 @@ def late_labels(world, score, evidence):
 
 
 CAUGHT = [
-    (shifted_prior, "calibration.overall", "o_e", "red", ""),
+    (shifted_prior, "calibration.overall", "o_e_low", "red", ""),
     (shifted_prior, "calibration.jeffreys", "under_p", "red", ""),
     (dropped_feature, "data.missingness", "emptied", "red", "signal"),
     (dropped_feature, "stability.feature_csi", "highest", "red", "signal"),
@@ -127,12 +127,12 @@ def test_no_honest_check_fails(evidence, check):
 
 def test_findings_speak_both_languages_and_name_the_bound(plant, check):
     _, findings = check("calibration.overall", plant(shifted_prior))
-    said = {finding.id: finding.text for finding in findings}["calibration.overall/o_e/red"]
+    said = {finding.id: finding.text for finding in findings}["calibration.overall/o_e/amber"]
     assert "observed over expected" in said.en
-    assert "from 0.67 to 1.5" in said.en
-    assert "0.67 至 1.5" in said.zh
+    assert "from 0.8 to 1.25" in said.en
+    assert "0.8 至 1.25" in said.zh
 
 
 def test_red_takes_the_place_of_amber(plant, check):
-    _, findings = check("calibration.overall", plant(shifted_prior))
-    assert [finding.severity for finding in findings if "/o_e/" in finding.id] == ["red"]
+    _, findings = check("calibration.jeffreys", plant(shifted_prior))
+    assert [finding.severity for finding in findings if "/under_p/" in finding.id] == ["red"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import (
@@ -22,14 +23,19 @@ from kyc_ml.metrics import (
     residual_at_observed_level,
     spiegelhalter,
 )
+from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
 from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.ranked import draws_of
 from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import Text
 from kyc_ml.validation.wording import calibration as wording
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _NO_ROWS: Final = NotApplicable(reason=Text("no row has a mature outcome", "没有结果已成熟的样本"))
 
@@ -47,6 +53,8 @@ def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     return Outcome(
         values={
             "o_e": Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+            "o_e_low": ratio.low,
+            "o_e_high": ratio.high,
             "intercept": Value(
                 value=line.intercept, low=line.intercept_low, high=line.intercept_high
             ),
@@ -108,13 +116,26 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     if not rows.target.size:
         return _NO_ROWS
     parts = decompose_brier(rows.target, rows.judged_probability, n_bins=settings.bins)
+    loss = (rows.target - rows.judged_probability) ** 2
+
+    def skill(times: Ints) -> Floats:
+        rate = float((times * rows.target).sum()) / float(times.sum())
+        least = rate * (1.0 - rate)
+        mean = float((times * loss).sum()) / float(times.sum())
+        return np.array([1.0 - mean / least if least else np.nan])
+
+    drawn = bootstrap(
+        skill, rows.judged_customers, draws=draws_of(rows, settings), seed=settings.seed
+    )
+    low, high = (float(end[0]) for end in percentile_interval(drawn))
     return Outcome(
         values={
             "brier": parts.score,
             "reliability": parts.reliability,
             "resolution": parts.resolution,
             "uncertainty": parts.uncertainty,
-            "skill": parts.skill,
+            "skill": Value(value=parts.skill, low=low, high=high),
+            "skill_high": high,
         }
     )
 

@@ -42,6 +42,8 @@ OVERALL: Final = Check(
     "Scott 1992, Biometrics 48, 577-585",
     measures=(
         Measure(name="o_e", label=Text("observed over expected", "O/E"), unit="ratio"),
+        Measure(name="o_e_low", label=Text("lower end of O/E", "O/E 区间下限"), unit="ratio"),
+        Measure(name="o_e_high", label=Text("upper end of O/E", "O/E 区间上限"), unit="ratio"),
         Measure(name="intercept", label=Text("intercept", "截距"), unit="log-odds"),
         Measure(name="slope", label=Text("slope", "斜率"), unit="ratio"),
         Measure(
@@ -114,6 +116,9 @@ BRIER: Final = Check(
         Measure(name="resolution", label=Text("resolution", "分辨度"), unit="index"),
         Measure(name="uncertainty", label=Text("uncertainty", "不确定性"), unit="index"),
         Measure(name="skill", label=Text("skill", "技巧分"), unit="index"),
+        Measure(
+            name="skill_high", label=Text("upper end of the skill", "技巧分区间上限"), unit="index"
+        ),
     ),
 )
 
