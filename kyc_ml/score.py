@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle, load_bundle
 from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.errors import DatasetError
 from kyc_ml.explain import make_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
@@ -31,6 +32,8 @@ from kyc_ml.tiers import (
 _PIECE: Final = 8_192
 """Rows explained at a time: under a second of work, and several blocks for each thread."""
 
+_NAMED: Final = 5
+
 
 def score_features(
     bundle: Bundle,
@@ -46,9 +49,11 @@ def score_features(
 
     Parameters
     ----------
+    features : FeatureTable
+        Holds the model's columns, in any order; others may stand beside them.
     facts : FeatureTable, optional
-        The same rows with what the tier policy reads; without it the policy sees the
-        model's own columns only, and `policy_unchecked` names what it could not apply.
+        The same rows with what the tier policy reads; without it the policy sees `features`,
+        and `policy_unchecked` names what it could not apply.
     book, history : optional
         Overrides entered for single customers, and tiers of earlier reviews; see `grade`.
     progress : callable, optional
@@ -61,6 +66,11 @@ def score_features(
         columns of `Grades` (tier and what it came from), base_value, the reasons of
         `make_reasons`, model_name and model_digest. `base_value` plus all contributions
         equals the margin.
+
+    Raises
+    ------
+    DatasetError
+        Naming the columns of the model that the table does not have.
     """
     return score_and_grade(
         bundle,
@@ -105,7 +115,8 @@ def score_and_grade(
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
     """Score as `score_features` does, and give beside the table what it was made from."""
-    matrix, unknown = features.encode(bundle.vocabularies)
+    own = _own_columns(bundle, features)
+    matrix, unknown = own.encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
     contributions = _explain_in_pieces(bundle, matrix, threads=threads, progress=progress)
     proba = bundle.calibrator.probability(margin, _segments(bundle, features))
@@ -125,7 +136,7 @@ def score_and_grade(
             **grades.columns(),
             "base_value": pa.array(contributions.base),
             **make_reasons(
-                features,
+                own,
                 contributions.values,
                 reference=bundle.reference,
                 currency=bundle.data["base_currency"],
@@ -144,9 +155,23 @@ def probabilities(
     bundle: Bundle, features: FeatureTable, *, threads: int = 2
 ) -> npt.NDArray[np.float64]:
     """Give the calibrated probability of every row, shape (n,), without tiers and reasons."""
-    matrix, _ = features.encode(bundle.vocabularies)
+    matrix, _ = _own_columns(bundle, features).encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
     return bundle.calibrator.probability(margin, _segments(bundle, features))
+
+
+def _own_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
+    """Take the model's columns by name: in another order they would be another model's."""
+    wanted, there = bundle.model.feature_names, set(features.names)
+    absent = [name for name in wanted if name not in there]
+    if absent:
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        msg = (
+            f"model {bundle.config.name!r} needs {len(absent)} column(s) that the features do not "
+            f"have: {', '.join(absent[:_NAMED])}{more}; build them with specs=bundle.specs"
+        )
+        raise DatasetError(msg)
+    return features.reorder(wanted)
 
 
 def _segments(bundle: Bundle, features: FeatureTable) -> npt.NDArray[np.object_] | None:

@@ -31,7 +31,7 @@ from kyc_ml.jobs.reading import (
     read_tables,
     require_data_until,
 )
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.training.evidence import customers_of, history_start
 from kyc_ml.validation.probes import (
     CONFIDENCE,
@@ -146,8 +146,7 @@ def run_audit(
         progress=lambda done, total: watch.step("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
-    for name, reason in features.left_out.items():
-        watch.say(f"feature left out, not audited: {name}: {reason}")
+    tell_left_out(features.left_out, watch, and_so=", not audited")
     start = time.perf_counter()
     labels = probe_labels(
         tables, observations, specs, run=run, as_of=moment, seed=seed, watch=watch

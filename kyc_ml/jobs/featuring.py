@@ -20,7 +20,7 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.choosing import choose_observations
 from kyc_ml.jobs.reading import choose_as_of, parse_moment, read_tables
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.jobs.watch import Watch, tell_left_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,7 @@ def run_features(
         built, notes = _in_buckets(
             tables, observations, specs, out=out, buckets=buckets, run=run, watch=watch
         )
-    for name, reason in built.left_out.items():
-        watch.say(f"feature left out: {name}: {reason}")
+    tell_left_out(built.left_out, watch)
     for note in notes:
         watch.say(note)
     return built

@@ -7,6 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,13 +25,17 @@ from kyc_ml.jobs.reading import (
 )
 from kyc_ml.jobs.recording import make_run_record
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.model_card import ModelCard, make_model_card
 from kyc_ml.page import PageStory, save_page
 from kyc_ml.record import write_record
+from kyc_ml.splits import EARLY_STOPPING
 from kyc_ml.tiers import assign_tiers, compute_tier_table
 from kyc_ml.tracking import RegisteredModel, log_training, reach_store
 from kyc_ml.training import Trained, train
+
+_FEW_TREES: Final = 20
+"""Convention: a model that stopped before has hardly begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,10 +238,22 @@ def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapp
     )
 
 
+def _tell_of_few_trees(trained: Trained, watch: Watch) -> None:
+    """Warn where so few positives decided when to stop that chance did."""
+    stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
+    if trained.best_round >= _FEW_TREES or stopping.empty:
+        return
+    watch.say(
+        f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
+        "positives of the early-stopping part: chance more than learning; give that part more "
+        "days or the model a lower learning_rate, and look at the logistic regression beside it"
+    )
+
+
 def _tell(trained: Trained, watch: Watch) -> None:
     watch.show("parts", trained.parts)
-    for name, reason in trained.left_out.items():
-        watch.say(f"feature left out: {name}: {reason}")
+    tell_left_out(trained.left_out, watch)
+    _tell_of_few_trees(trained, watch)
     watch.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         watch.show("calibration by segment", trained.calibration.segments)

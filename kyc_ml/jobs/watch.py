@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import pandas as pd
+
+_NAMED: Final = 5
 
 
 class Watch(Protocol):
@@ -55,3 +59,23 @@ class Silence:
         trace: TracebackType | None,
     ) -> None:
         """End in silence."""
+
+
+def tell_left_out(left_out: Mapping[str, str], watch: Watch, *, and_so: str = "") -> None:
+    """Say which features are left out, those of one reason in one line.
+
+    Parameters
+    ----------
+    left_out : mapping of feature to reason
+    and_so : str
+        What follows from it, after "left out".
+    """
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in left_out.items():
+        by_reason[reason].append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        features = "feature" if len(names) == 1 else "features"
+        watch.say(
+            f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
+        )

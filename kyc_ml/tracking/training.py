@@ -55,7 +55,8 @@ def log_training(
     name = bundle.config.name
     with connected():
         # runs of one day differ in their digest: charts tell them apart by the name
-        title = f"train {bundle.digest[:_SHORT]} {bundle.data['as_of'][:10]}"
+        known = bundle.data["as_of"][:10]
+        title = f"train {bundle.data['source']} to {known} {bundle.digest[:_SHORT]}"
         with start_run(f"kyc_ml {name}", title) as run:
             log_record(record)
             _log_parts(record.parts, bundle)

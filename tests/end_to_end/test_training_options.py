@@ -37,7 +37,7 @@ def test_everything_at_once(place, tmp_path):
     assert "expert rating" in done.out
     assert "calibration by segment" in done.err + done.out
     assert "seed stability" in done.err + done.out
-    assert "feature left out" in done.err
+    assert "left out" in done.err
     bundle = load_bundle(kept)
     assert bundle.calibrator.segments is not None
     assert bundle.config.model.negative_share == 0.3
