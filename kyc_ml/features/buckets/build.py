@@ -2,9 +2,10 @@
 
 The values are those of `build_features`. Observations and rows are parted by the keys that
 features read them by (see `anchors`), every part is computed by the same engine, and memory
-holds one part of one key at a time. Exceptions, which hold all rows of a few columns: counts
-of the whole bank or keyed by a computed column alone, and the search for money-flow patterns.
-A key that holds more rows than a bucket is never parted either.
+holds one part of one key at a time. Counts of the whole bank, by the clock or by nothing, add up
+over runs of its rows (see `counting`). Exceptions, which hold all rows of a few columns: other
+readings of the whole bank or keyed by a computed column alone, and the search for money-flow
+patterns. A key that holds more rows than a bucket is never parted either.
 """
 
 from __future__ import annotations
