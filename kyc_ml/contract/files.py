@@ -24,6 +24,7 @@ from kyc_ml.errors import Faults, hint
 
 _BOM: Final = b"\xef\xbb\xbf"
 _LONGEST_HEADER: Final = 1_000_000
+_DELIMITERS: Final = (";", "\t", "|", ",")
 _LONGEST_RAW: Final = 10_000  # DuckDB keeps no more of a rejected line
 _REJECTED, _SCANNED = "kyc_ml_rejected_lines", "kyc_ml_scanned_files"
 
@@ -118,8 +119,27 @@ def _header(path: Path, delimiter: str) -> list[str] | str:
         return "has a header that is not UTF-8: convert the file to UTF-8"
     if "\x00" in text or text.count('"') % 2:
         return "has a header that is not one line of UTF-8 text: convert the file to UTF-8"
-    cells = next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
+    text = text.rstrip("\r\n")
+    cells = next(csv.reader([text], delimiter=delimiter), [])
+    uncut = _uncut_header(text) if len(cells) == 1 else None
+    if uncut is not None:
+        return uncut
     return [cell or f"column{position}" for position, cell in enumerate(cells)]
+
+
+def _uncut_header(line: str) -> str | None:
+    """Say which delimiter a header of one column is cut by; None if none cuts it."""
+    cuts = {each: next(csv.reader([line], delimiter=each), []) for each in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=lambda each: len(cuts[each]))
+    names = cuts[delimiter]
+    if len(names) < 2:
+        return None
+    # a first line with a digit may be a row of values, which are never shown
+    valued = any(letter.isdigit() for letter in line)
+    start = repr(delimiter.join(names[:2]) + (f"{delimiter}…" if len(names) > 2 else ""))
+    shown = "" if valued else f" {start}"
+    cure = '"\\t"' if delimiter == "\t" else f"'{delimiter}'"
+    return f"has one column{shown}: set delimiter: {cure}"
 
 
 def _header_fault(header: list[str], first: list[str] | str) -> str | None:

@@ -92,7 +92,9 @@ class InitResult:
             [
                 {
                     "family": each.name,
-                    "features": f"{each.available} of {each.declared}",
+                    "features": (
+                        f"{each.available} of {each.declared}" if each.declared else "none"
+                    ),
                     "would be enabled by": "; ".join(each.missing) or "–",
                 }
                 for each in families

@@ -8,13 +8,17 @@ from typing import Final
 from kyc_ml.engine.local import quote_name, quote_text
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes
 from kyc_ml.proposal.vocabulary import (
+    ALLEGATIONS,
     ENTITIES,
     INSTRUMENTS,
     INTO,
+    NEGATING_SIGNS,
+    NEGATIONS,
     OUT_OF,
     OUTCOMES,
     PERSONS,
     STATUSES,
+    UNPROVEN,
     means,
     normalise,
 )
@@ -23,6 +27,7 @@ TODO: Final = "TODO"
 _TRUE: Final = frozenset({"1", "true", "t", "y", "yes", "是", "1.0"})
 _FALSE: Final = frozenset({"0", "false", "f", "n", "no", "否", "0.0", "-1"})
 
+_ADVERSE: Final = frozenset(OUTCOMES) - {"cleared", "open"}
 _PINYIN: Final = frozenset({"j", "d"})
 """借 (jie) and 贷 (dai): together they turn the meaning of a lone D."""
 
@@ -45,6 +50,9 @@ def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
     """
     if contracted == "direction" and {code.lower() for code in codes} == _PINYIN:
         return {code: "out" if code.lower() == "j" else "in" for code in codes}
+    if contracted == "outcome":
+        meant = {code: _outcome_of(code) for code in codes}
+        return {code: word for code, word in meant.items() if word is not None}
     found = {}
     for code in codes:
         for word, known in _MEANINGS[contracted].items():
@@ -54,6 +62,33 @@ def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
                 found[code] = word
                 break
     return found
+
+
+def _outcome_of(code: str) -> str | None:
+    """Say what a code of an outcome means; None where its words contradict each other.
+
+    "NOT FRAUD" is no fraud, and neither is "CONFIRMED GENUINE": a wrong label is worse than a
+    question.
+
+    Examples
+    --------
+    >>> [_outcome_of(code) for code in ("FRAUD", "NOT FRAUD", "非欺诈", "not paid")]
+    ['confirmed_fraud', 'cleared', 'cleared', None]
+    """
+    text = normalise(code)
+    meanings = _MEANINGS["outcome"]
+    for word, known in meanings.items():
+        if text == word or text in known:
+            return word
+    parts = {*text.split("_")}
+    told = {word for word, known in meanings.items() if any(means(part, known) for part in parts)}
+    if parts & UNPROVEN or (told & _ADVERSE and told - _ADVERSE):
+        return None
+    if parts & NEGATIONS or any(sign in text for sign in NEGATING_SIGNS):
+        # "not confirmed" may yet be confirmed
+        alleged = any(means(part, ALLEGATIONS) for part in parts)
+        return "cleared" if alleged and not ("confirmed" in parts or "确认" in text) else None
+    return next((word for word, known in meanings.items() if means(code, known)), None)
 
 
 def case_sql(column: ColumnLook, words: Mapping[str, str], *, others: str) -> str:

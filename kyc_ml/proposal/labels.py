@@ -12,7 +12,7 @@ from typing import Final
 
 from kyc_ml.contract.tables import CASES, REVIEWS
 from kyc_ml.engine.local import quote_text
-from kyc_ml.proposal.codes import positives, share_of
+from kyc_ml.proposal.codes import positives, share_of, translate
 from kyc_ml.proposal.columns import code_guess, constant, guess_column, time_guess
 from kyc_ml.proposal.guesses import Guess, TableProposal
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, contained
@@ -171,12 +171,22 @@ def _when_marked(desk: Desk, look: FileLook, parts: Parts, yes: str, end: dateti
 
 def fits_cases(look: FileLook, parts: Parts) -> float:
     """Score a file of cases: what was found, of whom, and when."""
-    named = file_score(CASES, look.normal)
+    named = file_score(CASES, look.normal) or float(_tells_cases(parts))
     found = parts.get("outcome") or parts.get(LABEL)
     whose = parts.get("customer_id") or parts.get("account_id") or parts.get("transaction_id")
     if whose is None or not named:
         return 0.0
     return named + (found.score if found else 0.2) + float("event_time" in parts)
+
+
+def _tells_cases(parts: Parts) -> bool:
+    """Tell a file of cases by its columns: a case of its own a row, and how it ended."""
+    key, found = parts.get("case_id"), parts.get("outcome")
+    if key is None or found is None or min(key.score, found.score) < _WELL:
+        return False
+    return (
+        key.column.unique and "confirmed_fraud" in translate("outcome", found.column.codes).values()
+    )
 
 
 def propose_cases(

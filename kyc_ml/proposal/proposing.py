@@ -16,6 +16,7 @@ from kyc_ml.contract.tables import (
     CASES,
     CONTRACT,
     CUSTOMERS,
+    EVENT_TIME,
     EVENTS,
     REVIEWS,
     THIRD_PARTY,
@@ -51,7 +52,14 @@ from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.proposal.roles import Parts, cast_parts
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.trying import try_table
+from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, PAYER
 
+_BOOKING: Final = {
+    "a time": (EVENT_TIME,),
+    "an amount": ("amount", DEBIT, CREDIT),
+    "a customer or account": ("customer_id", "account_id", PAYER),
+}
+"""What bookings need at least, and the roles that give it."""
 UNKNOWN_CURRENCY: Final = "XXX"
 """ISO 4217: no currency involved."""
 
@@ -291,10 +299,29 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     parts = cast_parts(desk, look, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
         return "looks like bookings too: join it to the transactions with UNION ALL if they are"
-    timed = any(read_time(desk, look, column, named=0.3) for column in look.columns)
+    held = {
+        part: [parts[role].column.name for role in roles if role in parts]
+        for part, roles in _BOOKING.items()
+    }
+    found = ", ".join(f"{part} ({columns[0]})" for part, columns in held.items() if columns)
+    missing = ", ".join(part for part, columns in held.items() if not columns)
+    has = f" has {found}" if found else ""
+    lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
+    return f"fits no contracted table; for bookings it{has}{lacks}{_times_held(desk, look, parts)}"
+
+
+def _times_held(desk: Desk, look: FileLook, parts: Parts) -> str:
+    """Name the columns of times of a file where none of them could be chosen."""
+    if EVENT_TIME in parts:
+        return ""
+    timed = [
+        column.name
+        for column in look.columns
+        if read_time(desk, look, column, named=0.3) is not None
+    ]
     if not timed:
-        return "no column of times: nothing says when its rows were known"
-    return "fits no contracted table: no known word for an amount, a kind or a customer"
+        return " (no column holds times)"
+    return f" (times are in {', '.join(timed)}: no known word says when a booking was made)"
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:

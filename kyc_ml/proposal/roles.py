@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kyc_ml.contract.tables import CONTRACT
@@ -20,8 +20,10 @@ from kyc_ml.proposal.vocabulary import (
     HOLDER,
     LABEL,
     LABEL_TIME,
+    OPENED,
     PAYEE,
     PAYER,
+    RESOLVED,
     ROLES,
     file_score,
     name_score,
@@ -40,6 +42,14 @@ _MORE: Final[Mapping[str, tuple[str, ...]]] = {
     "cases": ("account_id", LABEL, LABEL_TIME),
     "reviews": ("account_id", "amount", DURATION, LABEL),
 }
+_ALSO: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("accounts", "event_time"): (OPENED,),
+    ("cases", LABEL_TIME): (OPENED,),
+    ("cases", "known_at"): (RESOLVED,),
+    ("reviews", "known_at"): (RESOLVED,),
+}
+"""Words that name a role in one table only: an account that is closed was known before."""
+_TOLD_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
 _IDS: Final = (*(role for role in ROLES if role.endswith("_id")), PAYER, PAYEE)
 _TIMES: Final = (
     "event_time",
@@ -49,6 +59,8 @@ _TIMES: Final = (
     "document_expiry",
     LABEL_TIME,
 )
+_OTHER_TIMES: Final = tuple(role for role in (*_TIMES, RESOLVED) if role != "event_time")
+_UNNAMED: Final = "its name tells nothing, but it is the only column of times"
 _NUMBERS: Final = ("amount", DEBIT, CREDIT, "balance", "declared_income", "value", DURATION)
 
 
@@ -79,12 +91,16 @@ def cast_parts(desk: Desk, look: FileLook, table: str) -> dict[str, Part]:
         if role not in cast and part.column.name not in taken:
             cast[role] = part
             taken.add(part.column.name)
+    if "event_time" not in cast and table in _TOLD_BY_VALUES:
+        only = _only_time(desk, look, taken)
+        if only is not None:
+            cast["event_time"] = only
     return cast
 
 
 def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
     """Hold a column against a role: None if its name or its values do not fit."""
-    score = name_score(role, column.normal)
+    score = max(name_score(each, column.normal) for each in (role, *_ALSO.get((table, role), ())))
     if column.normal in _BARE_KEYS and role == _FIRST_KEY[table] and column.unique:
         score = 0.7 if file_score(table, look.normal) else 0.5
     if score < LEAST or not column.distinct:
@@ -110,6 +126,23 @@ def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnL
     else:
         fits = _OF_VALUES.get(role, _is_category)(column)
     return Part(column=column, score=score) if fits else None
+
+
+def _only_time(desk: Desk, look: FileLook, taken: set[str]) -> Part | None:
+    """Find the one column without a known word whose values are times; None if several are."""
+    found = []
+    for column in look.columns:
+        other = any(name_score(role, column.normal) >= LEAST for role in _OTHER_TIMES)
+        if column.name in taken or other or not column.distinct:
+            continue
+        reading = read_time(desk, look, column, named=0.0)
+        if reading is not None:
+            found.append((column, reading))
+    if len(found) != 1:
+        return None
+    column, reading = found[0]
+    doubt = "; ".join(filter(None, (_UNNAMED, reading.doubt)))
+    return Part(column=column, score=LEAST, time=replace(reading, doubt=doubt))
 
 
 def _is_identifier(column: ColumnLook) -> bool:

@@ -21,6 +21,8 @@ CLOCK: Final = "clock"
 LABEL: Final = "label"
 LABEL_TIME: Final = "label_time"
 DURATION: Final = "duration"
+OPENED: Final = "opened"
+RESOLVED: Final = "resolved"
 HOLDER: Final = "holder"
 
 
@@ -31,12 +33,15 @@ def _words(text: str) -> frozenset[str]:
 _WORDS: Final[Mapping[str, str]] = {
     "transaction_id": "transaction_id trans_id tran_id tx_id txn_id trx_id payment_id booking_id "
     "transaction_no transaction_number txn_no trans_no trn_ref booking_ref payment_ref "
-    "reference_no 流水号 交易流水 交易号 交易编号 lsh jylsh liushuihao jiaoyihao",
+    "reference_no payment_no booking_no pmt_id pmt_no pmt_ref txn_ref tx_ref trx_ref trans_ref "
+    "transaction_ref tran_ref 流水号 交易流水 交易号 交易编号 lsh jylsh liushuihao jiaoyihao",
     "customer_id": "customer_id cust_id client_id customer cust_no customer_no customer_number "
-    "client_no cif cif_no party_id person_id user_id member_id holder_id cc_num 客户号 客户编号 "
-    "客户id 用户号 khh khbh kehuhao kehu_id",
+    "client_no cif cif_no party_id person_id user_id member_id holder_id cc_num client_ref "
+    "cust_ref customer_ref client_number party_ref client 客户号 客户编号 客户id "
+    "用户号 khh khbh kehuhao kehu_id",
     "account_id": "account_id acct_id acc_id account_no account_number acct_no acct_num acc_no "
-    "iban acct 账号 账户号 帐号 账户 卡号 zh zhanghao zhanghu card_no card_number",
+    "iban acct account_ref acct_ref acc_ref 账号 账户号 帐号 账户 卡号 zh zhanghao zhanghu card_no "
+    "card_number",
     "counterparty_id": "counterparty_id counterparty merchant_id merchant merch_id terminal_id "
     "terminal counter_account cp_id other_account opponent partner shop_id store_id payee_id "
     "account_to beneficiary_account 对方账号 对手账号 对方账户 交易对手 对手 商户号 商户 终端号 "
@@ -52,19 +57,20 @@ _WORDS: Final[Mapping[str, str]] = {
     "设备 shebei shebeihao",
     "event_id": "event_id log_id session_id login_id 事件号 日志号",
     "report_id": "report_id 报告号",
-    "case_id": "case_id alert_id sar_id str_id incident_id fraud_id 案件号 预警号 案件编号",
+    "case_id": "case_id alert_id sar_id str_id incident_id fraud_id case_no case_ref "
+    "alert_no alert_ref dispute_id dispute_no dispute_ref 案件号 预警号 案件编号",
     "review_id": "review_id loan_id application_id appl_id loan_no 贷款号 申请号 审查号 借据号 jjh",
     "event_time": "event_time transaction_time transaction_date transaction_datetime tx_datetime "
     "tx_time tx_date txn_date txn_time trans_date trans_time trans_date_trans_time trx_date "
     "tran_date tran_timestamp timestamp datetime date_time booking_date booked_on value_date "
     "payment_date event_date occurred_at date time ts step unix_time created_at opened_at "
     "open_date opening_date start_date since issued issue_date valid_from effective_date as_of "
-    "review_date granted_on loan_date application_date report_date 交易时间 交易日期 发生时间 "
-    "日期 时间 开户日期 开户时间 生效日期 放款日期 jysj jyrq jiaoyi_shijian jiaoyi_riqi riqi "
-    "shijian",
+    "review_date granted_on loan_date application_date report_date value_stamp stamp "
+    "交易时间 交易日期 发生时间 日期 时间 开户日期 开户时间 生效日期 放款日期 "
+    "jysj jyrq jiaoyi_shijian jiaoyi_riqi riqi shijian",
     "known_at": "known_at recorded_at booked_at posted_at posting_date post_date posted "
     "reported_at reported_on loaded_at ingested_at confirmed_at confirmed_on discovered_at "
-    "detected_at closed_on decided_at 入账时间 入账日期 记账日期 记账时间 录入时间 登记时间 "
+    "detected_at decided_at 入账时间 入账日期 记账日期 记账时间 录入时间 登记时间 "
     "确认时间 rzrq ruzhang",
     CLOCK: "time tx_time txn_time trans_time transaction_time time_of_day clock hour_minute 时间 "
     "交易时间 jysj shijian",
@@ -83,13 +89,13 @@ _WORDS: Final[Mapping[str, str]] = {
     "instrument": "instrument payment_method payment_type payment_format method operation means "
     "transaction_type tx_type txn_type trans_type type use_chip 交易类型 交易方式 支付方式 "
     "结算方式 jylx zffs",
-    "channel": "channel tx_channel txn_channel delivery_channel entry_mode 渠道 交易渠道 qudao "
-    "jyqd",
+    "channel": "channel tx_channel txn_channel delivery_channel entry_mode chan 渠道 交易渠道 "
+    "qudao jyqd",
     "country": "country country_code counterparty_country merchant_country beneficiary_country "
-    "cntry bene_country ip_country 国家 国别 对方国家 guojia",
+    "cntry bene_country ip_country ctry 国家 国别 对方国家 guojia",
     "region": "region province state city district area 省份 地区 省 城市 diqu shengfen",
     "customer_type": "customer_type client_type cust_type party_type entity_type person_type "
-    "legal_form 客户类型 客户类别 khlx kehu_leixing",
+    "legal_form kind 客户类型 客户类别 khlx kehu_leixing",
     "segment": "segment customer_segment business_line tier_segment client_segment 客群 客户分层",
     "industry": "industry occupation job profession sector naics sic 行业 职业 hangye zhiye",
     "residence_country": "residence_country country_of_residence residence domicile 居住国 "
@@ -127,6 +133,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "loan_status status",
     LABEL_TIME: "fraud_step fraud_date fraud_time alert_date sar_date label_date default_date "
     "fraud_at",
+    OPENED: "opened opened_at opened_on raised raised_at raised_on dispute_date",
+    RESOLVED: "resolved resolved_at resolved_on closed closed_at closed_on closing_date "
+    "resolution_date",
     DURATION: "duration term months tenor loan_term 期限 期数 qixian",
 }
 ROLES: Final = {role: tuple(words.split()) for role, words in _WORDS.items()}
@@ -142,7 +151,7 @@ _FILE_WORDS: Final = {
     "denglu",
     "third_party": "third_party bureau report reports due_diligence external 征信 尽调 外部",
     "cases": "case cases alert alerts fraud frauds sar str chargeback chargebacks label labels "
-    "incident incidents 案件 预警 欺诈 可疑 标签 anjian",
+    "incident incidents dispute disputes complaint complaints 案件 预警 欺诈 可疑 标签 anjian",
     "reviews": "review reviews loan loans application applications credit 审查 贷款 申请 daikuan",
 }
 FILE_WORDS: Final = {table: tuple(words.split()) for table, words in _FILE_WORDS.items()}
@@ -181,6 +190,17 @@ OUTCOMES: Final = {
     "正常 排除 误报 结清",
     "open": "open pending investigating in_progress 处理中 待定",
 }
+# A negated allegation clears; what is negated or doubted otherwise, only the user can say.
+ALLEGATIONS: Final = _words(
+    "fraud fraudulent chargeback laundering suspicious default defaulted 欺诈 盗刷 可疑 洗钱 违约 "
+    "逾期"
+)
+NEGATIONS: Final = _words("not no non none never without isn isnt")
+NEGATING_SIGNS: Final = ("非", "未", "无", "不", "没")
+UNPROVEN: Final = _words(
+    "unconfirmed unproven unfounded unsubstantiated suspected possible potential alleged rejected "
+    "dismissed withdrawn denied"
+)
 MINOR_UNITS: Final = ("cents", "cent", "fen", "minor", "pence", "分")
 MONTHS: Final = ("month", "months", "term", "duration", "期")
 

@@ -198,13 +198,33 @@ def test_quoted_line_breaks_and_blank_lines_are_fine(data):
         (CSV.encode("utf-16"), "header that is not UTF-8"),
         (b"id,id,day,value\n", "names column(s) id twice"),
         (CSV.encode().splitlines(keepends=True)[0], "table 'transactions': 0 rows"),
-        (CSV.replace(",", ";").encode(), "names 'value', which its rows do not have"),
+        (CSV.replace(",", ";").encode(), "'tx.csv' has one column 'id;who;…': set delimiter: ';'"),
+        (CSV.replace(",", "\t").encode(), r'''has one column 'id\twho\t…': set delimiter: "\t"'''),
+        (b"id|who\n1|2\n", "has one column 'id|who': set delimiter: '|'"),
     ],
-    ids=["line endings", "gbk", "utf-16", "twice", "header only", "delimiter"],
+    ids=["line endings", "gbk", "utf-16", "twice", "header only", "semicolon", "tab", "bar"],
 )
 def test_a_csv_that_cannot_be_read_as_it_should_is_refused(data, content, expected):
     (data / "tx.csv").write_bytes(content)
     assert expected in fault(mapping(), data)
+
+
+def test_a_wrong_delimiter_is_one_fault_and_shows_no_value(data):
+    (data / "tx.csv").write_text(CSV.replace(",", ";"))
+    assert fault(mapping(), data).count("\n  - ") == 1
+    (data / "tx.csv").write_text("K0001;Surname;1971-02-03\n")
+    told = fault(mapping(), data)
+    assert "has one column: set delimiter: ';'" in told
+    assert "K0001" not in told
+    assert "Surname" not in told
+
+
+def test_a_delimiter_other_than_the_files_own_is_told_from_a_quoted_name(data):
+    (data / "tx.csv").write_text(CSV)
+    told = fault(mapping(files=file("tx.csv", "csv", delimiter=";")), data)
+    assert "set delimiter: ','" in told
+    (data / "tx.csv").write_text('"id;who"\na\n')
+    assert "delimiter" not in fault(mapping(), data)
 
 
 def test_malformed_json_names_the_line_and_no_value(data):

@@ -294,3 +294,101 @@ def test_a_flag_of_customers_is_told_after_all_are_reviewed(data, tmp_path):
     known = tables["cases"].to_pandas()["known_at"]
     assert last < reviewed.min() < known.min()
     assert [run.unit for run in result.runs if run.trainable] == ["risk"]
+
+
+def an_english_bank(folder, *, time="ValueStamp", frame=None):
+    frame = bookings() if frame is None else frame
+    pd.DataFrame(
+        {
+            "PmtRef": frame["id"],
+            "ClientRef": frame["customer"],
+            time: frame["time"].dt.strftime("%d/%m/%Y %H:%M:%S"),
+            "Amt": frame["amount"].map(lambda amount: f"{amount:.2f}".replace(".", ",")),
+            "DC": frame["into"].map({True: "C", False: "D"}),
+            "Beneficiary": frame["shop"],
+            "BenCtry": ["DE", "FR"] * (ROWS // 2),
+            "Chan": ["WEB", "BRANCH"] * (ROWS // 2),
+        }
+    ).to_csv(folder / "ledger.csv", index=False, sep=";")
+    return frame
+
+
+@pytest.mark.parametrize(("time", "certainty"), [("ValueStamp", "likely"), ("Wann", "guess")])
+def test_times_are_found_by_their_values_where_no_word_is_known(data, tmp_path, time, certainty):
+    frame = an_english_bank(data, time=time)
+    result = init(data, tmp_path / "out")
+    guess = result.proposal.tables["transactions"].columns["event_time"]
+    assert guess.certainty == certainty
+    assert ("only column of times" in guess.evidence) == (certainty == "guess")
+    _, tables = read(result, data)
+    got = tables["transactions"].to_pandas().set_index("transaction_id").loc[frame["id"]]
+    assert (got["event_time"].dt.tz_localize(None) == frame["time"].dt.floor("s").array).all()
+    assert got["customer_id"].to_list() == frame["customer"].to_list()
+    assert set(got["country"]) == {"DE", "FR"}
+    assert set(got["channel"]) == {"WEB", "BRANCH"}
+
+
+def test_two_unnamed_columns_of_times_are_left_to_the_user(data, tmp_path):
+    frame = bookings().assign(Dann=lambda x: x["time"] + timedelta(days=1))
+    frame = frame.rename(columns={"time": "Wann", "customer": "client_id"})
+    frame.to_csv(data / "tx.csv", index=False)
+    pd.DataFrame({"shade": ["red", "blue"] * 9}).assign(size=range(18)).to_csv(
+        data / "odd.csv", index=False
+    )
+    with pytest.raises(SourceError) as caught:
+        init(data, tmp_path / "out")
+    told = str(caught.value)
+    assert "it has an amount (amount), a customer or account (client_id) and lacks a time" in told
+    assert "times are in Wann, Dann" in told
+    assert "odd.csv: fits no contracted table; for bookings it lacks a time, an amount" in told
+    assert "no column holds times" in told
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("disputes", ("alert_id", "alert_date", "closed_on", "outcome")),
+        ("disputes", ("DisputeNo", "Opened", "Resolved", "Verdict")),
+        ("extract", ("case_id", "event_date", "closed_on", "result")),
+    ],
+)
+def test_a_file_of_disputes_becomes_cases(data, tmp_path, file, names):
+    key, opened, closed, found = names
+    frame = an_english_bank(data)
+    disputed = frame.iloc[::5].reset_index(drop=True)
+    fraud = [n % 3 == 0 for n in range(len(disputed))]
+    pd.DataFrame(
+        {
+            key: [f"D{n}" for n in range(len(disputed))],
+            "payment_id": disputed["id"],
+            "client_id": disputed["customer"],
+            opened: (disputed["time"] + timedelta(days=2)).dt.strftime("%Y-%m-%d"),
+            closed: (disputed["time"] + timedelta(days=9)).dt.strftime("%Y-%m-%d"),
+            found: ["FRAUD" if each else "NOT FRAUD" for each in fraud],
+        }
+    ).to_csv(data / f"{file}.csv", index=False, sep=";")
+    _, tables = read(init(data, tmp_path / "out"), data)
+    got = tables["cases"].to_pandas().set_index("case_id").loc[[f"D{n}" for n in range(len(fraud))]]
+    expected = ["confirmed_fraud" if each else "cleared" for each in fraud]
+    assert got["outcome"].to_list() == expected
+    known = got["known_at"].dt.tz_localize(None)
+    assert (known == (disputed["time"] + timedelta(days=9)).dt.floor("D").array).all()
+    assert got["transaction_id"].to_list() == disputed["id"].to_list()
+
+
+def test_a_closed_account_was_known_before_it_was_closed(data, tmp_path):
+    an_english_bank(data)
+    held = [f"K{n:04d}" for n in range(37)]
+    pd.DataFrame(
+        {"account_no": [f"A{n}" for n in range(37)], "client_id": held,
+         "opened": ["2020-01-02"] * 37, "closed": ["2024-02-03"] * 37}
+    ).to_csv(data / "accounts.csv", index=False)  # fmt: skip
+    accounts = init(data, tmp_path / "out").proposal.tables["accounts"]
+    assert accounts.columns["event_time"].sql == "opened"
+    assert "known_at" not in accounts.columns
+
+
+def test_a_family_without_features_is_not_counted(data, tmp_path):
+    bookings().rename(columns={"customer": "customer_id"}).to_csv(data / "tx.csv", index=False)
+    frame = init(data, tmp_path / "out").families_frame("fraud").set_index("family")
+    assert frame.loc["third_party", "features"] == "none"

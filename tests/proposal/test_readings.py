@@ -144,3 +144,41 @@ def test_names_that_sql_reserves_are_quoted():
             continue
         assert plain_name(word) == f'"{word}"'
     assert [plain_name(name) for name in ("date", "time", "Amount")] == ["date", "time", "Amount"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["NOT FRAUD", "Not-Fraud", "NO FRAUD", "non fraud", "isn't fraud", "CONFIRMED NOT FRAUD",
+     "CONFIRMED GENUINE", "FRAUD - FALSE ALARM", "fraud rejected", "Suspected fraud",
+     "FRAUD UNCONFIRMED", "fraud pending", "非欺诈", "未确认欺诈", "无可疑", "排除可疑", "未违约",
+     "no SAR filed", "not defaulted", "not suspicious"],
+)  # fmt: skip
+def test_a_denied_allegation_is_never_taken_for_one(code):
+    assert translate("outcome", (code,)).get(code, "cleared") == "cleared"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "NOT CLEARED",
+        "not paid",
+        "NOT CONFIRMED FRAUD",
+        "未确认欺诈",
+        "不正常",
+        "未结清",
+        "not legitimate",
+    ],
+)
+def test_a_denied_clearance_is_left_to_the_user(code):
+    assert translate("outcome", (code,)) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [("FRAUD", "confirmed_fraud"), ("confirmed_fraud", "confirmed_fraud"),
+     ("SAR filed", "str_filed"),
+     ("no_action", "cleared"), ("False alarm", "cleared"), ("Charged Off", "default"),
+     ("NOT FRAUD", "cleared"), ("确认欺诈", "confirmed_fraud"), ("in progress", "open")],
+)  # fmt: skip
+def test_a_plain_outcome_is_known(code, word):
+    assert translate("outcome", (code,)) == {code: word}
