@@ -35,6 +35,7 @@ from kyc_ml.cli.options import LogFormat, LogFormatOption, exit_code_of, job
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 from kyc_ml.jobs import (
     ScoringRequest,
+    load_limits,
     load_model,
     load_run,
     nights_before,
@@ -81,7 +82,8 @@ def main(
     """Score one day with every model."""
     worst = 0
     with job(quiet=False, log=log) as terminal:
-        moment = parse_moment(as_of, name="--as-of")
+        moment = _day(as_of)
+        load_limits(limits)  # a fault in it is told once, before any work
         cards = _cards(fallback, config or ())
         night = ScoringRequest(
             model="",
@@ -110,6 +112,24 @@ def main(
                     except KycMlError as error:
                         worst = max(worst, _tell(terminal, request.model, error))
     raise typer.Exit(code=worst)
+
+
+def _day(text: str) -> pd.Timestamp:
+    """Read --as-of, which must be a midnight: a night's folder is named by its day.
+
+    Raises
+    ------
+    ConfigError
+        If it is no date, or a time of day.
+    """
+    moment = parse_moment(text, name="--as-of")
+    if moment != moment.normalize():
+        msg = (
+            f"--as-of of a night must be a day such as {moment:%Y-%m-%d}, scored as of its first "
+            f"instant in UTC, got {text!r}; kyc-ml score takes a time of day"
+        )
+        raise ConfigError(msg)
+    return moment
 
 
 def _cards(fallback: Fallback | None, configs: Sequence[Path]) -> dict[str, Path]:

@@ -258,6 +258,23 @@ def test_a_wrong_date_makes_no_folder(night):
     assert not asked
 
 
+@pytest.mark.parametrize("text", ["2026-03-02T10:00", "2026-03-02T00:00+08:00"])
+def test_a_time_of_day_is_no_night(night, text):
+    result, asked = night(*BOTH[:4], "--as-of", text)
+    assert result.exit_code == 2
+    assert "must be a day such as" in " ".join(result.output.split())
+    assert not asked
+
+
+def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
+    path = tmp_path / "limits.yaml"
+    path.write_text("late_share: 2\n")
+    result, asked = night(*BOTH, "--limits", str(path))
+    assert result.exit_code == 2
+    assert result.output.count("late_share") == 1
+    assert not asked
+
+
 @pytest.mark.parametrize("restart", [False, True])
 def test_restart_reaches_every_model(night, restart):
     _, asked = night(*BOTH, *(["--restart"] if restart else []))

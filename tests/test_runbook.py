@@ -96,7 +96,8 @@ def messages():
 
 def source_text():
     """All string literals run together as Python would, so that a broken line matches."""
-    whole = "\n".join(path.read_text() for path in sorted((ROOT / "kyc_ml").rglob("*.py")))
+    files = [path for name in ("kyc_ml", "pipelines") for path in (ROOT / name).rglob("*.py")]
+    whole = "\n".join(path.read_text() for path in sorted(files))
     return re.sub(r'"\s*\n\s*f?"', "", whole)
 
 

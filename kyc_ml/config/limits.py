@@ -39,4 +39,10 @@ class LimitsConfig(Section):
     late_share: float | None = Field(default=None, ge=0.0, le=1.0)
     """Of a table's rows known only after they happened; null is no limit."""
 
+    stale_hours: float | None = Field(default=24.0, gt=0.0)
+    """From the newest transaction or event to --as-of, in hours; null is no limit.
+
+    A night of one day needs 24: beyond it, not one row of that day has landed.
+    """
+
     drift: DriftLimits = DriftLimits()

@@ -11,7 +11,7 @@ from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import choose_as_of, end_of_data, parse_moment, read_tables
 from kyc_ml.jobs.reproducing import ReproductionResult, run_reproduce
 from kyc_ml.jobs.request import ScoringRequest
-from kyc_ml.jobs.scoring import ScoringResult, run_score
+from kyc_ml.jobs.scoring import ScoringResult, load_limits, run_score
 from kyc_ml.jobs.storing import read_once
 from kyc_ml.jobs.training import TrainingResult, run_train, train_tables
 from kyc_ml.jobs.tuning import TuningResult, run_tune, trials_table
@@ -33,6 +33,7 @@ __all__ = [
     "Watch",
     "choose_as_of",
     "end_of_data",
+    "load_limits",
     "load_model",
     "load_run",
     "nights_before",

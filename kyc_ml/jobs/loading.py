@@ -43,7 +43,10 @@ def load_model(model: str) -> tuple[Bundle, str]:
             return load_bundle(folder, digest=digest), label
         except BundleError as error:
             msg = str(error).replace(str(folder), f"of {model}")
-            msg += "; what the registry stores is damaged: name another version, or train again"
+            msg += (
+                "; what the registry stores is damaged: restore its artifacts (mlruns/) from the "
+                "backup; without one, train again"
+            )
             raise BundleError(msg) from None
 
 

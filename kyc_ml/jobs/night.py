@@ -41,6 +41,7 @@ from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import Chosen, store_observations
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.time_bound import find_time_bound
 from kyc_ml.jobs.loading import require_own
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE
@@ -51,6 +52,9 @@ from kyc_ml.tiers import confidentiality
 
 KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
 """What a published folder may hold."""
+
+KEPT_OF_REFUSED: Final = (QUARANTINE, MANIFEST)
+"""What the folder of a refused run holds: no scores."""
 
 _OBSERVATIONS: Final = "observations"
 _FALLBACK: Final = "fallback"
@@ -107,7 +111,9 @@ class Night:
             if not faults:
                 return self._finish(judged, observed, chosen, scorer=self.model)
             if self.rating is None:
-                self._account(judged, observed, chosen, scorer=self.model, faults=faults)
+                self._account(
+                    judged, observed, chosen, scorer=self.model, faults=faults, kept=(QUARANTINE,)
+                )
                 refuse(faults, subject=f"scores of {self.model.label}")
             reason = "; ".join(faults)
             self.place.remove((SCORES, CONTRIBUTIONS))
@@ -230,13 +236,14 @@ class Night:
             counts.profile,
             effective_customers=effective_customers,
             limits=self.limits.drift,
+            not_counted=find_time_bound(self.model.bundle.specs),
         )
-        shown = found.table.head(_COLUMNS_SHOWN)
-        self.watch.show("drift against the rows that judged the model", shown)
+        title = "drift against the rows that judged the model"
+        self.watch.show(title, found.table.head(_COLUMNS_SHOWN))
         if found.drifted:
             self.watch.say(
                 f"drift: {len(found.drifted)} feature(s) moved beyond "
-                f"{self.limits.drift.feature:g} and beyond chance: {', '.join(found.drifted[:10])}"
+                f"{self.limits.drift.feature:g} and beyond chance: {found.drifted_text}"
             )
         return found
 
@@ -276,8 +283,9 @@ class Night:
         scorer: PartScorer,
         faults: Sequence[str],
         reason: str = "",
+        kept: Sequence[str] = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV),
     ) -> Manifest:
-        """Write the account of the run."""
+        """Write the account of the run and of the files that are kept of it."""
         manifest = Manifest(
             identity=self.identity,
             as_of=chosen.as_of.isoformat(),
@@ -289,7 +297,7 @@ class Night:
             counts=judged.counts,
             drift=None if judged.drift is None else judged.drift.table,
             faults=tuple(faults),
-            files=digest_files(self.place.work, [SCORES, CONTRIBUTIONS, QUARANTINE, CSV]),
+            files=digest_files(self.place.work, kept),
         )
         manifest.write(self.place.work)
         return manifest

@@ -21,7 +21,7 @@ from kyc_ml.governance import (
 )
 from kyc_ml.jobs.audit_trail import read_report, record
 from kyc_ml.jobs.signing import SIGN_OFF, readable_entry
-from kyc_ml.tracking import fetch_anchors, fetch_candidate, set_champion
+from kyc_ml.tracking import fetch_anchors, fetch_candidate, fetch_champion, set_champion
 from kyc_ml.validation.policy import ValidationPolicy
 
 
@@ -159,7 +159,7 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     RegistryError
         If there is no such model, or it has no champion.
     """
-    now = fetch_candidate(f"models:/{model}@champion")
+    now = fetch_champion(model)
     entries = AuditLog(log).require_sound(fetch_anchors())
     stack = champions(entries, model=model)
     target = stack[-2] if len(stack) > 1 else ""

@@ -104,6 +104,11 @@ def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     ConfigError
         If the source has neither table.
     """
+    return _newest(tables).normalize() + pd.Timedelta(days=1)
+
+
+def _newest(tables: ContractedTables | StoredTables) -> pd.Timestamp:
+    """Give the instant of the last transaction or event."""
     last = [
         table.last_event_time
         for table in tables.quality.tables
@@ -112,7 +117,7 @@ def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     if not last:
         msg = "the source has no transactions or events to date it by: give --as-of"
         raise ConfigError(msg)
-    return pd.Timestamp(max(last)).normalize() + pd.Timedelta(days=1)
+    return pd.Timestamp(max(last))
 
 
 def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> pd.Timestamp:
@@ -139,6 +144,33 @@ def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> 
             f"--as-of is {as_of:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
             "what is missing would look like quiet customers; bring newer data or name an "
             "earlier date"
+        )
+        raise ConfigError(msg)
+
+
+def require_fresh(
+    as_of: pd.Timestamp, tables: ContractedTables | StoredTables, *, stale_hours: float | None
+) -> None:
+    """Refuse a date whose tables have not landed.
+
+    Parameters
+    ----------
+    stale_hours : float or None
+        How far the newest transaction or event may lie before the date; None is no limit.
+
+    Raises
+    ------
+    ConfigError
+        Naming the newest row's age and the limit.
+    """
+    newest = _newest(tables)
+    age = (as_of - newest) / pd.Timedelta(hours=1)
+    if stale_hours is not None and age > stale_hours:
+        msg = (
+            f"--as-of is {as_of:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
+            f"{newest:%Y-%m-%d %H:%M}: {age:.1f} hours older, above stale_hours "
+            f"{stale_hours:g} of the limits: the tables have not landed; start again when they "
+            "have, name the date that the data is of, or set stale_hours in the file of --limits"
         )
         raise ConfigError(msg)
 

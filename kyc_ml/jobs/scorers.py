@@ -26,7 +26,13 @@ from kyc_ml.errors import BundleError, ConfigError, RegistryError
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.earlier import customers_not_due, last_as_of
 from kyc_ml.jobs.loading import load_model
-from kyc_ml.jobs.reading import choose_as_of, end_of_data, parse_moment, require_data_until
+from kyc_ml.jobs.reading import (
+    choose_as_of,
+    end_of_data,
+    parse_moment,
+    require_data_until,
+    require_fresh,
+)
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.tiering import read_history
 from kyc_ml.jobs.watch import Watch
@@ -164,17 +170,21 @@ def _earlier(path: Path) -> str:
     return identify_file(path)
 
 
-def choose(request: ScoringRequest, scorers: Scorers, tables: StoredTables) -> Chosen:
+def choose(
+    request: ScoringRequest, scorers: Scorers, tables: StoredTables, *, limits: LimitsConfig
+) -> Chosen:
     """Decide which observations a request is about.
 
     Raises
     ------
     ConfigError
-        If the dates do not fit the data or the policy.
+        If the dates do not fit the data or the policy, or the data is older than its limit.
     """
     unit = scorers.unit
     as_of = choose_as_of(request.as_of, tables)
     require_data_until(as_of, end_of_data(tables), what="transactions and events")
+    if request.as_of is not None:  # else the end of the data is the date
+        require_fresh(as_of, tables, stale_hours=limits.stale_hours)
     for scorer in (scorers.model, scorers.rating):
         if scorer is not None:
             require_in_force(scorer.policy, as_of)

@@ -24,11 +24,11 @@ from kyc_ml.batch import (
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract.source import StoredTables
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
-from kyc_ml.jobs.night import KEPT, Night, Outputs
+from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
-from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
+from kyc_ml.jobs.storing import SourceOnDisk
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.monitoring import summarise_drift
 from kyc_ml.tracking import log_scoring, reach_store
@@ -94,7 +94,7 @@ def run_score(
         If the model, the source or a configuration is at fault.
     """
     reach_store()
-    limits = _load_limits(request.limits)
+    limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
@@ -142,7 +142,14 @@ def run_score(
     return result
 
 
-def _load_limits(path: Path | None) -> LimitsConfig:
+def load_limits(path: Path | None) -> LimitsConfig:
+    """Read a file of limits; without one, give those of `LimitsConfig`.
+
+    Raises
+    ------
+    ConfigError
+        If the file is at fault.
+    """
     return LimitsConfig() if path is None else load_section(path, LimitsConfig)
 
 
@@ -242,11 +249,11 @@ def _run(
     try:
         tables = source.stored(place, night.steps, night.watch, digests=inputs)
         night.stopwatch.note("reading")
-        return night.run(tables, choose(request, scorers, tables))
+        return night.run(tables, choose(request, scorers, tables, limits=night.limits))
     except OutputError:
         raise  # what is done so far is good: the next start goes on
     except GateError as error:
-        place.keep((QUARANTINE, MANIFEST))
+        place.keep(KEPT_OF_REFUSED)
         place.put_aside()
         msg = f"{error}\nwhat was counted, and the refused rows, are in {place.failed}"
         raise GateError(msg) from None

@@ -13,7 +13,9 @@ from kyc_ml.config import DriftLimits
 from kyc_ml.metrics import compute_drift
 from kyc_ml.monitoring.profile import PROBABILITY, Profile
 
-DRIFT_COLUMNS: Final = ("column", "psi", "critical_99", "drifted")
+DRIFT_COLUMNS: Final = ("column", "psi", "critical_99", "drifted", "not_counted")
+
+_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,9 @@ class DriftFound:
     ----------
     table : DataFrame
         column, psi, critical_99 (what chance exceeds in one of a hundred), drifted (beyond
-        its limit and beyond chance); the probability first, then features, largest first.
+        its limit and beyond chance), not_counted (why a feature is never said to have drifted;
+        '' where it may be); the probability first, then features that count, then the others,
+        each largest first.
     faults : tuple of str
         Limits that were passed; empty where none was.
     """
@@ -38,6 +42,13 @@ class DriftFound:
         moved = self.table[self.table["drifted"] & (self.table["column"] != PROBABILITY)]
         return [str(name) for name in moved["column"]]
 
+    @property
+    def drifted_text(self) -> str:
+        """The first of `drifted` as a list, and how many more there are."""
+        shown = ", ".join(self.drifted[:_NAMED])
+        more = len(self.drifted) - _NAMED
+        return f"{shown} and {more} more" if more > 0 else shown
+
 
 def compare_profiles(
     profile: Profile,
@@ -45,10 +56,13 @@ def compare_profiles(
     *,
     effective_customers: float,
     limits: DriftLimits,
+    not_counted: Mapping[str, str] | None = None,
 ) -> DriftFound:
     """Hold counts of scored rows against the profile of the rows that judged the model.
 
-    Chance is reckoned by customers, not rows: rows of one customer are alike.
+    Chance is reckoned by customers, not rows: rows of one customer are alike. One day held
+    against months must differ in what moves with time alone, so these features are shown but
+    not counted.
 
     Parameters
     ----------
@@ -56,7 +70,10 @@ def compare_profiles(
         As `Profile.count` gives them.
     effective_customers : float
         Of the scored rows; see `kyc_ml.metrics.effective_customers`.
+    not_counted : mapping of feature to reason, optional
+        See `kyc_ml.features.time_bound.find_time_bound`.
     """
+    reasons = not_counted or {}
     rows = []
     for name in (name for name in profile.counts if name in counts):  # in one order, always
         drift = compute_drift(
@@ -66,14 +83,15 @@ def compare_profiles(
             n_actual=effective_customers,
         )
         limit = limits.score if name == PROBABILITY else limits.feature
-        beyond = limit is not None and drift.psi > max(limit, drift.critical_99)
-        rows.append((name, drift.psi, drift.critical_99, beyond))
+        reason = reasons.get(name, "")
+        beyond = not reason and limit is not None and drift.psi > max(limit, drift.critical_99)
+        rows.append((name, drift.psi, drift.critical_99, beyond, reason))
     table = pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
     score = table["column"] == PROBABILITY
     features = table[~score].sort_values("psi", ascending=False, kind="stable")
-    found_drift = DriftFound(
-        table=pd.concat([table[score], features], ignore_index=True), faults=()
-    )
+    apart = features["not_counted"] != ""
+    ordered = pd.concat([table[score], features[~apart], features[apart]], ignore_index=True)
+    found_drift = DriftFound(table=ordered, faults=())
     return DriftFound(table=found_drift.table, faults=_faults(found_drift, limits))
 
 
@@ -88,11 +106,11 @@ def summarise_drift(table: pd.DataFrame) -> dict[str, float]:
     Returns
     -------
     dict of name to number
-        ``drift/score_psi``, ``drift/highest_feature_psi`` (each 0 or more, left out where it is
-        undefined) and ``drift/features_drifted`` (count).
+        ``drift/score_psi``, ``drift/highest_feature_psi`` (of the features that count; each 0 or
+        more, left out where it is undefined) and ``drift/features_drifted`` (count).
     """
     score = table["column"] == PROBABILITY
-    features = table[~score]
+    features = table[~score & (table["not_counted"] == "")]
     figures = {
         "drift/score_psi": float(table.loc[score, "psi"].max()),
         "drift/highest_feature_psi": float(features["psi"].max()),
@@ -109,12 +127,13 @@ def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
             f"drift.score: PSI of the probability is {score['psi'].iloc[0]:.3f}, above "
             f"{limits.score:g} and above chance ({score['critical_99'].iloc[0]:.3f})"
         )
-    n = len(found.table) - len(score)
+    counted = found.table["not_counted"] == ""
+    n = int(counted.sum()) - len(score)
     share = len(found.drifted) / n if n else 0.0
     if limits.features_drifted is not None and share > limits.features_drifted:
         faults.append(
             f"drift.features_drifted: {len(found.drifted)} of {n} features have a PSI above "
             f"{limits.feature:g} and above chance, a share above {limits.features_drifted:g}: "
-            f"{', '.join(found.drifted[:10])}"
+            f"{found.drifted_text}"
         )
     return tuple(faults)

@@ -51,6 +51,22 @@ def fetch_candidate(uri: str) -> Candidate:
         )
 
 
+def fetch_champion(name: str) -> Candidate:
+    """Describe the champion of a registered model.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model, it has no champion, or the server cannot be reached.
+    """
+    with connected(uri=f"models:/{name}"):
+        number = _under(mlflow.MlflowClient(), name, CHAMPION)
+    if not number:
+        msg = f"{name} has no champion: nothing to roll back to; promote a version first"
+        raise RegistryError(msg)
+    return fetch_candidate(f"models:/{name}/{number}")
+
+
 def fetch_champions() -> dict[str, str]:
     """Give the champion of each registered model that has one of kyc_ml's making."""
     with connected():

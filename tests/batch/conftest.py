@@ -48,6 +48,7 @@ def make_manifest():
                 "psi": [0.1 + 0.2, np.nan],
                 "critical_99": [1 / 3, 0.0],
                 "drifted": [False, True],
+                "not_counted": ["", "all history"],
             }
         )
         content = {

@@ -14,6 +14,7 @@ from kyc_ml.config import DriftLimits
 from kyc_ml.monitoring import (
     DRIFT_COLUMNS,
     PROBABILITY,
+    DriftFound,
     Profile,
     compare_profiles,
     learn_profile,
@@ -95,8 +96,37 @@ def test_drift_in_figures_is_that_of_the_table(rows):
 
 
 def test_what_is_undefined_is_no_figure():
-    table = pd.DataFrame([(PROBABILITY, np.nan, 0.1, False)], columns=list(DRIFT_COLUMNS))
+    table = pd.DataFrame([(PROBABILITY, np.nan, 0.1, False, "")], columns=list(DRIFT_COLUMNS))
     assert summarise_drift(table) == {"drift/features_drifted": 0.0}
+
+
+@given(excused=st.sets(st.sampled_from(["number", "kind"])))
+def test_what_moves_with_time_is_shown_and_not_counted(rows, excused):
+    profile = learned(*rows(n=200))
+    counts = profile.count(*rows(shift=9.0, kinds=("new",), n=200, seed=1))
+    found = compare_profiles(
+        profile, counts, effective_customers=200, limits=LIMITS,
+        not_counted=dict.fromkeys(excused, "clock"),
+    )  # fmt: skip
+    assert set(found.drifted) == {"number", "kind"} - excused
+    assert set(found.table["column"]) == {PROBABILITY, "number", "kind"}
+    assert set(found.table["column"][found.table["not_counted"] == "clock"]) == excused
+    assert list(found.table["not_counted"] != "") == sorted(found.table["not_counted"] != "")
+    assert summarise_drift(found.table)["drift/features_drifted"] == 2 - len(excused)
+    share = [fault for fault in found.faults if "features_drifted" in fault]
+    counted = 2 - len(excused)
+    assert all(f"{counted} of {counted} features" in fault for fault in share)
+    assert len(share) == min(counted, 1)
+
+
+@pytest.mark.parametrize(("n", "end"), [(10, "f9"), (11, "f9 and 1 more"), (12, "f9 and 2 more")])
+def test_features_beyond_ten_are_told_as_a_number(n, end):
+    table = pd.DataFrame(
+        [(f"f{i}", 1.0, 0.1, True, "") for i in range(n)], columns=list(DRIFT_COLUMNS)
+    )
+    said = DriftFound(table=table, faults=()).drifted_text
+    assert said.startswith("f0, f1, ")
+    assert said.endswith(end)
 
 
 def test_new_categories_have_moved(rows):

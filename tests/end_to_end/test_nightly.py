@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from kyc_ml.batch import MANIFEST, digest_file, read_manifest, score_files
 from kyc_ml.bundle import load_bundle, save_bundle
+from kyc_ml.features.time_bound import find_time_bound
 from kyc_ml.monitoring import PROBABILITY
 from kyc_ml.tiers.policy import Hysteresis
 
@@ -84,7 +85,11 @@ def test_overrides_are_applied_and_drift_is_drawn(run, tmp_path):
     assert set(scores["tier"]) == {"high"}
     assert set(scores["override_code"]) == {"court_order"}
     table = read_manifest(folder).drift.set_index("column")
-    features = table.drop(PROBABILITY)
+    specs = load_bundle(tmp_path / "model").specs
+    excused = find_time_bound(specs)
+    assert table["not_counted"].to_dict() == {name: excused.get(name, "") for name in table.index}
+    assert {"clock of the decision", "all history"} <= set(table["not_counted"])
+    features = table.drop(PROBABILITY)[lambda part: part["not_counted"] == ""]
     [logged] = mlflow.MlflowClient().search_runs(
         [mlflow.get_experiment_by_name("kyc_ml scoring").experiment_id],
         filter_string=f"tags.run_id = '{read_manifest(folder).run_id}'",

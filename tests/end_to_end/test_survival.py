@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from kyc_ml.batch import read_manifest
+from kyc_ml.batch import damaged, read_manifest
 from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.cli.options import exit_code_of
-from kyc_ml.errors import GateError, KycMlError, OutputError
+from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
 from kyc_ml.jobs import read_once, scoring
 
 pytestmark = pytest.mark.usefixtures("in_store")
@@ -401,7 +401,9 @@ def test_a_limit_passed_publishes_nothing_and_explains(night, tmp_path, gate):
         assert left_beside(tmp_path) == ["mine", "scores.failed"]
         failed = tmp_path / "scores.failed"
         assert sorted(path.name for path in failed.iterdir()) == ["manifest.json", "quarantine"]
-        assert any(said in fault for fault in read_manifest(failed).faults)
+        account = read_manifest(failed)
+        assert any(said in fault for fault in account.faults)
+        assert not damaged(failed, account.files)  # it lists what is there alone
 
 
 @GATES
@@ -506,7 +508,22 @@ def test_the_duckdb_file_holds_the_rows_of_the_scores(night, tmp_path):
 # --- incremental ----------------------------------------------------------------------
 
 
+def test_a_night_whose_tables_have_not_landed_is_refused(night, tmp_path):
+    """The newest payment is of 2024-04-09 18:00; on this day and the next its age is 6, 30 h."""
+    landed = night.score(tmp_path / "landed", as_of="2024-04-10", since=None)
+    assert landed.rows
+    with pytest.raises(ConfigError, match=r"30.0 hours older, above stale_hours 24 ") as refused:
+        night.score(tmp_path / "missing", as_of="2024-04-11", since=None)
+    assert exit_code_of(refused.value) == 2
+    assert not list(tmp_path.glob("*missing*"))
+    mine, _ = with_limits(night, tmp_path / "mine", lambda _: ({"stale_hours": 30}, ""))
+    assert mine.score(tmp_path / "allowed", as_of="2024-04-11", full=True).rows
+    unlimited, _ = with_limits(night, tmp_path / "other", lambda _: ({"stale_hours": None}, ""))
+    assert unlimited.score(tmp_path / "unlimited", as_of="2024-04-16", full=True).rows
+
+
 def test_consecutive_nights_score_each_payment_once(night, tmp_path):
+    night, _ = with_limits(night, tmp_path / "mine", lambda _: ({"stale_hours": None}, ""))
     whole = pd.read_parquet(night.score(tmp_path / "whole", since="2024-01-01").path / "scores")
     nights, previous = [], []
     for day in ("2024-02-01", "2024-03-01", "2024-04-12"):

@@ -328,7 +328,10 @@ def test_the_last_version_is_found_in_the_registry(desk, found):
         (("sign-off", "x", "--validator", "a", "--conclusion", "maybe"), "must be one of"),
         (("audit-log", "verify", "--receipt", "nonsense"), "must be COUNT:HASH"),
         (("audit-log", "show", "7"), "no such entry"),
-        (("rollback", "fraud", "--approver", "a", "--reason", "r"), "champion"),
+        (
+            ("rollback", "fraud", "--approver", "a", "--reason", "r"),
+            "fraud has no champion: nothing to roll back to",
+        ),
         (("report", "x", "--lang", "fr"), "must be en or zh"),
     ],
 )

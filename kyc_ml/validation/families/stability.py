@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from kyc_ml.features.spec import FeatureSpec, Formula, Latest, Window
+from kyc_ml.features.time_bound import reads_all_history
 from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
@@ -72,7 +71,7 @@ def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 "feature": spec.name,
                 "family": spec.family,
                 "leading": spec.name in leading,
-                "all_history": _reads_all_history(spec, known),
+                "all_history": reads_all_history(spec, known),
                 "strength": float(strength[spec.name]),
                 "csi": drift.psi,
                 "critical_95": drift.critical_95,
@@ -99,22 +98,6 @@ def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         tables=(Table(name="features", title=Text("Drift by feature", "各特征漂移"), frame=table),),
         notes=(_compared(evidence),),
     )
-
-
-def _reads_all_history(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> bool:
-    """Tell whether a feature looks back without an end: it grows with the data alone.
-
-    It reads a window without a beginning, or the age of a row however old.
-    """
-    match spec.how:
-        case Window(period=period):
-            return period.us is None
-        case Latest(reading=reading):
-            return reading in {"age_hours", "years_since"}
-        case Formula(inputs=inputs):
-            return any(name in known and _reads_all_history(known[name], known) for name in inputs)
-        case _:
-            return False
 
 
 def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:

@@ -1,0 +1,40 @@
+"""What moves with time alone: the decision's clock, and what looks back without an end."""
+
+import pytest
+
+from kyc_ml.features.spec import D7, EVER, Formula, Latest, Own, Window
+from kyc_ml.features.time_bound import ALL_HISTORY, CLOCK, find_time_bound
+
+
+def window(period):
+    return Window(table="transactions", key=("customer_id",), statistic="count", period=period)
+
+
+def latest(reading, column=None):
+    return Latest(table="customers", key=("customer_id",), reading=reading, column=column)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (Own(reading="hour"), CLOCK),
+        (Own(reading="weekday"), CLOCK),
+        (Own(reading="night"), CLOCK),
+        (Own(reading="value", column="amount"), None),
+        (window(EVER), ALL_HISTORY),
+        (window(D7), None),
+        (latest("age_hours"), ALL_HISTORY),
+        (latest("years_since", "birth_date"), ALL_HISTORY),
+        (latest("category", "country"), None),
+    ],
+)
+def test_a_formula_is_what_it_is_made_of(make_spec, how, why):
+    specs = [
+        make_spec("plain", window(D7)),
+        make_spec("one", how),
+        make_spec("two", Formula(operation="ratio", inputs=("plain", "one"))),
+        make_spec("three", Formula(operation="scaled", inputs=("two",), parameter=2.0)),
+    ]
+    names = () if why is None else ("one", "two", "three")
+    assert find_time_bound(specs) == dict.fromkeys(names, why)
+    assert find_time_bound(reversed(specs)) == dict.fromkeys(names, why)
