@@ -84,6 +84,8 @@ def sign_off(
             log=log,
         )
         facts: dict[str, object] = {"conclusion": result.sign_off.conclusion}
+        if result.replaced:
+            facts["takes the place of"] = result.replaced
         facts |= {
             f"finding {each.id}": f"{each.owner}, until {each.due}"
             for each in result.sign_off.findings
@@ -146,6 +148,9 @@ def promote(
         list[str] | None,
         typer.Option(help="What use is subject to, beside the sign-off's; may be repeated."),
     ] = None,
+    despite: Annotated[
+        str, typer.Option(help="Why, although the same bundle failed or was rejected before.")
+    ] = "",
     policy: Annotated[Path, typer.Option(help="Validation policy in force (YAML).")] = Path(
         "configs/validation.yaml"
     ),
@@ -163,6 +168,7 @@ def promote(
             reason=reason,
             conditions=condition or (),
             log=log,
+            despite=despite,
         )
         facts: dict[str, object] = {"version": f"{result.model} v{result.version}"}
         facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
@@ -256,7 +262,8 @@ def verify(
             + ("" if result.anchors else ": a cut end cannot be seen"),
         }
         facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
-        facts["receipt"] = result.receipt or "none: the log is empty"
+        if not result.faults:
+            facts["receipt"] = result.receipt or "none: the log is empty"
         terminal.summary("NOT SOUND" if result.faults else "sound", facts)
     if result.faults:
         raise typer.Exit(code=GATE_FAILED)

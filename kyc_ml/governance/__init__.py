@@ -13,7 +13,7 @@ from kyc_ml.governance.chain import (
     check_anchors,
     read_chain,
 )
-from kyc_ml.governance.evidence import Candidate, ReportFacts, ReportFinding
+from kyc_ml.governance.evidence import Candidate, ReportFacts, ReportFinding, is_among
 from kyc_ml.governance.log import AuditLog, current_account
 from kyc_ml.governance.policy import PromotionPolicy
 from kyc_ml.governance.promotion import champions, find_refusals
@@ -50,6 +50,7 @@ __all__ = [
     "current_account",
     "find_refusals",
     "findings_register",
+    "is_among",
     "latest_sign_off",
     "make_sign_off",
     "read_chain",

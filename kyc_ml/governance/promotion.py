@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from kyc_ml.governance.chain import Entry
 from kyc_ml.governance.evidence import Candidate, ReportFacts, is_among
 from kyc_ml.governance.policy import PromotionPolicy
 from kyc_ml.governance.sign_off import SignOff, latest_sign_off
+
+_ANSWER: Final = "answer it with --despite REASON, which the log keeps"
 
 
 def find_refusals(
@@ -22,6 +25,7 @@ def find_refusals(
     policy_digest: str,
     valid_days: int,
     now: datetime,
+    despite: str = "",
 ) -> tuple[str, ...]:
     """List every reason why a version must not become champion; none lets it pass.
 
@@ -35,6 +39,8 @@ def find_refusals(
         Of the gates in force: a report made with others does not count.
     valid_days : int
         Oldest report that still counts.
+    despite : str
+        Why the version may pass although the same bundle failed or was rejected before.
     """
     signed = latest_sign_off(entries, report=report.digest)
     sign_off = None if signed is None else signed[1]
@@ -43,6 +49,7 @@ def find_refusals(
         *_about_verdict(report, sign_off, policy),
         *_about_findings(report, sign_off, now),
         *_about_log(report, entries),
+        *(() if despite.strip() else _about_the_past(report, entries)),
         *_about_age(report, valid_days, now),
         *_about_gates(report, policy_digest),
         *_about_trainer(candidate, report),
@@ -99,7 +106,7 @@ def _about_verdict(
 def _about_findings(report: ReportFacts, sign_off: SignOff | None, now: datetime) -> Iterator[str]:
     owned = {} if sign_off is None else {each.id: each for each in sign_off.findings}
     without = [each.id for each in report.findings if each.id not in owned]
-    if without:
+    if without and report.verdict != "fail":  # of a failed model no finding can be accepted
         yield (
             f"{len(without)} finding(s) without owner and due date: {', '.join(without)}; give "
             "them with kyc-ml sign-off"
@@ -125,6 +132,28 @@ def _about_log(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[str]:
                 f"a later validation of the same bundle failed (entry {later.sequence} of "
                 f"{later.time})"
             )
+
+
+def _about_the_past(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[str]:
+    """Let nobody validate, under gates of their own, until a bundle passes.
+
+    A validation that failed before, or was rejected, has to be answered in words.
+    """
+    own = [each for each in entries if each.facts.get("bundle_digest") == report.bundle_digest]
+    until = max(
+        (each.sequence for each in own if each.facts["report_sha256"] == report.digest), default=0
+    )
+    for entry in own:
+        if entry.kind == "verdict" and entry.facts["verdict"] == "fail":
+            if entry.sequence < until:  # a later one is no past: it refuses by itself
+                yield f"the same bundle failed before (entry {entry.sequence}); {_ANSWER}"
+        elif entry.kind == "sign_off" and entry.facts["report_sha256"] != report.digest:
+            signed = latest_sign_off(own, report=entry.facts["report_sha256"])
+            if signed is not None and signed[0] == entry and signed[1].conclusion == "reject":
+                yield (
+                    f"{entry.actor} rejected the same bundle before (entry {entry.sequence}); "
+                    f"{_ANSWER}"
+                )
 
 
 def _about_age(report: ReportFacts, valid_days: int, now: datetime) -> Iterator[str]:

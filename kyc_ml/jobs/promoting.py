@@ -64,6 +64,7 @@ def run_promote(
     reason: str,
     conditions: Sequence[str],
     log: Path,
+    despite: str = "",
 ) -> PromotionResult:
     """Make a version champion if a validation by someone else lets it; log it either way.
 
@@ -76,6 +77,8 @@ def run_promote(
         ``NAME@VERSION``, or an address as elsewhere.
     policy : Path
         The validation policy in force.
+    despite : str
+        Why the version may pass although the same bundle failed or was rejected before.
 
     Raises
     ------
@@ -100,6 +103,7 @@ def run_promote(
             policy_digest=in_force.identity().digest,
             valid_days=in_force.report_valid_days,
             now=datetime.now(UTC),
+            despite=despite,
         ),
         *_changed_sign_off(report.with_name(SIGN_OFF), entries, facts),
     )
@@ -108,6 +112,7 @@ def run_promote(
     agreed = (*(() if signed is None else signed[1].conditions), *conditions)
     evidence: dict[str, Any] = {
         "reason": reason,
+        "despite": despite,
         "report_sha256": facts.digest,
         "bundle_digest": candidate.digest,
         "verdicts": list(verdicts),

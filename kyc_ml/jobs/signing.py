@@ -11,7 +11,15 @@ from typing import Final
 
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import ConfigError
-from kyc_ml.governance import AuditLog, Decision, Entry, ReportFacts, SignOff, make_sign_off
+from kyc_ml.governance import (
+    AuditLog,
+    Decision,
+    Entry,
+    ReportFacts,
+    SignOff,
+    latest_sign_off,
+    make_sign_off,
+)
 from kyc_ml.jobs.audit_trail import read_report, record
 from kyc_ml.jobs.report_page import renew_page
 from kyc_ml.tracking import fetch_anchors, fetch_candidate
@@ -21,11 +29,12 @@ SIGN_OFF: Final = "signoff.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOffResult:
-    """A sign-off, where it lies, and its receipt."""
+    """A sign-off, where it lies, its receipt, and the one of the report it takes the place of."""
 
     sign_off: SignOff
     path: Path
     receipt: str
+    replaced: str
 
 
 def run_sign_off(
@@ -83,6 +92,7 @@ def run_sign_off(
         materiality=materiality,
         today=datetime.now(UTC).date(),
     )
+    earlier = latest_sign_off(entries, report=facts.digest)
     entry = record(
         "sign_off",
         actor=validator,
@@ -94,12 +104,21 @@ def run_sign_off(
     with written_whole(path) as handle:
         handle.write(readable_entry(entry).encode())
     renew_page(report, entry)
-    return SignOffResult(sign_off=sign_off, path=path, receipt=str(entry.anchor))
+    return SignOffResult(
+        sign_off=sign_off,
+        path=path,
+        receipt=str(entry.anchor),
+        replaced="" if earlier is None else _describe(*earlier),
+    )
 
 
 def readable_entry(entry: Entry) -> str:
     """Write an entry as signoff.json holds it."""
     return json.dumps(entry.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _describe(entry: Entry, sign_off: SignOff) -> str:
+    return f"entry {entry.sequence} by {entry.actor}: {sign_off.conclusion}; the log keeps both"
 
 
 def _all_of(report: ReportFacts, owner: tuple[str, str] | None) -> dict[str, tuple[str, str]]:

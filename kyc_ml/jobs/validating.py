@@ -20,8 +20,8 @@ from kyc_ml.contract.folder import digest_together
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.environment import Environment
-from kyc_ml.errors import LeakageError
-from kyc_ml.governance import current_account
+from kyc_ml.errors import ConfigError, LeakageError
+from kyc_ml.governance import current_account, is_among
 from kyc_ml.jobs.later_rows import require_currency
 from kyc_ml.jobs.reading import (
     choose_as_of,
@@ -128,6 +128,7 @@ def run_validate(
     reach_store()
     start_reading = time.perf_counter()
     reviewed = load_reviewed(model, watch)
+    _require_another(validator, reviewed, watch)
     start = _since(since, reviewed.bundle)
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = choose_as_of(as_of, tables)
@@ -250,6 +251,21 @@ def review_model(
         environment=Environment.current().to_dict(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
+    )
+
+
+def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watch) -> None:
+    """Refuse a validator who trained the model; say so where nobody was named."""
+    trainers = () if reviewed.candidate is None else reviewed.candidate.trainers
+    who = validator or current_account()
+    if not is_among(who, trainers):
+        return
+    if validator is not None:
+        msg = f"--validator {who} trained the model: somebody else must validate it"
+        raise ConfigError(msg)
+    watch.say(
+        f"{who}, whose account this is, trained the model: the report will promote nothing; name "
+        "who validates with --validator"
     )
 
 
