@@ -212,7 +212,7 @@ REFUSED = {
     "zero bytes all through": (lambda b: b.bytes(lambda content: bytes(len(content))), 2,
                                "transactions"),
     "another delimiter": (lambda b: b.bytes(lambda content: content.replace(b",", b"|")), 2,
-                          "which its rows do not have"),
+                          "set delimiter: '|'"),
     "a column missing": (lambda b: column(b, "amount", "amt"), 2, "names 'amount'"),
     "a column there twice": (lambda b: column(b, "channel", "amount"), 2, "amount"),
     "SQL in a column name": (
