@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from kyc_ml.engine.writing import written_whole
 from kyc_ml.errors import hint
 from kyc_ml.plots import THEME, format_rate
+from kyc_ml.plots.style import keeping_text
 from kyc_ml.splits import TEST
 
 PLOTS: Final = (
@@ -255,7 +256,8 @@ def inline_svg(figure: Figure, *, prefix: str) -> str:
     sharp, to be searched and read aloud. Matplotlib has escaped it: the template does not again.
     """
     stream = StringIO()
-    with mpl.rc_context({"svg.hashsalt": "kyc_ml", "svg.fonttype": "none"}):
+    as_text = {"svg.hashsalt": "kyc_ml", "svg.fonttype": "none"}
+    with mpl.rc_context(as_text), keeping_text():
         figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]

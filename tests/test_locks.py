@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,23 @@ def test_each_pin_is_exact_and_hashed_and_no_index_is_named(name):
     assert not re.search(
         r"https?:|--(extra-)?index|--find-links|--trusted", (ROOT / name).read_text()
     )
+
+
+@pytest.mark.parametrize("name", [ALL, RUN])
+def test_an_extra_that_a_pinned_distribution_asks_for_is_pinned_with_it(name):
+    """Without it, older pips take the newest release for the extra, which has no hash here."""
+    pinned = {}
+    for line in entries(name):
+        wanted = Requirement(line)
+        pinned.setdefault(canonicalize_name(wanted.name), set()).update(wanted.extras)
+    asked = [
+        (each.name, wanted)
+        for each in distributions()
+        if canonicalize_name(each.name) in pinned
+        for wanted in map(Requirement, each.requires or [])
+        if wanted.extras and (wanted.marker is None or wanted.marker.evaluate({"extra": ""}))
+    ]
+    assert [
+        (by, str(w)) for by, w in asked if not w.extras <= pinned[canonicalize_name(w.name)]
+    ] == []
+    assert name == RUN or asked

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Final, Literal
 
@@ -146,10 +148,22 @@ def finish(figure: Figure) -> Figure:
             text.set_fontfamily(list(font_names()))
             if same_color(text.get_color(), "black"):
                 text.set_color(INK)
-    for _ in range(2):
-        figure.draw_without_rendering()
+    with keeping_text():
+        for _ in range(2):
+            figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
+
+
+@contextmanager
+def keeping_text() -> Iterator[None]:
+    """Draw without a word on characters that no font of this machine has.
+
+    For drawings whose text stays text, as in SVG: the reader's browser has the font.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
 
 
 @cache

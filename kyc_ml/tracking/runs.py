@@ -86,8 +86,8 @@ class ChildRecord:
 def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """Log the counts of a scoring run; returns the run's id."""
     with connected(), start_run("kyc_ml scoring", f"score {model}") as run:
+        mlflow.set_tags(dict(tags))  # first: whoever finds a run that was cut off sees of what
         mlflow.log_metrics(dict(metrics))
-        mlflow.set_tags(dict(tags))
     return str(run.info.run_id)
 
 

@@ -244,6 +244,14 @@ def test_every_kind_of_plot_is_drawn_but_one_without_rows(base_report):
             assert "var(--" in svg
 
 
+def test_without_a_chinese_font_the_text_is_written_all_the_same(base_report, monkeypatch):
+    monkeypatch.setattr("kyc_ml.plots.style.font_names", lambda: ("DejaVu Sans",))
+    result = base_report.results[0]
+    plot = next(plot for plot in result.plots if plot.name != "empty")
+    figure = draw(plot, result.table(plot.table), language="zh")
+    assert re.search("[\u4e00-\u9fff]", strict_svg(figure, prefix="p-"))  # and no warning
+
+
 @pytest.mark.parametrize(
     ("value", "column", "written"),
     [
