@@ -256,8 +256,7 @@ def inline_svg(figure: Figure, *, prefix: str) -> str:
     sharp, to be searched and read aloud. Matplotlib has escaped it: the template does not again.
     """
     stream = StringIO()
-    as_text = {"svg.hashsalt": "kyc_ml", "svg.fonttype": "none"}
-    with mpl.rc_context(as_text), keeping_text():
+    with mpl.rc_context({"svg.hashsalt": "kyc_ml", "svg.fonttype": "none"}), keeping_text():
         figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -29,16 +29,13 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from kyc_ml.features.spec import FeatureSpec
-    from kyc_ml.jobs import (
-        AuditResult,
-        DemoResult,
-        Explained,
-        ReproductionResult,
-        ScoringResult,
-        Told,
-        TrainingResult,
-        TuningResult,
-    )
+    from kyc_ml.jobs.auditing import AuditResult
+    from kyc_ml.jobs.demo import DemoResult
+    from kyc_ml.jobs.explaining import Explained, Told
+    from kyc_ml.jobs.reproducing import ReproductionResult
+    from kyc_ml.jobs.scoring import ScoringResult
+    from kyc_ml.jobs.training import TrainingResult
+    from kyc_ml.jobs.tuning import TuningResult
 
 _SHOWN = ("auc", "average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 _WIDTH_WITHOUT_TERMINAL = 140
@@ -173,7 +170,7 @@ class Terminal:
 
     def tuning(self, result: TuningResult) -> None:
         """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
-        from kyc_ml.jobs import trials_table
+        from kyc_ml.jobs.tuning import trials_table
 
         self._progress.stop()
         found, objective = result.search, result.run.tuning.objective

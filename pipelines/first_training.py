@@ -3,7 +3,8 @@
     python pipelines/first_training.py --source configs/sources/synthetic.yaml \
         --data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml
 
-Exit codes: 0 done, 2 bad input or configuration, 4 MLflow is not there: try again later.
+Exit codes: 0 done, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again
+later.
 Nothing is registered before every configuration was read, so a misspelt key costs seconds, not
 a night.
 """
@@ -15,12 +16,15 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import exit_code_of
-from kyc_ml.errors import KycMlError
-from kyc_ml.jobs import choose_as_of, load_run, read_tables, train_tables
-from kyc_ml.terminal import Terminal
+from kyc_ml.cli.options import job
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+@app.command(
+    epilog="Example: python pipelines/first_training.py --source configs/sources/synthetic.yaml "
+    "--data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml"
+)
 def main(
     *,
     source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
@@ -30,21 +34,21 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for the quarantine.")] = Path("build"),
 ) -> None:
     """Train and register one model a configuration."""
-    try:
+    with job(reads={"--source": source, "--data": data, "--config": config}) as terminal:
+        from kyc_ml.jobs.configuring import load_run
+        from kyc_ml.jobs.reading import choose_as_of, read_tables
+        from kyc_ml.jobs.training import train_tables
+
         runs = [load_run(path) for path in config]
-        with Terminal() as terminal:
-            quarantine = out / "quarantine.parquet"
-            tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
-            moment = choose_as_of(as_of, tables)
-            for files in runs:
-                result = train_tables(
-                    tables, mapping, files=files, as_of=moment, keep=None, watch=terminal
-                )
-                terminal.training(result)
-    except KycMlError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(code=exit_code_of(error)) from None
+        quarantine = out / "quarantine.parquet"
+        tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
+        moment = choose_as_of(as_of, tables)
+        for files in runs:
+            result = train_tables(
+                tables, mapping, files=files, as_of=moment, keep=None, watch=terminal
+            )
+            terminal.training(result)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

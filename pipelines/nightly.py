@@ -31,25 +31,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kyc_ml.cli.batch import Fallback
-from kyc_ml.cli.options import LogFormat, LogFormatOption, exit_code_of, job
+from kyc_ml.cli.options import Log, exit_code_of, job
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
-from kyc_ml.jobs import (
-    ScoringRequest,
-    load_limits,
-    load_model,
-    load_run,
-    nights_before,
-    parse_moment,
-    read_once,
-    run_score,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kyc_ml.jobs.request import ScoringRequest
     from kyc_ml.terminal import Terminal
 
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
+
+@app.command(
+    epilog="Example: python pipelines/nightly.py --source configs/sources/synthetic.yaml "
+    "--data build/demo/bank --as-of 2025-06-24 --out build/nightly --model models:/demo-fraud/1"
+)
 def main(
     *,
     source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
@@ -77,11 +74,23 @@ def main(
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted night has done.")
     ] = False,
-    log: LogFormatOption = LogFormat.TEXT,
+    log: Log = "text",
 ) -> None:
-    """Score one day with every model."""
+    """Score one day with every model.
+
+    Exit codes: 0 all published, 1 a limit was passed and at least one model's scores are not
+    published, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later.
+    """
     worst = 0
-    with job(quiet=False, log=log) as terminal:
+    reads = {
+        **{"--source": source, "--data": data, "--limits": limits, "--overrides": overrides},
+        "--config": config,
+    }
+    with job(log=log, reads=reads) as terminal:
+        from kyc_ml.jobs.request import ScoringRequest
+        from kyc_ml.jobs.scoring import load_limits, run_score
+        from kyc_ml.jobs.storing import read_once
+
         moment = _day(as_of)
         load_limits(limits)  # a fault in it is told once, before any work
         cards = _cards(fallback, config or ())
@@ -122,6 +131,8 @@ def _day(text: str) -> pd.Timestamp:
     ConfigError
         If it is no date, or a time of day.
     """
+    from kyc_ml.jobs.reading import parse_moment
+
     moment = parse_moment(text, name="--as-of")
     if moment != moment.normalize():
         msg = (
@@ -140,6 +151,8 @@ def _cards(fallback: Fallback | None, configs: Sequence[Path]) -> dict[str, Path
     ConfigError
         If there is a fallback without a configuration, or the other way round.
     """
+    from kyc_ml.jobs.configuring import load_run
+
     if (fallback is None) == bool(configs):
         msg = (
             "--fallback rating and --config go together: name the run configuration of each "
@@ -191,6 +204,9 @@ def _ask(
     KycMlError
         If the model cannot be loaded, and no card of its name stands in.
     """
+    from kyc_ml.jobs.earlier import nights_before
+    from kyc_ml.jobs.loading import load_model
+
     previous: tuple[Path, ...] = ()
     try:
         bundle = load_model(uri)[0]
@@ -223,4 +239,4 @@ def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

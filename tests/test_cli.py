@@ -136,7 +136,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, tmp_path):
     def interrupted(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kyc_ml.jobs.run_synth", interrupted)
+    monkeypatch.setattr("kyc_ml.jobs.synthesis.run_synth", interrupted)
     done = run("synth", "--out", str(tmp_path / "bank"))
     assert (done.exit_code, done.stderr) == (130, "stopped\n")
 
@@ -145,7 +145,7 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
     def broken(**_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kyc_ml.jobs.run_synth", broken)
+    monkeypatch.setattr("kyc_ml.jobs.synthesis.run_synth", broken)
     done = run("synth", "--out", str(tmp_path / "bank"))
     assert done.exit_code == 3
     assert "unexpected error, please report it" in done.stderr
@@ -160,11 +160,20 @@ def last_line(done):
 SCORE = ("score", "--model", "m", "--source", "s", "--data", "d", "--out", "o", "--log", "json")
 
 
+@pytest.fixture
+def beside_its_files(monkeypatch, tmp_path):
+    """A folder that has what SCORE names."""
+    monkeypatch.chdir(tmp_path)
+    Path("s").touch()
+    Path("d").mkdir()
+
+
+@pytest.mark.usefixtures("beside_its_files")
 def test_a_defect_is_one_object_of_the_json_log(monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kyc_ml.jobs.run_score", broken)
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", broken)
     done = run(*SCORE)
     told = last_line(done)
     assert done.exit_code == 3
@@ -174,15 +183,17 @@ def test_a_defect_is_one_object_of_the_json_log(monkeypatch):
     assert "ZeroDivisionError" in told["traceback"]
 
 
+@pytest.mark.usefixtures("beside_its_files")
 def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kyc_ml.jobs.run_score", interrupted)
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", interrupted)
     done = run(*SCORE)
     assert (done.exit_code, last_line(done)["text"]) == (130, "stopped")
 
 
+@pytest.mark.usefixtures("beside_its_files")
 @pytest.mark.parametrize(
     ("note", "level"),
     [
@@ -197,11 +208,49 @@ def test_the_level_of_a_note_says_whether_to_look(monkeypatch, note, level):
         watch.say(note)
         raise GateError
 
-    monkeypatch.setattr("kyc_ml.jobs.run_score", noting)
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", noting)
     logged = [json.loads(line) for line in run(*SCORE).stderr.splitlines()]
     assert [(each["event"], each["level"]) for each in logged] == [
         ("note", level), ("error", "error")
     ]  # fmt: skip
+
+
+def test_every_argument_that_names_nothing_is_told_at_once(tmp_path):
+    (tmp_path / "fraud.yaml").touch()
+    done = run(
+        "train", "--config", str(tmp_path / "fruad.yaml"), "--source", str(tmp_path / "mapping"),
+        "--data", str(tmp_path),
+    )  # fmt: skip
+    assert done.exit_code == BAD_INPUT
+    assert done.stderr.splitlines() == [
+        "error: the arguments: 2 faults",
+        f"  - --config {tmp_path}/fruad.yaml does not exist (did you mean 'fraud.yaml'?)",
+        f"  - --source {tmp_path}/mapping does not exist",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --config no --source no --data no",
+        "score --model m --source no --data no --out o",
+        "features list --family network",
+        "tiers check configs/tiers/risk.yaml",
+        "findings",
+    ],
+)
+def test_a_command_waits_for_no_more_than_it_needs(line):
+    """A mistyped path, or a look at a file, loads neither the model's nor MLflow's packages."""
+    heavy = ("lightgbm", "mlflow", "numba", "matplotlib", "optuna")
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom kyc_ml.cli import app\n"
+        f"CliRunner().invoke(app, {line.split()})\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
 
 
 # --- MLproject ------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def test_a_run_without_a_date_is_refused(dag, monkeypatch):
 
 
 @pytest.fixture
-def night(monkeypatch):
+def night(monkeypatch, tmp_path):
     """Give nightly.py with stand-ins for its jobs, and what it asked of them."""
     module = load("nightly", monkeypatch)
     asked = []
@@ -199,18 +199,19 @@ def night(monkeypatch):
             raise GateError(msg)
         return request
 
-    monkeypatch.setattr(module, "load_model", load_model)
-    monkeypatch.setattr(module, "nights_before", nights_before)
-    monkeypatch.setattr(module, "read_once", read_once)
-    monkeypatch.setattr(module, "run_score", run_score)
+    monkeypatch.setattr("kyc_ml.jobs.loading.load_model", load_model)
+    monkeypatch.setattr("kyc_ml.jobs.earlier.nights_before", nights_before)
+    monkeypatch.setattr("kyc_ml.jobs.storing.read_once", read_once)
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", run_score)
     monkeypatch.setattr("kyc_ml.terminal.Terminal.scoring", lambda *_: None)
-    app = typer.Typer()
-    app.command()(module.main)
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").touch()
+    Path("in").mkdir()
 
     def start(*options, load=(), score=(), away=()):
         faults.update(load=load, score=score, away=away)
         line = ["--source", "s.yaml", "--data", "in", "--out", "out", *options]
-        return CliRunner().invoke(app, line), asked
+        return CliRunner().invoke(module.app, line), asked
 
     return start
 
@@ -303,6 +304,7 @@ def test_a_night_can_begin_without_history(night):
 
 
 def test_overrides_reach_every_model(night):
+    Path("book.csv").touch()
     _, asked = night(*BOTH, "--overrides", "book.csv")
     overrides = [request.overrides for request in scored(asked).values()]
     assert overrides == [Path("book.csv")] * 2

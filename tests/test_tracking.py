@@ -12,8 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.tracking import reach_store
-from kyc_ml.tracking.server import connected
+from kyc_ml.tracking.server import connected, reach_store
 
 SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
 

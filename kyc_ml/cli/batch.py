@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AsOf, Data, LogFormat, LogFormatOption, Model, Quiet, Source, job
+from kyc_ml.cli.options import AsOf, Data, Log, Model, Quiet, Source, job
 
 app = typer.Typer()
 
 
-class Fallback(StrEnum):
-    """What may stand in for a model."""
-
-    RATING = "rating"
+Fallback = Literal["rating"]
 
 
 @app.command(
@@ -82,7 +78,7 @@ def score(
         int, typer.Option(min=1, help="Rows scored at once: fewer take less memory.")
     ] = 32_768,
     memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills.")] = "512MB",
-    log: LogFormatOption = LogFormat.TEXT,
+    log: Log = "text",
     quiet: Quiet = False,
 ) -> None:
     """Score, grade and explain what arrived; killed and started again, it goes on.
@@ -90,8 +86,20 @@ def score(
     Exit codes: 0 published (or there already), 1 a limit was passed and nothing was published,
     2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later.
     """
-    with job(quiet=quiet, log=log) as terminal:
-        from kyc_ml.jobs import ScoringRequest, run_score
+    with job(
+        quiet=quiet,
+        log=log,
+        reads={
+            "--source": source,
+            "--data": data,
+            "--previous": previous,
+            "--overrides": overrides,
+            "--limits": limits,
+            "--config": config,
+        },
+    ) as terminal:
+        from kyc_ml.jobs.request import ScoringRequest
+        from kyc_ml.jobs.scoring import run_score
 
         result = run_score(
             ScoringRequest(
@@ -106,7 +114,7 @@ def score(
                 previous=tuple(previous or ()),
                 overrides=overrides,
                 limits=limits,
-                fallback=None if fallback is None else "rating",
+                fallback=fallback,
                 config=config,
                 contributions=contributions,
                 csv=csv,

@@ -31,7 +31,7 @@ def synth(
 ) -> None:
     """Make a synthetic bank with known fraud, known laundering and an answer key."""
     with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_synth
+        from kyc_ml.jobs.synthesis import run_synth
         from kyc_ml.synthetic import bank_config
 
         bank = bank_config(transactions=transactions, days=days, seed=seed)
@@ -53,8 +53,8 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Read a source, put rows that break the contract aside, and sum up its quality."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import read_tables
+    with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
+        from kyc_ml.jobs.reading import read_tables
 
         tables, _ = read_tables(source, data, quarantine=quarantine, watch=terminal)
         counts = tables.quality.tables

@@ -54,8 +54,10 @@ def build(
     quiet: Quiet = False,
 ) -> None:
     """Compute behavioural features, each as it was known at its decision."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_features
+    with job(
+        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+    ) as terminal:
+        from kyc_ml.jobs.featuring import run_features
 
         built = run_features(
             config=config,
@@ -90,7 +92,7 @@ def list_(
     ] = False,
 ) -> None:
     """List the declared features; with a configuration, those that it chooses."""
-    with job(quiet=False) as terminal:
+    with job(reads={"--config": config}) as terminal:
         from kyc_ml.jobs.cataloguing import run_list, run_page
 
         if markdown:
@@ -106,7 +108,7 @@ def show(
     config: OptionalConfig = None,
 ) -> None:
     """Show one feature: what it means, how it is computed, where the definition comes from."""
-    with job(quiet=False) as terminal:
+    with job(reads={"--config": config}) as terminal:
         from kyc_ml.jobs.cataloguing import run_show
 
         terminal.feature(*run_show(name, config=config))
@@ -129,8 +131,10 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """Prove that no feature knows the future: tamper with it, build again, compare."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_audit
+    with job(
+        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+    ) as terminal:
+        from kyc_ml.jobs.auditing import run_audit
 
         result = run_audit(
             config=config,

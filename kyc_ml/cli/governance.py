@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import GATE_FAILED, job
+from kyc_ml.cli.options import GATE_FAILED, Lang, job
 
 app = typer.Typer()
 audit_log = typer.Typer(
@@ -39,7 +39,10 @@ def sign_off(
     report: Report,
     *,
     validator: Annotated[str, typer.Option(help="Who concludes; not who trained the model.")],
-    conclusion: Annotated[str, typer.Option(help="approve, approve_with_conditions or reject.")],
+    conclusion: Annotated[
+        Literal["approve", "approve_with_conditions", "reject"],
+        typer.Option(help="What the validator concludes."),
+    ],
     finding: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,19 +66,13 @@ def sign_off(
     log: Log = LOG,
 ) -> None:
     """Conclude on a report, with an owner and a due date for each finding."""
-    with job(quiet=False) as terminal:
-        from kyc_ml.errors import ConfigError
-        from kyc_ml.governance import DECISIONS
+    with job(reads={"report": report}) as terminal:
         from kyc_ml.jobs.signing import run_sign_off
 
-        chosen = next((each for each in DECISIONS if each == conclusion), None)
-        if chosen is None:
-            msg = f"--conclusion {conclusion} must be one of {', '.join(DECISIONS)}"
-            raise ConfigError(msg)
         result = run_sign_off(
             report=report,
             validator=validator,
-            conclusion=chosen,
+            conclusion=conclusion,
             owners=_owners(finding or []),
             owner_of_others=_owner(owner) if owner else None,
             conditions=condition or (),
@@ -102,7 +99,7 @@ def sign_off(
 def report(
     report: Report,
     *,
-    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    lang: Lang = "en",
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write; default: report.html beside it.")
     ] = None,
@@ -113,15 +110,11 @@ def report(
     log: Log = LOG,
 ) -> None:
     """Write the page of a validation again, with its sign-off, in English or Chinese."""
-    with job(quiet=False) as terminal:
-        from kyc_ml.errors import ConfigError
+    with job(reads={"report": report, "--previous": previous}) as terminal:
         from kyc_ml.jobs.report_page import run_report
 
-        if lang not in {"en", "zh"}:
-            msg = f"--lang {lang} must be en or zh"
-            raise ConfigError(msg)
         result = run_report(
-            report=report, language="zh" if lang == "zh" else "en", out=out, previous=previous,
+            report=report, language=lang, out=out, previous=previous,
             log=log,
         )  # fmt: skip
         terminal.summary(
@@ -157,7 +150,7 @@ def promote(
     log: Log = LOG,
 ) -> None:
     """Make a validated version champion; exit code 1 with every reason if it may not be."""
-    with job(quiet=False) as terminal:
+    with job(reads={"--report": report, "--policy": policy}) as terminal:
         from kyc_ml.jobs.promoting import run_promote
 
         result = run_promote(
@@ -190,7 +183,7 @@ def rollback(
     log: Log = LOG,
 ) -> None:
     """Make the champion before the last promotion champion again."""
-    with job(quiet=False) as terminal:
+    with job() as terminal:
         from kyc_ml.jobs.promoting import run_rollback
 
         result = run_rollback(model=model, approver=approver, reason=reason, log=log)
@@ -210,10 +203,10 @@ def rollback(
 @app.command(epilog="Example: kyc-ml findings")
 def findings(*, log: Log = LOG) -> None:
     """List findings with owner and due date; exit code 1 if one is overdue."""
-    with job(quiet=False) as terminal:
+    with job() as terminal:
         import pandas as pd
 
-        from kyc_ml.jobs.audit_trail import run_findings
+        from kyc_ml.jobs.decisions import run_findings
 
         found = run_findings(log=log)
         rows = [
@@ -251,7 +244,7 @@ def verify(
     log: Log = LOG,
 ) -> None:
     """Find edits, insertions, removals, reordering and a cut end; exit code 1 if any."""
-    with job(quiet=False) as terminal:
+    with job() as terminal:
         from kyc_ml.jobs.audit_trail import run_audit_log_verify
 
         result = run_audit_log_verify(log=log, receipts=receipt or (), offline=offline)
@@ -275,20 +268,20 @@ def show(
     *,
     model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
     kind: Annotated[
-        str | None,
-        typer.Option(help="verdict, sign_off, promotion, refusal or rollback."),
+        Literal["verdict", "sign_off", "promotion", "refusal", "rollback"] | None,
+        typer.Option(help="Of this kind only."),
     ] = None,
     log: Log = LOG,
 ) -> None:
     """List the entries of a sound log, or show one in full."""
-    with job(quiet=False) as terminal:
+    with job() as terminal:
         import json
 
         import pandas as pd
 
         from kyc_ml.errors import ConfigError
         from kyc_ml.governance.words import describe
-        from kyc_ml.jobs.audit_trail import run_audit_log_show
+        from kyc_ml.jobs.decisions import run_audit_log_show
 
         entries = run_audit_log_show(log=log, model=model, kind=kind)
         if sequence is not None:

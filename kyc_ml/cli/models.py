@@ -46,8 +46,10 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train, calibrate, judge and register a model; the alias challenger points at it."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_train
+    with job(
+        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+    ) as terminal:
+        from kyc_ml.jobs.training import run_train
 
         result = run_train(
             config=config,
@@ -78,8 +80,8 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Train again from a run's own record and compare the bundles; it registers nothing."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_reproduce
+    with job(quiet=quiet, reads={"--data": data}) as terminal:
+        from kyc_ml.jobs.reproducing import run_reproduce
 
         result = run_reproduce(
             run=run, data=data, threads=threads, quarantine=quarantine, watch=terminal
@@ -118,8 +120,10 @@ def tune(
     quiet: Quiet = False,
 ) -> None:
     """Search model parameters on folds in time; say whether they beat the own on later data."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_tune
+    with job(
+        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+    ) as terminal:
+        from kyc_ml.jobs.tuning import run_tune
 
         result = run_tune(
             config=config,
@@ -171,9 +175,17 @@ def explain(
     quiet: Quiet = False,
 ) -> None:
     """Say why one observation has its probability and its tier."""
-    with job(quiet=quiet) as terminal:
+    with job(
+        quiet=quiet,
+        reads={
+            "--source": source,
+            "--data": data,
+            "--overrides": overrides,
+            "--previous": previous,
+        },
+    ) as terminal:
         from kyc_ml.errors import ConfigError
-        from kyc_ml.jobs import run_customer_safe, run_explain
+        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
 
         if customer_safe and sheet is not None:
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
@@ -252,8 +264,8 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Hold a challenger against a champion on rows new to both; any verdict exits with 0."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_compare
+    with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
+        from kyc_ml.jobs.comparing import run_compare
 
         result = run_compare(
             challenger=challenger,
@@ -285,8 +297,8 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Run the whole path on a synthetic bank: make, train, register, score, explain."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs import run_demo
+    with job(quiet=quiet, reads={"--configs": configs}) as terminal:
+        from kyc_ml.jobs.demo import run_demo
         from kyc_ml.synthetic import bank_config
 
         bank = bank_config(

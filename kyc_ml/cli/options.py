@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from kyc_ml.errors import GateError, KycMlError, UnreachableError
+from kyc_ml.errors import (
+    ConfigError,
+    Faults,
+    GateError,
+    KycMlError,
+    UnreachableError,
+    hint,
+)
 
 if TYPE_CHECKING:
     from kyc_ml.terminal import Terminal
+
+Reads = Mapping[str, Path | Sequence[Path] | None]
 
 GATE_FAILED: Final = 1
 BAD_INPUT: Final = 2
@@ -43,16 +51,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary onl
 REFUSED: Final = Path("build/quarantine.parquet")
 
 
-class LogFormat(StrEnum):
-    """How progress and notes are written to standard error."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-LogFormatOption = Annotated[
-    LogFormat, typer.Option(help="How to log: text, or json for one object a line.")
-]
+LogFormat = Literal["text", "json"]
+Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one object a line.")]
+Lang = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 
 
 def exit_code_of(error: KycMlError) -> int:
@@ -62,13 +63,47 @@ def exit_code_of(error: KycMlError) -> int:
     return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
 
 
+def require_there(reads: Reads) -> None:
+    """Refuse arguments that name nothing, all at once.
+
+    Raises
+    ------
+    ConfigError
+        With each argument, and the nearest name beside it.
+    """
+    faults = Faults("the arguments", ConfigError)
+    for name, given in reads.items():
+        for path in [given] if isinstance(given, Path) else given or ():
+            if not path.exists():
+                near = hint(path.name, _names_beside(path))
+                faults.add(f"{name} {path} does not exist{near}")
+    faults.raise_if_any()
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return [each.name for each in path.parent.iterdir()]
+    except OSError:  # the folder is not there either, or closed to us: no hint
+        return []
+
+
 @contextmanager
-def job(*, quiet: bool, log: LogFormat = LogFormat.TEXT) -> Iterator[Terminal]:
-    """Run a job before a terminal; an error on purpose is one message and an exit code."""
+def job(
+    *, quiet: bool = False, log: LogFormat = "text", reads: Reads | None = None
+) -> Iterator[Terminal]:
+    """Run a job before a terminal; an error on purpose is one message and an exit code.
+
+    Parameters
+    ----------
+    reads : mapping of an argument's name to its path or paths; None where it was not given
+        What must be there. Looked at before anything heavy is imported, so that a mistyped
+        path costs no wait.
+    """
     from kyc_ml.terminal import JsonLines, Terminal
 
-    made = JsonLines() if log is LogFormat.JSON else Terminal(quiet=quiet)
+    made = JsonLines() if log == "json" else Terminal(quiet=quiet)
     try:
+        require_there(reads or {})
         with made as terminal:
             yield terminal
     except KycMlError as error:

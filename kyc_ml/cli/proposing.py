@@ -33,7 +33,7 @@ def init(
     Shows names, types and shapes, never a customer's value. Codes of a column (at most 12
     values, short, many rows each) are written where an expression has to name them.
     """
-    with job(quiet=quiet) as terminal:
+    with job(quiet=quiet, reads={"--data": data}) as terminal:
         from kyc_ml.jobs.proposing import run_init
 
         result = run_init(

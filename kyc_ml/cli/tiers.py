@@ -58,7 +58,9 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Propose cut-offs from mature rows by the policy's own targets; it changes nothing."""
-    with job(quiet=quiet) as terminal:
+    with job(
+        quiet=quiet, reads={"--source": source, "--data": data, "--policy": policy}
+    ) as terminal:
         from kyc_ml.jobs.tiering import run_tiers_fit
         from kyc_ml.tiers.display import proposal_table
 
@@ -92,8 +94,8 @@ def fit(
 @tiers.command(epilog="Example: kyc-ml tiers show configs/tiers/risk.yaml")
 def show(policy: Policy) -> None:
     """Show a policy: cut-offs, what follows from each tier, overrides, and how it is fitted."""
-    with job(quiet=False) as terminal:
-        from kyc_ml.jobs.tiering import run_tiers_check
+    with job(reads={"policy": policy}) as terminal:
+        from kyc_ml.jobs.tier_policies import run_tiers_check
         from kyc_ml.tiers.display import policy_tables
 
         read = run_tiers_check(policy, on=None)
@@ -123,8 +125,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a policy; exit code 1 if it is lawful but not approved or not in force then."""
-    with job(quiet=False) as terminal:
-        from kyc_ml.jobs.tiering import run_tiers_check
+    with job(reads={"policy": policy}) as terminal:
+        from kyc_ml.jobs.tier_policies import run_tiers_check
 
         read = run_tiers_check(policy, on=on)
         facts = {"policy": read.policy.label, "SHA-256": read.digest}
@@ -148,8 +150,8 @@ def moves(
     ] = None,
 ) -> None:
     """Compare two scorings: migration matrix, matrix weighted bandwidth, moves by cause."""
-    with job(quiet=False) as terminal:
-        from kyc_ml.jobs.tiering import run_tiers_moves
+    with job(reads={"before": before, "after": after, "--policy": policy}) as terminal:
+        from kyc_ml.jobs.scored_dates import run_tiers_moves
         from kyc_ml.tiers.display import migration_tables
 
         found = run_tiers_moves(before=before, after=after, policy=policy, out=out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from kyc_ml.cli.options import (
     REFUSED,
     AsOf,
     Data,
+    Lang,
     Quarantine,
     Quiet,
     Source,
@@ -38,8 +39,8 @@ def validate(
         Path("configs/validation.yaml")
     ),
     rows: Annotated[
-        str,
-        typer.Option(help="later (decided after the training date) or test (the run's own test)."),
+        Literal["later", "test"],
+        typer.Option(help="Decided after the training date, or the training run's own test part."),
     ] = "later",
     since: Annotated[
         str | None,
@@ -59,7 +60,7 @@ def validate(
     validator: Annotated[
         str | None, typer.Option(help="Who validates; default: the account. Not the trainer.")
     ] = None,
-    lang: Annotated[str, typer.Option(help="Language of the page: en or zh.")] = "en",
+    lang: Lang = "en",
     log: Annotated[
         Path,
         typer.Option(envvar="KYC_ML_AUDIT_LOG", help="The audit log (JSON lines)."),
@@ -71,30 +72,25 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Validate a model against a policy; exit code 1 if a gate fails it."""
-    with job(quiet=quiet) as terminal:
-        from kyc_ml.errors import ConfigError, Faults
+    with job(
+        quiet=quiet, reads={"--source": source, "--data": data, "--policy": policy}
+    ) as terminal:
         from kyc_ml.jobs.validating import run_validate
 
-        faults = Faults("the options of kyc-ml validate", ConfigError)
-        if rows not in {"later", "test"}:
-            faults.add(f"--rows must be later or test, got {rows}")
-        if lang not in {"en", "zh"}:
-            faults.add(f"--lang must be en or zh, got {lang}")
-        faults.raise_if_any()
         result = run_validate(
             model=model,
             source=source,
             data=data,
             policy=policy,
             out=out,
-            rows="test" if rows == "test" else "later",
+            rows=rows,
             since=since,
             as_of=as_of,
             only=only or (),
             champion=champion,
             retrain=retrain,
             validator=validator,
-            language="zh" if lang == "zh" else "en",
+            language=lang,
             log=log,
             quarantine=quarantine,
             force=force,

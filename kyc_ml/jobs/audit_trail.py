@@ -1,12 +1,10 @@
-"""The audit log beside the registry: append an entry and keep its anchor, verify, list."""
+"""The audit log beside the registry: append an entry and keep its anchor, verify."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,9 @@ from kyc_ml.governance import (
     AuditLog,
     Entry,
     Kind,
-    RegisteredFinding,
-    ReportFacts,
-    ReportFinding,
     champions,
-    findings_register,
 )
-from kyc_ml.tracking import fetch_anchors, fetch_champions, keep_anchor
-from kyc_ml.validation.result import Report
-from kyc_ml.validation.storage import from_json
+from kyc_ml.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
 
 _SHORT = 12
 
@@ -87,61 +79,6 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
     )
 
 
-def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tuple[Entry, ...]:
-    """List the entries of a sound log, of one model or kind if asked to.
-
-    Raises
-    ------
-    AuditError
-        If the chain does not hold.
-    """
-    return tuple(
-        entry
-        for entry in AuditLog(log).require_sound()
-        if model in (None, entry.model) and kind in (None, entry.kind)
-    )
-
-
-def run_findings(*, log: Path) -> tuple[RegisteredFinding, ...]:
-    """List the findings with owner, due date and how they stand today.
-
-    Raises
-    ------
-    AuditError
-        If the chain does not hold.
-    """
-    return findings_register(AuditLog(log).require_sound(), today=datetime.now(UTC).date())
-
-
-def record_verdict(report: Report, path: Path, *, log: Path) -> Entry:
-    """Append a validation's verdict to the audit log; `path` is report.json as written.
-
-    Raises
-    ------
-    AuditError
-        If the log is not sound.
-    """
-    model = report.model
-    facts = {
-        "report_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "bundle_digest": model.digest,
-        "verdict": report.verdict,
-        "complete": report.complete,
-        "as_of": report.as_of,
-        "data_digest": report.data.digest,
-        "policy_digest": report.policy.digest,
-        "findings": [each.id for each in report.findings],
-    }
-    return record(
-        "verdict",
-        actor=report.validator,
-        model=model.name,
-        version=model.version,
-        facts=facts,
-        log=log,
-    )
-
-
 def record(
     kind: Kind, *, actor: str, model: str, version: str, facts: Mapping[str, Any], log: Path
 ) -> Entry:
@@ -155,54 +92,6 @@ def record(
     if version:
         keep_anchor(entry.anchor, name=model, version=version)
     return entry
-
-
-def read_report(path: Path) -> tuple[Report, ReportFacts]:
-    """Read a report.json, and what governance needs of it.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read or is no report.
-    """
-    try:
-        content = path.read_bytes()
-        report = from_json(content.decode(), subject=str(path))
-    except OSError as error:
-        msg = f"report {path} cannot be read: {error.strerror}; name report.json of kyc-ml validate"
-        raise ConfigError(msg) from None
-    except UnicodeDecodeError:
-        msg = f"report {path} is not UTF-8 text: it is no report.json of kyc-ml validate"
-        raise ConfigError(msg) from None
-    model = report.model
-    return report, ReportFacts(
-        digest=hashlib.sha256(content).hexdigest(),
-        model=model.name,
-        version=model.version,
-        bundle_digest=model.digest,
-        validator=report.validator,
-        trainers=tuple(filter(None, model.trainer.split(", "))),
-        verdict=report.verdict,
-        complete=report.complete,
-        created_at=_moment(report.created_at, subject=str(path)),
-        policy_digest=report.policy.digest,
-        finding_due_days=report.policy.finding_due_days,
-        findings=tuple(
-            ReportFinding(id=each.id, severity=each.severity, text=each.text.en)
-            for each in report.findings
-        ),
-    )
-
-
-def _moment(text: str, *, subject: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        msg = f"{subject}: created_at must be an instant with a time zone; validate again"
-        raise ConfigError(msg)
-    return moment
 
 
 def _read_receipt(text: str) -> Anchor:

@@ -40,7 +40,8 @@ from kyc_ml.jobs.reading import (
     require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.tracking import RunRecord, log_comparison, reach_store
+from kyc_ml.tracking.runs import RunRecord, log_comparison
+from kyc_ml.tracking.server import reach_store
 
 FIGURES: Final = "comparison.json"
 MOVED: Final = "moved.parquet"

@@ -17,11 +17,12 @@ from kyc_ml.jobs.reading import end_of_data, read_tables
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scoring import ScoringResult, run_score
 from kyc_ml.jobs.story import flow_table, tell_model
+from kyc_ml.jobs.synthesis import run_synth
 from kyc_ml.jobs.training import TrainingResult, train_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.page import ModelStory, PageStory, save_page
-from kyc_ml.synthetic import BankConfig, make_bank, save_bank
-from kyc_ml.tracking import tracking_uri
+from kyc_ml.synthetic import BankConfig
+from kyc_ml.tracking.server import tracking_uri
 
 _TITLES = {
     "fraud": "Fraud: each transaction, at its own time",
@@ -37,16 +38,6 @@ class DemoResult:
     tables: ContractedTables
     models: dict[str, tuple[TrainingResult, ScoringResult, ModelStory]]
     seconds: float
-
-
-def run_synth(*, bank: BankConfig, out: Path, overwrite: bool, watch: Watch) -> dict[str, int]:
-    """Make a synthetic bank and write its tables; returns rows by table."""
-    watch.step("making the bank", 0, 2)
-    made = make_bank(bank)
-    watch.step("making the bank", 1, 2)
-    save_bank(made, out, overwrite=overwrite)
-    watch.step("making the bank", 2, 2)
-    return {name: table.num_rows for name, table in made.tables.items()}
 
 
 def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: Watch) -> DemoResult:

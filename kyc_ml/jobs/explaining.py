@@ -22,7 +22,7 @@ from kyc_ml.jobs.choosing import find_observation
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import read_tables
-from kyc_ml.jobs.tiering import read_history
+from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.score import score_features

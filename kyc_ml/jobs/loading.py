@@ -17,7 +17,7 @@ from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import graded_specs
-from kyc_ml.tracking import fetch_bundle
+from kyc_ml.tracking.registry import fetch_bundle
 
 
 def load_model(model: str) -> tuple[Bundle, str]:

@@ -19,9 +19,10 @@ from kyc_ml.governance import (
     find_refusals,
     latest_sign_off,
 )
-from kyc_ml.jobs.audit_trail import read_report, record
+from kyc_ml.jobs.audit_trail import record
+from kyc_ml.jobs.reports import read_report
 from kyc_ml.jobs.signing import SIGN_OFF, readable_entry
-from kyc_ml.tracking import fetch_anchors, fetch_candidate, fetch_champion, set_champion
+from kyc_ml.tracking.promoting import fetch_anchors, fetch_candidate, fetch_champion, set_champion
 from kyc_ml.validation.policy import ValidationPolicy
 
 

@@ -17,7 +17,7 @@ from kyc_ml.contract.folder import digest_together
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.features.notation import definitions_digest
 from kyc_ml.splits import TRAIN
-from kyc_ml.tracking import LoggedPart, RunRecord
+from kyc_ml.tracking.runs import LoggedPart, RunRecord
 from kyc_ml.training import BASELINE, MODEL, RATING, Trained
 
 _OWNER: Final = {MODEL: "", BASELINE: "baseline/", RATING: "rating/"}

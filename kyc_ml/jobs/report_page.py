@@ -10,9 +10,10 @@ from typing import Final
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.governance import AuditLog, Candidate, Entry, latest_sign_off
-from kyc_ml.jobs.audit_trail import read_report
+from kyc_ml.jobs.reports import read_report
 from kyc_ml.report import Language, render_report, save_report_page
-from kyc_ml.tracking import fetch_candidate, fetch_report
+from kyc_ml.tracking.promoting import fetch_candidate
+from kyc_ml.tracking.validating import fetch_report
 from kyc_ml.validation.result import Report
 
 PAGE: Final = "report.html"

@@ -19,7 +19,7 @@ from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.training import train_on
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.record import SOURCE, TrainingRecord, load_record
-from kyc_ml.tracking import fetch_record
+from kyc_ml.tracking.registry import fetch_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

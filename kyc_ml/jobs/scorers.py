@@ -34,7 +34,7 @@ from kyc_ml.jobs.reading import (
     require_fresh,
 )
 from kyc_ml.jobs.request import ScoringRequest
-from kyc_ml.jobs.tiering import read_history
+from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.tiers import (
     NOBODY,

@@ -31,7 +31,8 @@ from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import SourceOnDisk
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.monitoring import summarise_drift
-from kyc_ml.tracking import log_scoring, reach_store
+from kyc_ml.tracking.runs import log_scoring
+from kyc_ml.tracking.server import reach_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,10 @@ from kyc_ml.governance import (
     latest_sign_off,
     make_sign_off,
 )
-from kyc_ml.jobs.audit_trail import read_report, record
+from kyc_ml.jobs.audit_trail import record
 from kyc_ml.jobs.report_page import renew_page
-from kyc_ml.tracking import fetch_anchors, fetch_candidate
+from kyc_ml.jobs.reports import read_report
+from kyc_ml.tracking.promoting import fetch_anchors, fetch_candidate
 
 SIGN_OFF: Final = "signoff.json"
 

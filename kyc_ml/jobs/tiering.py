@@ -1,25 +1,21 @@
-"""Jobs on tier policies: propose cut-offs, show and check a policy, compare two scorings."""
+"""Propose the cut-offs of a tier policy from mature rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from kyc_ml.batch import score_files
 from kyc_ml.bundle import Bundle
-from kyc_ml.config import SplitConfig, dump_section, load_section, section_digest
+from kyc_ml.config import SplitConfig, dump_section, load_section
 from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
-from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.reading import last_known, parse_moment, read_tables, require_data_until
@@ -29,24 +25,14 @@ from kyc_ml.score import probabilities
 from kyc_ml.splits import TEST, plan_out_of_time
 from kyc_ml.tiers import (
     FitRows,
-    Migration,
     Proposal,
-    TierHistory,
     TierPolicy,
-    compare_scores,
     diff_policies,
     judge_cut_offs,
     propose,
     segments_of,
 )
 from kyc_ml.tiers.calendar import decision_days
-
-_HISTORY_COLUMNS: Final = (
-    CUSTOMER_ID,
-    DECISION_TIME,
-    "tier_before_overrides",
-    "tier_of_score",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,21 +79,6 @@ class FitResult:
         columns = ["segment", "tier", "in_force", "proposed", "low", "high", "alerts", "met"]
         table = self.proposal.table[columns]
         return say_in_html("Fitted tiers", self._facts(), tables=[table])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyRead:
-    """A policy file with its digest and what stands against using it.
-
-    Attributes
-    ----------
-    findings : tuple of str
-        Empty where the policy is approved, in force and complete on the day asked about.
-    """
-
-    policy: TierPolicy
-    digest: str
-    findings: tuple[str, ...]
 
 
 def run_tiers_fit(
@@ -189,60 +160,6 @@ def fit_policy(
     )
 
 
-def run_tiers_check(policy: Path, *, on: str | None) -> PolicyRead:
-    """Read a policy file and say what stands against using it on a day.
-
-    Parameters
-    ----------
-    on : str or None
-        ISO date; None leaves dates aside.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or breaks a rule; all faults are listed.
-    """
-    read = load_section(policy, TierPolicy)
-    findings = []
-    if read.author is None or read.approver is None:
-        findings.append("author and approver are not both named: it is a proposal, not in force")
-    if read.valid_from is None:
-        findings.append("valid_from is absent: nobody can say since when it has been in force")
-    if on is not None:
-        day = parse_moment(on, name="--on").date()
-        if read.valid_from is not None and day < read.valid_from:
-            findings.append(f"valid_from is {read.valid_from}, after {day}")
-        findings += [
-            f"override {rule.code!r} expired on {rule.expiry}"
-            for rule in read.overrides
-            if rule.expiry is not None and rule.expiry <= day
-        ]
-        listed = read.calendar.listed
-        if listed is not None and listed.until < day:
-            findings.append(f"the calendar's listed days end on {listed.until}: renew it")
-    return PolicyRead(policy=read, digest=section_digest(read), findings=tuple(findings))
-
-
-def run_tiers_moves(*, before: Path, after: Path, policy: Path, out: Path | None) -> Migration:
-    """Compare two score files: the migration matrix, and who moved and why.
-
-    Parameters
-    ----------
-    policy : Path
-        Policy file whose tiers, and their order, both files are read by.
-    out : Path or None
-        Parquet file to write the moves to.
-    """
-    if out is not None:
-        require_place(out)
-    names = load_section(policy, TierPolicy).tier_names
-    found = compare_scores(_read_scores(before), _read_scores(after), tiers=names)
-    if out is not None:
-        with written_whole(out) as handle:
-            pq.write_table(pa.Table.from_pandas(found.moves, preserve_index=False), handle)
-    return found
-
-
 def unseen_since(bundle: Bundle) -> pd.Timestamp:
     """Give the first decision whose row a model was neither fitted nor calibrated on."""
     trained = pd.Timestamp(bundle.data["as_of"])
@@ -307,32 +224,3 @@ def mature_rows(
         days=decision_days(decision, policy.calendar),
     )
     return rows, int(np.sum(~usable)), until
-
-
-def read_history(previous: Sequence[Path], policy: TierPolicy) -> TierHistory | None:
-    """Read earlier score files as history; None where there is none.
-
-    Raises
-    ------
-    ConfigError
-        If a file cannot be read, lacks a column or holds other tiers.
-    """
-    if not previous:
-        return None
-    frames = [_read_scores(path, columns=_HISTORY_COLUMNS) for path in previous]
-    return TierHistory.of(pd.concat(frames, ignore_index=True), policy=policy)
-
-
-def _read_scores(path: Path, *, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
-    """Read the folder of a scoring run, or one score file."""
-    try:
-        frames = []
-        for part in score_files(path):
-            present = pq.read_schema(part).names
-            wanted = present if columns is None else [name for name in columns if name in present]
-            frames.append(pq.read_table(part, columns=wanted).to_pandas())
-        frame: pd.DataFrame = pd.concat(frames, ignore_index=True)
-    except (OSError, pa.ArrowInvalid) as error:
-        msg = f"score file {path} cannot be read as Parquet ({type(error).__name__}): name another"
-        raise ConfigError(msg) from None
-    return frame

@@ -31,7 +31,9 @@ from kyc_ml.page import PageStory, save_page
 from kyc_ml.record import write_record
 from kyc_ml.splits import EARLY_STOPPING
 from kyc_ml.tiers import assign_tiers, compute_tier_table
-from kyc_ml.tracking import RegisteredModel, log_training, reach_store
+from kyc_ml.tracking.registry import RegisteredModel
+from kyc_ml.tracking.server import reach_store
+from kyc_ml.tracking.training import log_training
 from kyc_ml.training import Trained, train
 
 _FEW_TREES: Final = 20

@@ -21,7 +21,8 @@ from kyc_ml.jobs.reading import (
     require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.tracking import ChildRecord, RunRecord, log_tuning, reach_store
+from kyc_ml.tracking.runs import ChildRecord, RunRecord, log_tuning
+from kyc_ml.tracking.server import reach_store
 from kyc_ml.tuning import (
     MAXIMISED,
     ParameterComparison,

@@ -42,7 +42,7 @@ from kyc_ml.jobs.validation_parts import Chosen
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rows
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.report import Language
-from kyc_ml.tracking import reach_store
+from kyc_ml.tracking.server import reach_store
 from kyc_ml.validation import (
     CHECKS,
     Check,

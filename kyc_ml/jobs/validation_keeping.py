@@ -11,11 +11,12 @@ import pandas as pd
 
 from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.governance import Candidate
-from kyc_ml.jobs.audit_trail import read_report, record_verdict
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
+from kyc_ml.jobs.reports import read_report, record_verdict
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.report import Language
-from kyc_ml.tracking import RunRecord, log_validation
+from kyc_ml.tracking.runs import RunRecord
+from kyc_ml.tracking.validating import log_validation
 from kyc_ml.validation import Report, content_digest, write_report
 from kyc_ml.validation.storage import REPORT
 

@@ -17,7 +17,8 @@ from kyc_ml.jobs.validation_rows import ValidationRows, collect_rival
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.rating import RatingCard
 from kyc_ml.record import load_record
-from kyc_ml.tracking import fetch_candidate, fetch_record
+from kyc_ml.tracking.promoting import fetch_candidate
+from kyc_ml.tracking.registry import fetch_record
 from kyc_ml.validation import ModelIdentity, Retrained, Rival
 
 

@@ -7,13 +7,16 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from kyc_ml.tracking.server import connected, start_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

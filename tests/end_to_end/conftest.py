@@ -15,7 +15,10 @@ from typer.testing import CliRunner
 from kyc_ml.bundle import save_bundle
 from kyc_ml.cli import app
 from kyc_ml.config import RunConfig, load_section
-from kyc_ml.jobs import ScoringRequest, Silence, TrainingResult, run_score, run_train
+from kyc_ml.jobs.request import ScoringRequest
+from kyc_ml.jobs.scoring import run_score
+from kyc_ml.jobs.training import TrainingResult, run_train
+from kyc_ml.jobs.watch import Silence
 from kyc_ml.monitoring import learn_profile
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 

@@ -15,7 +15,8 @@ from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.errors import DatasetError
 from kyc_ml.jobs import choosing
-from kyc_ml.tracking import RunRecord, log_training
+from kyc_ml.tracking.runs import RunRecord
+from kyc_ml.tracking.training import log_training
 
 FILES = ["model.txt", "features.json", "calibration.json", "reference.json", "metrics.json",
          "config.yaml", "tiers.yaml", "manifest.json"]  # fmt: skip

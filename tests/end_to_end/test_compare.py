@@ -14,8 +14,10 @@ from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.config import RunConfig
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.features.spec import Formula
-from kyc_ml.jobs import Silence, end_of_data, load_run, read_tables
+from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.later_rows import join_specs
+from kyc_ml.jobs.reading import end_of_data, read_tables
+from kyc_ml.jobs.watch import Silence
 from kyc_ml.training import train
 
 TRAINED = "2024-09-10"

@@ -7,7 +7,6 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-import typer
 import yaml
 from typer.testing import CliRunner
 
@@ -33,8 +32,6 @@ def run(night, tmp_path):
     spec = importlib.util.spec_from_file_location("nightly_end_to_end", NIGHTLY)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    app = typer.Typer()
-    app.command()(module.main)
     bundle = load_bundle(night.model)
     held = {"hysteresis": Hysteresis(margin=0.9, cool_down_days=2)}
     policy = bundle.policy.model_copy(update=held)
@@ -43,7 +40,7 @@ def run(night, tmp_path):
 
     def start(day, *options):
         done = CliRunner().invoke(
-            app,
+            module.app,
             [
                 *("--source", str(night.source), "--data", str(night.data), "--out", str(out)),
                 *("--model", str(tmp_path / "model"), "--limits", str(night.limits)),

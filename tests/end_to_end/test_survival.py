@@ -23,7 +23,8 @@ from kyc_ml.batch import damaged, read_manifest
 from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.cli.options import exit_code_of
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
-from kyc_ml.jobs import read_once, scoring
+from kyc_ml.jobs import scoring
+from kyc_ml.jobs.storing import read_once
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -36,7 +37,9 @@ FORGE = """
 import json, os, pathlib, random, signal, sys, time
 from functools import partial
 import kyc_ml.jobs.scorers as scorers
-from kyc_ml.jobs import ScoringRequest, Silence, run_score
+from kyc_ml.jobs.request import ScoringRequest
+from kyc_ml.jobs.scoring import run_score
+from kyc_ml.jobs.watch import Silence
 
 asked, kills = json.loads(sys.argv[1]), int(sys.argv[2])
 paths = ("source", "data", "limits")

@@ -10,7 +10,8 @@ import yaml
 
 from kyc_ml.bundle import load_bundle
 from kyc_ml.config import SEARCHED, ModelConfig, RunConfig, load_section
-from kyc_ml.jobs import Silence, end_of_data, read_tables
+from kyc_ml.jobs.reading import end_of_data, read_tables
+from kyc_ml.jobs.watch import Silence
 from kyc_ml.splits import EARLY_STOPPING, plan_out_of_time
 from kyc_ml.tuning import prepare_rows
 

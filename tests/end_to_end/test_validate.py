@@ -183,10 +183,10 @@ def test_a_report_that_cannot_be_read_is_not_written_over(validated, place):
     ("options", "said"),
     [
         (("--only", "calibration.jefreys"), "did you mean 'calibration.jeffreys'"),
-        (("--rows", "mine"), "--rows must be later or test"),
+        (("--rows", "mine"), "is not one of 'later', 'test'"),
         (("--since", "2024-08-01"), "may have learnt from the rows between"),
         (("--as-of", "2024-09-20"), "--rows test"),
-        (("--policy", "nowhere.yaml"), "cannot be read"),
+        (("--policy", "nowhere.yaml"), "--policy nowhere.yaml does not exist"),
     ],
 )
 def test_what_cannot_be_validated_is_refused_with_a_cure(validated, place, options, said):

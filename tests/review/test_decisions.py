@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 from kyc_ml.cli import app
 from kyc_ml.config import load_section
 from kyc_ml.governance import AuditLog
-from kyc_ml.jobs.audit_trail import record_verdict
-from kyc_ml.tracking import RunRecord, fetch_report, log_validation
+from kyc_ml.jobs.reports import record_verdict
+from kyc_ml.tracking.runs import RunRecord
+from kyc_ml.tracking.validating import fetch_report, log_validation
 from kyc_ml.validation.policy import ValidationPolicy
 from kyc_ml.validation.storage import write_report
 
@@ -324,18 +326,20 @@ def test_the_last_version_is_found_in_the_registry(desk, found):
     ("arguments", "said"),
     [
         (("promote", "fraud@9", "--report", "x", "--approver", "a", "--reason", "r"), "fraud/9"),
-        (("promote", "fraud@1", "--report", "x", "--approver", "a", "--reason", "r"), "cannot be"),
-        (("sign-off", "x", "--validator", "a", "--conclusion", "maybe"), "must be one of"),
+        (("promote", "fraud@1", "--report", "x", "--approver", "a", "--reason", "r"), "is no valid"),
+        (("promote", "fraud@1", "--report", "y", "--approver", "a", "--reason", "r"), "not exist"),
+        (("sign-off", "x", "--validator", "a", "--conclusion", "maybe"), "is not one of"),
         (("audit-log", "verify", "--receipt", "nonsense"), "must be COUNT:HASH"),
         (("audit-log", "show", "7"), "no such entry"),
         (
             ("rollback", "fraud", "--approver", "a", "--reason", "r"),
             "fraud has no champion: nothing to roll back to",
         ),
-        (("report", "x", "--lang", "fr"), "must be en or zh"),
+        (("report", "x", "--lang", "fr"), "is not one of"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(desk, arguments, said):
+    Path("x").write_text("no report")
     more = ("--policy", desk.policy) if arguments[0] == "promote" else ()
     code, told = desk.run(*arguments, *more, "--log", desk.log)
     assert code == 2
