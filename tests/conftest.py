@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import fit_calibrator
@@ -25,6 +26,30 @@ settings.register_profile(
     "kyc_ml", deadline=None, max_examples=int(os.environ.get("KYC_ML_EXAMPLES", "20"))
 )
 settings.load_profile("kyc_ml")
+
+NIGHTS = {"test_corrupt_inputs", "test_readme_commands", "test_same_bytes", "test_survival"}
+ALONE = {"test_notebooks"}
+
+
+class ByFixture(LoadScopeScheduling):
+    """Hands a file's tests to one process, so that what they share is made once.
+
+    Those below end_to_end share a bank and its models: they are two portions, one of nights.
+    pytest-xdist's own groups do nothing under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid):
+        path, _, _ = nodeid.partition("::")
+        stem = Path(path).stem
+        if "end_to_end" in path:
+            return "nights" if stem in NIGHTS else "end_to_end"
+        return nodeid if stem in ALONE else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return ByFixture(config, log)
+
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 QUICK = ModelConfig(rounds=12, min_data_in_leaf=10, learning_rate=0.2, num_threads=1, seed=0)

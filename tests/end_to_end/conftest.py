@@ -23,26 +23,14 @@ from kyc_ml.monitoring import learn_profile
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-GROUPS = {
-    "test_corrupt_inputs": "batch",
-    "test_same_bytes": "batch",
-    "test_survival": "batch",
-    "test_readme_commands": "readme",
-}
 QUICK = {"rounds": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_data_in_leaf": 20}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep tests that share a trained model in one process."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            group = GROUPS.get(item.path.stem, "end_to_end")
-            item.add_marker(pytest.mark.xdist_group(group))
-            # MLflow's own use of SQLAlchemy and of itself; the user is not shown them
-            for quiet in ("sqlalchemy", "mlflow", "alembic"):
-                item.add_marker(pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*"))
-            item.add_marker(pytest.mark.filterwarnings("ignore:The ``noload``"))
+def pytest_itemcollected(item):
+    """Let MLflow use SQLAlchemy, and itself, as it does: the user is not shown these warnings."""
+    for quiet in ("sqlalchemy", "mlflow", "alembic"):
+        item.add_marker(pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*"))
+    item.add_marker(pytest.mark.filterwarnings("ignore:The ``noload``"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -326,7 +326,10 @@ def test_the_last_version_is_found_in_the_registry(desk, found):
     ("arguments", "said"),
     [
         (("promote", "fraud@9", "--report", "x", "--approver", "a", "--reason", "r"), "fraud/9"),
-        (("promote", "fraud@1", "--report", "x", "--approver", "a", "--reason", "r"), "is no valid"),
+        (
+            ("promote", "fraud@1", "--report", "x", "--approver", "a", "--reason", "r"),
+            "is no valid",
+        ),
         (("promote", "fraud@1", "--report", "y", "--approver", "a", "--reason", "r"), "not exist"),
         (("sign-off", "x", "--validator", "a", "--conclusion", "maybe"), "is not one of"),
         (("audit-log", "verify", "--receipt", "nonsense"), "must be COUNT:HASH"),
