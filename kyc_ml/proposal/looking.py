@@ -153,11 +153,13 @@ class Desk:
     connection: duckdb.DuckDBPyConnection
     looks: list[FileLook] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
+    _answers: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
     def one(self, sql: str) -> tuple[object, ...]:
-        """Run SQL that gives one row."""
-        row: tuple[object, ...] = self.connection.execute(sql).fetchall()[0]
-        return row
+        """Run SQL that gives one row; asked again, as a file is for each table, it is known."""
+        if sql not in self._answers:
+            self._answers[sql] = self.connection.execute(sql).fetchall()[0]
+        return self._answers[sql]
 
     def look(self, name: str) -> FileLook:
         """Return the look at a source; KeyError without one."""

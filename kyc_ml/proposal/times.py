@@ -17,6 +17,7 @@ from kyc_ml.proposal.vocabulary import CLOCK, name_score
 
 ENOUGH: Final = 0.98
 EPOCH_OF_STEPS: Final = "2020-01-01"
+_FIRST_ROWS: Final = 200
 _TRIED_ROWS: Final = 20_000
 _ISO: Final = (
     r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*"
@@ -215,11 +216,14 @@ def _try(
     """Compute an expression on a sample: share read, range, and whether all are midnights."""
     where = "" if column is None else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
     moment = f"CAST(TRY_CAST({sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(look.name)} {where} LIMIT"
     try:
+        # most expressions make a time of no value at all, and a few rows show it
+        if desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
+            return None
         share, low, high, daily = desk.one(
             "SELECT count(m) FILTER (year(m) BETWEEN 1900 AND 2100) / nullif(count(*), 0), min(m), "
-            f"max(m), bool_and(m = date_trunc('day', m)) FROM (SELECT {moment} AS m FROM "
-            f"(SELECT * FROM {quote_name(look.name)} {where} LIMIT {_TRIED_ROWS}))"
+            f"max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {_TRIED_ROWS}))"
         )
     except duckdb.Error:
         return None  # the expression does not fit the column: it is no candidate
