@@ -148,9 +148,11 @@ def finish(figure: Figure) -> Figure:
             text.set_fontfamily(list(font_names()))
             if same_color(text.get_color(), "black"):
                 text.set_color(INK)
-    with keeping_text():
-        for _ in range(2):
-            figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with keeping_text():
+            for _ in range(2):
+                engine.execute(figure)
     figure.set_layout_engine("none")
     return figure
 
