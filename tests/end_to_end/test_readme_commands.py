@@ -21,11 +21,16 @@ SMALLER = {
     "--trials 50": "--trials 2",
 }
 """A command keeps its sense on fewer rows and trials."""
+FEWER = {
+    "payments": ("velocity", "amounts", "devices", "label_history", "profile"),
+    "customers": ("velocity", "amounts", "timing", "profile", "third_party"),
+}
+"""And on fewer families of features, for each feature set."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder as after `make demo`, of a smaller bank, with gates that its few rows can pass."""
+    """A folder as after `make demo`, of less, with gates that its few rows can pass."""
     place = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "configs", place / "configs")
     policy = yaml.safe_load((place / "configs" / "validation.yaml").read_text())
@@ -33,6 +38,12 @@ def home(tmp_path_factory):
     policy["gates"] = amber
     policy["settings"].update(draws=100, draws_of_large=100, compared_rows=10, audit_times=1)
     (place / "configs" / "validation.yaml").write_text(yaml.safe_dump(policy, allow_unicode=True))
+    for name, families in FEWER.items():
+        path = place / "configs" / "features" / f"{name}.yaml"
+        listed = re.compile(r"^families:\n(  - \w+\n)+", re.MULTILINE)
+        text, found = listed.subn(f"families: [{', '.join(families)}]\n", path.read_text())
+        assert found == 1
+        path.write_text(text)
     for name in ("fraud", "risk"):
         path = place / "configs" / f"{name}.yaml"
         path.write_text(re.sub(r"^  rounds: \d+$", "  rounds: 40", path.read_text(), flags=re.M))
