@@ -154,6 +154,7 @@ class Terminal:
         }
         if result.page is not None:
             facts["page"] = result.page
+        facts["runs side by side"] = result.registered.runs
         self.summary("registered", facts)
 
     def reproduction(self, result: ReproductionResult) -> None:
@@ -354,7 +355,10 @@ class Terminal:
                     for name, (training, _, _) in result.models.items()
                 },
                 "page to open": result.page,
-                "runs to compare": "mlflow ui",
+                **{
+                    f"{name} runs side by side": training.registered.runs
+                    for name, (training, _, _) in result.models.items()
+                },
                 "time": f"{result.seconds:.0f} s",
             },
         )

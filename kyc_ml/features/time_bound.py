@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kyc_ml.features.spec import FeatureSpec, Formula, Latest, Own, Window
+from kyc_ml.features.spec import FeatureSpec, Formula, How, Latest, Own, Window
 
 CLOCK: Final = "clock of the decision"
 ALL_HISTORY: Final = "all history"
+COUNTDOWN: Final = "days to a date"
+BANK_LEVEL: Final = "level of the whole bank"
 
 _CLOCK_READINGS: Final = frozenset({"hour", "weekday", "night"})
+_OF_LATEST: Final = {
+    "age_hours": ALL_HISTORY,
+    "years_since": ALL_HISTORY,
+    "days_until": COUNTDOWN,
+}
 
 
 def find_time_bound(specs: Iterable[FeatureSpec]) -> dict[str, str]:
@@ -23,40 +30,28 @@ def find_time_bound(specs: Iterable[FeatureSpec]) -> dict[str, str]:
 
     Returns
     -------
-    dict of name to `CLOCK` or `ALL_HISTORY`
+    dict of name to reason
+        `CLOCK`: each day has another weekday. `ALL_HISTORY`: a window without a beginning, or
+        the age of a row however old, grows with the data alone. `COUNTDOWN`: the days left to
+        a date fall from day to day. `BANK_LEVEL`: what all customers did together is one value
+        for all rows of an instant, and where a customer has no history a share shrunk to it is
+        that value. A formula has the reason of its first input that has one.
     """
     known = {spec.name: spec for spec in specs}
-    found = {}
-    for spec in known.values():
-        if reads_clock(spec, known):
-            found[spec.name] = CLOCK
-        elif reads_all_history(spec, known):
-            found[spec.name] = ALL_HISTORY
-    return found
+    reasons = {name: _reason(spec.how, known) for name, spec in known.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
-def reads_clock(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> bool:
-    """Tell whether a feature reads the decision's own clock: each day has another weekday."""
-    match spec.how:
+def _reason(how: How, known: Mapping[str, FeatureSpec]) -> str:
+    match how:
         case Own(reading=reading):
-            return reading in _CLOCK_READINGS
-        case Formula(inputs=inputs):
-            return any(name in known and reads_clock(known[name], known) for name in inputs)
-        case _:
-            return False
-
-
-def reads_all_history(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> bool:
-    """Tell whether a feature looks back without an end: it grows with the data alone.
-
-    It reads a window without a beginning, or the age of a row however old.
-    """
-    match spec.how:
-        case Window(period=period):
-            return period.us is None
+            return CLOCK if reading in _CLOCK_READINGS else ""
+        case Window(period=period, key=key):
+            return ALL_HISTORY if period.us is None else "" if key else BANK_LEVEL
         case Latest(reading=reading):
-            return reading in {"age_hours", "years_since"}
+            return _OF_LATEST.get(reading, "")
         case Formula(inputs=inputs):
-            return any(name in known and reads_all_history(known[name], known) for name in inputs)
+            found = (_reason(known[name].how, known) for name in inputs if name in known)
+            return next(filter(None, found), "")
         case _:
-            return False
+            return ""

@@ -269,6 +269,7 @@ def _log(result: ScoringResult, scorers: Scorers) -> None:
     tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
     log_scoring(
         model=scorers.label,
+        day=manifest.as_of[:10],
         metrics={
             "rows/read": manifest.read,
             "rows/quarantined": manifest.quarantined,

@@ -10,12 +10,14 @@ from typing import Final
 import pandas as pd
 
 from kyc_ml.config import DriftLimits
-from kyc_ml.metrics import compute_drift
+from kyc_ml.metrics import compute_drift, psi_critical
 from kyc_ml.monitoring.profile import PROBABILITY, Profile
 
 DRIFT_COLUMNS: Final = ("column", "psi", "critical_99", "drifted", "not_counted")
 
 _NAMED: Final = 10
+_CHANCE: Final = 0.01
+"""How often chance may exceed a critical value. Convention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +27,11 @@ class DriftFound:
     Attributes
     ----------
     table : DataFrame
-        column, psi, critical_99 (what chance exceeds in one of a hundred), drifted (beyond
-        its limit and beyond chance), not_counted (why a feature is never said to have drifted;
-        '' where it may be); the probability first, then features that count, then the others,
-        each largest first.
+        column, psi, critical_99 (what any of the features that count exceeds by chance in one
+        of a hundred runs; the probability alone, for itself), drifted (beyond its limit and
+        beyond chance), not_counted (why a feature is never said to have drifted; '' where it
+        may be); the probability first, then features that count, then the others, each largest
+        first.
     faults : tuple of str
         Limits that were passed; empty where none was.
     """
@@ -60,9 +63,10 @@ def compare_profiles(
 ) -> DriftFound:
     """Hold counts of scored rows against the profile of the rows that judged the model.
 
-    Chance is reckoned by customers, not rows: rows of one customer are alike. One day held
-    against months must differ in what moves with time alone, so these features are shown but
-    not counted.
+    Chance is reckoned by customers, not rows: rows of one customer are alike; and for all
+    features together (Bonferroni), or of hundreds some would exceed it every night. One day
+    held against months must differ in what moves with time alone, so these features are shown
+    but not counted.
 
     Parameters
     ----------
@@ -74,18 +78,22 @@ def compare_profiles(
         See `kyc_ml.features.time_bound.find_time_bound`.
     """
     reasons = not_counted or {}
+    sizes = (profile.effective_customers, effective_customers)
+    held = [name for name in profile.counts if name in counts]  # in one order, always
+    features_counted = sum(name != PROBABILITY and not reasons.get(name) for name in held)
     rows = []
-    for name in (name for name in profile.counts if name in counts):  # in one order, always
+    for name in held:
         drift = compute_drift(
-            profile.counts[name],
-            counts[name],
-            n_expected=profile.effective_customers,
-            n_actual=effective_customers,
+            profile.counts[name], counts[name], n_expected=sizes[0], n_actual=sizes[1]
         )
         limit = limits.score if name == PROBABILITY else limits.feature
         reason = reasons.get(name, "")
-        beyond = not reason and limit is not None and drift.psi > max(limit, drift.critical_99)
-        rows.append((name, drift.psi, drift.critical_99, beyond, reason))
+        level = _CHANCE / (1 if name == PROBABILITY or reason else features_counted)
+        critical = drift.critical_99  # undefined without rows, 0 with one bin
+        if critical > 0:
+            critical = psi_critical(drift.bins, *sizes, level=level)
+        beyond = not reason and limit is not None and drift.psi > max(limit, critical)
+        rows.append((name, drift.psi, critical, beyond, reason))
     table = pd.DataFrame(rows, columns=list(DRIFT_COLUMNS))
     score = table["column"] == PROBABILITY
     features = table[~score].sort_values("psi", ascending=False, kind="stable")

@@ -20,12 +20,19 @@ TRAINED_BY: Final = "kyc_ml.trained_by"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredModel:
-    """A version in the registry."""
+    """A version in the registry.
+
+    Attributes
+    ----------
+    runs : str
+        How to see its run beside the others, in words: a page of MLflow.
+    """
 
     name: str
     version: str
     run_id: str
     digest: str
+    runs: str
 
     @property
     def uri(self) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from kyc_ml.tracking.server import connected, start_run
+from kyc_ml.tracking.views import NIGHTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,9 +87,11 @@ class ChildRecord:
     tags: Mapping[str, str]
 
 
-def log_scoring(*, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-    """Log the counts of a scoring run; returns the run's id."""
-    with connected(), start_run("kyc_ml scoring", f"score {model}") as run:
+def log_scoring(
+    *, model: str, day: str, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> str:
+    """Log the counts of a scoring run of a day; returns the run's id."""
+    with connected(), start_run("kyc_ml scoring", f"score {model} {day}", view=NIGHTS) as run:
         mlflow.set_tags(dict(tags))  # first: whoever finds a run that was cut off sees of what
         mlflow.log_metrics(dict(metrics))
     return str(run.info.run_id)

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.tracking.views import MODELS, View
 
 DEFAULT_STORE: Final = "sqlite:///mlflow.db"
 
@@ -83,11 +84,18 @@ def connected(*, uri: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def start_run(experiment: str, name: str) -> Iterator[mlflow.ActiveRun]:
-    """Start a run, or go on with the one that `mlflow run` started for this process."""
+def start_run(experiment: str, name: str, *, view: View = MODELS) -> Iterator[mlflow.ActiveRun]:
+    """Start a run, or go on with the one that `mlflow run` started for this process.
+
+    Parameters
+    ----------
+    view : View
+        Of the experiment's runs; one that was changed in MLflow stays as it is.
+    """
     if "MLFLOW_RUN_ID" not in os.environ:
         found = mlflow.set_experiment(experiment)
-        new = {name: text for name, text in _EXPERIMENT.items() if name not in found.tags}
+        told = {**_EXPERIMENT, **view.as_tags()}
+        new = {name: text for name, text in told.items() if name not in found.tags}
         if new:
             mlflow.set_experiment_tags(new)
     with mlflow.start_run(run_name=name) as run:

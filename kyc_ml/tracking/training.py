@@ -23,7 +23,8 @@ from kyc_ml.model_card import ModelCard
 from kyc_ml.score import policy_facts
 from kyc_ml.tracking.registry import DIGEST, RECORD, TRAINED_BY, RegisteredModel
 from kyc_ml.tracking.runs import LoggedPart, RunRecord, log_record, tags_of
-from kyc_ml.tracking.server import connected, start_run
+from kyc_ml.tracking.server import connected, start_run, tracking_uri
+from kyc_ml.tracking.views import say_page
 
 LOADER: Final = "kyc_ml.score"
 CHALLENGER: Final = "challenger"
@@ -54,9 +55,9 @@ def log_training(
     """
     name = bundle.config.name
     with connected():
-        # runs of one day differ in their digest: charts tell them apart by the name
-        known = bundle.data["as_of"][:10]
-        title = f"train {bundle.data['source']} to {known} {bundle.digest[:_SHORT]}"
+        # MLflow's list cuts a name off after some 25 characters; runs of one day differ in
+        # their digest
+        title = f"train {bundle.data['as_of'][:10]} {bundle.digest[:_SHORT]}"
         with start_run(f"kyc_ml {name}", title) as run:
             log_record(record)
             _log_parts(record.parts, bundle)
@@ -73,7 +74,11 @@ def log_training(
             description=card.shorten(run.info.run_id, longest=_LONGEST_DESCRIPTION),
         )
     return RegisteredModel(
-        name=name, version=registered, run_id=run.info.run_id, digest=bundle.digest
+        name=name,
+        version=registered,
+        run_id=run.info.run_id,
+        digest=bundle.digest,
+        runs=say_page(tracking_uri(), run.info.experiment_id),
     )
 
 

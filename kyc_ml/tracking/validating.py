@@ -36,7 +36,8 @@ def log_validation(
     RegistryError
         If the tracking server cannot be reached or refuses.
     """
-    with connected(), start_run(f"kyc_ml {name}", f"validate {name}") as run:
+    title = f"validate {name} v{version}" if version else f"validate {name}"
+    with connected(), start_run(f"kyc_ml {name}", title) as run:
         log_record(record)
         for path in sorted(folder.glob("report.*")):
             mlflow.log_artifact(str(path), _FOLDER)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,29 @@ def test_shifted_rows_have_moved(rows):
     assert [fault.split(":")[0] for fault in found.faults] == [
         "drift.score", "drift.features_drifted"
     ]  # fmt: skip
+
+
+def test_of_many_features_hardly_a_healthy_night_names_one():
+    rng = np.random.default_rng(3)
+    features = [f"f{n}" for n in range(120)]
+    months = {name: rng.multinomial(4000, [0.1] * 10).tolist() for name in features}
+    profile = SimpleNamespace(counts=months, effective_customers=4000)
+    limits = DriftLimits(feature=1e-9, features_drifted=None)
+    nights = []
+    for _ in range(40):
+        counts = {name: rng.multinomial(200, [0.1] * 10).tolist() for name in features}
+        found = compare_profiles(profile, counts, effective_customers=200, limits=limits)
+        nights.append(len(found.drifted))
+    # each on its own would be exceeded by one of the 120 in every night
+    assert sum(number > 0 for number in nights) <= 4
+
+
+def test_without_rows_nothing_is_said_of_drift(rows):
+    profile = learned(*rows())
+    counts = {name: [0] * len(each) for name, each in profile.counts.items()}
+    found = compare_profiles(profile, counts, effective_customers=0, limits=LIMITS)
+    assert found.table["psi"].isna().all()
+    assert not found.drifted
 
 
 def test_drift_in_figures_is_that_of_the_table(rows):

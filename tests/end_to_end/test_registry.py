@@ -10,6 +10,7 @@ import pytest
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.governance import current_account
 from kyc_ml.splits import PARTS, TEST, TRAIN
+from kyc_ml.tracking.server import start_run
 
 FIGURES = {
     "roc",
@@ -155,6 +156,32 @@ def test_plots_and_tables_are_artifacts(client, run):
 def test_tables_hold_what_was_told(client, run, model):
     path = client.download_artifacts(run.info.run_id, "tables/parts.csv")
     assert pd.read_csv(path)["used"].tolist() == model.result.trained.parts["used"].tolist()
+
+
+@pytest.mark.parametrize("name", ["kyc_ml fraud", "kyc_ml scoring"])
+def test_a_saved_view_shows_figures_that_runs_have(client, model, scored, name):
+    experiment = client.get_experiment_by_name(name)
+    kept = json.loads(experiment.tags["mlflow.sharedViewState.kyc_ml"])
+    columns = json.loads(kept["state"])["selectedColumns"]
+    runs = client.search_runs([experiment.experiment_id])
+    done = [run.data for run in runs if run.data.tags.get("job") in {"train", "score"}]
+    known = {f"metrics.`{each}`" for data in done for each in data.metrics}
+    known |= {f"tags.`{each}`" for data in done for each in data.tags}
+    assert set(columns) - {"attributes.`Created`"} <= known
+    if name == "kyc_ml fraud":
+        page = f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=kyc_ml"
+        assert model.result.registered.runs.endswith(page)
+
+
+def test_a_saved_view_that_a_person_changed_stays(client, model, own_store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", own_store)
+    mlflow.set_tracking_uri(own_store)
+    own = mlflow.MlflowClient()
+    experiment = own.get_experiment_by_name("kyc_ml fraud").experiment_id
+    own.set_experiment_tag(experiment, "mlflow.sharedViewState.kyc_ml", "mine")
+    with start_run("kyc_ml fraud", "another"):
+        pass
+    assert own.get_experiment(experiment).tags["mlflow.sharedViewState.kyc_ml"] == "mine"
 
 
 def test_a_scoring_run_keeps_its_counts(client, model, scored):

@@ -1,13 +1,13 @@
-"""What moves with time alone: the decision's clock, and what looks back without an end."""
+"""What moves with time alone: clock, countdowns, all history, the level of the whole bank."""
 
 import pytest
 
 from kyc_ml.features.spec import D7, EVER, Formula, Latest, Own, Window
-from kyc_ml.features.time_bound import ALL_HISTORY, CLOCK, find_time_bound
+from kyc_ml.features.time_bound import ALL_HISTORY, BANK_LEVEL, CLOCK, COUNTDOWN, find_time_bound
 
 
-def window(period):
-    return Window(table="transactions", key=("customer_id",), statistic="count", period=period)
+def window(period, key=("customer_id",)):
+    return Window(table="transactions", key=key, statistic="count", period=period)
 
 
 def latest(reading, column=None):
@@ -25,6 +25,8 @@ def latest(reading, column=None):
         (window(D7), None),
         (latest("age_hours"), ALL_HISTORY),
         (latest("years_since", "birth_date"), ALL_HISTORY),
+        (latest("days_until", "document_expiry"), COUNTDOWN),
+        (window(D7, key=()), BANK_LEVEL),
         (latest("category", "country"), None),
     ],
 )

@@ -65,11 +65,12 @@ FEATURES: Final = Check(
         "主要特征高于 0.25：应排查数据源、代码或行为变化。",
     ),
     limits=Text(
-        "Features that read all history grow with the data alone, so they are gated apart, and "
-        "only as a finding; seasons shift others. Critical values are of one feature: of many, "
-        "some exceed theirs by chance, which the bounds of 0.10 and 0.25 absorb but for few "
-        "customers.",
-        "读取全部历史的特征会随数据自然增长，因此单独设阈值且仅作为发现；季节性也会造成偏移。"
+        "Features that move with time alone (all history, days to a date, shares shrunk to the "
+        "level of the whole bank) are gated apart, and only as a finding; seasons shift others. "
+        "Critical values are of one feature: of many, some exceed theirs by chance, which the "
+        "bounds of 0.10 and 0.25 absorb but for few customers.",
+        "仅随时间变化的特征（全部历史、距某日期的天数、向全行水平收缩的占比）"
+        "单独设阈值且仅作为发现；季节性也会造成偏移。"
         "临界值针对单个特征：特征较多时会有偶然超出，客户数少时 0.10 与 0.25 的界限不足以抵消。",
     ),
     source=_PSI_SOURCE,
@@ -77,26 +78,26 @@ FEATURES: Final = Check(
         Measure(
             name="highest",
             label=Text(
-                "highest CSI of a leading feature with a window of its own",
-                "主要特征（有限时间窗）最高 CSI",
+                "highest CSI of a leading feature that time alone does not move",
+                "主要特征（不随时间自然变化）最高 CSI",
             ),
             unit="index",
         ),
         Measure(
-            name="highest_all_history",
+            name="highest_time_bound",
             label=Text(
-                "highest CSI of a leading feature that reads all history",
-                "主要特征（全部历史）最高 CSI",
+                "highest CSI of a leading feature that moves with time alone",
+                "主要特征（仅随时间变化）最高 CSI",
             ),
             unit="index",
         ),
         Measure(name="critical_95", label=Text("95 % critical value", "95% 临界值"), unit="index"),
         Measure(name="critical_99", label=Text("99 % critical value", "99% 临界值"), unit="index"),
         Measure(
-            name="critical_99_all_history",
+            name="critical_99_time_bound",
             label=Text(
-                "99 % critical value of the one that reads all history",
-                "全部历史特征的 99% 临界值",
+                "99 % critical value of the one that moves with time alone",
+                "仅随时间变化特征的 99% 临界值",
             ),
             unit="index",
         ),
