@@ -57,6 +57,7 @@ def test_the_commands_are_those_promised():
         "sign-off",
         "promote",
         "rollback",
+        "withdraw",
         "findings",
         "audit-log",
     ]
@@ -258,7 +259,7 @@ def test_a_command_waits_for_no_more_than_it_needs(line):
 
 def test_the_project_offers_every_command():
     shown = {"init", "features list", "features show", "tiers show"}  # for a person at a terminal
-    decided = {"sign-off", "promote", "rollback"}  # by a person, who is named
+    decided = {"sign-off", "promote", "rollback", "withdraw"}  # by a person, who is named
     looked_up = {"report", "findings", "audit-log verify", "audit-log show"}
     commands = set(COMMANDS) - shown - decided - looked_up
     assert {entry.replace("_", " ") for entry in ENTRIES} == commands

@@ -1,4 +1,4 @@
-"""Commands on decisions: sign-off, promote, rollback, findings, audit-log."""
+"""Commands on decisions: sign-off, promote, rollback, withdraw, findings, audit-log."""
 
 from __future__ import annotations
 
@@ -81,6 +81,10 @@ def sign_off(
             log=log,
         )
         facts: dict[str, object] = {"conclusion": result.sign_off.conclusion}
+        if result.is_champion and conclusion == "reject":
+            facts["still champion"] = (
+                "this version is in use: kyc-ml rollback or kyc-ml withdraw takes it down"
+            )
         if result.replaced:
             facts["takes the place of"] = result.replaced
         facts |= {
@@ -200,6 +204,32 @@ def rollback(
         raise typer.Exit(code=GATE_FAILED)
 
 
+@app.command(epilog="Example: kyc-ml withdraw fraud --approver zhao.min --reason rejected")
+def withdraw(
+    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    *,
+    approver: Approver,
+    reason: Reason,
+    log: Log = LOG,
+) -> None:
+    """Take the champion down with none in its place: nights that ask for it are refused."""
+    with job() as terminal:
+        from kyc_ml.jobs.promoting import run_withdraw
+
+        result = run_withdraw(model=model, approver=approver, reason=reason, log=log)
+        facts: dict[str, object] = {
+            "champion" if result.refusals else "champion no longer": (
+                f"{result.model} v{result.version}"
+            )
+        }
+        facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
+        terminal.summary(
+            "REFUSED" if result.refusals else "withdrawn", {**facts, "receipt": result.receipt}
+        )
+    if result.refusals:
+        raise typer.Exit(code=GATE_FAILED)
+
+
 @app.command(epilog="Example: kyc-ml findings")
 def findings(*, log: Log = LOG) -> None:
     """List findings with owner and due date; exit code 1 if one is overdue."""
@@ -268,7 +298,7 @@ def show(
     *,
     model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
     kind: Annotated[
-        Literal["verdict", "sign_off", "promotion", "refusal", "rollback"] | None,
+        Literal["verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal"] | None,
         typer.Option(help="Of this kind only."),
     ] = None,
     log: Log = LOG,

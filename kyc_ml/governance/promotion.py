@@ -61,8 +61,8 @@ def find_refusals(
 def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
     """List the versions a rollback can go back to, the champion of today last.
 
-    A promotion puts a version on top, a rollback takes one off. A champion that was set
-    without the log counts from the promotion that found it.
+    A promotion puts a version on top, a rollback takes one off, a withdrawal all. A champion
+    that was set without the log counts from the promotion that found it.
     """
     stack: list[str] = []
     for entry in entries:
@@ -75,6 +75,8 @@ def champions(entries: Sequence[Entry], *, model: str) -> tuple[str, ...]:
             stack.append(entry.version)
         elif entry.kind == "rollback":
             stack.pop()
+        elif entry.kind == "withdrawal":
+            stack.clear()
     return tuple(stack)
 
 

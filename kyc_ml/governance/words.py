@@ -17,4 +17,6 @@ def describe(entry: Entry) -> str:
         return f"champion after {facts['previous_champion'] or 'none'}: {facts['reason']}"
     if entry.kind == "rollback":
         return f"champion again, in place of {facts['from']}: {facts['reason']}"
+    if entry.kind == "withdrawal":
+        return f"champion no longer, and none in its place: {facts['reason']}"
     return f"{facts['command']} refused: {len(facts['refusals'])} reason(s)"

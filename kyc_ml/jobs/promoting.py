@@ -1,4 +1,4 @@
-"""run_promote, run_rollback: who is champion, decided by people and kept in the audit log."""
+"""run_promote, run_rollback, run_withdraw: who is champion, decided by people and logged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from kyc_ml.governance import (
 from kyc_ml.jobs.audit_trail import record
 from kyc_ml.jobs.reports import read_report
 from kyc_ml.jobs.signing import SIGN_OFF, readable_entry
-from kyc_ml.tracking.promoting import fetch_anchors, fetch_candidate, fetch_champion, set_champion
+from kyc_ml.tracking.promoting import (
+    fetch_anchors,
+    fetch_candidate,
+    fetch_champion,
+    set_champion,
+    withdraw_champion,
+)
 from kyc_ml.validation.policy import ValidationPolicy
 
 
@@ -177,7 +183,10 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
             "moved without kyc-ml; promote a version instead"
         )
     elif not target:
-        refusals.append(f"the audit log knows no champion of {model} before v{now.version}")
+        refusals.append(
+            f"the audit log knows no champion of {model} before v{now.version}; to have none, "
+            f"kyc-ml withdraw {model}"
+        )
     else:
         refusals += _other_bundle(entries, model=model, version=target)
     evidence: dict[str, Any] = {"reason": reason, "from": now.version}
@@ -192,6 +201,39 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
         refusals=(),
         conditions=(),
         verdicts=tuple(evidence.get("verdicts", ())),
+        receipt=str(entry.anchor),
+    )
+
+
+def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> PromotionResult:
+    """Take the champion down, with no other version in its place; log it either way.
+
+    Until a version is promoted, whatever asks for the champion is refused. Unlike a rollback it
+    needs no champion before, and it undoes an alias that was moved without kyc-ml.
+
+    Raises
+    ------
+    AuditError
+        If the log is not sound.
+    RegistryError
+        If there is no such model, or it has no champion.
+    """
+    now = fetch_champion(model)
+    AuditLog(log).require_sound(fetch_anchors())
+    evidence = {"reason": reason}
+    if refusals := tuple(_absent(approver=approver, reason=reason)):
+        return _refuse("withdraw", now, approver, evidence, refusals, log=log)
+    entry = record(
+        "withdrawal", actor=approver, model=model, version=now.version, facts=evidence, log=log
+    )
+    withdraw_champion(model)
+    return PromotionResult(
+        model=model,
+        version=now.version,
+        previous=now.version,
+        refusals=(),
+        conditions=(),
+        verdicts=(),
         receipt=str(entry.anchor),
     )
 

@@ -30,12 +30,19 @@ SIGN_OFF: Final = "signoff.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOffResult:
-    """A sign-off, where it lies, its receipt, and the one of the report it takes the place of."""
+    """A sign-off, where it lies, its receipt, and the one of the report it takes the place of.
+
+    Attributes
+    ----------
+    is_champion : bool
+        True where the version signed off is champion: a rejection alone does not take it down.
+    """
 
     sign_off: SignOff
     path: Path
     receipt: str
     replaced: str
+    is_champion: bool
 
 
 def run_sign_off(
@@ -79,13 +86,11 @@ def run_sign_off(
             f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
         )
         raise ConfigError(msg)
-    trainers = (
-        fetch_candidate(f"models:/{facts.model}/{facts.version}").trainers if facts.version else ()
-    )
+    candidate = fetch_candidate(f"models:/{facts.model}/{facts.version}") if facts.version else None
     sign_off = make_sign_off(
         facts,
         validator=validator,
-        trainers=trainers,
+        trainers=() if candidate is None else candidate.trainers,
         conclusion=conclusion,
         owners={**_all_of(facts, owner_of_others), **owners},
         conditions=conditions,
@@ -110,6 +115,7 @@ def run_sign_off(
         path=path,
         receipt=str(entry.anchor),
         replaced="" if earlier is None else _describe(*earlier),
+        is_champion=candidate is not None and candidate.champion == candidate.version,
     )
 
 

@@ -96,6 +96,21 @@ def set_champion(name: str, version: str, *, previous: str) -> None:
         client.set_registered_model_alias(name, CHAMPION, version)
 
 
+def withdraw_champion(name: str) -> None:
+    """Take `champion` and `previous_champion` away: no version has them any more.
+
+    Raises
+    ------
+    RegistryError
+        If the server cannot be reached or refuses.
+    """
+    with connected(uri=f"models:/{name}"):
+        client = mlflow.MlflowClient()
+        for alias in (CHAMPION, PREVIOUS_CHAMPION):
+            if _under(client, name, alias):
+                client.delete_registered_model_alias(name, alias)
+
+
 def keep_anchor(anchor: Anchor, *, name: str, version: str) -> None:
     """Keep the head of the audit log in the tags of a registered model and its version.
 

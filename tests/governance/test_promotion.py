@@ -261,6 +261,15 @@ def roll_back(log, version):
     log.append("rollback", actor="zhao", model="fraud", version=version, facts={})
 
 
+def test_after_a_withdrawal_there_is_no_champion_to_go_back_to(log):
+    promote(log, "1", "")
+    promote(log, "2", "1")
+    log.append("withdrawal", actor="zhao", model="fraud", version="2", facts={"reason": "r"})
+    assert champions(log.read().entries, model="fraud") == ()
+    promote(log, "3", "")
+    assert champions(log.read().entries, model="fraud") == ("3",)
+
+
 def test_champions_are_a_stack_that_rollbacks_take_from(log):
     promote(log, "1", "")
     promote(log, "2", "1")

@@ -74,6 +74,11 @@ class Desk:
             "--reason", "better", "--policy", self.policy, "--log", self.log, *more,
         )  # fmt: skip
 
+    def withdraw(self, reason="rejected"):
+        return self.run(
+            "withdraw", "fraud", "--approver", "Zhao Min", "--reason", reason, "--log", self.log
+        )
+
     def rollback(self):
         return self.run(
             "rollback", "fraud", "--approver", "Zhao Min", "--reason", "alerts doubled",
@@ -130,6 +135,46 @@ def test_promotions_and_rollbacks_move_the_aliases_and_are_logged(desk):
     code, said = desk.run("audit-log", "show", "--log", desk.log)
     assert code == 0
     assert "champion after 2: better" in said
+
+
+def test_a_first_champion_can_be_taken_down_and_the_next_one_begins_anew(desk):
+    assert desk.promote("1", desk.validated("1"))[0] == 0
+    code, said = desk.rollback()
+    assert code == 1
+    assert "kyc-ml withdraw fraud" in said
+    assert desk.withdraw(reason=" ")[0] == 1
+    assert desk.aliases == {"champion": "1"}
+    code, said = desk.withdraw()
+    assert code == 0, said
+    assert "champion no longer" in said
+    assert desk.aliases == {}
+    assert desk.verify()[0] == 0
+    assert desk.withdraw()[0] == 2  # there is none
+    assert desk.promote("2", desk.validated("2"))[0] == 0
+    assert desk.aliases == {"champion": "2"}
+    assert desk.rollback()[0] == 1  # not back to the one that was withdrawn
+    assert desk.verify()[0] == 0
+    code, said = desk.run("audit-log", "show", "--kind", "withdrawal", "--log", desk.log)
+    assert code == 0
+    assert "champion no longer, and none in its place: rejected" in said
+
+
+def test_a_withdrawal_takes_down_a_champion_that_was_set_without_the_log(desk):
+    mlflow.MlflowClient().set_registered_model_alias("fraud", "champion", "3")
+    assert desk.verify()[0] == 1
+    assert desk.withdraw()[0] == 0
+    assert desk.aliases == {}
+    assert desk.verify()[0] == 0
+
+
+def test_who_rejects_a_champion_is_told_that_it_is_in_use(desk):
+    report = desk.validated("1")
+    assert desk.promote("1", report)[0] == 0
+    reject = ("--conclusion", "reject", "--comment", "too low", "--log", desk.log)
+    code, said = desk.run("sign-off", report, "--validator", "Lin Hua", *reject)
+    assert code == 0, said
+    assert "still champion" in said
+    assert "kyc-ml withdraw" in said
 
 
 def test_a_promotion_keeps_what_it_rests_on(desk, found):
