@@ -30,6 +30,7 @@ MOST_ROWS: Final = 60
 VERDICTS: Final[tuple[Verdict, ...]] = (
     "fail", "finding", "pass", "information", "not_applicable",
 )  # fmt: skip
+_STATES: Final = {"pass": "kept", "finding": "broken", "fail": "broken"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +102,25 @@ class FamilyView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A figure of the first screen; `before` is the last version's value, '' for none."""
+    """A figure of the first screen.
+
+    Attributes
+    ----------
+    before : str
+        The last version's value, '' for none.
+    state : str
+        'broken', 'kept' or 'free': of the figure, or, where no gate is on it, of its check.
+    standing : str
+        Where no gate is on the figure: how its check stands.
+    """
 
     label: str
     check: str
     anchor: str
     figure: FigureView
     before: str
+    state: str
+    standing: str
 
 
 def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
@@ -189,13 +202,17 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
         figure = _figure(result, name)
         if result is None or figure is None:
             continue
+        shown = view_figure(figure, result.gates, language)
+        gated = bool(shown.gates)
         tiles.append(
             Tile(
                 label=say(figure.measure.label, language),
                 check=say(result.check.title, language),
                 anchor=anchor_of(check),
-                figure=view_figure(figure, result.gates, language),
+                figure=shown,
                 before=_value_before(before, check, name),
+                state=shown.state if gated else _STATES.get(result.verdict, "free"),
+                standing="" if gated else word(f"standing_{result.verdict}", language),
             )
         )
     return tuple(tiles)
