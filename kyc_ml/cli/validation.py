@@ -65,6 +65,13 @@ def validate(
         Path,
         typer.Option(envvar="KYC_ML_AUDIT_LOG", help="The audit log (JSON lines)."),
     ] = Path("audit.jsonl"),
+    judged_rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parquet file for every judged row with probability, tier and outcome, to compute "
+            "with other tools; customers' data, which goes nowhere else."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace another report that --out holds.")
     ] = False,
@@ -94,6 +101,7 @@ def validate(
             log=log,
             quarantine=quarantine,
             force=force,
+            judged_rows=judged_rows,
             watch=terminal,
         )
         terminal.summary("validated", result.facts())

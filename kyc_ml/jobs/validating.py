@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.contract.source import ContractedTables
-from kyc_ml.engine.writing import require_place
+from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.environment import Environment
 from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.governance import current_account, is_among
@@ -52,6 +53,7 @@ from kyc_ml.validation import (
     Retrained,
     ReviewEvidence,
     Rival,
+    ScoredRows,
     ValidationPolicy,
     choose_checks,
     conclude,
@@ -83,6 +85,7 @@ def run_validate(
     quarantine: Path,
     watch: Watch,
     force: bool = False,
+    judged_rows: Path | None = None,
 ) -> ValidationResult:
     """Validate a model and write the report, its tables and the verdict's entry in the log.
 
@@ -110,6 +113,8 @@ def run_validate(
         Audit log; only a validation of all checks is entered.
     force : bool
         Replace another report that `out` holds.
+    judged_rows : Path or None
+        Parquet file for the rows that are judged, one by one; they go nowhere else.
 
     Raises
     ------
@@ -123,6 +128,8 @@ def run_validate(
         If `out` holds another report, which would be lost.
     """
     require_place(out / REPORT)
+    if judged_rows is not None:
+        require_place(judged_rows)
     rules = load_policy(policy, checks=CHECKS)
     procedures = choose_checks(tuple(only))
     reach_store()
@@ -168,6 +175,7 @@ def run_validate(
         command=_with_out(command, out),
         rerun=lambda check: f"{_with_out(command, out / 'again' / check.id)} --only {check.id}",
         watch=watch,
+        hand_out=lambda rows: _write_rows(rows, reviewed.bundle, judged_rows),
     )
     report = replace(report, seconds={"reading": reading, **report.seconds})
     if kept is not None:
@@ -194,6 +202,7 @@ def review_model(
     command: str,
     rerun: Callable[[Check], str],
     watch: Watch,
+    hand_out: Callable[[ScoredRows], None] = lambda _: None,
 ) -> Report:
     """Hold a model against a validation policy; nothing is written.
 
@@ -207,6 +216,8 @@ def review_model(
         Gives what training again gave.
     command, rerun
         How the report is made again, and one of its checks alone.
+    hand_out : callable
+        Is given the rows that are judged, before they are.
 
     Raises
     ------
@@ -225,6 +236,7 @@ def review_model(
         card=reviewed.card,
         watch=watch,
     )
+    hand_out(found.current)
     other = rival(found)
     clock.append(time.perf_counter())
     again = retrain()
@@ -252,6 +264,13 @@ def review_model(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
     )
+
+
+def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:
+    if path is None:
+        return
+    with written_whole(path) as handle:
+        pq.write_table(rows.to_table(bundle.policy.tier_names), handle)
 
 
 def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watch) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.dataset import POSITIVE
@@ -178,6 +179,41 @@ class ScoredRows:
             categories={**tables[1].categories, **tables[0].categories},
             left_out={},
         )
+
+    def to_table(self, tiers: Sequence[str]) -> pa.Table:
+        """Give what each row was judged by, for a computation in other hands.
+
+        Parameters
+        ----------
+        tiers : sequence of str
+            The policy's tiers, lowest first.
+
+        Returns
+        -------
+        pyarrow.Table of n rows
+            Keys, margin, probability, the tiers of the probability alone, of the score (with the
+            expert rating) and in force, segment, status, judged, target (1 or 0; null where
+            the row is not judged) and typology. They are customers' data.
+        """
+        names = np.array(tiers, dtype=object)
+        target = np.full(len(self), None, dtype=object)
+        target[self.judged] = self.target.astype(int)
+        columns = {
+            "margin": self.margin,
+            "probability": self.probability,
+            "tier_of_model": names[self.grades.model],
+            "tier_of_score": names[self.grades.of_score],
+            "tier": names[self.tier],
+            "segment": self.grades.segment,
+            "status": self.status,
+            "judged": self.judged,
+            "target": pa.array(target, pa.int8()),
+            "typology": pa.array(self.typology, pa.string()),
+        }
+        table = self.features.keys
+        for name, values in columns.items():
+            table = table.append_column(name, [pa.array(values)])
+        return table
 
     def used(self) -> RowsUsed:
         """Say what rows these are, for the report."""

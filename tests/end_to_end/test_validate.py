@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from kyc_ml.validation import CHECKS, content_digest, from_json
 
@@ -131,6 +133,25 @@ def test_a_check_alone_gives_the_same_figures_and_approves_nothing(validated, pl
     for result in again.results:
         assert result.figures == validated.report.result(result.check.id).figures
     assert not log.exists()
+
+
+def test_every_judged_row_can_be_had_to_compute_with(validated, place, tmp_path):
+    path = tmp_path / "rows.parquet"
+    options = ("--only", "discrimination.auc", "--judged-rows", path)
+    outcome = validate(place, validated.uri, tmp_path / "again", *options)
+    assert outcome.code in {0, 1}, outcome.err
+    rows = pd.read_parquet(path)
+    judged = rows[rows["judged"]]
+    report = from_json((tmp_path / "again" / "report.json").read_text(), subject="report")
+    used = next(each for each in report.rows if each.role == "current")
+    assert (len(rows), len(judged)) == (used.rows, used.judged)
+    assert judged["target"].sum() == used.positives
+    assert rows.loc[~rows["judged"], "target"].isna().all()
+    auc = next(each for each in report.result("discrimination.auc").figures if each.name == "auc")
+    assert roc_auc_score(judged["target"].astype(int), judged["margin"]) == pytest.approx(auc.value)
+    assert set(rows["tier"]) <= {"low", "medium_low", "medium", "medium_high", "high"}
+    assert path.stat().st_mode & 0o077 == 0
+    assert not list((tmp_path / "again").rglob("*rows*"))
 
 
 def test_the_runs_own_test_part_can_judge_instead(validated, place):
