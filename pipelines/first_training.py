@@ -38,6 +38,7 @@ def main(
         from kyc_ml.jobs.configuring import load_run
         from kyc_ml.jobs.reading import choose_as_of, read_tables
         from kyc_ml.jobs.training import train_tables
+        from kyc_ml.terminal.results import show_training
 
         runs = [load_run(path) for path in config]
         quarantine = out / "quarantine.parquet"
@@ -47,7 +48,7 @@ def main(
             result = train_tables(
                 tables, mapping, files=files, as_of=moment, keep=None, watch=terminal
             )
-            terminal.training(result)
+            show_training(terminal, result)
 
 
 if __name__ == "__main__":

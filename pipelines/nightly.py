@@ -90,6 +90,7 @@ def main(
         from kyc_ml.jobs.request import ScoringRequest
         from kyc_ml.jobs.scoring import load_limits, run_score
         from kyc_ml.jobs.storing import read_once
+        from kyc_ml.terminal.results import show_scoring
 
         moment = _day(as_of)
         load_limits(limits)  # a fault in it is told once, before any work
@@ -117,7 +118,7 @@ def main(
             with read_once(source, data, place=night.out / "tables", watch=terminal) as tables:
                 for request in requests:
                     try:
-                        terminal.scoring(run_score(request, watch=terminal, tables=tables))
+                        show_scoring(terminal, run_score(request, watch=terminal, tables=tables))
                     except KycMlError as error:
                         worst = max(worst, _tell(terminal, request.model, error))
     raise typer.Exit(code=worst)

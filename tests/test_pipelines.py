@@ -203,7 +203,7 @@ def night(monkeypatch, tmp_path):
     monkeypatch.setattr("kyc_ml.jobs.earlier.nights_before", nights_before)
     monkeypatch.setattr("kyc_ml.jobs.storing.read_once", read_once)
     monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", run_score)
-    monkeypatch.setattr("kyc_ml.terminal.Terminal.scoring", lambda *_: None)
+    monkeypatch.setattr("kyc_ml.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     Path("s.yaml").touch()
     Path("in").mkdir()

@@ -100,6 +100,7 @@ def score(
     ) as terminal:
         from kyc_ml.jobs.request import ScoringRequest
         from kyc_ml.jobs.scoring import run_score
+        from kyc_ml.terminal.results import show_scoring
 
         result = run_score(
             ScoringRequest(
@@ -125,4 +126,4 @@ def score(
             ),
             watch=terminal,
         )
-        terminal.scoring(result)
+        show_scoring(terminal, result)

@@ -94,11 +94,12 @@ def list_(
     """List the declared features; with a configuration, those that it chooses."""
     with job(reads={"--config": config}) as terminal:
         from kyc_ml.jobs.cataloguing import run_list, run_page
+        from kyc_ml.terminal.results import show_features
 
         if markdown:
             typer.echo(run_page(config), nl=False)
             return
-        terminal.features(run_list(config=config, family=family, unit=unit))
+        show_features(terminal, run_list(config=config, family=family, unit=unit))
 
 
 @features.command(epilog="Example: kyc-ml features show customer_in_sum_7d")
@@ -110,8 +111,9 @@ def show(
     """Show one feature: what it means, how it is computed, where the definition comes from."""
     with job(reads={"--config": config}) as terminal:
         from kyc_ml.jobs.cataloguing import run_show
+        from kyc_ml.terminal.results import show_feature
 
-        terminal.feature(*run_show(name, config=config))
+        show_feature(terminal, *run_show(name, config=config))
 
 
 @app.command(
@@ -135,6 +137,7 @@ def audit(
         quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
     ) as terminal:
         from kyc_ml.jobs.auditing import run_audit
+        from kyc_ml.terminal.results import show_audit
 
         result = run_audit(
             config=config,
@@ -147,6 +150,6 @@ def audit(
             quarantine=quarantine,
             watch=terminal,
         )
-        terminal.audit(result)
+        show_audit(terminal, result)
     if not result.passed:
         raise typer.Exit(code=GATE_FAILED)

@@ -50,6 +50,7 @@ def train(
         quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
     ) as terminal:
         from kyc_ml.jobs.training import run_train
+        from kyc_ml.terminal.results import show_training
 
         result = run_train(
             config=config,
@@ -62,7 +63,7 @@ def train(
             card=card,
             watch=terminal,
         )
-        terminal.training(result)
+        show_training(terminal, result)
 
 
 @app.command(epilog="Example: kyc-ml reproduce models:/fraud@challenger --data build/bank")
@@ -82,11 +83,12 @@ def reproduce(
     """Train again from a run's own record and compare the bundles; it registers nothing."""
     with job(quiet=quiet, reads={"--data": data}) as terminal:
         from kyc_ml.jobs.reproducing import run_reproduce
+        from kyc_ml.terminal.results import show_reproduction
 
         result = run_reproduce(
             run=run, data=data, threads=threads, quarantine=quarantine, watch=terminal
         )
-        terminal.reproduction(result)
+        show_reproduction(terminal, result)
     if not result.reproduced:
         raise typer.Exit(code=GATE_FAILED)
 
@@ -124,6 +126,7 @@ def tune(
         quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
     ) as terminal:
         from kyc_ml.jobs.tuning import run_tune
+        from kyc_ml.terminal.results import show_tuning
 
         result = run_tune(
             config=config,
@@ -137,7 +140,7 @@ def tune(
             quarantine=quarantine,
             watch=terminal,
         )
-        terminal.tuning(result)
+        show_tuning(terminal, result)
 
 
 @app.command(
@@ -186,6 +189,7 @@ def explain(
     ) as terminal:
         from kyc_ml.errors import ConfigError
         from kyc_ml.jobs.explaining import run_customer_safe, run_explain
+        from kyc_ml.terminal.results import show_explanation, show_told
 
         if customer_safe and sheet is not None:
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
@@ -199,7 +203,7 @@ def explain(
                 quarantine=quarantine,
                 watch=terminal,
             )
-            terminal.told(told, chinese=chinese)
+            show_told(terminal, told, chinese=chinese)
             return
         explained = run_explain(
             observation=observation,
@@ -213,7 +217,7 @@ def explain(
             overrides=overrides,
             previous=previous or (),
         )
-        terminal.explanation(explained, chinese=chinese)
+        show_explanation(terminal, explained, chinese=chinese)
 
 
 @app.command(
@@ -300,6 +304,7 @@ def demo(
     with job(quiet=quiet, reads={"--configs": configs}) as terminal:
         from kyc_ml.jobs.demo import run_demo
         from kyc_ml.synthetic import bank_config
+        from kyc_ml.terminal.results import show_demo
 
         bank = bank_config(
             transactions=transactions,
@@ -308,4 +313,4 @@ def demo(
             launderer_share=0.06,
             seed=seed,
         )
-        terminal.demo(run_demo(configs=configs, out=out, bank=bank, watch=terminal))
+        show_demo(terminal, run_demo(configs=configs, out=out, bank=bank, watch=terminal))

@@ -1,0 +1,267 @@
+"""What each job found, drawn once it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate
+
+if TYPE_CHECKING:
+    from kyc_ml.features.spec import FeatureSpec
+    from kyc_ml.jobs.auditing import AuditResult
+    from kyc_ml.jobs.demo import DemoResult
+    from kyc_ml.jobs.explaining import Explained, Told
+    from kyc_ml.jobs.reproducing import ReproductionResult
+    from kyc_ml.jobs.scoring import ScoringResult
+    from kyc_ml.jobs.training import TrainingResult
+    from kyc_ml.jobs.tuning import TuningResult
+    from kyc_ml.terminal.watching import Terminal
+
+_BAR = 24
+
+
+def show_training(terminal: Terminal, result: TrainingResult) -> None:
+    """Sum up a training run: quality beside baseline and prevalence, tiers, where it is."""
+    from kyc_ml.jobs.story import quality_table
+
+    part = result.trained.evidence.part.replace("_", " ")
+    terminal.draw(draw_quality(quality_table(result.trained), f"quality on {part} rows"))
+    added = result.trained.added_value
+    terminal.draw(draw_frame("what the model adds (95 % intervals)", added.table))
+    terminal.draw(added.sentence)
+    terminal.draw(draw_frame("tiers on the same rows", result.tiers))
+    facts: dict[str, object] = {
+        "model": f"{result.registered.uri} (alias challenger)",
+        "bundle": result.bundle.digest,
+        "trees": result.bundle.model.n_trees,
+        "features": len(result.bundle.inputs),
+        "calibration": result.bundle.calibrator.method,
+        **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+    }
+    if result.page is not None:
+        facts["page"] = result.page
+    facts["runs side by side"] = result.registered.runs
+    terminal.summary("registered", facts)
+
+
+def show_reproduction(terminal: Terminal, result: ReproductionResult) -> None:
+    """Say whether the same bundle came out again; if not, what differs and what changed."""
+    verdict = "reproduced" if result.reproduced else "NOT reproduced"
+    facts: dict[str, object] = {"run": result.run_id, "bundle": result.recorded}
+    if not result.reproduced:
+        facts["bundle now"] = result.again
+        facts["files that differ"] = "\n".join(result.differing)
+        facts["versions that differ"] = "\n".join(result.changes) or "none"
+    facts["was run as"] = result.command
+    facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}
+    terminal.summary(f"{result.name}: {verdict}", facts)
+
+
+def show_tuning(terminal: Terminal, result: TuningResult) -> None:
+    """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
+    from kyc_ml.jobs.tuning import trials_table
+
+    found, objective = result.search, result.run.tuning.objective
+    trials = trials_table(found).sort_values("value", ascending=result.ascending)
+    shown = trials.drop(columns=list(found.best.parameters)).head(5)
+    terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
+    terminal.draw(
+        draw_frame("on the test part, which no trial saw (95 % intervals)", result.comparison.table)
+    )
+    terminal.draw(result.comparison.sentence)
+    changed = {
+        name: f"{found.own.parameters[name]:.6g} -> {value:.6g}"
+        for name, value in found.best.parameters.items()
+    }
+    pruned = sum(trial.pruned for trial in found.trials)
+    terminal.summary(
+        "tuned",
+        {
+            "trials": f"{len(found.trials)}, of them {found.resumed} from an earlier run, "
+            f"{pruned} pruned; stopped by {found.stopped_by}",
+            "objective on folds": f"{objective} {found.best.value:.4f}, own {found.own.value:.4f}",
+            **changed,
+            **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+            "study": result.study,
+            "MLflow run": result.mlflow_run,
+            "written to": f"{result.written} (model: !include {result.written.name})",
+        },
+    )
+
+
+def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
+    """Sum up a scoring run: tiers, counts and where the scores are."""
+    manifest = result.manifest
+    terminal.draw(draw_frame("tiers", result.tiers))
+    facts: dict[str, object] = {
+        "read": f"{result.read:,} rows",
+        "quarantined": f"{result.quarantined:,} rows",
+        "scored": f"{result.rows:,} observations of {manifest.customers:,} customers",
+        "scored by": manifest.scored_by,
+    }
+    if manifest.reason:
+        facts["because"] = manifest.reason
+    facts |= {
+        "run": manifest.run_id,
+        **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+        "published": f"{result.path}{' (before)' if result.was_there else ''}",
+    }
+    terminal.summary("scored", facts)
+
+
+def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:
+    """Draw one observation's reasons with bars, and what would lower its tier."""
+    rows = explained.contributions
+    title = (
+        f"{explained.observation_id}: probability {explained.probability:.4f}, "
+        f"tier {explained.tier} {explained.tier_zh}"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("reason")
+    table.add_column("log-odds", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("", width=_BAR)
+    largest = rows["contribution"].abs().max()
+    for row in rows.to_dict("records"):
+        contribution = row["contribution"]
+        length = round(_BAR * abs(contribution) / largest) if largest else 0
+        table.add_row(
+            str(row["text_zh" if chinese else "text"]),
+            f"{contribution:+.3f}",
+            f"{row['share']:.1%}",
+            Text("█" * length, style="red" if contribution > 0 else "blue"),
+        )
+    terminal.draw(table)
+    rest = explained.margin - explained.base_value - rows["contribution"].sum()
+    terminal.draw(
+        f"base {explained.base_value:+.3f} + these + all others {rest:+.3f} = margin "
+        f"{explained.margin:+.3f} (log-odds); internal only, not to be disclosed"
+    )
+    terminal.draw(_tier_path(explained.score))
+    terminal.draw("what would lower the tier:")
+    for english, said_zh in explained.lowering.lines:
+        terminal.draw(f"  - {said_zh if chinese else english}")
+    terminal.draw(f"  {explained.lowering.note}")
+    if explained.sheet is not None:
+        terminal.draw(f"case sheet: {explained.sheet}")
+
+
+def show_told(terminal: Terminal, told: Told, *, chinese: bool) -> None:
+    """Print what a customer may be told, and nothing else."""
+    names = ["fact_zh", "value_zh"] if chinese else ["fact", "value"]
+    facts = dict(told.facts[names].itertuples(index=False, name=None))
+    terminal.summary(f"on record for {told.observation_id}", facts or {"": "nothing to be told"})
+
+
+def show_features(terminal: Terminal, specs: Sequence[FeatureSpec]) -> None:
+    """Print one line a feature, family after family."""
+    table = Table(title=f"{len(specs)} features", title_justify="left")
+    for column in ("family", "feature", "meaning", "unit", "for"):
+        table.add_column(column, overflow="fold")
+    for spec in specs:
+        units = ", ".join(spec.units)
+        table.add_row(spec.family, spec.name, spec.description, spec.unit, units)
+    terminal.draw(table)
+
+
+def show_feature(
+    terminal: Terminal, spec: FeatureSpec, definition: str, columns: Mapping[str, str]
+) -> None:
+    """Print everything there is to know of one feature."""
+    direction = {1: "risk may only rise with it", -1: "risk may only fall with it", 0: "either"}
+    facts = {
+        "meaning": spec.description,
+        "含义": spec.description_zh,
+        "family": spec.family,
+        "unit": spec.unit,
+        "describes": ", ".join(spec.units),
+        "definition": definition,
+        **{f"with {name}": text for name, text in columns.items()},
+        "typology": spec.typology or "none in particular",
+        "direction": direction[spec.monotone],
+        "source": spec.source,
+    }
+    terminal.summary(spec.name, facts)
+
+
+def show_audit(terminal: Terminal, result: AuditResult) -> None:
+    """Draw what each check found, the features that moved, and the verdict."""
+    audit, labels = result.features, result.labels
+    terminal.draw(draw_frame("point in time: values compared and features moved", audit.summary()))
+    if not audit.passed:
+        terminal.draw(draw_frame("features that moved", audit.moved))
+    if not labels.alarms.empty:
+        terminal.draw(draw_frame("features that know the label alone", labels.alarms))
+    facts: dict[str, object] = {
+        "decision times": ", ".join(f"{each:%Y-%m-%d %H:%M}" for each in audit.decision_times),
+        "observations": f"{audit.observations:,}",
+        "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.left_out)}",
+    }
+    if labels.rows:
+        best = labels.single.iloc[0]
+        facts["labels"] = f"{labels.rows:,} probed, {labels.positives:,} positives"
+        facts["highest single AUC"] = f"{best['auc']:.3f} ({best['feature']})"
+    if labels.shuffled is not None:
+        shuffled = labels.shuffled
+        interval = say_estimate(shuffled.auc, shuffled.low, shuffled.high)
+        facts["AUC of shuffled labels"] = f"{interval}{'' if shuffled.passed else ': NOT 0.5'}"
+    if labels.not_run:
+        facts["label probes not run"] = labels.not_run
+    facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}
+    if result.path is not None:
+        facts["written to"] = result.path
+    verdict = "passed" if result.passed else "FAILED"
+    terminal.summary(f"audit of {result.name}: {verdict}", facts)
+
+
+def show_demo(terminal: Terminal, result: DemoResult) -> None:
+    """Sum up the demo: counts, quality, tiers, examples, and the page."""
+    counts = result.tables.quality.tables
+    for training, _, story in result.models.values():
+        terminal.draw(draw_quality(story.figures, f"{story.title}: quality on the test period"))
+        terminal.draw(story.added_sentence)
+        terminal.draw(draw_frame(f"{story.name}: tiers on the test period", training.tiers))
+        for example in story.examples:
+            terminal.draw(
+                f"  {example.observation_id}: probability {example.probability:.4f}, tier "
+                f"{example.tier} {example.tier_zh}, outcome {example.outcome}"
+            )
+            for line in example.reasons:
+                terminal.draw(f"    {line.contribution:+.2f}  {line.text}")
+                terminal.draw(f"           {line.text_zh}")
+    terminal.summary(
+        "demo",
+        {
+            "rows read": f"{sum(table.read for table in counts):,}",
+            "rows quarantined": f"{sum(table.quarantined for table in counts):,}",
+            **{
+                f"{name} scored": f"{scoring.rows:,} -> {scoring.path}"
+                for name, (_, scoring, _) in result.models.items()
+            },
+            **{
+                f"{name} model": training.registered.uri
+                for name, (training, _, _) in result.models.items()
+            },
+            "page to open": result.page,
+            **{
+                f"{name} runs side by side": training.registered.runs
+                for name, (training, _, _) in result.models.items()
+            },
+            "time": f"{result.seconds:.0f} s",
+        },
+    )
+
+
+def _tier_path(score: Mapping[str, Any]) -> str:
+    """Say how a tier came about, from the probability alone to the overrides in force."""
+    return (
+        f"tier by the model {score['tier_of_model']}, with the expert rating "
+        f"({score['expert_grade'] or 'none'}) {score['tier_of_score']}, with history "
+        f"{score['tier_before_overrides']}, after overrides ({score['override_code'] or 'none'}) "
+        f"{score['tier']}; held against {score['reason_peers']}"
+        + ("; decided before the policy was valid" if score["policy_in_force"] is False else "")
+    )

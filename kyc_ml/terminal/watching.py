@@ -1,0 +1,176 @@
+"""What a person sees of a job while it works; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WIDTH_WITHOUT_TERMINAL = 140
+_WARNINGS = ("warning", "FALLBACK", "drift")
+"""How notes begin that somebody should look at."""
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Write the rate, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
+class Terminal:
+    """A watch that draws progress on standard error and results on standard output.
+
+    Without a terminal, progress is one plain line when a stage ends.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+        self._out = Console(width=width, highlight=False, markup=False, emoji=False)
+        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._err,
+            disable=quiet or not self._err.is_terminal,
+        )
+        self._tasks: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to show progress."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop showing progress."""
+        self._progress.stop()
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Move a stage's bar; a finished bar makes room for the next of its name."""
+        if self._quiet:
+            return
+        if self._progress.disable:
+            if done == total:
+                self._err.print(f"{stage}: done ({total})")
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+        if done == total:
+            del self._tasks[stage]
+
+    def failed(self, message: str) -> None:
+        """Write why a job ended without its result."""
+        typer.echo(f"error: {message}", err=True)
+
+    def crashed(self, trace: str) -> None:
+        """Write the traceback of a defect."""
+        typer.echo(f"unexpected error, please report it:\n{trace}", err=True)
+
+    def stopped(self) -> None:
+        """Write that a person stopped the job."""
+        typer.echo("stopped", err=True)
+
+    def say(self, line: str) -> None:
+        """Write one line to standard error."""
+        if not self._quiet:
+            self._err.print(line)
+
+    def show(self, title: str, table: pd.DataFrame) -> None:
+        """Draw a data frame."""
+        if not self._quiet:
+            from kyc_ml.terminal.tables import draw_frame
+
+            self._out.print(draw_frame(title, table))
+
+    def draw(self, content: Table | str) -> None:
+        """Write a result to standard output; progress has ended."""
+        self._progress.stop()
+        self._out.print(content)
+
+    def summary(self, title: str, facts: Mapping[str, object]) -> None:
+        """Draw the one summary that ends a job."""
+        table = Table(title=title, title_justify="left", show_header=False)
+        for name, value in facts.items():
+            table.add_row(name, str(value))
+        self.draw(table)
+
+
+class JsonLines(Terminal):
+    """A terminal that nobody watches: one JSON object a line on standard error.
+
+    Each has time (ISO, UTC), level (info, warning, error) and event (step, note, table,
+    summary, error). The last summary is printed as text too, on standard output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Log the end of a stage."""
+        if done == total:
+            self._log("info", "step", stage=stage, done=done)
+
+    def say(self, line: str) -> None:
+        """Log one line."""
+        level = "warning" if line.startswith(_WARNINGS) else "info"
+        self._log(level, "note", text=line)
+
+    def show(self, title: str, table: pd.DataFrame) -> None:
+        """Log a table, row by row."""
+        rows = json.loads(table.to_json(orient="records", date_format="iso"))
+        self._log("info", "table", title=title, rows=rows)
+
+    def summary(self, title: str, facts: Mapping[str, object]) -> None:
+        """Log the summary, and draw it."""
+        self._log("info", "summary", title=title, facts={k: str(v) for k, v in facts.items()})
+        super().summary(title, facts)
+
+    def failed(self, message: str) -> None:
+        """Log why a job ended without its result."""
+        self._log("error", "error", text=message)
+
+    def crashed(self, trace: str) -> None:
+        """Log the traceback of a defect."""
+        self._log("error", "error", text="unexpected error, please report it", traceback=trace)
+
+    def stopped(self) -> None:
+        """Log that a person stopped the job."""
+        self._log("error", "error", text="stopped")
+
+    def _log(self, level: str, event: str, **content: object) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        entry = {"time": now, "level": level, "event": event, **content}
+        typer.echo(json.dumps(entry, ensure_ascii=False), err=True)
