@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import reduce
+from functools import cache, reduce
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from stdnum.cn import ric, uscc
+from stdnum.exceptions import ValidationError
+from stdnum.util import isdigits
 
 from kyc_ml.contract.quality import Finding
 from kyc_ml.contract.shelves import Columns
@@ -24,9 +26,42 @@ from kyc_ml.contract.tables import (
     TRANSACTIONS,
 )
 
+
+@cache
+def _is_born(place: str, day: str) -> bool:
+    """Tell whether a day was one, and six digits a place that numbers were given in that year.
+
+    python-stdnum looks a place up for each number anew, which is most of the work of a check.
+    """
+    try:
+        ric.get_birth_date(f"{place}{day}0000")
+        return _is_place(place, day[:4])
+    except ValidationError:
+        return False
+
+
+@cache
+def _is_place(place: str, year: str) -> bool:
+    try:
+        return bool(ric.get_birth_place(f"{place}{year}01010000"))
+    except (ValidationError, KeyError):  # KeyError: python-stdnum knows the province alone
+        return False
+
+
+def is_resident_id(number: str) -> bool:
+    """Do what `stdnum.cn.ric.is_valid` does, several times as fast for many numbers.
+
+    Without its KeyError for six digits of which the province alone is known.
+    """
+    number = ric.compact(number)
+    if len(number) != 18 or not isdigits(number[:-1]):
+        return False
+    return number[-1] == ric.calc_check_digit(number) and _is_born(number[:6], number[6:14])
+
+
 # Both carry a check digit: GB 11643-1999 and GB 32100-2015, as python-stdnum has them.
 _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
-    "resident_id": ric.is_valid,
+    "resident_id": is_resident_id,
     "company_code": uscc.is_valid,
 }
 
