@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import json
 import re
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -30,18 +34,42 @@ def outputs(path):
     return [output for cell in cells(path, "code") for output in cell["outputs"]]
 
 
+def run(source, names, *, name):
+    """Runs a cell as Jupyter does; what it prints, and what its last expression is."""
+    tree = ast.parse(source, name)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(compile(tree, name, "exec"), names)  # noqa: S102
+        value = last and eval(compile(ast.Expression(last.value), name, "eval"), names)  # noqa: S307
+    return printed.getvalue() + ("" if value is None else repr(value))
+
+
+def kept_text(cell):
+    """What a cell prints and shows, as it is stored."""
+    texts = [each.get("text") or each["data"]["text/plain"] for each in cell["outputs"]]
+    return "".join("".join(text) for text in texts)
+
+
+def words(text):
+    """A text without its digits and widths: another processor may round the last digit."""
+    return re.sub(r"[-+]?\d[\d.,]*(e[-+]?\d+)?", "#", text).split()
+
+
 def test_there_are_notebooks():
     assert PATHS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
-def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch):
+def test_a_notebook_runs_from_top_to_bottom_and_shows_what_it_stores(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {"__name__": "__main__"}
-    with mpl.rc_context({"backend": "agg"}):
+    # 20 columns are what pandas shows in Jupyter
+    wide = pd.option_context("display.max_columns", 20, "display.max_colwidth", 50)
+    with mpl.rc_context({"backend": "agg"}), wide:
         for cell in cells(path, "code"):
-            exec(compile("".join(cell["source"]), path.name, "exec"), names)  # noqa: S102
+            shown = run("".join(cell["source"]), names, name=path.name)
+            assert words(shown) == words(kept_text(cell))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
