@@ -8,7 +8,7 @@ Source of the form: Mitchell et al. 2019, "Model Cards for Model Reporting", FAT
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
@@ -16,20 +16,15 @@ from typing import Any, Final
 import pandas as pd
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.config import CustomerFoldsConfig, DatasetConfig, Unit
+from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.features.catalog import choose_features
 from kyc_ml.metrics import Quality
-from kyc_ml.splits import CALIBRATION, TRAIN
+from kyc_ml.model_card.limitations import find_limitations
 from kyc_ml.stability import Stability
 from kyc_ml.training import MODEL, Trained
 
 _FEATURES_SHOWN: Final = 15
 _FILES_SHOWN: Final = 20
-_FEW_POSITIVES: Final = 100
-"""Convention: with fewer, an interval of AUC is several points wide."""
-_WIDE_GAP: Final = 0.05
-"""Convention: an AUC of training rows so far above the test's says that the model learned them."""
 _NONE: Final = "–"
 
 
@@ -112,18 +107,6 @@ def make_model_card(bundle: Bundle, trained: Trained, *, tiers: pd.DataFrame) ->
         purpose=_PURPOSE[bundle.config.unit],
         sections=tuple((heading, body) for heading, body in sections.items() if body),
     )
-
-
-def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
-    """List what the figures themselves say against relying on the model, in sentences."""
-    return [
-        *_too_few(trained),
-        *_unsure(trained),
-        *_not_better(trained),
-        *_overfitted(trained),
-        *_absent(bundle, trained),
-        *_without_time(bundle),
-    ]
 
 
 _PURPOSE: Final[dict[Unit, str]] = {
@@ -330,82 +313,6 @@ def _files(bundle: Bundle) -> str:
     left = len(files) - len(rows)
     more = f"\n\nAnd {left} more; record/facts.json of the run lists all." if left else ""
     return _table(["file", "SHA-256"], rows) + more if rows else ""
-
-
-def _too_few(trained: Trained) -> Iterable[str]:
-    for part in dict.fromkeys((CALIBRATION, trained.evidence.part)):
-        quality = trained.quality[MODEL].get(part)
-        if quality is not None and quality.positives < _FEW_POSITIVES:
-            yield (
-                f"Part {part.replace('_', ' ')} holds {quality.positives} positives only: its "
-                f"figures move by chance (fewer than {_FEW_POSITIVES}; convention)."
-            )
-
-
-def _unsure(trained: Trained) -> Iterable[str]:
-    seen = trained.quality[MODEL][trained.evidence.part]
-    if not math.isnan(seen.auc_low):
-        yield (
-            f"The interval of AUC is {seen.auc_high - seen.auc_low:.3f} wide: a model whose AUC "
-            "differs by less may be as good."
-        )
-    low, high = seen.observed_over_expected_low, seen.observed_over_expected_high
-    if not low <= 1.0 <= high:
-        side = "more" if low > 1.0 else "fewer"
-        yield (
-            f"There were {side} positives than the probabilities say: the interval of observed "
-            f"over expected, {low:.3f} to {high:.3f}, is without 1."
-        )
-
-
-def _not_better(trained: Trained) -> Iterable[str]:
-    part = trained.evidence.part
-    seen = trained.quality[MODEL][part]
-    for who, parts in trained.quality.items():
-        if who == MODEL or part not in parts:
-            continue
-        other = parts[part]
-        if other.average_precision >= seen.average_precision:
-            yield (
-                f"The {who} ranks better: average precision {other.average_precision:.4f} "
-                f"against {seen.average_precision:.4f}."
-            )
-        elif other.auc >= seen.auc_low:
-            yield (
-                f"By AUC the gain on the {who} may be chance: its {other.auc:.3f} lies within "
-                "or above the model's interval."
-            )
-
-
-def _overfitted(trained: Trained) -> Iterable[str]:
-    fitted, seen = trained.quality[MODEL].get(TRAIN), trained.quality[MODEL][trained.evidence.part]
-    if fitted is not None and fitted.auc - seen.auc > _WIDE_GAP:
-        yield (
-            f"AUC falls from {fitted.auc:.3f} on training rows to {seen.auc:.3f}: what was "
-            "learned holds in part only."
-        )
-
-
-def _absent(bundle: Bundle, trained: Trained) -> Iterable[str]:
-    """Name the families that lack features, with how many and one of the reasons."""
-    run = bundle.config
-    family = {spec.name: spec.family for spec in choose_features(run.features, unit=run.unit)}
-    missing: dict[str, list[str]] = {}
-    for name, reason in trained.left_out.items():
-        missing.setdefault(family.get(name, "other"), []).append(reason)
-    used = {spec.family for spec in bundle.inputs}
-    for name, reasons in missing.items():
-        whole = "All" if name not in used else "Some"
-        count = f"{len(reasons)} feature{'s' if len(reasons) > 1 else ''}"
-        yield f"{whole} of family {name} left out: {count}; such as: {reasons[0]}."
-
-
-def _without_time(bundle: Bundle) -> Iterable[str]:
-    if isinstance(bundle.config.splits, CustomerFoldsConfig):
-        yield (
-            "Judged by cross-validation over customers: nothing is known of how it does on "
-            "later data."
-        )
 
 
 def _section(section: tuple[str, str]) -> str:
