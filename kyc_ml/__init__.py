@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kyc_ml.bundle import Bundle, load_bundle, save_bundle
     from kyc_ml.comparison import ComparisonSettings
     from kyc_ml.config import RunConfig, SourceMapping, load_section
-    from kyc_ml.contract.source import ContractedTables, contract_tables, read_source
+    from kyc_ml.contract.contracted import ContractedTables
+    from kyc_ml.contract.source import contract_tables, read_source
     from kyc_ml.dataset import make_observations, make_reviews_at, mature_labels
     from kyc_ml.errors import KycMlError
     from kyc_ml.estimators import FeatureBuilder, RiskClassifier
@@ -40,7 +41,7 @@ _HOMES: Final = {
     "BankConfig": "kyc_ml.synthetic",
     "Bundle": "kyc_ml.bundle",
     "ComparisonSettings": "kyc_ml.comparison",
-    "ContractedTables": "kyc_ml.contract.source",
+    "ContractedTables": "kyc_ml.contract.contracted",
     "FeatureBuilder": "kyc_ml.estimators",
     "FeatureSpec": "kyc_ml.features.spec",
     "FeatureTable": "kyc_ml.features.table",

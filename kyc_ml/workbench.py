@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import Comparison, ComparisonSettings, compare_models, require_comparable
 from kyc_ml.config import RunConfig, TuningConfig
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
 from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
 from kyc_ml.jobs.lowering import find_drop

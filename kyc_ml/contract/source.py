@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pandas as pd
-import pyarrow as pa
 
 from kyc_ml.config import SourceMapping, TableMapping
 from kyc_ml.contract.binding import (
@@ -20,6 +18,7 @@ from kyc_ml.contract.binding import (
     note_zone_fault,
     select_sql,
 )
+from kyc_ml.contract.contracted import ContractedTables, ReadSource, StoredTables
 from kyc_ml.contract.files import OpenedFiles, files_named_in, open_files
 from kyc_ml.contract.folder import (
     digest_files,
@@ -36,99 +35,6 @@ from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
 from kyc_ml.errors import Faults, SourceError, hint
-from kyc_ml.presentation import say_in_html, say_plainly, say_span
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractedTables:
-    """Tables that satisfy the contract.
-
-    Attributes
-    ----------
-    tables : mapping of table name to Arrow table
-        Contracted columns in the contract's order and types; a column that the mapping
-        leaves out is absent, `known_at` alone is filled from `event_time`. Rows are
-        sorted by event time and key, so they do not depend on the order of the files.
-    timezone : str
-        Zone of the hours that customers live by; the times themselves are UTC.
-    base_currency : str
-        Currency of all amounts.
-    digests : mapping of relative path to SHA-256
-        Of every input file; empty for tables handed over in memory.
-    quality : QualitySummary
-    """
-
-    tables: Mapping[str, pa.Table]
-    timezone: str
-    base_currency: str
-    digests: Mapping[str, str]
-    quality: QualitySummary
-
-    def __getitem__(self, name: str) -> pa.Table:
-        """Give the table called `name`; KeyError if the source has none."""
-        return self.tables[name]
-
-    def to_pandas(self) -> dict[str, pd.DataFrame]:
-        """Give every table as a data frame of its own, by name."""
-        return {name: table.to_pandas() for name, table in self.tables.items()}
-
-    def _facts(self) -> dict[str, object]:
-        counted = self.quality.tables
-        first = [each.first_event_time for each in counted if each.first_event_time is not None]
-        last = [each.last_event_time for each in counted if each.last_event_time is not None]
-        return {
-            "period": say_span(min(first, default=None), max(last, default=None)),
-            "amounts in": self.base_currency,
-            "local time": self.timezone,
-            "warnings": len(self.quality.warnings),
-        }
-
-    def __repr__(self) -> str:
-        rows = {
-            each.table: f"{each.accepted:,} rows, {each.quarantined:,} quarantined"
-            for each in self.quality.tables
-        }
-        return say_plainly("ContractedTables", {**self._facts(), **rows})
-
-    def _repr_html_(self) -> str:
-        rows = self.quality.to_frame()[["table", "read", "accepted", "quarantined"]]
-        return say_in_html("ContractedTables", self._facts(), tables=[rows])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTables:
-    """Tables that satisfy the contract, in files of any length.
-
-    Attributes
-    ----------
-    files : mapping of table name to Parquet file
-        The rows and columns that `ContractedTables` would hold, in the same order.
-    timezone, base_currency, digests, quality
-        As in `ContractedTables`.
-    """
-
-    files: Mapping[str, Path]
-    timezone: str
-    base_currency: str
-    digests: Mapping[str, str]
-    quality: QualitySummary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadSource:
-    """What became of a source: the accepted tables, and the rows refused with reasons.
-
-    Attributes
-    ----------
-    quarantine : pyarrow.Table
-        Columns of `kyc_ml.contract.quarantine.QUARANTINE_SCHEMA`; holds customers' values.
-    """
-
-    accepted: ContractedTables
-    quarantine: pa.Table
-
-    def __repr__(self) -> str:
-        return f"{self.accepted!r}\n  refused rows  {self.quarantine.num_rows:,}"
 
 
 def read_source(

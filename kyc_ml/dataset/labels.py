@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.frames import Frame
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import (
     CASE_ID,
     CASES,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import (
     CUSTOMER_ID,
     CUSTOMERS,

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import (
     CASES,
     CUSTOMER_ID,

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.config import Unit
+from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.shelves import FileColumns
-from kyc_ml.contract.source import StoredTables
 from kyc_ml.contract.tables import (
     CUSTOMER_ID,
     EVENT_TIME,

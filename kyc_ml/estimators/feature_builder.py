@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.frames import Frame
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.observed import read_observations
 from kyc_ml.features.spec import FeatureSpec

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.frames import Frame
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import RunConfig, load_section
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.audit.movement import FeatureAudit

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.casework import CaseSheet, Drop, ReasonRow, recent_behaviour
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.explain import has_range, say_value
 from kyc_ml.features.spec import Latest, name_of

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import REVIEWS
 from kyc_ml.dataset import make_arrivals, make_observations, make_reviews_at
 from kyc_ml.errors import ConfigError, DatasetError

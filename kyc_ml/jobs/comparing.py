@@ -27,8 +27,8 @@ from kyc_ml.comparison import (
     require_comparable,
 )
 from kyc_ml.config import check_section
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency

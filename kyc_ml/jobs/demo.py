@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import end_of_data, read_tables

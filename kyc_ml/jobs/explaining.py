@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.casework import Drop, save_sheet
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.explain import make_reasons, say_value
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable

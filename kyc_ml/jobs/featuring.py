@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig, load_section
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.buckets.exchange import scratch_folder

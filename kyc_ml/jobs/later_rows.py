@@ -12,7 +12,7 @@ import pyarrow as pa
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import DatasetConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
 from kyc_ml.features.build import build_features

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from kyc_ml.bundle import Bundle, load_bundle
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.errors import BundleError, DatasetError, RegistryError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec

@@ -36,7 +36,7 @@ from kyc_ml.batch import (
     with_meanings,
 )
 from kyc_ml.config import LimitsConfig
-from kyc_ml.contract.source import StoredTables
+from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import Chosen, store_observations
 from kyc_ml.features.buckets.build import build_features_in_buckets

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract.contracted import ContractedTables, StoredTables
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
-from kyc_ml.contract.source import ContractedTables, StoredTables, read_source
+from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import KNOWN_AT
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.watch import Watch

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import section_digest
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.features.notation import definitions_digest
 from kyc_ml.splits import TRAIN
 from kyc_ml.tracking.runs import LoggedPart, RunRecord

@@ -19,8 +19,8 @@ from kyc_ml.batch import (
     read_manifest,
 )
 from kyc_ml.config import LimitsConfig, SourceMapping, Unit, section_digest
+from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.source import StoredTables
 from kyc_ml.dataset import Chosen
 from kyc_ml.errors import BundleError, ConfigError, RegistryError
 from kyc_ml.jobs.configuring import RunFiles, load_run

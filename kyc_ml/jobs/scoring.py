@@ -22,7 +22,7 @@ from kyc_ml.batch import (
     require_same,
 )
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
-from kyc_ml.contract.source import StoredTables
+from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest

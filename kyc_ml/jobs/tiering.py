@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import SplitConfig, dump_section, load_section
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
 from kyc_ml.config import SourceMapping, section_digest
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.reading import (

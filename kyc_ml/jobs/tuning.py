@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import SEARCHED, RunConfig, TuningConfig, dump_section, section_digest
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.reading import (

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SourceMapping, section_digest
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.source import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.environment import Environment
 from kyc_ml.errors import ConfigError, LeakageError

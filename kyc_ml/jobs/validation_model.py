@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import require_comparable, trained_until
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.errors import RegistryError
 from kyc_ml.governance import Candidate
 from kyc_ml.jobs.loading import load_model

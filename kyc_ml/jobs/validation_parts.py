@@ -13,7 +13,7 @@ import pyarrow as pa
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SplitConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import NEGATIVE, POSITIVE, Labels, make_observations, mature_labels
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.history import microseconds

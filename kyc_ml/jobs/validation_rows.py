@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import SplitConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import AMOUNT
 from kyc_ml.dataset import NEGATIVE, POSITIVE
 from kyc_ml.dataset.positives import positive_cases

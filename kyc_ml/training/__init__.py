@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy

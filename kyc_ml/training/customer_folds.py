@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import (
     ALREADY_ADVERSE,
     OPEN_CASE,

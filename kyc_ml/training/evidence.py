@@ -16,7 +16,7 @@ from kyc_ml.baselines import BinnedLogistic, fit_logistic
 from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import CalibrationChoice
 from kyc_ml.config import RunConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.build import build_features

@@ -14,7 +14,7 @@ import pyarrow as pa
 from kyc_ml.baselines import latest_rows
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import RunConfig, SplitConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import make_observations, mature_labels, to_target
 from kyc_ml.errors import DatasetError
 from kyc_ml.explain import require_peers

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SplitConfig
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import mature_labels, to_target
 from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features.catalog import choose_features

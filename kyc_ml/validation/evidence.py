@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import Quality
 from kyc_ml.rating import RatingCard

@@ -141,8 +141,8 @@ def build_in_memory(folder: Path) -> dict:
     """Build the same in memory on one thread, and tell where the time goes."""
     import pyarrow.parquet as pq
 
+    from kyc_ml.contract.contracted import ContractedTables
     from kyc_ml.contract.quality import QualitySummary
-    from kyc_ml.contract.source import ContractedTables
     from kyc_ml.features import build, reading
 
     spent: dict[str, float] = defaultdict(float)

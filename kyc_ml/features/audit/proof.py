@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.contract.source import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.audit.movement import (
