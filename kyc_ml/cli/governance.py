@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from kyc_ml.cli.options import GATE_FAILED, Lang, job
+
+if TYPE_CHECKING:
+    from kyc_ml.jobs.promoting import PromotionResult
+    from kyc_ml.terminal import Terminal
 
 app = typer.Typer()
 audit_log = typer.Typer(
@@ -167,8 +171,7 @@ def promote(
             log=log,
             despite=despite,
         )
-        facts: dict[str, object] = {"version": f"{result.model} v{result.version}"}
-        facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
+        facts: dict[str, object] = {"version": _version(result), **_refusals(result)}
         facts |= {f"condition {n}": text for n, text in enumerate(result.conditions, 1)}
         facts["validations of this bundle"] = ", ".join(result.verdicts) or "none"
         facts["champion before"] = f"v{result.previous}" if result.previous else "none"
@@ -191,15 +194,8 @@ def rollback(
         from kyc_ml.jobs.promoting import run_rollback
 
         result = run_rollback(model=model, approver=approver, reason=reason, log=log)
-        facts: dict[str, object] = {
-            "champion" if result.refusals else "champion again": f"{result.model} v{result.version}"
-        }
-        facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
-        if not result.refusals:
-            facts["taken back"] = f"v{result.previous}"
-        terminal.summary(
-            "REFUSED" if result.refusals else "rolled back", {**facts, "receipt": result.receipt}
-        )
+        done = {"champion again": _version(result), "taken back": f"v{result.previous}"}
+        _tell_change(terminal, result, title="rolled back", done=done)
     if result.refusals:
         raise typer.Exit(code=GATE_FAILED)
 
@@ -217,15 +213,8 @@ def withdraw(
         from kyc_ml.jobs.promoting import run_withdraw
 
         result = run_withdraw(model=model, approver=approver, reason=reason, log=log)
-        facts: dict[str, object] = {
-            "champion" if result.refusals else "champion no longer": (
-                f"{result.model} v{result.version}"
-            )
-        }
-        facts |= {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
-        terminal.summary(
-            "REFUSED" if result.refusals else "withdrawn", {**facts, "receipt": result.receipt}
-        )
+        done = {"champion no longer": _version(result)}
+        _tell_change(terminal, result, title="withdrawn", done=done)
     if result.refusals:
         raise typer.Exit(code=GATE_FAILED)
 
@@ -349,3 +338,20 @@ def _owner(text: str) -> tuple[str, str]:
     """Read OWNER,DUE."""
     owner, _, due = text.partition(",")
     return owner.strip(), due.strip()
+
+
+def _version(result: PromotionResult) -> str:
+    return f"{result.model} v{result.version}"
+
+
+def _refusals(result: PromotionResult) -> dict[str, str]:
+    return {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
+
+
+def _tell_change(
+    terminal: Terminal, result: PromotionResult, *, title: str, done: dict[str, str]
+) -> None:
+    """Say that the champion changed as asked, or why it stays."""
+    refused = {"champion": _version(result), **_refusals(result)}
+    facts = refused if result.refusals else done
+    terminal.summary("REFUSED" if result.refusals else title, {**facts, "receipt": result.receipt})
