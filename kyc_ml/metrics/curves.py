@@ -18,9 +18,13 @@ def compute_roc(target: Floats, score: Floats) -> pd.DataFrame:
 
 
 def compute_precision_recall(target: Floats, score: Floats) -> pd.DataFrame:
-    """Points of the precision-recall curve: recall, precision."""
+    """Points of the precision-recall curve: recall, precision.
+
+    One row a distinct score, the lowest first: it is of the rows that score as high or higher.
+    The end that scikit-learn adds, precision 1 at recall 0, is of no rows, and left out.
+    """
     precision, recall, _ = precision_recall_curve(target, score)
-    return pd.DataFrame({"recall": recall, "precision": precision})
+    return pd.DataFrame({"recall": recall[:-1], "precision": precision[:-1]})
 
 
 def compute_score_distribution(

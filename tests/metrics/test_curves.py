@@ -54,3 +54,10 @@ def test_the_curves_run_from_corner_to_corner():
     curve = compute_precision_recall(DELONG_Y, DELONG_A)
     assert curve["recall"].max() == 1.0
     assert curve["precision"].between(0, 1).all()
+
+
+def test_the_precision_at_the_head_is_that_of_the_highest_row_and_no_made_up_1():
+    target, score = np.array([0.0, 1.0, 0.0, 1.0, 0.0]), np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    curve = compute_precision_recall(target, score)
+    assert curve.iloc[-1].tolist() == [0.0, 0.0]
+    assert len(curve) == 5

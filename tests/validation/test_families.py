@@ -40,6 +40,19 @@ def test_figures_equal_scikit_learn(evidence, check):
     )
 
 
+def test_the_curve_of_precision_shows_the_head_row_by_row(evidence, check):
+    margin = evidence.current.margin  # a few trees give many rows the same one
+    rows = replace(evidence.current, margin=margin + 1e-9 * np.arange(margin.size))
+    found = check("discrimination.ranking", replace(evidence, current=rows))[0]
+    curve = found.table("precision_recall")
+    order = np.argsort(-rows.judged_margin, kind="stable")
+    found = np.cumsum(rows.target[order])
+    head = curve.iloc[::-1].head(10)
+    assert head["recall"].to_numpy() == pytest.approx(found[:10] / found[-1])
+    assert head["precision"].to_numpy() == pytest.approx(found[:10] / np.arange(1, 11))
+    assert curve["recall"].iloc[0] == 1.0
+
+
 def test_the_frozen_threshold_is_that_of_the_reference_rows(evidence, check):
     found = values(check("discrimination.recall_at_fpr", evidence)[0])
     negatives = evidence.reference.margin[evidence.reference.status == "negative"]

@@ -80,7 +80,7 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     prevalence = float(rows.target.mean())
 
     precision = drawn["average_precision"]
-    curve = _thin(compute_precision_recall(rows.target, rows.judged_margin))
+    curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.judged_margin))
     return Outcome(
         values={
             "average_precision": precision,
@@ -275,6 +275,18 @@ def _thin(curve: pd.DataFrame) -> pd.DataFrame:
         return curve
     keep = np.unique(np.linspace(0, len(curve) - 1, _POINTS).round().astype(np.int64))
     return curve.iloc[keep].reset_index(drop=True)
+
+
+def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
+    """Keep the last points of a curve, and ever fewer of the ones before them.
+
+    Alerts are raised at the head: of evenly spaced points most would be of rows that nobody
+    ever looks at.
+    """
+    if len(curve) <= _POINTS:
+        return curve
+    back = np.unique(np.geomspace(1, len(curve), _POINTS).round().astype(np.int64))
+    return curve.iloc[len(curve) - back[::-1]].reset_index(drop=True)
 
 
 PROCEDURES: Final = (
