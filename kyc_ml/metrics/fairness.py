@@ -55,6 +55,7 @@ def compute_fairness(
     group: npt.NDArray[Any],
     *,
     groups: Ints,
+    fewest: int = 1,
     draws: int = 500,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -93,7 +94,15 @@ def compute_fairness(
         expected = np.bincount(place, weights=weight * proba, minlength=k)
         return _rates(count.astype(np.float64), expected.astype(np.float64))
 
+    among = {
+        "selection_rate": np.ones(target.size, np.bool_),
+        "fpr": target == 0,
+        "tpr": target == 1,
+    }
+    enough = {rate: np.bincount(place[here], minlength=k) >= fewest for rate, here in among.items()}
     value = rates(np.ones(target.size, np.int64))
+    for rate, groups_of_it in enough.items():
+        value[RATES.index(rate), ~groups_of_it] = np.nan
     drawn = bootstrap(
         lambda times: rates(times).ravel(), groups, draws=draws, seed=seed, progress=progress
     )
@@ -106,23 +115,16 @@ def compute_fairness(
             "rows": np.tile(rows, len(RATES)),
             "positives": np.tile(positives, len(RATES)),
             "value": value.ravel(),
-            "low": low,
-            "high": high,
+            "low": np.where(np.isnan(value.ravel()), np.nan, low),
+            "high": np.where(np.isnan(value.ravel()), np.nan, high),
         }
     )
-    among = {
-        "demographic_parity": np.ones(target.size, np.bool_),
-        "predictive_equality": target == 0,
-        "equal_opportunity": target == 1,
-    }
-    parity = [
-        {
-            "figure": figure,
-            **_farthest(value[RATES.index(rate)], names),
-            **_surest(flagged[here], place[here], groups[here], names),
-        }
-        for (figure, rate), here in zip(PARITIES.items(), among.values(), strict=True)
-    ]
+    parity = []
+    for figure, rate in PARITIES.items():
+        here = among[rate] & enough[rate][place]
+        at, kept = np.unique(place[here], return_inverse=True)
+        surest = _surest(flagged[here], kept, groups[here], names[at])
+        parity.append({"figure": figure, **_farthest(value[RATES.index(rate)], names), **surest})
     return Fairness(rates=table, parity=pd.DataFrame(parity))
 
 
@@ -156,6 +158,9 @@ def _surest(
 ) -> dict[str, Any]:
     """Give the least upper end of a ratio of two groups' rates, and the groups."""
     k = names.size
+    nothing = {"high": np.nan, "high_lowest": None, "high_highest": None}
+    if k < 2:
+        return nothing
     size = np.bincount(place, minlength=k).astype(np.float64)
     hits = np.bincount(place, weights=flagged, minlength=k).astype(np.float64)
     rate = _ratio(hits, size)
@@ -168,6 +173,6 @@ def _surest(
     upper[np.eye(k, dtype=np.bool_) | ~np.isfinite(upper)] = np.inf
     one, two = np.unravel_index(int(upper.argmin()), upper.shape)
     if not np.isfinite(upper[one, two]):
-        return {"high": np.nan, "high_lowest": None, "high_highest": None}
+        return nothing
     found = min(float(upper[one, two]), 1.0)
     return {"high": found, "high_lowest": names[one], "high_highest": names[two]}

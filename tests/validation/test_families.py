@@ -215,11 +215,51 @@ def test_periods_and_segments_sum_to_all_rows(evidence, check):
 
 
 def test_fairness_names_the_groups_and_leaves_small_ones_out(evidence, check):
-    result, _ = check("fairness.predictive_equality", evidence, fewest=300)
-    assert result.notes
+    result, _ = check("fairness.equal_opportunity", evidence, fewest=300)
     rates = result.table("rates")
     assert set(rates["feature"]) == {"segment", "plain"}
-    assert (rates["positives"] >= 300).all()
+    small = rates["positives"] < 300
+    assert small.any()
+    assert rates["value"].isna().equals(small)
+    said = " ".join(note.en for note in result.notes)
+    assert all(name in said for name in rates.loc[small, "group"])
+
+
+def test_a_group_of_few_positives_has_a_false_positive_rate(evidence, check):
+    """Honest customers are what it is of: a group without misconduct may be bothered most."""
+    rows = evidence.current
+    private = rows.category("segment") == "private"
+    spared = rows.status.copy()
+    spared[private & (rows.status == "positive")] = "negative"
+    honest = replace(rows, status=spared)
+    result, _ = check("fairness.predictive_equality", replace(evidence, current=honest))
+    rates = result.table("rates").set_index("group")
+    flagged = (
+        rows.margin
+        >= np.sort(rows.margin[spared == "negative"])[::-1][
+            int(0.05 * (spared == "negative").sum()) - 1
+        ]
+    )
+    assert rates.loc["private", "positives"] == 0
+    assert rates.loc["private", "value"] == pytest.approx(flagged[private].mean(), abs=2e-3)
+
+
+def test_a_part_that_expects_few_is_judged_for_too_low_probabilities(evidence, check):
+    """The lower its probabilities are, the fewer positives it expects."""
+    rows = evidence.current
+    corporate = rows.category("segment") == "corporate"
+    factor = 8.0 / rows.probability[corporate].sum()  # of some hundred positives
+    lowered = replace(
+        rows, probability=np.where(corporate, factor * rows.probability, rows.probability)
+    )
+    worse = replace(evidence, current=lowered)
+    result, findings = check("calibration.segments", worse, fewest=20)
+    table = result.table("segments").set_index("segment")
+    assert table.loc["segment = corporate", "expected"] == pytest.approx(8.0)
+    assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
+    assert "calibration.segments/highest_low/amber" in {each.id for each in findings}
+    result, findings = check("fairness.calibration", worse, fewest=20)
+    assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
 
 
 def test_savings_take_the_policys_costs_before_the_models_own(evidence, check):

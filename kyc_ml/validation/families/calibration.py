@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,8 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.extremes import smallest
+from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
@@ -249,29 +251,16 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         target, proba = rows.target[here], rows.judged_probability[here]
         if not target.size:
             continue
-        ratio = clustered_observed_over_expected(target, proba, rows.judged_customers[here])
-        lines.append(
-            {
-                "segment": segment.label,
-                "rows": int(target.size),
-                "positives": int(target.sum()),
-                "expected": float(proba.sum()),
-                "o_e": ratio.ratio,
-                "low": ratio.low,
-                "high": ratio.high,
-            }
-        )
+        level = level_of(target, proba, rows.judged_customers[here])
+        lines.append({"segment": segment.label, **asdict(level)})
     if not lines:
         return _NO_ROWS
     table = pd.DataFrame(lines)
-    # expected, not observed: a segment without a positive may be overstated all the same
-    enough = table[table["expected"] >= settings.fewest].reset_index(drop=True)
     title = Text("Observed over expected by segment", "分客群 O/E")
     return Outcome(
         values={
-            "highest_low": largest(enough, "low", named="segment"),
-            "lowest_high": smallest(enough, "high", named="segment"),
-            "judged": len(enough),
+            **surest_levels(table, named="segment", fewest=settings.fewest),
+            "judged": int(table["low"].notna().sum()),
         },
         tables=(Table(name="segments", title=title, frame=table),),
         plots=(
@@ -289,12 +278,7 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 reference="one",
             ),
         ),
-        notes=(
-            Text(
-                f"Judged are segments with at least {settings.fewest} expected positives.",
-                f"仅评估预期正样本数不少于 {settings.fewest} 的客群。",
-            ),
-        ),
+        notes=(who_is_judged(settings.fewest),),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 
 from kyc_ml.metrics import compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.extremes import smallest
+from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Run
 from kyc_ml.validation.policy import Group, Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
@@ -32,6 +34,21 @@ _OF: Final = {
 }
 
 
+_NEEDS: Final = {
+    "demographic_parity": Text("rows", "样本"),
+    "predictive_equality": Text("negatives", "负样本"),
+    "equal_opportunity": Text("positives", "正样本"),
+}
+"""What a group must have enough of, for each parity."""
+
+_NO_GROUP: Final = NotApplicable(
+    reason=Text(
+        "no protected group of the policy can be told apart in these rows",
+        "当前样本中无法区分策略所列的受保护组别",
+    )
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Groups:
     """Rates and parities of all groups of the policy, in long tables with column `feature`."""
@@ -48,7 +65,12 @@ def run_parity(figure: str) -> Run:
         found = _compare(evidence, settings)
         if isinstance(found, NotApplicable):
             return found
-        parity = found.parity[found.parity["figure"] == figure].reset_index(drop=True)
+        rates = found.rates[found.rates["figure"] == _OF[figure]].reset_index(drop=True)
+        compared = rates.groupby("feature")["value"].count() >= 2
+        if not compared.any():
+            return _too_few(rates, figure, fewest=settings.fewest)
+        of_figure = found.parity[found.parity["figure"] == figure]
+        parity = of_figure[of_figure["feature"].map(compared)].reset_index(drop=True)
         farthest = parity.assign(
             pair=parity["feature"] + ": " + parity["lowest"] + " against " + parity["highest"]
         )
@@ -59,7 +81,6 @@ def run_parity(figure: str) -> Run:
             + " against "
             + parity["high_highest"]
         )
-        rates = found.rates[found.rates["figure"] == _OF[figure]].reset_index(drop=True)
         return Outcome(
             values={
                 "ratio": smallest(farthest, "value", named="pair"),
@@ -71,41 +92,75 @@ def run_parity(figure: str) -> Run:
                 Table(name="parity", title=Text("Ratios", "比值"), frame=parity),
             ),
             plots=(_plot(_RATE[figure]),),
-            notes=found.notes,
+            notes=(*found.notes, *_few(rates, figure, fewest=settings.fewest)),
         )
 
     return run
 
 
-def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compare the level of probabilities between groups."""
-    found = _compare(evidence, settings)
-    if isinstance(found, NotApplicable):
-        return found
-    rates = found.rates[found.rates["figure"] == "observed_over_expected"]
-    rates = rates.reset_index(drop=True)
-    rates["named"] = rates["feature"] + " = " + rates["group"]
-    title = Text("Observed over expected", "O/E")
-    return Outcome(
-        values={
-            "highest_low": largest(rates, "low", named="named"),
-            "lowest_high": smallest(rates, "high", named="named"),
-            "groups": int(rates["value"].notna().sum()),
-        },
-        tables=(Table(name="rates", title=title, frame=rates.drop(columns="named")),),
-        plots=(_plot(title),),
-        notes=found.notes,
+def _few(rates: pd.DataFrame, figure: str, *, fewest: int) -> tuple[Text, ...]:
+    """Name the groups that have no rate, a note a feature."""
+    needs = _NEEDS[figure]
+    return tuple(
+        Text(
+            f"{feature}: fewer than {fewest} {needs.en}, not judged: {', '.join(groups)}.",
+            f"{feature}：{needs.zh}少于 {fewest}，未评估：{'、'.join(groups)}。",
+        )
+        for feature, groups in rates[rates["value"].isna()].groupby("feature")["group"]
     )
 
 
-def _plot(title: Text) -> Plot:
+def _too_few(rates: pd.DataFrame, figure: str, *, fewest: int) -> NotApplicable:
+    needs = _NEEDS[figure]
+    features = ", ".join(sorted(set(rates["feature"])))
+    return NotApplicable(
+        reason=Text(
+            f"no two groups of {features} have {fewest} {needs.en} each",
+            f"{features} 中没有两个组别各有至少 {fewest} 个{needs.zh}",
+        )
+    )
+
+
+def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+    """Compare the level of probabilities between groups."""
+    rows = evidence.current
+    if (refused := one_class(rows)) is not None:
+        return refused
+    lines, notes = [], []
+    for group in settings.groups:
+        names = group_names(rows, group)
+        if names is None:
+            notes.append(_absent(evidence, group))
+            continue
+        for name, here in _each(names[rows.judged]):
+            level = level_of(
+                rows.target[here], rows.judged_probability[here], rows.judged_customers[here]
+            )
+            lines.append({"feature": group.feature, "group": name, **asdict(level)})
+    if not lines:
+        return _NO_GROUP
+    rates = pd.DataFrame(lines)
+    named = rates.assign(named=rates["feature"] + " = " + rates["group"])
+    title = Text("Observed over expected", "O/E")
+    return Outcome(
+        values={
+            **surest_levels(named, named="named", fewest=settings.fewest),
+            "groups": int(rates["low"].notna().sum()),
+        },
+        tables=(Table(name="rates", title=title, frame=rates),),
+        plots=(_plot(title, y="o_e"),),
+        notes=(*notes, who_is_judged(settings.fewest)),
+    )
+
+
+def _plot(title: Text, *, y: str = "value") -> Plot:
     return Plot(
         name="rates",
         kind="interval",
         title=title,
         table="rates",
         x="group",
-        y="value",
+        y=y,
         low="low",
         high="high",
         group="feature",
@@ -134,36 +189,27 @@ def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | Not
         if names is None:
             notes.append(_absent(evidence, group))
             continue
-        kept, few = _enough(names[rows.judged], rows.target, fewest=settings.fewest)
-        if few:
-            said = ", ".join(few)
-            notes.append(
-                Text(
-                    f"{group.feature}: too few of a class to be judged: {said}.",
-                    f"{group.feature}：样本过少未评估：{said}。",
-                )
-            )
-        if kept.size and len(set(kept[kept != ""])) >= 2:
-            here = kept != ""
-            customers = np.unique(rows.judged_customers[here], return_inverse=True)[1]
-            found = compute_fairness(
-                rows.target[here],
-                flagged[here],
-                rows.judged_probability[here],
-                kept[here],
-                groups=customers,
-                draws=draws_of(rows, settings),
-                seed=settings.seed,
-            )
-            rates.append(found.rates.assign(feature=group.feature))
-            parities.append(found.parity.assign(feature=group.feature))
-    if not rates:
-        return NotApplicable(
-            reason=Text(
-                "no protected group of the policy can be told apart in these rows",
-                "当前样本中无法区分策略所列的受保护组别",
-            )
+        kept = names[rows.judged]
+        here = kept != UNKNOWN
+        if not here.all():
+            notes.append(_without_value(group, int((~here).sum())))
+        if len(set(kept[here])) < 2:
+            continue
+        customers = np.unique(rows.judged_customers[here], return_inverse=True)[1]
+        found = compute_fairness(
+            rows.target[here],
+            flagged[here],
+            rows.judged_probability[here],
+            kept[here],
+            groups=customers,
+            fewest=settings.fewest,
+            draws=draws_of(rows, settings),
+            seed=settings.seed,
         )
+        rates.append(found.rates.assign(feature=group.feature))
+        parities.append(found.parity.assign(feature=group.feature))
+    if not rates:
+        return _NO_GROUP
     return _Groups(
         rates=pd.concat(rates, ignore_index=True),
         parity=pd.concat(parities, ignore_index=True),
@@ -171,18 +217,17 @@ def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | Not
     )
 
 
-def _enough(
-    names: npt.NDArray[np.object_], target: npt.NDArray[np.float64], *, fewest: int
-) -> tuple[npt.NDArray[np.object_], list[str]]:
-    """Blank the groups with too few of a class, and the unknown; name the former."""
-    kept, few = names.copy(), []
-    for name in sorted(set(names)):
-        here = names == name
-        positives = int(target[here].sum())
-        if name == UNKNOWN or min(positives, int(here.sum()) - positives) < fewest:
-            kept[here] = ""
-            few.append(str(name))
-    return kept, few
+def _each(names: npt.NDArray[np.object_]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Give each group with its rows; rows without a value are none."""
+    for name in sorted(set(names) - {UNKNOWN}):
+        yield str(name), names == name
+
+
+def _without_value(group: Group, rows: int) -> Text:
+    return Text(
+        f"{group.feature}: {rows:,} row(s) have no value, and are no group.",
+        f"{group.feature}：{rows:,} 行缺失取值，不作为组别。",
+    )
 
 
 def _absent(evidence: ReviewEvidence, group: Group) -> Text:

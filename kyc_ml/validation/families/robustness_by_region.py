@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
-from kyc_ml.metrics import auc_interval, clustered_observed_over_expected
+from kyc_ml.metrics import auc_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
@@ -54,13 +56,12 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
             )
         )
     table = _judge_regions(rows, slices, fewest=settings.fewest)
-    enough = table[table["expected"] >= settings.fewest / 2].reset_index(drop=True)
+    least = settings.fewest / 2  # the other half of the customers went into the search
     return Outcome(
         values={
-            "highest_low": largest(enough, "low", named="region"),
-            "lowest_high": smallest(enough, "high", named="region"),
-            "lowest_auc": smallest(enough, "auc", named="region"),
-            "regions": len(enough),
+            **surest_levels(table, named="region", fewest=least),
+            "lowest_auc": smallest(table, "auc", named="region"),
+            "regions": int(table["low"].notna().sum()),
         },
         tables=(
             Table(
@@ -84,12 +85,7 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
                 reference="one",
             ),
         ),
-        notes=(
-            Text(
-                f"Judged are regions with at least {settings.fewest / 2:g} expected positives.",
-                f"仅评估预期正样本数不少于 {settings.fewest / 2:g} 的区域。",
-            ),
-        ),
+        notes=(who_is_judged(least),),
     )
 
 
@@ -100,20 +96,12 @@ def _judge_regions(
     lines = []
     for described, here in slices:
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
-        ratio = clustered_observed_over_expected(
-            target, rows.probability[here], rows.customers[here]
-        )
-        positives = int(target.sum())
-        both = min(positives, target.size - positives) >= fewest
+        level = level_of(target, rows.probability[here], rows.customers[here])
+        both = min(level.positives, level.rows - level.positives) >= fewest
         lines.append(
             {
                 "region": described,
-                "rows": int(target.size),
-                "positives": positives,
-                "expected": float(rows.probability[here].sum()),
-                "o_e": ratio.ratio,
-                "low": ratio.low,
-                "high": ratio.high,
+                **asdict(level),
                 "auc": area(target, rows.margin[here]) if both else np.nan,
             }
         )

@@ -14,9 +14,10 @@ _SOURCE = (
 )
 _LIMITS = Text(
     "Equal rates cannot all hold at once where base rates differ; outcomes may be biased "
-    "themselves. Groups with few of a class are left out and named.",
+    "themselves. Groups with few of those that a rate is of (false positives: negatives; recall: "
+    "positives) have none, and are named.",
     "基准率不同时各类公平指标无法同时满足；结果标签本身可能存在偏差。"
-    "某类样本过少的组别被剔除并列明。",
+    "所需样本（假阳率为负样本，召回率为正样本）过少的组别不计算该比率并列明。",
 )
 _METHOD = Text(
     "The rows above the threshold of 5 % false positives are flagged. Rates by group with "
@@ -114,15 +115,20 @@ CALIBRATION: Final = Check(
         "Does a probability mean the same for every group?", "相同概率对各组的含义是否一致？"
     ),
     method=Text(
-        "Observed over expected by group with bootstrap intervals over customers; what counts is "
-        "the end of the interval nearer to 1.",
-        "按组计算 O/E 及客户自助法区间，以区间中较接近 1 的一端为准。",
+        "Observed over expected by group, with Poisson intervals of counts divided by the design "
+        "effect of customers; what counts is the end of the interval nearer to 1.",
+        "按组计算 O/E 及按客户设计效应折算计数的泊松区间，以区间中较接近 1 的一端为准。",
     ),
     signs=Text(
         "A group whose whole interval lies beyond 0.8 to 1.25.", "某组的整个区间超出 0.8–1.25。"
     ),
-    limits=_LIMITS,
-    source=_SOURCE,
+    limits=Text(
+        "Of many groups some stray by chance: intervals are not corrected for their number. "
+        "Outcomes may be biased themselves.",
+        "组别较多时会有偶然偏离，区间未作多重性校正；结果标签本身可能存在偏差。",
+    ),
+    source="Chouldechova 2017, Big Data 5, 153-163; Garwood 1936, Biometrika 28, 437-442; "
+    "Rao and Scott 1992, Biometrics 48, 577-585",
     measures=(
         Measure(
             name="highest_low",

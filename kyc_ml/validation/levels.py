@@ -1,0 +1,75 @@
+"""The level of probabilities in each of several parts, and the parts that stray most surely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.metrics import clustered_observed_over_expected
+from kyc_ml.validation.extremes import largest, smallest
+from kyc_ml.validation.outcome import Value
+from kyc_ml.validation.text import Text
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Observed over expected positives of one part, with its interval at 95 %; see `level_of`."""
+
+    rows: int
+    positives: int
+    expected: float
+    o_e: float
+    low: float
+    high: float
+
+
+def level_of(target: Floats, proba: Floats, customers: Ints) -> Level:
+    """Compare a part's positives with what its probabilities say.
+
+    The interval is exact for few positives too; see `clustered_observed_over_expected`. NaN
+    where nothing is expected.
+    """
+    ratio = clustered_observed_over_expected(target, proba, customers)
+    return Level(
+        rows=int(target.size),
+        positives=int(target.sum()),
+        expected=float(proba.sum()),
+        o_e=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+    )
+
+
+def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:
+    """Give the part that is most surely understated, and the one most surely overstated.
+
+    Understated may be any part: an exact interval holds for few as for many, and to ask for
+    expected positives would pass over the very parts that get too low probabilities. To be
+    overstated a part must expect `fewest` positives: that none came of one customer's rows is
+    too little evidence, and the upper end of few positives is too low.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a part: `named`, expected, low and high as of `level_of`.
+    """
+    enough = table[table["expected"] >= fewest].reset_index(drop=True)
+    return {
+        "highest_low": largest(table, "low", named=named),
+        "lowest_high": smallest(enough, "high", named=named),
+    }
+
+
+def who_is_judged(fewest: float) -> Text:
+    """Say which parts `surest_levels` judges."""
+    return Text(
+        "Every part is judged for probabilities that are too low, and those with at least "
+        f"{fewest:g} expected positives for such that are too high.",
+        f"各部分均评估概率是否偏低；是否偏高仅评估预期正样本数不少于 {fewest:g} 的部分。",
+    )
