@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kyc_ml.metrics import matrix_weighted_bandwidth
@@ -260,6 +261,23 @@ def test_a_part_that_expects_few_is_judged_for_too_low_probabilities(evidence, c
     assert "calibration.segments/highest_low/amber" in {each.id for each in findings}
     result, findings = check("fairness.calibration", worse, fewest=20)
     assert values(result)["highest_low"] == table.loc["segment = corporate", "low"]
+
+
+def test_jeffreys_of_all_rows_is_the_beta_mass_below_the_mean_probability(evidence, check):
+    rows = evidence.current
+    alone = np.array([f"c{row}" for row in range(len(rows))])  # a row a customer: no clusters
+    keys = rows.features.keys
+    place = keys.column_names.index("customer_id")
+    features = replace(rows.features, keys=keys.set_column(place, "customer_id", pa.array(alone)))
+    found = values(
+        check(
+            "calibration.jeffreys",
+            replace(evidence, current=replace(rows, features=features)),
+        )[0]
+    )
+    positives, n = rows.target.sum(), rows.target.size
+    mass = stats.beta.cdf(rows.judged_probability.mean(), positives + 0.5, n - positives + 0.5)
+    assert found["under_p_all"] == pytest.approx(mass)
 
 
 def test_savings_take_the_policys_costs_before_the_models_own(evidence, check):

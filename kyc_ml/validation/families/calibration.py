@@ -32,6 +32,7 @@ from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
 from kyc_ml.validation.result import Plot, Table
+from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import Text
 from kyc_ml.validation.wording import calibration as wording
@@ -177,6 +178,7 @@ def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         values={
             "under_p": smallest(table, "jeffreys_under_clustered", named="grade"),
             "over_p": smallest(table, "jeffreys_over_clustered", named="grade"),
+            "under_p_all": _under_p_of_all(rows),
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
             "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
         },
@@ -309,6 +311,19 @@ def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFram
         jeffreys_under_clustered=holm(under),
         jeffreys_over_clustered=holm(over),
     )
+
+
+def _under_p_of_all(rows: ScoredRows) -> float:
+    """Give Jeffreys' p-value of under-prediction for all rows together, by customer."""
+    whole = np.zeros(rows.target.size, np.int64)
+    residual = residual_at_observed_level(rows.target, rows.judged_probability, part=whole, parts=1)
+    effect = design_effect(residual, rows.judged_customers, part=whole, parts=1)
+    under, _ = jeffreys_p(
+        np.array([rows.target.sum()]) / effect,
+        np.array([rows.target.size]) / effect,
+        np.array([rows.judged_probability.mean()]),
+    )
+    return float(under[0])
 
 
 PROCEDURES: Final = (

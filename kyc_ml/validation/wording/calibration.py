@@ -175,17 +175,18 @@ HOSMER_LEMESHOW: Final = Check(
 JEFFREYS: Final = Check(
     id="calibration.jeffreys",
     family="calibration",
-    title=Text("Jeffreys test by tier", "分等级 Jeffreys 检验"),
+    title=Text("Jeffreys test", "Jeffreys 检验"),
     purpose=Text(
-        "Does any tier hold more risk than its probabilities say?",
-        "是否有等级的实际风险高于其预测概率？",
+        "Does any tier, or the whole, hold more risk than its probabilities say?",
+        "是否有等级或整体的实际风险高于其预测概率？",
     ),
     method=Text(
         "After D positives of N rows the rate is Beta(D + 1/2, N - D + 1/2); p is its mass below "
-        "the mean probability: small means risk is under-predicted. Holm's correction over tiers. "
+        "the mean probability: small means risk is under-predicted. Holm's correction over tiers, "
+        "which is milder than the ECB's test of each alone; all rows together are one test more. "
         "Gates are for counts divided by the design effect of customers with several rows.",
         "N 行中有 D 个正样本时，比率服从 Beta(D+½, N−D+½)；p 为低于平均预测概率的质量，"
-        "过小表示低估风险。对各等级作 Holm 校正。"
+        "过小表示低估风险。对各等级作 Holm 校正（较欧洲央行逐级检验宽松），全部样本另作一次检验。"
         "阈值适用于按客户设计效应折算后的计数。",
     ),
     signs=Text("A corrected p below 0.05 for under-prediction.", "低估方向的校正 p 值低于 0.05。"),
@@ -214,6 +215,11 @@ JEFFREYS: Final = Check(
             unit="p-value",
         ),
         Measure(
+            name="under_p_all",
+            label=Text("p of under-prediction of all rows", "全部样本低估方向 p 值"),
+            unit="p-value",
+        ),
+        Measure(
             name="under_p_rows",
             label=Text("the same of under-prediction, by rows", "同上（低估，按行）"),
             unit="p-value",
@@ -230,7 +236,10 @@ BINOMIAL: Final = Check(
     id="calibration.binomial",
     family="calibration",
     title=Text("Binomial test by tier", "分等级二项检验"),
-    purpose=JEFFREYS.purpose,
+    purpose=Text(
+        "Does any tier hold more risk than its probabilities say?",
+        "是否有等级的实际风险高于其预测概率？",
+    ),
     method=Text(
         "p = P(X >= D) for X ~ Binomial(N, mean probability), exact; Holm's correction over tiers.",
         "X 服从二项分布 (N, 平均预测概率)，p = P(X ≥ D)，精确计算；对各等级作 Holm 校正。",
