@@ -42,6 +42,17 @@ def find_time_bound(specs: Iterable[FeatureSpec]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
+def find_time_bound_beyond_the_clock(specs: Iterable[FeatureSpec]) -> dict[str, str]:
+    """Give what `find_time_bound` gives, without `CLOCK`: over months its hours come round again.
+
+    Parameters
+    ----------
+    specs : iterable of FeatureSpec
+        See `find_time_bound`.
+    """
+    return {name: why for name, why in find_time_bound(specs).items() if why != CLOCK}
+
+
 def _reason(how: How, known: Mapping[str, FeatureSpec]) -> str:
     match how:
         case Own(reading=reading):

@@ -28,7 +28,7 @@ MOST_ROWS: Final = 60
 """Rows of a table on the page; the Parquet file beside the report has all."""
 
 VERDICTS: Final[tuple[Verdict, ...]] = (
-    "fail", "finding", "pass", "information", "not_applicable",
+    "fail", "finding", "pass", "not_judged", "information", "not_applicable",
 )  # fmt: skip
 _STATES: Final = {"pass": "kept", "finding": "broken", "fail": "broken"}
 

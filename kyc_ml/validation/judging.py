@@ -25,9 +25,11 @@ def apply_gates(gates: Iterable[Gate], figures: Mapping[str, Figure]) -> tuple[A
 
 
 def judge(gates: tuple[AppliedGate, ...]) -> Verdict:
-    """Say what the gates of a check come to; without one that could be held, information."""
-    if not any(gate.value is not None for gate in gates):
+    """Say what the gates of a check come to; see `Verdict`."""
+    if not gates:
         return "information"
+    if all(gate.value is None for gate in gates):
+        return "not_judged"
     broken = {gate.severity for gate in gates if gate.broken}
     if "red" in broken:
         return "fail"

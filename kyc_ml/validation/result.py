@@ -16,8 +16,9 @@ from kyc_ml.validation.text import NOTHING, Text
 Severity = Literal["amber", "red"]
 """What breaking a gate means: amber is a finding to be followed up, red fails the model."""
 
-Verdict = Literal["pass", "finding", "fail", "information", "not_applicable"]
-"""Of one check; `information` has no gate on any of its figures."""
+Verdict = Literal["pass", "finding", "fail", "not_judged", "information", "not_applicable"]
+"""Of one check; `information` has no gate on any of its figures, and of `not_judged` every
+figure that has one is undefined, as where rows are too few."""
 
 Conclusion = Literal["pass", "pass_with_findings", "fail"]
 """Of the whole report."""

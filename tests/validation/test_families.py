@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from kyc_ml.features.spec import Latest
 from kyc_ml.metrics import matrix_weighted_bandwidth
 from kyc_ml.validation import Retrained, Rival
 from kyc_ml.validation.catalogue import PROCEDURES
@@ -78,7 +79,9 @@ def test_rows_without_a_positive_are_no_error(name, evidence, score, world, chec
     features, target = world.draw(800, seed=5, first_day=160, days=60)
     none = replace(evidence, current=score((features, np.zeros_like(target))))
     result, findings = check(name, none, compared_rows=5)
-    assert result.verdict in {"pass", "information", "not_applicable", "finding", "fail"}
+    assert result.verdict in {
+        "pass", "not_judged", "information", "not_applicable", "finding", "fail"
+    }  # fmt: skip
     if name.startswith(("discrimination", "fairness", "benchmarks")):
         assert result.verdict == "not_applicable"
         assert result.reason.en
@@ -95,7 +98,7 @@ def test_rows_without_a_mature_outcome_are_no_error(name, evidence, check):
         status=np.full(len(rows), "immature", dtype=object),
     )
     result, _ = check(name, replace(evidence, current=young), compared_rows=5)
-    assert result.verdict in {"pass", "information", "not_applicable", "finding"}
+    assert result.verdict in {"pass", "not_judged", "information", "not_applicable", "finding"}
 
 
 def test_migration_follows_customers(as_risk, check):
@@ -207,6 +210,27 @@ def test_values_beyond_the_training_rows_are_counted(evidence, check):
     assert values(result)["rows"] == pytest.approx(0.25, abs=0.01)
     assert result.figure("highest").about == "signal"
     assert result.verdict == "finding"
+
+
+def test_features_that_move_with_time_alone_are_outside_the_range_by_themselves(evidence, check):
+    numbers = evidence.current.matrix.copy(order="F")
+    numbers[:3_000, 0] = 99.0
+    aged = tuple(
+        replace(spec, how=Latest(table="third_party", key=("customer_id",), reading="age_hours"))
+        if spec.name == "signal"
+        else spec
+        for spec in evidence.bundle.specs
+    )
+    rows = evidence.current
+    moved = replace(
+        evidence,
+        bundle=replace(evidence.bundle, specs=aged),
+        current=replace(rows, features=replace(rows.features, numbers=numbers)),
+    )
+    result, _ = check("robustness.training_range", moved)
+    assert values(result)["rows"] < 0.1
+    assert values(result)["rows_time_bound"] == pytest.approx(0.25, abs=0.01)
+    assert result.verdict == "pass"
 
 
 def test_periods_and_segments_sum_to_all_rows(evidence, check):

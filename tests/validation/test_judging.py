@@ -84,7 +84,7 @@ def test_the_worst_broken_gate_is_the_verdict(severities, verdict):
 
 def test_a_check_without_a_gate_that_could_be_held_informs():
     assert judge(()) == "information"
-    assert judge(apply_gates([gate(at_most=0.1)], figures())) == "information"
+    assert judge(apply_gates([gate(at_most=0.1)], figures())) == "not_judged"
 
 
 def test_a_finding_is_named_after_check_figure_and_severity():

@@ -176,6 +176,13 @@ def run_missingness(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
     )
 
 
+_KNOWN_BY_DEFINITION: Final = Text(
+    "A positive is an outcome that becomes known within the horizon, so all are known by then: "
+    "there is no share to judge. What becomes known later is no outcome of these rows.",
+    "正样本的定义即观察期内已知的结果，届时全部已知，无占比可评估；此后才知晓的结果不属于这些样本。",
+)
+
+
 def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Count states of outcomes, and see how fast they arrive."""
     del settings
@@ -183,7 +190,8 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     dataset = evidence.bundle.config.dataset
     limit = dataset.horizon_days + dataset.label_maturity_days
     days = before.arrival_days[np.isfinite(before.arrival_days)]
-    known = float((days <= limit).mean()) if days.size else np.nan
+    by_definition = evidence.bundle.config.unit == "risk"
+    known = float((days <= limit).mean()) if days.size and not by_definition else np.nan
     states = pd.Series(rows.status).value_counts()
     table = pd.DataFrame({"state": states.index.astype(str), "rows": states.to_numpy()})
     grid = np.unique(np.linspace(0, max(limit, days.max(initial=0.0)), 41).round(2))
@@ -219,6 +227,7 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 "among the reference rows.",
                 f"观察期加成熟期为 {limit} 天；曲线基于参照样本中 {days.size:,} 个正样本。",
             ),
+            *((_KNOWN_BY_DEFINITION,) if by_definition else ()),
         ),
     )
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
+from kyc_ml.features.time_bound import find_time_bound_beyond_the_clock
 from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
@@ -134,7 +135,8 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             )
         )
     leading = set(evidence.attributed_reference.top(settings.top_features))
-    outside = np.zeros(len(rows), np.bool_)
+    time_bound = find_time_bound_beyond_the_clock(bundle.specs)
+    outside, grown_out = (np.zeros(len(rows), np.bool_) for _ in range(2))
     lines = []
     for place, spec in enumerate(rows.features.specs):
         if spec.kind == "category":
@@ -148,11 +150,12 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             # no value at all in training: any is new
             beyond = ~np.isnan(values) if grid is None else (values < low) | (values > high)
         if spec.name in leading:
-            outside |= beyond
+            (grown_out if spec.name in time_bound else outside)[beyond] = True
         lines.append(
             {
                 "feature": spec.name,
                 "leading": spec.name in leading,
+                "time_bound": time_bound.get(spec.name, ""),
                 "smallest": low,
                 "largest": high,
                 "share": float(beyond.mean()),
@@ -172,7 +175,10 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     return Outcome(
         values={
             "rows": float(outside.mean()),
-            "highest": largest(table[table["leading"]], "share", named="feature"),
+            "rows_time_bound": float(grown_out.mean()),
+            "highest": largest(
+                table[table["leading"] & (table["time_bound"] == "")], "share", named="feature"
+            ),
             "o_e": ratio,
         },
         tables=(

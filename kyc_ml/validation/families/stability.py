@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from kyc_ml.features.time_bound import CLOCK, find_time_bound
+from kyc_ml.features.time_bound import find_time_bound_beyond_the_clock
 from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
@@ -62,10 +62,7 @@ def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     attributed = evidence.attributed_reference
     leading = set(attributed.top(settings.top_features))
     strength = dict(zip(attributed.names, attributed.strength, strict=True))
-    # over months every hour and weekday comes as often: there the clock stands still
-    time_bound = {
-        name: why for name, why in find_time_bound(evidence.bundle.specs).items() if why != CLOCK
-    }
+    time_bound = find_time_bound_beyond_the_clock(evidence.bundle.specs)
     lines = []
     for place, spec in enumerate(evidence.current.features.specs):
         drift = _drift(evidence, *_counts(evidence, place, settings.drift_bins))

@@ -167,14 +167,16 @@ RANGE: Final = Check(
     title=Text("Outside the training range", "超出训练范围"),
     purpose=Text(
         "How much of what is scored is unlike anything the model learned from?",
-        "有多少待评分样本与训练样本完全不同？",
+        "有多少待评分样本的取值为训练样本所未有？",
     ),
     method=Text(
         "Share of rows in which a leading feature is below the smallest or above the largest of "
         "the training rows, as the bundle keeps them, or a category it has never seen; O/E of "
-        "such rows. The table has all features.",
+        "such rows. Features that move with time alone, such as the age of the oldest row, are "
+        "counted apart: all history grows beyond what training knew. The table has all features.",
         "主要特征值小于训练最小值或大于最大值（取自模型包），或出现未见过类别的样本占比，"
-        "及其 O/E；表中列出全部特征。",
+        "及其 O/E。仅随时间变动的特征（如历史长度）必然超出训练范围，另行统计；"
+        "表中列出全部特征。",
     ),
     signs=Text(
         "Many such rows with an O/E above 1: trees cannot go on rising beyond what they saw.",
@@ -189,6 +191,13 @@ RANGE: Final = Check(
         Measure(
             name="rows",
             label=Text("share of rows with such a value", "任一主要特征超范围的样本占比"),
+            unit="share",
+        ),
+        Measure(
+            name="rows_time_bound",
+            label=Text(
+                "the same of features that move with time alone", "同上（仅随时间变动的特征）"
+            ),
             unit="share",
         ),
         Measure(
