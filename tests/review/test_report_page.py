@@ -9,7 +9,14 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from kyc_ml.governance import GENESIS, Entry, ReportFacts, ReportFinding, make_sign_off
+from kyc_ml.governance import (
+    GENESIS,
+    Entry,
+    ReportFacts,
+    ReportFinding,
+    SignOff,
+    make_sign_off,
+)
 from kyc_ml.report import render_report, save_report_page
 from kyc_ml.report.changes import find_changes
 from kyc_ml.report.columns import COLUMNS, VALUES
@@ -230,6 +237,22 @@ def test_the_sign_off_stands_on_the_page(undrawn):
     for said in ("Approved with conditions", "branches only", "Zhou <b>", "2027-01-15",
                  str(entry.anchor), "high"):  # fmt: skip
         assert said in told
+
+
+def test_a_rejection_stands_beside_the_verdict(undrawn):
+    rejected = Entry(
+        sequence=7, time="2026-11-23T10:00:00+00:00", kind="sign_off", actor="Lin Hua",
+        account="svc", model="fraud", version="3", previous=GENESIS,
+        facts=SignOff(
+            report_sha256="r" * 64, bundle_digest="d" * 64, verdict="pass", conclusion="reject",
+            conditions=(), comment="too few positives", materiality="", findings=(),
+        ).to_facts(),
+    ).sealed()  # fmt: skip
+    page = render_report(undrawn, signed=rejected)
+    first_screen = page[page.index('id="glance"') : page.index('class="tiles')]
+    assert "Rejected" in first_screen
+    assert "too few positives" in first_screen
+    assert "Rejected" not in render_report(undrawn)
 
 
 def test_every_kind_of_plot_is_drawn_but_one_without_rows(base_report):
