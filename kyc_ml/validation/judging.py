@@ -90,10 +90,11 @@ def _sentence(check: Check, gate: AppliedGate) -> Text:
     value = _number(gate.value)
     bound, bound_zh = _bounds(gate)
     about = f" ({gate.about})" if gate.about else ""
-    about_zh = f"（{gate.about}）" if gate.about else ""
+    subject = f"{label.zh}（{gate.about}）" if gate.about else label.zh
+    gap = " " if subject[-1].isascii() else ""  # none between two Chinese characters
     return Text(
         f"{check.title.en}: {label.en}{about} is {value}; it must be {bound}.",
-        f"{check.title.zh}：{label.zh}{about_zh}为 {value}，应{bound_zh}。",
+        f"{check.title.zh}：{subject}{gap}为 {value}，应{bound_zh}。",
     )
 
 

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kyc_ml.features.spec import Latest
 from kyc_ml.metrics import matrix_weighted_bandwidth
+from kyc_ml.report.columns import COLUMNS
 from kyc_ml.validation import Retrained, Rival
 from kyc_ml.validation.catalogue import PROCEDURES
 
@@ -320,3 +321,31 @@ def test_every_table_is_small_enough_for_a_report(evidence, check):
         for table in check(name, evidence, compared_rows=5)[0].tables:
             assert len(table.frame) <= 500
             assert isinstance(table.frame.index, pd.RangeIndex)
+
+
+def test_every_column_of_a_table_has_a_chinese_name(as_risk, evidence, check):
+    for each in (evidence, as_risk):
+        for name in PROCEDURES:
+            for table in check(name, each, compared_rows=5)[0].tables:
+                unnamed = set(table.frame.columns) - set(COLUMNS)
+                assert not unnamed, (name, table.name, unnamed)
+
+
+def test_tiers_that_no_probability_reaches_are_named(evidence, check):
+    rows = evidence.current
+    flat = replace(rows, grades=replace(rows.grades, model=np.full_like(rows.grades.model, 2)))
+    figure = check("tiers.concentration", replace(evidence, current=flat))[0].figure("unreached")
+    names = evidence.bundle.policy.tier_names
+    assert figure.value == len(names) - 1
+    assert figure.about == ", ".join(name for name in names if name != names[2])
+
+
+def test_the_auc_of_the_probability_counts_its_ties(evidence, check):
+    rows = evidence.current
+    coarse = np.where(rows.probability > np.median(rows.probability), 0.1, 0.01)
+    found = values(
+        check("discrimination.auc", replace(evidence, current=replace(rows, probability=coarse)))[0]
+    )
+    assert found["distinct"] == 2
+    assert found["auc_of_probability"] == pytest.approx(roc_auc_score(rows.target, coarse))
+    assert found["auc"] > found["auc_of_probability"]

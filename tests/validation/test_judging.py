@@ -92,4 +92,4 @@ def test_a_finding_is_named_after_check_figure_and_severity():
     (found,) = find_findings(CHECK, gates)
     assert found.id == "stability.drift/psi/amber"
     assert found.text.en == "words: psi is 0.2; it must be at most 0.1."
-    assert found.text.zh == "文字：psi为 0.2，应不高于 0.1。"
+    assert found.text.zh == "文字：psi 为 0.2，应不高于 0.1。"

@@ -212,9 +212,12 @@ def _loss(target: Floats, proba: Floats) -> Floats:
 
 def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
     return Text(
-        f"Fitted on {len(train):,} training rows, calibrated on {before.target.size:,} reference "
-        "rows.",
-        f"用 {len(train):,} 行训练样本拟合，用 {before.target.size:,} 行参照样本校准。",
+        f"Fitted on {len(train):,} training rows, a sample where there are more (train_rows), and "
+        f"calibrated on {before.target.size:,} reference rows. Training fits its own on the latest "
+        "rows: small differences may have another sign there.",
+        f"用 {len(train):,} 行训练样本拟合（超过 train_rows 时为抽样），"
+        f"用 {before.target.size:,} 行参照样本校准。"
+        "训练时的基准用最近的样本拟合，微小差异的方向可能不同。",
     )
 
 

@@ -201,7 +201,7 @@ def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         notes=(
             Text(
                 "Tiers are those of the probability alone, before expert rating and overrides.",
-                "等级仅按概率划分，未计入专家评级与人工调整。",
+                "等级仅按概率划分，未计入专家评级与规则调整。",
             ),
         ),
     )

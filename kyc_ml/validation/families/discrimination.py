@@ -39,6 +39,15 @@ _CLUSTERED: Final = Text(
 )
 
 
+_BY_MARGIN: Final = Text(
+    "All figures of ranking are of the margin, before calibration. Where calibration gives rows of "
+    "different margins one probability, as isotonic steps do, what is delivered ranks them no "
+    "more.",
+    "排序类指标均按校准前的原始得分计算；若校准使不同得分的样本得到相同概率（如保序回归的台阶），"
+    "则输出概率无法再区分其次序。",
+)
+
+
 def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compute the AUC with both intervals, and the curves."""
     rows = evidence.current
@@ -47,11 +56,14 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
     auc, low, high = auc_interval(rows.target, rows.judged_margin)
     drawn = _ranking(evidence, settings)["auc"]
     roc = _thin(compute_roc(rows.target, rows.judged_margin))
+    given = rows.judged_probability
     return Outcome(
         values={
             "auc": Value(value=auc, low=low, high=high),
             "gini": Value(value=2 * auc - 1, low=2 * low - 1, high=2 * high - 1),
             "auc_low_by_customer": drawn.low,
+            "auc_of_probability": auc_interval(rows.target, given)[0],
+            "distinct": int(np.unique(given).size),
         },
         tables=(Table(name="roc", title=Text("ROC curve", "ROC 曲线"), frame=roc),),
         plots=(
@@ -67,7 +79,7 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
                 reference="diagonal",
             ),
         ),
-        notes=(_CLUSTERED,),
+        notes=(_CLUSTERED, _BY_MARGIN),
     )
 
 
@@ -122,13 +134,14 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     if (refused := one_class(rows)) is not None:
         return refused
     own = evidence.bundle.config.tuning.capacity_per_day
+    day = rows.day[rows.judged]
     steps = np.arange(1, settings.operating_points + 1) / settings.operating_points
     points = compute_operating_points(
         rows.target,
         rows.judged_margin,
         per_day=np.unique(np.append(steps * 2 * own, own)),
         groups=rows.judged_customers,
-        day=rows.day[rows.judged],
+        day=day,
         end_day=rows.end_day,
         draws=draws_of(rows, settings),
         seed=settings.seed,
@@ -167,7 +180,22 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 ("recall", Text("recall", "召回率")),
             )
         ),
-        notes=(_CLUSTERED,),
+        notes=(
+            _CLUSTERED,
+            _days(own, first=int(day.min()), end=rows.end_day, on=np.unique(day).size),
+        ),
+    )
+
+
+def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
+    """Say how many reviews a capacity is, and how the decisions lie in time."""
+    days = end - first
+    return Text(
+        f"{per_day:g} a day are {per_day * days:,.0f} reviews in the {days:,} days from the first "
+        f"decision to the end of the period; rows were decided on {on:,} of them. What is not "
+        "reviewed on a day waits.",
+        f"每日 {per_day:g} 次，自首个决策日至期末共 {days:,} 天合计 {per_day * days:,.0f} 次审查；"
+        f"其中 {on:,} 天有决策样本，当日未审查的顺延。",
     )
 
 

@@ -153,6 +153,8 @@ def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome |
     change = concentration_change(before, now)
     share = now / now.sum()
     at = 1 + int(np.argmax(share[1:])) if len(names) > 1 else 0
+    reached = np.bincount(evidence.current.grades.model, minlength=len(names)) > 0
+    unreached = [name for name, any_row in zip(names, reached, strict=True) if not any_row]
     title = Text("Share of rows by tier", "各等级占比")
     table = pd.DataFrame(
         {
@@ -169,6 +171,7 @@ def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome |
             "p_value": change.p_value,
             "herfindahl": change.current.herfindahl,
             "largest_share": Value(value=float(share[at]), about=names[at]),
+            "unreached": Value(value=len(unreached), about=", ".join(unreached)),
         },
         tables=(Table(name="shares", title=title, frame=table),),
         plots=(
@@ -292,7 +295,7 @@ def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
             if ratio is None
             else Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
         },
-        tables=(Table(name="overrides", title=Text("Overrides", "人工调整"), frame=table),),
+        tables=(Table(name="overrides", title=Text("Overrides", "规则调整"), frame=table),),
         notes=unchecked,
     )
 

@@ -18,7 +18,7 @@ AUC: Final = Check(
     method=Text(
         "Share of pairs of a positive and a negative in which the positive scores higher; ties "
         "count half. DeLong interval of rows, and a bootstrap interval of customers.",
-        "随机一对正负样本中正样本得分更高的比例，平局计半；"
+        "随机一对正负样本中正样本得分更高的比例，得分相同计 0.5；"
         "给出按样本的 DeLong 区间和按客户的自助法区间。",
     ),
     signs=Text(
@@ -39,6 +39,16 @@ AUC: Final = Check(
             name="auc_low_by_customer",
             label=Text("lower end of the AUC by customers", "按客户自助法的 AUC 区间下限"),
             unit="index",
+        ),
+        Measure(
+            name="auc_of_probability",
+            label=Text("AUC of the calibrated probability", "校准后概率的 AUC"),
+            unit="index",
+        ),
+        Measure(
+            name="distinct",
+            label=Text("distinct calibrated probabilities", "校准后概率的不同取值数"),
+            unit="count",
         ),
     ),
 )

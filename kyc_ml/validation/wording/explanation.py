@@ -17,7 +17,7 @@ ADDITIVITY: Final = Check(
     ),
     method=Text(
         "Largest distance of base plus contributions from the margin, over all current rows.",
-        "在全部当前样本上，基准值加贡献与边际值之差的最大绝对值。",
+        "在全部当前样本上，基准值加贡献与原始得分（对数几率）之差的最大绝对值。",
     ),
     signs=Text(
         "More than rounding: reasons that do not explain the score.",
@@ -74,7 +74,8 @@ MONOTONE: Final = Check(
     method=Text(
         "Each declared feature of a sample of rows is set to the 21 training quantiles one after "
         "the other; the margin may not move against the declared direction.",
-        "对抽样样本的每个声明特征依次取训练集 21 个分位值，边际值不得逆声明方向变化。",
+        "对抽样样本的每个声明特征依次取训练集 21 个分位值，"
+        "原始得分（对数几率）不得逆声明方向变化。",
     ),
     signs=Text("Any movement against the direction.", "任何反向变化。"),
     limits=Text(

@@ -17,7 +17,7 @@ ORDERING: Final = Check(
         "exact test with mid-p, corrected after Holm. Tiers are those of the "
         "probability alone; those in force, with expert rating and overrides, are shown beside.",
         "比较相邻等级的实际率；若高等级实际率更低，作 Fisher 精确检验（mid-p）并作 Holm 校正。"
-        "等级仅按概率划分；同时列出计入专家评级与人工调整后的现行等级。",
+        "等级仅按概率划分；同时列出计入专家评级与规则调整后的现行等级。",
     ),
     signs=Text("An inversion that chance does not explain.", "无法用偶然性解释的倒置。"),
     limits=Text(
@@ -90,6 +90,11 @@ CONCENTRATION: Final = Check(
             label=Text("largest share above the lowest tier", "最低等级以外的最大占比"),
             unit="share",
         ),
+        Measure(
+            name="unreached",
+            label=Text("tiers that no row's probability reaches", "概率未触及的等级数"),
+            unit="count",
+        ),
     ),
 )
 
@@ -138,7 +143,7 @@ MIGRATION: Final = Check(
 OVERRIDES: Final = Check(
     id="tiers.overrides",
     family="tiers",
-    title=Text("Overrides", "人工调整"),
+    title=Text("Overrides", "规则调整"),
     purpose=Text(
         "How often does a rule or a person overrule the model, and who was right?",
         "规则或人工推翻模型结果的频率如何？结果证明谁更准确？",
