@@ -65,7 +65,7 @@ class Environment:
         """Describe this process."""
         return cls(
             code_version=version(DISTRIBUTION),
-            code_digest=_digest_code(),
+            code_digest=digest_code(),
             python=platform.python_version(),
             platform=f"{platform.system()} {platform.machine()}",
             distributions=needed_distributions(),
@@ -149,7 +149,7 @@ def _needed(requirement: Requirement, extra: str) -> list[tuple[str, str]]:
 
 
 @cache
-def _digest_code() -> str:
+def digest_code() -> str:
     """SHA-256 of all that kyc_ml's folder holds, but what Python and numba compiled."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()

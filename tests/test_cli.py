@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from kyc_ml import cli
 from kyc_ml.cli.options import BAD_INPUT
+from kyc_ml.environment import digest_code
 from kyc_ml.errors import GateError
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +111,8 @@ def test_every_command_has_help_and_an_example_that_parses(name):
 
 
 def test_version():
-    assert run("--version").stdout.split()[0] == "kyc-ml"
+    said = run("--version").stdout
+    assert said == f"kyc-ml {version('kyc-ml')}, source {digest_code()}\n"
 
 
 def test_without_a_command_it_shows_help():

@@ -28,11 +28,15 @@ for commands in (data, proposing, features, models, batch, tiers, validation, go
 @app.callback(invoke_without_command=True)
 def main(
     *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version, and the digest of the source.")
+    ] = False,
 ) -> None:
     """Print the version if asked to."""
     if version:
         from importlib.metadata import version as installed
 
-        typer.echo(f"kyc-ml {installed('kyc-ml')}")
+        from kyc_ml.environment import digest_code
+
+        typer.echo(f"kyc-ml {installed('kyc-ml')}, source {digest_code()}")
         raise typer.Exit

@@ -61,6 +61,11 @@ def _moment(text: str, *, subject: str) -> datetime:
     return moment
 
 
+def digest_report(path: Path) -> str:
+    """SHA-256 of report.json as written: what a sign-off and a promotion are about."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def record_verdict(report: Report, path: Path, *, log: Path) -> Entry:
     """Append a validation's verdict to the audit log; `path` is report.json as written.
 
@@ -71,7 +76,7 @@ def record_verdict(report: Report, path: Path, *, log: Path) -> Entry:
     """
     model = report.model
     facts = {
-        "report_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "report_sha256": digest_report(path),
         "bundle_digest": model.digest,
         "verdict": report.verdict,
         "complete": report.complete,

@@ -12,11 +12,11 @@ import pandas as pd
 from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.governance import Candidate
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
-from kyc_ml.jobs.reports import read_report, record_verdict
+from kyc_ml.jobs.reports import digest_report, read_report, record_verdict
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.report import Language
 from kyc_ml.tracking.runs import RunRecord
-from kyc_ml.tracking.validating import log_validation
+from kyc_ml.tracking.validating import IN_PART, log_validation
 from kyc_ml.validation import Report, content_digest, write_report
 from kyc_ml.validation.storage import REPORT
 
@@ -173,18 +173,18 @@ def keep_validation(
     run = log_validation(
         report.model.name,
         report.model.version,
-        _record(report),
+        _record(report, path),
         out,
         verdict=report.verdict if report.complete else "",
-        report=content_digest(report) if report.complete else "",
+        report=digest_report(path) if report.complete else "",
     )
     watch.step("logging to MLflow", 1, 1)
     receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
     return ValidationResult(report=report, path=path, page=page, mlflow_run=run, receipt=receipt)
 
 
-def _record(report: Report) -> RunRecord:
-    """Collect what MLflow is to keep beside the files."""
+def _record(report: Report, path: Path) -> RunRecord:
+    """Collect what MLflow is to keep beside the files; `path` is report.json as written."""
     metrics = {
         f"{result.check.id}/{figure.name}": figure.value
         for result in report.results
@@ -208,8 +208,9 @@ def _record(report: Report) -> RunRecord:
             "bundle_digest": report.model.digest,
             "data_digest": report.data.digest,
             "policy_digest": report.policy.digest,
-            "verdict": report.verdict,
-            "report_digest": content_digest(report),
+            "verdict": report.verdict if report.complete else IN_PART,
+            "report_sha256": digest_report(path),
+            "report_content_digest": content_digest(report),
         },
         tables={},
         figures={},

@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from kyc_ml.environment import digest_code
 from kyc_ml.tracking.server import connected, start_run
 from kyc_ml.tracking.views import NIGHTS
 
@@ -147,5 +148,10 @@ def log_record(record: RunRecord) -> None:
 
 
 def tags_of(record: RunRecord) -> dict[str, str]:
-    """Give the tags with names that MLflow takes; the bundle keeps the names as they are."""
-    return {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in record.tags.items()}
+    """Give the tags with names that MLflow takes; the bundle keeps the names as they are.
+
+    Every run also has `code_digest`, which `kyc-ml --version` prints: in development the source
+    changes, and the version does not.
+    """
+    tags = {"code_digest": digest_code(), **record.tags}
+    return {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in tags.items()}

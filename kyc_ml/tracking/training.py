@@ -29,7 +29,10 @@ from kyc_ml.tracking.views import say_page
 LOADER: Final = "kyc_ml.score"
 CHALLENGER: Final = "challenger"
 _LONGEST_DESCRIPTION: Final = 5_000  # characters that MLflow's registry has room for
-_TOLD: Final = ("unit", "as_of", "source", "policy", "code_version", "config_digest", "data_digest")
+_TOLD: Final = (
+    "unit", "as_of", "source", "policy", "code_version", "code_digest", "config_digest",
+    "data_digest",
+)  # fmt: skip
 """Tags of a run that its registered version has too."""
 _LONGEST_DATASET_DIGEST: Final = 36
 _SHORT: Final = 8  # characters of a digest that tell models apart

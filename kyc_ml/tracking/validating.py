@@ -13,6 +13,8 @@ from kyc_ml.validation.storage import TABLES
 VERDICT = "kyc_ml.validation_verdict"
 REPORT = "kyc_ml.validation_report"
 RUN = "kyc_ml.validation_run"
+IN_PART = "in part"
+"""Verdict of a report of some checks only: it says nothing of the model."""
 _FOLDER = "validation"
 
 
@@ -28,7 +30,7 @@ def log_validation(
     folder : Path
         Its report, page and tables are logged below ``validation/``.
     verdict, report : str
-        Tags of the version: the verdict and the report's digest. Both '' leave the version
+        Tags of the version: the verdict and the SHA-256 of report.json. Both '' leave the version
         as it is, as for a report of some checks only.
 
     Raises
@@ -36,7 +38,8 @@ def log_validation(
     RegistryError
         If the tracking server cannot be reached or refuses.
     """
-    title = f"validate {name} v{version}" if version else f"validate {name}"
+    model = f"{name} v{version}" if version else name
+    title = f"validate {model}" if verdict else f"validate {model} {IN_PART}"
     with connected(), start_run(f"kyc_ml {name}", title) as run:
         log_record(record)
         for path in sorted(folder.glob("report.*")):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.contract.folder import digest_together
+from kyc_ml.environment import digest_code
 from kyc_ml.governance import current_account
 from kyc_ml.splits import PARTS, TEST, TRAIN
 from kyc_ml.tracking.server import start_run
@@ -70,6 +71,7 @@ def test_the_version_names_its_bundle_code_and_data(client, model):
     assert tags["kyc_ml.bundle_digest"] == bundle.digest
     assert tags["kyc_ml.trained_by"] == current_account()
     assert tags["code_version"] == version("kyc-ml")
+    assert tags["code_digest"] == digest_code()
     assert tags["data_digest"] == digest_together(bundle.data["files"])
     assert "transactions.parquet" in bundle.data["files"]
     assert {"unit", "as_of", "source", "policy", "config_digest"} <= set(tags)

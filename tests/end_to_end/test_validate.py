@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import mlflow
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from kyc_ml.validation import CHECKS, content_digest, from_json
+from kyc_ml.validation import CHECKS, from_json
 
 TRAINED = "2024-09-10"
 SPLITS = {
@@ -111,7 +112,10 @@ def test_mlflow_has_the_report_on_the_version(validated, place):
         tags = client.get_model_version("reviewed", "1").tags
         run = client.get_run(tags["kyc_ml.validation_run"])
     assert tags["kyc_ml.validation_verdict"] == validated.report.verdict
-    assert tags["kyc_ml.validation_report"] == content_digest(validated.report)
+    assert (
+        tags["kyc_ml.validation_report"]
+        == sha256((validated.out / "report.json").read_bytes()).hexdigest()
+    )
     assert run.data.metrics["discrimination.auc/auc"] == pytest.approx(
         validated.report.result("discrimination.auc").figure("auc").value
     )
@@ -133,6 +137,13 @@ def test_a_check_alone_gives_the_same_figures_and_approves_nothing(validated, pl
     for result in again.results:
         assert result.figures == validated.report.result(result.check.id).figures
     assert not log.exists()
+    with place.entered():
+        client = mlflow.MlflowClient(tracking_uri=place.store)
+        kept = client.get_model_version("reviewed", "1").tags["kyc_ml.validation_run"]
+        experiment = client.get_run(kept).info.experiment_id
+        (run,) = client.search_runs([experiment], order_by=["start_time DESC"], max_results=1)
+    assert run.info.run_name == "validate reviewed v1 in part"
+    assert run.data.tags["verdict"] == "in part"
 
 
 def test_every_judged_row_can_be_had_to_compute_with(validated, place, tmp_path):
