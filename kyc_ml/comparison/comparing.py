@@ -16,6 +16,7 @@ from kyc_ml.comparison.rows import Floats, LaterRows, Scores
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
 from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.resampling import number_customers
 from kyc_ml.training.evidence import Progress
 
 CHALLENGER: Final = "challenger"
@@ -208,7 +209,9 @@ def _calibration(
     lines, bins = [], []
     for who, scores in said.items():
         proba = scores.probability[rows.judged]
-        quality = compute_quality(target, scores.margin[rows.judged], proba)
+        quality = compute_quality(
+            target, scores.margin[rows.judged], proba, customers=number_customers(rows.customers)
+        )
         intercept, slope = calibration_line(target, proba)
         lines.append(
             {

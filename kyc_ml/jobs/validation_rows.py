@@ -154,7 +154,9 @@ def _score(
 def _quality_then(rows: ScoredRows, status: npt.NDArray[np.object_]) -> Quality:
     used = np.isin(status, [POSITIVE, NEGATIVE])
     target = np.asarray(status[used] == POSITIVE, dtype=np.float64)
-    return compute_quality(target, rows.margin[used], rows.probability[used])
+    return compute_quality(
+        target, rows.margin[used], rows.probability[used], customers=rows.customers[used]
+    )
 
 
 def _named(settings: Settings) -> tuple[str, ...]:

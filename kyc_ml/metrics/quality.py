@@ -9,9 +9,11 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
 from kyc_ml.metrics.calibration import calibration_error, observed_over_expected
+from kyc_ml.metrics.clustering import clustered_observed_over_expected
 from kyc_ml.metrics.discrimination import auc_interval, recall_at_fpr
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,9 @@ class Quality:
         return asdict(self)
 
 
-def compute_quality(target: Floats, score: Floats, proba: Floats) -> Quality:
+def compute_quality(
+    target: Floats, score: Floats, proba: Floats, *, customers: Ints | None = None
+) -> Quality:
     """Compute ranking figures of `score` and calibration figures of `proba`.
 
     Parameters
@@ -51,11 +55,18 @@ def compute_quality(target: Floats, score: Floats, proba: Floats) -> Quality:
     score : array of shape (n,)
         What ranks, such as the margin: a calibrator may give equal probabilities.
     proba : array of shape (n,), in [0, 1]
+    customers : int64 array of shape (n,), optional
+        The customer of each row, as a number from 0: the interval of observed over expected
+        then allows for rows of one customer; see `clustered_observed_over_expected`.
     """
     positives = int(target.sum())
     both = 0 < positives < target.size
     auc, low, high = auc_interval(target, score) if both else (np.nan, np.nan, np.nan)
-    ratio = observed_over_expected(target, proba)
+    ratio = (
+        observed_over_expected(target, proba)
+        if customers is None
+        else clustered_observed_over_expected(target, proba, customers)
+    )
     return Quality(
         rows=int(target.size),
         positives=positives,

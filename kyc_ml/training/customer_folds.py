@@ -27,6 +27,7 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_fixed
+from kyc_ml.resampling import number_customers
 from kyc_ml.splits.folds import Fate, Fold, summarise_folds
 from kyc_ml.splits.rows import to_status
 from kyc_ml.tiers import TierPolicy
@@ -85,9 +86,10 @@ def train_customer_folds(
     choice = choose_calibrator(margin, target, config=config.calibration, segment=segment)
     proba = choice.held_out
     model = fit_fixed(matrix, target, specs=features.specs, config=config.model)
+    customers = number_customers(customers_of(features.keys))
     quality = {
-        MODEL: {FOLDS: compute_quality(target, margin, proba)},
-        **judge_baselines(FOLDS, target, baselines),
+        MODEL: {FOLDS: compute_quality(target, margin, proba, customers=customers)},
+        **judge_baselines(FOLDS, target, baselines, customers=customers),
     }
     evidence = Evidence(
         part=FOLDS,

@@ -33,6 +33,7 @@ from kyc_ml.training.added_value import AddedValue, Predictions, compute_added_v
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
 MODEL: Final = "LightGBM"
@@ -255,11 +256,11 @@ def fit_baseline(
 
 
 def judge_baselines(
-    part: str, target: Floats, baselines: Mapping[str, Predictions]
+    part: str, target: Floats, baselines: Mapping[str, Predictions], *, customers: Ints
 ) -> dict[str, dict[str, Quality]]:
     """Judge each baseline on the rows of a part."""
     return {
-        who: {part: compute_quality(target, said.score, said.probability)}
+        who: {part: compute_quality(target, said.score, said.probability, customers=customers)}
         for who, said in baselines.items()
     }
 

@@ -25,6 +25,7 @@ from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import Fit, fit_fixed, fit_model
 from kyc_ml.rating import RatingCard
+from kyc_ml.resampling import number_customers
 from kyc_ml.splits import (
     CALIBRATION,
     EARLY_STOPPING,
@@ -127,13 +128,19 @@ def train_out_of_time(
     if card is not None:
         baselines[RATING] = predict_rating(built, card, target, calibrating, tested)
     tell("fitting the baseline", 1, 1)
+    numbers = number_customers(customers)
     quality = {
         MODEL: {
-            name: compute_quality(target[part == name], margin[part == name], proba[part == name])
+            name: compute_quality(
+                target[part == name],
+                margin[part == name],
+                proba[part == name],
+                customers=numbers[part == name],
+            )
             for name in PARTS
             if not (config.model.refit and name == EARLY_STOPPING)
         },
-        **judge_baselines(TEST, target[tested], baselines),
+        **judge_baselines(TEST, target[tested], baselines, customers=numbers[tested]),
     }
 
     def take(name: str) -> LabelledRows:

@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score
 
 from kyc_ml.metrics import (
     calibration_error,
+    clustered_observed_over_expected,
     compute_quality,
     compute_reliability,
 )
@@ -53,3 +54,19 @@ def test_one_class_has_no_ranking_figures_but_a_calibration(label):
         assert np.isnan(quality.as_dict()[figure])
     assert quality.brier == pytest.approx((label - 0.1) ** 2)
     assert quality.observed_over_expected == pytest.approx(label * 5 / 0.5)
+
+
+def test_rows_of_one_customer_widen_the_interval_of_observed_over_expected():
+    rng = np.random.default_rng(3)
+    customers = np.repeat(np.arange(200), 20)
+    target = np.repeat((rng.random(200) < 0.2).astype(float), 20)  # a customer's rows agree
+    proba = np.full(target.size, 0.2)
+    alone = compute_quality(target, proba, proba)
+    together = compute_quality(target, proba, proba, customers=customers)
+    found = clustered_observed_over_expected(target, proba, customers)
+    assert together.observed_over_expected == alone.observed_over_expected
+    assert together.observed_over_expected_low == found.low
+    assert together.observed_over_expected_high == found.high
+    assert found.high - found.low > 3 * (
+        alone.observed_over_expected_high - alone.observed_over_expected_low
+    )
