@@ -221,7 +221,10 @@ def withdraw(
 
 @app.command(epilog="Example: kyc-ml findings")
 def findings(*, log: Log = LOG) -> None:
-    """List findings with owner and due date; exit code 1 if one is overdue."""
+    """List findings with owner and due date, and conditions of use; exit code 1 if one is overdue.
+
+    A finding is closed when a later complete validation of the model no longer has it.
+    """
     with job() as terminal:
         import pandas as pd
 
@@ -237,15 +240,20 @@ def findings(*, log: Log = LOG) -> None:
                 "due": each.finding.due,
                 "status": each.status,
             }
-            for each in found
+            for each in found.findings
         ]
         if rows:
             terminal.show("findings", pd.DataFrame(rows))
         counts = {
-            status: sum(each.status == status for each in found)
+            status: sum(each.status == status for each in found.findings)
             for status in ("overdue", "open", "closed")
         }
-        terminal.summary("findings", counts)
+        conditions = {
+            f"condition {n} of {version}": text
+            for version, texts in found.conditions.items()
+            for n, text in enumerate(texts, 1)
+        }
+        terminal.summary("findings", {**counts, **conditions})
     if counts["overdue"]:
         raise typer.Exit(code=GATE_FAILED)
 

@@ -17,7 +17,7 @@ from kyc_ml.governance.evidence import Candidate, ReportFacts, ReportFinding, is
 from kyc_ml.governance.log import AuditLog, current_account
 from kyc_ml.governance.policy import PromotionPolicy
 from kyc_ml.governance.promotion import champions, find_refusals
-from kyc_ml.governance.register import RegisteredFinding, findings_register
+from kyc_ml.governance.register import RegisteredFinding, conditions_in_force, findings_register
 from kyc_ml.governance.sign_off import (
     DECISIONS,
     Decision,
@@ -47,6 +47,7 @@ __all__ = [
     "SignOff",
     "champions",
     "check_anchors",
+    "conditions_in_force",
     "current_account",
     "find_refusals",
     "findings_register",

@@ -1,4 +1,4 @@
-"""The register of findings: what is open, whose it is, and what is overdue."""
+"""The register of findings: what is open, whose it is, what is overdue, on what conditions."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ def findings_register(entries: Sequence[Entry], *, today: date) -> tuple[Registe
         for entry, each in last.values()
     ]
     return tuple(sorted(found, key=lambda one: (one.status == "closed", one.finding.due)))
+
+
+def conditions_in_force(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
+    """Give what use of each version is subject to, by 'NAME vVERSION': its last sign-off counts."""
+    last = {
+        f"{entry.model} v{entry.version}": SignOff.from_facts(entry.facts).conditions
+        for entry in entries
+        if entry.kind == "sign_off"
+    }
+    return {version: conditions for version, conditions in last.items() if conditions}
 
 
 def _status(finding: OwnedFinding, signed: Entry, entries: Sequence[Entry], *, today: date) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kyc_ml.governance import AuditLog, Entry, RegisteredFinding, findings_register
+from kyc_ml.governance import (
+    AuditLog,
+    Entry,
+    RegisteredFinding,
+    conditions_in_force,
+    findings_register,
+)
 
 
 def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tuple[Entry, ...]:
@@ -23,12 +31,30 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
     )
 
 
-def run_findings(*, log: Path) -> tuple[RegisteredFinding, ...]:
-    """List the findings with owner, due date and how they stand today.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenMatters:
+    """What sign-offs left to be done.
+
+    Attributes
+    ----------
+    findings : tuple of RegisteredFinding
+    conditions : mapping of 'NAME vVERSION' to what its use is subject to
+    """
+
+    findings: tuple[RegisteredFinding, ...]
+    conditions: Mapping[str, tuple[str, ...]]
+
+
+def run_findings(*, log: Path) -> OpenMatters:
+    """List findings with owner, due date and how they stand today, and conditions of use.
 
     Raises
     ------
     AuditError
         If the chain does not hold.
     """
-    return findings_register(AuditLog(log).require_sound(), today=datetime.now(UTC).date())
+    entries = AuditLog(log).require_sound()
+    return OpenMatters(
+        findings=findings_register(entries, today=datetime.now(UTC).date()),
+        conditions=conditions_in_force(entries),
+    )

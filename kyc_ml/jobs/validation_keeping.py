@@ -58,7 +58,9 @@ class ValidationResult:
             "model": f"{model.name} {'v' + model.version if model.version else model.digest[:12]}",
             "judged": f"{current.judged:,} rows, {current.positives:,} positives, "
             f"{current.customers:,} customers; {current.origin.en}",
-            "checks": ", ".join(f"{count} {name}" for name, count in verdicts.items()),
+            "checks": ", ".join(
+                f"{count} {str(name).replace('_', ' ')}" for name, count in verdicts.items()
+            ),
             **{finding.id: finding.text.en for finding in report.findings},
             **{stage: f"{spent:.1f} s" for stage, spent in report.seconds.items()},
             "report": self.path,

@@ -15,6 +15,7 @@ from kyc_ml.governance import (
     ReportFacts,
     ReportFinding,
     champions,
+    conditions_in_force,
     find_refusals,
     findings_register,
     make_sign_off,
@@ -315,6 +316,16 @@ def test_a_finding_is_open_then_overdue_then_closed_by_a_validation_without_it(l
     assert status(log.read().entries, TODAY) == ["open"]
     log_verdict(log, replace(REPORT, version="4"))
     assert status(log.read().entries, date(2027, 1, 16)) == ["closed"]
+
+
+def test_the_last_sign_off_says_on_what_conditions_a_version_is_used(log):
+    log_verdict(log, FOUND)
+    conditions = ("branches only", "again in June")
+    log_sign_off(log, conclusion="approve_with_conditions", conditions=conditions)
+    version = f"{FOUND.model} v{FOUND.version}"
+    assert conditions_in_force(log.read().entries) == {version: conditions}
+    log_sign_off(log)
+    assert conditions_in_force(log.read().entries) == {}
 
 
 def test_gates_of_ones_own_do_not_outvote_a_failure(log):
