@@ -290,10 +290,15 @@ def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> 
         spine.set_visible(False)
 
 
+_LEGEND_CHARACTERS: Final = 52
+"""Characters of names that fit side by side above the narrowest plot."""
+
+
 def _legend_above(axes: Axes, layers: Sequence[_Layer]) -> None:
     """Name the groups above the plot, where the name covers no mark."""
     if len(layers) < 2:
         return
+    longest = max(len(layer.label) for layer in layers)
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
@@ -301,7 +306,7 @@ def _legend_above(axes: Axes, layers: Sequence[_Layer]) -> None:
         fontsize=SMALL,
         labelcolor="linecolor",
         handlelength=1.6,
-        ncols=min(4, len(layers)),
+        ncols=max(1, min(4, len(layers), _LEGEND_CHARACTERS // max(longest, 1))),
         borderaxespad=0.2,
         columnspacing=1.2,
     )

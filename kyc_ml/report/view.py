@@ -30,7 +30,8 @@ MOST_ROWS: Final = 60
 VERDICTS: Final[tuple[Verdict, ...]] = (
     "fail", "finding", "pass", "not_judged", "information", "not_applicable",
 )  # fmt: skip
-_STATES: Final = {"pass": "kept", "finding": "broken", "fail": "broken"}
+_BROKEN: Final = {"finding": "amber", "fail": "red"}
+_STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +110,11 @@ class Tile:
     before : str
         The last version's value, '' for none.
     state : str
-        'broken', 'kept' or 'free': of the figure, or, where no gate is on it, of its check.
+        'broken', 'kept' or 'free': the worse of the figure and its check.
+    severity : str
+        'red' or 'amber' where it is broken.
     standing : str
-        Where no gate is on the figure: how its check stands.
+        How its check stands, where the figure alone does not say it.
     """
 
     label: str
@@ -120,6 +123,7 @@ class Tile:
     figure: FigureView
     before: str
     state: str
+    severity: str
     standing: str
 
 
@@ -203,7 +207,8 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
         if result is None or figure is None:
             continue
         shown = view_figure(figure, result.gates, language)
-        gated = bool(shown.gates)
+        # another figure of the check may be broken: a green tile would hide it
+        told = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
         tiles.append(
             Tile(
                 label=say(figure.measure.label, language),
@@ -211,8 +216,9 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
                 anchor=anchor_of(check),
                 figure=shown,
                 before=_value_before(before, check, name),
-                state=shown.state if gated else _STATES.get(result.verdict, "free"),
-                standing="" if gated else word(f"standing_{result.verdict}", language),
+                state=shown.state if told else _STATES.get(result.verdict, "free"),
+                severity=shown.severity or _BROKEN.get(result.verdict, ""),
+                standing="" if told else word(f"standing_{result.verdict}", language),
             )
         )
     return tuple(tiles)

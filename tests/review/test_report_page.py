@@ -24,7 +24,7 @@ from kyc_ml.report.drawing import draw
 from kyc_ml.report.glossary import GLOSSARY
 from kyc_ml.report.inline import strict_svg
 from kyc_ml.report.numbers import write_cell, write_number
-from kyc_ml.report.view import MOST_ROWS
+from kyc_ml.report.view import MOST_ROWS, view_tiles
 from kyc_ml.report.words import WORDS
 
 EVIL = "<script>alert('x')</script>"
@@ -306,3 +306,19 @@ def test_saving_makes_one_small_file(undrawn, tmp_path):
     save_report_page(render_report(undrawn), path)
     assert path.stat().st_size < 10_000_000
     assert [each.name for each in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_tile_is_not_green_where_another_figure_of_its_check_is_broken(undrawn):
+    """The gate on its own figure is kept; the finding of the check is about another one."""
+    (psi,) = (each for each in undrawn.results if each.verdict == "finding")
+    (gate,) = psi.gates
+    other = replace(gate, figure="another")
+    kept = replace(gate, value=0.05, broken=False)
+    changed = replace(psi, gates=(kept, other))
+    results = tuple(changed if each is psi else each for each in undrawn.results)
+    report = replace(undrawn, results=results, headline=((psi.check.id, gate.figure),))
+    (tile,) = view_tiles(report, None, "en")
+    assert (tile.state, tile.severity) == ("broken", "amber")
+    assert tile.standing == "! its check has a finding"
+    (tile,) = view_tiles(replace(report, results=undrawn.results), None, "en")
+    assert (tile.state, tile.severity, tile.standing) == ("broken", "amber", "")
