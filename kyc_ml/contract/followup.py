@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import cache, reduce
 from typing import Final
 
@@ -20,11 +21,15 @@ from kyc_ml.contract.tables import (
     CUSTOMERS,
     DOCUMENT_NUMBER,
     DOCUMENT_TYPE,
+    KNOWN_AT,
     REVIEW_ID,
     REVIEWS,
     TRANSACTION_ID,
     TRANSACTIONS,
 )
+
+_LATE_SHARE: Final = 0.5
+"""Convention: where most cases come to light after the bookings, their dates want a look."""
 
 
 @cache
@@ -66,9 +71,15 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
 }
 
 
-def warn_of(tables: Mapping[str, Columns]) -> tuple[Finding, ...]:
-    """List what to follow up in accepted tables: counts, never a value."""
-    found = [*_empty_tables(tables), *_unknown_documents(tables)]
+def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Finding, ...]:
+    """List what to follow up in accepted tables: counts, never a value.
+
+    Parameters
+    ----------
+    last : datetime or None
+        Of the transactions and events, UTC; None without any.
+    """
+    found = [*_empty_tables(tables), *_unknown_documents(tables), *_late_cases(tables, last)]
     links = [(name, CUSTOMER_ID, CUSTOMERS) for name in tables if name != CUSTOMERS]
     links += [(CASES, TRANSACTION_ID, TRANSACTIONS), (CASES, REVIEW_ID, REVIEWS)]
     for table, column, target in links:
@@ -115,6 +126,29 @@ def _empty_tables(tables: Mapping[str, Columns]) -> list[Finding]:
         for name, table in tables.items()
         if not table.num_rows
     ]
+
+
+def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Finding]:
+    """Count the cases known after the last booking's day, when a model reads its labels.
+
+    The latest bookings' cases come to light late in any bank, so a minority is no finding.
+    """
+    if last is None or CASES not in tables:
+        return []
+    day = last.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = pa.scalar(day + timedelta(days=1), pa.timestamp("us", "UTC"))
+    count = sum(
+        pc.sum(pc.greater(batch[KNOWN_AT], midnight)).as_py() or 0
+        for batch in tables[CASES].pieces(KNOWN_AT)
+    )
+    if count <= _LATE_SHARE * tables[CASES].num_rows:
+        return []
+    rule = "known after the last transaction or event"
+    cure = (
+        "training reads labels as known when the bookings end, and takes no later ones: give it a "
+        "later --as-of, or map known_at to when each case was known"
+    )
+    return [Finding(table=CASES, column=KNOWN_AT, rule=rule, count=count, cure=cure)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:

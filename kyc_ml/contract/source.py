@@ -32,7 +32,7 @@ from kyc_ml.contract.frames import Frame, to_arrow
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
-from kyc_ml.contract.tables import CONTRACT, TRANSACTIONS
+from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
 from kyc_ml.errors import Faults, SourceError, hint
 
@@ -246,7 +246,10 @@ class _Opened:
                 "check the file and `where`"
             )
             raise SourceError(msg)
-        quality = QualitySummary(tables=tuple(found.values()), warnings=warn_of(shelf.columns()))
+        times = [found[name].last_event_time for name in (TRANSACTIONS, EVENTS) if name in found]
+        last = max((time for time in times if time is not None), default=None)
+        warnings = warn_of(shelf.columns(), last=last)
+        quality = QualitySummary(tables=tuple(found.values()), warnings=warnings)
         check_quarantined_share(
             quality,
             subject=self.settings.subject,
