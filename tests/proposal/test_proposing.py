@@ -344,6 +344,39 @@ def test_two_unnamed_columns_of_times_are_left_to_the_user(data, tmp_path):
     assert "no column holds times" in told
 
 
+def mixed(frame, *forms):
+    return [time.strftime(forms[n % len(forms)]) for n, time in enumerate(frame["time"])]
+
+
+def test_a_column_that_mixes_forms_of_times_is_read_as_a_guess(data, tmp_path):
+    frame = bookings()
+    when = mixed(frame, "%Y%m%d", "%Y/%m/%d", "%Y/%-m/%-d %-H:%M")
+    frame.assign(time=when).rename(columns={"time": "交易时间", "customer": "客户号"}).to_csv(
+        data / "tx.csv", index=False
+    )
+    result = init(data, tmp_path / "out", timezone="UTC")
+    guess = result.proposal.tables["transactions"].columns["event_time"]
+    assert guess.certainty == "guess"
+    assert "yyyymmdd 34%, yyyy/mm/dd 33%, yyyy/mm/dd hh:mm 33%" in guess.evidence
+    _, tables = read(result, data)
+    got = tables["transactions"].to_pandas().set_index("transaction_id").loc[frame["id"]]
+    days = got["event_time"].dt.tz_localize(None).dt.normalize()
+    assert days.to_list() == frame["time"].dt.normalize().to_list()
+
+
+def test_a_mixture_that_cannot_be_read_is_named_with_its_forms(data, tmp_path):
+    frame = bookings()
+    frame.assign(time=mixed(frame, "%d/%m/%Y", "%m/%d/%Y")).rename(
+        columns={"customer": "client_id"}
+    ).to_csv(data / "tx.csv", index=False)
+    with pytest.raises(SourceError) as caught:
+        init(data, tmp_path / "out")
+    told = str(caught.value)
+    assert "no column holds times" not in told
+    assert "column time mixes forms of times" in told
+    assert "dd/mm/yyyy and mm/dd/yyyy contradict each other" in told
+
+
 @pytest.mark.parametrize(
     ("file", "names"),
     [
