@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache, reduce
 from typing import Final
@@ -69,6 +69,17 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "resident_id": is_resident_id,
     "company_code": uscc.is_valid,
 }
+
+
+def warn_of_absence(mapped: Collection[str]) -> list[Finding]:
+    """Warn where a source has no transactions: most of what it could give is gone with them."""
+    if TRANSACTIONS in mapped:
+        return []
+    cure = (
+        "without them no model of unit fraud and no feature of behaviour can be had: map the table "
+        "if the data are there"
+    )
+    return [Finding(table=TRANSACTIONS, column="", rule="not mapped", count=0, cure=cure)]
 
 
 def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Finding, ...]:

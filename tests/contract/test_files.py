@@ -347,3 +347,15 @@ def test_an_empty_optional_table_is_a_warning(data):
     source = read(mapped, data)
     assert source.accepted.tables["cases"].num_rows == 0
     assert [(f.table, f.rule) for f in source.accepted.quality.warnings] == [("cases", "no row")]
+
+
+def test_a_mapping_without_transactions_is_warned_of(data):
+    customers = {"customer_id": "id", "event_time": "day"}
+    mapped = mapping(tables={"customers": {"from": "tx", "columns": customers}})
+    without = mapped.model_copy(update={"tables": {"customers": mapped.tables["customers"]}})
+    (found,) = read(without, data).accepted.quality.warnings
+    assert (found.table, found.rule, found.count) == ("transactions", "not mapped", 0)
+    assert "unit fraud" in found.cure
+    assert "behaviour" in found.cure
+    chosen = read_source(mapped, data=data, tables=["customers"]).accepted
+    assert not chosen.quality.warnings  # mapped, and left out on purpose
