@@ -16,12 +16,14 @@ from stdnum.util import isdigits
 from kyc_ml.contract.quality import Finding
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
+    AMOUNT,
     CASES,
     CUSTOMER_ID,
     CUSTOMERS,
     DOCUMENT_NUMBER,
     DOCUMENT_TYPE,
     KNOWN_AT,
+    NO_CURRENCY,
     REVIEW_ID,
     REVIEWS,
     TRANSACTION_ID,
@@ -80,6 +82,16 @@ def warn_of_absence(mapped: Collection[str]) -> list[Finding]:
         "if the data are there"
     )
     return [Finding(table=TRANSACTIONS, column="", rule="not mapped", count=0, cure=cure)]
+
+
+def warn_of_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
+    """Warn of amounts in no currency, such as `kyc-ml init` writes where no file tells one."""
+    if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
+        return []
+    rule = f"in base_currency {NO_CURRENCY}, which is none"
+    cure = "write the ISO 4217 code of the amounts, such as CNY, as base_currency of the mapping"
+    count = tables[TRANSACTIONS].num_rows
+    return [Finding(table=TRANSACTIONS, column=AMOUNT, rule=rule, count=count, cure=cure)]
 
 
 def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Finding, ...]:

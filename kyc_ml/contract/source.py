@@ -27,7 +27,7 @@ from kyc_ml.contract.folder import (
     readable_paths,
     require_unchanged,
 )
-from kyc_ml.contract.followup import warn_of, warn_of_absence
+from kyc_ml.contract.followup import warn_of, warn_of_absence, warn_of_currency
 from kyc_ml.contract.frames import Frame, to_arrow
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
@@ -256,7 +256,11 @@ class _Opened:
             raise SourceError(msg)
         times = [found[name].last_event_time for name in (TRANSACTIONS, EVENTS) if name in found]
         last = max((time for time in times if time is not None), default=None)
-        warnings = [*warn_of_absence(self.settings.mapped), *warn_of(shelf.columns(), last=last)]
+        warnings = [
+            *warn_of_absence(self.settings.mapped),
+            *warn_of_currency(shelf.columns(), self.settings.base_currency),
+            *warn_of(shelf.columns(), last=last),
+        ]
         quality = QualitySummary(tables=tuple(found.values()), warnings=tuple(warnings))
         check_quarantined_share(
             quality,

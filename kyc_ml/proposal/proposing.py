@@ -18,6 +18,7 @@ from kyc_ml.contract.tables import (
     CUSTOMERS,
     EVENT_TIME,
     EVENTS,
+    NO_CURRENCY,
     REVIEWS,
     THIRD_PARTY,
     TRANSACTIONS,
@@ -61,8 +62,6 @@ _BOOKING: Final = {
     "a customer or account": ("customer_id", "account_id", PAYER),
 }
 """What bookings need at least, and the roles that give it."""
-UNKNOWN_CURRENCY: Final = "XXX"
-"""ISO 4217: no currency involved."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -284,7 +283,7 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
         return codes[0], f"the commonest of the column of currencies{rest}: confirm"
     if chinese:
         return "CNY", "a guess from Chinese column names: confirm"
-    return UNKNOWN_CURRENCY, "nothing in the files tells the currency: write it here"
+    return NO_CURRENCY, "nothing in the files tells the currency: write it here"
 
 
 def _unused(desk: Desk, draft: _Draft) -> dict[str, str]:

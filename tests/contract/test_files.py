@@ -359,3 +359,12 @@ def test_a_mapping_without_transactions_is_warned_of(data):
     assert "behaviour" in found.cure
     chosen = read_source(mapped, data=data, tables=["customers"]).accepted
     assert not chosen.quality.warnings  # mapped, and left out on purpose
+
+
+def test_a_currency_that_names_none_is_warned_of(data):
+    mapped = mapping().model_copy(update={"base_currency": "XXX"})
+    (found,) = read(mapped, data).accepted.quality.warnings
+    assert (found.table, found.column) == ("transactions", "amount")
+    assert found.count == len(read(mapped, data).accepted.tables["transactions"])
+    assert "base_currency XXX" in found.rule
+    assert "ISO 4217" in found.cure
