@@ -265,7 +265,7 @@ def test_loans_with_codes_of_their_own(data, tmp_path):
     ).to_csv(data / "loan.csv", index=False)
     result = init(data, tmp_path / "out")
     assert result.proposal.tables["cases"].columns["outcome"].certainty == "yours"
-    with pytest.raises(ContractError, match="translate the codes with CASE"):
+    with pytest.raises(SourceError, match="column 'outcome' still says 'TODO'"):
         read(result, data)
     path = result.files["source"]
     path.write_text(path.read_text().replace("'TODO'", "'cleared'"))
