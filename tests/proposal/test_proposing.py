@@ -277,6 +277,28 @@ def test_loans_with_codes_of_their_own(data, tmp_path):
     assert items["event_time"].max() < reviewed["event_time"].max()
 
 
+def test_train_is_named_only_when_nothing_is_left_to_decide(data, tmp_path):
+    frame = bookings().rename(columns={"id": "tx_id", "customer": "client_id"})
+    frame["fraud"] = np.where(frame["fraud"], "Q", "R")
+    frame.drop(columns=["fraud"]).to_csv(data / "tx.csv", index=False)
+    none = init(data, tmp_path / "none", base_currency="EUR")
+    assert [each.split()[1] for each in none.next_commands(data)] == ["check"]
+    assert none.held_back == "kyc-ml train: no table of cases tells what became of anyone"
+    found = frame[["tx_id", "client_id", "fraud"]].rename(columns={"fraud": "outcome"})
+    found.assign(case_id=range(ROWS)).to_csv(data / "cases.csv", index=False)
+    coded = init(data, tmp_path / "coded", base_currency="EUR")
+    assert [each.split()[1] for each in coded.next_commands(data)] == ["check"]
+    assert coded.held_back == "kyc-ml train: first decide cases.outcome"
+    found["outcome"] = found["outcome"].map({"Q": "fraud", "R": "cleared"})
+    found.assign(case_id=range(ROWS)).to_csv(data / "cases.csv", index=False)
+    poor = init(data, tmp_path / "poor")
+    assert poor.held_back == "kyc-ml train: first decide base_currency"
+    ready = init(data, tmp_path / "ready", base_currency="EUR")
+    trains = [each for each in ready.next_commands(data) if "kyc-ml train" in each]
+    assert len(trains) == len(ready.runs)
+    assert not ready.held_back
+
+
 def test_a_flag_of_customers_is_told_after_all_are_reviewed(data, tmp_path):
     bookings().rename(columns={"customer": "party_id"}).drop(columns=["fraud"]).to_csv(
         data / "tx.csv", index=False
