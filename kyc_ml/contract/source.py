@@ -34,7 +34,7 @@ from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
-from kyc_ml.errors import Faults, SourceError, hint
+from kyc_ml.errors import Faults, SourceError, hint_path
 
 
 def read_source(
@@ -201,7 +201,7 @@ class _Settings:
 
 def _require_folder(data: Path, subject: str) -> None:
     if not data.is_dir():
-        near = hint(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
+        near = hint_path(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
         msg = f"{subject}: data folder {data} does not exist{near}"
         raise SourceError(msg)
 
