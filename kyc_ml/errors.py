@@ -7,8 +7,12 @@ counts and column names, never a customer's value.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
-from typing import Any, Self
+from difflib import SequenceMatcher, get_close_matches
+from pathlib import PurePath
+from typing import Any, Final, Self
+
+_PATHS_ALIKE: Final = 0.75
+"""Convention: one letter of four may differ; names of files are short."""
 
 
 class KycMlError(Exception):
@@ -95,6 +99,30 @@ def hint(name: str, known: Collection[str]) -> str:
     lowered = {item.lower(): item for item in known}
     near = get_close_matches(name.lower(), lowered, n=1)
     return f" (did you mean {lowered[near[0]]!r}?)" if near else ""
+
+
+def hint_path(name: str, known: Collection[str]) -> str:
+    """Return `hint` for a file or folder: an ending in common makes no two names alike.
+
+    Examples
+    --------
+    >>> hint_path("fruad.yaml", ["fraud.yaml", "handbook.yaml"])
+    " (did you mean 'fraud.yaml'?)"
+    >>> hint_path("nope.yaml", ["handbook.yaml"])
+    ''
+    """
+
+    def alike(one: str, other: str) -> float:
+        return SequenceMatcher(a=one.lower(), b=other.lower()).ratio()
+
+    bare = _without_ending(name)
+    near = [each for each in known if alike(bare, _without_ending(each)) >= _PATHS_ALIKE]
+    return f" (did you mean {max(near, key=lambda each: alike(name, each))!r}?)" if near else ""
+
+
+def _without_ending(path: str) -> str:
+    name = PurePath(path).name
+    return name[:1] + name[1:].partition(".")[0]
 
 
 class Faults:

@@ -504,3 +504,44 @@ def test_an_included_file_that_is_no_text_is_refused(tmp_path):
 def test_text_without_a_file_includes_nothing():
     with pytest.raises(ConfigError, match="only a path relative to a file can be included"):
         parse_section("features: !include part.yaml\n", RunConfig, subject="it")
+
+
+RUN_TEXT = "name: a\nunit: fraud\ntiers: t.yaml\nfeatures: {families: [velocity]}\n"
+SOURCE_TEXT = """
+name: bank
+base_currency: CNY
+files: {tx: {path: tx.csv, format: csv}}
+tables: {transactions: {from: tx, columns: {amount: value}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "is_one", "needed"),
+    [
+        (SOURCE_TEXT, RunConfig, "a source mapping: give it as --source", "a run configuration"),
+        (RUN_TEXT, SourceMapping, "a run configuration: give it as --config", "a source mapping"),
+    ],
+)
+def test_files_that_stand_in_each_others_place_are_one_fault(text, section, is_one, needed):
+    with pytest.raises(ConfigError) as caught:
+        parse_section(text, section, subject="mine.yaml")
+    told = str(caught.value)
+    assert told.startswith("mine.yaml: 1 fault\n")
+    assert f"is {is_one}" in told
+    assert f"{needed} is needed here" in told
+    assert "unknown key" not in told
+
+
+def test_a_source_mapping_with_a_stray_key_is_none_the_less_one():
+    with pytest.raises(ConfigError, match=r"- unit: unknown key; known: name"):
+        parse_section(SOURCE_TEXT + "unit: fraud\n", SourceMapping, subject="mine.yaml")
+
+
+def test_known_keys_are_listed_once_for_each_place():
+    text = RUN_TEXT + "one: 1\ntwo: 2\nmodel: {three: 3, round: 4}\n"
+    with pytest.raises(ConfigError) as caught:
+        parse_section(text, RunConfig, subject="mine.yaml")
+    told = str(caught.value)
+    assert "4 faults" in told
+    assert told.count("known: ") == 2
+    assert "model.round: unknown key (did you mean 'rounds'?)" in told

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from kyc_ml import errors
-from kyc_ml.errors import ConfigError, Faults, KycMlError, SourceError, hint
+from kyc_ml.errors import ConfigError, Faults, KycMlError, SourceError, hint, hint_path
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,24 @@ def test_every_error_is_of_the_one_family():
     assert len(raised) == 12
     assert all(issubclass(each, KycMlError) for each in raised)
     assert all(each.__doc__ for each in raised)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("nope.yaml", ["handbook.yaml", "risk.yaml"], None),
+        ("tx.csv", ["cases.csv", "districts.csv"], None),
+        ("a.yaml", ["b.yaml"], None),
+        ("*.csv", ["tx.csv"], None),
+        ("fruad.yaml", ["fraud.yaml", "risk.yaml"], "fraud.yaml"),
+        ("fraud.yaml", ["FRAUD.yml"], "FRAUD.yml"),
+        ("tx.cvs", ["tx.csv", "taxes.csv"], "tx.csv"),
+        ("tx.csv", ["sub/tx.csv"], "sub/tx.csv"),
+        ("b/tx.csv", ["a/tx.csv", "c/b/tx.csv"], "c/b/tx.csv"),
+        ("tx.csv", ["tx.csv.gz"], "tx.csv.gz"),
+        ("dta", ["data", "docs"], "data"),
+        ("nope.yaml", [], None),
+    ],
+)
+def test_hint_of_a_path_goes_by_what_stands_before_the_ending(name, known, meant):
+    assert hint_path(name, known) == (f" (did you mean {meant!r}?)" if meant else "")

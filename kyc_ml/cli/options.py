@@ -16,7 +16,7 @@ from kyc_ml.errors import (
     GateError,
     KycMlError,
     UnreachableError,
-    hint,
+    hint_path,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def require_there(reads: Reads) -> None:
     for name, given in reads.items():
         for path in [given] if isinstance(given, Path) else given or ():
             if not path.exists():
-                near = hint(path.name, _names_beside(path))
+                near = hint_path(path.name, _names_beside(path))
                 faults.add(f"{name} {path} does not exist{near}")
     faults.raise_if_any()
 

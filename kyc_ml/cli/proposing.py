@@ -46,12 +46,14 @@ def init(
         for run in result.runs:
             terminal.show(f"features of the {run.unit} unit", result.families_frame(run.unit))
         for decision in result.proposal.decisions:
-            terminal.say(f"to decide: {decision}")
+            terminal.say(f"to decide or confirm: {decision}")
+        held_back = {"not yet": result.held_back} if result.held_back else {}
         terminal.summary(
             "proposed",
             {
                 "written to": out,
-                "to decide": len(result.proposal.decisions),
+                "to decide or confirm": len(result.proposal.decisions),
                 "next": "\n".join(result.next_commands(data)),
+                **held_back,
             },
         )

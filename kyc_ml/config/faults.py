@@ -2,25 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
 
 from kyc_ml.config.section import Section
 from kyc_ml.errors import hint
 
 
-def explain_fault(fault: Any, section: type[Section]) -> str:  # noqa: ANN401  pydantic's dict
-    """Say one pydantic fault in a line: where, what, and for a key the near miss."""
-    path, holder = _place_of(section, fault["loc"])
-    where = ".".join(str(part) for part in path)
-    if fault["type"] == "extra_forbidden":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """A kind of file: the keys that no other kind has, and the option that takes it."""
+
+    shown: str
+    keys: tuple[str, ...]
+    option: str
+
+
+_FILES: Final = {
+    "SourceMapping": _Kind(shown="a source mapping", keys=("files", "tables"), option="--source"),
+    "RunConfig": _Kind(shown="a run configuration", keys=("unit", "features"), option="--config"),
+}
+
+
+def explain_faults(faults: Iterable[Any], section: type[Section]) -> list[str]:
+    """Say each pydantic fault in a line; the keys of a place are listed once, at its first."""
+    told = []
+    listed: set[str] = set()
+    for fault in faults:
+        path, holder = _place_of(section, fault["loc"])
+        where = ".".join(str(part) for part in path)
+        if fault["type"] != "extra_forbidden":
+            told.append(_explain(fault, where))
+            continue
         known = [field.alias or name for name, field in holder.model_fields.items()]
-        return f"{where}: unknown key{hint(str(path[-1]), known)}; known: {', '.join(known)}"
+        place = ".".join(str(part) for part in path[:-1])
+        keys = "" if place in listed else f"; known: {', '.join(known)}"
+        listed.add(place)
+        told.append(f"{where}: unknown key{hint(str(path[-1]), known)}{keys}")
+    return told
+
+
+def _explain(fault: Any, where: str) -> str:  # noqa: ANN401  pydantic's dict
     if fault["type"] == "missing":
         return f"{where}: required, but absent"
     if fault["type"] == "union_tag_not_found":
         return f"{where}: key {fault['ctx']['discriminator']} is required: other keys hang on it"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
+
+
+def mistaken_file(content: Mapping[str, Any], section: type[Section]) -> str | None:
+    """Say that a file is a source mapping where a run configuration is needed, or the reverse.
+
+    None where it is neither, or what it should be: its single faults tell more then.
+    """
+    needed = _FILES.get(section.__name__)
+    if needed is None or set(needed.keys) & set(content):
+        return None
+    for kind in _FILES.values():
+        if set(kind.keys) <= set(content):
+            return (
+                f"is {kind.shown}: give it as {kind.option}; {needed.shown} is needed here, "
+                f"with {' and '.join(needed.keys)}"
+            )
+    return None
 
 
 def _place_of(

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from kyc_ml.config.faults import explain_fault
+from kyc_ml.config.faults import explain_faults, mistaken_file
 from kyc_ml.config.section import Section
 from kyc_ml.config.text import read_content, write_content
-from kyc_ml.errors import ConfigError, Faults, hint
+from kyc_ml.errors import ConfigError, Faults, hint_path
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -30,7 +30,7 @@ def load_section(path: Path, section: type[SectionT]) -> SectionT:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        near = hint(path.name, [item.name for item in path.parent.glob("*.y*ml")])
+        near = hint_path(path.name, [item.name for item in path.parent.glob("*.y*ml")])
         msg = f"configuration file {path} cannot be read: {error.strerror}{near}"
         raise ConfigError(msg) from None
     except UnicodeDecodeError:
@@ -58,7 +58,9 @@ def check_section(content: Mapping[str, Any], section: type[SectionT], *, subjec
         return section.model_validate(content)
     except ValidationError as error:
         faults = Faults(subject, ConfigError)
-        faults.extend(explain_fault(fault, section) for fault in error.errors(include_url=False))
+        mistaken = mistaken_file(content, section)
+        told = explain_faults(error.errors(include_url=False), section)
+        faults.extend(told if mistaken is None else [mistaken])
         faults.raise_if_any()
         raise  # unreachable: pydantic never raises without a fault
 

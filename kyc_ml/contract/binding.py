@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 import duckdb
 
@@ -14,6 +15,9 @@ from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
 from kyc_ml.engine.local import quote_name
 from kyc_ml.errors import Faults, hint
+
+_UNDECIDED: Final = re.compile(r"\b(?:THEN|ELSE)\s+'TODO'|^\s*'TODO'\s*$", re.IGNORECASE)
+"""TODO as a result; among the codes that a CASE reads it may be the user's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,18 @@ def note_mapping_faults(mapping: SourceMapping, wanted: Collection[str], faults:
             faults.add(f"table {table!r} was asked for, but is not mapped{near}")
     for table, mapped in mapping.tables.items():
         note_column_faults(table, mapped.columns, faults)
+        _note_undecided(table, mapped, faults)
+
+
+def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
+    """Note columns that still say TODO, as `kyc-ml init` writes what only the user can say."""
+    for column in CONTRACT[table].columns if table in CONTRACT else ():
+        sql = mapped.columns.get(column.name, "")
+        if column.allowed and _UNDECIDED.search(sql):
+            faults.add(
+                f"table {table!r}: column {column.name!r} still says 'TODO' for what nobody has "
+                f"decided: write one of {', '.join(column.allowed)} instead"
+            )
 
 
 def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from kyc_ml.config import FileSource
-from kyc_ml.errors import Faults, SourceError, hint
+from kyc_ml.errors import Faults, SourceError, hint_path
 
 _NEAR_MISS_FILES: Final = 2_000
 
@@ -46,7 +46,7 @@ def find_files(
         before = len(faults)
         if not paths:
             present = [str(p.relative_to(root)) for p in islice(_files(root), _NEAR_MISS_FILES)]
-            near = hint(pattern, present)
+            near = hint_path(pattern, present)
             faults.add(f"file {name!r}: no file {pattern!r} in the data folder{near}")
         for path in paths:
             shown = str(path.relative_to(root))

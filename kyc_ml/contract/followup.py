@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import cache, reduce
 from typing import Final
 
@@ -15,16 +16,22 @@ from stdnum.util import isdigits
 from kyc_ml.contract.quality import Finding
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
+    AMOUNT,
     CASES,
     CUSTOMER_ID,
     CUSTOMERS,
     DOCUMENT_NUMBER,
     DOCUMENT_TYPE,
+    KNOWN_AT,
+    NO_CURRENCY,
     REVIEW_ID,
     REVIEWS,
     TRANSACTION_ID,
     TRANSACTIONS,
 )
+
+_LATE_SHARE: Final = 0.5
+"""Convention: where most cases come to light after the bookings, their dates want a look."""
 
 
 @cache
@@ -66,9 +73,36 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
 }
 
 
-def warn_of(tables: Mapping[str, Columns]) -> tuple[Finding, ...]:
-    """List what to follow up in accepted tables: counts, never a value."""
-    found = [*_empty_tables(tables), *_unknown_documents(tables)]
+def warn_of_absence(mapped: Collection[str]) -> list[Finding]:
+    """Warn where a source has no transactions: most of what it could give is gone with them."""
+    if TRANSACTIONS in mapped:
+        return []
+    cure = (
+        "without them no model of unit fraud and no feature of behaviour can be had: map the table "
+        "if the data are there"
+    )
+    return [Finding(table=TRANSACTIONS, column="", rule="not mapped", count=0, cure=cure)]
+
+
+def warn_of_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
+    """Warn of amounts in no currency, such as `kyc-ml init` writes where no file tells one."""
+    if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
+        return []
+    rule = f"in base_currency {NO_CURRENCY}, which is none"
+    cure = "write the ISO 4217 code of the amounts, such as CNY, as base_currency of the mapping"
+    count = tables[TRANSACTIONS].num_rows
+    return [Finding(table=TRANSACTIONS, column=AMOUNT, rule=rule, count=count, cure=cure)]
+
+
+def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Finding, ...]:
+    """List what to follow up in accepted tables: counts, never a value.
+
+    Parameters
+    ----------
+    last : datetime or None
+        Of the transactions and events, UTC; None without any.
+    """
+    found = [*_empty_tables(tables), *_unknown_documents(tables), *_late_cases(tables, last)]
     links = [(name, CUSTOMER_ID, CUSTOMERS) for name in tables if name != CUSTOMERS]
     links += [(CASES, TRANSACTION_ID, TRANSACTIONS), (CASES, REVIEW_ID, REVIEWS)]
     for table, column, target in links:
@@ -115,6 +149,29 @@ def _empty_tables(tables: Mapping[str, Columns]) -> list[Finding]:
         for name, table in tables.items()
         if not table.num_rows
     ]
+
+
+def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Finding]:
+    """Count the cases known after the last booking's day, when a model reads its labels.
+
+    The latest bookings' cases come to light late in any bank, so a minority is no finding.
+    """
+    if last is None or CASES not in tables:
+        return []
+    day = last.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = pa.scalar(day + timedelta(days=1), pa.timestamp("us", "UTC"))
+    count = sum(
+        pc.sum(pc.greater(batch[KNOWN_AT], midnight)).as_py() or 0
+        for batch in tables[CASES].pieces(KNOWN_AT)
+    )
+    if count <= _LATE_SHARE * tables[CASES].num_rows:
+        return []
+    rule = "known after the last transaction or event"
+    cure = (
+        "training reads labels as known when the bookings end, and takes no later ones: give it a "
+        "later --as-of, or map known_at to when each case was known"
+    )
+    return [Finding(table=CASES, column=KNOWN_AT, rule=rule, count=count, cure=cure)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:

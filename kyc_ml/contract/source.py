@@ -27,14 +27,14 @@ from kyc_ml.contract.folder import (
     readable_paths,
     require_unchanged,
 )
-from kyc_ml.contract.followup import warn_of
+from kyc_ml.contract.followup import warn_of, warn_of_absence, warn_of_currency
 from kyc_ml.contract.frames import Frame, to_arrow
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
-from kyc_ml.contract.tables import CONTRACT, TRANSACTIONS
+from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
-from kyc_ml.errors import Faults, SourceError, hint
+from kyc_ml.errors import Faults, SourceError, hint_path
 
 
 def read_source(
@@ -154,6 +154,7 @@ def contract_tables(
     """
     settings = _Settings(
         subject="tables in memory",
+        mapped=frames,
         timezone=timezone,
         base_currency=base_currency,
         max_quarantined_share=max_quarantined_share,
@@ -183,9 +184,16 @@ def contract_tables(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
-    """What a mapping and tables in memory have in common."""
+    """What a mapping and tables in memory have in common.
+
+    Attributes
+    ----------
+    mapped : collection of str
+        Tables that the source has, read now or not.
+    """
 
     subject: str
+    mapped: Collection[str]
     timezone: str
     base_currency: str
     max_quarantined_share: float
@@ -193,7 +201,7 @@ class _Settings:
 
 def _require_folder(data: Path, subject: str) -> None:
     if not data.is_dir():
-        near = hint(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
+        near = hint_path(data.name, [each.name for each in data.parent.glob("*") if each.is_dir()])
         msg = f"{subject}: data folder {data} does not exist{near}"
         raise SourceError(msg)
 
@@ -246,7 +254,14 @@ class _Opened:
                 "check the file and `where`"
             )
             raise SourceError(msg)
-        quality = QualitySummary(tables=tuple(found.values()), warnings=warn_of(shelf.columns()))
+        times = [found[name].last_event_time for name in (TRANSACTIONS, EVENTS) if name in found]
+        last = max((time for time in times if time is not None), default=None)
+        warnings = [
+            *warn_of_absence(self.settings.mapped),
+            *warn_of_currency(shelf.columns(), self.settings.base_currency),
+            *warn_of(shelf.columns(), last=last),
+        ]
+        quality = QualitySummary(tables=tuple(found.values()), warnings=tuple(warnings))
         check_quarantined_share(
             quality,
             subject=self.settings.subject,
@@ -287,6 +302,7 @@ def _opened(
     """Find, open and bind the files of a mapping; see that none changes while it is read."""
     settings = _Settings(
         subject=f"source {mapping.name!r}",
+        mapped=mapping.tables,
         timezone=mapping.timezone,
         base_currency=mapping.base_currency,
         max_quarantined_share=mapping.max_quarantined_share,

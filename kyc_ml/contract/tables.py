@@ -64,6 +64,8 @@ REVIEWS: Final = "reviews"
 ADVERSE_OUTCOMES: Final = ("confirmed_fraud", "str_filed", "default")
 CLEARED: Final = "cleared"
 OPEN: Final = "open"
+NO_CURRENCY: Final = "XXX"
+"""ISO 4217: no currency involved."""
 
 ColumnType = Literal["string", "double", "boolean", "date", "timestamp"]
 

@@ -35,15 +35,24 @@ class InitResult:
     accepted: Mapping[str, pa.Table]
 
     def next_commands(self, data: Path) -> list[str]:
-        """List the commands to run next: check, then train what has a label."""
+        """List the commands to run next: check, and train unless it is held back."""
         read = f"--source {self.files['source']} --data {data}"
         trains = [
             f"kyc-ml train --config {self.files[run.unit]} {read}"
             + (f" --as-of {run.as_of}" if run.as_of else "")
             for run in self.runs
-            if run.trainable
+            if run.trainable and not self.held_back
         ]
         return [f"kyc-ml check {read}", *trains]
+
+    @property
+    def held_back(self) -> str:
+        """Why train is no next command yet; empty where it is one."""
+        if self.proposal.undecided:
+            return f"kyc-ml train: first decide {', '.join(self.proposal.undecided)}"
+        if not any(run.trainable for run in self.runs):
+            return "kyc-ml train: no table of cases tells what became of anyone"
+        return ""
 
     def tables_frame(self) -> pd.DataFrame:
         """One row a table: its files, columns found and missing, rows refused in the sample."""

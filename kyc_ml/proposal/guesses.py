@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from kyc_ml.contract.quality import TableQuality
+from kyc_ml.contract.tables import NO_CURRENCY
 from kyc_ml.proposal.looking import FileLook
 
 Certainty = Literal["sure", "likely", "guess", "yours"]
@@ -91,6 +92,17 @@ class Proposal:
     unused: Mapping[str, str]
     decisions: list[str]
     span: tuple[datetime, datetime] | None = None
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What no guess stands for, such as ``cases.outcome``: a model has to wait for it."""
+        yours = [
+            f"{table.name}.{guess.column}"
+            for table in self.tables.values()
+            for guess in table.columns.values()
+            if guess.certainty == "yours"
+        ]
+        return (*yours, *(["base_currency"] if self.base_currency == NO_CURRENCY else []))
 
 
 def certainty_of(score: float) -> Certainty:

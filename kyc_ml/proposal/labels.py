@@ -1,7 +1,6 @@
 """What became of it: cases and reviews, from flags, from case files, from loans.
 
-A label says what was found, seldom when it was known. Where no column tells, a delay is
-assumed and said: a label known at once would give away the answer.
+When it happened and when it was known is `kyc_ml.proposal.dating`'s to say.
 """
 
 from __future__ import annotations
@@ -14,27 +13,19 @@ from kyc_ml.contract.tables import CASES, REVIEWS
 from kyc_ml.engine.local import quote_text
 from kyc_ml.proposal.codes import positives, share_of, translate
 from kyc_ml.proposal.columns import code_guess, constant, guess_column, time_guess
+from kyc_ml.proposal.dating import BOOKED_AT, date_case, delay_days, known_after
 from kyc_ml.proposal.guesses import Guess, TableProposal
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, contained
 from kyc_ml.proposal.money import Payments
 from kyc_ml.proposal.owners import Bank, Owned, find_owner
 from kyc_ml.proposal.profiles import customer_guess, numbered_key
-from kyc_ml.proposal.roles import Part, Parts
+from kyc_ml.proposal.roles import Parts
 from kyc_ml.proposal.times import EPOCH_OF_STEPS
 from kyc_ml.proposal.vocabulary import LABEL, LABEL_TIME, file_score, means
 
-DELAY_DAYS: Final = 30
-SHORT_DELAY_DAYS: Final = 7
-_SHORT_DAYS: Final = 150
 _WELL: Final = 0.7
 _LAUNDERING: Final = "laundering sar str suspicious 可疑 洗钱"
 _DEFAULT: Final = "default defaulted bad 违约 逾期"
-
-
-def delay_days(span: tuple[datetime, datetime] | None) -> int:
-    """Days after which a label is assumed known: a month, a week in short data (convention)."""
-    short = span is None or span[1] - span[0] < timedelta(days=_SHORT_DAYS)
-    return SHORT_DELAY_DAYS if short else DELAY_DAYS
 
 
 def outcome_of(column: ColumnLook) -> str:
@@ -67,7 +58,7 @@ def cases_of_payments(
         made.add(Guess(column=name, sql=sql, certainty="likely", evidence=evidence))
     event = payments.table.columns["event_time"]
     made.add(event)
-    _known_later(made, payments.parts["event_time"], delay_days(span))
+    made.add(known_after(payments.parts["event_time"], event.sql, days=delay_days(span)))
     made.add(_outcome(part.column, evidence))
     if "typology" in payments.parts:
         column = payments.parts["typology"].column
@@ -76,23 +67,6 @@ def cases_of_payments(
                   evidence=f"column {column.name}: for evaluation, never a feature")
         )  # fmt: skip
     return made
-
-
-def _known_later(made: TableProposal, part: Part | None, days: int) -> None:
-    """Assume a delay; ISO text becomes a time first, in its own zone if it has one."""
-    moment = made.columns["event_time"].sql
-    if part is not None and part.time is not None and part.time.form.startswith("ISO"):
-        zoned = "TIMESTAMPTZ" if part.time.zoned else "TIMESTAMP"
-        moment = f"TRY_CAST({moment} AS {zoned})"
-    made.add(
-        Guess(
-            column="known_at",
-            sql=f"{moment} + INTERVAL {days} DAY",
-            certainty="guess",
-            evidence=f"no column tells when it came to light: {days} days later is assumed; "
-            "confirm, and keep label_maturity_days of the run configuration in step",
-        )
-    )
 
 
 def _outcome(column: ColumnLook, evidence: str) -> Guess:
@@ -205,41 +179,18 @@ def propose_cases(
         return None
     owned = owned or joined
     assert owned is not None  # noqa: S101  one of the two was found
-    rows = joined.rows if joined is not None and "event_time" not in parts else owned.rows
-    files = joined.files if joined is not None and rows == joined.rows else owned.files
-    made = TableProposal(name=CASES, rows=rows, files=files)
+    source = owned if joined is None else joined
+    made = TableProposal(name=CASES, rows=source.rows, files=source.files)
     made.add(customer_guess(owned))
-    for name in ("case_id", "event_time", "known_at", "transaction_id", "review_id", "typology"):
+    for name in ("case_id", "transaction_id", "review_id", "typology"):
         if name in parts:
             made.add(guess_column(desk, look, CASES, name, parts[name]))
-    if "event_time" not in made.columns:
-        made.add(_when_conducted(parts, booked=joined is not None))
+    booking = None if joined is None or payments is None else payments.parts["event_time"]
+    date_case(desk, made, parts, booking=booking, days=delay_days(span))
     if "case_id" not in made.columns:
         made.add(numbered_key(made, look, owned, parts, "case_id"))
     add_outcome(desk, made, look, parts)
-    if "known_at" not in made.columns and "event_time" in made.columns:
-        dated = parts.get("event_time") or (payments and payments.parts["event_time"])
-        _known_later(made, dated or None, delay_days(span))
     return made
-
-
-def _when_conducted(parts: Parts, *, booked: bool) -> Guess | None:
-    """Date a case by the booking in question, and by its own date where it names none."""
-    own = parts.get(LABEL_TIME)
-    if own is None:
-        shown = "the time of the booking in question"
-        made = Guess(column="event_time", sql="booked_at", certainty="likely", evidence=shown)
-        return made if booked else None
-    guess = time_guess("event_time", own)
-    if not booked:
-        return replace(guess, certainty="guess", evidence=f"{guess.evidence}; or is it known_at?")
-    return Guess(
-        column="event_time",
-        sql=f"coalesce(TRY_CAST(booked_at AS TIMESTAMP), TRY_CAST({guess.sql} AS TIMESTAMP))",
-        certainty="likely",
-        evidence=f"the time of the booking in question, else {guess.evidence}",
-        alternatives=(guess.sql,),
-    )
 
 
 def _by_booking(
@@ -259,12 +210,12 @@ def _by_booking(
     event = payments.table.columns["event_time"].sql
     inner = (
         f"SELECT {payments.table.columns['transaction_id'].sql} AS joined_key, "
-        f"{payments.table.columns['customer_id'].sql} AS owning_customer, {event} AS booked_at "
+        f"{payments.table.columns['customer_id'].sql} AS owning_customer, {event} AS {BOOKED_AT} "
         f"FROM {payments.table.rows}"
     )
     return Owned(
         rows=(
-            f"(SELECT own.*, owners.owning_customer, owners.booked_at FROM {look.sql} AS own\n"
+            f"(SELECT own.*, owners.owning_customer, owners.{BOOKED_AT} FROM {look.sql} AS own\n"
             f"LEFT JOIN ({inner}) AS owners\n"
             f"ON CAST(own.{part.column.sql} AS VARCHAR) = CAST(owners.joined_key AS VARCHAR)) "
             f"AS {look.sql}"

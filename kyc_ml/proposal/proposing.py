@@ -18,6 +18,7 @@ from kyc_ml.contract.tables import (
     CUSTOMERS,
     EVENT_TIME,
     EVENTS,
+    NO_CURRENCY,
     REVIEWS,
     THIRD_PARTY,
     TRANSACTIONS,
@@ -33,6 +34,7 @@ from kyc_ml.proposal.labels import (
     propose_cases,
 )
 from kyc_ml.proposal.looking import Desk, FileLook, looked_at
+from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.money import Payments
 from kyc_ml.proposal.owners import Bank, identify_customers
 from kyc_ml.proposal.payments import choose_payments, propose_payments, span_of
@@ -60,8 +62,6 @@ _BOOKING: Final = {
     "a customer or account": ("customer_id", "account_id", PAYER),
 }
 """What bookings need at least, and the roles that give it."""
-UNKNOWN_CURRENCY: Final = "XXX"
-"""ISO 4217: no currency involved."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -283,7 +283,7 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
         return codes[0], f"the commonest of the column of currencies{rest}: confirm"
     if chinese:
         return "CNY", "a guess from Chinese column names: confirm"
-    return UNKNOWN_CURRENCY, "nothing in the files tells the currency: write it here"
+    return NO_CURRENCY, "nothing in the files tells the currency: write it here"
 
 
 def _unused(desk: Desk, draft: _Draft) -> dict[str, str]:
@@ -320,8 +320,19 @@ def _times_held(desk: Desk, look: FileLook, parts: Parts) -> str:
         if read_time(desk, look, column, named=0.3) is not None
     ]
     if not timed:
-        return " (no column holds times)"
+        return _forms_held(desk, look) or " (no column holds times)"
     return f" (times are in {', '.join(timed)}: no known word says when a booking was made)"
+
+
+def _forms_held(desk: Desk, look: FileLook) -> str:
+    """Name the columns that mix forms of times which cannot be told apart or do not suffice."""
+    found = {column.name: find_mixed(desk, look, column, named=0.3) for column in look.columns}
+    told = [
+        f"column {name} mixes forms of times that no reading fits: {mixed.form}; {mixed.doubt}"
+        for name, mixed in found.items()
+        if mixed is not None
+    ]
+    return f" ({'; '.join(told)}: write them in one form)" if told else ""
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:

@@ -13,6 +13,7 @@ from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.times import TimeReading, read_clock, read_time
 from kyc_ml.proposal.vocabulary import (
     CLOCK,
+    CONFIRMED,
     CREDIT,
     CURRENCY,
     DEBIT,
@@ -45,7 +46,7 @@ _MORE: Final[Mapping[str, tuple[str, ...]]] = {
 _ALSO: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("accounts", "event_time"): (OPENED,),
     ("cases", LABEL_TIME): (OPENED,),
-    ("cases", "known_at"): (RESOLVED,),
+    ("cases", "known_at"): (RESOLVED, CONFIRMED),
     ("reviews", "known_at"): (RESOLVED,),
 }
 """Words that name a role in one table only: an account that is closed was known before."""

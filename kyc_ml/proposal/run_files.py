@@ -21,9 +21,9 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
+from kyc_ml.proposal.dating import delay_days
 from kyc_ml.proposal.families import Family, items_of, weigh_families
 from kyc_ml.proposal.guesses import Proposal
-from kyc_ml.proposal.labels import delay_days
 
 _FEW_DAYS: Final = 90
 """Data shorter than this cannot be parted in time (convention)."""

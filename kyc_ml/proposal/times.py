@@ -13,6 +13,7 @@ import duckdb
 
 from kyc_ml.engine.local import quote_name
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.vocabulary import CLOCK, name_score
 
 ENOUGH: Final = 0.98
@@ -103,13 +104,23 @@ def read_time(
         zoned = form == "ISO 8601 with a zone" or form.startswith("epoch")
         found.append(_reading(tried, sql, form, doubt=doubt, zoned=zoned))
     if not found:
-        return None
+        return _read_mixed(desk, look, column, named=named)
     best = found[0]
     rivals = [each for each in found[1:] if {best.form[:2], each.form[:2]} == {"dd", "mm"}]
     if rivals:
         doubt = f"day and month can be exchanged: {rivals[0].form} fits as well"
         return _doubted(best, doubt)
     return best
+
+
+def _read_mixed(
+    desk: Desk, look: FileLook, column: ColumnLook, *, named: float
+) -> TimeReading | None:
+    mixed = find_mixed(desk, look, column, named=named)
+    if mixed is None or not mixed.sql:
+        return None
+    tried = _try(desk, look, mixed.sql, column)
+    return tried and _reading(tried, mixed.sql, mixed.form, doubt=mixed.doubt)
 
 
 def read_clock(desk: Desk, look: FileLook, column: ColumnLook) -> str | None:

@@ -23,6 +23,7 @@ LABEL_TIME: Final = "label_time"
 DURATION: Final = "duration"
 OPENED: Final = "opened"
 RESOLVED: Final = "resolved"
+CONFIRMED: Final = "confirmed"
 HOLDER: Final = "holder"
 
 
@@ -134,8 +135,14 @@ _WORDS: Final[Mapping[str, str]] = {
     LABEL_TIME: "fraud_step fraud_date fraud_time alert_date sar_date label_date default_date "
     "fraud_at",
     OPENED: "opened opened_at opened_on raised raised_at raised_on dispute_date",
-    RESOLVED: "resolved resolved_at resolved_on closed closed_at closed_on closing_date "
-    "resolution_date",
+    RESOLVED: "resolved resolved_at resolved_on closed closed_at closed_on closed_date "
+    "closing_date resolution_date",
+    CONFIRMED: "confirmed confirmed_at confirmed_on confirmed_date confirmed_time confirm_date "
+    "confirm_time confirmation_date confirmation_time verified_at verified_on verification_date "
+    "decided_at decided_on decision_date verdict_date adjudicated_at adjudicated_on 确认日期 "
+    "确认时间 核实日期 核实时间 查实日期 查实时间 认定日期 认定时间 定性日期 定性时间 判定日期 "
+    "判定时间 结案日期 结案时间 qrrq qrsj queren_riqi queren_shijian hsrq heshi_riqi rdrq "
+    "rending_riqi dxrq dingxing_riqi jarq jiean_riqi",
     DURATION: "duration term months tenor loan_term 期限 期数 qixian",
 }
 ROLES: Final = {role: tuple(words.split()) for role, words in _WORDS.items()}

@@ -45,6 +45,7 @@ from kyc_ml.training.evidence import (
     judge_baselines,
 )
 from kyc_ml.training.extras import calibrate_across, segments_of
+from kyc_ml.training.late_cases import say_late_cases
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,6 +72,7 @@ def train_customer_folds(
     parts = _count_all(observations, labels, labels.usable & labels.settled)
     usable = labels.usable & labels.settled
     target = labels.target[usable]
+    _require_classes(target, source, config=config, splits=splits, as_of=as_of)
     specs = choose_features(config.features, unit=config.unit)
     features = build_all(
         source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
@@ -117,6 +119,27 @@ def train_customer_folds(
     )
 
 
+def _require_classes(
+    target: Floats,
+    source: ContractedTables,
+    *,
+    config: RunConfig,
+    splits: CustomerFoldsConfig,
+    as_of: pd.Timestamp,
+) -> None:
+    """Refuse rows of which some fold would lack a class, before features cost anything."""
+    positives = int(target.sum())
+    if min(positives, target.size - positives) >= splits.folds:
+        return
+    msg = (
+        f"{splits.folds} folds need as many rows of each class, got {positives} positives "
+        f"of {target.size} rows: lower splits.folds, or check cases and the dates"
+    )
+    few = {"": as_of} if positives < splits.folds else {}
+    late = say_late_cases(source, few, dataset=config.dataset)
+    raise DatasetError(msg if late is None else f"{msg}; {late}")
+
+
 def _hold_out_each(
     matrix: Floats,
     target: Floats,
@@ -134,13 +157,6 @@ def _hold_out_each(
     folds : DataFrame
         See `Trained.folds`.
     """
-    positives = int(target.sum())
-    if min(positives, target.size - positives) < splits.folds:
-        msg = (
-            f"{splits.folds} folds need as many rows of each class, got {positives} positives "
-            f"of {target.size} rows: lower splits.folds, or check cases and the dates"
-        )
-        raise DatasetError(msg)
     groups = customers_of(features.keys)
     margin, baseline = np.zeros(target.size), np.zeros(target.size)
     split = StratifiedGroupKFold(

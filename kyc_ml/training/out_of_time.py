@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kyc_ml.baselines import latest_rows
 from kyc_ml.calibration import choose_calibrator
-from kyc_ml.config import RunConfig, SplitConfig
+from kyc_ml.config import DatasetConfig, RunConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import make_observations, mature_labels, to_target
 from kyc_ml.errors import DatasetError
@@ -62,6 +62,7 @@ from kyc_ml.training.extras import (
     select,
     with_card,
 )
+from kyc_ml.training.late_cases import say_late_cases
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -84,7 +85,7 @@ def train_out_of_time(
     parts = summarise_parts(part, status, customers_of(observations), boundaries)
     target = to_target(status)
     usable = ~np.isnan(target) & (part != "")
-    require_rows(parts)
+    require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
     specs = with_card(chosen, card, config=config)
     built = build_all(
@@ -246,8 +247,14 @@ def label_parts(
     return observations, part, status
 
 
-def require_rows(parts: pd.DataFrame) -> None:
-    """Refuse parts without a positive or a negative, naming all of them at once."""
+def require_rows(
+    parts: pd.DataFrame,
+    source: ContractedTables,
+    *,
+    boundaries: Boundaries,
+    dataset: DatasetConfig,
+) -> None:
+    """Refuse parts without a positive or a negative, naming all of them at once, and why."""
     poor = parts[(parts["part"].isin(PARTS))]
     poor = poor[(poor["positives"] == 0) | (poor["positives"] == poor["used"])]
     if poor.empty:
@@ -258,4 +265,10 @@ def require_rows(parts: pd.DataFrame) -> None:
         for row in poor.itertuples()
     ]
     head = f"{len(lines)} part(s) lack one of the two classes: widen them, or check cases and dates"
+    read = {
+        name: boundaries.as_of if name == TEST else boundaries.development_cutoff
+        for name in poor.loc[poor["positives"] == 0, "part"]
+    }
+    late = say_late_cases(source, read, dataset=dataset)
+    lines += [] if late is None else [f"  - {late}"]
     raise DatasetError("\n".join([head, *lines]))

@@ -101,7 +101,8 @@ def prepare_rows(
     splits = require_parts_in_time(config)
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
-    require_rows(summarise_parts(part, status, customers_of(observations), boundaries))
+    parts = summarise_parts(part, status, customers_of(observations), boundaries)
+    require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     times = microseconds(observations[DECISION_TIME])
     when = times.view("datetime64[us]")
     splitter = make_splitter(

@@ -347,3 +347,44 @@ def test_an_empty_optional_table_is_a_warning(data):
     source = read(mapped, data)
     assert source.accepted.tables["cases"].num_rows == 0
     assert [(f.table, f.rule) for f in source.accepted.quality.warnings] == [("cases", "no row")]
+
+
+def test_a_mapping_without_transactions_is_warned_of(data):
+    customers = {"customer_id": "id", "event_time": "day"}
+    mapped = mapping(tables={"customers": {"from": "tx", "columns": customers}})
+    without = mapped.model_copy(update={"tables": {"customers": mapped.tables["customers"]}})
+    (found,) = read(without, data).accepted.quality.warnings
+    assert (found.table, found.rule, found.count) == ("transactions", "not mapped", 0)
+    assert "unit fraud" in found.cure
+    assert "behaviour" in found.cure
+    chosen = read_source(mapped, data=data, tables=["customers"]).accepted
+    assert not chosen.quality.warnings  # mapped, and left out on purpose
+
+
+def test_a_currency_that_names_none_is_warned_of(data):
+    mapped = mapping().model_copy(update={"base_currency": "XXX"})
+    (found,) = read(mapped, data).accepted.quality.warnings
+    assert (found.table, found.column) == ("transactions", "amount")
+    assert found.count == len(read(mapped, data).accepted.tables["transactions"])
+    assert "base_currency XXX" in found.rule
+    assert "ISO 4217" in found.cure
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["CASE WHEN value IN ('A', 'B') THEN 'TODO' ELSE 'cleared' END",
+     "CASE value\nWHEN '1' THEN 'cleared' else\n'TODO' END", "'TODO'"],
+)  # fmt: skip
+def test_what_the_user_has_still_to_decide_is_told_before_a_row_is_read(data, sql):
+    cases = {"case_id": "id", "customer_id": "who", "event_time": "day", "outcome": sql}
+    text = fault(mapping(tables={"cases": {"from": "tx", "columns": cases}}), data)
+    assert "1 fault" in text
+    assert "table 'cases': column 'outcome' still says 'TODO'" in text
+    assert "write one of confirmed_fraud, str_filed, default, cleared, open instead" in text
+
+
+def test_a_code_of_the_users_own_may_be_called_todo(data):
+    cases = {"case_id": "id", "customer_id": "who", "event_time": "day", "typology": "'TODO'"}
+    cases["outcome"] = "CASE WHEN value IN ('TODO') THEN 'open' ELSE 'cleared' END"
+    source = read(mapping(tables={"cases": {"from": "tx", "columns": cases}}), data)
+    assert set(source.accepted.tables["cases"]["typology"].to_pylist()) == {"TODO"}

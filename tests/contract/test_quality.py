@@ -69,6 +69,7 @@ def test_warnings_count_what_to_follow_up_and_cost_no_row(source):
         ("customers", "document_number", "not a valid company_code"): 1,
         ("transactions", "customer_id", "not in customers"): 1,
         ("cases", "transaction_id", "not in transactions"): 1,
+        ("cases", "known_at", "known after the last transaction or event"): 1,
     }
     assert source.accepted.tables["customers"].num_rows == 4
 
@@ -107,6 +108,37 @@ def test_a_document_of_an_unknown_county_is_a_warning_and_no_defect():
     read = contract_tables({"customers": pa.Table.from_pylist(customers)}, base_currency="CNY")
     found = {(each.column, each.rule): each.count for each in read.accepted.quality.warnings}
     assert found[("document_number", "not a valid resident_id")] == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "count"),
+    [
+        (["2024-02-02", "2024-02-02", "2024-01-06"], 2),
+        (["2024-01-06T00:00:01", "2024-01-06", "2024-02-02"], 2),
+        (["2024-02-02", "2024-01-06", "2024-01-05"], 0),  # a few come to light late anywhere
+        (["2024-01-06", "2024-01-06", "2024-01-05"], 0),
+    ],
+)
+def test_cases_that_come_to_light_after_the_last_booking_are_counted(known, count):
+    """Training reads labels at the midnight after the last booking, unless told otherwise."""
+    cases = [
+        {"case_id": f"k{number}", "customer_id": "c1", "event_time": "2024-01-05",
+         "outcome": "default", "known_at": when}
+        for number, when in enumerate(known)
+    ]  # fmt: skip
+    read = contract_tables(
+        {
+            "transactions": pa.Table.from_pylist([{**TRANSACTION, "transaction_id": "a"}]),
+            "cases": pa.Table.from_pylist(cases),
+        },
+        base_currency="CNY",
+    )
+    found = [each for each in read.accepted.quality.warnings if each.column == "known_at"]
+    assert [each.count for each in found] == ([count] if count else [])
+    if found:
+        assert found[0].rule == "known after the last transaction or event"
+        assert "--as-of" in found[0].cure
+        assert "2024" not in str(found[0])
 
 
 def test_log_lines_and_findings_hold_no_value(source):

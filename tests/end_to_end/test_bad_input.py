@@ -313,6 +313,23 @@ def test_cross_validation_of_one_class(user, refused):
     assert "0 positives" in refused(user, *user.train)
 
 
+@pytest.mark.parametrize("splits", [None, {"method": "customer_folds", "folds": 3}])
+def test_cases_that_became_known_after_the_labels_are_read_are_told(user, refused, splits):
+    user.cases["known"] = ["2024-09-01"] * 20 + ["2024-09-03"] * 20
+    user.cases.loc[:9, "outcome"] = "cleared"
+    if splits is not None:
+        user.run["splits"] = splits
+    user.save()
+    message = refused(user, *user.train)
+    assert "0 positives" in message
+    told = "40 cases, 30 of them adverse, became known from 2024-09-01 to 2024-09-03; labels "
+    assert told in message
+    parts = "of train, early_stopping, calibration are read as known on 2024-0"
+    assert ("are read as known on 2024-07-19" if splits else parts) in message
+    assert "later ones do not count" in message
+    assert "--as-of" in message
+
+
 # --- dates ----------------------------------------------------------------------------
 
 

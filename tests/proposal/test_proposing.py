@@ -265,7 +265,7 @@ def test_loans_with_codes_of_their_own(data, tmp_path):
     ).to_csv(data / "loan.csv", index=False)
     result = init(data, tmp_path / "out")
     assert result.proposal.tables["cases"].columns["outcome"].certainty == "yours"
-    with pytest.raises(ContractError, match="translate the codes with CASE"):
+    with pytest.raises(SourceError, match="column 'outcome' still says 'TODO'"):
         read(result, data)
     path = result.files["source"]
     path.write_text(path.read_text().replace("'TODO'", "'cleared'"))
@@ -275,6 +275,28 @@ def test_loans_with_codes_of_their_own(data, tmp_path):
     items = tables["third_party"].to_pandas()
     assert set(items["item"]) == {"loan_amount", "loan_duration"}
     assert items["event_time"].max() < reviewed["event_time"].max()
+
+
+def test_train_is_named_only_when_nothing_is_left_to_decide(data, tmp_path):
+    frame = bookings().rename(columns={"id": "tx_id", "customer": "client_id"})
+    frame["fraud"] = np.where(frame["fraud"], "Q", "R")
+    frame.drop(columns=["fraud"]).to_csv(data / "tx.csv", index=False)
+    none = init(data, tmp_path / "none", base_currency="EUR")
+    assert [each.split()[1] for each in none.next_commands(data)] == ["check"]
+    assert none.held_back == "kyc-ml train: no table of cases tells what became of anyone"
+    found = frame[["tx_id", "client_id", "fraud"]].rename(columns={"fraud": "outcome"})
+    found.assign(case_id=range(ROWS)).to_csv(data / "cases.csv", index=False)
+    coded = init(data, tmp_path / "coded", base_currency="EUR")
+    assert [each.split()[1] for each in coded.next_commands(data)] == ["check"]
+    assert coded.held_back == "kyc-ml train: first decide cases.outcome"
+    found["outcome"] = found["outcome"].map({"Q": "fraud", "R": "cleared"})
+    found.assign(case_id=range(ROWS)).to_csv(data / "cases.csv", index=False)
+    poor = init(data, tmp_path / "poor")
+    assert poor.held_back == "kyc-ml train: first decide base_currency"
+    ready = init(data, tmp_path / "ready", base_currency="EUR")
+    trains = [each for each in ready.next_commands(data) if "kyc-ml train" in each]
+    assert len(trains) == len(ready.runs)
+    assert not ready.held_back
 
 
 def test_a_flag_of_customers_is_told_after_all_are_reviewed(data, tmp_path):
@@ -342,6 +364,39 @@ def test_two_unnamed_columns_of_times_are_left_to_the_user(data, tmp_path):
     assert "times are in Wann, Dann" in told
     assert "odd.csv: fits no contracted table; for bookings it lacks a time, an amount" in told
     assert "no column holds times" in told
+
+
+def mixed(frame, *forms):
+    return [time.strftime(forms[n % len(forms)]) for n, time in enumerate(frame["time"])]
+
+
+def test_a_column_that_mixes_forms_of_times_is_read_as_a_guess(data, tmp_path):
+    frame = bookings()
+    when = mixed(frame, "%Y%m%d", "%Y/%m/%d", "%Y/%-m/%-d %-H:%M")
+    frame.assign(time=when).rename(columns={"time": "交易时间", "customer": "客户号"}).to_csv(
+        data / "tx.csv", index=False
+    )
+    result = init(data, tmp_path / "out", timezone="UTC")
+    guess = result.proposal.tables["transactions"].columns["event_time"]
+    assert guess.certainty == "guess"
+    assert "yyyymmdd 34%, yyyy/mm/dd 33%, yyyy/mm/dd hh:mm 33%" in guess.evidence
+    _, tables = read(result, data)
+    got = tables["transactions"].to_pandas().set_index("transaction_id").loc[frame["id"]]
+    days = got["event_time"].dt.tz_localize(None).dt.normalize()
+    assert days.to_list() == frame["time"].dt.normalize().to_list()
+
+
+def test_a_mixture_that_cannot_be_read_is_named_with_its_forms(data, tmp_path):
+    frame = bookings()
+    frame.assign(time=mixed(frame, "%d/%m/%Y", "%m/%d/%Y")).rename(
+        columns={"customer": "client_id"}
+    ).to_csv(data / "tx.csv", index=False)
+    with pytest.raises(SourceError) as caught:
+        init(data, tmp_path / "out")
+    told = str(caught.value)
+    assert "no column holds times" not in told
+    assert "column time mixes forms of times" in told
+    assert "dd/mm/yyyy and mm/dd/yyyy contradict each other" in told
 
 
 @pytest.mark.parametrize(

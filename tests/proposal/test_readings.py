@@ -13,6 +13,7 @@ from kyc_ml.proposal.codes import translate
 from kyc_ml.proposal.finding import find_sources
 from kyc_ml.proposal.guesses import Guess, Proposal, TableProposal
 from kyc_ml.proposal.looking import looked_at, plain_name
+from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.vocabulary import name_score, normalise
@@ -182,3 +183,81 @@ def test_a_denied_clearance_is_left_to_the_user(code):
 )  # fmt: skip
 def test_a_plain_outcome_is_known(code, word):
     assert translate("outcome", (code,)) == {code: word}
+
+
+SHORT, CLOCKED, DIGITS = "%Y/%-m/%-d", "%Y/%-m/%-d %-H:%M", "%Y%m%d"
+
+
+def written(*forms):
+    """Write the days in turn in each form; a form with a clock has a time of day."""
+    times = [day + timedelta(hours=9, minutes=7) for day in DAYS]
+    shown = [time.strftime(forms[n % len(forms)]) for n, time in enumerate(times)]
+    clocked = ["%H" in forms[n % len(forms)] or "%-H" in forms[n % len(forms)] for n in range(60)]
+    return shown, [t if own else d for t, d, own in zip(times, DAYS, clocked, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        (DIGITS, SHORT, CLOCKED),
+        ("%Y-%m-%d %H:%M:%S", DIGITS),
+        ("%d/%m/%Y", DIGITS),
+        ("%m/%d/%Y", "%Y-%m-%d"),
+        ("%Y年%m月%d日", "%Y-%m-%dT%H:%M:%S", "%Y%m%d%H%M%S"),
+    ],
+)
+def test_forms_that_exclude_each_other_are_read_each_in_its_own(tmp_path, forms):
+    shown, expected = written(*forms)
+    with desk_of(tmp_path, when=shown) as desk:
+        look = desk.look("t")
+        reading = read_time(desk, look, look.column("when"), named=1.0)
+        assert reading is not None
+        rows = desk.connection.execute(f"SELECT {reading.sql} FROM t ORDER BY rowid").fetchall()
+    assert [row[0] for row in rows] == expected
+    assert reading.sql.count("try_strptime") == len(forms)
+    assert f"{1 / len(forms):.0%}" in reading.form
+    assert "mixes" in reading.doubt
+
+
+def test_an_order_of_day_and_month_that_no_value_decides_is_doubted(tmp_path):
+    low = [f"{n % 12 + 1:02d}/{n % 11 + 1:02d}/2024" if n % 2 else "20240407" for n in range(60)]
+    with desk_of(tmp_path, when=low) as desk:
+        look = desk.look("t")
+        assert "exchanged" in read_time(desk, look, look.column("when"), named=1.0).doubt
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["13/02/2024", "02/13/2024", "20240407"], "dd/mm/yyyy and mm/dd/yyyy contradict"),
+        (["20240407", "2024/3/5", "soon, we hope"], "none of them 33%"),
+    ],
+)
+def test_forms_that_contradict_or_do_not_suffice_are_told_and_not_read(tmp_path, values, told):
+    with desk_of(tmp_path, when=values * 20) as desk:
+        look = desk.look("t")
+        column = look.column("when")
+        assert read_time(desk, look, column, named=1.0) is None
+        found = find_mixed(desk, look, column, named=1.0)
+    assert found is not None
+    assert not found.sql
+    assert told in f"{found.form}; {found.doubt}"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["20240407", "2024111", "2024/3/5"], ["A20240407", "K000001", "Z000002"],
+     ["1234.50", "12.1", "7.25"], ["10.12.2", "10.0.0.1", "1.2.3"]],
+)  # fmt: skip
+def test_what_is_no_mixture_of_times_is_none(tmp_path, values):
+    with desk_of(tmp_path, when=values * 20) as desk:
+        look = desk.look("t")
+        assert read_time(desk, look, look.column("when"), named=1.0) is None
+
+
+def test_digits_of_two_lengths_need_a_name(tmp_path):
+    shown, _ = written(DIGITS, "%Y%m%d%H%M%S")
+    with desk_of(tmp_path, when=shown) as desk:
+        look = desk.look("t")
+        assert read_time(desk, look, look.column("when"), named=0.0) is None
+        assert read_time(desk, look, look.column("when"), named=0.9) is not None

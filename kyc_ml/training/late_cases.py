@@ -1,0 +1,50 @@
+"""Why labelled rows hold no positive: cases that became known only after labels were read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from kyc_ml.config import DatasetConfig
+from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.tables import CASE_ID, CASES, KNOWN_AT, OUTCOME
+
+
+def say_late_cases(
+    source: ContractedTables, read: Mapping[str, pd.Timestamp], *, dataset: DatasetConfig
+) -> str | None:
+    """Say how many cases became known too late to label anything, and since when labels count.
+
+    Parameters
+    ----------
+    read : mapping of a part's name to the instant its labels are read at
+        Only parts that lack positives; an empty name stands for all rows.
+
+    Returns
+    -------
+    str or None
+        Counts and days, no customer's value; None where no adverse case came too late.
+    """
+    if not read or CASES not in source.tables:
+        return None
+    cases: pd.DataFrame = source[CASES].select([CASE_ID, KNOWN_AT, OUTCOME]).to_pandas()
+    late = cases[cases[KNOWN_AT] > min(read.values())]
+    adverse = late[late[OUTCOME].isin(list(dataset.adverse_outcomes))]
+    if adverse.empty:
+        return None
+    first, last = late[KNOWN_AT].min(), late[KNOWN_AT].max()
+    return (
+        f"{late[CASE_ID].nunique():,} cases, {adverse[CASE_ID].nunique():,} of them adverse, "
+        f"became known from {first:%Y-%m-%d} to {last:%Y-%m-%d}; {_reading(read)}: later ones do "
+        "not count; give a later --as-of, or map known_at of cases to when each was known"
+    )
+
+
+def _reading(read: Mapping[str, pd.Timestamp]) -> str:
+    """Say when the labels of each part are read, parts of one instant together."""
+    told = []
+    for moment in sorted(set(read.values())):
+        names = ", ".join(name for name, each in read.items() if each == moment and name)
+        told.append(f"{f'of {names} ' if names else ''}are read as known on {moment:%Y-%m-%d}")
+    return "labels " + ", those ".join(told)
