@@ -2,6 +2,7 @@
 
 import sqlite3
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,7 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.tracking.promoting import fetch_champion
 from kyc_ml.tracking.server import connected, reach_store
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*")
+    for quiet in ("sqlalchemy", "mlflow", "alembic")
+]
 
 SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
 
@@ -47,7 +54,9 @@ def of_mlflow(cause=None, code=databricks_pb2.INTERNAL_ERROR):
         (PermissionError(13, "Permission denied"), SQLITE, False),
     ],
 )
-def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, error, store, away):
+def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, tmp_path, error, store, away):
+    monkeypatch.chdir(tmp_path)
+    Path("mlflow.db").touch()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     with pytest.raises(RegistryError) as told, connected():
         raise error
@@ -93,3 +102,26 @@ def test_a_server_says_by_its_answer_whether_to_come_back(answering, status, awa
     with pytest.raises(RegistryError) as told:
         reach_store()
     assert isinstance(told.value, UnreachableError) == away
+
+
+@pytest.mark.parametrize("address", ["sqlite:///{}/gone/m.db", "sqlite:///gone/m.db", ""])
+def test_a_lost_store_is_refused_and_none_is_made_in_its_place(monkeypatch, tmp_path, address):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(tmp_path))
+    lost = tmp_path / ("gone/m.db" if address else "mlflow.db")
+    with pytest.raises(UnreachableError) as told:
+        fetch_champion("fraud")
+    with pytest.raises(UnreachableError):
+        reach_store("build/model", "models:/fraud@champion")
+    assert str(told.value).startswith(f"MLflow's store {lost} does not exist")
+    assert exit_code_of(told.value) == TRY_LATER
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_asks_for_nothing_in_it_may_make_the_store(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new/m.db")
+    reach_store("build/model")
+    assert (tmp_path / "new" / "m.db").is_file()
+    with pytest.raises(RegistryError, match="not found") as told:
+        fetch_champion("fraud")
+    assert not isinstance(told.value, UnreachableError)

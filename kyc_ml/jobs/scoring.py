@@ -94,7 +94,7 @@ def run_score(
     KycMlError
         If the model, the source or a configuration is at fault.
     """
-    reach_store()
+    reach_store(request.model)
     limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
