@@ -100,7 +100,7 @@ def main(
             source=source,
             data=data,
             out=out / moment.date().isoformat(),
-            as_of=as_of,
+            as_of=moment.date().isoformat(),  # in one form: a run is known by it
             overrides=overrides,
             limits=limits,
             restart=restart,

@@ -267,6 +267,13 @@ def test_a_time_of_day_is_no_night(night, text):
     assert not asked
 
 
+@pytest.mark.parametrize("text", ["2026-03-02", "2026-03-02T00:00", "20260302", "2026-03-02 00:00Z"])
+def test_a_day_is_one_night_however_it_is_written(night, text):
+    result, asked = night(*BOTH[:4], "--as-of", text)
+    assert result.exit_code == 0
+    assert {request.as_of for request in scored(asked).values()} == {"2026-03-02"}
+
+
 def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
     path = tmp_path / "limits.yaml"
     path.write_text("late_share: 2\n")
