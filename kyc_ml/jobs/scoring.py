@@ -28,7 +28,7 @@ from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
-from kyc_ml.jobs.storing import SourceOnDisk
+from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.monitoring import summarise_drift
 from kyc_ml.tracking.runs import log_scoring
@@ -256,11 +256,18 @@ def _run(
     except GateError as error:
         place.keep(KEPT_OF_REFUSED)
         place.put_aside()
-        msg = f"{error}\nwhat was counted, and the refused rows, are in {place.failed}"
+        msg = f"{error}\n{_say_left(place.failed)}"
         raise GateError(msg) from None
     except KycMlError:
         place.keep(())  # the input is at fault: with other input nothing of this can be used
         raise
+
+
+def _say_left(failed: Path) -> str:
+    """Say what a refused run has left, and where; tables of several runs keep their own rows."""
+    kept = {MANIFEST: "what was counted", QUARANTINE: "the refused rows, with their reasons"}
+    there = [said for name, said in kept.items() if (failed / name).exists()]
+    return f"in {failed}: {' and '.join(there)}"
 
 
 def _log(result: ScoringResult, scorers: Scorers) -> None:

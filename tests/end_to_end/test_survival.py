@@ -575,9 +575,28 @@ def test_tables_read_once_for_several_models_survive_a_kill(night, tmp_path, ref
     assert got == {n: b for n, b in published(reference).items() if n.startswith("scores")}
 
 
+def test_a_refused_source_says_where_its_rows_are_and_counts_them(night, tmp_path):
+    mine = night.copy(tmp_path / "mine")
+    mapping = yaml.safe_load(mine.source.read_text())
+    mine.source.write_text(yaml.safe_dump({**mapping, "max_quarantined_share": 0.001}))
+    said = _Said()
+    with (
+        pytest.raises(GateError, match=r"above max_quarantined_share 0\.001") as refused,
+        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", watch=said),
+    ):
+        pytest.fail("it was read")
+    aside = tmp_path / "day" / "tables.failed" / "quarantine"
+    assert f"the refused rows, with their reasons, are in {aside}" in str(refused.value)
+    assert pq.read_table(aside).num_rows == 2
+    [(title, table)] = said.shown
+    assert title == "data quality"
+    assert table.set_index("table").loc["transactions", "quarantined"] == 2
+
+
 class _Said:
     def __init__(self):
         self.lines = []
+        self.shown = []
 
     def say(self, line):
         self.lines.append(line)
@@ -585,4 +604,5 @@ class _Said:
     def step(self, *_):
         pass
 
-    show = step
+    def show(self, title, table):
+        self.shown.append((title, table))
