@@ -179,7 +179,7 @@ def _published(
     if broken:
         msg = (
             f"{place.goal} holds this run, but {', '.join(broken)} is not as it was published: "
-            "find out who changed it; remove the folder to score again"
+            "find out who changed it; move the folder away, as evidence, to score again"
         )
         raise OutputError(msg)
     return manifest

@@ -493,8 +493,9 @@ def test_a_published_file_that_was_changed_is_told(night, tmp_path, name, change
     out = tmp_path / "scores"
     night.score(out, duckdb=True)
     change(out / name)
-    with pytest.raises(OutputError, match=re.escape(f"{name} is not as it was published")):
+    with pytest.raises(OutputError, match=re.escape(f"{name} is not as it was published")) as told:
         night.score(out, duckdb=True)
+    assert "move the folder away" in str(told.value)  # removed, it would be evidence lost
 
 
 def test_the_duckdb_file_holds_the_rows_of_the_scores(night, tmp_path):
