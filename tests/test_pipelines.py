@@ -267,7 +267,9 @@ def test_a_time_of_day_is_no_night(night, text):
     assert not asked
 
 
-@pytest.mark.parametrize("text", ["2026-03-02", "2026-03-02T00:00", "20260302", "2026-03-02 00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["2026-03-02", "2026-03-02T00:00", "20260302", "2026-03-02 00:00Z"]
+)
 def test_a_day_is_one_night_however_it_is_written(night, text):
     result, asked = night(*BOTH[:4], "--as-of", text)
     assert result.exit_code == 0

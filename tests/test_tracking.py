@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
+import mlflow
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
@@ -14,7 +15,9 @@ from sqlalchemy.exc import OperationalError
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.tracking.promoting import fetch_champion
-from kyc_ml.tracking.server import connected, reach_store
+from kyc_ml.tracking.server import connected, reach_store, start_run
+from kyc_ml.tracking.training import say_runs
+from kyc_ml.tracking.views import MODELS
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*")
@@ -125,3 +128,37 @@ def test_who_asks_for_nothing_in_it_may_make_the_store(monkeypatch, tmp_path):
     with pytest.raises(RegistryError, match="not found") as told:
         fetch_champion("fraud")
     assert not isinstance(told.value, UnreachableError)
+
+
+@pytest.fixture
+def under_mlflow_run(monkeypatch, tmp_path):
+    """Start a run as `mlflow run` does for the process that it starts; gives its experiment."""
+
+    def begin(experiment):
+        address = f"sqlite:///{tmp_path}/mlflow.db"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")  # start_run changes it: given back
+        reach_store()
+        client = mlflow.MlflowClient()
+        number = client.create_experiment(experiment, artifact_location=f"file:{tmp_path}/files")
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
+        monkeypatch.setenv("MLFLOW_RUN_ID", client.create_run(number).info.run_id)
+        with connected(), start_run("kyc_ml fraud", "train") as run:
+            assert run.info.experiment_id == number
+            said = say_runs("kyc_ml fraud", number)
+        return client.get_experiment(number).tags, said
+
+    return begin
+
+
+def test_an_experiment_that_mlflow_run_made_gets_the_saved_view(under_mlflow_run):
+    tags, said = under_mlflow_run("kyc_ml fraud")
+    assert MODELS.as_tags().keys() <= tags.keys()
+    assert "viewStateShareKey" in said
+
+
+def test_a_run_apart_from_the_others_says_so_and_leaves_that_experiment_alone(under_mlflow_run):
+    tags, said = under_mlflow_run("another")
+    assert not MODELS.as_tags().keys() & tags.keys()
+    assert "apart from those of kyc-ml train" in said
+    assert "mlflow run --experiment-name 'kyc_ml fraud'" in said

@@ -107,17 +107,22 @@ def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
 def start_run(experiment: str, name: str, *, view: View = MODELS) -> Iterator[mlflow.ActiveRun]:
     """Start a run, or go on with the one that `mlflow run` started for this process.
 
+    That one stays in the experiment that `mlflow run` was told: a run cannot be moved.
+
     Parameters
     ----------
     view : View
         Of the experiment's runs; one that was changed in MLflow stays as it is.
     """
-    if "MLFLOW_RUN_ID" not in os.environ:
+    begun = os.environ.get("MLFLOW_RUN_ID")
+    if begun is None:
         found = mlflow.set_experiment(experiment)
+    else:
+        found = mlflow.get_experiment(mlflow.get_run(begun).info.experiment_id)
+    if found.name == experiment:  # `mlflow run` may have been told another: it is not ours
         told = {**_EXPERIMENT, **view.as_tags()}
-        new = {name: text for name, text in told.items() if name not in found.tags}
-        if new:
-            mlflow.set_experiment_tags(new)
+        for tag in told.keys() - found.tags.keys():
+            mlflow.MlflowClient().set_experiment_tag(found.experiment_id, tag, told[tag])
     with mlflow.start_run(run_name=name) as run:
         yield run
 
