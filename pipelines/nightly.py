@@ -235,7 +235,8 @@ def _ask(
 
 def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
     """Log why a model's scores are not published; gives the exit code."""
-    terminal.failed(f"{model}: {error}")
+    said = str(error)
+    terminal.failed(said if model in said else f"{model}: {said}")
     return exit_code_of(error)
 
 
