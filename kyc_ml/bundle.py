@@ -55,9 +55,8 @@ _METRICS: Final = "metrics.json"
 _SEAL: Final = "manifest_sha256"
 _CONFIG: Final = "config.yaml"
 _TIERS: Final = "tiers.yaml"
-
-_RESTORE: Final = "restore it from the registry, never edit it"
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+_RESTORE: Final = "restore it from the registry, never edit it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import mlflow
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +26,7 @@ from kyc_ml.cli.options import exit_code_of
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
 from kyc_ml.jobs import scoring
 from kyc_ml.jobs.storing import read_once
+from kyc_ml.monitoring import PROBABILITY
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -416,6 +418,17 @@ def test_the_rating_steps_in_for_a_limit_passed(night, tmp_path, gate):
     assert said in result.manifest.reason
     assert any(said in fault for fault in result.manifest.faults)
     _is_rated(tmp_path / "scores", rows=result.rows)
+    told = result.manifest.drift  # of the scores that are not published
+    assert told is not None
+    assert told["drifted"].any() or "drift" not in said
+    [logged] = mlflow.MlflowClient().search_runs(
+        [mlflow.get_experiment_by_name("kyc_ml scoring").experiment_id],
+        filter_string=f"tags.run_id = '{result.manifest.run_id}'",
+    )
+    assert (
+        logged.data.metrics["drift/score_psi"] == told.set_index("column").loc[PROBABILITY, "psi"]
+    )
+    assert logged.data.tags["scored_by"] == "rating"
 
 
 def test_the_rating_steps_in_for_a_model_that_cannot_be_loaded(night, tmp_path):
