@@ -23,7 +23,7 @@ import yaml
 from kyc_ml.batch import damaged, read_manifest
 from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.cli.options import exit_code_of
-from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
+from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, SourceError
 from kyc_ml.jobs import scoring
 from kyc_ml.jobs.storing import read_once
 from kyc_ml.monitoring import PROBABILITY
@@ -605,6 +605,19 @@ def test_a_refused_source_says_where_its_rows_are_and_counts_them(night, tmp_pat
     [(title, table)] = said.shown
     assert title == "data quality"
     assert table.set_index("table").loc["transactions", "quarantined"] == 2
+
+
+def test_a_source_at_fault_leaves_nothing_behind(night, tmp_path):
+    mine = night.copy(tmp_path / "mine")
+    mapping = yaml.safe_load(mine.source.read_text())
+    mapping["tables"]["transactions"]["columns"]["amount"] = "no_such_column"
+    mine.source.write_text(yaml.safe_dump(mapping))
+    with (
+        pytest.raises(SourceError, match="no_such_column"),
+        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", watch=_Said()),
+    ):
+        pytest.fail("it was read")
+    assert left_beside(tmp_path) == ["mine"]
 
 
 class _Said:
