@@ -291,6 +291,7 @@ def _log(result: ScoringResult, scorers: Scorers) -> None:
             "bundle_digest": manifest.identity["bundle"],
             "as_of": manifest.as_of,
             "run_id": manifest.run_id,
+            "out": str(result.path),
             "scored_by": manifest.scored_by,
         },
     )
