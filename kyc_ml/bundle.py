@@ -56,6 +56,7 @@ _SEAL: Final = "manifest_sha256"
 _CONFIG: Final = "config.yaml"
 _TIERS: Final = "tiers.yaml"
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+_RESTORE: Final = "restore it from the registry, never edit it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +153,19 @@ def require_new(folder: Path) -> None:
         raise OutputError(msg)
 
 
-def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
+class _DamagedError(BundleError):
+    """A bundle is not as it was saved; who loads it knows where to restore it from."""
+
+
+def load_bundle(folder: Path, *, digest: str | None = None, cure: str = _RESTORE) -> Bundle:
     """Read a bundle after checking every byte of it.
 
     Parameters
     ----------
     digest : str, optional
         Digest the bundle must have, as the registry recorded it.
+    cure : str, optional
+        What to do about a bundle that is not as it was saved.
 
     Raises
     ------
@@ -166,21 +173,29 @@ def load_bundle(folder: Path, *, digest: str | None = None) -> Bundle:
         If the folder is no bundle, a file was changed, removed or added, or the format is
         not supported.
     """
+    try:
+        return _load(folder, digest=digest)
+    except _DamagedError as error:
+        msg = f"{error}; {cure}"
+        raise BundleError(msg) from None
+
+
+def _load(folder: Path, *, digest: str | None) -> Bundle:
     manifest, raw = _checked_files(folder)
     found = _sha256(raw[MANIFEST])
     if digest is not None and digest != found:
         msg = (
             f"bundle {folder} has digest {found[:12]}, but {digest[:12]} was registered: it "
-            "was replaced; load the version again from the registry"
+            "was replaced"
         )
-        raise BundleError(msg)
+        raise _DamagedError(msg)
     text = {name: raw[name].decode() for name in manifest["files"]}
     features = json.loads(text[_FEATURES])
     reference = json.loads(text[_REFERENCE])
     specs, definitions = _declared(features["specs"], version=manifest["format_version"])
     if definitions != manifest["feature_definitions"]:
-        msg = f"bundle {folder}: feature definitions do not match the manifest; restore it"
-        raise BundleError(msg)
+        msg = f"bundle {folder}: feature definitions do not match the manifest"
+        raise _DamagedError(msg)
     return Bundle(
         model=Model(text[_MODEL]),
         calibrator=Calibrator.from_dict(json.loads(text[_CALIBRATION])),
@@ -300,11 +315,8 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     present = {path.name for path in folder.iterdir()}
     differences = _differences(manifest["files"], raw, present)
     if differences:
-        msg = (
-            f"bundle {folder} differs from its manifest: {'; '.join(differences)}; restore it "
-            "from the registry, never edit it"
-        )
-        raise BundleError(msg)
+        msg = f"bundle {folder} differs from its manifest: {'; '.join(differences)}"
+        raise _DamagedError(msg)
     return manifest, raw
 
 
@@ -314,8 +326,8 @@ def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
         supported = manifest["format_version"] in _READABLE
         sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
     except (ValueError, KeyError, TypeError):
-        msg = f"bundle {folder}: {MANIFEST} was changed or cut short; restore the bundle"
-        raise BundleError(msg) from None
+        msg = f"bundle {folder}: {MANIFEST} was changed or cut short"
+        raise _DamagedError(msg) from None
     if not supported:
         msg = (
             f"bundle {folder} has format {manifest['format_version']}, this kyc_ml reads formats "
@@ -323,8 +335,8 @@ def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
         )
         raise BundleError(msg)
     if not sealed:
-        msg = f"bundle {folder}: {MANIFEST} was changed; restore the bundle"
-        raise BundleError(msg)
+        msg = f"bundle {folder}: {MANIFEST} was changed"
+        raise _DamagedError(msg)
     return manifest
 
 

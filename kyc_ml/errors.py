@@ -38,9 +38,12 @@ class ContractError(KycMlError, ValueError):
     ----------
     quarantine : pyarrow.Table or None
         The refused rows, where there are any, so that a job can still save them.
+    quality : QualitySummary or None
+        The counts of every table, so that a job can still show them.
     """
 
     quarantine: Any = None
+    quality: Any = None
 
 
 class LeakageError(KycMlError, ValueError):

@@ -100,7 +100,7 @@ def main(
             source=source,
             data=data,
             out=out / moment.date().isoformat(),
-            as_of=as_of,
+            as_of=moment.date().isoformat(),  # in one form: a run is known by it
             overrides=overrides,
             limits=limits,
             restart=restart,
@@ -235,7 +235,8 @@ def _ask(
 
 def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
     """Log why a model's scores are not published; gives the exit code."""
-    terminal.failed(f"{model}: {error}")
+    said = str(error)
+    terminal.failed(said if model in said else f"{model}: {said}")
     return exit_code_of(error)
 
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import typer
 import yaml
@@ -195,6 +197,23 @@ def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
     monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", interrupted)
     done = run(*SCORE)
     assert (done.exit_code, last_line(done)["text"]) == (130, "stopped")
+
+
+@pytest.mark.usefixtures("beside_its_files")
+def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(monkeypatch):
+    result = SimpleNamespace(
+        manifest=SimpleNamespace(scored_by="model", reason="", run_id="r", customers=1_234),
+        tiers=pd.DataFrame({"tier": ["low"]}), read=562_557, quarantined=0, rows=7_690,
+        seconds={"reading": 15.04}, path=Path("o"), was_there=False,
+    )  # fmt: skip
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", lambda *_, **__: result)
+    done = run(*SCORE)
+    assert last_line(done)["facts"] == {
+        "read": 562_557, "quarantined": 0, "scored": 7_690, "customers": 1_234,
+        "scored by": "model", "run": "r", "reading": 15.04, "published": "o",
+    }  # fmt: skip
+    for text in ("562,557 rows", "7,690 observations", "15.0 s"):
+        assert text in done.stdout
 
 
 @pytest.mark.usefixtures("beside_its_files")

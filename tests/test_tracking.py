@@ -2,8 +2,10 @@
 
 import sqlite3
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
+import mlflow
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
@@ -12,7 +14,15 @@ from sqlalchemy.exc import OperationalError
 
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.tracking.server import connected, reach_store
+from kyc_ml.tracking.promoting import fetch_champion
+from kyc_ml.tracking.server import connected, reach_store, start_run
+from kyc_ml.tracking.training import say_runs
+from kyc_ml.tracking.views import MODELS
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*")
+    for quiet in ("sqlalchemy", "mlflow", "alembic")
+]
 
 SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
 
@@ -47,7 +57,9 @@ def of_mlflow(cause=None, code=databricks_pb2.INTERNAL_ERROR):
         (PermissionError(13, "Permission denied"), SQLITE, False),
     ],
 )
-def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, error, store, away):
+def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, tmp_path, error, store, away):
+    monkeypatch.chdir(tmp_path)
+    Path("mlflow.db").touch()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     with pytest.raises(RegistryError) as told, connected():
         raise error
@@ -93,3 +105,60 @@ def test_a_server_says_by_its_answer_whether_to_come_back(answering, status, awa
     with pytest.raises(RegistryError) as told:
         reach_store()
     assert isinstance(told.value, UnreachableError) == away
+
+
+@pytest.mark.parametrize("address", ["sqlite:///{}/gone/m.db", "sqlite:///gone/m.db", ""])
+def test_a_lost_store_is_refused_and_none_is_made_in_its_place(monkeypatch, tmp_path, address):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(tmp_path))
+    lost = tmp_path / ("gone/m.db" if address else "mlflow.db")
+    with pytest.raises(UnreachableError) as told:
+        fetch_champion("fraud")
+    with pytest.raises(UnreachableError):
+        reach_store("build/model", "models:/fraud@champion")
+    assert str(told.value).startswith(f"MLflow's store {lost} does not exist")
+    assert exit_code_of(told.value) == TRY_LATER
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_asks_for_nothing_in_it_may_make_the_store(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new/m.db")
+    reach_store("build/model")
+    assert (tmp_path / "new" / "m.db").is_file()
+    with pytest.raises(RegistryError, match="not found") as told:
+        fetch_champion("fraud")
+    assert not isinstance(told.value, UnreachableError)
+
+
+@pytest.fixture
+def under_mlflow_run(monkeypatch, tmp_path):
+    """Start a run as `mlflow run` does for the process that it starts; gives its experiment."""
+
+    def begin(experiment):
+        address = f"sqlite:///{tmp_path}/mlflow.db"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")  # start_run changes it: given back
+        reach_store()
+        client = mlflow.MlflowClient()
+        number = client.create_experiment(experiment, artifact_location=f"file:{tmp_path}/files")
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
+        monkeypatch.setenv("MLFLOW_RUN_ID", client.create_run(number).info.run_id)
+        with connected(), start_run("kyc_ml fraud", "train") as run:
+            assert run.info.experiment_id == number
+            said = say_runs("kyc_ml fraud", number)
+        return client.get_experiment(number).tags, said
+
+    return begin
+
+
+def test_an_experiment_that_mlflow_run_made_gets_the_saved_view(under_mlflow_run):
+    tags, said = under_mlflow_run("kyc_ml fraud")
+    assert MODELS.as_tags().keys() <= tags.keys()
+    assert "viewStateShareKey" in said
+
+
+def test_a_run_apart_from_the_others_says_so_and_leaves_that_experiment_alone(under_mlflow_run):
+    tags, said = under_mlflow_run("another")
+    assert not MODELS.as_tags().keys() & tags.keys()
+    assert "apart from those of kyc-ml train" in said
+    assert "mlflow run --experiment-name 'kyc_ml fraud'" in said

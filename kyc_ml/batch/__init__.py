@@ -10,8 +10,10 @@ from kyc_ml.batch.manifest import (
     Manifest,
     damaged,
     digest_files,
+    read_drift,
     read_manifest,
     score_files,
+    write_drift,
 )
 from kyc_ml.batch.parts import CONTRIBUTIONS, PART_ROWS, SCORES, PartScorer, score_parts
 from kyc_ml.batch.place import MANIFEST, Place, hold
@@ -48,6 +50,7 @@ __all__ = [
     "hold",
     "identify_code",
     "identify_file",
+    "read_drift",
     "read_manifest",
     "refuse",
     "require_same",
@@ -55,4 +58,5 @@ __all__ = [
     "score_files",
     "score_parts",
     "with_meanings",
+    "write_drift",
 ]

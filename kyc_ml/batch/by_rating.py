@@ -7,7 +7,7 @@ by probabilities that it does not have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from kyc_ml.explain import Reference, make_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.rating import Rating, RatingCard, rate
-from kyc_ml.tiers import OverrideBook, TierPolicy, grade
+from kyc_ml.tiers import RAISED_BY_RATING, OverrideBook, TierPolicy, grade
 
 _EFFECTS: Final = {
     1.0: ("raises the expert rating", "使专家评级升高"),
@@ -84,7 +84,10 @@ class RatingScorer:
                 "scored_by": pa.array([RATING] * n, pa.string()),
             }
         )
-        return ScoredPart(scores=table, contributions=None, counts=Counts.of(grades, None))
+        counts = Counts.of(grades, None)
+        # the zeros above are no model's scores: the rating moves nobody away from them
+        graded = {what: rows for what, rows in counts.graded.items() if what != RAISED_BY_RATING}
+        return ScoredPart(scores=table, contributions=None, counts=replace(counts, graded=graded))
 
     def _reasons(self, facts: FeatureTable, rating: Rating) -> dict[str, pa.Array]:
         """Say what a row's points come from: those of each sub-item above the lowest score."""

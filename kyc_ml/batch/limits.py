@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kyc_ml.batch.counts import Counts
 from kyc_ml.config import LimitsConfig
@@ -11,6 +12,9 @@ from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.errors import Faults, GateError
 from kyc_ml.monitoring import DriftFound
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,11 @@ class Judged:
     quality: QualitySummary
     counts: Counts
     drift: DriftFound | None
+
+    @property
+    def drift_table(self) -> pd.DataFrame | None:
+        """The drift by column; see `DriftFound.table`."""
+        return None if self.drift is None else self.drift.table
 
 
 def check_limits(judged: Judged, limits: LimitsConfig) -> tuple[str, ...]:

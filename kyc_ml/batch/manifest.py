@@ -50,7 +50,8 @@ class Manifest:
     customers : int
         Different customers among them.
     drift : DataFrame or None
-        As `DriftFound.table`; None where nothing was compared.
+        As `DriftFound.table`; None where nothing was compared. Where the fallback stepped in
+        for a limit passed, that of the model's scores, which are not published.
     faults : tuple of str
         Limits passed; a published run has none, unless the fallback stepped in for them.
     files : mapping of relative path to SHA-256
@@ -102,7 +103,7 @@ class Manifest:
             },
             "quality": write_quality(self.quality),
             "counts": self.counts.to_dict(),
-            "drift": None if self.drift is None else _records(self.drift),
+            "drift": write_drift(self.drift),
             "faults": list(self.faults),
             "files": dict(sorted(self.files.items())),
         }
@@ -112,7 +113,6 @@ class Manifest:
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
         content = json.loads(text)
-        drift = content["drift"]
         return cls(
             identity=content["identity"],
             as_of=content["as_of"],
@@ -122,7 +122,7 @@ class Manifest:
             customers=content["rows"]["customers"],
             quality=read_quality(content["quality"]),
             counts=Counts.from_dict(content["counts"]),
-            drift=None if drift is None else pd.DataFrame(drift, columns=list(DRIFT_COLUMNS)),
+            drift=read_drift(content["drift"]),
             faults=tuple(content["faults"]),
             files=content["files"],
         )
@@ -194,7 +194,10 @@ def _below(work: Path, names: Sequence[str]) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def write_drift(table: pd.DataFrame | None) -> list[dict[str, Any]] | None:
+    """Write a drift table as JSON keeps it: what is undefined is null."""
+    if table is None:
+        return None
     return [
         {
             str(name): None if isinstance(value, float) and not np.isfinite(value) else value
@@ -202,3 +205,8 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in table.to_dict("records")
     ]
+
+
+def read_drift(records: list[dict[str, Any]] | None) -> pd.DataFrame | None:
+    """Read what `write_drift` wrote."""
+    return None if records is None else pd.DataFrame(records, columns=list(DRIFT_COLUMNS))

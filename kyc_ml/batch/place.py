@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -156,6 +156,7 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[Place]:
         failed=goal.with_name(f"{goal.name}.failed"),
     )
     lock = goal.with_name(f".{goal.name}.lock")
+    made = [folder for folder in goal.absolute().parents if not folder.exists()]
     number = _locked(lock, goal, known_as=known_as or goal)
     try:
         _clean(place)
@@ -166,14 +167,20 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[Place]:
             shutil.rmtree(place.work, ignore_errors=True)
         lock.unlink(missing_ok=True)
         os.close(number)
+        with suppress(OSError):  # what is not empty, or gone already, is not ours to remove
+            for folder in made:
+                folder.rmdir()
 
 
 def _locked(lock: Path, goal: Path, *, known_as: Path) -> int:
     """Open and lock a file; gives its number, to be closed by whoever holds it."""
     try:
-        goal.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            number = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                number = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            except FileNotFoundError:
+                continue  # another job has just removed the folder that it had made
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _names(lock, number):

@@ -152,8 +152,8 @@ def check_quarantined_share(
     ------
     ContractError
         If any table's share lies above `maximum` (equal passes), or if no transaction
-        is left. It lists every finding of every table; its ``quarantine`` attribute
-        carries the rows, where they are not on disk already, so that a job can save them.
+        is left. It lists every finding of every table; its ``quality`` is that of the
+        source, its ``quarantine`` the rows, where they are not on disk already.
     """
     over = [table for table in quality.tables if table.quarantined_share > maximum]
     bare = [table for table in quality.tables if table.read and not table.accepted]
@@ -169,13 +169,13 @@ def check_quarantined_share(
         ContractError,
     )
     faults.extend(str(reason) for table in quality.tables for reason in table.reasons)
-    _raise_with(faults, quarantine)
+    _raise_with(faults, quality, quarantine)
 
 
-def _raise_with(faults: Faults, quarantine: pa.Table | None) -> NoReturn:
+def _raise_with(faults: Faults, quality: QualitySummary, quarantine: pa.Table | None) -> NoReturn:
     try:
         faults.raise_if_any()
     except ContractError as error:
-        error.quarantine = quarantine
+        error.quality, error.quarantine = quality, quarantine
         raise
     raise AssertionError  # pragma: no cover  a quarantined row always has a reason

@@ -158,7 +158,7 @@ def run_compare(
         old, objective=objective, capacities=capacities, review_cost=review_cost, miss_cost=loss
     )
     start = first_later(new, old, since=since)
-    reach_store()
+    reach_store(challenger, champion)
     clock = [time.perf_counter()]
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     clock.append(time.perf_counter())

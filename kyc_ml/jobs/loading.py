@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -18,6 +19,11 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import graded_specs
 from kyc_ml.tracking.registry import fetch_bundle
+
+_RESTORE: Final = (
+    "what the registry stores is damaged: restore its artifacts (mlruns/) from the backup; "
+    "without one, train again"
+)
 
 
 def load_model(model: str) -> tuple[Bundle, str]:
@@ -40,13 +46,9 @@ def load_model(model: str) -> tuple[Bundle, str]:
     with tempfile.TemporaryDirectory() as scratch:
         folder, digest, label = fetch_bundle(model, Path(scratch))
         try:
-            return load_bundle(folder, digest=digest), label
+            return load_bundle(folder, digest=digest, cure=_RESTORE), label
         except BundleError as error:
             msg = str(error).replace(str(folder), f"of {model}")
-            msg += (
-                "; what the registry stores is damaged: restore its artifacts (mlruns/) from the "
-                "backup; without one, train again"
-            )
             raise BundleError(msg) from None
 
 

@@ -42,6 +42,7 @@ from kyc_ml.dataset import Chosen, store_observations
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.time_bound import find_time_bound
+from kyc_ml.jobs.handover import Handover, hand_over, handed_over
 from kyc_ml.jobs.loading import require_own
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE
@@ -57,7 +58,6 @@ KEPT_OF_REFUSED: Final = (QUARANTINE, MANIFEST)
 """What the folder of a refused run holds: no scores."""
 
 _OBSERVATIONS: Final = "observations"
-_FALLBACK: Final = "fallback"
 _COLUMNS_SHOWN: Final = 5
 
 
@@ -104,8 +104,8 @@ class Night:
             If a limit is passed and nothing stands in.
         """
         observed = self._observe(tables, chosen)
-        faults, reason = self._fallen_back()
-        if self.model is not None and not reason:
+        handed = handed_over(self.steps)
+        if self.model is not None and handed is None:
             judged = self._score(self.model, tables, observed, chosen)
             faults = check_limits(judged, self.limits)
             if not faults:
@@ -115,22 +115,14 @@ class Night:
                     judged, observed, chosen, scorer=self.model, faults=faults, kept=(QUARANTINE,)
                 )
                 refuse(faults, subject=f"scores of {self.model.label}")
-            reason = "; ".join(faults)
             self.place.remove((SCORES, CONTRIBUTIONS))
-            self.steps.note(_FALLBACK, [], {"faults": list(faults), "reason": reason})
+            handed = hand_over(self.steps, faults, judged.drift_table)
         if self.rating is None:
             raise AssertionError  # without a model and without a rating no run begins
-        reason = reason or self.no_model
-        self.watch.say(f"FALLBACK: the expert rating scores every row, because: {reason}")
+        handed = handed or Handover(reason=self.no_model)
+        self.watch.say(f"FALLBACK: the expert rating scores every row, because: {handed.reason}")
         judged = self._score(self.rating, tables, observed, chosen)
-        return self._finish(
-            judged, observed, chosen, scorer=self.rating, faults=faults, reason=reason
-        )
-
-    def _fallen_back(self) -> tuple[tuple[str, ...], str]:
-        """Tell whether an earlier start has handed over to the rating, and why."""
-        done = self.steps.done(_FALLBACK)
-        return ((), "") if done is None else (tuple(done["faults"]), str(done["reason"]))
+        return self._finish(judged, observed, chosen, scorer=self.rating, handed=handed)
 
     def _observe(self, tables: StoredTables, chosen: Chosen) -> dict[str, Any]:
         """Write what is to be scored."""
@@ -254,8 +246,7 @@ class Night:
         chosen: Chosen,
         *,
         scorer: PartScorer,
-        faults: Sequence[str] = (),
-        reason: str = "",
+        handed: Handover | None = None,
     ) -> Manifest:
         """Write what was asked for beside the scores, then the account, and clear up."""
         work = self.place.work
@@ -268,8 +259,9 @@ class Night:
             export_csv(parts, work / CSV)
         if self.outputs.duckdb:
             export_duckdb(parts, work / DUCKDB, scratch=self.place.scratch)
+        faults = () if handed is None else handed.faults
         manifest = self._account(
-            judged, observed, chosen, scorer=scorer, faults=faults, reason=reason
+            judged, observed, chosen, scorer=scorer, faults=faults, handed=handed
         )
         self.stopwatch.note("publishing")
         return manifest
@@ -282,7 +274,7 @@ class Night:
         *,
         scorer: PartScorer,
         faults: Sequence[str],
-        reason: str = "",
+        handed: Handover | None = None,
         kept: Sequence[str] = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV),
     ) -> Manifest:
         """Write the account of the run and of the files that are kept of it."""
@@ -290,12 +282,12 @@ class Night:
             identity=self.identity,
             as_of=chosen.as_of.isoformat(),
             scored_by=scorer.who,
-            reason=reason,
+            reason="" if handed is None else handed.reason,
             observations=observed["rows"],
             customers=observed["customers"],
             quality=judged.quality,
             counts=judged.counts,
-            drift=None if judged.drift is None else judged.drift.table,
+            drift=judged.drift_table if handed is None else handed.drift,
             faults=tuple(faults),
             files=digest_files(self.place.work, kept),
         )

@@ -22,6 +22,8 @@ from kyc_ml.jobs.watch import Watch
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2199
 
+_COUNTS: Final = "data quality"
+
 _SILENCE: Final = pd.Timedelta(days=7)
 """Convention: holidays may leave a small source without a row for so long."""
 
@@ -44,6 +46,7 @@ def read_tables(
     except ContractError as error:
         if error.quarantine is not None:
             _put_aside(error.quarantine, quarantine, watch)
+        tell_refused(error, watch)
         raise
     watch.step("reading", 1, 1)
     _put_aside(read.quarantine, quarantine, watch)
@@ -65,9 +68,15 @@ def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
     watch.say(f"{refused.num_rows:,} refused rows are in {path}")
 
 
+def tell_refused(error: ContractError, watch: Watch) -> None:
+    """Show the counts of each table of a source that is refused; the error lists its findings."""
+    if error.quality is not None:
+        watch.show(_COUNTS, error.quality.to_frame())
+
+
 def tell_quality(quality: QualitySummary, watch: Watch) -> None:
     """Show the counts of each table, and each finding in a line."""
-    watch.show("data quality", quality.to_frame())
+    watch.show(_COUNTS, quality.to_frame())
     for severity, table, column, rule, count, cure in quality.findings_frame().itertuples(
         index=False
     ):

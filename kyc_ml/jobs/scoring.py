@@ -28,7 +28,7 @@ from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
-from kyc_ml.jobs.storing import SourceOnDisk
+from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.monitoring import summarise_drift
 from kyc_ml.tracking.runs import log_scoring
@@ -94,7 +94,7 @@ def run_score(
     KycMlError
         If the model, the source or a configuration is at fault.
     """
-    reach_store()
+    reach_store(request.model)
     limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
@@ -179,7 +179,7 @@ def _published(
     if broken:
         msg = (
             f"{place.goal} holds this run, but {', '.join(broken)} is not as it was published: "
-            "find out who changed it; remove the folder to score again"
+            "find out who changed it; move the folder away, as evidence, to score again"
         )
         raise OutputError(msg)
     return manifest
@@ -256,11 +256,18 @@ def _run(
     except GateError as error:
         place.keep(KEPT_OF_REFUSED)
         place.put_aside()
-        msg = f"{error}\nwhat was counted, and the refused rows, are in {place.failed}"
+        msg = f"{error}\n{_say_left(place.failed)}"
         raise GateError(msg) from None
     except KycMlError:
         place.keep(())  # the input is at fault: with other input nothing of this can be used
         raise
+
+
+def _say_left(failed: Path) -> str:
+    """Say what a refused run has left, and where; tables of several runs keep their own rows."""
+    kept = {MANIFEST: "what was counted", QUARANTINE: "the refused rows, with their reasons"}
+    there = [said for name, said in kept.items() if (failed / name).exists()]
+    return f"in {failed}: {' and '.join(there)}"
 
 
 def _log(result: ScoringResult, scorers: Scorers) -> None:
@@ -284,6 +291,7 @@ def _log(result: ScoringResult, scorers: Scorers) -> None:
             "bundle_digest": manifest.identity["bundle"],
             "as_of": manifest.as_of,
             "run_id": manifest.run_id,
+            "out": str(result.path),
             "scored_by": manifest.scored_by,
         },
     )

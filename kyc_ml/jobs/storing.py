@@ -14,8 +14,8 @@ from kyc_ml.config import SourceMapping, load_section, section_digest
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.record import read_quality, write_quality
 from kyc_ml.contract.source import digest_source, store_source
-from kyc_ml.errors import ContractError, GateError, SourceError
-from kyc_ml.jobs.reading import tell_quality
+from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
+from kyc_ml.jobs.reading import tell_quality, tell_refused
 from kyc_ml.jobs.watch import Watch
 
 TABLES: Final = "tables"
@@ -100,6 +100,7 @@ class SourceOnDisk:
                 scratch=place.scratch,
             )
         except ContractError as error:
+            tell_refused(error, watch)
             raise GateError(str(error)) from None
         if tables.digests != digests:
             msg = f"source {self.mapping.name!r}: a file changed while it was read: start again"
@@ -145,11 +146,19 @@ def read_once(
             held.clear()
             steps.begin(identity)
         try:
-            yield on_disk.stored(held, steps, watch, digests=digests)
-        except GateError:
+            tables = on_disk.stored(held, steps, watch, digests=digests)
+        except OutputError:
+            raise  # what is done so far is good: the next start goes on
+        except GateError as error:
             held.keep((QUARANTINE,))
             held.put_aside()
+            aside = held.failed / QUARANTINE
+            msg = f"{error}\nthe refused rows, with their reasons, are in {aside}"
+            raise GateError(msg) from None
+        except KycMlError:
+            held.keep(())  # the input is at fault: nothing of this can be used
             raise
+        yield tables
         quarantine = held.work / QUARANTINE
         if quarantine.is_dir():
             target = place.with_name(QUARANTINE)

@@ -132,7 +132,7 @@ def run_validate(
         require_place(judged_rows)
     rules = load_policy(policy, checks=CHECKS)
     procedures = choose_checks(tuple(only))
-    reach_store()
+    reach_store(model, champion or "")
     start_reading = time.perf_counter()
     reviewed = load_reviewed(model, watch)
     _require_another(validator, reviewed, watch)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from kyc_ml.terminal.quantity import Quantity
 from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate
 
 if TYPE_CHECKING:
@@ -98,16 +99,17 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     manifest = result.manifest
     terminal.draw(draw_frame("tiers", result.tiers))
     facts: dict[str, object] = {
-        "read": f"{result.read:,} rows",
-        "quarantined": f"{result.quarantined:,} rows",
-        "scored": f"{result.rows:,} observations of {manifest.customers:,} customers",
+        "read": Quantity(result.read, "rows"),
+        "quarantined": Quantity(result.quarantined, "rows"),
+        "scored": Quantity(result.rows, "observations"),
+        "customers": Quantity(manifest.customers, "customers"),
         "scored by": manifest.scored_by,
     }
     if manifest.reason:
         facts["because"] = manifest.reason
     facts |= {
         "run": manifest.run_id,
-        **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
+        **{stage: Quantity(spent, "s") for stage, spent in result.seconds.items()},
         "published": f"{result.path}{' (before)' if result.was_there else ''}",
     }
     terminal.summary("scored", facts)

@@ -24,6 +24,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from kyc_ml.terminal.quantity import to_json
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -155,7 +157,8 @@ class JsonLines(Terminal):
 
     def summary(self, title: str, facts: Mapping[str, object]) -> None:
         """Log the summary, and draw it."""
-        self._log("info", "summary", title=title, facts={k: str(v) for k, v in facts.items()})
+        told = {name: to_json(fact) for name, fact in facts.items()}
+        self._log("info", "summary", title=title, facts=told)
         super().summary(title, facts)
 
     def failed(self, message: str) -> None:

@@ -18,7 +18,7 @@ from kyc_ml.tiers.calendar import (
 from kyc_ml.tiers.cut_offs import assign_tiers, compute_tier_table, name_segments
 from kyc_ml.tiers.disclosure import confidentiality, customer_safe, tellable
 from kyc_ml.tiers.expert import combination_table
-from kyc_ml.tiers.grading import NOBODY, Grades, grade, segments_of
+from kyc_ml.tiers.grading import NOBODY, RAISED_BY_RATING, Grades, grade, segments_of
 from kyc_ml.tiers.history import TierHistory
 from kyc_ml.tiers.judging import FitRows, judge_cut_offs
 from kyc_ml.tiers.lowering import held_by, limits_of
@@ -31,6 +31,7 @@ from kyc_ml.tiers.validity import require_in_force
 
 __all__ = [
     "NOBODY",
+    "RAISED_BY_RATING",
     "WHOLE",
     "EnteredOverride",
     "EveryDay",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ Names = npt.NDArray[np.object_]
 
 NOBODY = OverrideBook()
 """No override was entered."""
+
+RAISED_BY_RATING: Final = "moved up by the expert rating"
+"""A count of `Grades`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +61,9 @@ class Grades:
     unchecked : mapping of part of the policy to reason
         What could not be applied for want of a fact; empty where all of it was.
     counts : mapping of what to rows
-        Rows on the cut-offs of the whole for want of a segment, held up by history, moved by
-        overrides, decided before the policy was valid, and due beyond the listed calendar.
-        Only what occurred.
+        Rows on the cut-offs of the whole for want of a segment, moved by the expert rating,
+        held up by history, moved by overrides, decided before the policy was valid, and due
+        beyond the listed calendar. Only what occurred.
     """
 
     policy: TierPolicy
@@ -166,15 +170,19 @@ def grade(
     valid = mark_in_force(policy, days)
     _refuse({**unchecked, **unruled}, policy)
     unchecked |= {**unrated, **unruled}
+    model = assign_tiers(proba, policy=policy, segment=segment)
     counts |= {
+        RAISED_BY_RATING: int((of_score > model).sum()),
+        "moved down by the expert rating": int((of_score < model).sum()),
         "held up by their history": int((before != of_score).sum()),
-        "moved by overrides": int((tier != before).sum()),
+        "moved up by overrides or floors": int((tier > before).sum()),
+        "moved down by overrides": int((tier < before).sum()),
         "decided before the policy was valid": pc.sum(pc.invert(valid)).as_py() or 0,
         "due beyond the listed holidays": count_beyond(due, policy.calendar),
     }
     return Grades(
         policy=policy,
-        model=assign_tiers(proba, policy=policy, segment=segment),
+        model=model,
         of_score=of_score,
         before=before,
         tier=tier,

@@ -12,7 +12,8 @@ One scheme of names serves training, tuning, scoring and comparing, so that runs
   and ``chosen`` in tuning, ``champion`` and ``challenger`` in comparing; ``difference`` is
   later less earlier. Counts are ``rows/scored``, ``tier/high``; times ``seconds/features``.
 - tag: ``job`` (train, tune, score, compare), ``unit``, ``as_of``, ``source``, ``policy``, and
-  the digests ``bundle_digest``, ``config_digest``, ``data_digest`` with ``code_version``.
+  the digests ``bundle_digest``, ``config_digest``, ``data_digest`` with ``code_version``; of
+  scoring ``run_id`` and ``out``, the folder that was published.
 - tag of a version: ``kyc_ml.bundle_digest``, ``kyc_ml.trained_by``; of a version and its
   model ``kyc_ml.audit_anchor``, how far the audit log reached.
 - artifact: plots below ``plots/``, tables below ``tables/``, what a rerun needs below

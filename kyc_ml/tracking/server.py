@@ -7,17 +7,21 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import mlflow
 import requests
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.tracking.views import MODELS, View
 
 DEFAULT_STORE: Final = "sqlite:///mlflow.db"
+REGISTERED: Final = "models:/"
+"""How the address of a model in the registry begins; others are folders."""
 
 # without a kind MLflow's page shows an experiment as one of language models, without its runs
 _EXPERIMENT: Final = {
@@ -46,8 +50,16 @@ def tracking_uri() -> str:
     return _without_password(_address())
 
 
-def reach_store() -> None:
+def reach_store(*models: str) -> None:
     """Ask the tracking server for a sign of life, before a long job relies on it.
+
+    A store that is a file and does not exist is made here and nowhere else, unless one of
+    the models must be in it.
+
+    Parameters
+    ----------
+    models : str
+        What the job scores or judges by: registry addresses, or bundles' folders.
 
     Raises
     ------
@@ -56,18 +68,24 @@ def reach_store() -> None:
     RegistryError
         If its address is none, or it refuses.
     """
-    with connected():
+    asked = any(model.startswith(REGISTERED) for model in models)
+    with connected(makes=not asked):
         mlflow.search_experiments(max_results=1)
 
 
 @contextmanager
-def connected(*, uri: str = "") -> Iterator[None]:
+def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
     """Use the tracking server; whatever keeps it from serving is one error.
+
+    Parameters
+    ----------
+    makes : bool
+        Whether a store that is a file may be made where it does not exist.
 
     Raises
     ------
     UnreachableError
-        If it does not answer: to be tried again later.
+        If it does not answer, or its file is not there: to be tried again later.
     RegistryError
         If it refuses.
     """
@@ -77,6 +95,8 @@ def connected(*, uri: str = "") -> Iterator[None]:
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
+        if not makes:
+            _require_file(_address())
         mlflow.set_tracking_uri(_address())
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -87,23 +107,49 @@ def connected(*, uri: str = "") -> Iterator[None]:
 def start_run(experiment: str, name: str, *, view: View = MODELS) -> Iterator[mlflow.ActiveRun]:
     """Start a run, or go on with the one that `mlflow run` started for this process.
 
+    That one stays in the experiment that `mlflow run` was told: a run cannot be moved.
+
     Parameters
     ----------
     view : View
         Of the experiment's runs; one that was changed in MLflow stays as it is.
     """
-    if "MLFLOW_RUN_ID" not in os.environ:
+    begun = os.environ.get("MLFLOW_RUN_ID")
+    if begun is None:
         found = mlflow.set_experiment(experiment)
+    else:
+        found = mlflow.get_experiment(mlflow.get_run(begun).info.experiment_id)
+    if found.name == experiment:  # `mlflow run` may have been told another: it is not ours
         told = {**_EXPERIMENT, **view.as_tags()}
-        new = {name: text for name, text in told.items() if name not in found.tags}
-        if new:
-            mlflow.set_experiment_tags(new)
+        for tag in told.keys() - found.tags.keys():
+            mlflow.MlflowClient().set_experiment_tag(found.experiment_id, tag, told[tag])
     with mlflow.start_run(run_name=name) as run:
         yield run
 
 
 def _address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+
+
+def _require_file(address: str) -> None:
+    """Refuse a store whose file is lost, which MLflow would replace by a new one without models.
+
+    Raises
+    ------
+    UnreachableError
+        Naming the file; a share that is not mounted may be later.
+    """
+    url = make_url(address) if address.startswith("sqlite") else None
+    if url is None or url.database in {None, "", ":memory:"}:
+        return
+    path = Path(str(url.database)).absolute()
+    if not path.exists():
+        msg = (
+            f"MLflow's store {path} does not exist: mount its share, start in the folder that "
+            "has it, or name it in MLFLOW_TRACKING_URI; where there never was one, kyc-ml "
+            "train makes it"
+        )
+        raise UnreachableError(msg)
 
 
 def _without_password(text: str) -> str:
@@ -113,7 +159,7 @@ def _without_password(text: str) -> str:
 def _told(error: Exception, *, uri: str) -> RegistryError:
     """Make one message of what MLflow or its database says."""
     reason = _without_password(" ".join(str(error).split()))
-    kind = "model" if uri.startswith("models:/") else "run"
+    kind = "model" if uri.startswith(REGISTERED) else "run"
     subject = f"{kind} {uri}" if uri else "MLflow"
     said = f"{subject} at {tracking_uri()}: {reason}"
     if _is_away(error):

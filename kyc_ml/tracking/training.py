@@ -61,7 +61,8 @@ def log_training(
         # MLflow's list cuts a name off after some 25 characters; runs of one day differ in
         # their digest
         title = f"train {bundle.data['as_of'][:10]} {bundle.digest[:_SHORT]}"
-        with start_run(f"kyc_ml {name}", title) as run:
+        experiment = f"kyc_ml {name}"
+        with start_run(experiment, title) as run:
             log_record(record)
             _log_parts(record.parts, bundle)
             for path, text in own.items():
@@ -76,13 +77,25 @@ def log_training(
             purpose=card.purpose,
             description=card.shorten(run.info.run_id, longest=_LONGEST_DESCRIPTION),
         )
+        runs = say_runs(experiment, run.info.experiment_id)
     return RegisteredModel(
         name=name,
         version=registered,
         run_id=run.info.run_id,
         digest=bundle.digest,
-        runs=say_page(tracking_uri(), run.info.experiment_id),
+        runs=runs,
     )
+
+
+def say_runs(experiment: str, experiment_id: str) -> str:
+    """Say on which page a run stands beside the others of its experiment, or that it does not."""
+    found = mlflow.get_experiment(experiment_id).name
+    if found != experiment:
+        return (
+            f"this one is in experiment {found!r}, apart from those of kyc-ml train: use "
+            f"mlflow run --experiment-name {experiment!r}"
+        )
+    return say_page(tracking_uri(), experiment_id)
 
 
 def _log_parts(parts: Sequence[LoggedPart], bundle: Bundle) -> None:

@@ -61,6 +61,7 @@ def test_rows_are_rated_and_marked(scorer, make_table):
     assert part.contributions is None
     assert (part.counts.rows, part.counts.expected) == (4, {})
     assert part.counts.tiers == {"low": 2, "medium": 1, "high": 1}
+    assert part.counts.graded == {}  # there was no model's tier that the rating could move
     assert set(part.scores.column_names) <= set(describe_columns(reasons=2))
 
 

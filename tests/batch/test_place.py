@@ -117,7 +117,20 @@ def test_a_second_job_is_told_what_the_operator_knows(goal):
 def test_a_job_that_did_nothing_leaves_nothing(goal):
     with hold(goal):
         pass
-    assert list(goal.parent.iterdir()) == []
+    assert not goal.parent.exists()
+
+
+def test_folders_made_for_nothing_are_removed_and_what_was_there_stays(tmp_path):
+    with hold(tmp_path / "out" / "day" / "scores"):
+        assert (tmp_path / "out" / "day").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    with hold(tmp_path / "out" / "day" / "scores"):
+        pass
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out"]
+    with hold(tmp_path / "out" / "day" / "scores") as place:
+        place.publish()
+    assert (tmp_path / "out" / "day" / "scores").is_dir()
 
 
 def test_clear_leaves_an_empty_scratch_folder_alone(goal):

@@ -127,6 +127,8 @@ def test_a_changed_byte_below_mlruns(refused, stored):
     message = refused("models:/fraud@challenger")
     assert "models:/fraud@challenger" in message
     assert "model.txt was changed" in message
+    assert "restore its artifacts (mlruns/) from the backup" in message
+    assert "from the registry" not in message  # it is the registry's own that is damaged
 
 
 def test_a_whole_other_bundle_below_mlruns(refused, stored, model, tmp_path):

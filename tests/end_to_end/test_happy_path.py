@@ -60,7 +60,7 @@ def test_features_writes_one_row_an_observation(scored):
 def test_score_writes_tiers_and_reasons(scored):
     outcome = done(scored.outcome)
     assert outcome.out.count("scored") >= 1
-    assert facts(outcome)["scored"].startswith(f"{len(scored.frame()):,} observations of ")
+    assert facts(outcome)["scored"] == f"{len(scored.frame()):,} observations"
     assert {"probability", "tier", "reason_1_text", "reason_1_text_zh"} <= set(scored.frame())
 
 

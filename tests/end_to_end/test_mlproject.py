@@ -26,10 +26,12 @@ def test_mlflow_runs_the_training_and_keeps_it_in_its_own_run(place, tmp_path, c
             entry_point="train",
             parameters={"data": str(place.data)},
             env_manager="local",
-            experiment_name="project",
+            experiment_name="kyc_ml fraud",  # as the README says: that of kyc-ml train
         )
     assert done.get_status() == "FINISHED"
-    assert "models:/fraud/1 (alias challenger)" in capfd.readouterr().out
+    told = capfd.readouterr().out
+    assert "models:/fraud/1 (alias challenger)" in told
+    assert "viewStateShareKey" in told
     client = mlflow.MlflowClient(store)
     version = client.get_model_version("fraud", "1")
     assert version.run_id == done.run_id

@@ -94,3 +94,4 @@ def test_overrides_are_applied_and_drift_is_drawn(run, tmp_path):
     assert logged.data.metrics["drift/score_psi"] == table.loc[PROBABILITY, "psi"]
     assert logged.data.metrics["drift/highest_feature_psi"] == features["psi"].max()
     assert logged.data.metrics["drift/features_drifted"] == features["drifted"].sum()
+    assert logged.data.tags["out"] == str(folder)  # tells a rehearsal of this night from it

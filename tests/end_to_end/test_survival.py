@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import mlflow
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -22,9 +23,10 @@ import yaml
 from kyc_ml.batch import damaged, read_manifest
 from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.cli.options import exit_code_of
-from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError
+from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, SourceError
 from kyc_ml.jobs import scoring
 from kyc_ml.jobs.storing import read_once
+from kyc_ml.monitoring import PROBABILITY
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -416,6 +418,17 @@ def test_the_rating_steps_in_for_a_limit_passed(night, tmp_path, gate):
     assert said in result.manifest.reason
     assert any(said in fault for fault in result.manifest.faults)
     _is_rated(tmp_path / "scores", rows=result.rows)
+    told = result.manifest.drift  # of the scores that are not published
+    assert told is not None
+    assert told["drifted"].any() or "drift" not in said
+    [logged] = mlflow.MlflowClient().search_runs(
+        [mlflow.get_experiment_by_name("kyc_ml scoring").experiment_id],
+        filter_string=f"tags.run_id = '{result.manifest.run_id}'",
+    )
+    assert (
+        logged.data.metrics["drift/score_psi"] == told.set_index("column").loc[PROBABILITY, "psi"]
+    )
+    assert logged.data.tags["scored_by"] == "rating"
 
 
 def test_the_rating_steps_in_for_a_model_that_cannot_be_loaded(night, tmp_path):
@@ -493,8 +506,9 @@ def test_a_published_file_that_was_changed_is_told(night, tmp_path, name, change
     out = tmp_path / "scores"
     night.score(out, duckdb=True)
     change(out / name)
-    with pytest.raises(OutputError, match=re.escape(f"{name} is not as it was published")):
+    with pytest.raises(OutputError, match=re.escape(f"{name} is not as it was published")) as told:
         night.score(out, duckdb=True)
+    assert "move the folder away" in str(told.value)  # removed, it would be evidence lost
 
 
 def test_the_duckdb_file_holds_the_rows_of_the_scores(night, tmp_path):
@@ -575,9 +589,41 @@ def test_tables_read_once_for_several_models_survive_a_kill(night, tmp_path, ref
     assert got == {n: b for n, b in published(reference).items() if n.startswith("scores")}
 
 
+def test_a_refused_source_says_where_its_rows_are_and_counts_them(night, tmp_path):
+    mine = night.copy(tmp_path / "mine")
+    mapping = yaml.safe_load(mine.source.read_text())
+    mine.source.write_text(yaml.safe_dump({**mapping, "max_quarantined_share": 0.001}))
+    said = _Said()
+    with (
+        pytest.raises(GateError, match=r"above max_quarantined_share 0\.001") as refused,
+        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", watch=said),
+    ):
+        pytest.fail("it was read")
+    aside = tmp_path / "day" / "tables.failed" / "quarantine"
+    assert f"the refused rows, with their reasons, are in {aside}" in str(refused.value)
+    assert pq.read_table(aside).num_rows == 2
+    [(title, table)] = said.shown
+    assert title == "data quality"
+    assert table.set_index("table").loc["transactions", "quarantined"] == 2
+
+
+def test_a_source_at_fault_leaves_nothing_behind(night, tmp_path):
+    mine = night.copy(tmp_path / "mine")
+    mapping = yaml.safe_load(mine.source.read_text())
+    mapping["tables"]["transactions"]["columns"]["amount"] = "no_such_column"
+    mine.source.write_text(yaml.safe_dump(mapping))
+    with (
+        pytest.raises(SourceError, match="no_such_column"),
+        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", watch=_Said()),
+    ):
+        pytest.fail("it was read")
+    assert left_beside(tmp_path) == ["mine"]
+
+
 class _Said:
     def __init__(self):
         self.lines = []
+        self.shown = []
 
     def say(self, line):
         self.lines.append(line)
@@ -585,4 +631,5 @@ class _Said:
     def step(self, *_):
         pass
 
-    show = step
+    def show(self, title, table):
+        self.shown.append((title, table))

@@ -108,7 +108,7 @@ def test_an_entered_override_raises_its_customer_and_the_move_is_explained(
     out = tmp_path / "scored"
     done = score_week(place, model, scored, out, "--overrides", book)
     assert done.code == 0, (done.err, done.crash)
-    assert "moved by overrides" in done.err
+    assert "moved up by overrides or floors" in done.err
     after = pd.read_parquet(out / "scores")
     own = after["customer_id"] == calm["customer_id"]
     assert (after.loc[own, "tier"] == "high").all()

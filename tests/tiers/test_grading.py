@@ -407,3 +407,18 @@ def test_a_csv_that_breaks_the_rules_is_refused_without_its_values(tmp_path, tex
         load_overrides(path)
     assert told in str(caught.value)
     assert "SECRET" not in str(caught.value)
+
+
+def test_rows_are_counted_by_what_moved_their_tier_up_or_down(make_policy, sections, make_facts):
+    policy = make_policy(expert=sections.expert, overrides=[sections.rule])
+    facts = make_facts(4, listed=[0, 1, 1, 0], age=[2.0, 0.0, 2.0, 0.0])
+    book = book_of({"customer_id": "c3", "tier": "low"})
+    got = grade(np.array([0.0, 0.0, 0.9, 0.9]), facts, policy=policy, book=book)
+    assert got.model.tolist() == [LOW, LOW, HIGH, HIGH]
+    assert got.of_score.tolist() == [HIGH, LOW, HIGH, HIGH]
+    assert got.tier.tolist() == [HIGH, HIGH, HIGH, LOW]
+    assert got.counts == {
+        "moved up by the expert rating": 1,
+        "moved up by overrides or floors": 1,
+        "moved down by overrides": 1,
+    }

@@ -1,0 +1,30 @@
+"""A number with its unit: text for people, the number itself for a log that a program reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A fact of a summary.
+
+    Examples
+    --------
+    >>> print(Quantity(562557, "rows"), Quantity(15.04, "s"), sep=", ")
+    562,557 rows, 15.0 s
+    """
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        """Write a count in full, a measure to one decimal."""
+        number = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.1f}"
+        return f"{number} {self.unit}"
+
+
+def to_json(fact: object) -> str | float:
+    """Give a fact as JSON keeps it: a number where it is one, else its text."""
+    value = fact.value if isinstance(fact, Quantity) else fact
+    return value if isinstance(value, int | float) else str(value)
