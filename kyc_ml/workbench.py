@@ -64,7 +64,8 @@ class Tuned:
         The run with the chosen model section; train with it.
     search : Search
     comparison : ParameterComparison
-        The run's own parameters and the chosen ones, on rows that no trial saw.
+        The run's own parameters and the chosen ones, on rows that no trial saw; where the own
+        are kept, it has a sentence and no table.
     folds : DataFrame
         What each fold fitted on, stopped on and was judged by.
     """
@@ -93,7 +94,9 @@ class Tuned:
         return say_plainly("Tuned", self._facts())
 
     def _repr_html_(self) -> str:
-        return say_in_html("Tuned", self._facts(), tables=[self.comparison.table.round(4)])
+        compared = self.comparison
+        tables = [compared.table.round(4)] if compared.compared else []
+        return say_in_html("Tuned", self._facts(), tables=tables)
 
 
 def tune(

@@ -237,7 +237,7 @@ def _records(
         tables={
             "trials": trials_table(found),
             "folds": rows.summary,
-            "comparison": comparison.table,
+            **({"comparison": comparison.table} if comparison.compared else {}),
         },
         figures={},
     )

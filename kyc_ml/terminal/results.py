@@ -69,10 +69,11 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     trials = trials_table(found).sort_values("value", ascending=result.ascending)
     shown = trials.drop(columns=list(found.best.parameters)).head(5)
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
-    terminal.draw(
-        draw_frame("on the test part, which no trial saw (95 % intervals)", result.comparison.table)
-    )
-    terminal.draw(result.comparison.sentence)
+    compared = result.comparison
+    if compared.compared:
+        title = "on the test part, which no trial saw (95 % intervals)"
+        terminal.draw(draw_frame(title, compared.table))
+    terminal.draw(compared.sentence)
     changed = {
         name: f"{found.own.parameters[name]:.6g} -> {value:.6g}"
         for name, value in found.best.parameters.items()
