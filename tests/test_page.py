@@ -98,6 +98,7 @@ def example(number):
         probability=0.1234,
         tier="high",
         tier_zh="高",
+        tier_path=("", "low by the probability; high by override <b>")[number % 2],
         outcome=("positive", "negative", "not known")[number % 3],
         margin=-2.0,
         base_value=-3.0,
@@ -249,6 +250,12 @@ def test_every_row_of_every_table_is_shown(page, story):
         assert expected in text
 
 
+def test_a_tier_that_the_probability_did_not_decide_alone_says_why(page, story):
+    told = "<p>tier: low by the probability; high by override &lt;b&gt;</p>"
+    cases = [case for model_ in story.models for case in model_.examples if case.tier_path]
+    assert page.count(told) == page.count("<p>tier: ") == len(cases) > 0
+
+
 def test_numbers_have_one_form(page):
     text = plain(page)
     assert "0.912 0.900–0.920" in text
@@ -287,6 +294,7 @@ def test_every_value_is_escaped(story):
         customer_id=EVIL,
         tier=EVIL,
         tier_zh=EVIL,
+        tier_path=EVIL,
         outcome=EVIL,
         reasons=(evil_reason,),
     )

@@ -9,6 +9,7 @@ import pytest
 
 from kyc_ml.jobs.training import _tell_of_few_trees
 from kyc_ml.jobs.watch import Silence, tell_left_out
+from kyc_ml.terminal.results import _say_example
 
 
 class Listener(Silence):
@@ -45,3 +46,20 @@ def test_without_a_part_to_stop_on_nothing_is_told():
     watch = Listener()
     _tell_of_few_trees(SimpleNamespace(parts=parts, best_round=3), watch)
     assert not watch.said
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "T1: probability 0.2609, tier medium 中, outcome negative"),
+        ("low by the probability; medium by override x",
+         "T1: probability 0.2609, tier medium 中 (low by the probability; medium by override x), "
+         "outcome negative"),
+    ],
+)  # fmt: skip
+def test_an_example_says_why_its_tier_is_not_that_of_its_probability(path, said):
+    example = SimpleNamespace(
+        observation_id="T1", probability=0.26091, tier="medium", tier_zh="中", tier_path=path,
+        outcome="negative",
+    )  # fmt: skip
+    assert _say_example(example) == said

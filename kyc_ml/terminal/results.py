@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kyc_ml.jobs.scoring import ScoringResult
     from kyc_ml.jobs.training import TrainingResult
     from kyc_ml.jobs.tuning import TuningResult
+    from kyc_ml.page import Example
     from kyc_ml.terminal.watching import Terminal
 
 _BAR = 24
@@ -227,10 +228,7 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
         terminal.draw(story.added_sentence)
         terminal.draw(draw_frame(f"{story.name}: tiers on the test period", training.tiers))
         for example in story.examples:
-            terminal.draw(
-                f"  {example.observation_id}: probability {example.probability:.4f}, tier "
-                f"{example.tier} {example.tier_zh}, outcome {example.outcome}"
-            )
+            terminal.draw(f"  {_say_example(example)}")
             for line in example.reasons:
                 terminal.draw(f"    {line.contribution:+.2f}  {line.text}")
                 terminal.draw(f"           {line.text_zh}")
@@ -254,6 +252,14 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
             },
             "time": f"{result.seconds:.0f} s",
         },
+    )
+
+
+def _say_example(example: Example) -> str:
+    path = f" ({example.tier_path})" if example.tier_path else ""
+    return (
+        f"{example.observation_id}: probability {example.probability:.4f}, tier {example.tier} "
+        f"{example.tier_zh}{path}, outcome {example.outcome}"
     )
 
 
