@@ -15,7 +15,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.comparison import Comparison, ComparisonSettings, compare_models, require_comparable
+from kyc_ml.comparison import (
+    Comparison,
+    ComparisonSettings,
+    compare_models,
+    require_comparable,
+    require_different,
+)
 from kyc_ml.config import RunConfig, TuningConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
@@ -183,7 +189,7 @@ def compare(
     Raises
     ------
     ConfigError
-        If the models, or the source, are not of the same kind.
+        If the models are one, or they or the source are not of the same kind.
     LeakageError
         If a model may have learnt from rows that `since` lets in.
     DatasetError
@@ -196,6 +202,7 @@ def compare(
         compared = kyc_ml.compare(trained.bundle, kyc_ml.load_bundle(folder), tables)
         compared.metrics
     """
+    require_different(challenger, champion)
     require_comparable(challenger, champion)
     for bundle in (challenger, champion):
         require_currency(bundle, source)

@@ -25,6 +25,7 @@ from kyc_ml.comparison import (
     ComparisonSettings,
     compare_models,
     require_comparable,
+    require_different,
 )
 from kyc_ml.config import check_section
 from kyc_ml.contract.contracted import ContractedTables
@@ -144,7 +145,7 @@ def run_compare(
     Raises
     ------
     ConfigError
-        If the models, or the source, are not of the same kind.
+        If the models are one, or they or the source are not of the same kind.
     LeakageError
         If a model may have learnt from rows that `since` lets in.
     DatasetError
@@ -153,6 +154,7 @@ def run_compare(
     if out is not None:
         require_place(out / FIGURES)
     (new, new_label), (old, old_label) = load_model(challenger), load_model(champion)
+    require_different(new, old)
     require_comparable(new, old)
     settings = _settings(
         old, objective=objective, capacities=capacities, review_cost=review_cost, miss_cost=loss

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -18,6 +19,8 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import graded_specs
 from kyc_ml.tracking.registry import fetch_bundle
+
+_ADDRESS_WITHOUT_SCHEME: Final = re.compile(r"[^/@\s]+(/\d+|@[^/@\s]+)")
 
 
 def load_model(model: str) -> tuple[Bundle, str]:
@@ -35,6 +38,9 @@ def load_model(model: str) -> tuple[Bundle, str]:
                 "models:/NAME/VERSION, or name a bundle's folder"
             )
             raise RegistryError(msg)
+        if _ADDRESS_WITHOUT_SCHEME.fullmatch(model) and not Path(model).exists():
+            msg = f"{model} is no bundle: there is no such folder (did you mean models:/{model}?)"
+            raise BundleError(msg)
         bundle = load_bundle(Path(model))
         return bundle, f"{bundle.config.name} {bundle.digest[:12]}"
     with tempfile.TemporaryDirectory() as scratch:
