@@ -55,7 +55,9 @@ def build(
 ) -> None:
     """Compute behavioural features, each as it was known at its decision."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.featuring import run_features
 
@@ -134,7 +136,9 @@ def audit(
 ) -> None:
     """Prove that no feature knows the future: tamper with it, build again, compare."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of},
     ) as terminal:
         from kyc_ml.jobs.auditing import run_audit
         from kyc_ml.terminal.results import show_audit

@@ -47,7 +47,9 @@ def train(
 ) -> None:
     """Train, calibrate, judge and register a model; the alias challenger points at it."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of},
     ) as terminal:
         from kyc_ml.jobs.training import run_train
         from kyc_ml.terminal.results import show_training
@@ -123,7 +125,9 @@ def tune(
 ) -> None:
     """Search model parameters on folds in time; say whether they beat the own on later data."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of},
     ) as terminal:
         from kyc_ml.jobs.tuning import run_tune
         from kyc_ml.terminal.results import show_tuning
@@ -268,7 +272,11 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Hold a challenger against a champion on rows new to both; any verdict exits with 0."""
-    with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
+    with job(
+        quiet=quiet,
+        reads={"--source": source, "--data": data},
+        dates={"--as-of": as_of, "--since": since},
+    ) as terminal:
         from kyc_ml.jobs.comparing import run_compare
 
         result = run_compare(

@@ -80,7 +80,9 @@ def validate(
 ) -> None:
     """Validate a model against a policy; exit code 1 if a gate fails it."""
     with job(
-        quiet=quiet, reads={"--source": source, "--data": data, "--policy": policy}
+        quiet=quiet,
+        reads={"--source": source, "--data": data, "--policy": policy},
+        dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.validating import run_validate
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +16,8 @@ from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import KNOWN_AT
 from kyc_ml.errors import ConfigError, ContractError, OutputError
+from kyc_ml.jobs.moments import read_date
 from kyc_ml.jobs.watch import Watch
-
-FIRST_YEAR: Final = 1900
-LAST_YEAR: Final = 2199
 
 _SILENCE: Final = pd.Timedelta(days=7)
 """Convention: holidays may leave a small source without a row for so long."""
@@ -83,15 +80,7 @@ def parse_moment(text: str, *, name: str) -> pd.Timestamp:
     ConfigError
         If it is neither, or lies outside the years that the contract accepts.
     """
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        msg = f"{name} must be an ISO date such as 2024-07-01, or a time, got {text!r}"
-        raise ConfigError(msg) from None
-    if not FIRST_YEAR <= given.year <= LAST_YEAR:
-        msg = f"{name} must be a date in the years {FIRST_YEAR} to {LAST_YEAR}, got {text!r}"
-        raise ConfigError(msg)
-    moment = pd.Timestamp(given)
+    moment = pd.Timestamp(read_date(text, name=name))
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 
