@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Config,
     Data,
@@ -42,7 +41,7 @@ def train(
     card: Annotated[
         Path | None, typer.Option(help="Markdown file to write the model card to as well.")
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Train, calibrate, judge and register a model; the alias challenger points at it."""
@@ -79,7 +78,7 @@ def reproduce(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with; they change no model.")
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Train again from a run's own record and compare the bundles; it registers nothing."""
@@ -120,7 +119,7 @@ def tune(
         float | None,
         typer.Option(min=0.01, help="Start no trial after so long; default: tuning.minutes."),
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Search model parameters on folds in time; say whether they beat the own on later data."""
@@ -178,7 +177,7 @@ def explain(
             help="Print only what the customer may be told: no tier, no reason that tips off.",
         ),
     ] = False,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Say why one observation has its probability and its tier."""
@@ -268,7 +267,7 @@ def compare(
         Path | None,
         typer.Option(help="Folder for the figures (JSON) and rows of other tiers (Parquet)."),
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Hold a challenger against a champion on rows new to both; any verdict exits with 0."""

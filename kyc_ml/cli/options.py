@@ -46,11 +46,14 @@ Since = Annotated[
     str | None,
     typer.Option(help="First instant to score; default for fraud: the day before --as-of."),
 ]
-Quarantine = Annotated[Path, typer.Option(help="Parquet file for rows that break the contract.")]
+Quarantine = Annotated[
+    Path | None,
+    typer.Option(
+        help="Parquet file for rows that break the contract; default: "
+        "build/quarantine/SOURCE/FOLDER.parquet."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary only.")]
-
-REFUSED: Final = Path("build/quarantine.parquet")
-
 
 LogFormat = Literal["text", "json"]
 Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one object a line.")]

@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Data,
     Quarantine,
@@ -54,7 +53,7 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="YAML file to write the proposed policy to.")
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Propose cut-offs from mature rows by the policy's own targets; it changes nothing."""

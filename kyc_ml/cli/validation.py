@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Data,
     Lang,
@@ -75,7 +74,7 @@ def validate(
     force: Annotated[
         bool, typer.Option("--force", help="Replace another report that --out holds.")
     ] = False,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Validate a model against a policy; exit code 1 if a gate fails it."""

@@ -124,7 +124,7 @@ def run_compare(
     review_cost: float | None,
     loss: float | None,
     out: Path | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> ComparisonResult:
     """Hold a challenger against a champion on rows that neither learnt from.

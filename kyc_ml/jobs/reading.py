@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -19,33 +20,48 @@ from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.moments import read_date
 from kyc_ml.jobs.watch import Watch
 
+_ASIDE: Final = Path("build/quarantine")
+
 _SILENCE: Final = pd.Timedelta(days=7)
 """Convention: holidays may leave a small source without a row for so long."""
 
 
 def read_tables(
-    source: Path, data: Path, *, quarantine: Path, watch: Watch
+    source: Path, data: Path, *, quarantine: Path | None, watch: Watch
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
+
+    Parameters
+    ----------
+    quarantine : Path or None
+        None is a file of this source and this folder below ``build/quarantine``.
 
     Raises
     ------
     ConfigError, SourceError, ContractError
-        If the mapping, the files or too many rows are wrong. Refused rows are kept in
-        `quarantine` even then.
+        If the mapping, the files or too many rows are wrong. Refused rows are kept even then.
     """
     mapping = load_section(source, SourceMapping)
+    aside = _place_of(mapping, data) if quarantine is None else quarantine
     watch.step("reading", 0, 1)
     try:
         read = read_source(mapping, data=data)
     except ContractError as error:
         if error.quarantine is not None:
-            _put_aside(error.quarantine, quarantine, watch)
+            _put_aside(error.quarantine, aside, watch)
         raise
     watch.step("reading", 1, 1)
-    _put_aside(read.quarantine, quarantine, watch)
+    _put_aside(read.quarantine, aside, watch)
     tell_quality(read.accepted.quality, watch)
     return read.accepted, mapping
+
+
+def _place_of(mapping: SourceMapping, data: Path) -> Path:
+    """Name a place that no other source or folder uses; a name that is no file's is made one."""
+    source, folder = (
+        re.sub(r"[^\w-]+", "_", name) or "_" for name in (mapping.name, data.resolve().name)
+    )
+    return _ASIDE / source / f"{folder}.parquet"
 
 
 def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:

@@ -60,7 +60,7 @@ def run_train(
     source: Path,
     data: Path,
     as_of: str | None,
-    quarantine: Path,
+    quarantine: Path | None,
     keep: Path | None,
     page: Path | None,
     watch: Watch,

@@ -74,7 +74,7 @@ def run_tune(
     out: Path,
     trials: int | None,
     minutes: float | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
