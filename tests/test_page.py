@@ -63,6 +63,8 @@ def parts_table():
             "customers": [1_000, 100, 200, 0],
             "immature": [0, 0, 7, 0],
             "open_case": [0, 0, 1, 0],
+            "already_adverse": [0, 0, 0, 3],
+            "outside_parts": [0, 0, 0, 2_468],
         }
     )
 
@@ -242,6 +244,8 @@ def test_every_row_of_every_table_is_shown(page, story):
         "feature_z",
         "table events is not mapped",
         "2,001,000",
+        "Outside the parts",
+        "2,468",
         "12,345",
         "98,765",
         "10.0 min",
