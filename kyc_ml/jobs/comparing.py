@@ -41,6 +41,7 @@ from kyc_ml.jobs.reading import (
     require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_number
 from kyc_ml.tracking.runs import RunRecord, log_comparison
 from kyc_ml.tracking.server import reach_store
 
@@ -231,7 +232,7 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Write numbers with four digits that count: differences may be small ones."""
 
     def digits(value: float) -> str:
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
 
     numbers = table.select_dtypes("number").columns
     return table.assign(**{name: [digits(value) for value in table[name]] for name in numbers})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from kyc_ml.presentation import say_number
 from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
     from kyc_ml.jobs.tuning import trials_table
 
-    found, objective = result.search, result.run.tuning.objective
+    found, objective = result.search, result.run.tuning.objective.replace("_", " ")
     trials = trials_table(found).sort_values("value", ascending=result.ascending)
     shown = trials.drop(columns=list(found.best.parameters)).head(5)
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
@@ -133,15 +134,16 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         length = round(_BAR * abs(contribution) / largest) if largest else 0
         table.add_row(
             str(row["text_zh" if chinese else "text"]),
-            f"{contribution:+.3f}",
+            say_number(contribution, "+.3f"),
             f"{row['share']:.1%}",
             Text("█" * length, style="red" if contribution > 0 else "blue"),
         )
     terminal.draw(table)
     rest = explained.margin - explained.base_value - rows["contribution"].sum()
     terminal.draw(
-        f"base {explained.base_value:+.3f} + these + all others {rest:+.3f} = margin "
-        f"{explained.margin:+.3f} (log-odds); internal only, not to be disclosed"
+        f"base {say_number(explained.base_value, '+.3f')} + these + all others "
+        f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds); "
+        "internal only, not to be disclosed"
     )
     terminal.draw(_tier_path(explained.score))
     terminal.draw("what would lower the tier:")
@@ -230,7 +232,7 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
         for example in story.examples:
             terminal.draw(f"  {_say_example(example)}")
             for line in example.reasons:
-                terminal.draw(f"    {line.contribution:+.2f}  {line.text}")
+                terminal.draw(f"    {say_number(line.contribution, '+.2f')}  {line.text}")
                 terminal.draw(f"           {line.text_zh}")
     terminal.summary(
         "demo",

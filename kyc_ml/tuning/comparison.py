@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
+from kyc_ml.presentation import say_number
 from kyc_ml.resampling import draw_customers, drawn_rows
 from kyc_ml.training.evidence import Progress, customers_of
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
@@ -139,12 +140,13 @@ def _draw(
 
 
 def _judge(table: pd.DataFrame, objective: Objective) -> tuple[Verdict, str]:
-    row = table.set_index("figure").loc[objective]
+    row = table.set_index("figure").to_dict("index")[objective]
     won = row["low"] > 0 if objective in MAXIMISED else row["high"] < 0
     verdict: Verdict = "beats" if won else "does not beat"
     return verdict, (
         f"On later data the tuned model {verdict} the configuration's own: "
         f"{objective.replace('_', ' ')} {row['chosen']:.4f} against {row['own']:.4f}, difference "
-        f"{row['difference']:+.4f} (95 % {row['low']:+.4f} to {row['high']:+.4f}); "
+        f"{say_number(row['difference'], '+.4f')} (95 % {say_number(row['low'], '+.4f')} to "
+        f"{say_number(row['high'], '+.4f')}); "
         f"{row['better']} is better."
     )

@@ -88,7 +88,7 @@ def test_it_ends_with_a_verdict_and_its_figures(rivals):
     done = rivals.outcome
     assert (done.code, done.crash) == (0, None), done.err
     assert rivals.figures["sentence"].split(":")[0] in done.out
-    for word in ("DeLong", "observed_over_expected", "rows by tier", "5 a day", "all that pays"):
+    for word in ("DeLong", "observed over expected", "rows by tier", "5 a day", "all that pays"):
         assert word in done.out
     assert "drawing customers: done (1000)" in done.err
 

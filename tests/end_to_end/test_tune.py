@@ -47,7 +47,7 @@ def test_it_says_whether_the_chosen_beat_the_own(tuned):
     done, _ = tuned
     assert (done.code, done.crash) == (0, None), done.err
     assert ("On later data the tuned model" in done.out) or ("they are kept" in done.out)
-    assert "average_precision" in done.out
+    assert "average precision" in done.out
     assert "trials: done (3)" in done.err
 
 
