@@ -67,6 +67,8 @@ class Example:
     probability : float
         Calibrated probability of a positive outcome.
     tier, tier_zh : str
+    tier_path : str
+        What but the probability decided the tier; empty where it decided alone.
     outcome : str
         "positive", "negative" or "not known".
     margin : float
@@ -83,6 +85,7 @@ class Example:
     probability: float
     tier: str
     tier_zh: str
+    tier_path: str
     outcome: str
     margin: float
     base_value: float

@@ -39,6 +39,17 @@ def say_in_html(
     return f"<div><p><strong>{escape(title)}</strong></p><table>{rows}</table>{shown}</div>"
 
 
+def say_number(value: float, form: str) -> str:
+    """Write a number for people: its minus is a minus, as long as a plus.
+
+    Examples
+    --------
+    >>> say_number(-0.5, "+.3f")
+    '−0.500'
+    """
+    return format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
 def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a date
     """Write the days between two instants, or a dash where there are none.
 

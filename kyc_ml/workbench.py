@@ -15,7 +15,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.comparison import Comparison, ComparisonSettings, compare_models, require_comparable
+from kyc_ml.comparison import (
+    Comparison,
+    ComparisonSettings,
+    compare_models,
+    require_comparable,
+    require_different,
+)
 from kyc_ml.config import RunConfig, TuningConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
@@ -64,7 +70,8 @@ class Tuned:
         The run with the chosen model section; train with it.
     search : Search
     comparison : ParameterComparison
-        The run's own parameters and the chosen ones, on rows that no trial saw.
+        The run's own parameters and the chosen ones, on rows that no trial saw; where the own
+        are kept, it has a sentence and no table.
     folds : DataFrame
         What each fold fitted on, stopped on and was judged by.
     """
@@ -93,7 +100,9 @@ class Tuned:
         return say_plainly("Tuned", self._facts())
 
     def _repr_html_(self) -> str:
-        return say_in_html("Tuned", self._facts(), tables=[self.comparison.table.round(4)])
+        compared = self.comparison
+        tables = [compared.table.round(4)] if compared.compared else []
+        return say_in_html("Tuned", self._facts(), tables=tables)
 
 
 def tune(
@@ -180,7 +189,7 @@ def compare(
     Raises
     ------
     ConfigError
-        If the models, or the source, are not of the same kind.
+        If the models are one, or they or the source are not of the same kind.
     LeakageError
         If a model may have learnt from rows that `since` lets in.
     DatasetError
@@ -193,6 +202,7 @@ def compare(
         compared = kyc_ml.compare(trained.bundle, kyc_ml.load_bundle(folder), tables)
         compared.metrics
     """
+    require_different(challenger, champion)
     require_comparable(challenger, champion)
     for bundle in (challenger, champion):
         require_currency(bundle, source)

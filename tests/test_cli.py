@@ -252,11 +252,34 @@ def test_every_argument_that_names_nothing_is_told_at_once(tmp_path):
     ]
 
 
+DATES = ("--as-of", "--since", "--on")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, option) for name in COMMANDS for option in DATES if option in options_of(name)],
+)
+def test_a_date_that_is_none_is_told_with_the_paths_before_anything_is_read(name, option):
+    needed = []
+    for each in COMMANDS[name].params:
+        if each.required:
+            needed += (
+                ["no/such"] if each.param_type_name == "argument" else [each.opts[0], "no/such"]
+            )
+    done = run(*name.split(), *needed, option, "01/02/2025")
+    assert done.exit_code == BAD_INPUT
+    told = done.stderr.splitlines()
+    fault = f"  - {option} must be an ISO date such as 2024-07-01, or a time, got '01/02/2025'"
+    assert fault in told
+    assert any("no/such does not exist" in line for line in told)
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "train --config no --source no --data no",
         "score --model m --source no --data no --out o",
+        "score --model m --source . --data . --out o --as-of soon",
         "features list --family network",
         "tiers check configs/tiers/risk.yaml",
         "findings",

@@ -16,6 +16,7 @@ from kyc_ml.comparison import (
     LaterRows,
     compare_models,
     require_comparable,
+    require_different,
     trained_until,
 )
 from kyc_ml.comparison.comparing import judge
@@ -382,6 +383,15 @@ def test_models_of_other_outcomes_are_refused_with_every_difference(champion):
     ):
         assert part in message
     require_comparable(champion, champion)
+
+
+def test_a_saved_model_is_not_held_against_itself(champion):
+    saved, other = (replace(champion, digest=digest * 64) for digest in "ab")
+    require_different(saved, other)
+    unsaved = replace(champion, digest="")
+    require_different(unsaved, unsaved)  # nothing says that they are the same
+    with pytest.raises(ConfigError, match=r"are one bundle, digest a{12}: .* name another"):
+        require_different(saved, replace(other, digest=saved.digest))
 
 
 def test_a_training_date_without_a_zone_is_utc(champion):

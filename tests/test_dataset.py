@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.config import DatasetConfig
+from kyc_ml.config import DatasetConfig, RunConfig
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import (
     Labels,
@@ -19,6 +19,8 @@ from kyc_ml.dataset import (
     mature_labels,
 )
 from kyc_ml.errors import DatasetError
+from kyc_ml.splits import plan_out_of_time
+from kyc_ml.training.out_of_time import label_parts
 
 QUICK = settings(max_examples=8)  # each reads tables through the contract twice
 SHORT = DatasetConfig(label_maturity_days=10)
@@ -414,6 +416,22 @@ def test_no_observation_in_the_period_is_refused_with_the_dates():
             source, unit="fraud", start=day("2024-02-01"), end=day("2024-03-01"), config=SHORT
         )
     assert "no fraud observation lies between 2024-02-01 and 2024-03-01" in str(caught.value)
+
+
+def test_an_end_that_nobody_gave_is_told_by_what_was_given():
+    source = source_of(transactions=[transaction("t", "2024-01-10")])
+    config = RunConfig.model_validate(
+        {"name": "x", "unit": "fraud", "features": {"families": ["amounts"]}, "tiers": "t.yaml",
+         "dataset": {"label_maturity_days": 45}}
+    )  # fmt: skip
+    plan = plan_out_of_time(as_of=day("2024-02-01"), splits=config.splits, dataset=config.dataset)
+    with pytest.raises(DatasetError) as caught:
+        label_parts(source, config=config, boundaries=plan)
+    told = str(caught.value)
+    assert (
+        "lies between the beginning and 2023-12-18 (as_of 2024-02-01 less 45 "
+        "days of label maturity): check"
+    ) in told
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from kyc_ml.explain import (
     make_reasons,
     rank_reasons,
 )
+from kyc_ml.explain.reference import Usual
+from kyc_ml.explain.wording import say_usual
 from kyc_ml.features.catalog import FAMILIES, declare_features
 from kyc_ml.features.spec import Own
 
@@ -93,6 +95,25 @@ def test_a_sentence_says_the_number_with_its_unit(say, unit, values, english, ch
     assert text.startswith(f"x in words: {english}")
     assert chinese in text_zh
     assert text_zh.startswith("x的说明：")
+
+
+@pytest.mark.parametrize(
+    ("unit", "quartiles", "english", "chinese"),
+    [
+        ("standard deviations", (-0.612, 0.913),
+         "usual: -0.612 to 0.913 standard deviations", "通常：-0.612至0.913个标准差"),
+        ("base currency", (5.0, 70.0), "usual: 5 to 70 CNY", "通常：5至70 CNY"),
+        ("days", (2.0, 2.0), "usual: 2 days", "通常：2天"),
+        ("hours", (0.5, 96.0), "usual: 0.5 hours to 4 days", "通常：0.5小时至4天"),
+        ("share", (0.1, 0.2), "usual: 10.0% to 20.0%", "通常：10.0%至20.0%"),
+        ("ratio", (1.5, 2.5), "usual: 1.50 to 2.50", "通常：1.50至2.50"),
+    ],
+)  # fmt: skip
+def test_the_middle_half_has_its_unit_once(make_spec, unit, quartiles, english, chinese):
+    spec = make_spec("x", Own(reading="value", column="x"), unit=unit)
+    grid = np.repeat(quartiles, (10, 11))
+    usual = Usual(medians={}, modes={}, quantiles={"x": grid})
+    assert say_usual(spec, usual, group=None, currency="CNY") == (english, chinese)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,10 @@ def trained(saved, small):
     poor = np.random.default_rng(1).normal(size=margin.size)
     quality = compute_quality(small.target, margin, proba)
     day = pd.Timestamp("2024-02-01", tz="UTC")
-    counts = {"observations": 600, "used": 600, "customers": 7, "immature": 3, "positives": 1}
+    counts = {
+        "observations": 1600, "used": 600, "positives": 1, "customers": 7, "immature": 3,
+        "open_case": 2, "already_adverse": 0, "outside_parts": 995,
+    }  # fmt: skip
     return Trained(
         bundle=saved,
         evidence=Evidence(
@@ -100,6 +103,14 @@ def test_it_names_the_run_the_bundle_and_how_to_train_it_again(card):
     assert text.startswith("# Model fraud, bundle dddddddddddd\n")
     assert "`kyc-ml reproduce run42 --data FOLDER`" in text
     assert "d" * 64 in text
+
+
+def test_the_rows_of_a_period_add_up(card):
+    rows = [line.strip("|").split("|") for line in body(card, "Periods").splitlines()[2:]]
+    assert len(rows) == 2
+    for row in rows:
+        seen, used, _, _, *left_out = (int(cell.replace(",", "")) for cell in row[3:])
+        assert seen == used + sum(left_out) == 1600
 
 
 def test_its_figures_are_those_of_the_judged_rows_beside_the_baseline(card, trained):

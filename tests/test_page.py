@@ -63,6 +63,8 @@ def parts_table():
             "customers": [1_000, 100, 200, 0],
             "immature": [0, 0, 7, 0],
             "open_case": [0, 0, 1, 0],
+            "already_adverse": [0, 0, 0, 3],
+            "outside_parts": [0, 0, 0, 2_468],
         }
     )
 
@@ -98,6 +100,7 @@ def example(number):
         probability=0.1234,
         tier="high",
         tier_zh="高",
+        tier_path=("", "low by the probability; high by override <b>")[number % 2],
         outcome=("positive", "negative", "not known")[number % 3],
         margin=-2.0,
         base_value=-3.0,
@@ -241,12 +244,20 @@ def test_every_row_of_every_table_is_shown(page, story):
         "feature_z",
         "table events is not mapped",
         "2,001,000",
+        "Outside the parts",
+        "2,468",
         "12,345",
         "98,765",
         "10.0 min",
         "2024-02-01 to 2024-03-01: 600 rows, 6 positive",
     ):
         assert expected in text
+
+
+def test_a_tier_that_the_probability_did_not_decide_alone_says_why(page, story):
+    told = "<p>tier: low by the probability; high by override &lt;b&gt;</p>"
+    cases = [case for model_ in story.models for case in model_.examples if case.tier_path]
+    assert page.count(told) == page.count("<p>tier: ") == len(cases) > 0
 
 
 def test_numbers_have_one_form(page):
@@ -287,6 +298,7 @@ def test_every_value_is_escaped(story):
         customer_id=EVIL,
         tier=EVIL,
         tier_zh=EVIL,
+        tier_path=EVIL,
         outcome=EVIL,
         reasons=(evil_reason,),
     )

@@ -20,8 +20,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.metadata_routing import get_routing_for_object
 
 from kyc_ml.config import DatasetConfig, FoldsConfig, SplitConfig
+from kyc_ml.dataset import Labels
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.splits import (
+    LEFT_OUT,
     PARTS,
     CustomerDisjointSplit,
     Fate,
@@ -33,6 +35,7 @@ from kyc_ml.splits import (
     plan_out_of_time,
     summarise_parts,
 )
+from kyc_ml.training.customer_folds import _count_all
 
 AS_OF = pd.Timestamp("2024-07-01", tz="UTC")
 DAY = pd.Timedelta(days=1)
@@ -180,7 +183,7 @@ def test_no_room_to_train_is_refused_with_the_dates():
     rows=st.lists(
         st.tuples(
             st.sampled_from([*PARTS, ""]),
-            st.sampled_from(["positive", "negative", "immature", "open_case"]),
+            st.sampled_from(["positive", "negative", "immature", "open_case", "already_adverse"]),
             st.sampled_from(["a", "b", "c"]),
         ),
         max_size=40,
@@ -194,8 +197,9 @@ def test_a_summary_counts_everything_exactly_once(rows):
     assert table["observations"].sum() == len(rows)
     named = table[table["part"].isin(PARTS)]
     assert len(named) == len(table) - 1 == 4
-    sums = named["used"] + named["immature"] + named["open_case"]
-    assert (sums == named["observations"]).all()
+    sums = table["used"] + table[list(LEFT_OUT)].sum(axis="columns")
+    assert (sums == table["observations"]).all()
+    assert (named["outside_parts"] == 0).all()
     for found in named.itertuples():
         mine = [row for row in rows if row[0] == found.part]
         usable = [row for row in mine if row[1] in {"positive", "negative"}]
@@ -207,6 +211,28 @@ def test_a_summary_counts_everything_exactly_once(rows):
     assert left_out["part"].startswith("left out")
     assert left_out["used"] == left_out["positives"] == left_out["customers"] == 0
     assert left_out["observations"] == sum(row[0] == "" for row in rows)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["positive", "negative", "immature", "open_case", "already_adverse"]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_one_part_of_everything_counts_everything_exactly_once(rows):
+    status = np.array([state for state, _ in rows], dtype=object)
+    # what has no outcome yet is not old enough, and a negative is
+    settled = np.array([(old or s == "negative") and s != "immature" for s, old in rows])
+    labels = Labels(status=status, settled=settled)
+    observations = pa.table(
+        {"customer_id": ["c"] * len(rows), "decision_time": [AS_OF.to_pydatetime()] * len(rows)}
+    )
+    (found,) = _count_all(observations, labels, labels.usable & settled).to_dict("records")
+    assert found["observations"] == found["used"] + sum(found[name] for name in LEFT_OUT)
 
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates
 from kyc_ml.jobs.training import _tell_of_few_trees
 from kyc_ml.jobs.watch import Silence, tell_left_out
+from kyc_ml.terminal.results import _say_example
 
 
 class Listener(Silence):
@@ -45,3 +47,54 @@ def test_without_a_part_to_stop_on_nothing_is_told():
     watch = Listener()
     _tell_of_few_trees(SimpleNamespace(parts=parts, best_round=3), watch)
     assert not watch.said
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "T1: probability 0.2609, tier medium 中, outcome negative"),
+        ("low by the probability; medium by override x",
+         "T1: probability 0.2609, tier medium 中 (low by the probability; medium by override x), "
+         "outcome negative"),
+    ],
+)  # fmt: skip
+def test_an_example_says_why_its_tier_is_not_that_of_its_probability(path, said):
+    example = SimpleNamespace(
+        observation_id="T1", probability=0.26091, tier="medium", tier_zh="中", tier_path=path,
+        outcome="negative",
+    )  # fmt: skip
+    assert _say_example(example) == said
+
+
+def test_parts_that_decide_by_few_positives_are_told_in_one_line():
+    watch = Listener()
+    tell_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, watch)
+    (line,) = watch.said
+    assert line.startswith("warning: few positives decide: early stopping 2, calibration 99 ")
+    assert "fewer than 100" in line
+    assert "test" not in line.partition(":")[2].partition("(")[0]
+
+
+def test_parts_of_enough_positives_need_no_word():
+    watch = Listener()
+    tell_of_few_positives({"early stopping": 100, "test": 4_000}, watch)
+    assert not watch.said
+
+
+def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():
+    tiers = pd.DataFrame(
+        {
+            "tier": ["low", "medium", "high", "top"],
+            "rows": [900, 90, 10, 0],
+            "expected_rate": [0.001, 0.05, 0.5, float("nan")],
+            "ci_low": [0.0005, 0.1, 0.1, float("nan")],
+            "ci_high": [0.002, 0.2, 0.4, float("nan")],
+        }
+    )
+    watch = Listener()
+    tell_of_missed_rates(tiers, watch)
+    assert [line.partition(": ")[2].partition(";")[0] for line in watch.said] == [
+        "tier medium: more positives than expected (5.00 %, observed 10.00 % to 20.00 %)",
+        "tier high: fewer positives than expected (50.00 %, observed 10.00 % to 40.00 %)",
+    ]
+    assert all(line.startswith("warning: ") for line in watch.said)

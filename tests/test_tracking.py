@@ -8,6 +8,7 @@ from threading import Thread
 import mlflow
 import pytest
 import requests
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 from sqlalchemy.exc import OperationalError
@@ -15,14 +16,15 @@ from sqlalchemy.exc import OperationalError
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.tracking.promoting import fetch_champion
+from kyc_ml.tracking.registry import resolve
 from kyc_ml.tracking.server import connected, reach_store, start_run
 from kyc_ml.tracking.training import say_runs
 from kyc_ml.tracking.views import MODELS
 
-pytestmark = [
+pytestmark = [  # MLflow uses SQLAlchemy as it does: the user is not shown these warnings
     pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*")
     for quiet in ("sqlalchemy", "mlflow", "alembic")
-]
+] + [pytest.mark.filterwarnings("ignore:The ``noload``")]
 
 SQLITE, POSTGRES = "sqlite:///mlflow.db", "postgresql://clerk:SECRET@db/mlflow"
 
@@ -162,3 +164,39 @@ def test_a_run_apart_from_the_others_says_so_and_leaves_that_experiment_alone(un
     assert not MODELS.as_tags().keys() & tags.keys()
     assert "apart from those of kyc-ml train" in said
     assert "mlflow run --experiment-name 'kyc_ml fraud'" in said
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Make a registry of two models; the first has two versions and an alias."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    client = MlflowClient(uri, uri)
+    for name in ("fraud", "risk"):
+        client.create_registered_model(name)
+    for _ in range(2):
+        client.create_model_version("fraud", source="/nowhere")
+    client.set_registered_model_alias("fraud", "challenger", "2")
+    return uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("models:/fruad@challenger", "not found (did you mean 'fraud'?); check the name"),
+        ("models:/nothing_like_it/1", "not found; registered are fraud, risk; check the name"),
+        (
+            "models:/fraud@chalenger",
+            "not found (did you mean 'challenger'?); fraud has versions 1, 2 and aliases "
+            "challenger; check",
+        ),
+        ("models:/fraud@champion", "not found; fraud has versions 1, 2 and aliases challenger; "),
+        ("models:/fraud/9", "not found; fraud has versions 1, 2 and aliases challenger; check"),
+        ("models:/risk/1", "not found; risk has no version; check"),
+    ],
+)
+def test_an_address_that_names_nothing_is_told_what_there_is(store, monkeypatch, uri, told):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with pytest.raises(RegistryError) as caught, connected(uri=uri):
+        MlflowClient().get_model_version(*resolve(uri))
+    assert told in str(caught.value)
+    assert ".;" not in str(caught.value)

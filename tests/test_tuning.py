@@ -7,6 +7,7 @@ import pytest
 from kyc_ml.config import FloatRange, IntRange, ModelConfig, RunConfig, SearchConfig, TuningConfig
 from kyc_ml.errors import ConfigError
 from kyc_ml.tuning import FoldRows, TuningRows, compare, compute_objective, identify, search
+from kyc_ml.tuning import comparison as comparison_module
 from kyc_ml.tuning import study as study_module
 from kyc_ml.tuning.comparison import compute_differences
 from kyc_ml.tuning.rows import Part
@@ -279,10 +280,25 @@ def test_a_better_model_beats_and_an_equal_one_does_not(rows):
     assert (same[["difference", "low", "high"]] == 0).all(axis=None)
 
 
-def test_nothing_beats_itself(rows):
+def test_what_is_kept_is_not_compared_with_itself(rows, monkeypatch):
+    def fitted(*args, **kwargs):
+        pytest.fail("nothing is to be fitted: there is nothing to compare")
+
+    monkeypatch.setattr(comparison_module, "predict_test", fitted)
     got = compare(rows, own=MODEL, chosen=MODEL, config=QUICK, tell=silent)
     assert got.verdict == "does not beat"
     assert "they are kept" in got.sentence
+    assert got.table.empty
+    assert not got.compared
+
+
+def test_an_empty_comparison_has_the_columns_of_a_full_one(rows):
+    kept, other = (
+        compare(rows, own=own, chosen=MODEL, config=QUICK, tell=silent)
+        for own in (MODEL, MODEL.model_copy(update={"min_data_in_leaf": 20}))
+    )
+    assert other.compared
+    assert list(kept.table) == list(other.table)
 
 
 def test_a_crippled_configuration_is_beaten(rows):

@@ -149,6 +149,13 @@ def test_a_search_can_be_trained_with(source, config):
     assert tuned.config.features == config.features
 
 
+def test_parameters_that_are_kept_have_no_table_beside_their_sentence(source, config):
+    tuned = kyc_ml.tune(source, config=config, as_of=LATER, trials=1)
+    assert "they are kept" in tuned.comparison.sentence
+    assert tuned.comparison.table.empty
+    assert tuned._repr_html_().count("<table") == 1  # the facts alone
+
+
 def test_a_study_that_is_kept_is_gone_on_with(source, config, tmp_path_factory):
     study = tmp_path_factory.mktemp("study") / "study.db"
     kyc_ml.tune(source, config=config, as_of=LATER, trials=1, study=study)

@@ -97,6 +97,7 @@ def score(
             "--limits": limits,
             "--config": config,
         },
+        dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.request import ScoringRequest
         from kyc_ml.jobs.scoring import run_score

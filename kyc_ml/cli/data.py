@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.options import (
-    REFUSED,
     Data,
     Quarantine,
     Quiet,
@@ -49,7 +48,7 @@ def check(
     *,
     source: Source,
     data: Data,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Read a source, put rows that break the contract aside, and sum up its quality."""

@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Config,
     Data,
@@ -50,12 +49,14 @@ def build(
         int | None,
         typer.Option(min=1, max=256, help="Build so many parts of the customers on disk."),
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute behavioural features, each as it was known at its decision."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.featuring import run_features
 
@@ -129,12 +130,14 @@ def audit(
     times: Annotated[int, typer.Option(min=1, help="Decision times to sample.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same audit.")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write all findings to.")] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Prove that no feature knows the future: tamper with it, build again, compare."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of},
     ) as terminal:
         from kyc_ml.jobs.auditing import run_audit
         from kyc_ml.terminal.results import show_audit

@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Config,
     Data,
@@ -42,12 +41,14 @@ def train(
     card: Annotated[
         Path | None, typer.Option(help="Markdown file to write the model card to as well.")
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Train, calibrate, judge and register a model; the alias challenger points at it."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of},
     ) as terminal:
         from kyc_ml.jobs.training import run_train
         from kyc_ml.terminal.results import show_training
@@ -77,7 +78,7 @@ def reproduce(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with; they change no model.")
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Train again from a run's own record and compare the bundles; it registers nothing."""
@@ -118,12 +119,14 @@ def tune(
         float | None,
         typer.Option(min=0.01, help="Start no trial after so long; default: tuning.minutes."),
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Search model parameters on folds in time; say whether they beat the own on later data."""
     with job(
-        quiet=quiet, reads={"--config": config, "--source": source, "--data": data}
+        quiet=quiet,
+        reads={"--config": config, "--source": source, "--data": data},
+        dates={"--as-of": as_of},
     ) as terminal:
         from kyc_ml.jobs.tuning import run_tune
         from kyc_ml.terminal.results import show_tuning
@@ -174,7 +177,7 @@ def explain(
             help="Print only what the customer may be told: no tier, no reason that tips off.",
         ),
     ] = False,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Say why one observation has its probability and its tier."""
@@ -264,11 +267,15 @@ def compare(
         Path | None,
         typer.Option(help="Folder for the figures (JSON) and rows of other tiers (Parquet)."),
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Hold a challenger against a champion on rows new to both; any verdict exits with 0."""
-    with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
+    with job(
+        quiet=quiet,
+        reads={"--source": source, "--data": data},
+        dates={"--as-of": as_of, "--since": since},
+    ) as terminal:
         from kyc_ml.jobs.comparing import run_compare
 
         result = run_compare(

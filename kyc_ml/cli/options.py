@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kyc_ml.terminal import Terminal
 
 Reads = Mapping[str, Path | Sequence[Path] | None]
+Dates = Mapping[str, str | None]
 
 GATE_FAILED: Final = 1
 BAD_INPUT: Final = 2
@@ -45,11 +46,14 @@ Since = Annotated[
     str | None,
     typer.Option(help="First instant to score; default for fraud: the day before --as-of."),
 ]
-Quarantine = Annotated[Path, typer.Option(help="Parquet file for rows that break the contract.")]
+Quarantine = Annotated[
+    Path | None,
+    typer.Option(
+        help="Parquet file for rows that break the contract; default: "
+        "build/quarantine/SOURCE/FOLDER.parquet."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary only.")]
-
-REFUSED: Final = Path("build/quarantine.parquet")
-
 
 LogFormat = Literal["text", "json"]
 Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one object a line.")]
@@ -63,15 +67,23 @@ def exit_code_of(error: KycMlError) -> int:
     return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
 
 
-def require_there(reads: Reads) -> None:
-    """Refuse arguments that name nothing, all at once.
+def require_arguments(reads: Reads, dates: Dates) -> None:
+    """Refuse paths that name nothing and dates that are none, all at once.
 
     Raises
     ------
     ConfigError
-        With each argument, and the nearest name beside it.
+        With each argument; of a path, the nearest name beside it.
     """
+    from kyc_ml.jobs.moments import read_date
+
     faults = Faults("the arguments", ConfigError)
+    for name, text in dates.items():
+        try:
+            if text is not None:
+                read_date(text, name=name)
+        except ConfigError as error:
+            faults.add(str(error))
     for name, given in reads.items():
         for path in [given] if isinstance(given, Path) else given or ():
             if not path.exists():
@@ -89,7 +101,11 @@ def _names_beside(path: Path) -> list[str]:
 
 @contextmanager
 def job(
-    *, quiet: bool = False, log: LogFormat = "text", reads: Reads | None = None
+    *,
+    quiet: bool = False,
+    log: LogFormat = "text",
+    reads: Reads | None = None,
+    dates: Dates | None = None,
 ) -> Iterator[Terminal]:
     """Run a job before a terminal; an error on purpose is one message and an exit code.
 
@@ -98,12 +114,14 @@ def job(
     reads : mapping of an argument's name to its path or paths; None where it was not given
         What must be there. Looked at before anything heavy is imported, so that a mistyped
         path costs no wait.
+    dates : mapping of an argument's name to its text; None where it was not given
+        What must be an ISO date or time; looked at together with the paths.
     """
     from kyc_ml.terminal import JsonLines, Terminal
 
     made = JsonLines() if log == "json" else Terminal(quiet=quiet)
     try:
-        require_there(reads or {})
+        require_arguments(reads or {}, dates or {})
         with made as terminal:
             yield terminal
     except KycMlError as error:

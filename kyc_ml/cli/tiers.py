@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Data,
     Quarantine,
@@ -54,12 +53,14 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(help="YAML file to write the proposed policy to.")
     ] = None,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Propose cut-offs from mature rows by the policy's own targets; it changes nothing."""
     with job(
-        quiet=quiet, reads={"--source": source, "--data": data, "--policy": policy}
+        quiet=quiet,
+        reads={"--source": source, "--data": data, "--policy": policy},
+        dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.tiering import run_tiers_fit
         from kyc_ml.tiers.display import proposal_table
@@ -125,7 +126,7 @@ def check(
     ] = None,
 ) -> None:
     """Check a policy; exit code 1 if it is lawful but not approved or not in force then."""
-    with job(reads={"policy": policy}) as terminal:
+    with job(reads={"policy": policy}, dates={"--on": on}) as terminal:
         from kyc_ml.jobs.tier_policies import run_tiers_check
 
         read = run_tiers_check(policy, on=on)

@@ -9,7 +9,6 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    REFUSED,
     AsOf,
     Data,
     Lang,
@@ -75,12 +74,14 @@ def validate(
     force: Annotated[
         bool, typer.Option("--force", help="Replace another report that --out holds.")
     ] = False,
-    quarantine: Quarantine = REFUSED,
+    quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
     """Validate a model against a policy; exit code 1 if a gate fails it."""
     with job(
-        quiet=quiet, reads={"--source": source, "--data": data, "--policy": policy}
+        quiet=quiet,
+        reads={"--source": source, "--data": data, "--policy": policy},
+        dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.validating import run_validate
 

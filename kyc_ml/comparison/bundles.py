@@ -29,6 +29,22 @@ def require_comparable(challenger: Bundle, champion: Bundle) -> None:
     faults.raise_if_any()
 
 
+def require_different(challenger: Bundle, champion: Bundle) -> None:
+    """Refuse to hold a model against itself; bundles that were never saved are not told apart.
+
+    Raises
+    ------
+    ConfigError
+        If both are of one digest.
+    """
+    if challenger.digest and challenger.digest == champion.digest:
+        msg = (
+            f"challenger and champion are one bundle, digest {champion.digest[:12]}: every "
+            "difference would be 0; name another version, alias or folder for one of them"
+        )
+        raise ConfigError(msg)
+
+
 def trained_until(bundle: Bundle) -> pd.Timestamp:
     """Give the instant until which a model may have learnt from anything."""
     moment = pd.Timestamp(bundle.data["as_of"])

@@ -15,7 +15,7 @@ from kyc_ml.comparison.moves import compute_causes, compute_tier_moves, explain_
 from kyc_ml.comparison.rows import Floats, LaterRows, Scores
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
-from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.presentation import say_in_html, say_number, say_plainly
 from kyc_ml.resampling import number_customers
 from kyc_ml.training.evidence import Progress
 
@@ -179,7 +179,7 @@ def judge(
         Whether both are the same bundle.
     """
     name = objective_figure(settings)
-    row = metrics[metrics["method"] == BOOTSTRAP].set_index("figure").loc[name]
+    row = metrics[metrics["method"] == BOOTSTRAP].set_index("figure").to_dict("index")[name]
     sign = 1.0 if row["better"] == "higher" else -1.0
     worst, best = sorted((sign * row["low"], sign * row["high"]))
     verdict: Verdict = "not shown better"
@@ -197,7 +197,8 @@ def judge(
     return verdict, (
         f"On later rows the challenger {said[verdict]} the champion: {name.replace('_', ' ')} "
         f"{row['challenger']:.4g} against {row['champion']:.4g}, difference "
-        f"{row['difference']:+.3g} (95 % {row['low']:+.3g} to {row['high']:+.3g}); "
+        f"{say_number(row['difference'], '+.3g')} (95 % {say_number(row['low'], '+.3g')} to "
+        f"{say_number(row['high'], '+.3g')}); "
         f"{row['better']} is better."
     )
 

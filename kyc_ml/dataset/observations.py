@@ -32,12 +32,18 @@ def make_observations(
     start: pd.Timestamp | None,
     end: pd.Timestamp,
     config: DatasetConfig,
+    end_is: str = "",
 ) -> pa.Table:
     """List the observations with ``start <= decision_time < end``, in order of time.
 
     A `fraud` observation is a transaction at its own time, with its own fields. A `risk`
     observation is a customer at a review: from the reviews table, or, without one, every
     customer known then at each date of the review calendar.
+
+    Parameters
+    ----------
+    end_is : str
+        What `end` was computed from, for the message where there is no observation.
 
     Raises
     ------
@@ -57,8 +63,9 @@ def make_observations(
     found = table.filter(kept)
     if found.num_rows == 0:
         since = "the beginning" if start is None else start.date().isoformat()
+        until = f"{end.date().isoformat()}{f' ({end_is})' if end_is else ''}"
         msg = (
-            f"no {unit} observation lies between {since} and {end.date().isoformat()}: "
+            f"no {unit} observation lies between {since} and {until}: "
             "check the dates against the first and last event of the data-quality summary"
         )
         raise DatasetError(msg)

@@ -123,11 +123,22 @@ def say_usual(
     texts = []
     for chinese, to in ((False, " to "), (True, "至")):
         said = [say_value(spec, each, currency=currency, chinese=chinese) for each in middle]
-        texts.append(to.join(dict.fromkeys(said)))
+        texts.append(to.join(_unit_once(spec, list(dict.fromkeys(said)), currency, chinese)))
     among, among_zh = (
         ("usual", "通常") if group is None else (f"usual among {group}", f"{group}通常")
     )
     return f"{among}: {texts[0]}", f"{among_zh}：{texts[1]}"
+
+
+def _unit_once(
+    spec: FeatureSpec,
+    said: list[str],
+    currency: str,
+    chinese: bool,  # noqa: FBT001
+) -> list[str]:
+    """Leave the unit to the last of several values."""
+    unit = _UNITS.get(spec.unit, ("", ""))[chinese].format(currency)
+    return [*(each.removesuffix(unit) for each in said[:-1]), said[-1]]
 
 
 def _say_place(spec: FeatureSpec, percentile: float) -> tuple[str, str]:

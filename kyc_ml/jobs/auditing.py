@@ -105,7 +105,7 @@ def run_audit(
     times: int,
     seed: int,
     out: Path | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> AuditResult:
     """Audit the features that a configuration chooses, and their mature labels.

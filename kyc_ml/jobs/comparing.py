@@ -25,6 +25,7 @@ from kyc_ml.comparison import (
     ComparisonSettings,
     compare_models,
     require_comparable,
+    require_different,
 )
 from kyc_ml.config import check_section
 from kyc_ml.contract.contracted import ContractedTables
@@ -40,6 +41,7 @@ from kyc_ml.jobs.reading import (
     require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_number
 from kyc_ml.tracking.runs import RunRecord, log_comparison
 from kyc_ml.tracking.server import reach_store
 
@@ -123,7 +125,7 @@ def run_compare(
     review_cost: float | None,
     loss: float | None,
     out: Path | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> ComparisonResult:
     """Hold a challenger against a champion on rows that neither learnt from.
@@ -144,7 +146,7 @@ def run_compare(
     Raises
     ------
     ConfigError
-        If the models, or the source, are not of the same kind.
+        If the models are one, or they or the source are not of the same kind.
     LeakageError
         If a model may have learnt from rows that `since` lets in.
     DatasetError
@@ -153,6 +155,7 @@ def run_compare(
     if out is not None:
         require_place(out / FIGURES)
     (new, new_label), (old, old_label) = load_model(challenger), load_model(champion)
+    require_different(new, old)
     require_comparable(new, old)
     settings = _settings(
         old, objective=objective, capacities=capacities, review_cost=review_cost, miss_cost=loss
@@ -229,7 +232,7 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Write numbers with four digits that count: differences may be small ones."""
 
     def digits(value: float) -> str:
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
 
     numbers = table.select_dtypes("number").columns
     return table.assign(**{name: [digits(value) for value in table[name]] for name in numbers})

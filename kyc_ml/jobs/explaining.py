@@ -107,7 +107,7 @@ def run_explain(
     source: Path,
     data: Path,
     top: int,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
     sheet: Path | None = None,
     overrides: Path | None = None,
@@ -163,7 +163,7 @@ def run_customer_safe(
     model: str,
     source: Path,
     data: Path,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> Told:
     """List what the customer may be told of one observation: see `customer_safe`.

@@ -41,7 +41,7 @@ def run_features(
     as_of: str | None,
     out: Path,
     buckets: int | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> FeaturesBuilt:
     """Compute the features a configuration chooses, as a file.

@@ -24,6 +24,7 @@ _RESTORE: Final = (
     "what the registry stores is damaged: restore its artifacts (mlruns/) from the backup; "
     "without one, train again"
 )
+_ADDRESS_WITHOUT_SCHEME: Final = re.compile(r"[^/@\s]+(/\d+|@[^/@\s]+)")
 
 
 def load_model(model: str) -> tuple[Bundle, str]:
@@ -41,6 +42,9 @@ def load_model(model: str) -> tuple[Bundle, str]:
                 "models:/NAME/VERSION, or name a bundle's folder"
             )
             raise RegistryError(msg)
+        if _ADDRESS_WITHOUT_SCHEME.fullmatch(model) and not Path(model).exists():
+            msg = f"{model} is no bundle: there is no such folder (did you mean models:/{model}?)"
+            raise BundleError(msg)
         bundle = load_bundle(Path(model))
         return bundle, f"{bundle.config.name} {bundle.digest[:12]}"
     with tempfile.TemporaryDirectory() as scratch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,10 @@ from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import KNOWN_AT
 from kyc_ml.errors import ConfigError, ContractError, OutputError
+from kyc_ml.jobs.moments import read_date
 from kyc_ml.jobs.watch import Watch
 
-FIRST_YEAR: Final = 1900
-LAST_YEAR: Final = 2199
+_ASIDE: Final = Path("build/quarantine")
 
 _COUNTS: Final = "data quality"
 
@@ -29,29 +29,42 @@ _SILENCE: Final = pd.Timedelta(days=7)
 
 
 def read_tables(
-    source: Path, data: Path, *, quarantine: Path, watch: Watch
+    source: Path, data: Path, *, quarantine: Path | None, watch: Watch
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
+
+    Parameters
+    ----------
+    quarantine : Path or None
+        None is a file of this source and this folder below ``build/quarantine``.
 
     Raises
     ------
     ConfigError, SourceError, ContractError
-        If the mapping, the files or too many rows are wrong. Refused rows are kept in
-        `quarantine` even then.
+        If the mapping, the files or too many rows are wrong. Refused rows are kept even then.
     """
     mapping = load_section(source, SourceMapping)
+    aside = _place_of(mapping, data) if quarantine is None else quarantine
     watch.step("reading", 0, 1)
     try:
         read = read_source(mapping, data=data)
     except ContractError as error:
         if error.quarantine is not None:
-            _put_aside(error.quarantine, quarantine, watch)
+            _put_aside(error.quarantine, aside, watch)
         tell_refused(error, watch)
         raise
     watch.step("reading", 1, 1)
-    _put_aside(read.quarantine, quarantine, watch)
+    _put_aside(read.quarantine, aside, watch)
     tell_quality(read.accepted.quality, watch)
     return read.accepted, mapping
+
+
+def _place_of(mapping: SourceMapping, data: Path) -> Path:
+    """Name a place that no other source or folder uses; a name that is no file's is made one."""
+    source, folder = (
+        re.sub(r"[^\w-]+", "_", name) or "_" for name in (mapping.name, data.resolve().name)
+    )
+    return _ASIDE / source / f"{folder}.parquet"
 
 
 def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
@@ -92,15 +105,7 @@ def parse_moment(text: str, *, name: str) -> pd.Timestamp:
     ConfigError
         If it is neither, or lies outside the years that the contract accepts.
     """
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        msg = f"{name} must be an ISO date such as 2024-07-01, or a time, got {text!r}"
-        raise ConfigError(msg) from None
-    if not FIRST_YEAR <= given.year <= LAST_YEAR:
-        msg = f"{name} must be a date in the years {FIRST_YEAR} to {LAST_YEAR}, got {text!r}"
-        raise ConfigError(msg)
-    moment = pd.Timestamp(given)
+    moment = pd.Timestamp(read_date(text, name=name))
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 
 

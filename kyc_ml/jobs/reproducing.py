@@ -54,7 +54,7 @@ class ReproductionResult:
 
 
 def run_reproduce(
-    *, run: str, data: Path, threads: int | None, quarantine: Path, watch: Watch
+    *, run: str, data: Path, threads: int | None, quarantine: Path | None, watch: Watch
 ) -> ReproductionResult:
     """Train again from a run's own record and compare the bundles; nothing is registered.
 

@@ -22,6 +22,7 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.page import Example, ModelStory, ReasonLine
 from kyc_ml.score import score_features
+from kyc_ml.tiers import say_path
 from kyc_ml.training import MODEL, Evidence, Trained
 
 NO_MODEL = "prevalence (no model)"
@@ -175,6 +176,7 @@ def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Exa
         decision_time=pd.Timestamp(score[DECISION_TIME]),  # type: ignore[arg-type]
         tier=str(score["tier"]),
         tier_zh=str(score["tier_zh"]),
+        tier_path=say_path(score),
         outcome="positive" if outcome == 1 else "negative",
         reasons=lines,
         **{name: float(str(value)) for name, value in named.items()},

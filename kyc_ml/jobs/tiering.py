@@ -90,7 +90,7 @@ def run_tiers_fit(
     as_of: str | None,
     policy: Path | None,
     out: Path | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.

@@ -17,6 +17,7 @@ from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
+from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates
 from kyc_ml.jobs.reading import (
     choose_as_of,
     last_known,
@@ -29,7 +30,7 @@ from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.model_card import ModelCard, make_model_card
 from kyc_ml.page import PageStory, save_page
 from kyc_ml.record import write_record
-from kyc_ml.splits import EARLY_STOPPING
+from kyc_ml.splits import CALIBRATION, EARLY_STOPPING
 from kyc_ml.tiers import assign_tiers, compute_tier_table
 from kyc_ml.tracking.registry import RegisteredModel
 from kyc_ml.tracking.server import reach_store
@@ -60,7 +61,7 @@ def run_train(
     source: Path,
     data: Path,
     as_of: str | None,
-    quarantine: Path,
+    quarantine: Path | None,
     keep: Path | None,
     page: Path | None,
     watch: Watch,
@@ -133,6 +134,7 @@ def train_tables(
     tiers = compute_tier_table(
         tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
     )
+    tell_of_missed_rates(tiers, watch)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
     watch.step("registering", 0, 1)
@@ -252,10 +254,21 @@ def _tell_of_few_trees(trained: Trained, watch: Watch) -> None:
     )
 
 
+def _positives_of_judges(trained: Trained) -> dict[str, int]:
+    """Count the positives of each part that stops, calibrates or judges."""
+    judges = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
+    return {
+        row["part"].replace("_", " "): int(row["positives"])
+        for row in trained.parts.to_dict("records")
+        if row["part"] in judges
+    }
+
+
 def _tell(trained: Trained, watch: Watch) -> None:
     watch.show("parts", trained.parts)
     tell_left_out(trained.left_out, watch)
     _tell_of_few_trees(trained, watch)
+    tell_of_few_positives(_positives_of_judges(trained), watch)
     watch.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         watch.show("calibration by segment", trained.calibration.segments)

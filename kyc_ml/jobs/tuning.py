@@ -14,6 +14,7 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import load_run
+from kyc_ml.jobs.doubts import tell_of_few_positives
 from kyc_ml.jobs.reading import (
     choose_as_of,
     last_known,
@@ -74,7 +75,7 @@ def run_tune(
     out: Path,
     trials: int | None,
     minutes: float | None,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
@@ -118,6 +119,7 @@ def run_tune(
     reach_store()
     rows = prepare_rows(tables, config=run, as_of=moment, tell=watch.step)
     watch.show("folds", rows.summary)
+    tell_of_few_positives(_positives_of_judges(rows.summary), watch)
     if run.selection.method != "none":
         watch.say("selection is not part of tuning: all trials use all features")
     took("features")
@@ -150,6 +152,15 @@ def run_tune(
         mlflow_run=logged,
         seconds=seconds,
     )
+
+
+def _positives_of_judges(folds: pd.DataFrame) -> dict[str, int]:
+    """Count the positives that stop each fold, and those that judge it."""
+    return {
+        f"fold {row['fold']} {row['part']}": row["positives"]
+        for row in folds.to_dict("records")
+        if row["part"] != "fit"
+    }
 
 
 def trials_table(found: Search) -> pd.DataFrame:
@@ -237,7 +248,7 @@ def _records(
         tables={
             "trials": trials_table(found),
             "folds": rows.summary,
-            "comparison": comparison.table,
+            **({"comparison": comparison.table} if comparison.compared else {}),
         },
         figures={},
     )

@@ -82,7 +82,7 @@ def run_validate(
     validator: str | None,
     language: Language,
     log: Path,
-    quarantine: Path,
+    quarantine: Path | None,
     watch: Watch,
     force: bool = False,
     judged_rows: Path | None = None,

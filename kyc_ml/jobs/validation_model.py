@@ -146,7 +146,7 @@ def as_rival(
     return Rival(label=label, bundle=bundle, rows=scored)
 
 
-def train_again(model: str, data: Path, quarantine: Path, watch: Watch) -> Retrained:
+def train_again(model: str, data: Path, quarantine: Path | None, watch: Watch) -> Retrained:
     """Train again from the run's own record; see `run_reproduce`."""
     again = run_reproduce(run=model, data=data, threads=None, quarantine=quarantine, watch=watch)
     return Retrained(

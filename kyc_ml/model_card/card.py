@@ -20,6 +20,7 @@ from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.metrics import Quality
 from kyc_ml.model_card.limitations import find_limitations
+from kyc_ml.splits import LEFT_OUT
 from kyc_ml.stability import Stability
 from kyc_ml.training import MODEL, Trained
 
@@ -256,13 +257,15 @@ def _tiers(tiers: pd.DataFrame) -> str:
 
 
 def _periods(trained: Trained) -> str:
-    head = ["part", "from", "until", "rows used", "positives", "customers", "immature left out"]
+    """Tabulate the parts: rows used, and those left out, add up to the observations."""
+    numbers = ("observations", "used", "positives", "customers", *LEFT_OUT)
+    head = ["part", "from", "until", *(name.replace("_", " ") for name in numbers)]
     rows = [
         [
             str(row["part"]).replace("_", " "),
             _day(row["start"]),
             _day(row["end"]),
-            *(f"{row[name]:,}" for name in ("used", "positives", "customers", "immature")),
+            *(f"{row[name]:,}" for name in numbers),
         ]
         for row in trained.parts.to_dict("records")
     ]

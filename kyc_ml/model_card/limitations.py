@@ -12,7 +12,7 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.splits import CALIBRATION, TRAIN
 from kyc_ml.training import MODEL, Trained
 
-_FEW_POSITIVES: Final = 100
+FEW_POSITIVES: Final = 100
 """Convention: with fewer, an interval of AUC is several points wide."""
 _WIDE_GAP: Final = 0.05
 """Convention: an AUC of training rows so far above the test's says that the model learned them."""
@@ -33,10 +33,10 @@ def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
 def _too_few(trained: Trained) -> Iterable[str]:
     for part in dict.fromkeys((CALIBRATION, trained.evidence.part)):
         quality = trained.quality[MODEL].get(part)
-        if quality is not None and quality.positives < _FEW_POSITIVES:
+        if quality is not None and quality.positives < FEW_POSITIVES:
             yield (
                 f"Part {part.replace('_', ' ')} holds {quality.positives} positives only: its "
-                f"figures move by chance (fewer than {_FEW_POSITIVES}; convention)."
+                f"figures move by chance (fewer than {FEW_POSITIVES}; convention)."
             )
 
 

@@ -11,6 +11,7 @@ from kyc_ml.splits.in_time import OutOfTimeSplit, PrequentialSplit
 from kyc_ml.splits.parts import (
     CALIBRATION,
     EARLY_STOPPING,
+    LEFT_OUT,
     PARTS,
     TEST,
     TRAIN,
@@ -24,6 +25,7 @@ from kyc_ml.splits.periods import Period
 __all__ = [
     "CALIBRATION",
     "EARLY_STOPPING",
+    "LEFT_OUT",
     "PARTS",
     "TEST",
     "TRAIN",

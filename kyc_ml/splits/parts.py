@@ -18,6 +18,9 @@ CALIBRATION: Final = "calibration"
 TEST: Final = "test"
 PARTS: Final = (TRAIN, EARLY_STOPPING, CALIBRATION, TEST)
 
+LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
+"""Why an observation is in no model and no judgement; with those used they are all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundaries:
@@ -128,13 +131,16 @@ def summarise_parts(
     -------
     DataFrame
         One row a part, and one for the observations between the parts: part, start, end,
-        observations, used, positives, customers, immature, open_case, already_adverse.
+        observations, used, positives, customers, then `LEFT_OUT`: immature, open_case,
+        already_adverse, outside_parts (their outcome is known). Observations are those used
+        and those left out.
     """
     rows = []
     for name in (*PARTS, ""):
         here = part == name
         start, end = boundaries.parts.get(name, (None, None))
-        used = here & np.isin(status, ["positive", "negative"]) & (name != "")
+        known = here & np.isin(status, ["positive", "negative"])
+        used = known & (name != "")
         rows.append(
             {
                 "part": name or "left out (embargo, or outside the parts)",
@@ -147,6 +153,7 @@ def summarise_parts(
                 "immature": int((here & (status == "immature")).sum()),
                 "open_case": int((here & (status == "open_case")).sum()),
                 "already_adverse": int((here & (status == "already_adverse")).sum()),
+                "outside_parts": int((known & ~used).sum()),
             }
         )
     return pd.DataFrame(rows)

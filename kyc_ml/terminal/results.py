@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from kyc_ml.presentation import say_number
 from kyc_ml.terminal.quantity import Quantity
 from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kyc_ml.jobs.scoring import ScoringResult
     from kyc_ml.jobs.training import TrainingResult
     from kyc_ml.jobs.tuning import TuningResult
+    from kyc_ml.page import Example
     from kyc_ml.terminal.watching import Terminal
 
 _BAR = 24
@@ -66,14 +68,15 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
     from kyc_ml.jobs.tuning import trials_table
 
-    found, objective = result.search, result.run.tuning.objective
+    found, objective = result.search, result.run.tuning.objective.replace("_", " ")
     trials = trials_table(found).sort_values("value", ascending=result.ascending)
     shown = trials.drop(columns=list(found.best.parameters)).head(5)
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
-    terminal.draw(
-        draw_frame("on the test part, which no trial saw (95 % intervals)", result.comparison.table)
-    )
-    terminal.draw(result.comparison.sentence)
+    compared = result.comparison
+    if compared.compared:
+        title = "on the test part, which no trial saw (95 % intervals)"
+        terminal.draw(draw_frame(title, compared.table))
+    terminal.draw(compared.sentence)
     changed = {
         name: f"{found.own.parameters[name]:.6g} -> {value:.6g}"
         for name, value in found.best.parameters.items()
@@ -133,15 +136,16 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         length = round(_BAR * abs(contribution) / largest) if largest else 0
         table.add_row(
             str(row["text_zh" if chinese else "text"]),
-            f"{contribution:+.3f}",
+            say_number(contribution, "+.3f"),
             f"{row['share']:.1%}",
             Text("█" * length, style="red" if contribution > 0 else "blue"),
         )
     terminal.draw(table)
     rest = explained.margin - explained.base_value - rows["contribution"].sum()
     terminal.draw(
-        f"base {explained.base_value:+.3f} + these + all others {rest:+.3f} = margin "
-        f"{explained.margin:+.3f} (log-odds); internal only, not to be disclosed"
+        f"base {say_number(explained.base_value, '+.3f')} + these + all others "
+        f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds); "
+        "internal only, not to be disclosed"
     )
     terminal.draw(_tier_path(explained.score))
     terminal.draw("what would lower the tier:")
@@ -228,12 +232,9 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
         terminal.draw(story.added_sentence)
         terminal.draw(draw_frame(f"{story.name}: tiers on the test period", training.tiers))
         for example in story.examples:
-            terminal.draw(
-                f"  {example.observation_id}: probability {example.probability:.4f}, tier "
-                f"{example.tier} {example.tier_zh}, outcome {example.outcome}"
-            )
+            terminal.draw(f"  {_say_example(example)}")
             for line in example.reasons:
-                terminal.draw(f"    {line.contribution:+.2f}  {line.text}")
+                terminal.draw(f"    {say_number(line.contribution, '+.2f')}  {line.text}")
                 terminal.draw(f"           {line.text_zh}")
     terminal.summary(
         "demo",
@@ -255,6 +256,14 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
             },
             "time": f"{result.seconds:.0f} s",
         },
+    )
+
+
+def _say_example(example: Example) -> str:
+    path = f" ({example.tier_path})" if example.tier_path else ""
+    return (
+        f"{example.observation_id}: probability {example.probability:.4f}, tier {example.tier} "
+        f"{example.tier_zh}{path}, outcome {example.outcome}"
     )
 
 

@@ -9,6 +9,17 @@ import pandas as pd
 from pandas.api.typing import NaTType
 from rich.table import Table
 
+from kyc_ml.presentation import say_number
+
+_HEADINGS = {
+    "tier_zh": "tier (Chinese)",
+    "ci_low": "low (95 %)",
+    "ci_high": "high (95 %)",
+    "better": "better is",
+}
+"""Columns whose names are no words, or say something else to a reader."""
+_NAMES = frozenset({"figure", "metric", "part"})
+"""Columns that hold names of kyc_ml's own; those of features and files stay as they are."""
 _SHOWN = ("average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 
 
@@ -17,13 +28,23 @@ def draw_frame(title: str, frame: pd.DataFrame) -> Table:
     table = Table(title=title, title_justify="left")
     for name in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(str(name).replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(_heading(frame[name]), justify="right" if numeric else "left")
     for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(
+            *(_cell(value, str(name)) for name, value in zip(frame.columns, row, strict=True))
+        )
     return table
 
 
-def _cell(value: object) -> str:
+def _heading(column: pd.Series) -> str:
+    words = _HEADINGS.get(str(column.name), str(column.name).replace("_", " "))
+    known = column.dropna()
+    # a day in UTC may be another one where the bank is
+    in_utc = not known.empty and isinstance(known.iloc[0], datetime) and known.iloc[0].tzinfo
+    return f"{words} (UTC)" if in_utc else words
+
+
+def _cell(value: object, column: str) -> str:
     if value is None or isinstance(value, NaTType):
         return "–"
     if isinstance(value, bool):
@@ -31,14 +52,14 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d}"
     if isinstance(value, float):
-        return _figure(value)
+        return f"{value:.1f}" if column == "seconds" else _figure(value)
     if isinstance(value, int):
-        return f"{value:,}"
-    return str(value)
+        return say_number(value, ",")
+    return str(value).replace("_", " ") if column in _NAMES else str(value)
 
 
 def _figure(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4f}"
+    return "–" if math.isnan(value) else say_number(value, ".4f")
 
 
 def say_estimate(value: float, low: float, high: float) -> str:

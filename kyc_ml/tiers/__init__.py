@@ -25,6 +25,7 @@ from kyc_ml.tiers.lowering import held_by, limits_of
 from kyc_ml.tiers.migration import Migration, compare_scores
 from kyc_ml.tiers.needs import declare_facts, features_needed, merge_specs, policy_features
 from kyc_ml.tiers.overrides import EnteredOverride, OverrideBook, list_in_force, load_overrides
+from kyc_ml.tiers.path import say_path
 from kyc_ml.tiers.policy import WHOLE, TierPolicy, TierRule
 from kyc_ml.tiers.proposal import Proposal, diff_policies, propose
 from kyc_ml.tiers.validity import require_in_force
@@ -69,6 +70,7 @@ __all__ = [
     "policy_features",
     "propose",
     "require_in_force",
+    "say_path",
     "segments_of",
     "tellable",
     "working_days_of",

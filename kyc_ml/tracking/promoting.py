@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 import mlflow
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from kyc_ml.errors import RegistryError
 from kyc_ml.governance import Anchor, Candidate
+from kyc_ml.tracking.listing import list_models, list_versions
 from kyc_ml.tracking.registry import DIGEST, TRAINED_BY, resolve
 from kyc_ml.tracking.server import connected
 
@@ -71,7 +72,7 @@ def fetch_champions() -> dict[str, str]:
     """Give the champion of each registered model that has one of kyc_ml's making."""
     with connected():
         client = mlflow.MlflowClient()
-        found = {each.name: _under(client, each.name, CHAMPION) for each in _models(client)}
+        found = {each.name: _under(client, each.name, CHAMPION) for each in list_models(client)}
         return {
             name: number
             for name, number in found.items()
@@ -159,31 +160,10 @@ def _read(text: str, *, place: str) -> Anchor:
 
 
 def _tagged(client: mlflow.MlflowClient) -> Iterator[tuple[str, dict[str, str]]]:
-    for model in _models(client):
+    for model in list_models(client):
         yield model.name, model.tags
-        for version in _versions(client, model.name):
+        for version in list_versions(client, model.name):
             yield f"{model.name} v{version.version}", version.tags
-
-
-def _models(client: mlflow.MlflowClient) -> Iterator[RegisteredModel]:
-    token = None
-    while True:
-        page = client.search_registered_models(page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _versions(client: mlflow.MlflowClient, name: str) -> Iterator[ModelVersion]:
-    quoted = name.replace("'", "''")
-    token = None
-    while True:
-        page = client.search_model_versions(f"name = '{quoted}'", page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _trainers(client: mlflow.MlflowClient, version: ModelVersion) -> Iterator[str]:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.tracking.listing import say_near
 from kyc_ml.tracking.views import MODELS, View
 
 DEFAULT_STORE: Final = "sqlite:///mlflow.db"
@@ -35,6 +36,8 @@ _NOT_NOW: Final = frozenset(
     {"DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"}
 )
 """Codes by which MLflow says: later."""
+_NOT_THERE: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+"""Codes by which MLflow says that an address names nothing; the second one of an alias."""
 
 _NO_ANSWER: Final = (
     requests.exceptions.ConnectionError,
@@ -158,15 +161,30 @@ def _without_password(text: str) -> str:
 
 def _told(error: Exception, *, uri: str) -> RegistryError:
     """Make one message of what MLflow or its database says."""
-    reason = _without_password(" ".join(str(error).split()))
+    reason = _without_password(" ".join(str(error).split())).rstrip(".")
     kind = "model" if uri.startswith(REGISTERED) else "run"
     subject = f"{kind} {uri}" if uri else "MLflow"
     said = f"{subject} at {tracking_uri()}: {reason}"
     if _is_away(error):
         msg = f"{said}; it is not there or too busy: try again later, or check MLFLOW_TRACKING_URI"
         return UnreachableError(msg)
-    msg = f"{said}; check the name (kyc-ml train registers one), the alias, and MLFLOW_TRACKING_URI"
+    near = _near(error, uri)
+    msg = (
+        f"{said}{near}; check the name (kyc-ml train registers one), the alias, and "
+        "MLFLOW_TRACKING_URI"
+    )
     return RegistryError(msg)
+
+
+def _near(error: Exception, uri: str) -> str:
+    """Say what the registry has beside an address that names nothing."""
+    names_nothing = isinstance(error, MlflowException) and error.error_code in _NOT_THERE
+    if not (names_nothing and uri.startswith("models:/")):
+        return ""
+    try:
+        return say_near(uri)
+    except (MlflowException, SQLAlchemyError, OSError):  # the first error is the one to tell
+        return ""
 
 
 def _is_away(error: BaseException) -> bool:

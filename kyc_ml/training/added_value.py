@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.presentation import say_number
 from kyc_ml.ranking import Ranking, auc, average_precision
 from kyc_ml.resampling import draw_customers, number_customers
 
@@ -155,4 +156,4 @@ def _doubt(low: float, high: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+    return "unknown" if np.isnan(value) else say_number(value, "+.3f")

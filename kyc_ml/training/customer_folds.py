@@ -189,6 +189,7 @@ def _count_all(
 ) -> pd.DataFrame:
     """Count all observations as one part, in the form of `summarise_parts`."""
     decision = observations[DECISION_TIME].to_pandas()
+    barred = {name: labels.status == name for name in (OPEN_CASE, ALREADY_ADVERSE)}
     customers = customers_of(observations)
     return pd.DataFrame(
         [
@@ -200,9 +201,10 @@ def _count_all(
                 "used": int(usable.sum()),
                 "positives": int(labels.target[usable].sum()),
                 "customers": int(pd.unique(customers[usable]).size),
-                "immature": int((~labels.settled).sum()),
-                "open_case": int((labels.status == OPEN_CASE).sum()),
-                "already_adverse": int((labels.status == ALREADY_ADVERSE).sum()),
+                # a positive that is known early is as young as its neighbours: it is left out too
+                "immature": int((~labels.settled & ~np.any(list(barred.values()), axis=0)).sum()),
+                **{name: int(rows.sum()) for name, rows in barred.items()},
+                "outside_parts": 0,
             }
         ]
     )

@@ -228,6 +228,7 @@ def label_parts(
         start=history_start(config),
         end=boundaries.parts[TEST][1],
         config=config.dataset,
+        end_is=_say_end(config.dataset, boundaries.as_of),
     )
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
     part = assign_parts(decision, boundaries)
@@ -245,6 +246,13 @@ def label_parts(
         )
         status[rows] = labels.status
     return observations, part, status
+
+
+def _say_end(dataset: DatasetConfig, as_of: pd.Timestamp) -> str:
+    """Say where the end of the parts comes from: nobody gave that date."""
+    horizon = f"{dataset.horizon_days} days of horizon and " if dataset.horizon_days else ""
+    ripening = f"{horizon}{dataset.label_maturity_days} days of label maturity"
+    return f"as_of {as_of.date().isoformat()} less {ripening}"
 
 
 def require_rows(

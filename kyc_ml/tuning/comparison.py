@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
+from kyc_ml.presentation import say_number
 from kyc_ml.resampling import draw_customers, drawn_rows
 from kyc_ml.training.evidence import Progress, customers_of
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
@@ -19,6 +20,11 @@ from kyc_ml.tuning.study import predict_test
 SAMPLES: Final = 400
 """Bootstrap samples of the customers of the test part; convention."""
 _LEVELS: Final = (0.025, 0.975)
+_COLUMNS: Final = ["figure", "own", "chosen", "difference", "low", "high", "better"]
+_KEPT: Final = (
+    "No trial was better than the configuration's own parameters: they are kept, and there is "
+    "nothing to compare on later data."
+)
 
 Verdict = Literal["beats", "does not beat"]
 
@@ -31,7 +37,7 @@ class ParameterComparison:
     ----------
     table : DataFrame
         One row a figure: figure, own, chosen, difference (chosen - own), low, high (its
-        interval at 95 %), better ('higher' or 'lower').
+        interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
     verdict : 'beats' or 'does not beat'
         Beats only if the whole interval of the objective lies on the better side.
     sentence : str
@@ -41,6 +47,11 @@ class ParameterComparison:
     table: pd.DataFrame
     verdict: Verdict
     sentence: str
+
+    @property
+    def compared(self) -> bool:
+        """True if the chosen parameters are others than the own, so that there are figures."""
+        return not self.table.empty
 
 
 def compare(
@@ -53,9 +64,15 @@ def compare(
 ) -> ParameterComparison:
     """Fit both on the run's train and early stopping, and judge them on its test.
 
+    Nothing is fitted where both are the same: there is nothing to compare.
+
     The interval is a paired percentile bootstrap over customers. It tells the chance in
     which customers the test holds, not that of fitting, and no probability is calibrated.
     """
+    if own == chosen:
+        return ParameterComparison(
+            table=pd.DataFrame(columns=_COLUMNS), verdict="does not beat", sentence=_KEPT
+        )
     margins = []
     for number, model in enumerate((own, chosen), 1):
         margins.append(predict_test(rows, rows.final, model=model)[0])
@@ -64,7 +81,7 @@ def compare(
     table = compute_differences(
         rows.final, margins[0], margins[1], customers=customers, config=config
     )
-    verdict, sentence = _judge(table, config.objective, same=own == chosen)
+    verdict, sentence = _judge(table, config.objective)
     return ParameterComparison(table=table, verdict=verdict, sentence=sentence)
 
 
@@ -109,7 +126,7 @@ def compute_differences(
                 "better": "higher" if name in MAXIMISED else "lower",
             }
         )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=_COLUMNS)
 
 
 def _draw(
@@ -122,18 +139,14 @@ def _draw(
     return [rows for rows in samples if 0 < target[rows].sum() < rows.size]
 
 
-def _judge(table: pd.DataFrame, objective: Objective, *, same: bool) -> tuple[Verdict, str]:
-    if same:
-        return "does not beat", (
-            "No trial was better than the configuration's own parameters: they are kept, and "
-            "there is nothing to compare on later data."
-        )
-    row = table.set_index("figure").loc[objective]
+def _judge(table: pd.DataFrame, objective: Objective) -> tuple[Verdict, str]:
+    row = table.set_index("figure").to_dict("index")[objective]
     won = row["low"] > 0 if objective in MAXIMISED else row["high"] < 0
     verdict: Verdict = "beats" if won else "does not beat"
     return verdict, (
         f"On later data the tuned model {verdict} the configuration's own: "
         f"{objective.replace('_', ' ')} {row['chosen']:.4f} against {row['own']:.4f}, difference "
-        f"{row['difference']:+.4f} (95 % {row['low']:+.4f} to {row['high']:+.4f}); "
+        f"{say_number(row['difference'], '+.4f')} (95 % {say_number(row['low'], '+.4f')} to "
+        f"{say_number(row['high'], '+.4f')}); "
         f"{row['better']} is better."
     )

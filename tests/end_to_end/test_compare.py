@@ -88,7 +88,7 @@ def test_it_ends_with_a_verdict_and_its_figures(rivals):
     done = rivals.outcome
     assert (done.code, done.crash) == (0, None), done.err
     assert rivals.figures["sentence"].split(":")[0] in done.out
-    for word in ("DeLong", "observed_over_expected", "rows by tier", "5 a day", "all that pays"):
+    for word in ("DeLong", "observed over expected", "rows by tier", "5 a day", "all that pays"):
         assert word in done.out
     assert "drawing customers: done (1000)" in done.err
 
@@ -154,13 +154,20 @@ def test_mlflow_keeps_figures_and_pictures_but_no_customer(place, rivals):
     assert "tables/moved.csv" not in kept
 
 
-def test_a_model_beside_itself_is_no_better_and_still_exits_with_0(place, rivals, tmp_path):
-    done = compare(place, rivals.champion, rivals.champion, "--out", tmp_path / "out")
-    assert (done.code, done.crash) == (0, None), done.err
-    figures = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert figures["verdict"] == "not shown better"
-    assert all(line["difference"] == 0 for line in figures["metrics"])
-    assert pd.read_parquet(tmp_path / "out" / "moved.parquet").empty
+def test_a_model_beside_itself_is_refused_before_any_data_is_read(place, rivals, tmp_path):
+    copy = shutil.copytree(rivals.champion, tmp_path / "copy")
+    done = compare(place, copy, rivals.champion, "--out", tmp_path / "out")
+    assert (done.code, done.crash) == (2, None), done.err
+    assert "are one bundle" in done.err
+    assert "reading" not in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("model", ["fraud/2", "fraud@champion"])
+def test_an_address_without_its_beginning_is_recognised(place, rivals, model):
+    done = compare(place, model, rivals.champion)
+    assert done.code == 2
+    assert f"(did you mean models:/{model}?)" in done.err
 
 
 def test_an_objective_of_the_users_own(place, rivals, tmp_path):

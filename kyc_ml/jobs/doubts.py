@@ -1,0 +1,45 @@
+"""What a job warns of while its result stands: chance decided, or a tier is not what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from kyc_ml.jobs.watch import Watch
+from kyc_ml.model_card import FEW_POSITIVES
+
+
+def tell_of_few_positives(positives: Mapping[str, int], watch: Watch) -> None:
+    """Warn where parts that stop, calibrate or judge hold few positives.
+
+    Parameters
+    ----------
+    positives : mapping of part, in words, to its positives
+    """
+    few = ", ".join(f"{part} {n:,}" for part, n in positives.items() if n < FEW_POSITIVES)
+    if few:
+        watch.say(
+            f"warning: few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
+            "they decide moves by chance; give these parts more days, or bring more data"
+        )
+
+
+def tell_of_missed_rates(tiers: pd.DataFrame, watch: Watch) -> None:
+    """Warn of each tier whose expected rate lies outside the interval of its observed rate.
+
+    Parameters
+    ----------
+    tiers : DataFrame
+        As `compute_tier_table` gives it with outcomes; tiers without rows have no rates.
+    """
+    for row in tiers.to_dict("records"):
+        expected, low, high = row["expected_rate"], row["ci_low"], row["ci_high"]
+        if not (expected < low or expected > high):
+            continue
+        side = "more" if expected < low else "fewer"
+        watch.say(
+            f"warning: tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
+            f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities cannot be taken "
+            "at their word: look at the reliability plot before tiers are set by them"
+        )

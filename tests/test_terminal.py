@@ -1,0 +1,54 @@
+"""How a table of a job reads in a terminal: words, one minus, and whose time it is."""
+
+import pandas as pd
+import pytest
+
+from kyc_ml.terminal.tables import draw_frame
+
+
+def drawn(frame):
+    """Give a table's headings, and its cells column by column."""
+    table = draw_frame("t", pd.DataFrame(frame))
+    return {column.header: list(column.cells) for column in table.columns}
+
+
+@pytest.mark.parametrize("kind", ["datetime64[us, UTC]", object])
+def test_a_heading_over_times_says_utc(kind):
+    times = pd.Series(pd.to_datetime([None, "2023-12-31 18:00"], utc=True)).astype(kind)
+    assert drawn({"first_event_time": times}) == {"first event time (UTC)": ["–", "2023-12-31"]}
+
+
+def test_times_without_a_zone_and_empty_columns_claim_none():
+    times = pd.Series(pd.to_datetime(["2023-12-31"]))
+    assert list(drawn({"day": times, "none": [None]})) == ["day", "none"]
+
+
+def test_names_of_columns_and_figures_are_words():
+    got = drawn(
+        {
+            "tier_zh": ["低"],
+            "ci_low": [0.1],
+            "ci_high": [0.2],
+            "better": ["higher"],
+            "figure": ["average_precision"],
+            "part": ["early_stopping"],
+            "feature": ["customer_in_sum_7d"],
+        }
+    )
+    assert got == {
+        "tier (Chinese)": ["低"],
+        "low (95 %)": ["0.1000"],
+        "high (95 %)": ["0.2000"],
+        "better is": ["higher"],
+        "figure": ["average precision"],
+        "part": ["early stopping"],
+        "feature": ["customer_in_sum_7d"],
+    }
+
+
+def test_seconds_are_told_to_a_tenth_and_the_minus_is_a_minus():
+    assert drawn({"seconds": [55.4525], "low": [-0.5], "n": [-3]}) == {
+        "seconds": ["55.5"],
+        "low": ["−0.5000"],
+        "n": ["−3"],
+    }
