@@ -179,7 +179,7 @@ def _told(error: Exception, *, uri: str) -> RegistryError:
 def _near(error: Exception, uri: str) -> str:
     """Say what the registry has beside an address that names nothing."""
     names_nothing = isinstance(error, MlflowException) and error.error_code in _NOT_THERE
-    if not (names_nothing and uri.startswith("models:/")):
+    if not (names_nothing and uri.startswith(REGISTERED)):
         return ""
     try:
         return say_near(uri)

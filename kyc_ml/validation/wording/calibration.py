@@ -272,8 +272,10 @@ SEGMENTS: Final = Check(
         "A segment whose whole interval lies beyond the gates.", "某客群的整个区间超出阈值。"
     ),
     limits=Text(
-        "Of many segments some stray by chance: intervals are not corrected for their number.",
-        "客群较多时会有偶然偏离，区间未作多重性校正。",
+        "Of many segments some stray by chance: intervals are not corrected for their number. A "
+        "sound one has its lower end above 1.25 in at most 0.5 of 100, however few it expects.",
+        "客群较多时会有偶然偏离，区间未作多重性校正。校准良好的客群，无论预期数多少，"
+        "区间下限超过 1.25 的概率不超过 0.5%。",
     ),
     source="Garwood 1936, Biometrika 28, 437-442; Rao and Scott 1992, Biometrics 48, 577-585",
     measures=(
