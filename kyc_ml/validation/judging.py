@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.policy import Gate
-from kyc_ml.validation.result import AppliedGate, Figure, Finding, Verdict
+from kyc_ml.validation.result import AppliedGate, Figure, Finding, Verdict, say_figure
 from kyc_ml.validation.text import NOTHING, Text
 
 _UNDEFINED = Text("the figure is undefined on these rows", "该指标在这些样本上无定义")
@@ -87,7 +87,7 @@ def _counts(gate: Gate, figures: Mapping[str, Figure]) -> bool:
 
 def _sentence(check: Check, gate: AppliedGate) -> Text:
     label = {measure.name: measure.label for measure in check.measures}[gate.figure]
-    value = _number(gate.value)
+    value = say_figure(gate.value)
     bound, bound_zh = _bounds(gate)
     about = f" ({gate.about})" if gate.about else ""
     subject = f"{label.zh}（{gate.about}）" if gate.about else label.zh
@@ -99,15 +99,9 @@ def _sentence(check: Check, gate: AppliedGate) -> Text:
 
 
 def _bounds(gate: AppliedGate) -> tuple[str, str]:
-    low, high = _number(gate.at_least), _number(gate.at_most)
+    low, high = say_figure(gate.at_least), say_figure(gate.at_most)
     if gate.at_most is None:
         return f"at least {low}", f"不低于 {low}"
     if gate.at_least is None:
         return f"at most {high}", f"不高于 {high}"
     return f"from {low} to {high}", f"在 {low} 至 {high} 之间"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "undefined"
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"

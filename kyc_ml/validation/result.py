@@ -136,6 +136,13 @@ class AppliedGate:
     note: Text = NOTHING
 
 
+def say_figure(value: float | None) -> str:
+    """Write a figure whose unit is not known: whole numbers in full, others to four digits."""
+    if value is None:
+        return "undefined"
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckResult:
     """What one check found.
@@ -188,7 +195,7 @@ class CheckResult:
 
     def __repr__(self) -> str:
         figures = {
-            each.name: f"{each.value:.4g}" for each in self.figures if each.value is not None
+            each.name: say_figure(each.value) for each in self.figures if each.value is not None
         }
         return say_plainly(f"Check {self.check.id}", {**self._facts(), **figures})
 
