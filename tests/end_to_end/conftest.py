@@ -21,6 +21,7 @@ from kyc_ml.jobs.training import TrainingResult, run_train
 from kyc_ml.jobs.watch import Silence
 from kyc_ml.monitoring import learn_profile
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
+from kyc_ml.tracking.server import reach_store
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 QUICK = {"rounds": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_data_in_leaf": 20}
@@ -146,12 +147,15 @@ def place(tmp_path_factory):
         launderer_share=0.1,
     )
     save_bank(make_bank(bank), home / "bank")
-    return Place(
+    made = Place(
         home=home,
         store=f"sqlite:///{home}/mlflow.db",
         configs=home / "configs",
         data=home / "bank",
     )
+    with made.entered():  # MLflow keeps files below the folder where it first opens a store
+        reach_store()
+    return made
 
 
 @pytest.fixture(scope="session")
