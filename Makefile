@@ -18,7 +18,8 @@ demo: $(READY)  ## Run the main job end to end and write build/demo/demo.html
 	$(BIN)/kyc-ml demo
 
 test: lint  ## Run every check that CI runs
-	TZ=UTC $(BIN)/pytest -n 2 --dist loadscope -q
+	@# one thread each: threads of two processes would wait for each other on two cores
+	TZ=UTC OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope -q
 
 lint: $(READY)  ## Check style, types and layers
 	$(BIN)/ruff format --check .

@@ -55,7 +55,7 @@ def test_every_command_runs_in_order(home, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # the README names none
     monkeypatch.delenv("KYC_ML_AUDIT_LOG", raising=False)
-    run("kyc-ml demo --transactions 150000 --quiet")  # what `make demo` runs
+    run("kyc-ml demo --transactions 100000 --quiet")  # what `make demo` runs
     for line in LINES:
         run(line)
     assert {each.name for each in (home / "build" / "scores").iterdir()} >= {"manifest.json"}
