@@ -140,6 +140,8 @@ def under_mlflow_run(monkeypatch, tmp_path):
         address = f"sqlite:///{tmp_path}/mlflow.db"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")  # start_run changes it: given back
+        # as in a process of its own: what an earlier test chose is MLflow's until then
+        monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
         reach_store()
         client = mlflow.MlflowClient()
         number = client.create_experiment(experiment, artifact_location=f"file:{tmp_path}/files")
