@@ -297,15 +297,8 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
 
 def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
     """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
-    rows, parts = evidence.current, len(table)
-    part = rows.grades.model[rows.judged]
-    residual = residual_at_observed_level(
-        rows.target, rows.judged_probability, part=part, parts=parts
-    )
-    effect = design_effect(residual, rows.judged_customers, part=part, parts=parts)
-    under, over = jeffreys_p(
-        table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
-    )
+    rows = evidence.current
+    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.judged], table)
     return table.assign(
         design_effect=effect,
         jeffreys_under_clustered=holm(under),
@@ -315,15 +308,30 @@ def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFram
 
 def _under_p_of_all(rows: ScoredRows) -> float:
     """Give Jeffreys' p-value of under-prediction for all rows together, by customer."""
-    whole = np.zeros(rows.target.size, np.int64)
-    residual = residual_at_observed_level(rows.target, rows.judged_probability, part=whole, parts=1)
-    effect = design_effect(residual, rows.judged_customers, part=whole, parts=1)
-    under, _ = jeffreys_p(
-        np.array([rows.target.sum()]) / effect,
-        np.array([rows.target.size]) / effect,
-        np.array([rows.judged_probability.mean()]),
+    whole = pd.DataFrame(
+        {
+            "positives": [rows.target.sum()],
+            "rows": [rows.target.size],
+            "expected_rate": [rows.judged_probability.mean()],
+        }
     )
+    _, under, _ = _jeffreys_by_customer(rows, np.zeros(rows.target.size, np.int64), whole)
     return float(under[0])
+
+
+def _jeffreys_by_customer(
+    rows: ScoredRows, part: Ints, table: pd.DataFrame
+) -> tuple[Floats, Floats, Floats]:
+    """Give the design effect and both p-values of each part; `table` has a row a part."""
+    parts = len(table)
+    residual = residual_at_observed_level(
+        rows.target, rows.judged_probability, part=part, parts=parts
+    )
+    effect = design_effect(residual, rows.judged_customers, part=part, parts=parts)
+    under, over = jeffreys_p(
+        table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
+    )
+    return effect, np.asarray(under), np.asarray(over)
 
 
 PROCEDURES: Final = (
