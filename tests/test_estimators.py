@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -36,6 +37,7 @@ WHOLE = RiskClassifier(
 
 # Left out by scikit-learn itself, whatever the estimator: check_array_api_input, unless the
 # environment variable SCIPY_ARRAY_API is set.
+@pytest.mark.filterwarnings("ignore:labels are text")  # some checks name classes by words
 @parametrize_with_checks([WHOLE])
 def test_scikit_learn_is_content(estimator, check):
     check(estimator)
@@ -189,12 +191,41 @@ def test_a_direction_is_kept(rows):
     assert (np.diff(model.decision_function(ladder)) >= 0).all()
 
 
-def test_classes_of_any_kind_are_given_back(rows):
+@pytest.mark.parametrize(
+    ("adverse", "other"), [("fraud", "legit"), ("zzz", "honest"), (0, 1), (True, False)]
+)
+def test_the_adverse_outcome_may_be_either_class(fitted, rows, adverse, other):
     frame, target = rows
-    model = quick().fit(frame, np.where(target == 1, "fraud", "a honest one"))
-    assert model.classes_.tolist() == ["a honest one", "fraud"]
-    assert set(model.predict(frame)) <= {"fraud", "a honest one"}
-    assert model.score(frame, np.where(target == 1, "fraud", "a honest one")) > 0.8
+    labels = np.where(target == 1, adverse, other)
+    model = quick(positive_label=adverse).fit(frame, labels)
+    assert model.classes_.tolist() == sorted([adverse, other])
+    assert model.positive_label_ == adverse
+    place = model.classes_.tolist().index(adverse)
+    proba = model.predict_proba(frame)
+    assert np.array_equal(proba[:, place], fitted.predict_proba(frame)[:, 1])
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0)
+    assert np.array_equal(model.predict(frame), model.classes_[proba.argmax(axis=1)])
+    assert np.array_equal(model.margin(frame), fitted.margin(frame))
+    pd.testing.assert_frame_equal(model.contributions(frame), fitted.contributions(frame))
+    # scikit-learn's scorers take both for the class that sorts last
+    for scoring in ("roc_auc", "neg_log_loss"):
+        ours = get_scorer(scoring)(model, frame, labels)
+        assert ours == pytest.approx(get_scorer(scoring)(fitted, frame, target))
+
+
+def test_a_guess_of_the_adverse_outcome_is_said_aloud(rows):
+    frame, target = rows
+    labels = np.where(target == 1, "fraud", "legit")
+    with pytest.warns(UserWarning, match="'legit' is taken for the adverse outcome"):
+        model = quick().fit(frame, labels)
+    assert model.positive_label_ == "legit"
+
+
+def test_an_adverse_outcome_that_is_no_class_is_named(rows):
+    frame, target = rows
+    labels = np.where(target == 1, "fraud", "legit")
+    with pytest.raises(DatasetError, match=r"'Fraud', but the classes are 'fraud', 'legit'"):
+        quick(positive_label="Fraud").fit(frame, labels)
 
 
 def test_a_search_over_parameters_goes_through_the_splitters(rows):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
@@ -54,6 +55,9 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         See `kyc_ml.config.ModelConfig`, whose defaults these are.
     monotone : mapping of column to -1 or 1, optional
         Directions that the risk keeps.
+    positive_label : label, optional
+        The adverse outcome among the classes. None takes the one that sorts last, as of 0 and
+        1; where labels are text `fit` warns and says which it took.
     early_stopping_share, calibration_share : float, in [0, 1)
         Shares of the rows held back, the last of them. Without rows to stop on all rounds are
         fitted; without rows to calibrate on probabilities are the margin's own.
@@ -69,7 +73,9 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     Attributes
     ----------
     classes_ : array of shape (2,)
-        The second is the adverse outcome.
+        In order, as scikit-learn has them.
+    positive_label_ : label
+        The adverse outcome: what `margin` and `contributions` are about.
     n_features_in_, feature_names_in_
         The names only where `X` had some, as scikit-learn does.
     model_ : Model
@@ -84,9 +90,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
     Notes
     -----
-    `decision_function` is the margin, before calibration: it ranks without ties, and
-    contributions add up to it. `predict` goes by the calibrated probability, at one half, so
-    a margin above 0 need not be predicted as adverse.
+    `margin` is before calibration: it ranks without ties, and contributions add up to it.
+    `decision_function` is the same for `classes_[1]`, as scikit-learn's scorers take it: with
+    the sign turned where that is not the adverse outcome. `predict` goes by the calibrated
+    probability, at one half, so a margin above 0 need not be predicted as adverse.
 
     Examples
     --------
@@ -97,7 +104,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     >>> model.predict_proba(X).shape
     (2000, 2)
     >>> shares = model.contributions(X)
-    >>> bool(np.allclose(model.base_value + shares.sum(axis=1), model.decision_function(X)))
+    >>> bool(np.allclose(model.base_value + shares.sum(axis=1), model.margin(X)))
     True
     """
 
@@ -116,6 +123,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision",
         negative_share: float = 1.0,
         positive_weight: float = 1.0,
+        positive_label: object = None,
         monotone: Mapping[str, Direction] | None = None,
         early_stopping_share: float = 0.15,
         calibration_share: float = 0.15,
@@ -136,6 +144,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         self.metric = metric
         self.negative_share = negative_share
         self.positive_weight = positive_weight
+        self.positive_label = positive_label
         self.monotone = monotone
         self.early_stopping_share = early_stopping_share
         self.calibration_share = calibration_share
@@ -177,14 +186,15 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         X : array, table of pandas, Polars or pyarrow, or FeatureTable, of n rows
             Numbers, NaN where missing, and, in tables, categories (of dtype category).
         y : array of shape (n,)
-            Two classes; the one that sorts last is the adverse outcome.
+            Two classes; see `positive_label`.
         early_stopping, calibration : pairs (X, y), optional
             Rows of your own, of a later time; nothing is held back for that purpose then.
 
         Raises
         ------
         DatasetError
-            If a part lacks one of the classes, or a column is neither number nor category.
+            If a part lacks one of the classes, a column is neither number nor category, or
+            `positive_label` is none of the classes.
         """
         X, target = self._read(X, y, reset=True)
         given: dict[str, Labelled] = {}
@@ -209,19 +219,25 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
     def predict_proba(self, X: Any) -> Floats:  # noqa: ANN401
         """Give calibrated probabilities of both classes, shape (n, 2), in order of `classes_`."""
-        margin = self.decision_function(X)
+        margin = self.margin(X)
         adverse = self.calibrator_.probability(margin)
-        return np.column_stack([1.0 - adverse, adverse])
+        columns = [1.0 - adverse, adverse]
+        return np.column_stack(columns if self._adverse_last() else columns[::-1])
 
     def decision_function(self, X: Any) -> Floats:  # noqa: ANN401
-        """Give the margin, log-odds before calibration, shape (n,)."""
+        """Give the log-odds of `classes_[1]` before calibration, shape (n,)."""
+        margin = self.margin(X)
+        return margin if self._adverse_last() else -margin
+
+    def margin(self, X: Any) -> Floats:  # noqa: ANN401
+        """Give the log-odds of the adverse outcome before calibration, shape (n,)."""
         matrix = self._checked(X)
         return self.model_.margin(matrix, threads=self.n_jobs)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401
         """Give the class whose calibrated probability is above one half, shape (n,)."""
-        adverse = self.predict_proba(X)[:, 1] > 0.5
-        return np.asarray(self.classes_[adverse.astype(np.intp)])
+        later = self.predict_proba(X)[:, 1] > 0.5
+        return np.asarray(self.classes_[later.astype(np.intp)])
 
     def contributions(self, X: Any) -> pd.DataFrame:  # noqa: ANN401
         """Share each row's margin out to the columns, exactly.
@@ -264,10 +280,11 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         if reset:
             _require_two(outcome, found)
             self.classes_ = found
+            self.positive_label_ = _find_adverse(found, self.positive_label)
         elif not set(found) <= set(self.classes_):
             msg = "rows to stop or calibrate on have classes that the training rows have not"
             raise DatasetError(msg)
-        target = np.asarray(outcome == self.classes_[1], dtype=np.float64)
+        target = np.asarray(outcome == self.positive_label_, dtype=np.float64)
         if target.size != len(X):
             msg = f"Found input variables with inconsistent numbers of samples: {len(X)} rows, "
             msg += f"{target.size} outcomes"
@@ -293,6 +310,9 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             coded, dtype=np.float64, ensure_all_finite="allow-nan", estimator=self, input_name="X"
         )
         return np.asarray(checked)
+
+    def _adverse_last(self) -> bool:
+        return bool(self.positive_label_ == self.classes_[1])
 
     def _names(self) -> Sequence[str]:
         named = getattr(self, "feature_names_in_", None)
@@ -366,6 +386,25 @@ def _require_two(outcome: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
             "check the labels, or take a longer period"
         )
         raise DatasetError(msg)
+
+
+def _find_adverse(classes: npt.NDArray[Any], asked: object) -> Any:  # noqa: ANN401  any label
+    """Give the label of the adverse outcome, and say aloud where it was guessed."""
+    if asked is None:
+        if classes.dtype.kind in "OUT":  # numbers and flags have an order of their own
+            msg = (
+                f"labels are text, and {classes.tolist()[1]!r} is taken for the adverse outcome, for it "
+                "sorts last: name the adverse one with positive_label"
+            )
+            warnings.warn(msg, stacklevel=4)
+        return classes[1]
+    if asked not in list(classes):
+        msg = (
+            f"positive_label of RiskClassifier is {asked!r}, but the classes are "
+            f"{', '.join(repr(each) for each in classes.tolist())}: name one of them"
+        )
+        raise DatasetError(msg)
+    return asked
 
 
 def _describe(parts: Parts, target: Floats, held: Mapping[str, Labelled]) -> pd.DataFrame:
