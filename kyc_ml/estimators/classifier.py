@@ -393,8 +393,8 @@ def _find_adverse(classes: npt.NDArray[Any], asked: object) -> Any:  # noqa: ANN
     if asked is None:
         if classes.dtype.kind in "OUT":  # numbers and flags have an order of their own
             msg = (
-                f"labels are text, and {classes.tolist()[1]!r} is taken for the adverse outcome, for it "
-                "sorts last: name the adverse one with positive_label"
+                f"labels are text, and {classes.tolist()[1]!r} is taken for the adverse outcome, "
+                "for it sorts last: name the adverse one with positive_label"
             )
             warnings.warn(msg, stacklevel=4)
         return classes[1]

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from kyc_ml.errors import AuditError, OutputError
 from kyc_ml.governance.chain import Anchor, Entry, Fault, Kind, Reading, check_anchors, read_chain
@@ -57,6 +57,21 @@ class AuditLog:
         except OSError as error:
             msg = f"audit log {self.path} cannot be read: {error.strerror}; check rights"
             raise AuditError(msg) from None
+
+    def require_kept(self) -> Self:
+        """Refuse to list from a log that is not there: nothing found is no good news then.
+
+        Raises
+        ------
+        AuditError
+        """
+        if not self.path.exists():
+            msg = (
+                f"audit log {self.path} is not there: name it with --log, or go to the folder "
+                "where kyc-ml validate, sign-off and promote ran; the first of them makes it"
+            )
+            raise AuditError(msg)
+        return self
 
     def find_faults(self, anchors: Iterable[tuple[str, Anchor]] = ()) -> tuple[Fault, ...]:
         """Check the chain, and that it reaches every anchor."""

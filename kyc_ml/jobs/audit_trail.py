@@ -57,6 +57,8 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
     ------
     ConfigError
         If a receipt is none.
+    AuditError
+        If there is no log, and nothing that says there was one.
     RegistryError
         If the registry cannot be reached.
     """
@@ -66,6 +68,8 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
         anchors += fetch_anchors()
         made = fetch_champions()
     audit = AuditLog(log)
+    if not anchors and not made:  # else its absence is a fault among others
+        audit.require_kept()
     entries = audit.read().entries
     faults = [f"line {each.line} {each.text}" for each in audit.find_faults(anchors)]
     if not faults:  # who is champion can be read from a sound log only

@@ -22,11 +22,11 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
     Raises
     ------
     AuditError
-        If the chain does not hold.
+        If there is no log, or its chain does not hold.
     """
     return tuple(
         entry
-        for entry in AuditLog(log).require_sound()
+        for entry in AuditLog(log).require_kept().require_sound()
         if model in (None, entry.model) and kind in (None, entry.kind)
     )
 
@@ -51,9 +51,9 @@ def run_findings(*, log: Path) -> OpenMatters:
     Raises
     ------
     AuditError
-        If the chain does not hold.
+        If there is no log, or its chain does not hold.
     """
-    entries = AuditLog(log).require_sound()
+    entries = AuditLog(log).require_kept().require_sound()
     return OpenMatters(
         findings=findings_register(entries, today=datetime.now(UTC).date()),
         conditions=conditions_in_force(entries),

@@ -9,7 +9,7 @@ from pathlib import Path
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import require_comparable, trained_until
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.errors import RegistryError
+from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.governance import Candidate
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reproducing import run_reproduce
@@ -82,6 +82,8 @@ def _recorded_card(model: str, watch: Watch) -> RatingCard | None:
         try:
             run_id, folder = fetch_record(model, Path(scratch))
             return load_record(folder, subject=f"run {run_id}").card
+        except UnreachableError:  # not the same as a model that has none
+            raise
         except RegistryError as error:
             watch.say(f"no rating card to compare with: {error}")
             return None

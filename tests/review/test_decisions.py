@@ -202,6 +202,15 @@ def test_a_promotion_keeps_what_it_rests_on(desk, found):
 
 
 @pytest.mark.parametrize(
+    "command", [("findings",), ("audit-log", "show"), ("audit-log", "verify", "--offline")]
+)
+def test_a_log_that_is_not_there_is_no_good_news(desk, tmp_path, command):
+    code, said = desk.run(*command, "--log", tmp_path / "elsewhere" / "audit.jsonl")
+    assert code == 2
+    assert "is not there: name it with --log" in said
+
+
+@pytest.mark.parametrize(
     ("options", "owner"),
     [
         (("--owner", "Zhou Jie,2099-01-01"), None),  # later than the policy allows
@@ -388,6 +397,7 @@ def test_the_last_version_is_found_in_the_registry(desk, found):
 )
 def test_bad_input_is_one_message_and_exit_code_2(desk, arguments, said):
     Path("x").write_text("no report")
+    desk.log.touch()
     more = ("--policy", desk.policy) if arguments[0] == "promote" else ()
     code, told = desk.run(*arguments, *more, "--log", desk.log)
     assert code == 2

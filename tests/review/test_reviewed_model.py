@@ -1,0 +1,32 @@
+"""What a validation loads beside the model: nothing is taken for absent that is only away."""
+
+import pytest
+
+from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.jobs import validation_model
+from kyc_ml.jobs.watch import Silence
+
+
+class Listener(Silence):
+    def __init__(self):
+        self.said = []
+
+    def say(self, line):
+        self.said.append(line)
+
+
+def test_a_store_that_is_away_is_not_a_model_without_a_card(monkeypatch):
+    watch = Listener()
+
+    def fails(error):
+        def fetch(*_):
+            raise error
+
+        monkeypatch.setattr(validation_model, "fetch_record", fetch)
+
+    fails(RegistryError("run 1 has no record"))
+    assert validation_model._recorded_card("models:/fraud/1", watch) is None
+    assert watch.said == ["no rating card to compare with: run 1 has no record"]
+    fails(UnreachableError("MLflow does not answer"))
+    with pytest.raises(UnreachableError):
+        validation_model._recorded_card("models:/fraud/1", watch)
