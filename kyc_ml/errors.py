@@ -70,6 +70,15 @@ class AuditError(KycMlError, ValueError):
     """The audit log was changed, cut off or is another one: nothing is added to it."""
 
     @classmethod
+    def absent(cls, *, path: str) -> Self:
+        """Say where a log was looked for, and how to name another place."""
+        return cls(
+            f"audit log {path} is not there: name it with --log or KYC_ML_AUDIT_LOG, or go to the "
+            "folder where kyc-ml validate, sign-off and promote ran (the first of them makes it); "
+            "lost for good, restore it from the backup"
+        )
+
+    @classmethod
     def unsound(cls, *, path: str, faults: Iterable[str]) -> Self:
         """Name every fault, and what to do now."""
         lines = [

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.tracking.promoting import fetch_champion
-from kyc_ml.tracking.registry import resolve
+from kyc_ml.tracking.registry import fetch_bundle, fetch_record, resolve
 from kyc_ml.tracking.server import connected, reach_store, start_run
 from kyc_ml.tracking.training import say_runs
 from kyc_ml.tracking.views import MODELS
@@ -130,6 +130,29 @@ def test_who_asks_for_nothing_in_it_may_make_the_store(monkeypatch, tmp_path):
     with pytest.raises(RegistryError, match="not found") as told:
         fetch_champion("fraud")
     assert not isinstance(told.value, UnreachableError)
+
+
+@pytest.mark.parametrize("form", ["file://{}", "{}"])
+def test_files_of_a_model_that_are_not_mounted_are_no_model_of_another_make(
+    monkeypatch, tmp_path, form
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    reach_store()
+    gone = tmp_path / "not mounted"
+    client = mlflow.MlflowClient()
+    client.create_registered_model("fraud")
+    experiment = client.create_experiment("e", artifact_location=form.format(gone))
+    run = client.create_run(experiment).info.run_id
+    client.create_model_version("fraud", form.format(gone / "model"), run_id=run)
+    for fetch, what in (
+        (lambda: fetch_bundle("models:/fraud/1", tmp_path / "into"), "models:/fraud/1"),
+        (lambda: fetch_record("models:/fraud/1", tmp_path / "into"), f"run {run}"),
+    ):
+        with pytest.raises(UnreachableError, match="its files are not at") as told:
+            fetch()
+        assert str(told.value).startswith(f"MLflow knows {what}, but its files are not at {gone}")
+        assert exit_code_of(told.value) == TRY_LATER
+    assert not gone.exists()
 
 
 @pytest.fixture

@@ -66,11 +66,7 @@ class AuditLog:
         AuditError
         """
         if not self.path.exists():
-            msg = (
-                f"audit log {self.path} is not there: name it with --log, or go to the folder "
-                "where kyc-ml validate, sign-off and promote ran; the first of them makes it"
-            )
-            raise AuditError(msg)
+            raise AuditError.absent(path=str(self.path.absolute()))
         return self
 
     def find_faults(self, anchors: Iterable[tuple[str, Anchor]] = ()) -> tuple[Fault, ...]:
@@ -86,6 +82,8 @@ class AuditLog:
         AuditError
             With every fault.
         """
+        anchors = tuple(anchors)
+        self._require_kept_if_known(anchors)
         found = self.read()
         self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
         return found.entries
@@ -117,6 +115,8 @@ class AuditLog:
         OutputError
             If the entry cannot be written; the log is then as it was.
         """
+        anchors = tuple(anchors)
+        self._require_kept_if_known(anchors)  # before a new one is made in its place
         with self._locked() as file:
             found = read_chain(self.path.read_bytes())
             self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
@@ -161,6 +161,10 @@ class AuditLog:
             yield file
         finally:
             os.close(file)
+
+    def _require_kept_if_known(self, anchors: tuple[tuple[str, Anchor], ...]) -> None:
+        if anchors:
+            self.require_kept()
 
     def _refuse(self, faults: tuple[Fault, ...]) -> None:
         if faults:

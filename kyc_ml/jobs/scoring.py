@@ -157,7 +157,9 @@ def load_limits(path: Path | None) -> LimitsConfig:
 def _published(
     place: Place, identity: Mapping[str, str], request: ScoringRequest
 ) -> Manifest | None:
-    """Give the account of this very run, if it is published already.
+    """Give the account of this very run, if it is published already, under whatever limits.
+
+    A fallback's limits count: under others the model's own scores might have been published.
 
     Raises
     ------
@@ -170,7 +172,10 @@ def _published(
     if manifest is None:
         msg = f"{place.goal} exists and is no folder of a scoring run: name another --out"
         raise OutputError(msg)
-    differing = changes(manifest.identity, identity)
+    before = dict(manifest.identity)
+    if manifest.scored_by == MODEL:  # published within the limits of then; they move no score
+        before["limits"] = identity["limits"]
+    differing = changes(before, identity)
     if differing:
         lines = "\n".join(f"  - {line}" for line in differing)
         msg = f"{place.goal} holds another run: name another --out for this one\n{lines}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 
 from kyc_ml.bundle import MANIFEST
-from kyc_ml.errors import RegistryError
+from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.tracking.server import connected
 
 RECORD: Final = "record"
@@ -60,11 +62,16 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
     Raises
     ------
     RegistryError
-        If the model, version or alias does not exist, or the server cannot be reached.
+        If the model, version or alias does not exist.
+    UnreachableError
+        If the server cannot be reached, or its files are not there: MLflow gives nothing for
+        a folder that is not mounted, and says no word.
     """
     with connected(uri=uri):
         name, number = resolve(uri)
-        tags = mlflow.MlflowClient().get_model_version(name, number).tags
+        client = mlflow.MlflowClient()
+        tags = client.get_model_version(name, number).tags
+        _require_files(client.get_model_version_download_uri(name, number), subject=uri)
         fetched = mlflow.artifacts.download_artifacts(
             artifact_uri=f"models:/{name}/{number}", dst_path=str(into)
         )
@@ -98,11 +105,14 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
     Raises
     ------
     RegistryError
-        If there is no such run, it has no record, or the server cannot be reached.
+        If there is no such run, or it has no record.
+    UnreachableError
+        If the server cannot be reached, or its files are not there.
     """
     with connected(uri=run):
         run_id = _run_of(run) if run.startswith("models:/") else run
         client = mlflow.MlflowClient()
+        _require_files(client.get_run(run_id).info.artifact_uri, subject=f"run {run_id}")
         if not client.list_artifacts(run_id, RECORD):
             msg = (
                 f"run {run_id} has no record to train again from: it is no training run, or "
@@ -124,6 +134,18 @@ def resolve(uri: str) -> tuple[str, str]:
         msg = f"{uri} is no model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
         raise RegistryError(msg)
     return name, number
+
+
+def _require_files(location: str, *, subject: str) -> None:
+    """Refuse files of this machine that are not where MLflow's store says they are."""
+    address = urlsplit(location)
+    path = Path(url2pathname(address.path))
+    if address.scheme in {"", "file"} and not path.exists():
+        msg = (
+            f"MLflow knows {subject}, but its files are not at {path}: mount that disk, or "
+            "restore them to this very path, which the store holds; try again then"
+        )
+        raise UnreachableError(msg)
 
 
 def _run_of(uri: str) -> str:

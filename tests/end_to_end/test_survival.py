@@ -491,6 +491,25 @@ def test_published_already_is_no_fault_and_nothing_changes(night, tmp_path):
     assert left_beside(tmp_path) == ["scores"]
 
 
+def test_limits_are_of_the_night_that_is_run_and_not_of_one_that_is_published(night, tmp_path):
+    mine, out = night.copy(tmp_path / "mine"), tmp_path / "scores"
+    first = mine.score(out)
+    _other_limits(mine)
+    again = mine.score(out)
+    assert again.was_there
+    assert again.manifest.identity == first.manifest.identity
+
+
+def test_a_card_that_stood_in_under_other_limits_is_another_run(night, tmp_path):
+    mine, _ = with_limits(night, tmp_path / "mine", _quarantined)
+    asked, out = {"fallback": "rating", "config": mine.fallback}, tmp_path / "scores"
+    mine.score(out, **asked)
+    assert mine.score(out, **asked).was_there
+    _other_limits(mine)
+    with pytest.raises(OutputError, match=r"holds another run(.|\n)*limits: "):
+        mine.score(out, **asked)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

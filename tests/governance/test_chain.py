@@ -180,6 +180,17 @@ def test_nothing_is_added_to_a_cut_log_that_an_anchor_knows(tmp_path):
         write(log, 3, anchors=[("MLflow", anchor)])
 
 
+def test_a_log_that_an_anchor_knows_is_not_begun_anew_elsewhere(tmp_path):
+    known = write(AuditLog(tmp_path / "kept.jsonl"), 1).anchor
+    elsewhere = AuditLog(tmp_path / "wrong folder" / "audit.jsonl")
+    for ask in (elsewhere.require_sound, lambda anchors: write(elsewhere, 2, anchors=anchors)):
+        with pytest.raises(AuditError, match="is not there: name it with --log or KYC_ML") as told:
+            ask([("the registry", known)])
+        assert str(elsewhere.path.absolute()) in str(told.value)
+    assert not elsewhere.path.parent.exists()
+    assert elsewhere.require_sound() == ()  # where nothing is known, there is none yet
+
+
 def test_a_half_written_line_is_not_repaired_in_silence(tmp_path):
     log = AuditLog(tmp_path / "audit.jsonl")
     write(log, 1)

@@ -319,7 +319,8 @@ def test_another_log_cannot_be_begun_beside_the_registry(desk):
     desk.log = desk.folder / "fresh.jsonl"
     code, said = desk.rollback()
     assert code == 2
-    assert "the log holds 0" in said
+    assert "fresh.jsonl is not there: name it with --log or KYC_ML_AUDIT_LOG" in said
+    assert not desk.log.exists()
 
 
 def test_a_champion_set_by_hand_is_found(desk):
