@@ -102,6 +102,7 @@ def family_of(duck_type: str) -> Family | None:
         "BOOLEAN": "boolean",
         "DATE": "date",
         "TIMESTAMP WITH TIME ZONE": "instant",
+        "TIMESTAMPTZ_NS": "instant",
     }
     if name.startswith("TIMESTAMP") and name not in families:
         return "naive"
@@ -135,7 +136,7 @@ def typed_sql(column: Column, duck_type: str, *, zone: str) -> str:
     if column.type == "timestamp":
         return _instant(value, family, zone=zone)
     if column.type == "date" and family == "instant":
-        return f"CAST(timezone({quote_text(zone)}, {value}) AS DATE)"
+        return f"CAST(timezone({quote_text(zone)}, CAST({value} AS TIMESTAMPTZ)) AS DATE)"
     if column.type == "date" and family == "text":
         days = f"regexp_full_match({value}, {quote_text(_NAIVE)})"
         return f"CASE WHEN {days} THEN TRY_CAST({value} AS DATE) END"
@@ -205,7 +206,7 @@ def _present(column: str, duck_type: str) -> str:
 def _instant(value: str, family: Family | None, *, zone: str) -> str:
     zone = quote_text(zone)
     if family == "instant":
-        return value
+        return f"CAST({value} AS TIMESTAMPTZ)"  # rounds nanoseconds
     if family == "text":
         return (
             f"CASE WHEN regexp_full_match({value}, {quote_text(_NAIVE)}) "

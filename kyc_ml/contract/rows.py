@@ -136,7 +136,8 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, bound: BoundTable, *
     key = ", ".join(quote_name(name) for name in bound.contract.key)
     names = [quote_name(name) for name in bound.columns]
     repeated = f"SELECT {key} FROM {_CHECKED} WHERE {_BROKEN} = 0 GROUP BY ALL HAVING count(*) > 1"
-    if not connection.execute(f"{repeated} LIMIT 1").fetchall():
+    # a count, for a key may hold a time, which DuckDB gives to Python by a package of its own
+    if not connection.execute(f"SELECT count(*) FROM ({repeated})").fetchall()[0][0]:
         return
     fields = ", ".join(f"{quote_text(name)}: {quote_name(name)}" for name in bound.columns)
     connection.execute(

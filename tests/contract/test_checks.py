@@ -103,6 +103,9 @@ def test_a_time_without_a_zone_is_in_the_source_s_zone_and_one_with_a_zone_keeps
         pd.to_datetime(["2024-01-05 10:00"]).as_unit("ns"),
         pd.to_datetime(["2024-01-05 02:00"], utc=True),
         pd.to_datetime(["2024-01-05 03:00"]).tz_localize("Europe/Berlin"),
+        pd.to_datetime(["2024-01-05 02:00"], utc=True).as_unit("s"),
+        pd.to_datetime(["2024-01-05 02:00:00.000000400"], utc=True).as_unit("ns"),
+        pd.to_datetime(["2024-01-05 10:00"]).tz_localize("Asia/Shanghai").as_unit("ns"),
     ],
 )
 def test_pandas_times_read_as_the_same_instant(times):
@@ -110,6 +113,13 @@ def test_pandas_times_read_as_the_same_instant(times):
     got = contract_tables({"transactions": frame}, timezone="Asia/Shanghai", base_currency="CNY")
     when = got.accepted.tables["transactions"]["event_time"][0].as_py()
     assert when == datetime(2024, 1, 5, 2, tzinfo=UTC)
+
+
+def test_a_date_of_nanoseconds_with_a_zone_is_the_source_s_day():
+    born = pd.to_datetime(["1990-01-04 20:00"], utc=True).as_unit("ns")
+    frame = pd.DataFrame({"customer_id": ["c"], "event_time": ["2024-01-05"], "birth_date": born})
+    got = contract_tables({"customers": frame}, timezone="Asia/Shanghai", base_currency="CNY")
+    assert got.accepted.tables["customers"]["birth_date"].to_pylist() == [date(1990, 1, 5)]
 
 
 def test_dates_may_lie_beyond_2200_for_documents_without_expiry():

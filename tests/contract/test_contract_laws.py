@@ -107,11 +107,10 @@ def test_many_rows_come_out_sorted():
     assert (times[1:] >= times[:-1]).all()
 
 
-@pytest.mark.parametrize("name", CONTRACT)
-def test_every_contracted_table_reads_with_all_its_columns(name):
-    contract = CONTRACT[name]
+def plain_row(contract):
+    """Give a row that fills every column of a table."""
     value = {"double": "1", "boolean": "true", "date": "2024-01-05", "timestamp": "2024-01-05"}
-    row = {
+    return {
         column.name: column.allowed[0]
         if column.allowed
         else "CN"
@@ -119,6 +118,24 @@ def test_every_contracted_table_reads_with_all_its_columns(name):
         else value.get(column.type, "x")
         for column in contract.columns
     }
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_of_rows_of_one_key_every_table_keeps_one(name):
+    row = plain_row(CONTRACT[name])
+    got = contract_tables(
+        {name: pa.Table.from_pylist([row, row, row])},
+        base_currency="CNY",
+        max_quarantined_share=1.0,
+    )
+    assert got.accepted.tables[name].num_rows == 1
+    assert got.quarantine["reasons"].to_pylist() == [["duplicate key"]] * 2
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_every_contracted_table_reads_with_all_its_columns(name):
+    contract = CONTRACT[name]
+    row = plain_row(contract)
     got = contract_tables({name: pa.Table.from_pylist([row])}, base_currency="CNY")
     table = got.accepted.tables[name]
     assert table.schema == pa.schema([column.arrow for column in contract.columns])
