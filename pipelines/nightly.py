@@ -32,6 +32,7 @@ import typer
 
 from kyc_ml.cli.batch import Fallback
 from kyc_ml.cli.options import Log, exit_code_of, job
+from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(
+    cls=LoggedCommand,
     epilog="Example: python pipelines/nightly.py --source configs/sources/synthetic.yaml "
-    "--data build/demo/bank --as-of 2025-06-24 --out build/nightly --model models:/demo-fraud/1"
+    "--data build/demo/bank --as-of 2025-06-24 --out build/nightly --model models:/demo-fraud/1",
 )
 def main(
     *,

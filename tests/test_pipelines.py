@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -274,6 +275,14 @@ def test_a_day_is_one_night_however_it_is_written(night, text):
     result, asked = night(*BOTH[:4], "--as-of", text)
     assert result.exit_code == 0
     assert {request.as_of for request in scored(asked).values()} == {"2026-03-02"}
+
+
+def test_a_usage_error_of_a_night_is_one_object_of_the_json_log(monkeypatch):
+    line = ["--log", "json", "--source", "x"]
+    done = CliRunner().invoke(load("nightly", monkeypatch).app, line, prog_name="nightly.py")
+    [logged] = [json.loads(each) for each in done.stderr.splitlines()]
+    assert (done.exit_code, logged["level"], logged["event"]) == (2, "error", "error")
+    assert logged["text"] == "Missing option '--data': try 'nightly.py --help'"
 
 
 def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):
