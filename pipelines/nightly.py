@@ -88,7 +88,7 @@ def main(
         **{"--source": source, "--data": data, "--limits": limits, "--overrides": overrides},
         "--config": config,
     }
-    with job(log=log, reads=reads) as terminal:
+    with job(log=log, models=model, reads=reads, dates={"--as-of": as_of}) as terminal:
         from kyc_ml.jobs.request import ScoringRequest
         from kyc_ml.jobs.scoring import load_limits, run_score
         from kyc_ml.jobs.storing import read_once
@@ -110,10 +110,13 @@ def main(
         history = None if no_previous else out
         requests = []
         for uri in model:
+            terminal.about(model=uri)
             try:
                 requests.append(_ask(night, uri, cards=cards, history=history, as_of=moment))
             except KycMlError as error:
                 worst = max(worst, _tell(terminal, uri, error))
+        if len(model) > 1:
+            terminal.about(model=None)  # the tables are read for all of them
         if worst == 0:  # else a card may be that of a model which will not load
             _require_used(cards, requests)
         if requests:  # else there is nothing to read the tables for

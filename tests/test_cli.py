@@ -199,6 +199,30 @@ def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
     assert (done.exit_code, last_line(done)["text"]) == (130, "stopped")
 
 
+@pytest.mark.parametrize(
+    ("day", "known"),
+    [
+        ((), {}),
+        (("--as-of", "2026-03-02T08:00+08:00"), {"as_of": "2026-03-02T00:00:00+00:00"}),
+        (("--as-of", "soon"), {}),  # it is no date
+    ],
+)
+def test_an_error_before_anything_is_read_says_what_was_asked_for(day, known):
+    told = last_line(run(*SCORE, *day))
+    about = {name: told[name] for name in ("model", "as_of") if name in told}
+    assert (told["event"], about) == ("error", {"model": "m", **known})
+
+
+@pytest.mark.usefixtures("beside_its_files")
+def test_a_defect_is_of_the_model_that_the_job_had_come_to(monkeypatch):
+    def broken(_, *, watch):
+        watch.about(model="fraud v3")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", broken)
+    assert last_line(run(*SCORE))["model"] == "fraud v3"
+
+
 @pytest.mark.parametrize("log", [("--log", "json"), ("--log=json",)])
 @pytest.mark.parametrize(
     ("line", "told"),
