@@ -32,6 +32,7 @@ import typer
 
 from kyc_ml.cli.batch import Fallback
 from kyc_ml.cli.options import Log, exit_code_of, job
+from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(
+    cls=LoggedCommand,
     epilog="Example: python pipelines/nightly.py --source configs/sources/synthetic.yaml "
-    "--data build/demo/bank --as-of 2025-06-24 --out build/nightly --model models:/demo-fraud/1"
+    "--data build/demo/bank --as-of 2025-06-24 --out build/nightly --model models:/demo-fraud/1",
 )
 def main(
     *,
@@ -86,7 +88,7 @@ def main(
         **{"--source": source, "--data": data, "--limits": limits, "--overrides": overrides},
         "--config": config,
     }
-    with job(log=log, reads=reads) as terminal:
+    with job(log=log, models=model, reads=reads, dates={"--as-of": as_of}) as terminal:
         from kyc_ml.jobs.request import ScoringRequest
         from kyc_ml.jobs.scoring import load_limits, run_score
         from kyc_ml.jobs.storing import read_once
@@ -108,10 +110,13 @@ def main(
         history = None if no_previous else out
         requests = []
         for uri in model:
+            terminal.about(model=uri)
             try:
                 requests.append(_ask(night, uri, cards=cards, history=history, as_of=moment))
             except KycMlError as error:
                 worst = max(worst, _tell(terminal, uri, error))
+        if len(model) > 1:
+            terminal.about(model=None)  # the tables are read for all of them
         if worst == 0:  # else a card may be that of a model which will not load
             _require_used(cards, requests)
         if requests:  # else there is nothing to read the tables for

@@ -34,7 +34,7 @@ ENTRIES = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
 
 
 def run(*arguments):
-    return CliRunner().invoke(cli.app, list(arguments))
+    return CliRunner().invoke(cli.app, list(arguments), prog_name="kyc-ml")
 
 
 def options_of(command):
@@ -197,6 +197,63 @@ def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
     monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", interrupted)
     done = run(*SCORE)
     assert (done.exit_code, last_line(done)["text"]) == (130, "stopped")
+
+
+@pytest.mark.parametrize(
+    ("day", "known"),
+    [
+        ((), {}),
+        (("--as-of", "2026-03-02T08:00+08:00"), {"as_of": "2026-03-02T00:00:00+00:00"}),
+        (("--as-of", "soon"), {}),  # it is no date
+    ],
+)
+def test_an_error_before_anything_is_read_says_what_was_asked_for(day, known):
+    told = last_line(run(*SCORE, *day))
+    about = {name: told[name] for name in ("model", "as_of") if name in told}
+    assert (told["event"], about) == ("error", {"model": "m", **known})
+
+
+@pytest.mark.usefixtures("beside_its_files")
+def test_a_defect_is_of_the_model_that_the_job_had_come_to(monkeypatch):
+    def broken(_, *, watch):
+        watch.about(model="fraud v3")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", broken)
+    assert last_line(run(*SCORE))["model"] == "fraud v3"
+
+
+@pytest.mark.parametrize("log", [("--log", "json"), ("--log=json",)])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            ("score", "--model", "m"),
+            "Missing option '--source': try 'kyc-ml score --help'",
+        ),
+        (("score", "--sauce", "s"), "No such option: --sauce"),
+        (("score", *SCORE[1:-2], "--part-rows", "many"), "Invalid value for '--part-rows'"),
+        (("scroe",), "No such command 'scroe'"),
+        (("tiers", "show"), "No such option: --log"),  # it was asked for, all the same
+    ],
+)
+def test_a_usage_error_is_one_object_of_the_json_log(line, told, log):
+    done = run(*line, *log)
+    assert (done.exit_code, done.stdout) == (BAD_INPUT, "")
+    [logged] = [json.loads(each) for each in done.stderr.splitlines()]
+    assert (logged["level"], logged["event"]) == ("error", "error")
+    assert told in logged["text"]
+
+
+@pytest.mark.parametrize("log", [(), ("--log", "text"), ("--log", "jsn")])
+def test_a_usage_error_is_text_where_no_json_is_asked_for(log):
+    done = run("score", "--model", "m", *log)
+    assert done.exit_code == BAD_INPUT
+    assert done.stderr.startswith("Usage: kyc-ml score")
+
+
+def test_a_json_log_takes_nothing_from_help():
+    assert run("score", "--log", "json", "--help").stdout == run("score", "--help").stdout
 
 
 @pytest.mark.usefixtures("beside_its_files")

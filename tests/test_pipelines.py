@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -189,11 +190,14 @@ def night(monkeypatch, tmp_path):
     @contextmanager
     def read_once(source, data, *, place, watch):
         asked.append(("read", place))
+        watch.say("read")
         yield "tables"
 
     def run_score(request, *, watch, tables):
         assert tables == "tables"
         asked.append(("score", request))
+        watch.about(model=request.model.removeprefix("models:/").replace("/", " v"))
+        watch.say("drift: moved")
         if request.model in faults.get("score", ()):
             msg = "not published: drift.score"
             raise GateError(msg)
@@ -247,6 +251,60 @@ def test_one_model_does_not_keep_the_other_back(night, load, score, code):
     assert result.output.count("models:/fraud/1") == 1  # named, and once
 
 
+DAY = "2026-03-02T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        (
+            {},
+            [("note", None), ("note", "fraud v1"), ("note", "risk v1")],
+        ),
+        (
+            {"load": ("models:/fraud/1",), "score": ("models:/risk/1",)},
+            [
+                ("error", "models:/fraud/1"),
+                ("note", None),
+                ("note", "risk v1"),
+                ("error", "risk v1"),
+            ],
+        ),
+    ],
+)
+def test_every_line_of_a_night_s_log_says_which_day_and_model(night, faults, told):
+    result, _ = night(*BOTH, "--log", "json", **faults)
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [(line["event"], line.get("model")) for line in lines] == told
+    assert {line["as_of"] for line in lines} == {DAY}
+
+
+def test_every_line_of_a_night_of_one_model_names_it(night):
+    result, _ = night(*BOTH[2:], "--log", "json")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [line["model"] for line in lines] == ["models:/risk/1", "risk v1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (BOTH, ["read", "fraud v1: drift: moved", "risk v1: drift: moved"]),
+        (BOTH[2:], ["read", "drift: moved"]),
+    ],
+)
+def test_notes_for_people_name_the_model_where_a_night_has_several(night, options, told):
+    result, _ = night(*options)
+    assert result.stderr.splitlines() == told
+
+
+@pytest.mark.parametrize("lacking", ["in", "s.yaml"])
+def test_a_night_without_its_files_says_which_day_it_was(night, lacking, tmp_path):
+    (tmp_path / lacking).rename(tmp_path / "elsewhere")
+    result, _ = night(*BOTH, "--log", "json")
+    [line] = [json.loads(line) for line in result.stderr.splitlines()]
+    assert (result.exit_code, line["as_of"]) == (2, DAY)
+
+
 def test_without_a_model_the_tables_are_not_read(night):
     result, asked = night(*BOTH, load=("models:/fraud/1", "models:/risk/1"))
     assert result.exit_code == 2
@@ -274,6 +332,14 @@ def test_a_day_is_one_night_however_it_is_written(night, text):
     result, asked = night(*BOTH[:4], "--as-of", text)
     assert result.exit_code == 0
     assert {request.as_of for request in scored(asked).values()} == {"2026-03-02"}
+
+
+def test_a_usage_error_of_a_night_is_one_object_of_the_json_log(monkeypatch):
+    line = ["--log", "json", "--source", "x"]
+    done = CliRunner().invoke(load("nightly", monkeypatch).app, line, prog_name="nightly.py")
+    [logged] = [json.loads(each) for each in done.stderr.splitlines()]
+    assert (done.exit_code, logged["level"], logged["event"]) == (2, "error", "error")
+    assert logged["text"] == "Missing option '--data': try 'nightly.py --help'"
 
 
 def test_faulty_limits_are_refused_once_before_any_work(night, tmp_path):

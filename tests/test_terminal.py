@@ -1,8 +1,11 @@
-"""How a table of a job reads in a terminal: words, one minus, and whose time it is."""
+"""How a job reads in a terminal and in a log: words, one minus, whose time, of which model."""
+
+import json
 
 import pandas as pd
 import pytest
 
+from kyc_ml.terminal import JsonLines, Terminal
 from kyc_ml.terminal.tables import draw_frame
 
 
@@ -52,3 +55,71 @@ def test_seconds_are_told_to_a_tenth_and_the_minus_is_a_minus():
         "low": ["−0.5000"],
         "n": ["−3"],
     }
+
+
+def speak(terminal):
+    """Say everything that a job may say, but for the end of it."""
+    terminal.step("reading", 1, 1)
+    terminal.say("drift: 2 feature(s) moved")
+    terminal.show("data quality", pd.DataFrame({"table": ["transactions of all"]}))
+    terminal.summary("scored", {"n": 1})
+
+
+def end(terminal):
+    """Say every way in which a job may end without its result."""
+    terminal.failed("no")
+    terminal.crashed("Traceback")
+    terminal.stopped()
+
+
+def test_every_line_of_a_log_says_what_it_is_about_from_then_on(capsys):
+    log = JsonLines()
+    log.say("nothing is known yet")
+    log.about(model="models:/fraud/1", as_of="2026-03-02T00:00:00+00:00")
+    log.say("as asked for")
+    log.about(model="fraud v1")
+    speak(log)
+    end(log)
+    log.about(model=None)
+    log.say("of all models")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    day = "2026-03-02T00:00:00+00:00"
+    assert [(line.get("model"), line.get("as_of")) for line in lines] == [
+        (None, None), ("models:/fraud/1", day), *[("fraud v1", day)] * 7, (None, day)
+    ]  # fmt: skip
+    assert {"model", "as_of"}.isdisjoint(lines[0])  # absent, not null
+
+
+def said_of(terminal, capsys):
+    terminal.about(model="fraud v1", as_of="2026-03-02")
+    speak(terminal)
+    return capsys.readouterr()
+
+
+def test_people_are_told_the_model_where_there_are_several(capsys):
+    said = said_of(Terminal(several=True), capsys)
+    assert said.err.splitlines() == ["reading: done (1)", "fraud v1: drift: 2 feature(s) moved"]
+    titles = " ".join(said.out.split())  # titles are broken to the width of a small table
+    assert "fraud v1: data quality" in titles
+    assert "fraud v1: scored" in titles
+
+
+def test_people_are_not_told_the_only_model_again_and_again(capsys):
+    said = said_of(Terminal(), capsys)
+    assert "drift: 2 feature(s) moved" in said.err.splitlines()
+    assert "fraud v1" not in said.err + said.out
+
+
+def test_what_all_models_share_names_none(capsys):
+    terminal = Terminal(several=True)
+    terminal.say("reading: done by an earlier start")
+    assert capsys.readouterr().err == "reading: done by an earlier start\n"
+
+
+def test_the_form_of_a_log_s_texts_hangs_on_no_number_of_models(capsys):
+    said = said_of(JsonLines(several=True), capsys)
+    lines = [json.loads(line) for line in said.err.splitlines()]
+    assert [line.get("text", line.get("title")) for line in lines[1:]] == [
+        "drift: 2 feature(s) moved", "data quality", "scored"
+    ]  # fmt: skip
+    assert "fraud v1: scored" in " ".join(said.out.split())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.monitoring.profile import sum_counts
-from kyc_ml.tiers import Grades, TierPolicy
+from kyc_ml.tiers import Grades, TierPolicy, say_counts
 
 Floats = npt.NDArray[np.float64]
 Number = TypeVar("Number", int, float)
@@ -117,14 +117,14 @@ class Counts:
         return pd.DataFrame(rows)
 
     def notes(self, policy: TierPolicy) -> list[str]:
-        """Say in lines what a reader of the scores should know."""
+        """Say in lines what a reader of the scores should know; see `kyc_ml.tiers.say_counts`."""
         label = f"tier policy {policy.label}"
         return [
             *(
                 f"unknown categories: {name}: {rows:,} row(s), treated as missing"
                 for name, rows in self.unknown_categories.items()
             ),
-            *(f"{label}: {rows:,} row(s) {what}" for what, rows in self.graded.items()),
+            *(f"{label}: {line}" for line in say_counts(self.graded)),
             *(f"{label}: not applied: {what}: {why}" for what, why in self.unchecked.items()),
         ]
 

@@ -51,9 +51,10 @@ _REASON: Final = {
     "share": "share of the sizes of all reasons, 0 to 1",
 }
 _RUN: Final = {
-    "model_name": "name of the model",
-    "model_digest": "SHA-256 of its bundle's manifest",
-    "model_version": "its version in the registry",
+    "model_name": "name of the model; where rated, the model that the rating stands in for",
+    "model_digest": "SHA-256 of its bundle's manifest; null where rated",
+    "model_version": "name and version in the registry, such as 'fraud v3'; of a bundle's folder "
+    "its name and the start of its digest; where rated, name and version of the card",
     "scored_by": "'model', or 'rating' where the fallback scored",
     "run_id": "the run that wrote the row: the same for the same inputs, model, policy and code",
 }

@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli import batch, data, features, governance, models, proposing, tiers, validation
+from kyc_ml.cli.usage import LoggedGroup
 
 app = typer.Typer(
     name="kyc-ml",
+    cls=LoggedGroup,
     help="Behavioural features, calibrated probabilities, risk tiers and reasons for KYC.",
     epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input, 3 a defect, "
     "4 MLflow is not there: try again later.",

@@ -89,6 +89,7 @@ def score(
     with job(
         quiet=quiet,
         log=log,
+        models=[model],
         reads={
             "--source": source,
             "--data": data,

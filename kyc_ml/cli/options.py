@@ -104,6 +104,7 @@ def job(
     *,
     quiet: bool = False,
     log: LogFormat = "text",
+    models: Sequence[str] = (),
     reads: Reads | None = None,
     dates: Dates | None = None,
 ) -> Iterator[Terminal]:
@@ -111,15 +112,25 @@ def job(
 
     Parameters
     ----------
+    models : sequence of str
+        Models that the job is about, as asked for: a log of JSON has the only one in each line,
+        for people notes name theirs where there are several.
     reads : mapping of an argument's name to its path or paths; None where it was not given
         What must be there. Looked at before anything heavy is imported, so that a mistyped
         path costs no wait.
     dates : mapping of an argument's name to its text; None where it was not given
-        What must be an ISO date or time; looked at together with the paths.
+        What must be an ISO date or time; looked at together with the paths. A log of JSON has
+        ``--as-of`` in each line.
     """
+    from kyc_ml.jobs.moments import name_instant
     from kyc_ml.terminal import JsonLines, Terminal
 
-    made = JsonLines() if log == "json" else Terminal(quiet=quiet)
+    several = len(models) > 1
+    made = JsonLines(several=several) if log == "json" else Terminal(quiet=quiet, several=several)
+    made.about(
+        model=models[0] if len(models) == 1 else None,
+        as_of=name_instant((dates or {}).get("--as-of")),
+    )
     try:
         require_arguments(reads or {}, dates or {})
         with made as terminal:

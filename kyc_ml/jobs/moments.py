@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from kyc_ml.errors import ConfigError
@@ -28,3 +28,21 @@ def read_date(text: str, *, name: str) -> datetime:
         msg = f"{name} must be a date in the years {FIRST_YEAR} to {LAST_YEAR}, got {text!r}"
         raise ConfigError(msg)
     return given
+
+
+def name_instant(text: str | None) -> str | None:
+    """Give a date as a log names it: ISO, UTC; None where there is none, or it cannot be read.
+
+    Examples
+    --------
+    >>> name_instant("2026-03-02"), name_instant("2026-03-02T08:00+08:00"), name_instant("soon")
+    ('2026-03-02T00:00:00+00:00', '2026-03-02T00:00:00+00:00', None)
+    """
+    if text is None:
+        return None
+    try:
+        given = read_date(text, name="date")
+    except ConfigError:
+        return None
+    zoned = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    return zoned.isoformat()

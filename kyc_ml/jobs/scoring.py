@@ -24,6 +24,7 @@ from kyc_ml.batch import (
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
+from kyc_ml.jobs.moments import name_instant
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
@@ -94,12 +95,14 @@ def run_score(
     KycMlError
         If the model, the source or a configuration is at fault.
     """
+    watch.about(model=request.model, as_of=name_instant(request.as_of))
     reach_store(request.model)
     limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
     scorers = load_scorers(request, currency=mapping.base_currency, watch=watch)
+    watch.about(model=scorers.label)
     inputs = source.digests()
     identity = identify(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
     with hold(request.out) as place:
@@ -126,6 +129,7 @@ def run_score(
             )
             place.keep(KEPT)
             place.publish()
+    watch.about(as_of=manifest.as_of)
     if was_there:
         watch.say(f"{place.goal} holds this very run already: nothing to do")
     result = ScoringResult(
@@ -255,7 +259,9 @@ def _run(
     try:
         tables = source.stored(place, night.steps, night.watch, digests=inputs)
         night.stopwatch.note("reading")
-        return night.run(tables, choose(request, scorers, tables, limits=night.limits))
+        chosen = choose(request, scorers, tables, limits=night.limits)
+        night.watch.about(as_of=chosen.as_of.isoformat())
+        return night.run(tables, chosen)
     except OutputError:
         raise  # what is done so far is good: the next start goes on
     except GateError as error:

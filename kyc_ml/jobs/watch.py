@@ -15,6 +15,9 @@ _NAMED: Final = 5
 class Watch(Protocol):
     """What a job reports to: a terminal, a log, or nobody."""
 
+    def about(self, **facts: str | None) -> None:
+        """Say what all that follows is about, such as the model; None takes a fact back."""
+
     def step(self, stage: str, done: int, total: int) -> None:
         """Report progress of a stage, `done` of `total` pieces."""
 
@@ -38,6 +41,9 @@ class Watch(Protocol):
 
 class Silence:
     """A watch that keeps quiet; for use from Python."""
+
+    def about(self, **facts: str | None) -> None:
+        """Say to nobody what follows is about."""
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Report progress to nobody."""

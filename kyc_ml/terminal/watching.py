@@ -46,10 +46,16 @@ class Terminal:
     """A watch that draws progress on standard error and results on standard output.
 
     Without a terminal, progress is one plain line when a stage ends.
+
+    Parameters
+    ----------
+    several : bool
+        The job has several models: notes, tables and the summary name theirs.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, several: bool = False) -> None:
+        self._quiet, self._several = quiet, several
+        self._about: dict[str, str] = {}
         width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
         self._out = Console(width=width, highlight=False, markup=False, emoji=False)
         self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -78,6 +84,16 @@ class Terminal:
     ) -> None:
         """Stop showing progress."""
         self._progress.stop()
+
+    def about(self, **facts: str | None) -> None:
+        """Keep what all that follows is about; None takes a fact back."""
+        known = {**self._about, **facts}
+        self._about = {name: fact for name, fact in sorted(known.items()) if fact is not None}
+
+    def _named(self, text: str) -> str:
+        """Name the model that a text is about, where there are several."""
+        model = self._about.get("model")
+        return f"{model}: {text}" if self._several and model else text
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Move a stage's bar; a finished bar makes room for the next of its name."""
@@ -108,14 +124,14 @@ class Terminal:
     def say(self, line: str) -> None:
         """Write one line to standard error."""
         if not self._quiet:
-            self._err.print(line)
+            self._err.print(self._named(line))
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Draw a data frame."""
         if not self._quiet:
             from kyc_ml.terminal.tables import draw_frame
 
-            self._out.print(draw_frame(title, table))
+            self._out.print(draw_frame(self._named(title), table))
 
     def draw(self, content: Table | str) -> None:
         """Write a result to standard output; progress has ended."""
@@ -124,7 +140,7 @@ class Terminal:
 
     def summary(self, title: str, facts: Mapping[str, object]) -> None:
         """Draw the one summary that ends a job."""
-        table = Table(title=title, title_justify="left", show_header=False)
+        table = Table(title=self._named(title), title_justify="left", show_header=False)
         for name, value in facts.items():
             table.add_row(name, str(value))
         self.draw(table)
@@ -133,12 +149,13 @@ class Terminal:
 class JsonLines(Terminal):
     """A terminal that nobody watches: one JSON object a line on standard error.
 
-    Each has time (ISO, UTC), level (info, warning, error) and event (step, note, table,
-    summary, error). The last summary is printed as text too, on standard output.
+    Each has time (ISO, UTC), level (info, warning, error), event (step, note, table, summary,
+    error) and what `about` was told last. The last summary is printed as text too, on standard
+    output.
     """
 
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
+    def __init__(self, *, several: bool = False) -> None:
+        super().__init__(quiet=True, several=several)
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Log the end of a stage."""
@@ -175,5 +192,5 @@ class JsonLines(Terminal):
 
     def _log(self, level: str, event: str, **content: object) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        entry = {"time": now, "level": level, "event": event, **content}
+        entry = {"time": now, "level": level, "event": event, **self._about, **content}
         typer.echo(json.dumps(entry, ensure_ascii=False), err=True)

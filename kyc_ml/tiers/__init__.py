@@ -18,7 +18,14 @@ from kyc_ml.tiers.calendar import (
 from kyc_ml.tiers.cut_offs import assign_tiers, compute_tier_table, name_segments
 from kyc_ml.tiers.disclosure import confidentiality, customer_safe, tellable
 from kyc_ml.tiers.expert import combination_table
-from kyc_ml.tiers.grading import NOBODY, RAISED_BY_RATING, Grades, grade, segments_of
+from kyc_ml.tiers.grading import (
+    NOBODY,
+    RAISED_BY_RATING,
+    Grades,
+    grade,
+    say_counts,
+    segments_of,
+)
 from kyc_ml.tiers.history import TierHistory
 from kyc_ml.tiers.judging import FitRows, judge_cut_offs
 from kyc_ml.tiers.lowering import held_by, limits_of
@@ -70,6 +77,7 @@ __all__ = [
     "policy_features",
     "propose",
     "require_in_force",
+    "say_counts",
     "say_path",
     "segments_of",
     "tellable",

@@ -17,6 +17,12 @@ Days = npt.NDArray[np.datetime64]
 
 _SATURDAY: Final = 5
 
+_ANNOUNCED: Final = np.timedelta64(21, "D")
+"""How long before a list ends the days after it are announced.
+
+Convention: the State Council announced 2023 as late as 8 December 2022.
+"""
+
 
 class WorkingDays(Protocol):
     """A calendar: any object that tells working days from others."""
@@ -138,3 +144,20 @@ def count_beyond(due: Days, calendar: CalendarPolicy) -> int:
     if calendar.listed is None:
         return 0
     return int((due > np.datetime64(calendar.listed.until, "D")).sum())
+
+
+def count_announced(decided: Days, due: Days, calendar: CalendarPolicy) -> int:
+    """Count those of `count_beyond` that the list should know by now.
+
+    A list is for a year, and reviews are due later: most nights some lie beyond it, and nobody
+    can mend that. From three weeks before its end somebody can, for the next year is announced.
+
+    Parameters
+    ----------
+    decided, due : datetime64[D] arrays of shape (n,)
+        Local day of each decision, and the day its review is due; NaT counts as neither.
+    """
+    if calendar.listed is None:
+        return 0
+    until = np.datetime64(calendar.listed.until, "D")
+    return int(((due > until) & (decided + _ANNOUNCED > until)).sum())

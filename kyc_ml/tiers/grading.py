@@ -16,7 +16,13 @@ from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.rating import Rating
-from kyc_ml.tiers.calendar import WorkingDays, count_beyond, decision_days, due_days
+from kyc_ml.tiers.calendar import (
+    WorkingDays,
+    count_announced,
+    count_beyond,
+    decision_days,
+    due_days,
+)
 from kyc_ml.tiers.cut_offs import assign_tiers, name_segments
 from kyc_ml.tiers.expert import combine, rate_beside
 from kyc_ml.tiers.history import TierHistory, hold_up
@@ -33,6 +39,11 @@ NOBODY = OverrideBook()
 
 RAISED_BY_RATING: Final = "moved up by the expert rating"
 """A count of `Grades`."""
+
+_ON_THE_WHOLE: Final = "on the cut-offs of the whole: segment"
+_BEYOND: Final = "due beyond the listed holidays"
+_BY_DESIGN: Final = frozenset({f"{_ON_THE_WHOLE} unlisted", _BEYOND})
+"""Counts that a lawful policy has every night: kept, but said in no note, or notes go unread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +74,8 @@ class Grades:
     counts : mapping of what to rows
         Rows on the cut-offs of the whole for want of a segment, moved by the expert rating,
         held up by history, moved by overrides, decided before the policy was valid, and due
-        beyond the listed calendar. Only what occurred.
+        beyond the listed calendar; those of the last that it should list by now once more.
+        Only what occurred.
     """
 
     policy: TierPolicy
@@ -108,8 +120,21 @@ class Grades:
 
     def notes(self) -> list[str]:
         """Say in lines what a reader of the tiers should know."""
-        counted = [f"{rows:,} row(s) {what}" for what, rows in self.counts.items()]
-        return [*counted, *(f"not applied: {what}: {why}" for what, why in self.unchecked.items())]
+        return [
+            *say_counts(self.counts),
+            *(f"not applied: {what}: {why}" for what, why in self.unchecked.items()),
+        ]
+
+
+def say_counts(counts: Mapping[str, int]) -> list[str]:
+    """Say the counts of `Grades` in lines, but for those that the policy's design has every night.
+
+    Examples
+    --------
+    >>> say_counts({"due beyond the listed holidays": 7_500, "held up by their history": 1_200})
+    ['1,200 row(s) held up by their history']
+    """
+    return [f"{rows:,} row(s) {what}" for what, rows in counts.items() if what not in _BY_DESIGN]
 
 
 def grade(
@@ -178,7 +203,10 @@ def grade(
         "moved up by overrides or floors": int((tier > before).sum()),
         "moved down by overrides": int((tier < before).sum()),
         "decided before the policy was valid": pc.sum(pc.invert(valid)).as_py() or 0,
-        "due beyond the listed holidays": count_beyond(due, policy.calendar),
+        _BEYOND: count_beyond(due, policy.calendar),
+        f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(
+            days, due, policy.calendar
+        ),
     }
     return Grades(
         policy=policy,
@@ -213,7 +241,7 @@ def segments_of(
         why = {} if segments is None else {"segments": say_absent([segments.feature], facts)}
         return whole, {}, why
     named, without = name_segments(facts.categories[segments.feature], segments)
-    said = {f"on the cut-offs of the whole: segment {why}": n for why, n in without.items()}
+    said = {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}
     return named, said, {}
 
 

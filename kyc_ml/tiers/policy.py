@@ -117,7 +117,8 @@ class Hysteresis(Section):
 class WorkingDayList(Section):
     """Days that differ from the weekly rhythm, as a government announces them.
 
-    After `until` nothing is announced yet: the weekly rhythm alone is used, and said to be.
+    After `until` nothing is announced yet: the weekly rhythm alone is used. Score runs count
+    such rows, and say so once the next year should be listed.
     """
 
     source: str

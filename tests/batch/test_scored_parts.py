@@ -72,6 +72,18 @@ def test_the_table_of_tiers(policy):
     assert np.isnan(table.loc["medium", "expected_rate"])
 
 
+def test_what_a_policy_does_by_design_is_counted_and_not_said(policy):
+    by_design = {
+        "on the cut-offs of the whole: segment unlisted": 6_809,
+        "due beyond the listed holidays": 7_500,
+    }
+    counts = Counts(rows=8_000, graded={**by_design, "held up by their history": 3})
+    assert counts.notes(policy) == [
+        f"tier policy {policy.label}: 3 row(s) held up by their history"
+    ]
+    assert by_design.items() <= counts.to_dict()["graded"].items()  # as the manifest keeps it
+
+
 def test_every_column_of_a_scored_table_has_a_meaning(scorer, small):
     part = scorer.score(small.features)
     n = len(part.scores)

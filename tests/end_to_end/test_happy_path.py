@@ -160,7 +160,11 @@ def test_a_bundle_folder_scores_as_its_registered_version_does(place, model, sco
             "score", "--model", model.folder, *place.source_arguments(), *period, "--out", out
         )
     )
-    fresh = pd.read_parquet(out / "scores").drop(columns=["model_version", "run_id"])
+    published = pd.read_parquet(out / "scores")
+    digest = model.result.bundle.digest
+    assert set(published["model_version"]) == {f"fraud {digest[:12]}"}
+    assert set(scored.frame()["model_version"]) == {"fraud v1"}  # as SCORES.md says
+    fresh = published.drop(columns=["model_version", "run_id"])
     pd.testing.assert_frame_equal(fresh, scored.frame().drop(columns=["model_version", "run_id"]))
 
 

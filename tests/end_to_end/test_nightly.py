@@ -1,6 +1,7 @@
 """Nights in a row, as a scheduler runs them: history, overrides, and what MLflow is told."""
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +27,18 @@ ORDER = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def run(night, tmp_path):
-    """Run nights with a model whose policy holds tiers up; gives the published folder."""
+@pytest.fixture(scope="module")
+def nightly():
+    """The script's own command."""
     spec = importlib.util.spec_from_file_location("nightly_end_to_end", NIGHTLY)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module.app
+
+
+@pytest.fixture
+def run(night, nightly, tmp_path):
+    """Run nights with a model whose policy holds tiers up; gives the published folder."""
     bundle = load_bundle(night.model)
     held = {"hysteresis": Hysteresis(margin=0.9, cool_down_days=2)}
     policy = bundle.policy.model_copy(update=held)
@@ -40,7 +47,7 @@ def run(night, tmp_path):
 
     def start(day, *options):
         done = CliRunner().invoke(
-            module.app,
+            nightly,
             [
                 *("--source", str(night.source), "--data", str(night.data), "--out", str(out)),
                 *("--model", str(tmp_path / "model"), "--limits", str(night.limits)),
@@ -95,3 +102,47 @@ def test_overrides_are_applied_and_drift_is_drawn(run, tmp_path):
     assert logged.data.metrics["drift/highest_feature_psi"] == features["psi"].max()
     assert logged.data.metrics["drift/features_drifted"] == features["drifted"].sum()
     assert logged.data.tags["run_id"] == read_manifest(folder).run_id
+
+
+def test_every_line_of_a_log_says_which_day_and_whose_it_is(night, nightly, tmp_path):
+    bundle = load_bundle(night.model)
+    other = replace(bundle, config=bundle.config.model_copy(update={"name": "other"}))
+    save_bundle(other, tmp_path / "other")
+    labels = [f"{each} {load_bundle(folder).digest[:12]}" for each, folder in (
+        (bundle.config.name, night.model), ("other", tmp_path / "other")
+    )]  # fmt: skip
+    line = [
+        *("--source", night.source, "--data", night.data, "--out", tmp_path / "out"),
+        *("--limits", night.limits, "--as-of", "2024-03-20", "--log", "json"),
+        *("--model", night.model, "--model", tmp_path / "other"),
+    ]
+    for event in ("step", "note"):  # the second start finds all published
+        done = CliRunner().invoke(nightly, list(map(str, line)))
+        assert done.exit_code == 0, done.output
+        logged = [json.loads(each) for each in done.stderr.splitlines()]
+        assert {each["as_of"] for each in logged} == {"2024-03-20T00:00:00+00:00"}
+        whose = [each.get("model") for each in logged]
+        shared = whose.count(None)
+        assert set(whose[:shared]) <= {None}  # the tables are read once, for both
+        assert list(dict.fromkeys(whose[shared:])) == labels
+        for label in labels:
+            events = [each["event"] for each in logged if each.get("model") == label]
+            assert events[-1] == "summary"
+            assert event in events
+
+
+def test_a_log_says_its_day_once_the_data_has_told_it(place, night, tmp_path):
+    done = place.run(
+        "score", "--model", night.model, "--source", night.source, "--data", night.data,
+        "--out", tmp_path / "scored", "--limits", night.limits, "--log", "json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    logged = [json.loads(each) for each in done.err.splitlines()]
+    days = [each.get("as_of") for each in logged]
+    as_of = read_manifest(tmp_path / "scored").as_of
+    unknown = days.count(None)
+    assert days == [None] * unknown + [as_of] * (len(days) - unknown)
+    assert {each.get("stage", "") for each in logged[:unknown]} <= {"reading", ""}
+    assert {each["model"] for each in logged} == {
+        read_manifest(tmp_path / "scored").identity["model"]
+    }

@@ -16,7 +16,7 @@ from kyc_ml.tiers import (
     next_reviews,
     working_days_of,
 )
-from kyc_ml.tiers.calendar import count_beyond
+from kyc_ml.tiers.calendar import count_announced, count_beyond
 
 CHINESE = {
     "timezone": "Asia/Shanghai",
@@ -129,6 +129,26 @@ def test_days_beyond_the_listed_ones_are_counted(make_policy):
     due = np.array(["2026-12-31", "2027-01-01", "2030-01-01", "NaT"], dtype="datetime64[D]")
     assert count_beyond(due, make_policy(calendar=CHINESE).calendar) == 2
     assert count_beyond(due, make_policy().calendar) == 0
+
+
+@pytest.mark.parametrize(
+    ("decided", "due", "lacking"),
+    [
+        ("2026-06-24", "2027-06-24", 0),  # nobody has announced 2027 yet
+        ("2026-12-10", "2027-06-10", 0),
+        ("2026-12-11", "2027-06-11", 1),  # three weeks before the end of the list: it is out
+        ("2026-12-11", "2026-12-31", 0),  # the list knows it
+        ("2027-02-01", "2027-08-01", 1),
+        ("NaT", "2027-08-01", 0),
+        ("2027-02-01", "NaT", 0),
+    ],
+)
+def test_a_list_is_to_be_carried_on_from_three_weeks_before_its_end(
+    make_policy, decided, due, lacking
+):
+    days, dues = (np.array([day], dtype="datetime64[D]") for day in (decided, due))
+    assert count_announced(days, dues, make_policy(calendar=CHINESE).calendar) == lacking
+    assert count_announced(days, dues, make_policy().calendar) == 0
 
 
 def test_the_shipped_calendars():

@@ -244,8 +244,30 @@ def test_rows_without_a_segment_are_on_the_whole_s_cut_offs_and_counted(
     got = grade(np.full(4, 0.15), facts, policy=make_policy(segments=sections.segments))
     assert got.segment.tolist() == ["entity", "all", "all", "entity"]
     assert got.tier.tolist() == [MEDIUM, HIGH, HIGH, MEDIUM]
-    assert got.counts["on the cut-offs of the whole: segment missing"] == 1
-    assert got.counts["on the cut-offs of the whole: segment unlisted"] == 1
+    assert got.counts == {
+        "on the cut-offs of the whole: segment missing": 1,
+        "on the cut-offs of the whole: segment unlisted": 1,
+    }
+    # whom the policy does not list has the whole's cut-offs by design; a missing value has not
+    assert got.notes() == ["1 row(s) on the cut-offs of the whole: segment missing"]
+
+
+@pytest.mark.parametrize(("day", "to_be_listed"), [("2026-06-15", False), ("2026-12-15", True)])
+def test_reviews_beyond_the_listed_days_are_counted_and_said_once_the_list_should_go_on(
+    make_policy, make_facts, day, to_be_listed
+):
+    calendar = {
+        "working_days": "weekdays",
+        "listed": {"source": "c", "verified_on": "2026-01-01", "until": "2026-12-31"},
+    }
+    facts = make_facts(3, days=[day] * 3)
+    got = grade(np.array([0.0, 0.05, 0.5]), facts, policy=make_policy(calendar=calendar))
+    beyond = int((got.next_review > np.datetime64("2026-12-31")).sum())
+    assert beyond == (3 if to_be_listed else 2)
+    ends = "due beyond the listed holidays, which have ended or end soon: list the next year"
+    said = {ends: beyond} if to_be_listed else {}
+    assert got.counts == {"due beyond the listed holidays": beyond, **said}
+    assert got.notes() == [f"{rows} row(s) {what}" for what, rows in said.items()]
 
 
 # --- every row by itself ---------------------------------------------------------------
