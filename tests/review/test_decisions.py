@@ -201,6 +201,31 @@ def test_a_promotion_keeps_what_it_rests_on(desk, found):
     assert "Zhou Jie" in said
 
 
+def test_after_a_rollback_findings_marks_the_version_in_use_and_what_it_was_found_to_have(
+    desk, found
+):
+    approve = ("--validator", "Lin", "--conclusion", "approve_with_conditions", "--owner", "Zhou")
+    for version, report in (("1", found), ("2", desk.report)):
+        path = desk.validated(version, report)
+        condition = ("--condition", f"rule {version}", "--log", desk.log)
+        code, said = desk.run("sign-off", path, *approve, *condition)
+        assert code == 0, said
+        assert desk.promote(version, path)[0] == 0
+    asked = ("findings", "--log", desk.log)
+    code, said = desk.run(*asked)
+    assert code == 0
+    assert f"│ fraud v1 │ │ {FINDING} │ amber │ Zhou │" in said
+    assert "│ closed │ 1 │" in said
+    assert "condition 1 of fraud v1 │ rule 1" in said
+    assert "condition 1 of fraud v2 (champion) │ rule 2" in said
+    assert desk.rollback()[0] == 0
+    code, said = desk.run(*asked)
+    assert code == 0
+    assert f"│ fraud v1 │ yes │ {FINDING} │ amber │ Zhou │" in said
+    assert "│ open │ 1 │" in said
+    assert "condition 1 of fraud v1 (champion) │ rule 1" in said
+
+
 @pytest.mark.parametrize(
     "command", [("findings",), ("audit-log", "show"), ("audit-log", "verify", "--offline")]
 )
