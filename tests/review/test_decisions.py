@@ -159,6 +159,35 @@ def test_a_first_champion_can_be_taken_down_and_the_next_one_begins_anew(desk):
     assert "champion no longer, and none in its place: rejected" in said
 
 
+def test_without_a_champion_each_command_says_what_it_would_have_needed(desk):
+    code, said = desk.withdraw()
+    assert code == 2
+    assert "fraud has no champion: there is none to withdraw" in said
+    assert "roll back" not in said
+    report = desk.validated("1")
+    assert desk.promote("1", report)[0] == 0
+    assert desk.withdraw()[0] == 0
+    code, said = desk.rollback()
+    assert code == 2
+    assert "fraud has no champion: v1 was withdrawn (entry 3 of " in said
+    assert "kyc-ml promote fraud@1 with its report" in said
+    assert desk.kinds == ["verdict", "promotion", "withdrawal"]  # neither is a decision
+    assert desk.promote("1", report)[0] == 0  # as the message says, the report still counts
+    assert desk.aliases == {"champion": "1"}
+    code, said = desk.rollback()
+    assert code == 1  # and not: back to before the withdrawal
+    assert desk.verify()[0] == 0
+
+
+def test_a_champion_set_by_hand_and_withdrawn_is_no_version_to_promote_again(desk):
+    desk.client.set_registered_model_alias("fraud", "champion", "3")
+    assert desk.withdraw()[0] == 0
+    code, said = desk.rollback()
+    assert code == 2
+    assert "v3 was withdrawn" in said
+    assert "never promoted: validate it, then promote it" in said
+
+
 def test_a_withdrawal_takes_down_a_champion_that_was_set_without_the_log(desk):
     mlflow.MlflowClient().set_registered_model_alias("fraud", "champion", "3")
     assert desk.verify()[0] == 1
