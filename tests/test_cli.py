@@ -158,6 +158,30 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
     assert "ZeroDivisionError" in done.stderr
 
 
+HUSHED = [name for name in COMMANDS if "--quiet" in options_of(name)]
+
+
+@pytest.mark.parametrize("name", HUSHED)
+def test_a_command_told_to_be_quiet_hands_it_on(monkeypatch, name):
+    given = {}
+
+    def asked(**rest):
+        given.update(rest)
+        raise typer.Exit
+
+    function = COMMANDS[name].callback.__wrapped__
+    monkeypatch.setitem(function.__globals__, "job", asked)
+    with pytest.raises(typer.Exit):
+        function(**dict.fromkeys((each.name for each in COMMANDS[name].params), True))
+    assert given["quiet"] is True
+
+
+def test_commands_that_take_time_can_be_quiet():
+    told = {"findings", "report", "sign-off", "promote", "rollback", "withdraw"}
+    looked_up = {name for name in COMMANDS if name.partition(" ")[2] in {"list", "show", "verify"}}
+    assert set(COMMANDS) - set(HUSHED) == told | looked_up | {"tiers check", "tiers moves"}
+
+
 def last_line(done):
     """Read the log's last line; all of standard error must be JSON."""
     return [json.loads(line) for line in done.stderr.splitlines()][-1]

@@ -123,3 +123,41 @@ def test_the_form_of_a_log_s_texts_hangs_on_no_number_of_models(capsys):
         "drift: 2 feature(s) moved", "data quality", "scored"
     ]  # fmt: skip
     assert "fraud v1: scored" in " ".join(said.out.split())
+
+
+def tell_all(terminal):
+    """Tell a terminal whatever a job can tell it."""
+    with terminal:
+        terminal.step("reading", 1, 1)
+        terminal.say("drift: 1 feature moved")
+        terminal.show("n", pd.DataFrame({"n": [1]}))
+        terminal.draw("a paragraph")
+        terminal.draw(draw_frame("tiers", pd.DataFrame({"tier": ["low"]})))
+        terminal.summary("done", {"rows": 3})
+
+
+SUMMARY = ["done", "┌──────┬───┐", "│ rows │ 3 │", "└──────┴───┘"]
+
+
+def test_a_quiet_terminal_prints_the_last_summary_only(capsys):
+    tell_all(Terminal(quiet=True))
+    told = capsys.readouterr()
+    assert [line.strip() for line in told.out.splitlines()] == SUMMARY
+    assert told.err == ""
+
+
+def test_another_prints_all_of_it(capsys):
+    tell_all(Terminal())
+    told = capsys.readouterr()
+    assert told.err.splitlines() == ["reading: done (1)", "drift: 1 feature moved"]
+    for part in ("┃ n ┃", "a paragraph", "tiers", "done"):
+        assert part in told.out
+    assert [line.strip() for line in told.out.splitlines()[-4:]] == SUMMARY
+
+
+def test_a_json_log_has_the_summary_alone_beside_it(capsys):
+    tell_all(JsonLines())
+    told = capsys.readouterr()
+    events = [json.loads(line)["event"] for line in told.err.splitlines()]
+    assert events == ["step", "note", "table", "summary"]
+    assert [line.strip() for line in told.out.splitlines()] == SUMMARY

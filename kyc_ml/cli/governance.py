@@ -223,38 +223,17 @@ def withdraw(
 def findings(*, log: Log = LOG) -> None:
     """List findings with owner and due date, and conditions of use; exit code 1 if one is overdue.
 
-    A finding is closed when a later complete validation of the model no longer has it.
+    A finding of the champion is closed when a later complete validation of that version no
+    longer has it; of other versions, when one of any version of the model no longer has it.
     """
     with job() as terminal:
-        import pandas as pd
-
         from kyc_ml.jobs.decisions import run_findings
 
         found = run_findings(log=log)
-        rows = [
-            {
-                "model": f"{each.model} v{each.version}",
-                "finding": each.finding.id,
-                "severity": each.finding.severity,
-                "owner": each.finding.owner,
-                "due": each.finding.due,
-                "status": each.status,
-            }
-            for each in found.findings
-        ]
-        if rows:
-            terminal.show("findings", pd.DataFrame(rows))
-        counts = {
-            status: sum(each.status == status for each in found.findings)
-            for status in ("overdue", "open", "closed")
-        }
-        conditions = {
-            f"condition {n} of {version}": text
-            for version, texts in found.conditions.items()
-            for n, text in enumerate(texts, 1)
-        }
-        terminal.summary("findings", {**counts, **conditions})
-    if counts["overdue"]:
+        if found.findings:
+            terminal.show("findings", found.findings_frame())
+        terminal.summary("findings", found.facts())
+    if found.overdue:
         raise typer.Exit(code=GATE_FAILED)
 
 

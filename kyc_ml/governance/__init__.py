@@ -17,7 +17,12 @@ from kyc_ml.governance.evidence import Candidate, ReportFacts, ReportFinding, is
 from kyc_ml.governance.log import AuditLog, current_account
 from kyc_ml.governance.policy import PromotionPolicy
 from kyc_ml.governance.promotion import champions, find_refusals
-from kyc_ml.governance.register import RegisteredFinding, conditions_in_force, findings_register
+from kyc_ml.governance.register import (
+    ConditionsOfUse,
+    RegisteredFinding,
+    conditions_in_force,
+    findings_register,
+)
 from kyc_ml.governance.sign_off import (
     DECISIONS,
     Decision,
@@ -34,6 +39,7 @@ __all__ = [
     "Anchor",
     "AuditLog",
     "Candidate",
+    "ConditionsOfUse",
     "Decision",
     "Entry",
     "Fault",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from kyc_ml.governance.chain import Entry
+from kyc_ml.governance.promotion import champions
 from kyc_ml.governance.sign_off import OwnedFinding, SignOff
+
+_Signed = tuple[Entry, OwnedFinding]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,57 +21,118 @@ class RegisteredFinding:
     ----------
     model, version : str
         The version it was last signed off for.
+    is_champion : bool
+        True if the version is champion now, by the log.
     status : str
         'open'; 'overdue' from the day after it was due; or 'closed' where a later complete
-        validation of the model no longer has it.
+        validation no longer has it: for the champion one of the same version, for others
+        one of any version of the model.
     since : str
-        When it was first signed off, ISO.
+        When the model's finding of this ID was first signed off, ISO.
     """
 
     model: str
     version: str
+    is_champion: bool
     finding: OwnedFinding
     status: str
     since: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionsOfUse:
+    """What use of a version is subject to, and whether it is champion now, by the log."""
+
+    model: str
+    version: str
+    is_champion: bool
+    texts: tuple[str, ...]
+
+
 def findings_register(entries: Sequence[Entry], *, today: date) -> tuple[RegisteredFinding, ...]:
-    """List all findings that were ever signed off, open ones first, then by due date."""
-    last: dict[tuple[str, str], tuple[Entry, OwnedFinding]] = {}
+    """List the findings that were signed off, open ones first, then by due date.
+
+    Of each ID of a model the last sign-off counts. The champion's own stands beside that of
+    another version: what is found of a later model cures nothing in the one in use, which
+    may be an earlier one after a rollback.
+    """
+    in_use = _versions_in_use(entries)
     since: dict[tuple[str, str], str] = {}
-    for entry in entries:
-        if entry.kind == "sign_off":
-            for each in SignOff.from_facts(entry.facts).findings:
-                last[entry.model, each.id] = (entry, each)
-                since.setdefault((entry.model, each.id), entry.time)
+    for entry, each in _signed(entries):
+        since.setdefault((entry.model, each.id), entry.time)
     found = [
         RegisteredFinding(
             model=entry.model,
             version=entry.version,
+            is_champion=_is_of_champion(entry, in_use),
             finding=each,
-            status=_status(each, entry, entries, today=today),
+            status=_status(each, _later_verdicts(entry, entries, in_use), today=today),
             since=since[entry.model, each.id],
         )
-        for entry, each in last.values()
+        for entry, each in _last_signed(entries, in_use)
     ]
     return tuple(sorted(found, key=lambda one: (one.status == "closed", one.finding.due)))
 
 
-def conditions_in_force(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
-    """Give what use of each version is subject to, by 'NAME vVERSION': its last sign-off counts."""
-    last = {
-        f"{entry.model} v{entry.version}": SignOff.from_facts(entry.facts).conditions
-        for entry in entries
-        if entry.kind == "sign_off"
+def conditions_in_force(entries: Sequence[Entry]) -> tuple[ConditionsOfUse, ...]:
+    """List what use of each version is subject to: its last sign-off counts; none are left out."""
+    in_use = _versions_in_use(entries)
+    last = {(each.model, each.version): each for each in entries if each.kind == "sign_off"}
+    found = [
+        ConditionsOfUse(
+            model=entry.model,
+            version=entry.version,
+            is_champion=_is_of_champion(entry, in_use),
+            texts=SignOff.from_facts(entry.facts).conditions,
+        )
+        for entry in last.values()
+    ]
+    return tuple(each for each in found if each.texts)
+
+
+def _versions_in_use(entries: Sequence[Entry]) -> dict[str, str]:
+    """Give the champion of each model that has one."""
+    stacks = {name: champions(entries, model=name) for name in {each.model for each in entries}}
+    return {name: stack[-1] for name, stack in stacks.items() if stack}
+
+
+def _is_of_champion(entry: Entry, in_use: Mapping[str, str]) -> bool:
+    return in_use.get(entry.model) == entry.version
+
+
+def _signed(entries: Sequence[Entry]) -> list[_Signed]:
+    return [
+        (entry, each) for entry in entries
+        if entry.kind == "sign_off" for each in SignOff.from_facts(entry.facts).findings
+    ]  # fmt: skip
+
+
+def _last_signed(entries: Sequence[Entry], in_use: Mapping[str, str]) -> list[_Signed]:
+    """Give the last sign-off of each ID of a model, and the last one for its champion."""
+    signed = _signed(entries)
+    last = {(entry.model, each.id): (entry, each) for entry, each in signed}
+    own = {
+        (entry.model, each.id): (entry, each)
+        for entry, each in signed
+        if _is_of_champion(entry, in_use)
     }
-    return {version: conditions for version, conditions in last.items() if conditions}
+    both = [*last.values(), *own.values()]
+    return list({(entry.sequence, each.id): (entry, each) for entry, each in both}.values())
 
 
-def _status(finding: OwnedFinding, signed: Entry, entries: Sequence[Entry], *, today: date) -> str:
-    later = [
+def _later_verdicts(
+    signed: Entry, entries: Sequence[Entry], in_use: Mapping[str, str]
+) -> list[Entry]:
+    """List the complete validations since a sign-off that may close its findings."""
+    any_version = not _is_of_champion(signed, in_use)
+    return [
         each for each in entries[signed.sequence :]
         if each.kind == "verdict" and each.model == signed.model and each.facts["complete"]
+        and (any_version or each.version == signed.version)
     ]  # fmt: skip
+
+
+def _status(finding: OwnedFinding, later: Sequence[Entry], *, today: date) -> str:
     if later and finding.id not in later[-1].facts["findings"]:
         return "closed"
     return "overdue" if finding.due < today.isoformat() else "open"

@@ -1,6 +1,8 @@
-"""An entry of the audit log in a few words."""
+"""What the audit log holds, in a few words."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from kyc_ml.governance.chain import Entry
 
@@ -20,3 +22,25 @@ def describe(entry: Entry) -> str:
     if entry.kind == "withdrawal":
         return f"champion no longer, and none in its place: {facts['reason']}"
     return f"{facts['command']} refused: {len(facts['refusals'])} reason(s)"
+
+
+def say_no_rollback(entries: Sequence[Entry], *, model: str) -> str:
+    """Say why a model without a champion has none to go back to, and the way to one."""
+    moves = [
+        each for each in entries
+        if each.model == model and each.kind in ("promotion", "rollback", "withdrawal")
+    ]  # fmt: skip
+    if not moves or moves[-1].kind != "withdrawal":
+        return f"{model} has no champion: nothing to roll back to; promote a version first"
+    last = moves[-1]
+    promoted = ("promotion", last.version) in {(each.kind, each.version) for each in moves}
+    cure = (
+        f"kyc-ml promote {model}@{last.version} with its report, which still counts while it is "
+        "no older than the policy allows (report_valid_days)"
+        if promoted
+        else "it was never promoted: validate it, then promote it"
+    )
+    return (
+        f"{model} has no champion: v{last.version} was withdrawn (entry {last.sequence} of "
+        f"{last.time}), which a rollback does not undo; {cure}"
+    )

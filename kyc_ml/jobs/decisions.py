@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
+
+import pandas as pd
 
 from kyc_ml.governance import (
     AuditLog,
+    ConditionsOfUse,
     Entry,
     RegisteredFinding,
     conditions_in_force,
     findings_register,
 )
+
+_STATUSES: Final = ("overdue", "open", "closed")
 
 
 def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tuple[Entry, ...]:
@@ -38,11 +43,44 @@ class OpenMatters:
     Attributes
     ----------
     findings : tuple of RegisteredFinding
-    conditions : mapping of 'NAME vVERSION' to what its use is subject to
+    conditions : tuple of ConditionsOfUse
     """
 
     findings: tuple[RegisteredFinding, ...]
-    conditions: Mapping[str, tuple[str, ...]]
+    conditions: tuple[ConditionsOfUse, ...]
+
+    @property
+    def overdue(self) -> bool:
+        """True if a finding is."""
+        return any(each.status == "overdue" for each in self.findings)
+
+    def findings_frame(self) -> pd.DataFrame:
+        """Tabulate: model, champion ('yes' or ''), finding, severity, owner, due, status."""
+        rows = [
+            {
+                "model": f"{each.model} v{each.version}",
+                "champion": "yes" if each.is_champion else "",
+                "finding": each.finding.id,
+                "severity": each.finding.severity,
+                "owner": each.finding.owner,
+                "due": each.finding.due,
+                "status": each.status,
+            }
+            for each in self.findings
+        ]
+        return pd.DataFrame(rows)
+
+    def facts(self) -> dict[str, object]:
+        """Give the facts of the one summary that ends the job."""
+        counts = {
+            status: sum(each.status == status for each in self.findings) for status in _STATUSES
+        }
+        conditions = {
+            f"condition {n} of {_version(each)}": text
+            for each in self.conditions
+            for n, text in enumerate(each.texts, 1)
+        }
+        return {**counts, **conditions}
 
 
 def run_findings(*, log: Path) -> OpenMatters:
@@ -58,3 +96,8 @@ def run_findings(*, log: Path) -> OpenMatters:
         findings=findings_register(entries, today=datetime.now(UTC).date()),
         conditions=conditions_in_force(entries),
     )
+
+
+def _version(conditions: ConditionsOfUse) -> str:
+    champion = " (champion)" if conditions.is_champion else ""
+    return f"{conditions.model} v{conditions.version}{champion}"

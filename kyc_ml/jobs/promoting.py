@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kyc_ml.config import load_section
+from kyc_ml.errors import RegistryError
 from kyc_ml.governance import (
     AuditLog,
     Candidate,
@@ -19,6 +20,7 @@ from kyc_ml.governance import (
     find_refusals,
     latest_sign_off,
 )
+from kyc_ml.governance.words import say_no_rollback
 from kyc_ml.jobs.audit_trail import record
 from kyc_ml.jobs.reports import read_report
 from kyc_ml.jobs.signing import SIGN_OFF, readable_entry
@@ -173,6 +175,8 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     """
     now = fetch_champion(model)
     entries = AuditLog(log).require_sound(fetch_anchors())
+    if now is None:
+        raise RegistryError(say_no_rollback(entries, model=model))
     stack = champions(entries, model=model)
     target = stack[-2] if len(stack) > 1 else ""
     refusals = [*_absent(approver=approver, reason=reason)]
@@ -219,6 +223,12 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
         If there is no such model, or it has no champion.
     """
     now = fetch_champion(model)
+    if now is None:
+        msg = (
+            f"{model} has no champion: there is none to withdraw, and nights that ask for one are "
+            "refused already; if another model was meant, name that"
+        )
+        raise RegistryError(msg)
     AuditLog(log).require_sound(fetch_anchors())
     evidence = {"reason": reason}
     if refusals := tuple(_absent(approver=approver, reason=reason)):

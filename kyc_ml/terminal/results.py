@@ -76,7 +76,6 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     if compared.compared:
         title = "on the test part, which no trial saw (95 % intervals)"
         terminal.draw(draw_frame(title, compared.table))
-    terminal.draw(compared.sentence)
     changed = {
         name: f"{found.own.parameters[name]:.6g} -> {value:.6g}"
         for name, value in found.best.parameters.items()
@@ -85,6 +84,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     terminal.summary(
         "tuned",
         {
+            "verdict": compared.sentence,
             "trials": f"{len(found.trials)}, of them {found.resumed} from an earlier run, "
             f"{pruned} pruned; stopped by {found.stopped_by}",
             "objective on folds": f"{objective} {found.best.value:.4f}, own {found.own.value:.4f}",
@@ -100,7 +100,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
 def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     """Sum up a scoring run: tiers, counts and where the scores are."""
     manifest = result.manifest
-    terminal.draw(draw_frame("tiers", result.tiers))
+    terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
         "read": Quantity(result.read, "rows"),
         "quarantined": Quantity(result.quarantined, "rows"),
@@ -119,8 +119,31 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
 
 
 def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:
-    """Draw one observation's reasons with bars, and what would lower its tier."""
-    rows = explained.contributions
+    """Draw one observation's reasons, what would lower its tier, and how it came by it."""
+    terminal.draw(_reasons_table(explained, chinese=chinese))
+    shown = explained.contributions["contribution"].sum()
+    rest = explained.margin - explained.base_value - shown
+    terminal.draw(
+        f"base {say_number(explained.base_value, '+.3f')} + these + all others "
+        f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds)"
+    )
+    terminal.draw("what would lower the tier:")
+    for english, said_zh in explained.lowering.lines:
+        terminal.draw(f"  - {said_zh if chinese else english}")
+    terminal.draw(f"  {explained.lowering.note}")
+    facts: dict[str, object] = {
+        "observation": explained.observation_id,
+        "probability": f"{explained.probability:.4f}",
+        "tier": f"{explained.tier} {explained.tier_zh}",
+        "how it came about": _tier_path(explained.score),
+    }
+    if explained.sheet is not None:
+        facts["case sheet"] = explained.sheet
+    terminal.summary("explained; internal only, not to be disclosed", facts)
+
+
+def _reasons_table(explained: Explained, *, chinese: bool) -> Table:
+    """Lay out reasons with bars, the strongest first."""
     title = (
         f"{explained.observation_id}: probability {explained.probability:.4f}, "
         f"tier {explained.tier} {explained.tier_zh}"
@@ -130,6 +153,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     table.add_column("log-odds", justify="right")
     table.add_column("share", justify="right")
     table.add_column("", width=_BAR)
+    rows = explained.contributions
     largest = rows["contribution"].abs().max()
     for row in rows.to_dict("records"):
         contribution = row["contribution"]
@@ -140,20 +164,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
             f"{row['share']:.1%}",
             Text("█" * length, style="red" if contribution > 0 else "blue"),
         )
-    terminal.draw(table)
-    rest = explained.margin - explained.base_value - rows["contribution"].sum()
-    terminal.draw(
-        f"base {say_number(explained.base_value, '+.3f')} + these + all others "
-        f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds); "
-        "internal only, not to be disclosed"
-    )
-    terminal.draw(_tier_path(explained.score))
-    terminal.draw("what would lower the tier:")
-    for english, said_zh in explained.lowering.lines:
-        terminal.draw(f"  - {said_zh if chinese else english}")
-    terminal.draw(f"  {explained.lowering.note}")
-    if explained.sheet is not None:
-        terminal.draw(f"case sheet: {explained.sheet}")
+    return table
 
 
 def show_told(terminal: Terminal, told: Told, *, chinese: bool) -> None:
@@ -207,6 +218,10 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         "observations": f"{audit.observations:,}",
         "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.left_out)}",
     }
+    if not audit.passed:
+        facts["features that moved"] = ", ".join(dict.fromkeys(audit.moved["feature"]))
+    if not labels.alarms.empty:
+        facts["features that know the label alone"] = ", ".join(labels.alarms["feature"])
     if labels.rows:
         best = labels.single.iloc[0]
         facts["labels"] = f"{labels.rows:,} probed, {labels.positives:,} positives"

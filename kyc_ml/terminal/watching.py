@@ -45,7 +45,8 @@ class _Rate(ProgressColumn):
 class Terminal:
     """A watch that draws progress on standard error and results on standard output.
 
-    Without a terminal, progress is one plain line when a stage ends.
+    Without a terminal, progress is one plain line when a stage ends. A quiet one prints
+    summaries only.
 
     Parameters
     ----------
@@ -134,16 +135,18 @@ class Terminal:
             self._out.print(draw_frame(self._named(title), table))
 
     def draw(self, content: Table | str) -> None:
-        """Write a result to standard output; progress has ended."""
+        """Write a part of the result to standard output; progress has ended."""
         self._progress.stop()
-        self._out.print(content)
+        if not self._quiet:
+            self._out.print(content)
 
     def summary(self, title: str, facts: Mapping[str, object]) -> None:
         """Draw the one summary that ends a job."""
         table = Table(title=self._named(title), title_justify="left", show_header=False)
         for name, value in facts.items():
             table.add_row(name, str(value))
-        self.draw(table)
+        self._progress.stop()
+        self._out.print(table)
 
 
 class JsonLines(Terminal):

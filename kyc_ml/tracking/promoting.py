@@ -52,20 +52,17 @@ def fetch_candidate(uri: str) -> Candidate:
         )
 
 
-def fetch_champion(name: str) -> Candidate:
-    """Describe the champion of a registered model.
+def fetch_champion(name: str) -> Candidate | None:
+    """Describe the champion of a registered model; None where it has none.
 
     Raises
     ------
     RegistryError
-        If there is no such model, it has no champion, or the server cannot be reached.
+        If there is no such model, or the server cannot be reached.
     """
     with connected(uri=f"models:/{name}"):
         number = _under(mlflow.MlflowClient(), name, CHAMPION)
-    if not number:
-        msg = f"{name} has no champion: nothing to roll back to; promote a version first"
-        raise RegistryError(msg)
-    return fetch_candidate(f"models:/{name}/{number}")
+    return fetch_candidate(f"models:/{name}/{number}") if number else None
 
 
 def fetch_champions() -> dict[str, str]:

@@ -43,6 +43,14 @@ class Outcome:
     err: str
     crash: BaseException | None
 
+    @property
+    def is_summary_alone(self):
+        """Tell whether nothing was written but one framed table below its title."""
+        lines = self.out.splitlines()
+        frames = [line[:1] for line in lines if line[:1] in tuple("┌┏└")]
+        framed = len(lines) > 2 and (lines[1][:1], lines[-1][:1]) == ("┌", "└")
+        return framed and frames == ["┌", "└"] and self.err == ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:

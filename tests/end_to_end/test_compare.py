@@ -176,6 +176,7 @@ def test_an_objective_of_the_users_own(place, rivals, tmp_path):
         "--capacity", 2.5, "--since", "2024-10-01", "--quiet",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert done.is_summary_alone
     assert "recall at 2.5 a day" in done.out
     assert "decided 2024-10-01" in done.out
 

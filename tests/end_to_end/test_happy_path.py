@@ -32,7 +32,7 @@ def test_synth_replaces_a_bank_only_when_told(place, tmp_path):
     done(place.run(*first))
     again = place.run(*first)
     assert (again.code, "already holds" in again.err) == (2, True)
-    done(place.run(*first, "--overwrite"))
+    assert done(place.run(*first, "--overwrite", "--quiet")).is_summary_alone
 
 
 def test_check_counts_and_leaves_no_quarantine_of_a_sound_source(place, tmp_path):
@@ -76,11 +76,13 @@ def test_train_registers_keeps_and_tells(place, model, own_store, tmp_path):
             tmp_path / "bundle",
             "--page",
             tmp_path / "page.html",
+            "--quiet",
             MLFLOW_TRACKING_URI=own_store,
         )
     )
     assert facts(outcome)["model"] == "models:/fraud/2 (alias challenger)"
     assert outcome.out.count("registered") == 1
+    assert outcome.is_summary_alone
     page = (tmp_path / "page.html").read_text()
     assert "fraud v2" in page
     assert "<script" not in page
@@ -103,6 +105,19 @@ def test_explain_says_why_in_two_languages(place, model, scored):
         assert f"{best.reason_1_contribution:+.3f}" in outcome.out
 
 
+def test_explain_ends_with_a_summary_that_is_all_when_quiet(place, model, scored):
+    best = scored.frame().nlargest(1, "probability").iloc[0]
+    asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
+    quiet = done(place.run(*asked, "--quiet"))
+    assert quiet.is_summary_alone
+    assert done(place.run(*asked)).out.endswith(quiet.out)
+    assert "internal only, not to be disclosed" in quiet.out.splitlines()[0]
+    found = facts(quiet)
+    assert (found["observation"], found["probability"], found["tier"]) == (
+        best.observation_id, f"{best.probability:.4f}", f"{best.tier} {best.tier_zh}"
+    )  # fmt: skip
+
+
 def test_explain_writes_a_case_sheet_for_its_owner_alone(place, model, scored, tmp_path):
     best = scored.frame().nlargest(1, "probability").iloc[0]
     sheet = tmp_path / "case.html"
@@ -120,7 +135,7 @@ def test_what_a_customer_may_be_told_tips_nobody_off(place, model, scored, more)
     worst = scored.frame().nlargest(1, "probability").iloc[0]
     asked = ("explain", worst.observation_id, "--model", model.uri, *place.source_arguments())
     told = done(place.run(*asked, "--customer-safe", "--quiet", *more))
-    assert told.err == ""
+    assert told.is_summary_alone
     assert worst.observation_id in told.out
     bundle = model.result.bundle
     safe = tellable({spec.name: spec for spec in bundle.specs}, families=("profile",))
@@ -155,11 +170,8 @@ def test_no_case_sheet_is_written_for_a_customer(place, model, scored, tmp_path)
 def test_a_bundle_folder_scores_as_its_registered_version_does(place, model, scored, tmp_path):
     out = tmp_path / "scored"
     period = ("--since", scored.since.isoformat(), "--as-of", scored.as_of.isoformat())
-    done(
-        place.run(
-            "score", "--model", model.folder, *place.source_arguments(), *period, "--out", out
-        )
-    )
+    asked = ("score", "--model", model.folder, *place.source_arguments(), *period, "--out", out)
+    assert done(place.run(*asked, "--quiet")).is_summary_alone
     published = pd.read_parquet(out / "scores")
     digest = model.result.bundle.digest
     assert set(published["model_version"]) == {f"fraud {digest[:12]}"}
@@ -170,7 +182,7 @@ def test_a_bundle_folder_scores_as_its_registered_version_does(place, model, sco
 
 def test_quiet_prints_the_summary_alone(place, tmp_path):
     outcome = done(place.run("check", *place.source_arguments(), "--quiet"))
-    assert outcome.err == ""
+    assert outcome.is_summary_alone
     assert outcome.out.splitlines()[0].strip() == "source accepted"
 
 
@@ -213,12 +225,12 @@ def test_a_review_that_does_not_exist_cannot_be_explained(demo, asked):
 
 def test_features_built_in_buckets_are_those_built_at_once(place, scored):
     out = place.home / "out" / "in_buckets.parquet"
-    done = place.run(
+    built = place.run(
         "features", "build", "--config", place.configs / "fraud.yaml", *place.source_arguments(),
         "--since", scored.since.isoformat(), "--as-of", scored.as_of.isoformat(),
-        "--buckets", "3", "--out", out,
+        "--buckets", "3", "--out", out, "--quiet",
     )  # fmt: skip
-    assert (done.code, done.crash) == (0, None)
+    assert done(built).is_summary_alone
     got = pd.read_parquet(out).set_index("observation_id").sort_index()
     expected = pd.read_parquet(scored.features).set_index("observation_id").sort_index()
     pd.testing.assert_frame_equal(got, expected, check_exact=False, rtol=1e-12)

@@ -55,7 +55,9 @@ def test_every_command_runs_in_order(home, monkeypatch):
     monkeypatch.chdir(home)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # the README names none
     monkeypatch.delenv("KYC_ML_AUDIT_LOG", raising=False)
-    run("kyc-ml demo --transactions 100000 --quiet")  # what `make demo` runs
+    quiet = run("kyc-ml demo --transactions 100000 --quiet")  # what `make demo` runs
+    assert quiet.stdout.count("┌") + quiet.stdout.count("┏") == 1
+    assert quiet.stderr == ""
     for line in LINES:
         run(line)
     assert {each.name for each in (home / "build" / "scores").iterdir()} >= {"manifest.json"}
@@ -63,11 +65,12 @@ def test_every_command_runs_in_order(home, monkeypatch):
 
 
 def run(line):
-    """Run a line of the README on fewer rows."""
+    """Run a line of the README on fewer rows; gives what it printed."""
     for long, short in SMALLER.items():
         line = line.replace(long, short)
     done = CliRunner().invoke(app, shlex.split(line)[1:])
     assert done.exit_code == 0, f"{line}\n{done.output[-3000:]}"
+    return done
 
 
 def test_both_languages_give_the_same_commands():

@@ -60,6 +60,7 @@ def test_the_same_data_give_the_same_bundle_and_nothing_is_registered(place, tra
     before = state(place)
     done = place.run("reproduce", trained.info.run_id, "--data", place.data, "--quiet")
     assert (done.code, done.crash) == (0, None), done.err
+    assert done.is_summary_alone
     assert f"{NEW}: reproduced" in done.out
     assert trained.data.tags["bundle_digest"] in done.out
     assert state(place) == before

@@ -96,6 +96,9 @@ def test_it_resumes_and_refuses_other_settings(place, config, tuned, tmp_path):
     assert "4, of them 3 from an earlier run" in again.out
     # a table of differences is there if, and only if, there is something to compare
     assert ("on the test part" in again.out) != ("they are kept" in again.out)
+    quiet = place.run("tune", "--config", config, *arguments, "--trials", 4, "--quiet")
+    assert quiet.is_summary_alone
+    assert "verdict" in quiet.out
     content = yaml.safe_load(config.read_text())
     content["tuning"]["objective"] = "log_loss"
     other = place.configs / "tune_other.yaml"

@@ -167,9 +167,10 @@ def test_every_judged_row_can_be_had_to_compute_with(validated, place, tmp_path)
 
 def test_the_runs_own_test_part_can_judge_instead(validated, place):
     out = place.home / "tested"
-    options = ("--rows", "test", "--only", "discrimination.auc", "--lang", "zh")
+    options = ("--rows", "test", "--only", "discrimination.auc", "--lang", "zh", "--quiet")
     outcome = validate(place, validated.uri, out, *options)
     assert outcome.code in {0, 1}, outcome.err
+    assert outcome.is_summary_alone
     report = from_json((out / "report.json").read_text(), subject="tested")
     with place.entered():
         recorded = mlflow.MlflowClient(tracking_uri=place.store)

@@ -159,6 +159,35 @@ def test_a_first_champion_can_be_taken_down_and_the_next_one_begins_anew(desk):
     assert "champion no longer, and none in its place: rejected" in said
 
 
+def test_without_a_champion_each_command_says_what_it_would_have_needed(desk):
+    code, said = desk.withdraw()
+    assert code == 2
+    assert "fraud has no champion: there is none to withdraw" in said
+    assert "roll back" not in said
+    report = desk.validated("1")
+    assert desk.promote("1", report)[0] == 0
+    assert desk.withdraw()[0] == 0
+    code, said = desk.rollback()
+    assert code == 2
+    assert "fraud has no champion: v1 was withdrawn (entry 3 of " in said
+    assert "kyc-ml promote fraud@1 with its report" in said
+    assert desk.kinds == ["verdict", "promotion", "withdrawal"]  # neither is a decision
+    assert desk.promote("1", report)[0] == 0  # as the message says, the report still counts
+    assert desk.aliases == {"champion": "1"}
+    code, said = desk.rollback()
+    assert code == 1  # and not: back to before the withdrawal
+    assert desk.verify()[0] == 0
+
+
+def test_a_champion_set_by_hand_and_withdrawn_is_no_version_to_promote_again(desk):
+    desk.client.set_registered_model_alias("fraud", "champion", "3")
+    assert desk.withdraw()[0] == 0
+    code, said = desk.rollback()
+    assert code == 2
+    assert "v3 was withdrawn" in said
+    assert "never promoted: validate it, then promote it" in said
+
+
 def test_a_withdrawal_takes_down_a_champion_that_was_set_without_the_log(desk):
     mlflow.MlflowClient().set_registered_model_alias("fraud", "champion", "3")
     assert desk.verify()[0] == 1
@@ -199,6 +228,31 @@ def test_a_promotion_keeps_what_it_rests_on(desk, found):
     code, said = desk.run("findings", "--log", desk.log)
     assert code == 0
     assert "Zhou Jie" in said
+
+
+def test_after_a_rollback_findings_marks_the_version_in_use_and_what_it_was_found_to_have(
+    desk, found
+):
+    approve = ("--validator", "Lin", "--conclusion", "approve_with_conditions", "--owner", "Zhou")
+    for version, report in (("1", found), ("2", desk.report)):
+        path = desk.validated(version, report)
+        condition = ("--condition", f"rule {version}", "--log", desk.log)
+        code, said = desk.run("sign-off", path, *approve, *condition)
+        assert code == 0, said
+        assert desk.promote(version, path)[0] == 0
+    asked = ("findings", "--log", desk.log)
+    code, said = desk.run(*asked)
+    assert code == 0
+    assert f"│ fraud v1 │ │ {FINDING} │ amber │ Zhou │" in said
+    assert "│ closed │ 1 │" in said
+    assert "condition 1 of fraud v1 │ rule 1" in said
+    assert "condition 1 of fraud v2 (champion) │ rule 2" in said
+    assert desk.rollback()[0] == 0
+    code, said = desk.run(*asked)
+    assert code == 0
+    assert f"│ fraud v1 │ yes │ {FINDING} │ amber │ Zhou │" in said
+    assert "│ open │ 1 │" in said
+    assert "condition 1 of fraud v1 (champion) │ rule 1" in said
 
 
 @pytest.mark.parametrize(
