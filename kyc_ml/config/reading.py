@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -46,8 +47,19 @@ def parse_section(text: str, section: type[SectionT], *, subject: str) -> Sectio
     return check_section(read_content(text, subject=subject, path=None), section, subject=subject)
 
 
-def check_section(content: Mapping[str, Any], section: type[SectionT], *, subject: str) -> SectionT:
+def check_section(
+    content: Mapping[str, Any],
+    section: type[SectionT],
+    *,
+    subject: str,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> SectionT:
     """Check keys and values as `section`; `subject` names them in errors.
+
+    Parameters
+    ----------
+    names : mapping of key to str, optional
+        What the user calls a key, where that is another word: errors say it.
 
     Raises
     ------
@@ -59,7 +71,7 @@ def check_section(content: Mapping[str, Any], section: type[SectionT], *, subjec
     except ValidationError as error:
         faults = Faults(subject, ConfigError)
         mistaken = mistaken_file(content, section)
-        told = explain_faults(error.errors(include_url=False), section)
+        told = explain_faults(error.errors(include_url=False), section, names=names)
         faults.extend(told if mistaken is None else [mistaken])
         faults.raise_if_any()
         raise  # unreachable: pydantic never raises without a fault
