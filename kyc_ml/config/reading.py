@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from kyc_ml.arguments import require_kind
 from kyc_ml.config.faults import explain_faults, mistaken_file
 from kyc_ml.config.section import Section
 from kyc_ml.config.text import read_content, write_content
@@ -75,6 +76,20 @@ def check_section(
         faults.extend(told if mistaken is None else [mistaken])
         faults.raise_if_any()
         raise  # unreachable: pydantic never raises without a fault
+
+
+def require_section(given: object, section: type[Section], *, name: str) -> None:
+    """Refuse a path, text or dict where a caller should hand over a section already read.
+
+    Raises
+    ------
+    ConfigError
+        Naming what came, and how to read it.
+    """
+    kind = section.__name__
+    require_kind(
+        given, section, name=name, cure=f"read a file with kyc_ml.load_section(path, kyc_ml.{kind})"
+    )
 
 
 def section_digest(section: Section) -> str:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.frames import Frame
 from kyc_ml.features.build import build_features
 from kyc_ml.features.observed import read_observations
@@ -80,6 +80,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         y : ignored
         """
         del y
+        require_contracted(self.source)
         observations = read_observations(X)
         found = build_features(self.source, observations.slice(0, 0), specs=self.specs)
         self.feature_names_in_: npt.NDArray[np.object_] = np.array(
