@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kyc_ml
+from kyc_ml.calibration import Calibrator
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import make_observations, mature_labels
@@ -420,6 +421,30 @@ def test_a_copy_of_a_builder_shares_the_tables(bank):
     assert copy is not builder
     assert copy.source is builder.source
     assert copy.threads == 1
+
+
+def test_a_builder_is_one_line_and_a_step_as_any_other(bank):
+    tables, observations, _, specs = bank
+    builder = FeatureBuilder(tables, specs, threads=3)
+    line = f"FeatureBuilder({len(tables.tables)} tables, {len(specs)} features, threads=3)"
+    assert repr(builder) == line
+    assert repr(clone(builder)) == line
+    assert repr(builder.fit(observations)) == line
+    assert len(builder._repr_html_()) < 60_000
+    assert builder.get_params() == {"source": tables, "specs": specs, "threads": 3}
+    assert repr(builder.set_params(threads=1)) == line.replace("3)", "1)")
+    assert repr(FeatureBuilder(None, None)) == "FeatureBuilder(no tables, no features, threads=2)"
+
+
+def test_what_was_fitted_is_one_line(fitted):
+    assert repr(fitted.model_) == f"Model({fitted.best_round_} trees, 4 columns)"
+    assert repr(fitted.calibrator_) == "Calibrator(platt)"
+    loss = fitted.calibration_.candidates["log_loss"][0]
+    assert repr(fitted.calibration_) == (
+        f"CalibrationChoice(platt of 1 candidates, log loss {loss:.4g} on 600 rows held out)"
+    )
+    knots = tuple(float(each) for each in range(300))
+    assert repr(Calibrator(method="isotonic", knots=knots)) == "Calibrator(isotonic, 300 knots)"
 
 
 def test_observations_without_their_keys_are_refused(bank):
