@@ -112,6 +112,11 @@ class Bundle:
         return say_in_html(f"Bundle {self.config.name!r}", self._facts())
 
 
+def same_contents(one: Bundle, other: Bundle) -> bool:
+    """Say whether two bundles would hold the same files, whether they were saved or not."""
+    return one is other or _contents(one) == _contents(other)
+
+
 def save_bundle(bundle: Bundle, folder: Path) -> str:
     """Write a bundle into a new folder and return its digest.
 

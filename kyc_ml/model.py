@@ -78,6 +78,9 @@ class Model:
             raise BundleError(msg) from None
         self.text = text
 
+    def __repr__(self) -> str:
+        return f"Model({self.n_trees:,} trees, {len(self.feature_names):,} columns)"
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in order."""

@@ -1,7 +1,8 @@
 """What the jobs do, with bundles and tables in memory: for a notebook.
 
 The same rules as on the command line, `kyc_ml.jobs`; but nothing is read from a path, written,
-registered or logged. Times are timestamps with a zone; None is what the command would take.
+registered or logged. Times are timestamps with a zone, or ISO text, which is UTC unless it says
+otherwise; None is what the command would take.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from kyc_ml.arguments import Moment, read_moment, require_kind
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import (
     Comparison,
@@ -22,8 +24,8 @@ from kyc_ml.comparison import (
     require_comparable,
     require_different,
 )
-from kyc_ml.config import RunConfig, TuningConfig
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.config import RunConfig, TuningConfig, require_section
+from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
 from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
@@ -109,7 +111,7 @@ def tune(
     source: ContractedTables,
     *,
     config: RunConfig,
-    as_of: pd.Timestamp | None = None,
+    as_of: Moment | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     study: Path | None = None,
@@ -118,7 +120,7 @@ def tune(
 
     Parameters
     ----------
-    as_of : Timestamp or None
+    as_of : Timestamp with a zone, ISO text or None
         What was known then is used; None is the day after the last event.
     trials, minutes
         Budgets to use instead of the configuration's.
@@ -128,7 +130,8 @@ def tune(
     Raises
     ------
     ConfigError
-        If rows are not parted in time, or the study is of other data or settings.
+        If rows are not parted in time, the study is of other data or settings, `as_of` has no
+        zone, or an argument is of another kind.
     DatasetError
         If a fold lacks rows of either class.
 
@@ -139,6 +142,8 @@ def tune(
         tuned = kyc_ml.tune(tables, config=config, trials=10)
         trained = kyc_ml.train(tables, config=tuned.config, policy=policy, ...)
     """
+    require_contracted(source)
+    require_section(config, RunConfig, name="config")
     budget = {"trials": trials, "minutes": minutes}
     given = {name: value for name, value in budget.items() if value is not None}
     tuning = TuningConfig.model_validate({**config.tuning.model_dump(), **given})
@@ -173,15 +178,15 @@ def compare(
     champion: Bundle,
     source: ContractedTables,
     *,
-    since: pd.Timestamp | None = None,
-    as_of: pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
     settings: ComparisonSettings | None = None,
 ) -> Comparison:
     """Hold a challenger against a champion on rows that neither learnt from.
 
     Parameters
     ----------
-    since : Timestamp or None
+    since : Timestamp with a zone, ISO text or None
         First decision; None is the later of both training dates.
     settings : ComparisonSettings, optional
         What is judged and what it costs; without it what the champion was tuned for.
@@ -189,7 +194,8 @@ def compare(
     Raises
     ------
     ConfigError
-        If the models are one, or they or the source are not of the same kind.
+        If the models are one, saved or not, they or the source are not of the same kind, or a
+        time has no zone.
     LeakageError
         If a model may have learnt from rows that `since` lets in.
     DatasetError
@@ -202,6 +208,9 @@ def compare(
         compared = kyc_ml.compare(trained.bundle, kyc_ml.load_bundle(folder), tables)
         compared.metrics
     """
+    _require_bundle(challenger, name="challenger")
+    _require_bundle(champion, name="champion")
+    require_contracted(source)
     require_different(challenger, champion)
     require_comparable(challenger, champion)
     for bundle in (challenger, champion):
@@ -213,7 +222,8 @@ def compare(
         review_cost=usual.review_cost,
         miss_cost=usual.miss_cost,
     )
-    start = first_later(challenger, champion, since=None if since is None else since.isoformat())
+    first = None if since is None else read_moment(since, name="since").isoformat()
+    start = first_later(challenger, champion, since=first)
     watch = Silence()
     rows = later_rows(
         challenger,
@@ -232,8 +242,8 @@ def validate(
     *,
     policy: ValidationPolicy | Path,
     rows: Chosen = "later",
-    since: pd.Timestamp | None = None,
-    as_of: pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
     only: Sequence[str] = (),
     champion: Bundle | None = None,
     card: RatingCard | None = None,
@@ -249,7 +259,7 @@ def validate(
     policy : ValidationPolicy, or Path of its YAML
     rows : 'later' or 'test'
         Judge by rows after the training date, or by the training run's own test part.
-    since : Timestamp or None
+    since : Timestamp with a zone, ISO text or None
         First decision to judge by; None is the training date.
     only : sequence of str
         Checks or families to run; empty runs all.
@@ -263,7 +273,8 @@ def validate(
     Raises
     ------
     ConfigError
-        If the policy breaks its rules, a check is unknown, or the source is of another kind.
+        If the policy breaks its rules, a check is unknown, the source is of another kind, or a
+        time has no zone.
     LeakageError
         If `since` is before the training date.
     DatasetError
@@ -277,14 +288,18 @@ def validate(
         report.to_frame()
         report.result("calibration.jeffreys").table("tiers")
     """
+    _require_bundle(bundle, name="bundle")
+    require_contracted(source)
     rules = load_policy(policy, checks=CHECKS) if isinstance(policy, Path) else policy
+    require_kind(rules, ValidationPolicy, name="policy", cure="or give the Path of its YAML")
+    first = None if since is None else read_moment(since, name="since")
     own = None if bundle.policy.expert is None else bundle.policy.expert.card
     reviewed = ReviewedModel(
         address="a bundle in memory", bundle=bundle, candidate=None, card=card or own
     )
     watch = Silence()
-    if since is not None:
-        require_later(since, bundle)
+    if first is not None:
+        require_later(first, bundle)
     return review_model(
         reviewed,
         source,
@@ -298,7 +313,7 @@ def validate(
         procedures=choose_checks(tuple(only)),
         complete=not only,
         rows=rows,
-        since=since,
+        since=first,
         as_of=_known_until(source, as_of),
         rival=lambda found: (
             None
@@ -344,8 +359,8 @@ def fit_tiers(
     source: ContractedTables,
     *,
     policy: TierPolicy | None = None,
-    since: pd.Timestamp | None = None,
-    as_of: pd.Timestamp | None = None,
+    since: Moment | None = None,
+    as_of: Moment | None = None,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a tier policy; nothing is changed.
 
@@ -353,15 +368,16 @@ def fit_tiers(
     ----------
     policy : TierPolicy or None
         The policy in force; None is the bundle's own.
-    since : Timestamp or None
+    since : Timestamp with a zone, ISO text or None
         First decision to fit on; None is the first whose row the model has not seen.
-    as_of : Timestamp or None
+    as_of : Timestamp with a zone, ISO text or None
         What was known then is used; None is the latest instant that the tables know of.
 
     Raises
     ------
     ConfigError
-        If the policy has no `fit` section, or what is proposed makes no lawful policy.
+        If the policy has no `fit` section, what is proposed makes no lawful policy, the source
+        is of another currency, or a time has no zone.
     DatasetError
         If no row is old enough, or the rows cannot meet a target.
 
@@ -373,12 +389,15 @@ def fit_tiers(
         fitted.proposal.table
         print(fitted.diff)
     """
+    _require_bundle(bundle, name="bundle")
+    require_contracted(source)
     require_currency(bundle, source)
+    first = None if since is None else read_moment(since, name="since")
     latest = last_known(source)
-    moment = latest if as_of is None else as_of
+    moment = latest if as_of is None else read_moment(as_of, name="as_of")
     require_data_until(moment, latest, what="the tables")
     in_force = bundle.policy if policy is None else policy
-    return fit_policy(bundle, source, in_force, since=since, as_of=moment, watch=Silence())
+    return fit_policy(bundle, source, in_force, since=first, as_of=moment, watch=Silence())
 
 
 def explain_one(
@@ -405,6 +424,8 @@ def explain_one(
     ------
     DatasetError
         If the source has no such observation.
+    ConfigError
+        If it is no text, as ids are.
 
     Examples
     --------
@@ -413,14 +434,22 @@ def explain_one(
         case = kyc_ml.explain_one(bundle, tables, "T0001234")
         case.contributions
     """
+    _require_bundle(bundle, name="bundle")
+    require_contracted(source)
+    require_kind(observation, str, name="observation", cure="ids are text, give str() of it")
     case = explain_case(
         bundle, source, observation, Silence(), book=book, history=history, top=reasons
     )
     return as_explained(case, lowering=find_drop(case))
 
 
-def _known_until(source: ContractedTables, as_of: pd.Timestamp | None) -> pd.Timestamp:
+def _require_bundle(given: object, *, name: str) -> None:
+    cure = "give .bundle of what kyc_ml.train returns, or read a folder with kyc_ml.load_bundle"
+    require_kind(given, Bundle, name=name, cure=cure)
+
+
+def _known_until(source: ContractedTables, as_of: Moment | None) -> pd.Timestamp:
     """Give the date of knowledge: the one asked for, if the tables reach it, or their end."""
-    moment = end_of_data(source) if as_of is None else as_of
+    moment = end_of_data(source) if as_of is None else read_moment(as_of, name="as_of")
     require_data_until(moment, last_known(source), what="the tables")
     return moment

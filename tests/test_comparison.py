@@ -388,10 +388,20 @@ def test_models_of_other_outcomes_are_refused_with_every_difference(champion):
 def test_a_saved_model_is_not_held_against_itself(champion):
     saved, other = (replace(champion, digest=digest * 64) for digest in "ab")
     require_different(saved, other)
-    unsaved = replace(champion, digest="")
-    require_different(unsaved, unsaved)  # nothing says that they are the same
     with pytest.raises(ConfigError, match=r"are one bundle, digest a{12}: .* name another"):
         require_different(saved, replace(other, digest=saved.digest))
+
+
+def test_an_unsaved_model_is_known_by_its_contents(champion, challenger):
+    unsaved = replace(champion, digest="")
+    for twin in (unsaved, replace(unsaved)):
+        with pytest.raises(ConfigError, match=r"are one bundle, not saved yet: .* name another"):
+            require_different(unsaved, twin)
+    saved = replace(champion, digest="a" * 64)
+    for one, other in ((unsaved, saved), (saved, unsaved)):
+        with pytest.raises(ConfigError, match=r"are one bundle, digest a{12}"):
+            require_different(one, other)
+    require_different(unsaved, replace(challenger, digest=""))
 
 
 def test_a_training_date_without_a_zone_is_utc(champion):

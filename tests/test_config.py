@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kyc_ml.config import (
+    CalibrationConfig,
     CountryList,
     CustomerFoldsConfig,
     DatasetConfig,
@@ -535,6 +536,26 @@ def test_files_that_stand_in_each_others_place_are_one_fault(text, section, is_o
 def test_a_source_mapping_with_a_stray_key_is_none_the_less_one():
     with pytest.raises(ConfigError, match=r"- unit: unknown key; known: name"):
         parse_section(SOURCE_TEXT + "unit: fraud\n", SourceMapping, subject="mine.yaml")
+
+
+def test_a_list_of_wrong_items_alone_is_not_too_short_besides():
+    with pytest.raises(ConfigError) as told:
+        check_section({"candidates": ["sigmoid", "logit"]}, CalibrationConfig, subject="it")
+    assert [line.split(":")[0] for line in str(told.value).splitlines()] == [
+        "it",
+        "  - candidates.0",
+        "  - candidates.1",
+    ]
+    with pytest.raises(ConfigError, match=r"candidates: .* at least 1"):
+        check_section({"candidates": []}, CalibrationConfig, subject="it")
+
+
+def test_a_fault_is_told_by_the_users_own_word_for_a_key():
+    content = {"candidates": ["sigmoid"], "folds": 1}
+    with pytest.raises(ConfigError) as told:
+        check_section(content, CalibrationConfig, subject="it", names={"candidates": "maps"})
+    assert "- maps.0: " in str(told.value)
+    assert "- folds: " in str(told.value)
 
 
 def test_known_keys_are_listed_once_for_each_place():

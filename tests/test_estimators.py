@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kyc_ml
+from kyc_ml.calibration import Calibrator
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import make_observations, mature_labels
@@ -184,6 +185,43 @@ def test_a_category_is_known_by_its_value_and_an_unseen_one_is_missing(fitted, r
     assert np.array_equal(fitted.predict_proba(unseen), fitted.predict_proba(missing))
 
 
+@pytest.mark.parametrize("number", [np.int8, np.float64, bool])
+def test_a_category_that_comes_as_numbers_is_not_taken_as_missing(fitted, rows, number):
+    codes = rows[0].assign(channel=rows[0]["channel"].cat.codes.astype(number))
+    with pytest.raises(
+        DatasetError, match=r"'channel' was a category in fit and has dtype"
+    ) as told:
+        fitted.predict_proba(codes)
+    assert "has dtype" in str(told.value)
+    assert "not codes" in str(told.value)
+    with pytest.raises(DatasetError, match="'channel' was a category in fit"):
+        quick().fit(*rows, early_stopping=(codes, rows[1]))
+
+
+def test_a_number_that_comes_as_a_category_is_refused(fitted, rows):
+    binned = rows[0].assign(signal=pd.Categorical(rows[0]["signal"].round()))
+    with pytest.raises(DatasetError, match="'signal' was a number in fit and is a category now"):
+        fitted.margin(binned)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_an_array_has_no_category(fitted, rows):
+    codes = rows[0].assign(channel=rows[0]["channel"].cat.codes).to_numpy(dtype=np.float64)
+    with pytest.raises(DatasetError, match="'channel' was a category in fit, and an array has"):
+        fitted.margin(codes)
+
+
+def test_columns_of_one_name_are_refused(fitted, rows):
+    frame, target = rows
+    twice = frame[[*frame.columns, "gaps", "night"]]
+    for use in (lambda: quick().fit(twice, target), lambda: fitted.margin(twice)):
+        with pytest.raises(DatasetError) as told:
+            use()
+        assert "'gaps' is there 2 times: rename or drop all but one" in str(told.value)
+        assert "'night' is there 2 times" in str(told.value)
+        assert "'signal'" not in str(told.value)
+
+
 def test_a_direction_is_kept(rows):
     frame, target = rows
     model = quick(monotone={"gaps": -1, "signal": 1}).fit(frame, target)
@@ -262,7 +300,14 @@ def test_a_section_of_a_configuration_is_taken_over():
         ({"num_leaves": 1}, "num_leaves"),
         ({"early_stopping_share": 1.0}, "early_stopping_share must be at least 0 and below 1"),
         ({"early_stopping_share": 0.5, "calibration_share": 0.5}, "leave none of 4000 rows"),
-        ({"calibration": ("sigmoid",)}, "candidates"),
+        ({"calibration": ("sigmoid",)}, "1 fault\n  - calibration.0: .* 'platt'"),
+        ({"calibration": ("sigmoid",), "calibration_share": 0.0}, "calibration.0: "),
+        ({"calibration": ()}, "1 fault\n  - calibration: .* at least 1"),
+        ({"calibration": "platt"}, "1 fault\n  - calibration: Input should be a valid tuple"),
+        ({"calibration": None}, "1 fault\n  - calibration: Input should be a valid tuple"),
+        ({"calibration_folds": 1}, "- calibration_folds: "),
+        ({"n_jobs": -1}, "- n_jobs: "),
+        ({"random_state": -1}, "- random_state: "),
     ],
 )
 def test_a_parameter_out_of_range_is_named(rows, parameters, fault):
@@ -295,6 +340,24 @@ def test_a_direction_needs_a_column_of_numbers(rows):
         quick(monotone={"channel": 1, "sginal": 1}).fit(*rows)
     assert "'channel' is a category" in str(told.value)
     assert "'sginal' is no column" in str(told.value)
+
+
+@pytest.mark.parametrize("asked", [2, -0.5, "up", True, None, [1]])
+def test_a_direction_is_one_of_three(rows, asked):
+    with pytest.raises(DatasetError, match="'gaps' has direction") as told:
+        quick(monotone={"gaps": asked, "signal": 1}).fit(*rows)
+    assert repr(asked) in str(told.value)
+    assert "'signal'" not in str(told.value)
+
+
+def test_no_direction_is_as_none_at_all(fitted, rows):
+    free = quick(monotone={"gaps": 0}).fit(*rows)
+    assert np.array_equal(free.margin(rows[0]), fitted.margin(rows[0]))
+
+
+def test_directions_without_columns_are_refused(rows):
+    with pytest.raises(DatasetError, match=r"must be a mapping such as .*, got list"):
+        quick(monotone=["signal"]).fit(*rows)
 
 
 def test_rows_to_calibrate_on_have_the_classes_of_training(rows):
@@ -358,6 +421,30 @@ def test_a_copy_of_a_builder_shares_the_tables(bank):
     assert copy is not builder
     assert copy.source is builder.source
     assert copy.threads == 1
+
+
+def test_a_builder_is_one_line_and_a_step_as_any_other(bank):
+    tables, observations, _, specs = bank
+    builder = FeatureBuilder(tables, specs, threads=3)
+    line = f"FeatureBuilder({len(tables.tables)} tables, {len(specs)} features, threads=3)"
+    assert repr(builder) == line
+    assert repr(clone(builder)) == line
+    assert repr(builder.fit(observations)) == line
+    assert len(builder._repr_html_()) < 60_000
+    assert builder.get_params() == {"source": tables, "specs": specs, "threads": 3}
+    assert repr(builder.set_params(threads=1)) == line.replace("3)", "1)")
+    assert repr(FeatureBuilder(None, None)) == "FeatureBuilder(no tables, no features, threads=2)"
+
+
+def test_what_was_fitted_is_one_line(fitted):
+    assert repr(fitted.model_) == f"Model({fitted.best_round_} trees, 4 columns)"
+    assert repr(fitted.calibrator_) == "Calibrator(platt)"
+    loss = fitted.calibration_.candidates["log_loss"][0]
+    assert repr(fitted.calibration_) == (
+        f"CalibrationChoice(platt of 1 candidates, log loss {loss:.4g} on 600 rows held out)"
+    )
+    knots = tuple(float(each) for each in range(300))
+    assert repr(Calibrator(method="isotonic", knots=knots)) == "Calibrator(isotonic, 300 knots)"
 
 
 def test_observations_without_their_keys_are_refused(bank):

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 import kyc_ml
+from kyc_ml.contract.contracted import ReadSource
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
+from kyc_ml.training.facts import state_facts
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AS_OF = pd.Timestamp("2024-09-15", tz="UTC")
@@ -41,8 +43,14 @@ def config():
 @pytest.fixture(scope="module")
 def trained(source, config):
     policy = kyc_ml.load_section(CONFIGS / "tiers" / "fraud.yaml", kyc_ml.TierPolicy)
-    data = {"source": "test", "as_of": AS_OF.isoformat(), "base_currency": "CNY"}
-    return kyc_ml.train(source, config=config, policy=policy, as_of=AS_OF, data=data)
+    return kyc_ml.train(source, config=config, policy=policy, as_of=AS_OF, data={"source": "test"})
+
+
+@pytest.fixture(scope="module")
+def twin(trained):
+    """Give the same model under another name."""
+    renamed = trained.bundle.config.model_copy(update={"name": "twin"})
+    return replace(trained.bundle, config=renamed)
 
 
 @pytest.fixture(autouse=True)
@@ -91,29 +99,140 @@ def test_validation_of_one_check_gives_the_figures_of_that_check(source, trained
     assert all(figure.axes for figure in drawn)
 
 
-def test_a_model_is_not_better_than_itself(source, trained):
-    compared = kyc_ml.compare(trained.bundle, trained.bundle, source)
+def test_a_model_is_not_better_than_its_twin(source, trained, twin):
+    compared = kyc_ml.compare(trained.bundle, twin, source)
     assert compared.verdict == "not shown better"
     assert (compared.metrics["difference"] == 0).all()
     assert compared.moved.empty
 
 
-def test_rows_that_a_model_may_have_learnt_from_judge_nothing(source, trained):
+def test_a_model_is_not_held_against_itself(source, trained):
+    with pytest.raises(ConfigError, match="are one bundle, not saved yet"):
+        kyc_ml.compare(trained.bundle, trained.bundle, source)
+
+
+def test_a_bundle_knows_its_date_and_currency_by_itself(trained):
+    assert trained.bundle.data == {
+        "source": "test",
+        "as_of": AS_OF.isoformat(),
+        "base_currency": "CNY",
+    }
+
+
+def test_no_caller_may_date_a_bundle_back(source, config, trained):
+    policy = trained.bundle.policy
+    for stated in ("2024-06-20", "2024-09-15T00:00:00+08:00", AS_OF - pd.Timedelta(days=1)):
+        with pytest.raises(LeakageError, match=r"until 2024-09-15T00:00:00\+00:00") as told:
+            kyc_ml.train(source, config=config, policy=policy, as_of=AS_OF, data={"as_of": stated})
+        assert "leave it out of data" in str(told.value)
+    with pytest.raises(ConfigError, match="base_currency 'EUR', but the source's is 'CNY'"):
+        kyc_ml.train(
+            source, config=config, policy=policy, as_of=AS_OF, data={"base_currency": "EUR"}
+        )
+
+
+def test_a_date_said_twice_alike_is_one_date(source):
+    for stated in ("2024-09-15", "2024-09-15T08:00:00+08:00", AS_OF.tz_convert("Asia/Shanghai")):
+        facts = state_facts({"as_of": stated}, source, as_of=AS_OF)
+        assert facts == {"as_of": AS_OF.isoformat(), "base_currency": "CNY"}
+
+
+def test_a_time_has_a_zone_or_is_text(source, config, trained, twin):
+    naive, policy = AS_OF.tz_localize(None), trained.bundle.policy
+    gates, bundle = CONFIGS / "validation.yaml", trained.bundle
+    uses = {
+        "as_of": (
+            lambda at: kyc_ml.train(source, config=config, policy=policy, as_of=at),
+            lambda at: kyc_ml.tune(source, config=config, as_of=at),
+            lambda at: kyc_ml.compare(bundle, twin, source, as_of=at),
+            lambda at: kyc_ml.validate(bundle, source, policy=gates, as_of=at),
+            lambda at: kyc_ml.fit_tiers(bundle, source, as_of=at),
+        ),
+        "since": (
+            lambda at: kyc_ml.compare(bundle, twin, source, since=at),
+            lambda at: kyc_ml.validate(bundle, source, policy=gates, since=at),
+            lambda at: kyc_ml.fit_tiers(bundle, source, since=at),
+        ),
+    }
+    for name, use in ((name, use) for name, of_name in uses.items() for use in of_name):
+        with pytest.raises(ConfigError, match=f"{name} must carry a timezone, got 2024-09-15T00"):
+            use(naive)
+        with pytest.raises(ConfigError, match=f"{name} must be an ISO date such as"):
+            use("15/09/2024")
+
+
+def test_text_is_the_instant_that_the_command_line_reads(source, trained, twin):
+    by_text = kyc_ml.compare(trained.bundle, twin, source, as_of="2024-12-15", since="2024-09-20")
+    by_time = kyc_ml.compare(
+        trained.bundle, twin, source, as_of=LATER, since=pd.Timestamp("2024-09-20", tz="UTC")
+    )
+    assert by_text.metrics.equals(by_time.metrics)
+
+
+def test_an_argument_of_another_kind_is_named_with_the_cure(source, config, trained):
+    policy, path, read = trained.bundle.policy, CONFIGS / "fraud.yaml", ReadSource(
+        accepted=source, quarantine=pa.table({})
+    )  # fmt: skip
+    asked = {"config": config, "policy": policy, "as_of": AS_OF}
+    uses = {
+        "config must be a RunConfig, got PosixPath: read a file with kyc_ml.load_section": (
+            lambda: kyc_ml.train(source, **{**asked, "config": path}),
+            lambda: kyc_ml.tune(source, config=path),
+        ),
+        "policy must be a TierPolicy, got str: read a file": (
+            lambda: kyc_ml.train(source, **{**asked, "policy": "tiers.yaml"}),
+        ),
+        "policy must be a ValidationPolicy, got str: or give the Path": (
+            lambda: kyc_ml.validate(trained.bundle, source, policy="validation.yaml"),
+        ),
+        "source must be a ContractedTables, got ReadSource: give .accepted": (
+            lambda: kyc_ml.train(read, **asked),
+            lambda: kyc_ml.tune(read, config=config),
+            lambda: kyc_ml.fit_tiers(trained.bundle, read),
+            lambda: kyc_ml.explain_one(trained.bundle, read, "1"),
+            lambda: kyc_ml.FeatureBuilder(read, trained.bundle.specs).fit(source["transactions"]),
+        ),
+        "challenger must be a Bundle, got Trained: give .bundle": (
+            lambda: kyc_ml.compare(trained, trained.bundle, source),
+        ),
+        "observation must be a str, got int: ids are text": (
+            lambda: kyc_ml.explain_one(trained.bundle, source, 15000),
+        ),
+        "as_of must be a Timestamp with a zone, .*, got NaT": (
+            lambda: kyc_ml.train(source, **{**asked, "as_of": pd.NaT}),
+        ),
+        "as_of must be a Timestamp with a zone, .*, got date": (
+            lambda: kyc_ml.train(source, **{**asked, "as_of": AS_OF.date()}),
+        ),
+    }
+    for told, of_kind in uses.items():
+        for use in of_kind:
+            with pytest.raises(ConfigError, match=told):
+                use()
+
+
+def test_a_bundle_that_names_no_currency_says_so(source, trained):
+    silent = replace(trained.bundle, data={"as_of": AS_OF.isoformat()})
+    with pytest.raises(ConfigError, match="does not say in what base_currency it was trained"):
+        kyc_ml.fit_tiers(silent, source)
+
+
+def test_rows_that_a_model_may_have_learnt_from_judge_nothing(source, trained, twin):
     early = AS_OF - pd.Timedelta(days=1)
     with pytest.raises(LeakageError, match="may have learnt"):
-        kyc_ml.compare(trained.bundle, trained.bundle, source, since=early)
+        kyc_ml.compare(trained.bundle, twin, source, since=early)
     with pytest.raises(LeakageError, match="may have learnt"):
         kyc_ml.validate(
             trained.bundle, source, policy=CONFIGS / "validation.yaml", since=early, only=["data"]
         )
 
 
-def test_another_currency_is_refused(source, trained):
+def test_another_currency_is_refused(source, trained, twin):
     euros = replace(source, base_currency="EUR")
     with pytest.raises(ConfigError, match="base_currency is EUR"):
         kyc_ml.fit_tiers(trained.bundle, euros)
     with pytest.raises(ConfigError, match="base_currency is EUR"):
-        kyc_ml.compare(trained.bundle, trained.bundle, euros)
+        kyc_ml.compare(trained.bundle, twin, euros)
 
 
 def test_cut_offs_are_proposed_and_nothing_is_changed(source, trained):
@@ -163,7 +282,7 @@ def test_a_study_that_is_kept_is_gone_on_with(source, config, tmp_path_factory):
     assert again.search.resumed == 1
 
 
-def test_every_result_introduces_itself_without_a_customers_value(source, trained):
+def test_every_result_introduces_itself_without_a_customers_value(source, trained, twin):
     gates = CONFIGS / "validation.yaml"
     one = ["discrimination.auc"]
     report = kyc_ml.validate(trained.bundle, source, policy=gates, rows="test", only=one)
@@ -175,7 +294,7 @@ def test_every_result_introduces_itself_without_a_customers_value(source, traine
         "TierPolicy": trained.bundle.policy,
         "Validation": report,
         "Check": report.results[0],
-        "Comparison": kyc_ml.compare(trained.bundle, trained.bundle, source),
+        "Comparison": kyc_ml.compare(trained.bundle, twin, source),
     }
     customers = set(source["customers"]["customer_id"].to_pylist())
     for name, result in results.items():

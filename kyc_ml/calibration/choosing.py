@@ -53,6 +53,13 @@ class CalibrationChoice:
     reliability: pd.DataFrame
     segments: pd.DataFrame | None = None
 
+    def __repr__(self) -> str:
+        chosen = self.candidates.loc[self.candidates["chosen"], "log_loss"]
+        return (
+            f"CalibrationChoice({self.calibrator.method} of {len(self.candidates)} candidates, "
+            f"log loss {chosen.iloc[0]:.4g} on {self.held_out.size:,} rows held out)"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:

@@ -51,6 +51,14 @@ class Calibrator:
     levels: tuple[float, ...] = ()
     segments: Segments | None = None
 
+    def __repr__(self) -> str:
+        facts: list[str] = [self.method]
+        if self.knots:
+            facts.append(f"{len(self.knots):,} knots")
+        if self.segments is not None:
+            facts.append(f"{len(self.segments.shifts):,} segments of {self.segments.feature}")
+        return f"Calibrator({', '.join(facts)})"
+
     def probability(self, margin: Floats, segment: Values | None = None) -> Floats:
         """Map margins of shape (n,) to probabilities of shape (n,), never exactly 0 or 1.
 

@@ -75,7 +75,7 @@ def require_arguments(reads: Reads, dates: Dates) -> None:
     ConfigError
         With each argument; of a path, the nearest name beside it.
     """
-    from kyc_ml.jobs.moments import read_date
+    from kyc_ml.moments import read_date
 
     faults = Faults("the arguments", ConfigError)
     for name, text in dates.items():

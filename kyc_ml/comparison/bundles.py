@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kyc_ml.bundle import Bundle
+from kyc_ml.bundle import Bundle, same_contents
 from kyc_ml.errors import ConfigError, Faults
 
 
@@ -30,17 +30,23 @@ def require_comparable(challenger: Bundle, champion: Bundle) -> None:
 
 
 def require_different(challenger: Bundle, champion: Bundle) -> None:
-    """Refuse to hold a model against itself; bundles that were never saved are not told apart.
+    """Refuse to hold a model against itself; of bundles never saved their contents tell.
 
     Raises
     ------
     ConfigError
-        If both are of one digest.
+        If both are of one digest, or, where one has none, of the same contents.
     """
-    if challenger.digest and challenger.digest == champion.digest:
+    if challenger.digest and champion.digest:
+        one = challenger.digest == champion.digest
+    else:
+        one = same_contents(challenger, champion)
+    if one:
+        known = champion.digest or challenger.digest
+        which = f"digest {known[:12]}" if known else "not saved yet"
         msg = (
-            f"challenger and champion are one bundle, digest {champion.digest[:12]}: every "
-            "difference would be 0; name another version, alias or folder for one of them"
+            f"challenger and champion are one bundle, {which}: every difference would be 0; name "
+            "another model for one of them, by version, alias or folder, or as a bundle"
         )
         raise ConfigError(msg)
 

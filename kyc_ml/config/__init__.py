@@ -16,6 +16,7 @@ from kyc_ml.config.reading import (
     dump_section,
     load_section,
     parse_section,
+    require_section,
     section_digest,
 )
 from kyc_ml.config.run import ExplainConfig, RunConfig
@@ -74,5 +75,6 @@ __all__ = [
     "dump_section",
     "load_section",
     "parse_section",
+    "require_section",
     "section_digest",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from kyc_ml.config.section import Section
@@ -25,13 +26,22 @@ _FILES: Final = {
 }
 
 
-def explain_faults(faults: Iterable[Any], section: type[Section]) -> list[str]:
-    """Say each pydantic fault in a line; the keys of a place are listed once, at its first."""
+def explain_faults(
+    faults: Iterable[Any],
+    section: type[Section],
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Say each pydantic fault in a line; the keys of a place are listed once, at its first.
+
+    `names` has what the user calls a key of `section`, where it is called otherwise.
+    """
     told = []
     listed: set[str] = set()
-    for fault in faults:
+    for fault in _without_consequences(list(faults)):
         path, holder = _place_of(section, fault["loc"])
-        where = ".".join(str(part) for part in path)
+        called = [names.get(str(part), part) for part in path[:1]]
+        where = ".".join(str(part) for part in (*called, *path[1:]))
         if fault["type"] != "extra_forbidden":
             told.append(_explain(fault, where))
             continue
@@ -41,6 +51,20 @@ def explain_faults(faults: Iterable[Any], section: type[Section]) -> list[str]:
         listed.add(place)
         told.append(f"{where}: unknown key{hint(str(path[-1]), known)}{keys}")
     return told
+
+
+def _without_consequences(faults: list[Any]) -> list[Any]:
+    """Leave out that a list is too short where only its wrong items, told already, made it so."""
+    return [
+        fault
+        for fault in faults
+        if fault["type"] != "too_short"
+        or not any(
+            len(other["loc"]) > len(fault["loc"])
+            and other["loc"][: len(fault["loc"])] == fault["loc"]
+            for other in faults
+        )
+    ]
 
 
 def _explain(fault: Any, where: str) -> str:  # noqa: ANN401  pydantic's dict

@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from kyc_ml.arguments import require_kind
 from kyc_ml.config.faults import explain_faults, mistaken_file
 from kyc_ml.config.section import Section
 from kyc_ml.config.text import read_content, write_content
@@ -46,8 +48,19 @@ def parse_section(text: str, section: type[SectionT], *, subject: str) -> Sectio
     return check_section(read_content(text, subject=subject, path=None), section, subject=subject)
 
 
-def check_section(content: Mapping[str, Any], section: type[SectionT], *, subject: str) -> SectionT:
+def check_section(
+    content: Mapping[str, Any],
+    section: type[SectionT],
+    *,
+    subject: str,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> SectionT:
     """Check keys and values as `section`; `subject` names them in errors.
+
+    Parameters
+    ----------
+    names : mapping of key to str, optional
+        What the user calls a key, where that is another word: errors say it.
 
     Raises
     ------
@@ -59,10 +72,24 @@ def check_section(content: Mapping[str, Any], section: type[SectionT], *, subjec
     except ValidationError as error:
         faults = Faults(subject, ConfigError)
         mistaken = mistaken_file(content, section)
-        told = explain_faults(error.errors(include_url=False), section)
+        told = explain_faults(error.errors(include_url=False), section, names=names)
         faults.extend(told if mistaken is None else [mistaken])
         faults.raise_if_any()
         raise  # unreachable: pydantic never raises without a fault
+
+
+def require_section(given: object, section: type[Section], *, name: str) -> None:
+    """Refuse a path, text or dict where a caller should hand over a section already read.
+
+    Raises
+    ------
+    ConfigError
+        Naming what came, and how to read it.
+    """
+    kind = section.__name__
+    require_kind(
+        given, section, name=name, cure=f"read a file with kyc_ml.load_section(path, kyc_ml.{kind})"
+    )
 
 
 def section_digest(section: Section) -> str:

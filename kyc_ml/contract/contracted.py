@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.arguments import require_kind
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.presentation import say_in_html, say_plainly, say_span
 
@@ -67,6 +68,22 @@ class ContractedTables:
     def _repr_html_(self) -> str:
         rows = self.quality.to_frame()[["table", "read", "accepted", "quarantined"]]
         return say_in_html("ContractedTables", self._facts(), tables=[rows])
+
+
+def require_contracted(source: object) -> None:
+    """Refuse anything but contracted tables where a caller hands them over.
+
+    Raises
+    ------
+    ConfigError
+        Naming what came.
+    """
+    require_kind(
+        source,
+        ContractedTables,
+        name="source",
+        cure="give .accepted of what kyc_ml.read_source or kyc_ml.contract_tables returns",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,14 @@ _MODEL: Final = (
     *("negative_share", "positive_weight"),
 )
 """Parameters that are called as in `ModelConfig`."""
+_CALLED: Final = {
+    "candidates": "calibration",
+    "folds": "calibration_folds",
+    "seed": "random_state",
+    "num_threads": "n_jobs",
+}
+"""Parameters by the keys of a configuration, where they are called otherwise."""
+_PARAMETERS: Final = "parameters of RiskClassifier"
 _SEED: Final = ModelConfig().seed
 _CANDIDATES: Final = CalibrationConfig().candidates
 
@@ -53,8 +61,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     rounds, stopping_rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction,
     bagging_fraction, lambda_l2, max_bin, metric, negative_share, positive_weight
         See `kyc_ml.config.ModelConfig`, whose defaults these are.
-    monotone : mapping of column to -1 or 1, optional
-        Directions that the risk keeps.
+    monotone : mapping of column to -1, 0 or 1, optional
+        Directions that the risk keeps: 1 rises with the value, -1 falls, 0 is free.
     positive_label : label, optional
         The adverse outcome among the classes. None takes the one that sorts last, as of 0 and
         1; where labels are text `fit` warns and says which it took.
@@ -94,6 +102,12 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     `decision_function` is the same for `classes_[1]`, as scikit-learn's scorers take it: with
     the sign turned where that is not the adverse outcome. `predict` goes by the calibrated
     probability, at one half, so a margin above 0 need not be predicted as adverse.
+
+    `fit` takes no ``sample_weight``: margins, the rows to stop on and the calibrated
+    probabilities speak of rows as often as they occur, and weights of single rows would move
+    them by what nothing can take back. What is known by class can be undone exactly:
+    `positive_weight` weights the adverse outcome, `negative_share` leaves others out, and
+    probabilities stay those of all rows. To let old rows count less, fit on fewer of them.
 
     Examples
     --------
@@ -184,7 +198,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         Parameters
         ----------
         X : array, table of pandas, Polars or pyarrow, or FeatureTable, of n rows
-            Numbers, NaN where missing, and, in tables, categories (of dtype category).
+            Numbers, NaN where missing, and, in tables, categories (of dtype category). What
+            was a category here has to be one later, in a table, and known by its values.
         y : array of shape (n,)
             Two classes; see `positive_label`.
         early_stopping, calibration : pairs (X, y), optional
@@ -194,13 +209,17 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         ------
         DatasetError
             If a part lacks one of the classes, a column is neither number nor category, or
-            `positive_label` is none of the classes.
+            not of one kind in all parts, two are of one name, or `positive_label` is none of
+            the classes.
+        ConfigError
+            If a parameter breaks its rule.
         """
         X, target = self._read(X, y, reset=True)
         given: dict[str, Labelled] = {}
         for name, rows in (("early_stopping", early_stopping), ("calibration", calibration)):
             if rows is not None:
                 given[name] = self._read(*rows, reset=False)
+        model, maps = self._model_config(), self._calibration_config()
         parts = lay_out(
             target.size,
             early_stopping_share=self.early_stopping_share,
@@ -213,8 +232,9 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         held |= {name: (self._matrix(rows), outcome) for name, (rows, outcome) in given.items()}
         self.parts_ = _describe(parts, target, held)
         self._require_parts()
-        self._fit_model(matrix[parts.train], target[parts.train], held.get("early_stopping"))
-        self._calibrate(held.get("calibration"))
+        fitted = (matrix[parts.train], target[parts.train])
+        self._fit_model(fitted, held.get("early_stopping"), config=model)
+        self._calibrate(held.get("calibration"), config=maps)
         return self
 
     def predict_proba(self, X: Any) -> Floats:  # noqa: ANN401
@@ -334,9 +354,11 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
                 )
         faults.raise_if_any()
 
-    def _fit_model(self, matrix: Floats, target: Floats, stopping: Labelled | None) -> None:
+    def _fit_model(
+        self, fitted: Labelled, stopping: Labelled | None, *, config: ModelConfig
+    ) -> None:
         specs = input_columns(self._names(), self.vocabularies_, self.monotone or {})
-        config = self._config()
+        matrix, target = fitted
         self.best_round_: int = config.rounds
         if stopping is None:
             self.model_: Model = fit_fixed(matrix, target, specs=specs, config=config)
@@ -352,24 +374,26 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         )
         self.model_, self.best_round_ = fit.model, fit.best_round
 
-    def _calibrate(self, rows: Labelled | None) -> None:
+    def _calibrate(self, rows: Labelled | None, *, config: CalibrationConfig) -> None:
         self.calibration_: CalibrationChoice | None = None
         self.calibrator_ = Calibrator(method="none")
         if rows is None:
             return
-        content = {"candidates": tuple(self.calibration), "folds": self.calibration_folds}
-        config = check_section(content, CalibrationConfig, subject="calibration of RiskClassifier")
         margin = self.model_.margin(rows[0], threads=self.n_jobs)
         self.calibration_ = choose_calibrator(margin, rows[1], config=config)
         self.calibrator_ = self.calibration_.calibrator
 
-    def _config(self) -> ModelConfig:
+    def _calibration_config(self) -> CalibrationConfig:
+        content = {"candidates": self.calibration, "folds": self.calibration_folds}
+        return check_section(content, CalibrationConfig, subject=_PARAMETERS, names=_CALLED)
+
+    def _model_config(self) -> ModelConfig:
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
         content = {name: getattr(self, name) for name in _MODEL}
         content |= {"seed": seed, "num_threads": self.n_jobs, "monotone": bool(self.monotone)}
-        return check_section(content, ModelConfig, subject="parameters of RiskClassifier")
+        return check_section(content, ModelConfig, subject=_PARAMETERS, names=_CALLED)
 
 
 def _require_two(outcome: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:

@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 Vocabularies = Mapping[str, tuple[str, ...]]
 
 _SHOWN: Final = 10
+_COLUMNS: Final = "columns for RiskClassifier"
+_MONOTONE: Final = "monotone of RiskClassifier"
+_DIRECTIONS: Final = (-1, 0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ def as_frame(rows: Any) -> Any:  # noqa: ANN401  whatever scikit-learn takes as 
 
 
 def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn takes as X
-    """Refuse columns of a frame that are neither numbers nor categories.
+    """Refuse columns of a frame that are neither numbers nor categories, or share a name.
 
     Raises
     ------
@@ -55,7 +58,12 @@ def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn 
     """
     if not isinstance(rows, pd.DataFrame):
         return
-    faults = Faults("columns for RiskClassifier", DatasetError)
+    faults = Faults(_COLUMNS, DatasetError)
+    faults.extend(
+        f"{name!r} is there {count} times: rename or drop all but one"
+        for name, count in rows.columns.value_counts(sort=False).items()
+        if count > 1
+    )
     for name, dtype in zip(rows.columns, rows.dtypes, strict=True):
         number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
         if not number and not isinstance(dtype, pd.CategoricalDtype):
@@ -78,7 +86,14 @@ def learn_vocabularies(rows: Any, fitted: npt.NDArray[np.int64]) -> dict[str, tu
 
 
 def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame in, frame out
-    """Put each category's place in its vocabulary; a value outside of it is missing, NaN."""
+    """Put each category's place in its vocabulary; a value outside of it is missing, NaN.
+
+    Raises
+    ------
+    DatasetError
+        If a column is a category here and was none in fit, or the reverse; each is named.
+    """
+    _require_kinds_of_fit(rows, vocabularies)
     if not isinstance(rows, pd.DataFrame):
         return rows
     coded = {}
@@ -89,31 +104,72 @@ def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame
     return rows.assign(**coded) if coded else rows
 
 
+def _require_kinds_of_fit(rows: Any, vocabularies: Vocabularies) -> None:  # noqa: ANN401
+    """Refuse what would be read as values it is not: codes of a category above all.
+
+    A code is no word of the vocabulary, so a whole column of them would be missing in silence.
+    """
+    faults = Faults(_COLUMNS, DatasetError)
+    if not isinstance(rows, pd.DataFrame):
+        faults.extend(
+            f"{name!r} was a category in fit, and an array has none: give a table"
+            for name in vocabularies
+        )
+        faults.raise_if_any()
+        return
+    for name, dtype in zip(rows.columns, rows.dtypes, strict=True):
+        category = isinstance(dtype, pd.CategoricalDtype)
+        if category and name not in vocabularies:
+            faults.add(f"{name!r} was a number in fit and is a category now: make it a number")
+        elif not category and name in vocabularies:
+            faults.add(
+                f"{name!r} was a category in fit and has dtype {dtype} now: give its values, not "
+                "codes, with .astype('category')"
+            )
+    faults.raise_if_any()
+
+
 def input_columns(
-    names: Sequence[str], vocabularies: Vocabularies, monotone: Mapping[str, Direction]
+    names: Sequence[str], vocabularies: Vocabularies, monotone: object
 ) -> tuple[InputColumn, ...]:
     """Declare the columns of the matrix.
+
+    Parameters
+    ----------
+    monotone : mapping of column to -1, 0 or 1
+        As the user gave it: not checked before.
 
     Raises
     ------
     DatasetError
-        If a direction is asked of no column, or of a category.
+        If a direction is asked of no column, or of a category, or is none.
     """
-    faults = Faults("monotone of RiskClassifier", DatasetError)
-    strangers = sorted(set(monotone) - set(names))
+    directions = _read_directions(monotone)
+    faults = Faults(_MONOTONE, DatasetError)
+    strangers = sorted(set(directions) - set(names))
     for name in strangers[:_SHOWN]:
         faults.add(f"{name!r} is no column: name one of those that fit was given")
-    faults.extend(
-        f"{name!r} is a category, which has no direction: leave it out"
-        for name in monotone
-        if name in vocabularies
-    )
+    for name, asked in directions.items():
+        if name in vocabularies:
+            faults.add(f"{name!r} is a category, which has no direction: leave it out")
+        if isinstance(asked, bool) or asked not in _DIRECTIONS:
+            faults.add(
+                f"{name!r} has direction {asked!r}: give 1 where risk rises with the value, -1 "
+                "where it falls, 0 for either"
+            )
     faults.raise_if_any()
     return tuple(
         InputColumn(
             name=name,
             kind="category" if name in vocabularies else "number",
-            monotone=monotone.get(name, 0),
+            monotone=directions.get(name, 0),
         )
         for name in names
     )
+
+
+def _read_directions(monotone: object) -> Mapping[str, Direction]:
+    if isinstance(monotone, Mapping):
+        return monotone
+    msg = f"{_MONOTONE} must be a mapping such as {{'amount': 1}}, got {type(monotone).__name__}"
+    raise DatasetError(msg)

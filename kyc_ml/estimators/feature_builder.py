@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.frames import Frame
 from kyc_ml.features.build import build_features
 from kyc_ml.features.observed import read_observations
@@ -59,6 +59,15 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.specs = specs
         self.threads = threads
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        # scikit-learn's own writes every declaration and every table out, for pages; inside a
+        # pipeline it still does, cut to 700 characters, and gives a step no say
+        del N_CHAR_MAX
+        return (
+            f"FeatureBuilder({_count(self.source, 'tables', 'tables')}, "
+            f"{_count(self, 'specs', 'features')}, threads={self.threads!r})"
+        )
+
     def __sklearn_clone__(self) -> Self:
         # the tables never change, and copying them would take as much memory again
         return type(self)(self.source, self.specs, threads=self.threads)
@@ -80,6 +89,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         y : ignored
         """
         del y
+        require_contracted(self.source)
         observations = read_observations(X)
         found = build_features(self.source, observations.slice(0, 0), specs=self.specs)
         self.feature_names_in_: npt.NDArray[np.object_] = np.array(
@@ -111,3 +121,9 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         del input_features
         check_is_fitted(self)
         return np.array([spec.name for spec in self.specs_], dtype=object)
+
+
+def _count(holder: object, name: str, shown: str) -> str:
+    """Count what an attribute holds; a repr raises nothing, whatever it was given."""
+    held = getattr(holder, name, None)
+    return f"{len(held):,} {shown}" if isinstance(held, Sized) else f"no {shown}"

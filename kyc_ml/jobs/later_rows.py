@@ -58,12 +58,19 @@ def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
     Raises
     ------
     ConfigError
-        Naming both.
+        Naming both, or that the bundle, of an older kyc_ml.train, names none.
     """
-    if tables.base_currency != bundle.data["base_currency"]:
+    stated = bundle.data.get("base_currency")
+    if stated is None:
+        msg = (
+            f"bundle {bundle.config.name!r} does not say in what base_currency it was trained: "
+            "train it again"
+        )
+        raise ConfigError(msg)
+    if tables.base_currency != stated:
         msg = (
             f"the source's base_currency is {tables.base_currency}, but the models were trained "
-            f"on {bundle.data['base_currency']}: map the amounts to that currency"
+            f"on {stated}: map the amounts to that currency"
         )
         raise ConfigError(msg)
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables, StoredTables
 from kyc_ml.contract.quality import QualitySummary
@@ -17,7 +18,6 @@ from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import KNOWN_AT
 from kyc_ml.errors import ConfigError, ContractError, OutputError
-from kyc_ml.jobs.moments import read_date
 from kyc_ml.jobs.watch import Watch
 
 _ASIDE: Final = Path("build/quarantine")
@@ -105,8 +105,7 @@ def parse_moment(text: str, *, name: str) -> pd.Timestamp:
     ConfigError
         If it is neither, or lies outside the years that the contract accepts.
     """
-    moment = pd.Timestamp(read_date(text, name=name))
-    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+    return read_moment(text, name=name)
 
 
 def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
-
-from kyc_ml.config import CustomerFoldsConfig, RunConfig
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.arguments import Moment, read_moment
+from kyc_ml.config import CustomerFoldsConfig, RunConfig, require_section
+from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
 from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Progress, Trained
+from kyc_ml.training.facts import state_facts
 from kyc_ml.training.out_of_time import train_out_of_time
 
 __all__ = ["BASELINE", "MODEL", "RATING", "Evidence", "Trained", "train"]
@@ -23,8 +25,8 @@ def train(
     *,
     config: RunConfig,
     policy: TierPolicy,
-    as_of: pd.Timestamp,
-    data: dict[str, Any],
+    as_of: Moment,
+    data: Mapping[str, Any] = MappingProxyType({}),
     card: RatingCard | None = None,
     progress: Progress | None = None,
 ) -> Trained:
@@ -32,18 +34,31 @@ def train(
 
     Parameters
     ----------
-    data : dict
-        Facts about the source that go into the bundle: name, digests, currency.
+    as_of : Timestamp with a zone, or ISO text
+        Text is UTC unless it says otherwise. The bundle states it, and `compare`, `validate`
+        and `fit_tiers` take rows for new by it.
+    data : mapping, optional
+        Facts about the source that go into the bundle, such as its name and digests. The
+        bundle's `as_of` and `base_currency` are those of this call and of `source`, and need
+        not be here.
     card : RatingCard, optional
         Expert rating to hold the model against, on the same test rows.
 
     Raises
     ------
     ConfigError
-        If selection, refits or a card are asked for where rows are not parted in time.
+        If selection, refits or a card are asked for where rows are not parted in time,
+        `as_of` has no zone, an argument is of another kind, or `data` has another currency.
+    LeakageError
+        If `data` has another `as_of`.
     DatasetError
         If the labelled observations cannot carry a model.
     """
+    require_contracted(source)
+    require_section(config, RunConfig, name="config")
+    require_section(policy, TierPolicy, name="policy")
+    moment = read_moment(as_of, name="as_of")
+    facts = state_facts(data, source, as_of=moment)
     tell = progress or _silent
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
@@ -52,8 +67,8 @@ def train(
             config=config,
             splits=config.splits,
             policy=policy,
-            as_of=as_of,
-            data=data,
+            as_of=moment,
+            data=facts,
             tell=tell,
         )
     return train_out_of_time(
@@ -62,8 +77,8 @@ def train(
         splits=config.splits,
         policy=policy,
         card=card,
-        as_of=as_of,
-        data=data,
+        as_of=moment,
+        data=facts,
         tell=tell,
     )
 

@@ -1,0 +1,52 @@
+"""What a bundle says of its training: the caller's facts, and those that the run itself knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+
+from kyc_ml.arguments import read_moment
+from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.errors import ConfigError, LeakageError
+
+_AS_OF: Final = "as_of"
+_CURRENCY: Final = "base_currency"
+
+
+def state_facts(
+    given: Mapping[str, Any], source: ContractedTables, *, as_of: pd.Timestamp
+) -> dict[str, Any]:
+    """Add training date and base currency to the caller's facts.
+
+    Rows are new to a model by the date that its bundle states: no caller may choose another.
+
+    Raises
+    ------
+    LeakageError
+        If the facts have another `as_of`.
+    ConfigError
+        If they have another base currency, or an `as_of` that is no instant.
+    """
+    _require_same_date(given.get(_AS_OF), as_of)
+    stated = given.get(_CURRENCY, source.base_currency)
+    if stated != source.base_currency:
+        msg = (
+            f"data of train says base_currency {stated!r}, but the source's is "
+            f"{source.base_currency!r}: leave it out of data"
+        )
+        raise ConfigError(msg)
+    return {**given, _AS_OF: as_of.isoformat(), _CURRENCY: source.base_currency}
+
+
+def _require_same_date(stated: Any, as_of: pd.Timestamp) -> None:  # noqa: ANN401  a caller's
+    if stated is None:
+        return
+    moment = read_moment(stated, name="as_of in data of train")
+    if moment != as_of:
+        msg = (
+            f"data of train says as_of {moment.isoformat()}, but the model learns what was known "
+            f"until {as_of.isoformat()}, the argument as_of: leave it out of data"
+        )
+        raise LeakageError(msg)
