@@ -40,7 +40,10 @@ Model = Annotated[
 ]
 AsOf = Annotated[
     str | None,
-    typer.Option(help="Use what was known then (ISO date, UTC); default: the end of the data."),
+    typer.Option(
+        help="Use what was known then (ISO date, UTC); default: the end of the data, the midnight "
+        "after its last transaction or event."
+    ),
 ]
 Since = Annotated[
     str | None,

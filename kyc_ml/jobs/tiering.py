@@ -12,13 +12,14 @@ import pyarrow as pa
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import SplitConfig, dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.loading import features_and_facts, load_model
-from kyc_ml.jobs.reading import last_known, parse_moment, read_tables, require_data_until
+from kyc_ml.jobs.reading import choose_known_until, parse_moment, read_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_in_html, say_plainly, say_span
 from kyc_ml.score import probabilities
@@ -110,8 +111,7 @@ def run_tiers_fit(
     bundle, _ = load_model(model)
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = last_known(tables) if as_of is None else parse_moment(as_of, name="--as-of")
-    require_data_until(moment, last_known(tables), what="the tables")
+    moment = choose_known_until(as_of, tables)
     start = None if since is None else parse_moment(since, name="--since")
     found = fit_policy(bundle, tables, in_force, since=start, as_of=moment, watch=watch)
     if out is None:
@@ -198,7 +198,7 @@ def mature_rows(
     """
     run = bundle.config
     ripening = pd.Timedelta(days=run.dataset.horizon_days + run.dataset.label_maturity_days)
-    until = as_of - ripening
+    until = observable_until(tables, as_of - ripening)
     if until <= since:
         msg = (
             f"no row decided since {since:%Y-%m-%d} is mature on {as_of:%Y-%m-%d}: outcomes take "
