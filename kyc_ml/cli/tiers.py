@@ -138,14 +138,18 @@ def check(
 
 
 @tiers.command(
-    epilog="Example: kyc-ml tiers moves build/june.parquet build/july.parquet "
+    epilog="Example: kyc-ml tiers moves build/june build/july "
     "--policy configs/tiers/risk.yaml --out build/moves.parquet"
 )
 def moves(
-    before: Annotated[Path, typer.Argument(help="Score file of the earlier date (Parquet).")],
-    after: Annotated[Path, typer.Argument(help="Score file of the later date (Parquet).")],
+    before: Annotated[
+        Path, typer.Argument(help="Earlier date: a folder of `score`, or one Parquet file of it.")
+    ],
+    after: Annotated[
+        Path, typer.Argument(help="Later date, of the same model: a folder or a file.")
+    ],
     *,
-    policy: Annotated[Path, typer.Option(help="Policy (YAML) that names the tiers in order.")],
+    policy: Annotated[Path, typer.Option(help="Policy (YAML), any version, that graded both.")],
     out: Annotated[
         Path | None, typer.Option(help="Parquet file for who moved and why; internal only.")
     ] = None,
@@ -162,6 +166,9 @@ def moves(
             "moves",
             {
                 "moved": f"{len(found.moves):,} of {found.customers:,} customers",
+                "models": f"{found.model_before} before, {found.model_after} after"
+                if found.model_before != found.model_after
+                else found.model_after,
                 "matrix weighted bandwidth": f"{found.upward:.4f} to higher risk, "
                 f"{found.downward:.4f} to lower risk",
                 "scored once only": f"{found.only_before:,} before, {found.only_after:,} after",
