@@ -63,6 +63,7 @@ def fit(
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.tiering import run_tiers_fit
+        from kyc_ml.presentation import say_count
         from kyc_ml.tiers.display import proposal_table
 
         result = run_tiers_fit(
@@ -84,7 +85,9 @@ def fit(
             "proposed; nothing was changed",
             {
                 "in force": result.in_force.label,
-                "rows": f"{result.rows:,}, {result.positives:,} positives, "
+                "model": result.model,
+                **result.findings(),
+                "rows": f"{result.rows:,}, {say_count(result.positives, 'positive')}, "
                 f"{result.left_out:,} left out",
                 "decided": f"{result.since:%Y-%m-%d} to before {result.until:%Y-%m-%d}",
                 "written to": result.path or "nowhere: name --out to keep it",
@@ -157,6 +160,7 @@ def moves(
     """Compare two scorings: migration matrix, matrix weighted bandwidth, moves by cause."""
     with job(reads={"before": before, "after": after, "--policy": policy}) as terminal:
         from kyc_ml.jobs.scored_dates import run_tiers_moves
+        from kyc_ml.presentation import say_count
         from kyc_ml.tiers.display import migration_tables
 
         found = run_tiers_moves(before=before, after=after, policy=policy, out=out)
@@ -165,7 +169,7 @@ def moves(
         terminal.summary(
             "moves",
             {
-                "moved": f"{len(found.moves):,} of {found.customers:,} customers",
+                "moved": f"{len(found.moves):,} of {say_count(found.customers, 'customer')}",
                 "models": f"{found.model_before} before, {found.model_after} after"
                 if found.model_before != found.model_after
                 else found.model_after,
