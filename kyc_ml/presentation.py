@@ -39,6 +39,19 @@ def say_in_html(
     return f"<div><p><strong>{escape(title)}</strong></p><table>{rows}</table>{shown}</div>"
 
 
+def say_count(count: float, noun: str, plural: str = "") -> str:
+    """Write a whole number and what it counts, one or many.
+
+    Examples
+    --------
+    >>> [say_count(n, "row") for n in (0, 1, 1200)]
+    ['0 rows', '1 row', '1,200 rows']
+    >>> say_count(2, "match", "matches")
+    '2 matches'
+    """
+    return f"{count:,.0f} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def say_number(value: float, form: str) -> str:
     """Write a number for people: its minus is a minus, as long as a plus.
 

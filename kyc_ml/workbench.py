@@ -30,7 +30,7 @@ from kyc_ml.contract.folder import digest_together
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
 from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
 from kyc_ml.jobs.lowering import find_drop
-from kyc_ml.jobs.reading import end_of_data, last_known, require_data_until
+from kyc_ml.jobs.reading import known_until
 from kyc_ml.jobs.tiering import FitResult, fit_policy
 from kyc_ml.jobs.tuning import trials_table
 from kyc_ml.jobs.validating import require_later, review_model
@@ -121,7 +121,8 @@ def tune(
     Parameters
     ----------
     as_of : Timestamp with a zone, ISO text or None
-        What was known then is used; None is the day after the last event.
+        What was known then is used; None is the end of the data: the midnight (UTC)
+        after the last transaction or event.
     trials, minutes
         Budgets to use instead of the configuration's.
     study : Path or None
@@ -149,7 +150,7 @@ def tune(
     tuning = TuningConfig.model_validate({**config.tuning.model_dump(), **given})
     run = config.model_copy(update={"tuning": tuning})
     require_parts_in_time(run)
-    moment = _known_until(source, as_of)
+    moment = known_until(source, as_of)
     watch = Silence()
     rows = prepare_rows(source, config=run, as_of=moment, tell=watch.step)
     facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
@@ -188,6 +189,8 @@ def compare(
     ----------
     since : Timestamp with a zone, ISO text or None
         First decision; None is the later of both training dates.
+    as_of : Timestamp with a zone, ISO text or None
+        What was known then is used; None is the end of the data, as everywhere.
     settings : ComparisonSettings, optional
         What is judged and what it costs; without it what the champion was tuned for.
 
@@ -230,7 +233,7 @@ def compare(
         champion,
         source,
         since=start,
-        as_of=_known_until(source, as_of),
+        as_of=known_until(source, as_of),
         watch=watch,
     )
     return compare_models(challenger, champion, rows, settings=chosen, tell=watch.step)
@@ -261,6 +264,8 @@ def validate(
         Judge by rows after the training date, or by the training run's own test part.
     since : Timestamp with a zone, ISO text or None
         First decision to judge by; None is the training date.
+    as_of : Timestamp with a zone, ISO text or None
+        What was known then is used; None is the end of the data, as everywhere.
     only : sequence of str
         Checks or families to run; empty runs all.
     champion : Bundle, optional
@@ -314,7 +319,7 @@ def validate(
         complete=not only,
         rows=rows,
         since=first,
-        as_of=_known_until(source, as_of),
+        as_of=known_until(source, as_of),
         rival=lambda found: (
             None
             if champion is None
@@ -371,7 +376,8 @@ def fit_tiers(
     since : Timestamp with a zone, ISO text or None
         First decision to fit on; None is the first whose row the model has not seen.
     as_of : Timestamp with a zone, ISO text or None
-        What was known then is used; None is the latest instant that the tables know of.
+        What was known then is used; None is the end of the data: the midnight (UTC)
+        after the last transaction or event.
 
     Raises
     ------
@@ -393,9 +399,7 @@ def fit_tiers(
     require_contracted(source)
     require_currency(bundle, source)
     first = None if since is None else read_moment(since, name="since")
-    latest = last_known(source)
-    moment = latest if as_of is None else read_moment(as_of, name="as_of")
-    require_data_until(moment, latest, what="the tables")
+    moment = known_until(source, as_of)
     in_force = bundle.policy if policy is None else policy
     return fit_policy(bundle, source, in_force, since=first, as_of=moment, watch=Silence())
 
@@ -446,10 +450,3 @@ def explain_one(
 def _require_bundle(given: object, *, name: str) -> None:
     cure = "give .bundle of what kyc_ml.train returns, or read a folder with kyc_ml.load_bundle"
     require_kind(given, Bundle, name=name, cure=cure)
-
-
-def _known_until(source: ContractedTables, as_of: Moment | None) -> pd.Timestamp:
-    """Give the date of knowledge: the one asked for, if the tables reach it, or their end."""
-    moment = end_of_data(source) if as_of is None else read_moment(as_of, name="as_of")
-    require_data_until(moment, last_known(source), what="the tables")
-    return moment

@@ -333,6 +333,7 @@ def calendar(*, start, end, months=1):
         transaction("t2", "2024-03-01", customer="b"),
         transaction("t3", "2024-03-02", customer="a"),
         transaction("t4", "2024-01-05", customer="late", known="2024-03-15"),
+        transaction("t5", "2024-05-31", customer="new"),
     ]
     config = RISK.model_copy(update={"review_every_months": months})
     return make_observations(
@@ -395,7 +396,7 @@ def test_the_customers_table_says_who_is_known_if_there_is_one():
 
 
 def test_reviews_of_the_calendar_ripen_like_planned_ones():
-    rows = [transaction("t", "2024-01-10")]
+    rows = [transaction("t", "2024-01-10"), transaction("u", "2024-05-01")]
     cases = [case("str_filed", "2024-03-20", happened="2024-02-20")]
     source = source_of(transactions=rows, cases=cases)
     seen = make_observations(source, unit="risk", start=None, end=day("2024-05-02"), config=RISK)
@@ -407,6 +408,14 @@ def test_reviews_of_the_calendar_ripen_like_planned_ones():
         "c@2024-04-01": "already_adverse",
         "c@2024-05-01": "already_adverse",
     }
+
+
+def test_no_review_of_the_calendar_lies_after_the_last_transaction_or_event():
+    rows = [transaction("t", "2024-01-10"), transaction("u", "2024-03-31")]
+    late = [case("str_filed", "2025-03-20", happened="2024-02-20")]
+    source = source_of(transactions=rows, cases=late)
+    seen = make_observations(source, unit="risk", start=None, end=day("2025-03-20"), config=RISK)
+    assert seen["observation_id"].to_pylist() == ["c@2024-02-01", "c@2024-03-01"]
 
 
 def test_no_observation_in_the_period_is_refused_with_the_dates():

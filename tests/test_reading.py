@@ -1,11 +1,14 @@
-"""Where a job leaves the rows that it refuses."""
+"""Where a job leaves the rows that it refuses, and until when it looks."""
 
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from kyc_ml.errors import ContractError
+from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract.source import contract_tables
+from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs import reading
 from kyc_ml.jobs.watch import Silence
 
@@ -59,3 +62,36 @@ def test_no_name_leads_out_of_the_place(refuse, name):
     assert kept.startswith("build/quarantine/")
     assert kept.count("/") == 3
     assert ".." not in kept
+
+
+def day(text):
+    return pd.Timestamp(text, tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def late_case():
+    """Read transactions until June 2025, and one case that became known a year later."""
+    rows = [
+        {"transaction_id": name, "customer_id": "c", "event_time": when, "amount": 1.0}
+        for name, when in (("t", "2025-01-01"), ("u", "2025-06-23 17:00"))
+    ]
+    case = {
+        "case_id": "k", "customer_id": "c", "event_time": "2025-06-22",
+        "known_at": "2026-06-30", "outcome": "str_filed",
+    }  # fmt: skip
+    tables = {"transactions": pa.Table.from_pylist(rows), "cases": pa.Table.from_pylist([case])}
+    return contract_tables(tables, base_currency="CNY").accepted
+
+
+@pytest.mark.parametrize("choose", [reading.choose_as_of, reading.choose_known_until])
+def test_every_job_takes_the_end_of_the_data_from_what_customers_did(late_case, choose):
+    assert choose(None, late_case) == reading.known_until(late_case, None) == day("2025-06-24")
+
+
+def test_outcomes_may_be_read_after_the_end_but_nothing_is_decided_there(late_case):
+    read = reading.choose_known_until("2026-06-30", late_case)
+    assert read == day("2026-06-30")
+    assert observable_until(late_case, read) == day("2025-06-24")
+    assert observable_until(late_case, day("2025-06-23")) == day("2025-06-23")
+    with pytest.raises(ConfigError, match="the tables end before 2026-06-30"):
+        reading.choose_known_until("2026-07-08", late_case)

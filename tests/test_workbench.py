@@ -13,6 +13,7 @@ import pytest
 import kyc_ml
 from kyc_ml.contract.contracted import ReadSource
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
+from kyc_ml.jobs.reading import end_of_data
 from kyc_ml.training.facts import state_facts
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -247,6 +248,25 @@ def test_cut_offs_are_proposed_and_nothing_is_changed(source, trained):
     assert fitted.path is None
     assert "Fitted tiers" in repr(fitted)
     assert fitted.since >= trained.boundaries.parts["test"][0]
+
+
+def test_cut_offs_are_fitted_on_nothing_after_the_end_of_the_data(source, trained):
+    content = trained.bundle.policy.model_dump(mode="json", by_alias=True)
+    content["fit"] = {"whole": {"method": "fixed"}, "samples": 0}
+    policy = kyc_ml.TierPolicy.model_validate(content)
+    cases = source["cases"]
+    known = cases["known_at"].to_pylist()
+    known[0] = max(known) + pd.Timedelta(days=366)
+    place = cases.schema.get_field_index("known_at")
+    cases = cases.set_column(place, cases.field(place), pa.array(known, cases.field(place).type))
+    late = replace(source, tables={**source.tables, "cases": cases})
+    dataset = trained.bundle.config.dataset
+    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
+    end = end_of_data(source)
+    fitted = kyc_ml.fit_tiers(trained.bundle, late, policy=policy)
+    assert fitted.until == end - ripening
+    asked = kyc_ml.fit_tiers(trained.bundle, late, policy=policy, as_of=pd.Timestamp(known[0]))
+    assert asked.until == end
 
 
 def test_one_observation_is_explained_as_it_was_scored(source, trained):

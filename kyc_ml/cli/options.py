@@ -40,7 +40,10 @@ Model = Annotated[
 ]
 AsOf = Annotated[
     str | None,
-    typer.Option(help="Use what was known then (ISO date, UTC); default: the end of the data."),
+    typer.Option(
+        help="Use what was known then (ISO date, UTC); default: the end of the data, the midnight "
+        "after its last transaction or event."
+    ),
 ]
 Since = Annotated[
     str | None,
@@ -122,7 +125,7 @@ def job(
         What must be an ISO date or time; looked at together with the paths. A log of JSON has
         ``--as-of`` in each line.
     """
-    from kyc_ml.jobs.moments import name_instant
+    from kyc_ml.moments import name_instant
     from kyc_ml.terminal import JsonLines, Terminal
 
     several = len(models) > 1

@@ -63,6 +63,7 @@ def fit(
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
         from kyc_ml.jobs.tiering import run_tiers_fit
+        from kyc_ml.presentation import say_count
         from kyc_ml.tiers.display import proposal_table
 
         result = run_tiers_fit(
@@ -84,7 +85,9 @@ def fit(
             "proposed; nothing was changed",
             {
                 "in force": result.in_force.label,
-                "rows": f"{result.rows:,}, {result.positives:,} positives, "
+                "model": result.model,
+                **result.findings(),
+                "rows": f"{result.rows:,}, {say_count(result.positives, 'positive')}, "
                 f"{result.left_out:,} left out",
                 "decided": f"{result.since:%Y-%m-%d} to before {result.until:%Y-%m-%d}",
                 "written to": result.path or "nowhere: name --out to keep it",
@@ -138,14 +141,18 @@ def check(
 
 
 @tiers.command(
-    epilog="Example: kyc-ml tiers moves build/june.parquet build/july.parquet "
+    epilog="Example: kyc-ml tiers moves build/june build/july "
     "--policy configs/tiers/risk.yaml --out build/moves.parquet"
 )
 def moves(
-    before: Annotated[Path, typer.Argument(help="Score file of the earlier date (Parquet).")],
-    after: Annotated[Path, typer.Argument(help="Score file of the later date (Parquet).")],
+    before: Annotated[
+        Path, typer.Argument(help="Earlier date: a folder of `score`, or one Parquet file of it.")
+    ],
+    after: Annotated[
+        Path, typer.Argument(help="Later date, of the same model: a folder or a file.")
+    ],
     *,
-    policy: Annotated[Path, typer.Option(help="Policy (YAML) that names the tiers in order.")],
+    policy: Annotated[Path, typer.Option(help="Policy (YAML), any version, that graded both.")],
     out: Annotated[
         Path | None, typer.Option(help="Parquet file for who moved and why; internal only.")
     ] = None,
@@ -153,6 +160,7 @@ def moves(
     """Compare two scorings: migration matrix, matrix weighted bandwidth, moves by cause."""
     with job(reads={"before": before, "after": after, "--policy": policy}) as terminal:
         from kyc_ml.jobs.scored_dates import run_tiers_moves
+        from kyc_ml.presentation import say_count
         from kyc_ml.tiers.display import migration_tables
 
         found = run_tiers_moves(before=before, after=after, policy=policy, out=out)
@@ -161,7 +169,10 @@ def moves(
         terminal.summary(
             "moves",
             {
-                "moved": f"{len(found.moves):,} of {found.customers:,} customers",
+                "moved": f"{len(found.moves):,} of {say_count(found.customers, 'customer')}",
+                "models": f"{found.model_before} before, {found.model_after} after"
+                if found.model_before != found.model_after
+                else found.model_after,
                 "matrix weighted bandwidth": f"{found.upward:.4f} to higher risk, "
                 f"{found.downward:.4f} to lower risk",
                 "scored once only": f"{found.only_before:,} before, {found.only_after:,} after",

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.tables import (
     CUSTOMER_ID,
     CUSTOMERS,
@@ -38,7 +39,7 @@ def make_observations(
 
     A `fraud` observation is a transaction at its own time, with its own fields. A `risk`
     observation is a customer at a review: from the reviews table, or, without one, every
-    customer known then at each date of the review calendar.
+    customer known then at each date of the review calendar that the data reaches.
 
     Parameters
     ----------
@@ -181,8 +182,9 @@ def _review_calendar(
     """
     seen = _first_seen(source)
     first = _behaviour_begins(source, seen) if start is None else start
-    dates = pd.date_range(first, end, freq=f"{config.review_every_months}MS", normalize=True)
-    return reviews_of(seen, [date for date in dates if first <= date < end])
+    until = observable_until(source, end)  # later reviews would see no behaviour
+    dates = pd.date_range(first, until, freq=f"{config.review_every_months}MS", normalize=True)
+    return reviews_of(seen, [date for date in dates if first <= date < until])
 
 
 def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.audit.movement import FeatureAudit
@@ -26,10 +27,8 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US, FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.reading import (
-    choose_as_of,
-    last_known,
+    choose_known_until,
     read_tables,
-    require_data_until,
 )
 from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.training.evidence import customers_of, history_start
@@ -114,7 +113,7 @@ def run_audit(
     ----------
     as_of : str or None
         Observations before it are audited, with the labels known then; rows after it are
-        the future. None is the day after the last event.
+        the future. None is the end of the data: see `end_of_data`.
     times : int
         Decision times to sample.
     out : Path or None
@@ -125,13 +124,12 @@ def run_audit(
     if out is not None:
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_as_of(as_of, tables)
-    require_data_until(moment, last_known(tables), what="the tables")
+    moment = choose_known_until(as_of, tables)
     observations = make_observations(
         tables,
         unit=run.unit,
         start=history_start(run),
-        end=moment,
+        end=observable_until(tables, moment),
         config=run.dataset,
     )
     start = time.perf_counter()

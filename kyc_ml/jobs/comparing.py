@@ -35,10 +35,8 @@ from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import (
-    choose_as_of,
-    last_known,
+    choose_known_until,
     read_tables,
-    require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_number
@@ -137,7 +135,7 @@ def run_compare(
     since : str or None
         First decision; None is the later of both training dates.
     as_of : str or None
-        What was known then is used; None is the day after the last event.
+        What was known then is used; None is the end of the data: see `end_of_data`.
     objective, capacities, review_cost, loss
         What is judged and what it costs; None is what the champion's section ``tuning`` says.
     out : Path or None
@@ -166,8 +164,7 @@ def run_compare(
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     clock.append(time.perf_counter())
     require_currency(old, tables)
-    moment = choose_as_of(as_of, tables)
-    require_data_until(moment, last_known(tables), what="the tables")
+    moment = choose_known_until(as_of, tables)
     rows = later_rows(new, old, tables, since=start, as_of=moment, watch=watch)
     clock.append(time.perf_counter())
     comparison = compare_models(new, old, rows, settings=settings, tell=watch.step)

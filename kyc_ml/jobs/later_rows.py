@@ -13,6 +13,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
 from kyc_ml.features.build import build_features
@@ -96,7 +97,7 @@ def later_rows(
     """
     dataset = _dataset(challenger, champion)
     ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
-    end = as_of - ripening
+    end = observable_until(tables, as_of - ripening)
     if end <= since:
         msg = (
             f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
@@ -105,7 +106,9 @@ def later_rows(
         )
         raise DatasetError(msg)
     unit = champion.config.unit
-    observations = make_observations(tables, unit=unit, start=since, end=as_of, config=dataset)
+    observations = make_observations(
+        tables, unit=unit, start=since, end=observable_until(tables, as_of), config=dataset
+    )
     labels = mature_labels(tables, observations, unit=unit, as_of=as_of, config=dataset)
     decision = microseconds(observations[DECISION_TIME])
     features = _features_of_both(challenger, champion, tables, observations, watch)

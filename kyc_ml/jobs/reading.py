@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.arguments import read_moment
+from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.ending import find_end, find_newest
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
@@ -118,20 +119,14 @@ def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     ConfigError
         If the source has neither table.
     """
-    return _newest(tables).normalize() + pd.Timedelta(days=1)
+    return _dated(find_end(tables))
 
 
-def _newest(tables: ContractedTables | StoredTables) -> pd.Timestamp:
-    """Give the instant of the last transaction or event."""
-    last = [
-        table.last_event_time
-        for table in tables.quality.tables
-        if table.last_event_time is not None and table.table in {"transactions", "events"}
-    ]
-    if not last:
+def _dated(found: pd.Timestamp | None) -> pd.Timestamp:
+    if found is None:
         msg = "the source has no transactions or events to date it by: give --as-of"
         raise ConfigError(msg)
-    return pd.Timestamp(max(last))
+    return found
 
 
 def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> pd.Timestamp:
@@ -143,6 +138,33 @@ def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> p
         As `parse_moment` and `end_of_data` do.
     """
     return end_of_data(tables) if text is None else parse_moment(text, name="--as-of")
+
+
+def known_until(tables: ContractedTables, as_of: Moment | None) -> pd.Timestamp:
+    """Give the date of knowledge: the one asked for, if the tables reach it, or their end.
+
+    Outcomes may be known after the end of the data, so a date that is asked for may lie after
+    it; nothing is decided there all the same (`observable_until`).
+
+    Raises
+    ------
+    ConfigError
+        As `end_of_data`, `read_moment` and `require_data_until` do.
+    """
+    moment = end_of_data(tables) if as_of is None else read_moment(as_of, name="as_of")
+    require_data_until(moment, last_known(tables), what="the tables")
+    return moment
+
+
+def choose_known_until(text: str | None, tables: ContractedTables) -> pd.Timestamp:
+    """Read --as-of of a job that learns or judges; see `known_until`.
+
+    Raises
+    ------
+    ConfigError
+        As `parse_moment` and `known_until` do.
+    """
+    return known_until(tables, None if text is None else parse_moment(text, name="--as-of"))
 
 
 def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> None:
@@ -177,7 +199,7 @@ def require_fresh(
     ConfigError
         Naming the newest row's age and the limit.
     """
-    newest = _newest(tables)
+    newest = _dated(find_newest(tables))
     age = (as_of - newest) / pd.Timedelta(hours=1)
     if stale_hours is not None and age > stale_hours:
         msg = (

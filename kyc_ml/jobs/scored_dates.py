@@ -32,14 +32,19 @@ def run_tiers_moves(*, before: Path, after: Path, policy: Path, out: Path | None
     Parameters
     ----------
     policy : Path
-        Policy file whose tiers, and their order, both files are read by.
+        Any version of the policy that both were graded by: it puts the tiers in order.
     out : Path or None
         Parquet file to write the moves to.
+
+    Raises
+    ------
+    ConfigError
+        As `compare_scores` does, or if a file cannot be read.
     """
     if out is not None:
         require_place(out)
-    names = load_section(policy, TierPolicy).tier_names
-    found = compare_scores(_read_scores(before), _read_scores(after), tiers=names)
+    graded_by = load_section(policy, TierPolicy)
+    found = compare_scores(_read_scores(before), _read_scores(after), policy=graded_by)
     if out is not None:
         with written_whole(out) as handle:
             pq.write_table(pa.Table.from_pandas(found.moves, preserve_index=False), handle)

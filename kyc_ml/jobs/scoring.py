@@ -24,13 +24,13 @@ from kyc_ml.batch import (
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
-from kyc_ml.jobs.moments import name_instant
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.moments import name_instant
 from kyc_ml.monitoring import summarise_drift
 from kyc_ml.tracking.runs import log_scoring
 from kyc_ml.tracking.server import reach_store

@@ -12,15 +12,17 @@ import pyarrow as pa
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import SplitConfig, dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract.folder import digest_together
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.loading import features_and_facts, load_model
-from kyc_ml.jobs.reading import last_known, parse_moment, read_tables, require_data_until
+from kyc_ml.jobs.reading import choose_known_until, parse_moment, read_tables
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.presentation import say_in_html, say_plainly, say_span
+from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 from kyc_ml.score import probabilities
 from kyc_ml.splits import TEST, plan_out_of_time
 from kyc_ml.tiers import (
@@ -50,6 +52,12 @@ class FitResult:
         Rows used, and rows of the period without a usable outcome.
     since, until : Timestamp
         Half-open period of the decisions.
+    as_of : Timestamp
+        What was known then told the outcomes.
+    model : str
+        Name, and version where it has one.
+    model_digest, data_digest : str
+        SHA-256 of the bundle, empty for one that was never saved, and of all input files.
     """
 
     proposal: Proposal
@@ -61,14 +69,30 @@ class FitResult:
     left_out: int
     since: pd.Timestamp
     until: pd.Timestamp
+    as_of: pd.Timestamp
+    model: str
+    model_digest: str
+    data_digest: str
     path: Path | None = None
+
+    def findings(self) -> dict[str, object]:
+        """Say how many targets are not met, and which tiers no row reaches."""
+        unmet, nobody = self.proposal.unmet, self.proposal.unreached
+        missed = f"{len(unmet)} of {self.proposal.targets} NOT met: {', '.join(unmet)}"
+        found: dict[str, object] = {}
+        if self.proposal.targets:
+            found["targets"] = missed if unmet else f"all {self.proposal.targets} met"
+        if nobody:
+            found["no row reaches"] = ", ".join(nobody)
+        return found
 
     def _facts(self) -> dict[str, object]:
         return {
-            "fitted on": f"{self.rows:,} rows, {self.positives:,} positive, decided "
+            "fitted on": f"{say_count(self.rows, 'row')}, {self.positives:,} positive, decided "
             f"{say_span(self.since, self.until)}",
-            "left out": f"{self.left_out:,} rows without a usable outcome",
+            "left out": f"{say_count(self.left_out, 'row')} without a usable outcome",
             "proposed": f"{self.proposal.policy.label}; in force stays {self.in_force.label}",
+            **self.findings(),
             **{f"note {place}": note for place, note in enumerate(self.proposal.notes, start=1)},
         }
 
@@ -107,18 +131,33 @@ def run_tiers_fit(
     """
     if out is not None:
         require_place(out)
-    bundle, _ = load_model(model)
+    bundle, label = load_model(model)
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = last_known(tables) if as_of is None else parse_moment(as_of, name="--as-of")
-    require_data_until(moment, last_known(tables), what="the tables")
+    moment = choose_known_until(as_of, tables)
     start = None if since is None else parse_moment(since, name="--since")
     found = fit_policy(bundle, tables, in_force, since=start, as_of=moment, watch=watch)
-    if out is None:
-        return found
-    with written_whole(out) as handle:
-        handle.write(dump_section(found.proposal.policy).encode())
-    return replace(found, path=out)
+    found = replace(found, model=label, path=out)
+    if out is not None:
+        with written_whole(out) as handle:
+            handle.write(write_proposal(found).encode())
+    return found
+
+
+def write_proposal(found: FitResult) -> str:
+    """Write the proposed policy as YAML, headed by what it was fitted on, as comments."""
+    facts = {
+        "proposed by": "kyc-ml tiers fit; approved by nobody; in force stays "
+        f"{found.in_force.label}",
+        "model": f"{found.model}, SHA-256 {found.model_digest}",
+        "data": f"SHA-256 {found.data_digest}, known on {found.as_of:%Y-%m-%d %H:%M} UTC",
+        "rows": f"{found.rows:,}, {say_count(found.positives, 'positive')}, "
+        f"{found.left_out:,} left out",
+        "decided": f"{found.since:%Y-%m-%d} to before {found.until:%Y-%m-%d}",
+        **found.findings(),
+    }
+    head = "".join(f"# {name}: {fact}\n" for name, fact in facts.items())
+    return head + dump_section(found.proposal.policy)
 
 
 def fit_policy(
@@ -157,6 +196,10 @@ def fit_policy(
         left_out=left_out,
         since=start,
         until=until,
+        as_of=as_of,
+        model=bundle.config.name,
+        model_digest=bundle.digest,
+        data_digest=digest_together(tables.digests),
     )
 
 
@@ -198,7 +241,7 @@ def mature_rows(
     """
     run = bundle.config
     ripening = pd.Timedelta(days=run.dataset.horizon_days + run.dataset.label_maturity_days)
-    until = as_of - ripening
+    until = observable_until(tables, as_of - ripening)
     if until <= since:
         msg = (
             f"no row decided since {since:%Y-%m-%d} is mature on {as_of:%Y-%m-%d}: outcomes take "

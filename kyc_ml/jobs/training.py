@@ -72,7 +72,7 @@ def run_train(
     Parameters
     ----------
     as_of : str or None
-        What was known then may be used; None is the day after the last event.
+        What was known then may be used; None is the end of the data: see `end_of_data`.
     keep : Path or None
         Folder to leave a copy of the bundle in.
     page : Path or None

@@ -16,10 +16,8 @@ from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.doubts import tell_of_few_positives
 from kyc_ml.jobs.reading import (
-    choose_as_of,
-    last_known,
+    choose_known_until,
     read_tables,
-    require_data_until,
 )
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.tracking.runs import ChildRecord, RunRecord, log_tuning
@@ -83,7 +81,7 @@ def run_tune(
     Parameters
     ----------
     as_of : str or None
-        What was known then may be used; None is the day after the last event.
+        What was known then may be used; None is the end of the data: see `end_of_data`.
     study : Path
         SQLite file of the study; one that is there is gone on with.
     out : Path
@@ -114,8 +112,7 @@ def run_tune(
 
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
-    moment = choose_as_of(as_of, tables)
-    require_data_until(moment, last_known(tables), what="the tables")
+    moment = choose_known_until(as_of, tables)
     reach_store()
     rows = prepare_rows(tables, config=run, as_of=moment, tell=watch.step)
     watch.show("folds", rows.summary)

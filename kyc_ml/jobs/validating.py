@@ -25,11 +25,9 @@ from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.governance import current_account, is_among
 from kyc_ml.jobs.later_rows import require_currency
 from kyc_ml.jobs.reading import (
-    choose_as_of,
-    last_known,
+    choose_known_until,
     parse_moment,
     read_tables,
-    require_data_until,
 )
 from kyc_ml.jobs.validation_keeping import (
     ValidationResult,
@@ -138,8 +136,7 @@ def run_validate(
     _require_another(validator, reviewed, watch)
     start = _since(since, reviewed.bundle)
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_as_of(as_of, tables)
-    require_data_until(moment, last_known(tables), what="the tables")
+    moment = choose_known_until(as_of, tables)
     reading = time.perf_counter() - start_reading
     options: dict[str, object] = {
         "--source": source,

@@ -14,6 +14,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.dataset import NEGATIVE, POSITIVE, Labels, make_observations, mature_labels
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.history import microseconds
@@ -101,7 +102,7 @@ def plan_parts(
         tables,
         unit=bundle.config.unit,
         start=history_start(bundle.config),
-        end=known,
+        end=observable_until(tables, known),
         config=bundle.config.dataset,
     )
     status = _labels(bundle, tables, rows, as_of=known).status
@@ -178,7 +179,7 @@ def _later(
     dataset = bundle.config.dataset
     start = trained_until(bundle) if since is None else since
     ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
-    end = as_of - ripening
+    end, until = (observable_until(tables, day) for day in (as_of - ripening, as_of))
     if end <= start:
         msg = (
             f"no row decided since {start:%Y-%m-%d} has a mature outcome on {as_of:%Y-%m-%d}: "
@@ -188,7 +189,7 @@ def _later(
         )
         raise DatasetError(msg)
     rows = make_observations(
-        tables, unit=bundle.config.unit, start=start, end=as_of, config=dataset
+        tables, unit=bundle.config.unit, start=start, end=until, config=dataset
     )
     labels = _labels(bundle, tables, rows, as_of=as_of)
     old = microseconds(rows[DECISION_TIME]) < end.value // 1000
@@ -199,7 +200,7 @@ def _later(
         status=labels.status,
         judged=np.asarray(labels.usable & old),
         since=start,
-        until=as_of,
+        until=until,
         end=end,
     )
 

@@ -20,6 +20,8 @@ _HEADINGS = {
 """Columns whose names are no words, or say something else to a reader."""
 _NAMES = frozenset({"figure", "metric", "part"})
 """Columns that hold names of kyc_ml's own; those of features and files stay as they are."""
+_WHOLE = frozenset({"segment", "tier"})
+"""Columns that are never cut: `medium_low` and `medium_high` begin alike."""
 _SHOWN = ("average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 
 
@@ -28,7 +30,11 @@ def draw_frame(title: str, frame: pd.DataFrame) -> Table:
     table = Table(title=title, title_justify="left")
     for name in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(_heading(frame[name]), justify="right" if numeric else "left")
+        table.add_column(
+            _heading(frame[name]),
+            justify="right" if numeric else "left",
+            no_wrap=name in _WHOLE,
+        )
     for row in frame.itertuples(index=False):
         table.add_row(
             *(_cell(value, str(name)) for name, value in zip(frame.columns, row, strict=True))

@@ -60,11 +60,15 @@ def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
 
 def proposal_table(proposal: Proposal) -> pd.DataFrame:
     """Show a proposal's evidence, cut-offs in as many digits as they need."""
-    table = proposal.table.copy()
-    for name in ("in_force", "proposed", "low", "high"):
-        table[name] = [f"{value:.4g}" for value in table[name]]
-    table["met"] = [{True: "yes", False: "NO"}.get(met, "–") for met in table["met"]]
-    return table
+    met = proposal.table["met"]
+    table = proposal.table.assign(
+        met=[{True: "yes", False: "NO"}.get(each, "–") for each in met],
+        **{
+            name: [f"{value:.4g}" for value in proposal.table[name]]
+            for name in ("in_force", "proposed", "low", "high")
+        },
+    )
+    return table.dropna(axis="columns", how="all")  # no alerts where none are limited
 
 
 def migration_tables(migration: Migration) -> dict[str, pd.DataFrame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import matrix_weighted_bandwidth
+from kyc_ml.tiers.policy import TierPolicy
 
 _READ: Final = (
     CUSTOMER_ID,
@@ -25,6 +27,8 @@ _READ: Final = (
     "override_code",
     "segment",
     "policy",
+    "model_name",
+    "model_digest",
 )
 """Columns of a score table that tell who moved and why."""
 
@@ -45,6 +49,8 @@ class Migration:
         override_after; the farthest upward first.
     only_before, only_after : int
         Customers scored on one of the dates only; in no cell of `counts`.
+    model_before, model_after : str
+        The model's versions, or names where the tables tell no version.
     """
 
     counts: pd.DataFrame
@@ -53,6 +59,8 @@ class Migration:
     moves: pd.DataFrame
     only_before: int
     only_after: int
+    model_before: str
+    model_after: str
 
     @property
     def customers(self) -> int:
@@ -60,24 +68,27 @@ class Migration:
         return int(self.counts.to_numpy().sum())
 
 
-def compare_scores(
-    before: pd.DataFrame, after: pd.DataFrame, *, tiers: tuple[str, ...]
-) -> Migration:
+def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPolicy) -> Migration:
     """Compare two score tables customer by customer; the latest row of each counts.
+
+    Versions of model and policy may differ between the dates; their names may not.
 
     Parameters
     ----------
     before, after : DataFrame
         Score tables, as `score_features` gives them.
-    tiers : tuple of str
-        Names of the tiers, lowest first.
+    policy : TierPolicy
+        Any version of the policy that both were graded by: it puts the tiers in order.
 
     Raises
     ------
     ConfigError
-        If a table lacks a column, or holds a tier that is not named.
+        If a table lacks a column, or holds a tier that is not named; if they are of different
+        models or of another policy, or the later date comes first.
     """
-    one, other = (_latest(table, tiers) for table in (before, after))
+    tiers = policy.tier_names
+    _require_comparable(before, after, policy)
+    one, other = (_latest(table) for table in (before, after))
     both = one.add_suffix("_before").join(other.add_suffix("_after"), how="inner")
     places = [
         pd.Index(tiers).get_indexer(pd.Index(both[name])) for name in ("tier_before", "tier_after")
@@ -110,18 +121,70 @@ def compare_scores(
         moves=moved[list(shown)],
         only_before=int((~one.index.isin(other.index)).sum()),
         only_after=int((~other.index.isin(one.index)).sum()),
+        model_before=_versions(before),
+        model_after=_versions(after),
     )
 
 
-def _latest(table: pd.DataFrame, tiers: tuple[str, ...]) -> pd.DataFrame:
-    """Give each customer's latest row, by customer."""
-    faults = Faults("score table", ConfigError)
-    absent = [name for name in _READ if name not in table]
-    faults.extend(f"column {name} is absent: score again with this version" for name in absent)
-    if "tier" in table:
-        strange = sorted(set(table["tier"].astype(str)) - set(tiers))
-        faults.extend(f"tier {name!r} is none of {', '.join(tiers)}" for name in strange)
+def _require_comparable(before: pd.DataFrame, after: pd.DataFrame, policy: TierPolicy) -> None:
+    """Refuse two tables that no customer's move can be read from, naming all faults."""
+    faults = Faults("the two score tables", ConfigError)
+    for when, table in (("before", before), ("after", after)):
+        faults.extend(f"{when}: {fault}" for fault in _faults_of(table, policy))
+    if all(set(_READ) <= set(table) for table in (before, after)):
+        faults.extend(_faults_between(before, after))
     faults.raise_if_any()
+
+
+def _faults_between(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[str]:
+    """Give what makes two tables no earlier and later scores of one model."""
+    models = [_names_of_models(table) for table in (before, after)]
+    if all(models) and models[0] != models[1]:
+        yield (
+            f"before is of model {', '.join(models[0])}, after of {', '.join(models[1])}: only "
+            "versions of one model tell who moved; name two score files of the same model"
+        )
+    last = [table[DECISION_TIME].max() for table in (before, after)]
+    if last[0] > last[1]:
+        yield (
+            f"before ends on {last[0]:%Y-%m-%d %H:%M}, after already on {last[1]:%Y-%m-%d %H:%M}: "
+            "give the earlier date first"
+        )
+
+
+def _faults_of(table: pd.DataFrame, policy: TierPolicy) -> Iterator[str]:
+    """Give what a table lacks, and what of it is not of the policy."""
+    absent = [name for name in _READ if name not in table]
+    yield from (f"column {name} is absent: score again with this version" for name in absent)
+    if "tier" in table:
+        strange = sorted(set(table["tier"].astype(str)) - set(policy.tier_names))
+        yield from (f"tier {name!r} is none of {', '.join(policy.tier_names)}" for name in strange)
+    if "policy" in table:
+        graded = sorted({_name_of_policy(label) for label in table["policy"].dropna()})
+        if set(graded) != {policy.name}:
+            yield (
+                f"it is graded by policy {', '.join(graded) or 'none'}, but the policy given is "
+                f"{policy.name}: give any version of the policy that both were graded by"
+            )
+
+
+def _names_of_models(table: pd.DataFrame) -> list[str]:
+    """List the models of a table; a rating that stood in for one has no digest and no name."""
+    return sorted(set(table.loc[table["model_digest"].notna(), "model_name"].astype(str)))
+
+
+def _name_of_policy(label: str) -> str:
+    """Take the version off a policy's label; see `TierPolicy.label`."""
+    return str(label).rpartition(" v")[0]
+
+
+def _versions(table: pd.DataFrame) -> str:
+    named = "model_version" if "model_version" in table else "model_name"
+    return ", ".join(sorted(set(table[named].astype(str))))
+
+
+def _latest(table: pd.DataFrame) -> pd.DataFrame:
+    """Give each customer's latest row, by customer."""
     ordered = table[list(_READ)].sort_values(DECISION_TIME, kind="stable")
     return ordered.drop_duplicates(CUSTOMER_ID, keep="last").set_index(CUSTOMER_ID)
 

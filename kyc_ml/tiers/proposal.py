@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 
 from kyc_ml.config import check_section, dump_section
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.presentation import say_count
 from kyc_ml.resampling import draw_customers, number_customers
 from kyc_ml.tiers.fit_sections import BadRateFit, CapacityFit, CostFit, FitPolicy, FixedFit, Method
 from kyc_ml.tiers.fitting import Ladder, fit_bad_rates, fit_capacities, observed_periods
@@ -50,6 +51,26 @@ class Proposal:
     table: pd.DataFrame
     notes: tuple[str, ...]
 
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """Say which targets the proposed cut-offs do not keep on the rows fitted on."""
+        missed = self.table[self.table["met"].eq(False)]  # noqa: FBT003  a value, no flag
+        return tuple(f"{row.tier} of {row.segment}" for row in missed.itertuples())
+
+    @property
+    def targets(self) -> int:
+        """Count the targets that were judged."""
+        return int(self.table["met"].notna().sum())
+
+    @property
+    def unreached(self) -> tuple[str, ...]:
+        """Say which tiers no row fitted on reaches by its probability, and from where."""
+        nobody = self.table[self.table["rows"] == 0]
+        return tuple(
+            f"{row.tier} of {row.segment} (from {row.proposed:.4g}, in force {row.in_force:.4g})"
+            for row in nobody.itertuples()
+        )
+
 
 def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
     """Fit cut-offs by the policy's `fit` section, for all rows and for segments apart.
@@ -86,7 +107,7 @@ def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
             f"{failed} of {fit.samples} bootstrap samples could not meet the targets; the "
             "intervals are of the others"
         )
-    proposed = _with_cut_offs(policy, cuts)
+    proposed = _with_cut_offs(policy, cuts, sources=_sources(parts, notes, rows))
     tables = []
     for name, part in parts.items():
         evidence = hold_against(rows, name, part.method, policy, proposed)
@@ -175,7 +196,8 @@ def _fit_segment(
 ) -> tuple[tuple[float, ...], str]:
     """Fit one segment and draw it to the whole; say how far."""
     rows, positives = part.ladder.rows[-1], part.ladder.hits[-1]
-    said = f"segment {part.name!r}: {rows:,.0f} rows, {positives:,.0f} positives"
+    counted = f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}"
+    said = f"segment {part.name!r}: {counted}"
     if isinstance(part.method, FixedFit | CostFit):
         return part.fit(policy), f"{said}: {part.method.method}, it borrows nothing"
     if positives < fit.fewest_positives:
@@ -221,7 +243,20 @@ def _percentiles(drawn: list[tuple[float, ...]], k: int) -> tuple[Floats, Floats
     return low, high
 
 
-def _with_cut_offs(policy: TierPolicy, cuts: dict[str, tuple[float, ...]]) -> TierPolicy:
+def _sources(parts: dict[str, _Part], notes: list[str], rows: FitRows) -> dict[str, str]:
+    """Say where each segment's cut-offs come from; those that stay fixed keep their source."""
+    fitted = [name for name in parts if name != WHOLE]
+    decided = f"decided {rows.days.min()} to {rows.days.max()}"
+    return {
+        name: f"kyc-ml tiers fit by {parts[name].method.method}, rows {decided}; {note}"
+        for name, note in zip(fitted, notes, strict=False)  # one a segment, then those of samples
+        if not isinstance(parts[name].method, FixedFit)
+    }
+
+
+def _with_cut_offs(
+    policy: TierPolicy, cuts: dict[str, tuple[float, ...]], *, sources: dict[str, str]
+) -> TierPolicy:
     """Put cut-offs into the next version of a policy, which nobody has approved yet."""
     content = policy.model_dump(mode="json", by_alias=True)
     content |= {"version": policy.version + 1, "author": None, "approver": None}
@@ -232,4 +267,5 @@ def _with_cut_offs(policy: TierPolicy, cuts: dict[str, tuple[float, ...]]) -> Ti
         if own["name"] in cuts:
             named = zip(policy.tier_names[1:], cuts[own["name"]][1:], strict=True)
             own["from_probability"] = dict(named)
+            own["source"] = sources.get(own["name"], own["source"])
     return check_section(content, TierPolicy, subject=f"the proposal for policy {policy.label!r}")

@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.dataset import (
     ALREADY_ADVERSE,
     OPEN_CASE,
@@ -64,7 +65,11 @@ def train_customer_folds(
 ) -> Trained:
     """Judge by models that saw nothing of a customer, then fit on all rows."""
     observations = make_observations(
-        source, unit=config.unit, start=history_start(config), end=as_of, config=config.dataset
+        source,
+        unit=config.unit,
+        start=history_start(config),
+        end=observable_until(source, as_of),
+        config=config.dataset,
     )
     labels = mature_labels(
         source, observations, unit=config.unit, as_of=as_of, config=config.dataset

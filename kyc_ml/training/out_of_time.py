@@ -15,6 +15,7 @@ from kyc_ml.baselines import latest_rows
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import DatasetConfig, RunConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.dataset import make_observations, mature_labels, to_target
 from kyc_ml.errors import DatasetError
 from kyc_ml.explain import require_peers
@@ -226,7 +227,7 @@ def label_parts(
         source,
         unit=config.unit,
         start=history_start(config),
-        end=boundaries.parts[TEST][1],
+        end=observable_until(source, boundaries.parts[TEST][1]),
         config=config.dataset,
         end_is=_say_end(config.dataset, boundaries.as_of),
     )

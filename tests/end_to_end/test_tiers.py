@@ -19,7 +19,7 @@ ENTRY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A policy that asks for half an alert a day, the proposal for it, and what was there."""
+    """A policy that asks for few alerts a day, the proposal for it, and what was there."""
 
     policy: Path
     proposal: Path
@@ -38,7 +38,7 @@ def fitted(place, model, tmp_path_factory):
     usual = "alerts: {high: 5, medium_high: 10, medium: 30}"
     assert usual in text
     policy, proposal = folder / "fraud.yaml", folder / "proposal.yaml"
-    policy.write_text(text.replace(usual, "alerts: {high: 0.2, medium_high: 0.3}"))
+    policy.write_text(text.replace(usual, "alerts: {high: 0.5, medium_high: 1}"))
     before = digests(policy, *model.folder.iterdir())
     outcome = place.run(
         "tiers", "fit", model.uri, *place.source_arguments(), "--policy", policy,
@@ -63,6 +63,11 @@ def test_fit_writes_a_proposal_and_a_diff_and_changes_nothing(fitted):
     in_force, proposed = (
         load_section(path, TierPolicy) for path in (fitted.policy, fitted.proposal)
     )
+    assert "all 2 met" in done.out
+    head = fitted.proposal.read_text(encoding="utf-8").splitlines()[:6]
+    begins = ["proposed by: kyc-ml tiers fit; approved", "model: ", "data: SHA-256 ", "rows: "]
+    for line, begin in zip(head, [*begins, "decided: ", "targets: all 2 met"], strict=True):
+        assert line.startswith(f"# {begin}")
     assert proposed.cut_offs()[:3] == in_force.cut_offs()[:3]
     assert proposed.cut_offs()[3:] != in_force.cut_offs()[3:]
     assert fitted.before == digests(*fitted.before)

@@ -1,14 +1,19 @@
 """Proposals keep their targets on the rows they were fitted on, and change nothing."""
 
+from io import StringIO
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.terminal.tables import draw_frame
 from kyc_ml.tiers import FitRows, assign_tiers, diff_policies, judge_cut_offs, propose
+from kyc_ml.tiers.display import proposal_table
 from kyc_ml.tiers.fit_sections import BadRateFit, CostFit
 from kyc_ml.tiers.fitting import observed_periods, shortest_between, upper_within
 from kyc_ml.tiers.judging import upper_rate
@@ -351,3 +356,56 @@ def test_the_shortest_number_lies_above_the_low_end_and_at_most_at_the_high_one(
     high = min(low + width, 1.0)
     if low < high:
         assert low < shortest_between(low, high) <= high
+
+
+# --- what a reader is told ------------------------------------------------------------
+
+
+def test_targets_that_are_missed_and_tiers_that_nobody_reaches_are_named(make_policy):
+    """Small borrows from big, whose rows are better than they look: its own targets are missed."""
+    rows = joined(rows_of(20_000, segment="big", shift=-0.5), rows_of(2000, segment="small", seed=1,
+                                                                      shift=1.0))  # fmt: skip
+    own = {name: bad_rates() for name in ("big", "small")}
+    policy = make_policy(segments=SEGMENTS, fit=fit_of(bad_rates(), segments=own))
+    found = propose(rows, policy)
+    missed = found.table[[met is False for met in found.table["met"]]]
+    assert list(found.unmet) == [f"{row.tier} of {row.segment}" for row in missed.itertuples()]
+    assert found.targets == 6
+    assert any("small" in each for each in found.unmet)
+    assert found.unreached == ()
+
+
+def test_a_tier_beyond_all_rows_is_told_with_its_cut_offs(make_policy):
+    calm = rows_of()
+    rows = calm.take(calm.proba < 0.05)
+    found = propose(rows, make_policy(fit=fit_of({"method": "fixed"})))
+    assert found.unreached == ("high of all (from 0.1, in force 0.1)",)
+    assert (found.unmet, found.targets) == ((), 0)
+
+
+def test_fitted_cut_offs_do_not_keep_the_source_of_those_in_force(make_policy):
+    rows = joined(rows_of(segment="big"), rows_of(3000, segment="small", seed=1))
+    own = {"big": bad_rates(), "small": {"method": "fixed"}}
+    found = propose(rows, make_policy(segments=SEGMENTS, fit=fit_of(bad_rates(), segments=own)))
+    big, small = found.policy.segments.own
+    assert small.source == "c"
+    days = f"rows decided {rows.days.min()} to {rows.days.max()}; segment 'big': 6,000 rows, "
+    assert big.source.startswith(f"kyc-ml tiers fit by target_bad_rate, {days}")
+
+
+def test_one_row_is_no_rows(make_policy):
+    rows = joined(rows_of(segment="big"), rows_of(1, segment="small"))
+    found = propose(rows, make_policy(segments=SEGMENTS, fit=fit_of(
+        bad_rates(), segments={"small": bad_rates()})))  # fmt: skip
+    assert found.notes[0].startswith("segment 'small': 1 row, 0 positives, fewer than 10: ")
+
+
+def test_the_names_of_tiers_are_never_cut(make_policy):
+    found = propose(rows_of(), make_policy(fit=fit_of(bad_rates())))
+    table = proposal_table(found).replace({"tier": {"low": "medium_low", "high": "medium_high"}})
+    assert "alerts" not in table
+    with StringIO() as text:
+        Console(file=text, width=90).print(draw_frame("t", table))
+        drawn = text.getvalue()
+    assert drawn.count("medium_low") == drawn.count("medium_high") == 1
+    assert {len(line) for line in drawn.splitlines()} == {90}  # no column is pushed out

@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import compare_scores, matrix_weighted_bandwidth
+from kyc_ml.tiers import TierPolicy, compare_scores, matrix_weighted_bandwidth
+from kyc_ml.tiers.policy import TierRule
 
 TIERS = ("low", "medium", "high")
+POLICY = TierPolicy.model_construct(
+    name="p", version=3, tiers=tuple(TierRule.model_construct(name=name) for name in TIERS)
+)
 COUNTS = st.integers(1, 7).flatmap(
     lambda k: hnp.arrays(np.int64, (k, k), elements=st.integers(0, 50))
 )
@@ -66,6 +70,7 @@ def scores(**rows):
             "tier_of_score": row.get("tier_of_model", tier),
             "tier_of_model": tier, "expert_grade": None, "override_code": None,
             "segment": "all", "policy": "p v1",
+            "model_name": "m", "model_digest": "d", "model_version": "m v1",
         }  # fmt: skip
         lines.append({**usual, **row})
     return pd.DataFrame(lines).astype({"override_code": object, "expert_grade": object})
@@ -75,7 +80,7 @@ def test_customers_are_counted_by_both_tiers_and_newcomers_apart():
     found = compare_scores(
         scores(a="low", b="low", c="high", d="medium", gone="high"),
         scores(a="low", b="high", c="medium", d="medium", new="low", newer="low"),
-        tiers=TIERS,
+        policy=POLICY,
     )
     assert found.counts.to_numpy().tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]
     assert (found.customers, found.only_before, found.only_after) == (4, 1, 2)
@@ -118,19 +123,45 @@ MODEL = {"tier": "medium", "tier_of_model": "low", "tier_before_overrides": "med
     ],
 )
 def test_why_a_customer_moved(before, after, why):
-    found = compare_scores(scores(a=before), scores(a=after), tiers=TIERS)
+    found = compare_scores(scores(a=before), scores(a=after), policy=POLICY)
     assert found.moves["why"].tolist() == [why]
 
 
 def test_the_latest_row_of_a_customer_counts():
     early = scores(a="high").assign(decision_time=pd.Timestamp("2025-01-01", tz="UTC"))
-    found = compare_scores(pd.concat([scores(a="low"), early]), scores(a="low"), tiers=TIERS)
+    found = compare_scores(pd.concat([scores(a="low"), early]), scores(a="low"), policy=POLICY)
     assert found.moves.empty
     assert found.counts.loc["low", "low"] == 1
 
 
 def test_tables_that_cannot_be_compared_are_refused():
     with pytest.raises(ConfigError) as caught:
-        compare_scores(scores(a="lowest").drop(columns="segment"), scores(a="low"), tiers=TIERS)
-    assert "column segment is absent" in str(caught.value)
+        compare_scores(scores(a="lowest").drop(columns="segment"), scores(a="low"), policy=POLICY)
+    assert "before: column segment is absent" in str(caught.value)
     assert "tier 'lowest' is none of low, medium, high" in str(caught.value)
+
+
+def test_another_model_another_policy_and_a_wrong_order_are_told_together():
+    early = pd.Timestamp("2025-01-01", tz="UTC")
+    fraud = scores(a="low").assign(model_name="n", decision_time=early)
+    with pytest.raises(ConfigError) as caught:
+        compare_scores(scores(a="low"), fraud, policy=POLICY)
+    told = str(caught.value)
+    assert "before is of model m, after of n: only versions of one model tell who moved" in told
+    assert "before ends on 2026-01-01 00:00, after already on 2025-01-01 00:00" in told
+    with pytest.raises(ConfigError, match=r"after: it is graded by policy q, .* given is p"):
+        compare_scores(scores(a="low"), scores(a={"tier": "low", "policy": "q v1"}), policy=POLICY)
+
+
+def test_versions_of_one_model_and_of_one_policy_are_compared_and_named():
+    newer = {"tier": "high", "policy": "p v9", "model_digest": "e", "model_version": "m v2"}
+    found = compare_scores(scores(a="low"), scores(a=newer), policy=POLICY)
+    assert (found.model_before, found.model_after) == ("m v1", "m v2")
+    assert found.customers == 1
+
+
+def test_a_rating_that_stood_in_is_compared_with_the_model_it_stood_in_for():
+    rated = {"tier": "low", "model_name": "models:/m@champion", "model_digest": None}
+    rated |= {"model_version": "card 1", "tier_of_model": None, "probability": np.nan}
+    found = compare_scores(scores(a="low"), scores(a=rated), policy=POLICY)
+    assert (found.customers, len(found.moves)) == (1, 0)
