@@ -54,8 +54,8 @@ def run_key_page() -> str:
         "section, `kyc-ml config --file limits` those of another kind of file.",
         "",
         "A key that is left out takes its default; a section left out, the defaults of all its",
-        "keys, and so does `{}`. A key that is not here is an error. `!include FILE` stands for",
-        "the content of that file.",
+        "keys, and so does `{}` where none is required. A key that is not here is an error.",
+        "`!include FILE` stands for the content of that file.",
         "",
     ]
     for kind, title in KINDS.items():
