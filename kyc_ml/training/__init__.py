@@ -9,6 +9,7 @@ import pandas as pd
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.features.named import require_named_features
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
@@ -40,11 +41,13 @@ def train(
     Raises
     ------
     ConfigError
-        If selection, refits or a card are asked for where rows are not parted in time.
+        If selection, refits or a card are asked for where rows are not parted in time, or
+        the configuration names features that it does not choose.
     DatasetError
         If the labelled observations cannot carry a model.
     """
     tell = progress or _silent
+    require_named_features(config)
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
         return train_customer_folds(
