@@ -141,6 +141,18 @@ def test_cases_that_come_to_light_after_the_last_booking_are_counted(known, coun
         assert "2024" not in str(found[0])
 
 
+def test_a_version_given_twice_is_put_aside_although_its_key_holds_times():
+    """DuckDB hands times with a zone to Python only by a package that kyc_ml does not need."""
+    customers = [{"customer_id": "c1", "event_time": "2024-01-01", "segment": s} for s in "ab"]
+    read = contract_tables(
+        {"customers": pa.Table.from_pylist(customers)},
+        base_currency="CNY",
+        max_quarantined_share=0.5,
+    )
+    (counts,) = read.accepted.quality.tables
+    assert (counts.accepted, counts.quarantined) == (1, 1)
+
+
 def test_log_lines_and_findings_hold_no_value(source):
     text = "\n".join(source.accepted.quality.lines())
     assert "transactions: read 3 = accepted 2 + quarantined 1" in text
