@@ -223,6 +223,8 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         facts["AUC of shuffled labels"] = f"{interval}{'' if shuffled.passed else ': NOT 0.5'}"
     if labels.not_run:
         facts["label probes not run"] = labels.not_run
+    if result.unseen:
+        facts["not seen by any proof"] = result.unseen
     facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}
     if result.path is not None:
         facts["written to"] = result.path
