@@ -167,7 +167,7 @@ def tune(
         rows, own=run.model, chosen=found.chosen, config=tuning, tell=watch.step
     )
     return Tuned(
-        config=run.model_copy(update={"model": found.chosen}),
+        config=run.model_copy(update={"model": compared.taken}),
         search=found,
         comparison=compared,
         folds=rows.summary,

@@ -46,6 +46,7 @@ def test_the_commands_are_those_promised():
         "synth",
         "init",
         "check",
+        "config",
         "features",
         "audit",
         "tune",
@@ -362,6 +363,7 @@ def test_a_date_that_is_none_is_told_with_the_paths_before_anything_is_read(name
         "score --model m --source no --data no --out o",
         "score --model m --source . --data . --out o --as-of soon",
         "features list --family network",
+        "config selection",
         "tiers check configs/tiers/risk.yaml",
         "findings",
     ],
@@ -384,7 +386,13 @@ def test_a_command_waits_for_no_more_than_it_needs(line):
 
 
 def test_the_project_offers_every_command():
-    shown = {"init", "features list", "features show", "tiers show"}  # for a person at a terminal
+    shown = {
+        "init",
+        "config",
+        "features list",
+        "features show",
+        "tiers show",
+    }  # for a person at a terminal
     decided = {"sign-off", "promote", "rollback", "withdraw"}  # by a person, who is named
     looked_up = {"report", "findings", "audit-log verify", "audit-log show"}
     commands = set(COMMANDS) - shown - decided - looked_up

@@ -230,6 +230,48 @@ def test_a_split_without_a_method_is_told_to_name_one():
     assert "splits: key 'method' is required" in told
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"selection": True},
+            "selection: must hold keys and values, got True; its keys: method (none by default, or "
+            "noise), keep, seed, ",
+        ),
+        ({"selection": None}, "time_blocks, psi_limit, flip_level; {} takes the default of each"),
+        ({"stability": [1]}, "stability: must hold keys and values, got list; its keys: seed_ref"),
+        (
+            {"tuning": {"search": 4}},
+            "tuning.search: must hold keys and values, got 4; its keys: nu",
+        ),
+        (
+            {"splits": 3},
+            "splits: must hold keys and values, got 3; its keys: method (out_of_time or "
+            "customer_folds), and those that hang on it; see kyc-ml config splits",
+        ),
+        (
+            {"tuning": {"search": {"max_bin": 3}}},
+            "tuning.search.max_bin: must hold keys and values, got 3; its keys: low, high, log; "
+            "see kyc-ml config tuning.search.max_bin",
+        ),
+    ],
+)
+def test_what_stands_in_the_place_of_a_section_is_told_with_the_keys_of_that_section(given, told):
+    assert told in refusal({**RUN, **given}, RunConfig)
+
+
+def test_only_of_a_run_configuration_is_it_told_where_its_keys_are_shown():
+    told = refusal({"drift": True}, LimitsConfig)
+    assert told.endswith("its keys: score, feature, features_drifted; {} takes the default of each")
+
+
+def test_an_empty_section_takes_its_defaults():
+    empty = {"selection": {}, "stability": {}, "tuning": {}}
+    assert check_section({**RUN, **empty}, RunConfig, subject="it") == check_section(
+        RUN, RunConfig, subject="it"
+    )
+
+
 def test_all_faults_are_listed_at_once():
     told = refusal({"nmae": "x", "unit": "frd", "model": {"rounds": 0}, "tiers": "t"}, RunConfig)
     assert told.startswith("it: 5 faults\n")

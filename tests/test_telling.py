@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates
-from kyc_ml.jobs.training import _tell_of_few_trees
+from kyc_ml.jobs.training import _tell_of_few_trees, _tell_of_selection
 from kyc_ml.jobs.watch import Silence, tell_left_out
+from kyc_ml.selection import Selection
 from kyc_ml.terminal.results import _say_example
 
 
@@ -31,6 +32,21 @@ def test_features_left_out_for_one_reason_share_a_line():
         "7 features left out, not audited: no table events: f0, f1, f2, f3, f4 and 2 more",
         "1 feature left out, not audited: no column branch: g",
     ]
+
+
+def test_what_selection_left_out_is_one_line_with_the_total_by_reason():
+    why = ["useless"] * 6 + ["constant"] * 2 + ["", ""]
+    table = pd.DataFrame({"feature": list("abcdefghij"), "why": why})
+    table["kept"] = table["why"] == ""
+    selection = Selection(kept=("i", "j"), dropped={}, table=table)
+    watch = Listener()
+    _tell_of_selection(SimpleNamespace(selection=selection), watch)
+    assert watch.said == [
+        "selection left out 8 of 10 features: 6 useless, 2 constant; each with its figures in "
+        "tables/selection.csv of the run in MLflow"
+    ]
+    _tell_of_selection(SimpleNamespace(selection=None), watch)
+    assert len(watch.said) == 1
 
 
 @pytest.mark.parametrize(("trees", "said"), [(1, True), (19, True), (20, False)])

@@ -1,15 +1,26 @@
 """Tuning: objectives by hand, folds that know only their past, a study that can be resumed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.config import FloatRange, IntRange, ModelConfig, RunConfig, SearchConfig, TuningConfig
+from kyc_ml.config import (
+    FloatRange,
+    IntRange,
+    ModelConfig,
+    RunConfig,
+    SearchConfig,
+    TuningConfig,
+    parse_section,
+)
 from kyc_ml.errors import ConfigError
+from kyc_ml.jobs import tuning as tuning_job
 from kyc_ml.tuning import FoldRows, TuningRows, compare, compute_objective, identify, search
 from kyc_ml.tuning import comparison as comparison_module
 from kyc_ml.tuning import study as study_module
-from kyc_ml.tuning.comparison import compute_differences
+from kyc_ml.tuning.comparison import ParameterComparison, compute_differences
 from kyc_ml.tuning.rows import Part
 from kyc_ml.tuning.study import SEARCHED
 
@@ -306,3 +317,62 @@ def test_a_crippled_configuration_is_beaten(rows):
     got = compare(rows, own=poor, chosen=MODEL, config=QUICK, tell=silent)
     assert got.verdict == "beats"
     assert got.sentence.startswith("On later data the tuned model beats the configuration's own")
+    assert (got.worse, got.taken) == (False, MODEL)
+
+
+def test_what_is_surely_worse_on_later_data_is_not_taken(rows):
+    poor = MODEL.model_copy(update={"min_data_in_leaf": 500})
+    got = compare(rows, own=MODEL, chosen=poor, config=QUICK, tell=silent)
+    assert got.verdict == "is worse than"
+    assert got.sentence.startswith(
+        "On later data the tuned model is worse than the configuration's own: average precision"
+    )
+    assert got.sentence.endswith("not taken: the configuration's own are kept.")
+    assert (got.worse, got.taken) == (True, MODEL)
+
+
+@pytest.mark.parametrize(
+    ("objective", "low", "high", "verdict"),
+    [
+        ("average_precision", 0.01, 0.02, "beats"),
+        ("average_precision", 0.0, 0.02, "does not beat"),
+        ("average_precision", -0.02, 0.0, "does not beat"),
+        ("average_precision", -0.02, -0.01, "is worse than"),
+        ("log_loss", -0.02, -0.01, "beats"),
+        ("log_loss", 0.01, 0.02, "is worse than"),
+        ("log_loss", -0.01, 0.02, "does not beat"),
+        ("log_loss", float("nan"), float("nan"), "does not beat"),
+    ],
+)
+def test_only_a_whole_interval_on_one_side_decides(objective, low, high, verdict):
+    table = pd.DataFrame(
+        [
+            {
+                "figure": objective,
+                "own": 0.5,
+                "chosen": 0.5,
+                "difference": low,
+                "low": low,
+                "high": high,
+                "better": "higher",
+            }
+        ]
+    )
+    assert comparison_module._judge(table, objective)[0] == verdict
+
+
+def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(rows, tmp_path):
+    found = run_search(rows, tmp_path / "s.db", model=MODEL, config=QUICK)
+    worse = ParameterComparison(
+        table=pd.DataFrame(), verdict="is worse than", sentence="It is worse.", taken=MODEL
+    )
+    run = SimpleNamespace(name="x", tuning=QUICK)
+    text = tuning_job._section(run, found, worse)
+    assert parse_section(text, ModelConfig, subject="it") == MODEL
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert comments[0].startswith("# Model parameters the configuration's own, kept by kyc-ml tune")
+    assert "# It is worse." in comments
+    place = comments.index(f"# Not taken, of trial {found.best.number}:")
+    assert comments[place + 1 :] == [
+        f"#   {name}: {value:.6g}" for name, value in found.best.parameters.items()
+    ]

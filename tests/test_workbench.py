@@ -284,7 +284,7 @@ def test_a_search_can_be_trained_with(source, config):
     tuned = kyc_ml.tune(source, config=config, as_of=LATER, trials=2)
     assert tuned.trials["trial"].tolist() == [0, 1]
     assert tuned.comparison.sentence in repr(tuned)
-    assert tuned.config.model == tuned.search.chosen
+    assert tuned.config.model == tuned.comparison.taken
     assert tuned.config.features == config.features
 
 

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli import batch, data, features, governance, models, proposing, tiers, validation
+from kyc_ml.cli import (
+    batch,
+    configuring,
+    data,
+    features,
+    governance,
+    models,
+    proposing,
+    tiers,
+    validation,
+)
 from kyc_ml.cli.usage import LoggedGroup
 
 app = typer.Typer(
@@ -23,7 +33,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (data, proposing, features, models, batch, tiers, validation, governance):
+for commands in (
+    data,
+    proposing,
+    configuring,
+    features,
+    models,
+    batch,
+    tiers,
+    validation,
+    governance,
+):
     app.add_typer(commands.app)
 
 

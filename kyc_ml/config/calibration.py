@@ -17,7 +17,9 @@ class CalibrationConfig(Section):
     candidates: tuple[CalibrationMethod, ...] = Field(
         default=("none", "platt", "beta", "isotonic", "venn_abers"), min_length=1
     )
+    """Maps from margin to probability to choose among; none is the model's own."""
     folds: int = Field(default=5, ge=2)
+    """Folds of the cross-validation that compares them."""
     seed: int = Field(default=20130105, ge=0)
     """Draws the folds."""
     segment: str | None = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
+from pydantic.fields import FieldInfo
+
 from kyc_ml.config.section import Section
 from kyc_ml.errors import hint
 
@@ -25,6 +27,9 @@ _FILES: Final = {
     "RunConfig": _Kind(shown="a run configuration", keys=("unit", "features"), option="--config"),
 }
 
+_NO_SECTION: Final = {"model_type", "model_attributes_type"}
+"""Pydantic's names of the fault that something else than keys and values was given."""
+
 
 def explain_faults(
     faults: Iterable[Any],
@@ -39,9 +44,13 @@ def explain_faults(
     told = []
     listed: set[str] = set()
     for fault in _without_consequences(list(faults)):
-        path, holder = _place_of(section, fault["loc"])
+        path, holder, inside = _place_of(section, fault["loc"])
         called = [names.get(str(part), part) for part in path[:1]]
         where = ".".join(str(part) for part in (*called, *path[1:]))
+        if fault["type"] in _NO_SECTION and inside:
+            shown = f"; see kyc-ml config {where}" if section.__name__ == "RunConfig" else ""
+            told.append(f"{where}: {_explain_place(fault['input'], inside)}{shown}")
+            continue
         if fault["type"] != "extra_forbidden":
             told.append(_explain(fault, where))
             continue
@@ -76,6 +85,29 @@ def _explain(fault: Any, where: str) -> str:  # noqa: ANN401  pydantic's dict
     return f"{where}: {message}" if where else message
 
 
+def _explain_place(given: object, inside: list[type[Section]]) -> str:
+    """Say what a section holds where something else than keys and values was given."""
+    came = type(given).__name__ if isinstance(given, (list, tuple)) else repr(given)
+    if len(inside) > 1:
+        methods = " or ".join(get_args(_method_of(kind))[0] for kind in inside)
+        keys = f"method ({methods}), and those that hang on it"
+    else:
+        fields = inside[0].model_fields
+        keys = ", ".join(_say_key(field.alias or name, field) for name, field in fields.items())
+        if not any(field.is_required() for field in fields.values()):
+            keys += "; {} takes the default of each"
+    return f"must hold keys and values, got {came}; its keys: {keys}"
+
+
+def _say_key(name: str, field: FieldInfo) -> str:
+    """Name a key; of a method to choose, also what there is: its default may be to do nothing."""
+    methods = get_args(field.annotation)
+    if name != "method" or len(methods) < 2 or field.is_required():
+        return name
+    others = " or ".join(each for each in methods if each != field.default)
+    return f"{name} ({field.default} by default, or {others})"
+
+
 def mistaken_file(content: Mapping[str, Any], section: type[Section]) -> str | None:
     """Say that a file is a source mapping where a run configuration is needed, or the reverse.
 
@@ -95,8 +127,10 @@ def mistaken_file(content: Mapping[str, Any], section: type[Section]) -> str | N
 
 def _place_of(
     section: type[Section], location: tuple[str | int, ...]
-) -> tuple[list[str | int], type[Section]]:
+) -> tuple[list[str | int], type[Section], list[type[Section]]]:
     """Find the path of a fault as the file spells it, and the section that holds its key.
+
+    Also the sections that may stand at that place itself; none where it takes a value.
 
     Pydantic's location also names the kind of section where there are several to choose
     from, such as ``splits.customer_folds.folds``: no key of the file.
@@ -112,7 +146,7 @@ def _place_of(
         fields = {field.alias or name: field for name, field in holder.model_fields.items()}
         if str(part) in fields:
             choices = _sections_inside(fields[str(part)].annotation)
-    return path, holder
+    return path, holder, choices
 
 
 def _method_of(kind: type[Section]) -> Any:  # noqa: ANN401  an annotation

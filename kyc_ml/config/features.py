@@ -14,8 +14,11 @@ class CountryEntry(Section):
     """One country's stay on a list: from its first day, to the first day off it."""
 
     country: str = Field(pattern="^[A-Z]{2}$")
+    """ISO 3166 code of two letters."""
     since: date
+    """First day on the list."""
     until: date | None = None
+    """First day off the list; null: still on it."""
 
     @model_validator(mode="after")
     def _leaves_after_it_came(self) -> Self:
@@ -29,11 +32,15 @@ class CountryList(Section):
     """A list of countries, with the history of who stood on it when."""
 
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    """Part of the names of the features that read it."""
     english: str
     """Who stands on it, as a plural noun: "jurisdictions under increased monitoring"."""
     chinese: str
+    """The same in Chinese."""
     source: str
+    """Who published it, and where."""
     verified_on: date
+    """Day on which somebody last compared it with its source."""
     entries: tuple[CountryEntry, ...] = Field(min_length=1)
 
 
@@ -60,8 +67,11 @@ class FeatureConfig(Section):
     """A named set of declared features: whole families, and features by name."""
 
     name: str = "unnamed"
+    """Name of the set, kept in the bundle."""
     description: str = ""
+    """For people."""
     families: tuple[str, ...] = ()
+    """Families to take whole; see `kyc-ml features list`."""
     include: tuple[str, ...] = ()
     """Features to add to those of the families, by name."""
     exclude: tuple[str, ...] = ()

@@ -13,17 +13,29 @@ class ModelConfig(Section):
     """LightGBM parameters. Defaults suit 10^5 to 10^6 rows with few positives."""
 
     seed: int = Field(default=20130105, ge=0)
+    """Draws what LightGBM samples."""
     num_threads: int = Field(default=2, ge=1)
+    """Threads to train with; they change no model."""
     rounds: int = Field(default=600, ge=1)
+    """Most trees."""
     stopping_rounds: int = Field(default=50, ge=1)
+    """Trees without a gain on the early stopping rows after which fitting ends."""
     learning_rate: float = Field(default=0.05, gt=0.0, le=1.0)
+    """Share of each tree's step that is taken."""
     num_leaves: int = Field(default=31, ge=2)
+    """Most leaves of a tree."""
     min_data_in_leaf: int = Field(default=100, ge=1)
+    """Fewest rows of a leaf."""
     feature_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Share of the features that each tree may use."""
     bagging_fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of the rows that each tree sees; drawn anew for each tree below 1."""
     lambda_l2: float = Field(default=5.0, ge=0.0)
+    """Shrinks the values of leaves: the more, the larger."""
     max_bin: int = Field(default=255, ge=2)
+    """Most bins of a feature."""
     metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision"
+    """What decides on the early stopping rows when to stop."""
     monotone: bool = False
     """Keep the directions that features declare: risk never falls, or never rises, with them."""
     negative_share: float = Field(default=1.0, gt=0.0, le=1.0)

@@ -22,6 +22,7 @@ class ExplainConfig(Section):
     """How many reasons each scored row carries, and whom it is held against."""
 
     reasons: int = Field(default=3, ge=1, le=20)
+    """Reasons of each scored row, the strongest first."""
     peers: str | None = None
     """Category feature that parts the rows into peers; None holds all against the whole bank."""
 
@@ -30,10 +31,14 @@ class RunConfig(Section):
     """Everything one training run needs besides the data."""
 
     name: str
+    """Name of the registered model and of its files."""
     unit: Unit
+    """fraud judges a transaction at its own time, risk a customer at a review date."""
     features: FeatureConfig
     dataset: DatasetConfig = DatasetConfig()
     splits: SplitConfig | CustomerFoldsConfig = Field(default=SplitConfig(), discriminator="method")
+    """How rows are parted into those that fit, stop, calibrate and judge; without a method, in
+    time."""
     model: ModelConfig = ModelConfig()
     selection: SelectionConfig = SelectionConfig()
     stability: StabilityConfig = StabilityConfig()

@@ -20,7 +20,9 @@ class SelectionConfig(Section):
     keep: tuple[str, ...] = ()
     """Features that stay whatever is found, such as the one that calibration segments by."""
     seed: int = Field(default=20130105, ge=0)
+    """Draws the rows and the shuffles."""
     repetitions: int = Field(default=5, ge=1)
+    """Times that features are held against shuffled ones."""
     noise_features: int = Field(default=50, ge=1)
     """Shuffled features added at each repetition: as many of few values as of many."""
     quantile: float = Field(default=0.9, ge=0.0, le=1.0)
@@ -28,7 +30,9 @@ class SelectionConfig(Section):
     most_rows: int = Field(default=50_000, ge=100)
     """Rows of a repetition; negatives are left out first."""
     rounds: int = Field(default=60, ge=1)
+    """Trees of the small model that judges."""
     num_leaves: int = Field(default=15, ge=2)
+    """Leaves of each of its trees."""
     time_blocks: int = Field(default=4, ge=2)
     """Equally many training rows each, in order of time."""
     psi_limit: float | None = Field(default=None, gt=0.0)

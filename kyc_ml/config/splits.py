@@ -18,11 +18,17 @@ class SplitConfig(Section):
     """
 
     method: Literal["out_of_time"] = "out_of_time"
+    """The default."""
     train_days: int | None = Field(default=None, gt=0)
+    """Days to train on, counted back from the next part; null trains on all the past."""
     early_stopping_days: int = Field(default=14, gt=0)
+    """Days whose rows say when to stop."""
     calibration_days: int = Field(default=14, gt=0)
+    """Days whose rows calibrate."""
     test_days: int = Field(default=28, gt=0)
+    """Days whose rows judge the model."""
     embargo_days: int = Field(default=7, ge=0)
+    """Days before the test at which the model is taken to be built; see above."""
     inner_embargo_days: int = Field(default=1, ge=0)
     """Days left out between train, early stopping and calibration."""
 
@@ -35,7 +41,9 @@ class CustomerFoldsConfig(Section):
     """
 
     method: Literal["customer_folds"]
+    """For data too small to be parted in time."""
     folds: int = Field(default=5, ge=2)
+    """Parts of the customers."""
 
 
 class PrequentialConfig(Section):
@@ -45,7 +53,9 @@ class PrequentialConfig(Section):
     """
 
     method: Literal["prequential"]
+    """The only one for tuning."""
     folds: int = Field(default=4, ge=1)
+    """Tests, each later than the one before."""
     train_days: int | None = Field(default=None, gt=0)
     """None trains on all the past."""
     delay_days: int | None = Field(default=None, ge=0)
@@ -53,6 +63,7 @@ class PrequentialConfig(Section):
     embargo_days: int = Field(default=0, ge=0)
     """Days left out between delay and test."""
     test_days: int = Field(default=28, gt=0)
+    """Days that each test holds."""
     step_days: int | None = Field(default=None, gt=0)
     """Days from one test to the next; None is `test_days`."""
 
@@ -61,12 +72,17 @@ class OutOfTimeCustomersConfig(Section):
     """Folds by customer that are also parted in time: later rows of customers never seen."""
 
     method: Literal["out_of_time_customers"]
+    """Only from Python, for `splits.make_splitter`."""
     folds: int = Field(default=5, ge=2)
+    """Parts of the customers."""
     train_days: int | None = Field(default=None, gt=0)
+    """null trains on all the past."""
     delay_days: int | None = Field(default=None, ge=0)
     """None waits for the dataset's horizon and label maturity."""
     embargo_days: int = Field(default=0, ge=0)
+    """Days left out between delay and test."""
     test_days: int = Field(default=28, gt=0)
+    """Days of the test."""
 
 
 FoldsConfig = Annotated[

@@ -11,7 +11,9 @@ class StabilityConfig(Section):
     """Refits that tell how much of a model is chance; 0 refits leaves a kind out."""
 
     seed_refits: int = Field(default=0, ge=0)
+    """Refits with other seeds, on the same rows; 0 or at least 2."""
     bootstrap_refits: int = Field(default=0, ge=0)
+    """Refits on customers drawn with replacement; 0 or at least 2."""
     seed: int = Field(default=20130105, ge=0)
     """Draws the bootstrap samples and the rows explained."""
     top_features: int = Field(default=20, ge=1)
@@ -19,6 +21,7 @@ class StabilityConfig(Section):
     top_reasons: int = Field(default=5, ge=1)
     """So many reasons of each row are compared between refits."""
     explained_rows: int = Field(default=2_000, ge=1)
+    """Most test rows whose reasons are compared."""
 
     @field_validator("seed_refits", "bootstrap_refits")
     @classmethod

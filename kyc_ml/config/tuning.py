@@ -15,8 +15,11 @@ class IntRange(Section):
     """Whole numbers to search, both ends included."""
 
     low: int
+    """Lowest value tried."""
     high: int
+    """Highest value tried."""
     log: bool = True
+    """Whether to search by order of magnitude; low must be above 0 then."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -28,8 +31,11 @@ class FloatRange(Section):
     """Numbers to search, both ends included."""
 
     low: float
+    """Lowest value tried."""
     high: float
+    """Highest value tried."""
     log: bool = False
+    """Whether to search by order of magnitude; low must be above 0 then."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -81,6 +87,7 @@ class TuningConfig(Section):
 
     folds: PrequentialConfig = PrequentialConfig(method="prequential", folds=3)
     objective: Objective = "average_precision"
+    """What the parameters are chosen by, as a mean over the folds."""
     capacity_per_day: float = Field(default=50.0, gt=0.0, allow_inf_nan=False)
     """Reviews a day that recall_at_capacity allows for."""
     review_cost: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)

@@ -22,6 +22,7 @@ from kyc_ml.contract.tables import (
     CUSTOMERS,
     DOCUMENT_NUMBER,
     DOCUMENT_TYPE,
+    EVENT_TIME,
     KNOWN_AT,
     NO_CURRENCY,
     REVIEW_ID,
@@ -32,6 +33,12 @@ from kyc_ml.contract.tables import (
 
 _LATE_SHARE: Final = 0.5
 """Convention: where most cases come to light after the bookings, their dates want a look."""
+
+_INSTANT_SHARE: Final = 0.99
+"""Convention: a case found out at once is rare; where nearly all are, the date is another one."""
+
+KNOWN_AT_ONCE: Final = "known at the very instant of the event"
+"""Rule of the finding that nearly every case is: whoever proves anything by labels must say it."""
 
 
 @cache
@@ -102,7 +109,12 @@ def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Fi
     last : datetime or None
         Of the transactions and events, UTC; None without any.
     """
-    found = [*_empty_tables(tables), *_unknown_documents(tables), *_late_cases(tables, last)]
+    found = [
+        *_empty_tables(tables),
+        *_unknown_documents(tables),
+        *_late_cases(tables, last),
+        *_instant_cases(tables),
+    ]
     links = [(name, CUSTOMER_ID, CUSTOMERS) for name in tables if name != CUSTOMERS]
     links += [(CASES, TRANSACTION_ID, TRANSACTIONS), (CASES, REVIEW_ID, REVIEWS)]
     for table, column, target in links:
@@ -172,6 +184,26 @@ def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Fi
         "later --as-of, or map known_at to when each case was known"
     )
     return [Finding(table=CASES, column=KNOWN_AT, rule=rule, count=count, cure=cure)]
+
+
+def _instant_cases(tables: Mapping[str, Columns]) -> list[Finding]:
+    """Count the cases known when their event happened, where nearly all of them are.
+
+    Times that are wrong, but consistent, are the one fault that no tampering can show.
+    """
+    if CASES not in tables:
+        return []
+    count = sum(
+        pc.sum(pc.equal(batch[KNOWN_AT], batch[EVENT_TIME])).as_py() or 0
+        for batch in tables[CASES].pieces(KNOWN_AT, EVENT_TIME)
+    )
+    if not count or count < _INSTANT_SHARE * tables[CASES].num_rows:
+        return []
+    cure = (
+        "if that is not true, labels count before anybody knew them, and no proof here can see it: "
+        "map known_at to when each case was known"
+    )
+    return [Finding(table=CASES, column=KNOWN_AT, rule=KNOWN_AT_ONCE, count=count, cure=cure)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:

@@ -11,22 +11,15 @@ class PromotionPolicy(Section):
     Whatever is set here, the report must be of the same bundle, complete, recorded in the
     audit log, by someone else than the trainer, and passing; each finding needs an owner and
     a due date, and it must be no older than the policy's `report_valid_days`.
-
-    Attributes
-    ----------
-    allow_findings : bool
-        Whether a report that passes with findings can promote at all.
-    require_sign_off : bool
-        Whether a report without findings needs a validator's sign-off too; one with findings
-        always needs it, for the owners and due dates.
-    validator_may_approve : bool
-        Whether who made the report, or signed it off, may also approve the promotion.
-    distinct_accounts : bool
-        Whether validating and promoting must come from other accounts of the operating
-        system than training. Names alone are claims; set it where people have accounts.
     """
 
     allow_findings: bool = True
+    """Whether a report that passes with findings can promote at all."""
     require_sign_off: bool = False
+    """Whether a report without findings needs a validator's sign-off too; one with findings
+    always needs it, for the owners and due dates."""
     validator_may_approve: bool = True
+    """Whether who made the report, or signed it off, may also approve the promotion."""
     distinct_accounts: bool = False
+    """Whether validating and promoting must come from other accounts of the operating
+    system than training. Names alone are claims; set it where people have accounts."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract.followup import KNOWN_AT_ONCE
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.audit.movement import FeatureAudit
@@ -80,7 +81,13 @@ class LabelProbes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditResult:
-    """The whole audit of one configuration on one source."""
+    """The whole audit of one configuration on one source.
+
+    Attributes
+    ----------
+    unseen : str
+        What may be wrong with the times of cases that no proof can see; empty if nothing is.
+    """
 
     name: str
     as_of: pd.Timestamp
@@ -88,6 +95,7 @@ class AuditResult:
     labels: LabelProbes
     seconds: dict[str, float]
     path: Path | None
+    unseen: str = ""
 
     @property
     def passed(self) -> bool:
@@ -151,7 +159,15 @@ def run_audit(
     )
     seconds["probing labels"] = time.perf_counter() - start
     result = AuditResult(
-        name=run.name, as_of=moment, features=features, labels=labels, seconds=seconds, path=out
+        name=run.name,
+        as_of=moment,
+        features=features,
+        labels=labels,
+        seconds=seconds,
+        path=out,
+        unseen="; ".join(
+            str(each) for each in tables.quality.warnings if each.rule == KNOWN_AT_ONCE
+        ),
     )
     if out is not None:
         with written_whole(out) as handle:
@@ -245,6 +261,7 @@ def _as_json(result: AuditResult) -> dict[str, Any]:
         "checks": audit.summary().to_dict("records"),
         "features": json.loads(audit.features.to_json(orient="records", date_format="iso")),
         "left_out": dict(audit.left_out),
+        "unseen": result.unseen,
         "labels": {
             "not_run": labels.not_run,
             "rows": labels.rows,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyc_ml.config import RunConfig, load_section
+from kyc_ml.features.named import require_named_features
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy, policy_features
 
@@ -31,11 +32,12 @@ def load_run(config: Path) -> RunFiles:
     Raises
     ------
     ConfigError
-        If one of the files cannot be read or breaks its rules, or the policy reads a feature
-        that the run does not declare.
+        If one of the files cannot be read or breaks its rules, the run names a feature that
+        it will not have, or the policy reads one that the run does not declare.
     """
     run = load_section(config, RunConfig)
     policy = load_section(config.parent / run.tiers, TierPolicy)
+    require_named_features(run)
     policy_features(policy, run.features, unit=run.unit)
     return RunFiles(
         run=run,

@@ -73,6 +73,7 @@ def make_run_record(
             "reliability_of_calibration_rows": trained.calibration.reliability,
             **{f"stability_{found.kind}": found.runs for found in trained.stability},
             **({} if trained.folds is None else {"folds": trained.folds}),
+            **({} if trained.selection is None else {"selection": trained.selection.table}),
         },
         figures=figures,
         note=note,

@@ -254,6 +254,18 @@ def _tell_of_few_trees(trained: Trained, watch: Watch) -> None:
     )
 
 
+def _tell_of_selection(trained: Trained, watch: Watch) -> None:
+    """Say in one line how many features were dropped for what; the run keeps the figures."""
+    if trained.selection is None:
+        return
+    counts = trained.selection.counts()
+    told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
+    watch.say(
+        f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
+        f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
+    )
+
+
 def _positives_of_judges(trained: Trained) -> dict[str, int]:
     """Count the positives of each part that stops, calibrates or judges."""
     judges = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
@@ -266,7 +278,9 @@ def _positives_of_judges(trained: Trained) -> dict[str, int]:
 
 def _tell(trained: Trained, watch: Watch) -> None:
     watch.show("parts", trained.parts)
-    tell_left_out(trained.left_out, watch)
+    dropped = {} if trained.selection is None else trained.selection.dropped
+    tell_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
+    _tell_of_selection(trained, watch)
     _tell_of_few_trees(trained, watch)
     tell_of_few_positives(_positives_of_judges(trained), watch)
     watch.show("calibration candidates", trained.calibration.candidates)

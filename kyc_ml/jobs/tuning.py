@@ -45,7 +45,7 @@ class TuningResult:
     folds : DataFrame
         What each fold fitted on, stopped on and was judged by; see `TuningRows`.
     study, written : Path
-        The SQLite study, and the YAML file of the chosen model section.
+        The SQLite study, and the YAML file of the model section to train with.
     """
 
     run: RunConfig
@@ -77,6 +77,9 @@ def run_tune(
     watch: Watch,
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
+
+    Where the best of the folds are surely worse than the configuration's own on later data, it
+    writes the own, with what was found as comments.
 
     Parameters
     ----------
@@ -179,16 +182,20 @@ def trials_table(found: Search) -> pd.DataFrame:
 
 
 def _section(run: RunConfig, found: Search, comparison: ParameterComparison) -> str:
-    """Write the chosen model section, with where it comes from as comments."""
+    """Write the model section to train with, with where it comes from as comments."""
     objective = run.tuning.objective.replace("_", " ")
+    whose = "the configuration's own, kept" if comparison.worse else "chosen"
     lines = [
-        f"Model parameters chosen by kyc-ml tune for {run.name}; use: model: !include FILE",
+        f"Model parameters {whose} by kyc-ml tune for {run.name}; use: model: !include FILE",
         f"Trial {found.best.number} of {len(found.trials)}: mean {objective} over "
         f"{len(found.best.folds)} folds {found.best.value:.6g}, with the configuration's own "
         f"{found.own.value:.6g}.",
         comparison.sentence,
     ]
-    return "".join(f"# {line}\n" for line in lines) + dump_section(found.chosen)
+    if comparison.worse:
+        lines.append(f"Not taken, of trial {found.best.number}:")
+        lines += [f"  {name}: {value:.6g}" for name, value in found.best.parameters.items()]
+    return "".join(f"# {line}\n" for line in lines) + dump_section(comparison.taken)
 
 
 _COLUMNS = {

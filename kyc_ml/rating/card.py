@@ -31,15 +31,20 @@ class Grade(Section):
     """One grade; the lowest starts at the lowest score there is and names none."""
 
     name: str
+    """Name of the grade."""
     name_zh: str
+    """Name in Chinese."""
     from_score: float | None = None
+    """Lowest score of the grade."""
 
 
 class Step(Section):
     """Values from `from` on, up to the next step, have this score."""
 
     from_: float = Field(alias="from")
+    """Lowest value of the step."""
     score: int
+    """Score of its values."""
 
 
 class SubItem(Section):
@@ -49,15 +54,21 @@ class SubItem(Section):
     """
 
     name: str
+    """Name of the sub-item."""
     family: Family
+    """Which of the four risks it belongs to."""
     english: str
+    """What it is, for people."""
     chinese: str
+    """The same in Chinese."""
     feature: str
+    """Declared feature that it reads."""
     weights: dict[str, float]
     """Weight p by segment; a segment that is not named does without this sub-item."""
     below: int | None = None
     """Score of numbers below the first step."""
     steps: tuple[Step, ...] = ()
+    """Scores of numbers, by rising value."""
     scores: dict[str, int] = Field(default_factory=dict)
     """Score of each category."""
     other: int | None = None
@@ -65,6 +76,7 @@ class SubItem(Section):
     missing: int
     """Score where the value is missing: what is unknown is not harmless."""
     source: str
+    """Where feature and scores come from."""
 
     @property
     def kind(self) -> Kind:
@@ -76,9 +88,13 @@ class SegmentRule(Section):
     """Which weights a row has: the segment its category stands for, else `otherwise`."""
 
     feature: str
+    """Category feature that tells the segments apart."""
     by_value: dict[str, str]
+    """Segment by value of the feature."""
     otherwise: str
+    """Segment of all other values, and of a missing one."""
     source: str
+    """Where the segments come from."""
 
 
 class Condition(Section):
@@ -89,8 +105,11 @@ class Condition(Section):
     """
 
     feature: str
+    """Declared feature that it reads."""
     at_least: float | None = None
+    """Lowest number for which it holds; or any_of."""
     any_of: tuple[str, ...] = ()
+    """Categories for which it holds; or at_least."""
 
     @property
     def kind(self) -> Kind:
@@ -107,9 +126,13 @@ class DirectRule(Condition):
     """A criterion that puts a row into the highest grade whatever it scores (直接定级)."""
 
     code: str
+    """Short code that score rows carry."""
     english: str
+    """What it is, for people."""
     chinese: str
+    """The same in Chinese."""
     source: str
+    """Where the criterion comes from."""
 
 
 class RatingCard(Section):
@@ -121,18 +144,27 @@ class RatingCard(Section):
     """
 
     name: str
+    """Name of the card."""
     version: int = Field(ge=1)
+    """Raise it with every change."""
     unit: Unit
+    """fraud rates transactions, risk rates customers."""
     disclosure: Literal["internal_only"] = "internal_only"
+    """Ratings and what led to them are for the bank alone."""
     source: str
+    """Which guideline it follows."""
     absent: Literal["drop", "refuse"]
     """What to do where the source has no such feature: leave the sub-item out for all and
     scale the other weights to 100, or refuse to rate."""
     grades: tuple[Grade, ...]
+    """From the lowest to the highest risk."""
     cut_offs_source: str
+    """Where the grades' cut-offs come from."""
     segments: SegmentRule | None = None
     sub_items: tuple[SubItem, ...]
+    """What is scored, and what each score weighs."""
     direct_highest: tuple[DirectRule, ...] = ()
+    """Criteria that give the highest grade whatever is scored."""
 
     @property
     def m(self) -> int:

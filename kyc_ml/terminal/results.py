@@ -76,8 +76,9 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     if compared.compared:
         title = "on the test part, which no trial saw (95 % intervals)"
         terminal.draw(draw_frame(title, compared.table))
+    kept = " (not taken)" if compared.worse else ""
     changed = {
-        name: f"{found.own.parameters[name]:.6g} -> {value:.6g}"
+        name: f"{found.own.parameters[name]:.6g} -> {value:.6g}{kept}"
         for name, value in found.best.parameters.items()
     }
     pruned = sum(trial.pruned for trial in found.trials)
@@ -92,6 +93,11 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
             **{stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()},
             "study": result.study,
             "MLflow run": result.mlflow_run,
+            **(
+                {"kept": "the configuration's own parameters: those found are worse on later data"}
+                if compared.worse
+                else {}
+            ),
             "written to": f"{result.written} (model: !include {result.written.name})",
         },
     )
@@ -232,6 +238,8 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
         facts["AUC of shuffled labels"] = f"{interval}{'' if shuffled.passed else ': NOT 0.5'}"
     if labels.not_run:
         facts["label probes not run"] = labels.not_run
+    if result.unseen:
+        facts["not seen by any proof"] = result.unseen
     facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}
     if result.path is not None:
         facts["written to"] = result.path

@@ -17,17 +17,20 @@ class FixedFit(Section):
     """Cut-offs are numbers that somebody decided: nothing is proposed."""
 
     method: Literal["fixed"]
+    """Nothing is proposed."""
 
 
 class BadRateFit(Section):
     """As few rows above each cut-off as bad rates allow, from the lowest tier up."""
 
     method: Literal["target_bad_rate"]
+    """By target bad rate."""
     highest_bad_rate: dict[str, float]
     """Highest observed bad rate by tier, increasing; all tiers but the highest."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """Level of the one-sided upper bound that must not exceed it."""
     interval: Literal["jeffreys", "clopper_pearson"] = "jeffreys"
+    """How the upper bound is computed."""
     fewest_rows: int = Field(default=100, ge=1)
     """Rows that a tier has at least: fewer say nothing of a rate (convention). So many are
     left to a tier that the one below it could swallow."""
@@ -37,6 +40,7 @@ class CapacityFit(Section):
     """Each tier gets as many alerts as there are people to look at them."""
 
     method: Literal["capacity"]
+    """By capacity."""
     per: Literal["day", "month"]
     """Calendar days, or months of 365.25 / 12 days."""
     alerts: dict[str, float]
@@ -57,11 +61,13 @@ class CostFit(Section):
     """Each tier begins where its action pays better than that of the tier below."""
 
     method: Literal["expected_cost"]
+    """By expected cost."""
     loss: float = Field(gt=0.0, allow_inf_nan=False)
     """Loss of a bad observation that nothing is done about."""
     actions: dict[str, Action]
     """Action by tier, all of them; both cost and share prevented increase from tier to tier."""
     source: str = ""
+    """Where loss and costs come from."""
 
     def thresholds(self, tiers: Sequence[str]) -> tuple[float, ...]:
         """Give the probability from which each tier's action pays better than the one below.
@@ -98,6 +104,7 @@ class FitPolicy(Section):
     """How cut-offs are proposed, for all and for segments that have their own."""
 
     whole: Method
+    """Method for the whole."""
     segments: dict[str, Method] = Field(default_factory=dict)
     """Method by segment; a segment that is not named keeps its cut-offs."""
     borrow_strength: float = Field(default=30.0, ge=0.0, allow_inf_nan=False)
@@ -107,6 +114,7 @@ class FitPolicy(Section):
     samples: int = Field(default=200, ge=0)
     """Bootstrap samples of customers behind the intervals of cut-offs; 0 gives none."""
     seed: int = Field(default=20130105, ge=0)
+    """Draws the bootstrap samples."""
 
     def faults(self, tiers: Sequence[str], segments: Sequence[str]) -> Iterator[str]:
         """Give what does not fit the policy's tiers and segments."""

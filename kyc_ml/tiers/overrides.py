@@ -37,17 +37,29 @@ class EnteredOverride(Section):
     """
 
     customer_id: str
+    """Whom it is about."""
     code: str
+    """Short code that score rows carry."""
     reason: str = ""
+    """Why."""
     source: str = ""
+    """Where the reason comes from."""
     floor: str | None = None
+    """Lowest tier that it allows; or tier."""
     tier: str | None = None
+    """Tier that it sets; or floor."""
     start: date | None = None
+    """First day in force."""
     expiry: date | None = None
+    """First day no longer in force."""
     approved_on: date | None = None
+    """Day of the approval."""
     withdrawn_on: date | None = None
+    """First day no longer in force, where it was withdrawn."""
     requester: str = ""
+    """Who asked for it."""
     approver: str = ""
+    """Who approved it; someone else."""
 
 
 class OverrideBook(Section):

@@ -26,9 +26,13 @@ class TierRule(Section):
     """One tier: its lowest probability and what follows from it."""
 
     name: str
+    """Name of the tier."""
     name_zh: str
+    """Name in Chinese."""
     from_probability: float = Field(ge=0.0, le=1.0)
+    """Lowest probability of the tier; the lowest tier starts at 0."""
     due_diligence: Literal["simplified", "standard", "enhanced"]
+    """What the tier asks for."""
     review_months: int = Field(gt=0)
     """A customer of this tier is reviewed again within so many months."""
     monitoring: str
@@ -39,11 +43,13 @@ class OwnCutOffs(Section):
     """A segment with cut-offs of its own; a tier not named keeps the cut-off of the whole."""
 
     name: str
+    """Name of the segment."""
     values: tuple[str, ...]
     """Values of the segment feature that belong to it."""
     from_probability: dict[str, float]
     """Lowest probability by tier; the lowest tier starts at 0 everywhere."""
     source: str = ""
+    """Who decided so, and on what grounds."""
 
 
 class SegmentPolicy(Section):
@@ -53,7 +59,9 @@ class SegmentPolicy(Section):
     """
 
     feature: str
+    """Category feature that tells the segments apart."""
     own: tuple[OwnCutOffs, ...]
+    """Segments with cut-offs of their own."""
 
 
 class OverrideRule(Section):
@@ -65,16 +73,27 @@ class OverrideRule(Section):
     """
 
     code: str
+    """Short code that score rows carry."""
     english: str = ""
+    """What it is, for people."""
     chinese: str = ""
+    """The same in Chinese."""
     source: str = ""
+    """Where the rule comes from."""
     when: tuple[Condition, ...] = ()
+    """Conditions that must all hold."""
     floor: str | None = None
+    """Lowest tier that it allows; or tier."""
     tier: str | None = None
+    """Tier that it sets; or floor."""
     start: date | None = None
+    """First day in force."""
     expiry: date | None = None
+    """First day no longer in force."""
     requester: str = ""
+    """Who asked for it."""
     approver: str = ""
+    """Who approved it; someone else."""
 
 
 class FactPolicy(Section):
@@ -97,6 +116,7 @@ class ExpertPolicy(Section):
     table: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Tier by grade, then by the model's tier; none is the higher of both."""
     source: str = ""
+    """Where the table comes from."""
 
 
 class Hysteresis(Section):
@@ -112,6 +132,7 @@ class Hysteresis(Section):
     margin: float | None = Field(default=None, ge=0.0, lt=1.0)
     """Share of a cut-off by which a probability must lie below it; None: none is enough."""
     cool_down_days: int = Field(default=0, ge=0)
+    """Days after a rise within which no tier falls."""
 
 
 class WorkingDayList(Section):
@@ -122,8 +143,11 @@ class WorkingDayList(Section):
     """
 
     source: str
+    """Who announced them."""
     verified_on: date
+    """Day on which somebody last compared it with its source."""
     until: date
+    """Last day that was announced."""
     holidays: tuple[date, ...] = ()
     """Weekdays off."""
     make_up_days: tuple[date, ...] = ()
@@ -136,15 +160,20 @@ class CalendarPolicy(Section):
     timezone: str = "UTC"
     """Zone whose days count, for reviews and for the validity of overrides."""
     working_days: Literal["every_day", "weekdays"] = "every_day"
+    """On which days of the week a review may fall due."""
     listed: WorkingDayList | None = None
+    """Days that differ; null: none do."""
 
 
 class Retention(Section):
     """How long tiers and what led to them are kept."""
 
     years: int = Field(default=10, ge=1)
+    """Years to keep them."""
     counted_from: str = "end of the business relationship"
+    """From when the years count."""
     source: str = "PBOC Order 〔2025〕No. 11: identity data and transaction records, 10 years"
+    """Where the duty comes from."""
 
 
 class TierPolicy(Section):
@@ -155,19 +184,25 @@ class TierPolicy(Section):
     """
 
     name: str
+    """Name of the policy, as score rows carry it."""
     version: int = Field(ge=1)
+    """Raise it with every change."""
     author: str | None = None
+    """Who wrote it."""
     approver: str | None = None
     """Someone else than the author; None is a proposal that nobody has approved."""
     valid_from: date | None = None
     """First local day of a run that may grade by it; see `require_in_force`."""
     disclosure: Literal["internal_only"] = "internal_only"
+    """Tiers and what led to them are for the bank alone."""
     tellable_families: tuple[str, ...] = ("profile",)
     """Feature families whose plain facts a customer may be told; see `disclosure`."""
     retention: Retention = Retention()
     tiers: tuple[TierRule, ...]
+    """From the lowest to the highest risk."""
     segments: SegmentPolicy | None = None
     overrides: tuple[OverrideRule, ...] = ()
+    """Declared rules that raise or set tiers."""
     facts: FactPolicy = FactPolicy()
     expert: ExpertPolicy | None = None
     hysteresis: Hysteresis | None = None

@@ -10,6 +10,7 @@ from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.features.named import require_named_features
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
@@ -47,8 +48,9 @@ def train(
     Raises
     ------
     ConfigError
-        If selection, refits or a card are asked for where rows are not parted in time,
-        `as_of` has no zone, an argument is of another kind, or `data` has another currency.
+        If selection, refits or a card are asked for where rows are not parted in time, the
+        configuration names features that it does not choose, `as_of` has no zone, an argument
+        is of another kind, or `data` has another currency.
     LeakageError
         If `data` has another `as_of`.
     DatasetError
@@ -60,6 +62,7 @@ def train(
     moment = read_moment(as_of, name="as_of")
     facts = state_facts(data, source, as_of=moment)
     tell = progress or _silent
+    require_named_features(config)
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
         return train_customer_folds(

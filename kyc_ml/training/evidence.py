@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +25,7 @@ from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.model import Model
 from kyc_ml.monitoring import learn_profile
 from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.selection import Selection
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
 from kyc_ml.tiers import TierPolicy
@@ -85,6 +85,8 @@ class Trained:
         feature, family, share of the total gain; largest first.
     left_out : dict of feature to reason
         What the source does not have, and what selection dropped.
+    selection : Selection or None
+        Every feature's figures and verdict; None where the configuration asks for no selection.
     stability : tuple of Stability
         What refits on other seeds and samples changed; empty where none were asked for.
     """
@@ -101,6 +103,7 @@ class Trained:
     left_out: dict[str, str]
     best_round: int
     folds: pd.DataFrame | None = None
+    selection: Selection | None = None
     stability: tuple[Stability, ...] = ()
 
     def quality_frame(self) -> pd.DataFrame:
@@ -151,7 +154,7 @@ def conclude(
     parts: pd.DataFrame,
     boundaries: Boundaries | None,
     folds: pd.DataFrame | None = None,
-    dropped: Mapping[str, str] = MappingProxyType({}),
+    selection: Selection | None = None,
     stability: tuple[Stability, ...] = (),
 ) -> Trained:
     """Put the bundle together, and beside it all that says how it came about.
@@ -160,8 +163,8 @@ def conclude(
     ----------
     learned_from : bool array of shape (len(features),)
         The rows the model was fitted on: vocabularies and what is usual come from them.
-    dropped : mapping of feature to reason
-        What selection dropped.
+    selection : Selection or None
+        None where none was asked for.
     """
     vocabularies = features.learn_vocabularies(learned_from)
     matrix, _ = evidence.features.encode(vocabularies)
@@ -200,7 +203,8 @@ def conclude(
         folds=folds,
         calibration=calibration,
         importance=compute_importance(model, features.specs),
-        left_out={**features.left_out, **dropped},
+        left_out={**features.left_out, **(selection.dropped if selection else {})},
+        selection=selection,
         best_round=best_round,
         stability=stability,
     )

@@ -15,7 +15,7 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.rating import RatingCard, add_needed, rate
-from kyc_ml.selection import narrow_specs, narrow_table, select_features
+from kyc_ml.selection import Selection, narrow_specs, narrow_table, select_features
 from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
 from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
 from kyc_ml.training.added_value import Predictions
@@ -45,17 +45,18 @@ def select(
     *,
     config: RunConfig,
     tell: Progress,
-) -> tuple[Specs, FeatureTable, dict[str, str]]:
+) -> tuple[Specs, FeatureTable, Selection | None]:
     """Drop the features that the training rows show to be useless or unstable.
 
     Returns
     -------
     specs, features
         What is kept; dropped inputs of kept formulas are hidden.
-    dropped : dict of name to reason
+    selection : Selection or None
+        None where none was asked for.
     """
     if config.selection.method == "none":
-        return specs, features, {}
+        return specs, features, None
     matrix, _ = features.encode(features.learn_vocabularies(fitted))
     selection = select_features(
         matrix[fitted],
@@ -68,7 +69,7 @@ def select(
         progress=lambda done, total: tell("selecting features", done, total),
     )
     kept = narrow_table(features, selection)
-    return narrow_specs(specs, selection), kept, dict(selection.dropped)
+    return narrow_specs(specs, selection), kept, selection
 
 
 def segments_of(features: FeatureTable, name: str | None) -> npt.NDArray[np.object_] | None:

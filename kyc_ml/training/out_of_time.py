@@ -94,7 +94,9 @@ def train_out_of_time(
     )
     part, target = part[usable], target[usable]
     own = own_columns(built, chosen)
-    specs, features, dropped = select(chosen, own, part == TRAIN, target, config=config, tell=tell)
+    specs, features, selection = select(
+        chosen, own, part == TRAIN, target, config=config, tell=tell
+    )
     require_peers(features, config.explain.peers)
     matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
     customers = customers_of(features.keys)
@@ -164,7 +166,7 @@ def train_out_of_time(
         data=data,
         specs=specs,
         features=features,
-        dropped=dropped,
+        selection=selection,
         learned_from=part == TRAIN,
         model=fit.model,
         best_round=fit.best_round,

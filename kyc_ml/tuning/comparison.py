@@ -26,7 +26,7 @@ _KEPT: Final = (
     "nothing to compare on later data."
 )
 
-Verdict = Literal["beats", "does not beat"]
+Verdict = Literal["beats", "does not beat", "is worse than"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +38,23 @@ class ParameterComparison:
     table : DataFrame
         One row a figure: figure, own, chosen, difference (chosen - own), low, high (its
         interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
-    verdict : 'beats' or 'does not beat'
-        Beats only if the whole interval of the objective lies on the better side.
+    verdict : 'beats', 'does not beat' or 'is worse than'
+        Beats, or is worse, only if the whole interval of the objective lies on that side.
     sentence : str
         The verdict with its figures.
+    taken : ModelConfig
+        What to train with: the chosen parameters, or the own where the chosen are worse.
     """
 
     table: pd.DataFrame
     verdict: Verdict
     sentence: str
+    taken: ModelConfig
+
+    @property
+    def worse(self) -> bool:
+        """True if the chosen parameters are surely worse than the own, which are kept."""
+        return self.verdict == "is worse than"
 
     @property
     def compared(self) -> bool:
@@ -71,7 +79,7 @@ def compare(
     """
     if own == chosen:
         return ParameterComparison(
-            table=pd.DataFrame(columns=_COLUMNS), verdict="does not beat", sentence=_KEPT
+            table=pd.DataFrame(columns=_COLUMNS), verdict="does not beat", sentence=_KEPT, taken=own
         )
     margins = []
     for number, model in enumerate((own, chosen), 1):
@@ -82,7 +90,8 @@ def compare(
         rows.final, margins[0], margins[1], customers=customers, config=config
     )
     verdict, sentence = _judge(table, config.objective)
-    return ParameterComparison(table=table, verdict=verdict, sentence=sentence)
+    taken = own if verdict == "is worse than" else chosen
+    return ParameterComparison(table=table, verdict=verdict, sentence=sentence, taken=taken)
 
 
 def compute_differences(
@@ -141,12 +150,15 @@ def _draw(
 
 def _judge(table: pd.DataFrame, objective: Objective) -> tuple[Verdict, str]:
     row = table.set_index("figure").to_dict("index")[objective]
-    won = row["low"] > 0 if objective in MAXIMISED else row["high"] < 0
-    verdict: Verdict = "beats" if won else "does not beat"
+    sign = 1 if objective in MAXIMISED else -1
+    low, high = sorted((sign * row["low"], sign * row["high"]))
+    # of NaN, where no sample held both classes, neither is true
+    verdict: Verdict = "beats" if low > 0 else "is worse than" if high < 0 else "does not beat"
+    kept = " Its parameters are not taken: the configuration's own are kept."
     return verdict, (
         f"On later data the tuned model {verdict} the configuration's own: "
         f"{objective.replace('_', ' ')} {row['chosen']:.4f} against {row['own']:.4f}, difference "
         f"{say_number(row['difference'], '+.4f')} (95 % {say_number(row['low'], '+.4f')} to "
         f"{say_number(row['high'], '+.4f')}); "
-        f"{row['better']} is better."
+        f"{row['better']} is better.{kept if verdict == 'is worse than' else ''}"
     )

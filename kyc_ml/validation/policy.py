@@ -23,8 +23,11 @@ class Condition(Section):
     """Another figure of the same check that must lie within bounds for a gate to count."""
 
     figure: str
+    """Its name."""
     at_least: Number | None = None
+    """Lower bound; equal counts."""
     at_most: Number | None = None
+    """Upper bound; equal counts."""
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
@@ -46,14 +49,20 @@ class Gate(Section):
     """
 
     check: str
+    """Id of the check, such as calibration.overall."""
     figure: str
+    """Name of its figure."""
     at_least: Number | None = None
+    """Lower bound; equal passes."""
     at_most: Number | None = None
+    """Upper bound; equal passes."""
     or_figure: str | None = None
     """A figure of the same check: the bound is the larger of `at_most` and it, as for a
     critical value that grows as rows become few."""
     only_if: Condition | None = None
+    """The gate counts only where this holds."""
     severity: Severity
+    """amber is a finding that gets an owner and a due date, red fails the model."""
     source: str = Field(min_length=1)
     """Where the bound comes from; `convention` where it is one."""
 
@@ -69,18 +78,12 @@ class Gate(Section):
 
 
 class Group(Section):
-    """Customers held against each other for fairness.
-
-    Attributes
-    ----------
-    feature : str
-        A declared feature, known at the decision: a category, or a number with `cuts`.
-    cuts : tuple of float
-        Lower bounds of the groups but the first; a value equal to one belongs above it.
-    """
+    """Customers held against each other for fairness."""
 
     feature: str
+    """A declared feature, known at the decision: a category, or a number with `cuts`."""
     cuts: tuple[Number, ...] = ()
+    """Lower bounds of the groups but the first; a value equal to one belongs above it."""
 
     @model_validator(mode="after")
     def _cuts_rise(self) -> Self:
@@ -99,7 +102,9 @@ class Settings(Section):
     draws_of_large: int = Field(default=200, ge=100)
     """The same above `large` judged rows, where intervals are narrow and samples cost time."""
     large: int = Field(default=200_000, ge=1)
+    """Judged rows above which there are many."""
     seed: int = Field(default=20130105, ge=0)
+    """Draws samples and perturbations."""
     train_rows: int = Field(default=50_000, ge=1_000)
     """Most training rows drawn: for the baseline, the overfit check and the probes."""
     perturbed_rows: int = Field(default=20_000, ge=100)
@@ -110,6 +115,7 @@ class Settings(Section):
     bins: int = Field(default=20, ge=5)
     """Bins of equal mass of a reliability table."""
     drift_bins: int = Field(default=10, ge=2)
+    """Bins of a population stability index."""
     top_features: int = Field(default=20, ge=1)
     """Features with the largest contributions, whose drift has gates."""
     operating_points: int = Field(default=20, ge=1)
@@ -123,6 +129,7 @@ class Settings(Section):
     audit_times: int = Field(default=2, ge=1)
     """Decision times of the point-in-time audit."""
     period: Annotated[str, Field(pattern="^(day|week|month)$")] = "month"
+    """Length of the periods that are judged apart."""
     segments: tuple[str, ...] = ()
     """Categories to judge apart; those the source does not have are left out and named."""
     groups: tuple[Group, ...] = ()
@@ -138,15 +145,21 @@ class ValidationPolicy(Section):
     """What a model must pass, who decided so, and how long it holds."""
 
     name: str
+    """Name of the policy, as reports quote it."""
     version: int = Field(ge=1)
+    """Raise it with every change."""
     author: str
+    """Who decided so."""
     report_valid_days: int = Field(default=90, ge=1)
+    """Age at which a report promotes nothing any more."""
     finding_due_days: int = Field(default=90, ge=1)
+    """Days from the report to the day a finding is closed, at the latest."""
     promotion: PromotionPolicy = PromotionPolicy()
     settings: Settings = Settings()
     headline: tuple[tuple[str, str], ...] = ()
     """Figures that decide, for the first screen: check and figure."""
     gates: tuple[Gate, ...] = Field(min_length=1)
+    """What decides: amber, red or passed."""
 
     def identity(self) -> PolicyIdentity:
         """Name the policy as a report does; who may promote is no part of its digest."""

@@ -141,6 +141,47 @@ def test_cases_that_come_to_light_after_the_last_booking_are_counted(known, coun
         assert "2024" not in str(found[0])
 
 
+def test_a_version_given_twice_is_put_aside_although_its_key_holds_times():
+    """DuckDB hands times with a zone to Python only by a package that kyc_ml does not need."""
+    customers = [{"customer_id": "c1", "event_time": "2024-01-01", "segment": s} for s in "ab"]
+    read = contract_tables(
+        {"customers": pa.Table.from_pylist(customers)},
+        base_currency="CNY",
+        max_quarantined_share=0.5,
+    )
+    (counts,) = read.accepted.quality.tables
+    assert (counts.accepted, counts.quarantined) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "later", "counted"),
+    [(3, 0, True), (99, 1, True), (98, 2, False), (0, 3, False), (0, 0, False)],
+)
+def test_cases_known_at_the_instant_of_their_event_are_told_where_nearly_all_are(
+    at_once, later, counted
+):
+    """A wrong known_at that is always the event's time moves nothing that a proof tampers with."""
+    cases = [
+        {"case_id": f"k{number}", "customer_id": "c1", "event_time": "2024-01-04",
+         "outcome": "default", "known_at": "2024-01-04" if number < at_once else "2024-01-05"}
+        for number in range(at_once + later)
+    ] or {name: pa.array([], pa.string()) for name in ("case_id", "customer_id", "event_time",
+                                                       "outcome", "known_at")}  # fmt: skip
+    read = contract_tables(
+        {
+            "transactions": pa.Table.from_pylist([{**TRANSACTION, "transaction_id": "a"}]),
+            "cases": pa.Table.from_pylist(cases) if isinstance(cases, list) else pa.table(cases),
+        },
+        base_currency="CNY",
+    )
+    found = [each for each in read.accepted.quality.warnings if each.column == "known_at"]
+    assert [(each.rule, each.count) for each in found] == (
+        [("known at the very instant of the event", at_once)] if counted else []
+    )
+    if found:
+        assert "no proof here can see it" in found[0].cure
+
+
 def test_log_lines_and_findings_hold_no_value(source):
     text = "\n".join(source.accepted.quality.lines())
     assert "transactions: read 3 = accepted 2 + quarantined 1" in text

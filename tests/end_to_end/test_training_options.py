@@ -37,7 +37,8 @@ def test_everything_at_once(place, tmp_path):
     assert "expert rating" in done.out
     assert "calibration by segment" in done.err + done.out
     assert "seed stability" in done.err + done.out
-    assert "left out" in done.err
+    assert done.err.count(" left out ") == done.err.count("selection left out ") == 1
+    assert "tables/selection.csv of the run" in done.err
     bundle = load_bundle(kept)
     assert bundle.calibrator.segments is not None
     assert bundle.config.model.negative_share == 0.3
@@ -67,7 +68,7 @@ def test_a_segment_that_is_no_feature_is_refused(place, tmp_path):
         place, tmp_path, features={"families": ["velocity"]}, calibration={"segment": "region"}
     )
     assert done.code == 2
-    assert "calibration.segment is 'region', which is no category" in done.err
+    assert "calibration.segment: 'region' is no declared feature" in done.err
 
 
 def test_what_needs_parts_in_time_is_refused_with_customer_folds(place, tmp_path):

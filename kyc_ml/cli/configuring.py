@@ -1,0 +1,37 @@
+"""The command that says which keys a configuration file takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kyc_ml.cli.options import job
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: kyc-ml config selection")
+def config(
+    key: Annotated[
+        str | None,
+        typer.Argument(help="A section or key, such as selection or model.refit; default: all."),
+    ] = None,
+    *,
+    file: Annotated[
+        str,
+        typer.Option(help="run, source, tiers, rating, overrides, limits or validation."),
+    ] = "run",
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print all keys of all files as Markdown.")
+    ] = False,
+) -> None:
+    """Say which keys a configuration file takes: type, range, default and meaning."""
+    with job() as terminal:
+        from kyc_ml.jobs.key_reference import run_key_page, run_keys
+        from kyc_ml.terminal.keys import show_keys
+
+        if markdown:
+            typer.echo(run_key_page(), nl=False)
+            return
+        show_keys(terminal, run_keys(key, kind=file))

@@ -1,0 +1,61 @@
+"""Features that a configuration names outside `features`: held against those it chooses."""
+
+from __future__ import annotations
+
+from kyc_ml.config import RunConfig
+from kyc_ml.errors import ConfigError, Faults, hint
+from kyc_ml.features.catalog import choose_features, declare_features
+from kyc_ml.features.spec import FeatureSpec
+
+
+def require_named_features(config: RunConfig) -> None:
+    """Refuse a run that names features it will not have, before anything is read.
+
+    Raises
+    ------
+    ConfigError
+        If `selection.keep`, `calibration.segment` or `explain.peers` names no chosen feature,
+        or the latter two no category; all faults are listed, each with its cure.
+    """
+    chosen = {
+        spec.name: spec
+        for spec in choose_features(config.features, unit=config.unit)
+        if not spec.hidden
+    }
+    categories = {name: spec for name, spec in chosen.items() if spec.kind == "category"}
+    faults = Faults(f"configuration {config.name!r}", ConfigError)
+    for place, name in (
+        ("calibration.segment", config.calibration.segment),
+        ("explain.peers", config.explain.peers),
+    ):
+        if name in chosen and name not in categories:
+            faults.add(f"{place}: {name!r} is a number; {_choose(categories)}")
+        elif name is not None and name not in chosen:
+            faults.add(f"{place}: {_say_absent(name, categories, config)}; {_choose(categories)}")
+    faults.extend(
+        f"selection.keep: {_say_absent(name, chosen, config)}"
+        for name in config.selection.keep
+        if name not in chosen
+    )
+    faults.raise_if_any()
+
+
+def _say_absent(name: str, chosen: dict[str, FeatureSpec], config: RunConfig) -> str:
+    """Say why a run has no feature of that name, and what would give it one."""
+    spec = declare_features(config.features).get(name)
+    if spec is None:
+        return f"{name!r} is no declared feature{hint(name, chosen)}; see kyc-ml features list"
+    if config.unit not in spec.units:
+        units = " and ".join(spec.units)
+        return f"{name!r} is a feature of {units} observations, not of {config.unit}"
+    if name in config.features.exclude:
+        return f"{name!r} is taken out by features.exclude: remove it there"
+    return (
+        f"{name!r} is a feature of family {spec.family!r}, which features does not choose: add it "
+        "to features.include, or the family to features.families"
+    )
+
+
+def _choose(categories: dict[str, FeatureSpec]) -> str:
+    """Name the categories that may be chosen instead."""
+    return f"categories of this run: {', '.join(categories) or 'none'}"
