@@ -112,7 +112,9 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
     with connected(uri=run):
         run_id = _run_of(run) if run.startswith("models:/") else run
         client = mlflow.MlflowClient()
-        _require_files(client.get_run(run_id).info.artifact_uri, subject=f"run {run_id}")
+        # a run that logged no file has no folder of its own, so that of all runs is asked for
+        experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
+        _require_files(experiment.artifact_location, subject=f"run {run_id}")
         if not client.list_artifacts(run_id, RECORD):
             msg = (
                 f"run {run_id} has no record to train again from: it is no training run, or "
