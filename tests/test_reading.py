@@ -10,6 +10,7 @@ from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs import reading
+from kyc_ml.jobs.choosing import find_observation
 from kyc_ml.jobs.watch import Silence
 
 MAPPING = """
@@ -86,6 +87,30 @@ def late_case():
 @pytest.mark.parametrize("choose", [reading.choose_as_of, reading.choose_known_until])
 def test_every_job_takes_the_end_of_the_data_from_what_customers_did(late_case, choose):
     assert choose(None, late_case) == reading.known_until(late_case, None) == day("2025-06-24")
+
+
+@pytest.mark.parametrize(
+    ("review", "told"),
+    [
+        ("2027-06-02", "the date of the review is 2027-06-02 00:00, but transactions and events "
+                       "end before 2025-06-24 00:00"),
+        ("2025-07-02", "end before 2025-06-24"),
+        ("2025-01-01", "before the first transaction or event of 2025-01-01 00:00: there is no "
+                       "behaviour"),
+    ],
+)  # fmt: skip
+def test_a_review_where_there_is_no_data_is_not_explained(late_case, review, told):
+    with pytest.raises(ConfigError, match=told):
+        reading.require_behaviour(day(review), late_case)
+
+
+def test_a_review_within_the_data_or_soon_after_it_is_explained(late_case):
+    for review in ("2025-01-02", "2025-07-01"):
+        found = find_observation(late_case, f"c@{review}", unit="risk")
+        assert found["observation_id"].to_pylist() == [f"c@{review}"]
+    with pytest.raises(ConfigError, match="quiet customers"):
+        find_observation(late_case, "c@2025-07-02", unit="risk")
+    assert find_observation(late_case, "t", unit="fraud").num_rows == 1  # the first of all
 
 
 def test_outcomes_may_be_read_after_the_end_but_nothing_is_decided_there(late_case):

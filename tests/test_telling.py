@@ -11,7 +11,7 @@ from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates
 from kyc_ml.jobs.training import _tell_of_few_trees, _tell_of_selection
 from kyc_ml.jobs.watch import Silence, tell_left_out
 from kyc_ml.selection import Selection
-from kyc_ml.terminal.results import _say_example
+from kyc_ml.terminal.results import _say_example, _say_peers
 
 
 class Listener(Silence):
@@ -114,3 +114,15 @@ def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():
         "tier high: fewer positives than expected (50.00 %, observed 10.00 % to 40.00 %)",
     ]
     assert all(line.startswith("warning: ") for line in watch.said)
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ("all", "the whole bank"),
+        ("all (kind not known)", "the whole bank (kind not known)"),
+        ("entity", "their peers: entity"),
+    ],
+)
+def test_whom_reasons_compare_with_is_said_in_words(group, said):
+    assert _say_peers(group) == said

@@ -31,13 +31,14 @@ def synth(
     """Make a synthetic bank with known fraud, known laundering and an answer key."""
     with job(quiet=quiet) as terminal:
         from kyc_ml.jobs.synthesis import run_synth
+        from kyc_ml.presentation import say_count
         from kyc_ml.synthetic import bank_config
 
         bank = bank_config(transactions=transactions, days=days, seed=seed)
         rows = run_synth(bank=bank, out=out, overwrite=overwrite, watch=terminal)
         terminal.summary(
             "synthetic bank",
-            {**{name: f"{n:,} rows" for name, n in rows.items()}, "written to": out},
+            {**{name: say_count(n, "row") for name, n in rows.items()}, "written to": out},
         )
 
 

@@ -15,7 +15,7 @@ from kyc_ml.comparison.moves import compute_causes, compute_tier_moves, explain_
 from kyc_ml.comparison.rows import Floats, LaterRows, Scores
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
-from kyc_ml.presentation import say_in_html, say_number, say_plainly
+from kyc_ml.presentation import say_count, say_in_html, say_number, say_plainly
 from kyc_ml.resampling import number_customers
 from kyc_ml.training.evidence import Progress
 
@@ -88,9 +88,9 @@ class Comparison:
     def _facts(self) -> dict[str, object]:
         return {
             "verdict": self.sentence,
-            "judged": f"{self.judged:,} rows, {self.positives:,} positive, of "
-            f"{self.customers:,} customers",
-            "changed tiers": f"{len(self.moved):,} of {self.rows:,} rows",
+            "judged": f"{say_count(self.judged, 'row')}, {self.positives:,} positive, of "
+            f"{say_count(self.customers, 'customer')}",
+            "changed tiers": f"{len(self.moved):,} of {say_count(self.rows, 'row')}",
         }
 
     def __repr__(self) -> str:

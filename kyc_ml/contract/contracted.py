@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kyc_ml.arguments import require_kind
 from kyc_ml.contract.quality import QualitySummary
-from kyc_ml.presentation import say_in_html, say_plainly, say_span
+from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class ContractedTables:
 
     def __repr__(self) -> str:
         rows = {
-            each.table: f"{each.accepted:,} rows, {each.quarantined:,} quarantined"
+            each.table: f"{say_count(each.accepted, 'row')}, {each.quarantined:,} quarantined"
             for each in self.quality.tables
         }
         return say_plainly("ContractedTables", {**self._facts(), **rows})

@@ -1,21 +1,29 @@
-"""Where the data of a source ends: the one definition that every job goes by."""
+"""Where the data of a source begins and ends: the one definition that every job goes by."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.quality import TableQuality
 from kyc_ml.contract.tables import EVENTS, TRANSACTIONS
 
 
 def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     """Give the instant of the last transaction or event; None where there is neither."""
-    last = [
-        table.last_event_time
-        for table in tables.quality.tables
-        if table.last_event_time is not None and table.table in {TRANSACTIONS, EVENTS}
-    ]
+    last = [each.last_event_time for each in _behaviour(tables) if each.last_event_time]
     return pd.Timestamp(max(last)) if last else None
+
+
+def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
+    """Give the instant of the first transaction or event; None where there is neither."""
+    first = [each.first_event_time for each in _behaviour(tables) if each.first_event_time]
+    return pd.Timestamp(min(first)) if first else None
+
+
+def _behaviour(tables: ContractedTables | StoredTables) -> list[TableQuality]:
+    """List the tables of what customers did, by which a source is dated."""
+    return [each for each in tables.quality.tables if each.table in {TRANSACTIONS, EVENTS}]
 
 
 def find_end(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:

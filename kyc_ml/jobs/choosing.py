@@ -11,8 +11,13 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import REVIEWS
 from kyc_ml.dataset import make_arrivals, make_observations, make_reviews_at
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.features.table import OBSERVATION_ID
-from kyc_ml.jobs.reading import end_of_data, parse_moment, require_data_until
+from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.jobs.reading import (
+    end_of_data,
+    parse_moment,
+    require_behaviour,
+    require_data_until,
+)
 
 
 def choose_observations(
@@ -63,6 +68,8 @@ def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) 
     ------
     DatasetError
         If the source has none of that id.
+    ConfigError
+        If it is a review before the data begins or after it ends.
     """
     _, at, day = observation.rpartition("@")
     forever = pd.Timestamp("2200-01-01", tz="UTC")
@@ -81,4 +88,6 @@ def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) 
             "fraud model, a review's id or CUSTOMER@YYYY-MM-DD for a risk model"
         )
         raise DatasetError(msg)
+    if unit == "risk":
+        require_behaviour(pd.Timestamp(row[DECISION_TIME][0].as_py()), tables)
     return row

@@ -39,7 +39,7 @@ from kyc_ml.jobs.reading import (
     read_tables,
 )
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.presentation import say_number
+from kyc_ml.presentation import say_count, say_number
 from kyc_ml.tracking.runs import RunRecord, log_comparison
 from kyc_ml.tracking.server import reach_store
 
@@ -98,9 +98,10 @@ class ComparisonResult:
             "verdict": found.sentence,
             "challenger": self.challenger,
             "champion": self.champion,
-            "judged": f"{found.judged:,} rows, {found.positives:,} positives, "
-            f"{found.customers:,} customers, decided {_day(self.since)} to {_day(self.until)}",
-            "changed tiers": f"{len(found.moved):,} of {found.rows:,} rows until "
+            "judged": f"{say_count(found.judged, 'row')}, "
+            f"{say_count(found.positives, 'positive')}, {say_count(found.customers, 'customer')}, "
+            f"decided {_day(self.since)} to {_day(self.until)}",
+            "changed tiers": f"{len(found.moved):,} of {say_count(found.rows, 'row')} until "
             f"{_day(self.as_of)}: {ways.get('up', 0):,} up, {ways.get('down', 0):,} down",
             **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},
             "MLflow run": self.mlflow_run,

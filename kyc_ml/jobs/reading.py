@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables, StoredTables
-from kyc_ml.contract.ending import find_end, find_newest
+from kyc_ml.contract.ending import find_end, find_newest, find_oldest
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
@@ -167,8 +167,15 @@ def choose_known_until(text: str | None, tables: ContractedTables) -> pd.Timesta
     return known_until(tables, None if text is None else parse_moment(text, name="--as-of"))
 
 
-def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> None:
+def require_data_until(
+    as_of: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
+) -> None:
     """Refuse a date more than a week beyond the data: silence there says nothing.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the date.
 
     Raises
     ------
@@ -177,11 +184,32 @@ def require_data_until(as_of: pd.Timestamp, end: pd.Timestamp, *, what: str) -> 
     """
     if as_of > end + _SILENCE:
         msg = (
-            f"--as-of is {as_of:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
+            f"{name} is {as_of:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
             "what is missing would look like quiet customers; bring newer data or name an "
             "earlier date"
         )
         raise ConfigError(msg)
+
+
+def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
+    """Refuse a review before the first transaction or event, or a week after the last.
+
+    Raises
+    ------
+    ConfigError
+        Naming the review's date and that of the data.
+    """
+    first, end = find_oldest(tables), find_end(tables)
+    if first is not None and review <= first:
+        msg = (
+            f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
+            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to judge by; name a later date"
+        )
+        raise ConfigError(msg)
+    if end is not None:
+        require_data_until(
+            review, end, what="transactions and events", name="the date of the review"
+        )
 
 
 def require_fresh(

@@ -14,6 +14,7 @@ from kyc_ml.governance import Candidate
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
 from kyc_ml.jobs.reports import digest_report, read_report, record_verdict
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_count
 from kyc_ml.report import Language
 from kyc_ml.tracking.runs import RunRecord
 from kyc_ml.tracking.validating import IN_PART, log_validation
@@ -56,8 +57,9 @@ class ValidationResult:
             "verdict": report.verdict.replace("_", " ")
             + ("" if report.complete else " (of some checks only: it approves nothing)"),
             "model": f"{model.name} {'v' + model.version if model.version else model.digest[:12]}",
-            "judged": f"{current.judged:,} rows, {current.positives:,} positives, "
-            f"{current.customers:,} customers; {current.origin.en}",
+            "judged": f"{say_count(current.judged, 'row')}, "
+            f"{say_count(current.positives, 'positive')}, "
+            f"{say_count(current.customers, 'customer')}; {current.origin.en}",
             "checks": ", ".join(
                 f"{count} {str(name).replace('_', ' ')}" for name, count in verdicts.items()
             ),

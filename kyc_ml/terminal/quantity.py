@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kyc_ml.presentation import say_count
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -13,6 +15,8 @@ class Quantity:
     --------
     >>> print(Quantity(562557, "rows"), Quantity(15.04, "s"), sep=", ")
     562,557 rows, 15.0 s
+    >>> print(Quantity(1, "rows"))
+    1 row
     """
 
     value: float
@@ -20,8 +24,9 @@ class Quantity:
 
     def __str__(self) -> str:
         """Write a count in full, a measure to one decimal."""
-        number = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.1f}"
-        return f"{number} {self.unit}"
+        if isinstance(self.value, int):
+            return say_count(self.value, self.unit.removesuffix("s"), self.unit)
+        return f"{self.value:.1f} {self.unit}"
 
 
 def to_json(fact: object) -> str | float:

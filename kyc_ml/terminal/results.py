@@ -296,6 +296,14 @@ def _tier_path(score: Mapping[str, Any]) -> str:
         f"tier by the model {score['tier_of_model']}, with the expert rating "
         f"({score['expert_grade'] or 'none'}) {score['tier_of_score']}, with history "
         f"{score['tier_before_overrides']}, after overrides ({score['override_code'] or 'none'}) "
-        f"{score['tier']}; held against {score['reason_peers']}"
+        f"{score['tier']}; reasons compare with {_say_peers(score['reason_peers'])}"
         + ("; decided before the policy was valid" if score["policy_in_force"] is False else "")
     )
+
+
+def _say_peers(group: str) -> str:
+    """Say whom a row is compared with: a group, or all and why it is no group."""
+    from kyc_ml.explain import WHOLE_BANK  # it loads LightGBM, which most results do without
+
+    name, gap, why = group.partition(" (")
+    return f"the whole bank{gap}{why}" if name == WHOLE_BANK else f"their peers: {group}"

@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.api.typing import NaTType
 from rich.table import Table
 
-from kyc_ml.presentation import say_number
+from kyc_ml.presentation import say_count, say_number
 
 _HEADINGS = {
     "tier_zh": "tier (Chinese)",
@@ -94,7 +94,7 @@ def draw_quality(figures: pd.DataFrame, title: str) -> Table:
         )
     first = figures.iloc[0]
     table.caption = (
-        f"{int(first['rows']):,} rows, {int(first['positives']):,} positives, "
+        f"{say_count(first['rows'], 'row')}, {say_count(first['positives'], 'positive')}, "
         f"prevalence {first['prevalence']:.4f}"
     )
     return table
