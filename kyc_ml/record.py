@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,8 @@ from kyc_ml.bundle import MANIFEST
 from kyc_ml.config import RunConfig, SourceMapping, dump_section, load_section
 from kyc_ml.environment import Environment
 from kyc_ml.errors import KycMlError, RegistryError
+from kyc_ml.features.notation import definitions_digest
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 
@@ -28,6 +30,7 @@ _RUN: Final = "run.yaml"
 _TIERS: Final = "tiers.yaml"
 _RATING: Final = "rating.yaml"
 _FACTS: Final = "facts.json"
+_FEATURES: Final = "features.json"
 _ENVIRONMENT: Final = "environment.json"
 
 
@@ -46,6 +49,8 @@ class TrainingRecord:
         The bundle's own manifest.
     digest : str
         The bundle's: SHA-256 of its manifest.
+    features : mapping of feature to the digest of its definition, or None
+        Of the bundle, the hidden ones included; None in the record of an older version.
     """
 
     run: RunConfig
@@ -58,6 +63,7 @@ class TrainingRecord:
     manifest: Mapping[str, Any]
     digest: str
     environment: Environment
+    features: Mapping[str, str] | None
 
 
 def write_record(
@@ -70,10 +76,11 @@ def write_record(
     command: str,
     files: Mapping[str, str],
     bundle: Path,
+    specs: Iterable[FeatureSpec],
 ) -> dict[str, str]:
     """Write a record as text by file name; `bundle` is the folder it was saved in.
 
-    The environment is that of this process.
+    The environment is that of this process; `specs` are those of the bundle.
     """
     facts = {"as_of": as_of.isoformat(), "command": command, "files": dict(files)}
     texts = {
@@ -82,6 +89,7 @@ def write_record(
         SOURCE: dump_section(mapping),
         _FACTS: _json(facts),
         _ENVIRONMENT: _json(Environment.current().to_dict()),
+        _FEATURES: _json(digest_each(specs)),
         MANIFEST: (bundle / MANIFEST).read_bytes().decode(),
     }
     return texts if card is None else {**texts, _RATING: dump_section(card)}
@@ -105,7 +113,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
             "train, or by an older version; name another run, or train again"
         )
         raise RegistryError(msg)
-    rating = folder / _RATING
+    rating, features = folder / _RATING, folder / _FEATURES
     raw = (folder / MANIFEST).read_bytes()
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
@@ -122,15 +130,26 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
             environment=Environment.from_dict(
                 json.loads((folder / _ENVIRONMENT).read_text(encoding="utf-8"))
             ),
+            features=_read_digests(features) if features.is_file() else None,
         )
     except KycMlError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         msg = (
             f"the record of {subject} was changed or cut short ({type(error).__name__}); "
             "name another run, or train again"
         )
         raise RegistryError(msg) from None
+
+
+def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:
+    """Give the digest of each feature's definition by its name."""
+    return {spec.name: definitions_digest([spec]) for spec in specs}
+
+
+def _read_digests(path: Path) -> dict[str, str]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {str(name): str(digest) for name, digest in content.items()}
 
 
 def _json(content: object) -> str:

@@ -81,7 +81,11 @@ def reproduce(
     quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train again from a run's own record and compare the bundles; it registers nothing."""
+    """Train again from a run's own record and compare the bundles; it registers nothing.
+
+    Exit code 1: another bundle came out; its files, features and versions that differ are named.
+    Exit code 2: the data files are not those of the record; each that differs is named.
+    """
     with job(quiet=quiet, reads={"--data": data}) as terminal:
         from kyc_ml.jobs.reproducing import run_reproduce
         from kyc_ml.terminal.results import show_reproduction

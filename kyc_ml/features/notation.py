@@ -123,6 +123,28 @@ def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
+def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """Say which features two sets do not share, or define otherwise; a line a kind.
+
+    Parameters
+    ----------
+    before, after : mapping of feature to the digest of its definition
+
+    Examples
+    --------
+    >>> compare_definitions({"a": "1", "b": "1", "c": "1"}, {"b": "2", "c": "1", "d": "1"})
+    ('added: d', 'removed: a', 'defined otherwise: b')
+    """
+    kinds = {
+        "added": sorted(after.keys() - before.keys()),
+        "removed": sorted(before.keys() - after.keys()),
+        "defined otherwise": sorted(
+            name for name in before.keys() & after.keys() if before[name] != after[name]
+        ),
+    }
+    return tuple(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+
+
 def _without_words(plain: Any) -> Any:  # noqa: ANN401  JSON
     """Leave out the names that a period has in human languages."""
     if isinstance(plain, Mapping):

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kyc_ml.bundle import MANIFEST, compare_manifests, save_bundle
 from kyc_ml.config import RunConfig, SourceMapping
 from kyc_ml.contract.folder import digest_files, find_files
 from kyc_ml.environment import Environment
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.features.notation import compare_definitions
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.configuring import RunFiles
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.training import train_on
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.record import SOURCE, TrainingRecord, load_record
+from kyc_ml.record import SOURCE, TrainingRecord, digest_each, load_record
 from kyc_ml.tracking.registry import fetch_record
+
+_FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,9 @@ class ReproductionResult:
         Digest of the bundle then and now.
     differing : tuple of str
         Files of the bundle that differ, the manifest with its entries.
+    features : tuple of str
+        Features that were added, removed or are defined otherwise, a line each; those of a run
+        that an older version recorded are not known.
     changes : tuple of str
         What is different in code, Python and libraries, a line each.
     """
@@ -44,6 +52,7 @@ class ReproductionResult:
     recorded: str
     again: str
     differing: tuple[str, ...]
+    features: tuple[str, ...]
     changes: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -94,6 +103,7 @@ def run_reproduce(
         run_id=run_id,
         again=again,
         manifest=manifest,
+        specs=trained.bundle.specs,
         seconds={**seconds, "training": time.perf_counter() - clock},
     )
 
@@ -145,6 +155,7 @@ def _compare(
     run_id: str,
     again: str,
     manifest: Mapping[str, object],
+    specs: Iterable[FeatureSpec],
     seconds: dict[str, float],
 ) -> ReproductionResult:
     return ReproductionResult(
@@ -154,6 +165,9 @@ def _compare(
         recorded=record.digest,
         again=again,
         differing=compare_manifests(record.manifest, manifest),
+        features=_FEATURES_UNKNOWN
+        if record.features is None
+        else compare_definitions(record.features, digest_each(specs)),
         changes=record.environment.changes(Environment.current()),
         seconds=seconds,
     )

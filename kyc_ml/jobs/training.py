@@ -161,6 +161,7 @@ def train_tables(
             command=command,
             files=tables.digests,
             bundle=folder,
+            specs=bundle.specs,
         )
         registered = log_training(bundle, folder, record, own=own, card=card)
     watch.step("registering", 1, 1)

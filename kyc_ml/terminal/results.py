@@ -58,6 +58,7 @@ def show_reproduction(terminal: Terminal, result: ReproductionResult) -> None:
     if not result.reproduced:
         facts["bundle now"] = result.again
         facts["files that differ"] = "\n".join(result.differing)
+        facts["features that differ"] = "\n".join(result.features) or "none"
         facts["versions that differ"] = "\n".join(result.changes) or "none"
     facts["was run as"] = result.command
     facts |= {stage: f"{spent:.1f} s" for stage, spent in result.seconds.items()}

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
+import numpy as np
+import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.dataset import Dataset
 from mlflow.models import ModelSignature
@@ -20,7 +22,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.governance import current_account
 from kyc_ml.model_card import ModelCard
-from kyc_ml.score import policy_facts
+from kyc_ml.score import Scorer, policy_facts
 from kyc_ml.tracking.registry import DIGEST, RECORD, TRAINED_BY, RegisteredModel
 from kyc_ml.tracking.runs import LoggedPart, RunRecord, log_record, tags_of
 from kyc_ml.tracking.server import connected, start_run, tracking_uri
@@ -37,6 +39,8 @@ _TOLD: Final = (
 _LONGEST_DATASET_DIGEST: Final = 36
 _SHORT: Final = 8  # characters of a digest that tell models apart
 _CARD: Final = "model_card.md"
+_OUTPUT_TYPES: Final = {"f": DataType.double, "i": DataType.long, "b": DataType.boolean}
+"""By kind of a column of pandas; all others are text."""
 
 
 def log_training(
@@ -100,7 +104,7 @@ def say_runs(experiment: str, experiment_id: str) -> str:
 
 def _log_parts(parts: Sequence[LoggedPart], bundle: Bundle) -> None:
     """List the parts as datasets of the run, with the feature columns as their schema."""
-    schema = _signature(bundle.inputs).inputs
+    schema = _inputs(bundle.inputs)
     mlflow.log_inputs(
         datasets=[_PartDataset(part, schema) for part in parts],
         contexts=[part.context for part in parts],
@@ -136,14 +140,19 @@ class _PartDataset(Dataset):
 
 
 def _log_bundle(bundle: Bundle, folder: Path) -> mlflow.models.model.ModelInfo:
+    example = usual_row(bundle)
+    scored = Scorer(bundle).predict(example)
     with warnings.catch_warnings():
-        # MLflow warns that it could not try the model on an example: its loader needs no trial
+        # MLflow warns of what it makes of an example; the model is tried on it just above
         warnings.simplefilter("ignore", UserWarning)
         logged: mlflow.models.model.ModelInfo = mlflow.pyfunc.log_model(
             name=f"bundle-{bundle.digest[:_SHORT]}",
             loader_module=LOADER,
             data_path=str(folder),
-            signature=_signature(bundle.inputs, policy_facts(bundle)),
+            signature=ModelSignature(
+                inputs=_inputs(bundle.inputs, policy_facts(bundle)), outputs=_outputs(scored)
+            ),
+            input_example=example,
             pip_requirements=[f"kyc-ml=={version('kyc-ml')}"],
             metadata={"bundle_digest": bundle.digest},
         )
@@ -174,12 +183,15 @@ def _register(
     return str(made.version)
 
 
-def _signature(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) -> ModelSignature:
+def _inputs(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) -> Schema:
     """Describe the feature columns: each may hold missing values.
 
-    The model's must be there; `facts`, which the tier policy reads beside them, may be.
+    The model's must be there; `facts`, which the tier policy reads beside them, may be. Where
+    one of the model's is not, MLflow refuses the request before `Scorer` sees it, and writes out
+    the whole schema before the name: columns said to be optional would shorten that message,
+    but tell whoever reads the signature something untrue.
     """
-    inputs: list[ColSpec | TensorSpec] = [
+    columns: list[ColSpec | TensorSpec] = [
         ColSpec(
             DataType.string if spec.kind == "category" else DataType.double,
             spec.name,
@@ -188,9 +200,26 @@ def _signature(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) 
         for part, required in ((specs, True), (facts, False))
         for spec in part
     ]
-    outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.double, "margin"),
-        ColSpec(DataType.double, "probability"),
-        ColSpec(DataType.string, "tier"),
+    return Schema(columns)
+
+
+def _outputs(scored: pd.DataFrame) -> Schema:
+    """Describe every column that a prediction has."""
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(_OUTPUT_TYPES.get(values.dtype.kind, DataType.string), str(name))
+        for name, values in scored.items()
     ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+    return Schema(columns)
+
+
+def usual_row(bundle: Bundle) -> pd.DataFrame:
+    """Make an example of a request: medians and modes of the training rows, no customer's own."""
+    usual = bundle.reference
+    return pd.DataFrame(
+        {
+            spec.name: [usual.modes.get(spec.name)]
+            if spec.kind == "category"
+            else [float(usual.medians.get(spec.name, np.nan))]
+            for spec in bundle.inputs
+        }
+    )

@@ -61,6 +61,28 @@ def test_pyfunc_needs_the_features_alone(loaded, features, scored, model):
     same_scores(loaded.predict(features[inputs[::-1]]), scored.frame())
 
 
+def test_the_signature_lists_what_a_prediction_has(loaded, features):
+    got = loaded.predict(features)
+    told = loaded.metadata.get_output_schema()
+    assert told.input_names() == list(got.columns)
+    kinds = {"double": "f", "long": "i", "boolean": "b", "string": "O"}
+    for column in told.inputs:
+        values = got[column.name]
+        assert kinds[column.type.name] == ("O" if values.dtype.kind in "OU" else values.dtype.kind)
+
+
+def test_the_example_of_a_request_is_scored_and_holds_what_is_usual(place, loaded, model):
+    with place.entered():
+        mlflow.set_tracking_uri(place.store)
+        example = mlflow.models.Model.load(model.uri).load_input_example()
+    bundle = model.result.bundle
+    assert list(example.columns) == [spec.name for spec in bundle.inputs]
+    numbers = [spec.name for spec in bundle.inputs if spec.kind != "category"]
+    medians = [bundle.reference.medians[name] for name in numbers]
+    np.testing.assert_array_equal(example[numbers].to_numpy(float)[0], medians)
+    assert len(loaded.predict(example)) == 1
+
+
 @pytest.mark.parametrize("row", [0, 1, -1])
 def test_pyfunc_scores_a_single_row_alike(loaded, features, scored, row):
     row %= len(features)

@@ -25,6 +25,7 @@ FIGURES = {
 RECORD = {
     "environment.json",
     "facts.json",
+    "features.json",
     "manifest.json",
     "rating.yaml",
     "run.yaml",

@@ -76,7 +76,10 @@ def test_a_registered_version_with_another_number_of_threads_too(place, trained)
 
 def test_the_record_is_told_to_have_changed_by_what_comes_out(place, trained):
     seed = "  seed: 20130105\n  num_threads"
+    digest = digests(trained)["customer_count_30d"]
     with (
+        changed(trained, "features.json", '"customer_count_7d": ', '"customer_count_7d_": '),
+        changed(trained, "features.json", digest, "0" * 64),
         changed(trained, "run.yaml", seed, "  seed: 7\n  num_threads"),
         changed(trained, "environment.json", f'"numpy": "{numpy_version()}"', '"numpy": "1.0"'),
     ):
@@ -86,7 +89,29 @@ def test_the_record_is_told_to_have_changed_by_what_comes_out(place, trained):
     for name in ("config.yaml", "model.txt", "manifest.json (config_digest, seeds)"):
         assert name in done.out
     assert "tiers.yaml" not in done.out
+    assert "added: customer_count_7d" in done.out
+    assert "defined otherwise: customer_count_30d" in done.out
+    assert "removed: customer_count_7d_" in done.out
     assert f"numpy 1.0 -> {numpy_version()}" in done.out
+
+
+def digests(trained):
+    folder = Path(trained.info.artifact_uri) / "record"
+    return json.loads((folder / "features.json").read_text(encoding="utf-8"))
+
+
+def test_the_features_of_an_older_record_are_said_to_be_unknown(place, trained):
+    seed = "  seed: 20130105\n  num_threads"
+    features = Path(trained.info.artifact_uri) / "record" / "features.json"
+    before = features.read_text()
+    features.unlink()
+    try:
+        with changed(trained, "run.yaml", seed, "  seed: 7\n  num_threads"):
+            done = place.run("reproduce", trained.info.run_id, "--data", place.data)
+    finally:
+        features.write_text(before)
+    assert (done.code, done.crash) == (1, None), done.err
+    assert "not known: the run was recorded by an older version" in done.out
 
 
 def numpy_version():
@@ -137,6 +162,7 @@ def test_a_run_without_a_record_is_refused(place, trained):
     [
         ("facts.json", ('"as_of"', '"as_off"'), "was changed or cut short (KeyError)"),
         ("environment.json", ("{", ""), "was changed or cut short"),
+        ("features.json", ("{", ""), "was changed or cut short"),
         ("run.yaml", ("num_leaves", "num_leafs"), "did you mean 'num_leaves'?"),
     ],
 )
