@@ -16,6 +16,8 @@ from kyc_ml.tracking.server import connected
 
 RECORD: Final = "record"
 DIGEST: Final = "kyc_ml.bundle_digest"
+_OF_TRAINING: Final = "bundle_digest"
+"""Tag that only runs have that made a bundle."""
 TRAINED_BY: Final = "kyc_ml.trained_by"
 """Account of the operating system that registered a version."""
 
@@ -112,9 +114,10 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
     with connected(uri=run):
         run_id = _run_of(run) if run.startswith("models:/") else run
         client = mlflow.MlflowClient()
-        # a run that logged no file has no folder of its own, so that of all runs is asked for
-        experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
-        _require_files(experiment.artifact_location, subject=f"run {run_id}")
+        logged = client.get_run(run_id)
+        made_a_bundle = run.startswith("models:/") or _OF_TRAINING in logged.data.tags
+        if made_a_bundle:  # another run may have left no file, and so no folder
+            _require_files(logged.info.artifact_uri, subject=f"run {run_id}")
         if not client.list_artifacts(run_id, RECORD):
             msg = (
                 f"run {run_id} has no record to train again from: it is no training run, or "
