@@ -16,14 +16,17 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import job
+from kyc_ml.cli.options import example, job
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(
-    epilog="Example: python pipelines/first_training.py --source configs/sources/synthetic.yaml "
-    "--data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml"
+    epilog=example(
+        "python pipelines/first_training.py --source configs/sources/synthetic.yaml "
+        "--data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml",
+        after="make demo",
+    ),
 )
 def main(
     *,

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kyc_ml.cli.batch import Fallback
-from kyc_ml.cli.options import Log, exit_code_of, job
+from kyc_ml.cli.options import Log, example, exit_code_of, job
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 
@@ -46,8 +46,12 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 @app.command(
     cls=LoggedCommand,
-    epilog="Example: python pipelines/nightly.py --source configs/sources/synthetic.yaml "
-    "--data build/demo/bank --as-of 2025-06-24 --out build/nightly --model models:/demo-fraud/1",
+    epilog=example(
+        "python pipelines/nightly.py --source configs/sources/synthetic.yaml "
+        "--data build/demo/bank --as-of 2025-06-24 --out build/nightly "
+        "--model models:/demo-fraud/1",
+        after="make demo",
+    ),
 )
 def main(
     *,

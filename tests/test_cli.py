@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -17,8 +19,10 @@ from typer.testing import CliRunner
 
 from kyc_ml import cli
 from kyc_ml.cli.options import BAD_INPUT
+from kyc_ml.config import RunConfig, load_section
 from kyc_ml.environment import digest_code
 from kyc_ml.errors import GateError
+from kyc_ml.jobs.promoting import model_address
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
@@ -105,12 +109,97 @@ def test_every_command_has_help_and_an_example_that_parses(name):
     assert shown.exit_code == 0
     command = COMMANDS[name]
     assert command.help
-    head, _, example = command.epilog.partition("Example: kyc-ml ")
-    assert head == ""
-    words, path = example.split(), name.split()
-    assert words[: len(path)] == path
-    command.make_context(name, words[len(path) :], resilient_parsing=False)
+    assert name == " ".join(shlex.split(EXAMPLES[name]["line"])[: len(name.split())])
+    assert parsed(name).params
+    assert f"kyc-ml {EXAMPLES[name]['line']}\n" in shown.stdout  # unbroken: it can be pasted
     assert all(option.help for option in command.params)
+
+
+# --- examples -------------------------------------------------------------------------
+
+EXAMPLE = re.compile(r"Example(?:, after (?P<after>[^:]+))?:\n\n\x08\nkyc-ml (?P<line>.+)")
+EXAMPLES = {name: EXAMPLE.fullmatch(each.epilog).groupdict() for name, each in COMMANDS.items()}
+WRITTEN = {"out", "log"}
+LEFT = {
+    None: {"configs"},
+    "make demo": {
+        *("configs", "build/demo/bank", "build/demo/scores_fraud", "build/demo/scores_risk"),
+        *(
+            f"models:/demo-{unit}{which}"
+            for unit in ("fraud", "risk")
+            for which in ("/1", "@challenger")
+        ),
+    },
+    "the two trainings of README.md": {
+        *("configs", "build/bank"),
+        *(f"models:/fraud/{number}" for number in (1, 2)),
+    },
+    "two promotions": {"models:/demo-risk@champion"},
+}
+"""What an example may name, by what it says it comes after."""
+
+
+def parsed(name):
+    words = shlex.split(EXAMPLES[name]["line"])[len(name.split()) :]
+    return COMMANDS[name].make_context(name, words)
+
+
+def left_before(name):
+    """Give what is there before an example runs: left by a person, or by other examples."""
+    after = EXAMPLES[name]["after"]
+    if after in LEFT:
+        return LEFT[after]
+    other = after.removeprefix("the example of ")
+    given = parsed(other).params
+    made = {str(given["out"])} if given.get("out") else set()
+    if other == "promote":
+        made |= {f"models:/{given['model'].partition('@')[0]}@champion"}
+    return left_before(other) | made
+
+
+def asked_for(name):
+    """Give the files and models that an example asks for."""
+    for each, value in parsed(name).params.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if each in ("model", "run", "challenger", "champion") and value:
+            yield address(name, value)
+        elif each not in WRITTEN:
+            yield from (
+                str(one) for one in values if isinstance(one, Path) or (one and each == "receipt")
+            )
+
+
+def address(name, model):
+    """Give the registry address of a model, as its command reads it."""
+    if name in ("rollback", "withdraw"):
+        return f"models:/{model}@champion"
+    return model_address(model) if "@" in model or ":" in model else f"models:/{model}/1"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_example_names_only_what_is_left_by_what_it_comes_after(name):
+    left = left_before(name)
+    for asked in asked_for(name):
+        place = next((each for each in left if asked == each or asked.startswith(f"{each}/")), None)
+        assert place, f"{name}: {asked} is left by nothing before it"
+        if place == "configs":
+            assert (ROOT / asked).exists()
+
+
+def test_the_readme_leaves_what_the_example_of_compare_asks_for():
+    lines = [each for each in (ROOT / "README.md").read_text().splitlines() if each[:6] == "kyc-ml"]
+    assert any(each.startswith("kyc-ml synth") and "--out build/bank" in each for each in lines)
+    trained = [each for each in lines if each.startswith("kyc-ml train")]
+    assert len(trained) == 2
+    assert all("--config configs/fraud.yaml" in each for each in trained)
+    assert load_section(ROOT / "configs" / "fraud.yaml", RunConfig).name == "fraud"
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_shows_an_example_of_one_of_its_commands(name):
+    line = EXAMPLE.fullmatch(TOP[name].epilog)["line"]
+    assert " ".join(line.split()[:2]) in COMMANDS
+    assert f"kyc-ml {line}\n" in run(name, "--help").stdout
 
 
 def test_version():
@@ -180,7 +269,11 @@ def test_a_command_told_to_be_quiet_hands_it_on(monkeypatch, name):
 def test_commands_that_take_time_can_be_quiet():
     told = {"findings", "report", "sign-off", "promote", "rollback", "withdraw"}
     looked_up = {name for name in COMMANDS if name.partition(" ")[2] in {"list", "show", "verify"}}
-    assert set(COMMANDS) - set(HUSHED) == told | looked_up | {"tiers check", "tiers moves"}
+    assert set(COMMANDS) - set(HUSHED) == told | looked_up | {
+        "config",
+        "tiers check",
+        "tiers moves",
+    }
 
 
 def last_line(done):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AsOf, Data, Log, Model, Quiet, Source, job
+from kyc_ml.cli.options import AsOf, Data, Log, Model, Quiet, Source, example, job
 
 app = typer.Typer()
 
@@ -16,9 +16,12 @@ Fallback = Literal["rating"]
 
 
 @app.command(
-    epilog="Example: kyc-ml score --model models:/fraud@champion "
-    "--source configs/sources/synthetic.yaml --data build/bank --as-of 2025-06-24 "
-    "--out build/scores/2025-06-24"
+    epilog=example(
+        "kyc-ml score --model models:/demo-risk@challenger "
+        "--source configs/sources/synthetic.yaml --data build/demo/bank "
+        "--as-of 2025-05-24 --out build/scores_before",
+        after="make demo",
+    )
 )
 def score(
     *,

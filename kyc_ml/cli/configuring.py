@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import job
+from kyc_ml.cli.options import example, job
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: kyc-ml config selection")
+@app.command(epilog=example("kyc-ml config selection"))
 def config(
     key: Annotated[
         str | None,

@@ -12,13 +12,14 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    example,
     job,
 )
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: kyc-ml synth --transactions 100000 --out build/bank")
+@app.command(epilog=example("kyc-ml synth --transactions 200000 --days 540 --out build/bank"))
 def synth(
     *,
     out: Annotated[Path, typer.Option(help="Folder to write the tables into.")],
@@ -43,7 +44,10 @@ def synth(
 
 
 @app.command(
-    epilog="Example: kyc-ml check --source configs/sources/synthetic.yaml --data build/bank"
+    epilog=example(
+        "kyc-ml check --source configs/sources/synthetic.yaml --data build/demo/bank",
+        after="make demo",
+    )
 )
 def check(
     *,

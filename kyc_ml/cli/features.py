@@ -16,13 +16,14 @@ from kyc_ml.cli.options import (
     Quiet,
     Since,
     Source,
+    example,
     job,
 )
 
 app = typer.Typer()
 features = typer.Typer(
     help="Compute features, and look up what they mean.",
-    epilog="Example: kyc-ml features list --family network",
+    epilog=example("kyc-ml features list --family network"),
     no_args_is_help=True,
 )
 app.add_typer(features, name="features")
@@ -34,8 +35,12 @@ OptionalConfig = Annotated[
 
 
 @features.command(
-    epilog="Example: kyc-ml features build --config configs/fraud.yaml "
-    "--source configs/sources/synthetic.yaml --data build/bank --out build/features.parquet"
+    epilog=example(
+        "kyc-ml features build --config configs/fraud.yaml "
+        "--source configs/sources/synthetic.yaml --data build/demo/bank --buckets 4 "
+        "--out build/features.parquet",
+        after="make demo",
+    )
 )
 def build(
     *,
@@ -82,7 +87,10 @@ def build(
         )
 
 
-@features.command("list", epilog="Example: kyc-ml features list --family network --unit risk")
+@features.command(
+    "list",
+    epilog=example("kyc-ml features list --family network --unit risk"),
+)
 def list_(
     *,
     config: OptionalConfig = None,
@@ -103,7 +111,7 @@ def list_(
         show_features(terminal, run_list(config=config, family=family, unit=unit))
 
 
-@features.command(epilog="Example: kyc-ml features show customer_in_sum_7d")
+@features.command(epilog=example("kyc-ml features show customer_in_sum_7d"))
 def show(
     name: Annotated[str, typer.Argument(help="Name of a feature.")],
     *,
@@ -118,8 +126,11 @@ def show(
 
 
 @app.command(
-    epilog="Example: kyc-ml audit --config configs/fraud.yaml "
-    "--source configs/sources/synthetic.yaml --data build/bank"
+    epilog=example(
+        "kyc-ml audit --config configs/fraud.yaml --source configs/sources/synthetic.yaml "
+        "--data build/demo/bank",
+        after="make demo",
+    )
 )
 def audit(
     *,

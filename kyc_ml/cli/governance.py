@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import GATE_FAILED, Lang, job
+from kyc_ml.cli.options import GATE_FAILED, Lang, example, job
 
 if TYPE_CHECKING:
     from kyc_ml.jobs.promoting import PromotionResult
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 audit_log = typer.Typer(
     help="Verify and show the record of verdicts, sign-offs, promotions and rollbacks.",
-    epilog="Example: kyc-ml audit-log verify",
+    epilog=example("kyc-ml audit-log verify", after="the example of validate"),
     no_args_is_help=True,
 )
 app.add_typer(audit_log, name="audit-log")
@@ -36,8 +36,12 @@ LOG = Path("audit.jsonl")
 
 @app.command(
     "sign-off",
-    epilog="Example: kyc-ml sign-off build/validated/report.json --validator lin.hua "
-    "--conclusion approve --finding stability.score_psi/psi/amber=wang.wei,2027-01-31",
+    epilog=example(
+        "kyc-ml sign-off build/validated/report.json --validator lin.hua "
+        "--conclusion approve_with_conditions "
+        '--condition "reviewed again after one quarter" --owner wang.wei',
+        after="the example of validate",
+    ),
 )
 def sign_off(
     report: Report,
@@ -102,7 +106,10 @@ def sign_off(
 
 
 @app.command(
-    epilog="Example: kyc-ml report build/validated/report.json --lang zh --out build/report.zh.html"
+    epilog=example(
+        "kyc-ml report build/validated/report.json --lang zh --out build/report.zh.html",
+        after="the example of validate",
+    )
 )
 def report(
     report: Report,
@@ -136,8 +143,11 @@ def report(
 
 
 @app.command(
-    epilog="Example: kyc-ml promote fraud@3 --report build/validated/report.json "
-    "--approver zhao.min --reason better-at-capacity"
+    epilog=example(
+        "kyc-ml promote demo-risk@1 --report build/validated/report.json "
+        '--approver zhao.min --reason "first model"',
+        after="the example of sign-off",
+    )
 )
 def promote(
     model: Annotated[str, typer.Argument(help="NAME@VERSION, or models:/NAME/VERSION.")],
@@ -181,7 +191,12 @@ def promote(
         raise typer.Exit(code=GATE_FAILED)
 
 
-@app.command(epilog="Example: kyc-ml rollback fraud --approver zhao.min --reason alerts-doubled")
+@app.command(
+    epilog=example(
+        'kyc-ml rollback demo-risk --approver zhao.min --reason "alerts doubled"',
+        after="two promotions",
+    )
+)
 def rollback(
     model: Annotated[str, typer.Argument(help="Name of the registered model.")],
     *,
@@ -200,7 +215,12 @@ def rollback(
         raise typer.Exit(code=GATE_FAILED)
 
 
-@app.command(epilog="Example: kyc-ml withdraw fraud --approver zhao.min --reason rejected")
+@app.command(
+    epilog=example(
+        'kyc-ml withdraw demo-risk --approver zhao.min --reason "alerts doubled"',
+        after="the example of promote",
+    )
+)
 def withdraw(
     model: Annotated[str, typer.Argument(help="Name of the registered model.")],
     *,
@@ -219,7 +239,7 @@ def withdraw(
         raise typer.Exit(code=GATE_FAILED)
 
 
-@app.command(epilog="Example: kyc-ml findings")
+@app.command(epilog=example("kyc-ml findings", after="the example of sign-off"))
 def findings(*, log: Log = LOG) -> None:
     """List findings with owner and due date, and conditions of use; exit code 1 if one is overdue.
 
@@ -237,7 +257,12 @@ def findings(*, log: Log = LOG) -> None:
         raise typer.Exit(code=GATE_FAILED)
 
 
-@audit_log.command(epilog="Example: kyc-ml audit-log verify --receipt build/validated/signoff.json")
+@audit_log.command(
+    epilog=example(
+        "kyc-ml audit-log verify --receipt build/validated/signoff.json",
+        after="the example of sign-off",
+    )
+)
 def verify(
     *,
     receipt: Annotated[
@@ -268,7 +293,9 @@ def verify(
         raise typer.Exit(code=GATE_FAILED)
 
 
-@audit_log.command(epilog="Example: kyc-ml audit-log show --model fraud")
+@audit_log.command(
+    epilog=example("kyc-ml audit-log show --model demo-risk", after="the example of validate")
+)
 def show(
     sequence: Annotated[int | None, typer.Argument(min=1, help="Show this entry in full.")] = None,
     *,

@@ -16,6 +16,7 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    example,
     job,
 )
 
@@ -23,8 +24,11 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Example: kyc-ml train --config configs/fraud.yaml "
-    "--source configs/sources/synthetic.yaml --data build/bank"
+    epilog=example(
+        "kyc-ml train --config configs/fraud.yaml --source configs/sources/synthetic.yaml "
+        "--data build/demo/bank --as-of 2025-04-01",
+        after="make demo",
+    )
 )
 def train(
     *,
@@ -67,7 +71,11 @@ def train(
         show_training(terminal, result)
 
 
-@app.command(epilog="Example: kyc-ml reproduce models:/fraud@challenger --data build/bank")
+@app.command(
+    epilog=example(
+        "kyc-ml reproduce models:/demo-fraud@challenger --data build/demo/bank", after="make demo"
+    )
+)
 def reproduce(
     *,
     run: Annotated[
@@ -99,8 +107,11 @@ def reproduce(
 
 
 @app.command(
-    epilog="Example: kyc-ml tune --config configs/fraud.yaml "
-    "--source configs/sources/synthetic.yaml --data build/bank --out build/fraud_model.yaml"
+    epilog=example(
+        "kyc-ml tune --config configs/fraud.yaml --source configs/sources/synthetic.yaml "
+        "--data build/demo/bank --as-of 2025-03-01 --trials 50 --out build/fraud_model.yaml",
+        after="make demo",
+    )
 )
 def tune(
     *,
@@ -151,8 +162,11 @@ def tune(
 
 
 @app.command(
-    epilog="Example: kyc-ml explain C0000042@2024-12-26 --model models:/risk@challenger "
-    "--source configs/sources/synthetic.yaml --data build/bank"
+    epilog=example(
+        "kyc-ml explain C0000042@2025-06-01 --model models:/demo-risk@challenger "
+        "--source configs/sources/synthetic.yaml --data build/demo/bank",
+        after="make demo",
+    )
 )
 def explain(
     *,
@@ -228,8 +242,12 @@ def explain(
 
 
 @app.command(
-    epilog="Example: kyc-ml compare models:/fraud@challenger models:/fraud@champion "
-    "--source configs/sources/synthetic.yaml --data build/bank --capacity 20 --capacity 50"
+    epilog=example(
+        "kyc-ml compare models:/fraud/2 models:/fraud/1 "
+        "--source configs/sources/synthetic.yaml --data build/bank --capacity 50 "
+        "--out build/compared",
+        after="the two trainings of README.md",
+    )
 )
 def compare(
     *,
@@ -300,7 +318,7 @@ def compare(
         terminal.summary("compared", result.facts())
 
 
-@app.command(epilog="Example: kyc-ml demo --out build/demo")
+@app.command(epilog=example("kyc-ml demo --out build/demo"))
 def demo(
     *,
     out: Annotated[Path, typer.Option(help="Folder for the bank, the scores and the page.")] = Path(

@@ -63,6 +63,23 @@ Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one 
 Lang = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 
 
+def example(line: str, *, after: str = "") -> str:
+    r"""Write the example of a command below its help, on one line that can be pasted as it is.
+
+    Parameters
+    ----------
+    after : str
+        What leaves the files and models that the line names; '' where the repository has all.
+
+    Examples
+    --------
+    >>> example("kyc-ml findings", after="make demo")
+    'Example, after make demo:\n\n\x08\nkyc-ml findings'
+    """
+    lead = f"Example, after {after}:" if after else "Example:"
+    return f"{lead}\n\n\b\n{line}"  # below \b click breaks no line
+
+
 def exit_code_of(error: KycMlError) -> int:
     """Give the exit code that a scheduler reads an error by."""
     if isinstance(error, GateError):

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import Quiet, job
+from kyc_ml.cli.options import Quiet, example, job
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: kyc-ml init --data build/bank --out build/proposed --currency CNY")
+@app.command(
+    epilog=example(
+        "kyc-ml init --data build/demo/bank --timezone Asia/Shanghai --currency CNY "
+        "--out build/proposed",
+        after="make demo",
+    )
+)
 def init(
     *,
     data: Annotated[Path, typer.Option(help="Folder of csv, parquet, json or duckdb files.")],

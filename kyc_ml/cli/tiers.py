@@ -14,13 +14,14 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    example,
     job,
 )
 
 app = typer.Typer()
 tiers = typer.Typer(
     help="Propose, show and check tier policies, and see who moved.",
-    epilog="Example: kyc-ml tiers show configs/tiers/risk.yaml",
+    epilog=example("kyc-ml tiers show configs/tiers/risk.yaml"),
     no_args_is_help=True,
 )
 app.add_typer(tiers, name="tiers")
@@ -31,8 +32,12 @@ Policy = Annotated[
 
 
 @tiers.command(
-    epilog="Example: kyc-ml tiers fit models:/risk@challenger "
-    "--source configs/sources/synthetic.yaml --data build/bank --out build/proposal.yaml"
+    epilog=example(
+        "kyc-ml tiers fit models:/demo-risk@challenger "
+        "--source configs/sources/synthetic.yaml --data build/demo/bank "
+        "--out build/proposal.yaml",
+        after="make demo",
+    )
 )
 def fit(
     *,
@@ -95,7 +100,7 @@ def fit(
         )
 
 
-@tiers.command(epilog="Example: kyc-ml tiers show configs/tiers/risk.yaml")
+@tiers.command(epilog=example("kyc-ml tiers show configs/tiers/risk.yaml"))
 def show(policy: Policy) -> None:
     """Show a policy: cut-offs, what follows from each tier, overrides, and how it is fitted."""
     with job(reads={"policy": policy}) as terminal:
@@ -120,7 +125,7 @@ def show(policy: Policy) -> None:
         )
 
 
-@tiers.command(epilog="Example: kyc-ml tiers check configs/tiers/risk.yaml --on 2026-11-23")
+@tiers.command(epilog=example("kyc-ml tiers check configs/tiers/risk.yaml --on 2026-11-23"))
 def check(
     policy: Policy,
     *,
@@ -141,8 +146,11 @@ def check(
 
 
 @tiers.command(
-    epilog="Example: kyc-ml tiers moves build/june build/july "
-    "--policy configs/tiers/risk.yaml --out build/moves.parquet"
+    epilog=example(
+        "kyc-ml tiers moves build/scores_before build/demo/scores_risk "
+        "--policy configs/tiers/risk.yaml --out build/moves.parquet",
+        after="the example of score",
+    )
 )
 def moves(
     before: Annotated[

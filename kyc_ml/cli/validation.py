@@ -15,6 +15,7 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    example,
     job,
 )
 
@@ -22,8 +23,12 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog="Example: kyc-ml validate models:/fraud@challenger "
-    "--source configs/sources/synthetic.yaml --data build/bank --out build/validated"
+    epilog=example(
+        "kyc-ml validate models:/demo-risk@challenger "
+        "--source configs/sources/synthetic.yaml --data build/demo/bank --rows test "
+        "--validator lin.hua --out build/validated",
+        after="make demo",
+    )
 )
 def validate(
     *,
