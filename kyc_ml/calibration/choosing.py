@@ -20,8 +20,6 @@ from kyc_ml.metrics import calibration_error, compute_reliability
 Floats = npt.NDArray[np.float64]
 
 _SIMPLEST_FIRST: Final[tuple[Method, ...]] = ("none", "platt", "beta", "isotonic", "venn_abers")
-_STEPPED: Final[frozenset[Method]] = frozenset({"isotonic", "venn_abers"})
-"""Maps of steps: rows on one step tie, and no row lies between two of them."""
 _TIE_DIGITS: Final = 9
 """Log losses equal to so many digits are a tie: what is left is rounding (convention)."""
 _SEED: Final = CalibrationConfig().seed
@@ -36,7 +34,7 @@ class CalibrationChoice:
     candidates : DataFrame
         One row a candidate, lowest log loss first, the simpler first where they tie:
         method, log_loss and its standard_error, calibration_error, behind (log loss more
-        than the first one's) and its behind_error, paired by row, chosen. With segments
+        than the chosen one's) and its behind_error, paired by row, chosen. With segments
         also without_segments: the log loss of the map of the whole alone. Standard errors
         take rows for independent: too small where a customer has several.
     held_out : array of shape (n,)
@@ -97,13 +95,6 @@ def choose_calibrator(
 ) -> CalibrationChoice:
     """Compare the candidates by cross-validated log loss and fit the best on all rows.
 
-    Where the lowest loss is of a map of steps (isotonic, Venn-Abers) and a smooth one is behind
-    by no more than one standard error, the best of the smooth ones is chosen: with few
-    positives steps fit chance, rows tie on them and tiers between them stay empty. Source:
-    the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
-    section 3.4.3, with the error of the paired difference; measured by
-    tests/benchmarks/calibration_choice.py.
-
     A candidate that would reverse the ranking in some fold has an infinite loss and is
     listed last.
 
@@ -128,11 +119,11 @@ def choose_calibrator(
         for method in config.candidates
     ]
     trials.sort(key=lambda trial: (round(trial.loss, _TIE_DIGITS), _rank(trial.method)))
-    best = _choose(trials)
+    best = trials[0]
     calibrator = fit_calibrator(margin, target, method=best.method, segments=segments)
     return CalibrationChoice(
         calibrator=calibrator,
-        candidates=_show(trials, target, chosen=best, segmented=segments is not None),
+        candidates=_show(trials, target, segmented=segments is not None),
         held_out=best.proba,
         reliability=compute_reliability(target, best.proba),
         segments=None if calibrator.segments is None else calibrator.segments.to_frame(),
@@ -191,21 +182,9 @@ def _try(
     )
 
 
-def _choose(trials: list[_Trial]) -> _Trial:
-    """Take the first trial, or the first smooth one if that is as good within its error."""
-    first = trials[0]
-    if first.method not in _STEPPED:
-        return first
-    smooth = (each for each in trials if each.method not in _STEPPED and np.isfinite(each.loss))
-    best = next(smooth, None)
-    if best is None or best.loss - first.loss > _standard_error(best.losses - first.losses):
-        return first
-    return best
-
-
-def _show(trials: list[_Trial], target: Floats, *, chosen: _Trial, segmented: bool) -> pd.DataFrame:
-    """List the trials in their order."""
-    first = trials[0]
+def _show(trials: list[_Trial], target: Floats, *, segmented: bool) -> pd.DataFrame:
+    """List the trials, the chosen one first."""
+    best = trials[0]
     rows = []
     for trial in trials:
         row: dict[str, object] = {"method": trial.method, "log_loss": trial.loss}
@@ -214,9 +193,9 @@ def _show(trials: list[_Trial], target: Floats, *, chosen: _Trial, segmented: bo
         usable = np.isfinite(trial.loss)
         row["standard_error"] = _standard_error(trial.losses) if usable else np.nan
         row["calibration_error"] = calibration_error(target, trial.proba) if usable else np.nan
-        row["behind"] = trial.loss - first.loss if usable else np.inf
-        row["behind_error"] = _standard_error(trial.losses - first.losses) if usable else np.nan
-        row["chosen"] = trial is chosen
+        row["behind"] = trial.loss - best.loss if usable else np.inf
+        row["behind_error"] = _standard_error(trial.losses - best.losses) if usable else np.nan
+        row["chosen"] = trial is best
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -231,11 +231,9 @@ def _calibration(trained: Trained) -> str:
         for row in candidates.to_dict("records")
     ]
     chosen = trained.bundle.calibrator.method
-    why = "the lowest log loss"
-    if candidates["method"].iloc[0] != chosen:
-        why = "the smooth map with the lowest log loss, within one standard error of the lowest"
-    return f"Chosen: {chosen}, {why} on rows of its own, cross-validated.\n\n" + _table(
-        ["candidate", "log loss", "calibration error"], rows
+    return (
+        f"Chosen: {chosen}, the lowest log loss on rows of its own, cross-validated.\n\n"
+        + _table(["candidate", "log loss", "calibration error"], rows)
     )
 
 
