@@ -75,19 +75,28 @@ def findings_register(entries: Sequence[Entry], *, today: date) -> tuple[Registe
 
 
 def conditions_in_force(entries: Sequence[Entry]) -> tuple[ConditionsOfUse, ...]:
-    """List what use of each version is subject to: its last sign-off counts; none are left out."""
+    """List what use of each version is subject to; versions without conditions are left out.
+
+    Its last sign-off counts, with what was added when it was promoted after that.
+    """
     in_use = _versions_in_use(entries)
-    last = {(each.model, each.version): each for each in entries if each.kind == "sign_off"}
-    found = [
+    texts: dict[tuple[str, str], dict[str, None]] = {}
+    for entry in entries:
+        place = entry.model, entry.version
+        if entry.kind == "sign_off":
+            texts[place] = dict.fromkeys(SignOff.from_facts(entry.facts).conditions)
+        elif entry.kind == "promotion":
+            texts.setdefault(place, {}).update(dict.fromkeys(entry.facts.get("conditions", ())))
+    return tuple(
         ConditionsOfUse(
-            model=entry.model,
-            version=entry.version,
-            is_champion=_is_of_champion(entry, in_use),
-            texts=SignOff.from_facts(entry.facts).conditions,
+            model=model,
+            version=version,
+            is_champion=in_use.get(model) == version,
+            texts=tuple(named),
         )
-        for entry in last.values()
-    ]
-    return tuple(each for each in found if each.texts)
+        for (model, version), named in texts.items()
+        if named
+    )
 
 
 def _versions_in_use(entries: Sequence[Entry]) -> dict[str, str]:

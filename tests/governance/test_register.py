@@ -36,8 +36,8 @@ def validated(version, findings, *, complete=True):
     return "verdict", version, {"findings": list(findings), "complete": complete}
 
 
-def promoted(version, *, after=""):
-    return "promotion", version, {"previous_champion": after}
+def promoted(version, *, after="", conditions=()):
+    return "promotion", version, {"previous_champion": after, "conditions": list(conditions)}
 
 
 def rolled_back(version):
@@ -136,12 +136,13 @@ def test_each_model_has_a_champion_of_its_own():
 
 def test_conditions_say_whether_their_version_is_champion():
     steps = [
-        signed("1", "", conditions=["branches only"]), promoted("1"),
+        signed("1", "", conditions=["branches only"]),
+        promoted("1", conditions=["branches only", "by day"]),
         signed("2", "", conditions=["until June"]), signed("3", "", conditions=["never"]),
         signed("3", ""),
     ]  # fmt: skip
     first = ConditionsOfUse(
-        model="risk", version="1", is_champion=True, texts=("branches only",)
+        model="risk", version="1", is_champion=True, texts=("branches only", "by day")
     )  # fmt: skip
     second = ConditionsOfUse(model="risk", version="2", is_champion=False, texts=("until June",))
     assert conditions_in_force(log_of(steps)) == (first, second)

@@ -228,6 +228,7 @@ def test_a_promotion_keeps_what_it_rests_on(desk, found):
     code, said = desk.run("findings", "--log", desk.log)
     assert code == 0
     assert "Zhou Jie" in said
+    assert "until June" in said  # a condition of the promotion
 
 
 def test_after_a_rollback_findings_marks_the_version_in_use_and_what_it_was_found_to_have(
