@@ -56,13 +56,13 @@ def train(
     DatasetError
         If the labelled observations cannot carry a model.
     """
-    require_contracted(source)
     require_section(config, RunConfig, name="config")
     require_section(policy, TierPolicy, name="policy")
+    require_named_features(config)
+    require_contracted(source)
     moment = read_moment(as_of, name="as_of")
     facts = state_facts(data, source, as_of=moment)
     tell = progress or _silent
-    require_named_features(config)
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
         return train_customer_folds(
