@@ -83,13 +83,13 @@ def test_what_is_not_chosen_is_told_with_the_cure(config, told):
     assert f"  - {told}" in str(caught.value).splitlines()
 
 
-def test_all_faults_are_told_at_once_and_before_the_tables_are_looked_at():
+def test_all_faults_are_told_at_once_and_before_the_tables_are_looked_at(policy):
     config = run_with(calibration={"segment": "nope"}, explain={"peers": "nor this"})
     with pytest.raises(ConfigError, match=r"configuration 'x': 2 faults\n"):
         train(
             None,
             config=config,
-            policy=None,
+            policy=policy,
             as_of=pd.Timestamp("2024-01-01", tz="UTC"),
             data={},
         )
