@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.moments import read_date
+from kyc_ml.moments import read_instant
 
 Moment: TypeAlias = datetime | str
 """A Timestamp or datetime with a zone, or ISO text as on the command line; see `read_moment`."""
@@ -53,8 +53,7 @@ def read_moment(given: object, *, name: str) -> pd.Timestamp:
     Timestamp('2024-06-30 16:00:00+0000', tz='UTC')
     """
     if isinstance(given, str):
-        read = pd.Timestamp(read_date(given, name=name))
-        return read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")
+        return pd.Timestamp(read_instant(given, name=name))
     if not isinstance(given, datetime) or pd.isna(given):
         msg = (
             f"{name} must be a Timestamp with a zone, such as pd.Timestamp('2024-07-01', "

@@ -30,6 +30,18 @@ def read_date(text: str, *, name: str) -> datetime:
     return given
 
 
+def read_instant(text: str, *, name: str) -> datetime:
+    """Read an ISO date or time as the instant it means, in UTC, which it is where it names no zone.
+
+    Raises
+    ------
+    ConfigError
+        As `read_date` does.
+    """
+    given = read_date(text, name=name)
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+
+
 def name_instant(text: str | None) -> str | None:
     """Give a date as a log names it: ISO, UTC; None where there is none, or it cannot be read.
 
@@ -41,8 +53,6 @@ def name_instant(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        given = read_date(text, name="date")
+        return read_instant(text, name="date").isoformat()
     except ConfigError:
         return None
-    zoned = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
-    return zoned.isoformat()

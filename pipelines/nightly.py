@@ -141,9 +141,9 @@ def _day(text: str) -> pd.Timestamp:
     ConfigError
         If it is no date, or a time of day.
     """
-    from kyc_ml.jobs.reading import parse_moment
+    from kyc_ml.arguments import read_moment
 
-    moment = parse_moment(text, name="--as-of")
+    moment = read_moment(text, name="--as-of")
     if moment != moment.normalize():
         msg = (
             f"--as-of of a night must be a day such as {moment:%Y-%m-%d}, scored as of its first "

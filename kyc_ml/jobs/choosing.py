@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import REVIEWS
@@ -14,7 +15,6 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.reading import (
     end_of_data,
-    parse_moment,
     require_behaviour,
     require_data_until,
 )
@@ -74,7 +74,7 @@ def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) 
     _, at, day = observation.rpartition("@")
     forever = pd.Timestamp("2200-01-01", tz="UTC")
     if unit == "risk" and at:
-        found = make_reviews_at(tables, at=parse_moment(day, name="the date after @"))
+        found = make_reviews_at(tables, at=read_moment(day, name="the date after @"))
     elif unit == "fraud" or REVIEWS in tables.tables:
         found = make_observations(
             tables, unit=unit, start=None, end=forever, config=DatasetConfig()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
@@ -19,7 +20,7 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.choosing import choose_observations
-from kyc_ml.jobs.reading import choose_as_of, parse_moment, read_tables
+from kyc_ml.jobs.reading import choose_as_of, read_tables
 from kyc_ml.jobs.watch import Watch, tell_left_out
 
 
@@ -60,7 +61,7 @@ def run_features(
     observations = choose_observations(
         tables,
         unit=run.unit,
-        since=None if since is None else parse_moment(since, name="--since"),
+        since=None if since is None else read_moment(since, name="--since"),
         as_of=moment,
         dataset=run.dataset,
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import DatasetConfig
@@ -21,7 +22,6 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.jobs.loading import columns_of, features_and_facts
-from kyc_ml.jobs.reading import parse_moment
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import policy_needs
 from kyc_ml.tiers import merge_specs
@@ -42,7 +42,7 @@ def first_later(challenger: Bundle, champion: Bundle, *, since: str | None) -> p
     first = max(trained_until(challenger), trained_until(champion))
     if since is None:
         return first
-    moment = parse_moment(since, name="--since")
+    moment = read_moment(since, name="--since")
     if moment < first:
         msg = (
             f"--since is {moment:%Y-%m-%d %H:%M}, but the models were trained with what was "

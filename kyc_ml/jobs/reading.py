@@ -98,17 +98,6 @@ def tell_quality(quality: QualitySummary, watch: Watch) -> None:
         watch.say(f"{severity}: {where}: {rule}: {count:,} row(s); {cure}")
 
 
-def parse_moment(text: str, *, name: str) -> pd.Timestamp:
-    """Read an ISO date or time; a date is its first instant, UTC unless it says otherwise.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither, or lies outside the years that the contract accepts.
-    """
-    return read_moment(text, name=name)
-
-
 def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     """Give the midnight (UTC) after the last transaction or event.
 
@@ -135,12 +124,14 @@ def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> p
     Raises
     ------
     ConfigError
-        As `parse_moment` and `end_of_data` do.
+        As `read_moment` and `end_of_data` do.
     """
-    return end_of_data(tables) if text is None else parse_moment(text, name="--as-of")
+    return end_of_data(tables) if text is None else read_moment(text, name="--as-of")
 
 
-def known_until(tables: ContractedTables, as_of: Moment | None) -> pd.Timestamp:
+def known_until(
+    tables: ContractedTables, as_of: Moment | None, *, name: str = "as_of"
+) -> pd.Timestamp:
     """Give the date of knowledge: the one asked for, if the tables reach it, or their end.
 
     Outcomes may be known after the end of the data, so a date that is asked for may lie after
@@ -151,7 +142,7 @@ def known_until(tables: ContractedTables, as_of: Moment | None) -> pd.Timestamp:
     ConfigError
         As `end_of_data`, `read_moment` and `require_data_until` do.
     """
-    moment = end_of_data(tables) if as_of is None else read_moment(as_of, name="as_of")
+    moment = end_of_data(tables) if as_of is None else read_moment(as_of, name=name)
     require_data_until(moment, last_known(tables), what="the tables")
     return moment
 
@@ -162,9 +153,9 @@ def choose_known_until(text: str | None, tables: ContractedTables) -> pd.Timesta
     Raises
     ------
     ConfigError
-        As `parse_moment` and `known_until` do.
+        As `known_until` does.
     """
-    return known_until(tables, None if text is None else parse_moment(text, name="--as-of"))
+    return known_until(tables, text, name="--as-of")
 
 
 def require_data_until(

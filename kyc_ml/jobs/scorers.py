@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.batch import (
     RATING,
     ModelScorer,
@@ -29,7 +30,6 @@ from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import (
     choose_as_of,
     end_of_data,
-    parse_moment,
     require_data_until,
     require_fresh,
 )
@@ -188,7 +188,7 @@ def choose(
     for scorer in (scorers.model, scorers.rating):
         if scorer is not None:
             require_in_force(scorer.policy, as_of)
-    since = None if request.since is None else parse_moment(request.since, name="--since")
+    since = None if request.since is None else read_moment(request.since, name="--since")
     not_due: frozenset[str] = frozenset()
     if request.incremental and unit == "fraud":
         since = last_as_of(request.previous)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.config import load_section, section_digest
-from kyc_ml.jobs.reading import parse_moment
 from kyc_ml.tiers import TierPolicy
 
 
@@ -45,7 +45,7 @@ def run_tiers_check(policy: Path, *, on: str | None) -> PolicyRead:
     if read.valid_from is None:
         findings.append("valid_from is absent: nobody can say since when it has been in force")
     if on is not None:
-        day = parse_moment(on, name="--on").date()
+        day = read_moment(on, name="--on").date()
         if read.valid_from is not None and day < read.valid_from:
             findings.append(f"valid_from is {read.valid_from}, after {day}")
         findings += [

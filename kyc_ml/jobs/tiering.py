@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import SplitConfig, dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
@@ -20,7 +21,7 @@ from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.jobs.loading import features_and_facts, load_model
-from kyc_ml.jobs.reading import choose_known_until, parse_moment, read_tables
+from kyc_ml.jobs.reading import choose_known_until, read_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 from kyc_ml.score import probabilities
@@ -135,7 +136,7 @@ def run_tiers_fit(
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = choose_known_until(as_of, tables)
-    start = None if since is None else parse_moment(since, name="--since")
+    start = None if since is None else read_moment(since, name="--since")
     found = fit_policy(bundle, tables, in_force, since=start, as_of=moment, watch=watch)
     found = replace(found, model=label, path=out)
     if out is not None:

@@ -14,6 +14,7 @@ from typing import Final
 import pandas as pd
 import pyarrow.parquet as pq
 
+from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SourceMapping, section_digest
@@ -26,7 +27,6 @@ from kyc_ml.governance import current_account, is_among
 from kyc_ml.jobs.later_rows import require_currency
 from kyc_ml.jobs.reading import (
     choose_known_until,
-    parse_moment,
     read_tables,
 )
 from kyc_ml.jobs.validation_keeping import (
@@ -288,7 +288,7 @@ def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watc
 def _since(text: str | None, bundle: Bundle) -> pd.Timestamp | None:
     if text is None:
         return None
-    moment = parse_moment(text, name="--since")
+    moment = read_moment(text, name="--since")
     require_later(moment, bundle)
     return moment
 
