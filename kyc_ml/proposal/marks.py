@@ -11,9 +11,7 @@ from typing import Final
 from kyc_ml.proposal.shapes import ZERO
 from kyc_ml.proposal.vocabulary import CREDIT_MARKS, CURRENCY_SIGNS, DEBIT_MARKS, UNITS
 
-_NUMBER: Final = re.compile(
-    r"(?P<before>[^9]*?)(?P<body>\.?9(?:[9.,'’\s]*9)?\.?)(?P<after>[^9]*)"
-)
+_NUMBER: Final = re.compile(r"(?P<before>[^9]*?)(?P<body>\.?9(?:[9.,'’\s]*9)?\.?)(?P<after>[^9]*)")
 _BLANKS: Final = re.compile(r"\s+")
 _SIGNS: Final = frozenset("+-()")
 _KNOWN: Final = sorted(

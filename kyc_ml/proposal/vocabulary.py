@@ -278,7 +278,7 @@ def name_score(role: str, name: str) -> float:
     if name == role and any(role in table.names for table in CONTRACT.values()):
         return 1.0
     best = 0.0
-    latin = f"_{re.sub(r'[^\x00-\x7f]+', '_', name)}_" if not name.isascii() else f"_{name}_"
+    latin = "_" + re.sub(r"[^\x00-\x7f]+", "_", name) + "_"
     for place, word in enumerate(ROLES[role]):
         usual = 0.95 - 0.2 * place / len(ROLES[role])
         # an identifier may lack its ending, and words may be written together
