@@ -141,7 +141,7 @@ def run_init(
     texts = {"source": write_source(proposal)}
     texts |= {str(run.unit): run.text for run in runs}
     if runs:
-        texts["tiers"] = tiers_text(proposal)
+        texts["tiers"] = tiers_text(proposal, accepted)
     # what would not be read back is a defect of the proposal, and is not written
     parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")
     files = {name: out / f"{name}.yaml" for name in texts}

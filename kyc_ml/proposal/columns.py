@@ -84,8 +84,20 @@ def _document(desk: Desk, look: FileLook, part: Part) -> Guess:
     return _guess(DOCUMENT_TYPE, sql, part, shown)
 
 
+def todo_guess(name: str, part: Part) -> Guess:
+    """Leave a column to the user, with what kept it from being read."""
+    return Guess(
+        column=name,
+        sql=quote_text(TODO),
+        certainty="yours",
+        evidence=f"column {part.column.name} {part.todo}",
+    )
+
+
 def time_guess(name: str, part: Part) -> Guess:
     """Write a time; a doubt of the reading makes it a guess."""
+    if part.todo:
+        return todo_guess(name, part)
     reading = part.time
     assert reading is not None  # noqa: S101  the caller has seen it
     certainty: Certainty = "guess" if reading.doubt else certainty_of(part.score)

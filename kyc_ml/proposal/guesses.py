@@ -45,7 +45,9 @@ class TableProposal:
     files : tuple of str
         Sources it reads.
     notes : list of str
-        What the user has to know or decide about the whole table.
+        What the user has to know about the whole table.
+    confirm : list of str
+        What was assumed about the whole table, for the user to confirm.
     dropped : dict of column to reason
         Optional columns that were tried and did not hold.
     quality : TableQuality or None
@@ -58,6 +60,7 @@ class TableProposal:
     where: str | None = None
     columns: dict[str, Guess] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    confirm: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
     quality: TableQuality | None = None
 
@@ -77,7 +80,7 @@ class Proposal:
         Every table that could be opened; one that no proposal reads is in `unused`.
     unused : mapping of file to reason
     decisions : list of str
-        What only the user can say, the gravest first.
+        What is to be decided or confirmed beside the marks on columns, the gravest first.
     span : tuple of datetime or None
         First and last transaction of the sample.
     """
@@ -92,6 +95,24 @@ class Proposal:
     unused: Mapping[str, str]
     decisions: list[str]
     span: tuple[datetime, datetime] | None = None
+
+    @property
+    def open_points(self) -> tuple[str, ...]:
+        """All that is to be decided or confirmed, what stops a check first.
+
+        One for each mark TODO or GUESS that the mapping shows, and one for each of `decisions`.
+        """
+        marked = [
+            (guess.certainty, f"{table.name}.{guess.column}: {guess.evidence}")
+            for table in self.tables.values()
+            for guess in table.columns.values()
+        ]
+        return (
+            *(point for certainty, point in marked if certainty == "yours"),
+            *self.decisions,
+            *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
+            *(point for certainty, point in marked if certainty == "guess"),
+        )
 
     @property
     def undecided(self) -> tuple[str, ...]:

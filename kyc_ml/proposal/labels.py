@@ -88,7 +88,7 @@ def cases_of_customers(
         return None
     end = (span[1] + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
-    asked.notes.append("Every customer is judged once, when the data end: confirm.")
+    asked.confirm.append("every customer is reviewed once, when the data end: confirm")
     evidence = f"column {part.column.name} marks {share_of(desk, look, yes):.2%} of the rows"
     key = Guess(column="review_id", sql=owned.customer, certainty="likely", evidence="one each")
     for guess in (

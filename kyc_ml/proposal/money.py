@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from kyc_ml.engine.local import quote_text
 from kyc_ml.proposal.codes import case_sql, translate
-from kyc_ml.proposal.columns import code_guess, constant
+from kyc_ml.proposal.columns import code_guess, constant, todo_guess
 from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook
 from kyc_ml.proposal.numbers import NumberReading, read_number
 from kyc_ml.proposal.owners import Bank
 from kyc_ml.proposal.roles import Part, Parts
-from kyc_ml.proposal.vocabulary import CREDIT, CURRENCY, DEBIT
+from kyc_ml.proposal.vocabulary import CREDIT, CURRENCY, CURRENCY_SIGNS, DEBIT
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class Payments:
     parts : mapping of role to Part
     identifier, customer : str
         SQL over the file's own columns; empty where a booking has no identifier.
+    told_currency : str
+        Currency that the amounts' name or the signs beside them tell; empty if none.
     """
 
     look: FileLook
@@ -34,6 +36,7 @@ class Payments:
     customer: str
     labelled_rows: str
     currencies: tuple[str, ...] = ()
+    told_currency: str = ""
     decisions: list[str] = field(default_factory=list)
 
 
@@ -46,15 +49,19 @@ def add_money(desk: Desk, made: Payments) -> None:
         return
     part = parts.get("amount") or debit or credit
     assert part is not None  # noqa: S101  choose_payments has seen it
+    if part.todo:
+        table.add(todo_guess("amount", part))
+        if "direction" not in table.columns and "direction" in parts:
+            table.add(code_guess("direction", parts["direction"]))
+        return
     reading = read_number(desk, look, part.column, money=True)
     assert reading is not None  # noqa: S101  the column was cast for its numbers
+    made.told_currency = _told_currency(part, reading)
     signed = reading.negative > 0
     sql = f"abs({reading.numeric})" if signed else reading.sql
     sql, evidence, currencies = _in_base(parts.get(CURRENCY), sql, reading)
     made.currencies = currencies
     doubtful = reading.doubt or len(currencies) > 1
-    if reading.doubt:
-        made.decisions.append(f"transactions.amount: column {part.column.name}: {reading.doubt}")
     table.add(
         Guess(
             column="amount",
@@ -69,6 +76,13 @@ def add_money(desk: Desk, made: Payments) -> None:
     )
     if "direction" not in table.columns:
         table.add(_direction(made, reading))
+
+
+def _told_currency(part: Part, reading: NumberReading) -> str:
+    """Give the currency that signs beside the amounts or the column's name tell."""
+    words = {*part.column.normal.upper().split("_")}
+    named = [code for sign, code in CURRENCY_SIGNS.items() if sign.upper() in words]
+    return next(iter((*reading.currencies, *named)), "")
 
 
 def _in_base(
@@ -123,8 +137,8 @@ def _direction(made: Payments, reading: NumberReading) -> Guess:
             evidence=f"the {marked} the amount: {reading.negative:.0%} are negative and taken for "
             "payments out: confirm",
         )
-    made.decisions.append(
-        "transactions.direction: no column tells it and no amount is negative; all are taken as "
-        "payments out of the account"
+    return constant(
+        "direction",
+        "out",
+        "no column tells it and no amount is negative: all are taken as payments out: confirm",
     )
-    return constant("direction", "out", "nothing tells it: all are taken as payments out; confirm")

@@ -18,7 +18,7 @@ from kyc_ml.proposal.columns import constant, guess_column
 from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook
 from kyc_ml.proposal.owners import OWNING, Bank, Owned, find_owner
-from kyc_ml.proposal.roles import Parts, cast_parts
+from kyc_ml.proposal.roles import Parts, cast_parts, missed_parts
 from kyc_ml.proposal.vocabulary import CLOCK, file_score
 
 _FACTS: Final = (
@@ -105,6 +105,9 @@ def propose_plain(
             made.add(customer_guess(owned))
         elif name in parts:
             made.add(guess_column(desk, look, table, name, parts[name]))
+    for name, missed in missed_parts(desk, look, table, parts).items():
+        if name not in made.columns:
+            made.dropped[name] = f"column {missed.column.name} {missed.todo}"
     key = contract.key[0]
     if key not in made.columns:
         made.add(numbered_key(made, look, owned, parts, key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ from kyc_ml.contract.tables import (
     CUSTOMERS,
     EVENT_TIME,
     EVENTS,
+    KNOWN_AT,
     NO_CURRENCY,
     REVIEWS,
     THIRD_PARTY,
@@ -54,7 +56,7 @@ from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.proposal.roles import Parts, cast_parts
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.trying import try_table
-from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, PAYER
+from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, PAYER, file_score
 
 _BOOKING: Final = {
     "a time": (EVENT_TIME,),
@@ -122,7 +124,7 @@ def propose_source(
     with looked_at(data, find_sources(data)) as desk:
         draft = _draft(desk)
         chinese = any(not c.normal.isascii() for look in desk.looks for c in look.columns)
-        zone, zone_evidence = _zone(timezone, chinese=chinese)
+        zone, zone_evidence = _zone(timezone, draft.payments, chinese=chinese)
         accepted = {}
         for name in CONTRACT:
             if name in draft.tables:
@@ -266,9 +268,12 @@ def _others(draft: _Draft) -> None:
                 draft.taken.add(found[0].name)
 
 
-def _zone(given: str | None, *, chinese: bool) -> tuple[str, str]:
+def _zone(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
     if given is not None:
         return given, "as given"
+    when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
+    if {"utc", "gmt"} & set(when.split("_")):
+        return "UTC", f"the name of column {when} tells it: confirm"
     if chinese:
         return "Asia/Shanghai", "a guess from Chinese column names: confirm"
     return "UTC", "nothing in the files tells the zone: confirm"
@@ -281,6 +286,8 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
     if codes:
         rest = f", beside {len(codes) - 1} other(s)" if len(codes) > 1 else ""
         return codes[0], f"the commonest of the column of currencies{rest}: confirm"
+    if payments is not None and payments.told_currency:
+        return payments.told_currency, "the amounts' name or the signs beside them tell it: confirm"
     if chinese:
         return "CNY", "a guess from Chinese column names: confirm"
     return NO_CURRENCY, "nothing in the files tells the currency: write it here"
@@ -299,6 +306,9 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     parts = cast_parts(desk, look, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
         return "looks like bookings too: join it to the transactions with UNION ALL if they are"
+    named = [table for table in CONTRACT if file_score(table, look.normal)]
+    if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
+        return _why_no_table(desk, look, named or list(CONTRACT))
     held = {
         part: [parts[role].column.name for role in roles if role in parts]
         for part, roles in _BOOKING.items()
@@ -308,6 +318,26 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
     return f"fits no contracted table; for bookings it{has}{lacks}{_times_held(desk, look, parts)}"
+
+
+def _why_no_table(desk: Desk, look: FileLook, tables: Sequence[str]) -> str:
+    """Say what the table that a file is nearest to still lacks."""
+    lacking: dict[str, list[str]] = {}
+    for table in tables:
+        parts = cast_parts(desk, look, table)
+        lacking[table] = [
+            column.name
+            for column in CONTRACT[table].columns
+            if column.required and column.name not in {*parts, KNOWN_AT, *CONTRACT[table].key[:1]}
+        ]
+    nearest = min(lacking, key=lambda table: len(lacking[table]))
+    missing = ", ".join(lacking[nearest])
+    lacks = f"lacks a column for {missing}" if missing else "nothing ties it to known customers"
+    return (
+        f"fits no contracted table; as {nearest} it {lacks}"
+        if missing
+        else (f"fits no contracted table; as {nearest}, {lacks}")
+    )
 
 
 def _times_held(desk: Desk, look: FileLook, parts: Parts) -> str:
@@ -336,14 +366,8 @@ def _forms_held(desk: Desk, look: FileLook) -> str:
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
-    """List what only the user can say, what stops a check first."""
-    made = [
-        f"{table.name}.{guess.column}: {guess.evidence}"
-        for table in draft.tables.values()
-        for guess in table.columns.values()
-        if guess.certainty == "yours"
-    ]
-    made += draft.decisions
+    """List what only the user can say beside the columns that are marked."""
+    made = list(draft.decisions)
     if CASES not in draft.tables:
         made.append("cases: no column tells what became of a booking or customer: no model yet")
     made += [f"timezone: {zone}"] if zone != "as given" else []

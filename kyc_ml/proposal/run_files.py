@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 
 from kyc_ml.config import Unit
 from kyc_ml.contract.tables import (
+    ADVERSE_OUTCOMES,
     CASES,
     CUSTOMERS,
     EVENT_TIME,
     KNOWN_AT,
+    OUTCOME,
     REVIEWS,
     TRANSACTION_ID,
     TRANSACTIONS,
@@ -31,7 +33,8 @@ _FEW_REVIEWS: Final = 2_000
 
 TIERS: Final = """\
 # A first tier policy: three grades (低 中 高), the fewest that the guideline allows.
-# Cut-offs and costs are examples; kyc-ml tiers fit proposes others. Not in force: no approver.
+# Cut-offs are examples, {scale}; kyc-ml tiers fit proposes
+# others from the model's own rows. Not in force: no approver.
 name: proposed-three-grades
 version: 1
 author: kyc-ml init
@@ -47,16 +50,24 @@ tiers:
     monitoring: standard
   - name: medium
     name_zh: 中
-    from_probability: 0.02
+    from_probability: {low}
     due_diligence: standard
     review_months: 12
     monitoring: raised
   - name: high
     name_zh: 高
-    from_probability: 0.15
+    from_probability: {high}
     due_diligence: enhanced
     review_months: 6
     monitoring: every transaction
+fit:
+  whole:
+    method: target_bad_rate
+    # upper bound, at this confidence, of the share that turns out bad; the highest has none
+    highest_bad_rate: {{low: {low}, medium: {high}}}
+    confidence: 0.95
+    interval: jeffreys
+    fewest_rows: 30
 hysteresis: {{margin: 0.2}}
 calendar: {{timezone: {timezone}, working_days: weekdays}}
 """
@@ -111,10 +122,30 @@ def run_files(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> tuple[Run
     return tuple(files)
 
 
-def tiers_text(proposal: Proposal) -> str:
-    """Write the tier policy that the configurations name."""
+def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
+    """Write the tier policy that the configurations name, its cut-offs about the usual rate."""
     first = proposal.span[0] if proposal.span else datetime(2000, 1, 1)  # noqa: DTZ001  a day
-    return TIERS.format(valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone)
+    rate = _adverse_rate(accepted)
+    low, high = (0.02, 0.15) if rate is None else (_rounded(rate / 2), _rounded(min(3 * rate, 0.6)))
+    scale = "convention" if rate is None else "half and three times the rate of the sample"
+    return TIERS.format(
+        valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone, low=low, high=high, scale=scale
+    )
+
+
+def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
+    """Share of the sample's reviews, or else bookings, that turned out bad; None if none did."""
+    rows = accepted.get(REVIEWS) or accepted.get(TRANSACTIONS)
+    if CASES not in accepted or rows is None or not rows.num_rows:
+        return None
+    adverse = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
+    found = int(pc.sum(adverse).as_py() or 0)
+    return found / rows.num_rows if 0 < found < rows.num_rows else None
+
+
+def _rounded(rate: float) -> float:
+    """Round to one digit that counts."""
+    return float(f"{rate:.1g}")
 
 
 def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[Unit]:

@@ -11,7 +11,9 @@ from kyc_ml.contract.binding import BoundTable, bind_table
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import MemoryShelf
 from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.engine.local import quote_text
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.codes import TODO
 from kyc_ml.proposal.guesses import TableProposal
 from kyc_ml.proposal.looking import Desk
 
@@ -27,6 +29,10 @@ def try_table(desk: Desk, made: TableProposal, *, timezone: str) -> pa.Table | N
     Table or None
         The accepted rows; None where the table does not bind, which is noted.
     """
+    open_ = [name for name, guess in made.columns.items() if guess.sql == quote_text(TODO)]
+    if open_:
+        made.notes.append(f"Not tried: {', '.join(open_)} is yours to write.")
+        return None
     _drop_unbound(desk, made)
     for _ in range(2):
         faults = Faults(made.name, SourceError)

@@ -27,6 +27,10 @@ CONFIRMED: Final = "confirmed"
 HOLDER: Final = "holder"
 
 
+WHOLE: Final = "="
+"""Before a word that speaks for a role only where it is the whole name."""
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -37,12 +41,15 @@ _WORDS: Final[Mapping[str, str]] = {
     "reference_no payment_no booking_no pmt_id pmt_no pmt_ref txn_ref tx_ref trx_ref trans_ref "
     "transaction_ref tran_ref 流水号 交易流水 交易号 交易编号 lsh jylsh liushuihao jiaoyihao",
     "customer_id": "customer_id cust_id client_id customer cust_no customer_no customer_number "
-    "client_no cif cif_no party_id person_id user_id member_id holder_id cc_num client_ref "
+    "client_no cif cif_no party_id person_id user_id =user =uid user_no member_id =member "
+    "subscriber_id borrower_id applicant_id consumer_id buyer_id holder_id cc_num client_ref "
     "cust_ref customer_ref client_number party_ref client 客户号 客户编号 客户id "
-    "用户号 khh khbh kehuhao kehu_id",
+    "客户代码 客户标识 =客户 用户号 用户编号 用户id =用户 会员号 会员编号 持卡人 借款人编号 "
+    "khh khbh khid kehuhao kehu_id kehu yhh yonghu yonghu_id huiyuanhao",
     "account_id": "account_id acct_id acc_id account_no account_number acct_no acct_num acc_no "
-    "iban acct account_ref acct_ref acc_ref 账号 账户号 帐号 账户 卡号 zh zhanghao zhanghu card_no "
-    "card_number",
+    "iban acct =account account_ref acct_ref acc_ref card_id =card =pan cardno wallet_id 账号 "
+    "账户号 账户编号 帐号 帐户 账户 卡号 银行卡号 交易卡号 zh zhanghao zhanghu kahao kh "
+    "card_no card_number",
     "counterparty_id": "counterparty_id counterparty merchant_id merchant merch_id terminal_id "
     "terminal counter_account cp_id other_account opponent partner shop_id store_id payee_id "
     "account_to beneficiary_account 对方账号 对手账号 对方账户 交易对手 对手 商户号 商户 终端号 "
@@ -76,7 +83,8 @@ _WORDS: Final[Mapping[str, str]] = {
     CLOCK: "time tx_time txn_time trans_time transaction_time time_of_day clock hour_minute 时间 "
     "交易时间 jysj shijian",
     "amount": "amount amt transaction_amount tx_amount txn_amount trans_amount trn_amt value sum "
-    "base_amt amount_cents amount_fen payment_amount 金额 交易金额 发生额 jine jyje je fse",
+    "base_amt amount_cents amount_fen payment_amount amount_paid amount_usd paid_amount =price "
+    "transaction_value 金额 交易金额 发生额 支付金额 转账金额 jine jyje je fse zfje",
     DEBIT: "debit_amount debit_amt withdrawal_amount withdrawals money_out paid_out out_amount "
     "debit outflow 借方金额 借方发生额 支出金额 支出 jffse",
     CREDIT: "credit_amount credit_amt deposit_amount deposits money_in paid_in in_amount credit "
@@ -86,7 +94,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "借贷方向 借贷 收支 jdbz jiedai shoufu 交易方向",
     "balance": "balance balance_after running_balance acct_balance account_balance new_balance "
     "new_balance_orig 余额 账户余额 ye yue zhye",
-    CURRENCY: "currency ccy curr currency_code iso_currency 币种 货币 bz bizhong",
+    CURRENCY: "payment_currency currency ccy curr currency_code iso_currency transaction_currency "
+    "币种 货币 币别 货币种类 bz bizhong",
     "instrument": "instrument payment_method payment_type payment_format method operation means "
     "transaction_type tx_type txn_type trans_type type use_chip 交易类型 交易方式 支付方式 "
     "结算方式 jylx zffs",
@@ -254,7 +263,20 @@ _CURRENCIES: Final = {
 CURRENCY_SIGNS: Final[Mapping[str, str]] = {
     sign: code for code, signs in _CURRENCIES.items() for sign in (code, *signs.split())
 }
-MINOR_UNITS: Final = ("cents", "cent", "fen", "minor", "pence", "分")
+NAMED_UNITS: Final[Mapping[str, float]] = {
+    **dict.fromkeys(("cents", "cent", "fen", "minor", "pence", "分"), 0.01),
+    **{
+        "百万元": 1e6,
+        "千万元": 1e7,
+        "亿元": 1e8,
+        "万元": 1e4,
+        "wanyuan": 1e4,
+        "千元": 1e3,
+        "角": 0.1,
+    },
+    **{"thousand": 1e3, "thousands": 1e3, "million": 1e6, "millions": 1e6},
+}
+"""Units that the name of a column says its amounts are in."""
 MONTHS: Final = ("month", "months", "term", "duration", "期")
 
 
@@ -279,8 +301,11 @@ def name_score(role: str, name: str) -> float:
         return 1.0
     best = 0.0
     latin = "_" + re.sub(r"[^\x00-\x7f]+", "_", name) + "_"
-    for place, word in enumerate(ROLES[role]):
+    for place, written in enumerate(ROLES[role]):
         usual = 0.95 - 0.2 * place / len(ROLES[role])
+        word = written.removeprefix(WHOLE)
+        if word not in {written, name}:
+            continue
         # an identifier may lack its ending, and words may be written together
         if name in {word, word.replace("_", ""), f"{word}_id", f"{word}id"}:
             best = max(best, usual)

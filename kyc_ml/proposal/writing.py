@@ -33,8 +33,10 @@ def write_source(proposal: Proposal) -> str:
         f"base_currency: {_scalar(proposal.base_currency)}",
         "max_quarantined_share: 0.001",
     ]
-    if proposal.decisions:
-        lines += ["", "# To decide or confirm:"]
+    marks = len(proposal.open_points) - len(proposal.decisions)
+    if proposal.open_points:
+        shown = f" the {marks} mark(s) GUESS or TODO below{', and' if proposal.decisions else ''}"
+        lines += ["", f"# To decide or confirm:{shown if marks else ''}"]
         for decision in proposal.decisions:
             lines += _comment(decision, first="#  - ", rest="#    ")
     lines += ["", "files:"]
@@ -73,6 +75,8 @@ def _table(table: TableProposal) -> list[str]:
     lines = []
     for note in table.notes:
         lines += _comment(note, indent=2)
+    for note in table.confirm:
+        lines += _comment(f"{_SAID['guess']}{note}", indent=2)
     if table.quality is not None:
         quality = table.quality
         shown = f"Tried on {quality.read:,} rows of the sample: {quality.accepted:,} accepted."
