@@ -36,6 +36,36 @@ class Guess:
     alternatives: tuple[str, ...] = ()
 
 
+Kind = Literal["number", "text", "boolean", "date"]
+"""What an attribute is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeGuess:
+    """A column of the user's own, as it would be declared.
+
+    Attributes
+    ----------
+    name : str
+        Small letters, digits and ``_``.
+    column : str
+        The user's own name of it.
+    unit : str
+        Of a number; empty where it has none.
+    doubt : str
+        Why it is written as a comment only; empty where it is proposed.
+    """
+
+    name: str
+    column: str
+    sql: str
+    kind: Kind
+    unit: str
+    description: str
+    description_zh: str
+    doubt: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class TableProposal:
     """One contracted table: its rows and columns, and how it fared on the sample.
@@ -48,6 +78,10 @@ class TableProposal:
         What the user has to know about the whole table.
     confirm : list of str
         What was assumed about the whole table, for the user to confirm.
+    attributes : dict of name to AttributeGuess
+        Columns of the user's own, kept beside the contracted ones.
+    unused : list of str
+        Columns of its file that nothing reads.
     dropped : dict of column to reason
         Optional columns that were tried and did not hold.
     quality : TableQuality or None
@@ -61,6 +95,8 @@ class TableProposal:
     columns: dict[str, Guess] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     confirm: list[str] = field(default_factory=list)
+    attributes: dict[str, AttributeGuess] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
     quality: TableQuality | None = None
 

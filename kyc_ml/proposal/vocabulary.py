@@ -217,6 +217,29 @@ UNPROVEN: Final = _words(
     "unconfirmed unproven unfounded unsubstantiated suspected possible potential alleged rejected "
     "dismissed withdrawn denied"
 )
+SAID_IN_CHINESE: Final[Mapping[str, str]] = {
+    "年龄": "age", "性别": "sex", "学历": "education", "教育程度": "education",
+    "婚姻状况": "marital_status", "婚姻": "marital_status", "住房": "housing",
+    "住房状况": "housing", "月收入": "monthly_income", "年收入": "annual_income",
+    "授信额度": "credit_limit", "信用额度": "credit_limit", "额度": "credit_limit",
+    "额度使用率": "utilisation", "使用率": "utilisation", "余额": "balance",
+    "逾期次数": "overdue_payments", "近半年逾期次数": "overdue_payments_180d",
+    "近一年逾期次数": "overdue_payments_365d", "逾期天数": "days_past_due",
+    "贷款金额": "loan_amount", "贷款期限": "loan_term", "利率": "interest_rate",
+    "工作年限": "years_employed", "职业": "occupation", "单位性质": "employer_type",
+    "子女数": "children", "家庭人数": "household_size", "城市": "city", "省份": "province",
+    "产品": "product", "产品类型": "product_type", "客户等级": "customer_grade",
+    "风险等级": "risk_grade", "信用评分": "credit_score", "评分": "score",
+    "担保方式": "collateral_type", "还款方式": "repayment_method", "就业状况": "employment",
+    "摘要": "booking_text", "商户类别": "mcc", "行业代码": "industry_code",
+}  # fmt: skip
+"""Usual attributes of customers and loans, and what they are called in English."""
+LATER_WORDS: Final = _words(
+    "return returned returns refund chargeback dispute closed closing resolved resolution outcome "
+    "result recovery recovered collection written label target flag fraud default 退回 结案 核销 "
+    "追回 催收"
+)
+"""Words of what is known only after the fact."""
 ENDLESS: Final = frozenset(
     {"长期", "永久", "长期有效", "永久有效", "无期限", "无限期", "终身", "long-term", "long term",
      "longterm", "permanent", "indefinite", "unlimited", "forever", "lifetime", "never",
