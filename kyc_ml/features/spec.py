@@ -12,7 +12,7 @@ blind to the future before any window opens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -377,3 +377,17 @@ def made_of(spec: FeatureSpec) -> tuple[str, ...]:
 def all_made_of(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> list[str]:
     """Names of all features that one is computed from, theirs included."""
     return [n for item in made_of(spec) for n in (item, *all_made_of(known[item], known))]
+
+
+def incomplete(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    """List the specs that cannot be computed, because one that they are made of is not there."""
+    there = {spec.name for spec in specs}
+    while True:
+        lacking = {
+            spec.name
+            for spec in specs
+            if spec.name in there and not there.issuperset(made_of(spec))
+        }
+        if not lacking:
+            return tuple(spec for spec in specs if spec.name not in there)
+        there -= lacking
