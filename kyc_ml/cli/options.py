@@ -30,6 +30,9 @@ BAD_INPUT: Final = 2
 DEFECT: Final = 3
 TRY_LATER: Final = 4
 
+VALIDATION: Final = "validation.yaml"
+"""The validation policy where none is named; see `find_shipped`."""
+
 Source = Annotated[
     Path, typer.Option(help="Source mapping (YAML): the user's files to contracted tables.")
 ]
@@ -57,6 +60,14 @@ Quarantine = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary only.")]
+
+Policy = Annotated[
+    Path | None,
+    typer.Option(
+        help="Validation policy (YAML): settings and gates; default: configs/validation.yaml of "
+        "the working folder, or else the one that comes with kyc_ml."
+    ),
+]
 
 LogFormat = Literal["text", "json"]
 Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one object a line.")]
