@@ -165,6 +165,8 @@ def fit_model(
     target, stopping_target : float64 arrays of 0 and 1
     rows : int64 array, optional
         Rows of `matrix` to fit on; all of them by default. What is not fitted on is not copied.
+    progress : callable, optional
+        Hears of each tree: trees fitted and trees in all, which are as many once fitting ends.
 
     Raises
     ------
@@ -185,7 +187,10 @@ def fit_model(
         valid_names=["early_stopping"],
         callbacks=_callbacks(config, progress),
     )
-    best = booster.best_iteration or booster.current_iteration()
+    ended = booster.current_iteration()
+    if progress is not None and ended < config.rounds:
+        progress(ended, ended)
+    best = booster.best_iteration or ended
     score = booster.best_score["early_stopping"][config.metric]
     return Fit(
         model=Model(_text_of(booster, trees=best, shift=shift)),

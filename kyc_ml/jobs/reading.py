@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -27,17 +27,25 @@ from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_count
 
 _ASIDE: Final = Path("build/quarantine")
 
 _COUNTS: Final = "data quality"
+
+Telling = Literal["table", "findings", "line"]
 
 _SILENCE: Final = pd.Timedelta(days=7)
 """Convention: holidays may leave a small source without a row for so long."""
 
 
 def read_tables(
-    source: Path, data: Path, *, quarantine: Path | None, watch: Watch
+    source: Path,
+    data: Path,
+    *,
+    quarantine: Path | None,
+    watch: Watch,
+    telling: Telling = "findings",
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
 
@@ -45,6 +53,9 @@ def read_tables(
     ----------
     quarantine : Path or None
         None is a file of this source and this folder below ``build/quarantine``.
+    telling : 'table', 'findings' or 'line'
+        How much is reported of the quality of what was read: the counts of each table and each
+        finding, one line of counts and each finding, or the line alone.
 
     Raises
     ------
@@ -63,7 +74,13 @@ def read_tables(
         raise
     watch.step("reading", 1, 1)
     _put_aside(read.quarantine, aside, watch)
-    tell_quality(read.accepted.quality, watch)
+    quality = read.accepted.quality
+    if telling == "table":
+        tell_quality(quality, watch)
+    else:
+        watch.say(_sum_up(quality))
+    if telling == "findings":
+        _tell_findings(quality, watch)
     return read.accepted, mapping
 
 
@@ -98,6 +115,23 @@ def tell_refused(error: ContractError, watch: Watch) -> None:
 def tell_quality(quality: QualitySummary, watch: Watch) -> None:
     """Show the counts of each table, each finding in a line, and what dates an unusual source."""
     watch.show(_COUNTS, quality.to_frame())
+    _tell_findings(quality, watch)
+
+
+def _sum_up(quality: QualitySummary) -> str:
+    """Sum up what was read in one line."""
+    read, refused = (
+        sum(getattr(table, name) for table in quality.tables) for name in ("read", "quarantined")
+    )
+    warned = say_count(len(quality.warnings), "warning")
+    more = "; kyc-ml check shows them by table" if refused or quality.warnings else ""
+    return (
+        f"{say_count(read, 'row')} read from {say_count(len(quality.tables), 'table')}, "
+        f"{refused:,} quarantined, {warned}{more}"
+    )
+
+
+def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
     dating = say_dating(quality)
     if dating is not None:
         watch.say(dating)

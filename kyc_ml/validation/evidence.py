@@ -21,9 +21,9 @@ from kyc_ml.validation.rows import ScoredRows
 
 
 class Tell(Protocol):
-    """What hears of progress: a stage, pieces done, and pieces in all."""
+    """What hears of progress: a stage, pieces done, pieces in all, and the one at work."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, *, what: str = "") -> None:
         """Hear it."""
 
 
@@ -54,7 +54,7 @@ class Rival:
     rows: ScoredRows
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def _silent(stage: str, done: int, total: int, *, what: str = "") -> None:
     """Hear nothing."""
 
 

@@ -36,14 +36,13 @@ def run_checks(
     results: list[CheckResult] = []
     findings: list[Finding] = []
     for number, procedure in enumerate(procedures):
-        evidence.tell(f"check {procedure.check.id}", 0, 1)
+        evidence.tell("check", number, len(procedures), what=procedure.check.id)
         result, found = run_check(
             procedure, evidence, policy=policy, command=command(procedure.check)
         )
-        evidence.tell(f"check {procedure.check.id}", 1, 1)
-        evidence.tell("checks", number + 1, len(procedures))
         results.append(result)
         findings.extend(found)
+    evidence.tell("check", len(procedures), len(procedures))
     return tuple(results), tuple(findings)
 
 
