@@ -22,18 +22,20 @@ import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from numba import config, njit
 
 from kyc_ml.errors import ConfigError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _SUPERUSER: Final = 0
 _PACKAGE: Final = Path(__file__).parent
 
 
-def kernel(*, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
+def kernel(*, inline: str = "never") -> Callable[[_Function], _Function]:
     """Compile a function when it is first called, without Python's global lock.
 
     Parameters
@@ -47,11 +49,12 @@ def kernel(*, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
         If ``NUMBA_CACHE_DIR`` names a folder that others can write.
     """
 
-    def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401  Numba's dispatcher
+    def compiled(function: _Function) -> _Function:
         place = find_cache()
         before, config.CACHE_DIR = config.CACHE_DIR, place or ""
         try:  # Numba looks for the folder now, and once
-            return njit(cache=place is not None, nogil=True, inline=inline)(function)
+            made = njit(cache=place is not None, nogil=True, inline=inline)(function)
+            return cast("_Function", made)
         finally:
             config.CACHE_DIR = before
 
