@@ -22,9 +22,9 @@ import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
-from numba import config, njit
+import numba
 
 from kyc_ml.errors import ConfigError
 
@@ -33,9 +33,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _SUPERUSER: Final = 0
 _PACKAGE: Final = Path(__file__).parent
+_settings: Any = numba.config  # its names come from the environment: no type has them
 
 
-def kernel(*, inline: str = "never") -> Callable[[_Function], _Function]:
+def kernel(*, inline: Literal["never", "always"] = "never") -> Callable[[_Function], _Function]:
     """Compile a function when it is first called, without Python's global lock.
 
     Parameters
@@ -51,12 +52,12 @@ def kernel(*, inline: str = "never") -> Callable[[_Function], _Function]:
 
     def compiled(function: _Function) -> _Function:
         place = find_cache()
-        before, config.CACHE_DIR = config.CACHE_DIR, place or ""
+        before, _settings.CACHE_DIR = _settings.CACHE_DIR, place or ""
         try:  # Numba looks for the folder now, and once
-            made = njit(cache=place is not None, nogil=True, inline=inline)(function)
+            made = numba.njit(cache=place is not None, nogil=True, inline=inline)(function)
             return cast("_Function", made)
         finally:
-            config.CACHE_DIR = before
+            _settings.CACHE_DIR = before
 
     return compiled
 
