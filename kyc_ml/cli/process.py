@@ -64,7 +64,8 @@ def prepared() -> Iterator[None]:
         what it wrote.
     """
     streams = sys.stdout, sys.stderr
-    out, err = (_lasting(stream, number) for number, stream in enumerate(streams, 1))
+    outputs = _Output(1), _Output(2)
+    out, err = map(_lasting, streams, outputs)
     sys.stdout, sys.stderr = out, err
     # Python lets only the first thread hear signals
     heard = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
@@ -76,10 +77,9 @@ def prepared() -> Iterator[None]:
         yield
     except SystemExit as ended:
         out.flush()
-        refused = getattr(out.buffer.raw, "refused", "") if out is not streams[0] else ""
-        if ended.code or not refused:
+        if ended.code or not outputs[0].refused:
             raise
-        err.write(f"error: standard output cannot be written: {refused}; free space there\n")
+        err.write(f"error: standard output cannot be written: {outputs[0].refused}; free space\n")
         raise SystemExit(2) from None
     finally:
         for number, handler in handlers.items():
@@ -100,20 +100,20 @@ def _end(number: int, _: FrameType | None) -> None:
     raise Terminated(128 + number)
 
 
-def _lasting(stream: TextIO | None, number: int) -> TextIO:
+def _lasting(stream: TextIO | None, output: _Output) -> TextIO:
     """Give a stream that outlasts its reader; a test's or a notebook's own stays as it is."""
     if stream is not None:
         try:
-            if stream.fileno() != number:
+            if stream.fileno() != output.fileno():
                 return stream
         except (OSError, ValueError):
             return stream
         stream.flush()
     return io.TextIOWrapper(
-        io.BufferedWriter(_Output(number)),
+        io.BufferedWriter(output),
         encoding="utf-8" if stream is None else stream.encoding,
         errors=_LEGIBLE,
-        line_buffering=number == _ERRORS or os.isatty(number),
+        line_buffering=output.fileno() == _ERRORS or output.isatty(),
     )
 
 
