@@ -17,11 +17,13 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.options import example, job
+from kyc_ml.cli.usage import LoggedCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(
+    cls=LoggedCommand,
     epilog=example(
         "python pipelines/first_training.py --source configs/sources/synthetic.yaml "
         "--data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml",

@@ -25,7 +25,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from kyc_ml.compiling import kernel
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -62,7 +63,7 @@ class Span:
         return entered and last < min(self.first_event + lag_us + window_us + 1, self.first_until)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
     """Group row numbers by key, keeping their order inside a key.
 
@@ -94,7 +95,7 @@ def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
     return order, starts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
     """Order positions inside each key by instant; ties keep their order.
 
@@ -126,7 +127,7 @@ def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
     return positions
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def find_ends(
     observed_at: Int64s,
     observed_starts: Int64s,
@@ -159,7 +160,7 @@ def find_ends(
             last[observation] = end
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def build_timeline(
     observed_at: Int64s,
     observed_starts: Int64s,
@@ -228,7 +229,7 @@ def build_timeline(
         lengths[key] = at - first
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def gather(values: npt.NDArray[Any], rows: Int32s) -> npt.NDArray[Any]:
     """Bring a table's column into the order of positions."""
     ordered = np.empty(rows.size, values.dtype)
