@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from kyc_ml.contract.tables import CONTRACT, COUNTRY, NATIONALITY, RESIDENCE_COUNTRY
+from kyc_ml.contract.tables import (
+    CONTRACT,
+    COUNTRY,
+    DOCUMENT_NUMBER,
+    DOCUMENT_TYPE,
+    NATIONALITY,
+    RESIDENCE_COUNTRY,
+)
 from kyc_ml.engine.local import quote_text
 from kyc_ml.proposal.codes import TODO, case_sql, positives, share_of, translate
+from kyc_ml.proposal.countries import COUNTRY_CODES
 from kyc_ml.proposal.guesses import Certainty, Guess, certainty_of
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.roles import Part
+from kyc_ml.proposal.vocabulary import ANY_IDENTITY_CARDS, DOCUMENTS, name_score
 
+RESIDENT_DIGITS = 18
+"""Length of a Chinese resident's number."""
+LEAST_WELL = 0.6
 _COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
 
 
 def guess_column(desk: Desk, look: FileLook, table: str, name: str, part: Part) -> Guess | None:
     """Write a contracted column from the column that plays its role."""
-    column = part.column
     contracted = CONTRACT[table].column(name)
     if part.time is not None:
         return time_guess(name, part)
@@ -23,15 +34,54 @@ def guess_column(desk: Desk, look: FileLook, table: str, name: str, part: Part) 
         return _number(desk, look, name, part)
     if contracted.type == "boolean":
         return _flag(name, part)
-    if contracted.allowed or name == "instrument":
+    return _word(desk, look, name, part, coded=bool(contracted.allowed) or name == "instrument")
+
+
+def _word(desk: Desk, look: FileLook, name: str, part: Part, *, coded: bool) -> Guess:
+    if coded:
         return code_guess(name, part)
     if name in _COUNTRIES:
-        capital = share_of(
-            desk, look, f"{column.text} SIMILAR TO '[A-Z]{{2}}' OR {column.sql} IS NULL"
-        )
-        sql = column.sql if capital >= 1.0 else f"nullif(upper(trim({column.text})), '')"
-        return _guess(name, sql, part, "two letters")
-    return _guess(name, identifier_sql(column), part, _shape(column))
+        return _country(desk, look, name, part)
+    if name == DOCUMENT_TYPE:
+        return _document(desk, look, part)
+    return _guess(name, identifier_sql(part.column), part, _shape(part.column))
+
+
+def _country(desk: Desk, look: FileLook, name: str, part: Part) -> Guess:
+    """Write a country in two letters, translated from names where they are written out."""
+    column = part.column
+    two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
+    if share_of(desk, look, f"{two} OR {column.sql} IS NULL") >= 1.0:
+        return _guess(name, column.sql, part, "two letters")
+    upper = f"nullif(upper(trim({column.text})), '')"
+    words = words_held(desk, look, column, COUNTRY_CODES)
+    if not words:
+        return _guess(name, upper, part, "two letters")
+    low = f"lower(trim({column.text}))"
+    cases = " ".join(
+        f"WHEN {quote_text(word)} THEN {quote_text(COUNTRY_CODES[word])}" for word in words
+    )
+    shown = "a country's name or three letters become two letters"
+    return _guess(name, f"CASE {low} {cases}\nELSE {upper} END", part, shown)
+
+
+def _document(desk: Desk, look: FileLook, part: Part) -> Guess:
+    """Write the kind of an identity document in the words whose numbers are checked."""
+    column = part.column
+    known = dict(DOCUMENTS)
+    if any(
+        name_score(DOCUMENT_NUMBER, each.normal) >= LEAST_WELL and each.longest == RESIDENT_DIGITS
+        for each in look.columns
+    ):
+        known |= dict.fromkeys(ANY_IDENTITY_CARDS, "resident_id")
+    words = words_held(desk, look, column, known)
+    if not words:
+        return _guess(DOCUMENT_TYPE, column.sql, part, "kinds as they are: no number is checked")
+    low = f"lower(trim({column.text}))"
+    cases = " ".join(f"WHEN {quote_text(word)} THEN {quote_text(known[word])}" for word in words)
+    sql = f"CASE {low} {cases}\nELSE {column.text} END"
+    shown = f"{', '.join(dict.fromkeys(known[word] for word in words))} by its words"
+    return _guess(DOCUMENT_TYPE, sql, part, shown)
 
 
 def time_guess(name: str, part: Part) -> Guess:
@@ -137,7 +187,8 @@ def _ends_in_zero(column: ColumnLook) -> bool:
 
 def _shape(column: ColumnLook) -> str:
     kinds = "numbers" if column.whole == 1.0 else "text"
-    return f"{kinds} of {column.shortest} to {column.longest} characters"
+    widths = dict.fromkeys((column.shortest, column.longest))
+    return f"{kinds} of {' to '.join(str(width) for width in widths)} characters"
 
 
 def _guess(name: str, sql: str, part: Part, shown: str) -> Guess:

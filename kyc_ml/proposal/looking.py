@@ -8,7 +8,7 @@ which a CASE expression has to name.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,13 +153,17 @@ class Desk:
     connection: duckdb.DuckDBPyConnection
     looks: list[FileLook] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
-    _answers: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    _answers: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+
+    def all(self, sql: str) -> list[tuple[object, ...]]:
+        """Run SQL; asked again, as a file is for each table, the rows are known."""
+        if sql not in self._answers:
+            self._answers[sql] = self.connection.execute(sql).fetchall()
+        return self._answers[sql]
 
     def one(self, sql: str) -> tuple[object, ...]:
-        """Run SQL that gives one row; asked again, as a file is for each table, it is known."""
-        if sql not in self._answers:
-            self._answers[sql] = self.connection.execute(sql).fetchall()[0]
-        return self._answers[sql]
+        """Run SQL that gives one row."""
+        return self.all(sql)[0]
 
     def look(self, name: str) -> FileLook:
         """Return the look at a source; KeyError without one."""
@@ -322,6 +326,18 @@ def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> flo
         f"WHERE {quote_name(a)} IS NOT NULL)"
     )
     return float(row[0] or 0.0)  # type: ignore[arg-type]
+
+
+def words_held(
+    desk: Desk, look: FileLook, column: ColumnLook, known: Collection[str]
+) -> tuple[str, ...]:
+    """List the known words, in small letters, that a column holds; no other value leaves it."""
+    low = f"lower(trim({column.text}))"
+    rows = desk.all(
+        f"SELECT {low} AS word FROM {quote_name(look.name)} "
+        f"WHERE {low} IN {quoted_codes(sorted(known))} GROUP BY ALL ORDER BY count(*) DESC, word"
+    )
+    return tuple(str(row[0]) for row in rows)
 
 
 def quoted_codes(codes: Sequence[str]) -> str:

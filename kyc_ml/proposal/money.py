@@ -115,12 +115,13 @@ def _direction(made: Payments, reading: NumberReading) -> Guess:
             )  # fmt: skip
         return code_guess("direction", part) or constant("direction", "out", "")
     if reading.negative > 0:
-        sql = f"CASE WHEN {reading.numeric} < 0 THEN 'out' ELSE 'in' END"
+        marked = "mark beside" if reading.marked else "sign of"
         return Guess(
             column="direction",
-            sql=sql,
-            certainty="likely",
-            evidence=f"the sign of the amount: {reading.negative:.0%} are negative",
+            sql=f"CASE WHEN {reading.negated} THEN 'out' ELSE 'in' END",
+            certainty="guess",
+            evidence=f"the {marked} the amount: {reading.negative:.0%} are negative and taken for "
+            "payments out: confirm",
         )
     made.decisions.append(
         "transactions.direction: no column tells it and no amount is negative; all are taken as "

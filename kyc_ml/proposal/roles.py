@@ -8,7 +8,8 @@ from typing import Final
 
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.proposal.codes import positives, translate
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.countries import COUNTRY_CODES
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.times import TimeReading, read_clock, read_time
 from kyc_ml.proposal.vocabulary import (
@@ -62,6 +63,7 @@ _TIMES: Final = (
 )
 _OTHER_TIMES: Final = tuple(role for role in (*_TIMES, RESOLVED) if role != "event_time")
 _UNNAMED: Final = "its name tells nothing, but it is the only column of times"
+_COUNTRIES: Final = ("country", "residence_country", "nationality")
 _NUMBERS: Final = ("amount", DEBIT, CREDIT, "balance", "declared_income", "value", DURATION)
 
 
@@ -107,7 +109,8 @@ def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnL
     if score < LEAST or not column.distinct:
         return None
     if role in _TIMES:
-        reading = read_time(desk, look, column, named=score, birth=role == "birth_date")
+        reading = read_time(desk, look, column, named=score, birth=role == "birth_date",
+                            expiry=role == "document_expiry")  # fmt: skip
         if reading is None:
             return None
         # a time tells more than a day
@@ -122,6 +125,8 @@ def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnL
         fits = read_number(desk, look, column) is not None and not (
             column.unique and column.normal.endswith("id")
         )
+    elif role in _COUNTRIES:
+        fits = _is_country(desk, look, column)
     elif role == CLOCK:
         fits = read_clock(desk, look, column) is not None
     else:
@@ -172,8 +177,11 @@ def _is_flag(column: ColumnLook) -> bool:
     return column.type == "BOOLEAN" or positives(column) is not None
 
 
-def _is_country(column: ColumnLook) -> bool:
-    return column.family == "text" and column.shortest == column.longest == 2
+def _is_country(desk: Desk, look: FileLook, column: ColumnLook) -> bool:
+    if column.family != "text":
+        return False
+    two = column.shortest == column.longest == 2
+    return two or bool(words_held(desk, look, column, COUNTRY_CODES))
 
 
 def _is_currency(column: ColumnLook) -> bool:
@@ -186,9 +194,6 @@ _OF_VALUES: Final[Mapping[str, Callable[[ColumnLook], bool]]] = {
     "direction": _is_direction,
     LABEL: _is_label,
     "list_hit": _is_flag,
-    "country": _is_country,
-    "residence_country": _is_country,
-    "nationality": _is_country,
     CURRENCY: _is_currency,
     "customer_type": lambda column: len(translate("customer_type", column.codes)) > 0,
     "status": lambda column: bool(column.codes),

@@ -5,42 +5,39 @@ A reading counts where at least `ENOUGH` of the values become a time between 190
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import duckdb
 
 from kyc_ml.engine.local import quote_name
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.forms import CENTURY, list_forms, plain_halves
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes, words_held
 from kyc_ml.proposal.mixed_times import find_mixed
-from kyc_ml.proposal.vocabulary import CLOCK, name_score
+from kyc_ml.proposal.shapes import TRIED_ROWS, ZERO, shapes_of
+from kyc_ml.proposal.vocabulary import CLOCK, ENDLESS, name_score
 
 ENOUGH: Final = 0.98
 EPOCH_OF_STEPS: Final = "2020-01-01"
 _FIRST_ROWS: Final = 200
-_TRIED_ROWS: Final = 20_000
 _ISO: Final = (
     r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*"
     r"(Z|z|[+-]\d{2}(:?\d{2})?)?)?"
 )
 _ZONED: Final = r".*\d{2}:\d{2}.*(Z|z|[+-]\d{2}(:?\d{2})?)"
-_CLOCKS: Final = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
-_DAYS: Final = {
-    "%Y.%m.%d": "yyyy.mm.dd",
-    "%d.%m.%Y": "dd.mm.yyyy",
-    "%d/%m/%Y": "dd/mm/yyyy",
-    "%m/%d/%Y": "mm/dd/yyyy",
-    "%d-%m-%Y": "dd-mm-yyyy",
-    "%Y年%m月%d日": "yyyy年mm月dd日",
-    "%d-%b-%Y": "dd-Mon-yyyy",
-    "%d %b %Y": "dd Mon yyyy",
-}
-_DIGITS: Final = {
-    "%Y%m%d": ("yyyymmdd", 8),
-    "%Y%m%d%H%M%S": ("yyyymmddhhmmss", 14),
-    "%Y%m%d%H%M": ("yyyymmddhhmm", 12),
-}
+_EXCEL: Final = (20_000, 80_000)
+"""Day numbers of Excel for 1954 to 2119."""
+_MONTHS: Final = {"%Y-%m": r"9{4}-9{1,2}", "%Y/%m": r"9{4}/9{1,2}", "%Y年%m月": r"9{4}年9{1,2}月",
+                  "%Y%m": r"9{6}"}  # fmt: skip
+FOREVER: Final = "9999-12-31"
+_FEWEST_DIGITS: Final = 4
+_ABBREVIATED: Final = re.compile(
+    r"(?<=9[ .])\(?((?![AP]M)[A-Z]{2,5}(?:[+-]9{1,2}(?::?99)?)?)\)?(?= 9{4}$|$)"
+)
+"""Where a time names its zone by letters; AM and PM are read before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +68,33 @@ class TimeReading:
     doubt: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """An expression to try, and how well the column's name must speak for a time.
+
+    Attributes
+    ----------
+    plain : str
+        What to propose instead, where the contract checks the form itself; empty if nothing.
+    """
+
+    sql: str
+    form: str
+    doubt: str = ""
+    least: float = 0.0
+    order: str = ""
+    zoned: bool = False
+    plain: str = ""
+
+
 def read_time(
-    desk: Desk, look: FileLook, column: ColumnLook, *, named: float, birth: bool = False
+    desk: Desk,
+    look: FileLook,
+    column: ColumnLook,
+    *,
+    named: float,
+    birth: bool = False,
+    expiry: bool = False,
 ) -> TimeReading | None:
     """Find the reading that makes times of nearly all values; None if there is none.
 
@@ -83,34 +105,75 @@ def read_time(
         else need it.
     birth : bool
         True for dates of birth: years before 1969 are likely.
+    expiry : bool
+        True for the end of a validity: it may lie far ahead, and words such as 长期 say that
+        it never comes. They become `FOREVER`.
     """
     if column.family in {"date", "naive", "instant"}:
-        tried = _try(desk, look, column.sql, column)
+        tried = _try(desk, look, column.sql, column, latest=_latest(expiry))
         return tried and _reading(
             tried, column.sql, f"type {column.type}", zoned=column.family == "instant"
         )
-    if column.family not in {"text", "integer", "decimal"} or not column.filled:
+    if column.family not in {"text", "integer", "decimal", "float"} or not column.filled:
         return None
-    found = []
-    for sql, form, doubt, least in _candidates(column, birth=birth):
-        if named < least:
+    endless = _endless(desk, look, column) if expiry else ()
+    found: list[tuple[_Candidate, TimeReading]] = []
+    for each in _candidates(desk, look, column, birth=birth, endless=endless):
+        if named < each.least:
             continue
-        tried = _try(desk, look, sql, column)
+        tried = _try(desk, look, each.sql, column, latest=_latest(expiry), endless=endless)
         if tried is None or tried[0] < ENOUGH:
             continue
         late = tried[2] > datetime.now() + timedelta(days=366)  # noqa: DTZ005  a year is enough
-        if late and (birth or form.startswith("yymmdd")):
+        if late and (birth or each.form.startswith("yymmdd")):
             continue  # the other century
-        zoned = form == "ISO 8601 with a zone" or form.startswith("epoch")
-        found.append(_reading(tried, sql, form, doubt=doubt, zoned=zoned))
+        reading = _reading(
+            tried, each.plain or each.sql, each.form, doubt=each.doubt, zoned=each.zoned
+        )
+        found.append((each, reading))
+        if not each.order:
+            break  # the safest come first
     if not found:
         return _read_mixed(desk, look, column, named=named)
-    best = found[0]
-    rivals = [each for each in found[1:] if {best.form[:2], each.form[:2]} == {"dd", "mm"}]
-    if rivals:
-        doubt = f"day and month can be exchanged: {rivals[0].form} fits as well"
-        return _doubted(best, doubt)
-    return best
+    # an order of day and month that reads more values than another is ruled in by them
+    first, best = max(found, key=lambda pair: pair[1].share)
+    rivals = [
+        each.form
+        for each, reading in found
+        if each.order and reading.share == best.share and each.order != first.order
+    ]
+    if first.order and rivals:
+        doubt = f"day and month can be exchanged: {', '.join(rivals)} fits as well"
+        best = replace(best, doubt="; ".join(filter(None, (doubt, best.doubt))))
+    return _with_endless(best, column, endless)
+
+
+def _latest(expiry: bool) -> int:  # noqa: FBT001  one flag, one number
+    return 9999 if expiry else 2100
+
+
+def _endless(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[str, ...]:
+    """List the words of a column that say that something never ends."""
+    if column.family != "text":
+        return ()
+    return words_held(desk, look, column, ENDLESS)
+
+
+def _with_endless(
+    reading: TimeReading, column: ColumnLook, endless: tuple[str, ...]
+) -> TimeReading:
+    """Read words without end as `FOREVER`."""
+    if not endless:
+        return reading
+    last = f"'{FOREVER}'" if reading.form.startswith("ISO") else f"TIMESTAMP '{FOREVER}'"
+    return replace(
+        reading,
+        sql=(
+            f"CASE WHEN lower(trim({column.text})) IN {quoted_codes(endless)} THEN {last}\n"
+            f"ELSE {reading.sql} END"
+        ),
+        form=f"{reading.form}; {', '.join(endless)} become {FOREVER}",
+    )
 
 
 def _read_mixed(
@@ -140,7 +203,7 @@ def read_clock(desk: Desk, look: FileLook, column: ColumnLook) -> str | None:
     for sql in (colons, parted) if written else (colons,):
         row = desk.one(
             f"SELECT count(TRY_CAST({sql} AS TIME)) / count(*) FROM (SELECT * FROM "
-            f"{quote_name(look.name)} WHERE {column.sql} IS NOT NULL LIMIT {_TRIED_ROWS})"
+            f"{quote_name(look.name)} WHERE {column.sql} IS NOT NULL LIMIT {TRIED_ROWS})"
         )
         if float(row[0] or 0) >= ENOUGH:  # type: ignore[arg-type]
             return text if sql == colons else parted
@@ -158,74 +221,116 @@ def with_clock(desk: Desk, look: FileLook, day: TimeReading, clock: str) -> Time
     return _reading(tried, sql, f"{day.form} and a time of day", doubt=day.doubt)
 
 
-def _candidates(column: ColumnLook, *, birth: bool) -> list[tuple[str, str, str, float]]:
-    """List (SQL, form, doubt, evidence the name must give), the safest first."""
-    x, text = column.sql, column.text
-    found: list[tuple[str, str, str, float]] = []
-    if column.number < ENOUGH:
+def _candidates(
+    desk: Desk, look: FileLook, column: ColumnLook, *, birth: bool, endless: tuple[str, ...]
+) -> Iterator[_Candidate]:
+    """List the readings that the shapes of the values allow, the safest first."""
+    shapes = shapes_of(desk, look, column)
+    counts = {shape: n for shape, n in shapes.counts.items() if shape.lower() not in endless}
+    text, counts = plain_halves(shapes.text, counts)
+    if counts and column.whole == 1.0 and all(shape.endswith(".9") for shape in counts):
+        # whole numbers that went through a float
+        text = f"regexp_replace({text}, '\\.0$', '')"
+        counts = {shape.removesuffix(".9"): n for shape, n in counts.items()}
+    if column.family == "text":
         iso = f"CASE WHEN regexp_full_match(trim({text}), '{_ISO}') THEN {text} END"
-        zoned = f"CASE WHEN regexp_full_match({text}, '{_ZONED}') THEN {iso} END"
-        found += [(zoned, "ISO 8601 with a zone", "", 0.0), (iso, "ISO 8601", "", 0.0)]
-        for day, form in _DAYS.items():
-            found += [
-                (
-                    f"try_strptime({text}, '{day}{clock}')",
-                    form + (" and hour" if clock else ""),
-                    "",
-                    0,
-                )
-                for clock in _CLOCKS
-            ]
-        found += [
-            (f"try_strptime({text}, '{day}{clock}')", f"{form} and hour", "", 0.0)
-            for day, form in (("%Y%m%d", "yyyymmdd"), ("%y%m%d", "yymmdd"))
-            for clock in _CLOCKS[1:]
-        ]
-        return found
-    if column.whole < ENOUGH:
-        return found
-    for form, (shown, length) in _DIGITS.items():
-        if column.shortest >= length - 1 and column.longest == length:
-            found.append((f"try_strptime({text}, '{form}')", shown, "", 0.0))
-    if 5 <= column.longest <= 6 and column.high > 10_000:
-        padded = text if column.shortest == 6 else f"lpad({text}, 6, '0')"
-        found += [
-            (f"try_strptime({padded}, '%y%m%d')", "yymmdd", "", 0.4),
-            (f"try_strptime('19' || {padded}, '%Y%m%d')", "yymmdd, all 19yy", "", 0.4),
-        ]
-        if birth:
-            month = f"substr({padded}, 3, 2)::INTEGER"
-            decoded = (
-                f"CASE WHEN {month} > 50 THEN ({padded}::INTEGER - 5000)::VARCHAR ELSE {padded} END"
+        zoned = f"CASE WHEN regexp_full_match(trim({text}), '{_ZONED}') THEN {iso} END"
+        if column.number < ENOUGH:
+            yield _Candidate(sql=zoned, form="ISO 8601 with a zone", zoned=True, plain=text)
+            yield _Candidate(sql=iso, form="ISO 8601", plain=text)
+    every = sum(counts.values())
+    for form in list_forms():
+        if (
+            counts
+            and sum(n for s, n in counts.items() if form.shape.fullmatch(s)) >= ENOUGH * every
+        ):
+            yield _Candidate(
+                sql=f"try_strptime({text}, '{form.format}')",
+                form=form.shown,
+                doubt=form.doubt,
+                order=form.order,
             )
-            found.append(
-                (
-                    f"try_strptime('19' || {decoded}, '%Y%m%d')",
-                    "yymmdd, 50 added to the month of women",
-                    "birth number as in Czechia and Slovakia",
-                    0.4,
-                )
+    for month, shape in _MONTHS.items():
+        if counts and all(re.fullmatch(shape, each) for each in counts):
+            yield _Candidate(
+                sql=f"try_strptime({text}, '{month}') + INTERVAL 1 MONTH",
+                form="months",
+                doubt="a month is dated at its end",
+                least=0.4,
             )
+    if column.whole >= ENOUGH and 5 <= column.longest <= 6 and column.high > 10_000:
+        yield from _six_digits(text if column.shortest == 6 else f"lpad({text}, 6, '0')", birth)
+    if column.number >= ENOUGH:
+        yield from _counted(column)
+
+
+def _six_digits(padded: str, birth: bool) -> Iterator[_Candidate]:  # noqa: FBT001  as read_time
+    yield _Candidate(
+        sql=f"try_strptime({padded}, '%y%m%d')", form="yymmdd", doubt=CENTURY, least=0.4
+    )
+    yield _Candidate(
+        sql=f"try_strptime('19' || {padded}, '%Y%m%d')", form="yymmdd, all 19yy", least=0.4
+    )
+    if birth:
+        month = f"substr({padded}, 3, 2)::INTEGER"
+        decoded = (
+            f"CASE WHEN {month} > 50 THEN ({padded}::INTEGER - 5000)::VARCHAR ELSE {padded} END"
+        )
+        yield _Candidate(
+            sql=f"try_strptime('19' || {decoded}, '%Y%m%d')",
+            form="yymmdd, 50 added to the month of women",
+            doubt="birth number as in Czechia and Slovakia",
+            least=0.4,
+        )
+
+
+def _counted(column: ColumnLook) -> Iterator[_Candidate]:
+    """List what counts seconds or days from a day that the numbers do not tell."""
+    x = column.sql
+    whole = column.whole >= ENOUGH
+    named = {"unix", "epoch"} & set(column.normal.split("_"))
     for low, high, scale, form in (
         (3e8, 4.2e9, "", "epoch seconds"),
         (3e11, 4.2e12, " / 1000", "epoch milliseconds"),
         (3e14, 4.2e15, " / 1000000", "epoch microseconds"),
     ):
         if low <= column.low and column.high <= high:
-            number = x if column.family == "integer" else f"TRY_CAST({x} AS BIGINT)"
-            found.append((f"to_timestamp({number}{scale})", form, "", 0.3))
-    if column.low >= 0 and 1 < column.high < 20_000:
-        days = f"TIMESTAMP '{EPOCH_OF_STEPS}' + to_days(TRY_CAST({x} AS INTEGER))"
-        doubt = f"steps are taken as days since {EPOCH_OF_STEPS}; for hours write to_hours"
-        found.append((days, "a count of steps", doubt, 0.5))
-    return found
+            number = x if column.family == "integer" else f"TRY_CAST({x} AS DOUBLE)"
+            doubt = "" if named else f"taken as {form} since 1970, UTC"
+            yield _Candidate(
+                sql=f"to_timestamp({number}{scale})", form=form, doubt=doubt, least=0.3, zoned=True
+            )
+    if _EXCEL[0] <= column.low and column.high <= _EXCEL[1]:
+        seconds = f"CAST(round(86400 * TRY_CAST({x} AS DOUBLE)) AS BIGINT)"
+        added = f"to_days(TRY_CAST({x} AS INTEGER))" if whole else f"to_seconds({seconds})"
+        yield _Candidate(
+            sql=f"TIMESTAMP '1899-12-30' + {added}",
+            form="day numbers of Excel",
+            doubt="taken as Excel's days since 1900, local time",
+            least=0.4,
+        )
+    if whole and column.low >= 0 and 1 < column.high < _EXCEL[0]:
+        yield _Candidate(
+            sql=f"TIMESTAMP '{EPOCH_OF_STEPS}' + to_days(TRY_CAST({x} AS INTEGER))",
+            form="a count of steps",
+            doubt=f"steps are taken as days since {EPOCH_OF_STEPS}; for hours write to_hours",
+            least=0.5,
+        )
 
 
 def _try(
-    desk: Desk, look: FileLook, sql: str, column: ColumnLook | None
+    desk: Desk,
+    look: FileLook,
+    sql: str,
+    column: ColumnLook | None,
+    *,
+    latest: int = 2100,
+    endless: tuple[str, ...] = (),
 ) -> tuple[float, datetime, datetime, bool] | None:
     """Compute an expression on a sample: share read, range, and whether all are midnights."""
     where = "" if column is None else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
+    if column is not None and endless:
+        where += f" AND lower(trim({column.text})) NOT IN {quoted_codes(endless)}"
     moment = f"CAST(TRY_CAST({sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
     rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(look.name)} {where} LIMIT"
     try:
@@ -233,14 +338,55 @@ def _try(
         if desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
             return None
         share, low, high, daily = desk.one(
-            "SELECT count(m) FILTER (year(m) BETWEEN 1900 AND 2100) / nullif(count(*), 0), min(m), "
-            f"max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {_TRIED_ROWS}))"
+            f"SELECT count(m) FILTER (year(m) BETWEEN 1900 AND {latest}) / nullif(count(*), 0), "
+            f"min(m), max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {TRIED_ROWS}))"
         )
     except duckdb.Error:
         return None  # the expression does not fit the column: it is no candidate
     if share is None or not isinstance(low, datetime) or not isinstance(high, datetime):
         return None
     return float(share), low, high, bool(daily)  # type: ignore[arg-type]
+
+
+def why_no_time(desk: Desk, look: FileLook, column: ColumnLook) -> str:
+    """Say in which form a column writes what its name calls times, and what to write instead.
+
+    Empty where the values do not look like times. Letters and digits are masked.
+    """
+    mixed = find_mixed(desk, look, column, named=1.0)
+    if mixed is not None:
+        return (
+            f"mixes forms of times that no reading fits: {mixed.form}; {mixed.doubt}: write them "
+            "in one form"
+        )
+    if column.family != "text":
+        return ""
+    shapes = shapes_of(desk, look, column)
+    digits = {s: n for s, n in shapes.counts.items() if s.count("9") >= _FEWEST_DIGITS}
+    if sum(digits.values()) < ENOUGH * shapes.values or not digits:
+        return ""
+    zones = sorted({zone for s in digits for zone in _ABBREVIATED.findall(s)})
+    if zones:
+        bare = {" ".join(_ABBREVIATED.sub(" ", shape).split()) for shape in digits}
+        fits = [form for form in list_forms() if all(form.shape.fullmatch(s) for s in bare)]
+        form = fits[0].format if fits else "%Y-%m-%d %H:%M:%S"
+        cut = f"replace({column.sql}, ' {zones[0]}', '')"
+        return (
+            f"names zones by abbreviations ({', '.join(zones)}), which stand for several zones: "
+            f"write try_strptime({cut}, '{form}') and the zone under timezone"
+        )
+    shown = _masked(max(digits, key=lambda s: digits[s]))
+    return (
+        f"writes times as {shown}, a form that is not known: write an expression such as "
+        f"try_strptime({column.sql}, '%Y-%m-%d %H:%M:%S')"
+    )
+
+
+def _masked(shape: str) -> str:
+    """Mask the letters of a shape; what belongs to dates in Chinese stays."""
+    upper = re.sub("[A-Z]", "A", shape.replace(ZERO, "9"))
+    lower = re.sub("[a-z]", "a", upper)
+    return re.sub(r"[^\x00-\x7f年月日时分秒点上下午星期周]", "?", lower)
 
 
 def _reading(
@@ -252,28 +398,13 @@ def _reading(
     zoned: bool = False,
 ) -> TimeReading:
     share, low, high, daily = tried
-    # the contract reads ISO text itself, and refuses what is none
-    plain = sql.rpartition("THEN ")[2].removesuffix(" END").removesuffix(" END")
     return TimeReading(
-        sql=plain if form.startswith("ISO") else sql,
+        sql=sql,
         form=form,
         share=share,
         low=low,
         high=high,
         daily=daily,
         zoned=zoned,
-        doubt=doubt,
-    )
-
-
-def _doubted(reading: TimeReading, doubt: str) -> TimeReading:
-    return TimeReading(
-        sql=reading.sql,
-        form=reading.form,
-        share=reading.share,
-        low=reading.low,
-        high=reading.high,
-        daily=reading.daily,
-        zoned=reading.zoned,
         doubt=doubt,
     )

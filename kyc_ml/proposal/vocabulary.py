@@ -208,6 +208,52 @@ UNPROVEN: Final = _words(
     "unconfirmed unproven unfounded unsubstantiated suspected possible potential alleged rejected "
     "dismissed withdrawn denied"
 )
+ENDLESS: Final = frozenset(
+    {"长期", "永久", "长期有效", "永久有效", "无期限", "无限期", "终身", "long-term", "long term",
+     "longterm", "permanent", "indefinite", "unlimited", "forever", "lifetime", "never",
+     "no expiry"}
+)  # fmt: skip
+"""Written for the end of a validity that never ends, in small letters."""
+
+DOCUMENTS: Final[Mapping[str, str]] = {
+    word.replace("_", " "): kind
+    for kind, words in {
+        "resident_id": "resident_id 身份证 居民身份证 二代身份证 第二代身份证 二代居民身份证 "
+        "第二代居民身份证 中国居民身份证 sfz shenfenzheng",
+        "company_code": "company_code 统一社会信用代码 社会信用代码 统一社会信用代码证 营业执照 "
+        "uscc unified_social_credit_code yyzz",
+        "passport": "passport 护照 中国护照 外国护照 huzhao",
+    }.items()
+    for word in words.split()
+}
+"""Kind of an identity document by the words for it, in small letters."""
+ANY_IDENTITY_CARDS: Final = ("id card", "identity card", "national id", "id", "nid", "idcard")
+"""Cards of any country: those of 18 characters are taken for Chinese ones."""
+
+# What stands beside a number.
+DEBIT_MARKS: Final = _words("DR Dr dr DB DEBIT Debit debit D J 借 借方 支 支出 付 支取")
+CREDIT_MARKS: Final = _words("CR Cr cr CREDIT Credit credit C 贷 贷方 收 收入 存入")
+UNITS: Final[Mapping[str, float]] = {
+    **{"百": 1e2, "千": 1e3, "仟": 1e3, "万": 1e4, "萬": 1e4, "百万": 1e6, "千万": 1e7},
+    **{"亿": 1e8, "億": 1e8, "万亿": 1e12, "角": 0.1, "分": 0.01, "%": 0.01},
+    **{"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6, "mn": 1e6, "MM": 1e6, "Mio": 1e6, "mio": 1e6},
+    **{"bn": 1e9, "B": 1e9, "Mrd": 1e9, "T": 1e12, "lakh": 1e5, "crore": 1e7},
+}
+_CURRENCIES: Final = {
+    "CNY": "¥ 元 圆 RMB 人民币",
+    "USD": "$ US$ 美元",
+    "EUR": "€ 欧元",
+    "GBP": "£ 英镑",
+    "HKD": "HK$ 港币 港元",
+    "JPY": "円 日元",
+    "INR": "₹ Rs Rs.",
+    **{"KRW": "₩", "RUB": "₽", "TRY": "₺", "VND": "₫", "THB": "฿", "BRL": "R$", "CZK": "Kč"},
+    **{"PLN": "zł", "SEK": "kr", "SGD": "S$", "AUD": "A$", "CAD": "C$", "TWD": "NT$"},
+    **dict.fromkeys(_words("CHF NOK DKK HUF MXN ZAR IDR MYR PHP AED SAR NGN KES ILS NZD"), ""),
+}
+CURRENCY_SIGNS: Final[Mapping[str, str]] = {
+    sign: code for code, signs in _CURRENCIES.items() for sign in (code, *signs.split())
+}
 MINOR_UNITS: Final = ("cents", "cent", "fen", "minor", "pence", "分")
 MONTHS: Final = ("month", "months", "term", "duration", "期")
 
@@ -232,12 +278,13 @@ def name_score(role: str, name: str) -> float:
     if name == role and any(role in table.names for table in CONTRACT.values()):
         return 1.0
     best = 0.0
+    latin = "_" + re.sub(r"[^\x00-\x7f]+", "_", name) + "_"
     for place, word in enumerate(ROLES[role]):
         usual = 0.95 - 0.2 * place / len(ROLES[role])
         # an identifier may lack its ending, and words may be written together
         if name in {word, word.replace("_", ""), f"{word}_id", f"{word}id"}:
             best = max(best, usual)
-        elif f"_{word}_" in f"_{name}_":
+        elif f"_{word}_" in latin:
             best = max(best, usual - (0.15 if "_" in word else 0.25))
         elif not word.isascii() and word in name:
             best = max(best, usual - 0.3 * (1 - len(word) / len(name)))
