@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
