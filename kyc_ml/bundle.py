@@ -37,7 +37,7 @@ from kyc_ml.features.notation import (
     from_plain,
     to_plain,
 )
-from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.spec import FeatureSpec, incomplete
 from kyc_ml.model import Model
 from kyc_ml.monitoring import Profile
 from kyc_ml.presentation import say_in_html, say_plainly
@@ -201,12 +201,13 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
     if definitions != manifest["feature_definitions"]:
         msg = f"bundle {folder}: feature definitions do not match the manifest"
         raise _DamagedError(msg)
+    model = Model(text[_MODEL])
     return Bundle(
-        model=Model(text[_MODEL]),
+        model=model,
         calibrator=Calibrator.from_dict(json.loads(text[_CALIBRATION])),
         policy=parse_section(text[_TIERS], TierPolicy, subject=f"{folder / _TIERS}"),
         config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}"),
-        specs=specs,
+        specs=_computable(specs, model.feature_names, folder=folder),
         vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
         reference=Reference.from_dict(reference),
         metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
@@ -351,6 +352,29 @@ def _declared(plain: list[Any], *, version: int) -> tuple[tuple[FeatureSpec, ...
         return from_format_1(plain), digest_of_format_1(plain)
     specs = from_plain(plain)
     return specs, definitions_digest(specs)
+
+
+def _computable(
+    specs: tuple[FeatureSpec, ...], own: Collection[str], *, folder: Path
+) -> tuple[FeatureSpec, ...]:
+    """Leave out hidden features that no column of the model reads and nothing can compute.
+
+    A training before December 2026 kept them where the source lacked what they are made of.
+
+    Raises
+    ------
+    BundleError
+        If a column of the model itself is made of what is not declared.
+    """
+    lost = {spec.name for spec in incomplete(specs)}
+    needed = sorted(lost.intersection(own))
+    if needed:
+        msg = (
+            f"bundle {folder}: {len(needed)} column(s) of the model are made of features that the "
+            f"bundle does not declare: {', '.join(needed)}; train the model again"
+        )
+        raise BundleError(msg)
+    return tuple(spec for spec in specs if spec.name not in lost)
 
 
 def _differences(

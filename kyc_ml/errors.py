@@ -6,7 +6,7 @@ counts and column names, never a customer's value.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import PurePath
 from typing import Any, Final, Self
@@ -167,6 +167,9 @@ class Faults:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
 
     def raise_if_any(self) -> None:
         """Raise one error that lists all faults noted so far, if there are any."""

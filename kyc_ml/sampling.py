@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from kyc_ml.compiling import kernel
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -38,7 +39,7 @@ def sample_rows(matrix: Floats, rows: Rows, *, count: int, seed: int) -> Rows:
     return rows[order[drawn[:count]]]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _mix(value: np.uint64) -> np.uint64:
     """Scatter 64-bit numbers, one to one.
 
@@ -50,7 +51,7 @@ def _mix(value: np.uint64) -> np.uint64:
     return out ^ (out >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _mix_all(values: Hashes) -> Hashes:
     out = np.empty_like(values)
     for place in range(values.size):
@@ -58,7 +59,7 @@ def _mix_all(values: Hashes) -> Hashes:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _hash_rows(matrix: Floats, bits: Hashes, rows: Rows, seed: np.uint64) -> Hashes:
     """Hash each of the rows, column after column; `bits` is the matrix read as integers."""
     out = np.empty(rows.size, np.uint64)

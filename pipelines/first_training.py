@@ -17,11 +17,13 @@ from typing import Annotated
 import typer
 
 from kyc_ml.cli.options import example, job
+from kyc_ml.cli.usage import LoggedCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(
+    cls=LoggedCommand,
     epilog=example(
         "python pipelines/first_training.py --source configs/sources/synthetic.yaml "
         "--data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml",
@@ -43,7 +45,7 @@ def main(
         from kyc_ml.jobs.training import train_tables
         from kyc_ml.terminal.results import show_training
 
-        runs = [load_run(path) for path in config]
+        runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"
         tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
         moment = choose_as_of(as_of, tables)

@@ -1,6 +1,8 @@
 """A handful of rows that every kind of feature can live on, a model of them, a bundle."""
 
+import io
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import settings
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 from xdist.scheduler import LoadScopeScheduling
 
 from kyc_ml.bundle import Bundle
@@ -18,6 +23,7 @@ from kyc_ml.explain import learn_reference
 from kyc_ml.features.spec import D7, EVER, FeatureSpec, Formula, Latest, Own, Where, Window
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, fit_fixed
+from kyc_ml.terminal.sheets import Sheet
 from kyc_ml.tiers import TierPolicy
 
 # A busy machine is no failure; a law that needs more examples says so itself.
@@ -49,6 +55,49 @@ class ByFixture(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return ByFixture(config, log)
+
+
+_FRAMES = set("━─│┃┏┓┗┛┡┩└┘┌┐├┤╇┳┴┬┼╈┻")
+
+
+def require_nothing_cut(sheet, width):
+    """Assert that a sheet drawn at a width says every word of every cell, unbroken."""
+    drawn = io.StringIO()
+    Console(file=drawn, width=width, soft_wrap=True).print(*sheet.laid_out(width), sep="\n")
+    text = drawn.getvalue()
+    cells = [(column, column.heading) for column in sheet.columns if sheet.headed and sheet.rows]
+    for row in sheet.rows:
+        cells += zip(sheet.columns, row, strict=True)
+    said = [str(cell) for column, cell in cells if not column.secondary]
+    said += [sheet.title, sheet.caption]
+    words = [word for each in said for word in each.split()]
+    assert not [word for word in words if word.isascii() and word not in text]
+    shown = Counter(text)
+    whole = Counter("".join(str(c) for row in sheet.rows for c in row if not isinstance(c, Text)))
+    assert not {each: n for each, n in whole.items() if not each.isspace() and shown[each] < n}
+    wide = [line for line in text.splitlines() if cell_len(line) > width]
+    assert all(max(cell_len(word) for word in line.split()) + 24 > width for line in wide)
+    assert not _FRAMES & set("".join(wide))  # a frame has no place on the next line of a terminal
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_table_that_a_test_prints_is_whole_in_a_narrow_terminal():
+    """Draw each sheet that any command prints in any test at 80 and at 200 columns too."""
+    draw = Sheet.__rich_console__
+
+    def drawn(sheet, console, options):
+        for width in (80, 200):
+            require_nothing_cut(sheet, width)
+        return draw(sheet, console, options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Sheet, "__rich_console__", drawn)
+        yield
+
+
+@pytest.fixture(scope="session")
+def nothing_cut():
+    return require_nothing_cut
 
 
 CONFIGS = Path(__file__).parents[1] / "configs"

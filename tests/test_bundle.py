@@ -17,8 +17,10 @@ from kyc_ml.config import FeatureConfig, section_digest
 from kyc_ml.environment import digest_distributions
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.explain import Reference
+from kyc_ml.features.availability import split_available
 from kyc_ml.features.catalog import FAMILIES, choose_features
 from kyc_ml.features.notation import definitions_digest
+from kyc_ml.features.spec import Formula
 
 FILES = {
     "calibration.json",
@@ -86,6 +88,39 @@ def test_every_declared_feature_survives(bundle, tmp_path, unit):
     again = load_bundle(tmp_path / "all").specs
     assert again == specs
     assert definitions_digest(again) == definitions_digest(specs)
+
+
+def left_behind(make_spec):
+    """Declare hidden features whose own input the source did not have, as trainings once kept."""
+    income = make_spec(
+        "income_share", Formula(operation="ratio", inputs=("signal", "income")), hidden=True
+    )
+    twice = make_spec(
+        "income_twice", Formula(operation="sum", inputs=("income_share", "signal")), hidden=True
+    )
+    return income, twice
+
+
+def test_a_bundle_that_kept_what_nothing_can_compute_loads_without_it(bundle, make_spec, tmp_path):
+    old = replace(bundle, specs=(*bundle.specs, *left_behind(make_spec)))
+    digest = save_bundle(old, tmp_path / "old")
+    again = load_bundle(tmp_path / "old", digest=digest)
+    assert again.specs == bundle.specs
+    assert again.digest == digest
+    tables = {name: {"customer_id"} for name in ("transactions", "third_party")}
+    split_available(again.specs, tables, ())  # what ended in a KeyError
+
+
+def test_a_column_of_the_model_that_nothing_can_compute_is_named(bundle, make_spec, tmp_path):
+    broken = tuple(
+        replace(spec, how=Formula(operation="ratio", inputs=("signal", "income")))
+        if spec.name == "noise"
+        else spec
+        for spec in bundle.specs
+    )
+    save_bundle(replace(bundle, specs=broken), tmp_path / "old")
+    with pytest.raises(BundleError, match="noise; train the model again"):
+        load_bundle(tmp_path / "old")
 
 
 def test_the_digest_is_returned_recorded_and_checked(bundle, tmp_path):

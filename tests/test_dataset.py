@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig, RunConfig
+from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import (
     Labels,
@@ -416,6 +417,83 @@ def test_no_review_of_the_calendar_lies_after_the_last_transaction_or_event():
     source = source_of(transactions=rows, cases=late)
     seen = make_observations(source, unit="risk", start=None, end=day("2025-03-20"), config=RISK)
     assert seen["observation_id"].to_pylist() == ["c@2024-02-01", "c@2024-03-01"]
+
+
+def planned(*dates, zone="UTC"):
+    """Plan reviews at local midnights of a zone."""
+    return [
+        {
+            "review_id": f"r{n}",
+            "customer_id": "c",
+            "event_time": pd.Timestamp(date, tz=zone).isoformat(),
+        }
+        for n, date in enumerate(dates)
+    ]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York", "Europe/Prague"])
+def test_a_review_planned_at_the_midnight_that_ends_the_data_sees_all_of_it(zone):
+    # days without hours, as in step-numbered data: the last booking is of 2024-03-30
+    last = pd.Timestamp("2024-03-30", tz=zone).tz_convert("UTC").isoformat()
+    source = contract_tables(
+        {
+            "transactions": pa.Table.from_pylist([transaction("t", last)]),
+            "reviews": pa.Table.from_pylist(
+                planned("2024-03-30", "2024-03-31", "2024-04-02", "2025-03-31", zone=zone)
+            ),
+        },
+        timezone=zone,
+        base_currency="CNY",
+    ).accepted
+    moment = day("2026-01-01")
+    end = observable_until(source, moment)
+    seen = make_observations(source, unit="risk", start=None, end=end, config=RISK)
+    assert seen["observation_id"].to_pylist() == ["r0", "r1"]
+    assert observable_until(source, day("2024-03-30")) == day("2024-03-30")
+
+
+def test_reviews_long_after_the_data_are_counted_where_no_other_is_left():
+    source = source_of(
+        transactions=[transaction("t", "2024-03-30")], reviews=planned("2024-05-01", "2024-06-01")
+    )
+    with pytest.raises(DatasetError, match=r"; 2 lie later, and the last .* is of 2024-03-30"):
+        make_observations(
+            source,
+            unit="risk",
+            start=None,
+            end=observable_until(source, day("2026-01-01")),
+            config=RISK,
+        )
+
+
+def test_without_behaviour_there_is_no_silence_to_misread():
+    source = source_of(reviews=planned("2024-03-31", "2030-01-01"))
+    assert observable_until(source, day("2026-01-01")) == day("2026-01-01")
+
+
+@pytest.mark.parametrize("table", ["accounts", "events", "third_party", "reviews"])
+def test_a_customer_without_a_booking_is_reviewed(table):
+    ids = {
+        "accounts": {"account_id": "a"},
+        "events": {"event_id": "e", "event_type": "login"},
+        "third_party": {"report_id": "q", "provider": "p", "item": "i", "value": 1.0},
+        "reviews": {"review_id": "r"},
+    }
+    row = {"customer_id": "quiet", "event_time": "2024-01-10", **ids[table]}
+    source = source_of(transactions=[transaction("t", "2024-01-05")], **{table: [row]})
+    for at in ("2024-01-06", "2024-01-11"):
+        who = make_reviews_at(source, at=day(at))["customer_id"].to_pylist()
+        assert who == (["c"] if at == "2024-01-06" else ["c", "quiet"])
+    at_once = make_reviews_at(source, at=day("2024-01-10"))["customer_id"].to_pylist()
+    assert at_once == (["c", "quiet"] if table == "reviews" else ["c"])
+
+
+def test_a_case_alone_makes_nobody_a_customer():
+    source = source_of(
+        transactions=[transaction("t", "2024-01-05")],
+        cases=[case("str_filed", "2024-01-05") | {"customer_id": "an account"}],
+    )
+    assert make_reviews_at(source, at=day("2024-02-01"))["customer_id"].to_pylist() == ["c"]
 
 
 def test_no_observation_in_the_period_is_refused_with_the_dates():

@@ -114,6 +114,18 @@ def test_features_that_say_nothing_leave_the_prevalence(two, small, fill):
         assert (model.contributions(blank).values == 0).all()
 
 
+def test_fitting_that_stops_early_ends_at_as_many_trees_as_there_are(two, small):
+    matrix, target = drawn(0)
+    heard = []
+    fit_model(
+        matrix, target, stopping_matrix=matrix, stopping_target=1 - target, specs=two,
+        config=small.quick.model_copy(update={"rounds": 500, "stopping_rounds": 2}),
+        progress=lambda done, total: heard.append((done, total)),
+    )  # fmt: skip
+    assert heard[0] == (1, 500)
+    assert heard[-1][0] == heard[-1][1] < 500
+
+
 @pytest.mark.parametrize("part", ["train", "early_stopping"])
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_one_class_is_refused_with_the_part_and_the_counts(two, small, part, label):

@@ -2,8 +2,12 @@
 
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 from setuptools import find_packages
+
+from kyc_ml.cli import shipped
+from kyc_ml.cli.shipped import find_shipped
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -29,3 +33,42 @@ def test_every_file_that_is_no_module_is_installed_or_for_readers_of_the_code():
     files = {path for path in (ROOT / "kyc_ml").rglob("*") if path.is_file()}
     others = {path for path in files if path.suffix != ".py" and "__pycache__" not in path.parts}
     assert {path.suffix for path in others - installed} <= {".md"}
+
+
+def test_every_configuration_is_installed_where_it_is_looked_for():
+    placed = {
+        (folder, path)
+        for folder, patterns in SETTINGS["data-files"].items()
+        for pattern in patterns
+        for path in ROOT.glob(pattern)
+    }
+    files = [path for path in (ROOT / "configs").rglob("*") if path.is_file()]
+    home = "share/kyc_ml"
+    assert placed == {
+        (f"{home}/{path.parent.relative_to(ROOT).as_posix()}", path) for path in files
+    }
+
+
+def test_shipped_configurations_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_shipped("validation.yaml") == ROOT / "configs" / "validation.yaml"
+    assert find_shipped() == ROOT / "configs"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "validation.yaml").touch()
+    assert find_shipped("validation.yaml") == Path("configs/validation.yaml")  # one's own first
+
+
+def test_installed_configurations_are_found_without_a_clone(tmp_path, monkeypatch):
+    home = tmp_path / "share" / "kyc_ml" / "configs"
+    (home / "tiers").mkdir(parents=True)
+    (home / "validation.yaml").touch()
+    listed = [
+        SimpleNamespace(parent=path.parent, locate=lambda path=path: path)
+        for path in (home / "tiers" / "risk.yaml", home / "validation.yaml")
+    ]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "_ROOT", tmp_path / "nowhere")
+    monkeypatch.setattr(shipped, "files", lambda _: listed)
+    assert find_shipped("validation.yaml") == home / "validation.yaml"
+    assert find_shipped() == home
+    assert find_shipped("absent.yaml") == Path("configs/absent.yaml")

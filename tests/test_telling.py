@@ -68,9 +68,9 @@ def test_without_a_part_to_stop_on_nothing_is_told():
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("", "T1: probability 0.2609, tier medium 中, outcome negative"),
+        ("", "T1: probability 26.09%, tier medium 中, outcome negative"),
         ("low by the probability; medium by override x",
-         "T1: probability 0.2609, tier medium 中 (low by the probability; medium by override x), "
+         "T1: probability 26.09%, tier medium 中 (low by the probability; medium by override x), "
          "outcome negative"),
     ],
 )  # fmt: skip

@@ -11,8 +11,9 @@ from kyc_ml.terminal.tables import draw_frame
 
 def drawn(frame):
     """Give a table's headings, and its cells column by column."""
-    table = draw_frame("t", pd.DataFrame(frame))
-    return {column.header: list(column.cells) for column in table.columns}
+    sheet = draw_frame("t", pd.DataFrame(frame))
+    cells = zip(*sheet.rows, strict=True)
+    return {column.heading: list(each) for column, each in zip(sheet.columns, cells, strict=True)}
 
 
 @pytest.mark.parametrize("kind", ["datetime64[us, UTC]", object])

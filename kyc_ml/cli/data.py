@@ -60,7 +60,9 @@ def check(
     with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
         from kyc_ml.jobs.reading import read_tables
 
-        tables, _ = read_tables(source, data, quarantine=quarantine, watch=terminal)
+        tables, _ = read_tables(
+            source, data, quarantine=quarantine, watch=terminal, telling="table"
+        )
         counts = tables.quality.tables
         terminal.summary(
             "source accepted",

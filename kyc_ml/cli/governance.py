@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import GATE_FAILED, Lang, example, job
+from kyc_ml.cli.options import GATE_FAILED, VALIDATION, Lang, Policy, example, job
+from kyc_ml.cli.shipped import find_shipped
 
 if TYPE_CHECKING:
     from kyc_ml.jobs.promoting import PromotionResult
@@ -162,12 +163,11 @@ def promote(
     despite: Annotated[
         str, typer.Option(help="Why, although the same bundle failed or was rejected before.")
     ] = "",
-    policy: Annotated[Path, typer.Option(help="Validation policy in force (YAML).")] = Path(
-        "configs/validation.yaml"
-    ),
+    policy: Policy = None,
     log: Log = LOG,
 ) -> None:
     """Make a validated version champion; exit code 1 with every reason if it may not be."""
+    policy = policy or find_shipped(VALIDATION)
     with job(reads={"--report": report, "--policy": policy}) as terminal:
         from kyc_ml.jobs.promoting import run_promote
 

@@ -19,6 +19,7 @@ from kyc_ml.cli.options import (
     example,
     job,
 )
+from kyc_ml.cli.shipped import find_shipped
 
 app = typer.Typer()
 
@@ -324,12 +325,19 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the bank, the scores and the page.")] = Path(
         "build/demo"
     ),
-    configs: Annotated[Path, typer.Option(help="Folder of the configurations.")] = Path("configs"),
+    configs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the configurations; default: configs of the working folder, or else "
+            "those that come with kyc_ml."
+        ),
+    ] = None,
     transactions: Annotated[int, typer.Option(help="Rows of the transactions table.")] = 400_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same bank.")] = 7,
     quiet: Quiet = False,
 ) -> None:
     """Run the whole path on a synthetic bank: make, train, register, score, explain."""
+    configs = configs or find_shipped()
     with job(quiet=quiet, reads={"--configs": configs}) as terminal:
         from kyc_ml.jobs.demo import run_demo
         from kyc_ml.synthetic import bank_config

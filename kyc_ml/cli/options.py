@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from kyc_ml.cli.process import Terminated, ended_by
 from kyc_ml.errors import (
     ConfigError,
     Faults,
@@ -29,6 +30,11 @@ GATE_FAILED: Final = 1
 BAD_INPUT: Final = 2
 DEFECT: Final = 3
 TRY_LATER: Final = 4
+SIGNALLED: Final = 128
+"""And the number of the signal: what a shell gives for a process that one ended."""
+
+VALIDATION: Final = "validation.yaml"
+"""The validation policy where none is named; see `find_shipped`."""
 
 Source = Annotated[
     Path, typer.Option(help="Source mapping (YAML): the user's files to contracted tables.")
@@ -57,6 +63,14 @@ Quarantine = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary only.")]
+
+Policy = Annotated[
+    Path | None,
+    typer.Option(
+        help="Validation policy (YAML): settings and gates; default: configs/validation.yaml of "
+        "the working folder, or else the one that comes with kyc_ml."
+    ),
+]
 
 LogFormat = Literal["text", "json"]
 Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one object a line.")]
@@ -155,13 +169,22 @@ def job(
         require_arguments(reads or {}, dates or {})
         with made as terminal:
             yield terminal
-    except KycMlError as error:
-        made.failed(str(error))
-        raise typer.Exit(code=exit_code_of(error)) from None
-    except Exception:
-        # 1 means that a gate failed: a defect must not look like one
-        made.crashed(traceback.format_exc())
-        raise typer.Exit(code=DEFECT) from None
+    except (Exception, Terminated) as error:
+        raise typer.Exit(code=_told(error, made)) from None
     except KeyboardInterrupt:
         made.stopped()
         raise typer.Exit(code=130) from None
+
+
+def _told(error: BaseException, terminal: Terminal) -> int:
+    """Write why a job ended without its result; gives the exit code."""
+    asked = ended_by()
+    if asked is not None:
+        terminal.failed(f"stopped by {asked.name}")
+        return SIGNALLED + asked
+    if isinstance(error, KycMlError):
+        terminal.failed(str(error))
+        return exit_code_of(error)
+    # 1 means that a gate failed: a defect must not look like one
+    terminal.crashed("".join(traceback.format_exception(error)))
+    return DEFECT

@@ -1,4 +1,7 @@
-"""A command line that cannot be read: told as JSON where it asks for a log of JSON lines."""
+"""How a command of this process starts: its streams and signals, and a line that cannot be read.
+
+Such a line is written as JSON where it asks for a log of JSON lines.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from kyc_ml.cli.process import prepared
 
 _USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 """`UsageError`: typer has no name of its own for it, and where it lies differs by version."""
@@ -35,7 +40,13 @@ def _run(
     main: Callable[..., object], args: Sequence[str] | None, options: Mapping[str, object]
 ) -> object:
     """Run `main`; a usage error is one object of the log, where that is of JSON."""
-    given = sys.argv[1:] if args is None else args
+    with prepared():
+        return _told(main, sys.argv[1:] if args is None else args, options)
+
+
+def _told(
+    main: Callable[..., object], given: Sequence[str], options: Mapping[str, object]
+) -> object:
     if not _asks_for_json(given):
         return main(**options)
     try:

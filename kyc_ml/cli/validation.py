@@ -9,15 +9,18 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
+    VALIDATION,
     AsOf,
     Data,
     Lang,
+    Policy,
     Quarantine,
     Quiet,
     Source,
     example,
     job,
 )
+from kyc_ml.cli.shipped import find_shipped
 
 app = typer.Typer()
 
@@ -39,13 +42,15 @@ def validate(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the report and its tables.")],
     as_of: AsOf = None,
-    policy: Annotated[Path, typer.Option(help="Validation policy (YAML): settings and gates.")] = (
-        Path("configs/validation.yaml")
-    ),
+    policy: Policy = None,
     rows: Annotated[
-        Literal["later", "test"],
-        typer.Option(help="Decided after the training date, or the training run's own test part."),
-    ] = "later",
+        Literal["later", "test", "out_of_fold"] | None,
+        typer.Option(
+            help="Decided after the training date, the training run's own test part, or all its "
+            "rows out of fold where it was cross-validated by customer; default: later, and of "
+            "such a model out_of_fold until later ones are mature."
+        ),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(help="First decision to judge by; default and earliest: the training date."),
@@ -83,6 +88,7 @@ def validate(
     quiet: Quiet = False,
 ) -> None:
     """Validate a model against a policy; exit code 1 if a gate fails it."""
+    policy = policy or find_shipped(VALIDATION)
     with job(
         quiet=quiet,
         reads={"--source": source, "--data": data, "--policy": policy},

@@ -6,6 +6,13 @@ the names: days are whole days of 24 hours.
 
 from __future__ import annotations
 
+from kyc_ml.config.attributes import (
+    ATTRIBUTE_TABLES,
+    Attribute,
+    AttributeUnit,
+    MappedAttribute,
+    TableAttribute,
+)
 from kyc_ml.config.calibration import CalibrationConfig, CalibrationMethod
 from kyc_ml.config.dataset import DatasetConfig, Unit
 from kyc_ml.config.features import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
@@ -41,8 +48,11 @@ from kyc_ml.config.tuning import (
 )
 
 __all__ = [
+    "ATTRIBUTE_TABLES",
     "SEARCHED",
     "AmountsOfInterest",
+    "Attribute",
+    "AttributeUnit",
     "CalibrationConfig",
     "CalibrationMethod",
     "CountryEntry",
@@ -57,6 +67,7 @@ __all__ = [
     "FoldsConfig",
     "IntRange",
     "LimitsConfig",
+    "MappedAttribute",
     "ModelConfig",
     "Objective",
     "OutOfTimeCustomersConfig",
@@ -68,6 +79,7 @@ __all__ = [
     "SourceMapping",
     "SplitConfig",
     "StabilityConfig",
+    "TableAttribute",
     "TableMapping",
     "TuningConfig",
     "Unit",

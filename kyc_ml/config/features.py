@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from kyc_ml.config.attributes import TableAttribute
 from kyc_ml.config.section import Section
 
 
@@ -81,6 +82,10 @@ class FeatureConfig(Section):
     country_lists: tuple[CountryList, ...] = ()
     """Lists of countries, as they stood at any time; none leaves their features out."""
     amounts: AmountsOfInterest = AmountsOfInterest()
+    attributes: tuple[TableAttribute, ...] = Field(
+        default=(), exclude_if=lambda declared: not declared
+    )
+    """Taken from the source mapping when a run begins: leave it out."""
 
     @model_validator(mode="after")
     def _chooses_something(self) -> Self:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import codecs
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from kyc_ml.config.attributes import (
+    MappedAttribute,
+    TableAttribute,
+    attribute_column,
+    attribute_faults,
+)
 from kyc_ml.config.section import Section
 
 
@@ -13,23 +22,116 @@ class FileSource(Section):
     """One file, or one pattern of files, that a mapping expects in the data folder.
 
     CSV and JSON columns arrive as text: an expression that computes with one casts it first.
+    What the first bytes of a file say for certain (how it is packed, a byte-order mark) is
+    used; nothing else about it is guessed.
     """
 
     path: str
-    """Relative to the data folder; `*` stands for any text, for many files of one kind."""
+    """Relative to the data folder; `*` stands for any text, for many files of one kind, and `**`
+    for folders at any depth."""
     format: Literal["csv", "parquet", "json", "duckdb"]
     """How it is written."""
+    encoding: str | None = None
+    """Of the text of a csv or json file, such as gb18030, utf-16 or cp1252; null: UTF-8, or what a
+    byte-order mark says."""
     delimiter: str = ","
-    """Between the columns of a csv file."""
+    """Between the columns of a csv file, 1 to 4 bytes."""
+    quote: str = '"'
+    """Around values of a csv file that hold a delimiter or a line break; empty text for none."""
+    escape: str | None = None
+    """Before a quote inside a quoted value of a csv file, such as a backslash; null: one more
+    quote."""
+    skip: int = Field(default=0, ge=0)
+    """Lines at the top of a csv file that are no part of its table, such as a title."""
+    header: bool = True
+    """Whether the first line of a csv file (after those skipped) names its columns."""
+    columns: tuple[str, ...] | None = None
+    """Names of the columns of a csv file without a header; there and only there."""
+    nulls: tuple[str, ...] = ()
+    """Words of a csv or json file that mean missing where they are the whole value, such as
+    'NULL'."""
+    partitions: bool = False
+    """Whether folders named `key=value`, as Hive and Spark write them, are columns of text."""
     table: str | None = None
     """Table inside a duckdb file; there and only there."""
 
-    @model_validator(mode="after")
-    def _duckdb_names_its_table(self) -> Self:
-        if (self.format == "duckdb") != (self.table is not None):
-            msg = "`table` names the table inside a duckdb file: give it there and only there"
+    @field_validator("nulls", mode="before")
+    @classmethod
+    def _nulls_are_words(cls, words: object) -> object:
+        if isinstance(words, list | tuple) and None in words:
+            msg = "the bare word null is YAML's own: write 'NULL', 'null' or '~' in quotes"
             raise ValueError(msg)
+        return words
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Self:
+        faults = [*self._misplaced(), *self._unusable()]
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
+
+    def _misplaced(self) -> Iterator[str]:
+        """Name the keys that do not fit the format, or each other."""
+        for key, formats in _FORMATS_OF.items():
+            given = getattr(self, key) != type(self).model_fields[key].default
+            if given and self.format not in formats:
+                yield f"`{key}` is a key of {' and '.join(formats)} files, not of {self.format}"
+        if (self.format == "duckdb") != (self.table is not None):
+            yield "`table` names the table inside a duckdb file: give it there and only there"
+        if self.format == "csv" and self.header != (self.columns is None):
+            yield (
+                "`columns` names the columns of a csv file without a header: give it together "
+                "with header: false, and only then"
+            )
+
+    def _unusable(self) -> Iterator[str]:
+        """Name the keys by whose values no file can be read."""
+        if self.encoding is not None and not is_text_encoding(self.encoding):
+            yield f"`encoding` {self.encoding!r} is none: write one such as gb18030 or utf-16"
+        if not 1 <= len(self.delimiter.encode()) <= _LONGEST_DELIMITER:
+            yield f"`delimiter` must have 1 to {_LONGEST_DELIMITER} bytes, got {self.delimiter!r}"
+        if "\\" in self.delimiter:
+            yield f'`delimiter` {self.delimiter!r}: write a tab as "\\t", in double quotes'
+        signs = {"delimiter": self.delimiter, "quote": self.quote, "escape": self.escape or ""}
+        for key, sign in signs.items():
+            if set(sign) & {"\n", "\r", "\0"}:
+                yield f"`{key}` must not hold a line break or a zero"
+            if key != "delimiter" and len(sign.encode()) > 1:
+                yield f"`{key}` must be one ASCII character, got {sign!r}"
+            if key != "delimiter" and sign and sign in self.delimiter:
+                yield f"`{key}` and `delimiter` must differ, got {sign!r} in both"
+        if self.escape and not self.quote:
+            yield "`escape` stands before a quote: give it together with `quote`"
+        names = [name.casefold() for name in self.columns or ()]
+        if len(set(names)) < len(names) or "" in names:
+            yield "`columns` must name every column, no two alike but for capitals"
+
+
+_FORMATS_OF: Final = {
+    **dict.fromkeys(("encoding", "nulls"), ("csv", "json")),
+    **dict.fromkeys(("delimiter", "quote", "escape", "skip", "header", "columns"), ("csv",)),
+    "partitions": ("csv", "json", "parquet"),
+}
+"""Formats of a file for which a key of `FileSource` means something."""
+_LONGEST_DELIMITER: Final = 4
+"""DuckDB takes no more bytes."""
+_NO_ENCODINGS: Final = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
+"""Codecs of Python that write text, but in which nobody keeps a file."""
+
+
+def is_text_encoding(name: str) -> bool:
+    """Tell whether Python knows an encoding of text by this name.
+
+    Examples
+    --------
+    >>> is_text_encoding("GB18030"), is_text_encoding("rot13"), is_text_encoding("ansi")
+    (True, False, False)
+    """
+    try:
+        "a".encode(name)
+        return codecs.lookup(name).name.replace("-", "_") not in _NO_ENCODINGS
+    except (LookupError, UnicodeError, ValueError):  # ValueError: a zero in the name
+        return False
 
 
 class TableMapping(Section):
@@ -41,6 +143,21 @@ class TableMapping(Section):
     """SQL that a row must satisfy to be read; null reads all."""
     columns: dict[str, str] = Field(min_length=1)
     """One SQL expression for each contracted column."""
+    attributes: dict[str, MappedAttribute] = Field(
+        default_factory=dict, exclude_if=lambda declared: not declared
+    )
+    """Columns of your own by a name of your own, for customers, accounts, transactions and
+    reviews: the feature family `attributes` reads them."""
+
+    optional: bool = Field(default=False, exclude_if=lambda optional: not optional)
+    """Leave the table out, with a warning, where its files lack a column that it reads: rows to
+    score have no outcome yet."""
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """The SQL of every column: those of the contract, then the attributes'."""
+        own = {attribute_column(name): each.sql for name, each in self.attributes.items()}
+        return {**self.columns, **own}
 
 
 class SourceMapping(Section):
@@ -60,3 +177,77 @@ class SourceMapping(Section):
     """Files by a name of your own, which `from` uses."""
     tables: dict[str, TableMapping] = Field(min_length=1)
     """Contracted tables by their names, such as transactions."""
+    snapshot: date | None = Field(default=None, exclude_if=lambda day: day is None)
+    """Day at whose end the rows of `customers` were true, where they carry no date. Each customer
+    is then reviewed once, when that day ends; `cases` need `customer_id` and `outcome` only, and
+    count as known a second later: no feature sees them."""
+
+    @model_validator(mode="after")
+    def _attributes_fit_their_tables(self) -> Self:
+        faults = [
+            fault
+            for table, mapped in self.tables.items()
+            for name, attribute in mapped.attributes.items()
+            for fault in attribute_faults(table, name, attribute)
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _snapshot_has_customers(self) -> Self:
+        if self.snapshot is not None and "customers" not in self.tables:
+            msg = "snapshot is the day of the table customers: map that table"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def completed(self) -> dict[str, TableMapping]:
+        """The tables, with the columns and the reviews that `snapshot` stands for."""
+        if self.snapshot is None:
+            return self.tables
+        day, after = self.snapshot, self.snapshot + timedelta(days=1)
+        completed = dict(self.tables)
+
+        def complete(table: str, **defaults: str) -> None:
+            mapped = completed[table]
+            columns = {**defaults, **mapped.columns}
+            completed[table] = mapped.model_copy(update={"columns": columns})
+
+        complete("customers", event_time=f"DATE '{day}'")
+        customers = completed["customers"]
+        who = customers.columns.get("customer_id")
+        if who is not None and "reviews" not in completed:
+            completed["reviews"] = TableMapping(
+                from_=customers.from_,
+                where=customers.where,
+                columns={
+                    "review_id": _at_review(who, day),
+                    "customer_id": who,
+                    "event_time": f"DATE '{after}'",
+                },
+            )
+        about = completed["cases"].columns.get("customer_id") if "cases" in completed else None
+        if about is not None:
+            complete(
+                "cases",
+                case_id=_at_review(about, day),
+                review_id=_at_review(about, day),
+                event_time=f"DATE '{after}'",
+                known_at=f"TIMESTAMP '{after} 00:00:01'",
+            )
+        return completed
+
+    @property
+    def attributes(self) -> tuple[TableAttribute, ...]:
+        """The attributes of all tables, in the order of the mapping."""
+        return tuple(
+            TableAttribute(table=table, name=name, **attribute.model_dump(exclude={"sql"}))
+            for table, mapped in self.tables.items()
+            for name, attribute in mapped.attributes.items()
+        )
+
+
+def _at_review(customer_id: str, day: date) -> str:
+    """Write the id of a customer's review at the end of a day as SQL."""
+    return f"trim(CAST((\n{customer_id}\n) AS VARCHAR)) || '@{day}'"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import duckdb
 
-from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.config import ATTRIBUTE_TABLES, TableAttribute, TableMapping
 from kyc_ml.contract.checks import type_fault
 from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
@@ -47,14 +47,23 @@ class BoundTable:
         return tuple(name for name in self.contract.names if name in mapped)
 
 
-def note_mapping_faults(mapping: SourceMapping, wanted: Collection[str], faults: Faults) -> None:
-    """Note what is wrong with a mapping on its face: names it should not or must have."""
+def note_mapping_faults(
+    tables: Mapping[str, TableMapping], wanted: Collection[str], faults: Faults
+) -> None:
+    """Note what is wrong with a mapping's tables on their face: names they should not or must have.
+
+    Parameters
+    ----------
+    tables : mapping of table to TableMapping
+        As `SourceMapping.completed` gives them.
+    """
     for table in wanted:
-        if table not in mapping.tables:
-            near = hint(table, mapping.tables)
+        if table not in tables:
+            near = hint(table, tables)
             faults.add(f"table {table!r} was asked for, but is not mapped{near}")
-    for table, mapped in mapping.tables.items():
+    for table, mapped in tables.items():
         note_column_faults(table, mapped.columns, faults)
+        note_attribute_faults(table, mapped.attributes, faults)
         _note_undecided(table, mapped, faults)
 
 
@@ -76,8 +85,9 @@ def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> 
     if contract is None:
         faults.add(f"table {table!r} is not contracted{hint(table, CONTRACT)}")
         return
+    own = "; a column of your own goes under `attributes`" if table in ATTRIBUTE_TABLES else ""
     faults.extend(
-        f"table {table!r}: column {name!r} is not contracted{hint(name, contract.names)}"
+        f"table {table!r}: column {name!r} is not contracted{hint(name, contract.names)}{own}"
         for name in columns
         if name not in contract.names
     )
@@ -86,6 +96,16 @@ def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> 
         f"table {table!r}: required column {name!r} is not mapped{hint(name, strangers)}"
         for name in _absent(contract, columns)
     )
+
+
+def note_attribute_faults(table: str, attributes: Collection[str], faults: Faults) -> None:
+    """Note attributes that are called as a contracted column is: that one has rules of its own."""
+    if table in CONTRACT:
+        faults.extend(
+            f"table {table!r}: attribute {name!r} is a contracted column: map it under `columns`"
+            for name in attributes
+            if name in CONTRACT[table].names
+        )
 
 
 def _absent(contract: TableContract, columns: Collection[str]) -> list[str]:
@@ -111,6 +131,7 @@ def bind_table(
     table: str,
     mapping: TableMapping,
     *,
+    attributes: Collection[TableAttribute] = (),
     views: Collection[str],
     unread: Collection[str],
     faults: Faults,
@@ -119,15 +140,18 @@ def bind_table(
 
     Parameters
     ----------
+    attributes : collection of TableAttribute
+        Of all tables of the source.
     views : collection of str
         File sources that were opened.
     unread : collection of str
         File sources that were not: their faults are noted already, so a table that reads
         one is passed over in silence.
     """
-    contract = CONTRACT[table]
+    contract = CONTRACT[table].extended(attributes)
     rows = _rows_sql(mapping)
-    columns = {name: mapping.columns[name] for name in contract.names if name in mapping.columns}
+    given = mapping.expressions
+    columns = {name: given[name] for name in contract.names if name in given}
     named = files_named_in(connection, select_sql(mapping), [*views, *unread])
     if named is not None and named & set(unread):
         return None
@@ -170,7 +194,7 @@ def bind_table(
 
 def select_sql(mapping: TableMapping) -> str:
     """Write all that a mapping reads as one SELECT."""
-    expressions = ", ".join(f"(\n{sql}\n)" for sql in mapping.columns.values())
+    expressions = ", ".join(f"(\n{sql}\n)" for sql in mapping.expressions.values())
     return f"SELECT {expressions} {_rows_sql(mapping)}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -50,6 +50,8 @@ _ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|z|[A-Za-z_]+(/[A-Za-z_]+)*|[+-]\d{{2}}(:?
 # unit error. Dates may lie further out: 9999-12-31 is the usual "no expiry".
 _FIRST, _END = "1900-01-01", "2200-01-01"
 _FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
+
+_MOST_BITS: Final = 62
 
 DUPLICATE: Final = "duplicate key"
 MALFORMED: Final = "malformed line"
@@ -180,8 +182,15 @@ def checks_of(
     return tuple(checks)
 
 
-def mask_sql(checks: Collection[Check]) -> str:
-    """Write the sum of the bits of the rules a row breaks as SQL; 0 for a sound row."""
+def mask_sql(checks: Sequence[Check]) -> str:
+    """Write the rules that a row breaks as SQL: a sum of bits, or a text of 0 and 1 for many.
+
+    A number of 63 bits is all that the engine adds up fast; wide tables have more rules.
+    """
+    if len(checks) > _MOST_BITS:
+        # the first rule is the last digit, as in the number
+        digits = [f"CASE WHEN {check.broken} THEN '1' ELSE '0' END" for check in checks]
+        return " || ".join(reversed(digits))
     terms = [
         f"CASE WHEN {check.broken} THEN {1 << bit} ELSE 0 END"
         for bit, check in enumerate(checks)
@@ -190,9 +199,17 @@ def mask_sql(checks: Collection[Check]) -> str:
     return f"CAST({' + '.join(terms)} AS BIGINT)" if terms else "CAST(0 AS BIGINT)"
 
 
-def broken_checks(mask: int, checks: tuple[Check, ...]) -> list[Check]:
+def mask_literal(bits: int, checks: Sequence[Check]) -> str:
+    """Write some rules' bits as SQL, as `mask_sql` gives them; 0 stands for a sound row."""
+    if len(checks) > _MOST_BITS:
+        return quote_text(f"{bits:0{len(checks)}b}")
+    return str(bits)
+
+
+def broken_checks(mask: int | str, checks: Sequence[Check]) -> list[Check]:
     """Return the rules whose bits are set in `mask`."""
-    return [check for bit, check in enumerate(checks) if mask >> bit & 1]
+    bits = int(mask, 2) if isinstance(mask, str) else mask
+    return [check for bit, check in enumerate(checks) if bits >> bit & 1]
 
 
 def _present(column: str, duck_type: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.arguments import require_kind
+from kyc_ml.config import TableAttribute
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 
@@ -31,6 +32,8 @@ class ContractedTables:
     digests : mapping of relative path to SHA-256
         Of every input file; empty for tables handed over in memory.
     quality : QualitySummary
+    attributes : tuple of TableAttribute
+        Columns of the user's own among those of `tables`, and what they mean.
     """
 
     tables: Mapping[str, pa.Table]
@@ -38,6 +41,7 @@ class ContractedTables:
     base_currency: str
     digests: Mapping[str, str]
     quality: QualitySummary
+    attributes: tuple[TableAttribute, ...] = ()
 
     def __getitem__(self, name: str) -> pa.Table:
         """Give the table called `name`; KeyError if the source has none."""
@@ -94,7 +98,7 @@ class StoredTables:
     ----------
     files : mapping of table name to Parquet file
         The rows and columns that `ContractedTables` would hold, in the same order.
-    timezone, base_currency, digests, quality
+    timezone, base_currency, digests, quality, attributes
         As in `ContractedTables`.
     """
 
@@ -103,6 +107,7 @@ class StoredTables:
     base_currency: str
     digests: Mapping[str, str]
     quality: QualitySummary
+    attributes: tuple[TableAttribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,43 +2,88 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from kyc_ml.contract.contracted import ContractedTables, StoredTables
-from kyc_ml.contract.quality import TableQuality
-from kyc_ml.contract.tables import EVENTS, TRANSACTIONS
+from kyc_ml.contract.quality import QualitySummary, TableQuality
+from kyc_ml.contract.tables import EVENTS, REVIEWS, TRANSACTIONS
+
+_BEHAVIOUR: Final = (TRANSACTIONS, EVENTS)
+_DAY: Final = pd.Timedelta(days=1)
+_INSTANT: Final = pd.Timedelta(microseconds=1)
 
 
 def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     """Give the instant of the last transaction or event; None where there is neither."""
-    last = [each.last_event_time for each in _behaviour(tables) if each.last_event_time]
+    last = [each.last_event_time for each in _behaviour(tables.quality) if each.last_event_time]
     return pd.Timestamp(max(last)) if last else None
 
 
 def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     """Give the instant of the first transaction or event; None where there is neither."""
-    first = [each.first_event_time for each in _behaviour(tables) if each.first_event_time]
+    first = [each.first_event_time for each in _behaviour(tables.quality) if each.first_event_time]
     return pd.Timestamp(min(first)) if first else None
 
 
-def _behaviour(tables: ContractedTables | StoredTables) -> list[TableQuality]:
-    """List the tables of what customers did, by which a source is dated."""
-    return [each for each in tables.quality.tables if each.table in {TRANSACTIONS, EVENTS}]
+def find_end_of_behaviour(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
+    """Give the midnight (UTC) after the last transaction or event; None where there is neither."""
+    newest = find_newest(tables)
+    return None if newest is None else newest.normalize() + _DAY
 
 
 def find_end(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the midnight (UTC) after the last transaction or event; None where there is neither.
+    """Give the midnight (UTC) after the last transaction or event.
 
-    Cases may be known later still: what became of these transactions takes time to show.
+    A source without either is dated by all its other tables, see `say_dating`; None where no
+    table has a row. Cases may be known later still: what became of these transactions takes
+    time to show.
     """
-    newest = find_newest(tables)
-    return None if newest is None else newest.normalize() + pd.Timedelta(days=1)
+    last = _last_dated(tables.quality)
+    return None if last is None else last[0].normalize() + _DAY
+
+
+def say_dating(quality: QualitySummary) -> str | None:
+    """Say by which table a source without transactions and events is dated; None if it has some."""
+    last = _last_dated(quality)
+    if last is None or last[1] in _BEHAVIOUR:
+        return None
+    return (
+        "the source has no transaction and no event: the end of its data is taken from its other "
+        f"tables, and the last of their rows is of {last[0]:%Y-%m-%d}, in {last[1]}"
+    )
 
 
 def observable_until(tables: ContractedTables, moment: pd.Timestamp) -> pd.Timestamp:
-    """Give `moment`, or the end of the data if that comes first.
+    """Give the instant before which observations lie: `moment`, or the end of the data if earlier.
 
-    What is decided later sees no behaviour: customers would look quiet who are not.
+    What is decided later sees no behaviour: customers would look quiet who are not. A planned
+    review at the very midnight, in UTC or in the source's zone, at which the data ends sees
+    all of it and still counts.
     """
-    end = find_end(tables)
-    return moment if end is None else min(moment, end)
+    newest = find_newest(tables)
+    if newest is None:
+        return moment
+    end = newest.normalize() + _DAY
+    if REVIEWS in tables.tables:
+        local = newest.tz_convert(tables.timezone).tz_localize(None).normalize() + _DAY
+        midnight = local.tz_localize(tables.timezone, ambiguous=False, nonexistent="shift_forward")
+        end = max(end, midnight.tz_convert("UTC")) + _INSTANT
+    return min(moment, end)
+
+
+def _behaviour(quality: QualitySummary) -> list[TableQuality]:
+    """List the tables of what customers did, by which a source is dated."""
+    return [each for each in quality.tables if each.table in _BEHAVIOUR]
+
+
+def _last_dated(quality: QualitySummary) -> tuple[pd.Timestamp, str] | None:
+    """Give the time and table of the last row: of what customers did, or else of all tables."""
+    dated = [
+        (pd.Timestamp(each.last_event_time), each.table)
+        for each in quality.tables
+        if each.last_event_time is not None
+    ]
+    behaviour = [each for each in dated if each[1] in _BEHAVIOUR]
+    return max(behaviour or dated, default=None)

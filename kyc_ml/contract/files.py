@@ -31,10 +31,11 @@ _REJECTED, _SCANNED = "kyc_ml_rejected_lines", "kyc_ml_scanned_files"
 
 @dataclass(slots=True, kw_only=True)
 class OpenedFiles:
-    """Which views exist, and the lines that could not be read into them."""
+    """Which views exist, the lines that are none of their rows, and optional tables left out."""
 
     views: set[str] = field(default_factory=set)
     malformed: dict[str, list[MalformedLine]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def open_files(

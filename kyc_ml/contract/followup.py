@@ -13,6 +13,7 @@ from stdnum.cn import ric, uscc
 from stdnum.exceptions import ValidationError
 from stdnum.util import isdigits
 
+from kyc_ml.config import TableAttribute
 from kyc_ml.contract.quality import Finding
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
@@ -36,6 +37,9 @@ _LATE_SHARE: Final = 0.5
 
 _INSTANT_SHARE: Final = 0.99
 """Convention: a case found out at once is rare; where nearly all are, the date is another one."""
+
+_MOST_CATEGORIES: Final = 1_000
+"""Convention: merchant category codes, of which there are some hundreds, are categories still."""
 
 KNOWN_AT_ONCE: Final = "known at the very instant of the event"
 """Rule of the finding that nearly every case is: whoever proves anything by labels must say it."""
@@ -80,15 +84,54 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
 }
 
 
-def warn_of_absence(mapped: Collection[str]) -> list[Finding]:
-    """Warn where a source has no transactions: most of what it could give is gone with them."""
+def warn_of_absence(mapped: Collection[str], left_out: Mapping[str, str]) -> list[Finding]:
+    """Warn where a source has no transactions: most of what it could give is gone with them.
+
+    Parameters
+    ----------
+    left_out : mapping of optional table to why it cannot be read
+    """
+    absent = [
+        Finding(table=table, column="", rule="optional, and left out", count=0, cure=why)
+        for table, why in left_out.items()
+    ]
     if TRANSACTIONS in mapped:
-        return []
+        return absent
     cure = (
         "without them no model of unit fraud and no feature of behaviour can be had: map the table "
         "if the data are there"
     )
-    return [Finding(table=TRANSACTIONS, column="", rule="not mapped", count=0, cure=cure)]
+    rule = "not mapped"
+    return [*absent, Finding(table=TRANSACTIONS, column="", rule=rule, count=0, cure=cure)]
+
+
+def warn_of_attributes(
+    attributes: Iterable[TableAttribute], tables: Mapping[str, Columns]
+) -> list[Finding]:
+    """Warn of attributes without Chinese words, and of texts that are no categories."""
+    found = []
+    for each in attributes:
+        if each.table not in tables:
+            continue
+        column, rows = each.column, tables[each.table].num_rows
+        if not each.description_zh:
+            cure = "reasons in Chinese use the English words: give description_zh in the mapping"
+            rule = "has no Chinese description"
+            found.append(Finding(table=each.table, column=column, rule=rule, count=rows, cure=cure))
+        if each.type == "text" and _has_too_many(tables[each.table].pieces(column)):
+            cure = "no category, and perhaps an identifier: group the values, or leave it out"
+            rule = f"has more than {_MOST_CATEGORIES:,} different values"
+            found.append(Finding(table=each.table, column=column, rule=rule, count=rows, cure=cure))
+    return found
+
+
+def _has_too_many(pieces: Iterable[pa.RecordBatch]) -> bool:
+    known: set[str] = set()
+    for piece in pieces:
+        known.update(pc.unique(piece.column(0)).drop_null().to_pylist())
+        if len(known) > _MOST_CATEGORIES:
+            return True
+    return False
 
 
 def warn_of_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:

@@ -16,6 +16,7 @@ from kyc_ml.contract.checks import (
     Check,
     broken_checks,
     checks_of,
+    mask_literal,
     mask_sql,
     raw_name,
     typed_sql,
@@ -29,6 +30,7 @@ from kyc_ml.errors import SourceError
 
 _CHECKED = quote_name("checked rows")
 _BROKEN = quote_name("broken rules")
+_SOUND = quote_name("sound row")
 _RAW = quote_name("raw row")
 
 
@@ -63,7 +65,7 @@ def contract_rows(
             checks = _check_rows(connection, bound, zone=zone, guarded=False)
         except (duckdb.DataError, duckdb.InvalidInputException):
             checks = _check_rows(connection, bound, zone=zone, guarded=True)
-        _mark_duplicates(connection, bound, bit=len(checks) - 1)
+        _mark_duplicates(connection, bound, broken=mask_literal(1 << len(checks) - 1, checks))
         summary = _summarise(connection, bound)
         shelf.put(table, _schema(bound), _accepted(connection, bound))
         reasons, read = _count(connection, table, checks)
@@ -123,7 +125,8 @@ def _check_rows(
     fields = ", ".join(f"{quote_text(name)}: {raw_name(name)}" for name in bound.expressions)
     connection.execute(
         f"CREATE TEMP TABLE {_CHECKED} AS SELECT {names}, {_BROKEN}, "
-        f"CASE WHEN {_BROKEN} <> 0 THEN CAST(to_json({{{fields}}}) AS VARCHAR) END AS {_RAW} "
+        f"{_BROKEN} = {mask_literal(0, checks)} AS {_SOUND}, "
+        f"CASE WHEN NOT {_SOUND} THEN CAST(to_json({{{fields}}}) AS VARCHAR) END AS {_RAW} "
         f"FROM (SELECT *, {mask_sql(checks)} AS {_BROKEN} "
         f"FROM (SELECT *, {', '.join(typed)} FROM (SELECT {', '.join(raw)} "
         f"FROM (SELECT {', '.join(computed)} {bound.rows}))))"
@@ -131,20 +134,22 @@ def _check_rows(
     return checks
 
 
-def _mark_duplicates(connection: duckdb.DuckDBPyConnection, bound: BoundTable, *, bit: int) -> None:
-    """Set the duplicate bit on all but the first of the sound rows with an equal key."""
+def _mark_duplicates(
+    connection: duckdb.DuckDBPyConnection, bound: BoundTable, *, broken: str
+) -> None:
+    """Set the duplicate rule's mask on all but the first of the sound rows with an equal key."""
     key = ", ".join(quote_name(name) for name in bound.contract.key)
     names = [quote_name(name) for name in bound.columns]
-    repeated = f"SELECT {key} FROM {_CHECKED} WHERE {_BROKEN} = 0 GROUP BY ALL HAVING count(*) > 1"
+    repeated = f"SELECT {key} FROM {_CHECKED} WHERE {_SOUND} GROUP BY ALL HAVING count(*) > 1"
     # a count, not the key itself: DuckDB hands times with a zone to Python only by way of pytz
     if connection.execute(f"SELECT count(*) FROM ({repeated} LIMIT 1)").fetchall() == [(0,)]:
         return
     fields = ", ".join(f"{quote_text(name)}: {quote_name(name)}" for name in bound.columns)
     connection.execute(
-        f"UPDATE {_CHECKED} SET {_BROKEN} = {1 << bit}, "
+        f"UPDATE {_CHECKED} SET {_BROKEN} = {broken}, {_SOUND} = false, "
         f"{_RAW} = CAST(to_json({{{fields}}}) AS VARCHAR) WHERE rowid IN ("
         f"SELECT place FROM (SELECT rowid AS place, row_number() OVER (PARTITION BY {key} "
-        f"ORDER BY {', '.join(names)}) AS nth FROM {_CHECKED} WHERE {_BROKEN} = 0 "
+        f"ORDER BY {', '.join(names)}) AS nth FROM {_CHECKED} WHERE {_SOUND} "
         f"AND ({key}) IN ({repeated})) WHERE nth > 1)"
     )
 
@@ -163,7 +168,7 @@ def _summarise(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> dict
         f"max({event}) AS {quote_name('last event')}",
         f"count(*) FILTER ({known} > {event}) AS {quote_name('late rows')}",
     ]
-    found = connection.sql(f"SELECT {', '.join(counted)} FROM {_CHECKED} WHERE {_BROKEN} = 0")
+    found = connection.sql(f"SELECT {', '.join(counted)} FROM {_CHECKED} WHERE {_SOUND}")
     summary: dict[str, Any] = found.to_arrow_table().to_pylist()[0]
     return summary
 
@@ -174,7 +179,7 @@ def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> Itera
     order = ", ".join(
         quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
     )
-    rows = f"SELECT {names} FROM {_CHECKED} WHERE {_BROKEN} = 0 ORDER BY {order}"
+    rows = f"SELECT {names} FROM {_CHECKED} WHERE {_SOUND} ORDER BY {order}"
     for batch in _batches(connection, rows):
         yield batch.cast(schema)
 
@@ -200,7 +205,7 @@ def _refused(
     row_id = quote_name(bound.contract.key[0])
     rows = (
         f"SELECT {row_id} AS row_id, {_BROKEN} AS mask, {_RAW} AS raw FROM {_CHECKED} "
-        f"WHERE {_BROKEN} <> 0 ORDER BY ALL"
+        f"WHERE NOT {_SOUND} ORDER BY ALL"
     )
     for batch in _batches(connection, rows):
         reasons = [

@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
-from kyc_ml.config import SourceMapping, TableMapping
+from kyc_ml.config import Attribute, SourceMapping, TableAttribute, TableMapping
+from kyc_ml.config.attributes import attribute_faults
 from kyc_ml.contract.binding import (
     BoundTable,
     bind_table,
+    note_attribute_faults,
     note_column_faults,
     note_mapping_faults,
     note_zone_fault,
@@ -27,7 +30,12 @@ from kyc_ml.contract.folder import (
     readable_paths,
     require_unchanged,
 )
-from kyc_ml.contract.followup import warn_of, warn_of_absence, warn_of_currency
+from kyc_ml.contract.followup import (
+    warn_of,
+    warn_of_absence,
+    warn_of_attributes,
+    warn_of_currency,
+)
 from kyc_ml.contract.frames import Frame, to_arrow
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
@@ -111,6 +119,7 @@ def store_source(
         base_currency=mapping.base_currency,
         digests=opened.digests,
         quality=quality,
+        attributes=mapping.attributes,
     )
 
 
@@ -133,6 +142,7 @@ def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
 def contract_tables(
     frames: Mapping[str, Frame],
     *,
+    attributes: Mapping[str, Mapping[str, Attribute]] = MappingProxyType({}),
     timezone: str = "UTC",
     base_currency: str,
     max_quarantined_share: float = 0.001,
@@ -144,6 +154,8 @@ def contract_tables(
     frames : mapping of contracted table name to a table of pandas, Polars or pyarrow
         Columns carry the contracted names; a pandas index is ignored. Any table that speaks
         Arrow (``__arrow_c_stream__``) will do.
+    attributes : mapping of table name to column to Attribute
+        Columns of your own, and what they mean.
 
     Raises
     ------
@@ -152,14 +164,16 @@ def contract_tables(
     ContractError
         If too many rows break the contract.
     """
+    faults = Faults("tables in memory", SourceError)
+    declared = _declared(frames, attributes, faults)
     settings = _Settings(
         subject="tables in memory",
         mapped=frames,
+        attributes=declared,
         timezone=timezone,
         base_currency=base_currency,
         max_quarantined_share=max_quarantined_share,
     )
-    faults = Faults(settings.subject, SourceError)
     opened = OpenedFiles()
     shelf = MemoryShelf()
     with closing(connect(data=None, files=[])) as connection:
@@ -167,12 +181,14 @@ def contract_tables(
         for name, frame in frames.items():
             before = len(faults)
             table = to_arrow(frame, name=name, faults=faults)
-            note_column_faults(name, table.column_names, faults)
+            own = attributes.get(name, {})
+            contracted = [column for column in table.column_names if column not in own]
+            note_column_faults(name, contracted, faults)
+            note_attribute_faults(name, own, faults)
             if len(faults) == before:
                 connection.register(name, table)
                 opened.views.add(name)
-                columns = {column: quote_name(column) for column in table.column_names}
-                mapped[name] = TableMapping.model_validate({"from": name, "columns": columns})
+                mapped[name] = _as_mapping(name, contracted, own)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
         bound = _bind(connection, chosen, opened, unread=(), settings=settings, faults=faults)
         whole = _Opened(
@@ -180,6 +196,36 @@ def contract_tables(
         )
         quality = whole.contract(shelf)
     return _kept(shelf, whole, quality)
+
+
+def _declared(
+    frames: Mapping[str, Frame],
+    attributes: Mapping[str, Mapping[str, Attribute]],
+    faults: Faults,
+) -> tuple[TableAttribute, ...]:
+    """Name the attributes of tables in memory; note those that cannot be."""
+    found = []
+    for table, own in attributes.items():
+        if table not in frames:
+            faults.add(f"attributes are declared for table {table!r}, which is not given")
+        for name, attribute in own.items():
+            wrong = attribute_faults(table, name, attribute)
+            faults.extend(wrong)
+            if not wrong:
+                found.append(TableAttribute(table=table, name=name, **attribute.model_dump()))
+    return tuple(found)
+
+
+def _as_mapping(
+    table: str, columns: Collection[str], attributes: Mapping[str, Attribute]
+) -> TableMapping:
+    """Map a table in memory by the names of its columns."""
+    own = {
+        name: {**attribute.model_dump(), "sql": quote_name(name)}
+        for name, attribute in attributes.items()
+    }
+    mapped = {column: quote_name(column) for column in columns}
+    return TableMapping.model_validate({"from": table, "columns": mapped, "attributes": own})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +240,7 @@ class _Settings:
 
     subject: str
     mapped: Collection[str]
+    attributes: tuple[TableAttribute, ...]
     timezone: str
     base_currency: str
     max_quarantined_share: float
@@ -225,12 +272,27 @@ def _bind(
     settings: _Settings,
     faults: Faults,
 ) -> list[BoundTable]:
-    """Bind all tables; raise SourceError with every fault noted so far."""
+    """Bind all tables; raise SourceError with every fault noted so far.
+
+    An optional table that does not bind is left out, and why is noted with the opened files.
+    """
     note_zone_fault(connection, settings.timezone, faults)
-    bound = [
-        bind_table(connection, name, table, views=opened.views, unread=unread, faults=faults)
-        for name, table in chosen.items()
-    ]
+    bound = []
+    for name, table in chosen.items():
+        own = Faults(settings.subject, SourceError) if table.optional else faults
+        bound.append(
+            bind_table(
+                connection,
+                name,
+                table,
+                attributes=settings.attributes,
+                views=opened.views,
+                unread=unread,
+                faults=own,
+            )
+        )
+        if table.optional and len(own):
+            opened.left_out[name] = "; ".join(own)
     faults.raise_if_any()
     return [table for table in bound if table is not None]
 
@@ -257,7 +319,8 @@ class _Opened:
         times = [found[name].last_event_time for name in (TRANSACTIONS, EVENTS) if name in found]
         last = max((time for time in times if time is not None), default=None)
         warnings = [
-            *warn_of_absence(self.settings.mapped),
+            *warn_of_absence(self.settings.mapped, self.files.left_out),
+            *warn_of_attributes(self.settings.attributes, shelf.columns()),
             *warn_of_currency(shelf.columns(), self.settings.base_currency),
             *warn_of(shelf.columns(), last=last),
         ]
@@ -285,6 +348,7 @@ def _kept(shelf: MemoryShelf, opened: _Opened, quality: QualitySummary) -> ReadS
         base_currency=opened.settings.base_currency,
         digests=opened.digests,
         quality=quality,
+        attributes=opened.settings.attributes,
     )
     return ReadSource(accepted=accepted, quarantine=shelf.quarantine)
 
@@ -302,16 +366,18 @@ def _opened(
     """Find, open and bind the files of a mapping; see that none changes while it is read."""
     settings = _Settings(
         subject=f"source {mapping.name!r}",
-        mapped=mapping.tables,
+        mapped=mapping.completed,
+        attributes=mapping.attributes,
         timezone=mapping.timezone,
         base_currency=mapping.base_currency,
         max_quarantined_share=mapping.max_quarantined_share,
     )
     _require_folder(data, settings.subject)
     faults = Faults(settings.subject, SourceError)
-    wanted = set(mapping.tables if tables is None else tables)
-    note_mapping_faults(mapping, wanted, faults)
-    chosen = {n: mapping.tables[n] for n in CONTRACT if n in wanted and n in mapping.tables}
+    mapped = mapping.completed
+    wanted = set(mapped if tables is None else tables)
+    note_mapping_faults(mapped, wanted, faults)
+    chosen = {n: mapped[n] for n in CONTRACT if n in wanted and n in mapped}
     needed = mapping.files if tables is None else _needed_files(mapping, chosen)
     found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
     readable = readable_paths(found.values())

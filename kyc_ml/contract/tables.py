@@ -7,10 +7,13 @@ the base currency that the source mapping names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import pyarrow as pa
+
+from kyc_ml.config import TableAttribute
 
 CUSTOMER_ID: Final = "customer_id"
 ACCOUNT_ID: Final = "account_id"
@@ -141,6 +144,11 @@ class TableContract:
         """Names of all contracted columns, in order."""
         return tuple(column.name for column in self.columns)
 
+    def extended(self, attributes: Iterable[TableAttribute]) -> TableContract:
+        """Add the columns of the attributes that a source declares for this table."""
+        own = [each for each in attributes if each.table == self.name]
+        return replace(self, columns=(*self.columns, *map(_attribute, own))) if own else self
+
 
 def _id(name: str, description: str, *, required: bool = False) -> Column:
     return Column(name=name, type="string", description=description, required=required)
@@ -165,6 +173,28 @@ def _times(event: str) -> tuple[Column, Column]:
             required=True,
             unit="UTC",
         ),
+    )
+
+
+_TYPE_OF_ATTRIBUTE: Final[dict[str, ColumnType]] = {
+    "number": "double",
+    "text": "string",
+    "boolean": "boolean",
+    "date": "date",
+}
+# Beyond this a number is a fault of the source, and squares of it would not be finite.
+_LARGEST_NUMBER: Final = 1e100
+
+
+def _attribute(declared: TableAttribute) -> Column:
+    bounded = declared.type == "number"
+    return Column(
+        name=declared.column,
+        type=_TYPE_OF_ATTRIBUTE[declared.type],
+        description=declared.description,
+        unit=declared.unit if bounded else "",
+        minimum=-_LARGEST_NUMBER if bounded else None,
+        maximum=_LARGEST_NUMBER if bounded else None,
     )
 
 
@@ -364,3 +394,12 @@ _TABLES: Final = (
 )
 
 CONTRACT: Final[dict[str, TableContract]] = {table.name: table for table in _TABLES}
+
+
+def column_of(table: str, field: pa.Field) -> Column:
+    """Give the contract of a column of a contracted table; an attribute's by its Arrow type."""
+    contract = CONTRACT[table]
+    if field.name in contract.names:
+        return contract.column(field.name)
+    types = {arrow: name for name, arrow in _ARROW.items()}
+    return Column(name=field.name, type=types[field.type], description="")

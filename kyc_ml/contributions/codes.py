@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.contributions.trees import Floats, Forest, Places
 from kyc_ml.errors import BundleError
 
@@ -122,7 +122,7 @@ _TILE: Final = 64
 """Rows coded at a time, column after column: they stay in the cache meanwhile."""
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def encode_rows(matrix: Floats, coding: Coding, codes: npt.NDArray[np.uint16]) -> None:
     """Write the codes of rows, shape (n_slots, n_rows)."""
     values, places = np.empty(_TILE), np.empty(_TILE, np.int64)
@@ -151,7 +151,7 @@ def encode_rows(matrix: Floats, coding: Coding, codes: npt.NDArray[np.uint16]) -
                 codes[slot, first + row] = code
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _count_below(
     cuts: Floats, start: int, stop: int, values: Floats, places: Places, size: int
 ) -> None:

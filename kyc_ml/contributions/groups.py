@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.contributions.paths import Flags, Paths, Places, refine
 
 _MOST_CELLS: Final = 1024
@@ -34,7 +34,7 @@ _PER_PRODUCT: Final = 0.4
 """To multiply and divide by one feature of a stem, at one point."""
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def group_leaves(paths: Paths, price: float) -> tuple[Places, Places, int]:
     """Find the cheapest groups of neighbouring leaves.
 
@@ -80,7 +80,7 @@ def group_leaves(paths: Paths, price: float) -> tuple[Places, Places, int]:
     return bounds, n_points, int(sizes[n_leaves])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def add_leaf(
     paths: Paths, first: int, leaf: int, labels: Places, counts: Places, stem: Flags
 ) -> None:
@@ -106,7 +106,7 @@ def add_leaf(
         stem[at] &= alike
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_cells(counts: Places, stem: Flags) -> float:
     """Count the cells over all features that are asked for and not in the stem."""
     cells = 1.0
@@ -116,7 +116,7 @@ def count_cells(counts: Places, stem: Flags) -> float:
     return cells
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _weigh(paths: Paths, counts: Places, stem: Flags, n_points: int) -> tuple[float, float]:
     """Estimate the time a row takes, and count the bytes of the group."""
     asked, in_stem, cells, n_codes = 0, 0, 1.0, 0

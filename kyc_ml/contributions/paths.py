@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from kyc_ml.compiling import kernel
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -65,7 +66,7 @@ class Paths(NamedTuple):
     value: Floats
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def follow_paths(tree: Tree) -> Paths:
     """Walk to each leaf, and note which cells and which share of rows stay on the way."""
     code_start, cell, cell_start = _find_cells(tree)
@@ -104,14 +105,14 @@ def follow_paths(tree: Tree) -> Paths:
     return Paths(code_start, cell, cell_start, inside, share, value)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _copy(source: Flags | Floats, target: Flags | Floats) -> None:
     # an assignment of arrays takes numba seconds to compile
     for at in range(source.size):
         target[at] = source[at]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _find_cells(tree: Tree) -> tuple[Places, Places, Places]:
     """Put codes that every split of the tree treats alike into one cell."""
     n_features = tree.n_codes.size
@@ -132,7 +133,7 @@ def _find_cells(tree: Tree) -> tuple[Places, Places, Places]:
     return code_start, cell, cell_start
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def refine(labels: Places, member: Flags, count: int) -> int:
     """Part each of `count` labels into members and others; return how many there are."""
     renamed = np.zeros(2 * count, np.int64)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.contributions.codes import Coding, encode_rows
 from kyc_ml.contributions.paths import Floats
 from kyc_ml.contributions.tables import Rules, Tables
@@ -17,7 +17,7 @@ from kyc_ml.contributions.tables import Rules, Tables
 Codes = npt.NDArray[np.uint16]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def explain_block(
     matrix: Floats, coding: Coding, tables: Tables, rules: Rules, out: Floats
 ) -> None:
@@ -50,7 +50,7 @@ def explain_block(
                 out[row, column] = sums[slot, row]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _find_cells(tables: Tables, group: int, codes: Codes, cell: Codes) -> None:
     """Find the cell of each row, four members at a time."""
     member = tables.member_start[group] + tables.n_stem[group]
@@ -75,7 +75,7 @@ def _find_cells(tables: Tables, group: int, codes: Codes, cell: Codes) -> None:
             cell[row] += steps[start_0 + codes[slot_0, row]]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add_looked_up(tables: Tables, group: int, cell: Codes, sums: Floats) -> None:
     start, values = tables.value_start[group], tables.values
     for member in range(tables.member_start[group], tables.member_start[group + 1]):
@@ -85,7 +85,7 @@ def _add_looked_up(tables: Tables, group: int, cell: Codes, sums: Floats) -> Non
         start += tables.n_cells[group]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _find_passes(tables: Tables, group: int, codes: Codes, passes: npt.NDArray[np.bool_]) -> None:
     """Find which features of the stem each row passes."""
     first = tables.member_start[group]
@@ -95,7 +95,7 @@ def _find_passes(tables: Tables, group: int, codes: Codes, passes: npt.NDArray[n
             passes[member - first, row] = tables.steps[start + codes[slot, row]] != 0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add_integrated(
     tables: Tables,
     group: int,

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.contributions.groups import add_leaf, count_cells
 from kyc_ml.contributions.paths import Flags, Floats, Paths, Places
 
@@ -90,7 +90,7 @@ def join_tables(parts: list[Tables]) -> Tables:
     return Tables(**columns)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def tabulate_tree(
     paths: Paths, slots: Places, bounds: Places, n_points: Places, rules: Rules
 ) -> Tables:
@@ -140,7 +140,7 @@ def tabulate_tree(
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _fill_group(
     values: Floats,
     paths: Paths,
@@ -164,7 +164,7 @@ def _fill_group(
         _add_leaf_table(grid, paths, leaf, labels, counts, in_crown, n_points, rules)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _list_members(
     paths: Paths, slots: Places, bounds: Places, labels: Places, counts: Places, stem: Flags
 ) -> tuple[Places, Places, Places, Places, npt.NDArray[np.uint16]]:
@@ -204,7 +204,7 @@ def _list_members(
     return member_start, n_stem, slot, step_start, steps
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _add_leaf_table(
     grid: npt.NDArray[np.float64],
     paths: Paths,
@@ -245,7 +245,7 @@ def _add_leaf_table(
                 table[rows[at], cell] += weight * part[at, pattern[cell]]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _share_out(share: Floats, t: float) -> Floats:
     """Form what stands below the integral at t, for every pattern of features passed.
 

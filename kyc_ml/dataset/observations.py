@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import reduce
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
@@ -11,19 +12,24 @@ import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract.ending import find_newest, observable_until
 from kyc_ml.contract.tables import (
+    ACCOUNTS,
     CUSTOMER_ID,
     CUSTOMERS,
     EVENT_TIME,
+    EVENTS,
     KNOWN_AT,
     REVIEW_ID,
     REVIEWS,
+    THIRD_PARTY,
     TRANSACTION_ID,
     TRANSACTIONS,
 )
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+
+_SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 
 def make_observations(
@@ -69,6 +75,12 @@ def make_observations(
             f"no {unit} observation lies between {since} and {until}: "
             "check the dates against the first and last event of the data-quality summary"
         )
+        later = table.filter(when >= _scalar(end)).num_rows
+        newest = find_newest(source)
+        if later and newest is not None:
+            msg += (
+                f"; {later:,} lie later, and the last transaction or event is of {newest:%Y-%m-%d}"
+            )
         raise DatasetError(msg)
     return found
 
@@ -123,33 +135,52 @@ def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
 
 def _first_seen(source: ContractedTables) -> pd.Series:
     """When each customer was first known, by customer id."""
-    name = seen_in(source.tables)
-    return first_seen(source.tables[name].select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT]).to_batches())
+    return first_seen(source.tables, lambda name: source.tables[name].select(_SEEN_BY).to_batches())
 
 
-def seen_in(tables: Collection[str]) -> str:
-    """Name the table that says since when customers are known.
+def first_seen(
+    tables: Collection[str], read: Callable[[str], Iterable[pa.RecordBatch]]
+) -> pd.Series:
+    """Find when each customer was first known.
 
-    Raises
-    ------
-    DatasetError
-        If the source has neither customers nor transactions.
-    """
-    name = CUSTOMERS if CUSTOMERS in tables else TRANSACTIONS
-    if name not in tables:
-        msg = "unit 'risk' needs the table customers or transactions: map one of them"
-        raise DatasetError(msg)
-    return name
+    The customers table says it. Without one, everybody counts whom a row of the bank's own
+    tables names, with or without a booking; a case alone makes nobody a customer. Who has a
+    planned review was known before it.
 
-
-def first_seen(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
-    """Find when each customer was first known, of rows that come piece by piece.
+    Parameters
+    ----------
+    read : callable
+        Gives the rows of a table piece by piece.
 
     Returns
     -------
     Series of timestamps, by customer id, sorted
+
+    Raises
+    ------
+    DatasetError
+        If the source has none of these tables.
     """
-    names = [CUSTOMER_ID, EVENT_TIME, KNOWN_AT]
+    others = (ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY, REVIEWS)
+    names = [CUSTOMERS] if CUSTOMERS in tables else [name for name in others if name in tables]
+    if not names:
+        msg = (
+            "unit 'risk' needs the table customers or transactions, or another table of what "
+            "customers have or do: map one of them"
+        )
+        raise DatasetError(msg)
+    found = []
+    for name in names:
+        seen = _earliest(read(name))
+        found.append(seen - pd.Timedelta(microseconds=1) if name == REVIEWS else seen)
+    if len(found) == 1:
+        return found[0]
+    return pd.concat(found).groupby(level=0).min().sort_index()
+
+
+def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
+    """Find the first time of each customer, of rows that come piece by piece."""
+    names = list(_SEEN_BY)
 
     def add(known: list[pa.Table], piece: pa.RecordBatch) -> list[pa.Table]:
         more = pa.Table.from_batches([piece]).select(names)

@@ -25,7 +25,7 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
-from kyc_ml.dataset.observations import as_observations, first_seen, reviews_of, seen_in
+from kyc_ml.dataset.observations import as_observations, first_seen, reviews_of
 from kyc_ml.engine.writing import written_whole
 from kyc_ml.errors import ConfigError, DatasetError
 
@@ -111,12 +111,19 @@ def _between(path: Path, time: str, identifier: str, chosen: Chosen) -> Iterator
 
 def _reviewed(tables: StoredTables, chosen: Chosen) -> Iterator[pa.Table]:
     """Review every customer who is due at `as_of`."""
-    columns = FileColumns(tables.files[seen_in(tables.files)])
-    seen = first_seen(columns.pieces(CUSTOMER_ID, EVENT_TIME, KNOWN_AT))
+    seen = _seen(tables)
     if chosen.not_due:
         seen = seen[~seen.index.isin(list(chosen.not_due))]
     for start in range(0, max(len(seen), 1), _CUSTOMERS_AT_ONCE):
         yield reviews_of(seen.iloc[start : start + _CUSTOMERS_AT_ONCE], [chosen.as_of])
+
+
+def _seen(tables: StoredTables) -> pd.Series:
+    """When each customer was first known, by customer id."""
+    return first_seen(
+        tables.files,
+        lambda name: FileColumns(tables.files[name]).pieces(CUSTOMER_ID, EVENT_TIME, KNOWN_AT),
+    )
 
 
 def _write(pieces: Iterator[pa.Table], path: Path) -> int:

@@ -13,11 +13,7 @@ from kyc_ml.contract.tables import REVIEWS
 from kyc_ml.dataset import make_arrivals, make_observations, make_reviews_at
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
-from kyc_ml.jobs.reading import (
-    end_of_data,
-    require_behaviour,
-    require_data_until,
-)
+from kyc_ml.jobs.reading import require_behaviour, require_behaviour_until
 
 
 def choose_observations(
@@ -42,7 +38,7 @@ def choose_observations(
     DatasetError
         If there is nothing to score.
     """
-    require_data_until(as_of, end_of_data(tables), what="transactions and events")
+    require_behaviour_until(as_of, tables)
     if unit == "fraud":
         start = as_of - pd.Timedelta(days=1) if since is None else since
         return make_arrivals(tables, since=start, until=as_of)

@@ -134,7 +134,7 @@ def run_explain(
     bundle, label = load_model(model)
     book = NOBODY if overrides is None else load_overrides(overrides)
     history = read_history(previous, bundle.policy)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
     lowering = find_drop(case)
     if sheet is not None:
@@ -174,7 +174,7 @@ def run_customer_safe(
         If the source has no such observation.
     """
     bundle, _ = load_model(model)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features = features_of(bundle, tables, observations, watch)
     return tell(bundle, features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -13,24 +13,39 @@ import pyarrow.compute as pc
 from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables, StoredTables
-from kyc_ml.contract.ending import find_end, find_newest, find_oldest
+from kyc_ml.contract.ending import (
+    find_end,
+    find_end_of_behaviour,
+    find_newest,
+    find_oldest,
+    observable_until,
+    say_dating,
+)
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
-from kyc_ml.contract.tables import KNOWN_AT
+from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.errors import ConfigError, ContractError, OutputError
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.presentation import say_count
 
 _ASIDE: Final = Path("build/quarantine")
 
 _COUNTS: Final = "data quality"
+
+Telling = Literal["table", "findings", "line"]
 
 _SILENCE: Final = pd.Timedelta(days=7)
 """Convention: holidays may leave a small source without a row for so long."""
 
 
 def read_tables(
-    source: Path, data: Path, *, quarantine: Path | None, watch: Watch
+    source: Path,
+    data: Path,
+    *,
+    quarantine: Path | None,
+    watch: Watch,
+    telling: Telling = "findings",
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
 
@@ -38,6 +53,9 @@ def read_tables(
     ----------
     quarantine : Path or None
         None is a file of this source and this folder below ``build/quarantine``.
+    telling : 'table', 'findings' or 'line'
+        How much is reported of the quality of what was read: the counts of each table and each
+        finding, one line of counts and each finding, or the line alone.
 
     Raises
     ------
@@ -56,7 +74,13 @@ def read_tables(
         raise
     watch.step("reading", 1, 1)
     _put_aside(read.quarantine, aside, watch)
-    tell_quality(read.accepted.quality, watch)
+    quality = read.accepted.quality
+    if telling == "table":
+        tell_quality(quality, watch)
+    else:
+        watch.say(_sum_up(quality))
+    if telling == "findings":
+        _tell_findings(quality, watch)
     return read.accepted, mapping
 
 
@@ -89,8 +113,28 @@ def tell_refused(error: ContractError, watch: Watch) -> None:
 
 
 def tell_quality(quality: QualitySummary, watch: Watch) -> None:
-    """Show the counts of each table, and each finding in a line."""
+    """Show the counts of each table, each finding in a line, and what dates an unusual source."""
     watch.show(_COUNTS, quality.to_frame())
+    _tell_findings(quality, watch)
+
+
+def _sum_up(quality: QualitySummary) -> str:
+    """Sum up what was read in one line."""
+    read, refused = (
+        sum(getattr(table, name) for table in quality.tables) for name in ("read", "quarantined")
+    )
+    warned = say_count(len(quality.warnings), "warning")
+    more = "; kyc-ml check shows them by table" if refused or quality.warnings else ""
+    return (
+        f"{say_count(read, 'row')} read from {say_count(len(quality.tables), 'table')}, "
+        f"{refused:,} quarantined, {warned}{more}"
+    )
+
+
+def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
+    dating = say_dating(quality)
+    if dating is not None:
+        watch.say(dating)
     for severity, table, column, rule, count, cure in quality.findings_frame().itertuples(
         index=False
     ):
@@ -101,19 +145,17 @@ def tell_quality(quality: QualitySummary, watch: Watch) -> None:
 def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     """Give the midnight (UTC) after the last transaction or event.
 
-    Cases may be known later still: what became of these transactions takes time to show.
+    Without either, after the last row of any other table. Cases may be known later still: what
+    became of these transactions takes time to show.
 
     Raises
     ------
     ConfigError
-        If the source has neither table.
+        If no table has a row.
     """
-    return _dated(find_end(tables))
-
-
-def _dated(found: pd.Timestamp | None) -> pd.Timestamp:
+    found = find_end(tables)
     if found is None:
-        msg = "the source has no transactions or events to date it by: give --as-of"
+        msg = "no table of the source has a row to date it by: give --as-of"
         raise ConfigError(msg)
     return found
 
@@ -190,17 +232,29 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     ConfigError
         Naming the review's date and that of the data.
     """
-    first, end = find_oldest(tables), find_end(tables)
+    first = find_oldest(tables)
     if first is not None and review <= first:
         msg = (
             f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
             f"{first:%Y-%m-%d %H:%M}: there is no behaviour to judge by; name a later date"
         )
         raise ConfigError(msg)
+    require_behaviour_until(review, tables, name="the date of the review")
+
+
+def require_behaviour_until(
+    as_of: pd.Timestamp, tables: ContractedTables | StoredTables, *, name: str = "--as-of"
+) -> None:
+    """Refuse a date more than a week after the last transaction or event, if there is any.
+
+    Raises
+    ------
+    ConfigError
+        As `require_data_until` does.
+    """
+    end = find_end_of_behaviour(tables)
     if end is not None:
-        require_data_until(
-            review, end, what="transactions and events", name="the date of the review"
-        )
+        require_data_until(as_of, end, what="transactions and events", name=name)
 
 
 def require_fresh(
@@ -211,14 +265,17 @@ def require_fresh(
     Parameters
     ----------
     stale_hours : float or None
-        How far the newest transaction or event may lie before the date; None is no limit.
+        How far the newest transaction or event may lie before the date; None is no limit. A
+        source that has neither has no limit.
 
     Raises
     ------
     ConfigError
         Naming the newest row's age and the limit.
     """
-    newest = _dated(find_newest(tables))
+    newest = find_newest(tables)
+    if newest is None:
+        return
     age = (as_of - newest) / pd.Timedelta(hours=1)
     if stale_hours is not None and age > stale_hours:
         msg = (
@@ -228,6 +285,20 @@ def require_fresh(
             "have, name the date that the data is of, or set stale_hours in the file of --limits"
         )
         raise ConfigError(msg)
+
+
+def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watch) -> None:
+    """Say how many planned reviews before a date teach nothing, as the data ends before them."""
+    if REVIEWS not in tables.tables:
+        return
+    end = observable_until(tables, as_of)
+    planned = pd.DatetimeIndex(tables[REVIEWS][EVENT_TIME].to_pandas())
+    late = int(((planned >= end) & (planned < as_of)).sum())
+    if late:
+        watch.say(
+            f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
+            f"events, which end before {end:%Y-%m-%d %H:%M}: they see no behaviour and are left out"
+        )
 
 
 def last_known(tables: ContractedTables) -> pd.Timestamp:

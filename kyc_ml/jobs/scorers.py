@@ -29,8 +29,7 @@ from kyc_ml.jobs.earlier import customers_not_due, last_as_of
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import (
     choose_as_of,
-    end_of_data,
-    require_data_until,
+    require_behaviour_until,
     require_fresh,
 )
 from kyc_ml.jobs.request import ScoringRequest
@@ -182,7 +181,7 @@ def choose(
     """
     unit = scorers.unit
     as_of = choose_as_of(request.as_of, tables)
-    require_data_until(as_of, end_of_data(tables), what="transactions and events")
+    require_behaviour_until(as_of, tables)
     if request.as_of is not None:  # else the end of the data is the date
         require_fresh(as_of, tables, stale_hours=limits.stale_hours)
     for scorer in (scorers.model, scorers.rating):
@@ -216,7 +215,7 @@ def _fallback_files(request: ScoringRequest) -> RunFiles | None:
         raise ConfigError(msg)
     if request.config is None:
         return None
-    files = load_run(request.config)
+    files = load_run(request.config, source=request.source)
     card_of(files.policy)
     return files
 

@@ -81,6 +81,7 @@ class SourceOnDisk:
             base_currency=self.mapping.base_currency,
             digests=done["digests"],
             quality=read_quality(done["quality"]),
+            attributes=self.mapping.attributes,
         )
 
     def _read(

@@ -23,6 +23,7 @@ from kyc_ml.jobs.reading import (
     last_known,
     read_tables,
     require_data_until,
+    tell_late_reviews,
 )
 from kyc_ml.jobs.recording import make_run_record
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
@@ -80,7 +81,7 @@ def run_train(
     card : Path or None
         Markdown file to write the model card to.
     """
-    files = load_run(config)
+    files = load_run(config, source=source)
     for place in (keep, page, card):
         if place is not None:
             require_place(place)
@@ -195,6 +196,7 @@ def train_on(
         If the labelled observations cannot carry a model.
     """
     require_data_until(as_of, last_known(tables), what="the tables")
+    tell_late_reviews(tables, as_of, watch)
     return train(
         tables,
         config=files.run,

@@ -18,8 +18,8 @@ class Watch(Protocol):
     def about(self, **facts: str | None) -> None:
         """Say what all that follows is about, such as the model; None takes a fact back."""
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """Report progress of a stage, `done` of `total` pieces."""
+    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
+        """Report progress of a stage, `done` of `total` pieces; `what` names the one at work."""
 
     def say(self, line: str) -> None:
         """Report one line worth keeping in a log."""
@@ -45,7 +45,7 @@ class Silence:
     def about(self, **facts: str | None) -> None:
         """Say to nobody what follows is about."""
 
-    def step(self, stage: str, done: int, total: int) -> None:
+    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
         """Report progress to nobody."""
 
     def say(self, line: str) -> None:

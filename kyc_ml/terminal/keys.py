@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from kyc_ml.jobs.key_reference import say_places
+from kyc_ml.terminal.sheets import Column, Sheet
 
 if TYPE_CHECKING:
     from kyc_ml.config.keys import SectionKeys
@@ -17,12 +16,19 @@ if TYPE_CHECKING:
 def show_keys(terminal: Terminal, tables: Sequence[SectionKeys]) -> None:
     """Draw a table a section: key, what it takes, range, default, meaning."""
     for found in tables:
-        title = f"{say_places(found)}: {found.summary}"
-        table = Table(title=title, title_justify="left")
-        table.add_column("key", no_wrap=True)
-        for column in ("takes", "range", "default", "meaning"):
-            table.add_column(column, overflow="fold")
-        for key in found.keys:
-            plain = (text.replace("`", "") for text in (key.kind, key.bounds, key.default))
-            table.add_row(key.name, *plain, key.meaning)
-        terminal.draw(table)
+        plain = [
+            tuple(text.replace("`", "") for text in (key.kind, key.bounds, key.default))
+            for key in found.keys
+        ]
+        terminal.draw(
+            Sheet(
+                title=f"{say_places(found)}: {found.summary}",
+                columns=tuple(
+                    Column(heading=name) for name in ("key", "takes", "range", "default", "meaning")
+                ),
+                rows=tuple(
+                    (key.name, *texts, key.meaning)
+                    for key, texts in zip(found.keys, plain, strict=True)
+                ),
+            )
+        )

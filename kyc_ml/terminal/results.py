@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
-from kyc_ml.presentation import say_number
+from kyc_ml.presentation import say_count, say_number
 from kyc_ml.terminal.quantity import Quantity
-from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate
+from kyc_ml.terminal.sheets import Column, Sheet
+from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate, say_share
 
 if TYPE_CHECKING:
     from kyc_ml.features.spec import FeatureSpec
@@ -127,7 +128,7 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
 
 def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:
     """Draw one observation's reasons, what would lower its tier, and how it came by it."""
-    terminal.draw(_reasons_table(explained, chinese=chinese))
+    terminal.draw(_reasons_sheet(explained, chinese=chinese))
     shown = explained.contributions["contribution"].sum()
     rest = explained.margin - explained.base_value - shown
     terminal.draw(
@@ -140,7 +141,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     terminal.draw(f"  {explained.lowering.note}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
-        "probability": f"{explained.probability:.4f}",
+        "probability": say_share(explained.probability),
         "tier": f"{explained.tier} {explained.tier_zh}",
         "how it came about": _tier_path(explained.score),
     }
@@ -149,29 +150,28 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     terminal.summary("explained; internal only, not to be disclosed", facts)
 
 
-def _reasons_table(explained: Explained, *, chinese: bool) -> Table:
+def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     """Lay out reasons with bars, the strongest first."""
-    title = (
-        f"{explained.observation_id}: probability {explained.probability:.4f}, "
-        f"tier {explained.tier} {explained.tier_zh}"
-    )
-    table = Table(title=title, title_justify="left")
-    table.add_column("reason")
-    table.add_column("log-odds", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("", width=_BAR)
     rows = explained.contributions
     largest = rows["contribution"].abs().max()
+    drawn = []
     for row in rows.to_dict("records"):
         contribution = row["contribution"]
         length = round(_BAR * abs(contribution) / largest) if largest else 0
-        table.add_row(
-            str(row["text_zh" if chinese else "text"]),
-            say_number(contribution, "+.3f"),
-            f"{row['share']:.1%}",
-            Text("█" * length, style="red" if contribution > 0 else "blue"),
-        )
-    return table
+        bar = Text("█" * length, style="red" if contribution > 0 else "blue")
+        said = str(row["text_zh" if chinese else "text"])
+        drawn.append((said, say_number(contribution, "+.3f"), f"{row['share']:.1%}", bar))
+    return Sheet(
+        title=f"{explained.observation_id}: probability {say_share(explained.probability)}, "
+        f"tier {explained.tier} {explained.tier_zh}",
+        columns=(
+            Column(heading="reason"),
+            Column(heading="log-odds", right=True),
+            Column(heading="share", right=True),
+            Column(heading="", secondary=True),
+        ),
+        rows=tuple(drawn),
+    )
 
 
 def show_told(terminal: Terminal, told: Told, *, chinese: bool) -> None:
@@ -182,14 +182,20 @@ def show_told(terminal: Terminal, told: Told, *, chinese: bool) -> None:
 
 
 def show_features(terminal: Terminal, specs: Sequence[FeatureSpec]) -> None:
-    """Print one line a feature, family after family."""
-    table = Table(title=f"{len(specs)} features", title_justify="left")
-    for column in ("family", "feature", "meaning", "unit", "for"):
-        table.add_column(column, overflow="fold")
-    for spec in specs:
-        units = ", ".join(spec.units)
-        table.add_row(spec.family, spec.name, spec.description, spec.unit, units)
-    terminal.draw(table)
+    """Print one line a feature, a table for each family."""
+    for family, members in itertools.groupby(specs, key=lambda spec: spec.family):
+        rows = tuple(
+            (spec.name, spec.description, spec.unit, ", ".join(spec.units)) for spec in members
+        )
+        names = ("feature", "meaning", "unit", "for")
+        terminal.draw(
+            Sheet(
+                title=f"{family}: {say_count(len(rows), 'feature')}",
+                columns=tuple(Column(heading=name) for name in names),
+                rows=rows,
+            )
+        )
+    terminal.draw(say_count(len(specs), "feature"))
 
 
 def show_feature(
@@ -286,8 +292,8 @@ def show_demo(terminal: Terminal, result: DemoResult) -> None:
 def _say_example(example: Example) -> str:
     path = f" ({example.tier_path})" if example.tier_path else ""
     return (
-        f"{example.observation_id}: probability {example.probability:.4f}, tier {example.tier} "
-        f"{example.tier_zh}{path}, outcome {example.outcome}"
+        f"{example.observation_id}: probability {say_share(example.probability)}, tier "
+        f"{example.tier} {example.tier_zh}{path}, outcome {example.outcome}"
     )
 
 

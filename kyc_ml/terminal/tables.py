@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
 import pandas as pd
 from pandas.api.typing import NaTType
-from rich.table import Table
 
 from kyc_ml.presentation import say_count, say_number
+from kyc_ml.terminal.sheets import Column, Sheet
 
 _HEADINGS = {
     "tier_zh": "tier (Chinese)",
@@ -20,26 +21,48 @@ _HEADINGS = {
 """Columns whose names are no words, or say something else to a reader."""
 _NAMES = frozenset({"figure", "metric", "part"})
 """Columns that hold names of kyc_ml's own; those of features and files stay as they are."""
-_WHOLE = frozenset({"segment", "tier"})
-"""Columns that are never cut: `medium_low` and `medium_high` begin alike."""
+_SHARES = frozenset({"share", "prevalence", "probability", "from_probability"})
+"""Columns of probabilities and shares, which people read in per cent."""
+_SMALL = 0.001
+_DIGITS = 8
 _SHOWN = ("average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
 
 
-def draw_frame(title: str, frame: pd.DataFrame) -> Table:
+def draw_frame(title: str, frame: pd.DataFrame) -> Sheet:
     """Draw a data frame."""
-    table = Table(title=title, title_justify="left")
-    for name in frame.columns:
-        numeric = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(
-            _heading(frame[name]),
-            justify="right" if numeric else "left",
-            no_wrap=name in _WHOLE,
+    shares = _share_columns(frame)
+    cells = [
+        tuple(
+            _cell(value, str(name), share=name in shares)
+            for name, value in zip(frame.columns, row, strict=True)
         )
-    for row in frame.itertuples(index=False):
-        table.add_row(
-            *(_cell(value, str(name)) for name, value in zip(frame.columns, row, strict=True))
-        )
-    return table
+        for row in frame.itertuples(index=False)
+    ]
+    return Sheet(
+        title=title,
+        columns=tuple(
+            Column(heading=_heading(frame[name]), right=pd.api.types.is_numeric_dtype(frame[name]))
+            for name in frame.columns
+        ),
+        rows=tuple(cells),
+    )
+
+
+def draw_facts(title: str, facts: Mapping[str, object]) -> Sheet:
+    """Draw names and what they name."""
+    return Sheet(
+        title=title,
+        columns=(Column(heading=""), Column(heading="")),
+        rows=tuple((name, str(value)) for name, value in facts.items()),
+        headed=False,
+    )
+
+
+def _share_columns(frame: pd.DataFrame) -> set[str]:
+    """Name the columns that hold shares: by their name, and the interval of an observed rate."""
+    named = {str(name) for name in frame.columns}
+    found = {name for name in named if name in _SHARES or name.endswith(("_share", "_rate"))}
+    return found | (named & {"ci_low", "ci_high"} if "observed_rate" in named else set())
 
 
 def _heading(column: pd.Series) -> str:
@@ -50,18 +73,33 @@ def _heading(column: pd.Series) -> str:
     return f"{words} (UTC)" if in_utc else words
 
 
-def _cell(value: object, column: str) -> str:
+def _cell(value: object, column: str, *, share: bool) -> str:
     if value is None or isinstance(value, NaTType):
         return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}"
+    if isinstance(value, bool | datetime):
+        return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.1f}" if column == "seconds" else _figure(value)
+        if column == "seconds":
+            return f"{value:.1f}"
+        return say_share(value) if share else _figure(value)
     if isinstance(value, int):
         return say_number(value, ",")
     return str(value).replace("_", " ") if column in _NAMES else str(value)
+
+
+def say_share(value: float) -> str:
+    """Write a share in per cent, with as many digits as tell it from none; a dash if undefined.
+
+    Examples
+    --------
+    >>> [say_share(each) for each in (0.25, 0.0012, 0.000041, 0.0, float("nan"))]
+    ['25.00%', '0.12%', '0.0041%', '0.00%', '–']
+    """
+    if math.isnan(value):
+        return "–"
+    small = 0 < abs(value) < _SMALL
+    digits = min(1 - math.floor(math.log10(abs(100 * value))), _DIGITS) if small else 2
+    return say_number(value, f".{digits}%")
 
 
 def _figure(value: float) -> str:
@@ -75,14 +113,14 @@ def say_estimate(value: float, low: float, high: float) -> str:
     return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
-def draw_quality(figures: pd.DataFrame, title: str) -> Table:
+def draw_quality(figures: pd.DataFrame, title: str) -> Sheet:
     """Draw the figures of model, baseline and prevalence, AUC with its interval."""
-    table = Table(title=title, title_justify="left")
-    columns = ["who", "AUC (95 %)", "average precision", "recall at 5 % FPR"]
-    for name in (*columns, "Brier", "calibration error", "observed / expected (95 %)"):
-        table.add_column(name, justify="left" if name == "who" else "right")
-    for row in figures.to_dict("records"):
-        table.add_row(
+    columns = (
+        *("AUC (95 %)", "average precision", "recall at 5 % FPR", "Brier"),
+        *("calibration error", "observed / expected (95 %)"),
+    )
+    rows = [
+        (
             str(row["who"]),
             say_estimate(row["auc"], row["auc_low"], row["auc_high"]),
             *(_figure(row[name]) for name in _SHOWN),
@@ -92,9 +130,16 @@ def draw_quality(figures: pd.DataFrame, title: str) -> Table:
                 row["observed_over_expected_high"],
             ),
         )
+        for row in figures.to_dict("records")
+    ]
     first = figures.iloc[0]
-    table.caption = (
-        f"{say_count(first['rows'], 'row')}, {say_count(first['positives'], 'positive')}, "
-        f"prevalence {first['prevalence']:.4f}"
+    return Sheet(
+        title=title,
+        columns=(
+            Column(heading="model"),
+            *(Column(heading=name, right=True) for name in columns),
+        ),
+        rows=tuple(rows),
+        caption=f"{say_count(first['rows'], 'row')}, {say_count(first['positives'], 'positive')}, "
+        f"prevalence {say_share(first['prevalence'])}",
     )
-    return table

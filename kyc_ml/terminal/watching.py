@@ -17,14 +17,14 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from kyc_ml.terminal.quantity import to_json
+from kyc_ml.terminal.sheets import Sheet, wrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,14 +32,25 @@ if TYPE_CHECKING:
 _WIDTH_WITHOUT_TERMINAL = 140
 _WARNINGS = ("warning", "FALLBACK", "drift")
 """How notes begin that somebody should look at."""
+_MANY = 100
+_REFRESHED = 4
+"""Times a second: each writes a line of control codes."""
+
+
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Make a console that writes what it is given, and cuts nothing."""
+    return Console(
+        stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """How many a second, of what is many."""
 
     def render(self, task: Task) -> Text:
         """Write the rate, once there is one."""
-        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+        few = task.total is None or task.total < _MANY
+        return Text("" if few or task.speed is None else f"{task.speed:,.0f}/s")
 
 
 class Terminal:
@@ -57,20 +68,30 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, several: bool = False) -> None:
         self._quiet, self._several = quiet, several
         self._about: dict[str, str] = {}
-        width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-        self._out = Console(width=width, highlight=False, markup=False, emoji=False)
-        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._err = _console(stderr=True)
+        self._out = self._results()
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
             console=self._err,
+            refresh_per_second=_REFRESHED,
+            expand=True,
             disable=quiet or not self._err.is_terminal,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
+
+    def _results(self) -> Console:
+        """Choose where results go.
+
+        Where both streams are terminals it is the console of the progress: it alone knows how
+        many lines to leave untouched when it draws the bar anew.
+        """
+        if not sys.stdout.isatty():
+            return _console(width=_WIDTH_WITHOUT_TERMINAL)
+        return self._err if self._err.is_terminal else _console()
 
     def __enter__(self) -> Self:
         """Begin to show progress."""
@@ -96,23 +117,29 @@ class Terminal:
         model = self._about.get("model")
         return f"{model}: {text}" if self._several and model else text
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """Move a stage's bar; a finished bar makes room for the next of its name."""
+    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
+        """Move a stage's bar; a finished one becomes a plain line and gives its place back."""
         if self._quiet:
             return
+        named = f"{stage} {done + 1} of {total}: {what}" if what else stage
         if self._progress.disable:
-            if done == total:
-                self._err.print(f"{stage}: done ({total})")
+            if done == total or what:
+                self._err.print(named if what else f"{stage}: done ({total})")
             return
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+            self._tasks[stage] = self._progress.add_task(named, total=total)
+        task = self._tasks[stage]
+        self._progress.update(task, description=named, completed=done, total=total)
         if done == total:
+            spent = self._progress.tasks[self._progress.task_ids.index(task)].elapsed or 0.0
+            self._progress.remove_task(task)
             del self._tasks[stage]
+            counted = f" ({total})" if total > 1 else ""
+            self._err.print(f"{stage}: done{counted} in {spent:.1f} s")
 
     def failed(self, message: str) -> None:
         """Write why a job ended without its result."""
-        typer.echo(f"error: {message}", err=True)
+        self._write(self._err, f"error: {message}")
 
     def crashed(self, trace: str) -> None:
         """Write the traceback of a defect."""
@@ -123,9 +150,9 @@ class Terminal:
         typer.echo("stopped", err=True)
 
     def say(self, line: str) -> None:
-        """Write one line to standard error."""
+        """Write one line to standard error; a terminal has it broken between words."""
         if not self._quiet:
-            self._err.print(self._named(line))
+            self._write(self._err, self._named(line))
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Draw a data frame."""
@@ -134,19 +161,28 @@ class Terminal:
 
             self._out.print(draw_frame(self._named(title), table))
 
-    def draw(self, content: Table | str) -> None:
+    def draw(self, content: Sheet | str) -> None:
         """Write a part of the result to standard output; progress has ended."""
         self._progress.stop()
-        if not self._quiet:
+        if self._quiet:
+            return
+        if isinstance(content, str):
+            self._write(self._out, content)
+        else:
             self._out.print(content)
 
     def summary(self, title: str, facts: Mapping[str, object]) -> None:
         """Draw the one summary that ends a job."""
-        table = Table(title=self._named(title), title_justify="left", show_header=False)
-        for name, value in facts.items():
-            table.add_row(name, str(value))
+        from kyc_ml.terminal.tables import draw_facts
+
         self._progress.stop()
-        self._out.print(table)
+        self._out.print(draw_facts(self._named(title), facts))
+
+    @staticmethod
+    def _write(console: Console, line: str) -> None:
+        """Write a line: whole where a program may read it, else broken between words."""
+        whole = [line] if not console.is_terminal else wrap(line, console.width)
+        console.print("\n".join(whole))
 
 
 class JsonLines(Terminal):
@@ -160,7 +196,7 @@ class JsonLines(Terminal):
     def __init__(self, *, several: bool = False) -> None:
         super().__init__(quiet=True, several=several)
 
-    def step(self, stage: str, done: int, total: int) -> None:
+    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
         """Log the end of a stage."""
         if done == total:
             self._log("info", "step", stage=stage, done=done)

@@ -19,7 +19,7 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.build import build_features
-from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.model import Model
@@ -270,9 +270,14 @@ def judge_baselines(
 
 
 def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:
-    """Keep the model's columns and the hidden features that they are computed from."""
-    kept = [spec for spec in specs if spec.hidden and spec.name not in features.left_out]
-    return (*features.specs, *kept)
+    """Keep the model's columns and the hidden features that they are computed from.
+
+    A hidden feature that only a left-out one reads is no part of the model: what it is made of
+    may be absent itself.
+    """
+    known = {spec.name: spec for spec in specs}
+    read = {name for spec in features.specs for name in all_made_of(spec, known)}
+    return (*features.specs, *(spec for spec in specs if spec.hidden and spec.name in read))
 
 
 def customers_of(table: pa.Table) -> npt.NDArray[np.object_]:

@@ -408,4 +408,4 @@ def test_the_names_of_tiers_are_never_cut(make_policy):
         Console(file=text, width=90).print(draw_frame("t", table))
         drawn = text.getvalue()
     assert drawn.count("medium_low") == drawn.count("medium_high") == 1
-    assert {len(line) for line in drawn.splitlines()} == {90}  # no column is pushed out
+    assert max(len(line) for line in drawn.splitlines()) <= 90  # no column is pushed out

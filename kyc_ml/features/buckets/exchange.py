@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.errors import OutputError
 
 Int64s = npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ def bucket_of(values: pa.Array, n_buckets: int) -> npt.NDArray[np.uint16]:
     return numbers
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _fold(
     offsets: Int64s, content: npt.NDArray[np.uint8], n_buckets: np.uint64
 ) -> npt.NDArray[np.uint16]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.exact import squared_distance, two_product, two_sum
 
 Int64s = npt.NDArray[np.int64]
@@ -19,7 +19,7 @@ Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_contiguous(
     first: Int32s,
     last: Int32s,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
+from kyc_ml.compiling import kernel
 
 EQUAL: Final = 1e-18
 """Squared distances below this share of the sum of squares are 0: values that agree to
@@ -18,7 +18,7 @@ ROUNDING: Final = 1e-31
 twice the unit of double-double arithmetic, 2**-104."""
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def two_sum(high: float, low: float, value: float) -> tuple[float, float]:
     """Add `value` to the double-double ``high + low`` without losing what rounds off.
 
@@ -32,7 +32,7 @@ def two_sum(high: float, low: float, value: float) -> tuple[float, float]:
     return renewed, low - (renewed - total)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def two_product(left: float, right: float) -> tuple[float, float]:
     """Multiply exactly, as the double-double ``high + low``.
 
@@ -51,7 +51,7 @@ def two_product(left: float, right: float) -> tuple[float, float]:
     return high, low + left_lower * right_lower
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def squared_distance(
     count: int,
     total: float,

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int64s, order_by_instant
 from kyc_ml.features.spec import HOUR_US
 
@@ -24,7 +24,7 @@ GONE: Final = 1e-9
 off is not money."""
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def match_flow(
     starts: Int64s,
     event_time: Int64s,
@@ -129,7 +129,7 @@ def match_flow(
     return matched, dwell_hours
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _share_instants(
     start: int,
     end: int,

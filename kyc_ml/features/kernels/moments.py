@@ -19,8 +19,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.exact import squared_distance, two_product, two_sum
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 _HOUR_US: Final = 3.6e9
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_moments(
     timeline: Int32s,
     lengths: Int64s,
@@ -89,7 +89,7 @@ def sweep_moments(
                 peak = max(peak, square)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_count(
     timeline: Int32s,
     lengths: Int64s,
@@ -111,7 +111,7 @@ def sweep_count(
                 count += 1 if kind == ENTER else -1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_extremes(
     timeline: Int32s,
     lengths: Int64s,
@@ -167,7 +167,7 @@ def sweep_extremes(
                     head, tail = 0, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_distinct(
     timeline: Int32s,
     lengths: Int64s,
@@ -209,7 +209,7 @@ def sweep_distinct(
                     count -= 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_nearest(
     timeline: Int32s,
     lengths: Int64s,
@@ -255,7 +255,7 @@ def sweep_nearest(
                     latest -= 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_decayed(
     timeline: Int32s,
     lengths: Int64s,
@@ -297,7 +297,7 @@ def sweep_decayed(
                 total += new * 2.0 ** (age / half_life)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_gaps(
     timeline: Int32s,
     lengths: Int64s,
@@ -384,7 +384,7 @@ def sweep_gaps(
             peak = max(peak, square)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add_square(square: float, square_low: float, value: float, sign: float) -> tuple[float, float]:
     above, below = two_product(value, value)
     square, square_low = two_sum(square, square_low, sign * above)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
 Int64s = npt.NDArray[np.int64]
@@ -13,7 +13,7 @@ Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def rank_values(row_starts: Int64s, value: Floats) -> tuple[Int32s, Floats]:
     """Rank the values of each key among themselves; equal values share a rank.
 
@@ -38,7 +38,7 @@ def rank_values(row_starts: Int64s, value: Floats) -> tuple[Int32s, Floats]:
     return ranks, ordered
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_ranks(
     timeline: Int32s,
     lengths: Int64s,
@@ -105,7 +105,7 @@ def sweep_ranks(
                 out[row, columns[1]] = 0.5 * (below + up_to) / count
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _rank_at(tree: Int32s, values: int, number: int) -> int:
     """Rank of the visible row that has `number` rows before it."""
     node, step = 0, 1
@@ -119,7 +119,7 @@ def _rank_at(tree: Int32s, values: int, number: int) -> int:
     return node
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _count_first(tree: Int32s, ranks: int) -> int:
     """Count the visible rows of the lowest ranks, so many."""
     total, node = 0, ranks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.exact import two_sum
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
@@ -14,7 +14,7 @@ Int32s = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def code_pairs(row_starts: Int64s, values: Int32s, n_values: int) -> tuple[Int32s, Int64s]:
     """Give each (key, value) pair a code, those of one key one after another.
 
@@ -51,7 +51,7 @@ def code_pairs(row_starts: Int64s, values: Int32s, n_values: int) -> tuple[Int32
     return codes, code_starts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sweep_shares(
     timeline: Int32s,
     lengths: Int64s,
@@ -133,12 +133,12 @@ def sweep_shares(
                 _update_largest(tree, 2 * code_low, width, code - code_low, now)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _log_part(weight: float) -> float:
     return weight * np.log(weight) if weight > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _update_largest(tree: Floats, base: int, width: int, leaf: int, value: float) -> None:
     """Set one value of the tournament of `width` values that begins at `base`."""
     node = leaf + width

@@ -25,7 +25,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from kyc_ml.compiling import kernel
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -62,7 +63,7 @@ class Span:
         return entered and last < min(self.first_event + lag_us + window_us + 1, self.first_until)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
     """Group row numbers by key, keeping their order inside a key.
 
@@ -94,7 +95,7 @@ def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
     return order, starts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
     """Order positions inside each key by instant; ties keep their order.
 
@@ -126,7 +127,7 @@ def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
     return positions
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def find_ends(
     observed_at: Int64s,
     observed_starts: Int64s,
@@ -159,7 +160,7 @@ def find_ends(
             last[observation] = end
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def build_timeline(
     observed_at: Int64s,
     observed_starts: Int64s,
@@ -228,7 +229,40 @@ def build_timeline(
         lengths[key] = at - first
 
 
-@njit(cache=True, nogil=True)
+@kernel()
+def supersede_versions(
+    group: Int32s, event_time: Int64s, known_at: Int64s, never: int
+) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+    """Find when each version of a thing gives way to a later one, and whether it is ever seen.
+
+    Parameters
+    ----------
+    group, event_time, known_at : arrays of shape (n,), in the order of all three
+        Whose version each row is. Rows of one thing that are equal in both times are one
+        version.
+    never : int
+        Stands for versions that no later one follows.
+
+    Returns
+    -------
+    until : int64 array
+        The first instant at which a version that began later, or was known later, is visible.
+    seen : bool array
+        True where the version itself is visible before.
+    """
+    until = np.full(group.size, never, np.int64)
+    seen = np.ones(group.size, np.bool_)
+    for row in range(group.size - 1, -1, -1):
+        after = row + 1
+        if after < group.size and group[after] == group[row]:
+            until[row] = until[after]
+            if event_time[after] > event_time[row] or known_at[after] > known_at[row]:
+                until[row] = min(until[row], max(event_time[after] + 1, known_at[after]))
+        seen[row] = max(event_time[row] + 1, known_at[row]) < until[row]
+    return until, seen
+
+
+@kernel()
 def gather(values: npt.NDArray[Any], rows: Int32s) -> npt.NDArray[Any]:
     """Bring a table's column into the order of positions."""
     ordered = np.empty(rows.size, values.dtype)

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int32s, Int64s
 
 Floats = npt.NDArray[np.float64]
@@ -83,7 +83,7 @@ class Lists(NamedTuple):
     keep: int
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def empty_lists(owner: Int32s, partner: Int32s, n_nodes: int, cap: int) -> Lists:
     """Make room for the edges of each node, of which at most `cap` will be looked at."""
     starts = np.zeros(n_nodes + 1, np.int64)
@@ -101,7 +101,7 @@ def empty_lists(owner: Int32s, partner: Int32s, n_nodes: int, cap: int) -> Lists
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _insert(lists: Lists, edge: int, event_time: int, amount: float) -> None:
     """Put an edge into its place among its owner's most recent ones."""
     node = lists.owner[edge]
@@ -122,7 +122,7 @@ def _insert(lists: Lists, edge: int, event_time: int, amount: float) -> None:
     lists.filled[node] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def let_in(lists: Lists, edges: Edges, entered: int, now: int) -> int:
     """Let in the edges that a search at `now` may meet.
 
@@ -145,7 +145,7 @@ def let_in(lists: Lists, edges: Edges, entered: int, now: int) -> int:
     return entered
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def recent(lists: Lists, node: int, since: int, cap: int) -> tuple[int, int, bool]:
     """Slots of the node's `cap` most recent edges that happened at `since` or later.
 
@@ -166,7 +166,7 @@ def recent(lists: Lists, node: int, since: int, cap: int) -> tuple[int, int, boo
     return low, high, False
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def passed_on(before: float, after: float, low: float, high: float) -> bool:
     """Whether a payment passes on a share of the one before that is in [low, high]."""
     return low <= after / before <= high

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, Lists, empty_lists, let_in, passed_on, recent
 
@@ -34,7 +34,7 @@ class _Search(NamedTuple):
     paid_by: Int32s  # the last edge for which a node was one of the payees of its target
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _meets(search: _Search, edges: Edges, place: int, node: int) -> bool:
     """Whether the path at `place` passes through the node."""
     while place >= 0:
@@ -44,7 +44,7 @@ def _meets(search: _Search, edges: Edges, place: int, node: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _write_members(search: _Search, edges: Edges, place: int, members: Int32s) -> None:
     """Write the nodes between the two of the closing edge, earliest first."""
     at = 0
@@ -54,7 +54,7 @@ def _write_members(search: _Search, edges: Edges, place: int, members: Int32s) -
         at += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _close(  # noqa: PLR0917  numba calls are positional
     edges: Edges,
     into: Lists,
@@ -122,7 +122,7 @@ def _close(  # noqa: PLR0917  numba calls are positional
     return 0, 0, cut
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Int32s, Int32s, Int32s, int]:
     """Find the shortest cycles that each edge closes.
 

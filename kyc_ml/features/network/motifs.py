@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, empty_lists, let_in, passed_on, recent
 
@@ -43,7 +43,7 @@ class ButterflyRule(NamedTuple):
     cap: int
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _with_room(values: Int32s, used: int) -> Int32s:
     """Return `values`, or a longer copy of it if no place is left."""
     if used < values.size:
@@ -53,7 +53,7 @@ def _with_room(values: Int32s, used: int) -> Int32s:
     return longer
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def find_scatter_gather(
     edges: Edges, rule: ScatterGatherRule
 ) -> tuple[Int32s, Int32s, Int32s, int]:
@@ -127,7 +127,7 @@ def find_scatter_gather(
     return closing[:found], origin[:found], widths[:found], cuts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Int32s, int]:
     """Find the edges by which a node scatters to several what it gathered from several.
 
@@ -174,7 +174,7 @@ def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Int32s, 
     return width, cuts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Int32s, int]:
     """Count the butterflies that each edge closes.
 

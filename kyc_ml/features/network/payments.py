@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.contract.tables import (
     AMOUNT,
     COUNTERPARTY_ID,
@@ -90,7 +90,7 @@ def payments_of(transactions: pa.Table) -> Payments:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def first_bookings(
     starts: Int64s, event_time: Int64s, into: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, empty_lists, let_in, passed_on, recent
 
@@ -25,7 +25,7 @@ class StackRule(NamedTuple):
     cap: int
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def measure_stacks(edges: Edges, rule: StackRule) -> tuple[Int32s, Int32s, int]:
     """Measure the deepest stack that each edge is on top of.
 

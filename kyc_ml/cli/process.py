@@ -1,0 +1,177 @@
+"""What surrounds a command's process: its output streams, and the signals that end it.
+
+The result of a job is what it publishes and its exit code. So output that cannot be written as
+it is, or that nobody reads any more, never ends the job: characters that the terminal's encoding
+lacks are replaced, and a closed pipe swallows the rest. A device that refuses (a full disk) is
+reported when the command has ended.
+
+SIGTERM and SIGHUP end a job as Ctrl-C does: by an exception, so that temporary files with input
+rows are removed and MLflow's run is closed. The exit code is 128 plus the signal's number.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final, TextIO
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+_ERRORS: Final = 2
+_REPEATED: Final = 5.0
+"""Seconds in which a second signal is the same wish: `timeout` sends two, and cleaning up must
+not be cut off. A later one counts, for a library may have swallowed the first."""
+
+_LEGIBLE: Final = "kyc_ml.legible"
+_NEAREST: Final = {
+    "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "→": "->",
+    "‘": "'", "’": "'", "“": '"', "”": '"', "·": ".", "•": "*", "\u00a0": " ",
+}  # fmt: skip
+"""A minus sign that is lost would make another figure; all else becomes a question mark."""
+
+_received: list[tuple[signal.Signals, float]] = []
+"""The signals that asked this process to end, each with its time in seconds."""
+
+
+class Terminated(SystemExit):
+    """The process was asked to end; it is no `Exception`, so that nothing goes on after it."""
+
+
+def ended_by() -> signal.Signals | None:
+    """Name the signal that asked this process to end; None where there was none.
+
+    A library may make another error of the exception that the signal raised: DuckDB says
+    "Query interrupted".
+    """
+    return _received[-1][0] if _received else None
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Prepare the streams and signals of this process for a command, and set them back.
+
+    Raises
+    ------
+    SystemExit
+        With exit code 2, where the command ended well and the device of standard output refused
+        what it wrote.
+    """
+    streams = sys.stdout, sys.stderr
+    outputs = _Output(1), _Output(2)
+    out, err = map(_lasting, streams, outputs)
+    sys.stdout, sys.stderr = out, err
+    # Python lets only the first thread hear signals
+    heard = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.getsignal(number) for number in heard}
+    for number, handler in handlers.items():
+        if handler is signal.SIG_DFL:  # nohup has SIGHUP ignored, and so it stays
+            signal.signal(number, _end)
+    try:
+        yield
+    except SystemExit as ended:
+        out.flush()
+        if ended.code or not outputs[0].refused:
+            raise
+        err.write(f"error: standard output cannot be written: {outputs[0].refused}; free space\n")
+        raise SystemExit(2) from None
+    finally:
+        for number, handler in handlers.items():
+            # a process that ends still has folders to remove: nothing cuts it off
+            signal.signal(number, signal.SIG_IGN if _received else handler)
+        _received.clear()
+        for stream in (out, err):
+            stream.flush()
+        sys.stdout, sys.stderr = streams
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Raise what a signal asks for."""
+    now = time.monotonic()
+    if _received and now - _received[-1][1] < _REPEATED:
+        return
+    _received.append((signal.Signals(number), now))
+    raise Terminated(128 + number)
+
+
+def _lasting(stream: TextIO | None, output: _Output) -> TextIO:
+    """Give a stream that outlasts its reader; a test's or a notebook's own stays as it is."""
+    if stream is not None:
+        try:
+            if stream.fileno() != output.fileno():
+                return stream
+        except (OSError, ValueError):
+            return stream
+        stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(output),
+        encoding="utf-8" if stream is None else stream.encoding,
+        errors=_LEGIBLE,
+        line_buffering=output.fileno() == _ERRORS or output.isatty(),
+    )
+
+
+class _Output(io.RawIOBase):
+    """A descriptor that goes on taking what is written when nobody reads it any more.
+
+    Attributes
+    ----------
+    refused : str
+        Why the device did not take something; empty for a closed pipe, which is no fault.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.refused = ""
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened would get its number
+            self._discard()
+
+    def writable(self) -> bool:
+        """Say that it is for writing."""
+        return True
+
+    def fileno(self) -> int:
+        """Give the descriptor, so that a library finds the width of the terminal."""
+        return self._number
+
+    def isatty(self) -> bool:
+        """Tell whether a person may be looking."""
+        return os.isatty(self._number)
+
+    def write(self, content: Any) -> int:  # noqa: ANN401  any buffer
+        """Write what can be written; the rest is discarded for good."""
+        data = memoryview(content).cast("B")
+        try:
+            return os.write(self._number, data)
+        except BrokenPipeError:
+            self._discard()
+        except OSError as error:
+            self.refused = error.strerror or "the device refused"
+            self._discard()
+        return len(data)
+
+    def _discard(self) -> None:
+        """Send to nowhere all that follows, from libraries in C as well."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != self._number:
+            os.dup2(nowhere, self._number)
+            os.close(nowhere)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that an encoding lacks by their nearest, or by a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_NEAREST.get(character, "?") for character in lacking), error.end
+
+
+codecs.register_error(_LEGIBLE, _replace)
