@@ -96,6 +96,36 @@ def store_observations(tables: StoredTables, chosen: Chosen, path: Path) -> int:
     return rows
 
 
+def count_not_scored(
+    tables: StoredTables, chosen: Chosen, scored: Collection[str]
+) -> dict[str, int]:
+    """Count the customers that a batch of reviews is not about, by reason.
+
+    Parameters
+    ----------
+    scored : collection of str
+        Customers of the stored observations.
+
+    Returns
+    -------
+    dict of reason to customers
+        Without reasons that hold for nobody; empty for `fraud`, which is about transactions.
+        With the scored ones they are all customers of the source: see `first_seen`.
+    """
+    if chosen.unit == "fraud":
+        return {}
+    seen = _seen(tables)
+    rest = seen[~seen.index.isin(list(scored))]
+    later = rest >= chosen.as_of
+    not_due = ~later & rest.index.isin(list(chosen.not_due))
+    counts = {
+        "known only later": int(later.sum()),
+        "not due yet": int(not_due.sum()),
+        "no review planned in the period": int((~later & ~not_due).sum()),
+    }
+    return {reason: customers for reason, customers in counts.items() if customers}
+
+
 def _arrived(path: Path, chosen: Chosen) -> Iterator[pa.Table]:
     return _between(path, KNOWN_AT, TRANSACTION_ID, chosen)
 
