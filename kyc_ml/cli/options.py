@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from kyc_ml.errors import (
+    BusyError,
     ConfigError,
     Faults,
     GateError,
@@ -84,7 +85,7 @@ def exit_code_of(error: KycMlError) -> int:
     """Give the exit code that a scheduler reads an error by."""
     if isinstance(error, GateError):
         return GATE_FAILED
-    return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
+    return TRY_LATER if isinstance(error, UnreachableError | BusyError) else BAD_INPUT
 
 
 def require_arguments(reads: Reads, dates: Dates) -> None:
