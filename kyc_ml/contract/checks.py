@@ -55,9 +55,11 @@ _MOST_BITS: Final = 62
 
 DUPLICATE: Final = "duplicate key"
 MALFORMED: Final = "malformed line"
+NO_TEXT: Final = "not text of the file's encoding"
 CURES: Final = {
     DUPLICATE: "send each row once, or map a key that names one row",
-    MALFORMED: "quote values that hold the delimiter or a line break, and save the file as UTF-8",
+    MALFORMED: "quote values that hold the delimiter or a line break",
+    NO_TEXT: "write the encoding of the file, such as encoding: gb18030, or save it as UTF-8",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -37,11 +37,12 @@ from kyc_ml.contract.followup import (
     warn_of_currency,
 )
 from kyc_ml.contract.frames import Frame, to_arrow
+from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
-from kyc_ml.engine.local import connect, quote_name
+from kyc_ml.engine.local import connect, private_folder, quote_name
 from kyc_ml.errors import Faults, SourceError, hint_path
 
 
@@ -288,6 +289,7 @@ def _bind(
                 attributes=settings.attributes,
                 views=opened.views,
                 unread=unread,
+                folders=opened.folders,
                 faults=own,
             )
         )
@@ -380,12 +382,17 @@ def _opened(
     chosen = {n: mapped[n] for n in CONTRACT if n in wanted and n in mapped}
     needed = mapping.files if tables is None else _needed_files(mapping, chosen)
     found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
-    readable = readable_paths(found.values())
     state = file_states(found.values())
-    with closing(
-        connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
-    ) as connection:
-        opened = open_files(connection, found, faults=faults)
+    with ExitStack() as stack:
+        copies = stack.enter_context(private_folder(scratch))
+        plain = make_plain(found, copies=copies, faults=faults)
+        readable = readable_paths(plain.values())
+        connection = stack.enter_context(
+            closing(
+                connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
+            )
+        )
+        opened = open_files(connection, plain, faults=faults)
         unread = set(mapping.files) - opened.views
         bound = _bind(connection, chosen, opened, unread=unread, settings=settings, faults=faults)
         yield _Opened(
