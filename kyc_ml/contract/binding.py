@@ -71,7 +71,8 @@ def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
     """Note columns that still say TODO, as `kyc-ml init` writes what only the user can say."""
     for column in CONTRACT[table].columns if table in CONTRACT else ():
         sql = mapped.columns.get(column.name, "")
-        if _UNDECIDED.search(sql) and (column.allowed or sql.strip() == "'TODO'"):
+        open_ = column.required and sql.strip() == "'TODO'"
+        if open_ or (column.allowed and _UNDECIDED.search(sql)):
             cure = f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
             faults.add(
                 f"table {table!r}: column {column.name!r} still says 'TODO' for what nobody has "

@@ -133,6 +133,12 @@ class Proposal:
     span: tuple[datetime, datetime] | None = None
 
     @property
+    def used_looks(self) -> tuple[FileLook, ...]:
+        """The files that a table reads."""
+        used = {name for table in self.tables.values() for name in table.files}
+        return tuple(look for look in self.looks if look.name in used)
+
+    @property
     def open_points(self) -> tuple[str, ...]:
         """All that is to be decided or confirmed, what stops a check first.
 
@@ -146,6 +152,7 @@ class Proposal:
         return (
             *(point for certainty, point in marked if certainty == "yours"),
             *self.decisions,
+            *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
             *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
             *(point for certainty, point in marked if certainty == "guess"),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -132,6 +132,7 @@ def propose_source(
                 if rows is not None:
                     accepted[name] = rows
         draft.tables = {name: draft.tables[name] for name in CONTRACT if name in draft.tables}
+        _doubt_made_names(draft)
         if not draft.tables:
             raise _nothing(data, desk, draft)
         currency, evidence = _currency(base_currency, draft.payments, chinese=chinese)
@@ -149,6 +150,18 @@ def propose_source(
             span=draft.span,
         )
     return proposal, accepted
+
+
+def _doubt_made_names(draft: _Draft) -> None:
+    """Mark what rests on names that were made up for a file without any."""
+    unnamed = {look.name for look in draft.desk.looks if not look.found.named}
+    for table in draft.tables.values():
+        if not unnamed & set(table.files):
+            continue
+        for name, guess in table.columns.items():
+            if guess.certainty in {"sure", "likely"}:
+                evidence = f"{guess.evidence}; that name is made up: confirm"
+                table.columns[name] = replace(guess, certainty="guess", evidence=evidence)
 
 
 def _require(data: Path, timezone: str | None) -> None:
@@ -367,7 +380,13 @@ def _forms_held(desk: Desk, look: FileLook) -> str:
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
     """List what only the user can say beside the columns that are marked."""
-    made = list(draft.decisions)
+    made = [
+        f"files.{look.name}: {look.malformed:,} line(s) have more or fewer values than there are "
+        f"columns: they go to quarantine, and {look.rows:,} are read"
+        for look in draft.desk.looks
+        if look.malformed
+    ]
+    made += draft.decisions
     if CASES not in draft.tables:
         made.append("cases: no column tells what became of a booking or customer: no model yet")
     made += [f"timezone: {zone}"] if zone != "as given" else []

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from typing import Final
 
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.proposal.guesses import Guess, Proposal, TableProposal
+from kyc_ml.proposal.looking import FileLook
 
 _WIDTH: Final = 96
+_FILE_KEYS: Final = (
+    *("encoding", "delimiter", "quote", "escape", "skip"),
+    *("header", "columns", "nulls", "partitions"),
+)
 _YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
 _SAID: Final = {
     "sure": "",
@@ -40,10 +46,8 @@ def write_source(proposal: Proposal) -> str:
         for decision in proposal.decisions:
             lines += _comment(decision, first="#  - ", rest="#    ")
     lines += ["", "files:"]
-    used = {name for table in proposal.tables.values() for name in table.files}
-    for look in proposal.looks:
-        if look.name in used:
-            lines += _file(proposal, look.name)
+    for look in proposal.used_looks:
+        lines += _file(look)
     lines += ["", "tables:"]
     for table in proposal.tables.values():
         lines += [*_table(table), ""]
@@ -54,18 +58,17 @@ def write_source(proposal: Proposal) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _file(proposal: Proposal, name: str) -> list[str]:
-    look = {each.name: each for each in proposal.looks}[name]
-    source = look.found.source
+def _file(look: FileLook) -> list[str]:
+    name, source = look.name, look.found.source
     lines = []
-    if look.found.encoding != "utf-8":
-        shown = f"{source.path} is {look.found.encoding}: convert it to UTF-8 before check, such as"
-        lines += _comment(f"{shown} iconv -f {look.found.encoding} -t utf-8", indent=2)
+    for doubt in look.found.confirm:
+        lines += _comment(f"{_SAID['guess']}{source.path}: {doubt}", indent=2)
     lines += [f"  {_scalar(name)}:", f"    path: {_scalar(source.path)}",
               f"    format: {source.format}"]  # fmt: skip
-    if source.format == "csv" and source.delimiter != ",":
-        shown = "\\t" if source.delimiter == "\t" else source.delimiter
-        lines.append(f'    delimiter: "{shown}"')
+    for key in _FILE_KEYS:
+        value = getattr(source, key)
+        if value != type(source).model_fields[key].default:
+            lines.append(f"    {key}: {_plain(value)}")
     if source.table is not None:
         lines.append(f"    table: {_scalar(source.table)}")
     return lines
@@ -141,6 +144,17 @@ def _entry(key: str, value: str, *, indent: int) -> list[str]:
 def _is_plain(value: str) -> bool:
     safe = re.fullmatch(r"[^\W\d][\w.()+*/ ]*", value) is not None
     return safe and value.lower() not in _YAML_WORDS and value == value.strip()
+
+
+def _plain(value: object) -> str:
+    """Write a value of a file's key for YAML, in quotes that keep every sign."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(json.dumps(each, ensure_ascii=False) for each in value)}]"
+    if isinstance(value, int) or (isinstance(value, str) and _is_plain(value)):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _scalar(value: str) -> str:

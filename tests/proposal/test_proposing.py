@@ -238,13 +238,17 @@ def test_an_unknown_zone_is_told_before_a_file_is_read(data):
         propose_source(data, timezone="Europe/Atlantis")
 
 
-def test_files_that_are_not_utf8_are_looked_at_and_told(data, tmp_path):
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
+def test_files_of_any_encoding_are_read_by_the_entry_that_is_written(data, tmp_path, encoding):
     frame = bookings().rename(columns={"id": "tx_id", "customer": "客户号", "time": "交易时间"})
-    frame.to_csv(data / "tx.csv", index=False, encoding="gb18030")
+    frame = frame.assign(摘要=["转账", "消费"] * (ROWS // 2))
+    frame.to_csv(data / "tx.csv", index=False, encoding=encoding)
     result = init(data, tmp_path / "out")
-    assert "gb18030" in result.files["source"].read_text()
-    with pytest.raises(SourceError, match="not UTF-8"):
-        read(result, data)
+    mapping, tables = read(result, data)
+    assert len(tables["transactions"]) == ROWS
+    assert mapping.files["tx"].encoding == ("gb18030" if encoding == "gb18030" else None)
+    marked = [point for point in result.proposal.open_points if point.startswith("files.tx")]
+    assert len(marked) == (encoding == "gb18030")
 
 
 def test_loans_with_codes_of_their_own(data, tmp_path):
