@@ -456,7 +456,10 @@ def test_reviews_long_after_the_data_are_counted_where_no_other_is_left():
     source = source_of(
         transactions=[transaction("t", "2024-03-30")], reviews=planned("2024-05-01", "2024-06-01")
     )
-    with pytest.raises(DatasetError, match=r"; 2 lie later, and the last .* is of 2024-03-30"):
+    with pytest.raises(
+        DatasetError,
+        match=r"; 2 lie later, the first at 2024-05-01 00:00: the last .* is of 2024-03-30",
+    ):
         make_observations(
             source,
             unit="risk",

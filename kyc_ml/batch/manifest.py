@@ -49,6 +49,8 @@ class Manifest:
         How many were chosen; as many are scored.
     customers : int
         Different customers among them.
+    not_scored : mapping of reason to customers
+        Customers of the source that a batch of reviews is not about; see `count_not_scored`.
     drift : DataFrame or None
         As `DriftFound.table`; None where nothing was compared. Where the fallback stepped in
         for a limit passed, that of the model's scores, which are not published.
@@ -63,6 +65,7 @@ class Manifest:
     reason: str
     observations: int
     customers: int
+    not_scored: Mapping[str, int]
     quality: QualitySummary
     counts: Counts
     drift: pd.DataFrame | None
@@ -101,6 +104,7 @@ class Manifest:
                 "scored": self.counts.rows,
                 "customers": self.customers,
             },
+            "not_scored": dict(self.not_scored),
             "quality": write_quality(self.quality),
             "counts": self.counts.to_dict(),
             "drift": write_drift(self.drift),
@@ -120,6 +124,7 @@ class Manifest:
             reason=content["reason"],
             observations=content["rows"]["observations"],
             customers=content["rows"]["customers"],
+            not_scored=content.get("not_scored", {}),  # absent before December 2026
             quality=read_quality(content["quality"]),
             counts=Counts.from_dict(content["counts"]),
             drift=read_drift(content["drift"]),

@@ -11,7 +11,7 @@ from kyc_ml.dataset.labels import (
     to_target,
 )
 from kyc_ml.dataset.observations import make_arrivals, make_observations, make_reviews_at
-from kyc_ml.dataset.stored import Chosen, store_observations
+from kyc_ml.dataset.stored import Chosen, count_not_scored, store_observations
 
 __all__ = [
     "ALREADY_ADVERSE",
@@ -21,6 +21,7 @@ __all__ = [
     "POSITIVE",
     "Chosen",
     "Labels",
+    "count_not_scored",
     "make_arrivals",
     "make_observations",
     "make_reviews_at",

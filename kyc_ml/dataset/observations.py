@@ -29,6 +29,7 @@ from kyc_ml.contract.tables import (
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 
+_INSTANT: Final = pd.Timedelta(microseconds=1)
 _SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 
@@ -75,14 +76,21 @@ def make_observations(
             f"no {unit} observation lies between {since} and {until}: "
             "check the dates against the first and last event of the data-quality summary"
         )
-        later = table.filter(when >= _scalar(end)).num_rows
-        newest = find_newest(source)
-        if later and newest is not None:
-            msg += (
-                f"; {later:,} lie later, and the last transaction or event is of {newest:%Y-%m-%d}"
-            )
-        raise DatasetError(msg)
+        raise DatasetError(msg + _say_later(source, table.filter(when >= _scalar(end))))
     return found
+
+
+def _say_later(source: ContractedTables, later: pa.Table) -> str:
+    """Say where the observations lie that come too late, and whether a later date would help."""
+    if not later.num_rows:
+        return ""
+    first = pd.Timestamp(pc.min(later[DECISION_TIME]).as_py())
+    newest = find_newest(source)
+    if newest is None or observable_until(source, first + _INSTANT) > first:
+        cure = "give a later --as-of"
+    else:
+        cure = f"the last transaction or event is of {newest:%Y-%m-%d}"
+    return f"; {later.num_rows:,} lie later, the first at {first:%Y-%m-%d %H:%M}: {cure}"
 
 
 def make_arrivals(
@@ -172,10 +180,11 @@ def first_seen(
     found = []
     for name in names:
         seen = _earliest(read(name))
-        found.append(seen - pd.Timedelta(microseconds=1) if name == REVIEWS else seen)
+        found.append(seen - _INSTANT if name == REVIEWS else seen)
     if len(found) == 1:
         return found[0]
-    return pd.concat(found).groupby(level=0).min().sort_index()
+    earliest: pd.Series = pd.concat(found).groupby(level=0).min()
+    return earliest.sort_index()
 
 
 def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:

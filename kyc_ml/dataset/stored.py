@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -56,6 +56,11 @@ class Chosen:
     planned: bool = False
     not_due: Collection[str] = ()
 
+    @property
+    def by_plan(self) -> bool:
+        """True where the reviews that the bank has planned are scored."""
+        return self.unit == "risk" and (self.planned or self.since is not None)
+
 
 def store_observations(tables: StoredTables, chosen: Chosen, path: Path) -> int:
     """Write the chosen observations as Parquet, and give their number.
@@ -74,7 +79,7 @@ def store_observations(tables: StoredTables, chosen: Chosen, path: Path) -> int:
             msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
             raise DatasetError(msg)
         pieces = _arrived(tables.files[TRANSACTIONS], chosen)
-    elif chosen.since is not None or chosen.planned:
+    elif chosen.by_plan:
         if REVIEWS not in tables.files:
             msg = (
                 "--since and --full choose planned reviews, but the source has no table reviews: "
@@ -87,8 +92,38 @@ def store_observations(tables: StoredTables, chosen: Chosen, path: Path) -> int:
     rows = _write(pieces, path)
     if not rows:
         path.unlink(missing_ok=True)
-        raise DatasetError(_say_nothing(chosen))
+        raise DatasetError(_say_nothing(tables, chosen))
     return rows
+
+
+def count_not_scored(
+    tables: StoredTables, chosen: Chosen, scored: Collection[str]
+) -> dict[str, int]:
+    """Count the customers that a batch of reviews is not about, by reason.
+
+    Parameters
+    ----------
+    scored : collection of str
+        Customers of the stored observations.
+
+    Returns
+    -------
+    dict of reason to customers
+        Without reasons that hold for nobody; empty for `fraud`, which is about transactions.
+        With the scored ones they are all customers of the source: see `first_seen`.
+    """
+    if chosen.unit == "fraud":
+        return {}
+    seen = _seen(tables)
+    rest = seen[~seen.index.isin(list(scored))]
+    later = rest >= chosen.as_of
+    not_due = ~later & rest.index.isin(list(chosen.not_due))
+    counts = {
+        "known only later": int(later.sum()),
+        "not due yet": int(not_due.sum()),
+        "no review planned in the period": int((~later & ~not_due).sum()),
+    }
+    return {reason: customers for reason, customers in counts.items() if customers}
 
 
 def _arrived(path: Path, chosen: Chosen) -> Iterator[pa.Table]:
@@ -140,21 +175,31 @@ def _write(pieces: Iterator[pa.Table], path: Path) -> int:
     return rows
 
 
-def _say_nothing(chosen: Chosen) -> str:
-    what, since = _WHAT[chosen.unit](chosen), chosen.since
+def _say_nothing(tables: StoredTables, chosen: Chosen) -> str:
+    since = chosen.since
     between = "" if since is None else f" between {since.date()} and {chosen.as_of.date()}"
-    return (
+    if chosen.unit == "fraud":
+        what = "transaction became known"
+    else:
+        what = "planned review lies" if chosen.by_plan else "customer is known and due"
+    msg = (
         f"no {what}{between or f' before {chosen.as_of.date()}'}: check the dates against the "
         "first and last event of the data-quality summary"
     )
+    return f"{msg}{_say_later(tables, chosen)}" if chosen.by_plan else msg
 
 
-_WHAT: dict[str, Callable[[Chosen], str]] = {
-    "fraud": lambda _: "transaction became known",
-    "risk": lambda chosen: (
-        "customer is known and due" if chosen.since is None else "planned review lies"
-    ),
-}
+def _say_later(tables: StoredTables, chosen: Chosen) -> str:
+    """Say how many reviews are planned for later, and what would score them."""
+    times = pq.read_table(tables.files[REVIEWS], columns=[EVENT_TIME])[EVENT_TIME]
+    later = times.filter(pc.greater_equal(times, _scalar(chosen.as_of)))
+    if not len(later):
+        return ""
+    first = pd.Timestamp(pc.min(later).as_py())
+    return (
+        f"; {len(later):,} planned reviews come later, the first at {first:%Y-%m-%d %H:%M}: give a "
+        "later --as-of"
+    )
 
 
 def _scalar(time: pd.Timestamp) -> pa.Scalar:

@@ -38,7 +38,7 @@ from kyc_ml.batch import (
 from kyc_ml.config import LimitsConfig
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.tables import CUSTOMER_ID
-from kyc_ml.dataset import Chosen, store_observations
+from kyc_ml.dataset import Chosen, count_not_scored, store_observations
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.time_bound import find_time_bound
@@ -49,6 +49,7 @@ from kyc_ml.jobs.storing import QUARANTINE
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.metrics import effective_size
 from kyc_ml.monitoring import DriftFound, compare_profiles
+from kyc_ml.presentation import say_count
 from kyc_ml.tiers import confidentiality
 
 KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
@@ -140,8 +141,11 @@ class Night:
                 "rows": rows,
                 "customers": len(of_customer),
                 "effective_customers": effective_size(list(of_customer.values())),
+                "not_scored": count_not_scored(tables, chosen, of_customer.keys()),
             }
             done = self.steps.note(_OBSERVATIONS, [path], facts)
+        for reason, customers in done["not_scored"].items():
+            self.watch.say(f"{say_count(customers, 'customer')} not scored: {reason}")
         self.stopwatch.note("choosing")
         return done
 
@@ -285,6 +289,7 @@ class Night:
             reason="" if handed is None else handed.reason,
             observations=observed["rows"],
             customers=observed["customers"],
+            not_scored=observed["not_scored"],
             quality=judged.quality,
             counts=judged.counts,
             drift=judged.drift_table if handed is None else handed.drift,

@@ -114,6 +114,10 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
         "quarantined": Quantity(result.quarantined, "rows"),
         "scored": Quantity(result.rows, "observations"),
         "customers": Quantity(manifest.customers, "customers"),
+        **{
+            f"not scored: {reason}": Quantity(customers, "customers")
+            for reason, customers in manifest.not_scored.items()
+        },
         "scored by": manifest.scored_by,
     }
     if manifest.reason:

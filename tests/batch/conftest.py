@@ -58,6 +58,7 @@ def make_manifest():
             "reason": "",
             "observations": 5,
             "customers": 2,
+            "not_scored": {"not due yet": 4},
             "quality": quality_of(refused=3, late=1, unknown=2),
             "counts": Counts(
                 rows=5, tiers={"low": 3, "high": 2}, expected={"low": 0.1 + 0.2, "high": 1 / 3},

@@ -13,6 +13,7 @@ from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import (
     Chosen,
+    count_not_scored,
     make_arrivals,
     make_observations,
     make_reviews_at,
@@ -152,6 +153,39 @@ def test_consecutive_periods_hold_each_payment_once(keep, tmp_path_factory, rows
     parts = [part["observation_id"] for part in (first, second) if part is not None]
     names = pa.chunked_array([c for part in parts for c in part.chunks], pa.string()).to_pylist()
     assert sorted(names) == sorted(f"t{n}" for n in range(len(rows)))
+
+
+@settings(max_examples=15)
+@given(
+    rows=ROWS,
+    reviews=ROWS,
+    as_of=DAYS,
+    not_due=st.sets(st.sampled_from("abc")),
+    planned=st.booleans(),
+)
+def test_every_customer_is_scored_or_counted_with_a_reason(
+    keep, tmp_path_factory, rows, reviews, as_of, not_due, planned
+):
+    stored = keep(accepted_of(rows, reviews=[(f"{who}'", day, 0) for who, day, _ in reviews]))
+    chosen = {"unit": "risk", "since": None, "as_of": at(as_of), "planned": planned}
+    chosen["not_due"] = () if planned else not_due
+    got = written(stored, tmp_path_factory.getbasetemp(), **chosen)
+    scored = set() if got is None else set(got["customer_id"].to_pylist())
+    counted = count_not_scored(stored, Chosen(**chosen), scored)
+    assert not planned or set(counted) <= {"known only later", "no review planned in the period"}
+    everybody = {who for who, _, _ in rows} | {f"{who}'" for who, _, _ in reviews}
+    assert len(scored) + sum(counted.values()) == len(everybody)
+    assert scored <= everybody
+    assert count_not_scored(stored, Chosen(**{**chosen, "unit": "fraud"}), scored) == {}
+
+
+def test_planned_reviews_that_come_later_are_counted_and_dated(keep, tmp_path):
+    stored = keep(accepted_of([("a", 0, 0)], reviews=[("a", 5, 0), ("b", 6, 0)]))
+    chosen = Chosen(unit="risk", since=None, as_of=at(5), planned=True)
+    with pytest.raises(
+        DatasetError, match=r"2 planned reviews come later, the first at 2024-01-06"
+    ):
+        store_observations(stored, chosen, tmp_path / "observations.parquet")
 
 
 def test_planned_reviews_need_their_table(keep, tmp_path):
