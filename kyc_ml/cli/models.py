@@ -210,12 +210,14 @@ def explain(
         },
     ) as terminal:
         from kyc_ml.errors import ConfigError
-        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
-        from kyc_ml.terminal.results import show_explanation, show_told
 
         if customer_safe and sheet is not None:
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
             raise ConfigError(msg)
+        _require_known(source, data, observation)
+        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
+        from kyc_ml.terminal.results import show_explanation, show_told
+
         if customer_safe:
             told = run_customer_safe(
                 observation=observation,
@@ -240,6 +242,14 @@ def explain(
             previous=previous or (),
         )
         show_explanation(terminal, explained, chinese=chinese)
+
+
+def _require_known(source: Path, data: Path, observation: str) -> None:
+    """Refuse a mistyped identifier before models and their packages are loaded."""
+    from kyc_ml.config import SourceMapping, load_section
+    from kyc_ml.jobs.one_observation import require_known
+
+    require_known(load_section(source, SourceMapping), data, observation)
 
 
 @app.command(

@@ -13,14 +13,15 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.casework import Drop, save_sheet
+from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.explain import make_reasons, say_value
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.jobs.case import Case, make_sheet
-from kyc_ml.jobs.choosing import find_observation
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
 from kyc_ml.jobs.lowering import find_drop
+from kyc_ml.jobs.one_observation import find_observation, require_known
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
@@ -134,6 +135,8 @@ def run_explain(
     bundle, label = load_model(model)
     book = NOBODY if overrides is None else load_overrides(overrides)
     history = read_history(previous, bundle.policy)
+    mapping = load_section(source, SourceMapping)
+    require_known(mapping, data, observation, unit=bundle.config.unit)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
     lowering = find_drop(case)
@@ -174,6 +177,8 @@ def run_customer_safe(
         If the source has no such observation.
     """
     bundle, _ = load_model(model)
+    mapping = load_section(source, SourceMapping)
+    require_known(mapping, data, observation, unit=bundle.config.unit)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features = features_of(bundle, tables, observations, watch)
