@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -275,11 +275,8 @@ def compare(
         typer.Option(help="First decision; default and earliest: the later training date."),
     ] = None,
     objective: Annotated[
-        str | None,
-        typer.Option(
-            help="average_precision, log_loss, recall_at_capacity or expected_cost; default: "
-            "the champion's tuning.objective."
-        ),
+        Literal["average_precision", "log_loss", "recall_at_capacity", "expected_cost"] | None,
+        typer.Option(help="What decides; default: the champion's tuning.objective."),
     ] = None,
     capacity: Annotated[
         list[float] | None,
