@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -210,12 +210,14 @@ def explain(
         },
     ) as terminal:
         from kyc_ml.errors import ConfigError
-        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
-        from kyc_ml.terminal.results import show_explanation, show_told
 
         if customer_safe and sheet is not None:
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
             raise ConfigError(msg)
+        _require_known(source, data, observation)
+        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
+        from kyc_ml.terminal.results import show_explanation, show_told
+
         if customer_safe:
             told = run_customer_safe(
                 observation=observation,
@@ -242,6 +244,14 @@ def explain(
         show_explanation(terminal, explained, chinese=chinese)
 
 
+def _require_known(source: Path, data: Path, observation: str) -> None:
+    """Refuse a mistyped identifier before models and their packages are loaded."""
+    from kyc_ml.config import SourceMapping, load_section
+    from kyc_ml.jobs.one_observation import require_known
+
+    require_known(load_section(source, SourceMapping), data, observation)
+
+
 @app.command(
     epilog=example(
         "kyc-ml compare models:/fraud/2 models:/fraud/1 "
@@ -265,11 +275,8 @@ def compare(
         typer.Option(help="First decision; default and earliest: the later training date."),
     ] = None,
     objective: Annotated[
-        str | None,
-        typer.Option(
-            help="average_precision, log_loss, recall_at_capacity or expected_cost; default: "
-            "the champion's tuning.objective."
-        ),
+        Literal["average_precision", "log_loss", "recall_at_capacity", "expected_cost"] | None,
+        typer.Option(help="What decides; default: the champion's tuning.objective."),
     ] = None,
     capacity: Annotated[
         list[float] | None,

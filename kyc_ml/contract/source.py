@@ -21,6 +21,7 @@ from kyc_ml.contract.binding import (
     note_zone_fault,
     select_sql,
 )
+from kyc_ml.contract.checks import raw_name, typed_sql
 from kyc_ml.contract.contracted import ContractedTables, ReadSource, StoredTables
 from kyc_ml.contract.files import OpenedFiles, files_named_in, open_files
 from kyc_ml.contract.folder import (
@@ -39,6 +40,7 @@ from kyc_ml.contract.followup import (
 from kyc_ml.contract.frames import Frame, to_arrow
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
+from kyc_ml.contract.seeking import Sought, seek
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
 from kyc_ml.engine.local import connect, quote_name
@@ -137,6 +139,31 @@ def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
     found = find_files(mapping.files, data=data, faults=faults)
     faults.raise_if_any()
     return digest_files(found.values())
+
+
+def look_up(
+    mapping: SourceMapping, *, data: Path, tables: Collection[str], column: str, identifier: str
+) -> Sought | None:
+    """Look for an identifier in one column of some tables, and read nothing else.
+
+    Returns
+    -------
+    Sought or None
+        None where that cannot be said before the tables are read as a whole: `read_source`
+        lists the faults of all of them together.
+    """
+    try:
+        with _opened(mapping, data, tables=tables, threads=2, memory="1GB") as opened:
+            ids = []
+            for bound in opened.bound:
+                of_type = typed_sql(
+                    bound.contract.column(column), bound.types[column], zone=mapping.timezone
+                )
+                raw = f"(\n{bound.expressions[column]}\n) AS {raw_name(column)} {bound.rows}"
+                ids.append(f"SELECT {of_type} AS id FROM (SELECT {raw})")
+            return seek(opened.connection, " UNION ALL ".join(ids), identifier)
+    except (SourceError, duckdb.Error):
+        return None
 
 
 def contract_tables(

@@ -14,7 +14,7 @@ from kyc_ml.bundle import save_bundle
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.errors import DatasetError
-from kyc_ml.jobs import choosing
+from kyc_ml.jobs import one_observation
 from kyc_ml.tracking.runs import RunRecord
 from kyc_ml.tracking.training import log_training
 
@@ -201,9 +201,9 @@ def test_a_calendar_of_centuries_is_not_built_to_find_no_review(place, model, mo
     def refuse(*_, **__):
         pytest.fail("the whole calendar was asked for")
 
-    monkeypatch.setattr(choosing, "make_observations", refuse)
-    with pytest.raises(DatasetError, match="CUSTOMER@YYYY-MM-DD"):
-        choosing.find_observation(_tables(place), "C0000001", unit="risk")
+    monkeypatch.setattr(one_observation, "make_observations", refuse)
+    with pytest.raises(DatasetError, match="is a customer: write CUSTOMER@DATE"):
+        one_observation.find_observation(_tables(place), "C0000001", unit="risk")
 
 
 def _tables(place):
