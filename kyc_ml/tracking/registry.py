@@ -29,6 +29,8 @@ class RegisteredModel:
     ----------
     runs : str
         How to see its run beside the others, in words: a page of MLflow.
+    was_there : bool
+        True where the registry had it already.
     """
 
     name: str
@@ -36,6 +38,7 @@ class RegisteredModel:
     run_id: str
     digest: str
     runs: str
+    was_there: bool = False
 
     @property
     def uri(self) -> str:

@@ -26,6 +26,9 @@ from kyc_ml.tracking.store import (
 )
 from kyc_ml.tracking.views import MODELS, View
 
+NIGHTLY: Final = "scoring"
+"""What scoring runs are kept under, whatever model scored."""
+
 _KIND: Final = "mlflow.experimentKind"
 # without a kind MLflow's page shows an experiment as one of language models, without its runs
 _EXPERIMENT: Final = {
@@ -54,8 +57,8 @@ def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
     models : str
         What the job scores or judges by: registry addresses, or bundles' folders.
     writes_to : str, optional
-        The experiment that the job will log its run to: it is made if it is not there, and
-        written to, for a store that can be read may refuse that.
+        Model whose experiment the job will log its run to, or `NIGHTLY`: it is made if it is
+        not there, and written to, for a store that can be read may refuse that.
 
     Raises
     ------
@@ -70,7 +73,12 @@ def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
         if writes_to:
             require_writable_store()
             if "MLFLOW_RUN_ID" not in os.environ:  # else `mlflow run` has chosen it
-                _open_experiment(writes_to, view)
+                _open_experiment(experiment_of(writes_to), view)
+
+
+def experiment_of(name: str) -> str:
+    """Name the experiment of a model's runs."""
+    return f"kyc_ml {name}"
 
 
 @contextmanager
