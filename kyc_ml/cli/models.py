@@ -74,6 +74,40 @@ def train(
 
 @app.command(
     epilog=example(
+        "kyc-ml register build/unregistered/fraud-1",
+        after="a kyc-ml train that MLflow did not take the model of",
+    )
+)
+def register(
+    *,
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder that kyc-ml train has left, or a bundle's folder."),
+    ],
+    trained_by: Annotated[
+        str | None,
+        typer.Option(help="Who trained a bundle that comes alone: they may not validate it."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Register a trained model from its folder; the alias challenger points at it."""
+    with job(quiet=quiet, reads={"FOLDER": folder}) as terminal:
+        from kyc_ml.jobs.registering import run_register
+
+        made = run_register(folder, trained_by=trained_by, watch=terminal)
+        terminal.summary(
+            "registered before" if made.was_there else "registered",
+            {
+                "model": f"{made.uri} (alias challenger)",
+                "bundle": made.digest[:12],
+                "MLflow run": made.run_id,
+                "runs side by side": made.runs,
+            },
+        )
+
+
+@app.command(
+    epilog=example(
         "kyc-ml reproduce models:/demo-fraud@challenger --data build/demo/bank", after="make demo"
     )
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kyc_ml.config import SEARCHED, RunConfig, TuningConfig, dump_section, secti
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import RegistryError
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.doubts import tell_of_few_positives
 from kyc_ml.jobs.reading import (
@@ -105,6 +106,8 @@ def run_tune(
     require_tunable(run)
     for place in (study, out):
         require_place(place)
+    reach_store(writes_to=run.name)
+    began = time.time()
     clock = time.perf_counter()
     seconds = {}
 
@@ -116,7 +119,6 @@ def run_tune(
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
     moment = choose_known_until(as_of, tables)
-    reach_store()
     rows = prepare(tables, config=run, as_of=moment, tell=watch.step)
     watch.show("folds", rows.summary)
     tell_of_few_positives(_positives_of_judges(rows.summary), watch)
@@ -136,10 +138,17 @@ def run_tune(
     with written_whole(out) as handle:
         handle.write(_section(run, found, comparison).encode())
     took("comparing")
-    logged = log_tuning(
-        run.name,
-        *_records(run, found=found, comparison=comparison, rows=rows, tables=tables, as_of=moment),
+    record, trials_done = _records(
+        run, found=found, comparison=comparison, rows=rows, tables=tables, as_of=moment
     )
+    try:
+        logged = log_tuning(run.name, replace(record, began=began), trials_done)
+    except RegistryError as error:
+        msg = (
+            f"{error}\nthe parameters are in {out} and the study in {study}: the same command "
+            "again tries nothing twice, compares once more, and logs the run"
+        )
+        raise type(error)(msg) from None
     took("logging")
     return TuningResult(
         run=run,
