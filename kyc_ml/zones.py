@@ -82,7 +82,8 @@ def zone_fault(name: str, known: Collection[str]) -> str | None:
     said = f"{name!r} is not an IANA time zone"
     if name.upper() in _MEANT:
         return f"{said}: write {' or '.join(_MEANT[name.upper()])}"
-    city = _CITIES.get(_hours(name), "Asia/Shanghai")
+    hours = _hours(name)
+    city = _CITIES.get(8 if hours is None else hours, "Asia/Shanghai")
     sound = [each for each in known if re.fullmatch(REGION_AND_CITY, each)]
     near = hint(name, sound) if "/" in name and not name.startswith("Etc/") else ""
     return said + (near or f": write a region and city, such as {city}")

@@ -28,7 +28,7 @@ from kyc_ml.contract.folder import (
     require_unchanged,
 )
 from kyc_ml.contract.followup import warn_of, warn_of_absence, warn_of_currency
-from kyc_ml.contract.frames import Frame, to_arrow
+from kyc_ml.contract.frames import Frame, register, to_arrow
 from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
@@ -168,9 +168,11 @@ def contract_tables(
         for name, frame in frames.items():
             before = len(faults)
             table = to_arrow(frame, name=name, faults=faults)
-            note_column_faults(name, table.column_names, faults)
+            if table.column_names or len(faults) == before:
+                note_column_faults(name, table.column_names, faults)
             if len(faults) == before:
-                connection.register(name, table)
+                register(connection, name, table, faults=faults)
+            if len(faults) == before:
                 opened.views.add(name)
                 columns = {column: quote_name(column) for column in table.column_names}
                 mapped[name] = TableMapping.model_validate({"from": name, "columns": columns})
