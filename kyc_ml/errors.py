@@ -19,7 +19,7 @@ class KycMlError(Exception):
     """Base class of all errors raised on purpose by kyc_ml.
 
     The command line prints the message in one block and exits with 2, with 1 where a limit
-    was passed, or with 4 where a service is not there.
+    was passed, or with 4 where a service is not there or a file in use.
     """
 
 
@@ -29,6 +29,10 @@ class ConfigError(KycMlError, ValueError):
 
 class SourceError(KycMlError, ValueError):
     """A source mapping does not fit the user's files."""
+
+
+class BusyError(SourceError):
+    """A file is being written by somebody else, and may be free later: the exit code is 4."""
 
 
 class ContractError(KycMlError, ValueError):
@@ -155,10 +159,12 @@ class Faults:
         self._subject = subject
         self._error = error
         self._found: list[str] = []
+        self._passing = 0
 
-    def add(self, fault: str) -> None:
-        """Note one fault."""
+    def add(self, fault: str, *, passing: bool = False) -> None:
+        """Note one fault; one that is `passing` may be gone when the user tries again."""
         self._found.append(fault)
+        self._passing += passing
 
     def extend(self, faults: Iterable[str]) -> Self:
         """Note several faults."""
@@ -172,9 +178,13 @@ class Faults:
         return iter(self._found)
 
     def raise_if_any(self) -> None:
-        """Raise one error that lists all faults noted so far, if there are any."""
+        """Raise one error that lists all faults noted so far, if there are any.
+
+        It is a `BusyError` where all of them may be gone when the user tries again.
+        """
         if not self._found:
             return
         count = len(self._found)
+        error = BusyError if self._passing == count else self._error
         head = f"{self._subject}: {count} fault{'s' if count > 1 else ''}"
-        raise self._error("\n".join([head, *(f"  - {fault}" for fault in self._found)]))
+        raise error("\n".join([head, *(f"  - {fault}" for fault in self._found)]))

@@ -12,6 +12,7 @@ import typer
 
 from kyc_ml.cli.process import Terminated, ended_by
 from kyc_ml.errors import (
+    BusyError,
     ConfigError,
     Faults,
     GateError,
@@ -98,7 +99,7 @@ def exit_code_of(error: KycMlError) -> int:
     """Give the exit code that a scheduler reads an error by."""
     if isinstance(error, GateError):
         return GATE_FAILED
-    return TRY_LATER if isinstance(error, UnreachableError) else BAD_INPUT
+    return TRY_LATER if isinstance(error, UnreachableError | BusyError) else BAD_INPUT
 
 
 def require_arguments(reads: Reads, dates: Dates) -> None:

@@ -13,8 +13,9 @@ from kyc_ml.config import ATTRIBUTE_TABLES, TableAttribute, TableMapping
 from kyc_ml.contract.checks import type_fault
 from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
-from kyc_ml.engine.local import quote_name
+from kyc_ml.engine.local import NO_MEMORY, is_out_of_memory, quote_name
 from kyc_ml.errors import Faults, hint
+from kyc_ml.zones import zone_fault
 
 _UNDECIDED: Final = re.compile(r"\b(?:THEN|ELSE)\s+'TODO'|^\s*'TODO'\s*$", re.IGNORECASE)
 """TODO as a result; among the codes that a CASE reads it may be the user's own."""
@@ -117,12 +118,13 @@ def _absent(contract: TableContract, columns: Collection[str]) -> list[str]:
 
 
 def note_zone_fault(connection: duckdb.DuckDBPyConnection, timezone: str, faults: Faults) -> None:
-    """Note a time zone that the engine does not know."""
+    """Note a time zone that the engine does not know, or whose name is that of several."""
     zones = [
         row[0] for row in connection.execute("SELECT name FROM pg_timezone_names()").fetchall()
     ]
-    if timezone not in zones:
-        faults.add(f"timezone {timezone!r} is not an IANA time zone{hint(timezone, zones)}")
+    fault = zone_fault(timezone, zones)
+    if fault is not None:
+        faults.add(f"timezone {fault}")
 
 
 def bind_table(
@@ -133,6 +135,7 @@ def bind_table(
     attributes: Collection[TableAttribute] = (),
     views: Collection[str],
     unread: Collection[str],
+    folders: Collection[str] = (),
     faults: Faults,
 ) -> BoundTable | None:
     """Bind every expression of a table; note all that do not, and return None then.
@@ -146,6 +149,8 @@ def bind_table(
     unread : collection of str
         File sources that were not: their faults are noted already, so a table that reads
         one is passed over in silence.
+    folders : collection of str
+        Names of key=value folders that no file source reads as columns.
     """
     contract = CONTRACT[table].extended(attributes)
     rows = _rows_sql(mapping)
@@ -158,7 +163,8 @@ def bind_table(
         present = _described(connection, f"SELECT * {rows}")
     except duckdb.Error as error:
         if _missing_table(error) not in unread:
-            faults.add(f"table {table!r}: `from` or `where` {_why(error, views, [])}")
+            why = _why(error, views, [], folders)
+            faults.add(f"table {table!r}: `from` or `where` {why}")
         return None
     before = len(faults)
     types = {}
@@ -168,7 +174,7 @@ def bind_table(
             bound = _described(connection, f"SELECT *, (\n{sql}\n) AS bound {rows}")
         except duckdb.Error as error:
             near = [column for column, _ in present]
-            why = _why(error, views, near)
+            why = _why(error, views, near, folders)
             if sql.strip() in near:  # such as "at" or "order"
                 why = f"is a word of SQL: write {quote_name(sql.strip())} in double quotes"
             faults.add(f"{subject}: the expression {why}")
@@ -212,22 +218,28 @@ def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[st
     return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {sql}").fetchall()]
 
 
-def _why(error: duckdb.Error, views: Collection[str], columns: Collection[str]) -> str:
+def _why(
+    error: duckdb.Error, views: Collection[str], columns: Collection[str], folders: Collection[str]
+) -> str:
     """Say why SQL does not bind, in words that quote the mapping but never the data."""
     text = str(error)
     names = re.search(r'(?:column named|Referenced column) "([^"]+)"', text)
     name = names.group(1) if names else ""
+    known = {folder.lower() for folder in folders}
     if isinstance(error, duckdb.PermissionException):
         return "reaches outside the mapped files: name the file under `files`"
     table = _missing_table(error)
     if table is not None:
         return f"names {table!r}, which is not one of the mapping's files{hint(table, views)}"
     if "Referenced column" in text or "does not have a column named" in text:
-        return f"names {name!r}, which its rows do not have{hint(name, columns)}"
+        cure = hint(name, columns)
+        if name.lower() in known:
+            cure = ", but folders: set partitions: true for their file"
+        return f"names {name!r}, which its rows do not have{cure}"
     if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
         first = text.partition("\n")[0].partition(": ")[2] or text.partition("\n")[0]
         return f"does not bind: {first}"
-    return "does not bind"
+    return NO_MEMORY if is_out_of_memory(error) else "does not bind"
 
 
 def _missing_table(error: duckdb.Error) -> str | None:

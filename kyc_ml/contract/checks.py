@@ -15,6 +15,7 @@ from kyc_ml.contract.tables import (
     TableContract,
 )
 from kyc_ml.engine.local import quote_list, quote_name, quote_text
+from kyc_ml.zones import ABBREVIATION, OFFSET, REGION_AND_CITY
 
 Family = Literal["text", "integer", "decimal", "float", "boolean", "date", "naive", "instant"]
 
@@ -45,7 +46,8 @@ _CURES: Final[dict[ColumnType, str]] = {
 _DAY: Final = r"\s*\d{4,}[-/]\d{1,2}[-/]\d{1,2}"
 _CLOCK: Final = r"[T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?"
 _NAIVE: Final = rf"{_DAY}({_CLOCK})?\s*"
-_ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|z|[A-Za-z_]+(/[A-Za-z_]+)*|[+-]\d{{2}}(:?\d{{2}})?)\s*"
+_ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|UTC|{REGION_AND_CITY}|{OFFSET})\s*"
+_ABBREVIATED: Final = rf"{_DAY}{_CLOCK}\s*{ABBREVIATION}\s*"
 # Nanosecond timestamps of pandas and Arrow end in 2262; a transaction before 1900 is a
 # unit error. Dates may lie further out: 9999-12-31 is the usual "no expiry".
 _FIRST, _END = "1900-01-01", "2200-01-01"
@@ -55,9 +57,11 @@ _MOST_BITS: Final = 62
 
 DUPLICATE: Final = "duplicate key"
 MALFORMED: Final = "malformed line"
+NO_TEXT: Final = "not text of the file's encoding"
 CURES: Final = {
     DUPLICATE: "send each row once, or map a key that names one row",
-    MALFORMED: "quote values that hold the delimiter or a line break, and save the file as UTF-8",
+    MALFORMED: "quote values that hold the delimiter or a line break",
+    NO_TEXT: "write the encoding of the file, such as encoding: gb18030, or save it as UTF-8",
 }
 
 
@@ -259,6 +263,14 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Che
     if column.type != "string":
         # Conversion, not absence: a raw value is there and no typed one.
         unread = f"{present} IS NOT NULL AND {typed} IS NULL"
+        if column.type == "timestamp" and duck_type == "VARCHAR":
+            short = f"regexp_full_match({present}, {quote_text(_ABBREVIATED)})"
+            cure = (
+                "write an offset such as +08:00, or a name such as Asia/Shanghai: CST and GMT+8 "
+                "are the names of several zones"
+            )
+            add("ambiguous name of a time zone", cure, f"{unread} AND {short}")
+            unread = f"{unread} AND NOT {short}"
         add(f"not {_NAMED[column.type]}", _CURES[column.type], unread)
     if column.type == "timestamp":
         outside = f"NOT ({typed} >= TIMESTAMPTZ '{_FIRST}' AND {typed} < TIMESTAMPTZ '{_END}')"

@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final
+from urllib.parse import unquote
 
 from kyc_ml.config import FileSource
 from kyc_ml.errors import Faults, SourceError, hint_path
 
 _NEAR_MISS_FILES: Final = 2_000
+_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+_TABLE_LOGS: Final = {
+    "_delta_log": "Delta Lake",
+    ".hoodie": "Hudi",
+    "metadata/*.metadata.json": "Iceberg",
+}
+"""What lies in a folder whose table is not simply all of its files."""
+_NOT_DATA: Final = re.compile(
+    r"\..*|_SUCCESS|_temporary|_metadata|_common_metadata|(_committed|_started)_.*"
+)
+"""Files and folders that systems put beside data: hidden ones, and the marks of Spark and Hive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFiles:
-    """Paths of one `FileSource`, sorted; `names` are relative to the data folder."""
+    """Paths of one `FileSource`, sorted.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Each file's path relative to the data folder: the name that people know it by.
+    lines_above : tuple of int
+        Lines of each text file that `paths` no longer have; empty where they have all.
+    """
 
     source: FileSource
     paths: tuple[Path, ...]
     names: tuple[str, ...]
+    lines_above: tuple[int, ...] = ()
+
+    @property
+    def folder_values(self) -> list[dict[str, str | None]]:
+        """Name and value of the folders called `key=value` that each file lies in."""
+        return [folder_values(name) for name in self.names]
+
+
+def folder_values(name: str) -> dict[str, str | None]:
+    """Read the folders called `key=value` of a path, as Hive and Spark write them.
+
+    Examples
+    --------
+    >>> folder_values("tx/dt=2024-01-01/shop=A%2FB/part-0.parquet")
+    {'dt': '2024-01-01', 'shop': 'A/B'}
+    """
+    pairs = [part.split("=", maxsplit=1) for part in Path(name).parent.parts if "=" in part]
+    return {unquote(key): None if value == _NO_VALUE else unquote(value) for key, value in pairs}
 
 
 def find_files(
@@ -41,7 +79,7 @@ def find_files(
             faults.add(f"file {name!r}: path {pattern!r} leads outside the data folder")
             continue
         globbed = any(mark in pattern for mark in "*?[")
-        paths = sorted(root.glob(pattern)) if globbed else [root / pattern]
+        paths = _matched(root, pattern) if globbed else [root / pattern]
         paths = [path for path in paths if path.is_file()]
         before = len(faults)
         if not paths:
@@ -54,10 +92,39 @@ def find_files(
                 faults.add(f"file {name!r}: {shown!r} is a link out of the data folder")
             elif not path.stat().st_size:
                 faults.add(f"file {name!r}: {shown!r} is empty (0 bytes): send it again")
+        faults.extend(
+            f"file {name!r}: {shown!r} is a {kind} table: its files hold rows that were deleted "
+            "or replaced; export the table as plain Parquet"
+            for shown, kind in _logged_tables(root, paths).items()
+        )
         if len(faults) == before:
             names = tuple(str(path.relative_to(root)) for path in paths)
             found[name] = FoundFiles(source=source, paths=tuple(paths), names=names)
     return found
+
+
+def _matched(root: Path, pattern: str) -> list[Path]:
+    """List what a pattern matches, without what systems put beside data under names of theirs."""
+    wanted = set(Path(pattern).parts)
+    return sorted(
+        path
+        for path in root.glob(pattern)
+        if not any(
+            _NOT_DATA.fullmatch(part) and part not in wanted
+            for part in path.relative_to(root).parts
+        )
+    )
+
+
+def _logged_tables(root: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """Find the folders of Delta Lake, Hudi and Iceberg that files lie in, and which it is."""
+    folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(root)}
+    return {
+        str(folder.relative_to(root)): kind
+        for folder in sorted(folders)
+        for log, kind in _TABLE_LOGS.items()
+        if any(folder.glob(log))
+    }
 
 
 def readable_paths(found: Collection[FoundFiles]) -> list[Path]:
@@ -122,11 +189,6 @@ def digest_together(digests: Mapping[str, str]) -> str:
     """SHA-256 of all files at once: of their names and digests, whatever their order."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading bytes, unpacking what DuckDB unpacks by the name too."""
-    return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -32,11 +32,18 @@ values; of a malformed line at most its first 10,000 characters)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedLine:
-    """A line of a text file that could not be cut into the file's columns."""
+    """A line of a text file that could not be cut into the file's columns.
+
+    Attributes
+    ----------
+    no_text : bool
+        It holds bytes that are no letters of the file's encoding.
+    """
 
     file: str
     line: int
     raw: str
+    no_text: bool = False
 
 
 def malformed_rows(table: str, lines: Sequence[MalformedLine], *, reason: str) -> pa.Table:

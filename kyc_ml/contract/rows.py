@@ -13,6 +13,7 @@ from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.checks import (
     CURES,
     MALFORMED,
+    NO_TEXT,
     Check,
     broken_checks,
     checks_of,
@@ -82,10 +83,12 @@ def contract_rows(
             "on some row: use TRY_CAST or try_strptime there"
         )
         raise SourceError(msg) from None
-    if malformed:
-        refused += shelf.refuse([malformed_rows(table, malformed, reason=MALFORMED)])
-        reasons.append(_finding(table, Check(column="", rule=MALFORMED, cure=CURES[MALFORMED]),
-                                len(malformed)))  # fmt: skip
+    for rule in (MALFORMED, NO_TEXT):
+        lines = [line for line in malformed if line.no_text == (rule == NO_TEXT)]
+        if lines:
+            refused += shelf.refuse([malformed_rows(table, lines, reason=rule)])
+            check = Check(column="", rule=rule, cure=CURES[rule])
+            reasons.append(_finding(table, check, len(lines)))
     rows = summary["rows"]
     return TableQuality(
         table=table,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -37,13 +37,14 @@ from kyc_ml.contract.followup import (
     warn_of_attributes,
     warn_of_currency,
 )
-from kyc_ml.contract.frames import Frame, to_arrow
+from kyc_ml.contract.frames import Frame, register, to_arrow
+from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.seeking import Sought, seek
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
-from kyc_ml.engine.local import connect, quote_name
+from kyc_ml.engine.local import connect, private_folder, quote_name
 from kyc_ml.errors import Faults, SourceError, hint_path
 
 
@@ -210,10 +211,12 @@ def contract_tables(
             table = to_arrow(frame, name=name, faults=faults)
             own = attributes.get(name, {})
             contracted = [column for column in table.column_names if column not in own]
-            note_column_faults(name, contracted, faults)
-            note_attribute_faults(name, own, faults)
+            if table.column_names or len(faults) == before:
+                note_column_faults(name, contracted, faults)
+                note_attribute_faults(name, own, faults)
             if len(faults) == before:
-                connection.register(name, table)
+                register(connection, name, table, faults=faults)
+            if len(faults) == before:
                 opened.views.add(name)
                 mapped[name] = _as_mapping(name, contracted, own)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
@@ -315,6 +318,7 @@ def _bind(
                 attributes=settings.attributes,
                 views=opened.views,
                 unread=unread,
+                folders=opened.folders,
                 faults=own,
             )
         )
@@ -407,12 +411,17 @@ def _opened(
     chosen = {n: mapped[n] for n in CONTRACT if n in wanted and n in mapped}
     needed = mapping.files if tables is None else _needed_files(mapping, chosen)
     found = find_files({n: mapping.files[n] for n in needed}, data=data, faults=faults)
-    readable = readable_paths(found.values())
     state = file_states(found.values())
-    with closing(
-        connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
-    ) as connection:
-        opened = open_files(connection, found, faults=faults)
+    with ExitStack() as stack:
+        copies = stack.enter_context(private_folder(scratch))
+        plain = make_plain(found, copies=copies, faults=faults)
+        readable = readable_paths(plain.values())
+        connection = stack.enter_context(
+            closing(
+                connect(data=None, threads=threads, memory=memory, scratch=scratch, files=readable)
+            )
+        )
+        opened = open_files(connection, plain, faults=faults)
         unread = set(mapping.files) - opened.views
         bound = _bind(connection, chosen, opened, unread=unread, settings=settings, faults=faults)
         yield _Opened(

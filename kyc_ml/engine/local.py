@@ -5,12 +5,30 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
 from kyc_ml.errors import OutputError
+
+NO_MEMORY: Final = "does not fit into memory and scratch space: give more memory"
+"""What is said of anything that is too large, after its name."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory, or the room to spill, is used up.
+
+    DuckDB's own class is lost where Arrow reads a result, and where the system refuses memory
+    that DuckDB's limit allows; Arrow's is a `MemoryError`.
+    """
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
+        return True
+    text = str(error).lower()
+    signs = ("out of memory", "allocation failure", "bad_alloc", "failed to allocate")
+    return not isinstance(error, FileNotFoundError) and any(sign in text for sign in signs)
 
 
 def connect(
@@ -44,12 +62,7 @@ def connect(
     OutputError
         If the folder to spill into cannot be made.
     """
-    try:
-        spill = tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch)
-    except OSError as error:
-        place = tempfile.gettempdir() if scratch is None else scratch
-        msg = f"scratch folder {place} cannot be written: {error.strerror}; free space there"
-        raise OutputError(msg) from None
+    spill = _make_private(scratch)
     # preserve_insertion_order keeps its default: without it DuckDB 2.0.0 hands even the
     # result of an ORDER BY to Arrow in another order.
     try:
@@ -80,6 +93,31 @@ def connect(
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+@contextmanager
+def private_folder(scratch: Path | None) -> Iterator[Path]:
+    """Make a folder that only the user can read, for copies of data; it is removed afterwards.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made inside `scratch`, or the system's temporary folder for None.
+    """
+    folder = _make_private(scratch)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_private(scratch: Path | None) -> str:
+    try:
+        return tempfile.mkdtemp(prefix="kyc_ml_", dir=scratch)
+    except OSError as error:
+        place = tempfile.gettempdir() if scratch is None else scratch
+        msg = f"scratch folder {place} cannot be written: {error.strerror}; free space there"
+        raise OutputError(msg) from None
 
 
 def quote_name(name: str) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import FileSource
-from kyc_ml.contract.folder import open_plain
+from kyc_ml.contract.packing import open_plain
 from kyc_ml.engine.local import connect, quote_name, quote_text
 
 Format = Literal["csv", "parquet", "json", "duckdb"]

@@ -18,7 +18,8 @@ import duckdb
 
 from kyc_ml.contract.checks import Family, family_of
 from kyc_ml.contract.files import open_files
-from kyc_ml.contract.folder import FoundFiles, open_plain
+from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.packing import open_plain
 from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.proposal.finding import FoundFolder, FoundSource

@@ -1,0 +1,60 @@
+"""Folders named `key=value`, as columns of the rows of the files in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import duckdb
+
+from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.engine.local import quote_name
+from kyc_ml.errors import Faults
+
+FILE: Final = "file of kyc_ml"
+"""Column that DuckDB fills with a row's file, until the values of its folders stand there."""
+
+
+def note_folder_faults(
+    name: str, files: FoundFiles, columns: Collection[str], faults: Faults
+) -> None:
+    """Note folders that cannot be columns: unlike from file to file, or named as a column is."""
+    values = files.folder_values
+    if not values[0]:
+        faults.add(
+            f"file {name!r}: `partitions` are asked for, and {files.names[0]!r} lies in no folder "
+            "called key=value: leave the key out"
+        )
+    for shown, found in zip(files.names, values, strict=True):
+        if list(found) != list(values[0]):
+            faults.add(f"file {name!r}: {shown!r} lies in other key=value folders than the first")
+            return
+    taken = {column.lower() for column in columns}
+    for key in values[0]:
+        if key.lower() in taken:
+            faults.add(
+                f"file {name!r}: {key!r} is the name of a column and of folders: which of them "
+                "counts is not known; leave `partitions` out, or rename one"
+            )
+
+
+def with_folder_values(
+    connection: duckdb.DuckDBPyConnection, name: str, files: FoundFiles, rows: str
+) -> str:
+    """Write rows that have a column `FILE` as SQL with their folders' values instead.
+
+    The values stand in a small table of their own, which a view may go on reading.
+    """
+    keys = list(files.folder_values[0])
+    table, file = quote_name(f"folders of {name}"), quote_name(FILE)
+    columns = ", ".join(f"{quote_name(key)} VARCHAR" for key in (FILE, *keys))
+    connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
+    marks = ", ".join("?" for _ in (FILE, *keys))
+    connection.executemany(
+        f"INSERT INTO {table} VALUES ({marks})",
+        [
+            [str(path.resolve()), *values.values()]
+            for path, values in zip(files.paths, files.folder_values, strict=True)
+        ],
+    )
+    return f"(SELECT * EXCLUDE ({file}) FROM {rows} JOIN {table} USING ({file}))"
