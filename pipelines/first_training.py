@@ -45,7 +45,7 @@ def main(
         from kyc_ml.jobs.training import train_tables
         from kyc_ml.terminal.results import show_training
 
-        runs = [load_run(path) for path in config]
+        runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"
         tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
         moment = choose_as_of(as_of, tables)

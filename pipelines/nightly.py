@@ -100,7 +100,7 @@ def main(
 
         moment = _day(as_of)
         load_limits(limits)  # a fault in it is told once, before any work
-        cards = _cards(fallback, config or ())
+        cards = _cards(fallback, config or (), source=source)
         night = ScoringRequest(
             model="",
             source=source,
@@ -153,7 +153,7 @@ def _day(text: str) -> pd.Timestamp:
     return moment
 
 
-def _cards(fallback: Fallback | None, configs: Sequence[Path]) -> dict[str, Path]:
+def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) -> dict[str, Path]:
     """Give the configuration that stands in for each model, by the model's name.
 
     Raises
@@ -169,7 +169,7 @@ def _cards(fallback: Fallback | None, configs: Sequence[Path]) -> dict[str, Path
             "model whose expert rating may stand in, such as configs/risk.yaml"
         )
         raise ConfigError(msg)
-    cards = {load_run(path).run.name: path for path in configs}
+    cards = {load_run(path, source=source).run.name: path for path in configs}
     if len(cards) < len(configs):
         msg = "two of --config have one name: one card stands in for a model, leave the other out"
         raise ConfigError(msg)

@@ -35,6 +35,11 @@ OptionalConfig = Annotated[
     typer.Option("--config", help="Run configuration (YAML): its items, lists and amounts."),
 ]
 
+OptionalSource = Annotated[
+    Path | None,
+    typer.Option("--source", help="Source mapping (YAML): its attributes give features."),
+]
+
 
 @features.command(
     epilog=example(
@@ -96,6 +101,7 @@ def build(
 def list_(
     *,
     config: OptionalConfig = None,
+    source: OptionalSource = None,
     family: Annotated[str | None, typer.Option(help="One family only.")] = None,
     unit: Annotated[
         Literal["fraud", "risk"] | None, typer.Option(help="What it can describe.")
@@ -105,14 +111,15 @@ def list_(
     ] = False,
 ) -> None:
     """List the declared features; with a configuration, those that it chooses."""
-    with job(reads={"--config": config}) as terminal:
+    with job(reads={"--config": config, "--source": source}) as terminal:
         from kyc_ml.jobs.cataloguing import run_list, run_page
         from kyc_ml.terminal.results import show_features
 
         if markdown:
-            typer.echo(run_page(config), nl=False)
+            typer.echo(run_page(config, source=source), nl=False)
             return
-        show_features(terminal, run_list(config=config, family=family, unit=unit))
+        found = run_list(config=config, source=source, family=family, unit=unit)
+        show_features(terminal, found)
 
 
 @features.command(epilog=example("kyc-ml features show customer_in_sum_7d"))
@@ -120,13 +127,14 @@ def show(
     name: Annotated[str, typer.Argument(help="Name of a feature.")],
     *,
     config: OptionalConfig = None,
+    source: OptionalSource = None,
 ) -> None:
     """Show one feature: what it means, how it is computed, where the definition comes from."""
-    with job(reads={"--config": config}) as terminal:
+    with job(reads={"--config": config, "--source": source}) as terminal:
         from kyc_ml.jobs.cataloguing import run_show
         from kyc_ml.terminal.results import show_feature
 
-        show_feature(terminal, *run_show(name, config=config))
+        show_feature(terminal, *run_show(name, config=config, source=source))
 
 
 @app.command(

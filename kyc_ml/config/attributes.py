@@ -19,7 +19,7 @@ AttributeUnit = Literal[
     "hours",
     "days",
     "years",
-    "times",
+    "events",
 ]
 Reading = Literal[
     "latest",

@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 
 _CONTINUOUS: Final = frozenset(
     {
-        *("share", "ratio", "times", "log ratio", "nats", "standard deviations"),
+        *("share", "ratio", "times", "log ratio", "nats", "standard deviations", "number"),
         *("base currency", "base currency a year", "hours", "days", "years", "item's own unit"),
     }
 )

@@ -36,6 +36,8 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "log ratio": ("", ""),
     "nats": ("", ""),
     "ratio": ("", ""),
+    "number": ("", ""),
+    "values": ("", "种"),
     "item's own unit": ("", ""),
     "base currency": (" {}", " {}"),
     "base currency a year": (" {} a year", " {}/年"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from kyc_ml.contract.tables import (
+    ACCOUNTS,
     AMOUNT,
     CASES,
     CUSTOMER_ID,
@@ -14,6 +15,7 @@ from kyc_ml.contract.tables import (
 )
 from kyc_ml.features.prepare import MADE_FROM
 from kyc_ml.features.spec import (
+    CURRENT_ACCOUNTS,
     LABELS,
     AsOf,
     Cell,
@@ -112,6 +114,8 @@ def _absent(table: str, there: Columns) -> str:
 
 def _origin(table: str, column: str) -> str:
     """Name the user's table a column would come from: labels are made of two of them."""
+    if table == CURRENT_ACCOUNTS:
+        return ACCOUNTS
     if table != LABELS:
         return table
     return CASES if column == TRANSACTION_ID else TRANSACTIONS

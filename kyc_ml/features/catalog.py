@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from kyc_ml.config import FeatureConfig
+from kyc_ml.config import FeatureConfig, TableAttribute
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.families import (
     amounts,
+    attributes,
     counterparties,
     devices,
     dormancy,
@@ -27,6 +28,7 @@ from kyc_ml.features.families import (
     timing,
     velocity,
 )
+from kyc_ml.features.families.attributes import with_attributes
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 
 Declare = Callable[[FeatureConfig], tuple[FeatureSpec, ...]]
@@ -55,6 +57,7 @@ FAMILIES: Final[Mapping[str, Declare]] = MappingProxyType(
         "network": _always(network.FEATURES),
         "peers": _always(peers.FEATURES),
         "third_party": third_party.features_of,
+        attributes.ATTRIBUTES: attributes.features_of,
     }
 )
 
@@ -80,17 +83,28 @@ def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     return declared
 
 
-def choose_features(config: FeatureConfig, *, unit: str) -> tuple[FeatureSpec, ...]:
+def choose_features(
+    config: FeatureConfig, *, unit: str, attributes: Sequence[TableAttribute] | None = None
+) -> tuple[FeatureSpec, ...]:
     """List the features of the chosen families that a unit of observation has.
 
     A formula may need a feature that was not chosen: it is computed, but hidden.
+
+    Parameters
+    ----------
+    attributes : sequence of TableAttribute, optional
+        Of the tables that the features will be built from; see `ContractedTables.attributes`.
+        None takes those that the configuration holds.
 
     Raises
     ------
     ConfigError
         If a family, an included or an excluded feature does not exist, or an included one
-        is not of this unit; all faults are listed.
+        is not of this unit; all faults are listed. If the family `attributes` is chosen for
+        tables that have none.
     """
+    if attributes is not None:
+        config = with_attributes(config, attributes)
     declared = declare_features(config)
     _check_names(config, declared, unit=unit)
     chosen = {

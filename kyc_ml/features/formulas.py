@@ -106,6 +106,8 @@ def read_time(reading: Reading, *, decision: Int64s, moment: Int64s, missing: Fl
             return (decision - moment) / HOUR_US + missing
         case "years_since":
             return (decision - moment) / (DAY_US * _YEAR_DAYS) + missing
+        case "days_since":
+            return (decision - moment) / DAY_US + missing
         case "days_until":
             return (moment - decision) / DAY_US + missing
         case _:

@@ -1,11 +1,26 @@
-"""Features that a configuration names outside `features`: held against those it chooses."""
+"""A configuration on a source: its attributes, and the features named outside `features`."""
 
 from __future__ import annotations
 
-from kyc_ml.config import RunConfig
+from collections.abc import Sequence
+
+from kyc_ml.config import RunConfig, TableAttribute
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.catalog import choose_features, declare_features
+from kyc_ml.features.families.attributes import with_attributes
 from kyc_ml.features.spec import FeatureSpec
+
+
+def on_source(config: RunConfig, attributes: Sequence[TableAttribute]) -> RunConfig:
+    """Give a run the attributes of the source that it runs on, so that all it names is declared.
+
+    Raises
+    ------
+    ConfigError
+        If it chooses the family `attributes` and the source declares none.
+    """
+    features = with_attributes(config.features, attributes)
+    return config.model_copy(update={"features": features})
 
 
 def require_named_features(config: RunConfig) -> None:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import (
+    ACCOUNT_ID,
+    ACCOUNTS,
     ADVERSE_OUTCOMES,
     AMOUNT,
     CASE_ID,
@@ -22,13 +24,15 @@ from kyc_ml.contract.tables import (
     EVENT_TIME,
     KNOWN_AT,
     OUTCOME,
+    STATUS,
     TRANSACTION_ID,
     TRANSACTIONS,
 )
-from kyc_ml.features.history import UNTIL, microseconds
+from kyc_ml.features.history import NEVER_US, UNTIL, microseconds
+from kyc_ml.features.kernels.timeline import supersede_versions
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
 from kyc_ml.features.network.payments import payments_of
-from kyc_ml.features.spec import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.spec import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -37,6 +41,7 @@ Floats = npt.NDArray[np.float64]
 MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     LABELS: {CASES: (), TRANSACTIONS: ()},
     PATTERNS: {TRANSACTIONS: (COUNTERPARTY_ID, DIRECTION)},
+    CURRENT_ACCOUNTS: {ACCOUNTS: ()},
 }
 """Tables made here: the contracted tables, and their optional columns, that each needs."""
 
@@ -60,6 +65,8 @@ def with_made(contracted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, .
     if set(wanted) <= set(columns.get(TRANSACTIONS, ())):
         base = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT, AMOUNT)
         columns[PATTERNS] = (*base, PATTERN, ROLE, LENGTH, WIDTH)
+    if ACCOUNTS in columns:
+        columns[CURRENT_ACCOUNTS] = (*columns[ACCOUNTS], UNTIL)
     return columns
 
 
@@ -80,7 +87,29 @@ def make_tables(
         tables[LABELS] = known_labels(source.tables[CASES], source.tables[TRANSACTIONS])
     if PATTERNS in needed:
         tables[PATTERNS], notes = patterns_of(source.tables[TRANSACTIONS])
+    if CURRENT_ACCOUNTS in needed:
+        tables[CURRENT_ACCOUNTS] = current_accounts(source.tables[ACCOUNTS])
     return tables, notes
+
+
+def current_accounts(accounts: pa.Table) -> pa.Table:
+    """Versions of accounts, each until a later version of its account can be seen.
+
+    A version is later if it began later or, having begun at the same instant, was known later;
+    it is seen by decisions after it began and from when it was known. Closed accounts are left
+    out, after they have ended the version before; so is what was superseded before it was known.
+    """
+    names = {name: (name, "ascending") for name in (ACCOUNT_ID, EVENT_TIME, KNOWN_AT)}
+    ordered = accounts.sort_by(list(names.values()))
+    event, known = microseconds(ordered[EVENT_TIME]), microseconds(ordered[KNOWN_AT])
+    account = ordered[ACCOUNT_ID].combine_chunks().dictionary_encode().indices.to_numpy()
+    until, kept = supersede_versions(account, event, known, NEVER_US)
+    if STATUS in ordered.column_names:
+        closed = pc.equal(ordered[STATUS], "closed").fill_null(False)  # noqa: FBT003  Arrow's own
+        kept &= ~np.asarray(closed.combine_chunks())
+    ended = pa.array(until, mask=until == NEVER_US).cast(_UTC)
+    found = ordered.append_column(UNTIL, ended).filter(pa.array(kept))
+    return found.sort_by([(EVENT_TIME, "ascending"), (KNOWN_AT, "ascending")])
 
 
 def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:

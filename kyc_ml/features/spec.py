@@ -30,6 +30,9 @@ PATTERNS: Final = "patterns"
 Its columns are customer_id, event_time, known_at, amount (of the closing payment), and the
 following four.
 """
+CURRENT_ACCOUNTS: Final = "current_accounts"
+"""Table of accounts, each version until the account's next one, without closed accounts."""
+
 PATTERN: Final = "pattern"
 ROLE: Final = "role"
 LENGTH: Final = "length"
@@ -52,6 +55,7 @@ Statistic = Literal[
     "gap_std",  # sample standard deviation of it, in hours
     "decayed_count",  # each row counts 2 ** -(age / half_life)
     "decayed_sum",
+    "trend",  # least-squares slope of the value over event time, in 30 days
 ]
 Operation = Literal[
     "ratio",
@@ -89,6 +93,7 @@ Reading = Literal[
     "listed",  # 1 where the country stands on the `listing` at the decision, else 0
     "age_hours",  # hours from the row's event time to the decision
     "years_since",  # years from the column's date to the decision
+    "days_since",  # days from the column's date to the decision
     "days_until",  # days from the decision to the column's date
     "hour",  # local hour of the decision, 0 to 23
     "weekday",  # local weekday of the decision, Monday 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.history import History, TimedRows
-from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline
+from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline, trends
 from kyc_ml.features.kernels.ranks import rank_values
 from kyc_ml.features.spec import Statistic, Window, name_of
 
@@ -163,9 +163,8 @@ class Sweep:
                     self._distinct(str(value), columns["distinct"], out)
                 case "decayed":
                     self._decayed(value, half_life, next(iter(columns.values())), out)
-                case "max" | "min":
-                    sign = 1.0 if kind == "max" else -1.0
-                    self._extreme(str(value), sign, next(iter(columns.values())), out)
+                case "trend" | "max" | "min":
+                    self._of_values(kind, str(value), columns[kind], out)
         for column, served_column in repeated:
             out[:, column] = out[:, served_column]
 
@@ -198,12 +197,20 @@ class Sweep:
             _columns(_MOMENTS + _EXTREMES, columns),
         )
 
-    def _extreme(self, value: str, sign: float, column: int, out: Floats) -> None:
-        self._refuse_superseded("max and min")
-        history = self._history
-        moments.sweep_extremes(
-            *self._timeline, history.observations, self._columns.values(value), sign, out, column
-        )
+    def _of_values(
+        self, statistic: Literal["trend", "max", "min"], value: str, column: int, out: Floats
+    ) -> None:
+        history, values = self._history, self._columns.values(value)
+        if statistic == "trend":
+            trends.sweep_trend(
+                *self._timeline, history.observations, values, history.event_time, out, column
+            )
+            return
+        sweep = moments.sweep_extremes
+        if history.until is not None:  # rows leave in an order of their own
+            sweep = trends.sweep_extremes_anew
+        sign = 1.0 if statistic == "max" else -1.0
+        sweep(*self._timeline, history.observations, values, sign, out, column)
 
     def _distinct(self, value: str, column: int, out: Floats) -> None:
         codes, starts = self._columns.pair_codes(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kyc_ml.features.spec import FeatureSpec, Formula, How, Latest, Own, Window
+from kyc_ml.features.spec import CURRENT_ACCOUNTS, FeatureSpec, Formula, How, Latest, Own, Window
 
 CLOCK: Final = "clock of the decision"
 ALL_HISTORY: Final = "all history"
@@ -16,6 +16,7 @@ _CLOCK_READINGS: Final = frozenset({"hour", "weekday", "night"})
 _OF_LATEST: Final = {
     "age_hours": ALL_HISTORY,
     "years_since": ALL_HISTORY,
+    "days_since": ALL_HISTORY,
     "days_until": COUNTDOWN,
 }
 
@@ -57,7 +58,7 @@ def _reason(how: How, known: Mapping[str, FeatureSpec]) -> str:
     match how:
         case Own(reading=reading):
             return CLOCK if reading in _CLOCK_READINGS else ""
-        case Window(period=period, key=key):
+        case Window(table=table, period=period, key=key) if table != CURRENT_ACCOUNTS:
             return ALL_HISTORY if period.us is None else "" if key else BANK_LEVEL
         case Latest(reading=reading):
             return _OF_LATEST.get(reading, "")

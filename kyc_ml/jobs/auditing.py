@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.config import RunConfig, load_section
+from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.followup import KNOWN_AT_ONCE
@@ -128,7 +128,8 @@ def run_audit(
         JSON file to write.
     """
     run = load_section(config, RunConfig)
-    specs = choose_features(run.features, unit=run.unit)
+    declared = load_section(source, SourceMapping).attributes
+    specs = choose_features(run.features, unit=run.unit, attributes=declared)
     if out is not None:
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, get_args
 
-from kyc_ml.config import FeatureConfig, RunConfig, Unit, load_section
+from kyc_ml.config import (
+    FeatureConfig,
+    RunConfig,
+    SourceMapping,
+    TableAttribute,
+    Unit,
+    load_section,
+)
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.features.catalog import FAMILIES, choose_features, declare_features
 from kyc_ml.features.definition import define, row_columns_of
@@ -16,9 +23,14 @@ _UNITS: Final = get_args(Unit)
 
 
 def run_list(
-    *, config: Path | None, family: str | None, unit: str | None
+    *, config: Path | None, source: Path | None = None, family: str | None, unit: str | None
 ) -> tuple[FeatureSpec, ...]:
     """List declared features, or with a configuration those that it chooses.
+
+    Parameters
+    ----------
+    source : Path or None
+        Source mapping, whose attributes give features.
 
     Raises
     ------
@@ -34,10 +46,11 @@ def run_list(
         )
         raise ConfigError(msg)
     if config is None:
-        specs = tuple(declared_features(None).values())
+        specs = tuple(declared_features(None, source=source).values())
     else:
         run = load_section(config, RunConfig)
-        specs = choose_features(run.features, unit=run.unit)
+        own = None if source is None else _attributes(source)
+        specs = choose_features(run.features, unit=run.unit, attributes=own)
     return tuple(
         spec
         for spec in specs
@@ -47,7 +60,9 @@ def run_list(
     )
 
 
-def run_show(name: str, *, config: Path | None) -> tuple[FeatureSpec, str, Mapping[str, str]]:
+def run_show(
+    name: str, *, config: Path | None, source: Path | None = None
+) -> tuple[FeatureSpec, str, Mapping[str, str]]:
     """Give one feature, its definition in a line, and those of the columns it reads.
 
     Raises
@@ -55,7 +70,7 @@ def run_show(name: str, *, config: Path | None) -> tuple[FeatureSpec, str, Mappi
     ConfigError
         If there is no such feature; the nearest name is suggested.
     """
-    declared = declared_features(config)
+    declared = declared_features(config, source=source)
     if name not in declared:
         msg = f"{name!r} is no declared feature{hint(name, declared)}; see kyc-ml features list"
         raise ConfigError(msg)
@@ -63,16 +78,29 @@ def run_show(name: str, *, config: Path | None) -> tuple[FeatureSpec, str, Mappi
     return spec, define(spec.how), row_columns_of(spec)
 
 
-def declared_features(config: Path | None) -> dict[str, FeatureSpec]:
-    """Declare every feature, under a configuration's items, lists and amounts if given."""
-    if config is None:
-        return declare_features(FeatureConfig(families=tuple(FAMILIES)))
-    return declare_features(load_section(config, RunConfig).features)
+def declared_features(config: Path | None, *, source: Path | None = None) -> dict[str, FeatureSpec]:
+    """Declare every feature, under a configuration's items, lists and amounts if given.
+
+    Parameters
+    ----------
+    source : Path or None
+        Source mapping, whose attributes give features.
+    """
+    features = FeatureConfig(families=tuple(FAMILIES))
+    if config is not None:
+        features = load_section(config, RunConfig).features
+    if source is not None:
+        features = features.model_copy(update={"attributes": _attributes(source)})
+    return declare_features(features)
 
 
-def run_page(config: Path | None) -> str:
+def _attributes(source: Path) -> tuple[TableAttribute, ...]:
+    return load_section(source, SourceMapping).attributes
+
+
+def run_page(config: Path | None, *, source: Path | None = None) -> str:
     """Write the catalogue as Markdown: one table a family."""
-    declared = declared_features(config)
+    declared = declared_features(config, source=source)
     shown = [spec for spec in declared.values() if not spec.hidden]
     lines = [
         "# Feature catalogue",
@@ -82,7 +110,8 @@ def run_page(config: Path | None) -> str:
         "Windows are half open and end before the decision; rows count from when they were",
         "known. T: a transaction has it; R: a review has it. + and − are directions in which",
         "risk may move with the value. With lists of countries or items of third parties in",
-        "the configuration there are more: `kyc-ml features list --config FILE`.",
+        "the configuration there are more: `kyc-ml features list --config FILE`; and with",
+        "attributes in a source mapping: `kyc-ml features list --source FILE`.",
         "",
     ]
     for family in FAMILIES:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kyc_ml.config import RunConfig, load_section
-from kyc_ml.features.named import require_named_features
+from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.features.named import on_source, require_named_features
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy, policy_features
 
@@ -26,8 +26,13 @@ class RunFiles:
     card: RatingCard | None
 
 
-def load_run(config: Path) -> RunFiles:
+def load_run(config: Path, *, source: Path | None = None) -> RunFiles:
     """Read a run configuration, its tier policy and, if it names one, its rating card.
+
+    Parameters
+    ----------
+    source : Path or None
+        Source mapping whose attributes the run may name.
 
     Raises
     ------
@@ -37,6 +42,8 @@ def load_run(config: Path) -> RunFiles:
     """
     run = load_section(config, RunConfig)
     policy = load_section(config.parent / run.tiers, TierPolicy)
+    if source is not None:
+        run = on_source(run, load_section(source, SourceMapping).attributes)
     require_named_features(run)
     policy_features(policy, run.features, unit=run.unit)
     return RunFiles(

@@ -94,7 +94,7 @@ def _train_and_score(
     watch: Watch,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
     """Train one model, then score the latest rows with the version the registry holds."""
-    files = load_run(config)
+    files = load_run(config, source=source)
     # a name of its own: a demo must not touch the aliases of a model in use
     run = files.run.model_copy(update={"name": f"demo-{files.run.name}"})
     files = replace(files, run=run)

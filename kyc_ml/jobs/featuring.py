@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.arguments import read_moment
-from kyc_ml.config import RunConfig, load_section
+from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.buckets.build import build_features_in_buckets
@@ -54,7 +54,8 @@ def run_features(
         tables whose features do not fit into memory; None builds all at once.
     """
     run = load_section(config, RunConfig)
-    specs = choose_features(run.features, unit=run.unit)
+    declared = load_section(source, SourceMapping).attributes
+    specs = choose_features(run.features, unit=run.unit, attributes=declared)
     require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = choose_as_of(as_of, tables)

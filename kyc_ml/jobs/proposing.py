@@ -150,7 +150,7 @@ def run_init(
             handle.write(texts[name].encode())
     load_section(files["source"], SourceMapping)
     for run in runs:
-        load_run(files[run.unit])
+        load_run(files[run.unit], source=files["source"])
     return InitResult(proposal=proposal, runs=runs, files=files, accepted=accepted)
 
 

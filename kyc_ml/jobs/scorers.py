@@ -215,7 +215,7 @@ def _fallback_files(request: ScoringRequest) -> RunFiles | None:
         raise ConfigError(msg)
     if request.config is None:
         return None
-    files = load_run(request.config)
+    files = load_run(request.config, source=request.source)
     card_of(files.policy)
     return files
 

@@ -92,7 +92,7 @@ def run_train(
     card : Path or None
         Markdown file to write the model card to.
     """
-    files = load_run(config)
+    files = load_run(config, source=source)
     for place in (keep, page, card):
         if place is not None:
             require_place(place)

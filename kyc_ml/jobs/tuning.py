@@ -98,7 +98,7 @@ def run_tune(
     ConfigError
         If the study is of other data or settings.
     """
-    run = load_run(config).run
+    run = load_run(config, source=source).run
     budget = {"trials": trials, "minutes": minutes}
     given = {name: value for name, value in budget.items() if value is not None}
     tuning = TuningConfig.model_validate({**run.tuning.model_dump(), **given})

@@ -27,6 +27,7 @@ def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
         *_overfitted(trained),
         *_absent(bundle, trained),
         *_without_time(bundle),
+        *_one_day(trained),
     ]
 
 
@@ -103,4 +104,15 @@ def _without_time(bundle: Bundle) -> Iterable[str]:
         yield (
             "Judged by cross-validation over customers: nothing is known of how it does on "
             "later data."
+        )
+
+
+def _one_day(trained: Trained) -> Iterable[str]:
+    """Say what a model of one instant cannot know: which came first, and how soon the other."""
+    first, last = trained.parts["start"].min(), trained.parts["end"].max()
+    if first == last:
+        yield (
+            f"All rows were decided at one instant, {first:%Y-%m-%d %H:%M}: the model shows what "
+            "goes with the outcome on one day. No order in time is proven, the horizon is that of "
+            "whoever made the labels, and other days may be different."
         )

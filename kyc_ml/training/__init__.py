@@ -10,7 +10,7 @@ from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.features.named import require_named_features
+from kyc_ml.features.named import on_source, require_named_features
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
@@ -58,8 +58,9 @@ def train(
     """
     require_section(config, RunConfig, name="config")
     require_section(policy, TierPolicy, name="policy")
-    require_named_features(config)
     require_contracted(source)
+    config = on_source(config, source.attributes)
+    require_named_features(config)
     moment = read_moment(as_of, name="as_of")
     facts = state_facts(data, source, as_of=moment)
     tell = progress or _silent

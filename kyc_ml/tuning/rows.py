@@ -151,7 +151,7 @@ def prepare_rows(
     )
     taken = np.zeros(times.size, np.bool_)
     taken[used] = True
-    specs = choose_features(config.features, unit=config.unit)
+    specs = choose_features(config.features, unit=config.unit, attributes=source.attributes)
     features = build_all(
         source, observations.filter(pa.array(taken)), specs, config=config, tell=tell
     )

@@ -5,11 +5,23 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from kyc_ml.config import RunConfig
+from kyc_ml.config import RunConfig, TableAttribute
+from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.named import require_named_features
+from kyc_ml.features.named import on_source, require_named_features
 from kyc_ml.training import train
 
+NO_ROWS = ContractedTables(
+    tables={},
+    timezone="UTC",
+    base_currency="CNY",
+    digests={},
+    quality=QualitySummary(tables=()),
+)
+EDUCATION = TableAttribute(
+    table="customers", name="education", type="text", description="education"
+)
 SEGMENTS = "categories of this run: profile_customer_type"
 
 
@@ -87,9 +99,24 @@ def test_all_faults_are_told_at_once_and_before_the_tables_are_looked_at(policy)
     config = run_with(calibration={"segment": "nope"}, explain={"peers": "nor this"})
     with pytest.raises(ConfigError, match=r"configuration 'x': 2 faults\n"):
         train(
-            None,
+            NO_ROWS,
             config=config,
             policy=policy,
             as_of=pd.Timestamp("2024-01-01", tz="UTC"),
             data={},
         )
+
+
+def test_an_attribute_may_be_named_once_the_source_is_known():
+    config = run_with(
+        features={"families": ["attributes"], "include": []},
+        explain={"peers": "customer_attr_education"},
+    )
+    with pytest.raises(ConfigError, match="customer_attr_education"):
+        require_named_features(config)
+    known = on_source(config, [EDUCATION])
+    require_named_features(known)
+    assert on_source(known, [EDUCATION]) == known
+    assert on_source(run_with(), [EDUCATION]) == run_with()
+    with pytest.raises(ConfigError, match="source declares none"):
+        on_source(config, [])

@@ -27,6 +27,7 @@ from kyc_ml.contract.tables import (
     REVIEW_ID,
     TRANSACTION_ID,
     Column,
+    column_of,
 )
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US, HOUR_US
@@ -87,7 +88,7 @@ def corrupt_rows(
             changed = values.take(pa.array(swapped))
         else:
             changed = pc.if_else(
-                pa.array(wrong), _all_changed(values, contract.column(column)), values
+                pa.array(wrong), _all_changed(values, column_of(name, table.field(place))), values
             )
         table = table.set_column(place, table.field(place), changed)
     return table, int(places.size)
@@ -128,7 +129,8 @@ def crowd_rows(
         columns[CASE_ID] = pc.if_else(pa.array(earlier & (known > at_us)), case, columns[CASE_ID])
     for column in table.column_names:
         if column not in {*columns, *KEYS, *_LINKS}:
-            columns[column] = _far_from_usual(table[column], copied, contract.column(column), rng)
+            contracted = column_of(name, table.field(column))
+            columns[column] = _far_from_usual(table[column], copied, contracted, rng)
     added = pa.table(
         [columns.get(each, table[each].take(copied)) for each in table.column_names],
         schema=table.schema,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import (
+    ACCOUNTS,
     AMOUNT,
     CASES,
     COUNTERPARTY_ID,
@@ -24,8 +25,8 @@ from kyc_ml.contract.tables import (
 )
 from kyc_ml.engine.writing import written_whole
 from kyc_ml.features.buckets.exchange import ROW, scan
-from kyc_ml.features.prepare import known_labels, patterns_of
-from kyc_ml.features.spec import LABELS, PATTERNS
+from kyc_ml.features.prepare import current_accounts, known_labels, patterns_of
+from kyc_ml.features.spec import CURRENT_ACCOUNTS, LABELS, PATTERNS
 
 _GROUP_ROWS: Final = 1 << 18
 """Rows of a row group: what a reader holds at once."""
@@ -81,6 +82,10 @@ def make_stored(
         made[PATTERNS] = folder / f"{PATTERNS}.parquet"
         paid, notes = patterns_of(pq.read_table(stored[TRANSACTIONS], columns=list(_PAID)))
         store_rows(paid, made[PATTERNS])
+    if CURRENT_ACCOUNTS in needed:
+        made[CURRENT_ACCOUNTS] = folder / f"{CURRENT_ACCOUNTS}.parquet"
+        accounts = pq.read_table(stored[ACCOUNTS])
+        store_rows(current_accounts(accounts), made[CURRENT_ACCOUNTS])
     return made, notes
 
 

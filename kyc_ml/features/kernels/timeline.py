@@ -230,6 +230,39 @@ def build_timeline(
 
 
 @kernel()
+def supersede_versions(
+    group: Int32s, event_time: Int64s, known_at: Int64s, never: int
+) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+    """Find when each version of a thing gives way to a later one, and whether it is ever seen.
+
+    Parameters
+    ----------
+    group, event_time, known_at : arrays of shape (n,), in the order of all three
+        Whose version each row is. Rows of one thing that are equal in both times are one
+        version.
+    never : int
+        Stands for versions that no later one follows.
+
+    Returns
+    -------
+    until : int64 array
+        The first instant at which a version that began later, or was known later, is visible.
+    seen : bool array
+        True where the version itself is visible before.
+    """
+    until = np.full(group.size, never, np.int64)
+    seen = np.ones(group.size, np.bool_)
+    for row in range(group.size - 1, -1, -1):
+        after = row + 1
+        if after < group.size and group[after] == group[row]:
+            until[row] = until[after]
+            if event_time[after] > event_time[row] or known_at[after] > known_at[row]:
+                until[row] = min(until[row], max(event_time[after] + 1, known_at[after]))
+        seen[row] = max(event_time[row] + 1, known_at[row]) < until[row]
+    return until, seen
+
+
+@kernel()
 def gather(values: npt.NDArray[Any], rows: Int32s) -> npt.NDArray[Any]:
     """Bring a table's column into the order of positions."""
     ordered = np.empty(rows.size, values.dtype)
