@@ -9,6 +9,7 @@ from __future__ import annotations
 from kyc_ml.config.calibration import CalibrationConfig, CalibrationMethod
 from kyc_ml.config.dataset import DatasetConfig, Unit
 from kyc_ml.config.features import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
+from kyc_ml.config.identifiers import IdentifierForm
 from kyc_ml.config.limits import DriftLimits, LimitsConfig
 from kyc_ml.config.model import ModelConfig
 from kyc_ml.config.reading import (
@@ -20,7 +21,7 @@ from kyc_ml.config.reading import (
     section_digest,
 )
 from kyc_ml.config.run import ExplainConfig, RunConfig
-from kyc_ml.config.section import Section
+from kyc_ml.config.section import Day, Section
 from kyc_ml.config.selection import SelectionConfig
 from kyc_ml.config.source import FileSource, SourceMapping, TableMapping
 from kyc_ml.config.splits import (
@@ -49,12 +50,14 @@ __all__ = [
     "CountryList",
     "CustomerFoldsConfig",
     "DatasetConfig",
+    "Day",
     "DriftLimits",
     "ExplainConfig",
     "FeatureConfig",
     "FileSource",
     "FloatRange",
     "FoldsConfig",
+    "IdentifierForm",
     "IntRange",
     "LimitsConfig",
     "ModelConfig",

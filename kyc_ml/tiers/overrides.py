@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import model_validator
 
-from kyc_ml.config import Section, check_section, load_section
+from kyc_ml.config import Day, Section, check_section, load_section
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
@@ -48,13 +48,13 @@ class EnteredOverride(Section):
     """Lowest tier that it allows; or tier."""
     tier: str | None = None
     """Tier that it sets; or floor."""
-    start: date | None = None
+    start: Day | None = None
     """First day in force."""
-    expiry: date | None = None
+    expiry: Day | None = None
     """First day no longer in force."""
-    approved_on: date | None = None
+    approved_on: Day | None = None
     """Day of the approval."""
-    withdrawn_on: date | None = None
+    withdrawn_on: Day | None = None
     """First day no longer in force, where it was withdrawn."""
     requester: str = ""
     """Who asked for it."""
