@@ -38,6 +38,9 @@ NOTHING: Final = (
 """Words by which exports and people say that there is no value, in lower case."""
 LONGEST_WORD: Final = max(len(word.encode()) for word in NOTHING)
 
+TRIMMED: Final = IdentifierForm()
+"""The form where a mapping says nothing."""
+
 ALIKE: Final = IdentifierForm(
     quotes="strip", width="half", case="upper", leading_zeros="drop", floats="whole"
 )

@@ -77,6 +77,16 @@ class TableQuality:
             raise ContractError(msg)
 
     @property
+    def first_usual(self) -> datetime | None:
+        """First event time without strays."""
+        return self.strays.first or self.first_event_time
+
+    @property
+    def last_usual(self) -> datetime | None:
+        """Last event time without strays."""
+        return self.strays.last or self.last_event_time
+
+    @property
     def quarantined_share(self) -> float:
         """Share of the rows read that are quarantined, in [0, 1]; 0 of 0 is 0."""
         return self.quarantined / self.read if self.read else 0.0

@@ -35,6 +35,7 @@ from kyc_ml.contract.followup import (
     warn_of_strays,
 )
 from kyc_ml.contract.frames import Frame, to_arrow
+from kyc_ml.contract.identifiers import TRIMMED
 from kyc_ml.contract.links import Crossing, cross_tables, refuse_orphans
 from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
@@ -146,7 +147,7 @@ def contract_tables(
     timezone: str = "UTC",
     base_currency: str,
     max_quarantined_share: float = 0.001,
-    identifiers: IdentifierForm = IdentifierForm(),  # noqa: B008  frozen
+    identifiers: IdentifierForm = TRIMMED,
     max_orphan_share: float = 0.2,
 ) -> ReadSource:
     """Put tables in memory through the very same checks.
@@ -280,7 +281,7 @@ class _Opened:
                 "check the file and `where`"
             )
             raise SourceError(msg)
-        times = [found[name].strays.last for name in (TRANSACTIONS, EVENTS) if name in found]
+        times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
         last = max((time for time in times if time is not None), default=None)
         crossing = self._cross(shelf)
         warnings = [
@@ -321,7 +322,7 @@ class _Opened:
             self.connection,
             table,
             rules=self.settings.rules,
-            horizon=max((each.strays.last for each in others if each.strays.last), default=None),
+            horizon=max((each.last_usual for each in others if each.last_usual), default=None),
             malformed=lines,
             shelf=shelf,
         )

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.casework import Drop, save_sheet
+from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.explain import make_reasons, say_value
@@ -132,7 +133,8 @@ def run_explain(
     if sheet is not None:
         require_place(sheet)
     bundle, label = load_model(model)
-    book = NOBODY if overrides is None else load_overrides(overrides)
+    form = load_section(source, SourceMapping).identifiers
+    book = NOBODY if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)

@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from kyc_ml.engine.delimited import save_csv
 from kyc_ml.environment import digest_code
 from kyc_ml.tracking.server import connected, start_run
 from kyc_ml.tracking.views import NIGHTS
@@ -143,7 +144,7 @@ def log_record(record: RunRecord) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, table in record.tables.items():
             path = Path(folder) / f"{name}.csv"
-            table.to_csv(path, index=False)
+            save_csv(table, path)
             mlflow.log_artifact(str(path), "tables")
 
 
