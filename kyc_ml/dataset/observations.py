@@ -235,7 +235,8 @@ def _review_calendar(
 def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp:
     if TRANSACTIONS not in source.tables:
         return pd.Timestamp(seen.min())
-    return pd.Timestamp(pc.min(source.tables[TRANSACTIONS][EVENT_TIME]).as_py())
+    first = source.quality.table(TRANSACTIONS).first_usual
+    return pd.Timestamp(seen.min() if first is None else first)
 
 
 def reviews_of(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:

@@ -141,7 +141,8 @@ def run_explain(
     if sheet is not None:
         require_place(sheet)
     bundle, label = load_model(model)
-    book = NOBODY if overrides is None else load_overrides(overrides)
+    form = load_section(source, SourceMapping).identifiers
+    book = NOBODY if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
     mapping = load_section(source, SourceMapping)
     require_known(mapping, data, observation, unit=bundle.config.unit)

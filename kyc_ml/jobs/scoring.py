@@ -33,6 +33,7 @@ from kyc_ml.errors import (
     UnreachableError,
 )
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
+from kyc_ml.jobs.override_customers import require_known
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
@@ -112,7 +113,7 @@ def run_score(
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
-    scorers = load_scorers(request, currency=mapping.base_currency, watch=watch)
+    scorers = load_scorers(request, mapping=mapping, watch=watch)
     watch.about(model=scorers.label)
     inputs = source.digests()
     identity = identify(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
@@ -272,6 +273,13 @@ def _run(
         night.stopwatch.note("reading")
         chosen = choose(request, scorers, tables, limits=night.limits)
         night.watch.about(as_of=chosen.as_of.isoformat())
+        require_known(
+            scorers.book,
+            tables,
+            chosen,
+            most=night.limits.unmatched_overrides,
+            watch=night.watch,
+        )
         return night.run(tables, chosen)
     except OutputError:
         raise  # what is done so far is good: the next start goes on

@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from kyc_ml.engine.delimited import save_csv
 from kyc_ml.environment import digest_code
 from kyc_ml.tracking.server import NIGHTLY, connected, experiment_of, start_run
 from kyc_ml.tracking.views import NIGHTS
@@ -169,7 +170,7 @@ def write_files(record: RunRecord, folder: Path) -> None:
         figure.savefig(folder / "plots" / f"{name}.svg")
     for name, table in record.tables.items():
         (folder / "tables").mkdir(exist_ok=True)
-        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+        save_csv(table, folder / "tables" / f"{name}.csv")
 
 
 def tags_of(record: RunRecord) -> dict[str, str]:

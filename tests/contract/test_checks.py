@@ -139,14 +139,16 @@ def test_dates_may_lie_beyond_2200_for_documents_without_expiry():
     assert expiry == date(9999, 12, 31)
 
 
-def test_of_equal_keys_the_first_by_content_stays():
-    rows = [{**ROW, "amount": amount} for amount in ("3", "1", "2", "x")]
+def test_of_equal_keys_the_first_by_content_stays_and_copies_are_told_apart():
+    rows = [{**ROW, "amount": amount} for amount in ("3", "1", "2", "1", "3", "x")]
     got = transactions(rows)
     assert got.accepted.tables["transactions"]["amount"].to_pylist() == [1.0]
     assert sorted(got.quarantine["reasons"].to_pylist()) == [
         ["amount: not a number"],
         ["duplicate key"],
-        ["duplicate key"],
+        ["duplicate key, other content"],
+        ["duplicate key, other content"],
+        ["duplicate key, other content"],
     ]
 
 

@@ -99,7 +99,9 @@ def test_explain_says_why_in_two_languages(place, model, scored):
     asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
     english = done(place.run(*asked, "--top", 3))
     chinese = done(place.run(*asked, "--top", 3, "--chinese"))
-    assert f"probability {say_share(best.probability)}, tier {best.tier} {best.tier_zh}" in english.out
+    assert (
+        f"probability {say_share(best.probability)}, tier {best.tier} {best.tier_zh}" in english.out
+    )
     assert "internal only" in english.out
     for outcome, column in ((english, "text"), (chinese, "text_zh")):
         assert best[f"reason_1_{column}"][:20] in outcome.out
