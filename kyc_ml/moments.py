@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Final
 
 from kyc_ml.errors import ConfigError
@@ -10,17 +11,68 @@ from kyc_ml.errors import ConfigError
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2199
 
+_DAY: Final = re.compile(
+    r"\s*(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|年(\d{1,2})月(\d{1,2})日|(\d{2})(\d{2}))"
+    r"(?:[ T]0{1,2}:00(?::00)?)?\s*"
+)
+"""A day that begins with its year can be read in one way only; Excel adds a midnight."""
+
+
+def read_day(given: object) -> date:
+    """Read a day of a file that people keep, such as overrides; the year comes first.
+
+    Raises
+    ------
+    ValueError
+        If it is no day, or could be two: 03/04/2025 is read in two ways.
+
+    Examples
+    --------
+    >>> read_day("2025-01-31"), read_day("2025/1/31"), read_day("2025年1月31日")
+    (datetime.date(2025, 1, 31), datetime.date(2025, 1, 31), datetime.date(2025, 1, 31))
+    >>> read_day("03/04/2025")
+    Traceback (most recent call last):
+    ...
+    ValueError: '03/04/2025' is no day that can be read in one way: write it as 2025-01-31
+    """
+    if isinstance(given, datetime):
+        whole = given == datetime.combine(given.date(), datetime.min.time(), given.tzinfo)
+        found = given.date() if whole else None
+    elif isinstance(given, date):
+        found = given
+    else:
+        found = _find_day(str(given))
+    if found is None:
+        msg = f"{str(given)[:30]!r} is no day that can be read in one way: write it as 2025-01-31"
+        raise ValueError(msg)
+    return found
+
+
+def _find_day(text: str) -> date | None:
+    """Read a day that begins with its year; None where the text is none, or no real day."""
+    found = _DAY.fullmatch(text)
+    if found is None:
+        return None
+    numbers = [int(part) for part in found.groups() if part is not None and part.isdecimal()]
+    try:
+        return date(*numbers)
+    except ValueError:
+        return None
+
 
 def read_date(text: str, *, name: str) -> datetime:
     """Read an ISO date or time as it is written; without a zone where it names none.
+
+    A day may also be written as `read_day` takes it, such as 2024/7/1.
 
     Raises
     ------
     ConfigError
         If it is neither, or lies outside the years that the contract accepts.
     """
+    day = _find_day(text)
     try:
-        given = datetime.fromisoformat(text)
+        given = datetime.fromisoformat(text if day is None else day.isoformat())
     except ValueError:
         msg = f"{name} must be an ISO date such as 2024-07-01, or a time, got {text!r}"
         raise ConfigError(msg) from None

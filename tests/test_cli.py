@@ -18,6 +18,7 @@ from mlflow.projects._project_spec import EntryPoint
 from typer.testing import CliRunner
 
 from kyc_ml import cli
+from kyc_ml.cli import naming
 from kyc_ml.cli.options import BAD_INPUT
 from kyc_ml.config import RunConfig, load_section
 from kyc_ml.environment import digest_code
@@ -208,7 +209,40 @@ def test_version():
 
 
 def test_without_a_command_it_shows_help():
-    assert "Commands:" in run().output
+    assert "Data:" in run().output
+
+
+def test_help_lists_every_command_under_a_heading_in_a_line_that_is_not_cut():
+    shown = run("--help").stdout
+    headings = [line for line in shown.splitlines() if re.fullmatch(r"[A-Z][a-z]+:", line)]
+    assert headings == ["Options:", *(f"{name}:" for name in naming.TOP)]  # and none is "Other"
+    for name in TOP:
+        [line] = re.findall(rf"^  {name} +(.+)$", shown, re.MULTILINE)
+        assert len(line) <= naming.LONGEST
+    for group, commands in naming.INSIDE.items():
+        assert set(commands) == set(TOP[group].commands)
+        for name, summary in commands.items():
+            assert len(summary) <= naming.LONGEST
+            assert re.search(rf"^  {name} +{re.escape(summary)}$", run(group, "--help").stdout,
+                             re.MULTILINE)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_an_option_takes_in_words_of_the_field(name):
+    shown = run(*name.split(), "--help").stdout
+    assert "..." not in shown
+    assert not re.search(r"<[^>]*>", shown)  # no <str>, no <list[Path]>
+    for option in ("--as-of", "--since", "--on"):
+        if option in options_of(name):
+            assert f"  {option} DATE " in shown
+    if "--data" in options_of(name):
+        assert "  --data FOLDER " in shown
+
+
+def test_a_choice_is_refused_with_what_there_is_to_choose():
+    done = run("config", "--file", "rum")
+    assert done.exit_code == BAD_INPUT
+    assert "'run'" in done.stderr
 
 
 @pytest.mark.parametrize(

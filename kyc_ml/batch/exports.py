@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
+from kyc_ml.engine.delimited import write_csv
 from kyc_ml.engine.local import quote_list
 from kyc_ml.engine.writing import sync_folder, written_whole
 from kyc_ml.errors import OutputError
@@ -20,7 +20,7 @@ TABLE: Final = "scores"
 
 
 def export_csv(parts: Sequence[Path], target: Path) -> None:
-    """Write parts as one CSV file with a header, UTF-8.
+    """Write parts as one CSV file for spreadsheets: see `write_csv`.
 
     Raises
     ------
@@ -28,9 +28,8 @@ def export_csv(parts: Sequence[Path], target: Path) -> None:
         If it cannot be written.
     """
     schema = pq.read_schema(parts[0])
-    with written_whole(target) as handle, pc.CSVWriter(handle, schema) as writer:
-        for part in parts:
-            writer.write_table(pq.read_table(part))
+    with written_whole(target) as handle:
+        write_csv(handle, schema, (pq.read_table(part) for part in parts))
 
 
 def export_duckdb(parts: Sequence[Path], target: Path, *, scratch: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kyc_ml.batch.counts import Counts
 from kyc_ml.config import LimitsConfig
+from kyc_ml.contract.links import NOT_IN_CUSTOMERS
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.errors import Faults, GateError
@@ -85,6 +86,7 @@ def _check_customers(quality: QualitySummary, limits: LimitsConfig) -> list[str]
         f"{limits.unknown_customers_share:g}: ask for the missing customers"
         for found in quality.warnings
         if found.column == CUSTOMER_ID
+        and found.rule == NOT_IN_CUSTOMERS
         and _share(found.count, accepted[found.table]) > limits.unknown_customers_share
     ]
 

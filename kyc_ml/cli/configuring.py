@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,8 +19,8 @@ def config(
     ] = None,
     *,
     file: Annotated[
-        str,
-        typer.Option(help="run, source, tiers, rating, overrides, limits or validation."),
+        Literal["run", "source", "tiers", "rating", "overrides", "limits", "validation"],
+        typer.Option(help="Kind of configuration file."),
     ] = "run",
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print all keys of all files as Markdown.")

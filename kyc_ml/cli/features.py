@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,9 +19,11 @@ from kyc_ml.cli.options import (
     example,
     job,
 )
+from kyc_ml.cli.usage import HelpfulGroup
 
 app = typer.Typer()
 features = typer.Typer(
+    cls=HelpfulGroup,
     help="Compute features, and look up what they mean.",
     epilog=example("kyc-ml features list --family network"),
     no_args_is_help=True,
@@ -101,7 +103,9 @@ def list_(
     config: OptionalConfig = None,
     source: OptionalSource = None,
     family: Annotated[str | None, typer.Option(help="One family only.")] = None,
-    unit: Annotated[str | None, typer.Option(help="fraud or risk: what it can describe.")] = None,
+    unit: Annotated[
+        Literal["fraud", "risk"] | None, typer.Option(help="What it can describe.")
+    ] = None,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the whole catalogue as Markdown.")
     ] = False,

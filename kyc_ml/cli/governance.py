@@ -13,9 +13,11 @@ from kyc_ml.cli.shipped import find_shipped
 if TYPE_CHECKING:
     from kyc_ml.jobs.promoting import PromotionResult
     from kyc_ml.terminal import Terminal
+from kyc_ml.cli.usage import HelpfulGroup
 
 app = typer.Typer()
 audit_log = typer.Typer(
+    cls=HelpfulGroup,
     help="Verify and show the record of verdicts, sign-offs, promotions and rollbacks.",
     epilog=example("kyc-ml audit-log verify", after="the example of validate"),
     no_args_is_help=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -74,6 +74,40 @@ def train(
 
 @app.command(
     epilog=example(
+        "kyc-ml register build/unregistered/fraud-1",
+        after="a kyc-ml train that MLflow did not take the model of",
+    )
+)
+def register(
+    *,
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder that kyc-ml train has left, or a bundle's folder."),
+    ],
+    trained_by: Annotated[
+        str | None,
+        typer.Option(help="Who trained a bundle that comes alone: they may not validate it."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Register a trained model from its folder; the alias challenger points at it."""
+    with job(quiet=quiet, reads={"FOLDER": folder}) as terminal:
+        from kyc_ml.jobs.registering import run_register
+
+        made = run_register(folder, trained_by=trained_by, watch=terminal)
+        terminal.summary(
+            "registered before" if made.was_there else "registered",
+            {
+                "model": f"{made.uri} (alias challenger)",
+                "bundle": made.digest[:12],
+                "MLflow run": made.run_id,
+                "runs side by side": made.runs,
+            },
+        )
+
+
+@app.command(
+    epilog=example(
         "kyc-ml reproduce models:/demo-fraud@challenger --data build/demo/bank", after="make demo"
     )
 )
@@ -138,7 +172,7 @@ def tune(
     quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
-    """Search model parameters on folds in time; say whether they beat the own on later data."""
+    """Search model parameters on folds; say whether they beat the own on rows no choice saw."""
     with job(
         quiet=quiet,
         reads={"--config": config, "--source": source, "--data": data},
@@ -210,12 +244,14 @@ def explain(
         },
     ) as terminal:
         from kyc_ml.errors import ConfigError
-        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
-        from kyc_ml.terminal.results import show_explanation, show_told
 
         if customer_safe and sheet is not None:
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
             raise ConfigError(msg)
+        _require_known(source, data, observation)
+        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
+        from kyc_ml.terminal.results import show_explanation, show_told
+
         if customer_safe:
             told = run_customer_safe(
                 observation=observation,
@@ -242,6 +278,14 @@ def explain(
         show_explanation(terminal, explained, chinese=chinese)
 
 
+def _require_known(source: Path, data: Path, observation: str) -> None:
+    """Refuse a mistyped identifier before models and their packages are loaded."""
+    from kyc_ml.config import SourceMapping, load_section
+    from kyc_ml.jobs.one_observation import require_known
+
+    require_known(load_section(source, SourceMapping), data, observation)
+
+
 @app.command(
     epilog=example(
         "kyc-ml compare models:/fraud/2 models:/fraud/1 "
@@ -265,11 +309,8 @@ def compare(
         typer.Option(help="First decision; default and earliest: the later training date."),
     ] = None,
     objective: Annotated[
-        str | None,
-        typer.Option(
-            help="average_precision, log_loss, recall_at_capacity or expected_cost; default: "
-            "the champion's tuning.objective."
-        ),
+        Literal["average_precision", "log_loss", "recall_at_capacity", "expected_cost"] | None,
+        typer.Option(help="What decides; default: the champion's tuning.objective."),
     ] = None,
     capacity: Annotated[
         list[float] | None,

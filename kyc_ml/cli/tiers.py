@@ -17,9 +17,11 @@ from kyc_ml.cli.options import (
     example,
     job,
 )
+from kyc_ml.cli.usage import HelpfulGroup
 
 app = typer.Typer()
 tiers = typer.Typer(
+    cls=HelpfulGroup,
     help="Propose, show and check tier policies, and see who moved.",
     epilog=example("kyc-ml tiers show configs/tiers/risk.yaml"),
     no_args_is_help=True,

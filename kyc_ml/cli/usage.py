@@ -14,6 +14,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from kyc_ml.cli.naming import INSIDE, LONGEST, TOP, name_values
 from kyc_ml.cli.process import prepared
 
 _USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
@@ -27,8 +28,38 @@ class LoggedCommand(TyperCommand):
         """Run the command; see `typer.core.TyperCommand`."""
         return _run(partial(super().main, args, *rest), args, options)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as typer has it
+        """Write the help, which says what each option takes."""
+        if self.callback is not None:
+            name_values(self.params, self.callback)
+        super().format_help(ctx, formatter)
 
-class LoggedGroup(TyperGroup):
+
+class HelpfulGroup(TyperGroup):
+    """Commands that `--help` lists in one line each, under headings; see `naming`."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  as typer has it
+        """Give a command, whose parameters say what they take."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and command.callback is not None:
+            name_values(command.params, command.callback)
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as typer has it
+        """Write the commands, those of a heading together."""
+        del ctx
+        shown = {name for name, command in self.commands.items() if not command.hidden}
+        headings = TOP if self.name not in INSIDE else {"Commands": INSIDE[self.name]}
+        listed = {name for lines in headings.values() for name in lines}
+        others = {name: self.commands[name].get_short_help_str(LONGEST) for name in shown - listed}
+        for heading, lines in {**headings, "Other": others}.items():
+            rows = [(f"{name:<10}", line) for name, line in lines.items() if name in shown]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+class LoggedGroup(HelpfulGroup):
     """Commands whose usage errors are lines of their log too."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401  as typer has it

@@ -16,6 +16,7 @@ from kyc_ml.config.attributes import (
 from kyc_ml.config.calibration import CalibrationConfig, CalibrationMethod
 from kyc_ml.config.dataset import DatasetConfig, Unit
 from kyc_ml.config.features import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
+from kyc_ml.config.identifiers import IdentifierForm
 from kyc_ml.config.limits import DriftLimits, LimitsConfig
 from kyc_ml.config.model import ModelConfig
 from kyc_ml.config.reading import (
@@ -27,7 +28,7 @@ from kyc_ml.config.reading import (
     section_digest,
 )
 from kyc_ml.config.run import ExplainConfig, RunConfig
-from kyc_ml.config.section import Section
+from kyc_ml.config.section import Day, Section
 from kyc_ml.config.selection import SelectionConfig
 from kyc_ml.config.source import FileSource, SourceMapping, TableMapping
 from kyc_ml.config.splits import (
@@ -59,12 +60,14 @@ __all__ = [
     "CountryList",
     "CustomerFoldsConfig",
     "DatasetConfig",
+    "Day",
     "DriftLimits",
     "ExplainConfig",
     "FeatureConfig",
     "FileSource",
     "FloatRange",
     "FoldsConfig",
+    "IdentifierForm",
     "IntRange",
     "LimitsConfig",
     "MappedAttribute",

@@ -31,6 +31,29 @@ _NO_SECTION: Final = {"model_type", "model_attributes_type"}
 """Pydantic's names of the fault that something else than keys and values was given."""
 
 
+_LIST: Final = "a list, such as [a, b]"
+_RULES: Final = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), _LIST),
+    "string_type": "text",
+    "dict_type": "keys and values",
+}
+"""What a value must be, by pydantic's type of the fault."""
+_BOUNDS: Final = {
+    "greater_than": "be greater than {gt:g}",
+    "greater_than_equal": "be at least {ge:g}",
+    "less_than": "be less than {lt:g}",
+    "less_than_equal": "be at most {le:g}",
+    "literal_error": "be {expected}",
+    "too_short": "have at least {min_length} item(s), got {actual_length}",
+    "too_long": "have at most {max_length} item(s), got {actual_length}",
+    "string_too_short": "be text of at least {min_length} character(s)",
+}
+"""The same for rules with a limit."""
+
+
 def explain_faults(
     faults: Iterable[Any],
     section: type[Section],
@@ -81,8 +104,37 @@ def _explain(fault: Any, where: str) -> str:  # noqa: ANN401  pydantic's dict
         return f"{where}: required, but absent"
     if fault["type"] == "union_tag_not_found":
         return f"{where}: key {fault['ctx']['discriminator']} is required: other keys hang on it"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = _rule_of(fault)
     return f"{where}: {message}" if where else message
+
+
+def _rule_of(fault: Any) -> str:  # noqa: ANN401  pydantic's dict
+    """Say the rule that a value breaks, and of what kind the value is; never the value."""
+    kind = fault["type"]
+    if kind in _RULES:
+        return f"must be {_RULES[kind]}, got {_kind_of(fault['input'])}"
+    if kind in _BOUNDS:
+        return f"must {_BOUNDS[kind].format(**fault['ctx'])}"
+    if kind.startswith(("date_", "datetime_")):
+        return f"must be a date such as 2026-11-30, got {_kind_of(fault['input'])} that is none"
+    return str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _kind_of(given: object) -> str:
+    """Name the kind of a value as a person calls it who writes YAML."""
+    if given is None:
+        return "nothing"
+    if isinstance(given, bool):
+        return "true or false"
+    for kinds, called in (
+        ((str,), "text"),
+        ((int, float), "a number"),
+        ((list, tuple, set, frozenset), "a list"),
+        ((Mapping,), "keys and values"),
+    ):
+        if isinstance(given, kinds):
+            return called
+    return type(given).__name__
 
 
 def _explain_place(given: object, inside: list[type[Section]]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from kyc_ml.config.attributes import TableAttribute
-from kyc_ml.config.section import Section
+from kyc_ml.config.section import Day, Section
 
 
 class CountryEntry(Section):
@@ -16,9 +15,9 @@ class CountryEntry(Section):
 
     country: str = Field(pattern="^[A-Z]{2}$")
     """ISO 3166 code of two letters."""
-    since: date
+    since: Day
     """First day on the list."""
-    until: date | None = None
+    until: Day | None = None
     """First day off the list; null: still on it."""
 
     @model_validator(mode="after")
@@ -40,7 +39,7 @@ class CountryList(Section):
     """The same in Chinese."""
     source: str
     """Who published it, and where."""
-    verified_on: date
+    verified_on: Day
     """Day on which somebody last compared it with its source."""
     entries: tuple[CountryEntry, ...] = Field(min_length=1)
 

@@ -1,8 +1,16 @@
-"""The base of every section of a configuration."""
+"""The base of every section of a configuration, and the days in it."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from datetime import date
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from kyc_ml.moments import read_day
+
+Day: TypeAlias = Annotated[date, BeforeValidator(read_day)]
+"""A day as people write it: pydantic alone takes 20250131 for seconds, and refuses 2025/1/31."""
 
 
 class Section(BaseModel):

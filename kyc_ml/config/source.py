@@ -15,7 +15,8 @@ from kyc_ml.config.attributes import (
     attribute_column,
     attribute_faults,
 )
-from kyc_ml.config.section import Section
+from kyc_ml.config.identifiers import IdentifierForm
+from kyc_ml.config.section import Day, Section
 
 
 class FileSource(Section):
@@ -173,6 +174,15 @@ class SourceMapping(Section):
     """ISO 4217 code of the currency that amounts are in."""
     max_quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)
     """Share of a table's rows that may be quarantined before reading fails."""
+    identifiers: IdentifierForm = IdentifierForm()
+    max_orphan_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    """Share of the cases that may name a customer, a transaction or a review that no other
+    table has: such labels are lost. 0.2 is a convention."""
+    earliest: Day | None = None
+    """First day of transactions, events, third-party reports and cases; null takes all. Rows
+    before it are quarantined."""
+    latest: Day | None = None
+    """Last day of them, and of their known_at; rows after it are quarantined."""
     files: dict[str, FileSource] = Field(min_length=1)
     """Files by a name of your own, which `from` uses."""
     tables: dict[str, TableMapping] = Field(min_length=1)

@@ -15,6 +15,7 @@ from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
 from kyc_ml.engine.local import NO_MEMORY, is_out_of_memory, quote_name
 from kyc_ml.errors import Faults, hint
+from kyc_ml.zones import zone_fault
 
 _UNDECIDED: Final = re.compile(r"\b(?:THEN|ELSE)\s+'TODO'|^\s*'TODO'\s*$", re.IGNORECASE)
 """TODO as a result; among the codes that a CASE reads it may be the user's own."""
@@ -119,12 +120,13 @@ def _absent(contract: TableContract, columns: Collection[str]) -> list[str]:
 
 
 def note_zone_fault(connection: duckdb.DuckDBPyConnection, timezone: str, faults: Faults) -> None:
-    """Note a time zone that the engine does not know."""
+    """Note a time zone that the engine does not know, or whose name is that of several."""
     zones = [
         row[0] for row in connection.execute("SELECT name FROM pg_timezone_names()").fetchall()
     ]
-    if timezone not in zones:
-        faults.add(f"timezone {timezone!r} is not an IANA time zone{hint(timezone, zones)}")
+    fault = zone_fault(timezone, zones)
+    if fault is not None:
+        faults.add(f"timezone {fault}")
 
 
 def bind_table(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Final, Literal
 
+from kyc_ml.config import IdentifierForm
+from kyc_ml.contract.identifiers import FLOAT, SCIENTIFIC, form_sql
 from kyc_ml.contract.tables import (
     EVENT_TIME,
     KNOWN_AT,
@@ -15,6 +18,7 @@ from kyc_ml.contract.tables import (
     TableContract,
 )
 from kyc_ml.engine.local import quote_list, quote_name, quote_text
+from kyc_ml.zones import ABBREVIATION, OFFSET, REGION_AND_CITY
 
 Family = Literal["text", "integer", "decimal", "float", "boolean", "date", "naive", "instant"]
 
@@ -45,7 +49,8 @@ _CURES: Final[dict[ColumnType, str]] = {
 _DAY: Final = r"\s*\d{4,}[-/]\d{1,2}[-/]\d{1,2}"
 _CLOCK: Final = r"[T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?"
 _NAIVE: Final = rf"{_DAY}({_CLOCK})?\s*"
-_ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|z|[A-Za-z_]+(/[A-Za-z_]+)*|[+-]\d{{2}}(:?\d{{2}})?)\s*"
+_ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|UTC|{REGION_AND_CITY}|{OFFSET})\s*"
+_ABBREVIATED: Final = rf"{_DAY}{_CLOCK}\s*{ABBREVIATION}\s*"
 # Nanosecond timestamps of pandas and Arrow end in 2262; a transaction before 1900 is a
 # unit error. Dates may lie further out: 9999-12-31 is the usual "no expiry".
 _FIRST, _END = "1900-01-01", "2200-01-01"
@@ -54,13 +59,38 @@ _FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
 _MOST_BITS: Final = 62
 
 DUPLICATE: Final = "duplicate key"
+DIFFERENT: Final = "duplicate key, other content"
 MALFORMED: Final = "malformed line"
 NO_TEXT: Final = "not text of the file's encoding"
 CURES: Final = {
-    DUPLICATE: "send each row once, or map a key that names one row",
+    DUPLICATE: "copies of a row that is kept: send each row once",
+    DIFFERENT: "rows of one key that differ: map a key that names one row, such as number and "
+    "line, or say in `where` which of them holds",
     MALFORMED: "quote values that hold the delimiter or a line break",
     NO_TEXT: "write the encoding of the file, such as encoding: gb18030, or save it as UTF-8",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """What a source says of how its rows are read.
+
+    Attributes
+    ----------
+    zone : str
+        Of times that carry none.
+    form : IdentifierForm
+    earliest, latest : date or None
+        First and last day of what happened, in `zone`; None is no limit.
+    """
+
+    zone: str = "UTC"
+    form: IdentifierForm = field(default_factory=IdentifierForm)
+    earliest: date | None = None
+    latest: date | None = None
+
+
+AS_THEY_ARE: Final = RowRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +101,15 @@ class Check:
     ----------
     column : str
         Empty where the rule is about the whole row.
+    voids : bool
+        For a rule that costs no row: the value is taken as missing.
     """
 
     column: str
     rule: str
     cure: str
     broken: str = "false"
+    voids: bool = False
 
     @property
     def reason(self) -> str:
@@ -133,30 +166,51 @@ def raw_name(column: str) -> str:
     return quote_name(f"raw:{column}")
 
 
-def typed_sql(column: Column, duck_type: str, *, zone: str) -> str:
+def typed_sql(column: Column, duck_type: str, rules: RowRules) -> str:
     """Write the typed value of a raw column as SQL; NULL where it does not convert."""
-    family = family_of(duck_type)
-    value = _present(column.name, duck_type)
+    if column.identifier:
+        return _identifier(raw_name(column.name), duck_type, rules.form)
+    value, family = _present(column.name, duck_type), family_of(duck_type)
     if column.type == "timestamp":
-        return _instant(value, family, zone=zone)
-    if column.type == "date" and family == "instant":
-        return f"CAST(timezone({quote_text(zone)}, CAST({value} AS TIMESTAMPTZ)) AS DATE)"
-    if column.type == "date" and family == "text":
-        days = f"regexp_full_match({value}, {quote_text(_NAIVE)})"
-        return f"CASE WHEN {days} THEN TRY_CAST({value} AS DATE) END"
+        return _instant(value, family, zone=rules.zone)
+    if column.type == "date":
+        return _day(value, family, zone=rules.zone)
     if column.type == "boolean":
         return f"TRY_CAST(CAST({value} AS VARCHAR) AS BOOLEAN)"
     if column.type == "double":
         # Adding zero turns -0.0 into 0.0: equal amounts must be equal bits.
         return f"TRY_CAST({value} AS DOUBLE) + 0.0"
-    sql = {"string": "VARCHAR", "date": "DATE"}[column.type]
-    return value if duck_type == sql else f"TRY_CAST({value} AS {sql})"
+    return value if duck_type == "VARCHAR" else f"TRY_CAST({value} AS VARCHAR)"
+
+
+def _day(value: str, family: Family | None, *, zone: str) -> str:
+    if family == "instant":
+        return f"CAST(timezone({quote_text(zone)}, CAST({value} AS TIMESTAMPTZ)) AS DATE)"
+    if family == "text":
+        days = f"regexp_full_match({value}, {quote_text(_NAIVE)})"
+        return f"CASE WHEN {days} THEN TRY_CAST({value} AS DATE) END"
+    return f"TRY_CAST({value} AS DATE)"
+
+
+def _identifier(raw: str, duck_type: str, form: IdentifierForm) -> str:
+    """Write an identifier in its form; a number has no other, but may be a word for nothing."""
+    family = family_of(duck_type)
+    value = raw if duck_type == "VARCHAR" else f"CAST({raw} AS VARCHAR)"
+    if family == "integer" and not form.nulls:
+        return value
+    return form_sql(value, form, decimal=family == "decimal")
 
 
 def checks_of(
-    contract: TableContract, types: Mapping[str, str], *, guarded: bool
+    contract: TableContract,
+    types: Mapping[str, str],
+    *,
+    guarded: bool,
+    rules: RowRules = AS_THEY_ARE,
 ) -> tuple[Check, ...]:
     """List every rule of the contract that the mapped columns can break, in order.
+
+    The last two are about keys that come twice; they are found once all rows are there.
 
     Parameters
     ----------
@@ -171,6 +225,7 @@ def checks_of(
             if guarded:
                 checks.append(_computed(column))
             checks.extend(_column_checks(column, types[column.name], guarded=guarded))
+            checks.extend(_identifier_checks(column, types[column.name], rules.form))
     if contract.known_after_event and KNOWN_AT in types:
         checks.append(
             Check(
@@ -180,8 +235,55 @@ def checks_of(
                 broken=f"{quote_name(KNOWN_AT)} < {quote_name(EVENT_TIME)}",
             )
         )
-    checks.append(Check(column="", rule=DUPLICATE, cure=CURES[DUPLICATE]))
+    checks.extend(_period_checks(contract, types, rules))
+    checks += [Check(column="", rule=rule, cure=CURES[rule]) for rule in (DUPLICATE, DIFFERENT)]
     return tuple(checks)
+
+
+def _identifier_checks(column: Column, duck_type: str, form: IdentifierForm) -> list[Check]:
+    """Refuse text that was a float: many identifiers have become one, or join with nothing."""
+    if not column.identifier or family_of(duck_type) != "text" or form.floats == "keep":
+        return []
+    typed = quote_name(column.name)
+    return [
+        Check(
+            column=column.name,
+            rule="a number in scientific notation",
+            cure="its digits are lost, and several identifiers have become one: export the column "
+            "as text (identifiers: {floats: keep} takes them as they are)",
+            broken=f"regexp_full_match({typed}, {quote_text(SCIENTIFIC)})",
+        ),
+        Check(
+            column=column.name,
+            rule="a number written as a float",
+            cure="12345.0 joins with no 12345: export the column as text, or write "
+            "identifiers: {floats: whole}, which takes up to 15 digits without .0",
+            broken=f"regexp_full_match({typed}, {quote_text(FLOAT)})",
+        ),
+    ]
+
+
+def _period_checks(
+    contract: TableContract, types: Mapping[str, str], rules: RowRules
+) -> list[Check]:
+    """Refuse what happened outside the period that the mapping names."""
+    if not contract.known_after_event:
+        return []
+    event, zone = quote_name(EVENT_TIME), quote_text(rules.zone)
+    checks = []
+
+    def add(column: str, rule: str, broken: str) -> None:
+        cure = "correct the date, or the day that the mapping names"
+        checks.append(Check(column=column, rule=rule, cure=cure, broken=broken))
+
+    if rules.earliest is not None:
+        first = f"timezone({zone}, TIMESTAMP '{rules.earliest}')"
+        add(EVENT_TIME, "before `earliest` of the mapping", f"{event} < {first}")
+    if rules.latest is not None:
+        end = f"timezone({zone}, TIMESTAMP '{rules.latest + timedelta(days=1)}')"
+        for column in (EVENT_TIME, *((KNOWN_AT,) if KNOWN_AT in types else ())):
+            add(column, "after `latest` of the mapping", f"{quote_name(column)} >= {end}")
+    return checks
 
 
 def mask_sql(checks: Sequence[Check]) -> str:
@@ -254,6 +356,8 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Che
     def add(rule: str, cure: str, broken: str) -> None:
         checks.append(Check(column=column.name, rule=rule, cure=cure, broken=broken))
 
+    if column.identifier:
+        present = typed
     if column.required:
         computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""
         cure = "give a value, or leave such rows out with `where`"
@@ -261,6 +365,14 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Che
     if column.type != "string":
         # Conversion, not absence: a raw value is there and no typed one.
         unread = f"{present} IS NOT NULL AND {typed} IS NULL"
+        if column.type == "timestamp" and duck_type == "VARCHAR":
+            short = f"regexp_full_match({present}, {quote_text(_ABBREVIATED)})"
+            cure = (
+                "write an offset such as +08:00, or a name such as Asia/Shanghai: CST and GMT+8 "
+                "are the names of several zones"
+            )
+            add("ambiguous name of a time zone", cure, f"{unread} AND {short}")
+            unread = f"{unread} AND NOT {short}"
         add(f"not {_NAMED[column.type]}", _CURES[column.type], unread)
     if column.type == "timestamp":
         outside = f"NOT ({typed} >= TIMESTAMPTZ '{_FIRST}' AND {typed} < TIMESTAMPTZ '{_END}')"

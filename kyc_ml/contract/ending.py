@@ -16,14 +16,20 @@ _INSTANT: Final = pd.Timedelta(microseconds=1)
 
 
 def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the instant of the last transaction or event; None where there is neither."""
-    last = [each.last_event_time for each in _behaviour(tables.quality) if each.last_event_time]
+    """Give the instant of the last transaction or event; None where there is neither.
+
+    Strays do not count: a wrong clock must not move the end of the data.
+    """
+    last = [each.last_usual for each in _behaviour(tables.quality) if each.last_usual]
     return pd.Timestamp(max(last)) if last else None
 
 
 def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the instant of the first transaction or event; None where there is neither."""
-    first = [each.first_event_time for each in _behaviour(tables.quality) if each.first_event_time]
+    """Give the instant of the first transaction or event; None where there is neither.
+
+    Strays do not count.
+    """
+    first = [each.first_usual for each in _behaviour(tables.quality) if each.first_usual]
     return pd.Timestamp(min(first)) if first else None
 
 
@@ -55,6 +61,22 @@ def say_dating(quality: QualitySummary) -> str | None:
     )
 
 
+def say_strays(quality: QualitySummary) -> str | None:
+    """Say which rows keep a source from having an end of its own; None where there are none."""
+    told = [
+        f"{each.strays.after:,} of {each.accepted:,} row(s) of {each.table}"
+        for each in _behaviour(quality)
+        if each.strays.after
+    ]
+    if not told:
+        return None
+    return (
+        f"{', '.join(told)} are dated far after all others, or in the future, so the data has no "
+        "end of its own: give --as-of (as_of), such as the day of the extract, or name `latest` "
+        "in the source mapping, which quarantines such rows"
+    )
+
+
 def observable_until(tables: ContractedTables, moment: pd.Timestamp) -> pd.Timestamp:
     """Give the instant before which observations lie: `moment`, or the end of the data if earlier.
 
@@ -81,9 +103,9 @@ def _behaviour(quality: QualitySummary) -> list[TableQuality]:
 def _last_dated(quality: QualitySummary) -> tuple[pd.Timestamp, str] | None:
     """Give the time and table of the last row: of what customers did, or else of all tables."""
     dated = [
-        (pd.Timestamp(each.last_event_time), each.table)
+        (pd.Timestamp(each.last_usual), each.table)
         for each in quality.tables
-        if each.last_event_time is not None
+        if each.last_usual is not None
     ]
     behaviour = [each for each in dated if each[1] in _BEHAVIOUR]
     return max(behaviour or dated, default=None)

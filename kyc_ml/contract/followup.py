@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import cache, reduce
+from functools import cache
 from typing import Final
 
 import pyarrow as pa
@@ -14,21 +14,19 @@ from stdnum.exceptions import ValidationError
 from stdnum.util import isdigits
 
 from kyc_ml.config import TableAttribute
-from kyc_ml.contract.quality import Finding
+from kyc_ml.contract.quality import Finding, TableQuality
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
     AMOUNT,
     CASES,
-    CUSTOMER_ID,
     CUSTOMERS,
     DOCUMENT_NUMBER,
     DOCUMENT_TYPE,
     EVENT_TIME,
+    EVENTS,
     KNOWN_AT,
     NO_CURRENCY,
-    REVIEW_ID,
-    REVIEWS,
-    TRANSACTION_ID,
+    THIRD_PARTY,
     TRANSACTIONS,
 )
 
@@ -158,43 +156,25 @@ def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Fi
         *_late_cases(tables, last),
         *_instant_cases(tables),
     ]
-    links = [(name, CUSTOMER_ID, CUSTOMERS) for name in tables if name != CUSTOMERS]
-    links += [(CASES, TRANSACTION_ID, TRANSACTIONS), (CASES, REVIEW_ID, REVIEWS)]
-    for table, column, target in links:
-        if table in tables and target in tables and column in tables[table].column_names:
-            count = _count_unmatched(tables[table], tables[target], column)
-            if count:
-                cure = "such rows meet no counterpart: check the extract's dates and identifiers"
-                rule = f"not in {target}"
-                found.append(Finding(table=table, column=column, rule=rule, count=count, cure=cure))
     return tuple(found)
 
 
-def _count_unmatched(table: Columns, target: Columns, column: str) -> int:
-    """Count the rows whose value the target does not have; memory holds each value once."""
-    asked = _distinct(batch[column] for batch in table.pieces(column))
-    met = _distinct(
-        batch[column].filter(pc.is_in(batch[column], value_set=asked))
-        for batch in target.pieces(column)
-    )
-    strange = asked.filter(pc.invert(pc.is_in(asked, value_set=met)))
-    if not len(strange):
-        return 0
-    return sum(
-        pc.sum(pc.is_in(batch[column], value_set=strange)).as_py() or 0
-        for batch in table.pieces(column)
-    )
-
-
-def _distinct(pieces: Iterable[pa.Array]) -> pa.Array:
-    """List the values of a column's pieces, each once, without null."""
-
-    def add(known: pa.Array, piece: pa.Array) -> pa.Array:
-        new = pc.unique(piece).drop_null()
-        new = new.filter(pc.invert(pc.is_in(new, value_set=known)))
-        return pa.concat_arrays([known, new]) if len(new) else known
-
-    return reduce(add, pieces, pa.array([], pa.string()))
+def warn_of_strays(tables: Iterable[TableQuality]) -> list[Finding]:
+    """Count the rows dated far from all others; what was planned may well lie far ahead."""
+    return [
+        Finding(
+            table=table.table,
+            column=EVENT_TIME,
+            rule=f"far {side} all others{', or in the future' if side == 'after' else ''}",
+            count=count,
+            cure="the end of the data is not taken from them: correct the dates, or name "
+            "`earliest` and `latest` in the mapping to quarantine such rows",
+        )
+        for table in tables
+        if table.table in {TRANSACTIONS, EVENTS, THIRD_PARTY, CASES}
+        for side, count in (("before", table.strays.before), ("after", table.strays.after))
+        if count
+    ]
 
 
 def _empty_tables(tables: Mapping[str, Columns]) -> list[Finding]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+import datetime
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml.engine.local import quote_name
 from kyc_ml.errors import Faults
+
+_READ_BY_DUCKDB: Final = (
+    "arrow.uuid",
+    "arrow.json",
+    "arrow.bool8",
+)
+"""Extension types whose values are what they look like; of others the storage alone is known."""
 
 
 @runtime_checkable
@@ -28,35 +40,162 @@ Frame: TypeAlias = "pa.Table | pd.DataFrame | ArrowStream"
 
 
 def to_arrow(frame: Frame, *, name: str, faults: Faults) -> pa.Table:
-    """Give a table as an Arrow table; a data frame's index is ignored.
+    """Give a table as an Arrow table that DuckDB reads; a data frame's index is ignored.
 
-    A data frame is converted column by column, so that a fault names its column and no value.
+    A table is converted column by column, so that a fault names its column and no value. Nothing
+    is lost: a column of a kind that no table here holds is a fault, and empty in the table given;
+    what is no table has no column.
     """
     if isinstance(frame, pa.Table):
-        return frame
-    if isinstance(frame, pd.DataFrame):
-        return _from_pandas(frame, name=name, faults=faults)
-    if isinstance(frame, ArrowStream):
-        return pa.table(frame)
-    faults.add(
-        f"table {name!r} is a {type(frame).__name__}: give a table of pandas, Polars or pyarrow"
-    )
-    return pa.table({})
-
-
-def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> pa.Table:
-    columns = {}
-    for position, column in enumerate(frame.columns):
-        if str(column) in columns:
-            faults.add(f"table {name!r}: column {str(column)!r} is there twice")
+        columns = list(zip(frame.column_names, frame.columns, strict=True))
+    elif isinstance(frame, pd.DataFrame):
+        columns = _from_pandas(frame, name=name, faults=faults)
+    elif isinstance(frame, ArrowStream):
+        columns = _from_stream(frame, name=name, faults=faults)
+    else:
+        columns = []
+        faults.add(
+            f"table {name!r} is a {type(frame).__name__}: give a table of pandas, Polars or pyarrow"
+        )
+    plain = {}
+    for column, values in columns:
+        if column in plain:
+            faults.add(f"table {name!r}: column {column!r} is there twice")
         try:
-            columns[str(column)] = _as_array(frame.iloc[:, position])
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            faults.add(f"table {name!r}: column {str(column)!r} holds values of several types")
-    return pa.table(columns)
+            plain[column] = _plain(values)
+        except (pa.ArrowException, NotImplementedError):
+            _note_kind(name, column, values.type, faults)
+            plain[column] = pa.nulls(len(values))
+    return pa.table(plain)
+
+
+def register(
+    connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table, *, faults: Faults
+) -> None:
+    """Make a view over a table; note the columns of a kind that DuckDB does not know."""
+    try:
+        connection.register(name, table)
+        connection.table(quote_name(name))
+    except duckdb.NotImplementedException:
+        for column in table.column_names:
+            try:
+                connection.register(name, table.select([column]))
+                connection.table(quote_name(name))
+            except duckdb.NotImplementedException:
+                _note_kind(name, column, table[column].type, faults)
+
+
+def _note_kind(name: str, column: str, kind: object, faults: Faults) -> None:
+    faults.add(
+        f"table {name!r}: column {column!r} is of type {kind}, which no table here holds: cast it "
+        "to text, a number or a time"
+    )
+
+
+def _plain(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Give values in a type that DuckDB reads, without loss.
+
+    Raises
+    ------
+    ArrowException, NotImplementedError
+        If there is none.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind) and not _is_plain(kind.value_type):
+        return _plain(values.cast(kind.value_type))
+    if pa.types.is_run_end_encoded(kind):
+        return _plain(pc.run_end_decode(values))
+    if pa.types.is_float16(kind):
+        return pc.cast(values, pa.float32())
+    if pa.types.is_decimal256(kind):
+        return pc.cast(values, pa.decimal128(38, kind.scale))
+    if isinstance(kind, pa.BaseExtensionType) and kind.extension_name not in _READ_BY_DUCKDB:
+        raise NotImplementedError
+    return values
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return not (pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
+
+
+def _from_stream(
+    frame: ArrowStream, *, name: str, faults: Faults
+) -> list[tuple[str, pa.ChunkedArray]]:
+    try:
+        table = pa.table(frame)
+    except (pa.ArrowException, NotImplementedError):
+        found = _unreadable_columns(frame)
+        of = f": column(s) {', '.join(map(repr, found))}" if found else ""
+        faults.add(
+            f"table {name!r} has a type that Arrow does not have{of}: cast it to text, a number or "
+            "a time"
+        )
+        return []
+    return list(zip(table.column_names, table.columns, strict=True))
+
+
+def _unreadable_columns(frame: object) -> list[str]:
+    """Name the columns that cannot be handed over, of a table whose columns can be had singly."""
+    found = []
+    for column in getattr(frame, "columns", ()):
+        try:
+            pa.chunked_array(frame[column])  # type: ignore[index]
+        except (pa.ArrowException, NotImplementedError):
+            found.append(str(column))
+        except (TypeError, KeyError):  # no table of columns that stand alone
+            return []
+    return found
+
+
+def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tuple[str, pa.Array]]:
+    columns = []
+    for position, column in enumerate(frame.columns):
+        values = frame.iloc[:, position]
+        subject = f"table {name!r}: column {str(column)!r}"
+        array = pa.nulls(len(frame))
+        mixture = _mixture(values)
+        if mixture is not None:
+            faults.add(f"{subject} mixes {mixture}: convert them to one kind")
+        else:
+            try:
+                array = _as_array(values)
+            except NotImplementedError:
+                _note_kind(name, str(column), values.dtype, faults)
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                faults.add(f"{subject} holds values of several types")
+        columns.append((str(column), array))
+    return columns
+
+
+def _mixture(values: pd.Series[Any]) -> str | None:
+    """Say which kinds of times a column of objects mixes; None where it is of one kind.
+
+    Arrow would read them all as the first is: times with a zone by their UTC clock, or times
+    without one as UTC, and of times beside dates the day alone.
+    """
+    dtype = values.dtype
+    objects: Iterable[object] = ()
+    if isinstance(dtype, pd.CategoricalDtype):
+        objects = dtype.categories if dtype.categories.dtype == np.dtype(object) else ()
+    elif dtype == np.dtype(object):
+        objects = values
+    kinds = {_kind_of_time(each) for each in objects} - {None}
+    return " and ".join(sorted(kind for kind in kinds if kind)) if len(kinds) > 1 else None
+
+
+def _kind_of_time(value: object) -> str | None:
+    if value is pd.NaT:
+        return None
+    if isinstance(value, datetime.datetime):
+        return "times without a zone" if value.tzinfo is None else "times with a zone"
+    if isinstance(value, np.datetime64):
+        return "times without a zone"
+    return "dates" if isinstance(value, datetime.date) else None
 
 
 def _as_array(values: pd.Series[Any]) -> pa.Array:
+    if isinstance(values.dtype, pd.SparseDtype):
+        values = pd.Series(values.to_numpy())
     if not isinstance(values.dtype, pd.DatetimeTZDtype):
         return pa.Array.from_pandas(values)
     # Arrow reads a zoned column in a way that pandas 3.1 warns of; a naive one is fine.

@@ -6,13 +6,14 @@ Counts and column names only; a customer's value stays in the quarantine file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
 
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.contract.strays import Strays
 from kyc_ml.errors import ContractError, Faults
 
 
@@ -51,6 +52,8 @@ class TableQuality:
         Of the accepted rows, UTC; None without rows.
     late_rows : int
         Accepted rows that the institution knew only after they happened.
+    strays : Strays
+        Rows dated far from all others, and the first and last event time without them.
     """
 
     table: str
@@ -62,6 +65,7 @@ class TableQuality:
     first_event_time: datetime | None
     last_event_time: datetime | None
     late_rows: int
+    strays: Strays = field(default_factory=Strays)
 
     def __post_init__(self) -> None:
         if self.read != self.accepted + self.quarantined:
@@ -71,6 +75,16 @@ class TableQuality:
                 "while reading: report this as a defect of kyc_ml"
             )
             raise ContractError(msg)
+
+    @property
+    def first_usual(self) -> datetime | None:
+        """First event time without strays."""
+        return self.strays.first or self.first_event_time
+
+    @property
+    def last_usual(self) -> datetime | None:
+        """Last event time without strays."""
+        return self.strays.last or self.last_event_time
 
     @property
     def quarantined_share(self) -> float:
@@ -169,13 +183,14 @@ def check_quarantined_share(
         ContractError,
     )
     faults.extend(str(reason) for table in quality.tables for reason in table.reasons)
-    _raise_with(faults, quality, quarantine)
+    raise_with(faults, quality, quarantine)
 
 
-def _raise_with(faults: Faults, quality: QualitySummary, quarantine: pa.Table | None) -> NoReturn:
+def raise_with(faults: Faults, quality: QualitySummary, quarantine: pa.Table | None) -> NoReturn:
+    """Raise the faults as a ContractError that carries what a job can still save and show."""
     try:
         faults.raise_if_any()
     except ContractError as error:
         error.quality, error.quarantine = quality, quarantine
         raise
-    raise AssertionError  # pragma: no cover  a quarantined row always has a reason
+    raise AssertionError  # pragma: no cover  there is always a fault

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality
+from kyc_ml.contract.strays import Strays
 
 
 def write_quality(quality: QualitySummary) -> dict[str, Any]:
@@ -28,16 +29,27 @@ def read_quality(content: Mapping[str, Any]) -> QualitySummary:
 
 def _plain(table: TableQuality) -> dict[str, Any]:
     plain = asdict(table)
-    for name in ("first_event_time", "last_event_time"):
-        moment: datetime | None = plain[name]
-        plain[name] = None if moment is None else moment.astimezone(UTC).isoformat()
-    return {**plain, "missing": dict(table.missing), "reasons": list(plain["reasons"])}
+    return {
+        **_write_times(plain, ("first_event_time", "last_event_time")),
+        "missing": dict(table.missing),
+        "reasons": list(plain["reasons"]),
+        "strays": _write_times(plain["strays"], ("first", "last")),
+    }
 
 
 def _table(plain: Mapping[str, Any]) -> TableQuality:
-    moments = {
-        name: None if plain[name] is None else datetime.fromisoformat(plain[name])
-        for name in ("first_event_time", "last_event_time")
-    }
     reasons = tuple(Finding(**each) for each in plain["reasons"])
-    return TableQuality(**{**plain, **moments, "reasons": reasons})
+    strays = Strays(**_read_times(plain.get("strays", {}), ("first", "last")))  # none before
+    times = _read_times(plain, ("first_event_time", "last_event_time"))
+    return TableQuality(**{**times, "reasons": reasons, "strays": strays})
+
+
+def _write_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    times: dict[str, datetime | None] = {name: plain[name] for name in names}
+    texts = {n: t and t.astimezone(UTC).isoformat() for n, t in times.items()}
+    return {**plain, **texts}
+
+
+def _read_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    texts = {name: plain[name] for name in names if name in plain}
+    return {**plain, **{n: t and datetime.fromisoformat(t) for n, t in texts.items()}}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import duckdb
@@ -15,6 +17,7 @@ from kyc_ml.contract.checks import (
     MALFORMED,
     NO_TEXT,
     Check,
+    RowRules,
     broken_checks,
     checks_of,
     mask_literal,
@@ -24,7 +27,9 @@ from kyc_ml.contract.checks import (
 )
 from kyc_ml.contract.quality import Finding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, MalformedLine, malformed_rows
+from kyc_ml.contract.remarks import remarks_of
 from kyc_ml.contract.shelves import Shelf
+from kyc_ml.contract.strays import Strays, find_strays
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
 from kyc_ml.engine.local import quote_name, quote_text
 from kyc_ml.errors import SourceError
@@ -32,6 +37,7 @@ from kyc_ml.errors import SourceError
 _CHECKED = quote_name("checked rows")
 _BROKEN = quote_name("broken rules")
 _SOUND = quote_name("sound row")
+_NOTED = quote_name("noted remarks")
 _RAW = quote_name("raw row")
 
 
@@ -39,20 +45,36 @@ _BATCH_ROWS: Final = 1 << 17
 """Rows handed over at once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """What the rows of one table are held to, and what is noted of them."""
+
+    checks: tuple[Check, ...]
+    remarks: tuple[Check, ...]
+
+
 def contract_rows(
     connection: duckdb.DuckDBPyConnection,
     bound: BoundTable,
     *,
-    zone: str,
+    rules: RowRules,
+    horizon: datetime | None,
     malformed: Sequence[MalformedLine],
     shelf: Shelf,
-) -> TableQuality:
+) -> tuple[TableQuality, list[Finding]]:
     """Read, type and check the rows of one table, and put them on a shelf.
+
+    Returns its quality, and what was noted of accepted rows.
 
     A row that breaks a rule is quarantined with every rule it breaks. Of rows with an
     equal key the first by all columns is kept, so the choice does not depend on their
-    order. An expression that fails on some rows costs those rows only: the pass is then
-    repeated with every expression guarded.
+    order; copies of it are counted apart from rows that differ. An expression that fails on
+    some rows costs those rows only: the pass is then repeated with every expression guarded.
+
+    Parameters
+    ----------
+    horizon : datetime or None
+        Last time of the other tables; see `remarks_of`.
 
     Raises
     ------
@@ -63,13 +85,17 @@ def contract_rows(
     table = bound.contract.name
     try:
         try:
-            checks = _check_rows(connection, bound, zone=zone, guarded=False)
+            held = _check_rows(connection, bound, rules, horizon, guarded=False)
         except (duckdb.DataError, duckdb.InvalidInputException):
-            checks = _check_rows(connection, bound, zone=zone, guarded=True)
-        _mark_duplicates(connection, bound, broken=mask_literal(1 << len(checks) - 1, checks))
+            held = _check_rows(connection, bound, rules, horizon, guarded=True)
+        checks = held.checks
+        copy, other = (mask_literal(1 << len(checks) - back, checks) for back in (2, 1))
+        _mark_duplicates(connection, bound, copy=copy, other=other)
         summary = _summarise(connection, bound)
+        strays = _strays(connection)
         shelf.put(table, _schema(bound), _accepted(connection, bound))
         reasons, read = _count(connection, table, checks)
+        noted = _count_noted(connection, table, held.remarks)
         refused = shelf.refuse(_refused(connection, bound, checks))
         # only here: after an error a result may be open still, and the connection ends anyway
         connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
@@ -90,7 +116,7 @@ def contract_rows(
             check = Check(column="", rule=rule, cure=CURES[rule])
             reasons.append(_finding(table, check, len(lines)))
     rows = summary["rows"]
-    return TableQuality(
+    quality = TableQuality(
         table=table,
         read=read + len(malformed),
         accepted=rows,
@@ -100,14 +126,22 @@ def contract_rows(
         first_event_time=summary["first event"],
         last_event_time=summary["last event"],
         late_rows=summary["late rows"],
+        strays=strays,
     )
+    return quality, noted
 
 
 def _check_rows(
-    connection: duckdb.DuckDBPyConnection, bound: BoundTable, *, zone: str, guarded: bool
-) -> tuple[Check, ...]:
+    connection: duckdb.DuckDBPyConnection,
+    bound: BoundTable,
+    rules: RowRules,
+    horizon: datetime | None,
+    *,
+    guarded: bool,
+) -> _Rules:
     """Make the table of typed columns, broken rules and, for broken rows, the raw values."""
-    checks = checks_of(bound.contract, bound.types, guarded=guarded)
+    checks = checks_of(bound.contract, bound.types, guarded=guarded, rules=rules)
+    remarks = remarks_of(bound.contract, bound.types, rules=rules, horizon=horizon)
     computed, raw, typed = [], [], []
     for name, sql in bound.expressions.items():
         value = quote_name(f"value:{name}")
@@ -120,27 +154,37 @@ def _check_rows(
         raw.append(f"{f'{value}.value' if guarded else value} AS {raw_name(name)}")
         if guarded:
             raw.append(f"{value} IS NULL AS {quote_name(f'failed:{name}')}")
-        of_type = typed_sql(bound.contract.column(name), bound.types[name], zone=zone)
+        of_type = typed_sql(bound.contract.column(name), bound.types[name], rules)
         typed.append(f"{of_type} AS {quote_name(name)}")
     if KNOWN_AT not in bound.expressions:
         typed.append(f"{quote_name(EVENT_TIME)} AS {quote_name(KNOWN_AT)}")
-    names = ", ".join(quote_name(name) for name in bound.columns)
+    names = ", ".join(_used(name, remarks) for name in bound.columns)
     fields = ", ".join(f"{quote_text(name)}: {raw_name(name)}" for name in bound.expressions)
     connection.execute(
-        f"CREATE TEMP TABLE {_CHECKED} AS SELECT {names}, {_BROKEN}, "
+        f"CREATE TEMP TABLE {_CHECKED} AS SELECT {names}, {_BROKEN}, {_NOTED}, "
         f"{_BROKEN} = {mask_literal(0, checks)} AS {_SOUND}, "
         f"CASE WHEN NOT {_SOUND} THEN CAST(to_json({{{fields}}}) AS VARCHAR) END AS {_RAW} "
-        f"FROM (SELECT *, {mask_sql(checks)} AS {_BROKEN} "
+        f"FROM (SELECT *, {mask_sql(checks)} AS {_BROKEN}, {mask_sql(remarks)} AS {_NOTED} "
         f"FROM (SELECT *, {', '.join(typed)} FROM (SELECT {', '.join(raw)} "
         f"FROM (SELECT {', '.join(computed)} {bound.rows}))))"
     )
-    return checks
+    return _Rules(checks=checks, remarks=remarks)
+
+
+def _used(name: str, remarks: Sequence[Check]) -> str:
+    """Write a column as SQL, without the values that a remark makes void."""
+    void = sum(1 << bit for bit, each in enumerate(remarks) if each.voids and each.column == name)
+    column = quote_name(name)
+    return f"CASE WHEN {_NOTED} & {void} = 0 THEN {column} END AS {column}" if void else column
 
 
 def _mark_duplicates(
-    connection: duckdb.DuckDBPyConnection, bound: BoundTable, *, broken: str
+    connection: duckdb.DuckDBPyConnection, bound: BoundTable, *, copy: str, other: str
 ) -> None:
-    """Set the duplicate rule's mask on all but the first of the sound rows with an equal key."""
+    """Mark all but the first of the sound rows with an equal key.
+
+    A copy of the first gets the mask `copy`, a row that differs from it the mask `other`.
+    """
     key = ", ".join(quote_name(name) for name in bound.contract.key)
     names = [quote_name(name) for name in bound.columns]
     repeated = f"SELECT {key} FROM {_CHECKED} WHERE {_SOUND} GROUP BY ALL HAVING count(*) > 1"
@@ -149,12 +193,24 @@ def _mark_duplicates(
         return
     fields = ", ".join(f"{quote_text(name)}: {quote_name(name)}" for name in bound.columns)
     connection.execute(
-        f"UPDATE {_CHECKED} SET {_BROKEN} = {broken}, {_SOUND} = false, "
-        f"{_RAW} = CAST(to_json({{{fields}}}) AS VARCHAR) WHERE rowid IN ("
-        f"SELECT place FROM (SELECT rowid AS place, row_number() OVER (PARTITION BY {key} "
-        f"ORDER BY {', '.join(names)}) AS nth FROM {_CHECKED} WHERE {_SOUND} "
-        f"AND ({key}) IN ({repeated})) WHERE nth > 1)"
+        f"UPDATE {_CHECKED} SET {_BROKEN} = CASE WHEN other THEN {other} ELSE {copy} END, "
+        f"{_SOUND} = false, {_RAW} = CAST(to_json({{{fields}}}) AS VARCHAR) FROM ("
+        f"SELECT rowid AS place, row_number() OVER first_to_last AS nth, "
+        f"rank() OVER first_to_last > 1 AS other FROM {_CHECKED} "
+        f"WHERE {_SOUND} AND ({key}) IN ({repeated}) "
+        f"WINDOW first_to_last AS (PARTITION BY {key} ORDER BY {', '.join(names)})) AS again "
+        f"WHERE again.nth > 1 AND {_CHECKED}.rowid = again.place"
     )
+
+
+def _strays(connection: duckdb.DuckDBPyConnection) -> Strays:
+    """Find the few accepted rows that happened far from all others."""
+    event = quote_name(EVENT_TIME)
+    days = connection.sql(
+        f"SELECT CAST({event} AS DATE) AS day, count(*) AS rows, min({event}) AS first, "
+        f"max({event}) AS last FROM {_CHECKED} WHERE {_SOUND} GROUP BY 1 ORDER BY 1"
+    ).to_arrow_table()
+    return find_strays(days, today=datetime.now(UTC).date())
 
 
 def _schema(bound: BoundTable) -> pa.Schema:
@@ -199,6 +255,22 @@ def _count(
         counts.update(dict.fromkeys(broken_checks(mask, checks), count))
     reasons = [_finding(table, check, counts[check]) for check in checks if counts[check]]
     return reasons, sum(by_mask.values())
+
+
+def _count_noted(
+    connection: duckdb.DuckDBPyConnection, table: str, remarks: tuple[Check, ...]
+) -> list[Finding]:
+    """Count the accepted rows of which each remark was noted."""
+    if not remarks:
+        return []
+    sums = ", ".join(f"count(*) FILTER ({_NOTED} & {1 << n} <> 0)" for n in range(len(remarks)))
+    rows = f"FROM {_CHECKED} WHERE {_SOUND} AND {_NOTED} <> 0"
+    counts = connection.execute(f"SELECT {sums} {rows}").fetchall()[0]
+    return [
+        _finding(table, remark, count)
+        for remark, count in zip(remarks, counts, strict=True)
+        if count
+    ]
 
 
 def _refused(

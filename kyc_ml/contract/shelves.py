@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA
+from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.engine.writing import written_whole
 
 _GROUP_ROWS: Final = 1 << 18
 """Rows of a row group of a stored table: what a reader holds at once."""
+
+Queried: TypeAlias = tuple[duckdb.DuckDBPyConnection, dict[str, str]]
+"""A connection, and the SQL name in it of each table of a shelf."""
 
 
 class Columns(Protocol):
@@ -43,6 +49,9 @@ class Shelf(Protocol):
     def columns(self) -> dict[str, Columns]:
         """Give the tables taken so far."""
 
+    def queried(self, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[Queried]:
+        """Make the tables taken so far views of a connection: this one, where that is possible."""
+
 
 class MemoryShelf:
     """Keeps rows as Arrow tables.
@@ -71,6 +80,16 @@ class MemoryShelf:
         """Give the tables kept so far."""
         return {name: TableColumns(table) for name, table in self.tables.items()}
 
+    @contextmanager
+    def queried(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Queried]:
+        """Make the tables kept so far views of the connection given."""
+        views = {name: f"contracted {name}" for name in self.tables}
+        for name, view in views.items():
+            connection.register(view, self.tables[name])
+        yield connection, {name: quote_name(view) for name, view in views.items()}
+        for view in views.values():
+            connection.unregister(view)
+
 
 class FileShelf:
     """Writes each table into a Parquet file of its own, a group of rows at a time.
@@ -81,11 +100,22 @@ class FileShelf:
         For the accepted rows: a file a table.
     quarantine : Path
         Folder for the refused rows: a file of each writing, numbered.
+    threads, memory, scratch
+        What DuckDB may use to query the tables; see `connect`.
     """
 
-    def __init__(self, folder: Path, *, quarantine: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        quarantine: Path,
+        threads: int = 2,
+        memory: str = "512MB",
+        scratch: Path | None = None,
+    ) -> None:
         self._folder = folder
         self._quarantine = quarantine
+        self._threads, self._memory, self._scratch = threads, memory, scratch
         self.files: dict[str, Path] = {}
 
     def put(self, table: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
@@ -125,6 +155,23 @@ class FileShelf:
     def columns(self) -> dict[str, Columns]:
         """Give the tables written so far."""
         return {name: FileColumns(path) for name, path in self.files.items()}
+
+    @contextmanager
+    def queried(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Queried]:
+        """Make the tables written so far views of a new connection: the one given reads no more."""
+        del connection
+        new = connect(
+            data=None,
+            threads=self._threads,
+            memory=self._memory,
+            scratch=self._scratch,
+            files=self.files.values(),
+        )
+        with closing(new):
+            for name, path in self.files.items():
+                rows = f"SELECT * FROM read_parquet({quote_text(str(path.resolve()))})"
+                new.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {rows}")
+            yield new, {name: quote_name(name) for name in self.files}
 
 
 class TableColumns:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import duckdb
 
-from kyc_ml.config import Attribute, SourceMapping, TableAttribute, TableMapping
+from kyc_ml.config import Attribute, IdentifierForm, SourceMapping, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
 from kyc_ml.contract.binding import (
     BoundTable,
@@ -21,6 +21,7 @@ from kyc_ml.contract.binding import (
     note_zone_fault,
     select_sql,
 )
+from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ContractedTables, ReadSource, StoredTables
 from kyc_ml.contract.files import OpenedFiles, files_named_in, open_files
 from kyc_ml.contract.folder import (
@@ -35,13 +36,17 @@ from kyc_ml.contract.followup import (
     warn_of_absence,
     warn_of_attributes,
     warn_of_currency,
+    warn_of_strays,
 )
-from kyc_ml.contract.frames import Frame, to_arrow
+from kyc_ml.contract.frames import Frame, register, to_arrow
+from kyc_ml.contract.identifiers import TRIMMED
+from kyc_ml.contract.links import Crossing, cross_tables, refuse_orphans
 from kyc_ml.contract.plain import make_plain
-from kyc_ml.contract.quality import QualitySummary, TableQuality, check_quarantined_share
+from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
+from kyc_ml.contract.seeking import Sought, seek
 from kyc_ml.contract.shelves import FileShelf, MemoryShelf, Shelf
-from kyc_ml.contract.tables import CONTRACT, EVENTS, TRANSACTIONS
+from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, EVENTS, TRANSACTIONS
 from kyc_ml.engine.local import connect, private_folder, quote_name
 from kyc_ml.errors import Faults, SourceError, hint_path
 
@@ -71,7 +76,8 @@ def read_source(
         table or column that is not contracted or not mapped, an expression that does not
         bind or has the wrong type. Afterwards: `transactions` without a row.
     ContractError
-        If more than ``mapping.max_quarantined_share`` of a table's rows break the contract.
+        If more than ``mapping.max_quarantined_share`` of a table's rows break the contract, or
+        more than ``mapping.max_orphan_share`` of the cases name nobody that is there.
     """
     shelf = MemoryShelf()
     with _opened(mapping, data, tables=tables, threads=threads, memory=memory) as opened:
@@ -109,13 +115,15 @@ def store_source(
     OutputError
         If a file cannot be written.
     """
-    shelf = FileShelf(folder, quarantine=quarantine)
+    shelf = FileShelf(
+        folder, quarantine=quarantine, threads=threads, memory=memory, scratch=scratch
+    )
     with _opened(
         mapping, data, tables=None, threads=threads, memory=memory, scratch=scratch
     ) as opened:
         quality = opened.contract(shelf)
     return StoredTables(
-        files=shelf.files,
+        files={name: shelf.files[name] for name in CONTRACT if name in shelf.files},
         timezone=mapping.timezone,
         base_currency=mapping.base_currency,
         digests=opened.digests,
@@ -140,6 +148,31 @@ def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
     return digest_files(found.values())
 
 
+def look_up(
+    mapping: SourceMapping, *, data: Path, tables: Collection[str], column: str, identifier: str
+) -> Sought | None:
+    """Look for an identifier in one column of some tables, and read nothing else.
+
+    Returns
+    -------
+    Sought or None
+        None where that cannot be said before the tables are read as a whole: `read_source`
+        lists the faults of all of them together.
+    """
+    try:
+        with _opened(mapping, data, tables=tables, threads=2, memory="1GB") as opened:
+            ids = []
+            for bound in opened.bound:
+                of_type = typed_sql(
+                    bound.contract.column(column), bound.types[column], opened.settings.rules
+                )
+                raw = f"(\n{bound.expressions[column]}\n) AS {raw_name(column)} {bound.rows}"
+                ids.append(f"SELECT {of_type} AS id FROM (SELECT {raw})")
+            return seek(opened.connection, " UNION ALL ".join(ids), identifier)
+    except (SourceError, duckdb.Error):
+        return None
+
+
 def contract_tables(
     frames: Mapping[str, Frame],
     *,
@@ -147,6 +180,8 @@ def contract_tables(
     timezone: str = "UTC",
     base_currency: str,
     max_quarantined_share: float = 0.001,
+    identifiers: IdentifierForm = TRIMMED,
+    max_orphan_share: float = 0.2,
 ) -> ReadSource:
     """Put tables in memory through the very same checks.
 
@@ -157,13 +192,17 @@ def contract_tables(
         Arrow (``__arrow_c_stream__``) will do.
     attributes : mapping of table name to column to Attribute
         Columns of your own, and what they mean.
+    identifiers : IdentifierForm
+        The form of all identifiers; see its fields.
+    max_orphan_share : float
+        Share of the cases that may name nobody that is there; see `SourceMapping`.
 
     Raises
     ------
     SourceError
         With all faults at once, as `read_source` does.
     ContractError
-        If too many rows break the contract.
+        If too many rows break the contract, or too many cases are orphans.
     """
     faults = Faults("tables in memory", SourceError)
     declared = _declared(frames, attributes, faults)
@@ -174,6 +213,8 @@ def contract_tables(
         timezone=timezone,
         base_currency=base_currency,
         max_quarantined_share=max_quarantined_share,
+        max_orphan_share=max_orphan_share,
+        rules=RowRules(zone=timezone, form=identifiers),
     )
     opened = OpenedFiles()
     shelf = MemoryShelf()
@@ -184,10 +225,12 @@ def contract_tables(
             table = to_arrow(frame, name=name, faults=faults)
             own = attributes.get(name, {})
             contracted = [column for column in table.column_names if column not in own]
-            note_column_faults(name, contracted, faults)
-            note_attribute_faults(name, own, faults)
+            if table.column_names or len(faults) == before:
+                note_column_faults(name, contracted, faults)
+                note_attribute_faults(name, own, faults)
             if len(faults) == before:
-                connection.register(name, table)
+                register(connection, name, table, faults=faults)
+            if len(faults) == before:
                 opened.views.add(name)
                 mapped[name] = _as_mapping(name, contracted, own)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
@@ -245,6 +288,8 @@ class _Settings:
     timezone: str
     base_currency: str
     max_quarantined_share: float
+    max_orphan_share: float
+    rules: RowRules
 
 
 def _require_folder(data: Path, subject: str) -> None:
@@ -311,20 +356,30 @@ class _Opened:
 
     def contract(self, shelf: Shelf) -> QualitySummary:
         """Put every table's rows on the shelf, in the contract's order, and judge the whole."""
-        found = {table.contract.name: self._contract(table, shelf) for table in self.bound}
+        noted: list[Finding] = []
+        found: dict[str, TableQuality] = {}
+        # customers last: by then it is known until when what they say of themselves may be true
+        for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
+            found[table.contract.name], remarks = self._contract(table, shelf, found.values())
+            noted += remarks
+        found = {name: found[name] for name in CONTRACT if name in found}
         if TRANSACTIONS in found and not found[TRANSACTIONS].read:
             msg = (
                 f"{self.settings.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
                 "check the file and `where`"
             )
             raise SourceError(msg)
-        times = [found[name].last_event_time for name in (TRANSACTIONS, EVENTS) if name in found]
+        times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
         last = max((time for time in times if time is not None), default=None)
+        crossing = self._cross(shelf)
         warnings = [
             *warn_of_absence(self.settings.mapped, self.files.left_out),
             *warn_of_attributes(self.settings.attributes, shelf.columns()),
             *warn_of_currency(shelf.columns(), self.settings.base_currency),
+            *warn_of_strays(found.values()),
             *warn_of(shelf.columns(), last=last),
+            *noted,
+            *crossing.findings,
         ]
         quality = QualitySummary(tables=tuple(found.values()), warnings=tuple(warnings))
         check_quarantined_share(
@@ -333,19 +388,38 @@ class _Opened:
             maximum=self.settings.max_quarantined_share,
             quarantine=shelf.quarantine if isinstance(shelf, MemoryShelf) else None,
         )
+        refuse_orphans(
+            crossing.orphans,
+            quality,
+            subject=self.settings.subject,
+            maximum=self.settings.max_orphan_share,
+        )
         return quality
 
-    def _contract(self, table: BoundTable, shelf: Shelf) -> TableQuality:
+    def _cross(self, shelf: Shelf) -> Crossing:
+        """Hold the tables against each other; a part of a source tells nothing of orphans."""
+        whole = set(self.settings.mapped) == {table.contract.name for table in self.bound}
+        with shelf.queried(self.connection) as (connection, views):
+            return cross_tables(connection, views, bound=self.bound, whole=whole)
+
+    def _contract(
+        self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
+    ) -> tuple[TableQuality, list[Finding]]:
         malformed = self.files.malformed
         lines = [line for name in sorted(table.files) for line in malformed.get(name, [])]
         return contract_rows(
-            self.connection, table, zone=self.settings.timezone, malformed=lines, shelf=shelf
+            self.connection,
+            table,
+            rules=self.settings.rules,
+            horizon=max((each.last_usual for each in others if each.last_usual), default=None),
+            malformed=lines,
+            shelf=shelf,
         )
 
 
 def _kept(shelf: MemoryShelf, opened: _Opened, quality: QualitySummary) -> ReadSource:
     accepted = ContractedTables(
-        tables=shelf.tables,
+        tables={name: shelf.tables[name] for name in CONTRACT if name in shelf.tables},
         timezone=opened.settings.timezone,
         base_currency=opened.settings.base_currency,
         digests=opened.digests,
@@ -373,6 +447,13 @@ def _opened(
         timezone=mapping.timezone,
         base_currency=mapping.base_currency,
         max_quarantined_share=mapping.max_quarantined_share,
+        max_orphan_share=mapping.max_orphan_share,
+        rules=RowRules(
+            zone=mapping.timezone,
+            form=mapping.identifiers,
+            earliest=mapping.earliest,
+            latest=mapping.latest,
+        ),
     )
     _require_folder(data, settings.subject)
     faults = Faults(settings.subject, SourceError)

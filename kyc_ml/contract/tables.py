@@ -98,6 +98,8 @@ class Column:
         The only values a text column may take; empty for free text.
     pattern : str or None
         Regular expression (RE2) that a text value must match in full.
+    identifier : bool
+        True where values name something that other rows and tables name too.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Column:
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
     pattern: str | None = None
+    identifier: bool = False
 
     @property
     def arrow(self) -> pa.Field:
@@ -151,7 +154,9 @@ class TableContract:
 
 
 def _id(name: str, description: str, *, required: bool = False) -> Column:
-    return Column(name=name, type="string", description=description, required=required)
+    return Column(
+        name=name, type="string", description=description, required=required, identifier=True
+    )
 
 
 def _country(name: str, description: str) -> Column:
@@ -263,12 +268,12 @@ _TABLES: Final = (
     ),
     TableContract(
         name=ACCOUNTS,
-        description="Versioned account facts: one row for each state an account was in.",
-        key=(ACCOUNT_ID, EVENT_TIME, KNOWN_AT),
+        description="Versioned account facts: one row for each owner and state of an account.",
+        key=(ACCOUNT_ID, CUSTOMER_ID, EVENT_TIME, KNOWN_AT),
         known_after_event=False,
         columns=(
             _id(ACCOUNT_ID, "the account", required=True),
-            _id(CUSTOMER_ID, "its owner", required=True),
+            _id(CUSTOMER_ID, "its owner, or one of several", required=True),
             *_times("when this state of the account began"),
             Column(name=ACCOUNT_TYPE, type="string", description="product, such as current"),
             Column(

@@ -10,7 +10,13 @@ from kyc_ml.dataset.labels import (
     mature_labels,
     to_target,
 )
-from kyc_ml.dataset.observations import make_arrivals, make_observations, make_reviews_at
+from kyc_ml.dataset.observations import (
+    make_arrivals,
+    make_observations,
+    make_reviews_at,
+    seen_in,
+    when_first_seen,
+)
 from kyc_ml.dataset.stored import Chosen, count_not_scored, store_observations
 
 __all__ = [
@@ -26,6 +32,8 @@ __all__ = [
     "make_observations",
     "make_reviews_at",
     "mature_labels",
+    "seen_in",
     "store_observations",
     "to_target",
+    "when_first_seen",
 ]

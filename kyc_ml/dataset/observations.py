@@ -120,7 +120,7 @@ def make_arrivals(
 
 def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
     """List every customer known before `at`, to be reviewed at `at`."""
-    return reviews_of(_first_seen(source), [at])
+    return reviews_of(when_first_seen(source), [at])
 
 
 def _scalar(time: pd.Timestamp) -> pa.Scalar:
@@ -141,8 +141,8 @@ def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
     return rows.rename_columns(renamed).drop_columns([KNOWN_AT])
 
 
-def _first_seen(source: ContractedTables) -> pd.Series:
-    """When each customer was first known, by customer id."""
+def when_first_seen(source: ContractedTables) -> pd.Series:
+    """Give when each customer was first known, by customer id, sorted; see `first_seen`."""
     return first_seen(source.tables, lambda name: source.tables[name].select(_SEEN_BY).to_batches())
 
 
@@ -169,6 +169,18 @@ def first_seen(
     DatasetError
         If the source has none of these tables.
     """
+    found = []
+    for name in seen_in(tables):
+        seen = _earliest(read(name))
+        found.append(seen - _INSTANT if name == REVIEWS else seen)
+    if len(found) == 1:
+        return found[0]
+    least: pd.Series = pd.concat(found).groupby(level=0).min().sort_index()
+    return least
+
+
+def seen_in(tables: Collection[str]) -> list[str]:
+    """Name the tables that say who is a customer; see `first_seen`."""
     others = (ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY, REVIEWS)
     names = [CUSTOMERS] if CUSTOMERS in tables else [name for name in others if name in tables]
     if not names:
@@ -177,14 +189,7 @@ def first_seen(
             "customers have or do: map one of them"
         )
         raise DatasetError(msg)
-    found = []
-    for name in names:
-        seen = _earliest(read(name))
-        found.append(seen - _INSTANT if name == REVIEWS else seen)
-    if len(found) == 1:
-        return found[0]
-    earliest: pd.Series = pd.concat(found).groupby(level=0).min()
-    return earliest.sort_index()
+    return names
 
 
 def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
@@ -220,7 +225,7 @@ def _review_calendar(
     Without a start, the calendar begins when the bank's transactions do: before, there is
     no behaviour to look at, however long the customer has been known.
     """
-    seen = _first_seen(source)
+    seen = when_first_seen(source)
     first = _behaviour_begins(source, seen) if start is None else start
     until = observable_until(source, end)  # later reviews would see no behaviour
     dates = pd.date_range(first, until, freq=f"{config.review_every_months}MS", normalize=True)
@@ -230,7 +235,8 @@ def _review_calendar(
 def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp:
     if TRANSACTIONS not in source.tables:
         return pd.Timestamp(seen.min())
-    return pd.Timestamp(pc.min(source.tables[TRANSACTIONS][EVENT_TIME]).as_py())
+    first = source.quality.table(TRANSACTIONS).first_usual
+    return pd.Timestamp(seen.min() if first is None else first)
 
 
 def reviews_of(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:

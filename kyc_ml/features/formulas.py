@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 
 _YEAR_DAYS = 365.25
+_ROUNDED: Final = 4 * float(np.finfo(np.float64).eps)
+"""Numbers that differ by less, as a share of the larger, are equal: each was rounded once or twice."""
 
 
 def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float = 0.0) -> Floats:
@@ -34,8 +36,25 @@ def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
     return inputs[1] if len(inputs) > 1 else np.full_like(inputs[0], parameter)
 
 
+def _equal(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+    """True where two numbers are one but for rounding, so that what is made of them is exact."""
+    return np.asarray(np.abs(x - y) <= _ROUNDED * np.maximum(np.abs(x), np.abs(y)))
+
+
+def _difference(x: Sequence[Floats], _: float) -> Floats:
+    return np.where(_equal(x[0], x[1]), 0.0, x[0] - x[1])
+
+
+def _ratio(x: Sequence[Floats], _: float) -> Floats:
+    return np.where(x[1] != 0, np.where(_equal(x[0], x[1]), 1.0, x[0] / x[1]), np.nan)
+
+
+def _log_ratio(x: Sequence[Floats], k: float) -> Floats:
+    return np.asarray(np.log(_ratio((x[0] + k, x[1] + k), 0.0)))
+
+
 def _z_score(x: Sequence[Floats], _: float) -> Floats:
-    return np.where(x[2] > 0, (x[0] - x[1]) / x[2], np.nan)
+    return np.where(x[2] > 0, _difference(x[:2], 0.0) / x[2], np.nan)
 
 
 def _at_least(x: Sequence[Floats], k: float) -> Floats:
@@ -51,12 +70,13 @@ def _below(x: Sequence[Floats], k: float) -> Floats:
 def _shrunk_share(x: Sequence[Floats], k: float) -> Floats:
     known, total, known_all, total_all = x
     prior = np.where(total_all > 0, known_all / total_all, np.nan)
-    return np.asarray((known + k * prior) / (total + k))
+    share = (known + k * prior) / (total + k)
+    return np.where((total == 0) | _equal(known, total * prior), prior, share)
 
 
 _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]] = {
-    "ratio": lambda x, _: np.where(x[1] != 0, x[0] / x[1], np.nan),
-    "difference": lambda x, _: x[0] - x[1],
+    "ratio": _ratio,
+    "difference": _difference,
     "sum": lambda x, _: reduce(np.add, x),
     "product": lambda x, _: reduce(np.multiply, x),
     "minimum": lambda x, _: reduce(np.minimum, x),
@@ -66,8 +86,8 @@ _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]]
     "at_least": _at_least,
     "below": _below,
     "shrunk_share": _shrunk_share,
-    "minus_log": lambda x, _: np.where(x[0] > 0, -np.log(x[0]), np.nan),
-    "log_ratio": lambda x, k: np.log((x[0] + k) / (x[1] + k)),
+    "minus_log": lambda x, _: np.where(x[0] > 0, 0.0 - np.log(x[0]), np.nan),
+    "log_ratio": _log_ratio,
     "scaled": lambda x, k: x[0] * k,
 }
 

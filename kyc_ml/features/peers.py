@@ -28,6 +28,9 @@ _NORMAL: Final = 1.4826
 """Median absolute deviations in a normal standard deviation.
 Source: Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers."""
 
+_ROUNDED: Final = 1e-12
+"""Deviations below this share of the median are rounding: the peers are equal."""
+
 _MOST_ROWS: Final = 2_000_000
 """Peers measured at once; bounds memory, not the result."""
 
@@ -143,4 +146,5 @@ def distance(how: Peer, statistics: GroupStatistics, mine: pd.DataFrame) -> Floa
         centre[enough] = of_mine["median"].to_numpy()[enough]
         spread[enough] = of_mine["mad"].to_numpy()[enough]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(spread > 0, (value - centre) / (_NORMAL * spread), np.nan)
+        away = (value - centre) / (_NORMAL * spread)
+    return np.where(spread > _ROUNDED * np.abs(centre), away, np.nan)

@@ -222,7 +222,8 @@ class Formula:
     there is one input · below: 1 where a < b or a < `parameter` · shrunk_share:
     (a + k * prior) / (b + k) with k = `parameter` and prior = c / d, what was known of all
     keys together · minus_log: -ln(a), missing where a is 0 · log_ratio: ln((a + k) / (b + k))
-    with k = `parameter` · scaled: a * `parameter`.
+    with k = `parameter` · scaled: a * `parameter`. Two numbers that differ by rounding only
+    are equal: their ratio is 1, their difference and log ratio 0.
     """
 
     operation: Operation

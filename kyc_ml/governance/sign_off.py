@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self, get_args
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.governance.chain import Entry
 from kyc_ml.governance.evidence import ReportFacts, is_among
+from kyc_ml.moments import read_day
 
 Decision = Literal["approve", "approve_with_conditions", "reject"]
 DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
@@ -183,9 +184,9 @@ def _finding_faults(
 
 def _due_faults(name: str, due: str, *, today: date, last: date) -> list[str]:
     try:
-        day = date.fromisoformat(due)
-    except ValueError:
-        return [f"--finding {name}: the due date must be YYYY-MM-DD"]
+        day = read_day(due)
+    except ValueError as error:
+        return [f"--finding {name}: the due date {error}"]
     if not today <= day <= last:
         return [f"--finding {name}: due {day} must lie between today ({today}) and {last}, which "
                 "the validation policy allows at most"]  # fmt: skip

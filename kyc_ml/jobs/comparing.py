@@ -161,7 +161,8 @@ def run_compare(
         old, objective=objective, capacities=capacities, review_cost=review_cost, miss_cost=loss
     )
     first_later(new, old, since=since)  # refused before anything is read
-    reach_store(challenger, champion)
+    reach_store(challenger, champion, writes_to=new.config.name)
+    began = time.time()
     clock = [time.perf_counter()]
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     clock.append(time.perf_counter())
@@ -188,7 +189,8 @@ def run_compare(
     if out is not None:
         _write(result, out)
     _tell(comparison, watch)
-    return replace(result, mlflow_run=log_comparison(new.config.name, _record(result, tables, new)))
+    record = replace(_record(result, tables, new), began=began)
+    return replace(result, mlflow_run=log_comparison(new.config.name, record))
 
 
 def _settings(

@@ -20,6 +20,7 @@ from kyc_ml.contract.ending import (
     find_oldest,
     observable_until,
     say_dating,
+    say_strays,
 )
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
@@ -151,9 +152,11 @@ def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        If no table has a row.
+        If no table has a row, or a few lie far after all others: see `say_strays`.
     """
-    found = find_end(tables)
+    found, strays = find_end(tables), say_strays(tables.quality)
+    if strays is not None:
+        raise ConfigError(strays)
     if found is None:
         msg = "no table of the source has a row to date it by: give --as-of"
         raise ConfigError(msg)
@@ -302,6 +305,10 @@ def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watc
 
 
 def last_known(tables: ContractedTables) -> pd.Timestamp:
-    """Give the latest instant at which any row of the source became known."""
-    latest = [pc.max(table[KNOWN_AT]).as_py() for table in tables.tables.values() if table.num_rows]
+    """Give the latest instant at which any row of the source became known, but for strays."""
+    latest = []
+    for name, table in tables.tables.items():
+        strays = tables.quality.table(name).strays
+        rows = table.filter(pc.field(EVENT_TIME) <= strays.last) if strays.after else table
+        latest += [pc.max(rows[KNOWN_AT]).as_py()] if rows.num_rows else []
     return pd.Timestamp(max(latest))

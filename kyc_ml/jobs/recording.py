@@ -37,6 +37,7 @@ def make_run_record(
     figures: Mapping[str, Figure],
     seconds: Mapping[str, float],
     note: str,
+    began: float,
 ) -> RunRecord:
     """Collect what a training run leaves in MLflow besides bundle, card and own record.
 
@@ -47,6 +48,8 @@ def make_run_record(
     seconds : mapping of stage to what it took
     note : str
         What the page of the run opens with.
+    began : float
+        When the job began, in seconds since 1970.
     """
     return RunRecord(
         parameters=_parameters(trained),
@@ -78,6 +81,7 @@ def make_run_record(
         figures=figures,
         note=note,
         parts=_parts(trained, bundle),
+        began=began,
     )
 
 

@@ -62,6 +62,7 @@ class Scorers:
     rating: RatingScorer | None
     label: str
     unit: Unit
+    book: OverrideBook
 
     def policy_of(self, who: str) -> TierPolicy:
         """Give the policy by which one of them grades."""
@@ -71,7 +72,7 @@ class Scorers:
         return scorer.policy
 
 
-def load_scorers(request: ScoringRequest, *, currency: str, watch: Watch) -> Scorers:
+def load_scorers(request: ScoringRequest, *, mapping: SourceMapping, watch: Watch) -> Scorers:
     """Load the model and, if asked for, the rating that stands in.
 
     Raises
@@ -82,7 +83,11 @@ def load_scorers(request: ScoringRequest, *, currency: str, watch: Watch) -> Sco
         If the fallback's configuration is absent, has no card or is of another unit.
     """
     files = _fallback_files(request)
-    book = NOBODY if request.overrides is None else load_overrides(request.overrides)
+    book = (
+        NOBODY
+        if request.overrides is None
+        else load_overrides(request.overrides, form=mapping.identifiers)
+    )
     model, no_model, label = None, "", request.model
     try:
         bundle, label = load_model(request.model)
@@ -99,14 +104,18 @@ def load_scorers(request: ScoringRequest, *, currency: str, watch: Watch) -> Sco
             history=read_history(request.previous, bundle.policy),
             full=request.contributions,
         )
-    rating = None if files is None else _rating(files, label, currency=currency, book=book)
+    rating = (
+        None if files is None else _rating(files, label, currency=mapping.base_currency, book=book)
+    )
     units = {files.run.unit} if files is not None else set()
     if model is not None:
         units.add(model.bundle.config.unit)
     if len(units) > 1:
         msg = f"the fallback's configuration {request.config} is of another unit than {label}"
         raise ConfigError(msg)
-    return Scorers(model=model, no_model=no_model, rating=rating, label=label, unit=units.pop())
+    return Scorers(
+        model=model, no_model=no_model, rating=rating, label=label, unit=units.pop(), book=book
+    )
 
 
 def identify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +24,16 @@ from kyc_ml.batch import (
 )
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
+from kyc_ml.errors import (
+    ConfigError,
+    GateError,
+    KycMlError,
+    OutputError,
+    RegistryError,
+    UnreachableError,
+)
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
+from kyc_ml.jobs.override_customers import require_known
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
@@ -33,7 +42,8 @@ from kyc_ml.jobs.watch import Watch
 from kyc_ml.moments import name_instant
 from kyc_ml.monitoring import summarise_drift
 from kyc_ml.tracking.runs import log_scoring
-from kyc_ml.tracking.server import reach_store
+from kyc_ml.tracking.server import NIGHTLY, reach_store
+from kyc_ml.tracking.views import NIGHTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +106,14 @@ def run_score(
         If the model, the source or a configuration is at fault.
     """
     watch.about(model=request.model, as_of=name_instant(request.as_of))
+    began = time.time()
     reach_store(request.model)
+    _tell_of_refused_writing(request, watch)
     limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
-    scorers = load_scorers(request, currency=mapping.base_currency, watch=watch)
+    scorers = load_scorers(request, mapping=mapping, watch=watch)
     watch.about(model=scorers.label)
     inputs = source.digests()
     identity = identify(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
@@ -141,7 +153,7 @@ def run_score(
     )
     if not was_there:
         try:
-            _log(result, scorers)
+            _log(result, scorers, began=began)
         except RegistryError as error:  # the scores are out: a scheduler must not score again
             watch.say(f"warning: published, but MLflow holds no run of it: {error}")
     return result
@@ -261,6 +273,13 @@ def _run(
         night.stopwatch.note("reading")
         chosen = choose(request, scorers, tables, limits=night.limits)
         night.watch.about(as_of=chosen.as_of.isoformat())
+        require_known(
+            scorers.book,
+            tables,
+            chosen,
+            most=night.limits.unmatched_overrides,
+            watch=night.watch,
+        )
         return night.run(tables, chosen)
     except OutputError:
         raise  # what is done so far is good: the next start goes on
@@ -281,7 +300,17 @@ def _say_left(failed: Path) -> str:
     return f"in {failed}: {' and '.join(there)}"
 
 
-def _log(result: ScoringResult, scorers: Scorers) -> None:
+def _tell_of_refused_writing(request: ScoringRequest, watch: Watch) -> None:
+    """Say before the work that its run will not be kept: scores matter more, and go out."""
+    try:
+        reach_store(request.model, writes_to=NIGHTLY, view=NIGHTS)
+    except UnreachableError:
+        raise
+    except RegistryError as error:
+        watch.say(f"warning: MLflow can be read, but will hold no run of this night: {error}")
+
+
+def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:
     """Log the counts and the drift of a run to MLflow."""
     manifest = result.manifest
     tiers = {f"tier/{name}": float(rows) for name, rows in manifest.counts.tiers.items()}
@@ -305,4 +334,5 @@ def _log(result: ScoringResult, scorers: Scorers) -> None:
             "out": str(result.path),
             "scored_by": manifest.scored_by,
         },
+        began=began,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -26,16 +26,18 @@ from kyc_ml.jobs.reading import (
     tell_late_reviews,
 )
 from kyc_ml.jobs.recording import make_run_record
+from kyc_ml.jobs.registering import kept_unless_registered
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
 from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.model_card import ModelCard, make_model_card
-from kyc_ml.page import PageStory, save_page
+from kyc_ml.page import PageStory, render_page
 from kyc_ml.record import write_record
 from kyc_ml.splits import CALIBRATION, EARLY_STOPPING
 from kyc_ml.tiers import assign_tiers, compute_tier_table
+from kyc_ml.tracking.keeping import BUNDLE, VERSION_MARK, keep_training, without_marks
 from kyc_ml.tracking.registry import RegisteredModel
 from kyc_ml.tracking.server import reach_store
-from kyc_ml.tracking.training import log_training
+from kyc_ml.tracking.training import register_kept
 from kyc_ml.training import Trained, train
 
 _FEW_TREES: Final = 20
@@ -44,7 +46,15 @@ _FEW_TREES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """A registered model, the bundle as it was saved, and its evidence."""
+    """A registered model, the bundle as it was saved, and its evidence.
+
+    Attributes
+    ----------
+    page_text : str
+        The page of the training as HTML, as MLflow keeps it.
+    page : Path or None
+        Where it was written to as well.
+    """
 
     registered: RegisteredModel
     bundle: Bundle
@@ -53,6 +63,7 @@ class TrainingResult:
     figures: dict[str, Figure]
     card: ModelCard
     seconds: dict[str, float]
+    page_text: str = ""
     page: Path | None = None
 
 
@@ -87,9 +98,10 @@ def run_train(
             require_place(place)
     if keep is not None:
         require_new(keep)
+    reach_store(writes_to=files.run.name)
     start = time.perf_counter()
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
-    read_seconds = time.perf_counter() - start
+    reading = time.perf_counter() - start
     moment = choose_as_of(as_of, tables)
     result = train_tables(
         tables,
@@ -99,10 +111,12 @@ def run_train(
         keep=keep,
         watch=watch,
         command=_command(config=config, source=source, data=data, as_of=as_of),
+        spent={"reading": reading},
     )
-    result = replace(result, seconds={"reading": read_seconds, **result.seconds}, page=page)
+    result = replace(result, page=page)
     if page is not None:
-        save_page(_story(result, tables, mapping), page)
+        with written_whole(page) as handle:
+            handle.write(result.page_text.encode())
     if card is not None:
         with written_whole(card) as handle:
             handle.write(result.card.render(result.registered.run_id).encode())
@@ -118,6 +132,7 @@ def train_tables(
     keep: Path | None,
     watch: Watch,
     command: str = "kyc_ml.jobs.train_tables",
+    spent: Mapping[str, float] | None = None,
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`.
 
@@ -125,11 +140,20 @@ def train_tables(
     ----------
     command : str
         What the run's record is to say started it; without absolute paths.
+    spent : mapping of stage to seconds, optional
+        What the job did before.
+
+    Raises
+    ------
+    RegistryError
+        If MLflow does not take the model; the message names the folder that keeps it.
     """
-    reach_store()
+    reach_store(writes_to=files.run.name)
+    seconds = dict(spent or {})
+    began = time.time() - sum(seconds.values())
     start = time.perf_counter()
     trained = train_on(tables, mapping, files=files, as_of=as_of, watch=watch)
-    seconds = {"training": time.perf_counter() - start}
+    seconds["training"] = time.perf_counter() - start
     _tell(trained, watch)
     tier = assign_tiers(trained.evidence.probability, policy=files.policy)
     tiers = compute_tier_table(
@@ -139,10 +163,11 @@ def train_tables(
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
     watch.step("registering", 0, 1)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "bundle" if keep is None else keep
-        save_bundle(trained.bundle, folder)
-        bundle = load_bundle(folder)
+    with kept_unless_registered(files.run.name, watch) as folder:
+        save_bundle(trained.bundle, folder / BUNDLE)
+        bundle = load_bundle(folder / BUNDLE)
+        if keep is not None:
+            save_bundle(trained.bundle, keep)
         card = make_model_card(bundle, trained, tiers=tiers)
         record = make_run_record(
             trained,
@@ -152,6 +177,7 @@ def train_tables(
             figures=figures,
             seconds=seconds,
             note=card.headline,
+            began=began,
         )
         own = write_record(
             run=files.run,
@@ -161,10 +187,14 @@ def train_tables(
             as_of=as_of,
             command=command,
             files=tables.digests,
-            bundle=folder,
+            bundle=folder / BUNDLE,
             specs=bundle.specs,
         )
-        registered = log_training(bundle, folder, record, own=own, card=card)
+        page = render_page(
+            _story(trained, bundle, tables, mapping, tiers=tiers, figures=figures, seconds=seconds)
+        )
+        keep_training(folder, bundle, record, own=own, card=card, page=page)
+        registered = register_kept(folder, later=False)
     watch.step("registering", 1, 1)
     seconds["registering"] = time.perf_counter() - start
     return TrainingResult(
@@ -175,6 +205,7 @@ def train_tables(
         figures=figures,
         card=card,
         seconds=seconds,
+        page_text=without_marks(page, run=registered.run_id, version=registered.version),
     )
 
 
@@ -223,21 +254,31 @@ def _command(*, config: Path, source: Path, data: Path, as_of: str | None) -> st
     return shlex.join(["kyc-ml", "train", *words])
 
 
-def _story(result: TrainingResult, tables: ContractedTables, mapping: SourceMapping) -> PageStory:
-    run = result.bundle.config
+def _story(
+    trained: Trained,
+    bundle: Bundle,
+    tables: ContractedTables,
+    mapping: SourceMapping,
+    *,
+    tiers: pd.DataFrame,
+    figures: dict[str, Figure],
+    seconds: dict[str, float],
+) -> PageStory:
+    """Tell of a training, with a mark where the version's number is to be."""
+    run = bundle.config
     model = tell_model(
-        result.bundle,
-        result.trained,
+        bundle,
+        trained,
         title=f"{run.name}: {run.unit} model",
-        version=f"{result.registered.name} v{result.registered.version} (alias challenger)",
-        tiers=result.tiers,
-        figures=result.figures,
-        scored=result.trained.evidence.target.size,
-        seconds=result.seconds,
+        version=f"{run.name} v{VERSION_MARK} (alias challenger)",
+        tiers=tiers,
+        figures=figures,
+        scored=trained.evidence.target.size,
+        seconds=seconds,
     )
     return PageStory(
         title=f"kyc_ml: model {run.name}",
-        subtitle=f"Trained on {mapping.name}, known on {result.bundle.data['as_of'][:10]}",
+        subtitle=f"Trained on {mapping.name}, known on {bundle.data['as_of'][:10]}",
         facts=(("source", mapping.name), ("base currency", tables.base_currency)),
         flow=flow_table(tables.quality),
         findings=tuple(tables.quality.lines()),

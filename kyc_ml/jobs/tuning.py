@@ -1,9 +1,9 @@
-"""run_tune: read, search parameters on folds in time, judge the best on later rows, write them."""
+"""run_tune: read, search parameters on folds, judge the best on rows it never saw, write them."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kyc_ml.config import SEARCHED, RunConfig, TuningConfig, dump_section, secti
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.errors import RegistryError
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.doubts import tell_of_few_positives
 from kyc_ml.jobs.reading import (
@@ -26,13 +27,12 @@ from kyc_ml.tuning import (
     MAXIMISED,
     ParameterComparison,
     Search,
+    Studies,
     TrialRecord,
     TuningRows,
-    compare,
     identify,
-    prepare_rows,
-    require_parts_in_time,
-    search,
+    prepare,
+    require_tunable,
 )
 
 
@@ -78,8 +78,9 @@ def run_tune(
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
 
-    Where the best of the folds are surely worse than the configuration's own on later data, it
-    writes the own, with what was found as comments.
+    Where the best of the folds are surely worse than the configuration's own on rows that no
+    choice saw, it writes the own, with what was found as comments. These rows are later ones; of
+    a run cross-validated by customer they are outer folds, each with a search of its own.
 
     Parameters
     ----------
@@ -102,9 +103,11 @@ def run_tune(
     given = {name: value for name, value in budget.items() if value is not None}
     tuning = TuningConfig.model_validate({**run.tuning.model_dump(), **given})
     run = run.model_copy(update={"tuning": tuning})
-    require_parts_in_time(run)
+    require_tunable(run)
     for place in (study, out):
         require_place(place)
+    reach_store(writes_to=run.name)
+    began = time.time()
     clock = time.perf_counter()
     seconds = {}
 
@@ -116,8 +119,7 @@ def run_tune(
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
     moment = choose_known_until(as_of, tables)
-    reach_store()
-    rows = prepare_rows(tables, config=run, as_of=moment, tell=watch.step)
+    rows = prepare(tables, config=run, as_of=moment, tell=watch.step)
     watch.show("folds", rows.summary)
     tell_of_few_positives(_positives_of_judges(rows.summary), watch)
     if run.selection.method != "none":
@@ -129,18 +131,24 @@ def run_tune(
         "as_of": moment.isoformat(),
     }
     identity = identify(run, facts)
-    found = search(
-        rows, model=run.model, config=tuning, identity=identity, path=study, tell=watch.step
-    )
+    studies = Studies(config=run, identity=identity, path=study, tell=watch.step)
+    found = studies.search(rows)
     took("searching")
-    comparison = compare(rows, own=run.model, chosen=found.chosen, config=tuning, tell=watch.step)
+    comparison = studies.compare(rows, found.chosen)
     with written_whole(out) as handle:
         handle.write(_section(run, found, comparison).encode())
     took("comparing")
-    logged = log_tuning(
-        run.name,
-        *_records(run, found=found, comparison=comparison, rows=rows, tables=tables, as_of=moment),
+    record, trials_done = _records(
+        run, found=found, comparison=comparison, rows=rows, tables=tables, as_of=moment
     )
+    try:
+        logged = log_tuning(run.name, replace(record, began=began), trials_done)
+    except RegistryError as error:
+        msg = (
+            f"{error}\nthe parameters are in {out} and the study in {study}: the same command "
+            "again tries nothing twice, compares once more, and logs the run"
+        )
+        raise type(error)(msg) from None
     took("logging")
     return TuningResult(
         run=run,
@@ -219,6 +227,7 @@ def _records(
 ) -> tuple[RunRecord, list[ChildRecord]]:
     """Collect what MLflow is to keep of the study, and of each of its trials."""
     compared = comparison.table.to_dict("records")
+    kind = "outer_folds" if rows.outer else "test"
     record = RunRecord(
         parameters={
             **{f"model.{name}": value for name, value in found.chosen.model_dump().items()},
@@ -234,7 +243,7 @@ def _records(
             f"chosen/folds/{run.tuning.objective}": found.best.value or 0.0,
             f"own/folds/{run.tuning.objective}": found.own.value or 0.0,
             **{
-                f"{name}/test/{row['figure']}{end}": row[column]
+                f"{name}/{kind}/{row['figure']}{end}": row[column]
                 for row in compared
                 for column, (name, end) in _COLUMNS.items()
             },

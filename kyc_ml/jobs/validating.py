@@ -135,8 +135,9 @@ def run_validate(
     rules = load_policy(policy, checks=CHECKS)
     procedures = choose_checks(tuple(only))
     reach_store(model, champion or "")
-    start_reading = time.perf_counter()
+    start_reading, began = time.perf_counter(), time.time()
     reviewed = load_reviewed(model, watch)
+    reach_store(model, champion or "", writes_to=reviewed.bundle.config.name)
     _require_another(validator, reviewed, watch)
     start = _since(since, reviewed.bundle)
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
@@ -183,7 +184,13 @@ def run_validate(
     if kept is not None:
         report = keep_times(kept, report, out=out)
     return keep_validation(
-        report, out, candidate=reviewed.candidate, language=language, log=log, watch=watch
+        report,
+        out,
+        candidate=reviewed.candidate,
+        language=language,
+        log=log,
+        watch=watch,
+        began=began,
     )
 
 
@@ -227,6 +234,8 @@ def review_model(
         As `run_validate` does.
     """
     require_currency(reviewed.bundle, tables)
+    if rows == "out_of_fold":  # what was known at the training is not unknown later
+        as_of = max(as_of, trained_until(reviewed.bundle))
     clock = [time.perf_counter()]
     found = collect_rows(
         reviewed.bundle,

@@ -150,6 +150,7 @@ def keep_validation(
     language: Language,
     log: Path,
     watch: Watch,
+    began: float,
 ) -> ValidationResult:
     """Write report and page, log them to MLflow, and enter a verdict into the audit log.
 
@@ -159,6 +160,8 @@ def keep_validation(
     ----------
     candidate : Candidate or None
         The registered version; None for a bundle's folder.
+    began : float
+        When the job began, in seconds since 1970.
 
     Raises
     ------
@@ -177,7 +180,7 @@ def keep_validation(
     run = log_validation(
         report.model.name,
         report.model.version,
-        _record(report, path),
+        replace(_record(report, path), began=began),
         out,
         verdict=report.verdict if report.complete else "",
         report=digest_report(path) if report.complete else "",

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from kyc_ml.config import TableMapping
 from kyc_ml.contract.binding import BoundTable, bind_table
+from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import MemoryShelf
 from kyc_ml.contract.tables import CONTRACT
@@ -42,8 +43,13 @@ def try_table(desk: Desk, made: TableProposal, *, timezone: str) -> pa.Table | N
             return None
         shelf = MemoryShelf()
         try:
-            made.quality = contract_rows(
-                desk.connection, bound, zone=timezone, malformed=[], shelf=shelf
+            made.quality, _ = contract_rows(
+                desk.connection,
+                bound,
+                rules=RowRules(zone=timezone),
+                horizon=None,
+                malformed=[],
+                shelf=shelf,
             )
         except SourceError as error:
             made.notes.append(str(error))

@@ -76,7 +76,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
     compared = result.comparison
     if compared.compared:
-        title = "on the test part, which no trial saw (95 % intervals)"
+        title = "on rows that no choice saw (95 % intervals)"
         terminal.draw(draw_frame(title, compared.table))
     kept = " (not taken)" if compared.worse else ""
     changed = {
@@ -96,7 +96,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
             "study": result.study,
             "MLflow run": result.mlflow_run,
             **(
-                {"kept": "the configuration's own parameters: those found are worse on later data"}
+                {"kept": "the configuration's own parameters: those found are worse on other rows"}
                 if compared.worse
                 else {}
             ),
@@ -145,6 +145,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     terminal.draw(f"  {explained.lowering.note}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
+        "decided": explained.decided,
         "probability": say_share(explained.probability),
         "tier": f"{explained.tier} {explained.tier_zh}",
         "how it came about": _tier_path(explained.score),

@@ -25,7 +25,7 @@ _SHARES = frozenset({"share", "prevalence", "probability", "from_probability"})
 """Columns of probabilities and shares, which people read in per cent."""
 _SMALL = 0.001
 _DIGITS = 8
-_SHOWN = ("average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
+_SHOWN = ("recall_at_5_percent_fpr", "brier", "calibration_error")
 
 
 def draw_frame(title: str, frame: pd.DataFrame) -> Sheet:
@@ -106,23 +106,30 @@ def _figure(value: float) -> str:
     return "–" if math.isnan(value) else say_number(value, ".4f")
 
 
-def say_estimate(value: float, low: float, high: float) -> str:
+def say_estimate(value: float, low: float, high: float, *, digits: int = 3) -> str:
     """Write a figure with its interval; a dash where it is undefined."""
     if math.isnan(value):
         return "–"
-    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"
+    said = [f"{number:.{digits}f}" for number in (value, low, high)]
+    return said[0] if math.isnan(low) else f"{said[0]} ({said[1]}–{said[2]})"
 
 
 def draw_quality(figures: pd.DataFrame, title: str) -> Sheet:
-    """Draw the figures of model, baseline and prevalence, AUC with its interval."""
+    """Draw the figures of model, baseline and prevalence, with intervals where there are some."""
     columns = (
-        *("AUC (95 %)", "average precision", "recall at 5 % FPR", "Brier"),
+        *("AUC (95 %)", "average precision (95 %)", "recall at 5 % FPR", "Brier"),
         *("calibration error", "observed / expected (95 %)"),
     )
     rows = [
         (
             str(row["who"]),
             say_estimate(row["auc"], row["auc_low"], row["auc_high"]),
+            say_estimate(
+                row["average_precision"],
+                row["average_precision_low"],
+                row["average_precision_high"],
+                digits=4,
+            ),
             *(_figure(row[name]) for name in _SHOWN),
             say_estimate(
                 row["observed_over_expected"],

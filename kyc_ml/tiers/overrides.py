@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import model_validator
 
-from kyc_ml.config import Section, check_section, load_section
+from kyc_ml.config import Day, IdentifierForm, Section, check_section, load_section
+from kyc_ml.contract.identifiers import TRIMMED, put_in_form
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
@@ -48,18 +49,24 @@ class EnteredOverride(Section):
     """Lowest tier that it allows; or tier."""
     tier: str | None = None
     """Tier that it sets; or floor."""
-    start: date | None = None
+    start: Day | None = None
     """First day in force."""
-    expiry: date | None = None
+    expiry: Day | None = None
     """First day no longer in force."""
-    approved_on: date | None = None
+    approved_on: Day | None = None
     """Day of the approval."""
-    withdrawn_on: date | None = None
+    withdrawn_on: Day | None = None
     """First day no longer in force, where it was withdrawn."""
     requester: str = ""
     """Who asked for it."""
     approver: str = ""
     """Who approved it; someone else."""
+
+    def is_in_force(self, *, first: date, last: date) -> bool:
+        """Tell whether it is in force on any day from `first` to `last`."""
+        begins = max(day for day in (self.start, self.approved_on, date.min) if day is not None)
+        ends = min(day for day in (self.expiry, self.withdrawn_on, date.max) if day is not None)
+        return begins <= last and first < ends and begins < ends
 
 
 class OverrideBook(Section):
@@ -205,8 +212,13 @@ def check_book(book: OverrideBook, policy: TierPolicy) -> None:
     faults.extend(_book_faults(book, tiers=policy.tier_names)).raise_if_any()
 
 
-def load_overrides(path: Path) -> OverrideBook:
+def load_overrides(path: Path, *, form: IdentifierForm = TRIMMED) -> OverrideBook:
     """Read entered overrides from a YAML file, or from a CSV file of the same columns.
+
+    Parameters
+    ----------
+    form : IdentifierForm
+        That of the source: its customers are named in it.
 
     Raises
     ------
@@ -215,20 +227,36 @@ def load_overrides(path: Path) -> OverrideBook:
         other than the requester; all faults are listed, by number of the entry.
     """
     if path.suffix.lower() != ".csv":
-        return load_section(path, OverrideBook)
+        return _in_form(load_section(path, OverrideBook), form)
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = [_filled(row) for row in csv.DictReader(handle, strict=True)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"overrides {path} cannot be read as CSV in UTF-8 ({type(error).__name__}): mend it"
         raise ConfigError(msg) from None
-    return check_section({"overrides": rows}, OverrideBook, subject=str(path))
+    return _in_form(check_section({"overrides": rows}, OverrideBook, subject=str(path)), form)
+
+
+def _in_form(book: OverrideBook, form: IdentifierForm) -> OverrideBook:
+    """Name the customers as the source's tables do."""
+    names = put_in_form([each.customer_id for each in book.overrides], form)
+    return OverrideBook(
+        overrides=tuple(
+            each.model_copy(update={CUSTOMER_ID: name or ""})
+            for each, name in zip(book.overrides, names, strict=True)
+        )
+    )
 
 
 def _filled(row: dict[str | None, str | list[str] | None]) -> dict[str, str | list[str]]:
-    """Leave out empty cells; what stands beyond the header has no column and is refused."""
+    """Leave out empty cells and the blanks around others, as spreadsheets leave them.
+
+    What stands beyond the header has no column and is refused.
+    """
     return {
-        ("beyond the header" if name is None else name): cell for name, cell in row.items() if cell
+        ("beyond the header" if name is None else name.strip()): cell
+        for name, raw in row.items()
+        if (cell := raw.strip() if isinstance(raw, str) else raw)
     }
 
 

@@ -6,13 +6,12 @@ Sections hold types only: what makes a policy lawful is checked once for the who
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final, Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
 
-from kyc_ml.config import Section
+from kyc_ml.config import Day, Section
 from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.rating import Condition, RatingCard
 from kyc_ml.tiers.fit_sections import FitPolicy
@@ -86,9 +85,9 @@ class OverrideRule(Section):
     """Lowest tier that it allows; or tier."""
     tier: str | None = None
     """Tier that it sets; or floor."""
-    start: date | None = None
+    start: Day | None = None
     """First day in force."""
-    expiry: date | None = None
+    expiry: Day | None = None
     """First day no longer in force."""
     requester: str = ""
     """Who asked for it."""
@@ -144,13 +143,13 @@ class WorkingDayList(Section):
 
     source: str
     """Who announced them."""
-    verified_on: date
+    verified_on: Day
     """Day on which somebody last compared it with its source."""
-    until: date
+    until: Day
     """Last day that was announced."""
-    holidays: tuple[date, ...] = ()
+    holidays: tuple[Day, ...] = ()
     """Weekdays off."""
-    make_up_days: tuple[date, ...] = ()
+    make_up_days: tuple[Day, ...] = ()
     """Days of a weekend that are worked (调休)."""
 
 
@@ -191,7 +190,7 @@ class TierPolicy(Section):
     """Who wrote it."""
     approver: str | None = None
     """Someone else than the author; None is a proposal that nobody has approved."""
-    valid_from: date | None = None
+    valid_from: Day | None = None
     """First local day of a run that may grade by it; see `require_in_force`."""
     disclosure: Literal["internal_only"] = "internal_only"
     """Tiers and what led to them are for the bank alone."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import mlflow
 
 from kyc_ml.bundle import MANIFEST
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.tracking.server import connected
+from kyc_ml.tracking.store import is_here, path_of_files
 
 RECORD: Final = "record"
 DIGEST: Final = "kyc_ml.bundle_digest"
@@ -30,6 +29,8 @@ class RegisteredModel:
     ----------
     runs : str
         How to see its run beside the others, in words: a page of MLflow.
+    was_there : bool
+        True where the registry had it already.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RegisteredModel:
     run_id: str
     digest: str
     runs: str
+    was_there: bool = False
 
     @property
     def uri(self) -> str:
@@ -143,9 +145,8 @@ def resolve(uri: str) -> tuple[str, str]:
 
 def _require_files(location: str, *, subject: str) -> None:
     """Refuse files of this machine that are not where MLflow's store says they are."""
-    address = urlsplit(location)
-    path = Path(url2pathname(address.path))
-    if address.scheme in {"", "file"} and not path.exists():
+    path = path_of_files(location)
+    if is_here(location) and not path.exists():
         msg = (
             f"MLflow knows {subject}, but its files are not at {path}: mount that disk, or "
             "restore them to this very path, which the store holds; try again then"

@@ -13,8 +13,9 @@ import mlflow
 import pandas as pd
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from kyc_ml.engine.delimited import save_csv
 from kyc_ml.environment import digest_code
-from kyc_ml.tracking.server import connected, start_run
+from kyc_ml.tracking.server import NIGHTLY, connected, experiment_of, start_run
 from kyc_ml.tracking.views import NIGHTS
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class RunRecord:
         Markdown that the page of the run opens with.
     parts : tuple of LoggedPart
         The rows a model was made of and judged by.
+    began : float or None
+        When the job began, in seconds since 1970; None is when it is logged.
     """
 
     parameters: Mapping[str, object]
@@ -70,6 +73,7 @@ class RunRecord:
     figures: Mapping[str, Figure]
     note: str = ""
     parts: tuple[LoggedPart, ...] = ()
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +93,11 @@ class ChildRecord:
 
 
 def log_scoring(
-    *, model: str, day: str, metrics: Mapping[str, float], tags: Mapping[str, str]
+    *, model: str, day: str, metrics: Mapping[str, float], tags: Mapping[str, str], began: float
 ) -> str:
     """Log the counts of a scoring run of a day; returns the run's id."""
-    with connected(), start_run("kyc_ml scoring", f"score {model} {day}", view=NIGHTS) as run:
+    title = f"score {model} {day}"
+    with connected(), start_run(experiment_of(NIGHTLY), title, view=NIGHTS, began=began) as run:
         mlflow.set_tags(dict(tags))  # first: whoever finds a run that was cut off sees of what
         mlflow.log_metrics(dict(metrics))
     return str(run.info.run_id)
@@ -106,7 +111,7 @@ def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> s
     RegistryError
         If the tracking server cannot be reached or refuses.
     """
-    with connected(), start_run(f"kyc_ml {name}", f"tune {name}") as run:
+    with connected(), start_run(experiment_of(name), f"tune {name}", began=record.began) as run:
         log_record(record)
         for trial in trials:
             with mlflow.start_run(run_name=trial.name, nested=True):
@@ -127,24 +132,45 @@ def log_comparison(name: str, record: RunRecord) -> str:
     RegistryError
         If the tracking server cannot be reached or refuses.
     """
-    with connected(), start_run(f"kyc_ml {name}", f"compare {name}") as run:
+    title = f"compare {name}"
+    with connected(), start_run(experiment_of(name), title, began=record.began) as run:
         log_record(record)
     return str(run.info.run_id)
 
 
 def log_record(record: RunRecord) -> None:
     """Log all that a record holds to the run in progress."""
-    mlflow.log_params(dict(record.parameters))
-    known = {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
-    mlflow.log_metrics(known)
-    mlflow.set_tags({**tags_of(record), **({MLFLOW_RUN_NOTE: record.note} if record.note else {})})
-    for name, figure in record.figures.items():
-        mlflow.log_figure(figure, f"plots/{name}.svg")
     with tempfile.TemporaryDirectory() as folder:
-        for name, table in record.tables.items():
-            path = Path(folder) / f"{name}.csv"
-            table.to_csv(path, index=False)
-            mlflow.log_artifact(str(path), "tables")
+        write_files(record, Path(folder))
+        log_facts(dict(record.parameters), facts_of(record), tags_of(record), Path(folder))
+
+
+def log_facts(
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Path,
+) -> None:
+    """Log facts to the run in progress, and all files of a folder."""
+    mlflow.log_params(dict(parameters))
+    mlflow.log_metrics(dict(metrics))
+    mlflow.set_tags(dict(tags))
+    mlflow.log_artifacts(str(files))
+
+
+def facts_of(record: RunRecord) -> dict[str, float]:
+    """Give the metrics that are numbers: NaN is none."""
+    return {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
+
+
+def write_files(record: RunRecord, folder: Path) -> None:
+    """Write plots and tables as a run holds them."""
+    for name, figure in record.figures.items():
+        (folder / "plots").mkdir(exist_ok=True)
+        figure.savefig(folder / "plots" / f"{name}.svg")
+    for name, table in record.tables.items():
+        (folder / "tables").mkdir(exist_ok=True)
+        save_csv(table, folder / "tables" / f"{name}.csv")
 
 
 def tags_of(record: RunRecord) -> dict[str, str]:
@@ -154,4 +180,5 @@ def tags_of(record: RunRecord) -> dict[str, str]:
     changes, and the version does not.
     """
     tags = {"code_digest": digest_code(), **record.tags}
-    return {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in tags.items()}
+    named = {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in tags.items()}
+    return {**named, **({MLFLOW_RUN_NOTE: record.note} if record.note else {})}

@@ -4,56 +4,49 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import mlflow
-import requests
+from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from sqlalchemy.exc import SQLAlchemyError
 
-from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.tracking.listing import say_near
+from kyc_ml.errors import RegistryError
+from kyc_ml.tracking.refusing import REGISTERED, explained, without_password
+from kyc_ml.tracking.store import (
+    address,
+    location_for,
+    open_store,
+    require_writable_files,
+    require_writable_store,
+)
 from kyc_ml.tracking.views import MODELS, View
 
-DEFAULT_STORE: Final = "sqlite:///mlflow.db"
-REGISTERED: Final = "models:/"
-"""How the address of a model in the registry begins; others are folders."""
+NIGHTLY: Final = "scoring"
+"""What scoring runs are kept under, whatever model scored."""
 
+_KIND: Final = "mlflow.experimentKind"
 # without a kind MLflow's page shows an experiment as one of language models, without its runs
 _EXPERIMENT: Final = {
-    "mlflow.experimentKind": "custom_model_development",
+    _KIND: "custom_model_development",
     "mlflow.experiment.primaryMetric.name": "test/average_precision",
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
 }
 
 # MLflow alone retries for four minutes a server that is not there.
-_NOT_NOW: Final = frozenset(
-    {"DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"}
-)
-"""Codes by which MLflow says: later."""
-_NOT_THERE: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
-"""Codes by which MLflow says that an address names nothing; the second one of an alias."""
-
-_NO_ANSWER: Final = (
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.RetryError,
-)
-
 _PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
 def tracking_uri() -> str:
     """Name the tracking server in use, without a password."""
-    return _without_password(_address())
+    return without_password(address())
 
 
-def reach_store(*models: str) -> None:
+def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
     """Ask the tracking server for a sign of life, before a long job relies on it.
 
     A store that is a file and does not exist is made here and nowhere else, unless one of
@@ -63,17 +56,29 @@ def reach_store(*models: str) -> None:
     ----------
     models : str
         What the job scores or judges by: registry addresses, or bundles' folders.
+    writes_to : str, optional
+        Model whose experiment the job will log its run to, or `NIGHTLY`: it is made if it is
+        not there, and written to, for a store that can be read may refuse that.
 
     Raises
     ------
     UnreachableError
         If it does not answer.
     RegistryError
-        If its address is none, or it refuses.
+        If its address is none, it refuses, or the experiment was deleted.
     """
     asked = any(model.startswith(REGISTERED) for model in models)
     with connected(makes=not asked):
         mlflow.search_experiments(max_results=1)
+        if writes_to:
+            require_writable_store()
+            if "MLFLOW_RUN_ID" not in os.environ:  # else `mlflow run` has chosen it
+                _open_experiment(experiment_of(writes_to), view)
+
+
+def experiment_of(name: str) -> str:
+    """Name the experiment of a model's runs."""
+    return f"kyc_ml {name}"
 
 
 @contextmanager
@@ -97,110 +102,96 @@ def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # it logs SQL with a traceback beside the error that it raises, which is reported here
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
-        if not makes:
-            _require_file(_address())
-        mlflow.set_tracking_uri(_address())
+        open_store(makes=makes)
+        mlflow.set_tracking_uri(address())
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise _told(error, uri=uri) from None
+        raise explained(error, uri=uri) from None
 
 
 @contextmanager
-def start_run(experiment: str, name: str, *, view: View = MODELS) -> Iterator[mlflow.ActiveRun]:
+def start_run(
+    experiment: str, name: str, *, view: View = MODELS, began: float | None = None
+) -> Iterator[mlflow.ActiveRun]:
     """Start a run, or go on with the one that `mlflow run` started for this process.
 
-    That one stays in the experiment that `mlflow run` was told: a run cannot be moved.
+    That one stays in the experiment that `mlflow run` was told: a run cannot be moved. A run
+    that a signal or Ctrl-C ends has the status KILLED.
 
     Parameters
     ----------
     view : View
         Of the experiment's runs; one that was changed in MLflow stays as it is.
+    began : float, optional
+        When the job began, in seconds since 1970: MLflow shows how long it took. None is now.
     """
+    client = mlflow.MlflowClient()
     begun = os.environ.get("MLFLOW_RUN_ID")
     if begun is None:
-        found = mlflow.set_experiment(experiment)
+        found = _open_experiment(experiment, view)
+        mlflow.set_experiment(experiment_id=found.experiment_id)
+        run_id = client.create_run(
+            found.experiment_id,
+            start_time=None if began is None else int(began * 1000),
+            tags=resolve_tags({MLFLOW_RUN_NAME: name}),
+            run_name=name,
+        ).info.run_id
     else:
+        run_id = begun
         found = mlflow.get_experiment(mlflow.get_run(begun).info.experiment_id)
-    if found.name == experiment:  # `mlflow run` may have been told another: it is not ours
-        told = {**_EXPERIMENT, **view.as_tags()}
-        for tag in told.keys() - found.tags.keys():
-            mlflow.MlflowClient().set_experiment_tag(found.experiment_id, tag, told[tag])
-    with mlflow.start_run(run_name=name) as run:
-        yield run
+        if found.name == experiment:  # `mlflow run` may have been told another: it is not ours
+            _tag_experiment(found, view)
+    try:
+        with mlflow.start_run(run_id=None if begun else run_id, run_name=name) as run:
+            yield run
+    except Exception:
+        raise
+    except BaseException:
+        client.set_terminated(run_id, status="KILLED")
+        raise
 
 
-def _address() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-
-
-def _require_file(address: str) -> None:
-    """Refuse a store whose file is lost, which MLflow would replace by a new one without models.
+def _open_experiment(name: str, view: View) -> Experiment:
+    """Make an experiment, or write to the one that is there.
 
     Raises
     ------
-    UnreachableError
-        Naming the file; a share that is not mounted may be later.
+    RegistryError
+        If it was deleted, or its files would lie where this user cannot write.
     """
-    url = make_url(address) if address.startswith("sqlite") else None
-    if url is None or url.database in {None, "", ":memory:"}:
-        return
-    path = Path(str(url.database)).absolute()
-    if not path.exists():
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(name) or _make_experiment(client, name)
+    if found.lifecycle_stage == LifecycleStage.DELETED:
+        number = found.experiment_id
         msg = (
-            f"MLflow's store {path} does not exist: mount its share, start in the folder that "
-            "has it, or name it in MLFLOW_TRACKING_URI; where there never was one, kyc-ml "
-            "train makes it"
+            f"experiment {name!r} of MLflow at {tracking_uri()} was deleted: restore it with "
+            f"mlflow experiments restore -x {number}, or remove it for good with mlflow gc "
+            f"--experiment-ids {number}"
         )
-        raise UnreachableError(msg)
+        raise RegistryError(msg)
+    require_writable_files(found.artifact_location, experiment=name)
+    _tag_experiment(found, view)
+    return found
 
 
-def _without_password(text: str) -> str:
-    return re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
-
-
-def _told(error: Exception, *, uri: str) -> RegistryError:
-    """Make one message of what MLflow or its database says."""
-    reason = _without_password(" ".join(str(error).split())).rstrip(".")
-    kind = "model" if uri.startswith(REGISTERED) else "run"
-    subject = f"{kind} {uri}" if uri else "MLflow"
-    said = f"{subject} at {tracking_uri()}: {reason}"
-    if _is_away(error):
-        msg = f"{said}; it is not there or too busy: try again later, or check MLFLOW_TRACKING_URI"
-        return UnreachableError(msg)
-    near = _near(error, uri)
-    msg = (
-        f"{said}{near}; check the name (kyc-ml train registers one), the alias, and "
-        "MLFLOW_TRACKING_URI"
-    )
-    return RegistryError(msg)
-
-
-def _near(error: Exception, uri: str) -> str:
-    """Say what the registry has beside an address that names nothing."""
-    names_nothing = isinstance(error, MlflowException) and error.error_code in _NOT_THERE
-    if not (names_nothing and uri.startswith(REGISTERED)):
-        return ""
+def _make_experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
     try:
-        return say_near(uri)
-    except (MlflowException, SQLAlchemyError, OSError):  # the first error is the one to tell
-        return ""
+        number = client.create_experiment(name, artifact_location=location_for(name))
+    except MlflowException as error:
+        made = client.get_experiment_by_name(name)
+        if made is None:
+            raise error from None
+        return made  # by another job, in the same moment
+    return client.get_experiment(number)
 
 
-def _is_away(error: BaseException) -> bool:
-    """Tell whether the store may serve later what it does not serve now.
-
-    MLflow puts what the network or the database said into an error of its own, from which it
-    follows. A database in a file is always there: only a lock on it passes by itself.
-    """
-    causes: list[BaseException] = []
-    follows: BaseException | None = error
-    while follows is not None and follows not in causes:
-        causes.append(follows)
-        follows = follows.__cause__ or follows.__context__
-    if any(isinstance(each, _NO_ANSWER) for each in causes):
-        return True
-    for each in causes:
-        if isinstance(each, OperationalError):
-            return not _address().startswith("sqlite:") or "database is locked" in str(each)
-    return isinstance(error, MlflowException) and error.error_code in _NOT_NOW
+def _tag_experiment(found: Experiment, view: View) -> None:
+    """Say what the experiment is and how its runs compare; a view that is there stays."""
+    client = mlflow.MlflowClient()
+    known = {**_EXPERIMENT, **view.as_tags()}
+    # its kind is written each time: it is the sign that this user may write here
+    for tag in (known.keys() - found.tags.keys()) | {_KIND}:
+        client.set_experiment_tag(found.experiment_id, tag, known[tag])

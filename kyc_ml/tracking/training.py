@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -15,22 +18,31 @@ import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.dataset import Dataset
 from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.types.schema import DataType
 
-from kyc_ml.bundle import Bundle
+from kyc_ml.bundle import MANIFEST, Bundle
+from kyc_ml.errors import RegistryError
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.governance import current_account
-from kyc_ml.model_card import ModelCard
 from kyc_ml.score import Scorer, policy_facts
-from kyc_ml.tracking.registry import DIGEST, RECORD, TRAINED_BY, RegisteredModel
-from kyc_ml.tracking.runs import LoggedPart, RunRecord, log_record, tags_of
-from kyc_ml.tracking.server import connected, start_run, tracking_uri
+from kyc_ml.tracking.keeping import (
+    CARD,
+    FILES,
+    PAGE,
+    VERSION_MARK,
+    Kept,
+    load_kept,
+    without_marks,
+)
+from kyc_ml.tracking.listing import list_versions
+from kyc_ml.tracking.registry import DIGEST, TRAINED_BY, RegisteredModel
+from kyc_ml.tracking.runs import LoggedPart, log_facts
+from kyc_ml.tracking.server import connected, experiment_of, start_run, tracking_uri
 from kyc_ml.tracking.views import say_page
 
 LOADER: Final = "kyc_ml.score"
 CHALLENGER: Final = "challenger"
-_LONGEST_DESCRIPTION: Final = 5_000  # characters that MLflow's registry has room for
 _TOLD: Final = (
     "unit", "as_of", "source", "policy", "code_version", "code_digest", "config_digest",
     "data_digest",
@@ -38,57 +50,133 @@ _TOLD: Final = (
 """Tags of a run that its registered version has too."""
 _LONGEST_DATASET_DIGEST: Final = 36
 _SHORT: Final = 8  # characters of a digest that tell models apart
-_CARD: Final = "model_card.md"
 _OUTPUT_TYPES: Final = {"f": DataType.double, "i": DataType.long, "b": DataType.boolean}
 """By kind of a column of pandas; all others are text."""
 
 
-def log_training(
-    bundle: Bundle, folder: Path, record: RunRecord, *, own: Mapping[str, str], card: ModelCard
-) -> RegisteredModel:
-    """Log a training run, register its bundle and point the alias `challenger` at it.
+def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> RegisteredModel:
+    """Log a training run from its folder, register its bundle as `challenger`.
+
+    Nothing is registered twice: where the registry has this very training already, its version
+    is given; the alias is set if it was not, and no newer version came since.
 
     Parameters
     ----------
     folder : Path
-        The saved bundle.
-    own : mapping of file name to text
-        What a rerun needs; see `kyc_ml.record`.
+        What `kyc_ml.tracking.keeping` wrote, or a bundle alone.
+    trained_by : str
+        Who trained a bundle that comes alone.
+    later : bool
+        The job that trained has ended: its run ends when the job did.
 
     Raises
     ------
+    BundleError
+        If the folder's bundle was changed.
     RegistryError
-        If the tracking server cannot be reached or refuses.
+        If the tracking server cannot be reached or refuses, or does not give back what it took.
     """
-    name = bundle.config.name
-    with connected():
-        # MLflow's list cuts a name off after some 25 characters; runs of one day differ in
-        # their digest
-        title = f"train {bundle.data['as_of'][:10]} {bundle.digest[:_SHORT]}"
-        experiment = f"kyc_ml {name}"
-        with start_run(experiment, title) as run:
-            log_record(record)
-            _log_parts(record.parts, bundle)
-            for path, text in own.items():
-                mlflow.log_text(text, f"{RECORD}/{path}")
-            mlflow.log_text(card.render(run.info.run_id), _CARD)
-            logged = _log_bundle(bundle, folder)
-        version_tags = {name: text for name, text in tags_of(record).items() if name in _TOLD}
-        registered = _register(
-            name,
-            logged,
-            tags={**version_tags, DIGEST: bundle.digest, TRAINED_BY: current_account()},
-            purpose=card.purpose,
-            description=card.shorten(run.info.run_id, longest=_LONGEST_DESCRIPTION),
-        )
-        runs = say_runs(experiment, run.info.experiment_id)
+    kept, bundle, place = load_kept(folder, trained_by=trained_by)
+    with connected(makes=True):
+        there = _find_registered(kept) if later else None
+        if there is not None:
+            return there
+        with (
+            start_run(experiment_of(kept.name), kept.title, began=kept.began) as run,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            files = Path(scratch) / FILES
+            if (folder / FILES).is_dir():
+                shutil.copytree(folder / FILES, files)
+            else:
+                files.mkdir()
+            _rewrite(files, run=run.info.run_id)
+            log_facts(kept.parameters, kept.metrics, kept.tags, files)
+            _log_parts(kept.parts, bundle)
+            logged = _log_bundle(bundle, place)
+            _require_given_back(logged, bundle, Path(scratch) / "given back")
+            registered = _register(
+                kept.name,
+                logged,
+                tags={
+                    **{name: text for name, text in kept.tags.items() if name in _TOLD},
+                    DIGEST: bundle.digest,
+                    TRAINED_BY: kept.trained_by,
+                },
+                purpose=kept.purpose,
+                description=without_marks(kept.description, run=run.info.run_id),
+            )
+            _rewrite(files, run=run.info.run_id, version=registered)
+            if (files / PAGE).is_file():
+                mlflow.log_artifact(str(files / PAGE))
+        if later:
+            end = int(kept.ended * 1000)
+            mlflow.MlflowClient().set_terminated(run.info.run_id, end_time=end)
+        runs = say_runs(experiment_of(kept.name), run.info.experiment_id)
     return RegisteredModel(
-        name=name,
+        name=kept.name,
         version=registered,
         run_id=run.info.run_id,
         digest=bundle.digest,
         runs=runs,
     )
+
+
+def _find_registered(kept: Kept) -> RegisteredModel | None:
+    """Find the version that this training has become already, and give it its alias."""
+    client = mlflow.MlflowClient()
+    versions = sorted(list_versions(client, kept.name), key=lambda each: int(each.version))
+    runs = {
+        each.version: client.get_run(each.run_id).info
+        for each in versions
+        if each.run_id and each.tags.get(DIGEST) == kept.digest
+    }
+    same = [each for each in versions if each.version in runs]
+    if kept.parts:  # else the folder is a bundle alone, and one version of it is enough
+        began = int(kept.began * 1000)
+        same = [each for each in same if runs[each.version].start_time == began]
+    if not same:
+        return None
+    found = same[-1]
+    if found is versions[-1]:
+        client.set_registered_model_alias(kept.name, CHALLENGER, found.version)
+    return RegisteredModel(
+        name=kept.name,
+        version=str(found.version),
+        run_id=str(found.run_id),
+        digest=kept.digest,
+        runs=say_runs(experiment_of(kept.name), runs[found.version].experiment_id),
+        was_there=True,
+    )
+
+
+def _rewrite(files: Path, *, run: str, version: str = VERSION_MARK) -> None:
+    """Write into the run's texts what only MLflow knows."""
+    for path in (files / CARD, files / PAGE):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            path.write_bytes(without_marks(text, run=run, version=version).encode())
+
+
+def _require_given_back(logged: ModelInfo, bundle: Bundle, into: Path) -> None:
+    """Refuse to register what MLflow does not give back as it was.
+
+    Raises
+    ------
+    RegistryError
+        Naming where MLflow keeps it.
+    """
+    into.mkdir()
+    given = mlflow.artifacts.download_artifacts(artifact_uri=logged.model_uri, dst_path=str(into))
+    found = sorted(Path(given).rglob(MANIFEST))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
+    if digests != [bundle.digest]:
+        msg = (
+            f"MLflow at {tracking_uri()} does not give back the bundle that it was given "
+            f"({logged.artifact_path}): nothing was registered; check where its experiment keeps "
+            "files"
+        )
+        raise RegistryError(msg)
 
 
 def say_runs(experiment: str, experiment_id: str) -> str:
@@ -139,13 +227,13 @@ class _PartDataset(Dataset):
         return {**stored, "schema": json.dumps(columns), "profile": json.dumps(self.profile)}
 
 
-def _log_bundle(bundle: Bundle, folder: Path) -> mlflow.models.model.ModelInfo:
+def _log_bundle(bundle: Bundle, folder: Path) -> ModelInfo:
     example = usual_row(bundle)
     scored = Scorer(bundle).predict(example)
     with warnings.catch_warnings():
         # MLflow warns of what it makes of an example; the model is tried on it just above
         warnings.simplefilter("ignore", UserWarning)
-        logged: mlflow.models.model.ModelInfo = mlflow.pyfunc.log_model(
+        logged: ModelInfo = mlflow.pyfunc.log_model(
             name=f"bundle-{bundle.digest[:_SHORT]}",
             loader_module=LOADER,
             data_path=str(folder),
@@ -161,7 +249,7 @@ def _log_bundle(bundle: Bundle, folder: Path) -> mlflow.models.model.ModelInfo:
 
 def _register(
     name: str,
-    logged: mlflow.models.model.ModelInfo,
+    logged: ModelInfo,
     *,
     tags: dict[str, str],
     purpose: str,

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 
 from kyc_ml.tracking.runs import RunRecord, log_record
-from kyc_ml.tracking.server import connected, start_run
+from kyc_ml.tracking.server import connected, experiment_of, start_run
 from kyc_ml.validation.storage import TABLES
 
 VERDICT = "kyc_ml.validation_verdict"
@@ -40,7 +40,7 @@ def log_validation(
     """
     model = f"{name} v{version}" if version else name
     title = f"validate {model}" if verdict else f"validate {model} {IN_PART}"
-    with connected(), start_run(f"kyc_ml {name}", title) as run:
+    with connected(), start_run(experiment_of(name), title, began=record.began) as run:
         log_record(record)
         for path in sorted(folder.glob("report.*")):
             mlflow.log_artifact(str(path), _FOLDER)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.batch import Counts, Manifest, ModelScorer
+from kyc_ml.contract.links import NOT_IN_CUSTOMERS
 from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality
 from kyc_ml.monitoring import learn_profile
 from kyc_ml.tiers import NOBODY
@@ -16,7 +17,7 @@ def quality_of(*, read=100, refused=0, late=0, unknown=0):
     """Make a summary of a table of transactions."""
     why = Finding(table="transactions", column="amount", rule="below 0", count=refused, cure="c")
     who = Finding(
-        table="transactions", column="customer_id", rule="unknown", count=unknown, cure="c"
+        table="transactions", column="customer_id", rule=NOT_IN_CUSTOMERS, count=unknown, cure="c"
     )
     table = TableQuality(
         table="transactions",

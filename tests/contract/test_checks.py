@@ -12,6 +12,7 @@ from kyc_ml.contract.source import contract_tables
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.errors import ContractError, SourceError
 
+ZONE = "ambiguous name of a time zone"
 ROW = {
     "transaction_id": "t",
     "customer_id": "c",
@@ -48,6 +49,13 @@ def reasons(column, value):
         ("event_time", "0024-01-05", "event_time: outside the years 1900 to 2199"),
         ("event_time", "2200-01-01", "event_time: outside the years 1900 to 2199"),
         ("event_time", "infinity", "event_time: not a timestamp"),
+        ("event_time", "2024-01-05 10:00:00 Asia/Nowhere", "event_time: not a timestamp"),
+        ("event_time", "2024-01-05 10:00:00+99", "event_time: not a timestamp"),
+        ("event_time", "2024-01-05 10:00 PM", "event_time: not a timestamp"),
+        *(
+            ("event_time", f"2024-01-05 10:00:00 {zone}", f"event_time: {ZONE}")
+            for zone in ("CST", "BST", "IST", "AST", "EST5EDT", "GMT+8", "UTC+08:00", "Etc/GMT-8")
+        ),
         ("amount", "-0.01", "amount: below 0"),
         ("amount", "1e15", "amount: above 1e+14"),
         ("amount", "nan", "amount: not finite"),
@@ -87,6 +95,8 @@ def test_a_number_that_is_not_finite_is_refused(value):
         ("2024-01-05 10:00:00+01", 9),
         ("2024-01-05 10:00:00 +01:00", 9),
         ("2024-01-05 10:00:00 Europe/Berlin", 9),
+        ("2024-01-05 10:00:00 UTC", 10),
+        ("2024-01-05 10:00:00 America/Port-au-Prince", 15),
     ],
 )
 def test_a_time_without_a_zone_is_in_the_source_s_zone_and_one_with_a_zone_keeps_its_instant(
@@ -129,14 +139,16 @@ def test_dates_may_lie_beyond_2200_for_documents_without_expiry():
     assert expiry == date(9999, 12, 31)
 
 
-def test_of_equal_keys_the_first_by_content_stays():
-    rows = [{**ROW, "amount": amount} for amount in ("3", "1", "2", "x")]
+def test_of_equal_keys_the_first_by_content_stays_and_copies_are_told_apart():
+    rows = [{**ROW, "amount": amount} for amount in ("3", "1", "2", "1", "3", "x")]
     got = transactions(rows)
     assert got.accepted.tables["transactions"]["amount"].to_pylist() == [1.0]
     assert sorted(got.quarantine["reasons"].to_pylist()) == [
         ["amount: not a number"],
         ["duplicate key"],
-        ["duplicate key"],
+        ["duplicate key, other content"],
+        ["duplicate key, other content"],
+        ["duplicate key, other content"],
     ]
 
 
@@ -235,3 +247,33 @@ def test_every_rule_of_a_table_has_a_bit():
     for contract in CONTRACT.values():
         types = {column.name: "VARCHAR" for column in contract.columns}
         assert len(checks_of(contract, types, guarded=True)) < np.iinfo(np.int64).bits - 1
+
+
+@pytest.mark.parametrize(
+    ("timezone", "meant"),
+    [
+        ("CST", "Asia/Shanghai or America/Chicago"),
+        ("BST", "Europe/London"),
+        ("GMT+8", "Asia/Shanghai"),
+        ("UTC+8", "Asia/Shanghai"),
+        ("+08:00", "Asia/Shanghai"),
+        ("Etc/GMT-8", "Asia/Shanghai"),
+        ("Etc/GMT+5", "America/New_York"),
+        ("PRC", "Asia/Shanghai"),
+        ("EST", "America/New_York"),
+        ("utc", "UTC"),
+        ("asia/shanghai", "Asia/Shanghai"),
+        ("Asia/Shangai", "Asia/Shanghai"),
+        ("", "Asia/Shanghai"),
+    ],
+)
+def test_a_zone_whose_name_is_not_of_one_zone_alone_is_refused_with_what_was_meant(timezone, meant):
+    with pytest.raises(SourceError) as told:
+        transactions([ROW], timezone=timezone)
+    assert f"timezone {timezone!r} is not an IANA time zone" in str(told.value)
+    assert meant in str(told.value).partition("zone")[2]
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Etc/UTC", "Asia/Shanghai", "US/Eastern"])
+def test_a_zone_of_region_and_city_is_taken(timezone):
+    assert transactions([ROW], timezone=timezone).accepted.timezone == timezone

@@ -32,7 +32,7 @@ def told_of(text):
         ("format: csv, quote: '’'", ["one ASCII character"]),
         ("format: csv, quote: ','", ["must differ"]),
         ("format: csv, quote: '', escape: '!'", ["together with `quote`"]),
-        ("format: csv, skip: -1", ["greater than or equal to 0"]),
+        ("format: csv, skip: -1", ["at least 0"]),
         (
             "format: parquet, encoding: gbk, delimiter: ';', skip: 1, nulls: [x], quote: ''",
             ["`encoding`", "`delimiter`", "`skip`", "`nulls`", "`quote`", "not of parquet"],

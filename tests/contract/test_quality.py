@@ -49,6 +49,7 @@ def source():
         },
         base_currency="CNY",
         max_quarantined_share=0.5,
+        max_orphan_share=1.0,
     )
 
 

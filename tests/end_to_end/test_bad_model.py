@@ -14,9 +14,10 @@ from kyc_ml.bundle import save_bundle
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.errors import DatasetError
-from kyc_ml.jobs import choosing
+from kyc_ml.jobs import one_observation
+from kyc_ml.tracking.keeping import BUNDLE, keep_training
 from kyc_ml.tracking.runs import RunRecord
-from kyc_ml.tracking.training import log_training
+from kyc_ml.tracking.training import register_kept
 
 FILES = ["model.txt", "features.json", "calibration.json", "reference.json", "metrics.json",
          "config.yaml", "tiers.yaml", "manifest.json"]  # fmt: skip
@@ -201,22 +202,23 @@ def test_a_calendar_of_centuries_is_not_built_to_find_no_review(place, model, mo
     def refuse(*_, **__):
         pytest.fail("the whole calendar was asked for")
 
-    monkeypatch.setattr(choosing, "make_observations", refuse)
-    with pytest.raises(DatasetError, match="CUSTOMER@YYYY-MM-DD"):
-        choosing.find_observation(_tables(place), "C0000001", unit="risk")
+    monkeypatch.setattr(one_observation, "make_observations", refuse)
+    with pytest.raises(DatasetError, match="is a customer: write CUSTOMER@DATE"):
+        one_observation.find_observation(_tables(place), "C0000001", unit="risk")
 
 
 def _tables(place):
     return read_source(load_section(place.source, SourceMapping), data=place.data).accepted
 
 
-def test_names_of_files_that_mlflow_does_not_take_as_tags(place, model, own_store):
+def test_names_of_files_that_mlflow_does_not_take_as_tags(place, model, own_store, tmp_path):
     tags = {"data.sha256.deals (1), new.csv": "a", "data.sha256.交易.csv": "b", "unit": "fraud"}
     record = RunRecord(parameters={}, metrics={}, tags=tags, tables={}, figures={})
     with place.entered(MLFLOW_TRACKING_URI=own_store):
-        made = log_training(
-            model.result.bundle, model.folder, record, own={}, card=model.result.card
-        )
+        shutil.copytree(model.folder, tmp_path / "kept" / BUNDLE)
+        card = model.result.card
+        keep_training(tmp_path / "kept", model.result.bundle, record, own={}, card=card)
+        made = register_kept(tmp_path / "kept")
     kept = mlflow.MlflowClient(own_store).get_run(made.run_id).data.tags
     assert kept["data.sha256.deals _1__ new.csv"] == "a"
     assert kept["data.sha256.交易.csv"] == "b"

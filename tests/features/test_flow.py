@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from kyc_ml.features.kernels.flow import GONE, match_flow
+from kyc_ml.features.kernels.flow import GONE, SETTLED, match_flow
 from kyc_ml.features.spec import HOUR_US
 
 WITHIN_H = (2, 5, 1_000)
@@ -63,7 +63,7 @@ def chunks_of(rows):
                 and entry(row) <= entry(rows[out])
                 and left[source] > GONE * row[4]
             )
-            if available and wanted > 0:
+            if available and wanted > SETTLED * rows[out][4]:
                 taken = min(wanted, left[source])
                 wanted -= taken
                 left[source] -= taken

@@ -224,7 +224,7 @@ def test_all_reasons_come_at_once(log):
     [
         (FOUND, {"owners": {}}, "has no owner"),
         (FOUND, {"owners": {FINDING.id: ("", DUE)}}, "owner is missing"),
-        (FOUND, {"owners": {FINDING.id: ("zhou", "soon")}}, "must be YYYY-MM-DD"),
+        (FOUND, {"owners": {FINDING.id: ("zhou", "soon")}}, "write it as 2025-01-31"),
         (FOUND, {"owners": {FINDING.id: ("zhou", "2026-11-22")}}, "must lie between"),
         (FOUND, {"owners": {FINDING.id: ("zhou", "2027-02-19")}}, "must lie between"),
         (FOUND, {"owners": {FINDING.id: ("zhou", DUE), "stability.psi/psi/ambr": ("a", DUE)}},

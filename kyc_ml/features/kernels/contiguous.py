@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.compiling import kernel
-from kyc_ml.features.kernels.exact import squared_distance, two_product, two_sum
+from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -114,7 +114,7 @@ def sweep_contiguous(
                 out[row, at_sum] = total
             if count > 0:
                 if at_mean >= 0:
-                    out[row, at_mean] = (total + total_low) / count
+                    out[row, at_mean] = mean_of(count, total, total_low)
                 if at_max >= 0:
                     out[row, at_max] = value[falling[max_head]]
                 if at_min >= 0:

@@ -18,6 +18,14 @@ ROUNDING: Final = 1e-31
 twice the unit of double-double arithmetic, 2**-104."""
 
 
+EVEN: Final = 1e-15
+"""Shares that differ from equal ones by less than this are equal: a few units of rounding."""
+
+_WHOLE: Final = 1e-24
+"""What a sum may differ from `count` equal values, as a share of it, if it is of them: what
+larger values that came and left may round off in twice the working precision."""
+
+
 @kernel(inline="always")
 def two_sum(high: float, low: float, value: float) -> tuple[float, float]:
     """Add `value` to the double-double ``high + low`` without losing what rounds off.
@@ -49,6 +57,21 @@ def two_product(left: float, right: float) -> tuple[float, float]:
     low += left_upper * right_lower
     low += left_lower * right_upper
     return high, low + left_lower * right_lower
+
+
+@kernel(inline="always")
+def mean_of(count: int, total: float, total_low: float) -> float:
+    """Mean of `count` values from their sum ``total + total_low``; of equal values, that value.
+
+    A sum of seven values of 0.1 divided by seven is 0.09999999999999999. The mean is corrected
+    where the sum is that of `count` equal numbers, and nowhere else.
+    """
+    mean = (total + total_low) / count
+    product, product_low = two_product(float(count), mean)
+    whole = mean + ((total - product) + (total_low - product_low)) / count
+    product, product_low = two_product(float(count), whole)
+    apart = (total - product) + (total_low - product_low)
+    return whole if abs(apart) <= _WHOLE * abs(total) else mean
 
 
 @kernel(inline="always")

@@ -23,6 +23,10 @@ GONE: Final = 1e-9
 """Money in of which no more than this share is left is used up: what subtracting rounds
 off is not money."""
 
+SETTLED: Final = 1e-12
+"""A booking out of which no more than this share is not met is met as a whole: what is left of
+subtracting its parts is not money either."""
+
 
 @kernel()
 def match_flow(
@@ -101,7 +105,7 @@ def match_flow(
             else:
                 continue
             wanted, weight = amount[row], 0.0
-            while wanted > 0.0 and (head < tail or len(late) > 0):
+            while wanted > SETTLED * amount[row] and (head < tail or len(late) > 0):
                 from_late = head == tail or (len(late) > 0 and late[0] < queue[head])
                 oldest = late[0] if from_late else queue[head]
                 age = event_time[row] - event_time[oldest]
@@ -121,12 +125,20 @@ def match_flow(
                         heappop(late)
                     else:
                         head += 1
+            for limit in range(within_us.size):
+                matched[row, limit] = _settled(matched[row, limit], amount[row])
             met[row] = weight
         _share_instants(
             starts[key], starts[key + 1], by_entry, event_time, entry, is_out, amount,
             met, matched, dwell_hours,
         )  # fmt: skip
     return matched, dwell_hours
+
+
+@kernel(inline="always")
+def _settled(matched: float, amount: float) -> float:
+    """Give the amount itself where it is met but for rounding: a share of all of it is 1."""
+    return amount if abs(amount - matched) <= SETTLED * amount else matched
 
 
 @kernel()
@@ -147,6 +159,7 @@ def _share_instants(
     while place < end:
         first = by_entry[place] if by_entry.size > 0 else np.int32(place)
         last, total, weight, hours, outs = place, 0.0, 0.0, 0.0, 0
+        shortest, longest = np.inf, -np.inf
         matched_all = np.zeros(matched.shape[1])
         while last < end:
             row = by_entry[last] if by_entry.size > 0 else np.int32(last)
@@ -159,11 +172,18 @@ def _share_instants(
                 weight += met[row]
                 if met[row] > 0.0:
                     hours += met[row] * dwell_hours[row]
+                    shortest = min(shortest, dwell_hours[row])
+                    longest = max(longest, dwell_hours[row])
             last += 1
         if outs > 1 and total > 0.0:
+            for limit in range(matched_all.size):
+                matched_all[limit] = _settled(matched_all[limit], total)
+            mean = hours / weight if weight > 0.0 else np.nan
             for at in range(place, last):
                 row = by_entry[at] if by_entry.size > 0 else np.int32(at)
                 if is_out[row]:
-                    matched[row] = matched_all * (amount[row] / total)
-                    dwell_hours[row] = hours / weight if weight > 0.0 else np.nan
+                    for limit in range(matched_all.size):
+                        part = matched_all[limit] * (amount[row] / total)
+                        matched[row, limit] = _settled(part, amount[row])
+                    dwell_hours[row] = longest if shortest == longest else mean
         place = last

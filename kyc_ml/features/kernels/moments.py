@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.compiling import kernel
-from kyc_ml.features.kernels.exact import squared_distance, two_product, two_sum
+from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
 Int64s = npt.NDArray[np.int64]
@@ -67,7 +67,7 @@ def sweep_moments(
                 if at_sum >= 0:
                     out[row, at_sum] = total
                 if at_mean >= 0 and count > 0:
-                    out[row, at_mean] = (total + total_low) / count
+                    out[row, at_mean] = mean_of(count, total, total_low)
                 if at_std >= 0 and count > 1:
                     spread = squared_distance(
                         count, total, total_low, square, square_low, steps, peak

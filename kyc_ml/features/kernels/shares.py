@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.compiling import kernel
-from kyc_ml.features.kernels.exact import two_sum
+from kyc_ml.features.kernels.exact import EVEN, two_sum
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
 
 Int64s = npt.NDArray[np.int64]
@@ -68,7 +68,8 @@ def sweep_shares(
 
     A value's share is its number of visible rows, or their summed weight, over that of all
     values. All three are missing where nothing is visible or the weights sum to 0. What a
-    row added when it came is taken away exactly when it leaves, so nothing drifts.
+    row added when it came is taken away exactly when it leaves, so nothing drifts. Of n
+    values with equal shares they are exactly 1 / n, 1 / n and ln n: of one value 1, 1 and 0.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def sweep_shares(
     for key in range(row_starts.size - 1):
         code_low = code_starts[key]
         width = code_starts[key + 1] - code_low
-        rows, total, total_low = 0, 0.0, 0.0
+        rows, different, total, total_low = 0, 0, 0.0, 0.0
         square, square_low, logged, logged_low = 0.0, 0.0, 0.0, 0.0
         first = 2 * row_starts[key] + observed_starts[key]
         for at in range(first, first + lengths[key]):
@@ -101,19 +102,26 @@ def sweep_shares(
                 if total > 0.0:
                     row = place[position]
                     if at_first >= 0:
-                        out[row, at_first] = min(tree[2 * code_low + 1] / total, 1.0)
+                        share = tree[2 * code_low + 1] / total
+                        even = abs(share * different - 1.0) <= EVEN
+                        out[row, at_first] = 1.0 / different if even else min(share, 1.0)
+                    index = square / total / total
+                    even = abs(index * different - 1.0) <= EVEN
                     if at_herfindahl >= 0:
-                        out[row, at_herfindahl] = min(square / total / total, 1.0)
+                        out[row, at_herfindahl] = 1.0 / different if even else min(index, 1.0)
                     if at_entropy >= 0:
-                        out[row, at_entropy] = max(np.log(total) - logged / total, 0.0)
+                        spread = np.log(total) - logged / total
+                        out[row, at_entropy] = np.log(different) if even else max(spread, 0.0)
                 continue
             code = codes[position]
-            if code < 0:
+            new = weight[position] if weight.size else 1.0
+            if code < 0 or new == 0.0:  # what weighs nothing has no share
                 continue
             sign = 1.0 if kind == ENTER else -1.0
-            new = weight[position] if weight.size else 1.0
             old = high[code]
+            different += 1 if count[code] == 0 else 0
             count[code] += 1 if kind == ENTER else -1
+            different -= 1 if count[code] == 0 else 0
             rows += 1 if kind == ENTER else -1
             if count[code] == 0:
                 high[code], low[code] = 0.0, 0.0

@@ -1,0 +1,115 @@
+"""The form of identifiers: how they are read, what none may be, and which look alike.
+
+All of it is SQL, so that tables and files that name customers go through the very same form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import reduce
+from typing import Final
+
+from kyc_ml.config import IdentifierForm
+from kyc_ml.engine.local import connect, quote_list, quote_text
+
+# Unicode's separators, and what has no glyph: soft hyphen, zero-width, byte-order and
+# direction marks. A no-break space is as invisible in a spreadsheet as a trailing blank.
+_BLANK: Final = r"[\s\pZ\x{1C}-\x{1F}\x{85}]"
+_UNSEEN: Final = (
+    r"[\x{AD}\x{61C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}]"
+)
+_QUOTE: Final = "[\"'“”‘’„«»＂＇]"
+_FULL: Final = "".join(chr(code) for code in range(0xFF01, 0xFF5F))
+_HALF: Final = "".join(chr(code) for code in range(0x21, 0x7F))
+
+SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
+"""1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is none of them."""
+FLOAT: Final = r"[+-]?\d+\.0+"
+"""12345.0: a whole number that went through a float, as pandas makes it beside a missing one."""
+_EXACT_DIGITS: Final = 15
+"""A whole number of so many digits goes through a float unchanged."""
+
+NOTHING: Final = (
+    *("null", "(null)", "<null>", "\\n", "nan", "<na>", "#n/a", "n/a", "na", "nat", "none", "nil"),
+    *("undefined", "unknown", "missing", "empty", "-", "--", "?", "/", ".", "无", "空", "未知"),
+    *("不详", "暂无"),
+)
+"""Words by which exports and people say that there is no value, in lower case."""
+LONGEST_WORD: Final = max(len(word.encode()) for word in NOTHING)
+
+TRIMMED: Final = IdentifierForm()
+"""The form where a mapping says nothing."""
+
+ALIKE: Final = IdentifierForm(
+    quotes="strip", width="half", case="upper", leading_zeros="drop", floats="whole"
+)
+"""Identifiers that are equal in this form look alike; most have it, so that few are looked at."""
+
+
+def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
+    """Write an identifier in its form as SQL; NULL where nothing is left of it.
+
+    Parameters
+    ----------
+    value : str
+        SQL of type VARCHAR.
+    decimal : bool
+        It was a decimal: 12.00 is 12 without a doubt.
+    """
+    sql = value
+    if form.trim:
+        # most identifiers hold nothing to trim, and RE2 sees that at once
+        seen = f"regexp_replace({value}, {quote_text(_UNSEEN)}, '', 'g')"
+        sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {_bare(seen, _BLANK)} "
+        sql += f"ELSE {value} END"
+    sql = reduce(lambda inner, word: f"nullif({inner}, {quote_text(word)})", form.nulls, sql)
+    if form.quotes == "strip":
+        sql = _bare(f"regexp_replace({sql}, '^=', '')", f"(?:{_QUOTE}|{_BLANK})")
+    if form.width == "half":
+        sql = f"translate({sql}, {quote_text(_FULL)}, {quote_text(_HALF)})"
+    if form.case != "keep":
+        sql = f"{form.case}({sql})"
+    if form.leading_zeros == "drop":  # one zero stays where there is nothing else
+        sql = f"regexp_replace({sql}, '^0+(.)', '\\1')"
+    if form.floats == "whole" or decimal:
+        digits = r"\d+" if decimal else rf"\d{{1,{_EXACT_DIGITS}}}"
+        sql = f"regexp_replace({sql}, '^([+-]?{digits})\\.0+$', '\\1')"
+    return f"nullif({sql}, '')" if form.trim else f"CASE WHEN trim({sql}) <> '' THEN {sql} END"
+
+
+def _bare(sql: str, marks: str) -> str:
+    """Write SQL that removes marks from both ends."""
+    return f"regexp_replace({sql}, {quote_text(f'^{marks}+|{marks}+$')}, '', 'g')"
+
+
+def put_in_form(identifiers: Sequence[str], form: IdentifierForm) -> list[str | None]:
+    """Put identifiers of a file into the form that a source's tables have.
+
+    Examples
+    --------
+    >>> put_in_form([" c1", "C2", "　"], IdentifierForm(case="upper"))
+    ['C1', 'C2', None]
+    """
+    if not identifiers:
+        return []
+    with closing(connect(data=None, threads=1, files=[])) as connection:
+        rows = connection.execute(
+            f"SELECT {form_sql('id', form)} FROM (SELECT unnest(?::VARCHAR[]) AS id, "
+            "generate_subscripts(?::VARCHAR[], 1) AS place) ORDER BY place",
+            [list(identifiers), list(identifiers)],
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def is_nothing_sql(value: str) -> str:
+    """Write SQL that is true where an identifier is a word for no value."""
+    words = quote_list(NOTHING)
+    return f"strlen({value}) <= {LONGEST_WORD} AND list_contains({words}, lower({value}))"
+
+
+def single_forms() -> Iterator[tuple[str, IdentifierForm]]:
+    """Give each key of `ALIKE` by itself: as a mapping writes it, and the form."""
+    for key in ("case", "leading_zeros", "quotes", "width", "floats"):
+        value = getattr(ALIKE, key)
+        yield f"{key}: {value}", IdentifierForm.model_validate({key: value})

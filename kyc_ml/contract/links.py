@@ -1,0 +1,366 @@
+"""Identifiers across tables: who meets nobody, who holds a whole table, and which look alike.
+
+One pass over the accepted rows counts those of each identifier, and every question is put to
+these counts. Findings hold counts and column names, never an identifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from kyc_ml.contract.binding import BoundTable
+from kyc_ml.contract.identifiers import ALIKE, form_sql, single_forms
+from kyc_ml.contract.quality import Finding, QualitySummary, raise_with
+from kyc_ml.contract.tables import (
+    ACCOUNT_ID,
+    ACCOUNTS,
+    CASES,
+    CONTRACT,
+    COUNTERPARTY_ID,
+    CUSTOMER_ID,
+    CUSTOMERS,
+    DEVICE_ID,
+    EVENT_TIME,
+    EVENTS,
+    REVIEW_ID,
+    REVIEWS,
+    THIRD_PARTY,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.engine.local import quote_list, quote_name
+from kyc_ml.errors import ContractError, Faults, SourceError
+
+NOT_IN_CUSTOMERS: Final = f"not in {CUSTOMERS}"
+"""Rule of the finding that customers of a table are not among the customers."""
+
+_COUNTED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
+"""Columns whose identifiers are counted: few, each of many rows."""
+_COUNTS: Final = quote_name("counted identifiers")
+_ORPHANS: Final = quote_name("orphan identifiers")
+_POPULATION: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY)
+"""Tables that say more of a customer than that he is reviewed, or what became of him."""
+_KEYS: Final = (
+    (ACCOUNTS, ACCOUNT_ID),
+    (TRANSACTIONS, ACCOUNT_ID),
+    (TRANSACTIONS, COUNTERPARTY_ID),
+    (TRANSACTIONS, TRANSACTION_ID),
+    (REVIEWS, REVIEW_ID),
+)
+"""Keys that are mapped as the customer by mistake, the likeliest first."""
+_MOST: Final = 0.5
+"""Convention: where half of the orphans meet another key, that key was meant."""
+
+_DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 10, 100
+"""Convention: one key with a tenth of at least so many rows, ten times as many as the next."""
+
+_LONG: Final = 6
+"""Convention: shorter numbers of customers and of counterparties look alike by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphans:
+    """Rows of cases or reviews that name what no other table has.
+
+    Attributes
+    ----------
+    unmatched : int
+        How many rows.
+    rows, of : int
+        How many of them count against the limit, and of how many.
+    hint : str
+        Which key they meet instead; empty where none is known.
+    """
+
+    table: str
+    column: str
+    rule: str
+    unmatched: int
+    rows: int
+    of: int
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.table}.{self.column}: {self.rule}: {self.rows:,} of {self.of:,} row(s), which "
+            f"would be lost{self.hint}; if that is as it must be, raise max_orphan_share of the "
+            "mapping"
+        )
+
+    def finding(self) -> Finding:
+        """Give the rows as a finding of the quality summary."""
+        return _unmatched(self.table, self.column, self.rule, self.unmatched, hint=self.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """What comparing the tables' identifiers found."""
+
+    findings: tuple[Finding, ...]
+    orphans: tuple[Orphans, ...]
+
+
+def cross_tables(
+    connection: duckdb.DuckDBPyConnection,
+    views: Mapping[str, str],
+    *,
+    bound: Sequence[BoundTable],
+    whole: bool,
+) -> Crossing:
+    """Compare the identifiers of all accepted tables.
+
+    Parameters
+    ----------
+    views : mapping of table to its SQL name
+    bound : sequence of BoundTable
+        How the tables are mapped: for the SQL that shows a user the rows.
+    whole : bool
+        All tables of the source are there: without one of them no customer is an orphan.
+
+    Raises
+    ------
+    SourceError
+        If DuckDB has too little memory and scratch space.
+    """
+    columns = {table.contract.name: frozenset(table.columns) for table in bound}
+    asked = _Asked(connection=connection, views=views, columns=columns)
+    try:
+        asked.count()
+        orphans = tuple(each for each in asked.orphans() if whole or each.column != CUSTOMER_ID)
+        findings = [
+            *asked.unmatched(),
+            *(each.finding() for each in orphans if not asked.is_found(each)),
+            *asked.dominant({table.contract.name: table for table in bound}),
+            *asked.look_alikes(),
+        ]
+        connection.execute(f"DROP TABLE {_COUNTS}")
+    except duckdb.OutOfMemoryException:
+        msg = "the identifiers of the tables do not fit into memory and scratch space: give more"
+        raise SourceError(msg) from None
+    return Crossing(findings=tuple(findings), orphans=orphans)
+
+
+def refuse_orphans(
+    orphans: Sequence[Orphans], quality: QualitySummary, *, subject: str, maximum: float
+) -> None:
+    """Refuse a source of which too many labels would be lost; reviews are warned of only.
+
+    Raises
+    ------
+    ContractError
+        If a share lies above `maximum` (equal passes); its ``quality`` is that of the source.
+    """
+    over = [
+        each
+        for each in orphans
+        if each.table == CASES and each.of and each.rows / each.of > maximum
+    ]
+    if over:
+        head = f"{subject}: cases that meet nothing, above max_orphan_share {maximum:g}"
+        raise_with(Faults(head, ContractError).extend(map(str, over)), quality, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Tables of a connection, and the columns that each has."""
+
+    connection: duckdb.DuckDBPyConnection
+    views: Mapping[str, str]
+    columns: Mapping[str, frozenset[str]]
+
+    def has(self, table: str, column: str) -> bool:
+        return column in self.columns.get(table, ())
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql).fetchall()
+
+    def is_found(self, orphan: Orphans) -> bool:
+        """Tell whether `unmatched` gives the rows already."""
+        return orphan.column == CUSTOMER_ID and CUSTOMERS in self.views
+
+    def count(self) -> None:
+        """Count the rows of each identifier; `place` is its table's in the contract's order."""
+        parts = [
+            f"SELECT {place} AS place, '{table}' AS holder, '{column}' AS kind, "
+            f"{quote_name(column)} AS id, count(*) AS n FROM {self.views[table]} "
+            f"WHERE {quote_name(column)} IS NOT NULL GROUP BY ALL"
+            for place, table in enumerate(CONTRACT)
+            for column in _COUNTED
+            if self.has(table, column)
+        ]
+        self.connection.execute(f"CREATE TEMP TABLE {_COUNTS} AS {' UNION ALL '.join(parts)}")
+
+    def unmatched(self) -> Iterator[Finding]:
+        """Give the rows whose customer or account the table of these does not have."""
+        for column, target in ((CUSTOMER_ID, CUSTOMERS), (ACCOUNT_ID, ACCOUNTS)):
+            if target in self.views:
+                known = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{target}'"
+                found = self.rows(
+                    f"SELECT holder, sum(n)::BIGINT FROM {_COUNTS} WHERE kind = '{column}' "
+                    f"AND id NOT IN ({known}) GROUP BY holder, place ORDER BY place"
+                )
+                for table, count in found:
+                    yield _unmatched(table, column, f"not in {target}", count)
+
+    def orphans(self) -> Iterator[Orphans]:
+        """Give the cases whose customer, transaction or review is nowhere, and such reviews.
+
+        A case of a customer who is reviewed is not lost. Reviews may well name customers who
+        never did anything, but not only such.
+        """
+        for table, population in ((CASES, (*_POPULATION, REVIEWS)), (REVIEWS, _POPULATION)):
+            if table in self.views and any(each in self.views for each in population):
+                yield from self._orphan_customers(table, population)
+        for column, target in ((TRANSACTION_ID, TRANSACTIONS), (REVIEW_ID, REVIEWS)):
+            if self.has(CASES, column) and target in self.views:
+                yield from self._orphan_labels(column, target)
+
+    def _orphan_customers(self, table: str, population: Sequence[str]) -> Iterator[Orphans]:
+        known = (
+            f"SELECT id FROM {_COUNTS} WHERE kind = '{CUSTOMER_ID}' "
+            f"AND list_contains({quote_list(population)}, holder)"
+        )
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_ORPHANS} AS SELECT id, n FROM {_COUNTS} "
+            f"WHERE holder = '{table}' AND kind = '{CUSTOMER_ID}' AND id NOT IN ({known})"
+        )
+        rows, of = self.rows(
+            f"SELECT (SELECT coalesce(sum(n), 0)::BIGINT FROM {_ORPHANS}), "
+            f"(SELECT coalesce(sum(n), 0)::BIGINT FROM {_COUNTS} WHERE holder = '{table}')"
+        )[0]
+        if rows and (table == CASES or rows == of):
+            yield Orphans(
+                table=table,
+                column=CUSTOMER_ID,
+                rule="in no other table",
+                unmatched=rows,
+                rows=rows,
+                of=of,
+                hint=self._hint(known),
+            )
+
+    def _hint(self, known: str) -> str:
+        """Say which other key the orphans meet, or in which form they meet their own."""
+        total = self.rows(f"SELECT count(*) FROM {_ORPHANS}")[0][0]
+        for table, column in _KEYS:
+            if self.has(table, column):
+                values = f"SELECT {quote_name(column)} FROM {self.views[table]}"
+                met = self.rows(f"SELECT count(*) FROM {_ORPHANS} WHERE id IN ({values})")[0][0]
+                if met >= _MOST * total:
+                    return f"; they match {table}.{column}: {self._way(table, column)}"
+        for key, form in single_forms():
+            formed = f"SELECT {form_sql('id', form)} FROM ({known})"
+            asked = f"SELECT count(*) FROM {_ORPHANS} WHERE {form_sql('id', form)} IN ({formed})"
+            if self.rows(asked)[0][0] >= _MOST * total:
+                return f"; they match with identifiers: {{{key}}} in the mapping"
+        return ""
+
+    def _way(self, table: str, column: str) -> str:
+        """Say how to come from another key to the customer."""
+        if self.has(table, CUSTOMER_ID):
+            return f"join through {table} to get the customer_id"
+        return f"map the customer that {column} belongs to"
+
+    def _orphan_labels(self, column: str, target: str) -> Iterator[Orphans]:
+        """Give the cases that name what `target` lacks.
+
+        A transaction of before the extract is not missing from it, so only those within the
+        time that it spans count against the limit; reviews have no such bounds.
+        """
+        name = quote_name(column)
+        span = f"SELECT min({EVENT_TIME}), max({EVENT_TIME}) FROM {self.views[target]}"
+        inside = f"{EVENT_TIME} BETWEEN lowest AND highest" if target == TRANSACTIONS else "true"
+        found = self.rows(
+            f"WITH asked AS (SELECT {name} AS id, {EVENT_TIME} FROM {self.views[CASES]} "
+            f"WHERE {name} IS NOT NULL), "
+            f"met AS (SELECT DISTINCT {name} AS id FROM {self.views[target]} "
+            f"WHERE {name} IN (SELECT id FROM asked)), "
+            f"span(lowest, highest) AS ({span}), "
+            f"looked AS (SELECT id NOT IN (SELECT id FROM met) AS strange, {inside} AS inside "
+            "FROM asked, span) "
+            "SELECT count(*) FILTER (strange), count(*) FILTER (strange AND inside), "
+            "count(*) FILTER (inside) FROM looked"
+        )
+        unmatched, rows, of = found[0]
+        if unmatched:
+            yield Orphans(
+                table=CASES,
+                column=column,
+                rule=f"not in {target}",
+                unmatched=unmatched,
+                rows=rows,
+                of=of,
+            )
+
+    def dominant(self, bound: Mapping[str, BoundTable]) -> Iterator[Finding]:
+        """Give keys that one value holds beyond belief, such as a word for nobody."""
+        found = self.rows(
+            f"SELECT holder, kind, max(n, 2), sum(n)::BIGINT FROM {_COUNTS} "
+            f"WHERE list_contains({quote_list((TRANSACTIONS, EVENTS))}, holder) "
+            "GROUP BY holder, kind, place ORDER BY place, kind"
+        )
+        for table, column, largest, total in found:
+            first, second = (*largest, 0)[:2]
+            if (
+                total >= _DOMINANT_ROWS
+                and first >= _DOMINANT_SHARE * total
+                and first >= _DOMINANT_TIMES * second
+            ):
+                yield Finding(
+                    table=table,
+                    column=column,
+                    rule=f"one identifier has {first / total:.0%} of the rows",
+                    count=first,
+                    cure=f"look at it{_look(bound[table], column)}; if it stands for nobody, "
+                    "name it in `nulls` of the file or of identifiers",
+                )
+
+    def look_alikes(self) -> Iterator[Finding]:
+        """Give the rows whose identifier is another one, but for its form."""
+        formed = form_sql("id", ALIKE)
+        forms = list(single_forms())
+        alike = ", ".join(
+            f"count(*) FILTER ({form_sql('id', form)} = {form_sql('main', form)})"
+            for _, form in forms
+        )
+        found = self.rows(
+            f"WITH formed AS (SELECT *, {formed} AS form FROM {_COUNTS}), "
+            "odd AS (SELECT DISTINCT form FROM formed WHERE form <> id), "
+            "near AS (SELECT * FROM formed WHERE form IN (SELECT form FROM odd)), "
+            "met AS (SELECT *, kind AS family FROM near UNION ALL "
+            "SELECT near.*, family FROM near, "
+            f"(VALUES ('{CUSTOMER_ID}'), ('{ACCOUNT_ID}')) AS other(family) "
+            f"WHERE kind = '{COUNTERPARTY_ID}' AND length(form) >= {_LONG}), "
+            "mains AS (SELECT family, form, arg_min(id, (place, -n, id)) AS main FROM met "
+            "GROUP BY ALL HAVING min(id) <> max(id)), "
+            "others AS (SELECT DISTINCT place, holder, kind, id, n, main FROM met "
+            "JOIN mains USING (family, form) WHERE id <> main) "
+            f"SELECT holder, kind, sum(n)::BIGINT, {alike} FROM others "
+            "GROUP BY holder, kind, place ORDER BY place, kind"
+        )
+        for table, column, count, *by_form in found:
+            keys = [key for (key, _), met in zip(forms, by_form, strict=True) if met]
+            yield Finding(
+                table=table,
+                column=column,
+                rule="like another identifier but for its form",
+                count=count,
+                cure="if they are one and the same, write identifiers: "
+                f"{{{', '.join(keys or [key for key, _ in forms])}}} in the mapping",
+            )
+
+
+def _unmatched(table: str, column: str, rule: str, count: int, *, hint: str = "") -> Finding:
+    cure = "such rows meet no counterpart: check the extract's dates and identifiers"
+    return Finding(table=table, column=column, rule=rule, count=count, cure=f"{cure}{hint}")
+
+
+def _look(table: BoundTable, column: str) -> str:
+    """Write the SQL that shows the largest keys, where a line holds it."""
+    rows = " ".join(table.rows.split())
+    sql = f"SELECT {table.expressions[column]}, count(*) {rows} GROUP BY 1 ORDER BY 2 DESC LIMIT 3"
+    return f" with {sql}" if len(sql) <= 160 and "--" not in sql else ""

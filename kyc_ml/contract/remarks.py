@@ -1,0 +1,105 @@
+"""What is noted of a row while it is read, and costs no row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final
+
+from kyc_ml.contract.checks import Check, RowRules, family_of, raw_name
+from kyc_ml.contract.identifiers import is_nothing_sql
+from kyc_ml.contract.tables import (
+    BIRTH_DATE,
+    CUSTOMER_TYPE,
+    CUSTOMERS,
+    DOCUMENT_EXPIRY,
+    EVENT_TIME,
+    KNOWN_AT,
+    ONBOARDED_AT,
+    TableContract,
+)
+from kyc_ml.engine.local import quote_name
+
+OLDEST_YEARS: Final = 120
+"""Convention: of all people whose age is verified, one lived longer (122 years)."""
+
+
+def remarks_of(
+    contract: TableContract,
+    types: Mapping[str, str],
+    *,
+    rules: RowRules,
+    horizon: datetime | None,
+) -> tuple[Check, ...]:
+    """List what is noted of rows: identifiers that were trimmed or are words, impossible dates.
+
+    Parameters
+    ----------
+    types : mapping of column to DuckDB type
+        Of the mapped expressions.
+    horizon : datetime or None
+        Last time of the other tables: what a profile says was so by then; None is unknown.
+    """
+    remarks = [
+        remark
+        for column in contract.columns
+        if column.identifier and family_of(types.get(column.name, "")) == "text"
+        for remark in _identifier_remarks(column.name, types[column.name], rules)
+    ]
+    if contract.name == CUSTOMERS:
+        remarks += _profile_remarks(types, horizon)
+    return tuple(remarks)
+
+
+def _identifier_remarks(column: str, duck_type: str, rules: RowRules) -> list[Check]:
+    typed = quote_name(column)
+    remarks = [
+        Check(
+            column=column,
+            rule="a word for no value (NULL, nan, -, 无, ...)",
+            cure="rows that share it look like one and the same: name the word in `nulls` of the "
+            "file, or of identifiers, to read it as missing",
+            broken=is_nothing_sql(typed),
+        )
+    ]
+    if rules.form.trim and duck_type == "VARCHAR":
+        raw = raw_name(column)
+        remarks.append(
+            Check(
+                column=column,
+                rule="read without white space or invisible characters",
+                cure="nothing is needed; files that name customers are read in the same way",
+                broken=f"{typed} IS NOT NULL AND regexp_matches({raw}, '[^!-~]') "
+                f"AND length({raw}) > length({typed}) "
+                rf"AND regexp_matches({raw}, '^[\s\pZ]|[\s\pZ]$|[\pC]')",
+            )
+        )
+    return remarks
+
+
+def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list[Check]:
+    """Note dates of a profile that cannot be; those of which that is certain are not used."""
+    remarks = []
+    born, begun, ends = (quote_name(each) for each in (BIRTH_DATE, ONBOARDED_AT, DOCUMENT_EXPIRY))
+    event = quote_name(EVENT_TIME)
+    known = quote_name(KNOWN_AT)
+
+    def note(needed: Collection[str], rule: str, broken: str, *, voids: bool) -> None:
+        column, *_ = needed
+        done = "taken as missing" if voids else "used as they are"
+        cure = f"such dates are {done}: check the century and the column that is mapped"
+        if set(needed) <= set(types):
+            check = Check(column=column, rule=rule, cure=cure, broken=broken, voids=voids)
+            remarks.append(check)
+
+    if horizon is not None:  # and a day, for the zone
+        last = f"greatest(TIMESTAMPTZ '{horizon.isoformat()}', {event}, {known}) + INTERVAL 1 DAY"
+        for column in (BIRTH_DATE, ONBOARDED_AT):
+            note((column,), "after the data end", f"{quote_name(column)} > {last}", voids=True)
+    first = f"CAST({event} AS DATE) - INTERVAL {OLDEST_YEARS} YEAR"
+    aged = f"{quote_name(CUSTOMER_TYPE)} = 'person' AND {born} < {first}"
+    rule = f"of a person of more than {OLDEST_YEARS} years"
+    note((BIRTH_DATE, CUSTOMER_TYPE), rule, aged, voids=True)
+    note((ONBOARDED_AT, BIRTH_DATE), "before birth", f"{begun} < {born}", voids=False)
+    note((DOCUMENT_EXPIRY, BIRTH_DATE), "before birth", f"{ends} < {born}", voids=False)
+    return remarks

@@ -1,0 +1,55 @@
+"""CSV files that a spreadsheet opens as they are, without running what is in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+_BOM: Final = "\ufeff".encode()
+"""Without it Excel takes UTF-8 for the code page of the machine."""
+# Source: OWASP, "CSV Injection": cells that begin with one of these are formulas, full-width
+# ones in some languages. A number may have a sign and stays as it is.
+_FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
+_NUMBER: Final = r"^[+-]?(\d+([.,]\d+)*([eE][+-]?\d+)?)?$"
+
+
+def write_csv(handle: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write tables as one CSV file with a header: UTF-8 with a byte-order mark.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    handle.write(_BOM)
+    with pacsv.CSVWriter(handle, schema) as writer:
+        for table in tables:
+            writer.write_table(_harmless(table))
+
+
+def save_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a small table of any columns as `write_csv` does, without its index."""
+    safe = frame.map(lambda cell: _harmless_text(cell) if isinstance(cell, str) else cell)
+    safe.to_csv(path, index=False, encoding="utf-8-sig")
+
+
+def _harmless_text(text: str) -> str:
+    return f"'{text}" if re.match(_FORMULA, text) and not re.match(_NUMBER, text) else text
+
+
+def _harmless(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            text = table.column(place)
+            live = pc.and_(
+                pc.match_substring_regex(text, _FORMULA),
+                pc.invert(pc.match_substring_regex(text, _NUMBER)),
+            )
+            if pc.any(live).as_py():
+                marked = pc.binary_join_element_wise(pa.scalar("'", field.type), text, "")
+                table = table.set_column(place, field, pc.if_else(live, marked, text))
+    return table
