@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Final
 
 from kyc_ml.contract.tables import ACCOUNTS, CUSTOMERS, REVIEWS, TRANSACTIONS
@@ -23,7 +23,7 @@ from kyc_ml.proposal.vocabulary import (
     name_score,
 )
 
-TAKING: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, REVIEWS)
+TAKING: Final = (TRANSACTIONS, REVIEWS, CUSTOMERS, ACCOUNTS)
 """Tables that take attributes."""
 _MOST_CATEGORIES: Final = 60
 _LEAST_ROWS: Final = 4
@@ -174,10 +174,3 @@ def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
         if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
             return "whether it is filled tells the answer"
     return ""
-
-
-def written_attribute(guess: AttributeGuess) -> Mapping[str, str]:
-    """Give the keys of an attribute as a mapping writes them."""
-    keys = {"sql": guess.sql, "type": guess.kind, "unit": guess.unit}
-    keys |= {"description": guess.description, "description_zh": guess.description_zh}
-    return {key: value for key, value in keys.items() if value}

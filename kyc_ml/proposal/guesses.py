@@ -52,6 +52,8 @@ class AttributeGuess:
         The user's own name of it.
     unit : str
         Of a number; empty where it has none.
+    over_time : tuple of str
+        What is read of it; empty for the value known at the decision alone.
     doubt : str
         Why it is written as a comment only; empty where it is proposed.
     """
@@ -63,7 +65,16 @@ class AttributeGuess:
     unit: str
     description: str
     description_zh: str
+    over_time: tuple[str, ...] = ()
     doubt: str = ""
+
+    @property
+    def keys(self) -> dict[str, object]:
+        """The keys of the attribute as a mapping writes them."""
+        found: dict[str, object] = {"sql": self.sql, "type": self.kind, "unit": self.unit}
+        found |= {"description": self.description, "description_zh": self.description_zh}
+        found["over_time"] = self.over_time
+        return {key: value for key, value in found.items() if value}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +110,11 @@ class TableProposal:
     unused: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
     quality: TableQuality | None = None
+
+    @property
+    def declared(self) -> dict[str, dict[str, object]]:
+        """The attributes that are proposed, as a mapping writes them."""
+        return {name: each.keys for name, each in self.attributes.items() if not each.doubt}
 
     def add(self, guess: Guess | None) -> None:
         """Add a guess; None adds nothing."""
@@ -154,6 +170,12 @@ class Proposal:
             *self.decisions,
             *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
             *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
+            *(
+                f"{table.name}.attributes: {len(table.declared)} column(s) of your own are "
+                "proposed as attributes: confirm that each is known when its row is"
+                for table in self.tables.values()
+                if table.declared
+            ),
             *(point for certainty, point in marked if certainty == "guess"),
         )
 

@@ -36,6 +36,12 @@ def outcome_of(column: ColumnLook) -> str:
     return "default" if any(means(w, _DEFAULT) for w in name.split("_")) else "confirmed_fraud"
 
 
+def label_of(payments: Payments) -> str:
+    """Give SQL that is true for bookings that a flag of their own file marks; empty without."""
+    part = payments.parts.get(LABEL)
+    return "" if part is None else positives(part.column) or ""
+
+
 def cases_of_payments(
     desk: Desk, payments: Payments, span: tuple[datetime, datetime] | None
 ) -> TableProposal | None:

@@ -27,12 +27,14 @@ from kyc_ml.contract.tables import (
 )
 from kyc_ml.engine.local import connect
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.attributes import TAKING, add_attributes
 from kyc_ml.proposal.finding import find_sources
 from kyc_ml.proposal.guesses import Proposal, TableProposal
 from kyc_ml.proposal.labels import (
     cases_of_customers,
     cases_of_payments,
     fits_cases,
+    label_of,
     propose_cases,
 )
 from kyc_ml.proposal.looking import Desk, FileLook, looked_at
@@ -125,6 +127,7 @@ def propose_source(
         draft = _draft(desk)
         chinese = any(not c.normal.isascii() for look in desk.looks for c in look.columns)
         zone, zone_evidence = _zone(timezone, draft.payments, chinese=chinese)
+        _attributes(draft)
         accepted = {}
         for name in CONTRACT:
             if name in draft.tables:
@@ -150,6 +153,19 @@ def propose_source(
             span=draft.span,
         )
     return proposal, accepted
+
+
+def _attributes(draft: _Draft) -> None:
+    """Propose what the files hold beside as attributes of the table that each file makes first."""
+    tables = list(draft.tables.values())
+    label = "" if draft.payments is None else label_of(draft.payments)
+    for look in draft.desk.looks:
+        own = [table for table in tables if table.files[:1] == (look.name,)]
+        made = next((table for name in TAKING for table in own if table.name == name), None)
+        made = made or (own[0] if own else None)
+        if made is not None:
+            told = label if made.name == TRANSACTIONS else ""
+            add_attributes(draft.desk, made, look, tables, label=told)
 
 
 def _doubt_made_names(draft: _Draft) -> None:

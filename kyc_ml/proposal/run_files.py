@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.config import Unit
+from kyc_ml.config import SourceMapping, Unit
 from kyc_ml.contract.tables import (
     ADVERSE_OUTCOMES,
     CASES,
@@ -92,22 +92,26 @@ class RunFile:
     as_of: str | None = None
 
 
-def run_files(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> tuple[RunFile, ...]:
+def run_files(
+    proposal: Proposal, accepted: Mapping[str, pa.Table], mapping: SourceMapping
+) -> tuple[RunFile, ...]:
     """Write a configuration for each unit that the tables allow.
 
     Parameters
     ----------
     accepted : mapping of table name to Arrow table
         The sample as the contract accepts it.
+    mapping : SourceMapping
+        The proposal as it is written.
     """
     columns = {
-        name: tuple(dict.fromkeys((*table.columns, "known_at")))
-        for name, table in proposal.tables.items()
+        name: tuple(dict.fromkeys((*table.expressions, "known_at")))
+        for name, table in mapping.completed.items()
     }
     items = items_of(accepted)
     files = []
     for unit in _units(columns, proposal):
-        families = weigh_families(columns, unit=unit, items=items)
+        families = weigh_families(columns, unit=unit, items=items, attributes=mapping.attributes)
         trainable = CASES in columns
         text = _write(proposal, accepted, unit, families, items, trainable=trainable)
         files.append(

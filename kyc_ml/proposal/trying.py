@@ -6,7 +6,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from kyc_ml.config import TableMapping
+from kyc_ml.config import TableAttribute, TableMapping
+from kyc_ml.config.attributes import attribute_column
 from kyc_ml.contract.binding import BoundTable, bind_table
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.rows import contract_rows
@@ -64,10 +65,17 @@ def _bound(desk: Desk, made: TableProposal, faults: Faults) -> BoundTable | None
         "from": made.rows,
         "where": made.where,
         "columns": {name: guess.sql for name, guess in made.columns.items()},
+        "attributes": made.declared,
     }
     views = {look.name for look in desk.looks}
     mapping = TableMapping.model_validate(content)
-    return bind_table(desk.connection, made.name, mapping, views=views, unread=(), faults=faults)
+    own = [
+        TableAttribute(table=made.name, name=name, **each.model_dump(exclude={"sql"}))
+        for name, each in mapping.attributes.items()
+    ]
+    return bind_table(
+        desk.connection, made.name, mapping, attributes=own, views=views, unread=(), faults=faults
+    )
 
 
 def _drop_unbound(desk: Desk, made: TableProposal) -> None:
@@ -90,6 +98,11 @@ def _drop_refused(made: TableProposal) -> bool:
     """Leave out optional columns for which rows were refused; True if there were any."""
     if made.quality is None:
         return False
+    declared = len(made.declared)
+    own = {attribute_column(name): name for name in made.declared}
+    for reason in made.quality.reasons:
+        if reason.column in own and reason.count > REFUSED_SHARE * made.quality.read:
+            made.unused.append(made.attributes.pop(own.pop(reason.column)).column)
     optional = set(_optional(made))
     broken = {
         reason.column: f"{reason.rule}: {reason.count / max(made.quality.read, 1):.1%} of rows"
@@ -100,7 +113,7 @@ def _drop_refused(made: TableProposal) -> bool:
     }
     for name, reason in broken.items():
         made.dropped[name] = f"{made.columns.pop(name).sql.splitlines()[0]}: {reason}"
-    return bool(broken)
+    return bool(broken) or len(own) < declared
 
 
 def _optional(made: TableProposal) -> list[str]:

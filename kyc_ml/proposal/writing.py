@@ -107,6 +107,32 @@ def _table(table: TableProposal) -> list[str]:
         lines += _comment("known_at: no column tells it, so rows count as known at once", indent=6)
     if absent:
         lines += _comment(f"nothing found for: {', '.join(absent)}", indent=6)
+    return [*lines, *_attributes(table)]
+
+
+def _attributes(table: TableProposal) -> list[str]:
+    """Write the columns of the user's own; those that may tell the answer as comments."""
+    lines = []
+    if table.declared:
+        shown = "columns of your own: confirm that each is known when its row is; direction: 1 or"
+        lines += _comment(f"{_SAID['guess']}{shown} -1 says which way risk goes", indent=4)
+        lines.append("    attributes:")
+        for name, keys in table.declared.items():
+            lines.append(f"      {name}:")
+            for key, value in keys.items():
+                lines += (
+                    _entry(key, value, indent=8)
+                    if isinstance(value, str)
+                    else [
+                        f"        {key}: [{', '.join(value)}]"  # type: ignore[arg-type]
+                    ]
+                )
+    for guess in table.attributes.values():
+        if guess.doubt:
+            lines += _comment(f"column {guess.column} is no attribute: {guess.doubt}", indent=4)
+    if table.unused:
+        shown = ", ".join(table.unused)
+        lines += _comment(f"not used: {shown} (identifiers, names or one value)", indent=4)
     return lines
 
 
