@@ -23,7 +23,7 @@ from kyc_ml.proposal.vocabulary import (
     name_score,
 )
 
-TAKING: Final = (TRANSACTIONS, REVIEWS, CUSTOMERS, ACCOUNTS)
+TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
 """Tables that take attributes."""
 _MOST_CATEGORIES: Final = 60
 _LEAST_ROWS: Final = 4
@@ -146,12 +146,12 @@ def _unit(column: ColumnLook) -> str:
     def told(words: Collection[str]) -> bool:
         return any(w in parts or (not w.isascii() and w in column.normal) for w in words)
 
+    if told(("days", "天数", "日数")):
+        return "days"
     if told(("age", "年龄", "years")):
         return "years"
     if told(_SHARES) and column.low >= 0 and column.high <= 10:
         return "share"
-    if told(("days", "天数", "日数")):
-        return "days"
     if told(_COUNTS):
         return "events"
     if told(_INCOME):

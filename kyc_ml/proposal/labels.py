@@ -36,6 +36,12 @@ def outcome_of(column: ColumnLook) -> str:
     return "default" if any(means(w, _DEFAULT) for w in name.split("_")) else "confirmed_fraud"
 
 
+def count_rows(desk: Desk, made: TableProposal) -> int:
+    """Count the rows of a proposed table in the sample."""
+    where = f" WHERE {made.where}" if made.where else ""
+    return int(desk.one(f"SELECT count(*) FROM {made.rows}{where}")[0])  # type: ignore[call-overload]
+
+
 def label_of(payments: Payments) -> str:
     """Give SQL that is true for bookings that a flag of their own file marks; empty without."""
     part = payments.parts.get(LABEL)

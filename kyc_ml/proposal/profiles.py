@@ -35,6 +35,8 @@ _FACTS: Final = (
     "segment",
 )
 _WELL: Final = 0.7
+_WIDE: Final = 5
+"""Columns from which a file with a row a customer is more than a list of labels (convention)."""
 _ANY_EVENTS: Final = ("event", "events", "log", "logs", "事件", "日志")
 """Names of files that tell nothing of the kind of event."""
 
@@ -59,7 +61,10 @@ def fits_customers(look: FileLook, parts: Parts) -> float:
     facts = [name for name in _FACTS if name in parts and parts[name].score >= _WELL]
     named = file_score(CUSTOMERS, look.normal)
     whose = parts.get("customer_id")
-    if whose is None or not (facts and (named or len(facts) > 1)):
+    told = facts and (named or len(facts) > 1)
+    # a row a customer with facts of the bank's own
+    own = whose is not None and whose.column.unique and len(look.columns) >= _WIDE
+    if whose is None or not (told or (own and "event_time" not in parts)):
         return 0.0
     return len(facts) + named + (1.0 if whose.column.unique else 0.0)
 

@@ -33,6 +33,7 @@ from kyc_ml.proposal.guesses import Proposal, TableProposal
 from kyc_ml.proposal.labels import (
     cases_of_customers,
     cases_of_payments,
+    count_rows,
     fits_cases,
     label_of,
     propose_cases,
@@ -66,6 +67,10 @@ _BOOKING: Final = {
     "a customer or account": ("customer_id", "account_id", PAYER),
 }
 """What bookings need at least, and the roles that give it."""
+
+
+_FEW_MARKED: Final = 10
+"""Marked bookings that are too few to learn from, if customers are marked, too (convention)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,8 +253,11 @@ def _labels(draft: _Draft) -> None:
         look, parts = found
         if draft.put(propose_cases(desk, draft.payments, bank, look, parts, span=draft.span)):
             draft.taken.add(look.name)
-    if draft.payments is not None:
-        draft.put(cases_of_payments(desk, draft.payments, draft.span))
+    if draft.payments is not None and CASES not in draft.tables:
+        of_payments = cases_of_payments(desk, draft.payments, draft.span)
+        marked = 0 if of_payments is None else count_rows(desk, of_payments)
+        if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
+            draft.put(of_payments)
     found = choose_file(desk, REVIEWS, draft.taken, fits_reviews)
     if found is not None:
         end = _end(draft, found[1])
@@ -259,16 +267,30 @@ def _labels(draft: _Draft) -> None:
                 keep_booked(desk, made, draft.payments.table)
         if [made for made in proposals if draft.put(made)]:
             draft.taken.add(found[0].name)
-    if draft.span is None or CASES in draft.tables or REVIEWS in draft.tables:
-        return
-    for look in desk.looks:
+    if CASES not in draft.tables and REVIEWS not in draft.tables:
+        _flagged_customers(draft)
+
+
+def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
+    """Take a flag of customers for the label, if it marks more of them; True if one was found."""
+    if draft.span is None:
+        return False
+    for look in draft.desk.looks:
         if draft.payments is not None and look.name == draft.payments.look.name:
             continue
-        parts = cast_parts(desk, look, CUSTOMERS)
-        both = cases_of_customers(desk, bank, look, parts, draft.span)
-        if both is not None and len([made for made in both if draft.put(made)]) == len(both):
+        parts = cast_parts(draft.desk, look, CUSTOMERS)
+        both = cases_of_customers(draft.desk, draft.bank, look, parts, draft.span)
+        if both is None or count_rows(draft.desk, both[0]) <= more_than:
+            continue
+        if len([made for made in both if draft.put(made)]) == len(both):
             draft.taken.add(look.name)
-            return
+            if more_than:
+                draft.decisions.append(
+                    f"cases: the flag of customers in {look.name} is used; the flag of bookings "
+                    f"marks {more_than} only"
+                )
+            return True
+    return False
 
 
 def _end(draft: _Draft, parts: Parts) -> datetime | None:
