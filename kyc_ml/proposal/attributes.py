@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from kyc_ml.contract.tables import ACCOUNTS, CUSTOMERS, REVIEWS, TRANSACTIONS
 from kyc_ml.engine.local import quote_name
 from kyc_ml.proposal.codes import positives
-from kyc_ml.proposal.guesses import AttributeGuess, Kind, TableProposal
+from kyc_ml.proposal.guesses import AttributeGuess, AttributeKind, TableProposal
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.times import read_time
@@ -44,6 +45,7 @@ def add_attributes(
     tables: Collection[TableProposal],
     *,
     label: str = "",
+    over_time: tuple[str, ...] = (),
 ) -> None:
     """Propose what a table's file holds beside; what cannot be used is named.
 
@@ -53,6 +55,8 @@ def add_attributes(
         All tables: a column that any of them reads is in use.
     label : str
         SQL that is true for rows that turned out bad; empty where no column tells.
+    over_time : tuple of str
+        What is read of numbers, where a customer has many rows.
     """
     texts = [
         sql
@@ -69,7 +73,8 @@ def add_attributes(
             made.unused.append(column.name)
             continue
         taken.add(guess.name)
-        made.attributes[guess.name] = guess
+        reads = over_time if guess.kind == "number" else ()
+        made.attributes[guess.name] = replace(guess, over_time=reads)
 
 
 def _is_read(column: ColumnLook, texts: Collection[str]) -> bool:
@@ -101,7 +106,7 @@ def _guess(
     )
 
 
-def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[Kind, str] | None:
+def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind, str] | None:
     """Say what a column is and how it is read; None for identifiers, names and constants."""
     if column.distinct < 2 or _is_identifier(column):
         return None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Final, Literal
 
 from kyc_ml.contract.quality import TableQuality
 from kyc_ml.contract.tables import NO_CURRENCY
 from kyc_ml.proposal.looking import FileLook
 
+PANEL_WINDOWS: Final = ("93d", "366d")
+"""A quarter and a year of month ends."""
 Certainty = Literal["sure", "likely", "guess", "yours"]
 """`yours`: nothing in the files decides it, the user has to."""
 
@@ -36,7 +38,9 @@ class Guess:
     alternatives: tuple[str, ...] = ()
 
 
-Kind = Literal["number", "text", "boolean", "date"]
+Kind = Literal["bookings", "snapshot", "panel", "applications"]
+"""What a source is about: bookings, or customers without any."""
+AttributeKind = Literal["number", "text", "boolean", "date"]
 """What an attribute is."""
 
 
@@ -61,7 +65,7 @@ class AttributeGuess:
     name: str
     column: str
     sql: str
-    kind: Kind
+    kind: AttributeKind
     unit: str
     description: str
     description_zh: str
@@ -73,7 +77,7 @@ class AttributeGuess:
         """The keys of the attribute as a mapping writes them."""
         found: dict[str, object] = {"sql": self.sql, "type": self.kind, "unit": self.unit}
         found |= {"description": self.description, "description_zh": self.description_zh}
-        found["over_time"] = self.over_time
+        found |= {"over_time": self.over_time, "windows": PANEL_WINDOWS if self.over_time else ()}
         return {key: value for key, value in found.items() if value}
 
 
@@ -85,6 +89,8 @@ class TableProposal:
     ----------
     files : tuple of str
         Sources it reads.
+    optional : bool
+        Left out where the files lack a column that it reads.
     notes : list of str
         What the user has to know about the whole table.
     confirm : list of str
@@ -103,6 +109,7 @@ class TableProposal:
     rows: str
     files: tuple[str, ...]
     where: str | None = None
+    optional: bool = False
     columns: dict[str, Guess] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     confirm: list[str] = field(default_factory=list)
@@ -135,6 +142,10 @@ class Proposal:
         What is to be decided or confirmed beside the marks on columns, the gravest first.
     span : tuple of datetime or None
         First and last transaction of the sample.
+    snapshot : date or None
+        Day at whose end the rows of customers were true, where they carry no date.
+    kind : Kind
+        What the main file holds.
     """
 
     name: str
@@ -147,6 +158,8 @@ class Proposal:
     unused: Mapping[str, str]
     decisions: list[str]
     span: tuple[datetime, datetime] | None = None
+    snapshot: date | None = None
+    kind: Kind = "bookings"
 
     @property
     def used_looks(self) -> tuple[FileLook, ...]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from kyc_ml.contract.tables import CASES, REVIEWS
 from kyc_ml.engine.local import quote_text
-from kyc_ml.proposal.codes import positives, share_of, translate
+from kyc_ml.proposal.codes import are_grades, positives, share_of, translate
 from kyc_ml.proposal.columns import code_guess, constant, guess_column, time_guess
 from kyc_ml.proposal.dating import BOOKED_AT, date_case, delay_days, known_after
 from kyc_ml.proposal.guesses import Guess, TableProposal
@@ -157,7 +157,8 @@ def _when_marked(desk: Desk, look: FileLook, parts: Parts, yes: str, end: dateti
 
 def fits_cases(look: FileLook, parts: Parts) -> float:
     """Score a file of cases: what was found, of whom, and when."""
-    named = file_score(CASES, look.normal) or float(_tells_cases(parts))
+    graded = "outcome" in parts and are_grades(parts["outcome"].column.codes)
+    named = file_score(CASES, look.normal) or float(graded or _tells_cases(parts))
     found = parts.get("outcome") or parts.get(LABEL)
     whose = parts.get("customer_id") or parts.get("account_id") or parts.get("transaction_id")
     if whose is None or not named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from kyc_ml.engine.local import connect
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.proposal.attributes import TAKING, add_attributes
 from kyc_ml.proposal.finding import find_sources
-from kyc_ml.proposal.guesses import Proposal, TableProposal
+from kyc_ml.proposal.guesses import Kind, Proposal, TableProposal
 from kyc_ml.proposal.labels import (
     cases_of_customers,
     cases_of_payments,
@@ -43,6 +43,7 @@ from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.money import Payments
 from kyc_ml.proposal.owners import Bank, identify_customers
 from kyc_ml.proposal.payments import choose_payments, propose_payments, span_of
+from kyc_ml.proposal.portfolios import Portfolio, find_portfolio, propose_portfolio
 from kyc_ml.proposal.profiles import (
     choose_file,
     finish_customers,
@@ -69,6 +70,8 @@ _BOOKING: Final = {
 """What bookings need at least, and the roles that give it."""
 
 
+_OVER_TIME: Final = ("latest", "mean", "maximum", "trend")
+"""What is read of the numbers of a panel."""
 _FEW_MARKED: Final = 10
 """Marked bookings that are too few to learn from, if customers are marked, too (convention)."""
 
@@ -84,6 +87,8 @@ class _Draft:
     tables: dict[str, TableProposal] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     decisions: list[str] = field(default_factory=list)
+    snapshot: date | None = None
+    kind: Kind = "bookings"
 
     def put(self, made: TableProposal | None) -> bool:
         """Take a table if every required column has a guess; say why if not."""
@@ -136,7 +141,8 @@ def propose_source(
         accepted = {}
         for name in CONTRACT:
             if name in draft.tables:
-                rows = try_table(desk, draft.tables[name], timezone=zone)
+                made = draft.tables[name]
+                rows = try_table(desk, made, timezone=zone, snapshot=draft.snapshot)
                 if rows is not None:
                     accepted[name] = rows
         draft.tables = {name: draft.tables[name] for name in CONTRACT if name in draft.tables}
@@ -156,6 +162,8 @@ def propose_source(
             unused=unused,
             decisions=_decisions(draft, zone_evidence, evidence),
             span=draft.span,
+            snapshot=draft.snapshot,
+            kind=draft.kind,
         )
     return proposal, accepted
 
@@ -170,7 +178,8 @@ def _attributes(draft: _Draft) -> None:
         made = made or (own[0] if own else None)
         if made is not None:
             told = label if made.name == TRANSACTIONS else ""
-            add_attributes(draft.desk, made, look, tables, label=told)
+            over_time = _OVER_TIME if draft.kind == "panel" and made.name == CUSTOMERS else ()
+            add_attributes(draft.desk, made, look, tables, label=told, over_time=over_time)
 
 
 def _doubt_made_names(draft: _Draft) -> None:
@@ -210,7 +219,10 @@ def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
 
 def _draft(desk: Desk) -> _Draft:
     """Propose table after table; a file serves again only where it tells something new."""
-    chosen = choose_payments(desk)
+    chosen, portfolio = choose_payments(desk), find_portfolio(desk)
+    # an application has an amount and a time, and is no booking
+    if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
+        return _portfolio(desk, portfolio)
     if chosen is None:
         draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
         draft.decisions.append(
@@ -227,6 +239,20 @@ def _draft(desk: Desk) -> _Draft:
             payments.table.notes.append(f"Customers: {draft.bank.note}.")
     _profiles(draft)
     _labels(draft)
+    _others(draft)
+    return draft
+
+
+def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
+    """Propose the tables of a file of customers without bookings, and what is beside it."""
+    made = propose_portfolio(desk, found)
+    draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
+    draft.kind, draft.snapshot, draft.span = made.kind, made.snapshot, made.span
+    draft.tables = {table.name: table for table in made.tables}
+    draft.decisions += made.confirm
+    draft.taken.add(found.look.name)
+    if CUSTOMERS not in draft.tables:
+        _profiles(draft)
     _others(draft)
     return draft
 

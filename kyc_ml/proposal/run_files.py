@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +31,12 @@ from kyc_ml.proposal.guesses import Proposal
 _FEW_DAYS: Final = 90
 """Data shorter than this cannot be parted in time (convention)."""
 _FEW_REVIEWS: Final = 2_000
+_HORIZONS: Final = {"snapshot": 365, "panel": 60}
+"""Days after a review in which an outcome counts, where nothing in the files tells them."""
+_PANEL_PART: Final = 62
+"""Days of two month ends."""
+_PARTS: Final = ("early_stopping", "calibration", "test")
+_LONG_PANEL: Final = 365
 
 TIERS: Final = """\
 # A first tier policy: three grades (低 中 高), the fewest that the guideline allows.
@@ -120,7 +127,7 @@ def run_files(
                 text=text,
                 families=families,
                 trainable=trainable,
-                as_of=_as_of(accepted) if unit == "risk" else None,
+                as_of=_as_of(proposal, accepted) if unit == "risk" else None,
             )
         )
     return tuple(files)
@@ -158,7 +165,7 @@ def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[U
     cases = columns.get(CASES, ())
     if TRANSACTIONS in columns and (TRANSACTION_ID in cases or not cases):
         units.append("fraud")
-    sound = {TRANSACTIONS, CUSTOMERS} & set(columns)
+    sound = {TRANSACTIONS, CUSTOMERS, REVIEWS} & set(columns)
     if sound and cases:
         outcome = proposal.tables[CASES].columns["outcome"].sql
         fraud_only = outcome == "'confirmed_fraud'"
@@ -196,8 +203,17 @@ def _write(
     ]
     if items and "third_party" in chosen:
         lines.append(f"  third_party_items: [{', '.join(items)}]")
-    lines += ["", *_dataset(proposal, accepted, unit, days), "", *_splits(accepted, unit, days)]
-    lines += ["", "model:", "  num_leaves: 15", "  rounds: 300", "  learning_rate: 0.06"]
+    lines += ["", *_dataset(proposal, accepted, unit, days)]
+    splits = _splits(proposal, accepted, unit, days)
+    lines += ["", *splits, "", "model:", "  num_leaves: 15"]
+    if "  method: customer_folds" in splits:
+        lines += [
+            "  rounds: 600   # at most: folds inside the folds choose how many",
+            "  metric: binary_logloss   # steady with few positives",
+        ]
+    else:
+        lines.append("  rounds: 300")
+    lines.append("  learning_rate: 0.06")
     return "\n".join(lines) + "\n"
 
 
@@ -220,6 +236,17 @@ def _dataset(
             start = proposal.span[0] + timedelta(days=30)
             lines.append(f'  history_start: "{start:%Y-%m-%d}"   # the first month fills windows')
         return lines
+    horizon = _HORIZONS.get(proposal.kind)
+    if proposal.kind == "applications" and proposal.span is not None:
+        horizon = -(-(proposal.span[1] - proposal.span[0]).days // 365) * 365
+    if horizon is not None:
+        return [
+            "dataset:",
+            "  # Cases decide the reviews that they name; of others, an adverse outcome counts",
+            "  # that is known so many days after the review: confirm.",
+            f"  horizon_days: {horizon}",
+            "  label_maturity_days: 0",
+        ]
     if _one_review_day(accepted):
         return ["dataset:", "  horizon_days: 1   # the answer is told the day after the review",
                 "  label_maturity_days: 0"]  # fmt: skip
@@ -232,8 +259,13 @@ def _dataset(
     ]
 
 
-def _as_of(accepted: Mapping[str, pa.Table]) -> str | None:
+def _as_of(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str | None:
     """Give the day after the last review and the last case known, where reviews are given."""
+    if proposal.snapshot is not None:
+        known = datetime.combine(
+            proposal.snapshot + timedelta(days=1), time(0, 0, 1), ZoneInfo(proposal.timezone)
+        )
+        return f"{known.astimezone(UTC) + timedelta(days=1):%Y-%m-%d}"
     if REVIEWS not in accepted:
         return None
     times = [pc.max(accepted[REVIEWS][EVENT_TIME]).as_py()]
@@ -248,14 +280,29 @@ def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
     return len(accepted[REVIEWS][EVENT_TIME].unique()) == 1
 
 
-def _splits(accepted: Mapping[str, pa.Table], unit: Unit, days: int) -> list[str]:
+def _splits(
+    proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit, days: int
+) -> list[str]:
     few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
+    if proposal.kind == "panel" and days >= _LONG_PANEL and not few:
+        return [
+            "splits:",
+            "  method: out_of_time",
+            *(
+                f"  {part}_days: {_PANEL_PART}"
+                for part in ("early_stopping", "calibration", "test")
+            ),
+            "  embargo_days: 0",
+            f"  inner_embargo_days: {_HORIZONS['panel']}",
+        ]
+    few = few or proposal.kind != "bookings"
     if days < _FEW_DAYS or (unit == "risk" and (few or _one_review_day(accepted) or days < 300)):
         return [
             "splits:",
             "  # Too short or too few to be parted in time: cross-validated by customer.",
             "  method: customer_folds",
             "  folds: 5",
+            "  early_stopping_folds: 3",
         ]
     part = 14 if unit == "fraud" and days < 240 else 30
     inner = 1 if unit == "fraud" else 60 if REVIEWS not in accepted else 365

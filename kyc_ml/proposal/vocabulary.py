@@ -73,7 +73,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "tran_date tran_timestamp timestamp datetime date_time booking_date booked_on value_date "
     "payment_date event_date occurred_at date time ts step unix_time created_at opened_at "
     "open_date opening_date start_date since issued issue_date valid_from effective_date as_of "
-    "review_date granted_on loan_date application_date report_date value_stamp stamp "
+    "review_date granted_on loan_date application_date applied_on report_date value_stamp stamp "
+    "month_end month period statement_date snapshot_date observation_date data_date cutoff_date "
+    "数据日期 观察日期 统计日期 月末 月份 账期 申请日期 申请时间 "
     "交易时间 交易日期 发生时间 日期 时间 开户日期 开户时间 生效日期 放款日期 "
     "jysj jyrq jiaoyi_shijian jiaoyi_riqi riqi shijian",
     "known_at": "known_at recorded_at booked_at posted_at posting_date post_date posted "
@@ -134,15 +136,17 @@ _WORDS: Final[Mapping[str, str]] = {
     "item": "item indicator metric measure 指标 项目",
     "value": "value score item_value 值 分值 得分",
     "outcome": "outcome disposition result decision resolution conclusion verdict finding 结论 "
-    "结果 处理结果 jielun",
+    "结果 处理结果 五级分类 贷款分类 风险分类 "
+    "loan_grade asset_grade jielun",
     "typology": "typology fraud_scenario scenario fraud_type alert_type crime_type pattern "
     "scheme 类型学 手法 案件类型",
     LABEL: "label is_fraud fraud fraud_flag tx_fraud fraud_label is_laundering is_sar sar "
     "sar_flag is_suspicious suspicious is_alert alert class target is_bad bad default is_default "
-    "defaulted chargeback is_flagged 是否欺诈 欺诈 欺诈标志 是否可疑 可疑 违约 逾期 标签 sfqz "
+    "defaulted default_flag chargeback is_flagged 是否违约 是否逾期 是否坏账 五级分类 贷款分类 "
+    "loan_grade 是否欺诈 欺诈 欺诈标志 是否可疑 可疑 违约 逾期 标签 sfqz "
     "loan_status status",
     LABEL_TIME: "fraud_step fraud_date fraud_time alert_date sar_date label_date default_date "
-    "fraud_at",
+    "fraud_at defaulted_on default_day charge_off_date 违约日期 违约时间 逾期日期 欺诈日期",
     OPENED: "opened opened_at opened_on raised raised_at raised_on dispute_date",
     RESOLVED: "resolved resolved_at resolved_on closed closed_at closed_on closed_date "
     "closing_date resolution_date",
@@ -206,6 +210,16 @@ OUTCOMES: Final = {
     "正常 排除 误报 结清",
     "open": "open pending investigating in_progress 处理中 待定",
 }
+GRADES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("正常", "关注", "pass", "normal", "special mention", "special_mention"), "cleared"
+    ),
+    **dict.fromkeys(("次级", "可疑", "损失", "substandard", "doubtful", "loss"), "default"),
+}
+"""Five grades of loans, as they become outcomes: the last three are non-performing.
+
+Source: 商业银行金融资产风险分类办法 (银保监会、人民银行令〔2023〕第1号), articles 5 to 11.
+"""
 # A negated allegation clears; what is negated or doubted otherwise, only the user can say.
 ALLEGATIONS: Final = _words(
     "fraud fraudulent chargeback laundering suspicious default defaulted 欺诈 盗刷 可疑 洗钱 违约 "

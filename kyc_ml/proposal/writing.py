@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from collections.abc import Collection
 from typing import Final
 
 from kyc_ml.contract.tables import CONTRACT
@@ -16,6 +17,8 @@ _FILE_KEYS: Final = (
     *("encoding", "delimiter", "quote", "escape", "skip"),
     *("header", "columns", "nulls", "partitions"),
 )
+_OF_SNAPSHOT: Final = ("case_id", "review_id", "event_time", "known_at")
+"""Columns that the day of a snapshot stands for."""
 _YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
 _SAID: Final = {
     "sure": "",
@@ -39,6 +42,9 @@ def write_source(proposal: Proposal) -> str:
         f"base_currency: {_scalar(proposal.base_currency)}",
         "max_quarantined_share: 0.001",
     ]
+    if proposal.snapshot is not None:
+        lines += _comment("snapshot: the rows were true at the end of this day; GUESS, see below")
+        lines.append(f"snapshot: {proposal.snapshot}")
     marks = len(proposal.open_points) - len(proposal.decisions)
     if proposal.open_points:
         shown = f" the {marks} mark(s) GUESS or TODO below{', and' if proposal.decisions else ''}"
@@ -50,7 +56,8 @@ def write_source(proposal: Proposal) -> str:
         lines += _file(look)
     lines += ["", "tables:"]
     for table in proposal.tables.values():
-        lines += [*_table(table), ""]
+        given = _OF_SNAPSHOT if proposal.snapshot is not None else ()
+        lines += [*_table(table, given), ""]
     if proposal.unused:
         lines.append("# Not used:")
         for path, reason in sorted(proposal.unused.items()):
@@ -74,7 +81,7 @@ def _file(look: FileLook) -> list[str]:
     return lines
 
 
-def _table(table: TableProposal) -> list[str]:
+def _table(table: TableProposal, given: Collection[str]) -> list[str]:
     lines = []
     for note in table.notes:
         lines += _comment(note, indent=2)
@@ -92,6 +99,8 @@ def _table(table: TableProposal) -> list[str]:
     lines += [f"  {table.name}:", *_entry("from", table.rows, indent=4)]
     if table.where is not None:
         lines += _entry("where", table.where, indent=4)
+    if table.optional:
+        lines.append("    optional: true   # rows to score have no outcome yet")
     lines.append("    columns:")
     for name in CONTRACT[table.name].names:
         if name in table.columns:
@@ -101,9 +110,9 @@ def _table(table: TableProposal) -> list[str]:
     absent = [
         column.name
         for column in CONTRACT[table.name].columns
-        if column.name not in {*table.columns, *table.dropped, "known_at"}
+        if column.name not in {*table.columns, *table.dropped, *given, "known_at"}
     ]
-    if "known_at" not in table.columns:
+    if "known_at" not in {*table.columns, *given}:
         lines += _comment("known_at: no column tells it, so rows count as known at once", indent=6)
     if absent:
         lines += _comment(f"nothing found for: {', '.join(absent)}", indent=6)
