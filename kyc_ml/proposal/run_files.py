@@ -145,8 +145,8 @@ def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
 
 
 def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
-    """Share of the sample's reviews, or else bookings, that turned out bad; None if none did."""
-    rows = accepted.get(REVIEWS) or accepted.get(TRANSACTIONS)
+    """Share of the sample's reviews, bookings or customers that turned out bad; None if none."""
+    rows = accepted.get(REVIEWS) or accepted.get(TRANSACTIONS) or accepted.get(CUSTOMERS)
     if CASES not in accepted or rows is None or not rows.num_rows:
         return None
     adverse = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
@@ -205,14 +205,15 @@ def _write(
         lines.append(f"  third_party_items: [{', '.join(items)}]")
     lines += ["", *_dataset(proposal, accepted, unit, days)]
     splits = _splits(proposal, accepted, unit, days)
-    lines += ["", *splits, "", "model:", "  num_leaves: 15"]
+    lines += ["", *splits, "", "model:"]
     if "  method: customer_folds" in splits:
         lines += [
+            "  num_leaves: 4   # small trees for few rows",
             "  rounds: 600   # at most: folds inside the folds choose how many",
             "  metric: binary_logloss   # steady with few positives",
         ]
     else:
-        lines.append("  rounds: 300")
+        lines += ["  num_leaves: 15", "  rounds: 300"]
     lines.append("  learning_rate: 0.06")
     return "\n".join(lines) + "\n"
 
