@@ -35,6 +35,10 @@ _MONEY: Final = ("amount", "balance", "limit", "salary", "loan", "price", "额",
 _INCOME: Final = ("income", "收入", "salary", "turnover")
 _SHARES: Final = ("rate", "share", "ratio", "utilisation", "utilization", "率", "占比", "比例")
 _COUNTS: Final = ("count", "number", "times", "次数", "笔数", "数量")
+_CODED: Final = frozenset(
+    {"zip", "postcode", "postal", "mcc", "code", "bank", "branch", "邮编", "代码", "网点"}
+)
+"""Words of numbers that only name something."""
 _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
 
 
@@ -116,9 +120,7 @@ def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind
     when = read_time(desk, look, column, named=0.3)
     if when is not None and not when.doubt:
         return "date", f"CAST({when.sql} AS DATE)"
-    code = {"zip", "postcode", "postal", "mcc", "code", "邮编", "代码"} & {
-        *column.normal.split("_")
-    }
+    code = _CODED & {*column.normal.split("_")}
     number = None if code else read_number(desk, look, column)
     if number is not None and not number.doubt:
         return "number", number.sql

@@ -137,7 +137,8 @@ def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
 def _bodies(marks: Marks) -> Counter[tuple[str, bool]]:
     found: Counter[tuple[str, bool]] = Counter()
     for each, n in marks.written.items():
-        found[each.body, each.zero] += n
+        # 1.251万 is no thousand times 万
+        found[each.body, each.zero or bool(each.unit and "." in each.body)] += n
     return found
 
 

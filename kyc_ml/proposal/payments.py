@@ -57,7 +57,7 @@ def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
 
 def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
     """Write the transactions table."""
-    parts = _with_identifier(look, _with_counterparty(look, parts))
+    parts = _with_identifier(look, _with_counterparty(look, _with_twin(look, parts)))
     customer, account = parts.get("customer_id"), parts.get("account_id")
     payer, payee = parts.get(PAYER), parts.get(PAYEE)
     two_sided = payer is not None and payee is not None and _both_ours(desk, look, payer, payee)
@@ -73,6 +73,19 @@ def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
         made = _one_sided(desk, look, parts, bank)
     _common(desk, made)
     return made
+
+
+def _with_twin(look: FileLook, parts: Parts) -> Parts:
+    """Take two columns of one name for the two sides of a payment, in the order of the file."""
+    account = parts.get("account_id")
+    if account is None or {PAYER, PAYEE, "counterparty_id"} & set(parts):
+        return parts
+    twins = [c for c in look.columns if c.normal == f"{account.column.normal}_1"]
+    if not twins or "customer_id" in parts:
+        return parts
+    rest = {role: part for role, part in parts.items() if role != "account_id"}
+    payee = Part(column=twins[0], score=account.score)
+    return {**rest, PAYER: account, PAYEE: payee}
 
 
 def _with_counterparty(look: FileLook, parts: Parts) -> Parts:

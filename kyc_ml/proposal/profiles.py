@@ -19,7 +19,7 @@ from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook
 from kyc_ml.proposal.owners import OWNING, Bank, Owned, find_owner
 from kyc_ml.proposal.roles import Parts, cast_parts, missed_parts
-from kyc_ml.proposal.vocabulary import CLOCK, file_score
+from kyc_ml.proposal.vocabulary import CLOCK, file_score, names_key
 
 _FACTS: Final = (
     "customer_type",
@@ -134,7 +134,7 @@ def numbered_key(
     made: TableProposal, look: FileLook, owned: Owned, parts: Parts, key: str
 ) -> Guess:
     """Take a unique column for a key, or number rows by their content."""
-    unique = [c for c in look.columns if c.unique and c.normal.endswith("id")]
+    unique = [c for c in look.columns if c.unique and names_key(c.normal)]
     if unique and look.rows > 1:
         return Guess(
             column=key,

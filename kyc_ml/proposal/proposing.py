@@ -56,6 +56,7 @@ from kyc_ml.proposal.profiles import (
     lacks_required,
     propose_plain,
 )
+from kyc_ml.proposal.rates import currency_code
 from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.proposal.roles import Parts, cast_parts
 from kyc_ml.proposal.times import read_time
@@ -362,7 +363,7 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
     codes = () if payments is None else payments.currencies
     if codes:
         rest = f", beside {len(codes) - 1} other(s)" if len(codes) > 1 else ""
-        return codes[0], f"the commonest of the column of currencies{rest}: confirm"
+        return currency_code(codes[0]), f"the commonest of the column of currencies{rest}: confirm"
     if payments is not None and payments.told_currency:
         return payments.told_currency, "the amounts' name or the signs beside them tell it: confirm"
     if chinese:

@@ -16,7 +16,7 @@ from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.owners import Bank, Owned, find_owner
 from kyc_ml.proposal.profiles import customer_guess
 from kyc_ml.proposal.roles import Part, Parts
-from kyc_ml.proposal.vocabulary import DURATION, LABEL, MONTHS, file_score
+from kyc_ml.proposal.vocabulary import DURATION, LABEL, MONTHS, file_score, names_key
 
 _WELL: Final = 0.7
 
@@ -94,7 +94,7 @@ def _terms(
         column
         for column in look.columns
         if column.name not in used
-        and not column.normal.endswith("id")
+        and not names_key(column.normal)
         and column.number == 1.0
         and column.distinct > 2
         and read_number(desk, look, column) is not None

@@ -17,6 +17,7 @@ from kyc_ml.proposal.vocabulary import (
     CONFIRMED,
     CREDIT,
     CURRENCY,
+    CURRENCY_CODES,
     DEBIT,
     DURATION,
     HOLDER,
@@ -29,10 +30,12 @@ from kyc_ml.proposal.vocabulary import (
     ROLES,
     file_score,
     name_score,
+    names_key,
 )
 
 _SPOKEN: Final = 0.6
 """Score from which a name is worth a word where the values are not read (convention)."""
+_MOST_CURRENCIES: Final = 200
 LEAST: Final = 0.45
 """Score below which a name is no evidence (convention)."""
 _BARE_KEYS: Final = ("id", "no", "key", "uuid", "number", "编号", "序号")
@@ -156,7 +159,7 @@ def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnL
         )
     elif role in _NUMBERS:
         fits = read_number(desk, look, column) is not None and not (
-            column.unique and column.normal.endswith("id")
+            column.unique and names_key(column.normal)
         )
     elif role in _COUNTRIES:
         fits = _is_country(desk, look, column)
@@ -218,8 +221,12 @@ def _is_country(desk: Desk, look: FileLook, column: ColumnLook) -> bool:
 
 
 def _is_currency(column: ColumnLook) -> bool:
-    return bool(column.codes) and all(
-        len(code) == 3 and code.isalpha() and code.isascii() for code in column.codes
+    if not column.codes:  # more of them than are named
+        named = name_score(CURRENCY, column.normal) >= _SPOKEN
+        return named and column.family == "text" and 1 < column.distinct <= _MOST_CURRENCIES
+    return all(
+        (len(code) == 3 and code.isalpha() and code.isascii()) or code.lower() in CURRENCY_CODES
+        for code in column.codes
     )
 
 

@@ -297,6 +297,19 @@ _CURRENCIES: Final = {
     **{"PLN": "zł", "SEK": "kr", "SGD": "S$", "AUD": "A$", "CAD": "C$", "TWD": "NT$"},
     **dict.fromkeys(_words("CHF NOK DKK HUF MXN ZAR IDR MYR PHP AED SAR NGN KES ILS NZD"), ""),
 }
+_CURRENCY_NAMES: Final = (
+    "CNY yuan|chinese yuan|renminbi, USD us dollar|dollar, EUR euro, GBP uk pound|pound|"
+    "pound sterling, JPY yen|japanese yen, HKD hong kong dollar, INR rupee|indian rupee, RUB ruble|"
+    "russian ruble, CHF swiss franc, AUD australian dollar, CAD canadian dollar, MXN mexican peso, "
+    "BRL brazil real|real, SAR saudi riyal, ILS shekel, KRW won, SGD singapore dollar"
+)
+CURRENCY_CODES: Final[Mapping[str, str]] = {
+    name.lower(): code
+    for line in _CURRENCY_NAMES.split(", ")
+    for code, _, names in [line.partition(" ")]
+    for name in (code, *names.split("|"))
+} | {sign.lower(): code for code, signs in _CURRENCIES.items() for sign in (code, *signs.split())}
+"""ISO 4217 codes of currencies by code, sign or name, in small letters."""
 CURRENCY_SIGNS: Final[Mapping[str, str]] = {
     sign: code for code, signs in _CURRENCIES.items() for sign in (code, *signs.split())
 }
@@ -327,6 +340,17 @@ def normalise(name: str) -> str:
     """
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     return re.sub(r"\W+|_+", "_", parted).strip("_").lower()
+
+
+def names_key(name: str) -> bool:
+    """Tell whether a normalised name ends as those of identifiers do.
+
+    Examples
+    --------
+    >>> names_key("nodeid"), names_key("amount_paid")
+    (True, False)
+    """
+    return name.endswith("id") and not name.endswith(("paid", "valid", "bid"))
 
 
 def name_score(role: str, name: str) -> float:
