@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,8 @@ _HORIZONS: Final = {"snapshot": 365, "panel": 60}
 """Days after a review in which an outcome counts, where nothing in the files tells them."""
 _PANEL_PART: Final = 62
 """Days of two month ends."""
+_MOST_ADVERSE: Final = 0.4
+"""Share of adverse outcomes above which cut-offs about it would mean nothing (convention)."""
 _PARTS: Final = ("early_stopping", "calibration", "test")
 _LONG_PANEL: Final = 365
 
@@ -135,10 +137,10 @@ def run_files(
 
 def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
     """Write the tier policy that the configurations name, its cut-offs about the usual rate."""
-    first = proposal.span[0] if proposal.span else datetime(2000, 1, 1)  # noqa: DTZ001  a day
+    first = proposal.span[0] if proposal.span else proposal.snapshot or date(2000, 1, 1)
     rate = _adverse_rate(accepted)
-    low, high = (0.02, 0.15) if rate is None else (_rounded(rate / 2), _rounded(min(3 * rate, 0.6)))
-    scale = "convention" if rate is None else "half and three times the rate of the sample"
+    low, high = (0.02, 0.15) if rate is None else (_rounded(rate / 2), _rounded(2 * rate))
+    scale = "convention" if rate is None else "half and twice the rate of the sample"
     return TIERS.format(
         valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone, low=low, high=high, scale=scale
     )
@@ -151,7 +153,7 @@ def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
         return None
     adverse = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
     found = int(pc.sum(adverse).as_py() or 0)
-    return found / rows.num_rows if 0 < found < rows.num_rows else None
+    return found / rows.num_rows if 0 < found <= _MOST_ADVERSE * rows.num_rows else None
 
 
 def _rounded(rate: float) -> float:
