@@ -57,17 +57,16 @@ def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
     decimal : bool
         It was a decimal: 12.00 is 12 without a doubt.
     """
-    sql = value
+    odd = value
+    if form.width == "half":
+        odd = f"translate({odd}, {quote_text(_FULL)}, {quote_text(_HALF)})"
     if form.trim:
-        # most identifiers hold nothing to trim, and RE2 sees that at once
-        seen = f"regexp_replace({value}, {quote_text(_UNSEEN)}, '', 'g')"
-        sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {_bare(seen, _BLANK)} "
-        sql += f"ELSE {value} END"
+        odd = _bare(f"regexp_replace({odd}, {quote_text(_UNSEEN)}, '', 'g')", _BLANK)
+    # most identifiers have nothing of it: RE2 sees that at once, where `translate` takes its time
+    sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {odd} ELSE {value} END"
     sql = reduce(lambda inner, word: f"nullif({inner}, {quote_text(word)})", form.nulls, sql)
     if form.quotes == "strip":
         sql = _bare(f"regexp_replace({sql}, '^=', '')", f"(?:{_QUOTE}|{_BLANK})")
-    if form.width == "half":
-        sql = f"translate({sql}, {quote_text(_FULL)}, {quote_text(_HALF)})"
     if form.case != "keep":
         sql = f"{form.case}({sql})"
     if form.leading_zeros == "drop":  # one zero stays where there is nothing else

@@ -55,8 +55,8 @@ _KEYS: Final = (
 _MOST: Final = 0.5
 """Convention: where half of the orphans meet another key, that key was meant."""
 
-_DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 10, 100
-"""Convention: one key with a tenth of at least so many rows, ten times as many as the next."""
+_DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 5, 100
+"""Convention: one key with a tenth of at least so many rows, five times as many as the next."""
 
 _LONG: Final = 6
 """Convention: shorter numbers of customers and of counterparties look alike by chance."""

@@ -41,6 +41,7 @@ _NOTED = quote_name("noted remarks")
 _RAW = quote_name("raw row")
 
 
+_DAY_US: Final = 86_400_000_000
 _BATCH_ROWS: Final = 1 << 17
 """Rows handed over at once."""
 
@@ -207,7 +208,7 @@ def _strays(connection: duckdb.DuckDBPyConnection) -> Strays:
     """Find the few accepted rows that happened far from all others."""
     event = quote_name(EVENT_TIME)
     days = connection.sql(
-        f"SELECT CAST({event} AS DATE) AS day, count(*) AS rows, min({event}) AS first, "
+        f"SELECT epoch_us({event}) // {_DAY_US} AS day, count(*) AS rows, min({event}) AS first, "
         f"max({event}) AS last FROM {_CHECKED} WHERE {_SOUND} GROUP BY 1 ORDER BY 1"
     ).to_arrow_table()
     return find_strays(days, today=datetime.now(UTC).date())

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from kyc_ml.config import Day, IdentifierForm, Section, check_section, load_section
 from kyc_ml.contract.identifiers import TRIMMED, put_in_form
@@ -61,6 +61,14 @@ class EnteredOverride(Section):
     """Who asked for it."""
     approver: str = ""
     """Who approved it; someone else."""
+
+    @field_validator("customer_id", mode="before")
+    @classmethod
+    def _is_text(cls, given: object) -> object:
+        if isinstance(given, (int, float)):  # YAML reads 0012 as the number ten
+            msg = "a number has lost its leading zeros: write the identifier in quotes"
+            raise ValueError(msg)  # noqa: TRY004  pydantic's way
+        return given
 
     def is_in_force(self, *, first: date, last: date) -> bool:
         """Tell whether it is in force on any day from `first` to `last`."""
