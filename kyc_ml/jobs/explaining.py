@@ -24,7 +24,7 @@ from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.presentation import say_in_html, say_moment, say_plainly
 from kyc_ml.score import score_features
 from kyc_ml.tiers import (
     NOBODY,
@@ -42,6 +42,8 @@ class Explained:
 
     Attributes
     ----------
+    decided : Timestamp
+        The decision, on the clock of the source.
     score : mapping
         The observation's row of the score table.
     contributions : DataFrame
@@ -54,6 +56,7 @@ class Explained:
     """
 
     observation_id: str
+    decided: pd.Timestamp
     probability: float
     tier: str
     tier_zh: str
@@ -67,7 +70,7 @@ class Explained:
     def _facts(self) -> dict[str, object]:
         lines = [english for english, _ in self.lowering.lines]
         return {
-            "decided": f"{pd.Timestamp(self.score[DECISION_TIME]):%Y-%m-%d %H:%M} UTC",
+            "decided": say_moment(self.decided),
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
@@ -146,6 +149,7 @@ def as_explained(case: Case, *, lowering: Drop, sheet: Path | None = None) -> Ex
     """Tell of a case what its reader asks first."""
     return Explained(
         observation_id=case.score[OBSERVATION_ID],
+        decided=case.decided,
         score=case.score,
         contributions=case.reasons,
         lowering=lowering,
@@ -260,4 +264,5 @@ def explain_case(
         history=history,
         score=scores.to_pylist()[0],
         reasons=pd.DataFrame(rows, columns=list(names)).astype(numbers),
+        timezone=tables.timezone,
     )

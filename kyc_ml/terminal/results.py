@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from kyc_ml.presentation import say_number
+from kyc_ml.presentation import say_moment, say_number
 from kyc_ml.terminal.quantity import Quantity
 from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate
 
@@ -144,6 +144,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     terminal.draw(f"  {explained.lowering.note}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
+        "decided": say_moment(explained.decided),
         "probability": f"{explained.probability:.4f}",
         "tier": f"{explained.tier} {explained.tier_zh}",
         "how it came about": _tier_path(explained.score),
