@@ -18,7 +18,7 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.explain import make_reasons, say_value
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
-from kyc_ml.jobs.case import Case, make_sheet, zone_of
+from kyc_ml.jobs.case import Case, make_sheet
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.one_observation import find_observation, require_known
@@ -43,6 +43,8 @@ class Explained:
 
     Attributes
     ----------
+    decided : Timestamp
+        The decision, on the clock of the source.
     score : mapping
         The observation's row of the score table.
     contributions : DataFrame
@@ -52,11 +54,10 @@ class Explained:
         What would lower the tier.
     sheet : Path or None
         Where the case sheet was written.
-    zone : str
-        Time zone of the source that the model learnt from.
     """
 
     observation_id: str
+    decided: pd.Timestamp
     probability: float
     tier: str
     tier_zh: str
@@ -66,17 +67,10 @@ class Explained:
     contributions: pd.DataFrame
     lowering: Drop
     sheet: Path | None
-    zone: str = "UTC"
-
-    @property
-    def decided(self) -> str:
-        """When it was decided, by the clocks of the bank."""
-        return say_moment(self.score[DECISION_TIME], self.zone)
-
     def _facts(self) -> dict[str, object]:
         lines = [english for english, _ in self.lowering.lines]
         return {
-            "decided": self.decided,
+            "decided": say_moment(self.decided),
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
@@ -158,11 +152,11 @@ def as_explained(case: Case, *, lowering: Drop, sheet: Path | None = None) -> Ex
     """Tell of a case what its reader asks first."""
     return Explained(
         observation_id=case.score[OBSERVATION_ID],
+        decided=case.decided,
         score=case.score,
         contributions=case.reasons,
         lowering=lowering,
         sheet=sheet,
-        zone=zone_of(case.bundle),
         **{
             name: case.score[name]
             for name in ("probability", "tier", "tier_zh", "margin", "base_value")
@@ -275,4 +269,5 @@ def explain_case(
         history=history,
         score=scores.to_pylist()[0],
         reasons=pd.DataFrame(rows, columns=list(names)).astype(numbers),
+        timezone=tables.timezone,
     )
