@@ -102,6 +102,10 @@ class OutputError(KycMlError, OSError):
     """A result could not be written; nothing half written is left."""
 
 
+class CapacityError(KycMlError, MemoryError):
+    """Memory, or the room to spill, is too small for the work."""
+
+
 def hint(name: str, known: Collection[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the nearest of `known`, or nothing.
 
