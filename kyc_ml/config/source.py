@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from kyc_ml.config.attributes import (
     MappedAttribute,
@@ -16,7 +16,7 @@ from kyc_ml.config.attributes import (
     attribute_faults,
 )
 from kyc_ml.config.identifiers import IdentifierForm
-from kyc_ml.config.section import Day, Section
+from kyc_ml.config.section import Day, Section, Words
 
 
 class FileSource(Section):
@@ -48,21 +48,13 @@ class FileSource(Section):
     """Whether the first line of a csv file (after those skipped) names its columns."""
     columns: tuple[str, ...] | None = None
     """Names of the columns of a csv file without a header; there and only there."""
-    nulls: tuple[str, ...] = ()
+    nulls: Words = ()
     """Words of a csv or json file that mean missing where they are the whole value, such as
     'NULL'."""
     partitions: bool = False
     """Whether folders named `key=value`, as Hive and Spark write them, are columns of text."""
     table: str | None = None
     """Table inside a duckdb file; there and only there."""
-
-    @field_validator("nulls", mode="before")
-    @classmethod
-    def _nulls_are_words(cls, words: object) -> object:
-        if isinstance(words, list | tuple) and None in words:
-            msg = "the bare word null is YAML's own: write 'NULL', 'null' or '~' in quotes"
-            raise ValueError(msg)
-        return words
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -174,20 +166,24 @@ class SourceMapping(Section):
     """ISO 4217 code of the currency that amounts are in."""
     max_quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)
     """Share of a table's rows that may be quarantined before reading fails."""
-    identifiers: IdentifierForm = IdentifierForm()
-    max_orphan_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    identifiers: IdentifierForm = Field(
+        default=IdentifierForm(), exclude_if=lambda form: form == IdentifierForm()
+    )
+    max_orphan_share: float = Field(
+        default=0.2, ge=0.0, le=1.0, exclude_if=lambda share: share == 0.2
+    )
     """Share of the cases that may name a customer, a transaction or a review that no other
     table has: such labels are lost. 0.2 is a convention."""
-    earliest: Day | None = None
+    earliest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """First day of transactions, events, third-party reports and cases; null takes all. Rows
     before it are quarantined."""
-    latest: Day | None = None
+    latest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """Last day of them, and of their known_at; rows after it are quarantined."""
     files: dict[str, FileSource] = Field(min_length=1)
     """Files by a name of your own, which `from` uses."""
     tables: dict[str, TableMapping] = Field(min_length=1)
     """Contracted tables by their names, such as transactions."""
-    snapshot: date | None = Field(default=None, exclude_if=lambda day: day is None)
+    snapshot: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """Day at whose end the rows of `customers` were true, where they carry no date. Each customer
     is then reviewed once, when that day ends; `cases` need `customer_id` and `outcome` only, and
     count as known a second later: no feature sees them."""

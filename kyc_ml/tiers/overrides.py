@@ -67,7 +67,7 @@ class EnteredOverride(Section):
     def _is_text(cls, given: object) -> object:
         if isinstance(given, (int, float)):  # YAML reads 0012 as the number ten
             msg = "a number has lost its leading zeros: write the identifier in quotes"
-            raise ValueError(msg)  # noqa: TRY004  pydantic's way
+            raise ValueError(msg)
         return given
 
     def is_in_force(self, *, first: date, last: date) -> bool:

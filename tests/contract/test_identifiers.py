@@ -3,6 +3,7 @@
 import itertools
 import re
 import unicodedata
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.config import IdentifierForm
+from kyc_ml.config import IdentifierForm, SourceMapping, dump_section, parse_section
 from kyc_ml.contract.identifiers import ALIKE, NOTHING, put_in_form
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.errors import ContractError
@@ -277,3 +278,27 @@ def test_the_keys_of_the_look_alike_form_are_those_that_are_told():
 
     told = dict(itertools.chain(*(form.model_dump().items() for _, form in single_forms())))
     assert set(told) == set(ALIKE.model_dump())
+
+
+def test_a_mapping_that_says_nothing_of_it_keeps_its_digest():
+    """A digest of a mapping is part of runs and records of before these keys."""
+    content = {
+        "name": "n", "base_currency": "CNY",
+        "files": {"t": {"path": "t.csv", "format": "csv"}},
+        "tables": {"transactions": {"from": "t", "columns": {"amount": "a"}}},
+    }  # fmt: skip
+    plain = SourceMapping.model_validate(content)
+    assert set(plain.model_dump(mode="json")) == {
+        "name", "description", "timezone", "base_currency", "max_quarantined_share", "files",
+        "tables",
+    }  # fmt: skip
+    said = {"identifiers": {"case": "upper"}, "max_orphan_share": 0.1, "latest": "2026-01-01"}
+    changed = SourceMapping.model_validate({**content, **said})
+    assert parse_section(dump_section(changed), SourceMapping, subject="mapping") == changed
+
+
+def test_the_documented_form_is_one():
+    page = Path(__file__).parents[2] / "configs" / "sources" / "README.md"
+    (example,) = re.findall(r"```yaml\n(identifiers:\n.*?)```", page.read_text("utf-8"), re.DOTALL)
+    form = parse_section(example.replace("identifiers:\n", ""), IdentifierForm, subject="page")
+    assert form == ALIKE.model_copy(update={"nulls": ("NULL", "\\N")})
