@@ -55,6 +55,7 @@ def test_the_commands_are_those_promised():
         "audit",
         "tune",
         "train",
+        "register",
         "reproduce",
         "compare",
         "validate",
@@ -134,6 +135,7 @@ LEFT = {
         *("configs", "build/bank"),
         *(f"models:/fraud/{number}" for number in (1, 2)),
     },
+    "a training that MLflow did not take": {"build/unregistered/fraud-1"},
     "two promotions": {"models:/demo-risk@champion"},
 }
 """What an example may name, by what it says it comes after."""
@@ -484,6 +486,7 @@ def test_the_project_offers_every_command():
         "config",
         "features list",
         "features show",
+        "register",
         "tiers show",
     }  # for a person at a terminal
     decided = {"sign-off", "promote", "rollback", "withdraw"}  # by a person, who is named
