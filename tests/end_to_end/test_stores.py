@@ -257,7 +257,7 @@ def test_a_store_that_cannot_be_written_is_named_with_the_user_and_at_once(alone
     closed.chmod(0o700)
     assert (err, job.returncode) == ("", 0)
     assert str(closed) in out
-    assert "cannot be read" in out if what == "unreadable" else "no right to write" in out
+    assert "cannot be read" in out if what == "unreadable" else "says 'Permission denied'" in out
     assert not re.search("INSERT|SELECT|check the name", out)
     assert time.monotonic() - began < 30
 
