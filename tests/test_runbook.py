@@ -32,11 +32,6 @@ ELSEWHERE = (
     "Permission denied",
     "Read-only file system",
 )
-    "No space left on device",
-    "File too large",
-    "Permission denied",
-    "Read-only file system",
-)
 """Parts of messages that the operating system gives."""
 
 
