@@ -56,6 +56,7 @@ def test_the_commands_are_those_promised():
         "audit",
         "tune",
         "train",
+        "register",
         "reproduce",
         "compare",
         "validate",
@@ -135,6 +136,7 @@ LEFT = {
         *("configs", "build/bank"),
         *(f"models:/fraud/{number}" for number in (1, 2)),
     },
+    "a training that MLflow did not take": {"build/unregistered/fraud-1"},
     "two promotions": {"models:/demo-risk@champion"},
 }
 """What an example may name, by what it says it comes after."""
@@ -518,6 +520,7 @@ def test_the_project_offers_every_command():
         "config",
         "features list",
         "features show",
+        "register",
         "tiers show",
     }  # for a person at a terminal
     decided = {"sign-off", "promote", "rollback", "withdraw"}  # by a person, who is named

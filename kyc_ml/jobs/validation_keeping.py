@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.errors import ConfigError, OutputError, RegistryError
 from kyc_ml.governance import Candidate
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
 from kyc_ml.jobs.reports import digest_report, read_report, record_verdict
@@ -177,14 +177,21 @@ def keep_validation(
     previous = None if candidate is None else earlier_report(candidate)
     write_page(report, page, language=language, previous=previous)
     watch.step("logging to MLflow", 0, 1)
-    run = log_validation(
-        report.model.name,
-        report.model.version,
-        replace(_record(report, path), began=began),
-        out,
-        verdict=report.verdict if report.complete else "",
-        report=digest_report(path) if report.complete else "",
-    )
+    try:
+        run = log_validation(
+            report.model.name,
+            report.model.version,
+            replace(_record(report, path), began=began),
+            out,
+            verdict=report.verdict if report.complete else "",
+            report=digest_report(path) if report.complete else "",
+        )
+    except RegistryError as error:
+        msg = (
+            f"{error}\nthe report is in {out}, but neither MLflow nor the audit log has it: the "
+            "same command again makes the same report and logs it"
+        )
+        raise type(error)(msg) from None
     watch.step("logging to MLflow", 1, 1)
     receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
     return ValidationResult(report=report, path=path, page=page, mlflow_run=run, receipt=receipt)
