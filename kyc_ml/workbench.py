@@ -28,7 +28,7 @@ from kyc_ml.config import RunConfig, TuningConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
-from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
+from kyc_ml.jobs.later_rows import require_currency, rows_new_to_both
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import known_until
 from kyc_ml.jobs.tiering import FitResult, fit_policy
@@ -188,7 +188,8 @@ def compare(
     Parameters
     ----------
     since : Timestamp with a zone, ISO text or None
-        First decision; None is the later of both training dates.
+        First decision; None is the later of both training dates. Two models cross-validated
+        by customer are then compared out of fold while no later rows are mature.
     as_of : Timestamp with a zone, ISO text or None
         What was known then is used; None is the end of the data, as everywhere.
     settings : ComparisonSettings, optional
@@ -226,13 +227,12 @@ def compare(
         miss_cost=usual.miss_cost,
     )
     first = None if since is None else read_moment(since, name="since").isoformat()
-    start = first_later(challenger, champion, since=first)
     watch = Silence()
-    rows = later_rows(
+    rows, _ = rows_new_to_both(
         challenger,
         champion,
         source,
-        since=start,
+        since=first,
         as_of=known_until(source, as_of),
         watch=watch,
     )
@@ -366,6 +366,7 @@ def fit_tiers(
     policy: TierPolicy | None = None,
     since: Moment | None = None,
     as_of: Moment | None = None,
+    learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a tier policy; nothing is changed.
 
@@ -374,13 +375,18 @@ def fit_tiers(
     policy : TierPolicy or None
         The policy in force; None is the bundle's own.
     since : Timestamp with a zone, ISO text or None
-        First decision to fit on; None is the first whose row the model has not seen.
+        First decision to fit on; None is the first whose row the model has not seen, and of
+        a model cross-validated by customer all its rows out of fold.
     as_of : Timestamp with a zone, ISO text or None
         What was known then is used; None is the end of the data: the midnight (UTC)
         after the last transaction or event.
+    learned_rows : bool
+        Let `since` be earlier, and say so in the proposal.
 
     Raises
     ------
+    LeakageError
+        If the model learned from rows that `since` lets in.
     ConfigError
         If the policy has no `fit` section, what is proposed makes no lawful policy, the source
         is of another currency, or a time has no zone.
@@ -401,7 +407,15 @@ def fit_tiers(
     first = None if since is None else read_moment(since, name="since")
     moment = known_until(source, as_of)
     in_force = bundle.policy if policy is None else policy
-    return fit_policy(bundle, source, in_force, since=first, as_of=moment, watch=Silence())
+    return fit_policy(
+        bundle,
+        source,
+        in_force,
+        since=first,
+        as_of=moment,
+        watch=Silence(),
+        learned_rows=learned_rows,
+    )
 
 
 def explain_one(

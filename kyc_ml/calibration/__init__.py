@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from kyc_ml.calibration.choosing import CalibrationChoice, choose_calibrator, cross_calibrate
+from kyc_ml.calibration.choosing import (
+    CalibrationChoice,
+    calibrate_by_fold,
+    choose_calibrator,
+    cross_calibrate,
+)
 from kyc_ml.calibration.fitting import ReversedRankingError, fit_calibrator
 from kyc_ml.calibration.maps import Calibrator, Method, to_probability
 from kyc_ml.calibration.sampling import undo_downsampling
@@ -22,6 +27,7 @@ __all__ = [
     "SegmentRows",
     "SegmentShift",
     "Segments",
+    "calibrate_by_fold",
     "choose_calibrator",
     "cross_calibrate",
     "estimate_strength",

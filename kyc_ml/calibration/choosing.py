@@ -90,6 +90,39 @@ def cross_calibrate(
     return _cross(margin, target, method=method, folds=folds, seed=seed, segments=segments)[0]
 
 
+def calibrate_by_fold(
+    margin: Floats,
+    target: Floats,
+    fold: npt.NDArray[np.int64],
+    *,
+    method: Method,
+    segments: SegmentRows | None = None,
+) -> Floats:
+    """Give each row the probability of a map fitted on the rows of the other folds.
+
+    For a model cross-validated by customer: folds are the model's own, so that the map has
+    seen nothing of a row's customer either. Where the other folds rank the wrong way round,
+    the margin tells nothing: their common rate is the probability.
+
+    Parameters
+    ----------
+    fold : int64 array of shape (n,)
+        The fold that each row was held out in.
+    """
+    proba = np.empty_like(margin)
+    for number in np.unique(fold):
+        held, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        own = None if segments is None else segments.take(others)
+        try:
+            found = fit_calibrator(margin[others], target[others], method=method, segments=own)
+        except ReversedRankingError:
+            proba[held] = target[others].mean()
+            continue
+        values = None if segments is None else segments.take(held).values  # noqa: PD011
+        proba[held] = found.probability(margin[held], values)
+    return proba
+
+
 def choose_calibrator(
     margin: Floats, target: Floats, *, config: CalibrationConfig, segment: Values | None = None
 ) -> CalibrationChoice:

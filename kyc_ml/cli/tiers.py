@@ -50,8 +50,19 @@ def fit(
     as_of: AsOf = None,
     since: Annotated[
         str | None,
-        typer.Option(help="First decision to fit on; default: the first the model has not seen."),
+        typer.Option(
+            help="First decision to fit on; default: the first the model has not seen, or all rows "
+            "out of fold where it was cross-validated by customer."
+        ),
     ] = None,
+    learned_rows: Annotated[
+        bool,
+        typer.Option(
+            "--learned-rows",
+            help="Let --since be earlier: fit on rows that the model learned from; the proposal "
+            "says so.",
+        ),
+    ] = False,
     policy: Annotated[
         Path | None, typer.Option(help="Policy in force (YAML); default: the model's own.")
     ] = None,
@@ -81,6 +92,7 @@ def fit(
             out=out,
             quarantine=quarantine,
             watch=terminal,
+            learned_rows=learned_rows,
         )
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         for note in result.proposal.notes:

@@ -50,7 +50,8 @@ class Comparison:
         tier_by_policy_alone (what the challenger's policy makes of the champion's
         probability), outcome (see `Labels`), log_odds_difference (challenger - champion, of
         the calibrated probability) and the three parts it is the sum of, features_, base_
-        and calibration_difference; then the features whose contributions (log-odds) differ
+        and calibration_difference (of out-of-fold rows also what the models of the folds say
+        differently from the final ones); then the features whose contributions (log-odds) differ
         most in the direction of the move: for i from 1 reason_i_code, reason_i_text,
         reason_i_text_zh, reason_i_value, reason_i_difference, reason_i_challenger,
         reason_i_champion, missing where no more features push that way.
@@ -60,8 +61,10 @@ class Comparison:
     alerts : DataFrame
         For each rule ('50 a day', or 'all that pays') and model: rule, model, alerts,
         alerts_a_day, positives_found, precision, recall, cost_of_reviews, loss_avoided, net.
+    kind : str
+        What the rows are: 'later' or 'out-of-fold'.
     rows, judged, positives, customers : int
-        Later rows, those that figures come from, and positives and customers among these.
+        All of these rows, those that figures come from, and positives and customers among these.
     skipped : int
         Bootstrap samples of one class only, which have no figures.
     verdict : 'better', 'not shown better' or 'worse'
@@ -84,6 +87,7 @@ class Comparison:
     skipped: int
     verdict: Verdict
     sentence: str
+    kind: str = "later"
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -126,8 +130,9 @@ def compare_models(
     require_comparable(challenger, champion)
     rows.require_both_classes()
     # one after the other: encoding writes into memory that both tables may share
-    new = Scores.of(challenger, rows.challenger, threads=threads)
-    old = Scores.of(champion, rows.champion, threads=threads)
+    said_by = rows.out_of_fold or (None, None)
+    new = Scores.of(challenger, rows.challenger, threads=threads, said=said_by[0])
+    old = Scores.of(champion, rows.champion, threads=threads, said=said_by[1])
     metrics, skipped = compute_metrics(
         rows,
         new,
@@ -147,7 +152,8 @@ def compare_models(
     said = {CHAMPION: old, CHALLENGER: new}
     target, names = rows.target, champion.policy.tier_names
     calibration, reliability = _calibration(rows, said, target)
-    verdict, sentence = judge(metrics, settings, same=challenger.digest == champion.digest != "")
+    same = challenger.digest == champion.digest != ""
+    verdict, sentence = judge(metrics, settings, same=same, kind=rows.kind)
     return Comparison(
         metrics=metrics,
         calibration=calibration,
@@ -163,11 +169,12 @@ def compare_models(
         skipped=skipped,
         verdict=verdict,
         sentence=sentence,
+        kind=rows.kind,
     )
 
 
 def judge(
-    metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool
+    metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool, kind: str = "later"
 ) -> tuple[Verdict, str]:
     """Say whether the challenger is better, by the objective and its bootstrap interval.
 
@@ -177,6 +184,8 @@ def judge(
         See `Comparison.metrics`.
     same : bool
         Whether both are the same bundle.
+    kind : str
+        What the rows are; see `LaterRows.kind`.
     """
     name = objective_figure(settings)
     row = metrics[metrics["method"] == BOOTSTRAP].set_index("figure").to_dict("index")[name]
@@ -195,7 +204,7 @@ def judge(
         "worse": "is worse than",
     }
     return verdict, (
-        f"On later rows the challenger {said[verdict]} the champion: {name.replace('_', ' ')} "
+        f"On {kind} rows the challenger {said[verdict]} the champion: {name.replace('_', ' ')} "
         f"{row['challenger']:.4g} against {row['champion']:.4g}, difference "
         f"{say_number(row['difference'], '+.3g')} (95 % {say_number(row['low'], '+.3g')} to "
         f"{say_number(row['high'], '+.3g')}); "

@@ -39,6 +39,9 @@ class LaterRows:
         time are old enough for it to be known. The others only change tiers.
     end : Timestamp
         End of the time that judged rows come from.
+    out_of_fold : two pairs of float64 arrays of shape (n,), or None
+        Margin and probability of the challenger, then of the champion, by models that saw
+        nothing of a row's customer; None where the rows are later than both trainings.
     """
 
     challenger: FeatureTable
@@ -46,6 +49,12 @@ class LaterRows:
     status: npt.NDArray[np.object_]
     judged: npt.NDArray[np.bool_]
     end: pd.Timestamp
+    out_of_fold: tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the rows are, in a word: later or out-of-fold."""
+        return "later" if self.out_of_fold is None else "out-of-fold"
 
     @property
     def target(self) -> Floats:
@@ -79,8 +88,8 @@ class LaterRows:
         positives = int(target.sum())
         if positives in {0, target.size}:
             msg = (
-                f"a comparison needs later rows of both classes, got {positives} positives of "
-                f"{target.size} rows: name a later --as-of, or wait until more labels are mature"
+                f"a comparison needs {self.kind} rows of both classes, got {positives} positives "
+                f"of {target.size} rows: name a later --as-of, or wait until more labels are mature"
             )
             raise DatasetError(msg)
 
@@ -103,8 +112,24 @@ class Scores:
     tier: Ints
 
     @classmethod
-    def of(cls, bundle: Bundle, features: FeatureTable, *, threads: int) -> Self:
-        """Score all rows, without explaining them."""
+    def of(
+        cls,
+        bundle: Bundle,
+        features: FeatureTable,
+        *,
+        threads: int,
+        said: tuple[Floats, Floats] | None = None,
+    ) -> Self:
+        """Score all rows, without explaining them.
+
+        Parameters
+        ----------
+        said : two float64 arrays of shape (n,), optional
+            Margin and probability of other models than the bundle's: those of its folds.
+        """
+        if said is not None:
+            tier = grade(said[1], features, policy=bundle.policy).tier
+            return cls(margin=said[0], probability=said[1], tier=tier)
         columns = features.reorder(bundle.model.feature_names)
         matrix, _ = columns.encode(bundle.vocabularies)
         margin = bundle.model.margin(matrix, threads=threads)

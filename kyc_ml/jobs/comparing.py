@@ -32,7 +32,7 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
-from kyc_ml.jobs.later_rows import first_later, later_rows, require_currency
+from kyc_ml.jobs.later_rows import first_later, require_currency, rows_new_to_both
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import (
     choose_known_until,
@@ -100,7 +100,7 @@ class ComparisonResult:
             "champion": self.champion,
             "judged": f"{say_count(found.judged, 'row')}, "
             f"{say_count(found.positives, 'positive')}, {say_count(found.customers, 'customer')}, "
-            f"decided {_day(self.since)} to {_day(self.until)}",
+            f"decided {_day(self.since)} to {_day(self.until)}; {found.kind} rows",
             "changed tiers": f"{len(found.moved):,} of {say_count(found.rows, 'row')} until "
             f"{_day(self.as_of)}: {ways.get('up', 0):,} up, {ways.get('down', 0):,} down",
             **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},
@@ -134,7 +134,8 @@ def run_compare(
     challenger, champion : str
         Registry addresses or bundles' folders.
     since : str or None
-        First decision; None is the later of both training dates.
+        First decision; None is the later of both training dates. Two models cross-validated
+        by customer are then compared out of fold while no later rows are mature.
     as_of : str or None
         What was known then is used; None is the end of the data: see `end_of_data`.
     objective, capacities, review_cost, loss
@@ -159,14 +160,14 @@ def run_compare(
     settings = _settings(
         old, objective=objective, capacities=capacities, review_cost=review_cost, miss_cost=loss
     )
-    start = first_later(new, old, since=since)
+    first_later(new, old, since=since)  # refused before anything is read
     reach_store(challenger, champion)
     clock = [time.perf_counter()]
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     clock.append(time.perf_counter())
     require_currency(old, tables)
     moment = choose_known_until(as_of, tables)
-    rows = later_rows(new, old, tables, since=start, as_of=moment, watch=watch)
+    rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, watch=watch)
     clock.append(time.perf_counter())
     comparison = compare_models(new, old, rows, settings=settings, tell=watch.step)
     clock.append(time.perf_counter())
@@ -210,7 +211,7 @@ def _settings(
 
 
 def _tell(comparison: Comparison, watch: Watch) -> None:
-    watch.show("on the same later rows (95 % intervals)", _rounded(comparison.metrics))
+    watch.show(f"on the same {comparison.kind} rows (95 % intervals)", _rounded(comparison.metrics))
     beside = comparison.calibration.set_index("model").T.rename_axis("figure").reset_index()
     watch.show("calibration", _rounded(beside))
     watch.show(
@@ -258,7 +259,7 @@ def _write(result: ComparisonResult, folder: Path) -> None:
         **{
             name: getattr(found, name)
             for name in (
-                "verdict", "sentence", "rows", "judged", "positives", "customers", "skipped"
+                "verdict", "sentence", "kind", "rows", "judged", "positives", "customers", "skipped"
             )
         },
         "settings": result.settings.model_dump(mode="json"),
@@ -280,24 +281,25 @@ def _write(result: ComparisonResult, folder: Path) -> None:
 def _record(result: ComparisonResult, tables: ContractedTables, challenger: Bundle) -> RunRecord:
     """Collect what MLflow is to keep: figures, but no single customer."""
     found = result.comparison
+    kind = found.kind.replace("-", "_")
     figures = found.metrics.drop_duplicates("figure").to_dict("records")
     metrics = {
-        f"{who}/later/{line['figure']}": line[who]
+        f"{who}/{kind}/{line['figure']}": line[who]
         for who in (CHALLENGER, CHAMPION, "difference")
         for line in figures
     }
     metrics |= {
-        f"difference/later/{line['figure']}_{end}": line[end]
+        f"difference/{kind}/{line['figure']}_{end}": line[end]
         for line in figures
         for end in ("low", "high")
     }
     metrics |= {
-        f"{line['model']}/later/{name}": line[name]
+        f"{line['model']}/{kind}/{name}": line[name]
         for line in found.calibration.to_dict("records")
         for name in ("observed_over_expected", "calibration_error", "intercept", "slope")
     }
     metrics |= {
-        "rows/later": float(found.rows),
+        f"rows/{kind}": float(found.rows),
         "rows/judged": float(found.judged),
         "rows/positives": float(found.positives),
         "rows/customers": float(found.customers),

@@ -1,4 +1,4 @@
-"""Rows that two models have not learnt from, with the features of both."""
+"""Rows that are new to two models, with the features of both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
-from kyc_ml.dataset import make_observations, mature_labels
-from kyc_ml.errors import ConfigError, DatasetError, LeakageError
+from kyc_ml.dataset import mature_labels
+from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.features.build import build_features
-from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.features.table import OBSERVATION_ID, FeatureTable
+from kyc_ml.jobs.evaluation_rows import (
+    can_evaluate,
+    is_cross_validated,
+    list_fold_rows,
+    list_mature,
+    predict_fold_rows,
+)
 from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import policy_needs
@@ -76,6 +81,36 @@ def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
         raise ConfigError(msg)
 
 
+def rows_new_to_both(
+    challenger: Bundle,
+    champion: Bundle,
+    tables: ContractedTables,
+    *,
+    since: str | None,
+    as_of: pd.Timestamp,
+    watch: Watch,
+) -> tuple[LaterRows, pd.Timestamp]:
+    """Choose the rows that compare two models: later ones, else what both have out of fold.
+
+    Out-of-fold rows serve where both models were cross-validated by customer, nobody named
+    `since`, and no later rows of both classes are mature.
+
+    Returns
+    -------
+    rows : LaterRows
+    start : Timestamp
+        First decision.
+    """
+    start = first_later(challenger, champion, since=since)
+    if since is None and is_cross_validated(challenger) and is_cross_validated(champion):
+        dataset = _dataset(challenger, champion)
+        unit = champion.config.unit
+        if not can_evaluate(tables, unit=unit, config=dataset, since=start, as_of=as_of):
+            return _rows_out_of_fold(challenger, champion, tables, as_of=as_of, watch=watch)
+    rows = later_rows(challenger, champion, tables, since=start, as_of=as_of, watch=watch)
+    return rows, start
+
+
 def later_rows(
     challenger: Bundle,
     champion: Bundle,
@@ -95,30 +130,63 @@ def later_rows(
     DatasetError
         If none is old enough, or a feature of a model cannot be computed.
     """
-    dataset = _dataset(challenger, champion)
-    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
-    end = observable_until(tables, as_of - ripening)
-    if end <= since:
-        msg = (
-            f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
-            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {ripening.days} days; bring data until "
-            f"{since + ripening:%Y-%m-%d %H:%M} at least, or compare models trained earlier"
-        )
-        raise DatasetError(msg)
-    unit = champion.config.unit
-    observations = make_observations(
-        tables, unit=unit, start=since, end=observable_until(tables, as_of), config=dataset
+    found = list_mature(
+        tables,
+        unit=champion.config.unit,
+        config=_dataset(challenger, champion),
+        since=since,
+        as_of=as_of,
+        cure=", or compare models trained earlier",
     )
-    labels = mature_labels(tables, observations, unit=unit, as_of=as_of, config=dataset)
-    decision = microseconds(observations[DECISION_TIME])
-    features = _features_of_both(challenger, champion, tables, observations, watch)
+    features = _features_of_both(challenger, champion, tables, found.observations, watch)
     return LaterRows(
         challenger=features[0],
         champion=features[1],
-        status=labels.status,
-        judged=np.asarray(labels.usable & (decision < end.value // 1000)),
-        end=end,
+        status=found.labels.status,
+        judged=found.counted,
+        end=found.end,
     )
+
+
+def _rows_out_of_fold(
+    challenger: Bundle,
+    champion: Bundle,
+    tables: ContractedTables,
+    *,
+    as_of: pd.Timestamp,
+    watch: Watch,
+) -> tuple[LaterRows, pd.Timestamp]:
+    """Predict the rows that both models were cross-validated on, each by its own folds.
+
+    Every one of them is new to the model of its fold, whether or not the folds of both
+    models are the same; where they are, the pairs differ by less chance.
+    """
+    found = [list_fold_rows(bundle, tables) for bundle in (challenger, champion)]
+    ids = [rows.observations[OBSERVATION_ID].to_numpy(zero_copy_only=False) for rows in found]
+    _, mine, theirs = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
+    tables_of, said = [], []
+    for bundle, rows, here in zip((challenger, champion), found, (mine, theirs), strict=True):
+        _, facts = features_and_facts(bundle, tables, rows.observations, watch)
+        margin, probability = predict_fold_rows(bundle, facts, rows.target, watch)
+        tables_of.append(facts.take(here))
+        said.append((margin[here], probability[here]))
+    observations = found[1].observations.take(pa.array(theirs))
+    labels = mature_labels(
+        tables,
+        observations,
+        unit=champion.config.unit,
+        as_of=as_of,
+        config=_dataset(challenger, champion),
+    )
+    both = LaterRows(
+        challenger=tables_of[0],
+        champion=tables_of[1],
+        status=labels.status,
+        judged=np.asarray(labels.usable & labels.settled),
+        end=min(each.until for each in found),
+        out_of_fold=(said[0], said[1]),
+    )
+    return both, max(each.since for each in found)
 
 
 def join_specs(

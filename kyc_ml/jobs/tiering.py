@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
-from kyc_ml.config import SplitConfig, dump_section, load_section
+from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.contract.tables import CUSTOMER_ID
-from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
-from kyc_ml.errors import DatasetError
-from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.errors import LeakageError
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.jobs.evaluation_rows import (
+    is_cross_validated,
+    list_fold_rows,
+    list_mature,
+    predict_fold_rows,
+    unseen_since,
+)
+from kyc_ml.jobs.later_rows import require_currency
 from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.reading import choose_known_until, read_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 from kyc_ml.score import probabilities
-from kyc_ml.splits import TEST, plan_out_of_time
 from kyc_ml.tiers import (
     FitRows,
     Proposal,
@@ -33,9 +41,21 @@ from kyc_ml.tiers import (
     diff_policies,
     judge_cut_offs,
     propose,
+    require_fit,
     segments_of,
 )
 from kyc_ml.tiers.calendar import decision_days
+
+Basis = Literal["unseen", "out_of_fold", "learned"]
+"""What rows are to a model: new, predicted by folds without their customer, or learned from."""
+
+_KINDS: Final[dict[Basis, str]] = {
+    "unseen": "the model has not seen them",
+    "out_of_fold": "out of fold: each predicted by a model that saw nothing of its customer; they "
+    "are not later than the training and show no change over time",
+    "learned": "WARNING: the model learned from rows of this period; rates look better than they "
+    "are, and no cut-off fitted on them should be approved",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +79,8 @@ class FitResult:
         Name, and version where it has one.
     model_digest, data_digest : str
         SHA-256 of the bundle, empty for one that was never saved, and of all input files.
+    basis : 'unseen', 'out_of_fold' or 'learned'
+        What the rows are to the model.
     """
 
     proposal: Proposal
@@ -74,13 +96,14 @@ class FitResult:
     model: str
     model_digest: str
     data_digest: str
+    basis: Basis = "unseen"
     path: Path | None = None
 
     def findings(self) -> dict[str, object]:
-        """Say how many targets are not met, and which tiers no row reaches."""
+        """Say what rows these are, how many targets are not met, and which tiers no row reaches."""
         unmet, nobody = self.proposal.unmet, self.proposal.unreached
         missed = f"{len(unmet)} of {self.proposal.targets} NOT met: {', '.join(unmet)}"
-        found: dict[str, object] = {}
+        found: dict[str, object] = {"kind of rows": _KINDS[self.basis]}
         if self.proposal.targets:
             found["targets"] = missed if unmet else f"all {self.proposal.targets} met"
         if nobody:
@@ -117,6 +140,7 @@ def run_tiers_fit(
     out: Path | None,
     quarantine: Path | None,
     watch: Watch,
+    learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.
 
@@ -124,20 +148,32 @@ def run_tiers_fit(
     ----------
     since : str or None
         First decision to fit on; None is the first of the test part of the training, whose
-        rows the model has not seen.
+        rows the model has not seen, or all out-of-fold rows of a cross-validated model.
     policy : Path or None
         The policy in force; None is the bundle's own.
     out : Path or None
         YAML file to write the proposed policy to.
+    learned_rows : bool
+        Fit on rows that the model learned from too, and say so in the proposal.
     """
     if out is not None:
         require_place(out)
     bundle, label = load_model(model)
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_known_until(as_of, tables)
+    require_fit(in_force)
     start = None if since is None else read_moment(since, name="--since")
-    found = fit_policy(bundle, tables, in_force, since=start, as_of=moment, watch=watch)
+    _require_unseen(bundle, start, learned_rows=learned_rows)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    require_currency(bundle, tables)
+    found = fit_policy(
+        bundle,
+        tables,
+        in_force,
+        since=start,
+        as_of=choose_known_until(as_of, tables),
+        watch=watch,
+        learned_rows=learned_rows,
+    )
     found = replace(found, model=label, path=out)
     if out is not None:
         with written_whole(out) as handle:
@@ -169,23 +205,34 @@ def fit_policy(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     watch: Watch,
+    learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is written.
 
     Parameters
     ----------
     since : Timestamp or None
-        First decision to fit on; None is the first whose row the model has not seen.
+        First decision to fit on; None is the first whose row the model has not seen, and of
+        a model cross-validated by customer all its rows out of fold.
+    learned_rows : bool
+        Let `since` be earlier, and say so in the proposal.
 
     Raises
     ------
     ConfigError, DatasetError
-        As `propose` and `mature_rows` do.
+        As `propose`, `mature_rows` and `list_fold_rows` do.
+    LeakageError
+        If the model learned from rows that `since` lets in.
     """
-    start = unseen_since(bundle) if since is None else since
-    rows, left_out, until = mature_rows(
-        bundle, tables, in_force, since=start, as_of=as_of, watch=watch
-    )
+    require_fit(in_force)
+    basis, start = _require_unseen(bundle, since, learned_rows=learned_rows)
+    if start is None:
+        rows, start, until = _out_of_fold_rows(bundle, tables, in_force, watch=watch)
+        as_of, left_out = until, 0
+    else:
+        rows, left_out, until = mature_rows(
+            bundle, tables, in_force, since=start, as_of=as_of, watch=watch
+        )
     proposal = propose(rows, in_force)
     return FitResult(
         proposal=proposal,
@@ -201,18 +248,41 @@ def fit_policy(
         model=bundle.config.name,
         model_digest=bundle.digest,
         data_digest=digest_together(tables.digests),
+        basis=basis,
     )
 
 
-def unseen_since(bundle: Bundle) -> pd.Timestamp:
-    """Give the first decision whose row a model was neither fitted nor calibrated on."""
-    trained = pd.Timestamp(bundle.data["as_of"])
-    run = bundle.config
-    if not isinstance(run.splits, SplitConfig):
-        return trained
-    boundaries = plan_out_of_time(as_of=trained, splits=run.splits, dataset=run.dataset)
-    first = boundaries.parts[TEST][0]
-    return trained if first is None else first
+def _require_unseen(
+    bundle: Bundle, since: pd.Timestamp | None, *, learned_rows: bool
+) -> tuple[Basis, pd.Timestamp | None]:
+    """Choose the rows to fit on, and refuse those the model learned from.
+
+    Returns
+    -------
+    basis : Basis
+    start : Timestamp or None
+        First decision; None for out-of-fold rows.
+    """
+    unseen = unseen_since(bundle)
+    if since is None and is_cross_validated(bundle):
+        return "out_of_fold", None
+    start = unseen if since is None else since
+    if start >= unseen:
+        return "unseen", start
+    if learned_rows:
+        return "learned", start
+    cure = (
+        "leave --since out to fit on its out-of-fold rows"
+        if is_cross_validated(bundle)
+        else "leave --since out to fit on the rows that it has not seen"
+    )
+    msg = (
+        f"--since is {start:%Y-%m-%d %H:%M}, but the model learned from rows decided before "
+        f"{unseen:%Y-%m-%d %H:%M}: their probabilities are too good, and cut-offs fitted on them "
+        f"too bold; {cure}, name that date or a later one, or force it with --learned-rows, which "
+        "the proposal then says"
+    )
+    raise LeakageError(msg)
 
 
 def mature_rows(
@@ -241,30 +311,59 @@ def mature_rows(
         If no row is old enough.
     """
     run = bundle.config
-    ripening = pd.Timedelta(days=run.dataset.horizon_days + run.dataset.label_maturity_days)
-    until = observable_until(tables, as_of - ripening)
-    if until <= since:
-        msg = (
-            f"no row decided since {since:%Y-%m-%d} is mature on {as_of:%Y-%m-%d}: outcomes take "
-            f"{ripening.days} days; bring data until {since + ripening:%Y-%m-%d} at least"
-        )
-        raise DatasetError(msg)
-    observations = make_observations(
-        tables, unit=run.unit, start=since, end=until, config=run.dataset
+    found = list_mature(tables, unit=run.unit, config=run.dataset, since=since, as_of=as_of)
+    used = found.counted
+    features, facts = _build(
+        bundle, tables, policy, found.observations.filter(pa.array(used)), watch
     )
-    labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=run.dataset)
-    usable = labels.usable
+    proba = probabilities(bundle, features)
+    rows = _fit_rows(features, facts, policy, proba=proba, target=found.labels.target[used])
+    before_end = microseconds(found.observations[DECISION_TIME]) < found.end.value // 1000
+    return rows, int(np.sum(before_end & ~used)), found.end
+
+
+def _out_of_fold_rows(
+    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, watch: Watch
+) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
+    """Predict the rows of a cross-validated training by the models of its folds.
+
+    Returns
+    -------
+    rows : FitRows
+    since, until : Timestamp
+    """
+    found = list_fold_rows(bundle, tables)
+    features, facts = _build(bundle, tables, policy, found.observations, watch)
+    _, proba = predict_fold_rows(bundle, features, found.target, watch)
+    rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)
+    return rows, found.since, found.until
+
+
+def _build(
+    bundle: Bundle,
+    tables: ContractedTables,
+    policy: TierPolicy,
+    observations: pa.Table,
+    watch: Watch,
+) -> tuple[FeatureTable, FeatureTable]:
     graded = bundle if policy is bundle.policy else replace(bundle, policy=policy)
-    features, facts = features_and_facts(
-        graded, tables, observations.filter(pa.array(usable)), watch
-    )
+    return features_and_facts(graded, tables, observations, watch)
+
+
+def _fit_rows(
+    features: FeatureTable,
+    facts: FeatureTable,
+    policy: TierPolicy,
+    *,
+    proba: npt.NDArray[np.float64],
+    target: npt.NDArray[np.float64],
+) -> FitRows:
     segment, _, _ = segments_of(facts, policy)
     decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())
-    rows = FitRows(
-        proba=probabilities(bundle, features),
-        target=labels.target[usable],
+    return FitRows(
+        proba=proba,
+        target=target,
         customers=features.keys[CUSTOMER_ID].to_pandas().to_numpy(dtype=object),
         segment=segment,
         days=decision_days(decision, policy.calendar),
     )
-    return rows, int(np.sum(~usable)), until

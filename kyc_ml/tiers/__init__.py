@@ -34,7 +34,7 @@ from kyc_ml.tiers.needs import declare_facts, features_needed, merge_specs, poli
 from kyc_ml.tiers.overrides import EnteredOverride, OverrideBook, list_in_force, load_overrides
 from kyc_ml.tiers.path import say_path
 from kyc_ml.tiers.policy import WHOLE, TierPolicy, TierRule
-from kyc_ml.tiers.proposal import Proposal, diff_policies, propose
+from kyc_ml.tiers.proposal import Proposal, diff_policies, propose, require_fit
 from kyc_ml.tiers.validity import require_in_force
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "next_reviews",
     "policy_features",
     "propose",
+    "require_fit",
     "require_in_force",
     "say_counts",
     "say_path",

@@ -89,10 +89,7 @@ def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
     DatasetError
         If there are no rows, or they cannot meet a target.
     """
-    fit = policy.fit
-    if fit is None:
-        msg = f"policy {policy.label!r} has no section fit: say how cut-offs are to be proposed"
-        raise ConfigError(msg)
+    fit = require_fit(policy)
     if not rows.proba.size:
         msg = "there are no calibrated, mature rows to fit cut-offs on: widen the period"
         raise DatasetError(msg)
@@ -115,6 +112,24 @@ def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
         tables.append(evidence.assign(low=low, high=high)[[*_COLUMNS]])
     table = pd.concat(tables, ignore_index=True)
     return Proposal(policy=proposed, table=table, notes=tuple(notes))
+
+
+def require_fit(policy: TierPolicy) -> FitPolicy:
+    """Give the section that says how a policy's cut-offs are proposed.
+
+    Raises
+    ------
+    ConfigError
+        If it has none.
+    """
+    if policy.fit is None:
+        msg = (
+            f"policy {policy.label!r} has no section fit: say how cut-offs are to be proposed, in "
+            "a copy of the policy that --policy names; configs/tiers/three_grades.yaml has an "
+            "example"
+        )
+        raise ConfigError(msg)
+    return policy.fit
 
 
 def diff_policies(before: TierPolicy, after: TierPolicy) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from sklearn.model_selection import StratifiedGroupKFold
 
 from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
@@ -27,11 +28,11 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import compute_quality
-from kyc_ml.model import fit_fixed
 from kyc_ml.resampling import number_customers
 from kyc_ml.splits.folds import Fate, Fold, summarise_folds
 from kyc_ml.splits.rows import to_status
 from kyc_ml.tiers import TierPolicy
+from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -41,16 +42,60 @@ from kyc_ml.training.evidence import (
     build_all,
     conclude,
     customers_of,
-    fit_baseline,
     history_start,
     judge_baselines,
 )
-from kyc_ml.training.extras import calibrate_across, segments_of
+from kyc_ml.training.extras import segments_of
 from kyc_ml.training.late_cases import say_late_cases
+from kyc_ml.training.out_of_fold import (
+    FOLDS,
+    OutOfFold,
+    fit_whole,
+    predict_out_of_fold,
+    segment_rows,
+)
 
 Floats = npt.NDArray[np.float64]
 
-FOLDS: Final = "cross_validation"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldObservations:
+    """The observations that a cross-validated model is fitted on, and all that there were.
+
+    Attributes
+    ----------
+    used : pyarrow.Table of n observations
+        Those whose outcome was known on the training date, and old enough for any to be.
+    target : float64 array of shape (n,)
+    parts : DataFrame
+        What was left out, in the form of `summarise_parts`.
+    """
+
+    used: pa.Table
+    target: Floats
+    parts: pd.DataFrame
+
+
+def list_observations(
+    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp
+) -> FoldObservations:
+    """List what a cross-validated model is fitted on, with outcomes as known at `as_of`."""
+    observations = make_observations(
+        source,
+        unit=config.unit,
+        start=history_start(config),
+        end=observable_until(source, as_of),
+        config=config.dataset,
+    )
+    labels = mature_labels(
+        source, observations, unit=config.unit, as_of=as_of, config=config.dataset
+    )
+    usable = labels.usable & labels.settled
+    return FoldObservations(
+        used=observations.filter(pa.array(usable)),
+        target=labels.target[usable],
+        parts=_count_all(observations, labels, usable),
+    )
 
 
 def train_customer_folds(
@@ -64,46 +109,42 @@ def train_customer_folds(
     tell: Progress,
 ) -> Trained:
     """Judge by models that saw nothing of a customer, then fit on all rows."""
-    observations = make_observations(
-        source,
-        unit=config.unit,
-        start=history_start(config),
-        end=observable_until(source, as_of),
-        config=config.dataset,
-    )
-    labels = mature_labels(
-        source, observations, unit=config.unit, as_of=as_of, config=config.dataset
-    )
-    parts = _count_all(observations, labels, labels.usable & labels.settled)
-    usable = labels.usable & labels.settled
-    target = labels.target[usable]
+    rows = list_observations(source, config=config, as_of=as_of)
+    target = rows.target
     _require_classes(target, source, config=config, splits=splits, as_of=as_of)
     specs = choose_features(config.features, unit=config.unit)
-    features = build_all(
-        source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
-    )
+    features = build_all(source, rows.used, specs, config=config, tell=tell)
     require_peers(features, config.explain.peers)
     everything = np.ones(len(features), np.bool_)
     matrix, _ = features.encode(features.learn_vocabularies(everything))
-    margin, baseline_score, folds = _hold_out_each(
-        matrix, target, features, config=config, splits=splits, tell=tell
+    names = customers_of(features.keys)
+    held_out = predict_out_of_fold(
+        matrix, target, names, specs=features.specs, config=config, tell=tell
     )
-    baselines = {BASELINE: calibrate_across(baseline_score, target, config=config)}
-    segment = segments_of(features, config.calibration.segment)
-    choice = choose_calibrator(margin, target, config=config.calibration, segment=segment)
-    proba = choice.held_out
-    model = fit_fixed(matrix, target, specs=features.specs, config=config.model)
-    customers = number_customers(customers_of(features.keys))
+    baseline = Predictions(
+        score=held_out.baseline, probability=held_out.baseline_probability(target)
+    )
+    choice = choose_calibrator(
+        held_out.margin,
+        target,
+        config=config.calibration,
+        segment=segments_of(features, config.calibration.segment),
+    )
+    proba = held_out.probability(
+        target, method=choice.calibrator.method, segments=segment_rows(features, config)
+    )
+    model = fit_whole(matrix, target, names, specs=features.specs, config=config)
+    customers = number_customers(names)
     quality = {
-        MODEL: {FOLDS: compute_quality(target, margin, proba, customers=customers)},
-        **judge_baselines(FOLDS, target, baselines, customers=customers),
+        MODEL: {FOLDS: compute_quality(target, held_out.margin, proba, customers=customers)},
+        **judge_baselines(FOLDS, target, {BASELINE: baseline}, customers=customers),
     }
     evidence = Evidence(
         part=FOLDS,
         target=target,
-        margin=margin,
+        margin=held_out.margin,
         probability=proba,
-        baselines=baselines,
+        baselines={BASELINE: baseline},
         features=features,
     )
     return conclude(
@@ -118,9 +159,9 @@ def train_customer_folds(
         calibration=choice,
         evidence=evidence,
         quality=quality,
-        parts=parts,
+        parts=rows.parts,
         boundaries=None,
-        folds=folds,
+        folds=_summarise(held_out, features, target),
     )
 
 
@@ -134,52 +175,32 @@ def _require_classes(
 ) -> None:
     """Refuse rows of which some fold would lack a class, before features cost anything."""
     positives = int(target.sum())
-    if min(positives, target.size - positives) >= splits.folds:
+    fewest = min(positives, target.size - positives)
+    inner = splits.early_stopping_folds or 0
+    if fewest >= splits.folds and fewest - math.ceil(fewest / splits.folds) >= inner:
         return
+    within = f", {inner} early_stopping_folds within them" if inner else ""
     msg = (
-        f"{splits.folds} folds need as many rows of each class, got {positives} positives "
+        f"{splits.folds} folds{within} need as many rows of each class, got {positives} positives "
         f"of {target.size} rows: lower splits.folds, or check cases and the dates"
     )
-    few = {"": as_of} if positives < splits.folds else {}
+    few = {"": as_of} if positives == fewest else {}
     late = say_late_cases(source, few, dataset=config.dataset)
     raise DatasetError(msg if late is None else f"{msg}; {late}")
 
 
-def _hold_out_each(
-    matrix: Floats,
-    target: Floats,
-    features: FeatureTable,
-    *,
-    config: RunConfig,
-    splits: CustomerFoldsConfig,
-    tell: Progress,
-) -> tuple[Floats, Floats, pd.DataFrame]:
-    """Predict every row by models, and baselines, that saw none of its customer.
-
-    Returns
-    -------
-    margin, baseline : float64 arrays of shape (n,)
-    folds : DataFrame
-        See `Trained.folds`.
-    """
-    groups = customers_of(features.keys)
-    margin, baseline = np.zeros(target.size), np.zeros(target.size)
-    split = StratifiedGroupKFold(
-        n_splits=splits.folds, shuffle=True, random_state=config.model.seed
+def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> pd.DataFrame:
+    """Count what each fold fitted on and held out, with the trees of its model."""
+    table = summarise_folds(
+        [
+            _fold(number, np.flatnonzero(held_out.fold == number - 1), n_rows=target.size)
+            for number in range(1, len(held_out.trees) + 1)
+        ],
+        times=microseconds(features.keys[DECISION_TIME]).view("datetime64[us]"),
+        status=to_status(target),
+        customers=customers_of(features.keys),
     )
-    folds = []
-    for number, (fitted, held) in enumerate(split.split(matrix, target, groups), 1):
-        model = fit_fixed(matrix[fitted], target[fitted], specs=features.specs, config=config.model)
-        margin[held] = model.margin(matrix[held], threads=1)
-        logistic = fit_baseline(
-            matrix[fitted], target[fitted], groups[fitted], specs=features.specs, config=config
-        )
-        baseline[held] = logistic.margin(matrix[held])
-        folds.append(_fold(number, held, n_rows=target.size))
-        tell("cross-validating", number, splits.folds)
-    times = microseconds(features.keys[DECISION_TIME]).view("datetime64[us]")
-    table = summarise_folds(folds, times=times, status=to_status(target), customers=groups)
-    return margin, baseline, table
+    return table.assign(trees=np.repeat(held_out.trees, 2))
 
 
 def _fold(number: int, held: npt.NDArray[np.int64], *, n_rows: int) -> Fold:

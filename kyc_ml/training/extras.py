@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.calibration import ReversedRankingError, cross_calibrate, fit_calibrator
+from kyc_ml.calibration import ReversedRankingError, fit_calibrator
 from kyc_ml.config import RunConfig
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.catalog import declare_features
@@ -110,24 +110,6 @@ def calibrate_later(score: Floats, target: Floats, tested: Floats) -> Prediction
     except ReversedRankingError:
         proba = np.full(tested.size, target.mean())
     return Predictions(score=tested, probability=proba)
-
-
-def calibrate_across(score: Floats, target: Floats, *, config: RunConfig) -> Predictions:
-    """Give a baseline's held-out scores Platt's probabilities, each fitted on other folds.
-
-    As for `calibrate_later`, the common rate where a fold has the ranking wrong way round.
-    """
-    try:
-        proba = cross_calibrate(
-            score,
-            target,
-            method="platt",
-            folds=config.calibration.folds,
-            seed=config.calibration.seed,
-        )
-    except ReversedRankingError:
-        proba = np.full(target.size, target.mean())
-    return Predictions(score=score, probability=proba)
 
 
 def refit(

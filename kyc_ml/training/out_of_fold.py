@@ -1,0 +1,180 @@
+"""Cross-validation by customer: what models that saw nothing of a customer say of its rows.
+
+Training judges a model by it, and whoever evaluates the bundle later computes it again from
+the bundle and the data: the folds, the trees and the maps follow from the configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import StratifiedGroupKFold
+
+from kyc_ml.bundle import Bundle
+from kyc_ml.calibration import Method, SegmentRows, calibrate_by_fold
+from kyc_ml.config import CustomerFoldsConfig, RunConfig
+from kyc_ml.errors import ConfigError
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.table import FeatureTable
+from kyc_ml.model import Model, choose_rounds, fit_fixed
+from kyc_ml.training.evidence import Progress, customers_of, fit_baseline
+from kyc_ml.training.extras import segments_of
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Names = npt.NDArray[np.object_]
+Specs = tuple[FeatureSpec, ...]
+
+FOLDS: Final = "cross_validation"
+"""Name of the part whose figures are of out-of-fold rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfFold:
+    """Each of n rows, predicted by a model fitted without its customer.
+
+    Attributes
+    ----------
+    fold : int64 array of shape (n,)
+        From 0: the fold that the row was held out in, with all rows of its customer.
+    margin, baseline : float64 arrays of shape (n,), log-odds
+        Of the model of the other folds, and of the logistic regression beside it. Margins of
+        different folds are of different models: a figure over all rows mixes them.
+    trees : tuple of int, one a fold
+    """
+
+    fold: Ints
+    margin: Floats
+    baseline: Floats
+    trees: tuple[int, ...]
+
+    def probability(
+        self, target: Floats, *, method: Method, segments: SegmentRows | None = None
+    ) -> Floats:
+        """Calibrate each row's margin on the other folds, shape (n,); see `calibrate_by_fold`."""
+        return calibrate_by_fold(self.margin, target, self.fold, method=method, segments=segments)
+
+    def baseline_probability(self, target: Floats) -> Floats:
+        """Give the baseline Platt's probabilities in the same way, shape (n,)."""
+        return calibrate_by_fold(self.baseline, target, self.fold, method="platt")
+
+
+def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) -> Ints:
+    """Give each row a fold from 0; a customer is in one, and positives are spread evenly.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+    """
+    split = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    fold = np.empty(target.size, np.int64)
+    for number, (_, held) in enumerate(split.split(target[:, None], target, customers)):
+        fold[held] = number
+    return fold
+
+
+def fit_whole(
+    matrix: Floats, target: Floats, customers: Names, *, specs: Specs, config: RunConfig
+) -> Model:
+    """Fit on all given rows, with as many trees as inner folds choose, or all of `rounds`.
+
+    The folds that judge repeat this whole procedure, the choice of the number included:
+    else they would judge by rows that had a say in it.
+
+    Source: Varma and Simon 2006, BMC Bioinformatics 7, 91.
+    """
+    model, inner = config.model, require_customer_folds(config).early_stopping_folds
+    if inner is not None:
+        fold = split_customers(target, customers, folds=inner, seed=model.seed)
+        pairs = [(np.flatnonzero(fold != n), np.flatnonzero(fold == n)) for n in range(inner)]
+        trees = choose_rounds(matrix, target, pairs, specs=specs, config=model)
+        model = model.model_copy(update={"rounds": trees})
+    return fit_fixed(matrix, target, specs=specs, config=model)
+
+
+def predict_out_of_fold(
+    matrix: Floats,
+    target: Floats,
+    customers: Names,
+    *,
+    specs: Specs,
+    config: RunConfig,
+    tell: Progress,
+) -> OutOfFold:
+    """Predict every row by a model, and a baseline, that saw none of its customer.
+
+    Parameters
+    ----------
+    matrix : float64 array of shape (n, p)
+    customers : object array of shape (n,)
+    """
+    splits = require_customer_folds(config)
+    fold = split_customers(target, customers, folds=splits.folds, seed=config.model.seed)
+    margin, baseline, trees = np.zeros(target.size), np.zeros(target.size), []
+    for number in range(splits.folds):
+        fitted, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        rows = (matrix[fitted], target[fitted], customers[fitted])
+        model = fit_whole(*rows, specs=specs, config=config)
+        margin[held] = model.margin(matrix[held], threads=1)
+        baseline[held] = fit_baseline(*rows, specs=specs, config=config).margin(matrix[held])
+        trees.append(model.n_trees)
+        tell("cross-validating", number + 1, splits.folds)
+    return OutOfFold(fold=fold, margin=margin, baseline=baseline, trees=tuple(trees))
+
+
+def predict_again(
+    bundle: Bundle, features: FeatureTable, target: Floats, *, tell: Progress
+) -> tuple[OutOfFold, Floats]:
+    """Cross-validate a bundle's training again: out-of-fold predictions of its own rows.
+
+    On the data that it was trained on, with the same versions, they are those of the
+    training to the last bit; the figures that the bundle keeps show whether they are.
+
+    Parameters
+    ----------
+    features : FeatureTable of n rows
+        All rows that the model was fitted on, in the order of observations; it holds the
+        model's columns.
+    target : float64 array of shape (n,)
+        Outcomes as they were known on the training date.
+
+    Returns
+    -------
+    found : OutOfFold
+    probability : float64 array of shape (n,)
+        By the method of the bundle's own map, fitted on the other folds.
+    """
+    own = features.reorder(bundle.model.feature_names)
+    matrix, _ = own.encode(bundle.vocabularies)
+    customers = customers_of(own.keys)
+    config = bundle.config
+    found = predict_out_of_fold(
+        matrix, target, customers, specs=own.specs, config=config, tell=tell
+    )
+    segments = segment_rows(own, config)
+    method = bundle.calibrator.method
+    return found, found.probability(target, method=method, segments=segments)
+
+
+def segment_rows(features: FeatureTable, config: RunConfig) -> SegmentRows | None:
+    """Give each row's segment as a calibration reads it; None without segments."""
+    name = config.calibration.segment
+    values = segments_of(features, name)
+    if name is None or values is None:
+        return None
+    strength = config.calibration.segment_strength
+    return SegmentRows.of(values, n=len(features), feature=name, strength=strength)
+
+
+def require_customer_folds(config: RunConfig) -> CustomerFoldsConfig:
+    """Give the folds of a run that is cross-validated by customer, or refuse another run."""
+    if not isinstance(config.splits, CustomerFoldsConfig):
+        msg = (
+            f"splits.method is {config.splits.method}: only a model cross-validated by customer "
+            "(customer_folds) has out-of-fold rows; this one has rows of its own test part"
+        )
+        raise ConfigError(msg)
+    return config.splits
