@@ -35,7 +35,7 @@ from kyc_ml.jobs.tiering import FitResult, fit_policy
 from kyc_ml.jobs.tuning import trials_table
 from kyc_ml.jobs.validating import require_later, review_model
 from kyc_ml.jobs.validation_model import ReviewedModel, as_rival
-from kyc_ml.jobs.validation_parts import Chosen
+from kyc_ml.jobs.validation_parts import Chosen, choose_rows
 from kyc_ml.jobs.watch import Silence
 from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.rating import RatingCard
@@ -244,7 +244,7 @@ def validate(
     source: ContractedTables,
     *,
     policy: ValidationPolicy | Path,
-    rows: Chosen = "later",
+    rows: Chosen | None = None,
     since: Moment | None = None,
     as_of: Moment | None = None,
     only: Sequence[str] = (),
@@ -260,8 +260,10 @@ def validate(
     Parameters
     ----------
     policy : ValidationPolicy, or Path of its YAML
-    rows : 'later' or 'test'
-        Judge by rows after the training date, or by the training run's own test part.
+    rows : 'later', 'test', 'out_of_fold' or None
+        Judge by rows after the training date, by the training run's own test part, or by the
+        out-of-fold rows of a model cross-validated by customer; None is later ones, and of
+        such a model its out-of-fold rows until later ones of both classes are mature.
     since : Timestamp with a zone, ISO text or None
         First decision to judge by; None is the training date.
     as_of : Timestamp with a zone, ISO text or None
@@ -305,6 +307,7 @@ def validate(
     watch = Silence()
     if first is not None:
         require_later(first, bundle)
+    moment = known_until(source, as_of)
     return review_model(
         reviewed,
         source,
@@ -317,9 +320,9 @@ def validate(
         policy=rules,
         procedures=choose_checks(tuple(only)),
         complete=not only,
-        rows=rows,
+        rows=choose_rows(bundle, source, rows, since=first, as_of=moment),
         since=first,
-        as_of=known_until(source, as_of),
+        as_of=moment,
         rival=lambda found: (
             None
             if champion is None

@@ -44,9 +44,13 @@ def validate(
     as_of: AsOf = None,
     policy: Policy = None,
     rows: Annotated[
-        Literal["later", "test"],
-        typer.Option(help="Decided after the training date, or the training run's own test part."),
-    ] = "later",
+        Literal["later", "test", "out_of_fold"] | None,
+        typer.Option(
+            help="Decided after the training date, the training run's own test part, or all its "
+            "rows out of fold where it was cross-validated by customer; default: later, and of "
+            "such a model out_of_fold until later ones are mature."
+        ),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(help="First decision to judge by; default and earliest: the training date."),

@@ -13,7 +13,13 @@ from kyc_ml.governance.chain import (
     check_anchors,
     read_chain,
 )
-from kyc_ml.governance.evidence import Candidate, ReportFacts, ReportFinding, is_among
+from kyc_ml.governance.evidence import (
+    OUT_OF_FOLD,
+    Candidate,
+    ReportFacts,
+    ReportFinding,
+    is_among,
+)
 from kyc_ml.governance.log import AuditLog, current_account
 from kyc_ml.governance.policy import PromotionPolicy
 from kyc_ml.governance.promotion import champions, find_refusals
@@ -36,6 +42,7 @@ __all__ = [
     "DECISIONS",
     "GENESIS",
     "KINDS",
+    "OUT_OF_FOLD",
     "Anchor",
     "AuditLog",
     "Candidate",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+OUT_OF_FOLD: Final = "stability.score_psi/out_of_fold/amber"
+"""Id of the finding that a report has if it was judged by out-of-fold rows, and none later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,11 @@ class ReportFacts:
     policy_digest: str
     finding_due_days: int
     findings: tuple[ReportFinding, ...]
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What limits the use of a version that this report promotes, in sentences."""
+        return tuple(each.text for each in self.findings if each.id == OUT_OF_FOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,10 @@ class PromotionPolicy(Section):
 
     allow_findings: bool = True
     """Whether a report that passes with findings can promote at all."""
+    accept_out_of_fold: bool = True
+    """Whether a report on the out-of-fold rows of a model cross-validated by customer can
+    promote it. Its caveat, that nothing is shown of later rows, is a finding with an owner and
+    a due date, and a condition of the promotion."""
     require_sign_off: bool = False
     """Whether a report without findings needs a validator's sign-off too; one with findings
     always needs it, for the owners and due dates."""

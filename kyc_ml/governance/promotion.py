@@ -99,6 +99,11 @@ def _about_verdict(
         yield "the report's verdict is fail: mend the model and validate it again"
     if report.verdict == "pass_with_findings" and not policy.allow_findings:
         yield "the policy lets no version with findings pass (promotion.allow_findings)"
+    if report.caveats and not policy.accept_out_of_fold:
+        yield (
+            "the report is of out-of-fold rows, which the policy does not accept "
+            "(promotion.accept_out_of_fold): validate on rows later than the training"
+        )
     if sign_off is None and policy.require_sign_off:
         yield "the report is not signed off: kyc-ml sign-off (promotion.require_sign_off)"
     if sign_off is not None and sign_off.conclusion == "reject":

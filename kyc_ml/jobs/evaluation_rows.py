@@ -144,12 +144,15 @@ class FoldRows:
         Outcomes as they were known on the training date.
     since, until : Timestamp
         Decisions in ``[since, until)``; `until` is the training date.
+    difference : str
+        What the data hold otherwise than at the training, in a sentence; '' where nothing.
     """
 
     observations: pa.Table
     target: Floats
     since: pd.Timestamp
     until: pd.Timestamp
+    difference: str
 
 
 def list_fold_rows(bundle: Bundle, tables: ContractedTables) -> FoldRows:
@@ -160,24 +163,41 @@ def list_fold_rows(bundle: Bundle, tables: ContractedTables) -> FoldRows:
     ConfigError
         If the model was not cross-validated by customer.
     DatasetError
-        If the data are not those of the training: other rows, or other positives.
+        If the data do not hold enough of them to be parted into its folds.
     """
-    require_customer_folds(bundle.config)
+    splits = require_customer_folds(bundle.config)
     trained = trained_until(bundle)
     rows = list_observations(tables, config=bundle.config, as_of=trained)
-    recorded = bundle.metrics.get(FOLDS, {})
-    found = {"rows": float(rows.target.size), "positives": float(rows.target.sum())}
-    other = {name: n for name, n in found.items() if recorded.get(name, n) != n}
-    if other or not rows.target.size:
-        said = ", ".join(f"{n:,.0f} {name} for {recorded[name]:,.0f}" for name, n in other.items())
+    positives = int(rows.target.sum())
+    if min(positives, rows.target.size - positives) < splits.folds:
         msg = (
-            "out-of-fold rows are those of the training, but the data hold others as known on "
-            f"{trained:%Y-%m-%d %H:%M}: {said or 'no row'}; bring the data that the model was "
+            f"out-of-fold rows are those of the training, but of what was known on "
+            f"{trained:%Y-%m-%d %H:%M} the data hold {rows.target.size:,} rows with {positives:,} "
+            f"positives, too few for {splits.folds} folds: bring the data that the model was "
             "trained on, or rows decided later"
         )
         raise DatasetError(msg)
     decided = pd.DatetimeIndex(rows.used[DECISION_TIME].to_pandas())
-    return FoldRows(observations=rows.used, target=rows.target, since=decided.min(), until=trained)
+    return FoldRows(
+        observations=rows.used,
+        target=rows.target,
+        since=decided.min(),
+        until=trained,
+        difference=_say_difference(bundle, rows.target.size, positives),
+    )
+
+
+def _say_difference(bundle: Bundle, rows: int, positives: int) -> str:
+    recorded = bundle.metrics.get(FOLDS, {})
+    found = {"rows": rows, "positives": positives}
+    other = [name for name, n in found.items() if recorded.get(name, n) != n]
+    if not other:
+        return ""
+    said = " and ".join(f"{found[name]:,} {name} for {recorded[name]:,.0f}" for name in other)
+    return (
+        f"warning: of the training's time the data hold {said} at the training: the models of the "
+        "folds are fitted on other rows than then"
+    )
 
 
 def predict_fold_rows(

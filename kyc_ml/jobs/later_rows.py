@@ -166,6 +166,8 @@ def _rows_out_of_fold(
     _, mine, theirs = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
     tables_of, said = [], []
     for bundle, rows, here in zip((challenger, champion), found, (mine, theirs), strict=True):
+        if rows.difference:
+            watch.say(rows.difference)
         _, facts = features_and_facts(bundle, tables, rows.observations, watch)
         margin, probability = predict_fold_rows(bundle, facts, rows.target, watch)
         tables_of.append(facts.take(here))

@@ -118,7 +118,7 @@ def run_promote(
     )
     signed = latest_sign_off(entries, report=facts.digest)
     verdicts = _verdicts(entries, candidate)
-    agreed = (*(() if signed is None else signed[1].conditions), *conditions)
+    agreed = (*facts.caveats, *(() if signed is None else signed[1].conditions), *conditions)
     evidence: dict[str, Any] = {
         "reason": reason,
         "despite": despite,

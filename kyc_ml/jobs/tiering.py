@@ -333,6 +333,8 @@ def _out_of_fold_rows(
     since, until : Timestamp
     """
     found = list_fold_rows(bundle, tables)
+    if found.difference:
+        watch.say(found.difference)
     features, facts = _build(bundle, tables, policy, found.observations, watch)
     _, proba = predict_fold_rows(bundle, features, found.target, watch)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)

@@ -37,7 +37,7 @@ from kyc_ml.jobs.validation_keeping import (
     require_same_request,
 )
 from kyc_ml.jobs.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
-from kyc_ml.jobs.validation_parts import Chosen
+from kyc_ml.jobs.validation_parts import Chosen, choose_rows
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rows
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.report import Language
@@ -47,6 +47,7 @@ from kyc_ml.validation import (
     Check,
     CheckResult,
     DataIdentity,
+    Finding,
     Report,
     Retrained,
     ReviewEvidence,
@@ -58,6 +59,7 @@ from kyc_ml.validation import (
     load_policy,
     run_checks,
 )
+from kyc_ml.validation.out_of_fold import caveat
 from kyc_ml.validation.outcome import Procedure
 from kyc_ml.validation.storage import REPORT
 
@@ -71,7 +73,7 @@ def run_validate(
     data: Path,
     policy: Path,
     out: Path,
-    rows: Chosen,
+    rows: Chosen | None,
     since: str | None,
     as_of: str | None,
     only: Sequence[str],
@@ -93,8 +95,10 @@ def run_validate(
         Registry address or a bundle's folder.
     policy : Path
         Validation policy (YAML).
-    rows : 'later' or 'test'
-        Judge by rows after the training date, or by the training run's own test part.
+    rows : 'later', 'test', 'out_of_fold' or None
+        Judge by rows after the training date, by the training run's own test part, or by the
+        out-of-fold rows of a model cross-validated by customer; None is later ones, and of
+        such a model its out-of-fold rows until later ones of both classes are mature.
     since : str or None
         First decision to judge by; None is the training date.
     only : sequence of str
@@ -137,6 +141,7 @@ def run_validate(
     start = _since(since, reviewed.bundle)
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = choose_known_until(as_of, tables)
+    rows = choose_rows(reviewed.bundle, tables, rows, since=start, as_of=moment)
     reading = time.perf_counter() - start_reading
     options: dict[str, object] = {
         "--source": source,
@@ -244,14 +249,17 @@ def review_model(
     results, findings = run_checks(procedures, evidence, policy=policy, command=rerun)
     clock.append(time.perf_counter())
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
+    findings = (*findings, *_caveats(reviewed.bundle, rows))
+    before = () if found.reference is found.current else (found.reference,)
+    used = (found.current, *before, found.train)
     return Report(
         model=reviewed.identity(),
         validator=validator or current_account(),
         as_of=as_of.isoformat(),
         data=data,
         policy=policy.identity(),
-        rows=tuple(each.used() for each in (found.current, found.reference, found.train)),
-        verdict=conclude(results),
+        rows=tuple(each.used() for each in used),
+        verdict=conclude(results, findings),
         complete=complete,
         findings=findings,
         results=results,
@@ -261,6 +269,15 @@ def review_model(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
     )
+
+
+def _caveats(bundle: Bundle, rows: Chosen) -> tuple[Finding, ...]:
+    """Say what rows that are not later than the training leave open."""
+    if rows != "out_of_fold":
+        return ()
+    dataset = bundle.config.dataset
+    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
+    return (caveat(trained_until(bundle), ripening),)
 
 
 def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:
@@ -330,7 +347,9 @@ def _evidence(
         train=rows.train,
         recorded=rows.recorded,
         recorded_part=rows.recorded_part,
-        current_is_recorded=chosen == "test",
+        current_is_recorded=chosen != "later",
+        fitted=rows.fitted,
+        baseline=rows.baseline,
         tables=tables,
         observations=rows.observations,
         card=reviewed.card,

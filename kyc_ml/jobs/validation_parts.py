@@ -14,20 +14,27 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
-from kyc_ml.dataset import NEGATIVE, POSITIVE, Labels, make_observations, mature_labels
-from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.dataset import NEGATIVE, POSITIVE, Labels, mature_labels
+from kyc_ml.errors import ConfigError
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.jobs.evaluation_rows import (
+    can_evaluate,
+    is_cross_validated,
+    list_fold_rows,
+    list_mature,
+)
 from kyc_ml.splits import CALIBRATION, TEST, TRAIN, plan_out_of_time
-from kyc_ml.training.evidence import history_start
+from kyc_ml.splits.rows import to_status
+from kyc_ml.training.out_of_fold import require_customer_folds
 from kyc_ml.training.out_of_time import label_parts
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role
 from kyc_ml.validation.text import Text
 
-Chosen = Literal["later", "test"]
-"""Which rows judge the model: those after its training date, or those of its own test."""
+Chosen = Literal["later", "test", "out_of_fold"]
+"""Which rows judge the model: those after its training date, those of its own test part, or,
+where it was cross-validated by customer, its own rows out of fold."""
 
 _LATER: Final = Text(
     "decided after the training date: new to model and developer",
@@ -44,6 +51,14 @@ _ORIGIN: Final = {
     ),
     TRAIN: Text("rows the model was fitted on, a sample", "模型拟合所用样本（抽样）"),
 }
+_OUT_OF_FOLD: Final = Text(
+    "rows of the training, out of fold: each predicted by a model that saw nothing of its "
+    "customer; none is later than the training",
+    "训练样本的折外预测：每条样本均由未见过该客户的模型预测；没有样本晚于训练日期",
+)
+
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +73,52 @@ class Part:
     since: pd.Timestamp
     until: pd.Timestamp
     end: pd.Timestamp
+    learned: Floats | None = None
+    """Where the rows are to be predicted out of fold, the outcomes known on the training date."""
+
+
+def choose_rows(
+    bundle: Bundle,
+    tables: ContractedTables,
+    asked: Chosen | None,
+    *,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+) -> Chosen:
+    """Choose the rows that judge a model, where nobody named them: later ones.
+
+    A model cross-validated by customer is judged out of fold while no later rows of both
+    classes are mature.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no rows of the kind that was asked for, or `since` is given for rows
+        that are not later ones.
+    """
+    if asked in {"test", "out_of_fold"} and since is not None:
+        msg = f"--since is for later rows, and --rows {asked} are none: leave one of them out"
+        raise ConfigError(msg)
+    if asked == "out_of_fold":
+        require_customer_folds(bundle.config)
+    if asked == "test" and is_cross_validated(bundle):
+        msg = (
+            "--rows test needs a model that was split in time: this one was cross-validated by "
+            "customer, and learned from all its rows; leave --rows out, or name out_of_fold"
+        )
+        raise ConfigError(msg)
+    if asked is not None:
+        return asked
+    if since is not None or not is_cross_validated(bundle):
+        return "later"
+    later = can_evaluate(
+        tables,
+        unit=bundle.config.unit,
+        config=bundle.config.dataset,
+        since=trained_until(bundle),
+        as_of=as_of,
+    )
+    return "later" if later else "out_of_fold"
 
 
 def plan_parts(
@@ -68,21 +129,19 @@ def plan_parts(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-) -> tuple[list[Part], npt.NDArray[np.object_] | None]:
+) -> tuple[list[Part], npt.NDArray[np.object_]]:
     """Choose the observations of each role.
 
     Returns
     -------
     parts : list of Part
-        Current, reference and train.
-    status : object array or None
-        What was known on the training date of the run's own test rows; None where the run had
-        none.
+        Current, reference and train; of out-of-fold rows no reference, which would be the same.
+    status : object array
+        What was known on the training date of the run's own held-out rows: its test part, or
+        all its rows, each held out once.
 
     Raises
     ------
-    ConfigError
-        If `chosen` is 'test' and the run had no test part.
     DatasetError
         If no row has a mature outcome.
     """
@@ -91,36 +150,24 @@ def plan_parts(
         return _plan_in_time(
             bundle, tables, splits, chosen=chosen, since=since, as_of=as_of, settings=settings
         )
-    if chosen == "test":
-        msg = (
-            "--rows test needs a model that was split in time: this one was cross-validated by "
-            "customer, and learned from all its rows; leave --rows out and bring later data"
-        )
-        raise ConfigError(msg)
-    known = trained_until(bundle)
-    rows = make_observations(
-        tables,
-        unit=bundle.config.unit,
-        start=history_start(bundle.config),
-        end=observable_until(tables, known),
-        config=bundle.config.dataset,
-    )
-    status = _labels(bundle, tables, rows, as_of=known).status
-    train = _train_part(rows, status, settings, since=None, until=known)
-    reference = Part(
-        role="reference",
-        origin=Text(
-            "rows the model was fitted on: there are no others from its time",
-            "模型拟合所用样本（训练期内无其他样本）",
-        ),
-        observations=rows,
+    known, rows = trained_until(bundle), list_fold_rows(bundle, tables)
+    status = _labels(bundle, tables, rows.observations, as_of=as_of).status
+    role: Role = "current" if chosen == "out_of_fold" else "reference"
+    held_out = Part(
+        role=role,
+        origin=_OUT_OF_FOLD,
+        observations=rows.observations,
         status=status,
         judged=np.isin(status, [POSITIVE, NEGATIVE]),
-        since=train.since,
+        since=rows.since,
         until=known,
         end=known,
+        learned=rows.target,
     )
-    return [_later(bundle, tables, since=since, as_of=as_of), reference, train], None
+    then = to_status(rows.target)
+    train = _train_part(rows.observations, then, settings, since=None, until=known)
+    later = () if chosen == "out_of_fold" else (_later(bundle, tables, since=since, as_of=as_of),)
+    return [*later, held_out, train], then
 
 
 def _plan_in_time(
@@ -176,32 +223,25 @@ def _later(
     bundle: Bundle, tables: ContractedTables, *, since: pd.Timestamp | None, as_of: pd.Timestamp
 ) -> Part:
     """Take the observations after the training date; judged are those old enough."""
-    dataset = bundle.config.dataset
     start = trained_until(bundle) if since is None else since
-    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
-    end, until = (observable_until(tables, day) for day in (as_of - ripening, as_of))
-    if end <= start:
-        msg = (
-            f"no row decided since {start:%Y-%m-%d} has a mature outcome on {as_of:%Y-%m-%d}: "
-            f"outcomes take {ripening.days} days; bring data until "
-            f"{start + ripening:%Y-%m-%d} at least, or judge by the training run's own test "
-            "rows: --rows test"
-        )
-        raise DatasetError(msg)
-    rows = make_observations(
-        tables, unit=bundle.config.unit, start=start, end=until, config=dataset
+    kind = "out_of_fold" if is_cross_validated(bundle) else "test"
+    found = list_mature(
+        tables,
+        unit=bundle.config.unit,
+        config=bundle.config.dataset,
+        since=start,
+        as_of=as_of,
+        cure=f", or judge by the training run's own held-out rows: --rows {kind}",
     )
-    labels = _labels(bundle, tables, rows, as_of=as_of)
-    old = microseconds(rows[DECISION_TIME]) < end.value // 1000
     return Part(
         role="current",
         origin=_LATER,
-        observations=rows,
-        status=labels.status,
-        judged=np.asarray(labels.usable & old),
+        observations=found.observations,
+        status=found.labels.status,
+        judged=found.counted,
         since=start,
-        until=until,
-        end=end,
+        until=found.until,
+        end=found.end,
     )
 
 

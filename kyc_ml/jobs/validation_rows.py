@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.config import SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import AMOUNT
 from kyc_ml.dataset import NEGATIVE, POSITIVE
@@ -19,6 +18,7 @@ from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
+from kyc_ml.jobs.evaluation_rows import is_cross_validated
 from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.validation_parts import Chosen, Part, plan_parts
 from kyc_ml.jobs.watch import Watch
@@ -27,8 +27,12 @@ from kyc_ml.rating import RatingCard, features_needed, specs_of
 from kyc_ml.splits import TEST
 from kyc_ml.tiers import declare_facts, merge_specs
 from kyc_ml.tiers import features_needed as policy_needs
+from kyc_ml.training.added_value import Predictions
+from kyc_ml.training.out_of_fold import FOLDS, OutOfFold, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_rows
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +44,14 @@ class ValidationRows:
     observations : pyarrow.Table
         Those of the current rows.
     recorded : Quality or None
-        Figures of the model's own test part, with the labels known at training.
+        Figures of the model's own held-out rows, with the labels known at training.
     """
 
     current: ScoredRows
     reference: ScoredRows
     train: ScoredRows
+    fitted: ScoredRows | None
+    baseline: Predictions | None
     observations: pa.Table
     recorded: Quality | None
     recorded_part: str
@@ -82,20 +88,29 @@ def collect_rows(
         bundle, tables, chosen=chosen, since=since, as_of=as_of, settings=settings
     )
     found: dict[Role, ScoredRows] = {}
+    fitted, baseline, held_out = None, None, None
     for part in parts:
         built = _build(tables, part, specs, watch)
         columns_of(bundle, built.take(np.zeros(0, np.int64)))  # an error if one is missing
         left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
-        found[part.role] = _score(bundle, tables, part, built, as_of=as_of)
-    recorded_part = TEST if isinstance(bundle.config.splits, SplitConfig) else ""
-    tested = found["current" if chosen == "test" else "reference"]
+        said = None
+        if part.learned is not None:
+            held_out, probability = predict_again(bundle, built, part.learned, tell=watch.step)
+            said = (held_out.margin, probability)
+            if part.role == "current":
+                fitted = _score(bundle, tables, part, built, as_of=as_of)
+                baseline = _baseline(held_out, part.learned, part.judged)
+        found[part.role] = _score(bundle, tables, part, built, as_of=as_of, said=said)
+    tested = found["reference" if chosen == "later" else "current"]
     return ValidationRows(
         current=found["current"],
-        reference=found["reference"],
+        reference=found.get("reference", found["current"]),
         train=found["train"],
+        fitted=fitted,
+        baseline=baseline,
         observations=next(part.observations for part in parts if part.role == "current"),
-        recorded=_quality_then(tested, status_then) if status_then is not None else None,
-        recorded_part=recorded_part,
+        recorded=_quality_then(tested, status_then),
+        recorded_part=FOLDS if is_cross_validated(bundle) else TEST,
         left_out=left_out,
     )
 
@@ -119,6 +134,7 @@ def _score(
     built: FeatureTable,
     *,
     as_of: pd.Timestamp,
+    said: tuple[Floats, Floats] | None = None,
 ) -> ScoredRows:
     typology = np.full(len(built), None, dtype=object)
     days = np.full(len(built), np.nan)
@@ -148,6 +164,15 @@ def _score(
         typology=typology,
         arrival_days=days,
         amount=np.asarray(amount, dtype=np.float64),
+        said=said,
+    )
+
+
+def _baseline(held_out: OutOfFold, learned: Floats, judged: npt.NDArray[np.bool_]) -> Predictions:
+    """Give what the logistic regression of each row's fold says of the judged rows."""
+    return Predictions(
+        score=held_out.baseline[judged],
+        probability=held_out.baseline_probability(learned)[judged],
     )
 
 

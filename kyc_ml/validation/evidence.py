@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import Quality
 from kyc_ml.rating import RatingCard
+from kyc_ml.training.added_value import Predictions
 from kyc_ml.validation.attribution import Attribution, attribute
 from kyc_ml.validation.rows import ScoredRows
 
@@ -77,6 +78,12 @@ class ReviewEvidence:
         Name of that part in ``bundle.metrics``; '' where there is none.
     current_is_recorded : bool
         True where the current rows are that very part: nothing later is mature yet.
+    fitted : ScoredRows or None
+        Where the current rows are out of fold, the same rows as the model itself scores them,
+        which learned from them; None elsewhere.
+    baseline : Predictions or None
+        Where the current rows are out of fold, a logistic regression's of the judged ones, out
+        of fold as well; None elsewhere.
     tables : ContractedTables or None
         The source, for the checks that compute features anew; None for scored rows alone.
     observations : pyarrow.Table or None
@@ -95,6 +102,8 @@ class ReviewEvidence:
     recorded: Quality | None = None
     recorded_part: str = ""
     current_is_recorded: bool = False
+    fitted: ScoredRows | None = None
+    baseline: Predictions | None = None
     tables: ContractedTables | None = None
     observations: pa.Table | None = None
     specs: tuple[FeatureSpec, ...] = ()
@@ -108,8 +117,15 @@ class ReviewEvidence:
     """What several checks share and one computed."""
 
     @cached_property
+    def of_the_model(self) -> ReviewEvidence:
+        """The evidence with current rows as the model itself scores them."""
+        return self if self.fitted is None else replace(self, current=self.fitted, fitted=None)
+
+    @cached_property
     def attributed(self) -> Attribution:
         """Contributions of all current rows, computed once for all checks that need them."""
+        if self.fitted is not None:
+            return self.of_the_model.attributed
         return self._attribute(self.current, "explaining current rows")
 
     @cached_property

@@ -403,7 +403,7 @@ class Report:
         return say_in_html(f"Validation of {self.model.name!r}", self._facts(), tables=tables)
 
 
-def conclude(results: tuple[CheckResult, ...]) -> Conclusion:
+def conclude(results: tuple[CheckResult, ...], findings: tuple[Finding, ...] = ()) -> Conclusion:
     """Sum the verdicts up: one failed check fails the model, one finding leaves a finding.
 
     What is not applicable says nothing; the report names it.
@@ -411,4 +411,4 @@ def conclude(results: tuple[CheckResult, ...]) -> Conclusion:
     verdicts = {result.verdict for result in results}
     if "fail" in verdicts:
         return "fail"
-    return "pass_with_findings" if "finding" in verdicts else "pass"
+    return "pass_with_findings" if findings or "finding" in verdicts else "pass"

@@ -243,6 +243,7 @@ def score_rows(
     typology: Names | None = None,
     arrival_days: Floats | None = None,
     amount: Floats | None = None,
+    said: tuple[Floats, Floats] | None = None,
     threads: int = 2,
 ) -> ScoredRows:
     """Score and grade rows; overrides entered for single customers and history are unknown.
@@ -251,14 +252,19 @@ def score_rows(
     ----------
     built : FeatureTable of n rows
         The model's columns and beside them whatever else is to be read.
+    said : two float64 arrays of shape (n,), optional
+        Margin and probability of other models than the bundle's: those of its folds.
     """
     own = set(bundle.model.feature_names)
     features = built.reorder(bundle.model.feature_names)
     matrix, _ = features.encode(bundle.vocabularies)
-    margin = bundle.model.margin(matrix, threads=threads)
-    segments = bundle.calibrator.segments
-    segment = segments_of(features, None if segments is None else segments.feature)
-    probability = bundle.calibrator.probability(margin, segment)
+    if said is None:
+        margin = bundle.model.margin(matrix, threads=threads)
+        segments = bundle.calibrator.segments
+        segment = segments_of(features, None if segments is None else segments.feature)
+        probability = bundle.calibrator.probability(margin, segment)
+    else:
+        margin, probability = said
     n = margin.size
     return ScoredRows(
         role=role,

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.judging import apply_gates, find_findings, judge
-from kyc_ml.validation.outcome import NotApplicable, Procedure
-from kyc_ml.validation.policy import ValidationPolicy
+from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
+from kyc_ml.validation.policy import Settings, ValidationPolicy
 from kyc_ml.validation.result import CheckResult, Finding
 
 
@@ -51,7 +52,7 @@ def run_check(
 ) -> tuple[CheckResult, tuple[Finding, ...]]:
     """Carry out one check and hold the policy's gates against its figures."""
     check, start = procedure.check, time.perf_counter()
-    outcome = procedure.run(evidence, policy.settings)
+    outcome = _carry_out(procedure, evidence, policy.settings)
     spent = time.perf_counter() - start
     if isinstance(outcome, NotApplicable):
         return (
@@ -83,3 +84,15 @@ def run_check(
         ),
         find_findings(check, gates),
     )
+
+
+def _carry_out(
+    procedure: Procedure, evidence: ReviewEvidence, settings: Settings
+) -> Outcome | NotApplicable:
+    """Run a check on the rows that can carry it; out-of-fold rows cannot carry all."""
+    name = procedure.check.id
+    if evidence.fitted is None:
+        return procedure.run(evidence, settings)
+    if name in NOT_APPLICABLE:
+        return NotApplicable(reason=NOT_APPLICABLE[name])
+    return procedure.run(evidence.of_the_model if name in OF_THE_MODEL else evidence, settings)

@@ -31,10 +31,18 @@ Ints = npt.NDArray[np.int64]
 _TINY: Final = 1e-15
 """Probabilities are held so far from 0 and 1, as scikit-learn's log loss does for doubles."""
 
+_OUT_OF_FOLD: Final = Text(
+    "The regression was fitted on the same folds as the model, and calibrated on the other folds.",
+    "逻辑回归按与模型相同的折拟合，并用其他折校准。",
+)
+
 
 def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Fit a logistic regression on training rows, and hold the model against it."""
     train, before, rows = evidence.train, evidence.reference, evidence.current
+    if evidence.baseline is not None:
+        refused = one_class(rows)
+        return refused or _against(rows, evidence.baseline, settings, notes=(_OUT_OF_FOLD,))
     if train is None:
         return NotApplicable(reason=Text("the training rows cannot be had", "无法取得训练样本"))
     for each in (rows, train, before):
