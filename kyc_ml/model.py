@@ -284,9 +284,11 @@ def _started(
     rows, shift = _choose_rows(matrix, target, config, fitted)
     _require_both_classes("early_stopping", target[held])
     train = _dataset(matrix, target, rows, specs, config)
-    start = np.full(held.size, shift) if shift else None
-    stopping = train.create_valid(matrix[held], target[held], init_score=start)
     booster = lgb.Booster(_parameters(specs, config), train)
+    start = np.full(held.size, shift) if shift else None
+    stopping = train.create_valid(
+        matrix[held], target[held], init_score=start, params=train.params
+    ).set_reference(train)
     booster.add_valid(stopping, "early_stopping")
     return booster
 

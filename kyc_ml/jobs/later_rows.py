@@ -177,7 +177,7 @@ def _rows_out_of_fold(
         tables,
         observations,
         unit=champion.config.unit,
-        as_of=as_of,
+        as_of=max(as_of, *(rows.until for rows in found)),
         config=_dataset(challenger, champion),
     )
     both = LaterRows(

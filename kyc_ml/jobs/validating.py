@@ -227,6 +227,8 @@ def review_model(
         As `run_validate` does.
     """
     require_currency(reviewed.bundle, tables)
+    if rows == "out_of_fold":  # what was known at the training is not unknown later
+        as_of = max(as_of, trained_until(reviewed.bundle))
     clock = [time.perf_counter()]
     found = collect_rows(
         reviewed.bundle,
