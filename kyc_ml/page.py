@@ -118,6 +118,7 @@ class ModelStory:
         Which bundle gave the figures.
     figures : DataFrame
         One row a predictor, the model first: who, auc, auc_low, auc_high, average_precision,
+        average_precision_low, average_precision_high,
         recall_at_5_percent_fpr, brier, calibration_error, observed_over_expected,
         observed_over_expected_low, observed_over_expected_high; on the test part. NaN is
         shown as a dash.

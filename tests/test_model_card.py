@@ -33,7 +33,7 @@ def trained(saved, small):
     margin = saved.model.margin(small.matrix)
     proba = saved.calibrator.probability(margin)
     poor = np.random.default_rng(1).normal(size=margin.size)
-    quality = compute_quality(small.target, margin, proba)
+    quality = compute_quality(small.target, margin, proba, draws=50)
     day = pd.Timestamp("2024-02-01", tz="UTC")
     counts = {
         "observations": 1600, "used": 600, "positives": 1, "customers": 7, "immature": 3,
@@ -51,7 +51,7 @@ def trained(saved, small):
         ),
         quality={
             MODEL: dict.fromkeys(("train", "early_stopping", "calibration", "test"), quality),
-            BASELINE: {"test": compute_quality(small.target, poor, proba)},
+            BASELINE: {"test": compute_quality(small.target, poor, proba, draws=50)},
         },
         added_value=AddedValue(table=pd.DataFrame(), sentence="It adds something."),
         explained=explain_sample(saved.model, small.features, small.matrix, threads=1, seed=0),
@@ -118,10 +118,12 @@ def test_its_figures_are_those_of_the_judged_rows_beside_the_baseline(card, trai
     table = body(card, "Quality")
     for quality in (seen, other):
         assert f"| {quality.auc:.3f} ({quality.auc_low:.3f} to {quality.auc_high:.3f}) |" in table
-        assert f"| {quality.average_precision:.4f} |" in table
+        assert f"| {quality.average_precision:.4f} (" in table
+        assert f"({quality.average_precision_low:.4f} to" in table
     assert f"600 rows of part test, {seen.positives} positives" in table
     assert "It adds something." in table
-    assert card.headline.startswith(f"AP {seen.average_precision:.3f}, AUC {seen.auc:.3f} (")
+    assert card.headline.startswith(f"AP {seen.average_precision:.3f} (")
+    assert f"), AUC {seen.auc:.3f} (" in card.headline
     assert f"AP of the {BASELINE} {other.average_precision:.3f}" in card.headline
 
 

@@ -18,12 +18,16 @@ VOID = {"meta", "br", "link", "img", "hr", "input"}
 
 
 def figures_table():
-    nothing = dict.fromkeys(("auc_low", "auc_high"), np.nan)
+    nothing = dict.fromkeys(
+        ("auc_low", "auc_high", "average_precision_low", "average_precision_high"), np.nan
+    )
     row = {
         "auc": 0.91234,
         "auc_low": 0.90,
         "auc_high": 0.92,
         "average_precision": 0.4321,
+        "average_precision_low": 0.3,
+        "average_precision_high": 0.55,
         "recall_at_5_percent_fpr": 0.61,
         "brier": 0.004321,
         "calibration_error": 0.00123,

@@ -10,7 +10,11 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
 from kyc_ml.metrics.calibration import calibration_error, observed_over_expected
 from kyc_ml.metrics.clustering import clustered_observed_over_expected
-from kyc_ml.metrics.discrimination import auc_interval, recall_at_fpr
+from kyc_ml.metrics.discrimination import (
+    auc_interval,
+    average_precision_interval,
+    recall_at_fpr,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,7 +24,8 @@ Ints = npt.NDArray[np.int64]
 class Quality:
     """How well probabilities rank and how far they can be believed.
 
-    Intervals are at 95 %. `average_precision` has prevalence as its floor, not 0.5.
+    Intervals are at 95 %. `average_precision` has prevalence as its floor, not 0.5; its interval
+    is NaN where no samples were drawn for it.
     Figures of a part with one class only are NaN where they are undefined.
     """
 
@@ -31,6 +36,8 @@ class Quality:
     auc_low: float
     auc_high: float
     average_precision: float
+    average_precision_low: float
+    average_precision_high: float
     recall_at_5_percent_fpr: float
     log_loss: float
     brier: float
@@ -45,7 +52,13 @@ class Quality:
 
 
 def compute_quality(
-    target: Floats, score: Floats, proba: Floats, *, customers: Ints | None = None
+    target: Floats,
+    score: Floats,
+    proba: Floats,
+    *,
+    customers: Ints | None = None,
+    draws: int = 0,
+    seed: int = 0,
 ) -> Quality:
     """Compute ranking figures of `score` and calibration figures of `proba`.
 
@@ -58,10 +71,19 @@ def compute_quality(
     customers : int64 array of shape (n,), optional
         The customer of each row, as a number from 0: the interval of observed over expected
         then allows for rows of one customer; see `clustered_observed_over_expected`.
+    draws : int
+        Bootstrap samples of customers, or without them of rows, for the interval of average
+        precision; 0 for none.
+    seed : int
+        Draws them.
     """
     positives = int(target.sum())
     both = 0 < positives < target.size
     auc, low, high = auc_interval(target, score) if both else (np.nan, np.nan, np.nan)
+    lowest, highest = np.nan, np.nan
+    if both and draws:
+        groups = np.arange(target.size) if customers is None else customers
+        lowest, highest = average_precision_interval(target, score, groups, draws=draws, seed=seed)
     ratio = (
         observed_over_expected(target, proba)
         if customers is None
@@ -75,6 +97,8 @@ def compute_quality(
         auc_low=low,
         auc_high=high,
         average_precision=float(average_precision_score(target, score)) if both else np.nan,
+        average_precision_low=lowest,
+        average_precision_high=highest,
         recall_at_5_percent_fpr=recall_at_fpr(target, score, fpr=0.05) if both else np.nan,
         log_loss=float(log_loss(target, proba, labels=[0.0, 1.0])),
         brier=float(brier_score_loss(target, proba)),

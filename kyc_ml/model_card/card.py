@@ -132,7 +132,7 @@ def _headline(trained: Trained) -> str:
     )
     auc = _interval(seen.auc, seen.auc_low, seen.auc_high)
     return (
-        f"AP {seen.average_precision:.3f}, AUC {auc}, observed / expected {_ratio(seen)} on "
+        f"AP {_precision(seen, 3)}, AUC {auc}, observed / expected {_ratio(seen)} on "
         f"{seen.rows:,} {part.replace('_', ' ')} rows with {seen.positives:,} positives{others}; "
         "AP is average precision, intervals are at 95 %."
     )
@@ -201,7 +201,7 @@ def _quality(trained: Trained) -> str:
     part = trained.evidence.part
     seen = trained.quality[MODEL][part]
     head = [
-        "", "AUC (95 %)", "average precision", "recall at 5 % FPR", "Brier",
+        "", "AUC (95 %)", "average precision (95 %)", "recall at 5 % FPR", "Brier",
         "calibration error", "observed / expected (95 %)",
     ]  # fmt: skip
     rows = [_judged(who, parts[part]) for who, parts in trained.quality.items() if part in parts]
@@ -212,11 +212,16 @@ def _quality(trained: Trained) -> str:
     return f"{_table(head, rows)}\n\n{text}\n\n{trained.added_value.sentence}"
 
 
+def _precision(quality: Quality, digits: int) -> str:
+    low, high = quality.average_precision_low, quality.average_precision_high
+    return _interval(quality.average_precision, low, high, digits)
+
+
 def _judged(who: str, quality: Quality) -> list[str]:
     return [
         who,
         _interval(quality.auc, quality.auc_low, quality.auc_high),
-        _number(quality.average_precision),
+        _precision(quality, 4),
         _number(quality.recall_at_5_percent_fpr),
         _number(quality.brier),
         _number(quality.calibration_error),
@@ -337,10 +342,11 @@ def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _interval(value: float, low: float, high: float) -> str:
+def _interval(value: float, low: float, high: float, digits: int = 3) -> str:
     if math.isnan(value):
         return _NONE
-    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} ({low:.3f} to {high:.3f})"
+    said = [_number(number, digits) for number in (value, low, high)]
+    return said[0] if math.isnan(low) else f"{said[0]} ({said[1]} to {said[2]})"
 
 
 def _number(value: float, digits: int = 4) -> str:

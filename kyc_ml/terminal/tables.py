@@ -22,7 +22,7 @@ _NAMES = frozenset({"figure", "metric", "part"})
 """Columns that hold names of kyc_ml's own; those of features and files stay as they are."""
 _WHOLE = frozenset({"segment", "tier"})
 """Columns that are never cut: `medium_low` and `medium_high` begin alike."""
-_SHOWN = ("average_precision", "recall_at_5_percent_fpr", "brier", "calibration_error")
+_SHOWN = ("recall_at_5_percent_fpr", "brier", "calibration_error")
 
 
 def draw_frame(title: str, frame: pd.DataFrame) -> Table:
@@ -68,23 +68,30 @@ def _figure(value: float) -> str:
     return "–" if math.isnan(value) else say_number(value, ".4f")
 
 
-def say_estimate(value: float, low: float, high: float) -> str:
+def say_estimate(value: float, low: float, high: float, *, digits: int = 3) -> str:
     """Write a figure with its interval; a dash where it is undefined."""
     if math.isnan(value):
         return "–"
-    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"
+    said = [f"{number:.{digits}f}" for number in (value, low, high)]
+    return said[0] if math.isnan(low) else f"{said[0]} ({said[1]}–{said[2]})"
 
 
 def draw_quality(figures: pd.DataFrame, title: str) -> Table:
-    """Draw the figures of model, baseline and prevalence, AUC with its interval."""
+    """Draw the figures of model, baseline and prevalence, with intervals where there are some."""
     table = Table(title=title, title_justify="left")
-    columns = ["who", "AUC (95 %)", "average precision", "recall at 5 % FPR"]
+    columns = ["who", "AUC (95 %)", "average precision (95 %)", "recall at 5 % FPR"]
     for name in (*columns, "Brier", "calibration error", "observed / expected (95 %)"):
         table.add_column(name, justify="left" if name == "who" else "right")
     for row in figures.to_dict("records"):
         table.add_row(
             str(row["who"]),
             say_estimate(row["auc"], row["auc_low"], row["auc_high"]),
+            say_estimate(
+                row["average_precision"],
+                row["average_precision_low"],
+                row["average_precision_high"],
+                digits=4,
+            ),
             *(_figure(row[name]) for name in _SHOWN),
             say_estimate(
                 row["observed_over_expected"],

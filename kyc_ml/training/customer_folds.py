@@ -27,7 +27,6 @@ from kyc_ml.explain import require_peers
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.metrics import compute_quality
 from kyc_ml.resampling import number_customers
 from kyc_ml.splits.folds import Fate, Fold, summarise_folds
 from kyc_ml.splits.rows import to_status
@@ -43,7 +42,7 @@ from kyc_ml.training.evidence import (
     conclude,
     customers_of,
     history_start,
-    judge_baselines,
+    judge_all,
 )
 from kyc_ml.training.extras import segments_of
 from kyc_ml.training.late_cases import say_late_cases
@@ -134,11 +133,13 @@ def train_customer_folds(
         target, method=choice.calibrator.method, segments=segment_rows(features, config)
     )
     model = fit_whole(matrix, target, names, specs=features.specs, config=config)
-    customers = number_customers(names)
-    quality = {
-        MODEL: {FOLDS: compute_quality(target, held_out.margin, proba, customers=customers)},
-        **judge_baselines(FOLDS, target, {BASELINE: baseline}, customers=customers),
-    }
+    quality = judge_all(
+        FOLDS,
+        target,
+        {MODEL: Predictions(score=held_out.margin, probability=proba), BASELINE: baseline},
+        customers=number_customers(names),
+        seed=config.model.seed,
+    )
     evidence = Evidence(
         part=FOLDS,
         target=target,

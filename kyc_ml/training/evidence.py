@@ -29,7 +29,7 @@ from kyc_ml.selection import Selection
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
 from kyc_ml.tiers import TierPolicy
-from kyc_ml.training.added_value import AddedValue, Predictions, compute_added_value
+from kyc_ml.training.added_value import SAMPLES, AddedValue, Predictions, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 
 Floats = npt.NDArray[np.float64]
@@ -121,7 +121,8 @@ class Trained:
             "judged by": f"{rows:,} rows, {positives:,} positive, of part {evidence.part}",
             **{
                 who: f"AUC {one.auc:.3f} ({one.auc_low:.3f} to {one.auc_high:.3f}), "
-                f"average precision {one.average_precision:.3f}"
+                f"average precision {one.average_precision:.3f} "
+                f"({one.average_precision_low:.3f} to {one.average_precision_high:.3f})"
                 for who, one in ((who, parts[evidence.part]) for who, parts in self.quality.items())
             },
             "left out": f"{len(self.left_out):,} features",
@@ -177,7 +178,7 @@ def conclude(
             specs=needed_specs(specs, features),
             vocabularies=vocabularies,
             reference=learn_reference(features, learned_from, peers=config.explain.peers),
-            metrics={name: figures.as_dict() for name, figures in quality[MODEL].items()},
+            metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
             data=data,
             profile=learn_profile(evidence.features, evidence.probability),
         ),
@@ -208,6 +209,12 @@ def conclude(
         best_round=best_round,
         stability=stability,
     )
+
+
+def _recorded(figures: Quality) -> dict[str, float]:
+    """Give the figures that a bundle keeps; what it holds must not hang on drawn samples."""
+    drawn = {"average_precision_low", "average_precision_high"}
+    return {name: value for name, value in figures.as_dict().items() if name not in drawn}
 
 
 def compute_importance(model: Model, specs: tuple[FeatureSpec, ...]) -> pd.DataFrame:
@@ -259,13 +266,27 @@ def fit_baseline(
     )
 
 
-def judge_baselines(
-    part: str, target: Floats, baselines: Mapping[str, Predictions], *, customers: Ints
+def judge_all(
+    part: str,
+    target: Floats,
+    predictors: Mapping[str, Predictions],
+    *,
+    customers: Ints,
+    seed: int,
 ) -> dict[str, dict[str, Quality]]:
-    """Judge each baseline on the rows of a part."""
+    """Judge the model and each baseline on the rows of the part that judges, with all intervals."""
     return {
-        who: {part: compute_quality(target, said.score, said.probability, customers=customers)}
-        for who, said in baselines.items()
+        who: {
+            part: compute_quality(
+                target,
+                said.score,
+                said.probability,
+                customers=customers,
+                draws=SAMPLES,
+                seed=seed,
+            )
+        }
+        for who, said in predictors.items()
     }
 
 

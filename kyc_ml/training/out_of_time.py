@@ -40,6 +40,7 @@ from kyc_ml.splits import (
 )
 from kyc_ml.stability import LabelledRows
 from kyc_ml.tiers import TierPolicy
+from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -52,7 +53,7 @@ from kyc_ml.training.evidence import (
     customers_of,
     fit_baseline,
     history_start,
-    judge_baselines,
+    judge_all,
 )
 from kyc_ml.training.extras import (
     calibrate_later,
@@ -142,10 +143,14 @@ def train_out_of_time(
                 customers=numbers[part == name],
             )
             for name in PARTS
-            if not (config.model.refit and name == EARLY_STOPPING)
+            if name != TEST and not (config.model.refit and name == EARLY_STOPPING)
         },
-        **judge_baselines(TEST, target[tested], baselines, customers=numbers[tested]),
     }
+    said = {MODEL: Predictions(score=margin[tested], probability=proba[tested]), **baselines}
+    for who, found in judge_all(
+        TEST, target[tested], said, customers=numbers[tested], seed=config.model.seed
+    ).items():
+        quality[who] = quality.get(who, {}) | found
 
     def take(name: str) -> LabelledRows:
         here = rows[name]

@@ -70,3 +70,25 @@ def test_rows_of_one_customer_widen_the_interval_of_observed_over_expected():
     assert found.high - found.low > 3 * (
         alone.observed_over_expected_high - alone.observed_over_expected_low
     )
+
+
+def test_average_precision_has_an_interval_by_customer_where_samples_are_drawn():
+    rng = np.random.default_rng(4)
+    customers = np.repeat(np.arange(300), 5)
+    margin = np.repeat(rng.normal(size=300), 5)  # a customer's rows agree, outcome and score
+    target = np.repeat((rng.random(300) < 1 / (1 + np.exp(2 - 2 * margin[::5]))).astype(float), 5)
+    proba = 1 / (1 + np.exp(2 - 2 * margin))
+    plain = compute_quality(target, margin, proba)
+    alone = compute_quality(target, margin, proba, draws=200)
+    together = compute_quality(target, margin, proba, customers=customers, draws=200)
+    assert np.isnan(plain.average_precision_low)
+    assert plain.average_precision == together.average_precision
+    low, high = together.average_precision_low, together.average_precision_high
+    assert low < together.average_precision < high
+    assert high - low > 1.7 * (alone.average_precision_high - alone.average_precision_low)
+    # an independent bootstrap: whole customers, scikit-learn's figure
+    draws = []
+    for _ in range(400):
+        rows = np.concatenate([5 * c + np.arange(5) for c in rng.integers(300, size=300)])
+        draws.append(average_precision_score(target[rows], margin[rows]))
+    assert (low, high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])), abs=0.03)
