@@ -45,12 +45,11 @@ from kyc_ml.tiers import NOBODY, OverrideBook, TierHistory, TierPolicy
 from kyc_ml.tuning import (
     ParameterComparison,
     Search,
+    Studies,
     identify,
-    prepare_rows,
-    require_parts_in_time,
-    search,
+    prepare,
+    require_tunable,
 )
-from kyc_ml.tuning import compare as compare_parameters
 from kyc_ml.validation import (
     CHECKS,
     CheckResult,
@@ -64,7 +63,7 @@ from kyc_ml.validation import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """Parameters found on folds in time, and how they fared on later rows.
+    """Parameters found on folds, and how they fared on rows that no choice saw.
 
     Attributes
     ----------
@@ -95,7 +94,7 @@ class Tuned:
             "trials": f"{len(found.trials)}, {sum(t.pruned for t in found.trials)} of them pruned",
             "on the folds": f"own {found.own.value:.4g}, best {found.best.value:.4g} "
             f"(trial {found.best.number})",
-            "on later rows": self.comparison.sentence,
+            "on other rows": self.comparison.sentence,
         }
 
     def __repr__(self) -> str:
@@ -116,7 +115,10 @@ def tune(
     minutes: float | None = None,
     study: Path | None = None,
 ) -> Tuned:
-    """Search LightGBM parameters on folds in time, and try the best on later rows.
+    """Search LightGBM parameters on folds, and try the best on rows that no choice saw.
+
+    Folds lie in time and the rows are later ones; of a run cross-validated by customer both are
+    folds by customer, nested.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ def tune(
     Raises
     ------
     ConfigError
-        If rows are not parted in time, the study is of other data or settings, `as_of` has no
+        If a setting cannot be followed, the study is of other data or settings, `as_of` has no
         zone, or an argument is of another kind.
     DatasetError
         If a fold lacks rows of either class.
@@ -149,23 +151,20 @@ def tune(
     given = {name: value for name, value in budget.items() if value is not None}
     tuning = TuningConfig.model_validate({**config.tuning.model_dump(), **given})
     run = config.model_copy(update={"tuning": tuning})
-    require_parts_in_time(run)
+    require_tunable(run)
     moment = known_until(source, as_of)
     watch = Silence()
-    rows = prepare_rows(source, config=run, as_of=moment, tell=watch.step)
+    rows = prepare(source, config=run, as_of=moment, tell=watch.step)
     facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
     with tempfile.TemporaryDirectory() as scratch:
-        found = search(
-            rows,
-            model=run.model,
-            config=tuning,
+        studies = Studies(
+            config=run,
             identity=identify(run, facts),
             path=study or Path(scratch) / "study.db",
             tell=watch.step,
         )
-    compared = compare_parameters(
-        rows, own=run.model, chosen=found.chosen, config=tuning, tell=watch.step
-    )
+        found = studies.search(rows)
+        compared = studies.compare(rows, found.chosen)
     return Tuned(
         config=run.model_copy(update={"model": compared.taken}),
         search=found,

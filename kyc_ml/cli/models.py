@@ -138,7 +138,7 @@ def tune(
     quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
-    """Search model parameters on folds in time; say whether they beat the own on later data."""
+    """Search model parameters on folds; say whether they beat the own on rows no choice saw."""
     with job(
         quiet=quiet,
         reads={"--config": config, "--source": source, "--data": data},

@@ -86,6 +86,8 @@ class TuningConfig(Section):
     """How `kyc-ml tune` searches LightGBM parameters: on which folds, for what, how long."""
 
     folds: PrequentialConfig = PrequentialConfig(method="prequential", folds=3)
+    """Of a run with splits.method customer_folds only their number is read: so many inner folds
+    by customer choose, and the run's own folds judge."""
     objective: Objective = "average_precision"
     """What the parameters are chosen by, as a mean over the folds."""
     capacity_per_day: float = Field(default=50.0, gt=0.0, allow_inf_nan=False)

@@ -21,7 +21,7 @@ def tell_of_few_positives(positives: Mapping[str, int], watch: Watch) -> None:
     if few:
         watch.say(
             f"warning: few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
-            "they decide moves by chance; give these parts more days, or bring more data"
+            "they decide moves by chance; bring more data, or give parts in time more days"
         )
 
 

@@ -1,4 +1,4 @@
-"""run_tune: read, search parameters on folds in time, judge the best on later rows, write them."""
+"""run_tune: read, search parameters on folds, judge the best on rows it never saw, write them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ from kyc_ml.tuning import (
     MAXIMISED,
     ParameterComparison,
     Search,
+    Studies,
     TrialRecord,
     TuningRows,
-    compare,
     identify,
-    prepare_rows,
-    require_parts_in_time,
-    search,
+    prepare,
+    require_tunable,
 )
 
 
@@ -78,8 +77,9 @@ def run_tune(
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
 
-    Where the best of the folds are surely worse than the configuration's own on later data, it
-    writes the own, with what was found as comments.
+    Where the best of the folds are surely worse than the configuration's own on rows that no
+    choice saw, it writes the own, with what was found as comments. These rows are later ones; of
+    a run cross-validated by customer they are outer folds, each with a search of its own.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def run_tune(
     given = {name: value for name, value in budget.items() if value is not None}
     tuning = TuningConfig.model_validate({**run.tuning.model_dump(), **given})
     run = run.model_copy(update={"tuning": tuning})
-    require_parts_in_time(run)
+    require_tunable(run)
     for place in (study, out):
         require_place(place)
     clock = time.perf_counter()
@@ -117,7 +117,7 @@ def run_tune(
     took("reading")
     moment = choose_known_until(as_of, tables)
     reach_store()
-    rows = prepare_rows(tables, config=run, as_of=moment, tell=watch.step)
+    rows = prepare(tables, config=run, as_of=moment, tell=watch.step)
     watch.show("folds", rows.summary)
     tell_of_few_positives(_positives_of_judges(rows.summary), watch)
     if run.selection.method != "none":
@@ -129,11 +129,10 @@ def run_tune(
         "as_of": moment.isoformat(),
     }
     identity = identify(run, facts)
-    found = search(
-        rows, model=run.model, config=tuning, identity=identity, path=study, tell=watch.step
-    )
+    studies = Studies(config=run, identity=identity, path=study, tell=watch.step)
+    found = studies.search(rows)
     took("searching")
-    comparison = compare(rows, own=run.model, chosen=found.chosen, config=tuning, tell=watch.step)
+    comparison = studies.compare(rows, found.chosen)
     with written_whole(out) as handle:
         handle.write(_section(run, found, comparison).encode())
     took("comparing")
@@ -219,6 +218,7 @@ def _records(
 ) -> tuple[RunRecord, list[ChildRecord]]:
     """Collect what MLflow is to keep of the study, and of each of its trials."""
     compared = comparison.table.to_dict("records")
+    kind = "outer_folds" if rows.outer else "test"
     record = RunRecord(
         parameters={
             **{f"model.{name}": value for name, value in found.chosen.model_dump().items()},
@@ -234,7 +234,7 @@ def _records(
             f"chosen/folds/{run.tuning.objective}": found.best.value or 0.0,
             f"own/folds/{run.tuning.objective}": found.own.value or 0.0,
             **{
-                f"{name}/test/{row['figure']}{end}": row[column]
+                f"{name}/{kind}/{row['figure']}{end}": row[column]
                 for row in compared
                 for column, (name, end) in _COLUMNS.items()
             },

@@ -75,7 +75,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
     compared = result.comparison
     if compared.compared:
-        title = "on the test part, which no trial saw (95 % intervals)"
+        title = "on rows that no choice saw (95 % intervals)"
         terminal.draw(draw_frame(title, compared.table))
     kept = " (not taken)" if compared.worse else ""
     changed = {
@@ -95,7 +95,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
             "study": result.study,
             "MLflow run": result.mlflow_run,
             **(
-                {"kept": "the configuration's own parameters: those found are worse on later data"}
+                {"kept": "the configuration's own parameters: those found are worse on other rows"}
                 if compared.worse
                 else {}
             ),

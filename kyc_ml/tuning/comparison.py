@@ -1,4 +1,4 @@
-"""Whether the chosen parameters beat the configuration's own on later rows."""
+"""Whether the chosen parameters beat the configuration's own on rows that no choice saw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEVELS: Final = (0.025, 0.975)
 _COLUMNS: Final = ["figure", "own", "chosen", "difference", "low", "high", "better"]
 _KEPT: Final = (
     "No trial was better than the configuration's own parameters: they are kept, and there is "
-    "nothing to compare on later data."
+    "nothing to compare on other rows."
 )
 
 Verdict = Literal["beats", "does not beat", "is worse than"]
@@ -32,6 +32,10 @@ Verdict = Literal["beats", "does not beat", "is worse than"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterComparison:
     """Own and chosen parameters on the run's test part, which no trial saw.
+
+    Of a run that is cross-validated by customer: on all rows, each predicted with what the
+    inner folds of the other rows chose. That judges the tuning as a procedure; the parameters
+    taken are those that it finds on all rows.
 
     Attributes
     ----------
@@ -78,9 +82,7 @@ def compare(
     which customers the test holds, not that of fitting, and no probability is calibrated.
     """
     if own == chosen:
-        return ParameterComparison(
-            table=pd.DataFrame(columns=_COLUMNS), verdict="does not beat", sentence=_KEPT, taken=own
-        )
+        return nothing_to_compare(own)
     margins = []
     for number, model in enumerate((own, chosen), 1):
         margins.append(predict_test(rows, rows.final, model=model)[0])
@@ -89,7 +91,27 @@ def compare(
     table = compute_differences(
         rows.final, margins[0], margins[1], customers=customers, config=config
     )
-    verdict, sentence = _judge(table, config.objective)
+    return conclude(table, own=own, chosen=chosen, config=config, where="On later data")
+
+
+def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
+    """Say that the configuration's own parameters are kept."""
+    return ParameterComparison(
+        table=pd.DataFrame(columns=_COLUMNS), verdict="does not beat", sentence=_KEPT, taken=own
+    )
+
+
+def conclude(
+    table: pd.DataFrame, *, own: ModelConfig, chosen: ModelConfig, config: TuningConfig, where: str
+) -> ParameterComparison:
+    """Judge the differences, and take the own parameters where the chosen are surely worse.
+
+    Parameters
+    ----------
+    where : str
+        What the rows are, as the sentence begins.
+    """
+    verdict, sentence = _judge(table, config.objective, where=where)
     taken = own if verdict == "is worse than" else chosen
     return ParameterComparison(table=table, verdict=verdict, sentence=sentence, taken=taken)
 
@@ -148,7 +170,7 @@ def _draw(
     return [rows for rows in samples if 0 < target[rows].sum() < rows.size]
 
 
-def _judge(table: pd.DataFrame, objective: Objective) -> tuple[Verdict, str]:
+def _judge(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:
     row = table.set_index("figure").to_dict("index")[objective]
     sign = 1 if objective in MAXIMISED else -1
     low, high = sorted((sign * row["low"], sign * row["high"]))
@@ -156,7 +178,7 @@ def _judge(table: pd.DataFrame, objective: Objective) -> tuple[Verdict, str]:
     verdict: Verdict = "beats" if low > 0 else "is worse than" if high < 0 else "does not beat"
     kept = " Its parameters are not taken: the configuration's own are kept."
     return verdict, (
-        f"On later data the tuned model {verdict} the configuration's own: "
+        f"{where} the tuned model {verdict} the configuration's own: "
         f"{objective.replace('_', ' ')} {row['chosen']:.4f} against {row['own']:.4f}, difference "
         f"{say_number(row['difference'], '+.4f')} (95 % {say_number(row['low'], '+.4f')} to "
         f"{say_number(row['high'], '+.4f')}); "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,8 @@ class FoldRows:
     ----------
     name : str
         Such as 'fold 1'.
+    stop : Part or None
+        None where all of `model.rounds` are fitted.
     test_day : int64 array, one a test row
         Day of the decision.
     end_day : int
@@ -59,10 +62,25 @@ class FoldRows:
 
     name: str
     fit: Part
-    stop: Part
+    stop: Part | None
     test: Part
     test_day: npt.NDArray[np.int64]
     end_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OuterFold:
+    """A fold that judges what was chosen by inner folds of the other rows alone.
+
+    Attributes
+    ----------
+    folds : tuple of FoldRows
+        Of the rows of `fit`.
+    """
+
+    fit: Part
+    test: Part
+    folds: tuple[FoldRows, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,15 +90,19 @@ class TuningRows:
     Attributes
     ----------
     final : FoldRows
-        The run's own train, early stopping and test; no trial sees its test.
+        The run's own train, early stopping and test; no trial sees its test. Of a run that is
+        cross-validated by customer its test is all rows, each held out once.
     summary : DataFrame
         One row a fold and part: fold, part, start, end, labels_read, rows, positives.
+    outer : tuple of OuterFold
+        Of a run that is cross-validated by customer; empty of others.
     """
 
     features: FeatureTable
     folds: tuple[FoldRows, ...]
     final: FoldRows
     summary: pd.DataFrame
+    outer: tuple[OuterFold, ...] = ()
 
 
 def prepare_rows(
@@ -117,10 +139,14 @@ def prepare_rows(
         for fold in splitter.folds(when)
     ]
     own = _own_parts(part, to_target(status), times, boundaries)
-    _require_both_classes([rows for rows, _ in labelled])
+    require_both_classes([rows for rows, _ in labelled])
     used = np.unique(
         np.concatenate(
-            [each.rows for rows in [own, *(f for f, _ in labelled)] for each in _parts(rows)]
+            [
+                each.rows
+                for rows in [own, *(f for f, _ in labelled)]
+                for each in parts_of(rows).values()
+            ]
         )
     )
     taken = np.zeros(times.size, np.bool_)
@@ -140,10 +166,7 @@ def prepare_rows(
 def require_parts_in_time(config: RunConfig) -> SplitConfig:
     """Give the run's parts in time, or refuse a run that has none."""
     if not isinstance(config.splits, SplitConfig):
-        msg = (
-            f"splits.method is {config.splits.method}, but tuning is judged by later rows: "
-            "set splits.method to out_of_time"
-        )
+        msg = f"splits.method is {config.splits.method}: its rows are not parted in time"
         raise ConfigError(msg)
     return config.splits
 
@@ -197,7 +220,7 @@ def _label_fold(
                 "positives": int(found.target.sum()),
             }
         )
-    made = _fold_rows(f"fold {fold.number}", parts, times, period.test_end)
+    made = fold_rows(f"fold {fold.number}", parts, times, period.test_end)
     return made, lines
 
 
@@ -211,42 +234,61 @@ def _own_parts(
     for short, name in (("fit", TRAIN), ("stop", EARLY_STOPPING), ("test", TEST)):
         rows = np.flatnonzero((part == name) & ~np.isnan(target))
         parts[short] = Part(rows=rows, target=target[rows])
-    return _fold_rows("the run's own parts", parts, times, boundaries.parts[TEST][1])
+    return fold_rows("the run's own parts", parts, times, boundaries.parts[TEST][1])
 
 
-def _fold_rows(
-    name: str, parts: dict[str, Part], times: npt.NDArray[np.int64], end: pd.Timestamp
+def fold_rows(
+    name: str, parts: Mapping[str, Part], times: npt.NDArray[np.int64], end: pd.Timestamp
 ) -> FoldRows:
+    """Put a fold together from its parts by name; one without 'stop' has none.
+
+    Parameters
+    ----------
+    times : int64 array
+        Decision of each observation that the parts count, in microseconds.
+    end : Timestamp
+        End of the test's period.
+    """
     return FoldRows(
         name=name,
-        **parts,
+        fit=parts["fit"],
+        stop=parts.get("stop"),
+        test=parts["test"],
         test_day=times[parts["test"].rows] // DAY_US,
         end_day=-(-_us(end) // DAY_US),
     )
 
 
-def _parts(rows: FoldRows) -> tuple[Part, Part, Part]:
-    return rows.fit, rows.stop, rows.test
+def parts_of(rows: FoldRows) -> dict[str, Part]:
+    """Name the parts that a fold has."""
+    named = {"fit": rows.fit, "stop": rows.stop, "test": rows.test}
+    return {name: part for name, part in named.items() if part is not None}
 
 
 def _renumbered(rows: FoldRows, used: Rows) -> FoldRows:
     """Count rows in the table of used rows instead of all observations."""
-    fit, stop, test = (
-        Part(rows=np.searchsorted(used, part.rows), target=part.target) for part in _parts(rows)
-    )
-    return FoldRows(
-        name=rows.name, fit=fit, stop=stop, test=test, test_day=rows.test_day, end_day=rows.end_day
-    )
+    parts = {
+        name: Part(rows=np.searchsorted(used, part.rows), target=part.target)
+        for name, part in parts_of(rows).items()
+    }
+    return replace(rows, fit=parts["fit"], stop=parts.get("stop"), test=parts["test"])
 
 
-def _require_both_classes(folds: list[FoldRows]) -> None:
+def require_both_classes(folds: Iterable[FoldRows]) -> None:
+    """Refuse folds of which a part lacks one of the classes; all are named.
+
+    Raises
+    ------
+    DatasetError
+        If there are any.
+    """
     faults = Faults(
         "tuning.folds leaves parts without one of the two classes: choose fewer folds or longer "
         "parts, or check cases and dates",
         DatasetError,
     )
     for fold in folds:
-        for name, part in zip(("fit", "stop", "test"), _parts(fold), strict=True):
+        for name, part in parts_of(fold).items():
             positives = int(part.target.sum())
             if positives in {0, part.target.size}:
                 faults.add(f"{fold.name}, {name}: {positives} positives of {part.target.size} rows")

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig
 from kyc_ml.errors import ConfigError
-from kyc_ml.model import fit_model
+from kyc_ml.model import fit_fixed, fit_model
 from kyc_ml.training.evidence import Progress
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
 from kyc_ml.tuning.rows import FoldRows, TuningRows
@@ -118,6 +118,7 @@ def search(
     identity: str,
     path: Path,
     tell: Progress,
+    name: str = _STUDY,
 ) -> Search:
     """Try parameters on the folds until a budget is spent; the first are the model's own.
 
@@ -126,13 +127,18 @@ def search(
     the folds so far, is below the median of the complete trials (Optuna's MedianPruner);
     gains, because one fold may be harder than another.
 
+    Parameters
+    ----------
+    name : str
+        Of the study in the file, which may hold several.
+
     Raises
     ------
     ConfigError
         If `path` holds something else, or the study of other data or settings.
     """
     start = time.monotonic()
-    study = _open(path, config=config, identity=identity)
+    study = _open(path, config=config, identity=identity, name=name)
     resumed = len(_finished(study))
     own = {name: getattr(model, name) for name in SEARCHED}
     if not any(trial.params == own for trial in study.get_trials(states=_COMPLETE)):
@@ -161,13 +167,13 @@ def search(
 _COMPLETE: Final = (TrialState.COMPLETE,)
 
 
-def _open(path: Path, *, config: TuningConfig, identity: str) -> optuna.Study:
+def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optuna.Study:
     """Make the study, or go on with the one in the file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         study = optuna.create_study(
-            study_name=_STUDY,
+            study_name=name,
             storage=URL.create("sqlite", database=str(path)).render_as_string(),
             load_if_exists=True,
             direction="maximize" if config.objective in MAXIMISED else "minimize",
@@ -268,10 +274,18 @@ def _judge(
 
 
 def predict_test(rows: TuningRows, fold: FoldRows, *, model: ModelConfig) -> tuple[Floats, int]:
-    """Fit on a fold's rows; give the margins of its test rows, and the number of trees."""
+    """Fit on a fold's rows; give the margins of its test rows, and the number of trees.
+
+    Fitting stops on the rows to stop on; without such rows it takes all of `model.rounds`.
+    """
     fitted = np.zeros(len(rows.features), np.bool_)
     fitted[fold.fit.rows] = True
     matrix, _ = rows.features.encode(rows.features.learn_vocabularies(fitted))
+    if fold.stop is None:
+        fixed = fit_fixed(
+            matrix[fold.fit.rows], fold.fit.target, specs=rows.features.specs, config=model
+        )
+        return fixed.margin(matrix[fold.test.rows], threads=model.num_threads), fixed.n_trees
     fit = fit_model(
         matrix[fold.fit.rows],
         fold.fit.target,
