@@ -24,6 +24,7 @@ from kyc_ml.batch import (
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, RegistryError
+from kyc_ml.jobs.doubts import tell_of_odd_tiers
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
@@ -139,6 +140,7 @@ def run_score(
         was_there=was_there,
         seconds=stopwatch.seconds,
     )
+    tell_of_odd_tiers(result.tiers, watch)
     if not was_there:
         try:
             _log(result, scorers)
