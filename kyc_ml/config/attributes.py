@@ -146,6 +146,12 @@ def attribute_column(name: str) -> str:
     return f"attr_{name}"
 
 
+def attribute_of(column: str) -> str | None:
+    """Name the attribute of a contracted table's column; None for a column of the contract."""
+    name = column.removeprefix(attribute_column(""))
+    return None if name == column else name
+
+
 def attribute_faults(table: str, name: str, attribute: Attribute) -> list[str]:
     """List what is wrong with an attribute of this name at this table."""
     if table not in ATTRIBUTE_TABLES:
