@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from kyc_ml.bundle import Bundle, load_bundle, save_bundle
     from kyc_ml.comparison import ComparisonSettings
-    from kyc_ml.config import RunConfig, SourceMapping, load_section
+    from kyc_ml.config import Attribute, RunConfig, SourceMapping, load_section
     from kyc_ml.contract.contracted import ContractedTables
     from kyc_ml.contract.source import contract_tables, read_source
     from kyc_ml.dataset import make_observations, make_reviews_at, mature_labels
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kyc_ml.workbench import compare, explain_one, fit_tiers, plot_check, tune, validate
 
 _HOMES: Final = {
+    "Attribute": "kyc_ml.config",
     "BankConfig": "kyc_ml.synthetic",
     "Bundle": "kyc_ml.bundle",
     "ComparisonSettings": "kyc_ml.comparison",
@@ -76,6 +77,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "Attribute",
     "BankConfig",
     "Bundle",
     "ComparisonSettings",

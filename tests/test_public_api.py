@@ -19,7 +19,7 @@ PUBLIC = {
     *("score_features", "train"),
     *("FeatureBuilder", "RiskClassifier", "audit_features", "explain_one", "fit_tiers", "tune"),
     *("ComparisonSettings", "OverrideBook", "compare", "plot_check", "run_init"),
-    "validate",
+    *("Attribute", "validate"),
 }
 
 

@@ -120,3 +120,15 @@ def test_outcomes_may_be_read_after_the_end_but_nothing_is_decided_there(late_ca
     assert observable_until(late_case, day("2025-06-23")) == day("2025-06-23")
     with pytest.raises(ConfigError, match="the tables end before 2026-06-30"):
         reading.choose_known_until("2026-07-08", late_case)
+
+
+def test_a_planned_review_is_found_by_its_id_even_if_that_looks_like_a_customer_and_a_day():
+    review = {"review_id": "c@2025-01-05", "customer_id": "c", "event_time": "2025-01-06"}
+    customer = {"customer_id": "c", "event_time": "2025-01-01"}
+    rows = {"customers": [customer], "reviews": [review]}
+    frames = {name: pa.Table.from_pylist(found) for name, found in rows.items()}
+    tables = contract_tables(frames, base_currency="CNY").accepted
+    (row,) = find_observation(tables, "c@2025-01-05", unit="risk").to_pylist()
+    assert row["decision_time"] == day("2025-01-06")
+    (row,) = find_observation(tables, "c@2025-01-07", unit="risk").to_pylist()
+    assert row["decision_time"] == day("2025-01-07")

@@ -398,7 +398,8 @@ class _Opened:
 
     def _cross(self, shelf: Shelf) -> Crossing:
         """Hold the tables against each other; a part of a source tells nothing of orphans."""
-        whole = set(self.settings.mapped) == {table.contract.name for table in self.bound}
+        read = {table.contract.name for table in self.bound} | set(self.files.left_out)
+        whole = set(self.settings.mapped) == read
         with shelf.queried(self.connection) as (connection, views):
             return cross_tables(connection, views, bound=self.bound, whole=whole)
 

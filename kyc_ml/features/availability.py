@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from kyc_ml.config.attributes import attribute_of
 from kyc_ml.contract.tables import (
     ACCOUNTS,
     AMOUNT,
@@ -88,7 +89,9 @@ def _lacking(there: Columns, table: str, *columns: str | RowColumn | None) -> It
     for column in columns:
         if isinstance(column, str) and column not in there[table]:
             who = "the observations have" if table == _OBSERVATIONS else ""
-            yield f"{who or f'table {_origin(table, column)} has'} no column {column}"
+            own = attribute_of(column)
+            what = f"column {column}" if own is None else f"attribute {own}"
+            yield f"{who or f'table {_origin(table, column)} has'} no {what}"
         if not isinstance(column, RowColumn):
             continue
         match column.how:

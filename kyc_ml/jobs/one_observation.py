@@ -53,12 +53,12 @@ def require_known(
     """
     customer, at, day = observation.rpartition("@")
     places = []
-    if unit != "risk" and TRANSACTIONS in mapping.tables:
+    if unit != "risk" and TRANSACTIONS in mapping.completed:
         places.append(_Place(tables=(TRANSACTIONS,), column=TRANSACTION_ID, name=observation))
     if unit != "fraud":
-        if REVIEWS in mapping.tables:
+        if REVIEWS in mapping.completed:
             places.append(_Place(tables=(REVIEWS,), column=REVIEW_ID, name=observation))
-        places.append(_customers(seen_in(mapping.tables), customer or observation))
+        places.append(_customers(seen_in(mapping.completed), customer or observation))
     alike = 0
     for place in places:
         sought = look_up(

@@ -29,7 +29,7 @@ from kyc_ml.jobs.recording import make_run_record
 from kyc_ml.jobs.registering import kept_unless_registered
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
 from kyc_ml.jobs.watch import Watch, tell_left_out
-from kyc_ml.model_card import ModelCard, make_model_card
+from kyc_ml.model_card import ModelCard, make_model_card, say_one_instant
 from kyc_ml.page import PageStory, render_page
 from kyc_ml.record import write_record
 from kyc_ml.splits import CALIBRATION, EARLY_STOPPING
@@ -327,6 +327,9 @@ def _tell(trained: Trained, watch: Watch) -> None:
     tell_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
     _tell_of_selection(trained, watch)
     _tell_of_few_trees(trained, watch)
+    instant = say_one_instant(trained)
+    if instant is not None:
+        watch.say(instant)
     tell_of_few_positives(_positives_of_judges(trained), watch)
     watch.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:

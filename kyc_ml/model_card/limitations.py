@@ -27,7 +27,7 @@ def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
         *_overfitted(trained),
         *_absent(bundle, trained),
         *_without_time(bundle),
-        *_one_day(trained),
+        *filter(None, [say_one_instant(trained)]),
     ]
 
 
@@ -107,12 +107,19 @@ def _without_time(bundle: Bundle) -> Iterable[str]:
         )
 
 
-def _one_day(trained: Trained) -> Iterable[str]:
-    """Say what a model of one instant cannot know: which came first, and how soon the other."""
+def say_one_instant(trained: Trained) -> str | None:
+    """Say what a model of one instant cannot know: which came first, and what other days bring.
+
+    Returns
+    -------
+    str or None
+        None where rows were decided at several times.
+    """
     first, last = trained.parts["start"].min(), trained.parts["end"].max()
-    if first == last:
-        yield (
-            f"All rows were decided at one instant, {first:%Y-%m-%d %H:%M}: the model shows what "
-            "goes with the outcome on one day. No order in time is proven, the horizon is that of "
-            "whoever made the labels, and other days may be different."
-        )
+    if first != last:
+        return None
+    return (
+        f"All rows were decided at one instant, {first:%Y-%m-%d %H:%M} UTC: the model shows what "
+        "goes with the outcome on one day. No order in time is proven, the horizon is that of "
+        "whoever made the labels, and other days may be different."
+    )

@@ -167,6 +167,8 @@ def test_a_name_cannot_be_one_of_the_contract_and_a_stranger_is_told_where_to_go
         ({"windows": ["3 months"]}, "'3 months' is no window"),
         ({"over_time": ["mean", "mean"]}, "over_time names one twice"),
         ({"unit": "parsec"}, "unit"),
+        ({"description": "two\nlines"}, "description"),
+        ({"description": ""}, "description"),
     ],
 )
 def test_a_declaration_that_means_nothing_is_refused(attribute, said):

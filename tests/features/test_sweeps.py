@@ -293,7 +293,7 @@ def test_superseded_rows_stop_counting_at_that_instant(rows, until, observations
     until = until[: len(rows)]
     table = table.append_column("superseded_at", pa.array(until, pa.int64()).cast(UTC))
     read = sweep_of(table, observed, window=window, lag=lag)
-    got = {name: read(name, "value") for name in ("sum", "mean", "median")}
+    got = {name: read(name, "value") for name in ("sum", "mean", "median", "max", "min")}
     got |= {"count": read("count"), "distinct": read("distinct", "kind")}
     gap_mean, gap_std, nearest = read("gap_mean"), read("gap_std"), read.nearest()
     for place, (key, now) in enumerate(observations):
@@ -309,6 +309,8 @@ def test_superseded_rows_stop_counting_at_that_instant(rows, until, observations
         assert got["distinct"][place] == len({rows[row][4] for row in seen} - {None})
         assert got["sum"][place] == pytest.approx(math.fsum(values), rel=1e-12, abs=1e-9)
         check_missing(got["median"][place], np.median(values) if values else None)
+        check_missing(got["max"][place], max(values, default=None))
+        check_missing(got["min"][place], min(values, default=None))
         gaps = np.diff([rows[row][1] for row in seen]) / 3.6e9
         expected = (
             gaps.mean() if gaps.size else np.nan,
@@ -319,14 +321,6 @@ def test_superseded_rows_stop_counting_at_that_instant(rows, until, observations
         latest = max((rows[row][1] for row in seen), default=None)
         assert (nearest[place] in seen) == bool(seen)
         assert latest is None or rows[nearest[place]][1] == latest
-
-
-def test_a_largest_value_of_superseded_rows_cannot_be_asked_for():
-    _, table, observed = tables([("a", 1, 0, 2.0, "x")], [("a", 9)])
-    table = table.append_column("superseded_at", pa.array([5], pa.int64()).cast(UTC))
-    read = sweep_of(table, observed, window=None, lag=0)
-    with pytest.raises(ValueError, match="rows are superseded"):
-        read("max", "value")
 
 
 @settings(max_examples=100, deadline=None)
