@@ -63,6 +63,17 @@ def say_number(value: float, form: str) -> str:
     return format(value, form).replace("-", "\N{MINUS SIGN}")
 
 
+def say_moment(when: Any, zone: str) -> str:  # noqa: ANN401  anything with a date
+    """Write an instant as clocks in a zone show it, and name the zone.
+
+    Examples
+    --------
+    >>> say_moment(pd.Timestamp("2024-12-31 16:30", tz="UTC"), "Asia/Shanghai")
+    '2025-01-01 00:30 Asia/Shanghai'
+    """
+    return f"{pd.Timestamp(when).tz_convert(zone):%Y-%m-%d %H:%M} {zone}"
+
+
 def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a date
     """Write the days between two instants, or a dash where there are none.
 

@@ -43,11 +43,12 @@ def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Dr
         Name and version of the model.
     """
     bundle, score = case.bundle, case.score
-    decision = pd.Timestamp(score["decision_time"])
+    decision, zone = pd.Timestamp(score["decision_time"]), zone_of(bundle)
     return CaseSheet(
         model=label,
         tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
-        score=score,
+        score={**score, "decision_time": decision.tz_convert(zone)},
+        zone=zone,
         peers=score["reason_peers"],
         reasons=tuple(_rows(case)),
         lowering=lowering,
@@ -55,8 +56,18 @@ def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Dr
             tables, score[CUSTOMER_ID], decision=decision, peers=_peers_of(case)
         ),
         overrides=tuple(_in_force(case)),
-        history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
+        history=tuple(
+            (when.tz_convert(zone), before, of_score)
+            for when, before, of_score in _earlier(
+                case.history, bundle.policy, score[CUSTOMER_ID], decision
+            )
+        ),
     )
+
+
+def zone_of(bundle: Bundle) -> str:
+    """Name the time zone of the source that a model learnt from; UTC where it has kept none."""
+    return str(bundle.data.get("timezone", "UTC"))
 
 
 def _rows(case: Case) -> list[ReasonRow]:

@@ -18,14 +18,14 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.explain import make_reasons, say_value
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
-from kyc_ml.jobs.case import Case, make_sheet
+from kyc_ml.jobs.case import Case, make_sheet, zone_of
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.one_observation import find_observation, require_known
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
-from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.presentation import say_in_html, say_moment, say_plainly
 from kyc_ml.score import score_features
 from kyc_ml.tiers import (
     NOBODY,
@@ -52,6 +52,8 @@ class Explained:
         What would lower the tier.
     sheet : Path or None
         Where the case sheet was written.
+    zone : str
+        Time zone of the source that the model learnt from.
     """
 
     observation_id: str
@@ -64,11 +66,17 @@ class Explained:
     contributions: pd.DataFrame
     lowering: Drop
     sheet: Path | None
+    zone: str = "UTC"
+
+    @property
+    def decided(self) -> str:
+        """When it was decided, by the clocks of the bank."""
+        return say_moment(self.score[DECISION_TIME], self.zone)
 
     def _facts(self) -> dict[str, object]:
         lines = [english for english, _ in self.lowering.lines]
         return {
-            "decided": f"{pd.Timestamp(self.score[DECISION_TIME]):%Y-%m-%d %H:%M} UTC",
+            "decided": self.decided,
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
@@ -153,6 +161,7 @@ def as_explained(case: Case, *, lowering: Drop, sheet: Path | None = None) -> Ex
         contributions=case.reasons,
         lowering=lowering,
         sheet=sheet,
+        zone=zone_of(case.bundle),
         **{
             name: case.score[name]
             for name in ("probability", "tier", "tier_zh", "margin", "base_value")

@@ -141,6 +141,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     terminal.draw(f"  {explained.lowering.note}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
+        "decided": explained.decided,
         "probability": say_share(explained.probability),
         "tier": f"{explained.tier} {explained.tier_zh}",
         "how it came about": _tier_path(explained.score),

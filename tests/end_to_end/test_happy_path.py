@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from kyc_ml.terminal.tables import say_share
 from kyc_ml.tiers import tellable
 
 
@@ -98,7 +99,9 @@ def test_explain_says_why_in_two_languages(place, model, scored):
     asked = ("explain", best.observation_id, "--model", model.uri, *place.source_arguments())
     english = done(place.run(*asked, "--top", 3))
     chinese = done(place.run(*asked, "--top", 3, "--chinese"))
-    assert f"probability {best.probability:.4f}, tier {best.tier} {best.tier_zh}" in english.out
+    assert (
+        f"probability {say_share(best.probability)}, tier {best.tier} {best.tier_zh}" in english.out
+    )
     assert "internal only" in english.out
     for outcome, column in ((english, "text"), (chinese, "text_zh")):
         assert best[f"reason_1_{column}"][:20] in outcome.out
@@ -209,7 +212,11 @@ def test_a_risk_model_scores_every_customer_and_explains_a_review(demo, tmp_path
     assert len(set(scores["decision_time"])) == 1
     first = scores.iloc[0]
     explained = done(here.run("explain", first.observation_id, *ask))
-    assert f"probability {first.probability:.4f}, tier {first.tier}" in explained.out
+    assert f"probability {say_share(first.probability)}, tier {first.tier}" in explained.out
+    local = first.decision_time.tz_convert("Asia/Shanghai")
+    assert f"{local:%Y-%m-%d %H:%M} Asia/Shanghai" in explained.out
+    assert "data quality" not in explained.out  # the table is that of check
+    assert "quarantined, " in explained.err
 
 
 @pytest.mark.slow
@@ -220,7 +227,7 @@ def test_a_review_that_does_not_exist_cannot_be_explained(demo, asked):
     refused = here.run("explain", asked, *ask)
     assert refused.code == 2
     assert refused.crash is None
-    assert "YYYY-MM-DD" in refused.err or "ISO date" in refused.err
+    assert "YYYY-MM-DD" in refused.err or "ISO date" in refused.err or "a date after" in refused.err
 
 
 def test_features_built_in_buckets_are_those_built_at_once(place, scored):
