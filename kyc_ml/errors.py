@@ -145,6 +145,14 @@ def _without_ending(path: str) -> str:
     return name[:1] + name[1:].partition(".")[0]
 
 
+class TooFewRowsWarning(UserWarning):
+    """There are too few rows for a step, which is left out; the result says which."""
+
+
+class RowOrderWarning(UserWarning):
+    """Rows come sorted by class, which is no order of time; what was done instead is said."""
+
+
 class Faults:
     """Collects every fault of one subject, so that a user mends them in one go.
 
