@@ -108,9 +108,10 @@ def _require_address_space() -> None:
     The system's refusal of memory ends the process there, without a word.
     """
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
+    counts = Path("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not counts.exists():
         return
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    pages = int(counts.read_text(encoding="ascii").split()[0])
     if limit - pages * resource.getpagesize() < _LEAST_ADDRESSES:
         msg = (
             f"memory: the limit on the address space (ulimit -v) of {limit / 1e9:.2f} GB leaves "
