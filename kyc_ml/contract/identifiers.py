@@ -69,11 +69,11 @@ def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
         sql = _bare(f"regexp_replace({sql}, '^=', '')", f"(?:{_QUOTE}|{_BLANK})")
     if form.case != "keep":
         sql = f"{form.case}({sql})"
-    if form.leading_zeros == "drop":  # one zero stays where there is nothing else
-        sql = f"regexp_replace({sql}, '^0+(.)', '\\1')"
     if form.floats == "whole" or decimal:
         digits = r"\d+" if decimal else rf"\d{{1,{_EXACT_DIGITS}}}"
         sql = f"regexp_replace({sql}, '^([+-]?{digits})\\.0+$', '\\1')"
+    if form.leading_zeros == "drop":  # one zero stays where no letter or digit comes
+        sql = f"regexp_replace({sql}, '^0+([\\pL\\pN])', '\\1')"
     return f"nullif({sql}, '')" if form.trim else f"CASE WHEN trim({sql}) <> '' THEN {sql} END"
 
 
