@@ -393,6 +393,7 @@ class _Opened:
             quality,
             subject=self.settings.subject,
             maximum=self.settings.max_orphan_share,
+            quarantine=shelf.quarantine if isinstance(shelf, MemoryShelf) else None,
         )
         return quality
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.arguments import read_moment
-from kyc_ml.config import DatasetConfig, SourceMapping, Unit
+from kyc_ml.config import DatasetConfig, IdentifierForm, SourceMapping, Unit
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import find_end, find_oldest
+from kyc_ml.contract.identifiers import put_in_form
 from kyc_ml.contract.seeking import Sought, seek_in
 from kyc_ml.contract.source import look_up
 from kyc_ml.contract.tables import CUSTOMER_ID, REVIEW_ID, REVIEWS, TRANSACTION_ID, TRANSACTIONS
@@ -34,6 +35,13 @@ _SHOWN: Final = 10
 """Reviews of a customer that a message lists."""
 
 
+def in_form(observation: str, form: IdentifierForm) -> str:
+    """Give an observation's name as the source's tables have it; CUSTOMER@DATE keeps its date."""
+    customer, at, day = observation.rpartition("@")
+    (name,) = put_in_form([customer if at else observation], form)
+    return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
+
+
 def require_known(
     mapping: SourceMapping, data: Path, observation: str, *, unit: Unit | None = None
 ) -> None:
@@ -51,6 +59,7 @@ def require_known(
     ConfigError
         If it is of the form CUSTOMER@DATE, and what follows @ is no date.
     """
+    observation = in_form(observation, mapping.identifiers)
     customer, at, day = observation.rpartition("@")
     places = []
     if unit != "risk" and TRANSACTIONS in mapping.completed:

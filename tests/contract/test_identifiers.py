@@ -15,6 +15,7 @@ from kyc_ml.config import IdentifierForm, SourceMapping, dump_section, parse_sec
 from kyc_ml.contract.identifiers import ALIKE, NOTHING, put_in_form
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.errors import ContractError
+from kyc_ml.jobs.one_observation import in_form
 
 ROW = {"event_time": "2024-01-05", "amount": "1"}
 ODD = " \t\r\n\u00a0\u3000\u2003\u200b\u200e\ufeff\u00ad0Aaß１Ａ'\"=“”.5-"
@@ -37,13 +38,13 @@ def expected(text):
     return seen.strip("".join(blank)) or None
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(st.lists(st.text(ODD, max_size=8), max_size=20))
 def test_by_default_what_nobody_sees_is_removed_and_nothing_else(texts):
     assert put_in_form(texts, IdentifierForm()) == [expected(text) for text in texts]
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(st.lists(st.text(ODD, max_size=8), max_size=20), forms)
 def test_what_is_in_the_form_stays_as_it_is(texts, form):
     once = put_in_form(texts, form.model_copy(update={"quotes": "keep"}))
@@ -69,6 +70,9 @@ def test_what_is_in_the_form_stays_as_it_is(texts, form):
         ("Ab1", {"case": "lower"}, "ab1"),
         ("0012", {"leading_zeros": "drop"}, "12"),
         ("000", {"leading_zeros": "drop"}, "0"),
+        ("0 0", {"leading_zeros": "drop"}, "0 0"),
+        ("007.0", {"leading_zeros": "drop", "floats": "whole"}, "7"),
+        ("0.0", {"leading_zeros": "drop", "floats": "whole"}, "0"),
         ("12345.0", {"floats": "whole"}, "12345"),
         ("12345.50", {"floats": "whole"}, "12345.50"),
         ("1234567890123456.0", {"floats": "whole"}, "1234567890123456.0"),
@@ -302,3 +306,17 @@ def test_the_documented_form_is_one():
     (example,) = re.findall(r"```yaml\n(identifiers:\n.*?)```", page.read_text("utf-8"), re.DOTALL)
     form = parse_section(example.replace("identifiers:\n", ""), IdentifierForm, subject="page")
     assert form == ALIKE.model_copy(update={"nulls": ("NULL", "\\N")})
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        (" c1 @2024-01-01 ", "C1@2024-01-01"),
+        ("0012", "12"),
+        ("a@b@2024-01-01", "A@B@2024-01-01"),
+        ("@2024-01-01", "@2024-01-01"),
+        ("", ""),
+    ],
+)
+def test_what_a_person_types_is_read_in_the_form_of_the_source(typed, named):
+    assert in_form(typed, IdentifierForm(case="upper", leading_zeros="drop")) == named
