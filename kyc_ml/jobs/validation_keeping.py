@@ -227,11 +227,7 @@ def _record(report: Report, path: Path, *, part: Chosen, began: float) -> RunRec
             "policy": f"{report.policy.name} v{report.policy.version}",
             "complete": report.complete,
         },
-        metrics={
-            **shared,
-            **metrics,
-            **{f"seconds/{name}": s for name, s in report.seconds.items()},
-        },
+        metrics={**shared, **metrics, **spent},
         tags={
             "job": "validate",
             "unit": report.model.unit,
