@@ -1,6 +1,7 @@
 """Terminals of other encodings, readers that leave, full devices, and signals."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -162,3 +163,14 @@ def test_a_lack_of_memory_is_called_so(tmp_path, limit, arguments, code):
     assert (done.returncode, published(tmp_path)) == (code, code == 0), err
     assert err.decode().count("error: memory: ") == (code == 2)
     assert "Traceback" not in err.decode()
+
+
+def test_no_text_is_read_or_written_in_the_encoding_of_the_terminal():
+    sources = [*(ROOT / "kyc_ml").rglob("*.py"), *(ROOT / "pipelines").glob("*.py")]
+    calls = [
+        f"{path.name}: {call.group()}"
+        for path in sources
+        for call in re.finditer(r"\.(read|write)_text\([^\n]*", path.read_text(encoding="utf-8"))
+        if "encoding=" not in call.group()
+    ]
+    assert calls == []

@@ -329,6 +329,7 @@ def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:
         },
         tags={
             "job": "score",
+            "unit": scorers.unit,
             "model": scorers.label,
             "bundle_digest": manifest.identity["bundle"],
             "as_of": manifest.as_of,
