@@ -307,6 +307,18 @@ def test_validation_judges_out_of_fold_rows_while_there_are_no_later_ones(source
     assert report.verdict != "pass"
 
 
+def test_a_champion_with_the_same_rows_out_of_fold_is_compared_with(source, trained):
+    renamed = trained.bundle.config.model_copy(update={"name": "twin"})
+    twin = replace(trained.bundle, config=renamed)
+    report = kyc_ml.validate(
+        trained.bundle, source, policy=CONFIGS / "validation.yaml", as_of=AS_OF, champion=twin,
+        only=["benchmarks.champion"],
+    )  # fmt: skip
+    found = report.result("benchmarks.champion")
+    assert found.figure("auc").value == pytest.approx(trained.quality[MODEL][FOLDS].auc)
+    assert found.figure("auc_difference").value == 0
+
+
 def test_later_rows_are_preferred_to_out_of_fold_ones(source, trained):
     gates, only = CONFIGS / "validation.yaml", ["implementation.recorded_figures"]
     report = kyc_ml.validate(trained.bundle, source, policy=gates, only=only)

@@ -100,6 +100,11 @@ def test_validation_of_one_check_gives_the_figures_of_that_check(source, trained
     assert all(figure.axes for figure in drawn)
 
 
+def test_tiers_are_not_fitted_on_rows_that_a_model_learned_from(source, trained):
+    with pytest.raises(LeakageError, match="learned-rows"):
+        kyc_ml.fit_tiers(trained.bundle, source, since="2024-03-01")
+
+
 def test_a_model_is_not_better_than_its_twin(source, trained, twin):
     compared = kyc_ml.compare(trained.bundle, twin, source)
     assert compared.verdict == "not shown better"
