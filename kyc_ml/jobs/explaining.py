@@ -136,10 +136,10 @@ def run_explain(
     if sheet is not None:
         require_place(sheet)
     bundle, label = load_model(model)
-    form = load_section(source, SourceMapping).identifiers
+    mapping = load_section(source, SourceMapping)
+    form = mapping.identifiers
     book = NOBODY if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
-    mapping = load_section(source, SourceMapping)
     require_known(mapping, data, observation, unit=bundle.config.unit)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
