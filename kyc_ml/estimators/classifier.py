@@ -478,7 +478,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     def _fit_model(
         self, fitted: Labelled, stopping: Labelled | None, *, config: ModelConfig
     ) -> None:
-        specs = input_columns(self._names(), self.vocabularies_, self.monotone or {})
+        asked = self.monotone or {}
+        if self._numbers is not None and isinstance(asked, Mapping):
+            asked = {str(name): direction for name, direction in asked.items()}
+        specs = input_columns(self._names(), self.vocabularies_, asked)
         matrix, target = fitted
         self.best_round_: int = config.rounds
         if stopping is None:
