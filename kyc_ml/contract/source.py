@@ -161,7 +161,9 @@ def look_up(
         lists the faults of all of them together.
     """
     try:
-        with _opened(mapping, data, tables=tables, threads=2, memory="1GB") as opened:
+        with _opened(
+            mapping, data, tables=tables, threads=2, memory="1GB", digested=False
+        ) as opened:
             ids = []
             for bound in opened.bound:
                 of_type = typed_sql(
@@ -440,8 +442,12 @@ def _opened(
     threads: int,
     memory: str,
     scratch: Path | None = None,
+    digested: bool = True,
 ) -> Iterator[_Opened]:
-    """Find, open and bind the files of a mapping; see that none changes while it is read."""
+    """Find, open and bind the files of a mapping; see that none changes while it is read.
+
+    Without `digested` no file is read for its digest, which is empty then.
+    """
     settings = _Settings(
         subject=f"source {mapping.name!r}",
         mapped=mapping.completed,
@@ -483,6 +489,6 @@ def _opened(
             bound=bound,
             files=opened,
             settings=settings,
-            digests=digest_files(found.values()),
+            digests=digest_files(found.values()) if digested else {},
         )
     require_unchanged(state, file_states(found.values()), subject=settings.subject)
