@@ -413,7 +413,9 @@ def test_a_json_log_takes_nothing_from_help():
 @pytest.mark.usefixtures("beside_its_files")
 def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(monkeypatch):
     result = SimpleNamespace(
-        manifest=SimpleNamespace(scored_by="model", reason="", run_id="r", customers=1_234),
+        manifest=SimpleNamespace(
+            scored_by="model", reason="", run_id="r", customers=1_234, not_scored={}
+        ),
         tiers=pd.DataFrame({"tier": ["low"]}), read=562_557, quarantined=0, rows=7_690,
         seconds={"reading": 15.04}, path=Path("o"), was_there=False,
     )  # fmt: skip

@@ -480,6 +480,10 @@ def test_columns_without_names_go_by_their_order(codes):
     model = quick().fit(plain, target)
     assert np.array_equal(model.predict_proba(plain), named.predict_proba(frame))
     assert model.contributions(plain).columns.tolist() == ["0", "1"]
+    rising = quick(monotone={0: 1}).fit(plain, target)
+    ladder = plain.head(1).loc[[0] * 50].set_axis(range(50))
+    ladder[0] = np.linspace(0, 9, 50)
+    assert (np.diff(rising.margin(ladder)) >= 0).all()
     with pytest.raises(DatasetError, match=r"were \[0, 1\] in fit and are \[1, 0\] now"):
         model.predict_proba(plain[[1, 0]])
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import duckdb
 
+from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.config import Attribute, IdentifierForm, SourceMapping, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
 from kyc_ml.contract.binding import (
@@ -54,7 +55,7 @@ from kyc_ml.errors import Faults, SourceError, hint_path
 def read_source(
     mapping: SourceMapping,
     *,
-    data: Path,
+    data: FilePath,
     tables: Collection[str] | None = None,
     threads: int = 2,
     memory: str = "3GB",
@@ -79,7 +80,7 @@ def read_source(
         If more than ``mapping.max_quarantined_share`` of a table's rows break the contract, or
         more than ``mapping.max_orphan_share`` of the cases name nobody that is there.
     """
-    shelf = MemoryShelf()
+    shelf, data = MemoryShelf(), read_path(data, name="data")
     with _opened(mapping, data, tables=tables, threads=threads, memory=memory) as opened:
         quality = opened.contract(shelf)
     return _kept(shelf, opened, quality)
@@ -160,7 +161,9 @@ def look_up(
         lists the faults of all of them together.
     """
     try:
-        with _opened(mapping, data, tables=tables, threads=2, memory="1GB") as opened:
+        with _opened(
+            mapping, data, tables=tables, threads=2, memory="1GB", digested=False
+        ) as opened:
             ids = []
             for bound in opened.bound:
                 of_type = typed_sql(
@@ -440,8 +443,12 @@ def _opened(
     threads: int,
     memory: str,
     scratch: Path | None = None,
+    digested: bool = True,
 ) -> Iterator[_Opened]:
-    """Find, open and bind the files of a mapping; see that none changes while it is read."""
+    """Find, open and bind the files of a mapping; see that none changes while it is read.
+
+    Without `digested` no file is read for its digest, which is empty then.
+    """
     settings = _Settings(
         subject=f"source {mapping.name!r}",
         mapped=mapping.completed,
@@ -483,6 +490,6 @@ def _opened(
             bound=bound,
             files=opened,
             settings=settings,
-            digests=digest_files(found.values()),
+            digests=digest_files(found.values()) if digested else {},
         )
     require_unchanged(state, file_states(found.values()), subject=settings.subject)

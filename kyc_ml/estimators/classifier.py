@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
@@ -10,7 +11,6 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, assert_all_finite, check_array, check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -478,7 +478,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     def _fit_model(
         self, fitted: Labelled, stopping: Labelled | None, *, config: ModelConfig
     ) -> None:
-        specs = input_columns(self._names(), self.vocabularies_, self.monotone or {})
+        asked = self.monotone or {}
+        if self._numbers is not None and isinstance(asked, Mapping):
+            asked = {str(name): direction for name, direction in asked.items()}
+        specs = input_columns(self._names(), self.vocabularies_, asked)
         matrix, target = fitted
         self.best_round_: int = config.rounds
         if stopping is None:
@@ -529,7 +532,9 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
                 f"one, got {asked!r}"
             )
             raise ConfigError(msg)
-        return int(effective_n_jobs(asked))
+        if asked is None:
+            return 1
+        return int(asked) if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + int(asked))
 
 
 def _least_in_leaf(rows: int) -> int:

@@ -21,7 +21,7 @@ from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.jobs.case import Case, make_sheet
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
 from kyc_ml.jobs.lowering import find_drop
-from kyc_ml.jobs.one_observation import find_observation, in_form, require_known
+from kyc_ml.jobs.one_observation import find_observation, in_form
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
@@ -136,12 +136,10 @@ def run_explain(
     if sheet is not None:
         require_place(sheet)
     bundle, label = load_model(model)
-    mapping = load_section(source, SourceMapping)
-    form = mapping.identifiers
+    form = load_section(source, SourceMapping).identifiers
     book = NOBODY if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
-    observation = in_form(observation, mapping.identifiers)
-    require_known(mapping, data, observation, unit=bundle.config.unit)
+    observation = in_form(observation, form)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
     lowering = find_drop(case)
@@ -183,9 +181,7 @@ def run_customer_safe(
         If the source has no such observation.
     """
     bundle, _ = load_model(model)
-    mapping = load_section(source, SourceMapping)
-    observation = in_form(observation, mapping.identifiers)
-    require_known(mapping, data, observation, unit=bundle.config.unit)
+    observation = in_form(observation, load_section(source, SourceMapping).identifiers)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features = features_of(bundle, tables, observations, watch)

@@ -23,6 +23,7 @@ from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_fir
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.reading import require_behaviour
+from kyc_ml.moments import name_instant
 
 _FOREVER: Final = pd.Timestamp("2200-01-01", tz="UTC")
 _DATE: Final = "the date after @"
@@ -42,15 +43,11 @@ def in_form(observation: str, form: IdentifierForm) -> str:
     return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
 
 
-def require_known(
-    mapping: SourceMapping, data: Path, observation: str, *, unit: Unit | None = None
-) -> None:
-    """Refuse an observation of which the source has no identifier, before the source is read.
+def require_known(mapping: SourceMapping, data: Path, observation: str) -> None:
+    """Refuse an observation of which the source has no identifier, before anything is loaded.
 
-    Parameters
-    ----------
-    unit : 'fraud', 'risk' or None
-        What the model describes; None where the model is not loaded yet.
+    Of which kind the model is, is not known yet: a transaction, a planned review or a customer
+    of that name will do.
 
     Raises
     ------
@@ -61,27 +58,26 @@ def require_known(
     """
     observation = in_form(observation, mapping.identifiers)
     customer, at, day = observation.rpartition("@")
-    places = []
-    if unit != "risk" and TRANSACTIONS in mapping.completed:
-        places.append(_Place(tables=(TRANSACTIONS,), column=TRANSACTION_ID, name=observation))
-    if unit != "fraud":
-        if REVIEWS in mapping.completed:
-            places.append(_Place(tables=(REVIEWS,), column=REVIEW_ID, name=observation))
-        places.append(_customers(seen_in(mapping.completed), customer or observation))
+    mapped = mapping.completed
+    places = [
+        _Place(tables=(table,), column=column, name=observation)
+        for table, column in ((TRANSACTIONS, TRANSACTION_ID), (REVIEWS, REVIEW_ID))
+        if table in mapped
+    ]
+    places.append(_customers(seen_in(mapped), customer or observation))
+    dated = bool(at) and name_instant(day) is not None
     alike = 0
-    for place in places:
+    for place in reversed(places) if dated else places:
         sought = look_up(
-            mapping,
-            data=data,
-            tables=place.tables,
-            column=place.column,
-            identifier=place.name,
+            mapping, data=data, tables=place.tables, column=place.column, identifier=place.name
         )
-        if sought is None or sought.there:
+        if sought is None:
+            return
+        if sought.there:
+            if at and place.column == CUSTOMER_ID:
+                read_moment(day, name=_DATE)
             return
         alike += sought.alike
-    if at and unit == "risk":
-        read_moment(day, name=_DATE)
     raise _unknown(places, Sought(there=False, alike=alike))
 
 

@@ -151,7 +151,7 @@ class Sheet:
             for row in self.rows
             for place, cell in enumerate(row)
         )
-        if prose or not 0 < len(self.rows) <= _BESIDE:
+        if prose or self._is_matrix() or not 0 < len(self.rows) <= _BESIDE:
             yield from self._blocks(width)
             return
         found: list[tuple[Sheet, list[int]]] = []
@@ -170,6 +170,11 @@ class Sheet:
             start += len(fits)
         for turned, widths in found:
             yield turned._table(widths)
+
+    def _is_matrix(self) -> bool:
+        """Tell whether rows and columns are called alike: turned, each would pass for the other."""
+        across = {column.heading.replace("_", " ") for column in self.columns[1:]}
+        return across == {_plain(row[0]).replace("_", " ") for row in self.rows}
 
     def _turn(self, start: int, stop: int) -> Sheet:
         first, *others = self.columns
