@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final, Literal, Self
 
@@ -212,37 +212,7 @@ class SourceMapping(Section):
         """The tables, with the columns and the reviews that `snapshot` stands for."""
         if self.snapshot is None:
             return self.tables
-        day, after = self.snapshot, self.snapshot + timedelta(days=1)
-        completed = dict(self.tables)
-
-        def complete(table: str, **defaults: str) -> None:
-            mapped = completed[table]
-            columns = {**defaults, **mapped.columns}
-            completed[table] = mapped.model_copy(update={"columns": columns})
-
-        complete("customers", event_time=f"DATE '{day}'")
-        customers = completed["customers"]
-        who = customers.columns.get("customer_id")
-        if who is not None and "reviews" not in completed:
-            completed["reviews"] = TableMapping(
-                from_=customers.from_,
-                where=customers.where,
-                columns={
-                    "review_id": _at_review(who, day),
-                    "customer_id": who,
-                    "event_time": f"DATE '{after}'",
-                },
-            )
-        about = completed["cases"].columns.get("customer_id") if "cases" in completed else None
-        if about is not None:
-            complete(
-                "cases",
-                case_id=_at_review(about, day),
-                review_id=_at_review(about, day),
-                event_time=f"DATE '{after}'",
-                known_at=f"TIMESTAMP '{after} 00:00:01'",
-            )
-        return completed
+        return complete_snapshot(self.tables, self.snapshot)
 
     @property
     def attributes(self) -> tuple[TableAttribute, ...]:
@@ -252,6 +222,46 @@ class SourceMapping(Section):
             for table, mapped in self.tables.items()
             for name, attribute in mapped.attributes.items()
         )
+
+
+def complete_snapshot(tables: Mapping[str, TableMapping], day: date) -> dict[str, TableMapping]:
+    """Give customers without dates, and their outcomes, the times of a snapshot.
+
+    Parameters
+    ----------
+    day : date
+        Day at whose end the rows of `customers` were true; see `SourceMapping`.
+    """
+    after = day + timedelta(days=1)
+    completed = dict(tables)
+    customers = _with_defaults(completed["customers"], event_time=f"DATE '{day}'")
+    completed["customers"] = customers
+    who = customers.columns.get("customer_id")
+    if who is not None and "reviews" not in completed:
+        completed["reviews"] = TableMapping(
+            from_=customers.from_,
+            where=customers.where,
+            columns={
+                "review_id": _at_review(who, day),
+                "customer_id": who,
+                "event_time": f"DATE '{after}'",
+            },
+        )
+    cases = completed.get("cases")
+    if cases is not None and "customer_id" in cases.columns:
+        review = _at_review(cases.columns["customer_id"], day)
+        completed["cases"] = _with_defaults(
+            cases,
+            case_id=review,
+            review_id=review,
+            event_time=f"DATE '{after}'",
+            known_at=f"TIMESTAMP '{after} 00:00:01'",
+        )
+    return completed
+
+
+def _with_defaults(table: TableMapping, **columns: str) -> TableMapping:
+    return table.model_copy(update={"columns": {**columns, **table.columns}})
 
 
 def _at_review(customer_id: str, day: date) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +14,7 @@ import duckdb
 from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.config import Attribute, IdentifierForm, SourceMapping, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
+from kyc_ml.config.source import complete_snapshot
 from kyc_ml.contract.binding import (
     BoundTable,
     bind_table,
@@ -180,6 +182,7 @@ def contract_tables(
     frames: Mapping[str, Frame],
     *,
     attributes: Mapping[str, Mapping[str, Attribute]] = MappingProxyType({}),
+    snapshot: date | None = None,
     timezone: str = "UTC",
     base_currency: str,
     max_quarantined_share: float = 0.001,
@@ -195,6 +198,9 @@ def contract_tables(
         Arrow (``__arrow_c_stream__``) will do.
     attributes : mapping of table name to column to Attribute
         Columns of your own, and what they mean.
+    snapshot : date or None
+        Day at whose end the customers were as their rows say, where these carry no date; see
+        the key of `SourceMapping`.
     identifiers : IdentifierForm
         The form of all identifiers; see its fields.
     max_orphan_share : float
@@ -222,20 +228,28 @@ def contract_tables(
     opened = OpenedFiles()
     shelf = MemoryShelf()
     with closing(connect(data=None, files=[])) as connection:
-        mapped = {}
+        tables, mapped = {}, {}
         for name, frame in frames.items():
             before = len(faults)
             table = to_arrow(frame, name=name, faults=faults)
-            own = attributes.get(name, {})
-            contracted = [column for column in table.column_names if column not in own]
-            if table.column_names or len(faults) == before:
-                note_column_faults(name, contracted, faults)
-                note_attribute_faults(name, own, faults)
             if len(faults) == before:
-                register(connection, name, table, faults=faults)
-            if len(faults) == before:
-                opened.views.add(name)
-                mapped[name] = _as_mapping(name, contracted, own)
+                tables[name] = table
+            if table.column_names:
+                mapped[name] = _as_mapping(name, table.column_names, attributes.get(name, {}))
+            elif len(faults) == before:
+                note_column_faults(name, (), faults)
+        if snapshot is not None and CUSTOMERS in mapped:
+            mapped = complete_snapshot(mapped, snapshot)
+        for name, mapping in tuple(mapped.items()):
+            before = len(faults)
+            note_column_faults(name, mapping.columns, faults)
+            note_attribute_faults(name, mapping.attributes, faults)
+            if len(faults) == before and name in tables:
+                register(connection, name, tables[name], faults=faults)
+            if len(faults) > before or mapping.from_ not in tables:
+                del mapped[name]
+            else:
+                opened.views.add(mapping.from_)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
         bound = _bind(connection, chosen, opened, unread=(), settings=settings, faults=faults)
         whole = _Opened(
@@ -271,7 +285,7 @@ def _as_mapping(
         name: {**attribute.model_dump(), "sql": quote_name(name)}
         for name, attribute in attributes.items()
     }
-    mapped = {column: quote_name(column) for column in columns}
+    mapped = {column: quote_name(column) for column in columns if column not in own}
     return TableMapping.model_validate({"from": table, "columns": mapped, "attributes": own})
 
 

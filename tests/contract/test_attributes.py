@@ -242,6 +242,31 @@ def test_a_snapshot_is_true_that_day_and_decided_at_its_end_and_its_label_known_
     assert read["reviews"]["review_id"].to_pylist() == ["A@2025-12-31", "B@2025-12-31"]
 
 
+def test_tables_in_memory_take_the_day_of_a_snapshot_too(snapshot):
+    from_files = read_source(mapping_of(SNAPSHOT), data=snapshot).accepted
+    rows = pd.read_csv(snapshot / "rows.csv")
+    outcome = rows["bad"].map({0: "cleared", 1: "default"})
+    declared = SNAPSHOT["tables"]["customers"]["attributes"]
+    own = {
+        name: Attribute(**{key: said for key, said in each.items() if key != "sql"})
+        for name, each in declared.items()
+    }
+    here = contract_tables(
+        {
+            "customers": pd.DataFrame(
+                {"customer_id": rows["id"], "utilisation": rows["used"], "home": rows["home"]}
+            ),
+            "cases": pd.DataFrame({"customer_id": rows["id"], "outcome": outcome}),
+        },
+        attributes={"customers": own},
+        snapshot=date(2025, 12, 31),
+        timezone="Asia/Shanghai",
+        base_currency="CNY",
+    ).accepted
+    assert here.attributes == from_files.attributes
+    assert here.tables == from_files.tables
+
+
 def test_what_a_mapping_says_itself_is_left_as_it_is():
     content = {**SNAPSHOT, "tables": {**SNAPSHOT["tables"]}}
     cases = {**SNAPSHOT["tables"]["cases"]}

@@ -64,7 +64,7 @@ def panel(rng, customers=200, months=20):
     return frame.assign(default_flag=frame["default_flag"].astype(int))
 
 
-def applications(rng, n=800):
+def applications(rng, n=160):
     asked = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 360, n), unit="D")
     amount = rng.integers(1, 50, n) * 1_000
     bad = rng.random(n) < amount / 80_000
@@ -174,7 +174,7 @@ def test_an_application_is_judged_by_its_own_fields(examples):
         "review_attr_income",
         "review_attr_employment",
     }
-    assert len(scores) == 800
+    assert len(scores) == 160
     assert f"{asked['loan_amount']:,.0f} CNY" in said.out
 
 
