@@ -51,14 +51,14 @@ def init(
             terminal.show("files not used", result.unused_frame())
         for run in result.runs:
             terminal.show(f"features of the {run.unit} unit", result.families_frame(run.unit))
-        for decision in result.proposal.decisions:
-            terminal.say(f"to decide or confirm: {decision}")
+        for point in result.proposal.open_points:
+            terminal.say(f"to decide or confirm: {point}")
         held_back = {"not yet": result.held_back} if result.held_back else {}
         terminal.summary(
             "proposed",
             {
                 "written to": out,
-                "to decide or confirm": len(result.proposal.decisions),
+                "to decide or confirm": len(result.proposal.open_points),
                 "next": "\n".join(result.next_commands(data)),
                 **held_back,
             },

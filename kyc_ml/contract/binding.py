@@ -72,10 +72,12 @@ def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
     """Note columns that still say TODO, as `kyc-ml init` writes what only the user can say."""
     for column in CONTRACT[table].columns if table in CONTRACT else ():
         sql = mapped.columns.get(column.name, "")
-        if column.allowed and _UNDECIDED.search(sql):
+        open_ = column.required and sql.strip() == "'TODO'"
+        if open_ or (column.allowed and _UNDECIDED.search(sql)):
+            cure = f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
             faults.add(
                 f"table {table!r}: column {column.name!r} still says 'TODO' for what nobody has "
-                f"decided: write one of {', '.join(column.allowed)} instead"
+                f"decided: write {cure} instead"
             )
 
 

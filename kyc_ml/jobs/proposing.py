@@ -139,13 +139,13 @@ def run_init(
     watch.step("looking at the files", 0, 1)
     proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)
     watch.step("looking at the files", 1, 1)
-    runs = run_files(proposal, accepted)
     texts = {"source": write_source(proposal)}
+    # what would not be read back is a defect of the proposal, and is not written
+    mapping = parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")
+    runs = run_files(proposal, accepted, mapping)
     texts |= {str(run.unit): run.text for run in runs}
     if runs:
-        texts["tiers"] = tiers_text(proposal)
-    # what would not be read back is a defect of the proposal, and is not written
-    parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")
+        texts["tiers"] = tiers_text(proposal, accepted)
     files = {name: out / f"{name}.yaml" for name in texts}
     for name, path in files.items():
         with written_whole(path) as handle:

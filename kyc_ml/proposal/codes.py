@@ -10,6 +10,7 @@ from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes
 from kyc_ml.proposal.vocabulary import (
     ALLEGATIONS,
     ENTITIES,
+    GRADES,
     INSTRUMENTS,
     INTO,
     NEGATING_SIGNS,
@@ -40,6 +41,19 @@ _MEANINGS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
 }
 
 
+def are_grades(codes: tuple[str, ...]) -> bool:
+    """Tell whether codes are grades of loans: 可疑 among them is no suspicion of a crime.
+
+    Examples
+    --------
+    >>> are_grades(("正常", "关注", "可疑")), are_grades(("正常", "可疑"))
+    (True, False)
+    """
+    low = {code.lower() for code in codes}
+    telling = {"关注", "次级", "损失", "substandard", "doubtful", "special mention"}
+    return bool(low & telling) and low <= set(GRADES)
+
+
 def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
     """Find the contract's word for each code that has one.
 
@@ -50,6 +64,8 @@ def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
     """
     if contracted == "direction" and {code.lower() for code in codes} == _PINYIN:
         return {code: "out" if code.lower() == "j" else "in" for code in codes}
+    if contracted == "outcome" and are_grades(codes):
+        return {code: GRADES[code.lower()] for code in codes}
     if contracted == "outcome":
         meant = {code: _outcome_of(code) for code in codes}
         return {code: word for code, word in meant.items() if word is not None}

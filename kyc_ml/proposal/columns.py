@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from kyc_ml.contract.tables import (
     CONTRACT,
     COUNTRY,
+    DECLARED_INCOME,
     DOCUMENT_NUMBER,
     DOCUMENT_TYPE,
     NATIONALITY,
+    OUTCOME,
     RESIDENCE_COUNTRY,
 )
 from kyc_ml.engine.local import quote_text
-from kyc_ml.proposal.codes import TODO, case_sql, positives, share_of, translate
+from kyc_ml.proposal.codes import TODO, are_grades, case_sql, positives, share_of, translate
 from kyc_ml.proposal.countries import COUNTRY_CODES
 from kyc_ml.proposal.guesses import Certainty, Guess, certainty_of
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
@@ -84,8 +89,20 @@ def _document(desk: Desk, look: FileLook, part: Part) -> Guess:
     return _guess(DOCUMENT_TYPE, sql, part, shown)
 
 
+def todo_guess(name: str, part: Part) -> Guess:
+    """Leave a column to the user, with what kept it from being read."""
+    return Guess(
+        column=name,
+        sql=quote_text(TODO),
+        certainty="yours",
+        evidence=f"column {part.column.name} {part.todo}",
+    )
+
+
 def time_guess(name: str, part: Part) -> Guess:
     """Write a time; a doubt of the reading makes it a guess."""
+    if part.todo:
+        return todo_guess(name, part)
     reading = part.time
     assert reading is not None  # noqa: S101  the caller has seen it
     certainty: Certainty = "guess" if reading.doubt else certainty_of(part.score)
@@ -117,6 +134,14 @@ def code_guess(name: str, part: Part) -> Guess:
         shown = f"{len(words)} of {len(column.codes)} codes known" if column.codes else "as it is"
         return _guess(name, sql, part, shown)
     unknown = [code for code in column.codes if code not in words]
+    if name == OUTCOME and are_grades(column.codes):
+        return Guess(
+            column=name,
+            sql=case_sql(column, words, others=column.text),
+            certainty="guess",
+            evidence=f"column {column.name}: grades of loans; 次级, 可疑 and 损失 count as "
+            "default, the others as cleared: confirm",
+        )
     if not unknown:
         return _guess(name, case_sql(column, words, others=column.text), part, "all codes known")
     words = {**words, **dict.fromkeys(unknown, TODO)}
@@ -156,6 +181,10 @@ def _number(desk: Desk, look: FileLook, name: str, part: Part) -> Guess | None:
     reading = read_number(desk, look, part.column, money=name != "value")
     if reading is None:
         return None
+    if name == DECLARED_INCOME and re.search(r"month|^月|月收入|月薪", part.column.normal):
+        reading = replace(
+            reading, sql=f"{reading.numeric} * 12", doubt="of a month by its name, so times 12"
+        )
     doubt = f"; {reading.doubt}: please confirm" if reading.doubt else ""
     return Guess(
         column=name,

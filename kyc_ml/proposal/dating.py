@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from kyc_ml.proposal.columns import time_guess
+from kyc_ml.proposal.columns import time_guess, todo_guess
 from kyc_ml.proposal.guesses import Guess, TableProposal
 from kyc_ml.proposal.looking import Desk
 from kyc_ml.proposal.roles import Part, Parts
@@ -107,6 +107,8 @@ def _known(desk: Desk, made: TableProposal, known: Part, booking: Part | None) -
 
 def known_after(part: Part | None, sql: str, *, days: int) -> Guess:
     """Assume a delay after a time; ISO text becomes one first, in its own zone if it has one."""
+    if part is not None and part.todo:
+        return todo_guess("known_at", part)
     iso = part is not None and part.time is not None and part.time.form.startswith("ISO")
     moment = _moment(sql, part) if iso and part is not None else sql
     return Guess(

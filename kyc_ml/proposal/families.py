@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
-from kyc_ml.config import FeatureConfig, Unit
+from kyc_ml.config import FeatureConfig, TableAttribute, Unit
+from kyc_ml.config.attributes import attribute_column
 from kyc_ml.contract.tables import (
     CUSTOMER_ID,
     EVENT_TIME,
     KNOWN_AT,
+    REVIEWS,
     THIRD_PARTY,
     TRANSACTION_ID,
     TRANSACTIONS,
@@ -55,15 +57,23 @@ def items_of(tables: Mapping[str, pa.Table]) -> tuple[str, ...]:
 
 
 def weigh_families(
-    columns: Mapping[str, tuple[str, ...]], *, unit: Unit, items: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]],
+    *,
+    unit: Unit,
+    items: tuple[str, ...] = (),
+    attributes: Sequence[TableAttribute] = (),
 ) -> tuple[Family, ...]:
     """Count what each family gives of a source with these tables and columns."""
     observed = [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
     if unit == "fraud":
         own = set(columns.get(TRANSACTIONS, ())) - {TRANSACTION_ID, EVENT_TIME, KNOWN_AT}
         observed = list(dict.fromkeys([*observed, *sorted(own)]))
+    else:
+        observed += [
+            name for name in columns.get(REVIEWS, ()) if name.startswith(attribute_column(""))
+        ]
     config = FeatureConfig(families=tuple(FAMILIES), third_party_items=items)
-    specs = choose_features(config, unit=unit)
+    specs = choose_features(config, unit=unit, attributes=attributes or None)
     available, left_out = split_available(specs, with_made(columns), observed)
     shown = [spec for spec in specs if not spec.hidden]
     given = Counter(spec.family for spec in available if not spec.hidden)

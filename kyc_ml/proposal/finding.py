@@ -5,7 +5,6 @@ Files of one shape are one source: a sub-folder's, or those whose names differ i
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -18,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.config import FileSource
-from kyc_ml.contract.packing import open_plain
+from kyc_ml.contract.plain import say_os_error
 from kyc_ml.engine.local import connect, quote_name, quote_text
+from kyc_ml.proposal.text_files import NotATableError, find_shape
 
 Format = Literal["csv", "parquet", "json", "duckdb"]
 
@@ -37,9 +37,7 @@ _FORMATS: Final[dict[str, Format]] = {
     ".duckdb": "duckdb",
     ".db": "duckdb",
 }
-_DELIMITERS: Final = (";", "\t", "|", ",")
-_ENCODINGS: Final = ("utf-8-sig", "gb18030", "cp1252")
-_HEAD: Final = 1_000_000
+_PACKED: Final = (".gz", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip")
 _MOST_FILES: Final = 100_000
 _DUCKDB_MAGIC: Final = b"DUCK"
 
@@ -55,14 +53,17 @@ class FoundSource:
     source : FileSource
         How the contract opens it.
     paths : tuple of Path, length 1 or more
-    encoding : str
-        ``utf-8``; another one must be converted before the contract reads the file.
+    confirm : tuple of str
+        What of how it is opened is a guess.
+    named : bool
+        False where nothing names its columns, and the names are made up.
     """
 
     name: str
     source: FileSource
     paths: tuple[Path, ...]
-    encoding: str = "utf-8"
+    confirm: tuple[str, ...] = ()
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +86,10 @@ class _Shape:
 
     format: Format
     columns: tuple[str, ...]
-    delimiter: str = ","
-    encoding: str = "utf-8"
+    keys: tuple[tuple[str, object], ...] = ()
+    confirm: tuple[str, ...] = ()
+    named: bool = True
     table: str | None = None
-
-
-@dataclass(kw_only=True)
-class _Unusable(Exception):  # noqa: N818  it ends one file's look, not the job
-    """Why a file is no table."""
-
-    reason: str
 
 
 def find_sources(data: Path) -> FoundFolder:
@@ -109,19 +104,26 @@ def find_sources(data: Path) -> FoundFolder:
     for path in _files(root):
         try:
             shaped[path] = _shapes(path)
-        except _Unusable as found:
+        except NotATableError as found:
             unusable[str(path.relative_to(root))] = found.reason
         except OSError as error:
-            unusable[str(path.relative_to(root))] = f"cannot be read: {error.strerror}"
+            unusable[str(path.relative_to(root))] = say_os_error(error)
     sources: list[FoundSource] = []
     for (pattern, shape), paths in _groups(root, shaped).items():
         taken = {each.name.lower() for each in sources}
-        source = FileSource(
-            path=pattern, format=shape.format, delimiter=shape.delimiter, table=shape.table
+        keys = {**dict(shape.keys), **_partitions(pattern, shape)}
+        source = FileSource.model_validate(
+            {"path": pattern, "format": shape.format, "table": shape.table, **keys}
         )
         name = _name(shape.table or pattern, taken)
         sources.append(
-            FoundSource(name=name, source=source, paths=tuple(paths), encoding=shape.encoding)
+            FoundSource(
+                name=name,
+                source=source,
+                paths=tuple(paths),
+                confirm=shape.confirm,
+                named=shape.named,
+            )
         )
     return FoundFolder(sources=tuple(sources), unusable=unusable)
 
@@ -142,25 +144,37 @@ def _files(root: Path) -> Iterator[Path]:
 def _shapes(path: Path) -> list[_Shape]:
     """Look at a file's head; several shapes where a file holds several tables."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    kind = _FORMATS.get(suffixes[-1] if suffixes else "")
+    packed = False
+    while suffixes and suffixes[-1] in _PACKED:
+        packed = bool(suffixes.pop())
+    kind = _FORMATS.get(suffixes[-1] if suffixes else "", "csv" if packed else None)
     if kind is None:
-        raise _Unusable(reason="is no csv, parquet, json or duckdb file by its name")
+        raise NotATableError(reason="is no csv, parquet, json or duckdb file by its name")
     if not path.stat().st_size:
-        raise _Unusable(reason="is empty (0 bytes)")
+        raise NotATableError(reason="is empty (0 bytes)")
     if kind == "parquet":
         return [_parquet_shape(path)]
     if kind == "json":
         return [_Shape(format="json", columns=_json_columns(path))]
-    return _duckdb_shapes(path) if kind == "duckdb" else [_csv_shape(path)]
+    if kind == "duckdb":
+        return _duckdb_shapes(path)
+    found = find_shape(path)
+    keys = tuple(
+        (key, tuple(value) if isinstance(value, list) else value)
+        for key, value in found.keys.items()
+    )
+    return [
+        _Shape(
+            format="csv", columns=found.columns, keys=keys, confirm=found.confirm, named=found.named
+        )
+    ]
 
 
 def _parquet_shape(path: Path) -> _Shape:
     try:
         return _Shape(format="parquet", columns=tuple(pq.read_schema(path).names))
     except (pa.ArrowException, OSError):
-        raise _Unusable(reason="is truncated, corrupt or no Parquet file") from None
+        raise NotATableError(reason="is truncated, corrupt or no Parquet file") from None
 
 
 def _json_columns(path: Path) -> tuple[str, ...]:
@@ -171,7 +185,7 @@ def _json_columns(path: Path) -> tuple[str, ...]:
                 "records=true)"
             ).fetchall()
         except duckdb.Error:
-            raise _Unusable(
+            raise NotATableError(
                 reason="holds no JSON records: one object a line, or an array"
             ) from None
     return tuple(row[0] for row in rows)
@@ -180,7 +194,7 @@ def _json_columns(path: Path) -> tuple[str, ...]:
 def _duckdb_shapes(path: Path) -> list[_Shape]:
     with path.open("rb") as handle:
         if handle.read(12)[8:] != _DUCKDB_MAGIC:
-            raise _Unusable(reason="is no DuckDB database")
+            raise NotATableError(reason="is no DuckDB database")
     logs = [path, path.with_name(f"{path.name}.wal")]
     with closing(connect(data=None, files=logs)) as connection:
         try:
@@ -188,7 +202,7 @@ def _duckdb_shapes(path: Path) -> list[_Shape]:
                 f"ATTACH {quote_text(str(path))} AS {quote_name('looked at')} (READ_ONLY)"
             )
         except duckdb.Error:
-            raise _Unusable(
+            raise NotATableError(
                 reason="cannot be opened: it may be of another DuckDB version"
             ) from None
         rows = connection.execute(
@@ -197,50 +211,6 @@ def _duckdb_shapes(path: Path) -> list[_Shape]:
             "WHERE database_name = 'looked at' GROUP BY ALL ORDER BY 1"
         ).fetchall()
     return [_Shape(format="duckdb", columns=tuple(cols), table=name) for name, cols in rows]
-
-
-def _csv_shape(path: Path) -> _Shape:
-    """Find delimiter and header of a text file; the contract wants a header."""
-    with open_plain(path) as handle:
-        head = handle.read(_HEAD)
-    if b"\x00" in head:
-        raise _Unusable(reason="is no UTF-8 text (UTF-16, or no text at all): save it as UTF-8")
-    encoding = _encoding(head)
-    text = head.decode(encoding, errors="ignore")
-    lines = [line for line in text.splitlines()[:200] if line.strip()]
-    delimiter = _delimiter(lines)
-    header = next(csv.reader(lines[:1], delimiter=delimiter), [])
-    if len(header) < 2:
-        raise _Unusable(reason="is one column of text, no table")
-    if len(lines) < 2:
-        raise _Unusable(reason="has a header and no rows")
-    if any(re.fullmatch(r"[\s\d.,:+-]+", cell) for cell in header) or not all(header):
-        raise _Unusable(reason="has no line of column names: add one as its first line")
-    shown = "utf-8" if encoding == "utf-8-sig" else encoding
-    return _Shape(format="csv", columns=tuple(header), delimiter=delimiter, encoding=shown)
-
-
-def _encoding(head: bytes) -> str:
-    for encoding in _ENCODINGS:
-        try:
-            # the head may end within a character
-            head[: head.rfind(b"\n") + 1 or None].decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"
-
-
-def _delimiter(lines: list[str]) -> str:
-    """Choose the delimiter that cuts most lines like the header, into most columns."""
-
-    def cut(delimiter: str) -> tuple[float, int]:
-        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
-        if not counts or counts[0] < 2:
-            return 0.0, 0
-        return sum(count == counts[0] for count in counts) / len(counts), counts[0]
-
-    return max(_DELIMITERS, key=cut)
 
 
 def _groups(
@@ -281,6 +251,13 @@ def _pattern(path: Path) -> str:
 
 def _masked(text: str) -> str:
     return re.sub(r"\d+([-_.]?\d+)*", "*", text)
+
+
+def _partitions(pattern: str, shape: _Shape) -> dict[str, bool]:
+    """Read folders called `key=value` as columns, where no column has their name."""
+    keys = {part.partition("=")[0].lower() for part in Path(pattern).parts[:-1] if "=" in part}
+    there = {column.lower() for column in shape.columns}
+    return {"partitions": True} if keys and not keys & there else {}
 
 
 def _name(text: str, taken: set[str]) -> str:

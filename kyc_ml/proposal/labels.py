@@ -11,7 +11,7 @@ from typing import Final
 
 from kyc_ml.contract.tables import CASES, REVIEWS
 from kyc_ml.engine.local import quote_text
-from kyc_ml.proposal.codes import positives, share_of, translate
+from kyc_ml.proposal.codes import are_grades, positives, share_of, translate
 from kyc_ml.proposal.columns import code_guess, constant, guess_column, time_guess
 from kyc_ml.proposal.dating import BOOKED_AT, date_case, delay_days, known_after
 from kyc_ml.proposal.guesses import Guess, TableProposal
@@ -34,6 +34,18 @@ def outcome_of(column: ColumnLook) -> str:
     if any(means(word, _LAUNDERING) for word in name.split("_")) or means(name, _LAUNDERING):
         return "str_filed"
     return "default" if any(means(w, _DEFAULT) for w in name.split("_")) else "confirmed_fraud"
+
+
+def count_rows(desk: Desk, made: TableProposal) -> int:
+    """Count the rows of a proposed table in the sample."""
+    where = f" WHERE {made.where}" if made.where else ""
+    return int(desk.one(f"SELECT count(*) FROM {made.rows}{where}")[0])  # type: ignore[call-overload]
+
+
+def label_of(payments: Payments) -> str:
+    """Give SQL that is true for bookings that a flag of their own file marks; empty without."""
+    part = payments.parts.get(LABEL)
+    return "" if part is None else positives(part.column) or ""
 
 
 def cases_of_payments(
@@ -88,7 +100,7 @@ def cases_of_customers(
         return None
     end = (span[1] + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
-    asked.notes.append("Every customer is judged once, when the data end: confirm.")
+    asked.confirm.append("every customer is reviewed once, when the data end: confirm")
     evidence = f"column {part.column.name} marks {share_of(desk, look, yes):.2%} of the rows"
     key = Guess(column="review_id", sql=owned.customer, certainty="likely", evidence="one each")
     for guess in (
@@ -145,7 +157,8 @@ def _when_marked(desk: Desk, look: FileLook, parts: Parts, yes: str, end: dateti
 
 def fits_cases(look: FileLook, parts: Parts) -> float:
     """Score a file of cases: what was found, of whom, and when."""
-    named = file_score(CASES, look.normal) or float(_tells_cases(parts))
+    graded = "outcome" in parts and are_grades(parts["outcome"].column.codes)
+    named = file_score(CASES, look.normal) or float(graded or _tells_cases(parts))
     found = parts.get("outcome") or parts.get(LABEL)
     whose = parts.get("customer_id") or parts.get("account_id") or parts.get("transaction_id")
     if whose is None or not named:

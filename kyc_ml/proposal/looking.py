@@ -10,16 +10,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from kyc_ml.contract.checks import Family, family_of
+from kyc_ml.contract.encoding import as_utf8
 from kyc_ml.contract.files import open_files
-from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.folder import FoundFiles, readable_paths
 from kyc_ml.contract.packing import open_plain
+from kyc_ml.contract.plain import make_plain
 from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.proposal.finding import FoundFolder, FoundSource
@@ -115,12 +117,15 @@ class FileLook:
     ----------
     rows : int
         Rows looked at; all there are unless `partly`.
+    malformed : int
+        Lines that have more or fewer values than there are columns.
     """
 
     found: FoundSource
     rows: int
     partly: bool
     columns: tuple[ColumnLook, ...]
+    malformed: int = 0
 
     @property
     def name(self) -> str:
@@ -184,24 +189,42 @@ def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
     What cannot be opened is noted as unusable, in the contract's own words.
     """
     with tempfile.TemporaryDirectory(prefix="kyc_ml_") as scratch:
-        opened = {each.name: _to_read(data, each, Path(scratch)) for each in folder.sources}
-        files = [path for found, _ in opened.values() for path in found.paths]
-        logs = [path.with_name(f"{path.name}.wal") for path in files]
-        with closing(connect(data=None, files=[*files, *logs])) as connection:
-            desk = Desk(connection, unusable=dict(folder.unusable))
+        desk_unusable = dict(folder.unusable)
+        opened: dict[str, FoundFiles] = {}
+        cut: dict[str, bool] = {}
+        for number, source in enumerate(folder.sources):
+            faults = Faults(source.name, SourceError)
+            copies = Path(scratch) / str(number)
+            copies.mkdir()
+            found, cut[source.name] = _to_read(data, source, copies)
+            opened |= make_plain({source.name: found}, copies=copies, faults=faults)
+            if len(faults):
+                desk_unusable[source.source.path] = _first(faults)
+        with closing(connect(data=None, files=readable_paths(opened.values()))) as connection:
+            desk = Desk(connection, unusable=desk_unusable)
             for source in folder.sources:
-                found, cut = opened[source.name]
-                faults = Faults(source.name, SourceError)
-                open_files(connection, {source.name: found}, faults=faults)
-                if len(faults):
-                    desk.unusable[source.source.path] = _first(faults)
-                    continue
-                look = _look(connection, source, cut=cut)
-                if look.rows:
-                    desk.looks.append(look)
-                else:
-                    desk.unusable[source.source.path] = "has columns and no rows"
+                if source.name in opened:
+                    _open(desk, source, opened[source.name], cut=cut[source.name])
             yield desk
+
+
+def _open(desk: Desk, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
+    """Open a source and profile it, or note why it cannot be."""
+    faults = Faults(source.name, SourceError)
+    malformed = open_files(desk.connection, {source.name: found}, faults=faults).malformed
+    if len(faults):
+        desk.unusable[source.source.path] = _first(faults)
+        return
+    look = _look(desk.connection, source, cut=cut)
+    lines = len(malformed.get(source.name, ()))
+    if look.rows:
+        desk.looks.append(replace(look, malformed=lines))
+        return
+    desk.unusable[source.source.path] = (
+        f"has no row that fits its columns: {lines:,} line(s) have more or fewer values"
+        if lines
+        else "has columns and no rows"
+    )
 
 
 def _first(faults: Faults) -> str:
@@ -212,35 +235,35 @@ def _first(faults: Faults) -> str:
     return ""
 
 
-def _to_read(data: Path, source: FoundSource, scratch: Path) -> tuple[FoundFiles, bool]:
-    """Give the files to look into: copies where they are long text or not UTF-8."""
+def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:
+    """Give the files to look into: the heads of long text, in UTF-8; True if that is not all."""
     root = data.resolve()
     names = tuple(str(path.relative_to(root)) for path in source.paths)
-    paths, cut = source.paths, False
-    text = source.source.format in {"csv", "json"}
-    size = sum(path.stat().st_size for path in paths)
-    if text and (size > _HEAD_BYTES or source.encoding != "utf-8"):
-        each = max(_HEAD_BYTES // len(paths), 1 << 16)
-        copies = []
-        for number, path in enumerate(paths):
-            copy = scratch / f"{source.name}_{number}"
-            cut |= _copy_head(path, copy, encoding=source.encoding, most=each)
-            copies.append(copy)
-        paths = tuple(copies)
-    return FoundFiles(source=source.source, paths=paths, names=names), cut
+    found = FoundFiles(source=source.source, paths=source.paths, names=names)
+    size = sum(path.stat().st_size for path in source.paths)
+    if source.source.format not in {"csv", "json"} or size <= _HEAD_BYTES:
+        return found, False
+    each = max(_HEAD_BYTES // len(source.paths), 1 << 16)
+    paths, cut = [], False
+    for number, path in enumerate(source.paths):
+        copy = copies / f"head_{number}"
+        cut |= _copy_head(path, copy, encoding=source.source.encoding or "utf-8", most=each)
+        paths.append(copy)
+    plain = source.source.model_copy(update={"encoding": None})
+    return replace(found, source=plain, paths=tuple(paths)), cut
 
 
 def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
     """Copy whole lines of a text file as UTF-8, about `most` bytes; True if it has more."""
     with open_plain(path) as handle, copy.open("wb") as out:
         left = most
-        while left > 0:
-            lines = handle.readlines(min(left, 1 << 24))
-            if not lines:
-                return False
-            left -= sum(map(len, lines))
-            out.writelines(line.decode(encoding, errors="replace").encode() for line in lines)
-        return bool(handle.read(1))
+        for block in as_utf8(handle, encoding):
+            if len(block) > left:
+                out.write(block[: block.rfind(b"\n", 0, left) + 1])
+                return True
+            out.write(block)
+            left -= len(block)
+    return False
 
 
 def _look(connection: duckdb.DuckDBPyConnection, source: FoundSource, *, cut: bool) -> FileLook:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kyc_ml.proposal.shapes import ZERO
@@ -235,6 +235,13 @@ def collect_marks(counts: Mapping[str, int]) -> Marks:
             found.written[written] += n
         else:
             found.unknown[shape] += n
+    if "J" in found.named("entry"):  # 借 and 贷 in pinyin: there D is a credit
+        found.written = Counter(
+            {
+                replace(e, negative=False) if e.entry == "D" else e: n
+                for e, n in found.written.items()
+            }
+        )
     return found
 
 

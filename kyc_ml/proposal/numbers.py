@@ -24,7 +24,7 @@ from kyc_ml.proposal.marks import (
     find_separators,
 )
 from kyc_ml.proposal.shapes import TRIED_ROWS, Shapes, shapes_of
-from kyc_ml.proposal.vocabulary import DEBIT_MARKS, MINOR_UNITS, UNITS
+from kyc_ml.proposal.vocabulary import DEBIT_MARKS, NAMED_UNITS, UNITS
 
 ENOUGH: Final = 0.98
 _HALF: Final = 0.5
@@ -137,7 +137,8 @@ def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
 def _bodies(marks: Marks) -> Counter[tuple[str, bool]]:
     found: Counter[tuple[str, bool]] = Counter()
     for each, n in marks.written.items():
-        found[each.body, each.zero] += n
+        # 1.251万 is no thousand times 万
+        found[each.body, each.zero or bool(each.unit and "." in each.body)] += n
     return found
 
 
@@ -242,7 +243,6 @@ def _either(texts: Iterable[str]) -> str:
 
 
 def _is_debit(entry: str, entries: tuple[str, ...]) -> bool:
-    # J and D are 借 and 贷 in pinyin: there D is a credit
     return entry in DEBIT_MARKS and not (entry == "D" and "J" in entries)
 
 
@@ -321,22 +321,28 @@ def _tried(desk: Desk, look: FileLook, column: ColumnLook, numeric: str) -> _Ran
 def _scaled(
     column: ColumnLook, made: NumberReading, found: _Range, *, money: bool
 ) -> NumberReading:
-    """Think of hundredths where all amounts are whole, and take them where the name says so."""
-    if not (money and found.whole):
+    """Take the unit that the name says; think of hundredths where all amounts are whole."""
+    if not money:
         return made
     words = column.normal.split("_")
-    if any(
-        word in words or (not word.isascii() and column.normal.endswith(word))
-        for word in MINOR_UNITS
-    ):
+    named = [
+        word
+        for word in NAMED_UNITS
+        if word in words or (not word.isascii() and column.normal.endswith(word))
+    ]
+    unit = NAMED_UNITS[max(named, key=len)] if named else 1.0
+    if unit > 1.0 or (unit < 1.0 and found.whole):
+        scale = f"* {unit:.12g}" if unit > 1.0 else f"/ {1 / unit:.0f}.0"
         return replace(
             made,
-            sql=f"{made.numeric} / 100.0",
-            numeric=f"({made.numeric} / 100.0)",
-            form=f"{made.form}, whole hundredths by its name",
+            sql=f"{made.numeric} {scale}",
+            numeric=f"({made.numeric} {scale})",
+            form=f"{made.form}, in units of {unit:,.12g} by its name",
             doubt="; ".join(filter(None, (made.doubt, "the unit is taken from the name"))),
             alternatives=(*made.alternatives, made.sql),
         )
+    if not found.whole:
+        return made
     if found.distinct > _MANY and found.high >= _SMALL:
         doubt = "all are whole numbers: hundredths (cents, fen) are possible"
         return replace(
@@ -370,12 +376,12 @@ def why_no_number(desk: Desk, look: FileLook, column: ColumnLook) -> str:
     if not numbers or numbers < _HALF * shapes.values:
         return ""
     if len(marks.named("currency")) > 1:
-        return f"amounts of several currencies in one column ({', '.join(marks.named('currency'))})"
+        return f"holds amounts of several currencies ({', '.join(marks.named('currency'))})"
     shown = [
         repr(mark) for mark, n in strange.most_common(3) if len(mark) <= _LONGEST_MARK and n > 1
     ]
     if shown:
-        return f"marks beside the numbers that are not understood: {', '.join(shown)}"
+        return f"has marks beside its numbers that are not understood: {', '.join(shown)}"
     if strange:
-        return "words beside the numbers that are not understood"
-    return "separators that fit no habit of writing numbers"
+        return "has words beside its numbers that are not understood"
+    return "has separators that fit no habit of writing numbers"

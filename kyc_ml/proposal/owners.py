@@ -15,6 +15,8 @@ CONTAINED: Final = 0.95
 """Share of a key's values that the file joined to must hold (convention)."""
 OWNING: Final = "owning_customer"
 _MOST_HOPS: Final = 2
+_FEW: Final = 0.5
+"""Share of known customers below which a column called so may hold something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Bank:
     ----------
     by_account : bool
         True where no file says who owns an account: the account itself is the customer.
+    of_customers : bool
+        True where the transactions name customers themselves.
     ids : tuple of (file, column)
         Columns of the transactions that hold customers or accounts.
     holders : tuple or None
@@ -54,6 +58,7 @@ class Bank:
     """
 
     by_account: bool
+    of_customers: bool
     ids: tuple[tuple[str, str], ...]
     holders: tuple[str, str, str, str] | None
     note: str
@@ -64,18 +69,19 @@ def identify_customers(
 ) -> Bank:
     """Decide whether customers or accounts are judged; `look` holds the transactions."""
     if look is None or (customer is None and not accounts):
-        return Bank(by_account=False, ids=(), holders=None, note="")
+        return Bank(by_account=False, of_customers=False, ids=(), holders=None, note="")
     if customer is not None:
         own = ((look.name, customer.name),)
-        return Bank(by_account=False, ids=own, holders=_holders(desk, look, accounts), note="")
+        holders = _holders(desk, look, accounts)
+        return Bank(by_account=False, of_customers=True, ids=own, holders=holders, note="")
     ids = tuple((look.name, column.name) for column in accounts)
     holders = _holders(desk, look, accounts)
     if holders is None:
         note = "no file tells who owns an account, so each account counts as a customer of its own"
-        return Bank(by_account=True, ids=ids, holders=None, note=note)
+        return Bank(by_account=True, of_customers=False, ids=ids, holders=None, note=note)
     where = f" where {holders[3]}" if holders[3] else ""
     note = f"an account's customer is looked up in {holders[0]}{where}"
-    return Bank(by_account=False, ids=ids, holders=holders, note=note)
+    return Bank(by_account=False, of_customers=False, ids=ids, holders=holders, note=note)
 
 
 def _holders(
@@ -122,6 +128,8 @@ def find_owner(
     """Say whose a file's rows are; None if nothing tells."""
     parts = cast_parts(desk, look, table)
     customer, account = parts.get("customer_id"), parts.get("account_id")
+    if customer is not None and _names_account(desk, bank, look, customer.column):
+        return _through_account(desk, bank, look, customer.column)
     if customer is not None and not (bank.by_account and account is not None):
         return Owned(
             rows=look.sql,
@@ -142,6 +150,22 @@ def find_owner(
         if bank.holders is not None:
             return _through_account(desk, bank, look, account.column)
     return _entity(desk, bank, look) or _through_key(desk, bank, look, hops=hops)
+
+
+def _names_account(desk: Desk, bank: Bank, look: FileLook, column: ColumnLook) -> bool:
+    """Tell whether what is called a customer holds accounts, and no customers."""
+    if bank.holders is None:
+        return False
+    name, account, owner, _ = bank.holders
+    inner = (look.name, column.name)
+    customers = [
+        (name, owner),
+        *(each for each in bank.ids if each[0] != name and bank.of_customers),
+    ]
+    own = max(contained(desk, inner, each) for each in customers)
+    if (name, owner) == inner or own >= _FEW:
+        return False
+    return contained(desk, inner, (name, account)) >= CONTAINED
 
 
 def _through_account(desk: Desk, bank: Bank, look: FileLook, account: ColumnLook) -> Owned | None:

@@ -13,7 +13,7 @@ from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook, contained
 from kyc_ml.proposal.money import Payments, add_money
 from kyc_ml.proposal.owners import Bank, find_owner, identify_customers
-from kyc_ml.proposal.roles import Part, Parts, cast_parts
+from kyc_ml.proposal.roles import Part, Parts, cast_parts, missed_parts
 from kyc_ml.proposal.times import read_clock, with_clock
 from kyc_ml.proposal.vocabulary import (
     CLOCK,
@@ -57,7 +57,7 @@ def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
 
 def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
     """Write the transactions table."""
-    parts = _with_identifier(look, _with_counterparty(look, parts))
+    parts = _with_identifier(look, _with_counterparty(look, _with_twin(look, parts)))
     customer, account = parts.get("customer_id"), parts.get("account_id")
     payer, payee = parts.get(PAYER), parts.get(PAYEE)
     two_sided = payer is not None and payee is not None and _both_ours(desk, look, payer, payee)
@@ -73,6 +73,19 @@ def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
         made = _one_sided(desk, look, parts, bank)
     _common(desk, made)
     return made
+
+
+def _with_twin(look: FileLook, parts: Parts) -> Parts:
+    """Take two columns of one name for the two sides of a payment, in the order of the file."""
+    account = parts.get("account_id")
+    if account is None or {PAYER, PAYEE, "counterparty_id"} & set(parts):
+        return parts
+    twins = [c for c in look.columns if c.normal == f"{account.column.normal}_1"]
+    if not twins or "customer_id" in parts:
+        return parts
+    rest = {role: part for role, part in parts.items() if role != "account_id"}
+    payee = Part(column=twins[0], score=account.score)
+    return {**rest, PAYER: account, PAYEE: payee}
 
 
 def _with_counterparty(look: FileLook, parts: Parts) -> Parts:
@@ -113,19 +126,24 @@ def _two_sided(
         for way, own, other in (("out", one, two), ("in", two, one))
     ]
     rows = "(" + "\nUNION ALL\n".join(sides) + ") AS booking"
-    owner = "booking_owner"
+    owner, payer_owner = "booking_owner", one
+    labelled = look.sql if numbered == look.sql else f"{numbered} AS {look.sql}"
     files: tuple[str, ...] = (look.name,)
     if bank.holders is not None:
-        name, account, holder, condition = bank.holders
-        other = desk.look(name)
-        where = f" WHERE {condition}" if condition else ""
+        name = bank.holders[0]
+        owners = _owners(desk, bank.holders)
         rows = (
             f"(SELECT booking.*, owners.booking_customer FROM {rows}\n"
-            f"JOIN (SELECT {other.column(account).sql} AS joined_key, "
-            f"{other.column(holder).sql} AS booking_customer FROM {other.sql}{where}) AS owners\n"
-            "ON CAST(booking_owner AS VARCHAR) = CAST(joined_key AS VARCHAR)) AS booking"
+            f"JOIN {owners}\nON CAST(booking_owner AS VARCHAR) = CAST(joined_key AS VARCHAR)) "
+            "AS booking"
         )
-        owner, files = "booking_customer", (look.name, name)
+        # a flag marks a payment; its case is of the payer's customer, not of the account
+        labelled = (
+            f"(SELECT payment.*, owners.booking_customer FROM {numbered} AS payment\n"
+            f"JOIN {owners}\nON CAST({one} AS VARCHAR) = CAST(joined_key AS VARCHAR)) AS {look.sql}"
+        )
+        owner = payer_owner = "booking_customer"
+        files = (look.name, name)
         notes.append(f"A side whose account {name} does not hold is another bank's and left out.")
     table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
     table.notes.append("A payment is two bookings: out of the payer's account, into the payee's.")
@@ -145,8 +163,19 @@ def _two_sided(
         bank=bank,
         table=table,
         identifier=f"concat_ws('-', {key}, 'out')",
-        customer=one,
-        labelled_rows=look.sql if numbered == look.sql else f"{numbered} AS {look.sql}",
+        customer=payer_owner,
+        labelled_rows=labelled,
+    )
+
+
+def _owners(desk: Desk, holders: tuple[str, str, str, str]) -> str:
+    """Write the table of accounts and their customers that bookings are joined to."""
+    name, account, holder, condition = holders
+    other = desk.look(name)
+    where = f" WHERE {condition}" if condition else ""
+    return (
+        f"(SELECT {other.column(account).sql} AS joined_key, {other.column(holder).sql} "
+        f"AS booking_customer FROM {other.sql}{where}) AS owners"
     )
 
 
@@ -219,6 +248,9 @@ def _common(desk: Desk, made: Payments) -> None:
     for name in ("balance", "instrument", "channel", "country", "region", "device_id"):
         if name in parts and name not in table.columns:
             table.add(guess_column(desk, look, TRANSACTIONS, name, parts[name]))
+    for name, missed in missed_parts(desk, look, TRANSACTIONS, parts).items():
+        if name not in table.columns:
+            table.dropped[name] = f"column {missed.column.name} {missed.todo}"
 
 
 def _time(desk: Desk, look: FileLook, parts: Parts) -> Guess:

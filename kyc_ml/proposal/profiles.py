@@ -18,8 +18,8 @@ from kyc_ml.proposal.columns import constant, guess_column
 from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook
 from kyc_ml.proposal.owners import OWNING, Bank, Owned, find_owner
-from kyc_ml.proposal.roles import Parts, cast_parts
-from kyc_ml.proposal.vocabulary import CLOCK, file_score
+from kyc_ml.proposal.roles import Parts, cast_parts, missed_parts
+from kyc_ml.proposal.vocabulary import CLOCK, file_score, names_key
 
 _FACTS: Final = (
     "customer_type",
@@ -35,6 +35,8 @@ _FACTS: Final = (
     "segment",
 )
 _WELL: Final = 0.7
+_WIDE: Final = 5
+"""Columns from which a file with a row a customer is more than a list of labels (convention)."""
 _ANY_EVENTS: Final = ("event", "events", "log", "logs", "事件", "日志")
 """Names of files that tell nothing of the kind of event."""
 
@@ -59,7 +61,10 @@ def fits_customers(look: FileLook, parts: Parts) -> float:
     facts = [name for name in _FACTS if name in parts and parts[name].score >= _WELL]
     named = file_score(CUSTOMERS, look.normal)
     whose = parts.get("customer_id")
-    if whose is None or not (facts and (named or len(facts) > 1)):
+    told = facts and (named or len(facts) > 1)
+    # a row a customer with facts of the bank's own
+    own = whose is not None and whose.column.unique and len(look.columns) >= _WIDE
+    if whose is None or not (told or (own and "event_time" not in parts)):
         return 0.0
     return len(facts) + named + (1.0 if whose.column.unique else 0.0)
 
@@ -105,6 +110,9 @@ def propose_plain(
             made.add(customer_guess(owned))
         elif name in parts:
             made.add(guess_column(desk, look, table, name, parts[name]))
+    for name, missed in missed_parts(desk, look, table, parts).items():
+        if name not in made.columns:
+            made.dropped[name] = f"column {missed.column.name} {missed.todo}"
     key = contract.key[0]
     if key not in made.columns:
         made.add(numbered_key(made, look, owned, parts, key))
@@ -126,7 +134,7 @@ def numbered_key(
     made: TableProposal, look: FileLook, owned: Owned, parts: Parts, key: str
 ) -> Guess:
     """Take a unique column for a key, or number rows by their content."""
-    unique = [c for c in look.columns if c.unique and c.normal.endswith("id")]
+    unique = [c for c in look.columns if c.unique and names_key(c.normal)]
     if unique and look.rows > 1:
         return Guess(
             column=key,

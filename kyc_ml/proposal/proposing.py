@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from kyc_ml.contract.tables import (
     CUSTOMERS,
     EVENT_TIME,
     EVENTS,
+    KNOWN_AT,
     NO_CURRENCY,
     REVIEWS,
     THIRD_PARTY,
@@ -25,12 +27,15 @@ from kyc_ml.contract.tables import (
 )
 from kyc_ml.engine.local import connect
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.attributes import TAKING, add_attributes
 from kyc_ml.proposal.finding import find_sources
-from kyc_ml.proposal.guesses import Proposal, TableProposal
+from kyc_ml.proposal.guesses import Kind, Proposal, TableProposal
 from kyc_ml.proposal.labels import (
     cases_of_customers,
     cases_of_payments,
+    count_rows,
     fits_cases,
+    label_of,
     propose_cases,
 )
 from kyc_ml.proposal.looking import Desk, FileLook, looked_at
@@ -38,6 +43,7 @@ from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.money import Payments
 from kyc_ml.proposal.owners import Bank, identify_customers
 from kyc_ml.proposal.payments import choose_payments, propose_payments, span_of
+from kyc_ml.proposal.portfolios import Portfolio, find_portfolio, propose_portfolio
 from kyc_ml.proposal.profiles import (
     choose_file,
     finish_customers,
@@ -50,11 +56,12 @@ from kyc_ml.proposal.profiles import (
     lacks_required,
     propose_plain,
 )
+from kyc_ml.proposal.rates import currency_code
 from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.proposal.roles import Parts, cast_parts
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.trying import try_table
-from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, PAYER
+from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, PAYER, file_score
 
 _BOOKING: Final = {
     "a time": (EVENT_TIME,),
@@ -62,6 +69,12 @@ _BOOKING: Final = {
     "a customer or account": ("customer_id", "account_id", PAYER),
 }
 """What bookings need at least, and the roles that give it."""
+
+
+_OVER_TIME: Final = ("latest", "mean", "maximum", "trend")
+"""What is read of the numbers of a panel."""
+_FEW_MARKED: Final = 10
+"""Marked bookings that are too few to learn from, if customers are marked, too (convention)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +88,8 @@ class _Draft:
     tables: dict[str, TableProposal] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     decisions: list[str] = field(default_factory=list)
+    snapshot: date | None = None
+    kind: Kind = "bookings"
 
     def put(self, made: TableProposal | None) -> bool:
         """Take a table if every required column has a guess; say why if not."""
@@ -122,14 +137,17 @@ def propose_source(
     with looked_at(data, find_sources(data)) as desk:
         draft = _draft(desk)
         chinese = any(not c.normal.isascii() for look in desk.looks for c in look.columns)
-        zone, zone_evidence = _zone(timezone, chinese=chinese)
+        zone, zone_evidence = _zone(timezone, draft.payments, chinese=chinese)
+        _attributes(draft)
         accepted = {}
         for name in CONTRACT:
             if name in draft.tables:
-                rows = try_table(desk, draft.tables[name], timezone=zone)
+                made = draft.tables[name]
+                rows = try_table(desk, made, timezone=zone, snapshot=draft.snapshot)
                 if rows is not None:
                     accepted[name] = rows
         draft.tables = {name: draft.tables[name] for name in CONTRACT if name in draft.tables}
+        _doubt_made_names(draft)
         if not draft.tables:
             raise _nothing(data, desk, draft)
         currency, evidence = _currency(base_currency, draft.payments, chinese=chinese)
@@ -145,8 +163,36 @@ def propose_source(
             unused=unused,
             decisions=_decisions(draft, zone_evidence, evidence),
             span=draft.span,
+            snapshot=draft.snapshot,
+            kind=draft.kind,
         )
     return proposal, accepted
+
+
+def _attributes(draft: _Draft) -> None:
+    """Propose what the files hold beside as attributes of the table that each file makes first."""
+    tables = list(draft.tables.values())
+    label = "" if draft.payments is None else label_of(draft.payments)
+    for look in draft.desk.looks:
+        own = [table for table in tables if table.files[:1] == (look.name,)]
+        made = next((table for name in TAKING for table in own if table.name == name), None)
+        made = made or (own[0] if own else None)
+        if made is not None:
+            told = label if made.name == TRANSACTIONS else ""
+            over_time = _OVER_TIME if draft.kind == "panel" and made.name == CUSTOMERS else ()
+            add_attributes(draft.desk, made, look, tables, label=told, over_time=over_time)
+
+
+def _doubt_made_names(draft: _Draft) -> None:
+    """Mark what rests on names that were made up for a file without any."""
+    unnamed = {look.name for look in draft.desk.looks if not look.found.named}
+    for table in draft.tables.values():
+        if not unnamed & set(table.files):
+            continue
+        for name, guess in table.columns.items():
+            if guess.certainty in {"sure", "likely"}:
+                evidence = f"{guess.evidence}; that name is made up: confirm"
+                table.columns[name] = replace(guess, certainty="guess", evidence=evidence)
 
 
 def _require(data: Path, timezone: str | None) -> None:
@@ -174,7 +220,10 @@ def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
 
 def _draft(desk: Desk) -> _Draft:
     """Propose table after table; a file serves again only where it tells something new."""
-    chosen = choose_payments(desk)
+    chosen, portfolio = choose_payments(desk), find_portfolio(desk)
+    # an application has an amount and a time, and is no booking
+    if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
+        return _portfolio(desk, portfolio)
     if chosen is None:
         draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
         draft.decisions.append(
@@ -191,6 +240,20 @@ def _draft(desk: Desk) -> _Draft:
             payments.table.notes.append(f"Customers: {draft.bank.note}.")
     _profiles(draft)
     _labels(draft)
+    _others(draft)
+    return draft
+
+
+def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
+    """Propose the tables of a file of customers without bookings, and what is beside it."""
+    made = propose_portfolio(desk, found)
+    draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
+    draft.kind, draft.snapshot, draft.span = made.kind, made.snapshot, made.span
+    draft.tables = {table.name: table for table in made.tables}
+    draft.decisions += made.confirm
+    draft.taken.add(found.look.name)
+    if CUSTOMERS not in draft.tables:
+        _profiles(draft)
     _others(draft)
     return draft
 
@@ -217,8 +280,11 @@ def _labels(draft: _Draft) -> None:
         look, parts = found
         if draft.put(propose_cases(desk, draft.payments, bank, look, parts, span=draft.span)):
             draft.taken.add(look.name)
-    if draft.payments is not None:
-        draft.put(cases_of_payments(desk, draft.payments, draft.span))
+    if draft.payments is not None and CASES not in draft.tables:
+        of_payments = cases_of_payments(desk, draft.payments, draft.span)
+        marked = 0 if of_payments is None else count_rows(desk, of_payments)
+        if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
+            draft.put(of_payments)
     found = choose_file(desk, REVIEWS, draft.taken, fits_reviews)
     if found is not None:
         end = _end(draft, found[1])
@@ -228,16 +294,30 @@ def _labels(draft: _Draft) -> None:
                 keep_booked(desk, made, draft.payments.table)
         if [made for made in proposals if draft.put(made)]:
             draft.taken.add(found[0].name)
-    if draft.span is None or CASES in draft.tables or REVIEWS in draft.tables:
-        return
-    for look in desk.looks:
+    if CASES not in draft.tables and REVIEWS not in draft.tables:
+        _flagged_customers(draft)
+
+
+def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
+    """Take a flag of customers for the label, if it marks more of them; True if one was found."""
+    if draft.span is None:
+        return False
+    for look in draft.desk.looks:
         if draft.payments is not None and look.name == draft.payments.look.name:
             continue
-        parts = cast_parts(desk, look, CUSTOMERS)
-        both = cases_of_customers(desk, bank, look, parts, draft.span)
-        if both is not None and len([made for made in both if draft.put(made)]) == len(both):
+        parts = cast_parts(draft.desk, look, CUSTOMERS)
+        both = cases_of_customers(draft.desk, draft.bank, look, parts, draft.span)
+        if both is None or count_rows(draft.desk, both[0]) <= more_than:
+            continue
+        if len([made for made in both if draft.put(made)]) == len(both):
             draft.taken.add(look.name)
-            return
+            if more_than:
+                draft.decisions.append(
+                    f"cases: the flag of customers in {look.name} is used; the flag of bookings "
+                    f"marks {more_than} only"
+                )
+            return True
+    return False
 
 
 def _end(draft: _Draft, parts: Parts) -> datetime | None:
@@ -266,9 +346,12 @@ def _others(draft: _Draft) -> None:
                 draft.taken.add(found[0].name)
 
 
-def _zone(given: str | None, *, chinese: bool) -> tuple[str, str]:
+def _zone(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
     if given is not None:
         return given, "as given"
+    when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
+    if {"utc", "gmt"} & set(when.split("_")):
+        return "UTC", f"the name of column {when} tells it: confirm"
     if chinese:
         return "Asia/Shanghai", "a guess from Chinese column names: confirm"
     return "UTC", "nothing in the files tells the zone: confirm"
@@ -280,7 +363,9 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
     codes = () if payments is None else payments.currencies
     if codes:
         rest = f", beside {len(codes) - 1} other(s)" if len(codes) > 1 else ""
-        return codes[0], f"the commonest of the column of currencies{rest}: confirm"
+        return currency_code(codes[0]), f"the commonest of the column of currencies{rest}: confirm"
+    if payments is not None and payments.told_currency:
+        return payments.told_currency, "the amounts' name or the signs beside them tell it: confirm"
     if chinese:
         return "CNY", "a guess from Chinese column names: confirm"
     return NO_CURRENCY, "nothing in the files tells the currency: write it here"
@@ -299,6 +384,9 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     parts = cast_parts(desk, look, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
         return "looks like bookings too: join it to the transactions with UNION ALL if they are"
+    named = [table for table in CONTRACT if file_score(table, look.normal)]
+    if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
+        return _why_no_table(desk, look, named or list(CONTRACT))
     held = {
         part: [parts[role].column.name for role in roles if role in parts]
         for part, roles in _BOOKING.items()
@@ -308,6 +396,26 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
     return f"fits no contracted table; for bookings it{has}{lacks}{_times_held(desk, look, parts)}"
+
+
+def _why_no_table(desk: Desk, look: FileLook, tables: Sequence[str]) -> str:
+    """Say what the table that a file is nearest to still lacks."""
+    lacking: dict[str, list[str]] = {}
+    for table in tables:
+        parts = cast_parts(desk, look, table)
+        lacking[table] = [
+            column.name
+            for column in CONTRACT[table].columns
+            if column.required and column.name not in {*parts, KNOWN_AT, *CONTRACT[table].key[:1]}
+        ]
+    nearest = min(lacking, key=lambda table: len(lacking[table]))
+    missing = ", ".join(lacking[nearest])
+    lacks = f"lacks a column for {missing}" if missing else "nothing ties it to known customers"
+    return (
+        f"fits no contracted table; as {nearest} it {lacks}"
+        if missing
+        else (f"fits no contracted table; as {nearest}, {lacks}")
+    )
 
 
 def _times_held(desk: Desk, look: FileLook, parts: Parts) -> str:
@@ -336,12 +444,12 @@ def _forms_held(desk: Desk, look: FileLook) -> str:
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
-    """List what only the user can say, what stops a check first."""
+    """List what only the user can say beside the columns that are marked."""
     made = [
-        f"{table.name}.{guess.column}: {guess.evidence}"
-        for table in draft.tables.values()
-        for guess in table.columns.values()
-        if guess.certainty == "yours"
+        f"files.{look.name}: {look.malformed:,} line(s) have more or fewer values than there are "
+        f"columns: they go to quarantine, and {look.rows:,} are read"
+        for look in draft.desk.looks
+        if look.malformed
     ]
     made += draft.decisions
     if CASES not in draft.tables:

@@ -16,7 +16,7 @@ from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.owners import Bank, Owned, find_owner
 from kyc_ml.proposal.profiles import customer_guess
 from kyc_ml.proposal.roles import Part, Parts
-from kyc_ml.proposal.vocabulary import DURATION, LABEL, MONTHS, file_score
+from kyc_ml.proposal.vocabulary import DURATION, LABEL, MONTHS, file_score, names_key
 
 _WELL: Final = 0.7
 
@@ -94,7 +94,7 @@ def _terms(
         column
         for column in look.columns
         if column.name not in used
-        and not column.normal.endswith("id")
+        and not names_key(column.normal)
         and column.number == 1.0
         and column.distinct > 2
         and read_number(desk, look, column) is not None
@@ -122,9 +122,9 @@ def _terms(
         ("value", "value", "likely"),
     ):
         made.add(Guess(column=name, sql=sql, certainty=certainty, evidence=evidence))  # type: ignore[arg-type]
-    made.notes.append(
-        "The terms are on the table when it is decided: dated a second before. Take out what is "
-        "known only later."
+    made.confirm.append(
+        "the terms are on the table when it is decided, so they are dated a second before: take "
+        "out what is known only later"
     )
     return made
 
@@ -141,7 +141,7 @@ def keep_booked(desk: Desk, made: TableProposal, bookings: TableProposal) -> Non
     if 0 < with_bookings < rows:
         made.where = booked
         made.files = tuple(dict.fromkeys((*made.files, *bookings.files)))
-        made.notes.append(
+        made.confirm.append(
             f"{rows - with_bookings:,} of {rows:,} rows are of customers without a booking, and "
-            "left out: confirm."
+            "left out: confirm"
         )

@@ -10,13 +10,14 @@ from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.proposal.codes import positives, translate
 from kyc_ml.proposal.countries import COUNTRY_CODES
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
-from kyc_ml.proposal.numbers import read_number
-from kyc_ml.proposal.times import TimeReading, read_clock, read_time
+from kyc_ml.proposal.numbers import read_number, why_no_number
+from kyc_ml.proposal.times import TimeReading, read_clock, read_time, why_no_time
 from kyc_ml.proposal.vocabulary import (
     CLOCK,
     CONFIRMED,
     CREDIT,
     CURRENCY,
+    CURRENCY_CODES,
     DEBIT,
     DURATION,
     HOLDER,
@@ -29,8 +30,12 @@ from kyc_ml.proposal.vocabulary import (
     ROLES,
     file_score,
     name_score,
+    names_key,
 )
 
+_SPOKEN: Final = 0.6
+"""Score from which a name is worth a word where the values are not read (convention)."""
+_MOST_CURRENCIES: Final = 200
 LEAST: Final = 0.45
 """Score below which a name is no evidence (convention)."""
 _BARE_KEYS: Final = ("id", "no", "key", "uuid", "number", "编号", "序号")
@@ -69,11 +74,18 @@ _NUMBERS: Final = ("amount", DEBIT, CREDIT, "balance", "declared_income", "value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A column in a role, and how well it fits: 1 is the contract's own name."""
+    """A column in a role, and how well it fits: 1 is the contract's own name.
+
+    Attributes
+    ----------
+    todo : str
+        Why its values cannot be read, where only its name speaks for it; else empty.
+    """
 
     column: ColumnLook
     score: float
     time: TimeReading | None = None
+    todo: str = ""
 
 
 Parts = Mapping[str, Part]
@@ -98,7 +110,31 @@ def cast_parts(desk: Desk, look: FileLook, table: str) -> dict[str, Part]:
         only = _only_time(desk, look, taken)
         if only is not None:
             cast["event_time"] = only
+    if table == "transactions":
+        missed = missed_parts(desk, look, table, cast)
+        wanted = ["event_time", *([] if {DEBIT, CREDIT} & set(cast) else ["amount"])]
+        cast |= {role: missed[role] for role in wanted if role in missed}
     return cast
+
+
+def missed_parts(desk: Desk, look: FileLook, table: str, cast: Parts) -> dict[str, Part]:
+    """Find columns whose names speak for a role that is free, but whose values are not read."""
+    taken = {part.column.name for part in cast.values()}
+    found: dict[str, Part] = {}
+    for role in CONTRACT[table].names:
+        if role in cast or role not in {*_TIMES, *_NUMBERS}:
+            continue
+        named = [(name_score(role, c.normal), c) for c in look.columns if c.name not in taken]
+        for score, column in sorted(named, key=lambda pair: -pair[0]):
+            if score < _SPOKEN:
+                break
+            why = why_no_time if role in _TIMES else why_no_number
+            reason = why(desk, look, column)
+            if reason:
+                found[role] = Part(column=column, score=score, todo=reason)
+                taken.add(column.name)
+                break
+    return found
 
 
 def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
@@ -123,7 +159,7 @@ def _audition(desk: Desk, look: FileLook, table: str, role: str, column: ColumnL
         )
     elif role in _NUMBERS:
         fits = read_number(desk, look, column) is not None and not (
-            column.unique and column.normal.endswith("id")
+            column.unique and names_key(column.normal)
         )
     elif role in _COUNTRIES:
         fits = _is_country(desk, look, column)
@@ -185,8 +221,12 @@ def _is_country(desk: Desk, look: FileLook, column: ColumnLook) -> bool:
 
 
 def _is_currency(column: ColumnLook) -> bool:
-    return bool(column.codes) and all(
-        len(code) == 3 and code.isalpha() and code.isascii() for code in column.codes
+    if not column.codes:  # more of them than are named
+        named = name_score(CURRENCY, column.normal) >= _SPOKEN
+        return named and column.family == "text" and 1 < column.distinct <= _MOST_CURRENCIES
+    return all(
+        (len(code) == 3 and code.isalpha() and code.isascii()) or code.lower() in CURRENCY_CODES
+        for code in column.codes
     )
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.config import Unit
+from kyc_ml.config import SourceMapping, Unit
 from kyc_ml.contract.tables import (
+    ADVERSE_OUTCOMES,
     CASES,
     CUSTOMERS,
     EVENT_TIME,
     KNOWN_AT,
+    OUTCOME,
     REVIEWS,
     TRANSACTION_ID,
     TRANSACTIONS,
@@ -28,10 +31,19 @@ from kyc_ml.proposal.guesses import Proposal
 _FEW_DAYS: Final = 90
 """Data shorter than this cannot be parted in time (convention)."""
 _FEW_REVIEWS: Final = 2_000
+_HORIZONS: Final = {"snapshot": 365, "panel": 60}
+"""Days after a review in which an outcome counts, where nothing in the files tells them."""
+_PANEL_PART: Final = 62
+"""Days of two month ends."""
+_MOST_ADVERSE: Final = 0.4
+"""Share of adverse outcomes above which cut-offs about it would mean nothing (convention)."""
+_PARTS: Final = ("early_stopping", "calibration", "test")
+_LONG_PANEL: Final = 365
 
 TIERS: Final = """\
 # A first tier policy: three grades (低 中 高), the fewest that the guideline allows.
-# Cut-offs and costs are examples; kyc-ml tiers fit proposes others. Not in force: no approver.
+# Cut-offs are examples, {scale}; kyc-ml tiers fit proposes
+# others from the model's own rows. Not in force: no approver.
 name: proposed-three-grades
 version: 1
 author: kyc-ml init
@@ -47,16 +59,24 @@ tiers:
     monitoring: standard
   - name: medium
     name_zh: 中
-    from_probability: 0.02
+    from_probability: {low}
     due_diligence: standard
     review_months: 12
     monitoring: raised
   - name: high
     name_zh: 高
-    from_probability: 0.15
+    from_probability: {high}
     due_diligence: enhanced
     review_months: 6
     monitoring: every transaction
+fit:
+  whole:
+    method: target_bad_rate
+    # upper bound, at this confidence, of the share that turns out bad; the highest has none
+    highest_bad_rate: {{low: {low}, medium: {high}}}
+    confidence: 0.95
+    interval: jeffreys
+    fewest_rows: 30
 hysteresis: {{margin: 0.2}}
 calendar: {{timezone: {timezone}, working_days: weekdays}}
 """
@@ -81,22 +101,26 @@ class RunFile:
     as_of: str | None = None
 
 
-def run_files(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> tuple[RunFile, ...]:
+def run_files(
+    proposal: Proposal, accepted: Mapping[str, pa.Table], mapping: SourceMapping
+) -> tuple[RunFile, ...]:
     """Write a configuration for each unit that the tables allow.
 
     Parameters
     ----------
     accepted : mapping of table name to Arrow table
         The sample as the contract accepts it.
+    mapping : SourceMapping
+        The proposal as it is written.
     """
     columns = {
-        name: tuple(dict.fromkeys((*table.columns, "known_at")))
-        for name, table in proposal.tables.items()
+        name: tuple(dict.fromkeys((*table.expressions, "known_at")))
+        for name, table in mapping.completed.items()
     }
     items = items_of(accepted)
     files = []
     for unit in _units(columns, proposal):
-        families = weigh_families(columns, unit=unit, items=items)
+        families = weigh_families(columns, unit=unit, items=items, attributes=mapping.attributes)
         trainable = CASES in columns
         text = _write(proposal, accepted, unit, families, items, trainable=trainable)
         files.append(
@@ -105,16 +129,36 @@ def run_files(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> tuple[Run
                 text=text,
                 families=families,
                 trainable=trainable,
-                as_of=_as_of(accepted) if unit == "risk" else None,
+                as_of=_as_of(proposal, accepted) if unit == "risk" else None,
             )
         )
     return tuple(files)
 
 
-def tiers_text(proposal: Proposal) -> str:
-    """Write the tier policy that the configurations name."""
-    first = proposal.span[0] if proposal.span else datetime(2000, 1, 1)  # noqa: DTZ001  a day
-    return TIERS.format(valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone)
+def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
+    """Write the tier policy that the configurations name, its cut-offs about the usual rate."""
+    first = proposal.span[0] if proposal.span else proposal.snapshot or date(2000, 1, 1)
+    rate = _adverse_rate(accepted)
+    low, high = (0.02, 0.15) if rate is None else (_rounded(rate / 2), _rounded(2 * rate))
+    scale = "convention" if rate is None else "half and twice the rate of the sample"
+    return TIERS.format(
+        valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone, low=low, high=high, scale=scale
+    )
+
+
+def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
+    """Share of the sample's reviews, bookings or customers that turned out bad; None if none."""
+    rows = accepted.get(REVIEWS) or accepted.get(TRANSACTIONS) or accepted.get(CUSTOMERS)
+    if CASES not in accepted or rows is None or not rows.num_rows:
+        return None
+    adverse = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
+    found = int(pc.sum(adverse).as_py() or 0)
+    return found / rows.num_rows if 0 < found <= _MOST_ADVERSE * rows.num_rows else None
+
+
+def _rounded(rate: float) -> float:
+    """Round to one digit that counts."""
+    return float(f"{rate:.1g}")
 
 
 def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[Unit]:
@@ -123,7 +167,7 @@ def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[U
     cases = columns.get(CASES, ())
     if TRANSACTIONS in columns and (TRANSACTION_ID in cases or not cases):
         units.append("fraud")
-    sound = {TRANSACTIONS, CUSTOMERS} & set(columns)
+    sound = {TRANSACTIONS, CUSTOMERS, REVIEWS} & set(columns)
     if sound and cases:
         outcome = proposal.tables[CASES].columns["outcome"].sql
         fraud_only = outcome == "'confirmed_fraud'"
@@ -161,8 +205,18 @@ def _write(
     ]
     if items and "third_party" in chosen:
         lines.append(f"  third_party_items: [{', '.join(items)}]")
-    lines += ["", *_dataset(proposal, accepted, unit, days), "", *_splits(accepted, unit, days)]
-    lines += ["", "model:", "  num_leaves: 15", "  rounds: 300", "  learning_rate: 0.06"]
+    lines += ["", *_dataset(proposal, accepted, unit, days)]
+    splits = _splits(proposal, accepted, unit, days)
+    lines += ["", *splits, "", "model:"]
+    if "  method: customer_folds" in splits:
+        lines += [
+            "  num_leaves: 4   # small trees for few rows",
+            "  rounds: 600   # at most: folds inside the folds choose how many",
+            "  metric: binary_logloss   # steady with few positives",
+        ]
+    else:
+        lines += ["  num_leaves: 15", "  rounds: 300"]
+    lines.append("  learning_rate: 0.06")
     return "\n".join(lines) + "\n"
 
 
@@ -185,6 +239,17 @@ def _dataset(
             start = proposal.span[0] + timedelta(days=30)
             lines.append(f'  history_start: "{start:%Y-%m-%d}"   # the first month fills windows')
         return lines
+    horizon = _HORIZONS.get(proposal.kind)
+    if proposal.kind == "applications" and proposal.span is not None:
+        horizon = -(-(proposal.span[1] - proposal.span[0]).days // 365) * 365
+    if horizon is not None:
+        return [
+            "dataset:",
+            "  # Cases decide the reviews that they name; of others, an adverse outcome counts",
+            "  # that is known so many days after the review: confirm.",
+            f"  horizon_days: {horizon}",
+            "  label_maturity_days: 0",
+        ]
     if _one_review_day(accepted):
         return ["dataset:", "  horizon_days: 1   # the answer is told the day after the review",
                 "  label_maturity_days: 0"]  # fmt: skip
@@ -197,8 +262,13 @@ def _dataset(
     ]
 
 
-def _as_of(accepted: Mapping[str, pa.Table]) -> str | None:
+def _as_of(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str | None:
     """Give the day after the last review and the last case known, where reviews are given."""
+    if proposal.snapshot is not None:
+        known = datetime.combine(
+            proposal.snapshot + timedelta(days=1), time(0, 0, 1), ZoneInfo(proposal.timezone)
+        )
+        return f"{known.astimezone(UTC) + timedelta(days=1):%Y-%m-%d}"
     if REVIEWS not in accepted:
         return None
     times = [pc.max(accepted[REVIEWS][EVENT_TIME]).as_py()]
@@ -213,14 +283,29 @@ def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
     return len(accepted[REVIEWS][EVENT_TIME].unique()) == 1
 
 
-def _splits(accepted: Mapping[str, pa.Table], unit: Unit, days: int) -> list[str]:
+def _splits(
+    proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit, days: int
+) -> list[str]:
     few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
+    if proposal.kind == "panel" and days >= _LONG_PANEL and not few:
+        return [
+            "splits:",
+            "  method: out_of_time",
+            *(
+                f"  {part}_days: {_PANEL_PART}"
+                for part in ("early_stopping", "calibration", "test")
+            ),
+            "  embargo_days: 0",
+            f"  inner_embargo_days: {_HORIZONS['panel']}",
+        ]
+    few = few or proposal.kind != "bookings"
     if days < _FEW_DAYS or (unit == "risk" and (few or _one_review_day(accepted) or days < 300)):
         return [
             "splits:",
             "  # Too short or too few to be parted in time: cross-validated by customer.",
             "  method: customer_folds",
             "  folds: 5",
+            "  early_stopping_folds: 3",
         ]
     part = 14 if unit == "fraud" and days < 240 else 30
     inner = 1 if unit == "fraud" else 60 if REVIEWS not in accepted else 365

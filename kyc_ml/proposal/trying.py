@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 import pyarrow as pa
 
-from kyc_ml.config import TableMapping
+from kyc_ml.config import FileSource, SourceMapping, TableAttribute, TableMapping
+from kyc_ml.config.attributes import attribute_column
 from kyc_ml.contract.binding import BoundTable, bind_table
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import MemoryShelf
-from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, NO_CURRENCY
+from kyc_ml.engine.local import quote_text
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.proposal.codes import TODO
 from kyc_ml.proposal.guesses import TableProposal
 from kyc_ml.proposal.looking import Desk
 
@@ -20,7 +24,9 @@ REFUSED_SHARE: Final = 0.001
 """Share of refused rows from which an optional column is left out; a source's own default."""
 
 
-def try_table(desk: Desk, made: TableProposal, *, timezone: str) -> pa.Table | None:
+def try_table(
+    desk: Desk, made: TableProposal, *, timezone: str, snapshot: date | None = None
+) -> pa.Table | None:
     """Read a proposed table from the sample; leave out optional columns that do not hold.
 
     Returns
@@ -28,10 +34,14 @@ def try_table(desk: Desk, made: TableProposal, *, timezone: str) -> pa.Table | N
     Table or None
         The accepted rows; None where the table does not bind, which is noted.
     """
-    _drop_unbound(desk, made)
+    open_ = [name for name, guess in made.columns.items() if guess.sql == quote_text(TODO)]
+    if open_:
+        made.notes.append(f"Not tried: {', '.join(open_)} is yours to write.")
+        return None
+    _drop_unbound(desk, made, snapshot)
     for _ in range(2):
         faults = Faults(made.name, SourceError)
-        bound = _bound(desk, made, faults)
+        bound = _bound(desk, made, faults, snapshot)
         if bound is None:
             made.notes.extend(_told(faults))
             return None
@@ -53,26 +63,52 @@ def try_table(desk: Desk, made: TableProposal, *, timezone: str) -> pa.Table | N
     return shelf.tables[made.name]
 
 
-def _bound(desk: Desk, made: TableProposal, faults: Faults) -> BoundTable | None:
+def _bound(
+    desk: Desk, made: TableProposal, faults: Faults, snapshot: date | None
+) -> BoundTable | None:
     content = {
         "from": made.rows,
         "where": made.where,
         "columns": {name: guess.sql for name, guess in made.columns.items()},
+        "attributes": made.declared,
     }
     views = {look.name for look in desk.looks}
-    mapping = TableMapping.model_validate(content)
-    return bind_table(desk.connection, made.name, mapping, views=views, unread=(), faults=faults)
+    mapping = _completed(made.name, TableMapping.model_validate(content), snapshot)
+    own = [
+        TableAttribute(table=made.name, name=name, **each.model_dump(exclude={"sql"}))
+        for name, each in mapping.attributes.items()
+    ]
+    return bind_table(
+        desk.connection, made.name, mapping, attributes=own, views=views, unread=(), faults=faults
+    )
 
 
-def _drop_unbound(desk: Desk, made: TableProposal) -> None:
+def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> TableMapping:
+    """Give a table the columns that the day of a snapshot stands for."""
+    if snapshot is None:
+        return mapping
+    customers = TableMapping.model_validate(
+        {"from": mapping.from_, "columns": {"customer_id": mapping.columns["customer_id"]}}
+    )
+    source = SourceMapping(
+        name="sample",
+        base_currency=NO_CURRENCY,
+        snapshot=snapshot,
+        files={"sample": FileSource(path="sample", format="parquet")},
+        tables={CUSTOMERS: customers, name: mapping},
+    )
+    return source.completed[name]
+
+
+def _drop_unbound(desk: Desk, made: TableProposal, snapshot: date | None) -> None:
     """Leave out optional columns whose expression has not the contracted type."""
     faults = Faults(made.name, SourceError)
-    if _bound(desk, made, faults) is not None:
+    if _bound(desk, made, faults, snapshot) is not None:
         return
     for name in _optional(made):
         guess = made.columns.pop(name)
         fewer = Faults(made.name, SourceError)
-        _bound(desk, made, fewer)
+        _bound(desk, made, fewer, snapshot)
         if len(fewer) < len(faults):
             made.dropped[name] = f"{guess.sql.splitlines()[0]} has not the contracted type"
             faults = fewer
@@ -84,6 +120,11 @@ def _drop_refused(made: TableProposal) -> bool:
     """Leave out optional columns for which rows were refused; True if there were any."""
     if made.quality is None:
         return False
+    declared = len(made.declared)
+    own = {attribute_column(name): name for name in made.declared}
+    for reason in made.quality.reasons:
+        if reason.column in own and reason.count > REFUSED_SHARE * made.quality.read:
+            made.unused.append(made.attributes.pop(own.pop(reason.column)).column)
     optional = set(_optional(made))
     broken = {
         reason.column: f"{reason.rule}: {reason.count / max(made.quality.read, 1):.1%} of rows"
@@ -94,7 +135,7 @@ def _drop_refused(made: TableProposal) -> bool:
     }
     for name, reason in broken.items():
         made.dropped[name] = f"{made.columns.pop(name).sql.splitlines()[0]}: {reason}"
-    return bool(broken)
+    return bool(broken) or len(own) < declared
 
 
 def _optional(made: TableProposal) -> list[str]:

@@ -27,6 +27,10 @@ CONFIRMED: Final = "confirmed"
 HOLDER: Final = "holder"
 
 
+WHOLE: Final = "="
+"""Before a word that speaks for a role only where it is the whole name."""
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -37,12 +41,15 @@ _WORDS: Final[Mapping[str, str]] = {
     "reference_no payment_no booking_no pmt_id pmt_no pmt_ref txn_ref tx_ref trx_ref trans_ref "
     "transaction_ref tran_ref 流水号 交易流水 交易号 交易编号 lsh jylsh liushuihao jiaoyihao",
     "customer_id": "customer_id cust_id client_id customer cust_no customer_no customer_number "
-    "client_no cif cif_no party_id person_id user_id member_id holder_id cc_num client_ref "
+    "client_no cif cif_no party_id person_id user_id =user =uid user_no member_id =member "
+    "subscriber_id borrower_id applicant_id consumer_id buyer_id holder_id cc_num client_ref "
     "cust_ref customer_ref client_number party_ref client 客户号 客户编号 客户id "
-    "用户号 khh khbh kehuhao kehu_id",
+    "客户代码 客户标识 =客户 用户号 用户编号 用户id =用户 会员号 会员编号 持卡人 借款人编号 "
+    "khh khbh khid kehuhao kehu_id kehu yhh yonghu yonghu_id huiyuanhao",
     "account_id": "account_id acct_id acc_id account_no account_number acct_no acct_num acc_no "
-    "iban acct account_ref acct_ref acc_ref 账号 账户号 帐号 账户 卡号 zh zhanghao zhanghu card_no "
-    "card_number",
+    "iban acct =account account_ref acct_ref acc_ref card_id =card =pan cardno wallet_id 账号 "
+    "账户号 账户编号 帐号 帐户 账户 卡号 银行卡号 交易卡号 zh zhanghao zhanghu kahao kh "
+    "card_no card_number",
     "counterparty_id": "counterparty_id counterparty merchant_id merchant merch_id terminal_id "
     "terminal counter_account cp_id other_account opponent partner shop_id store_id payee_id "
     "account_to beneficiary_account 对方账号 对手账号 对方账户 交易对手 对手 商户号 商户 终端号 "
@@ -66,7 +73,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "tran_date tran_timestamp timestamp datetime date_time booking_date booked_on value_date "
     "payment_date event_date occurred_at date time ts step unix_time created_at opened_at "
     "open_date opening_date start_date since issued issue_date valid_from effective_date as_of "
-    "review_date granted_on loan_date application_date report_date value_stamp stamp "
+    "review_date granted_on loan_date application_date applied_on report_date value_stamp stamp "
+    "month_end month period statement_date snapshot_date observation_date data_date cutoff_date "
+    "数据日期 观察日期 统计日期 月末 月份 账期 申请日期 申请时间 "
     "交易时间 交易日期 发生时间 日期 时间 开户日期 开户时间 生效日期 放款日期 "
     "jysj jyrq jiaoyi_shijian jiaoyi_riqi riqi shijian",
     "known_at": "known_at recorded_at booked_at posted_at posting_date post_date posted "
@@ -76,7 +85,8 @@ _WORDS: Final[Mapping[str, str]] = {
     CLOCK: "time tx_time txn_time trans_time transaction_time time_of_day clock hour_minute 时间 "
     "交易时间 jysj shijian",
     "amount": "amount amt transaction_amount tx_amount txn_amount trans_amount trn_amt value sum "
-    "base_amt amount_cents amount_fen payment_amount 金额 交易金额 发生额 jine jyje je fse",
+    "base_amt amount_cents amount_fen payment_amount amount_paid amount_usd paid_amount =price "
+    "transaction_value 金额 交易金额 发生额 支付金额 转账金额 jine jyje je fse zfje",
     DEBIT: "debit_amount debit_amt withdrawal_amount withdrawals money_out paid_out out_amount "
     "debit outflow 借方金额 借方发生额 支出金额 支出 jffse",
     CREDIT: "credit_amount credit_amt deposit_amount deposits money_in paid_in in_amount credit "
@@ -86,7 +96,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "借贷方向 借贷 收支 jdbz jiedai shoufu 交易方向",
     "balance": "balance balance_after running_balance acct_balance account_balance new_balance "
     "new_balance_orig 余额 账户余额 ye yue zhye",
-    CURRENCY: "currency ccy curr currency_code iso_currency 币种 货币 bz bizhong",
+    CURRENCY: "payment_currency currency ccy curr currency_code iso_currency transaction_currency "
+    "币种 货币 币别 货币种类 bz bizhong",
     "instrument": "instrument payment_method payment_type payment_format method operation means "
     "transaction_type tx_type txn_type trans_type type use_chip 交易类型 交易方式 支付方式 "
     "结算方式 jylx zffs",
@@ -125,15 +136,17 @@ _WORDS: Final[Mapping[str, str]] = {
     "item": "item indicator metric measure 指标 项目",
     "value": "value score item_value 值 分值 得分",
     "outcome": "outcome disposition result decision resolution conclusion verdict finding 结论 "
-    "结果 处理结果 jielun",
+    "结果 处理结果 五级分类 贷款分类 风险分类 "
+    "loan_grade asset_grade jielun",
     "typology": "typology fraud_scenario scenario fraud_type alert_type crime_type pattern "
     "scheme 类型学 手法 案件类型",
     LABEL: "label is_fraud fraud fraud_flag tx_fraud fraud_label is_laundering is_sar sar "
     "sar_flag is_suspicious suspicious is_alert alert class target is_bad bad default is_default "
-    "defaulted chargeback is_flagged 是否欺诈 欺诈 欺诈标志 是否可疑 可疑 违约 逾期 标签 sfqz "
+    "defaulted default_flag chargeback is_flagged 是否违约 是否逾期 是否坏账 五级分类 贷款分类 "
+    "loan_grade 是否欺诈 欺诈 欺诈标志 是否可疑 可疑 违约 逾期 标签 sfqz "
     "loan_status status",
     LABEL_TIME: "fraud_step fraud_date fraud_time alert_date sar_date label_date default_date "
-    "fraud_at",
+    "fraud_at defaulted_on default_day charge_off_date 违约日期 违约时间 逾期日期 欺诈日期",
     OPENED: "opened opened_at opened_on raised raised_at raised_on dispute_date",
     RESOLVED: "resolved resolved_at resolved_on closed closed_at closed_on closed_date "
     "closing_date resolution_date",
@@ -197,6 +210,16 @@ OUTCOMES: Final = {
     "正常 排除 误报 结清",
     "open": "open pending investigating in_progress 处理中 待定",
 }
+GRADES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("正常", "关注", "pass", "normal", "special mention", "special_mention"), "cleared"
+    ),
+    **dict.fromkeys(("次级", "可疑", "损失", "substandard", "doubtful", "loss"), "default"),
+}
+"""Five grades of loans, as they become outcomes: the last three are non-performing.
+
+Source: 商业银行金融资产风险分类办法 (银保监会、人民银行令〔2023〕第1号), articles 5 to 11.
+"""
 # A negated allegation clears; what is negated or doubted otherwise, only the user can say.
 ALLEGATIONS: Final = _words(
     "fraud fraudulent chargeback laundering suspicious default defaulted 欺诈 盗刷 可疑 洗钱 违约 "
@@ -208,6 +231,29 @@ UNPROVEN: Final = _words(
     "unconfirmed unproven unfounded unsubstantiated suspected possible potential alleged rejected "
     "dismissed withdrawn denied"
 )
+SAID_IN_CHINESE: Final[Mapping[str, str]] = {
+    "年龄": "age", "性别": "sex", "学历": "education", "教育程度": "education",
+    "婚姻状况": "marital_status", "婚姻": "marital_status", "住房": "housing",
+    "住房状况": "housing", "月收入": "monthly_income", "年收入": "annual_income",
+    "授信额度": "credit_limit", "信用额度": "credit_limit", "额度": "credit_limit",
+    "额度使用率": "utilisation", "使用率": "utilisation", "余额": "balance",
+    "逾期次数": "overdue_payments", "近半年逾期次数": "overdue_payments_180d",
+    "近一年逾期次数": "overdue_payments_365d", "逾期天数": "days_past_due",
+    "贷款金额": "loan_amount", "贷款期限": "loan_term", "利率": "interest_rate",
+    "工作年限": "years_employed", "职业": "occupation", "单位性质": "employer_type",
+    "子女数": "children", "家庭人数": "household_size", "城市": "city", "省份": "province",
+    "产品": "product", "产品类型": "product_type", "客户等级": "customer_grade",
+    "风险等级": "risk_grade", "信用评分": "credit_score", "评分": "score",
+    "担保方式": "collateral_type", "还款方式": "repayment_method", "就业状况": "employment",
+    "摘要": "booking_text", "商户类别": "mcc", "行业代码": "industry_code",
+}  # fmt: skip
+"""Usual attributes of customers and loans, and what they are called in English."""
+LATER_WORDS: Final = _words(
+    "return returned returns refund chargeback dispute closed closing resolved resolution outcome "
+    "result recovery recovered collection written label target flag fraud default 退回 结案 核销 "
+    "追回 催收"
+)
+"""Words of what is known only after the fact."""
 ENDLESS: Final = frozenset(
     {"长期", "永久", "长期有效", "永久有效", "无期限", "无限期", "终身", "long-term", "long term",
      "longterm", "permanent", "indefinite", "unlimited", "forever", "lifetime", "never",
@@ -251,10 +297,36 @@ _CURRENCIES: Final = {
     **{"PLN": "zł", "SEK": "kr", "SGD": "S$", "AUD": "A$", "CAD": "C$", "TWD": "NT$"},
     **dict.fromkeys(_words("CHF NOK DKK HUF MXN ZAR IDR MYR PHP AED SAR NGN KES ILS NZD"), ""),
 }
+_CURRENCY_NAMES: Final = (
+    "CNY yuan|chinese yuan|renminbi, USD us dollar|dollar, EUR euro, GBP uk pound|pound|"
+    "pound sterling, JPY yen|japanese yen, HKD hong kong dollar, INR rupee|indian rupee, RUB ruble|"
+    "russian ruble, CHF swiss franc, AUD australian dollar, CAD canadian dollar, MXN mexican peso, "
+    "BRL brazil real|real, SAR saudi riyal, ILS shekel, KRW won, SGD singapore dollar"
+)
+CURRENCY_CODES: Final[Mapping[str, str]] = {
+    name.lower(): code
+    for line in _CURRENCY_NAMES.split(", ")
+    for code, _, names in [line.partition(" ")]
+    for name in (code, *names.split("|"))
+} | {sign.lower(): code for code, signs in _CURRENCIES.items() for sign in (code, *signs.split())}
+"""ISO 4217 codes of currencies by code, sign or name, in small letters."""
 CURRENCY_SIGNS: Final[Mapping[str, str]] = {
     sign: code for code, signs in _CURRENCIES.items() for sign in (code, *signs.split())
 }
-MINOR_UNITS: Final = ("cents", "cent", "fen", "minor", "pence", "分")
+NAMED_UNITS: Final[Mapping[str, float]] = {
+    **dict.fromkeys(("cents", "cent", "fen", "minor", "pence", "分"), 0.01),
+    **{
+        "百万元": 1e6,
+        "千万元": 1e7,
+        "亿元": 1e8,
+        "万元": 1e4,
+        "wanyuan": 1e4,
+        "千元": 1e3,
+        "角": 0.1,
+    },
+    **{"thousand": 1e3, "thousands": 1e3, "million": 1e6, "millions": 1e6},
+}
+"""Units that the name of a column says its amounts are in."""
 MONTHS: Final = ("month", "months", "term", "duration", "期")
 
 
@@ -270,6 +342,17 @@ def normalise(name: str) -> str:
     return re.sub(r"\W+|_+", "_", parted).strip("_").lower()
 
 
+def names_key(name: str) -> bool:
+    """Tell whether a normalised name ends as those of identifiers do.
+
+    Examples
+    --------
+    >>> names_key("nodeid"), names_key("amount_paid")
+    (True, False)
+    """
+    return name.endswith("id") and not name.endswith(("paid", "valid", "bid"))
+
+
 def name_score(role: str, name: str) -> float:
     """How well a normalised name speaks for a role, in [0, 1].
 
@@ -279,8 +362,11 @@ def name_score(role: str, name: str) -> float:
         return 1.0
     best = 0.0
     latin = "_" + re.sub(r"[^\x00-\x7f]+", "_", name) + "_"
-    for place, word in enumerate(ROLES[role]):
+    for place, written in enumerate(ROLES[role]):
         usual = 0.95 - 0.2 * place / len(ROLES[role])
+        word = written.removeprefix(WHOLE)
+        if word not in {written, name}:
+            continue
         # an identifier may lack its ending, and words may be written together
         if name in {word, word.replace("_", ""), f"{word}_id", f"{word}id"}:
             best = max(best, usual)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
+from collections.abc import Collection
 from typing import Final
 
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.proposal.guesses import Guess, Proposal, TableProposal
+from kyc_ml.proposal.looking import FileLook
 
 _WIDTH: Final = 96
+_FILE_KEYS: Final = (
+    *("encoding", "delimiter", "quote", "escape", "skip"),
+    *("header", "columns", "nulls", "partitions"),
+)
+_OF_SNAPSHOT: Final = ("case_id", "review_id", "event_time", "known_at")
+"""Columns that the day of a snapshot stands for."""
 _YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
 _SAID: Final = {
     "sure": "",
@@ -33,18 +42,22 @@ def write_source(proposal: Proposal) -> str:
         f"base_currency: {_scalar(proposal.base_currency)}",
         "max_quarantined_share: 0.001",
     ]
-    if proposal.decisions:
-        lines += ["", "# To decide or confirm:"]
+    if proposal.snapshot is not None:
+        lines += _comment("snapshot: the rows were true at the end of this day; GUESS, see below")
+        lines.append(f"snapshot: {proposal.snapshot}")
+    marks = len(proposal.open_points) - len(proposal.decisions)
+    if proposal.open_points:
+        shown = f" the {marks} mark(s) GUESS or TODO below{', and' if proposal.decisions else ''}"
+        lines += ["", f"# To decide or confirm:{shown if marks else ''}"]
         for decision in proposal.decisions:
             lines += _comment(decision, first="#  - ", rest="#    ")
     lines += ["", "files:"]
-    used = {name for table in proposal.tables.values() for name in table.files}
-    for look in proposal.looks:
-        if look.name in used:
-            lines += _file(proposal, look.name)
+    for look in proposal.used_looks:
+        lines += _file(look)
     lines += ["", "tables:"]
     for table in proposal.tables.values():
-        lines += [*_table(table), ""]
+        given = _OF_SNAPSHOT if proposal.snapshot is not None else ()
+        lines += [*_table(table, given), ""]
     if proposal.unused:
         lines.append("# Not used:")
         for path, reason in sorted(proposal.unused.items()):
@@ -52,27 +65,28 @@ def write_source(proposal: Proposal) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _file(proposal: Proposal, name: str) -> list[str]:
-    look = {each.name: each for each in proposal.looks}[name]
-    source = look.found.source
+def _file(look: FileLook) -> list[str]:
+    name, source = look.name, look.found.source
     lines = []
-    if look.found.encoding != "utf-8":
-        shown = f"{source.path} is {look.found.encoding}: convert it to UTF-8 before check, such as"
-        lines += _comment(f"{shown} iconv -f {look.found.encoding} -t utf-8", indent=2)
+    for doubt in look.found.confirm:
+        lines += _comment(f"{_SAID['guess']}{source.path}: {doubt}", indent=2)
     lines += [f"  {_scalar(name)}:", f"    path: {_scalar(source.path)}",
               f"    format: {source.format}"]  # fmt: skip
-    if source.format == "csv" and source.delimiter != ",":
-        shown = "\\t" if source.delimiter == "\t" else source.delimiter
-        lines.append(f'    delimiter: "{shown}"')
+    for key in _FILE_KEYS:
+        value = getattr(source, key)
+        if value != type(source).model_fields[key].default:
+            lines.append(f"    {key}: {_plain(value)}")
     if source.table is not None:
         lines.append(f"    table: {_scalar(source.table)}")
     return lines
 
 
-def _table(table: TableProposal) -> list[str]:
+def _table(table: TableProposal, given: Collection[str]) -> list[str]:
     lines = []
     for note in table.notes:
         lines += _comment(note, indent=2)
+    for note in table.confirm:
+        lines += _comment(f"{_SAID['guess']}{note}", indent=2)
     if table.quality is not None:
         quality = table.quality
         shown = f"Tried on {quality.read:,} rows of the sample: {quality.accepted:,} accepted."
@@ -85,6 +99,8 @@ def _table(table: TableProposal) -> list[str]:
     lines += [f"  {table.name}:", *_entry("from", table.rows, indent=4)]
     if table.where is not None:
         lines += _entry("where", table.where, indent=4)
+    if table.optional:
+        lines.append("    optional: true   # rows to score have no outcome yet")
     lines.append("    columns:")
     for name in CONTRACT[table.name].names:
         if name in table.columns:
@@ -94,12 +110,38 @@ def _table(table: TableProposal) -> list[str]:
     absent = [
         column.name
         for column in CONTRACT[table.name].columns
-        if column.name not in {*table.columns, *table.dropped, "known_at"}
+        if column.name not in {*table.columns, *table.dropped, *given, "known_at"}
     ]
-    if "known_at" not in table.columns:
+    if "known_at" not in {*table.columns, *given}:
         lines += _comment("known_at: no column tells it, so rows count as known at once", indent=6)
     if absent:
         lines += _comment(f"nothing found for: {', '.join(absent)}", indent=6)
+    return [*lines, *_attributes(table)]
+
+
+def _attributes(table: TableProposal) -> list[str]:
+    """Write the columns of the user's own; those that may tell the answer as comments."""
+    lines = []
+    if table.declared:
+        shown = "columns of your own: confirm that each is known when its row is; direction: 1 or"
+        lines += _comment(f"{_SAID['guess']}{shown} -1 says which way risk goes", indent=4)
+        lines.append("    attributes:")
+        for name, keys in table.declared.items():
+            lines.append(f"      {name}:")
+            for key, value in keys.items():
+                lines += (
+                    _entry(key, value, indent=8)
+                    if isinstance(value, str)
+                    else [
+                        f"        {key}: [{', '.join(value)}]"  # type: ignore[arg-type]
+                    ]
+                )
+    for guess in table.attributes.values():
+        if guess.doubt:
+            lines += _comment(f"column {guess.column} is no attribute: {guess.doubt}", indent=4)
+    if table.unused:
+        shown = ", ".join(table.unused)
+        lines += _comment(f"not used: {shown} (identifiers, names or one value)", indent=4)
     return lines
 
 
@@ -137,6 +179,17 @@ def _entry(key: str, value: str, *, indent: int) -> list[str]:
 def _is_plain(value: str) -> bool:
     safe = re.fullmatch(r"[^\W\d][\w.()+*/ ]*", value) is not None
     return safe and value.lower() not in _YAML_WORDS and value == value.strip()
+
+
+def _plain(value: object) -> str:
+    """Write a value of a file's key for YAML, in quotes that keep every sign."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(json.dumps(each, ensure_ascii=False) for each in value)}]"
+    if isinstance(value, int) or (isinstance(value, str) and _is_plain(value)):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _scalar(value: str) -> str:

@@ -1,0 +1,183 @@
+"""Columns that no contracted column takes: proposed as attributes, or named as unused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+from kyc_ml.contract.tables import ACCOUNTS, CUSTOMERS, REVIEWS, TRANSACTIONS
+from kyc_ml.engine.local import quote_name
+from kyc_ml.proposal.codes import positives
+from kyc_ml.proposal.guesses import AttributeGuess, AttributeKind, TableProposal
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.numbers import read_number
+from kyc_ml.proposal.times import read_time
+from kyc_ml.proposal.vocabulary import (
+    LABEL,
+    LABEL_TIME,
+    LATER_WORDS,
+    ROLES,
+    SAID_IN_CHINESE,
+    means,
+    name_score,
+)
+
+TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
+"""Tables that take attributes."""
+_MOST_CATEGORIES: Final = 60
+_LEAST_ROWS: Final = 4
+"""Rows to each category below which a text is a name and no category (convention)."""
+_APART: Final = 0.8
+"""Difference of filled shares between both labels from which a column tells the label."""
+_MONEY: Final = ("amount", "balance", "limit", "salary", "loan", "price", "额", "余额", "金额")
+_INCOME: Final = ("income", "收入", "salary", "turnover")
+_SHARES: Final = ("rate", "share", "ratio", "utilisation", "utilization", "率", "占比", "比例")
+_COUNTS: Final = ("count", "number", "times", "次数", "笔数", "数量")
+_CODED: Final = frozenset(
+    {"zip", "postcode", "postal", "mcc", "code", "bank", "branch", "邮编", "代码", "网点"}
+)
+"""Words of numbers that only name something."""
+_LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
+
+
+def add_attributes(
+    desk: Desk,
+    made: TableProposal,
+    look: FileLook,
+    tables: Collection[TableProposal],
+    *,
+    label: str = "",
+    over_time: tuple[str, ...] = (),
+) -> None:
+    """Propose what a table's file holds beside; what cannot be used is named.
+
+    Parameters
+    ----------
+    tables : collection of TableProposal
+        All tables: a column that any of them reads is in use.
+    label : str
+        SQL that is true for rows that turned out bad; empty where no column tells.
+    over_time : tuple of str
+        What is read of numbers, where a customer has many rows.
+    """
+    texts = [
+        sql
+        for table in tables
+        if look.name in table.files
+        for sql in (table.rows, table.where or "", *(g.sql for g in table.columns.values()))
+    ]
+    taken: set[str] = set()
+    for place, column in enumerate(look.columns):
+        if _is_read(column, texts) or not column.distinct:
+            continue
+        guess = _guess(desk, look, column, place, label=label) if made.name in TAKING else None
+        if guess is None or guess.name in taken:
+            made.unused.append(column.name)
+            continue
+        taken.add(guess.name)
+        reads = over_time if guess.kind == "number" else ()
+        made.attributes[guess.name] = replace(guess, over_time=reads)
+
+
+def _is_read(column: ColumnLook, texts: Collection[str]) -> bool:
+    name = column.sql
+    bare = re.compile(rf"(?<![\w\"'.]){re.escape(name)}(?![\w\"'])", re.IGNORECASE)
+    return any(name in text if name.startswith('"') else bare.search(text) for text in texts)
+
+
+def _guess(
+    desk: Desk, look: FileLook, column: ColumnLook, place: int, *, label: str
+) -> AttributeGuess | None:
+    found = _kind(desk, look, column)
+    if found is None:
+        return None
+    kind, sql = found
+    english, chinese = _words(column)
+    name = re.sub(r"\W+", "_", english.lower()).strip("_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name, re.ASCII):
+        name = f"column_{place + 1}"
+    return AttributeGuess(
+        name=name,
+        column=column.name,
+        sql=sql,
+        kind=kind,
+        unit=_unit(column) if kind == "number" else "",
+        description=english.replace("_", " "),
+        description_zh=chinese,
+        doubt=_doubt(desk, look, column, label),
+    )
+
+
+def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind, str] | None:
+    """Say what a column is and how it is read; None for identifiers, names and constants."""
+    if column.distinct < 2 or _is_identifier(column):
+        return None
+    yes = positives(column)
+    if yes is not None:
+        return "boolean", yes
+    when = read_time(desk, look, column, named=0.3)
+    if when is not None and not when.doubt:
+        return "date", f"CAST({when.sql} AS DATE)"
+    code = _CODED & {*column.normal.split("_")}
+    number = None if code else read_number(desk, look, column)
+    if number is not None and not number.doubt:
+        return "number", number.sql
+    few = column.distinct <= min(_MOST_CATEGORIES, column.filled * look.rows / _LEAST_ROWS)
+    return ("text", column.text) if few else None
+
+
+def _is_identifier(column: ColumnLook) -> bool:
+    ids = any(
+        name_score(role, column.normal) >= 0.6
+        for role in (*(each for each in ROLES if each.endswith("_id")), "document_number")
+    )
+    named = re.search(r"(^|_)(id|no|name|phone|address|email|uuid|key)$", column.normal)
+    chinese = re.search(r"姓名|名称|地址|电话|手机|邮箱|编号$|号$|号码$", column.normal)
+    return (ids or bool(named) or bool(chinese)) and column.distinct > 2
+
+
+def _words(column: ColumnLook) -> tuple[str, str]:
+    """Give a noun phrase in English, and one in Chinese where the words are known."""
+    if column.normal.isascii():
+        known = {english: word for word, english in SAID_IN_CHINESE.items()}
+        return column.normal, known.get(column.normal, "")
+    english = SAID_IN_CHINESE.get(column.normal, "")
+    return english or f"{column.name} of the source", column.name
+
+
+def _unit(column: ColumnLook) -> str:
+    parts = {*column.normal.split("_")}
+
+    def told(words: Collection[str]) -> bool:
+        return any(w in parts or (not w.isascii() and w in column.normal) for w in words)
+
+    if told(("days", "天数", "日数")):
+        return "days"
+    if told(("age", "年龄", "years")):
+        return "years"
+    if told(_SHARES) and column.low >= 0 and column.high <= 10:
+        return "share"
+    if told(_COUNTS):
+        return "events"
+    if told(_INCOME):
+        return "base currency a year" if told(("annual", "yearly", "年收入")) else "base currency"
+    return "base currency" if told(_MONEY) else "number"
+
+
+def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
+    """Say why a column may tell the answer: by its name, or because it is filled with it."""
+    named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
+    if named or any(means(word, LATER_WORDS) for word in column.normal.split("_")):
+        return "its name says that it may be known only later"
+    if label:
+        filled = f"nullif(trim({column.text}), '') IS NOT NULL"
+        bad, good = desk.one(
+            f"SELECT avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER ({label}), "
+            f"avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER (NOT coalesce({label}, false)) "
+            f"FROM {quote_name(look.name)}"
+        )
+        if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
+            return "whether it is filled tells the answer"
+    return ""
