@@ -49,7 +49,7 @@ AsOf = Annotated[
     str | None,
     typer.Option(
         help="Use what was known then (ISO date, UTC); default: the end of the data, the midnight "
-        "after its last transaction or event."
+        "after its last transaction or event, or after its last row where it has neither."
     ),
 ]
 Since = Annotated[

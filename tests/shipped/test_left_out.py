@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 import hypothesis.strategies as st
@@ -26,11 +25,11 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.prepare import columns_of
 from kyc_ml.features.spec import incomplete
 from kyc_ml.jobs.case import make_sheet
-from kyc_ml.jobs.choosing import find_observation
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.explaining import explain_case, tell
 from kyc_ml.jobs.loading import features_of
 from kyc_ml.jobs.lowering import find_drop
+from kyc_ml.jobs.one_observation import find_observation
 from kyc_ml.jobs.reading import end_of_data
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scoring import run_score
@@ -126,9 +125,6 @@ REFUSED = {
 }
 """What a training cannot do without, and what it says then."""
 
-LATER = "has a mature outcome"
-"""A model that was judged across customers is validated on later rows, which there are none of."""
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
@@ -192,14 +188,14 @@ def use(form, source, bundle, *, folder, validated):
         quality=source.quality,
     )
     assert run_score(request, watch=Silence(), tables=stored).rows > 0
-    in_time = isinstance(bundle.config.splits, SplitConfig)
-    since = None if in_time else "1990-01-01"  # else it learned from all rows there are
-    kyc_ml.fit_tiers(bundle, source, since=since, as_of=form.as_of)
-    if not validated:  # which takes as long as all the rest
-        return
-    judge = partial(kyc_ml.validate, bundle, source, policy=form.validation, only=("tiers",))
-    if in_time:
-        judge(rows="test")
-    else:
-        with pytest.raises(DatasetError, match=LATER):
-            judge()
+    kyc_ml.fit_tiers(bundle, source, as_of=form.as_of)
+    if validated:  # it takes as long as all the rest
+        in_time = isinstance(bundle.config.splits, SplitConfig)
+        kyc_ml.validate(
+            bundle,
+            source,
+            policy=form.validation,
+            rows="test" if in_time else "out_of_fold",
+            as_of=form.as_of,
+            only=("tiers",),
+        )
