@@ -67,6 +67,7 @@ class Explained:
     contributions: pd.DataFrame
     lowering: Drop
     sheet: Path | None
+
     def _facts(self) -> dict[str, object]:
         lines = [english for english, _ in self.lowering.lines]
         return {
