@@ -201,7 +201,10 @@ class SourceMapping(Section):
         return self
 
     @model_validator(mode="after")
-    def _snapshot_has_customers(self) -> Self:
+    def _snapshot_is_a_day_of_customers(self) -> Self:
+        if self.snapshot is not None and not 1900 <= self.snapshot.year < 2199:
+            msg = f"snapshot must be a day of the years 1900 to 2198, got {self.snapshot}"
+            raise ValueError(msg)
         if self.snapshot is not None and "customers" not in self.tables:
             msg = "snapshot is the day of the table customers: map that table"
             raise ValueError(msg)
@@ -232,6 +235,7 @@ def complete_snapshot(tables: Mapping[str, TableMapping], day: date) -> dict[str
     day : date
         Day at whose end the rows of `customers` were true; see `SourceMapping`.
     """
+    day = date(day.year, day.month, day.day)  # a timestamp is a date too
     after = day + timedelta(days=1)
     completed = dict(tables)
     customers = _with_defaults(completed["customers"], event_time=f"DATE '{day}'")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import duckdb
 
-from kyc_ml.arguments import FilePath, read_path
+from kyc_ml.arguments import FilePath, read_path, require_kind
 from kyc_ml.config import Attribute, IdentifierForm, SourceMapping, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
 from kyc_ml.config.source import complete_snapshot
@@ -210,9 +210,13 @@ def contract_tables(
     ------
     SourceError
         With all faults at once, as `read_source` does.
+    ConfigError
+        If `snapshot` is no date.
     ContractError
         If too many rows break the contract, or too many cases are orphans.
     """
+    if snapshot is not None:
+        require_kind(snapshot, date, name="snapshot", cure="give datetime.date(2025, 12, 31)")
     faults = Faults("tables in memory", SourceError)
     declared = _declared(frames, attributes, faults)
     settings = _Settings(

@@ -280,6 +280,14 @@ def test_what_a_mapping_says_itself_is_left_as_it_is():
     assert mapping_of({**content, "snapshot": None}).completed == mapping_of(content).tables
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "1815-06-18", "soon"])
+def test_a_day_that_no_table_can_hold_is_refused(day):
+    with pytest.raises(ConfigError, match="snapshot"):
+        mapping_of({**SNAPSHOT, "snapshot": day})
+    with pytest.raises(ConfigError, match="snapshot"):
+        contract_tables({"customers": customers()}, snapshot=day, base_currency="CNY")
+
+
 def test_a_snapshot_needs_customers():
     content = {**SNAPSHOT, "tables": {"cases": SNAPSHOT["tables"]["cases"]}}
     with pytest.raises(ConfigError, match="snapshot is the day of the table customers"):
