@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import TypeAlias
 
 import pandas as pd
@@ -12,6 +14,9 @@ from kyc_ml.moments import read_instant
 
 Moment: TypeAlias = datetime | str
 """A Timestamp or datetime with a zone, or ISO text as on the command line; see `read_moment`."""
+
+FilePath: TypeAlias = os.PathLike[str] | str
+"""A file or folder, as a Path or as text; see `read_path`."""
 
 
 def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
@@ -32,6 +37,28 @@ def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
     if not isinstance(given, kind):
         msg = f"{name} must be a {kind.__name__}, got {type(given).__name__}: {cure}"
         raise ConfigError(msg)
+
+
+def read_path(given: object, *, name: str) -> Path:
+    """Give a file or folder that is named by a Path or by text.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or empty text.
+
+    Examples
+    --------
+    >>> read_path("data/bank", name="data").name
+    'bank'
+    """
+    if isinstance(given, os.PathLike):
+        given = os.fspath(given)
+    if not isinstance(given, str) or not given:
+        came = "empty text" if isinstance(given, str) else type(given).__name__
+        msg = f"{name} must be a path, such as 'data/bank' or Path('data/bank'), got {came}"
+        raise ConfigError(msg)
+    return Path(given)
 
 
 def read_moment(given: object, *, name: str) -> pd.Timestamp:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.calibration import Calibrator
 from kyc_ml.config import (
     ModelConfig,
@@ -117,7 +118,7 @@ def same_contents(one: Bundle, other: Bundle) -> bool:
     return one is other or _contents(one) == _contents(other)
 
 
-def save_bundle(bundle: Bundle, folder: Path) -> str:
+def save_bundle(bundle: Bundle, folder: FilePath) -> str:
     """Write a bundle into a new folder and return its digest.
 
     The folder appears whole or not at all.
@@ -127,6 +128,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> str:
     OutputError
         If the folder exists, or cannot be written.
     """
+    folder = read_path(folder, name="folder")
     require_new(folder)
     files = _contents(bundle)
     manifest = _manifest(bundle, files)
@@ -162,7 +164,7 @@ class _DamagedError(BundleError):
     """A bundle is not as it was saved; who loads it knows where to restore it from."""
 
 
-def load_bundle(folder: Path, *, digest: str | None = None, cure: str = _RESTORE) -> Bundle:
+def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RESTORE) -> Bundle:
     """Read a bundle after checking every byte of it.
 
     Parameters
@@ -179,7 +181,7 @@ def load_bundle(folder: Path, *, digest: str | None = None, cure: str = _RESTORE
         not supported.
     """
     try:
-        return _load(folder, digest=digest)
+        return _load(read_path(folder, name="folder"), digest=digest)
     except _DamagedError as error:
         msg = f"{error}; {cure}"
         raise BundleError(msg) from None

@@ -102,6 +102,10 @@ class OutputError(KycMlError, OSError):
     """A result could not be written; nothing half written is left."""
 
 
+class CapacityError(KycMlError, MemoryError):
+    """Memory, or the room to spill, is too small for the work."""
+
+
 def hint(name: str, known: Collection[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the nearest of `known`, or nothing.
 
@@ -139,6 +143,14 @@ def hint_path(name: str, known: Collection[str]) -> str:
 def _without_ending(path: str) -> str:
     name = PurePath(path).name
     return name[:1] + name[1:].partition(".")[0]
+
+
+class TooFewRowsWarning(UserWarning):
+    """There are too few rows for a step, which is left out; the result says which."""
+
+
+class RowOrderWarning(UserWarning):
+    """Rows come sorted by class, which is no order of time; what was done instead is said."""
 
 
 class Faults:

@@ -16,6 +16,7 @@ _DAY: Final = re.compile(
     r"(?:[ T]0{1,2}:00(?::00)?)?\s*"
 )
 """A day that begins with its year can be read in one way only; Excel adds a midnight."""
+_LIKE_A_DAY: Final = re.compile(r"\s*\d{1,4}[-/.年]\d{1,2}[-/.月]\d{1,4}日?.{0,12}")
 
 
 def read_day(given: object) -> date:
@@ -43,7 +44,9 @@ def read_day(given: object) -> date:
     else:
         found = _find_day(str(given))
     if found is None:
-        msg = f"{str(given)[:30]!r} is no day that can be read in one way: write it as 2025-01-31"
+        # a cell that slipped into a column of days may be a customer's: only days are repeated
+        shown = f"{given!r} " if _LIKE_A_DAY.fullmatch(str(given)) else ""
+        msg = f"{shown}is no day that can be read in one way: write it as 2025-01-31"
         raise ValueError(msg)
     return found
 

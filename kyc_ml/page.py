@@ -21,6 +21,7 @@ from kyc_ml.engine.writing import written_whole
 from kyc_ml.errors import hint
 from kyc_ml.plots import THEME, format_rate
 from kyc_ml.plots.style import keeping_text
+from kyc_ml.presentation import say_moment
 from kyc_ml.splits import TEST
 
 PLOTS: Final = (
@@ -323,10 +324,6 @@ def _day(when: pd.Timestamp) -> str:
     return pd.Timestamp(when).date().isoformat()
 
 
-def _minute(when: pd.Timestamp) -> str:
-    return pd.Timestamp(when).strftime("%Y-%m-%d %H:%M")
-
-
 def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
@@ -354,7 +351,7 @@ _FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "groupby_column": _groups,
     "rate": _or_dash(format_rate),
     "day": _or_dash(_day),
-    "minute": _or_dash(_minute),
+    "moment": _or_dash(say_moment),
     "seconds": _or_dash(_seconds),
     "interval": _interval,
     "rate_interval": _rate_interval,

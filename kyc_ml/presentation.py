@@ -63,17 +63,6 @@ def say_number(value: float, form: str) -> str:
     return format(value, form).replace("-", "\N{MINUS SIGN}")
 
 
-def say_moment(when: Any, zone: str) -> str:  # noqa: ANN401  anything with a date
-    """Write an instant as clocks in a zone show it, and name the zone.
-
-    Examples
-    --------
-    >>> say_moment(pd.Timestamp("2024-12-31 16:30", tz="UTC"), "Asia/Shanghai")
-    '2025-01-01 00:30 Asia/Shanghai'
-    """
-    return f"{pd.Timestamp(when).tz_convert(zone):%Y-%m-%d %H:%M} {zone}"
-
-
 def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a date
     """Write the days between two instants, or a dash where there are none.
 
@@ -85,3 +74,14 @@ def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a dat
     if pd.isna(first) or pd.isna(last):
         return "–"
     return f"{pd.Timestamp(first):%Y-%m-%d} to {pd.Timestamp(last):%Y-%m-%d}"
+
+
+def say_moment(moment: pd.Timestamp) -> str:
+    """Write a moment to the minute, on its own clock, and name that clock.
+
+    Examples
+    --------
+    >>> say_moment(pd.Timestamp("2024-02-29 16:00", tz="UTC").tz_convert("Asia/Taipei"))
+    '2024-03-01 00:00 Asia/Taipei'
+    """
+    return f"{moment:%Y-%m-%d %H:%M} {moment.tz}"

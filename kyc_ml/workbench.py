@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.arguments import Moment, read_moment, require_kind
+from kyc_ml.arguments import FilePath, Moment, read_moment, read_path, require_kind
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import (
     Comparison,
@@ -113,7 +113,7 @@ def tune(
     as_of: Moment | None = None,
     trials: int | None = None,
     minutes: float | None = None,
-    study: Path | None = None,
+    study: FilePath | None = None,
 ) -> Tuned:
     """Search LightGBM parameters on folds, and try the best on rows that no choice saw.
 
@@ -127,7 +127,7 @@ def tune(
         after the last transaction or event.
     trials, minutes
         Budgets to use instead of the configuration's.
-    study : Path or None
+    study : path or None
         SQLite file of a study to begin or go on with; None keeps none.
 
     Raises
@@ -160,7 +160,7 @@ def tune(
         studies = Studies(
             config=run,
             identity=identify(run, facts),
-            path=study or Path(scratch) / "study.db",
+            path=Path(scratch) / "study.db" if study is None else read_path(study, name="study"),
             tell=watch.step,
         )
         found = studies.search(rows)

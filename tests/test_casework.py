@@ -200,3 +200,21 @@ def test_only_the_owner_may_read_it(sheet, tmp_path):
     save_sheet(sheet, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text(encoding="utf-8") == render_sheet(sheet)
+
+
+def test_a_review_at_local_midnight_is_shown_on_its_own_day(sheet, raw):
+    midnight = pd.Timestamp("2024-09-03", tz="Asia/Shanghai")  # 2024-09-02 16:00 UTC
+    week_before = midnight - pd.Timedelta(days=7)
+    page = render_sheet(
+        replace(
+            sheet,
+            score={**sheet.score, "decision_time": midnight},
+            measures=recent_behaviour(contracted(raw), "nobody", decision=midnight),
+            history=((week_before, "low", "low"),),
+        )
+    )
+    assert "as known on 2024-09-03 00:00 Asia/Shanghai" in page
+    assert ">2024-08-27<" in page
+    assert ">2024-03-05<" in page  # the first of the weeks
+    assert page.count(">2024-09-03<") == 4  # the decision, below each of the drawings
+    assert not re.search(r">2024-0(8-26|3-04)<", page)

@@ -56,6 +56,7 @@ def test_the_commands_are_those_promised():
         "audit",
         "tune",
         "train",
+        "register",
         "reproduce",
         "compare",
         "validate",
@@ -135,6 +136,7 @@ LEFT = {
         *("configs", "build/bank"),
         *(f"models:/fraud/{number}" for number in (1, 2)),
     },
+    "a training that MLflow did not take": {"build/unregistered/fraud-1"},
     "two promotions": {"models:/demo-risk@champion"},
 }
 """What an example may name, by what it says it comes after."""
@@ -411,7 +413,9 @@ def test_a_json_log_takes_nothing_from_help():
 @pytest.mark.usefixtures("beside_its_files")
 def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(monkeypatch):
     result = SimpleNamespace(
-        manifest=SimpleNamespace(scored_by="model", reason="", run_id="r", customers=1_234),
+        manifest=SimpleNamespace(
+            scored_by="model", reason="", run_id="r", customers=1_234, not_scored={}
+        ),
         tiers=pd.DataFrame({"tier": ["low"]}), read=562_557, quarantined=0, rows=7_690,
         seconds={"reading": 15.04}, path=Path("o"), was_there=False,
     )  # fmt: skip
@@ -518,6 +522,7 @@ def test_the_project_offers_every_command():
         "config",
         "features list",
         "features show",
+        "register",
         "tiers show",
     }  # for a person at a terminal
     decided = {"sign-off", "promote", "rollback", "withdraw"}  # by a person, who is named

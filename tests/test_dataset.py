@@ -68,7 +68,9 @@ def source_of(**tables):
         name: pa.Table.from_pylist(rows, pa.schema(schemas[name]) if name in schemas else None)
         for name, rows in tables.items()
     }
-    read = contract_tables(frames, base_currency="CNY", max_quarantined_share=0.0)
+    read = contract_tables(
+        frames, base_currency="CNY", max_quarantined_share=0.0, max_orphan_share=1.0
+    )
     return read.accepted
 
 

@@ -22,24 +22,21 @@ from kyc_ml.calibration import Calibrator
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import make_observations, mature_labels
-from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.errors import ConfigError, DatasetError, RowOrderWarning, TooFewRowsWarning
 from kyc_ml.estimators import FeatureBuilder, RiskClassifier
-from kyc_ml.estimators.parts import lay_out
+from kyc_ml.estimators.parts import lay_out, order_of
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.model import fit_model
 from kyc_ml.splits import OutOfTimeSplit, PrequentialSplit
 
-# The checks fit on 10 to 300 rows: a leaf may hold a single one.
-WHOLE = RiskClassifier(
-    rounds=50, min_data_in_leaf=1, early_stopping_share=0.0, calibration_share=0.0
-)
 
-
-# Left out by scikit-learn itself, whatever the estimator: check_array_api_input, unless the
-# environment variable SCIPY_ARRAY_API is set.
+# As it is, on the 10 to 300 rows of the checks. Left out by scikit-learn itself, whatever the
+# estimator: check_array_api_input, unless the environment variable SCIPY_ARRAY_API is set.
 @pytest.mark.filterwarnings("ignore:labels are text")  # some checks name classes by words
-@parametrize_with_checks([WHOLE])
+@pytest.mark.filterwarnings("ignore::kyc_ml.errors.TooFewRowsWarning")
+@pytest.mark.filterwarnings("ignore::kyc_ml.errors.RowOrderWarning")
+@parametrize_with_checks([RiskClassifier(), RiskClassifier(rounds=50, n_jobs=None)])
 def test_scikit_learn_is_content(estimator, check):
     check(estimator)
 
@@ -180,9 +177,11 @@ def test_a_category_is_known_by_its_value_and_an_unseen_one_is_missing(fitted, r
         channel=frame["channel"].cat.reorder_categories(["web", "branch", "app"])
     )
     assert np.array_equal(fitted.predict_proba(frame), fitted.predict_proba(other_codes))
-    unseen = frame.assign(channel=pd.Categorical(["fax"] * 50))
+    unseen = frame.assign(channel=pd.Categorical(["fax"] * 50, categories=["fax"]))
     missing = frame.assign(channel=pd.Categorical([None] * 50, categories=["app"]))
-    assert np.array_equal(fitted.predict_proba(unseen), fitted.predict_proba(missing))
+    with pytest.warns(UserWarning, match="'channel': none of its 1 value"):
+        taken = fitted.predict_proba(unseen)
+    assert np.array_equal(taken, fitted.predict_proba(missing))
 
 
 @pytest.mark.parametrize("number", [np.int8, np.float64, bool])
@@ -251,12 +250,36 @@ def test_the_adverse_outcome_may_be_either_class(fitted, rows, adverse, other):
         assert ours == pytest.approx(get_scorer(scoring)(fitted, frame, target))
 
 
-def test_a_guess_of_the_adverse_outcome_is_said_aloud(rows):
+def test_text_labels_have_no_adverse_class_until_one_is_named(fitted, rows):
     frame, target = rows
-    labels = np.where(target == 1, "fraud", "legit")
-    with pytest.warns(UserWarning, match="'legit' is taken for the adverse outcome"):
+    labels = np.where(target == 1, "bad", "good")
+    with pytest.warns(UserWarning, match="'bad', 'good', and nothing says which is adverse"):
         model = quick().fit(frame, labels)
-    assert model.positive_label_ == "legit"
+    assert model.positive_label_ is None
+    assert model.classes_.tolist() == ["bad", "good"]
+    assert np.array_equal(
+        model.predict(frame), model.classes_[model.predict_proba(frame).argmax(axis=1)]
+    )
+    assert get_scorer("roc_auc")(model, frame, labels) > 0.8
+    for use in (
+        lambda: model.margin(frame),
+        lambda: model.contributions(frame),
+        lambda: model.base_value,
+    ):
+        with pytest.raises(DatasetError, match="name it with positive_label"):
+            use()
+
+
+@pytest.mark.filterwarnings("ignore:labels are text")
+@pytest.mark.parametrize(
+    "apart", [{"positive_weight": 2.0}, {"negative_share": 0.5}, {"monotone": {"signal": 1}}]
+)
+def test_what_treats_the_adverse_class_apart_needs_its_name(rows, apart):
+    frame, target = rows
+    labels = np.where(target == 1, "bad", "good")
+    with pytest.raises(DatasetError, match=next(iter(apart))):
+        quick(**apart).fit(frame, labels)
+    quick(**apart, positive_label="bad").fit(frame, labels)
 
 
 def test_an_adverse_outcome_that_is_no_class_is_named(rows):
@@ -303,10 +326,12 @@ def test_a_section_of_a_configuration_is_taken_over():
         ({"calibration": ("sigmoid",)}, "1 fault\n  - calibration.0: .* 'platt'"),
         ({"calibration": ("sigmoid",), "calibration_share": 0.0}, "calibration.0: "),
         ({"calibration": ()}, "1 fault\n  - calibration: .* at least 1"),
-        ({"calibration": "platt"}, "1 fault\n  - calibration: must be a list"),
+        ({"calibration": "plat"}, "1 fault\n  - calibration.0: .* 'platt'"),
         ({"calibration": None}, "1 fault\n  - calibration: must be a list"),
         ({"calibration_folds": 1}, "- calibration_folds: "),
-        ({"n_jobs": -1}, "- n_jobs: "),
+        ({"n_jobs": 0}, "n_jobs must be"),
+        ({"n_jobs": "all"}, "n_jobs must be"),
+        ({"min_data_in_leaf": 0}, "- min_data_in_leaf: "),
         ({"random_state": -1}, "- random_state: "),
     ],
 )
@@ -316,13 +341,168 @@ def test_a_parameter_out_of_range_is_named(rows, parameters, fault):
 
 
 def test_every_poor_part_is_named_with_the_cure(rows):
+    """Rows too new for an outcome are no rows of few positives: nothing is made up for them."""
     frame, target = rows
+    outcome = np.where(np.arange(target.size) < 2500, target, 0)
     with pytest.raises(DatasetError) as told:
-        quick().fit(frame, np.sort(target)[::-1])
+        quick().fit(frame, outcome)
     said = str(told.value)
     assert "part 'early_stopping' needs 1 rows of each class, got 0 positives of 600" in said
     assert "part 'calibration' needs 5 rows of each class, got 0 positives of 600" in said
     assert "sort them by time" in said
+
+
+def test_rows_sorted_by_class_are_held_back_of_each_class(rows):
+    frame, target = rows
+    order = np.argsort(target, kind="stable")
+    with pytest.warns(RowOrderWarning, match="sorted by class"):
+        model = quick().fit(frame.iloc[order], target[order])
+    assert model.rows_taken_by_class_
+    assert model.parts_["rows"].tolist() == [2800, 600, 600]
+    shares = model.parts_["positives"] / model.parts_["rows"]
+    np.testing.assert_allclose(shares, target.mean(), atol=2 / 600)
+    assert get_scorer("roc_auc")(model, frame, target) > 0.8
+    assert not quick().fit(frame, target).rows_taken_by_class_
+
+
+@given(
+    zeros=st.integers(1, 40), ones=st.integers(1, 40), last=st.booleans(), share=st.floats(0, 0.5)
+)
+def test_each_class_keeps_its_order_where_rows_are_spread_by_class(zeros, ones, last, share):
+    target = np.repeat([0.0, 1.0] if last else [1.0, 0.0], [zeros, ones] if last else [ones, zeros])
+    order = order_of(target)
+    assert sorted(order) == list(range(zeros + ones))
+    for label in (0.0, 1.0):
+        of_label = [row for row in order if target[row] == label]
+        assert of_label == sorted(of_label)
+    held = order[target.size - round(share * target.size) :]
+    assert abs(target[held].sum() - share * ones) <= 1.5  # as many as its share, but for rounding
+
+
+@pytest.mark.parametrize(
+    ("positives", "not_held"),
+    [(200, ()), (20, ("calibration",)), (2, ("early_stopping", "calibration"))],
+)
+def test_rows_too_few_for_a_part_train_and_the_result_says_so(rows, positives, not_held):
+    frame, target = rows
+    ones, zeros = (np.flatnonzero(target == label) for label in (1, 0))
+    chosen = zeros[:1500]
+    evenly = (np.arange(positives) + 0.5) * chosen.size / positives
+    chosen = np.insert(chosen, evenly.astype(int), ones[:positives])
+    frame, target = frame.iloc[chosen], target[chosen]
+    if not not_held:
+        model = quick().fit(frame, target)
+    else:
+        with pytest.warns(TooFewRowsWarning, match="too few rows of a class"):
+            model = quick().fit(frame, target)
+    assert model.parts_not_held_ == not_held
+    assert set(model.parts_["part"]) == {"train", "early_stopping", "calibration"} - set(not_held)
+    assert model.parts_["rows"].sum() == target.size
+    assert (model.calibration_ is None) == ("calibration" in not_held)
+    if "early_stopping" in not_held:
+        assert model.best_round_ == model.rounds
+
+
+def test_rows_of_ones_own_that_are_too_few_are_refused(rows):
+    frame, target = rows
+    few = slice(0, 20)
+    with pytest.raises(DatasetError, match="part 'calibration' needs 5 rows of each class"):
+        quick().fit(frame, target, calibration=(frame[few], target[few]))
+
+
+def test_one_map_may_be_named_by_itself(rows):
+    one, listed = (quick(calibration=each).fit(*rows) for each in ("isotonic", ("isotonic",)))
+    assert one.calibrator_.method == "isotonic"
+    assert np.array_equal(one.predict_proba(rows[0]), listed.predict_proba(rows[0]))
+
+
+@pytest.mark.parametrize("n_jobs", [-1, None, 1, np.int64(3)])
+def test_threads_are_counted_as_scikit_learn_does_and_change_no_figure(fitted, rows, n_jobs):
+    model = quick(n_jobs=n_jobs).fit(*rows)
+    assert model.model_.text == fitted.model_.text
+    assert np.array_equal(model.predict_proba(rows[0]), fitted.predict_proba(rows[0]))
+
+
+def test_leaves_are_small_where_rows_are_few_and_as_configured_where_not(rows):
+    frame, target = rows
+    whole = {"calibration_share": 0.0, "early_stopping_share": 0.0, "rounds": 5}
+    for n, least in ((4000, 100), (400, 20)):
+        own, asked = (
+            RiskClassifier(**whole, min_data_in_leaf=each).fit(frame[:n], target[:n])
+            for each in (None, least)
+        )
+        assert own.model_.text == asked.model_.text
+
+
+# --- columns ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def codes():
+    """Merchant codes as integers, one of them risky."""
+    rng = np.random.default_rng(0)
+    code = np.array([5411, 5812, 4829, 6011, 7995])[rng.integers(0, 5, 3000)]
+    target = (rng.random(3000) < 1 / (1 + np.exp(3 - 2.5 * (code == 7995)))).astype(int)
+    frame = pd.DataFrame({"amount": rng.gamma(2, size=3000), "mcc": code})
+    return frame.astype({"mcc": "category"}), target
+
+
+def test_a_whole_number_is_the_same_category_beside_a_gap(codes):
+    frame, target = codes
+    model = quick().fit(frame, target)
+    assert model.vocabularies_["mcc"] == ("4829", "5411", "5812", "6011", "7995")
+    gaps = frame["mcc"].astype(float).where(np.arange(len(frame)) % 7 > 0)
+    beside = frame.assign(mcc=gaps.astype("category"))
+    expected = frame.assign(mcc=frame["mcc"].where(np.arange(len(frame)) % 7 > 0))
+    assert beside["mcc"].cat.categories.dtype == np.float64  # as pandas makes it
+    assert np.array_equal(model.predict_proba(beside), model.predict_proba(expected))
+    assert np.array_equal(
+        quick().fit(beside, target).margin(frame), quick().fit(expected, target).margin(frame)
+    )
+    as_text = frame.assign(mcc=frame["mcc"].astype(str).astype("category"))
+    assert np.array_equal(model.predict_proba(as_text), model.predict_proba(frame))
+
+
+def test_a_category_of_which_no_value_is_known_is_said_aloud(codes):
+    frame, target = codes
+    model = quick().fit(frame, target)
+    strange = frame.assign(mcc=pd.Categorical(["x", None, "y"] * 1000))
+    with pytest.warns(UserWarning, match="'mcc': none of its 2 value"):
+        taken = model.predict_proba(strange)
+    missing = frame.assign(mcc=pd.Categorical([None] * 3000, categories=["x"]))
+    assert np.array_equal(taken, model.predict_proba(missing))  # and that is no surprise
+
+
+def test_columns_without_names_go_by_their_order(codes):
+    frame, target = codes
+    named = quick().fit(frame, target)
+    plain = frame.set_axis([0, 1], axis="columns")
+    model = quick().fit(plain, target)
+    assert np.array_equal(model.predict_proba(plain), named.predict_proba(frame))
+    assert model.contributions(plain).columns.tolist() == ["0", "1"]
+    rising = quick(monotone={0: 1}).fit(plain, target)
+    ladder = plain.head(1).loc[[0] * 50].set_axis(range(50))
+    ladder[0] = np.linspace(0, 9, 50)
+    assert (np.diff(rising.margin(ladder)) >= 0).all()
+    with pytest.raises(DatasetError, match=r"were \[0, 1\] in fit and are \[1, 0\] now"):
+        model.predict_proba(plain[[1, 0]])
+
+
+def test_names_that_are_none_are_refused(codes):
+    frame, target = codes
+    with pytest.raises(DatasetError, match="a column has an empty name"):
+        quick().fit(frame.set_axis(["", "mcc"], axis="columns"), target)
+    with pytest.raises(DatasetError, match=r"some names are text and some int"):
+        quick().fit(frame.set_axis([0, "mcc"], axis="columns"), target)
+
+
+@pytest.mark.parametrize("names", [["a b", "a_b"], ["{x}:[y]", "金额，元"], [" ", "\t"]])
+def test_any_other_name_is_a_name(codes, names):
+    frame, target = codes
+    renamed = frame.set_axis(names, axis="columns")
+    model = quick().fit(renamed, target)
+    assert model.contributions(renamed).columns.tolist() == names
+    assert np.array_equal(model.margin(renamed), quick().fit(frame, target).margin(frame))
 
 
 def test_text_and_times_are_no_columns_of_a_model(rows):

@@ -59,31 +59,31 @@ def tables(request, frames):
     return contract_tables(kept, timezone="UTC", base_currency="EUR").accepted
 
 
-@pytest.mark.parametrize("unit", ["fraud", "risk", None])
-def test_whatever_the_source_can_explain_is_known(on_disk, unit):
+@pytest.mark.parametrize("name", ["T1", "T3", "R1", "R2@x", "C1", "C3@2025-06-01"])
+def test_whatever_the_source_can_explain_is_known(on_disk, name):
+    require_known(*on_disk, name)
+
+
+@pytest.mark.parametrize("name", ["R1", "R2@x"])
+def test_a_planned_review_is_found_by_its_id_whatever_it_looks_like(on_disk, name):
     mapping, data = on_disk
-    known = {"fraud": ["T1", "T3"], "risk": ["R1", "R2@x", "C1", "C3@2025-06-01"]}
-    for name in known[unit] if unit else [*known["fraud"], *known["risk"]]:
-        require_known(mapping, data, name, unit=unit)
     read = read_source(mapping, data=data).accepted
-    for name in ("R1", "R2@x"):
-        assert find_observation(read, name, unit="risk").num_rows == 1
+    assert find_observation(read, name, unit="risk")["observation_id"].to_pylist() == [name]
 
 
 @pytest.mark.parametrize(
-    ("unit", "name", "parts"),
+    ("name", "parts"),
     [
-        ("fraud", "T9", ["transaction 'T9'", "table transactions"]),
-        ("fraud", " t1", ["transaction ' t1'", "1 differs from it"]),
-        ("risk", "C9@2025-04-01", ["customer 'C9'", "planned review 'C9@2025-04-01'"]),
-        ("risk", "c2@2025-04-01", ["customer 'c2'", "1 differs from it by case, blanks"]),
-        (None, "X", ["transaction 'X'", "planned review 'X'", "customer 'X'"]),
+        ("T9", ["transaction 'T9' in table transactions"]),
+        (" t1", ["transaction ' t1'", "1 differs from it by case, blanks"]),
+        ("C9@2025-04-01", ["customer 'C9'", "planned review 'C9@2025-04-01'"]),
+        ("c2@2025-04-01", ["customer 'c2'", "1 differs from it"]),
+        ("X", ["transaction 'X'", "planned review 'X'", "customer 'X' in table customers"]),
     ],
 )
-def test_what_nobody_has_is_refused_before_the_source_is_read(on_disk, unit, name, parts):
-    mapping, data = on_disk
+def test_what_nobody_has_is_refused_before_the_source_is_read(on_disk, name, parts):
     with pytest.raises(DatasetError) as refused:
-        require_known(mapping, data, name, unit=unit)
+        require_known(*on_disk, name)
     for part in parts:
         assert part in str(refused.value)
     assert not any(other in str(refused.value) for other in ("00C2", "'T1'"))  # no one else's
@@ -96,7 +96,7 @@ def test_a_source_with_faults_is_left_to_those_who_list_all_of_them(on_disk):
     columns = {"tables": ("customers",), "column": "customer_id", "identifier": "C9"}
     assert look_up(broken, data=data, **columns) is None
     assert look_up(mapping, data=data, **columns).alike == 0
-    require_known(broken, data, "C9@2025-04-01", unit="risk")
+    require_known(broken, data, "C9@2025-04-01")
 
 
 def test_an_unknown_customer_is_another_thing_than_a_date_too_early(tables):
@@ -122,6 +122,8 @@ def test_an_instant_in_another_zone_names_the_same_review(tables):
 def test_what_follows_the_at_must_be_a_date(tables, on_disk):
     with pytest.raises(ConfigError, match="the date after @"):
         find_observation(tables, "C1@soon", unit="risk")
+    with pytest.raises(ConfigError, match="the date after @"):
+        require_known(*on_disk, "C1@soon")
 
 
 def test_nothing_heavy_is_loaded_to_refuse_an_identifier(on_disk, tmp_path):

@@ -1,6 +1,8 @@
 """Terminals of other encodings, readers that leave, full devices, and signals."""
 
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -18,9 +20,14 @@ from kyc_ml.cli.usage import LoggedCommand
 app = typer.Typer()
 
 @app.command(cls=LoggedCommand)
-def main(lines: int = 1, wait: float = 0.0, swallow: bool = False, log: str = "text") -> None:
-    with job(log=log) as terminal, tempfile.TemporaryDirectory(dir=".") as rows:
+def main(
+    lines: int = 1, wait: float = 0.0, swallow: bool = False, log: str = "text",
+    data: pathlib.Path | None = None, gigabytes: int = 0,
+) -> None:
+    reads = {} if data is None else {"--data": data}
+    with job(log=log, reads=reads) as terminal, tempfile.TemporaryDirectory(dir=".") as rows:
         terminal.say("begun")
+        bytearray(gigabytes * 10**9)
         try:
             time.sleep(wait)
         except SystemExit:
@@ -136,3 +143,34 @@ def test_who_ignores_the_end_of_the_terminal_goes_on(tmp_path):
     done.send_signal(signal.SIGHUP)
     done.communicate(timeout=30)
     assert (done.returncode, published(tmp_path)) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "arguments", "code"),
+    [
+        (2_000_000_000, ("--data", "."), 2),
+        (2_000_000_000, (), 0),
+        (4_000_000_000, ("--data", "."), 0),
+        (4_000_000_000, ("--gigabytes", "8"), 2),
+    ],
+)
+def test_a_lack_of_memory_is_called_so(tmp_path, limit, arguments, code):
+    def bound():
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    done = start(tmp_path, *arguments, preexec_fn=bound)
+    _, err = done.communicate()
+    assert (done.returncode, published(tmp_path)) == (code, code == 0), err
+    assert err.decode().count("error: memory: ") == (code == 2)
+    assert "Traceback" not in err.decode()
+
+
+def test_no_text_is_read_or_written_in_the_encoding_of_the_terminal():
+    sources = [*(ROOT / "kyc_ml").rglob("*.py"), *(ROOT / "pipelines").glob("*.py")]
+    calls = [
+        f"{path.name}: {call.group()}"
+        for path in sources
+        for call in re.finditer(r"\.(read|write)_text\([^\n]*", path.read_text(encoding="utf-8"))
+        if "encoding=" not in call.group()
+    ]
+    assert calls == []

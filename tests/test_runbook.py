@@ -26,7 +26,12 @@ LINES = sorted({line for line in BLOCKS if line.startswith("kyc-ml ")})
 SCRIPTS = sorted(
     {line[line.index("pipelines/") :] for line in BLOCKS if "python pipelines/" in line}
 )
-ELSEWHERE = ("No space left on device", "File too large", "Permission denied")
+ELSEWHERE = (
+    "No space left on device",
+    "File too large",
+    "Permission denied",
+    "Read-only file system",
+)
 """Parts of messages that the operating system gives."""
 
 

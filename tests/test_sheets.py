@@ -92,6 +92,15 @@ def test_a_wide_table_of_few_rows_is_turned():
     assert sum("low" in line and "high" in line for line in narrow) == 1
 
 
+def test_a_matrix_of_tiers_is_not_turned():
+    """Before would pass for after."""
+    tiers = ["low" * 6, "middle" * 3, "high" * 5]
+    frame = pd.DataFrame({"before": tiers, **{tier: [1, 2, 3] for tier in tiers}})
+    lines = lines_of(draw_frame("before (rows) and after (columns)", frame), 60)
+    start = lines.index(f"before: {tiers[1]}")
+    assert [line.split()[-1] for line in lines[start + 1 : start + 4]] == ["2", "2", "2"]
+
+
 def test_prose_becomes_a_block_of_lines_for_each_row():
     frame = pd.DataFrame({"key": ["rounds"], "meaning": ["word " * 60], "default": ["1" * 30]})
     lines = lines_of(draw_frame("keys", frame), 60)

@@ -17,10 +17,10 @@ from kyc_ml.config import (
 )
 from kyc_ml.errors import ConfigError
 from kyc_ml.jobs import tuning as tuning_job
-from kyc_ml.tuning import FoldRows, TuningRows, compare, compute_objective, identify, search
+from kyc_ml.tuning import FoldRows, TuningRows, compute_objective, identify, search
 from kyc_ml.tuning import comparison as comparison_module
 from kyc_ml.tuning import study as study_module
-from kyc_ml.tuning.comparison import ParameterComparison, compute_differences
+from kyc_ml.tuning.comparison import ParameterComparison, compare, compute_differences
 from kyc_ml.tuning.rows import Part
 from kyc_ml.tuning.study import SEARCHED
 
@@ -358,7 +358,7 @@ def test_only_a_whole_interval_on_one_side_decides(objective, low, high, verdict
             }
         ]
     )
-    assert comparison_module._judge(table, objective)[0] == verdict
+    assert comparison_module._judge(table, objective, where="There")[0] == verdict
 
 
 def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(rows, tmp_path):

@@ -100,6 +100,11 @@ def test_validation_of_one_check_gives_the_figures_of_that_check(source, trained
     assert all(figure.axes for figure in drawn)
 
 
+def test_tiers_are_not_fitted_on_rows_that_a_model_learned_from(source, trained):
+    with pytest.raises(LeakageError, match="learned-rows"):
+        kyc_ml.fit_tiers(trained.bundle, source, since="2024-03-01")
+
+
 def test_a_model_is_not_better_than_its_twin(source, trained, twin):
     compared = kyc_ml.compare(trained.bundle, twin, source)
     assert compared.verdict == "not shown better"
@@ -276,6 +281,8 @@ def test_one_observation_is_explained_as_it_was_scored(source, trained):
     assert case.margin == pytest.approx(row["margin"], abs=1e-12)
     assert case.contributions["code"].tolist() == [row[f"reason_{k}_code"] for k in (1, 2, 3)]
     assert case.lowering.note
+    assert case.decided == row["decision_time"]
+    assert f"{case.decided:%Y-%m-%d %H:%M} Asia/Shanghai" in repr(case)  # the source's own days
     with pytest.raises(DatasetError, match="no transaction 'nobody'"):
         kyc_ml.explain_one(trained.bundle, source, "nobody")
 

@@ -158,7 +158,7 @@ def read_manifest(folder: Path) -> Manifest:
         If the folder has none, or one of another format.
     """
     try:
-        text = (folder / MANIFEST).read_text()
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
         if json.loads(text)["format_version"] != FORMAT_VERSION:
             msg = f"{folder} was written by another version of kyc_ml: read it with that one"
             raise ConfigError(msg)

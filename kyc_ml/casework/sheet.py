@@ -73,8 +73,6 @@ class CaseSheet:
         In force: code, gives, reason, source, until, approver.
     history : tuple of (Timestamp, tier before overrides, tier of the score)
         Earlier reviews, the oldest first.
-    zone : str
-        Time zone of all times here.
     """
 
     model: str
@@ -86,7 +84,6 @@ class CaseSheet:
     measures: tuple[Measure, ...]
     overrides: tuple[Mapping[str, str], ...]
     history: tuple[tuple[pd.Timestamp, str, str], ...]
-    zone: str = "UTC"
 
     @property
     def rest(self) -> float:

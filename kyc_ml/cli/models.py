@@ -75,7 +75,7 @@ def train(
 @app.command(
     epilog=example(
         "kyc-ml register build/unregistered/fraud-1",
-        after="a kyc-ml train that MLflow did not take the model of",
+        after="a training that MLflow did not take",
     )
 )
 def register(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from kyc_ml.cli.process import Terminated, ended_by
+from kyc_ml.cli.process import Terminated, ended_by, require_addresses
 from kyc_ml.errors import (
     BusyError,
     ConfigError,
@@ -49,7 +49,7 @@ AsOf = Annotated[
     str | None,
     typer.Option(
         help="Use what was known then (ISO date, UTC); default: the end of the data, the midnight "
-        "after its last transaction or event."
+        "after its last transaction or event, or after its last row where it has neither."
     ),
 ]
 Since = Annotated[
@@ -168,6 +168,8 @@ def job(
     )
     try:
         require_arguments(reads or {}, dates or {})
+        if "--data" in (reads or {}):
+            require_addresses()
         with made as terminal:
             yield terminal
     except (Exception, Terminated) as error:
@@ -186,6 +188,13 @@ def _told(error: BaseException, terminal: Terminal) -> int:
     if isinstance(error, KycMlError):
         terminal.failed(str(error))
         return exit_code_of(error)
+    if isinstance(error, MemoryError):
+        asked_for = " ".join(str(error).split()) or "a small piece"
+        terminal.failed(
+            f"memory: this process was given no more ({asked_for}); give it more, or take fewer "
+            "rows: one model a process, a smaller --part-rows"
+        )
+        return BAD_INPUT
     # 1 means that a gate failed: a defect must not look like one
     terminal.crashed("".join(traceback.format_exception(error)))
     return DEFECT

@@ -63,9 +63,9 @@ class Attribute(Section):
     """Text is a category; a boolean is 0 or 1; of a date, the days since then are read."""
     unit: AttributeUnit = "number"
     """Of a number; a share is shown as a percentage."""
-    description: str = Field(min_length=1)
+    description: str = Field(pattern=r"^\S[^\r\n]{0,119}$")
     """English noun phrase for reasons and reports: "credit line utilisation"."""
-    description_zh: str = ""
+    description_zh: str = Field(default="", pattern=r"^(\S[^\r\n]{0,119})?$")
     """The same in Chinese; without it, Chinese reasons use the English words and `check` warns."""
     direction: Literal[-1, 0, 1] = 0
     """1: risk may only rise with the value; -1: it may only fall; for numbers and booleans."""

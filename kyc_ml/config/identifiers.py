@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kyc_ml.config.section import Section
+from kyc_ml.config.section import Section, Words
 
 
 class IdentifierForm(Section):
@@ -26,5 +26,5 @@ class IdentifierForm(Section):
     floats: Literal["refuse", "whole", "keep"] = "refuse"
     """What was written as a float, 12345.0 or 1.1E+17: refused; `whole` takes 12345 for
     12345.0; `keep` takes all as they are."""
-    nulls: tuple[str, ...] = ()
+    nulls: Words = ()
     """Words that mean that there is none, such as NULL, as the files write them."""

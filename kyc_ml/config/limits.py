@@ -36,7 +36,7 @@ class LimitsConfig(Section):
     unknown_customers_share: float = Field(default=0.05, ge=0.0, le=1.0)
     """Of a table's rows whose customer the customers table does not have."""
 
-    unmatched_overrides: int | None = Field(default=0, ge=0)
+    unmatched_overrides: int | None = Field(default=0, ge=0, exclude_if=lambda most: most == 0)
     """Overrides in force whose customer no table has, and which have no effect so; null is no
     limit. Above it the run ends with 2: the file of --overrides is at fault."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from kyc_ml.arguments import require_kind
+from kyc_ml.arguments import FilePath, read_path, require_kind
 from kyc_ml.config.faults import explain_faults, mistaken_file
 from kyc_ml.config.section import Section
 from kyc_ml.config.text import read_content, write_content
@@ -20,7 +19,7 @@ from kyc_ml.errors import ConfigError, Faults, hint_path
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-def load_section(path: Path, section: type[SectionT]) -> SectionT:
+def load_section(path: FilePath, section: type[SectionT]) -> SectionT:
     """Read a YAML file as `section`.
 
     Raises
@@ -29,6 +28,7 @@ def load_section(path: Path, section: type[SectionT]) -> SectionT:
         If the file is absent, is no YAML, or breaks the section's rules; all faults are
         listed, misspelt keys with the key that was probably meant.
     """
+    path = read_path(path, name="path")
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -9,6 +9,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from kyc_ml.moments import read_day
 
+
+def _require_words(words: object) -> object:
+    if isinstance(words, list | tuple) and None in words:
+        msg = "the bare word null is YAML's own: write 'NULL', 'null' or '~' in quotes"
+        raise ValueError(msg)
+    return words
+
+
+Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_require_words)]
+"""Words that mean missing."""
+
 Day: TypeAlias = Annotated[date, BeforeValidator(read_day)]
 """A day as people write it: pydantic alone takes 20250131 for seconds, and refuses 2025/1/31."""
 

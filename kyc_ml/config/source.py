@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from kyc_ml.config.attributes import (
     MappedAttribute,
@@ -16,7 +16,7 @@ from kyc_ml.config.attributes import (
     attribute_faults,
 )
 from kyc_ml.config.identifiers import IdentifierForm
-from kyc_ml.config.section import Day, Section
+from kyc_ml.config.section import Day, Section, Words
 
 
 class FileSource(Section):
@@ -48,21 +48,13 @@ class FileSource(Section):
     """Whether the first line of a csv file (after those skipped) names its columns."""
     columns: tuple[str, ...] | None = None
     """Names of the columns of a csv file without a header; there and only there."""
-    nulls: tuple[str, ...] = ()
+    nulls: Words = ()
     """Words of a csv or json file that mean missing where they are the whole value, such as
     'NULL'."""
     partitions: bool = False
     """Whether folders named `key=value`, as Hive and Spark write them, are columns of text."""
     table: str | None = None
     """Table inside a duckdb file; there and only there."""
-
-    @field_validator("nulls", mode="before")
-    @classmethod
-    def _nulls_are_words(cls, words: object) -> object:
-        if isinstance(words, list | tuple) and None in words:
-            msg = "the bare word null is YAML's own: write 'NULL', 'null' or '~' in quotes"
-            raise ValueError(msg)
-        return words
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -174,20 +166,24 @@ class SourceMapping(Section):
     """ISO 4217 code of the currency that amounts are in."""
     max_quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)
     """Share of a table's rows that may be quarantined before reading fails."""
-    identifiers: IdentifierForm = IdentifierForm()
-    max_orphan_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    identifiers: IdentifierForm = Field(
+        default=IdentifierForm(), exclude_if=lambda form: form == IdentifierForm()
+    )
+    max_orphan_share: float = Field(
+        default=0.2, ge=0.0, le=1.0, exclude_if=lambda share: share == 0.2
+    )
     """Share of the cases that may name a customer, a transaction or a review that no other
     table has: such labels are lost. 0.2 is a convention."""
-    earliest: Day | None = None
+    earliest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """First day of transactions, events, third-party reports and cases; null takes all. Rows
     before it are quarantined."""
-    latest: Day | None = None
+    latest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """Last day of them, and of their known_at; rows after it are quarantined."""
     files: dict[str, FileSource] = Field(min_length=1)
     """Files by a name of your own, which `from` uses."""
     tables: dict[str, TableMapping] = Field(min_length=1)
     """Contracted tables by their names, such as transactions."""
-    snapshot: date | None = Field(default=None, exclude_if=lambda day: day is None)
+    snapshot: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """Day at whose end the rows of `customers` were true, where they carry no date. Each customer
     is then reviewed once, when that day ends; `cases` need `customer_id` and `outcome` only, and
     count as known a second later: no feature sees them."""
@@ -205,7 +201,10 @@ class SourceMapping(Section):
         return self
 
     @model_validator(mode="after")
-    def _snapshot_has_customers(self) -> Self:
+    def _snapshot_is_a_day_of_customers(self) -> Self:
+        if self.snapshot is not None and not 1900 <= self.snapshot.year < 2199:
+            msg = f"snapshot must be a day of the years 1900 to 2198, got {self.snapshot}"
+            raise ValueError(msg)
         if self.snapshot is not None and "customers" not in self.tables:
             msg = "snapshot is the day of the table customers: map that table"
             raise ValueError(msg)
@@ -216,37 +215,7 @@ class SourceMapping(Section):
         """The tables, with the columns and the reviews that `snapshot` stands for."""
         if self.snapshot is None:
             return self.tables
-        day, after = self.snapshot, self.snapshot + timedelta(days=1)
-        completed = dict(self.tables)
-
-        def complete(table: str, **defaults: str) -> None:
-            mapped = completed[table]
-            columns = {**defaults, **mapped.columns}
-            completed[table] = mapped.model_copy(update={"columns": columns})
-
-        complete("customers", event_time=f"DATE '{day}'")
-        customers = completed["customers"]
-        who = customers.columns.get("customer_id")
-        if who is not None and "reviews" not in completed:
-            completed["reviews"] = TableMapping(
-                from_=customers.from_,
-                where=customers.where,
-                columns={
-                    "review_id": _at_review(who, day),
-                    "customer_id": who,
-                    "event_time": f"DATE '{after}'",
-                },
-            )
-        about = completed["cases"].columns.get("customer_id") if "cases" in completed else None
-        if about is not None:
-            complete(
-                "cases",
-                case_id=_at_review(about, day),
-                review_id=_at_review(about, day),
-                event_time=f"DATE '{after}'",
-                known_at=f"TIMESTAMP '{after} 00:00:01'",
-            )
-        return completed
+        return complete_snapshot(self.tables, self.snapshot)
 
     @property
     def attributes(self) -> tuple[TableAttribute, ...]:
@@ -256,6 +225,47 @@ class SourceMapping(Section):
             for table, mapped in self.tables.items()
             for name, attribute in mapped.attributes.items()
         )
+
+
+def complete_snapshot(tables: Mapping[str, TableMapping], day: date) -> dict[str, TableMapping]:
+    """Give customers without dates, and their outcomes, the times of a snapshot.
+
+    Parameters
+    ----------
+    day : date
+        Day at whose end the rows of `customers` were true; see `SourceMapping`.
+    """
+    day = date(day.year, day.month, day.day)  # a timestamp is a date too
+    after = day + timedelta(days=1)
+    completed = dict(tables)
+    customers = _with_defaults(completed["customers"], event_time=f"DATE '{day}'")
+    completed["customers"] = customers
+    who = customers.columns.get("customer_id")
+    if who is not None and "reviews" not in completed:
+        completed["reviews"] = TableMapping(
+            from_=customers.from_,
+            where=customers.where,
+            columns={
+                "review_id": _at_review(who, day),
+                "customer_id": who,
+                "event_time": f"DATE '{after}'",
+            },
+        )
+    cases = completed.get("cases")
+    if cases is not None and "customer_id" in cases.columns:
+        review = _at_review(cases.columns["customer_id"], day)
+        completed["cases"] = _with_defaults(
+            cases,
+            case_id=review,
+            review_id=review,
+            event_time=f"DATE '{after}'",
+            known_at=f"TIMESTAMP '{after} 00:00:01'",
+        )
+    return completed
+
+
+def _with_defaults(table: TableMapping, **columns: str) -> TableMapping:
+    return table.model_copy(update={"columns": {**columns, **table.columns}})
 
 
 def _at_review(customer_id: str, day: date) -> str:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Final, Literal
 
 from kyc_ml.config import IdentifierForm
-from kyc_ml.contract.identifiers import FLOAT, SCIENTIFIC, form_sql
+from kyc_ml.contract.identifiers import form_sql, was_float_sql, was_scientific_sql
 from kyc_ml.contract.tables import (
     EVENT_TIME,
     KNOWN_AT,
@@ -251,14 +251,14 @@ def _identifier_checks(column: Column, duck_type: str, form: IdentifierForm) -> 
             rule="a number in scientific notation",
             cure="its digits are lost, and several identifiers have become one: export the column "
             "as text (identifiers: {floats: keep} takes them as they are)",
-            broken=f"regexp_full_match({typed}, {quote_text(SCIENTIFIC)})",
+            broken=was_scientific_sql(typed),
         ),
         Check(
             column=column.name,
             rule="a number written as a float",
             cure="12345.0 joins with no 12345: export the column as text, or write "
             "identifiers: {floats: whole}, which takes up to 15 digits without .0",
-            broken=f"regexp_full_match({typed}, {quote_text(FLOAT)})",
+            broken=was_float_sql(typed),
         ),
     ]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ import numpy as np
 from kyc_ml.config import FileSource
 from kyc_ml.contract.encoding import looks_like
 from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.missing import present_sql
 from kyc_ml.contract.packing import FileFaultError, open_plain
 from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
 from kyc_ml.contract.plain import say_os_error
@@ -39,9 +41,13 @@ def open_csv(
     """
     before, lines = len(faults), 0
     headers: list[list[str]] = []
+    ends: set[str | None] = set()
     for shown, path in zip(files.names, files.paths, strict=True):
         try:
-            headers.append(_columns(path, files.source))
+            with open_plain(path) as handle:
+                start = handle.read(_LONGEST_HEADER).removeprefix(_BOM)
+            headers.append(_columns(start, files.source))
+            ends.add(_line_end(start, files.source))
             _require_alike(headers[-1], headers[0])
             lines += _count_lines(path) - files.source.header
         except OSError as error:
@@ -50,11 +56,15 @@ def open_csv(
         note_folder_faults(name, files, headers[0], faults)
     if len(faults) > before:
         return []
-    rows = _rows_sql(files, headers[0])
+    rows = _rows_sql(files, headers[0], end=ends.pop() if len(ends) == 1 else None)
     if files.source.partitions:
         rows = with_folder_values(connection, name, files, rows)
+    values = "*"
+    if files.source.nulls:
+        present = [present_sql(quote_name(c), files.source.nulls, name=c) for c in headers[0]]
+        values = f"* REPLACE ({', '.join(present)})"
     try:
-        connection.execute(f"CREATE TEMP TABLE {quote_name(name)} AS SELECT * FROM {rows}")
+        connection.execute(f"CREATE TEMP TABLE {quote_name(name)} AS SELECT {values} FROM {rows}")
     except duckdb.InvalidInputException:
         faults.add(
             f"file {name!r} cannot be cut into lines: it mixes kinds of line ending, or its "
@@ -70,7 +80,7 @@ def open_csv(
     return rejected
 
 
-def _rows_sql(files: FoundFiles, header: Sequence[str]) -> str:
+def _rows_sql(files: FoundFiles, header: Sequence[str], *, end: str | None) -> str:
     source = files.source
     columns = ", ".join(f"{quote_text(column)}: 'VARCHAR'" for column in header)
     options = {
@@ -86,8 +96,8 @@ def _rows_sql(files: FoundFiles, header: Sequence[str]) -> str:
         "rejects_table": quote_text(_REJECTED),
         "rejects_scan": quote_text(_SCANNED),
     }
-    if source.nulls:  # an empty value is missing in any case
-        options["nullstr"] = quote_list(["", *source.nulls])
+    if end is not None:  # else DuckDB takes the first that it meets, inside quotes too
+        options["new_line"] = quote_text(end)
     if source.partitions:
         options["filename"] = quote_text(FILE)
     paths = quote_list([str(path.resolve()) for path in files.paths])
@@ -99,7 +109,7 @@ def _escape(source: FileSource) -> str:
     return source.quote if source.escape is None else source.escape
 
 
-def _columns(path: Path, source: FileSource) -> list[str]:
+def _columns(start: bytes, source: FileSource) -> list[str]:
     """Names of a CSV file's columns.
 
     Raises
@@ -107,7 +117,9 @@ def _columns(path: Path, source: FileSource) -> list[str]:
     FileFaultError
         If they cannot be read, or are not as many as the first line has values.
     """
-    line = _first_line(path)
+    line = _first_line(start)
+    if source.columns is not None and _stays_open(line, source):  # a value of several lines
+        return list(source.columns)
     cells = _cut(line, source)
     if source.columns is not None:
         if len(cells) != len(source.columns):
@@ -144,10 +156,29 @@ def made_names(cells: Sequence[str]) -> list[str]:
     return names
 
 
-def _first_line(path: Path) -> str:
-    with open_plain(path) as handle:
-        start = handle.read(_LONGEST_HEADER)
-    line = next(iter(start.removeprefix(_BOM).splitlines()), b"")
+def _line_end(start: bytes, source: FileSource) -> str | None:
+    r"""Give what ends the lines of a file, in DuckDB's letters; None if no line ends.
+
+    A line break inside quotes is none, and may be of another kind.
+
+    Examples
+    --------
+    >>> source = FileSource(path="x", format="csv", header=False, columns=("a", "b"))
+    >>> _line_end(b'"x\ny",2\r\n3,4\r\n', source)
+    '\\r\\n'
+    """
+    if not source.header and source.quote:
+        mark, sign = re.escape(source.quote), re.escape(_escape(source))
+        inside = f"{mark}{mark}" if mark == sign else f"{sign}."
+        others = f"[^{mark}{sign}]"
+        quoted = f"{mark}(?:{inside}|{others})*{mark}"
+        start = re.sub(quoted.encode(), b"", start, flags=re.DOTALL)
+    found = re.search(rb"\r\n|\n|\r", start)
+    return None if found is None else repr(found[0].decode()).strip("'")
+
+
+def _first_line(start: bytes) -> str:
+    line = next(iter(start.splitlines()), b"")
     if len(line) >= _LONGEST_HEADER - len(_BOM):
         msg = f"has a first line of more than {_LONGEST_HEADER:,} bytes: it is no table of text"
         raise FileFaultError(reason=msg)
@@ -173,27 +204,39 @@ def _cut(line: str, source: FileSource) -> list[str]:
     FileFaultError
         If a quote that opens in it does not close in it.
     """
-    if source.quote and line.count(source.quote) % 2 and source.escape is None:
+    if _stays_open(line, source):
         msg = "has a first line with a quote that never closes: write column names in one line"
         raise FileFaultError(reason=msg)
+    try:
+        return next(_reader(line, source))
+    except csv.Error:  # a value longer than Python's reader takes
+        msg = "has a first line that cannot be cut into columns: it is no table of text"
+        raise FileFaultError(reason=msg) from None
+
+
+def _stays_open(line: str, source: FileSource) -> bool:
+    """Tell whether a quote that opens in a line closes in another one only."""
+    try:
+        next(_reader(line, source, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+def _reader(line: str, source: FileSource, *, strict: bool = False) -> Iterator[list[str]]:
     delimiter = source.delimiter
     if len(delimiter) > 1:
         line, delimiter = line.replace(delimiter, _ONE_SIGN), _ONE_SIGN
     doubled = source.escape in {None, source.quote}
-    try:
-        return next(
-            csv.reader(
-                [line],
-                delimiter=delimiter,
-                quotechar=source.quote or None,
-                quoting=csv.QUOTE_MINIMAL if source.quote else csv.QUOTE_NONE,
-                doublequote=doubled,
-                escapechar=None if doubled else source.escape,
-            )
-        )
-    except csv.Error:  # a value longer than Python's reader takes
-        msg = "has a first line that cannot be cut into columns: it is no table of text"
-        raise FileFaultError(reason=msg) from None
+    return csv.reader(
+        [line],
+        delimiter=delimiter,
+        quotechar=source.quote or None,
+        quoting=csv.QUOTE_MINIMAL if source.quote else csv.QUOTE_NONE,
+        doublequote=doubled,
+        escapechar=None if doubled else source.escape,
+        strict=strict,
+    )
 
 
 def _uncut(line: str) -> str | None:

@@ -23,9 +23,9 @@ _QUOTE: Final = "[\"'“”‘’„«»＂＇]"
 _FULL: Final = "".join(chr(code) for code in range(0xFF01, 0xFF5F))
 _HALF: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
-SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
+_SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
 """1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is none of them."""
-FLOAT: Final = r"[+-]?\d+\.0+"
+_FLOAT: Final = r"[+-]?\d+\.0+"
 """12345.0: a whole number that went through a float, as pandas makes it beside a missing one."""
 _EXACT_DIGITS: Final = 15
 """A whole number of so many digits goes through a float unchanged."""
@@ -57,24 +57,23 @@ def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
     decimal : bool
         It was a decimal: 12.00 is 12 without a doubt.
     """
-    sql = value
+    odd = value
+    if form.width == "half":
+        odd = f"translate({odd}, {quote_text(_FULL)}, {quote_text(_HALF)})"
     if form.trim:
-        # most identifiers hold nothing to trim, and RE2 sees that at once
-        seen = f"regexp_replace({value}, {quote_text(_UNSEEN)}, '', 'g')"
-        sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {_bare(seen, _BLANK)} "
-        sql += f"ELSE {value} END"
+        odd = _bare(f"regexp_replace({odd}, {quote_text(_UNSEEN)}, '', 'g')", _BLANK)
+    # most identifiers have nothing of it: RE2 sees that at once, where `translate` takes its time
+    sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {odd} ELSE {value} END"
     sql = reduce(lambda inner, word: f"nullif({inner}, {quote_text(word)})", form.nulls, sql)
     if form.quotes == "strip":
         sql = _bare(f"regexp_replace({sql}, '^=', '')", f"(?:{_QUOTE}|{_BLANK})")
-    if form.width == "half":
-        sql = f"translate({sql}, {quote_text(_FULL)}, {quote_text(_HALF)})"
     if form.case != "keep":
         sql = f"{form.case}({sql})"
-    if form.leading_zeros == "drop":  # one zero stays where there is nothing else
-        sql = f"regexp_replace({sql}, '^0+(.)', '\\1')"
     if form.floats == "whole" or decimal:
         digits = r"\d+" if decimal else rf"\d{{1,{_EXACT_DIGITS}}}"
         sql = f"regexp_replace({sql}, '^([+-]?{digits})\\.0+$', '\\1')"
+    if form.leading_zeros == "drop":  # one zero stays where no letter or digit comes
+        sql = f"regexp_replace({sql}, '^0+([\\pL\\pN])', '\\1')"
     return f"nullif({sql}, '')" if form.trim else f"CASE WHEN trim({sql}) <> '' THEN {sql} END"
 
 
@@ -106,6 +105,18 @@ def is_nothing_sql(value: str) -> str:
     """Write SQL that is true where an identifier is a word for no value."""
     words = quote_list(NOTHING)
     return f"strlen({value}) <= {LONGEST_WORD} AND list_contains({words}, lower({value}))"
+
+
+# Looking for a mark costs half of what a pattern costs, and most identifiers have none of them.
+def was_scientific_sql(value: str) -> str:
+    """Write SQL that is true of a number in scientific notation."""
+    marked = " OR ".join(f"contains({value}, '{mark}')" for mark in ".,+")
+    return f"({marked}) AND regexp_full_match({value}, {quote_text(_SCIENTIFIC)})"
+
+
+def was_float_sql(value: str) -> str:
+    """Write SQL that is true of a whole number that is written as a float."""
+    return f"contains({value}, '.') AND regexp_full_match({value}, {quote_text(_FLOAT)})"
 
 
 def single_forms() -> Iterator[tuple[str, IdentifierForm]]:

@@ -8,6 +8,7 @@ from typing import Final
 import duckdb
 
 from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.missing import present_sql
 from kyc_ml.contract.packing import open_layers, open_plain
 from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
 from kyc_ml.contract.plain import say_os_error
@@ -36,7 +37,8 @@ def open_json(
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
         columns = [row[0] for row in described if row[0] != FILE]
-        fields = [_field(column, files.source.nulls) for column in columns]
+        nulls = files.source.nulls
+        fields = [present_sql(f"{quote_name(c)}->>'$'", nulls, name=c) for c in columns]
         if partitions:
             note_folder_faults(name, files, columns, faults)
             if len(faults) > before:
@@ -52,13 +54,6 @@ def open_json(
             f"file {name!r}: holds no JSON record: one object a line, or one list of objects"
         )
     return []
-
-
-def _field(column: str, nulls: tuple[str, ...]) -> str:
-    text = f"{quote_name(column)}->>'$'"
-    if nulls:
-        text = f"CASE WHEN NOT list_contains({quote_list(nulls)}, {text}) THEN {text} END"
-    return f"{text} AS {quote_name(column)}"
 
 
 def _require_whole(name: str, files: FoundFiles, faults: Faults) -> None:

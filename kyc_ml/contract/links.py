@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.identifiers import ALIKE, form_sql, single_forms
@@ -55,8 +56,8 @@ _KEYS: Final = (
 _MOST: Final = 0.5
 """Convention: where half of the orphans meet another key, that key was meant."""
 
-_DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 10, 100
-"""Convention: one key with a tenth of at least so many rows, ten times as many as the next."""
+_DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 5, 100
+"""Convention: one key with a tenth of at least so many rows, five times as many as the next."""
 
 _LONG: Final = 6
 """Convention: shorter numbers of customers and of counterparties look alike by chance."""
@@ -145,14 +146,20 @@ def cross_tables(
 
 
 def refuse_orphans(
-    orphans: Sequence[Orphans], quality: QualitySummary, *, subject: str, maximum: float
+    orphans: Sequence[Orphans],
+    quality: QualitySummary,
+    *,
+    subject: str,
+    maximum: float,
+    quarantine: pa.Table | None = None,
 ) -> None:
     """Refuse a source of which too many labels would be lost; reviews are warned of only.
 
     Raises
     ------
     ContractError
-        If a share lies above `maximum` (equal passes); its ``quality`` is that of the source.
+        If a share lies above `maximum` (equal passes); its ``quality`` is that of the source,
+        its ``quarantine`` the refused rows, where they are not on disk already.
     """
     over = [
         each
@@ -161,7 +168,7 @@ def refuse_orphans(
     ]
     if over:
         head = f"{subject}: cases that meet nothing, above max_orphan_share {maximum:g}"
-        raise_with(Faults(head, ContractError).extend(map(str, over)), quality, None)
+        raise_with(Faults(head, ContractError).extend(map(str, over)), quality, quarantine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +255,9 @@ class _Asked:
         total = self.rows(f"SELECT count(*) FROM {_ORPHANS}")[0][0]
         for table, column in _KEYS:
             if self.has(table, column):
-                values = f"SELECT {quote_name(column)} FROM {self.views[table]}"
-                met = self.rows(f"SELECT count(*) FROM {_ORPHANS} WHERE id IN ({values})")[0][0]
+                name = quote_name(column)  # asked of the orphans: the table may be of any length
+                asked = f"SELECT count(DISTINCT {name}) FROM {self.views[table]} "
+                met = self.rows(f"{asked} WHERE {name} IN (SELECT id FROM {_ORPHANS})")[0][0]
                 if met >= _MOST * total:
                     return f"; they match {table}.{column}: {self._way(table, column)}"
         for key, form in single_forms():

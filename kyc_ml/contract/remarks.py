@@ -69,8 +69,7 @@ def _identifier_remarks(column: str, duck_type: str, rules: RowRules) -> list[Ch
                 column=column,
                 rule="read without white space or invisible characters",
                 cure="nothing is needed; files that name customers are read in the same way",
-                broken=f"{typed} IS NOT NULL AND regexp_matches({raw}, '[^!-~]') "
-                f"AND length({raw}) > length({typed}) "
+                broken=f"strlen({raw}) > strlen({typed}) "
                 rf"AND regexp_matches({raw}, '^[\s\pZ]|[\s\pZ]$|[\pC]')",
             )
         )

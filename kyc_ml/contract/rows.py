@@ -31,8 +31,14 @@ from kyc_ml.contract.remarks import remarks_of
 from kyc_ml.contract.shelves import Shelf
 from kyc_ml.contract.strays import Strays, find_strays
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
-from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.errors import SourceError
+from kyc_ml.engine.local import (
+    NO_MEMORY,
+    is_out_of_memory,
+    quote_name,
+    quote_text,
+    read_batches,
+)
+from kyc_ml.errors import CapacityError, SourceError
 
 _CHECKED = quote_name("checked rows")
 _BROKEN = quote_name("broken rules")
@@ -41,6 +47,7 @@ _NOTED = quote_name("noted remarks")
 _RAW = quote_name("raw row")
 
 
+_DAY_US: Final = 86_400_000_000
 _BATCH_ROWS: Final = 1 << 17
 """Rows handed over at once."""
 
@@ -81,6 +88,8 @@ def contract_rows(
     SourceError
         If the rows cannot be computed at all. DuckDB's own text may quote a value and is
         not passed on.
+    CapacityError
+        If memory, or the room to spill, is used up.
     """
     table = bound.contract.name
     try:
@@ -99,10 +108,10 @@ def contract_rows(
         refused = shelf.refuse(_refused(connection, bound, checks))
         # only here: after an error a result may be open still, and the connection ends anyway
         connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
-    except duckdb.OutOfMemoryException:
-        msg = f"table {table!r} does not fit into memory and scratch space: give more memory"
-        raise SourceError(msg) from None
-    except duckdb.Error as error:
+    except (duckdb.Error, MemoryError) as error:
+        if is_out_of_memory(error):
+            msg = f"table {table!r} {NO_MEMORY}"
+            raise CapacityError(msg) from None
         msg = (
             f"table {table!r}: its rows cannot be read ({type(error).__name__}): a file is "
             "corrupt, holds text that is not UTF-8, or `from`, `where` or an expression fails "
@@ -207,7 +216,7 @@ def _strays(connection: duckdb.DuckDBPyConnection) -> Strays:
     """Find the few accepted rows that happened far from all others."""
     event = quote_name(EVENT_TIME)
     days = connection.sql(
-        f"SELECT CAST({event} AS DATE) AS day, count(*) AS rows, min({event}) AS first, "
+        f"SELECT epoch_us({event}) // {_DAY_US} AS day, count(*) AS rows, min({event}) AS first, "
         f"max({event}) AS last FROM {_CHECKED} WHERE {_SOUND} GROUP BY 1 ORDER BY 1"
     ).to_arrow_table()
     return find_strays(days, today=datetime.now(UTC).date())
@@ -239,7 +248,7 @@ def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> Itera
         quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))
     )
     rows = f"SELECT {names} FROM {_CHECKED} WHERE {_SOUND} ORDER BY {order}"
-    for batch in _batches(connection, rows):
+    for batch in read_batches(connection, rows, rows=_BATCH_ROWS):
         yield batch.cast(schema)
 
 
@@ -282,7 +291,7 @@ def _refused(
         f"SELECT {row_id} AS row_id, {_BROKEN} AS mask, {_RAW} AS raw FROM {_CHECKED} "
         f"WHERE NOT {_SOUND} ORDER BY ALL"
     )
-    for batch in _batches(connection, rows):
+    for batch in read_batches(connection, rows, rows=_BATCH_ROWS):
         reasons = [
             [check.reason for check in broken_checks(mask, checks)]
             for mask in batch["mask"].to_pylist()
@@ -296,10 +305,6 @@ def _refused(
             "raw": batch["raw"],
         }
         yield pa.table(columns).cast(QUARANTINE_SCHEMA)
-
-
-def _batches(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
-    yield from connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
 
 
 def _finding(table: str, check: Check, count: int) -> Finding:

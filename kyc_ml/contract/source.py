@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
 import duckdb
 
+from kyc_ml.arguments import FilePath, read_path, require_kind
 from kyc_ml.config import Attribute, IdentifierForm, SourceMapping, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
+from kyc_ml.config.source import complete_snapshot
 from kyc_ml.contract.binding import (
     BoundTable,
     bind_table,
@@ -54,7 +57,7 @@ from kyc_ml.errors import Faults, SourceError, hint_path
 def read_source(
     mapping: SourceMapping,
     *,
-    data: Path,
+    data: FilePath,
     tables: Collection[str] | None = None,
     threads: int = 2,
     memory: str = "3GB",
@@ -79,7 +82,7 @@ def read_source(
         If more than ``mapping.max_quarantined_share`` of a table's rows break the contract, or
         more than ``mapping.max_orphan_share`` of the cases name nobody that is there.
     """
-    shelf = MemoryShelf()
+    shelf, data = MemoryShelf(), read_path(data, name="data")
     with _opened(mapping, data, tables=tables, threads=threads, memory=memory) as opened:
         quality = opened.contract(shelf)
     return _kept(shelf, opened, quality)
@@ -160,7 +163,9 @@ def look_up(
         lists the faults of all of them together.
     """
     try:
-        with _opened(mapping, data, tables=tables, threads=2, memory="1GB") as opened:
+        with _opened(
+            mapping, data, tables=tables, threads=2, memory="1GB", digested=False
+        ) as opened:
             ids = []
             for bound in opened.bound:
                 of_type = typed_sql(
@@ -177,6 +182,7 @@ def contract_tables(
     frames: Mapping[str, Frame],
     *,
     attributes: Mapping[str, Mapping[str, Attribute]] = MappingProxyType({}),
+    snapshot: date | None = None,
     timezone: str = "UTC",
     base_currency: str,
     max_quarantined_share: float = 0.001,
@@ -192,6 +198,9 @@ def contract_tables(
         Arrow (``__arrow_c_stream__``) will do.
     attributes : mapping of table name to column to Attribute
         Columns of your own, and what they mean.
+    snapshot : date or None
+        Day at whose end the customers were as their rows say, where these carry no date; see
+        the key of `SourceMapping`.
     identifiers : IdentifierForm
         The form of all identifiers; see its fields.
     max_orphan_share : float
@@ -201,9 +210,13 @@ def contract_tables(
     ------
     SourceError
         With all faults at once, as `read_source` does.
+    ConfigError
+        If `snapshot` is no date.
     ContractError
         If too many rows break the contract, or too many cases are orphans.
     """
+    if snapshot is not None:
+        require_kind(snapshot, date, name="snapshot", cure="give datetime.date(2025, 12, 31)")
     faults = Faults("tables in memory", SourceError)
     declared = _declared(frames, attributes, faults)
     settings = _Settings(
@@ -219,20 +232,28 @@ def contract_tables(
     opened = OpenedFiles()
     shelf = MemoryShelf()
     with closing(connect(data=None, files=[])) as connection:
-        mapped = {}
+        tables, mapped = {}, {}
         for name, frame in frames.items():
             before = len(faults)
             table = to_arrow(frame, name=name, faults=faults)
-            own = attributes.get(name, {})
-            contracted = [column for column in table.column_names if column not in own]
-            if table.column_names or len(faults) == before:
-                note_column_faults(name, contracted, faults)
-                note_attribute_faults(name, own, faults)
             if len(faults) == before:
-                register(connection, name, table, faults=faults)
-            if len(faults) == before:
-                opened.views.add(name)
-                mapped[name] = _as_mapping(name, contracted, own)
+                tables[name] = table
+            if table.column_names:
+                mapped[name] = _as_mapping(name, table.column_names, attributes.get(name, {}))
+            elif len(faults) == before:
+                note_column_faults(name, (), faults)
+        if snapshot is not None and CUSTOMERS in mapped:
+            mapped = complete_snapshot(mapped, snapshot)
+        for name, mapping in tuple(mapped.items()):
+            before = len(faults)
+            note_column_faults(name, mapping.columns, faults)
+            note_attribute_faults(name, mapping.attributes, faults)
+            if len(faults) == before and name in tables:
+                register(connection, name, tables[name], faults=faults)
+            if len(faults) > before or mapping.from_ not in tables:
+                del mapped[name]
+            else:
+                opened.views.add(mapping.from_)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
         bound = _bind(connection, chosen, opened, unread=(), settings=settings, faults=faults)
         whole = _Opened(
@@ -268,7 +289,7 @@ def _as_mapping(
         name: {**attribute.model_dump(), "sql": quote_name(name)}
         for name, attribute in attributes.items()
     }
-    mapped = {column: quote_name(column) for column in columns}
+    mapped = {column: quote_name(column) for column in columns if column not in own}
     return TableMapping.model_validate({"from": table, "columns": mapped, "attributes": own})
 
 
@@ -393,12 +414,14 @@ class _Opened:
             quality,
             subject=self.settings.subject,
             maximum=self.settings.max_orphan_share,
+            quarantine=shelf.quarantine if isinstance(shelf, MemoryShelf) else None,
         )
         return quality
 
     def _cross(self, shelf: Shelf) -> Crossing:
         """Hold the tables against each other; a part of a source tells nothing of orphans."""
-        whole = set(self.settings.mapped) == {table.contract.name for table in self.bound}
+        read = {table.contract.name for table in self.bound} | set(self.files.left_out)
+        whole = set(self.settings.mapped) == read
         with shelf.queried(self.connection) as (connection, views):
             return cross_tables(connection, views, bound=self.bound, whole=whole)
 
@@ -438,8 +461,12 @@ def _opened(
     threads: int,
     memory: str,
     scratch: Path | None = None,
+    digested: bool = True,
 ) -> Iterator[_Opened]:
-    """Find, open and bind the files of a mapping; see that none changes while it is read."""
+    """Find, open and bind the files of a mapping; see that none changes while it is read.
+
+    Without `digested` no file is read for its digest, which is empty then.
+    """
     settings = _Settings(
         subject=f"source {mapping.name!r}",
         mapped=mapping.completed,
@@ -481,6 +508,6 @@ def _opened(
             bound=bound,
             files=opened,
             settings=settings,
-            digests=digest_files(found.values()),
+            digests=digest_files(found.values()) if digested else {},
         )
     require_unchanged(state, file_states(found.values()), subject=settings.subject)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import accumulate, pairwise
 from typing import Final
 
 import pyarrow as pa
 
 _STRAY_SHARE: Final = 0.05
-"""Convention: a tenth of a month's rows may be the first of a new product; a twentieth is few."""
-_STRAY_GAP: Final = timedelta(days=30)
+"""Convention: one row in twenty is few."""
+_STRAY_DAYS: Final = 30
 """Convention: a month without a row is rare in a table of what customers do."""
+_EARLY_DAYS: Final = 365
+"""Convention: where data begins it is thin; only a wrong year or century is meant."""
 _TIMES_WIDER: Final = 10
 """Convention: and so many times as wide as any other gap between the rows."""
 
@@ -38,13 +40,14 @@ class Strays:
 def find_strays(days: pa.Table, *, today: date) -> Strays:
     """Find the rows beyond a gap that is wide beside all other gaps, and those of the future.
 
-    Strays are at most one row in twenty at either end. They lie beyond a gap of at least 30
-    days that is ten times as wide as any other gap on the way to it, or after tomorrow.
+    Strays are at most one row in twenty at either end. They lie beyond a gap that is ten times
+    as wide as any other on the way to it, and at least 30 days at the end, a year at the
+    beginning; or after tomorrow.
 
     Parameters
     ----------
     days : pyarrow.Table
-        One row a day that has rows, sorted: day, rows, first and last (UTC).
+        One row a day that has rows, sorted: day (since 1970), rows, first and last (UTC).
     """
     if not days.num_rows:
         return Strays()
@@ -52,10 +55,11 @@ def find_strays(days: pa.Table, *, today: date) -> Strays:
     gaps = [later - earlier for earlier, later in pairwise(day)]
     few = _STRAY_SHARE * sum(rows)
     start, end = _core(rows, few), len(rows) - _core(rows[::-1], few)
-    widest = max(gaps[start : max(end - 1, start)], default=timedelta(0))
-    early = _stray_days(gaps[:start][::-1], widest)
-    late = _stray_days(gaps[end - 1 :], widest)
-    future = sum(each > today + timedelta(days=1) for each in day[end:])
+    widest = max(gaps[start : max(end - 1, start)], default=0)
+    early = _stray_days(gaps[:start][::-1], widest, least=_EARLY_DAYS)
+    late = _stray_days(gaps[end - 1 :], widest, least=_STRAY_DAYS)
+    tomorrow = (today - date(1970, 1, 1)).days + 1
+    future = sum(each > tomorrow for each in day[end:])
     kept = slice(early, len(day) - max(late, future))
     return Strays(
         before=sum(rows[: kept.start]),
@@ -70,10 +74,10 @@ def _core(rows: list[int], few: float) -> int:
     return sum(total <= few for total in accumulate(rows))
 
 
-def _stray_days(gaps: list[timedelta], widest: timedelta) -> int:
+def _stray_days(gaps: list[int], widest: int, *, least: int) -> int:
     """Count the days beyond the first wide gap on the way outwards, one day beyond each gap."""
     for place, gap in enumerate(gaps):
-        if gap >= max(_STRAY_GAP, _TIMES_WIDER * widest):
+        if gap >= max(least, _TIMES_WIDER * widest):
             return len(gaps) - place
         widest = max(widest, gap)
     return 0

@@ -89,7 +89,10 @@ def _say_later(source: ContractedTables, later: pa.Table) -> str:
     if newest is None or observable_until(source, first + _INSTANT) > first:
         cure = "give a later --as-of"
     else:
-        cure = f"the last transaction or event is of {newest:%Y-%m-%d}"
+        cure = (
+            f"the last transaction or event is of {newest:%Y-%m-%d}; bring newer ones, or leave "
+            "out a table that ended long before the others"
+        )
     return f"; {later.num_rows:,} lie later, the first at {first:%Y-%m-%d %H:%M}: {cure}"
 
 

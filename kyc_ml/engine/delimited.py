@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +35,7 @@ def write_csv(handle: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -
 def save_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a small table of any columns as `write_csv` does, without its index."""
     safe = frame.map(lambda cell: _harmless_text(cell) if isinstance(cell, str) else cell)
-    safe.to_csv(path, index=False, encoding="utf-8-sig")
+    safe.to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _harmless_text(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import tempfile
 import weakref
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
-from kyc_ml.errors import OutputError
+from kyc_ml.errors import CapacityError, OutputError
 
+_LEAST_ADDRESSES: Final = 120_000_000
+"""Bytes of address space without which DuckDB 2.0.0 ends the process as it starts; measured."""
 NO_MEMORY: Final = "does not fit into memory and scratch space: give more memory"
 """What is said of anything that is too large, after its name."""
 
@@ -61,7 +65,10 @@ def connect(
     ------
     OutputError
         If the folder to spill into cannot be made.
+    CapacityError
+        If a limit on the address space leaves too little to begin with.
     """
+    _require_address_space()
     spill = _make_private(scratch)
     # preserve_insertion_order keeps its default: without it DuckDB 2.0.0 hands even the
     # result of an ORDER BY to Arrow in another order.
@@ -93,6 +100,42 @@ def connect(
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _require_address_space() -> None:
+    """Refuse to begin where ``ulimit -v`` leaves less than DuckDB takes as it starts.
+
+    The system's refusal of memory ends the process there, without a word.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    counts = Path("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not counts.exists():
+        return
+    pages = int(counts.read_text(encoding="ascii").split()[0])
+    if limit - pages * resource.getpagesize() < _LEAST_ADDRESSES:
+        msg = (
+            f"memory: the limit on the address space (ulimit -v) of {limit / 1e9:.2f} GB leaves "
+            "too little to read tables in: raise it"
+        )
+        raise CapacityError(msg)
+
+
+def read_batches(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Give the result of SQL in batches of about `rows`.
+
+    Raises
+    ------
+    duckdb.Error
+        Where the rows cannot be computed: Arrow makes an OSError of it, which says that a device
+        failed.
+    """
+    try:
+        yield from connection.sql(sql).to_arrow_reader(rows)
+    except OSError as error:
+        kind = duckdb.OutOfMemoryException if is_out_of_memory(error) else duckdb.Error
+        raise kind(str(error)) from None
 
 
 @contextmanager

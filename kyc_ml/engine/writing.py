@@ -26,8 +26,16 @@ def require_place(path: Path) -> None:
     nearest = next((folder for folder in above if folder.exists()), Path.cwd())
     if not nearest.is_dir():
         raise _refused(path, OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise _refused(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    refusal = why_unwritable(nearest)
+    if refusal:
+        raise _refused(path, OSError(refusal, os.strerror(refusal)))
+
+
+def why_unwritable(place: Path) -> int:
+    """Give the error number that writing a file, or into a folder, would end in; 0 for none."""
+    if os.access(place, os.W_OK | os.X_OK if place.is_dir() else os.W_OK):
+        return 0
+    return errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,6 +60,12 @@ def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn 
     if not isinstance(rows, pd.DataFrame):
         return
     faults = Faults(_COLUMNS, DatasetError)
+    kinds = sorted({type(name).__name__ for name in rows.columns if not isinstance(name, str)})
+    if any(isinstance(name, str) for name in rows.columns) and kinds:
+        faults.add(f"some names are text and some {', '.join(kinds)}: X.columns.astype(str)")
+    if any(isinstance(name, str) and not name for name in rows.columns):
+        faults.add("a column has an empty name: name it")
+    faults.raise_if_any()
     faults.extend(
         f"{name!r} is there {count} times: rename or drop all but one"
         for name, count in rows.columns.value_counts(sort=False).items()
@@ -74,19 +81,44 @@ def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn 
     faults.raise_if_any()
 
 
+def with_text_names(rows: Any) -> Any:  # noqa: ANN401  frame in, frame out
+    """Call a frame's columns by text: those of a frame without names are called 0, 1, 2."""
+    if not isinstance(rows, pd.DataFrame) or all(isinstance(each, str) for each in rows.columns):
+        return rows
+    return rows.set_axis([str(each) for each in rows.columns], axis="columns")
+
+
+def text_of(value: object) -> str:
+    """Write a value of a category: 7995 is 7995, also where a gap beside it made it 7995.0.
+
+    Examples
+    --------
+    >>> [text_of(each) for each in (7995, 7995.0, 0.5, True, "7995")]
+    ['7995', '7995', '0.5', 'True', '7995']
+    """
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def learn_vocabularies(rows: Any, fitted: npt.NDArray[np.int64]) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
     """List the values that each category of a frame takes in the fitted rows, sorted as text."""
     if not isinstance(rows, pd.DataFrame):
         return {}
     categories = rows.columns[[isinstance(each, pd.CategoricalDtype) for each in rows.dtypes]]
     return {
-        str(name): tuple(sorted({str(value) for value in rows[name].iloc[fitted].dropna()}))
+        str(name): tuple(sorted({text_of(value) for value in rows[name].iloc[fitted].dropna()}))
         for name in categories
     }
 
 
 def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame in, frame out
     """Put each category's place in its vocabulary; a value outside of it is missing, NaN.
+
+    Warns
+    -----
+    UserWarning
+        If a column has values, and none of them is of its vocabulary.
 
     Raises
     ------
@@ -98,9 +130,15 @@ def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame
         return rows
     coded = {}
     for name, known in vocabularies.items():
-        values = rows[name].astype(object).map(str, na_action="ignore")
+        values = rows[name].astype(object).map(text_of, na_action="ignore")
         place = pd.Index(known, dtype=object).get_indexer(pd.Index(values, dtype=object))
         coded[name] = np.where(place < 0, np.nan, place)
+        if known and values.notna().any() and (place < 0).all():
+            warnings.warn(
+                f"category {name!r}: none of its {values.nunique():,} value(s) here was in the "
+                "rows of fit, and all are taken as missing: give them as they were there",
+                stacklevel=2,
+            )
     return rows.assign(**coded) if coded else rows
 
 

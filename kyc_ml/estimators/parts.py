@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import poisson
 
 from kyc_ml.errors import ConfigError, Faults
+
+_BY_CHANCE: Final = 0.01
 
 Rows = npt.NDArray[np.int64]
 Labelled: TypeAlias = tuple[Any, npt.NDArray[np.float64]]
@@ -32,7 +35,12 @@ class Parts:
 
 
 def lay_out(
-    n: int, *, early_stopping_share: float, calibration_share: float, given: frozenset[str]
+    n: int,
+    *,
+    early_stopping_share: float,
+    calibration_share: float,
+    given: frozenset[str],
+    order: Rows | None = None,
 ) -> Parts:
     """Cut n rows, in order of time, into train, early stopping and calibration.
 
@@ -40,6 +48,8 @@ def lay_out(
     ----------
     given : frozenset of str
         Parts that come from rows of their own.
+    order : int64 array of shape (n,), optional
+        The order to take them in; None is as they come.
 
     Raises
     ------
@@ -67,9 +77,47 @@ def lay_out(
         )
     faults.raise_if_any()
     first = n - sum(counts.values())
+    taken = np.arange(n) if order is None else order
     held, start = {}, first
     for name, count in counts.items():
         if count:
-            held[name] = np.arange(start, start + count)
+            held[name] = np.sort(taken[start : start + count])
         start += count
-    return Parts(train=np.arange(first), held=held)
+    return Parts(train=np.sort(taken[:first]), held=held)
+
+
+def order_of(target: npt.NDArray[np.float64]) -> Rows | None:
+    """Spread the classes of rows that come sorted by class; None where they do not.
+
+    Sorted by class, the last rows are of one class, and no part of them could stop a fit or
+    calibrate it. Each class keeps its own order.
+
+    Examples
+    --------
+    >>> order_of(np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])).tolist()
+    [0, 4, 1, 2, 5, 3]
+    >>> order_of(np.array([0.0, 1.0, 0.0])) is None
+    True
+    """
+    if np.count_nonzero(np.diff(target)) != 1:
+        return None
+    first = int(np.argmax(target != target[0]))
+    place = np.concatenate([(np.arange(n) + 1.0) / (n + 1.0) for n in (first, target.size - first)])
+    return np.argsort(place, kind="stable")
+
+
+def is_chance(target: npt.NDArray[np.float64], *, share: float, least: int) -> bool:
+    """Tell whether so few rows are given that a part of them may lack `least` of a class by chance.
+
+    They are too few where a part drawn at random would hold fewer more often than once in a
+    hundred times (Poisson, from the expected number; convention). Where it would not, the outcome
+    came and went with time, as of rows too new for it: that is for the user to know.
+
+    Examples
+    --------
+    >>> few, many = np.repeat([0.0, 1.0], 10), np.repeat([0.0, 1.0], 1000)
+    >>> is_chance(few, share=0.15, least=5), is_chance(many, share=0.15, least=5)
+    (True, False)
+    """
+    rarer = min(float(target.sum()), target.size - float(target.sum()))
+    return bool(poisson.cdf(least - 1, rarer * share) > _BY_CHANCE)

@@ -68,15 +68,15 @@ def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     Raises
     ------
     ConfigError
-        If two items or lists give features of the same name.
+        If two attributes, items or lists give features of the same name.
     """
     declared: dict[str, FeatureSpec] = {}
     faults = Faults("features", ConfigError)
     for spec in (spec for declare in FAMILIES.values() for spec in declare(config)):
         if spec.name in declared:
             faults.add(
-                f"third_party_items or country_lists: two give a feature named {spec.name!r}: "
-                "leave one of them out"
+                "attributes, third_party_items or country_lists: two give a feature named "
+                f"{spec.name!r}: rename one of them, or leave it out"
             )
         declared[spec.name] = spec
     faults.raise_if_any()

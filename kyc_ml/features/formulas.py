@@ -16,7 +16,7 @@ Int64s = npt.NDArray[np.int64]
 
 _YEAR_DAYS = 365.25
 _ROUNDED: Final = 4 * float(np.finfo(np.float64).eps)
-"""Numbers that differ by less, as a share of the larger, are equal: each was rounded once or twice."""
+"""Numbers that differ by less, as a share of the larger, are equal: each was rounded before."""
 
 
 def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float = 0.0) -> Floats:
@@ -37,7 +37,7 @@ def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
 
 
 def _equal(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
-    """True where two numbers are one but for rounding, so that what is made of them is exact."""
+    """Tell where two numbers are one but for rounding: what is made of them is exact there."""
     return np.asarray(np.abs(x - y) <= _ROUNDED * np.maximum(np.abs(x), np.abs(y)))
 
 

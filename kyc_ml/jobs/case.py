@@ -14,14 +14,20 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.explain import has_range, say_value
 from kyc_ml.features.spec import Latest, name_of
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.tiers import OverrideBook, TierHistory, TierPolicy, list_in_force
 from kyc_ml.tiers.policy import OverrideRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One observation with all that explains it; tables hold its one row."""
+    """One observation with all that explains it; tables hold its one row.
+
+    Attributes
+    ----------
+    timezone : str
+        Of the source: people are shown its dates.
+    """
 
     bundle: Bundle
     features: FeatureTable
@@ -30,6 +36,12 @@ class Case:
     history: TierHistory | None
     score: dict[str, Any]
     reasons: pd.DataFrame
+    timezone: str = "UTC"
+
+    @property
+    def decided(self) -> pd.Timestamp:
+        """The decision, on the clock of the source: at local midnight UTC is still a day before."""
+        return pd.Timestamp(self.score[DECISION_TIME]).tz_convert(self.timezone)
 
 
 def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Drop) -> CaseSheet:
@@ -43,12 +55,11 @@ def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Dr
         Name and version of the model.
     """
     bundle, score = case.bundle, case.score
-    decision, zone = pd.Timestamp(score["decision_time"]), zone_of(bundle)
+    decision = case.decided
     return CaseSheet(
         model=label,
         tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
-        score={**score, "decision_time": decision.tz_convert(zone)},
-        zone=zone,
+        score={**score, DECISION_TIME: decision},
         peers=score["reason_peers"],
         reasons=tuple(_rows(case)),
         lowering=lowering,
@@ -56,18 +67,8 @@ def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Dr
             tables, score[CUSTOMER_ID], decision=decision, peers=_peers_of(case)
         ),
         overrides=tuple(_in_force(case)),
-        history=tuple(
-            (when.tz_convert(zone), before, of_score)
-            for when, before, of_score in _earlier(
-                case.history, bundle.policy, score[CUSTOMER_ID], decision
-            )
-        ),
+        history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
     )
-
-
-def zone_of(bundle: Bundle) -> str:
-    """Name the time zone of the source that a model learnt from; UTC where it has kept none."""
-    return str(bundle.data.get("timezone", "UTC"))
 
 
 def _rows(case: Case) -> list[ReasonRow]:
@@ -141,7 +142,7 @@ def _earlier(
     own = np.flatnonzero(history.customer == history.names.get_loc(customer))
     listed = (
         (
-            pd.Timestamp(int(history.time[row]), unit="us", tz="UTC"),
+            pd.Timestamp(int(history.time[row]), unit="us", tz="UTC").tz_convert(decision.tz),
             names[history.before[row]],
             names[history.of_score[row]],
         )

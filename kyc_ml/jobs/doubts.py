@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.model_card import FEW_POSITIVES
+
+_MANY: Final = 1_000
+"""Rows from which the share of a tier says something of its policy; convention."""
+_EMPTY: Final = 0.01
+_SWOLLEN: Final = 0.9
+"""Share of the rows; a lowest tier of less, or a higher one of more, grades nobody; convention."""
+
+
+def tell_of_odd_tiers(tiers: pd.DataFrame, watch: Watch) -> None:
+    """Warn where nearly no row is in the lowest tier, or nearly all are in one above it.
+
+    Most customers are no risk: such cut-offs were made for other probabilities than these.
+
+    Parameters
+    ----------
+    tiers : DataFrame
+        One row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
+    """
+    total = int(tiers["rows"].sum())
+    if total < _MANY:
+        return
+    share = tiers["rows"].to_numpy() / total
+    odd = np.where(np.arange(share.size) == 0, share < _EMPTY, share > _SWOLLEN)
+    named = " and ".join(
+        f"tier {row['tier']} holds {row['rows']:,} of {total:,} rows"
+        for row in tiers[odd].to_dict("records")
+    )
+    if named:
+        watch.say(
+            f"warning: {named}: the cut-offs of the policy do not suit these probabilities; have "
+            "others proposed from rows with outcomes, with kyc-ml tiers fit"
+        )
 
 
 def tell_of_few_positives(positives: Mapping[str, int], watch: Watch) -> None:

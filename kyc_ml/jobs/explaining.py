@@ -18,10 +18,10 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
 from kyc_ml.explain import make_reasons, say_value
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
-from kyc_ml.jobs.case import Case, make_sheet, zone_of
+from kyc_ml.jobs.case import Case, make_sheet
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
 from kyc_ml.jobs.lowering import find_drop
-from kyc_ml.jobs.one_observation import find_observation, require_known
+from kyc_ml.jobs.one_observation import find_observation, in_form
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
@@ -43,6 +43,8 @@ class Explained:
 
     Attributes
     ----------
+    decided : Timestamp
+        The decision, on the clock of the source.
     score : mapping
         The observation's row of the score table.
     contributions : DataFrame
@@ -52,11 +54,10 @@ class Explained:
         What would lower the tier.
     sheet : Path or None
         Where the case sheet was written.
-    zone : str
-        Time zone of the source that the model learnt from.
     """
 
     observation_id: str
+    decided: pd.Timestamp
     probability: float
     tier: str
     tier_zh: str
@@ -66,17 +67,11 @@ class Explained:
     contributions: pd.DataFrame
     lowering: Drop
     sheet: Path | None
-    zone: str = "UTC"
-
-    @property
-    def decided(self) -> str:
-        """When it was decided, by the clocks of the bank."""
-        return say_moment(self.score[DECISION_TIME], self.zone)
 
     def _facts(self) -> dict[str, object]:
         lines = [english for english, _ in self.lowering.lines]
         return {
-            "decided": self.decided,
+            "decided": say_moment(self.decided),
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
@@ -144,8 +139,7 @@ def run_explain(
     form = load_section(source, SourceMapping).identifiers
     book = NOBODY if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
-    mapping = load_section(source, SourceMapping)
-    require_known(mapping, data, observation, unit=bundle.config.unit)
+    observation = in_form(observation, form)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
     lowering = find_drop(case)
@@ -158,11 +152,11 @@ def as_explained(case: Case, *, lowering: Drop, sheet: Path | None = None) -> Ex
     """Tell of a case what its reader asks first."""
     return Explained(
         observation_id=case.score[OBSERVATION_ID],
+        decided=case.decided,
         score=case.score,
         contributions=case.reasons,
         lowering=lowering,
         sheet=sheet,
-        zone=zone_of(case.bundle),
         **{
             name: case.score[name]
             for name in ("probability", "tier", "tier_zh", "margin", "base_value")
@@ -187,8 +181,7 @@ def run_customer_safe(
         If the source has no such observation.
     """
     bundle, _ = load_model(model)
-    mapping = load_section(source, SourceMapping)
-    require_known(mapping, data, observation, unit=bundle.config.unit)
+    observation = in_form(observation, load_section(source, SourceMapping).identifiers)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features = features_of(bundle, tables, observations, watch)
@@ -275,4 +268,5 @@ def explain_case(
         history=history,
         score=scores.to_pylist()[0],
         reasons=pd.DataFrame(rows, columns=list(names)).astype(numbers),
+        timezone=tables.timezone,
     )

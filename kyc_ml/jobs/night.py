@@ -35,6 +35,7 @@ from kyc_ml.batch import (
     score_parts,
     with_meanings,
 )
+from kyc_ml.comparison import trained_until
 from kyc_ml.config import LimitsConfig
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.tables import CUSTOMER_ID
@@ -42,13 +43,14 @@ from kyc_ml.dataset import Chosen, count_not_scored, store_observations
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.time_bound import find_time_bound
+from kyc_ml.jobs.evaluation_rows import is_cross_validated
 from kyc_ml.jobs.handover import Handover, hand_over, handed_over
 from kyc_ml.jobs.loading import require_own
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.metrics import effective_size
-from kyc_ml.monitoring import DriftFound, compare_profiles
+from kyc_ml.monitoring import PROBABILITY, DriftFound, compare_profiles
 from kyc_ml.presentation import say_count
 from kyc_ml.tiers import confidentiality
 
@@ -187,7 +189,7 @@ class Night:
         for note in counts.notes(scorer.policy):
             self.watch.say(note)
         drift = (
-            self._drift(counts, effective_customers=observed["effective_customers"])
+            self._drift(counts, chosen, effective_customers=observed["effective_customers"])
             if parts[0].profile
             else None
         )
@@ -224,15 +226,22 @@ class Night:
         declared = {spec.name: spec for spec in specs}
         return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
 
-    def _drift(self, counts: Counts, *, effective_customers: float) -> DriftFound | None:
-        if self.model is None or self.model.bundle.profile is None:
+    def _drift(
+        self, counts: Counts, chosen: Chosen, *, effective_customers: float
+    ) -> DriftFound | None:
+        if self.model is None or (profile := self.model.bundle.profile) is None:
             return None
+        bundle = self.model.bundle
+        not_counted = find_time_bound(bundle.specs)
+        if is_cross_validated(bundle) and chosen.as_of <= trained_until(bundle):
+            # the profile's probabilities are out of fold, those of learned rows more extreme
+            not_counted[PROBABILITY] = "rows of the training"
         found = compare_profiles(
-            self.model.bundle.profile,
+            profile,
             counts.profile,
             effective_customers=effective_customers,
             limits=self.limits.drift,
-            not_counted=find_time_bound(self.model.bundle.specs),
+            not_counted=not_counted,
         )
         title = "drift against the rows that judged the model"
         self.watch.show(title, found.table.head(_COLUMNS_SHOWN))

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.arguments import read_moment
-from kyc_ml.config import DatasetConfig, SourceMapping, Unit
+from kyc_ml.config import DatasetConfig, IdentifierForm, SourceMapping, Unit
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import find_end, find_oldest
+from kyc_ml.contract.identifiers import put_in_form
 from kyc_ml.contract.seeking import Sought, seek_in
 from kyc_ml.contract.source import look_up
 from kyc_ml.contract.tables import CUSTOMER_ID, REVIEW_ID, REVIEWS, TRANSACTION_ID, TRANSACTIONS
@@ -22,6 +23,7 @@ from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_fir
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.reading import require_behaviour
+from kyc_ml.moments import name_instant
 
 _FOREVER: Final = pd.Timestamp("2200-01-01", tz="UTC")
 _DATE: Final = "the date after @"
@@ -34,15 +36,18 @@ _SHOWN: Final = 10
 """Reviews of a customer that a message lists."""
 
 
-def require_known(
-    mapping: SourceMapping, data: Path, observation: str, *, unit: Unit | None = None
-) -> None:
-    """Refuse an observation of which the source has no identifier, before the source is read.
+def in_form(observation: str, form: IdentifierForm) -> str:
+    """Give an observation's name as the source's tables have it; CUSTOMER@DATE keeps its date."""
+    customer, at, day = observation.rpartition("@")
+    (name,) = put_in_form([customer if at else observation], form)
+    return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
 
-    Parameters
-    ----------
-    unit : 'fraud', 'risk' or None
-        What the model describes; None where the model is not loaded yet.
+
+def require_known(mapping: SourceMapping, data: Path, observation: str) -> None:
+    """Refuse an observation of which the source has no identifier, before anything is loaded.
+
+    Of which kind the model is, is not known yet: a transaction, a planned review or a customer
+    of that name will do.
 
     Raises
     ------
@@ -51,28 +56,28 @@ def require_known(
     ConfigError
         If it is of the form CUSTOMER@DATE, and what follows @ is no date.
     """
+    observation = in_form(observation, mapping.identifiers)
     customer, at, day = observation.rpartition("@")
-    places = []
-    if unit != "risk" and TRANSACTIONS in mapping.completed:
-        places.append(_Place(tables=(TRANSACTIONS,), column=TRANSACTION_ID, name=observation))
-    if unit != "fraud":
-        if REVIEWS in mapping.completed:
-            places.append(_Place(tables=(REVIEWS,), column=REVIEW_ID, name=observation))
-        places.append(_customers(seen_in(mapping.completed), customer or observation))
+    mapped = mapping.completed
+    places = [
+        _Place(tables=(table,), column=column, name=observation)
+        for table, column in ((TRANSACTIONS, TRANSACTION_ID), (REVIEWS, REVIEW_ID))
+        if table in mapped
+    ]
+    places.append(_customers(seen_in(mapped), customer or observation))
+    dated = bool(at) and name_instant(day) is not None
     alike = 0
-    for place in places:
+    for place in reversed(places) if dated else places:
         sought = look_up(
-            mapping,
-            data=data,
-            tables=place.tables,
-            column=place.column,
-            identifier=place.name,
+            mapping, data=data, tables=place.tables, column=place.column, identifier=place.name
         )
-        if sought is None or sought.there:
+        if sought is None:
+            return
+        if sought.there:
+            if at and place.column == CUSTOMER_ID:
+                read_moment(day, name=_DATE)
             return
         alike += sought.alike
-    if at and unit == "risk":
-        read_moment(day, name=_DATE)
     raise _unknown(places, Sought(there=False, alike=alike))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.config import SourceMapping, load_section, parse_section
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import OutputError
@@ -122,8 +123,8 @@ class InitResult:
 
 def run_init(
     *,
-    data: Path,
-    out: Path,
+    data: FilePath,
+    out: FilePath,
     timezone: str | None = None,
     base_currency: str | None = None,
     force: bool = False,
@@ -142,6 +143,7 @@ def run_init(
         If a file to be written exists and `force` is false, or it cannot be written.
     """
     watch = Silence() if watch is None else watch
+    data, out = read_path(data, name="data"), read_path(out, name="out")
     _require_free(out, force=force)
     watch.step("looking at the files", 0, 1)
     proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)

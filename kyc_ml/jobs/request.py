@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
+from kyc_ml.arguments import read_path
 from kyc_ml.batch import PART_ROWS
+
+_PATHS: Final = ("source", "data", "out", "overrides", "limits", "config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRequest:
-    """What a scoring run is asked to do.
+    """What a scoring run is asked to do; paths may be given as text.
 
     Attributes
     ----------
@@ -67,3 +70,12 @@ class ScoringRequest:
     restart: bool = False
     part_rows: int = PART_ROWS
     memory: str = "512MB"
+
+    def __post_init__(self) -> None:
+        """Make paths of what was given as text."""
+        given = {name: getattr(self, name) for name in _PATHS}
+        for name, path in given.items():
+            if path is not None:
+                object.__setattr__(self, name, read_path(path, name=name))
+        earlier = tuple(read_path(path, name="previous") for path in self.previous)
+        object.__setattr__(self, "previous", earlier)

@@ -32,6 +32,7 @@ from kyc_ml.errors import (
     RegistryError,
     UnreachableError,
 )
+from kyc_ml.jobs.doubts import tell_of_odd_tiers
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.override_customers import require_known
 from kyc_ml.jobs.request import ScoringRequest
@@ -151,6 +152,7 @@ def run_score(
         was_there=was_there,
         seconds=stopwatch.seconds,
     )
+    tell_of_odd_tiers(result.tiers, watch)
     if not was_there:
         try:
             _log(result, scorers, began=began)
@@ -327,6 +329,7 @@ def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:
         },
         tags={
             "job": "score",
+            "unit": scorers.unit,
             "model": scorers.label,
             "bundle_digest": manifest.identity["bundle"],
             "as_of": manifest.as_of,

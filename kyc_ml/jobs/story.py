@@ -173,7 +173,9 @@ def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Exa
     return Example(
         observation_id=str(score[OBSERVATION_ID]),
         customer_id=str(score[CUSTOMER_ID]),
-        decision_time=pd.Timestamp(score[DECISION_TIME]),  # type: ignore[arg-type]
+        decision_time=pd.Timestamp(score[DECISION_TIME]).tz_convert(  # type: ignore[arg-type]
+            bundle.data.get("timezone", "UTC")  # old bundles name none
+        ),
         tier=str(score["tier"]),
         tier_zh=str(score["tier_zh"]),
         tier_path=say_path(score),

@@ -17,7 +17,7 @@ from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
-from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates
+from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates, tell_of_odd_tiers
 from kyc_ml.jobs.reading import (
     choose_as_of,
     last_known,
@@ -159,6 +159,7 @@ def train_tables(
     tiers = compute_tier_table(
         tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
     )
+    tell_of_odd_tiers(tiers, watch)
     tell_of_missed_rates(tiers, watch)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()

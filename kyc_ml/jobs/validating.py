@@ -190,6 +190,7 @@ def run_validate(
         language=language,
         log=log,
         watch=watch,
+        part=rows,
         began=began,
     )
 

@@ -9,10 +9,11 @@ from typing import Final
 
 import pandas as pd
 
-from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.errors import ConfigError, OutputError, RegistryError
 from kyc_ml.governance import Candidate
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
 from kyc_ml.jobs.reports import digest_report, read_report, record_verdict
+from kyc_ml.jobs.validation_parts import Chosen
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count
 from kyc_ml.report import Language
@@ -21,6 +22,13 @@ from kyc_ml.tracking.validating import IN_PART, log_validation
 from kyc_ml.validation import Report, content_digest, write_report
 from kyc_ml.validation.storage import REPORT
 
+_SHARED: Final = {
+    "average_precision": "discrimination.ranking/average_precision",
+    "auc": "discrimination.auc/auc",
+    "observed_over_expected": "calibration.overall/o_e",
+    "brier": "calibration.brier/brier",
+}
+"""Figures that runs of other jobs have too, by the name that they have there."""
 _CURE: Final = "name another --out, or replace it with --force"
 
 
@@ -150,6 +158,7 @@ def keep_validation(
     language: Language,
     log: Path,
     watch: Watch,
+    part: Chosen,
     began: float,
 ) -> ValidationResult:
     """Write report and page, log them to MLflow, and enter a verdict into the audit log.
@@ -160,6 +169,8 @@ def keep_validation(
     ----------
     candidate : Candidate or None
         The registered version; None for a bundle's folder.
+    part : 'later' or 'test'
+        The rows judged, as metrics name them.
     began : float
         When the job began, in seconds since 1970.
 
@@ -177,20 +188,27 @@ def keep_validation(
     previous = None if candidate is None else earlier_report(candidate)
     write_page(report, page, language=language, previous=previous)
     watch.step("logging to MLflow", 0, 1)
-    run = log_validation(
-        report.model.name,
-        report.model.version,
-        replace(_record(report, path), began=began),
-        out,
-        verdict=report.verdict if report.complete else "",
-        report=digest_report(path) if report.complete else "",
-    )
+    try:
+        run = log_validation(
+            report.model.name,
+            report.model.version,
+            _record(report, path, part=part, began=began),
+            out,
+            verdict=report.verdict if report.complete else "",
+            report=digest_report(path) if report.complete else "",
+        )
+    except RegistryError as error:
+        msg = (
+            f"{error}\nthe report is in {out}, but neither MLflow nor the audit log has it: the "
+            "same command again makes the same report and logs it"
+        )
+        raise type(error)(msg) from None
     watch.step("logging to MLflow", 1, 1)
     receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
     return ValidationResult(report=report, path=path, page=page, mlflow_run=run, receipt=receipt)
 
 
-def _record(report: Report, path: Path) -> RunRecord:
+def _record(report: Report, path: Path, *, part: Chosen, began: float) -> RunRecord:
     """Collect what MLflow is to keep beside the files; `path` is report.json as written."""
     metrics = {
         f"{result.check.id}/{figure.name}": figure.value
@@ -198,6 +216,10 @@ def _record(report: Report, path: Path) -> RunRecord:
         for figure in result.figures
         if figure.value is not None
     }
+    shared = {
+        f"{part}/{name}": metrics[figure] for name, figure in _SHARED.items() if figure in metrics
+    }
+    spent = {f"seconds/{stage}": seconds for stage, seconds in report.seconds.items()}
     return RunRecord(
         parameters={
             "model": report.model.address,
@@ -205,7 +227,7 @@ def _record(report: Report, path: Path) -> RunRecord:
             "policy": f"{report.policy.name} v{report.policy.version}",
             "complete": report.complete,
         },
-        metrics={**metrics, **{f"seconds/{name}": s for name, s in report.seconds.items()}},
+        metrics={**shared, **metrics, **spent},
         tags={
             "job": "validate",
             "unit": report.model.unit,
@@ -221,4 +243,5 @@ def _record(report: Report, path: Path) -> RunRecord:
         },
         tables={},
         figures={},
+        began=began,
     )

@@ -6,11 +6,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import require_comparable, trained_until
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.features.table import OBSERVATION_ID
 from kyc_ml.governance import Candidate
+from kyc_ml.jobs.evaluation_rows import is_cross_validated, list_fold_rows
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reproducing import run_reproduce
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rival
@@ -138,14 +143,28 @@ def as_rival(
         If the two do not predict the same thing.
     """
     require_comparable(reviewed, bundle)
-    if trained_until(bundle) > rows.current.since:
+    learned = _learned_out_of_fold(bundle, tables, rows)
+    if learned is None and trained_until(bundle) > rows.current.since:
         watch.say(
             f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
             "and may have learnt from the rows judged here"
         )
         return None
-    scored = collect_rival(bundle, tables, rows.current, rows.observations, watch=watch)
+    scored = collect_rival(
+        bundle, tables, rows.current, rows.observations, learned=learned, watch=watch
+    )
     return Rival(label=label, bundle=bundle, rows=scored)
+
+
+def _learned_out_of_fold(
+    bundle: Bundle, tables: ContractedTables, rows: ValidationRows
+) -> npt.NDArray[np.float64] | None:
+    """Give the outcomes a champion learned, where it has the very rows out of fold as well."""
+    if rows.fitted is None or not is_cross_validated(bundle):
+        return None
+    theirs = list_fold_rows(bundle, tables)
+    same = theirs.observations[OBSERVATION_ID].equals(rows.observations[OBSERVATION_ID])
+    return theirs.target if same else None
 
 
 def train_again(model: str, data: Path, quarantine: Path | None, watch: Watch) -> Retrained:

@@ -218,6 +218,7 @@ def collect_rival(
     current: ScoredRows,
     observations: pa.Table,
     *,
+    learned: Floats | None = None,
     watch: Watch,
 ) -> ScoredRows:
     """Score the current rows by another model, with its own features.
@@ -228,8 +229,15 @@ def collect_rival(
         What is known of the rows; outcomes are taken from there.
     observations : pyarrow.Table
         The same rows as observations.
+    learned : float64 array of shape (n,), optional
+        Where the rows are all that it was cross-validated on, the outcomes known then: they are
+        predicted out of fold.
     """
     _, built = features_and_facts(bundle, tables, observations, watch)
+    said = None
+    if learned is not None:
+        found, probability = predict_again(bundle, built, learned, tell=watch.step)
+        said = (found.margin, probability)
     return score_rows(
         bundle,
         built,
@@ -243,4 +251,5 @@ def collect_rival(
         typology=current.typology,
         arrival_days=current.arrival_days,
         amount=current.amount,
+        said=said,
     )

@@ -155,8 +155,9 @@ def compute_ordering(hits: Ints, rows: Ints, *, names: Sequence[str]) -> pd.Data
     p_value = np.minimum(beyond + 0.5 * seen, 1.0)
     return pd.DataFrame(
         {
-            "lower": [names[place] for place in one],
-            "higher": [names[place] for place in two],
+            # of one grade there is no pair, and an empty list would be a column of numbers
+            "lower": pd.Series([names[place] for place in one], dtype="str"),
+            "higher": pd.Series([names[place] for place in two], dtype="str"),
             "lower_rate": rate[:-1],
             "higher_rate": rate[1:],
             "inverted": rate[:-1] > rate[1:],

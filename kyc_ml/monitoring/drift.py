@@ -74,8 +74,8 @@ def compare_profiles(
         As `Profile.count` gives them.
     effective_customers : float
         Of the scored rows; see `kyc_ml.metrics.effective_customers`.
-    not_counted : mapping of feature to reason, optional
-        See `kyc_ml.features.time_bound.find_time_bound`.
+    not_counted : mapping of column to reason, optional
+        See `kyc_ml.features.time_bound.find_time_bound`; the probability may have one too.
     """
     reasons = not_counted or {}
     sizes = (profile.effective_customers, effective_customers)
@@ -135,8 +135,8 @@ def _faults(found: DriftFound, limits: DriftLimits) -> tuple[str, ...]:
             f"drift.score: PSI of the probability is {score['psi'].iloc[0]:.3f}, above "
             f"{limits.score:g} and above chance ({score['critical_99'].iloc[0]:.3f})"
         )
-    counted = found.table["not_counted"] == ""
-    n = int(counted.sum()) - len(score)
+    counted = (found.table["not_counted"] == "") & (found.table["column"] != PROBABILITY)
+    n = int(counted.sum())
     share = len(found.drifted) / n if n else 0.0
     if limits.features_drifted is not None and share > limits.features_drifted:
         faults.append(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.errors import OutputError
 
 if TYPE_CHECKING:
     from kyc_ml.synthetic.bank import Bank
 
 
-def save_bank(bank: Bank, folder: Path, *, overwrite: bool = False) -> None:
+def save_bank(bank: Bank, folder: FilePath, *, overwrite: bool = False) -> None:
     """Write ``<table>.parquet`` for each table and ``answer_key/<name>.parquet``.
 
     All files are written under temporary names first and renamed at the end. With
@@ -28,6 +29,7 @@ def save_bank(bank: Bank, folder: Path, *, overwrite: bool = False) -> None:
         If `folder` is not empty and `overwrite` is false, or is a file, or the disk
         refuses; no half-written file is left.
     """
+    folder = read_path(folder, name="folder")
     _check_folder(folder, overwrite=overwrite)
     files = {f"{name}.parquet": table for name, table in bank.tables.items()}
     files |= {f"answer_key/{name}.parquet": table for name, table in bank.answer_key.items()}

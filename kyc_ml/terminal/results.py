@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from kyc_ml.presentation import say_count, say_number
+from kyc_ml.presentation import say_count, say_moment, say_number
 from kyc_ml.terminal.quantity import Quantity
 from kyc_ml.terminal.sheets import Column, Sheet
 from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate, say_share
@@ -145,7 +145,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
     terminal.draw(f"  {explained.lowering.note}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
-        "decided": explained.decided,
+        "decided": say_moment(explained.decided),
         "probability": say_share(explained.probability),
         "tier": f"{explained.tier} {explained.tier_zh}",
         "how it came about": _tier_path(explained.score),

@@ -24,6 +24,8 @@ _PIECES: Final = re.compile(
     rf"\s+|[（《「“【]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[，。；：、！？）》」”】%％]*"
 )
 """Blanks; a Chinese character, which may be followed by a line break; or a word, which may not."""
+_SHORT_NAME: Final = 28
+"""Cells of a name that has what it names beside it."""
 _TERM: Final = 12
 """Cells of a Chinese term that stays in one piece."""
 _BESIDE: Final = 12
@@ -143,31 +145,36 @@ class Sheet:
         return table
 
     def _turned(self, width: int) -> Iterator[Text | Table]:
-        """Lay rows side by side, as many as fit; one that does not fit is a block of lines."""
+        """Lay rows side by side, as many as fit; where two do not, write blocks of lines."""
         prose = any(
             _widest_line(_plain(cell)) > (_NAME if place == 0 else _SHORT)
             for row in self.rows
             for place, cell in enumerate(row)
         )
-        if prose or not 0 < len(self.rows) <= _BESIDE:
+        if prose or self._is_matrix() or not 0 < len(self.rows) <= _BESIDE:
             yield from self._blocks(width)
             return
+        found: list[tuple[Sheet, list[int]]] = []
         start = 0
         while start < len(self.rows):
-            best: tuple[Sheet, list[int]] | None = None
-            stop = start
-            while stop < len(self.rows):
-                turned = self._turn(start, stop + 1)
-                widths = turned.fitted(width)
-                if widths is None:
-                    break
-                best, stop = (turned, widths), stop + 1
-            if best is None:
-                yield from replace(self, rows=self.rows[start : start + 1])._blocks(width)
-                stop = start + 1
-            else:
-                yield best[0]._table(best[1])
-            start = stop
+            fits = [
+                (turned, widths)
+                for stop in range(start + 1, len(self.rows) + 1)
+                for turned in (self._turn(start, stop),)
+                if (widths := turned.fitted(width)) is not None
+            ]
+            if not fits or (len(fits) == 1 and len(self.rows) > 1 and not found):
+                yield from self._blocks(width)
+                return
+            found.append(fits[-1])
+            start += len(fits)
+        for turned, widths in found:
+            yield turned._table(widths)
+
+    def _is_matrix(self) -> bool:
+        """Tell whether rows and columns are called alike: turned, each would pass for the other."""
+        across = {column.heading.replace("_", " ") for column in self.columns[1:]}
+        return across == {_plain(row[0]).replace("_", " ") for row in self.rows}
 
     def _turn(self, start: int, stop: int) -> Sheet:
         first, *others = self.columns
@@ -268,16 +275,19 @@ def _shared_out(least: Sequence[int], wanted: Sequence[int], room: int) -> list[
 
 
 def _named_lines(facts: Sequence[tuple[str, str]], width: int) -> Iterator[Text]:
-    """Write names beside what they name, aligned; a word wider than its place begins a line."""
-    indent = min(max((cell_len(name) for name, _ in facts), default=0), width // 2) + 2
+    """Write names beside what they name, aligned; what is long begins a line of its own."""
+    short = [length for length in (cell_len(name) for name, _ in facts) if length <= _SHORT_NAME]
+    indent = min(max(short, default=0) + 2, width // 2)
     for name, value in facts:
-        beside = _widest_word(value) <= width - indent and cell_len(name) < indent
-        lines = wrap(value, width - indent) if beside else wrap(value, width)
-        if beside:
-            yield Text(name + " " * (indent - cell_len(name)) + lines[0])
-            yield from (Text(" " * indent + line) for line in lines[1:])
-        else:
-            yield from (Text(line) for line in [*wrap(name, width), *lines])
+        word = _widest_word(value)
+        if cell_len(name) < indent and word <= width - indent:
+            first, *others = wrap(value, width - indent)
+            yield Text(name + " " * (indent - cell_len(name)) + first)
+            yield from (Text(" " * indent + line) for line in others)
+            continue
+        lead = " " * 4 if word <= width - 4 else ""
+        yield from (Text(line) for line in wrap(name, width))
+        yield from (Text(lead + line) for line in wrap(value, width - len(lead)))
 
 
 def _lines(text: str, width: int) -> Iterator[Text]:

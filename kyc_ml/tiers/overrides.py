@@ -6,14 +6,14 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
+from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.config import Day, IdentifierForm, Section, check_section, load_section
 from kyc_ml.contract.identifiers import TRIMMED, put_in_form
 from kyc_ml.contract.tables import CUSTOMER_ID
@@ -61,6 +61,14 @@ class EnteredOverride(Section):
     """Who asked for it."""
     approver: str = ""
     """Who approved it; someone else."""
+
+    @field_validator("customer_id", mode="before")
+    @classmethod
+    def _is_text(cls, given: object) -> object:
+        if isinstance(given, (int, float)):  # YAML reads 0012 as the number ten
+            msg = "a number has lost its leading zeros: write the identifier in quotes"
+            raise ValueError(msg)
+        return given
 
     def is_in_force(self, *, first: date, last: date) -> bool:
         """Tell whether it is in force on any day from `first` to `last`."""
@@ -212,7 +220,7 @@ def check_book(book: OverrideBook, policy: TierPolicy) -> None:
     faults.extend(_book_faults(book, tiers=policy.tier_names)).raise_if_any()
 
 
-def load_overrides(path: Path, *, form: IdentifierForm = TRIMMED) -> OverrideBook:
+def load_overrides(path: FilePath, *, form: IdentifierForm = TRIMMED) -> OverrideBook:
     """Read entered overrides from a YAML file, or from a CSV file of the same columns.
 
     Parameters
@@ -226,6 +234,7 @@ def load_overrides(path: Path, *, form: IdentifierForm = TRIMMED) -> OverrideBoo
         If the file cannot be read, or an entry lacks reason, source, dates or an approver
         other than the requester; all faults are listed, by number of the entry.
     """
+    path = read_path(path, name="path")
     if path.suffix.lower() != ".csv":
         return _in_form(load_section(path, OverrideBook), form)
     try:

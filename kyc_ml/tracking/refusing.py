@@ -31,6 +31,14 @@ _NO_ANSWER: Final = (
     requests.exceptions.RetryError,
 )
 
+_CLOSED: Final = (
+    "does not exist",
+    "authentication failed",
+    "no pg_hba.conf entry",
+    "Access denied",
+    "Unknown database",
+)
+"""How a database says that its address names nothing, or lets this user not in: it will stay so."""
 _FULL: Final = ("database or disk is full", "No space left on device")
 _UNWRITABLE: Final = ("readonly database", "unable to open database file", "Permission denied")
 
@@ -101,5 +109,7 @@ def _is_away(error: BaseException) -> bool:
         return True
     for each in causes:
         if isinstance(each, OperationalError):
+            if any(words in str(each) for words in _CLOSED):
+                return False
             return not address().startswith("sqlite:") or "database is locked" in str(each)
     return isinstance(error, MlflowException) and error.error_code in _NOT_NOW

@@ -23,6 +23,7 @@ from alembic.util import CommandError
 from mlflow.utils.file_utils import local_file_uri_to_path
 from sqlalchemy.engine import URL, Connection, make_url
 
+from kyc_ml.engine.writing import why_unwritable
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.governance import current_account
 
@@ -270,9 +271,5 @@ def _nearest(path: Path) -> Path:
 
 def _unwritable(place: Path) -> str:
     """Say why this user cannot write a file or into a folder; empty where that is possible."""
-    right = os.W_OK | os.X_OK if place.is_dir() else os.W_OK
-    if os.access(place, right):
-        return ""
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
-        return "lies in a read-only file system"
-    return "gives no right to write"
+    refusal = why_unwritable(place)
+    return f"says {os.strerror(refusal)!r}" if refusal else ""

@@ -38,7 +38,13 @@ from kyc_ml.tracking.keeping import (
 from kyc_ml.tracking.listing import list_versions
 from kyc_ml.tracking.registry import DIGEST, TRAINED_BY, RegisteredModel
 from kyc_ml.tracking.runs import LoggedPart, log_facts
-from kyc_ml.tracking.server import connected, experiment_of, start_run, tracking_uri
+from kyc_ml.tracking.server import (
+    connected,
+    experiment_of,
+    reach_store,
+    start_run,
+    tracking_uri,
+)
 from kyc_ml.tracking.views import say_page
 
 LOADER: Final = "kyc_ml.score"
@@ -77,7 +83,9 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
         If the tracking server cannot be reached or refuses, or does not give back what it took.
     """
     kept, bundle, place = load_kept(folder, trained_by=trained_by)
-    with connected(makes=True):
+    if later:
+        reach_store(writes_to=kept.name)
+    with connected():
         there = _find_registered(kept) if later else None
         if there is not None:
             return there

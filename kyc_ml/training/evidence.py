@@ -17,6 +17,7 @@ from kyc_ml.calibration import CalibrationChoice
 from kyc_ml.config import RunConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.errors import DatasetError
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec, all_made_of
@@ -238,14 +239,29 @@ def build_all(
     config: RunConfig,
     tell: Progress,
 ) -> FeatureTable:
-    """Compute the chosen features of all observations."""
-    return build_features(
+    """Compute the chosen features of all observations.
+
+    Raises
+    ------
+    DatasetError
+        If the source gives none of them.
+    """
+    built = build_features(
         source,
         observations,
         specs=specs,
         threads=config.model.num_threads,
         progress=lambda done, total: tell("building features", done, total),
     )
+    if not built.specs:
+        why = "; ".join(dict.fromkeys(built.left_out.values()))
+        msg = (
+            f"no feature of families {', '.join(config.features.families) or '(none)'} can be had "
+            f"for unit {config.unit!r}{f': {why}' if why else ''}: choose other families, or map "
+            "what they need"
+        )
+        raise DatasetError(msg)
+    return built
 
 
 def fit_baseline(

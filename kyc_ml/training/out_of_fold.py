@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import Method, SegmentRows, calibrate_by_fold
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
-from kyc_ml.errors import ConfigError
+from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, choose_rounds, fit_fixed
@@ -68,7 +68,21 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
     Returns
     -------
     int64 array of shape (n,)
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer customers than folds, or fewer rows of a class.
     """
+    owners, positives = np.unique(customers).size, int(target.sum())
+    fewest = min(owners, positives, target.size - positives)
+    if fewest < folds:
+        msg = (
+            f"{folds} folds by customer need as many customers and rows of each class, got "
+            f"{owners} customers and {positives} positives of {target.size} rows: ask for fewer "
+            "folds, or check cases and the dates"
+        )
+        raise DatasetError(msg)
     split = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     fold = np.empty(target.size, np.int64)
     for number, (_, held) in enumerate(split.split(target[:, None], target, customers)):

@@ -96,7 +96,7 @@ def prepare_folds(
             f"{found.target.size} rows: lower splits.folds, or check cases and the dates"
         )
         raise DatasetError(msg)
-    specs = choose_features(config.features, unit=config.unit)
+    specs = choose_features(config.features, unit=config.unit, attributes=source.attributes)
     features = build_all(source, found.used, specs, config=config, tell=tell)
     parting = _Parting(
         target=found.target,

@@ -83,6 +83,22 @@ def test_shifted_rows_have_moved(rows):
     ]  # fmt: skip
 
 
+def test_a_probability_with_a_reason_is_shown_and_passes_no_limit(rows):
+    profile = learned(*rows())
+    counts = profile.count(*rows(shift=2.0, seed=1))
+    found = compare_profiles(
+        profile,
+        counts,
+        effective_customers=2000,
+        limits=LIMITS,
+        not_counted={PROBABILITY: "rows of the training"},
+    )
+    assert found.table["not_counted"].iloc[0] == "rows of the training"
+    assert found.table["psi"].iloc[0] > 0.25
+    (fault,) = found.faults
+    assert fault.startswith("drift.features_drifted: 1 of 2 features")
+
+
 def test_of_many_features_hardly_a_healthy_night_names_one():
     rng = np.random.default_rng(3)
     features = [f"f{n}" for n in range(120)]

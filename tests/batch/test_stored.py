@@ -160,12 +160,14 @@ def test_consecutive_periods_hold_each_payment_once(keep, tmp_path_factory, rows
     rows=ROWS,
     reviews=ROWS,
     as_of=DAYS,
-    not_due=st.sets(st.sampled_from("abc")),
-    planned=st.booleans(),
+    review=st.fixed_dictionaries(
+        {"planned": st.booleans(), "not_due": st.sets(st.sampled_from("abc"))}
+    ),
 )
 def test_every_customer_is_scored_or_counted_with_a_reason(
-    keep, tmp_path_factory, rows, reviews, as_of, not_due, planned
+    keep, tmp_path_factory, *, rows, reviews, as_of, review
 ):
+    planned, not_due = review["planned"], review["not_due"]
     stored = keep(accepted_of(rows, reviews=[(f"{who}'", day, 0) for who, day, _ in reviews]))
     chosen = {"unit": "risk", "since": None, "as_of": at(as_of), "planned": planned}
     chosen["not_due"] = () if planned else not_due

@@ -167,6 +167,8 @@ def test_a_name_cannot_be_one_of_the_contract_and_a_stranger_is_told_where_to_go
         ({"windows": ["3 months"]}, "'3 months' is no window"),
         ({"over_time": ["mean", "mean"]}, "over_time names one twice"),
         ({"unit": "parsec"}, "unit"),
+        ({"description": "two\nlines"}, "description"),
+        ({"description": ""}, "description"),
     ],
 )
 def test_a_declaration_that_means_nothing_is_refused(attribute, said):
@@ -240,6 +242,31 @@ def test_a_snapshot_is_true_that_day_and_decided_at_its_end_and_its_label_known_
     assert read["reviews"]["review_id"].to_pylist() == ["A@2025-12-31", "B@2025-12-31"]
 
 
+def test_tables_in_memory_take_the_day_of_a_snapshot_too(snapshot):
+    from_files = read_source(mapping_of(SNAPSHOT), data=snapshot).accepted
+    rows = pd.read_csv(snapshot / "rows.csv")
+    outcome = rows["bad"].map({0: "cleared", 1: "default"})
+    declared = SNAPSHOT["tables"]["customers"]["attributes"]
+    own = {
+        name: Attribute(**{key: said for key, said in each.items() if key != "sql"})
+        for name, each in declared.items()
+    }
+    here = contract_tables(
+        {
+            "customers": pd.DataFrame(
+                {"customer_id": rows["id"], "utilisation": rows["used"], "home": rows["home"]}
+            ),
+            "cases": pd.DataFrame({"customer_id": rows["id"], "outcome": outcome}),
+        },
+        attributes={"customers": own},
+        snapshot=date(2025, 12, 31),
+        timezone="Asia/Shanghai",
+        base_currency="CNY",
+    ).accepted
+    assert here.attributes == from_files.attributes
+    assert here.tables == from_files.tables
+
+
 def test_what_a_mapping_says_itself_is_left_as_it_is():
     content = {**SNAPSHOT, "tables": {**SNAPSHOT["tables"]}}
     cases = {**SNAPSHOT["tables"]["cases"]}
@@ -251,6 +278,14 @@ def test_what_a_mapping_says_itself_is_left_as_it_is():
     assert made["cases"].columns["case_id"] == "no"
     assert made["reviews"].columns == {"review_id": "id"}
     assert mapping_of({**content, "snapshot": None}).completed == mapping_of(content).tables
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "1815-06-18", "soon"])
+def test_a_day_that_no_table_can_hold_is_refused(day):
+    with pytest.raises(ConfigError, match="snapshot"):
+        mapping_of({**SNAPSHOT, "snapshot": day})
+    with pytest.raises(ConfigError, match="snapshot"):
+        contract_tables({"customers": customers()}, snapshot=day, base_currency="CNY")
 
 
 def test_a_snapshot_needs_customers():

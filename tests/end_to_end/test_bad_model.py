@@ -218,7 +218,7 @@ def test_names_of_files_that_mlflow_does_not_take_as_tags(place, model, own_stor
         shutil.copytree(model.folder, tmp_path / "kept" / BUNDLE)
         card = model.result.card
         keep_training(tmp_path / "kept", model.result.bundle, record, own={}, card=card)
-        made = register_kept(tmp_path / "kept")
+        made = register_kept(tmp_path / "kept", later=False)
     kept = mlflow.MlflowClient(own_store).get_run(made.run_id).data.tags
     assert kept["data.sha256.deals _1__ new.csv"] == "a"
     assert kept["data.sha256.交易.csv"] == "b"

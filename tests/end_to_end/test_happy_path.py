@@ -117,7 +117,7 @@ def test_explain_ends_with_a_summary_that_is_all_when_quiet(place, model, scored
     assert "internal only, not to be disclosed" in quiet.out.splitlines()[0]
     found = facts(quiet)
     assert (found["observation"], found["probability"], found["tier"]) == (
-        best.observation_id, f"{best.probability:.4f}", f"{best.tier} {best.tier_zh}"
+        best.observation_id, say_share(best.probability), f"{best.tier} {best.tier_zh}"
     )  # fmt: skip
 
 

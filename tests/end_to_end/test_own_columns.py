@@ -64,7 +64,7 @@ def panel(rng, customers=200, months=20):
     return frame.assign(default_flag=frame["default_flag"].astype(int))
 
 
-def applications(rng, n=800):
+def applications(rng, n=160):
     asked = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 360, n), unit="D")
     amount = rng.integers(1, 50, n) * 1_000
     bad = rng.random(n) < amount / 80_000
@@ -141,6 +141,16 @@ def test_a_mapping_that_lacks_an_attribute_of_the_model_is_told_which(examples):
     assert "no attribute education" in " ".join(done.err.split())
 
 
+def test_a_run_that_no_feature_is_left_of_says_what_it_would_need(examples):
+    text = (examples.home / "snapshot-run.yaml").read_text(encoding="utf-8")
+    bare = text.replace("families: [attributes]", "families: [velocity]")
+    (examples.home / "bare-run.yaml").write_text(bare, encoding="utf-8")
+    source = ("--source", "snapshot.yaml", "--data", "snapshot")
+    done = examples.run("train", "--config", "bare-run.yaml", *source)
+    assert done.code == 2, done.out + done.err
+    assert "no feature of families velocity" in " ".join(done.err.split())
+
+
 def test_a_panel_gives_trends_and_is_scored_each_month(examples):
     since = ("--since", "2025-06-01", "--as-of", "2025-08-02")
     bundle, scores, said, _ = walk(examples, "panel", "P003@2025-03-31", *since)
@@ -164,7 +174,7 @@ def test_an_application_is_judged_by_its_own_fields(examples):
         "review_attr_income",
         "review_attr_employment",
     }
-    assert len(scores) == 800
+    assert len(scores) == 160
     assert f"{asked['loan_amount']:,.0f} CNY" in said.out
 
 

@@ -64,9 +64,13 @@ def test_fit_writes_a_proposal_and_a_diff_and_changes_nothing(fitted):
         load_section(path, TierPolicy) for path in (fitted.policy, fitted.proposal)
     )
     assert "all 2 met" in done.out
-    head = fitted.proposal.read_text(encoding="utf-8").splitlines()[:6]
+    head = fitted.proposal.read_text(encoding="utf-8").splitlines()[:7]
     begins = ["proposed by: kyc-ml tiers fit; approved", "model: ", "data: SHA-256 ", "rows: "]
-    for line, begin in zip(head, [*begins, "decided: ", "targets: all 2 met"], strict=True):
+    for line, begin in zip(
+        head,
+        [*begins, "decided: ", "kind of rows: the model has not", "targets: all 2 met"],
+        strict=True,
+    ):
         assert line.startswith(f"# {begin}")
     assert proposed.cut_offs()[:3] == in_force.cut_offs()[:3]
     assert proposed.cut_offs()[3:] != in_force.cut_offs()[3:]

@@ -95,7 +95,7 @@ def test_it_resumes_and_refuses_other_settings(place, config, tuned, tmp_path):
     assert (again.code, again.crash) == (0, None), again.err
     assert "4, of them 3 from an earlier run" in again.out
     # a table of differences is there if, and only if, there is something to compare
-    assert ("on the test part" in again.out) != ("they are kept" in again.out)
+    assert ("on rows that no choice saw" in again.out) != ("they are kept" in again.out)
     quiet = place.run("tune", "--config", config, *arguments, "--trials", 4, "--quiet")
     assert quiet.is_summary_alone
     assert "verdict" in quiet.out
@@ -108,16 +108,18 @@ def test_it_resumes_and_refuses_other_settings(place, config, tuned, tmp_path):
     assert "name another --study" in refused.err
 
 
-def test_customer_folds_are_refused(place, config, tmp_path):
+def test_with_customer_folds_inner_folds_choose_and_outer_folds_judge(place, config, tmp_path):
     content = yaml.safe_load(config.read_text())
-    content["splits"] = {"method": "customer_folds"}
+    content["splits"] = {"method": "customer_folds", "folds": 2}
+    content["tuning"] |= {"folds": {"method": "prequential", "folds": 2}}
     path = place.configs / "tune_folds.yaml"
     path.write_text(yaml.safe_dump(content, allow_unicode=True))
-    done = place.run(
-        "tune", "--config", path, *place.source_arguments(), "--out", tmp_path / "m.yaml"
-    )
-    assert done.code == 2
-    assert "set splits.method to out_of_time" in done.err
+    asked = ("--trials", 2, "--out", tmp_path / "m.yaml")
+    done = place.run("tune", "--config", path, *place.source_arguments(), *asked)
+    assert done.code == 0
+    written = (tmp_path / "m.yaml").read_text()
+    assert "# On outer folds, " in written or "they are kept" in written
+    assert yaml.safe_load(written)["rounds"] == content["model"]["rounds"]
 
 
 def silent(stage, done, total):

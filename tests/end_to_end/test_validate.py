@@ -119,6 +119,12 @@ def test_mlflow_has_the_report_on_the_version(validated, place):
     assert run.data.metrics["discrimination.auc/auc"] == pytest.approx(
         validated.report.result("discrimination.auc").figure("auc").value
     )
+    part = "test" if "--rows test" in validated.report.command else "later"
+    shared = {"average_precision", "auc", "observed_over_expected", "brier"}
+    assert {f"{part}/{name}" for name in shared} <= run.data.metrics.keys()
+    assert run.data.metrics[f"{part}/auc"] == run.data.metrics["discrimination.auc/auc"]
+    spent = sum(n for name, n in run.data.metrics.items() if name.startswith("seconds/"))
+    assert run.info.end_time - run.info.start_time >= spent * 1000
 
 
 def test_the_verdict_is_in_the_audit_log(validated):

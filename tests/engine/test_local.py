@@ -1,10 +1,13 @@
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
-from kyc_ml.engine.local import connect
+from kyc_ml.engine.local import connect, is_out_of_memory, read_batches
 
 
 @pytest.fixture
@@ -92,3 +95,46 @@ def test_a_setting_that_is_refused_leaves_no_folder(tmp_path):
     with pytest.raises(duckdb.Error):
         connect(data=None, memory="plenty", scratch=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("list(j) FROM range(3) a(i), range(9000000) b(j) GROUP BY i", duckdb.OutOfMemoryException),
+        ("CAST(if(i = 3000000, 'x', '1') AS INT) FROM range(4000000) t(i)", duckdb.Error),
+    ],
+)
+def test_an_error_while_rows_are_handed_over_stays_one_of_the_engine(sql, kind):
+    connection = connect(data=None, memory="20MB")
+    with pytest.raises(kind) as told:
+        list(read_batches(connection, f"SELECT {sql}", rows=1000))
+    assert is_out_of_memory(told.value) == (kind is duckdb.OutOfMemoryException)
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (MemoryError(), True),
+        (pa.ArrowMemoryError("malloc of size 64 failed"), True),
+        (OSError("Out of Memory Error: ArrowBuffer: failed to allocate 262144 bytes"), True),
+        (duckdb.OutOfMemoryException("Allocation failure"), True),
+        (OSError(28, "No space left on device"), False),
+        (duckdb.IOException("Could not set lock"), False),
+    ],
+)
+def test_used_up_memory_is_known_by_whoever_says_it(error, memory):
+    assert is_out_of_memory(error) == memory
+
+
+def test_too_little_address_space_is_said_before_the_system_ends_the_process():
+    script = (
+        "import resource; from pathlib import Path; from kyc_ml.engine import local\n"
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2)\n"
+        "try:\n    local.connect(data=None)\n"
+        "except local.CapacityError as error:\n    print(error)"
+    )
+    done = subprocess.run(  # noqa: S603  our own line
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.startswith("memory: the limit on the address space")

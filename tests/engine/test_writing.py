@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from kyc_ml.engine.writing import written_whole
+from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import OutputError
 
 
@@ -94,3 +94,16 @@ def test_a_file_in_the_way_of_the_folder_is_an_output_error(tmp_path):
     (tmp_path / "x").touch()
     with pytest.raises(OutputError), written_whole(tmp_path / "x" / "y"):
         pass  # pragma: no cover  the file cannot be opened
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"), [(os.ST_RDONLY, "Read-only file system"), (0, "Permission denied")]
+)
+def test_a_place_that_cannot_be_written_is_refused_early_for_its_own_reason(
+    tmp_path, monkeypatch, flags, reason
+):
+    there = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*there[:8], flags, there[9])))
+    with pytest.raises(OutputError, match=f"cannot be written: {reason}"):
+        require_place(tmp_path / "x")

@@ -512,3 +512,12 @@ def test_an_attribute_that_the_source_lacks_is_left_out_with_the_reason(rich):
     built = build_features(source, observations_of(rich, "risk"), specs=specs)
     assert "customer_attr_n" in built.left_out
     assert "no attribute n" in built.left_out["customer_attr_n"]
+
+
+def test_two_attributes_cannot_give_one_feature():
+    source = tables_of(
+        [{"customer_id": "a", "event_time": 0, "known_at": 0, "use": 1.0, "use_mean_90d": 2.0}],
+        {"use": attribute(over_time=("mean",)), "use_mean_90d": attribute()},
+    )
+    with pytest.raises(ConfigError, match=r"attributes.*'customer_attr_use_mean_90d'"):
+        choose_features(CHOSEN, unit="risk", attributes=source.attributes)

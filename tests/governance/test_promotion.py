@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.governance import (
+    OUT_OF_FOLD,
     AuditLog,
     Candidate,
     PromotionPolicy,
@@ -172,6 +173,18 @@ def test_findings_with_owners_promote_where_the_policy_allows(log):
     assert refusals(log, FOUND) == ()
     (found,) = refusals(log, FOUND, policy=PromotionPolicy(allow_findings=False))
     assert "allow_findings" in found
+
+
+def test_out_of_fold_rows_promote_with_their_caveat_where_the_policy_allows(log):
+    caveat = ReportFinding(id=OUT_OF_FOLD, severity="amber", text="nothing is shown of later rows")
+    report = replace(FOUND, findings=(caveat,))
+    log_verdict(log, report)
+    log_sign_off(log, report)
+    assert refusals(log, report) == ()
+    assert report.caveats == ("nothing is shown of later rows",)
+    (said,) = refusals(log, report, policy=PromotionPolicy(accept_out_of_fold=False))
+    assert "promotion.accept_out_of_fold" in said
+    assert REPORT.caveats == FOUND.caveats == ()
 
 
 def test_an_overdue_finding_refuses(log):

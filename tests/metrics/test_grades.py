@@ -133,4 +133,6 @@ def test_rising_rates_are_ordered_and_empty_grades_are_passed_over():
 
 
 def test_one_grade_has_no_neighbour():
-    assert compute_ordering(np.array([3, 0]), np.array([9, 0]), names=["a", "b"]).empty
+    none = compute_ordering(np.array([3, 0]), np.array([9, 0]), names=["a", "b"])
+    assert none.empty
+    assert (none["higher"] + " below " + none["lower"]).empty

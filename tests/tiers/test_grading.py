@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.config import check_section
+from kyc_ml.config import IdentifierForm, check_section
 from kyc_ml.errors import ConfigError
 from kyc_ml.tiers import OverrideBook, combination_table, grade, list_in_force, load_overrides
 
@@ -414,11 +415,56 @@ def test_the_same_overrides_are_read_from_yaml_and_csv(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "first", ["2026/1/1", "2026-1-1", "2026年1月1日", "2026/1/1 0:00", "20260101"]
+)
+def test_days_are_read_as_spreadsheets_write_them_where_that_is_certain(tmp_path, first):
+    path = tmp_path / "o.csv"
+    path.write_text(CSV.replace("2026-01-01", first), encoding="utf-8")
+    assert load_overrides(path) == book_of({"floor": "high"})
+
+
+def test_customers_of_overrides_are_named_in_the_form_of_the_source(tmp_path):
+    path = tmp_path / "o.csv"
+    path.write_text(CSV.replace("\nc0,committee", "\n C0\u00a0 , committee "), encoding="utf-8")
+    for form, name in ((IdentifierForm(), "C0"), (IdentifierForm(case="lower"), "c0")):
+        (entry,) = load_overrides(path, form=form).overrides
+        assert (entry.customer_id, entry.code) == (name, "committee")
+
+
+def test_a_number_in_yaml_is_no_customer(tmp_path):
+    """YAML reads 0012 as ten, which may be another customer."""
+    path = tmp_path / "o.yaml"
+    path.write_text("overrides: [{customer_id: 0012, code: a}]")
+    with pytest.raises(ConfigError, match="write the identifier in quotes"):
+        load_overrides(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "first", "last", "expected"),
+    [
+        ({}, "2026-01-01", "2026-01-01", True),
+        ({}, "2025-12-01", "2025-12-31", False),  # not yet
+        ({}, "2026-12-31", "2027-02-01", True),
+        ({}, "2027-01-01", "2027-02-01", False),  # no longer
+        ({"approved_on": "2026-03-01"}, "2026-01-01", "2026-02-28", False),
+        ({"withdrawn_on": "2026-02-01"}, "2026-02-01", "2026-03-01", False),
+        ({"withdrawn_on": "2026-01-01"}, "2025-01-01", "2028-01-01", False),  # never was
+    ],
+)
+def test_an_override_is_in_force_on_its_days(change, first, last, expected):
+    (entry,) = book_of({"floor": "high", **change}).overrides
+    days = (date.fromisoformat(day) for day in (first, last))
+    assert entry.is_in_force(**dict(zip(("first", "last"), days, strict=True))) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         (CSV.replace("approver\n", "aprover\n"), "did you mean 'approver'"),
         (CSV.replace(",s\n", ",s,SECRET\n"), "beyond the header"),
-        (CSV.replace("2027-01-01", "soon"), "overrides.0.expiry"),
+        (CSV.replace("2027-01-01", "SECRET"), "overrides.0.expiry: is no day that can be read"),
+        (CSV.replace("2027-01-01", "01/02/2027"), "expiry: '01/02/2027' is no day that can be"),
+        (CSV.replace("2027-01-01", "2027/2/30"), "write it as 2025-01-31"),
         (CSV.replace("known to the branch", '"SECRET'), "cannot be read as CSV"),
     ],
 )
