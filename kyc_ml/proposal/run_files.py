@@ -35,7 +35,7 @@ _HORIZONS: Final = {"snapshot": 365, "panel": 60}
 """Days after a review in which an outcome counts, where nothing in the files tells them."""
 _PANEL_PART: Final = 62
 """Days of two month ends."""
-_MOST_ADVERSE: Final = 0.4
+_MOST_ADVERSE: Final = 0.3
 """Share of adverse outcomes above which cut-offs about it would mean nothing (convention)."""
 _PARTS: Final = ("early_stopping", "calibration", "test")
 _LONG_PANEL: Final = 365
@@ -139,8 +139,8 @@ def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
     """Write the tier policy that the configurations name, its cut-offs about the usual rate."""
     first = proposal.span[0] if proposal.span else proposal.snapshot or date(2000, 1, 1)
     rate = _adverse_rate(accepted)
-    low, high = (0.02, 0.15) if rate is None else (_rounded(rate / 2), _rounded(2 * rate))
-    scale = "convention" if rate is None else "half and twice the rate of the sample"
+    low, high = (0.02, 0.15) if rate is None else (_rounded(rate), _rounded(min(3 * rate, 0.5)))
+    scale = "convention" if rate is None else "the sample's own rate and three times it"
     return TIERS.format(
         valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone, low=low, high=high, scale=scale
     )
