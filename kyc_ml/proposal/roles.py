@@ -13,6 +13,7 @@ from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
 from kyc_ml.proposal.numbers import read_number, why_no_number
 from kyc_ml.proposal.times import TimeReading, read_clock, read_time, why_no_time
 from kyc_ml.proposal.vocabulary import (
+    CARD,
     CLOCK,
     CONFIRMED,
     CREDIT,
@@ -50,6 +51,7 @@ _MORE: Final[Mapping[str, tuple[str, ...]]] = {
     "reviews": ("account_id", "amount", DURATION, LABEL),
 }
 _ALSO: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("transactions", "account_id"): (CARD,),
     ("accounts", "event_time"): (OPENED,),
     ("cases", LABEL_TIME): (OPENED,),
     ("cases", "known_at"): (RESOLVED, CONFIRMED),

@@ -25,6 +25,7 @@ OPENED: Final = "opened"
 RESOLVED: Final = "resolved"
 CONFIRMED: Final = "confirmed"
 HOLDER: Final = "holder"
+CARD: Final = "card"
 
 
 WHOLE: Final = "="
@@ -47,7 +48,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "客户代码 客户标识 =客户 用户号 用户编号 用户id =用户 会员号 会员编号 持卡人 借款人编号 "
     "khh khbh khid kehuhao kehu_id kehu yhh yonghu yonghu_id huiyuanhao",
     "account_id": "account_id acct_id acc_id account_no account_number acct_no acct_num acc_no "
-    "iban acct =account account_ref acct_ref acc_ref card_id =card =pan cardno wallet_id 账号 "
+    "iban acct =account account_ref acct_ref acc_ref wallet_id 账号 "
     "账户号 账户编号 帐号 帐户 账户 卡号 银行卡号 交易卡号 zh zhanghao zhanghu kahao kh "
     "card_no card_number",
     "counterparty_id": "counterparty_id counterparty merchant_id merchant merch_id terminal_id "
@@ -156,6 +157,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "确认时间 核实日期 核实时间 查实日期 查实时间 认定日期 认定时间 定性日期 定性时间 判定日期 "
     "判定时间 结案日期 结案时间 qrrq qrsj queren_riqi queren_shijian hsrq heshi_riqi rdrq "
     "rending_riqi dxrq dingxing_riqi jarq jiean_riqi",
+    CARD: "card_id =card =pan cardno",
     DURATION: "duration term months tenor loan_term 期限 期数 qixian",
 }
 ROLES: Final = {role: tuple(words.split()) for role, words in _WORDS.items()}

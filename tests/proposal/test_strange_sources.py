@@ -417,3 +417,12 @@ def test_whatever_a_folder_holds_what_is_proposed_reads_or_asks(tmp_path, one, o
             t.quality is None or t.quality.quarantined for t in result.proposal.tables.values()
         )
         assert marks & {"guess", "yours"} or refused or result.proposal.decisions
+
+
+@pytest.mark.parametrize(
+    "name", ["user", "user_id", "card_id", "account", "客户", "会员号", "khid"]
+)
+def test_whose_booking_it_is_has_many_names(data, tmp_path, name):
+    ledger().rename(columns={"客户号": name}).to_csv(data / "jy.csv", index=False)
+    got = read(propose(data, tmp_path), data)["transactions"]
+    assert set(got["customer_id"]) == {f"K{n:04d}" for n in range(23)}
