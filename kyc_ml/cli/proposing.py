@@ -47,8 +47,9 @@ def init(
             watch=terminal,
         )  # fmt: skip
         terminal.show("proposed tables", result.tables_frame())
-        if result.proposal.unused:
-            terminal.show("files not used", result.unused_frame())
+        unused = result.unused_frame()
+        if len(unused):
+            terminal.show("files and columns not used", unused)
         for run in result.runs:
             terminal.show(f"features of the {run.unit} unit", result.families_frame(run.unit))
         for point in result.proposal.open_points:

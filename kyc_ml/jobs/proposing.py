@@ -91,8 +91,17 @@ class InitResult:
         )
 
     def unused_frame(self) -> pd.DataFrame:
-        """One row a file that no table reads, with the reason."""
+        """One row a file that no table reads, or column of another file, with the reason."""
         rows = sorted(self.proposal.unused.items())
+        for table in self.proposal.tables.values():
+            file = table.files[0]
+            doubted = [
+                (each.column, each.doubt) for each in table.attributes.values() if each.doubt
+            ]
+            rows += [(f"{file}, column {column}", why) for column, why in doubted]
+            if table.unused:
+                shown = ", ".join(table.unused)
+                rows.append((f"{file}, column(s) {shown}", "identifiers, names or one value"))
         return pd.DataFrame(rows, columns=["file", "not used because"])
 
     def families_frame(self, unit: str) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def outcome_of(column: ColumnLook) -> str:
 def count_rows(desk: Desk, made: TableProposal) -> int:
     """Count the rows of a proposed table in the sample."""
     where = f" WHERE {made.where}" if made.where else ""
-    return int(desk.one(f"SELECT count(*) FROM {made.rows}{where}")[0])  # type: ignore[call-overload]
+    return int(str(desk.one(f"SELECT count(*) FROM {made.rows}{where}")[0]))
 
 
 def label_of(payments: Payments) -> str:

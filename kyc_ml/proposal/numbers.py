@@ -160,7 +160,7 @@ def _marked_number(
     if entries:
         debit = [each for each in entries if _is_debit(each, entries)]
         doubts.append(f"{' and '.join(debit) or 'nothing'} beside a number is taken for money out")
-    other = ()
+    other: tuple[str, ...] = ()
     if separators.other is not None:
         other = (_expressions(column, shapes, marks, separators.other).numeric,)
     made = NumberReading(

@@ -211,6 +211,7 @@ def _write(
     if "  method: customer_folds" in splits:
         lines += [
             "  num_leaves: 4   # small trees for few rows",
+            "  min_data_in_leaf: 20",
             "  rounds: 600   # at most: folds inside the folds choose how many",
             "  metric: binary_logloss   # steady with few positives",
         ]

@@ -133,8 +133,8 @@ def _drop_refused(made: TableProposal) -> bool:
         and reason.count > REFUSED_SHARE * made.quality.read
         and made.columns[reason.column].certainty != "yours"
     }
-    for name, reason in broken.items():
-        made.dropped[name] = f"{made.columns.pop(name).sql.splitlines()[0]}: {reason}"
+    for name, why in broken.items():
+        made.dropped[name] = f"{made.columns.pop(name).sql.splitlines()[0]}: {why}"
     return bool(broken) or len(own) < declared
 
 

@@ -100,7 +100,10 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     return table.assign(
         p_value=p_value,
         p_holm=holm(p_value),
-        pair=table["higher"] + " below " + table["lower"],
+        # where all rows are in one tier there is no pair, and pandas has no text to add
+        pair=[
+            f"{high} below {low}" for high, low in zip(table["higher"], table["lower"], strict=True)
+        ],
     )
 
 
