@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -251,7 +250,6 @@ def test_a_store_that_cannot_be_written_is_named_with_the_user_and_at_once(alone
         (place / "files").mkdir()
     closed = {"folder": place, "files": place / "files"}.get(what, place / "mlflow.db")
     closed.chmod({"unreadable": 0o000, "file": 0o444}.get(what, 0o555))
-    began = time.monotonic()
     given = {} if what == "folder" else {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
     job = start(SAID, cwd=place, prefix=AS_USER, **given)
     out, err = job.communicate()
