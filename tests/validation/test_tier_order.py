@@ -49,3 +49,11 @@ def test_without_several_rows_a_customer_it_is_fishers_test():
     table = _pairs(_rates(np.repeat([0, 1], 100), scored, NAMES), NAMES)
     law = stats.hypergeom(200, 12, 100)
     assert table["p_value"].iloc[0] == pytest.approx(law.sf(9) + law.pmf(9) / 2)
+
+
+def test_rows_that_all_lie_in_one_tier_make_no_pair():
+    scored = SimpleNamespace(
+        target=np.repeat([1.0, 0.0], [9, 191]), judged_customers=np.arange(200)
+    )
+    table = _pairs(_rates(np.full(200, 1), scored, NAMES), NAMES)
+    assert len(table) == 0
