@@ -75,7 +75,7 @@ def test_a_planned_review_is_found_by_its_id_whatever_it_looks_like(on_disk, nam
     ("name", "parts"),
     [
         ("T9", ["transaction 'T9' in table transactions"]),
-        (" t1", ["transaction ' t1'", "1 differs from it by case, blanks"]),
+        (" t1", ["transaction 't1'", "1 differs from it by case, blanks"]),
         ("C9@2025-04-01", ["customer 'C9'", "planned review 'C9@2025-04-01'"]),
         ("c2@2025-04-01", ["customer 'c2'", "1 differs from it"]),
         ("X", ["transaction 'X'", "planned review 'X'", "customer 'X' in table customers"]),

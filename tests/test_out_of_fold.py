@@ -23,7 +23,9 @@ from kyc_ml.governance import OUT_OF_FOLD
 from kyc_ml.jobs import tiering
 from kyc_ml.jobs.evaluation_rows import list_fold_rows
 from kyc_ml.jobs.tiering import write_proposal
+from kyc_ml.metrics.stability import FrozenBins
 from kyc_ml.model import _dataset, _parameters, choose_rounds, fit_fixed
+from kyc_ml.monitoring import PROBABILITY
 from kyc_ml.training import out_of_fold
 from kyc_ml.training.out_of_fold import (
     FOLDS,
@@ -375,3 +377,11 @@ def test_tuning_judges_by_folds_that_no_choice_saw(source, config):
         other = RunConfig.model_validate(content | {"tuning": tuning | changed})
         with pytest.raises(ConfigError, match=said):
             kyc_ml.tune(source, config=other, as_of=AS_OF)
+
+
+def test_a_profile_holds_the_probabilities_that_the_bundle_gives(trained):
+    bundle, evidence = trained.bundle, trained.evidence
+    own = bundle.calibrator.probability(evidence.margin)
+    bins = bundle.profile.bins[PROBABILITY]
+    assert bins == FrozenBins.of(own)
+    assert list(bundle.profile.counts[PROBABILITY]) == bins.count(own).tolist()

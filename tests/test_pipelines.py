@@ -209,7 +209,8 @@ def night(monkeypatch, tmp_path):
     monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", run_score)
     monkeypatch.setattr("kyc_ml.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)
-    Path("s.yaml").touch()
+    shipped = ROOT / "configs" / "sources" / "synthetic.yaml"
+    Path("s.yaml").write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     Path("in").mkdir()
 
     def start(*options, load=(), score=(), away=()):

@@ -16,8 +16,7 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.tiers import grade
-from kyc_ml.training.evidence import customers_of
-from kyc_ml.training.extras import segments_of
+from kyc_ml.training.evidence import customers_of, segments_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

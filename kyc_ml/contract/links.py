@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
-from kyc_ml.contract.identifiers import ALIKE, form_sql, single_forms
+from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
 from kyc_ml.contract.quality import Finding, QualitySummary, raise_with
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
@@ -329,14 +329,16 @@ class _Asked:
 
     def look_alikes(self) -> Iterator[Finding]:
         """Give the rows whose identifier is another one, but for its form."""
-        formed = form_sql("id", ALIKE)
+        odd = f"SELECT 1 FROM {_COUNTS} WHERE {alike_sql('id')} <> id LIMIT 1"
+        if not self.rows(odd):  # as where all are numbers: most of the work is spared
+            return
         forms = list(single_forms())
         alike = ", ".join(
             f"count(*) FILTER ({form_sql('id', form)} = {form_sql('main', form)})"
             for _, form in forms
         )
         found = self.rows(
-            f"WITH formed AS (SELECT *, {formed} AS form FROM {_COUNTS}), "
+            f"WITH formed AS (SELECT *, {alike_sql('id')} AS form FROM {_COUNTS}), "
             "odd AS (SELECT DISTINCT form FROM formed WHERE form <> id), "
             "near AS (SELECT * FROM formed WHERE form IN (SELECT form FROM odd)), "
             "met AS (SELECT *, kind AS family FROM near UNION ALL "

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.identifiers import ALIKE, form_sql
+from kyc_ml.contract.identifiers import alike_sql
 from kyc_ml.contract.tables import CONTRACT, CUSTOMER_ID
 from kyc_ml.dataset import Chosen
 from kyc_ml.engine.local import connect, quote_text
@@ -68,8 +68,8 @@ def _find_unknown(asked: Mapping[int, str], files: Mapping[str, Path]) -> dict[i
         rows = connection.execute(
             f"WITH known AS (SELECT DISTINCT id FROM ({known})), "
             "asked AS (SELECT unnest(?::BIGINT[]) AS place, unnest(?::VARCHAR[]) AS id) "
-            f"SELECT place, {form_sql('id', ALIKE)} IN "
-            f"(SELECT {form_sql('id', ALIKE)} FROM known) FROM asked "
+            f"SELECT place, {alike_sql('id')} IN "
+            f"(SELECT {alike_sql('id')} FROM known) FROM asked "
             "WHERE id NOT IN (SELECT id FROM known) ORDER BY place",
             [list(asked), list(asked.values())],
         ).fetchall()

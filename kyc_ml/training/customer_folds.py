@@ -43,8 +43,8 @@ from kyc_ml.training.evidence import (
     customers_of,
     history_start,
     judge_all,
+    segments_of,
 )
-from kyc_ml.training.extras import segments_of
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.out_of_fold import (
     FOLDS,

@@ -181,7 +181,14 @@ def conclude(
             reference=learn_reference(features, learned_from, peers=config.explain.peers),
             metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
             data=data,
-            profile=learn_profile(evidence.features, evidence.probability),
+            # by the bundle's own map, also where the evidence is by the maps of folds: a night
+            # compares its rows with these, and two maps of steps differ without any drift
+            profile=learn_profile(
+                evidence.features,
+                calibration.calibrator.probability(
+                    evidence.margin, segments_of(evidence.features, config.calibration.segment)
+                ),
+            ),
         ),
         evidence=evidence,
         quality=quality,
@@ -210,6 +217,25 @@ def conclude(
         best_round=best_round,
         stability=stability,
     )
+
+
+def segments_of(features: FeatureTable, name: str | None) -> npt.NDArray[np.object_] | None:
+    """Give each row's segment, None where it is missing; None if there are no segments.
+
+    Raises
+    ------
+    DatasetError
+        If the features lack the category that the calibration segments by.
+    """
+    if name is None:
+        return None
+    if name not in features.categories:
+        msg = (
+            f"calibration.segment is {name!r}, which is no category among the run's features: "
+            "choose one of them, or add its family to the features"
+        )
+        raise DatasetError(msg)
+    return features.category(name)
 
 
 def _recorded(figures: Quality) -> dict[str, float]:

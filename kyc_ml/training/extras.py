@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from kyc_ml.calibration import ReversedRankingError, fit_calibrator
 from kyc_ml.config import RunConfig
-from kyc_ml.errors import DatasetError
 from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
@@ -70,25 +69,6 @@ def select(
     )
     kept = narrow_table(features, selection)
     return narrow_specs(specs, selection), kept, selection
-
-
-def segments_of(features: FeatureTable, name: str | None) -> npt.NDArray[np.object_] | None:
-    """Give each row's segment, None where it is missing; None if there are no segments.
-
-    Raises
-    ------
-    DatasetError
-        If the features lack the category that the calibration segments by.
-    """
-    if name is None:
-        return None
-    if name not in features.categories:
-        msg = (
-            f"calibration.segment is {name!r}, which is no category among the run's features: "
-            "choose one of them, or add its family to the features"
-        )
-        raise DatasetError(msg)
-    return features.category(name)
 
 
 def predict_rating(

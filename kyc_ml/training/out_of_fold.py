@@ -20,8 +20,7 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, choose_rounds, fit_fixed
-from kyc_ml.training.evidence import Progress, customers_of, fit_baseline
-from kyc_ml.training.extras import segments_of
+from kyc_ml.training.evidence import Progress, customers_of, fit_baseline, segments_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -54,13 +54,13 @@ from kyc_ml.training.evidence import (
     fit_baseline,
     history_start,
     judge_all,
+    segments_of,
 )
 from kyc_ml.training.extras import (
     calibrate_later,
     own_columns,
     predict_rating,
     refit,
-    segments_of,
     select,
     with_card,
 )

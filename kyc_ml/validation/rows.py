@@ -19,8 +19,7 @@ from kyc_ml.features.spec import DAY_US, FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.resampling import number_customers
 from kyc_ml.tiers import Grades, grade
-from kyc_ml.training.evidence import customers_of
-from kyc_ml.training.extras import segments_of
+from kyc_ml.training.evidence import customers_of, segments_of
 from kyc_ml.validation.result import RowsUsed
 from kyc_ml.validation.text import Text
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import IdentifierForm, SourceMapping, dump_section, parse_section
-from kyc_ml.contract.identifiers import ALIKE, NOTHING, put_in_form
+from kyc_ml.contract.identifiers import ALIKE, NOTHING, alike_sql, put_in_form
 from kyc_ml.contract.source import contract_tables
+from kyc_ml.engine.local import connect
 from kyc_ml.errors import ContractError
 from kyc_ml.jobs.one_observation import in_form
 
@@ -275,6 +277,16 @@ def test_a_key_with_most_of_the_rows_is_named_by_share_and_never_by_value(n, res
         assert "SELECT" in each.cure
         assert "GROUP BY 1" in each.cure
         assert "Nobody" not in str(each)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.text(ODD + "B9_:/#@-", max_size=6), max_size=20))
+def test_the_short_way_to_the_look_alike_form_gives_the_same(texts):
+    with closing(connect(data=None, files=[])) as connection:
+        short = connection.execute(
+            f"SELECT {alike_sql('id')} FROM (SELECT unnest(?::VARCHAR[]) AS id)", [texts]
+        ).fetchall()
+    assert [row[0] for row in short] == put_in_form(texts, ALIKE)
 
 
 def test_the_keys_of_the_look_alike_form_are_those_that_are_told():

@@ -177,7 +177,7 @@ def same(source, wanted):
     return table.equals(clean) and not source.quarantine.num_rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_table_reads_the_same_however_it_is_written_if_the_mapping_says_how(folder, data):
     rows, encoding = data.draw(tables())
@@ -188,18 +188,18 @@ def test_a_table_reads_the_same_however_it_is_written_if_the_mapping_says_how(fo
         source = read(folder, write(rows, how), how.name, **how.keys)
     except SourceError as error:
         # DuckDB refuses some line breaks inside quotes that are not those of the lines
-        assert how.end != "\n"
-        assert "cannot be cut into lines" in str(error)
+        if how.end == "\n" or "cannot be cut into lines" not in str(error):
+            raise
         return
     assert same(source, clean)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_what_the_mapping_does_not_say_is_refused_or_harmless(folder, data):
     rows, encoding = data.draw(tables())
     how = replace(data.draw(writings(encoding)), null="", header=True)
-    forgotten = data.draw(st.sets(st.sampled_from(["delimiter", "encoding", "escape", "skip"])))
+    forgotten = data.draw(st.sets(st.sampled_from(["delimiter", "encoding", "skip"])))
     keys = {key: value for key, value in how.keys.items() if key not in forgotten}
     wanted = read(folder, write(rows, Writing()), "tx.csv").accepted.tables["transactions"]
     try:
@@ -212,7 +212,7 @@ def test_what_the_mapping_does_not_say_is_refused_or_harmless(folder, data):
     assert source.accepted.quality.table("transactions").read == len(read_) + len(source.quarantine)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_file_that_is_cut_off_loses_no_row_in_silence(folder, data):
     rows, encoding = data.draw(tables())

