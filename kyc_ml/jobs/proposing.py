@@ -36,7 +36,7 @@ class InitResult:
     accepted: Mapping[str, pa.Table]
 
     def next_commands(self, data: Path) -> list[str]:
-        """List the commands to run next: check, and train unless it is held back."""
+        """List the commands to run next: check, and train and score unless they are held back."""
         read = f"--source {self.files['source']} --data {data}"
         trains = [
             f"kyc-ml train --config {self.files[run.unit]} {read}"
@@ -44,7 +44,15 @@ class InitResult:
             for run in self.runs
             if run.trainable and not self.held_back
         ]
-        return [f"kyc-ml check {read}", *trains]
+        scores = [
+            f"kyc-ml score --model models:/{run.name}@challenger {read}"
+            + (" --full" if run.planned or run.unit == "fraud" else "")
+            + (f" --as-of {run.as_of}" if run.planned else "")
+            + f" --out {self.files['source'].parent / f'scores_{run.unit}'}"
+            for run in self.runs
+            if run.trainable and not self.held_back
+        ]
+        return [f"kyc-ml check {read}", *trains, *scores]
 
     @property
     def held_back(self) -> str:

@@ -61,7 +61,7 @@ from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.proposal.roles import Parts, cast_parts
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.trying import try_table
-from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, PAYER, file_score
+from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, LABEL, LABEL_TIME, PAYER, file_score
 
 _BOOKING: Final = {
     "a time": (EVENT_TIME,),
@@ -311,6 +311,7 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
             continue
         if len([made for made in both if draft.put(made)]) == len(both):
             draft.taken.add(look.name)
+            _profile_of_flagged(draft, look, parts)
             if more_than:
                 draft.decisions.append(
                     f"cases: the flag of customers in {look.name} is used; the flag of bookings "
@@ -318,6 +319,20 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
                 )
             return True
     return False
+
+
+def _profile_of_flagged(draft: _Draft, look: FileLook, parts: Parts) -> None:
+    """Take the other columns of a file of flags for profiles, where no file holds any.
+
+    Customers are scored at days without a review, too: what only a review holds is missing then.
+    """
+    if CUSTOMERS in draft.tables or draft.span is None:
+        return
+    rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
+    made = propose_plain(draft.desk, draft.bank, look, rest, CUSTOMERS)
+    if made is not None:
+        finish_customers(made, draft.span[0])
+        draft.put(made)
 
 
 def _end(draft: _Draft, parts: Parts) -> datetime | None:

@@ -92,9 +92,15 @@ class RunFile:
         False where the source has no label for this unit yet.
     as_of : str or None
         Date to train at, where the end of the bookings would come before the answers.
+    name : str
+        The model's.
+    planned : bool
+        True where what is scored are reviews of the files, and not every customer at the end.
     """
 
     unit: Unit
+    name: str
+    planned: bool
     text: str
     families: tuple[Family, ...]
     trainable: bool
@@ -126,6 +132,8 @@ def run_files(
         files.append(
             RunFile(
                 unit=unit,
+                name=f"{_label(proposal.name)}-{unit}",
+                planned=unit == "risk" and proposal.kind != "bookings",
                 text=text,
                 families=families,
                 trainable=trainable,

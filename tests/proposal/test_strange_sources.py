@@ -316,7 +316,7 @@ def test_a_snapshot_with_a_label_and_no_dates(data, tmp_path):
     run = load_section(result.files["risk"], RunConfig)
     assert "attributes" in run.features.families
     assert (run.splits.method, run.splits.early_stopping_folds) == ("customer_folds", 3)
-    assert [each.split()[1] for each in result.next_commands(data)] == ["check", "train"]
+    assert [each.split()[1] for each in result.next_commands(data)] == ["check", "train", "score"]
 
 
 def test_a_panel_is_reviewed_each_month(data, tmp_path):
