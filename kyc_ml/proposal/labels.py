@@ -252,8 +252,9 @@ def add_outcome(desk: Desk, made: TableProposal, look: FileLook, parts: Parts) -
         made.add(Guess(
             column="outcome",
             sql=f"CASE WHEN {yes} THEN {quote_text(outcome_of(flag.column))} ELSE 'cleared' END",
-            certainty="likely",
-            evidence=f"column {flag.column.name}: yes for {share_of(desk, look, yes):.2%}",
+            certainty="guess",
+            evidence=f"column {flag.column.name}: yes for {share_of(desk, look, yes):.2%}; that yes "
+            "is the bad end is taken from its name: confirm",
         ))  # fmt: skip
     elif flag is not None:
         made.add(code_guess("outcome", flag))
