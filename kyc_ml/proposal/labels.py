@@ -253,7 +253,7 @@ def add_outcome(desk: Desk, made: TableProposal, look: FileLook, parts: Parts) -
             column="outcome",
             sql=f"CASE WHEN {yes} THEN {quote_text(outcome_of(flag.column))} ELSE 'cleared' END",
             certainty="guess",
-            evidence=f"column {flag.column.name}: yes for {share_of(desk, look, yes):.2%}; that yes "
+            evidence=f"column {flag.column.name}: {share_of(desk, look, yes):.2%} yes; that yes "
             "is the bad end is taken from its name: confirm",
         ))  # fmt: skip
     elif flag is not None:
