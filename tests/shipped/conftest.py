@@ -1,5 +1,7 @@
 """Small data in the files' real form, for each configuration that is shipped."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from kyc_ml.cli import app
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 
@@ -240,3 +244,24 @@ def _latest(name, data):
     if name == "fraud":
         return str(pd.read_parquet(data / "transactions.parquet")["transaction_id"].iloc[-1])
     return f"{pd.read_parquet(data / 'customers.parquet')['customer_id'].iloc[0]}@2024-11-01"
+
+
+@pytest.fixture(scope="session")
+def kyc(tmp_path_factory):
+    """Run a command in a folder that no configuration lies in; give exit code and messages."""
+    home = tmp_path_factory.mktemp("home")
+    own = {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "TERM": "dumb"}
+    own["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+    def run(*arguments):
+        before = dict(os.environ)
+        os.environ.update(own)
+        try:
+            with contextlib.chdir(home):
+                done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return done.exit_code, done.stderr
+
+    return run

@@ -1,38 +1,12 @@
 """Every shipped configuration, on data of its form, by the commands that a first hour needs."""
 
-import contextlib
-import os
-
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from kyc_ml.cli import app
 from kyc_ml.config import SplitConfig, load_section
 from kyc_ml.tiers import TierPolicy
 
 FORMS = ("fraud", "risk", "handbook", "berka", "amlsim")
-
-
-@pytest.fixture(scope="module")
-def kyc(tmp_path_factory):
-    """Run a command in a folder that no configuration lies in; give exit code and messages."""
-    home = tmp_path_factory.mktemp("home")
-    own = {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "TERM": "dumb"}
-    own["MLFLOW_DISABLE_TELEMETRY"] = "true"
-
-    def run(*arguments):
-        before = dict(os.environ)
-        os.environ.update(own)
-        try:
-            with contextlib.chdir(home):
-                done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-        return done.exit_code, done.stderr
-
-    return run
 
 
 def write_limits(path):
