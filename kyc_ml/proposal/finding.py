@@ -148,6 +148,8 @@ def _shapes(path: Path) -> list[_Shape]:
     while suffixes and suffixes[-1] in _PACKED:
         packed = bool(suffixes.pop())
     kind = _FORMATS.get(suffixes[-1] if suffixes else "", "csv" if packed else None)
+    if suffixes and suffixes[-1] in {".xlsx", ".xls", ".xlsm"}:
+        raise NotATableError(reason="is an Excel workbook: save its sheet as CSV UTF-8")
     if kind is None:
         raise NotATableError(reason="is no csv, parquet, json or duckdb file by its name")
     if not path.stat().st_size:

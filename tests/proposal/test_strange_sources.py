@@ -426,3 +426,30 @@ def test_whose_booking_it_is_has_many_names(data, tmp_path, name):
     ledger().rename(columns={"客户号": name}).to_csv(data / "jy.csv", index=False)
     got = read(propose(data, tmp_path), data)["transactions"]
     assert set(got["customer_id"]) == {f"K{n:04d}" for n in range(23)}
+
+
+def test_two_columns_of_one_name_are_the_two_sides_of_a_payment(data, tmp_path):
+    draw = np.random.default_rng(4)
+    accounts = [f"80000{n:02d}A" for n in range(25)]
+    frame = pd.DataFrame(
+        {
+            "Timestamp": [f"{time:%Y/%m/%d %H:%M}" for time in TIMES],
+            "From Bank": draw.integers(1, 9, ROWS),
+            "Account": draw.choice(accounts, ROWS),
+            "To Bank": draw.integers(1, 9, ROWS),
+            "Account ": draw.choice(accounts, ROWS),
+            "Amount Paid": draw.integers(100, 9_000, ROWS) / 4,
+            "Payment Currency": ["Euro"] * ROWS,
+            "Payment Format": draw.choice(["ACH", "Wire"], ROWS),
+            "Is Laundering": (np.arange(ROWS) % 10 == 0).astype(int),
+        }
+    )
+    frame.columns = [name.strip() for name in frame.columns]
+    frame.to_csv(data / "HI-Small_Trans.csv", index=False)
+    (data / "book.xlsx").write_bytes(b"PK")
+    result = propose(data, tmp_path)
+    got = read(result, data)
+    assert got["transactions"]["direction"].value_counts().to_dict() == {"in": ROWS, "out": ROWS}
+    assert set(got["cases"]["customer_id"]) <= set(accounts)
+    assert result.proposal.base_currency == "EUR"
+    assert "Excel" in result.proposal.unused["book.xlsx"]
