@@ -28,7 +28,7 @@ app = typer.Typer(
     cls=LoggedGroup,
     help="Behavioural features, calibrated probabilities, risk tiers and reasons for KYC.",
     epilog="Example: kyc-ml demo. Exit codes: 0 done, 1 a gate failed, 2 bad input, 3 a defect, "
-    "4 MLflow is not there: try again later.",
+    "4 MLflow is not there, or a file is being written: try again later.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -87,7 +87,8 @@ def score(
     """Score, grade and explain what arrived; killed and started again, it goes on.
 
     Exit codes: 0 published (or there already), 1 a limit was passed and nothing was published,
-    2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later.
+    2 bad input or configuration, 3 a defect, 4 MLflow is not there or a file is being
+    written: try again later.
     """
     with job(
         quiet=quiet,
