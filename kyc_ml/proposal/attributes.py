@@ -15,6 +15,7 @@ from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.vocabulary import (
+    KINDS,
     LABEL,
     LABEL_TIME,
     LATER_WORDS,
@@ -31,6 +32,8 @@ _LEAST_ROWS: Final = 4
 """Rows to each category below which a text is a name and no category (convention)."""
 _APART: Final = 0.8
 """Difference of filled shares between both labels from which a column tells the label."""
+_FEW_LATER: Final = 0.01
+"""Share of rows with a later date that may be wrong clocks (convention)."""
 _MONEY: Final = ("amount", "balance", "limit", "salary", "loan", "price", "额", "余额", "金额")
 _INCOME: Final = ("income", "收入", "salary", "turnover")
 _SHARES: Final = ("rate", "share", "ratio", "utilisation", "utilization", "率", "占比", "比例")
@@ -72,7 +75,9 @@ def add_attributes(
     for place, column in enumerate(look.columns):
         if _is_read(column, texts) or not column.distinct:
             continue
-        guess = _guess(desk, look, column, place, label=label) if made.name in TAKING else None
+        guess = (
+            _guess(desk, made, look, column, place, label=label) if made.name in TAKING else None
+        )
         if guess is None or guess.name in taken:
             made.unused.append(column.name)
             continue
@@ -88,7 +93,7 @@ def _is_read(column: ColumnLook, texts: Collection[str]) -> bool:
 
 
 def _guess(
-    desk: Desk, look: FileLook, column: ColumnLook, place: int, *, label: str
+    desk: Desk, made: TableProposal, look: FileLook, column: ColumnLook, place: int, *, label: str
 ) -> AttributeGuess | None:
     found = _kind(desk, look, column)
     if found is None:
@@ -103,10 +108,11 @@ def _guess(
         column=column.name,
         sql=sql,
         kind=kind,
-        unit=_unit(column) if kind == "number" else "",
+        unit=_unit(column, sql) if kind == "number" else "",
         description=english.replace("_", " "),
         description_zh=chinese,
-        doubt=_doubt(desk, look, column, label),
+        doubt=_doubt(desk, look, column, label)
+        or (_later(desk, made, sql) if kind == "date" else ""),
     )
 
 
@@ -120,7 +126,7 @@ def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind
     when = read_time(desk, look, column, named=0.3)
     if when is not None and not when.doubt:
         return "date", f"CAST({when.sql} AS DATE)"
-    code = _CODED & {*column.normal.split("_")}
+    code = _CODED & {*column.normal.split("_")} or column.normal.endswith("码")
     number = None if code else read_number(desk, look, column)
     if number is not None and not number.doubt:
         return "number", number.sql
@@ -135,7 +141,8 @@ def _is_identifier(column: ColumnLook) -> bool:
     )
     named = re.search(r"(^|_)(id|no|name|phone|address|email|uuid|key)$", column.normal)
     chinese = re.search(r"姓名|名称|地址|电话|手机|邮箱|编号$|号$|号码$", column.normal)
-    return (ids or bool(named) or bool(chinese)) and column.distinct > 2
+    who = (ids and KINDS.search(column.normal) is None) or bool(named) or bool(chinese)
+    return who and column.distinct > 2
 
 
 def _words(column: ColumnLook) -> tuple[str, str]:
@@ -147,7 +154,7 @@ def _words(column: ColumnLook) -> tuple[str, str]:
     return english or f"{column.name} of the source", column.name
 
 
-def _unit(column: ColumnLook) -> str:
+def _unit(column: ColumnLook, sql: str) -> str:
     parts = {*column.normal.split("_")}
 
     def told(words: Collection[str]) -> bool:
@@ -157,7 +164,7 @@ def _unit(column: ColumnLook) -> str:
         return "days"
     if told(("age", "年龄", "years")):
         return "years"
-    if told(_SHARES) and column.low >= 0 and column.high <= 10:
+    if "WHEN '%' THEN" in sql or (told(_SHARES) and column.low >= 0 and column.high <= 10):
         return "share"
     if told(_COUNTS):
         return "events"
@@ -181,3 +188,18 @@ def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
         if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
             return "whether it is filled tells the answer"
     return ""
+
+
+def _later(desk: Desk, made: TableProposal, sql: str) -> str:
+    """Say in how many rows a date comes after its row: whether it was known then, nobody tells."""
+    own = made.columns.get("event_time")
+    if own is None:
+        return ""
+    later = desk.one(
+        f"SELECT avg(CASE WHEN {sql} > TRY_CAST(TRY_CAST({own.sql} AS TIMESTAMP) AS DATE) "
+        f"THEN 1 ELSE 0 END) FROM {made.rows}"
+    )[0]
+    share = float(later or 0.0)  # type: ignore[arg-type]
+    if share <= _FEW_LATER:
+        return ""
+    return f"in {share:.0%} of the rows it comes after its row: it may be known only later"

@@ -108,6 +108,14 @@ def _default_day(desk: Desk, look: FileLook) -> Part | None:
     return found
 
 
+def _told(desk: Desk, look: FileLook, label: Part, begun: datetime) -> Part | None:
+    """Find the column with the day that the outcome of every application was known on."""
+    found = cast_parts(desk, look, CASES).get("known_at")
+    if found is None or found.time is None or found.time.low < begun:
+        return None
+    return found if found.column.filled >= label.column.filled else None
+
+
 def propose_portfolio(desk: Desk, found: Portfolio) -> PortfolioTables:
     """Write the tables of a portfolio."""
     makers = {"snapshot": _snapshot, "panel": _panel, "applications": _applications}
@@ -291,6 +299,9 @@ def _applications(desk: Desk, found: Portfolio) -> PortfolioTables:
                 "confirm",
             )
         )
+    elif (told := _told(desk, look, label, reading.low)) is not None:
+        cases.add(time_guess("event_time", told))
+        cases.add(_outcome(desk, found))
     else:
         cases.add(constant("event_time", f"{last:%Y-%m-%d}", f"nothing dates it: {shown}: confirm"))
         cases.add(_outcome(desk, found))

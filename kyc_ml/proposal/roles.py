@@ -22,6 +22,7 @@ from kyc_ml.proposal.vocabulary import (
     DEBIT,
     DURATION,
     HOLDER,
+    KINDS,
     LABEL,
     LABEL_TIME,
     OPENED,
@@ -192,7 +193,9 @@ def _only_time(desk: Desk, look: FileLook, taken: set[str]) -> Part | None:
 def _is_identifier(column: ColumnLook) -> bool:
     fractional = column.family in {"float", "decimal"} and column.whole < 1.0
     timed = column.family in {"date", "naive", "instant", "boolean"}
-    return not (fractional or timed) and column.distinct > 2 and positives(column) is None
+    kind = KINDS.search(column.normal)
+    distinct = column.distinct > 2 and positives(column) is None
+    return distinct and not (fractional or timed or kind)
 
 
 def _is_category(column: ColumnLook) -> bool:

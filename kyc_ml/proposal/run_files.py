@@ -38,7 +38,6 @@ _PANEL_PART: Final = 62
 _MOST_ADVERSE: Final = 0.3
 """Share of adverse outcomes above which cut-offs about it would mean nothing (convention)."""
 _PARTS: Final = ("early_stopping", "calibration", "test")
-_LONG_PANEL: Final = 365
 
 TIERS: Final = """\
 # A first tier policy: three grades (低 中 高), the fewest that the guideline allows.
@@ -292,11 +291,25 @@ def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
     return len(accepted[REVIEWS][EVENT_TIME].unique()) == 1
 
 
+def _teaches(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> bool:
+    """Tell whether a panel is so long that the part before all others has adverse outcomes."""
+    if proposal.span is None or CASES not in accepted:
+        return False
+    begun, last = (each.date() for each in proposal.span)
+    # each of the three later parts is preceded by a horizon, and so are the labels of training
+    known = last - timedelta(days=len(_PARTS) * (_PANEL_PART + _HORIZONS["panel"]))
+    cases = accepted[CASES]
+    adverse = cases.filter(pc.is_in(cases[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES)))
+    # what is known at the first review teaches nothing: its customer is left out
+    first = begun + timedelta(days=2)
+    return any(first < each.date() <= known for each in adverse[KNOWN_AT].to_pylist() if each)
+
+
 def _splits(
     proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit, days: int
 ) -> list[str]:
     few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
-    if proposal.kind == "panel" and days >= _LONG_PANEL and not few:
+    if proposal.kind == "panel" and not few and _teaches(proposal, accepted):
         return [
             "splits:",
             "  method: out_of_time",

@@ -43,7 +43,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "transaction_ref tran_ref 流水号 交易流水 交易号 交易编号 lsh jylsh liushuihao jiaoyihao",
     "customer_id": "customer_id cust_id client_id customer cust_no customer_no customer_number "
     "client_no cif cif_no party_id person_id user_id =user =uid user_no member_id =member "
-    "subscriber_id borrower_id applicant_id consumer_id buyer_id holder_id cc_num client_ref "
+    "subscriber_id borrower_id applicant_id consumer_id buyer_id holder_id =holder "
+    "=account_holder cc_num client_ref "
     "cust_ref customer_ref client_number party_ref client 客户号 客户编号 客户id "
     "客户代码 客户标识 =客户 用户号 用户编号 用户id =用户 会员号 会员编号 持卡人 借款人编号 "
     "khh khbh khid kehuhao kehu_id kehu yhh yonghu yonghu_id huiyuanhao",
@@ -53,7 +54,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "card_no card_number",
     "counterparty_id": "counterparty_id counterparty merchant_id merchant merch_id terminal_id "
     "terminal counter_account cp_id other_account opponent partner shop_id store_id payee_id "
-    "account_to beneficiary_account 对方账号 对手账号 对方账户 交易对手 对手 商户号 商户 终端号 "
+    "account_to beneficiary_account merchant_no merchant_number merchant_code 对方账号 对手账号 "
+    "对方账户 交易对手 对手 商户号 商户编号 商户代码 商户 终端号 "
     "dfzh shanghu duifang_zhanghao",
     PAYER: "payer source_account source_node source sender sender_id from_account from_acct orig "
     "name_orig originator orig_acct src src_acct source_id from_id payer_account "
@@ -68,7 +70,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "report_id": "report_id 报告号",
     "case_id": "case_id alert_id sar_id str_id incident_id fraud_id case_no case_ref "
     "alert_no alert_ref dispute_id dispute_no dispute_ref 案件号 预警号 案件编号",
-    "review_id": "review_id loan_id application_id appl_id loan_no 贷款号 申请号 审查号 借据号 jjh",
+    "review_id": "review_id loan_id application_id appl_id loan_no application_no "
+    "application_number 贷款号 贷款编号 申请号 申请编号 申请单号 审查号 借据号 jjh",
     "event_time": "event_time transaction_time transaction_date transaction_datetime tx_datetime "
     "tx_time tx_date txn_date txn_time trans_date trans_time trans_date_trans_time trx_date "
     "tran_date tran_timestamp timestamp datetime date_time booking_date booked_on value_date "
@@ -155,8 +158,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "confirm_time confirmation_date confirmation_time verified_at verified_on verification_date "
     "decided_at decided_on decision_date verdict_date adjudicated_at adjudicated_on 确认日期 "
     "确认时间 核实日期 核实时间 查实日期 查实时间 认定日期 认定时间 定性日期 定性时间 判定日期 "
-    "判定时间 结案日期 结案时间 qrrq qrsj queren_riqi queren_shijian hsrq heshi_riqi rdrq "
-    "rending_riqi dxrq dingxing_riqi jarq jiean_riqi",
+    "判定时间 结案日期 结案时间 分类日期 分类时间 评级日期 graded_on graded_at grade_date "
+    "grading_date classified_on classification_date qrrq qrsj queren_riqi queren_shijian hsrq "
+    "heshi_riqi rdrq rending_riqi dxrq dingxing_riqi jarq jiean_riqi",
     CARD: "card_id =card =pan cardno",
     DURATION: "duration term months tenor loan_term 期限 期数 qixian",
 }
@@ -256,6 +260,10 @@ LATER_WORDS: Final = _words(
     "追回 催收"
 )
 """Words of what is known only after the fact."""
+KINDS: Final = re.compile(
+    r"类别|类型|种类|分类|行业|城市|(^|_)(category|type|class|mcc|city|state|country|zip)($|_)"
+)
+"""Words of a name that tell what kind somebody is of, or where, and not who."""
 ENDLESS: Final = frozenset(
     {"长期", "永久", "长期有效", "永久有效", "无期限", "无限期", "终身", "long-term", "long term",
      "longterm", "permanent", "indefinite", "unlimited", "forever", "lifetime", "never",

@@ -287,4 +287,9 @@ def require_rows(
     }
     late = say_late_cases(source, read, dataset=dataset)
     lines += [] if late is None else [f"  - {late}"]
+    if poor["part"].eq(TRAIN).any():
+        lines.append(
+            f"  - {TRAIN} ends on {boundaries.parts[TRAIN][1]:%Y-%m-%d}: give the parts after it "
+            "fewer days, or cross-validate by customer (splits: {method: customer_folds})"
+        )
     raise DatasetError("\n".join([head, *lines]))

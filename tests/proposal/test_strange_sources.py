@@ -362,6 +362,70 @@ def test_an_application_is_a_review_and_no_booking(data, tmp_path):
     assert [run.unit for run in result.runs if run.trainable] == ["risk"]
 
 
+def test_a_short_panel_is_not_parted_in_time_without_an_outcome_to_learn_from(data, tmp_path):
+    months = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-31", periods=18, freq="ME")]
+    pd.DataFrame(
+        [
+            {"客户编号": f"P{n}", "月末": month, "额度使用率": f"{(n + m) % 90 + 0.5}%",
+             "是否违约": int(n % 4 == 0 and m >= 12)}
+            for n in range(120) for m, month in enumerate(months)
+        ]
+    ).to_csv(data / "monthly.csv", index=False)  # fmt: skip
+    result = propose(data, tmp_path)
+    assert load_section(result.files["risk"], RunConfig).splits.method == "customer_folds"
+    own = load_section(result.files["source"], SourceMapping).tables["customers"].attributes
+    assert own["utilisation"].unit == "share"
+    assert read(result, data)["customers"]["attr_utilisation"].max() < 0.91
+
+
+def test_the_day_of_a_grade_dates_the_outcome_and_is_no_attribute(data, tmp_path):
+    n = 150
+    days = pd.date_range("2023-01-02", periods=n, freq="D")
+    pd.DataFrame(
+        {
+            "申请编号": [f"A{i:04d}" for i in range(n)],
+            "客户号": [f"C{i % 140:04d}" for i in range(n)],
+            "申请日期": [f"{day:%Y/%m/%d}" for day in days],
+            "申请金额": [f"1.{i % 9}万" for i in range(n)],
+            "五级分类": ["正常", "正常", "次级"] * (n // 3),
+            "分类日期": [f"{day + timedelta(days=90 + day.day):%Y/%m/%d}" for day in days],
+            "回访日期": [f"{day + timedelta(days=40 + day.day):%Y/%m/%d}" for day in days],
+        }
+    ).to_csv(data / "贷款申请.csv", index=False)
+    result = propose(data, tmp_path)
+    got = read(result, data)
+    assert set(got["reviews"]["review_id"]) == {f"A{i:04d}" for i in range(n)}
+    lag = (
+        got["cases"]
+        .set_index("review_id")["event_time"]
+        .sub(got["reviews"].set_index("review_id")["event_time"])
+    )
+    assert (lag.min().days, lag.max().days) == (91, 121)
+    own = load_section(result.files["source"], SourceMapping).tables["reviews"].attributes
+    assert [each.type for each in own.values()] == ["number"]
+
+
+def test_what_kind_a_shop_is_of_is_not_the_shop(data, tmp_path):
+    n = np.arange(ROWS)
+    ledger(
+        对方账号=None, 商户类别=[f"类{k % 5}" for k in n], 商户编号=[f"M{k % 31:03d}" for k in n]
+    ).to_csv(data / "jy.csv", index=False)
+    got = read(propose(data, tmp_path), data)["transactions"]
+    assert got["counterparty_id"].nunique() == 31
+    assert got["attr_mcc"].nunique() == 5
+
+
+def test_holders_of_joint_accounts_are_found(data, tmp_path):
+    n = np.arange(ROWS)
+    ledger(客户号=None, 账号=[f"ACC{k % 20:03d}" for k in n]).to_csv(data / "jy.csv", index=False)
+    pd.DataFrame(
+        {"account_no": [f"ACC{k:03d}" for k in range(20)], "holder": [f"P{k}" for k in range(20)],
+         "opened": ["2023-05-01"] * 20}
+    ).to_csv(data / "owners.csv", index=False)  # fmt: skip
+    got = read(propose(data, tmp_path), data)["transactions"]
+    assert set(got["customer_id"]) == {f"P{k}" for k in range(20)}
+
+
 # --- a law -----------------------------------------------------------------------------------
 
 WORDS = """
