@@ -77,6 +77,8 @@ def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
     sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {odd} ELSE {value} END"
     sql = reduce(lambda inner, word: f"nullif({inner}, {quote_text(word)})", form.nulls, sql)
     if form.quotes == "strip":
+        # a formula may be the first part of a made identifier: ="1"@2025-12-31
+        sql = f"regexp_replace({sql}, '^=\"([^\"]*)\"', '\\1')"
         sql = _bare(f"regexp_replace({sql}, '^=', '')", f"(?:{_QUOTE}|{_BLANK})")
     if form.case != "keep":
         sql = f"{form.case}({sql})"

@@ -146,6 +146,8 @@ class Proposal:
         Day at whose end the rows of customers were true, where they carry no date.
     kind : Kind
         What the main file holds.
+    quoted : bool
+        True where identifiers are written as Excel's ``="001"``.
     """
 
     name: str
@@ -160,6 +162,7 @@ class Proposal:
     span: tuple[datetime, datetime] | None = None
     snapshot: date | None = None
     kind: Kind = "bookings"
+    quoted: bool = False
 
     @property
     def used_looks(self) -> tuple[FileLook, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kyc_ml.contract.binding import note_zone_fault
 from kyc_ml.contract.tables import (
@@ -165,6 +166,7 @@ def propose_source(
             span=draft.span,
             snapshot=draft.snapshot,
             kind=draft.kind,
+            quoted=_are_quoted(accepted),
         )
     return proposal, accepted
 
@@ -430,6 +432,16 @@ def _why_no_table(desk: Desk, look: FileLook, tables: Sequence[str]) -> str:
         f"fits no contracted table; as {nearest} it {lacks}"
         if missing
         else (f"fits no contracted table; as {nearest}, {lacks}")
+    )
+
+
+def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
+    """Tell whether identifiers are written as formulas of Excel that give a text."""
+    return any(
+        pc.any(pc.starts_with(table[name], '="')).as_py()
+        for table in accepted.values()
+        for name in table.column_names
+        if name.endswith("_id")
     )
 
 

@@ -16,6 +16,7 @@ from kyc_ml.config import SourceMapping, Unit
 from kyc_ml.contract.tables import (
     ADVERSE_OUTCOMES,
     CASES,
+    CUSTOMER_ID,
     CUSTOMERS,
     EVENT_TIME,
     KNOWN_AT,
@@ -144,23 +145,36 @@ def run_files(
 
 def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
     """Write the tier policy that the configurations name, its cut-offs about the usual rate."""
-    first = proposal.span[0] if proposal.span else proposal.snapshot or date(2000, 1, 1)
+    # the day of a snapshot is a guess: a policy from then on would grade no earlier one
+    first = proposal.span[0] if proposal.span else date(2000, 1, 1)
     rate = _adverse_rate(accepted)
     low, high = (0.02, 0.15) if rate is None else (_rounded(rate), _rounded(min(3 * rate, 0.5)))
     scale = "convention" if rate is None else "the sample's own rate and three times it"
     return TIERS.format(
-        valid_from=f"{first:%Y-%m-%d}", timezone=proposal.timezone, low=low, high=high, scale=scale
+        valid_from=f"{first:%Y-%m-%d}",
+        timezone=proposal.timezone,
+        low=low,
+        high=high,
+        scale=scale,
     )
 
 
 def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
     """Share of the sample's reviews, bookings or customers that turned out bad; None if none."""
-    rows = accepted.get(REVIEWS) or accepted.get(TRANSACTIONS) or accepted.get(CUSTOMERS)
-    if CASES not in accepted or rows is None or not rows.num_rows:
+    if CASES not in accepted:
         return None
-    adverse = pc.is_in(accepted[CASES][OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
+    cases = accepted[CASES]
+    of_bookings = TRANSACTION_ID in cases.column_names
+    order = (REVIEWS, TRANSACTIONS) if of_bookings else (REVIEWS, CUSTOMERS, TRANSACTIONS)
+    name = next((each for each in order if each in accepted), None)
+    if name is None:
+        return None
+    rows = accepted[name]
+    by_customer = name == TRANSACTIONS and not of_bookings
+    many = len(rows[CUSTOMER_ID].unique()) if by_customer else rows.num_rows
+    adverse = pc.is_in(cases[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
     found = int(pc.sum(adverse).as_py() or 0)
-    return found / rows.num_rows if 0 < found <= _MOST_ADVERSE * rows.num_rows else None
+    return found / many if 0 < found <= _MOST_ADVERSE * many else None
 
 
 def _rounded(rate: float) -> float:

@@ -45,6 +45,8 @@ def write_source(proposal: Proposal) -> str:
     if proposal.snapshot is not None:
         lines += _comment("snapshot: the rows were true at the end of this day; GUESS, see below")
         lines.append(f"snapshot: {proposal.snapshot}")
+    if proposal.quoted:
+        lines += ["identifiers:", '  quotes: strip   # the files write them as ="001"']
     marks = len(proposal.open_points) - len(proposal.decisions)
     if proposal.open_points:
         shown = f" the {marks} mark(s) GUESS or TODO below{', and' if proposal.decisions else ''}"

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc
+from scipy.special import betainc, betaincinv
 
 from kyc_ml.errors import DatasetError
 from kyc_ml.tiers.fit_sections import BadRateFit, CapacityFit
@@ -18,6 +18,9 @@ Ints = npt.NDArray[np.int64]
 
 _MOST_STEPS: Final = 1_500
 """Places at which a bad rate may be cut: more of them change no cut-off worth a name."""
+
+_PRIORS: Final = {"jeffreys": (0.5, 0.5), "clopper_pearson": (1.0, 0.0)}
+"""What each interval adds to the counts of positives and of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +114,17 @@ def upper_within(
     Source: Clopper and Pearson 1934, Biometrika 26, 404-413. Where all rows are positive
     both bounds are 1.
     """
-    alpha, beta = (0.5, 0.5) if method.interval == "jeffreys" else (1.0, 0.0)
+    alpha, beta = _PRIORS[method.interval]
     misses = rows - hits
     # the quantile is at most the rate where the distribution has reached the level by then
     reached = betainc(hits + alpha, np.where(misses > 0, misses + beta, 1.0), rate)
     return np.asarray((misses > 0) & (reached >= method.confidence))
+
+
+def _upper(hits: Floats, rows: Floats, method: BadRateFit) -> Floats:
+    """Give the bound itself, of rows that are not all positive."""
+    alpha, beta = _PRIORS[method.interval]
+    return np.asarray(betaincinv(hits + alpha, rows - hits + beta, method.confidence))
 
 
 def fit_bad_rates(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -> list[int]:
@@ -185,11 +194,16 @@ def _latest_starts(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -
 
 
 def _unmet(ladder: Ladder, start: int, tier: str, method: BadRateFit) -> DatasetError:
+    ends = ladder.steps[ladder.steps > start]
+    rows, hits = ladder.rows[ends] - ladder.rows[start], ladder.hits[ends] - ladder.hits[start]
+    wide = (rows >= method.fewest_rows) & (rows > hits)
+    least = float(np.min(_upper(hits[wide], rows[wide], method), initial=1.0))
     msg = (
         f"tier {tier!r}: of the {ladder.rows[-1] - ladder.rows[start]:,.0f} rows from where it "
         f"would begin, no lowest {method.fewest_rows} or more that leave enough to the tiers above "
         f"have an upper bound of the bad rate of at most {method.highest_bad_rate[tier]:g}: raise "
-        "its highest_bad_rate, or bring more rows"
+        f"its highest_bad_rate (these rows allow {math.ceil(least * 1e3) / 1e3:g} at best) in the "
+        "`fit` of a policy file and give that as --policy, or bring more rows"
     )
     return DatasetError(msg)
 

@@ -63,6 +63,7 @@ def test_what_is_in_the_form_stays_as_it_is(texts, form):
         (" c1 ", {"trim": False}, " c1 "),
         ('="00012"', {}, '="00012"'),
         ('="00012"', {"quotes": "strip"}, "00012"),
+        ('="00012"@2025-12-31', {"quotes": "strip"}, "00012@2025-12-31"),
         ("'00012", {"quotes": "strip"}, "00012"),
         ("“ c1 ”", {"quotes": "strip"}, "c1"),
         ("o'neill", {"quotes": "strip"}, "o'neill"),

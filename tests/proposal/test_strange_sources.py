@@ -319,6 +319,18 @@ def test_a_snapshot_with_a_label_and_no_dates(data, tmp_path):
     assert [each.split()[1] for each in result.next_commands(data)] == ["check", "train", "score"]
 
 
+def test_ids_that_excel_wrote_as_formulas_are_ids_and_any_day_may_be_graded(data, tmp_path):
+    lines = [f'="{n:04d}";{n % 50};{"Y" if n % 9 == 0 else "N"}' for n in range(200)]
+    (data / "clients.csv").write_text("sep=;\nCustomer No;Age;Default\n" + "\n".join(lines))
+    result = propose(data, tmp_path, base_currency="EUR")
+    got = read(result, data)
+    ids = [f"{n:04d}" for n in range(200)]
+    assert sorted(got["customers"]["customer_id"]) == sorted(got["cases"]["customer_id"]) == ids
+    policy = load_section(result.files["tiers"], TierPolicy)
+    assert policy.valid_from is not None
+    assert policy.valid_from.year < 2010
+
+
 def test_a_panel_is_reviewed_each_month(data, tmp_path):
     months = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-31", periods=18, freq="ME")]
     draw = np.random.default_rng(2)
@@ -422,7 +434,15 @@ def test_holders_of_joint_accounts_are_found(data, tmp_path):
         {"account_no": [f"ACC{k:03d}" for k in range(20)], "holder": [f"P{k}" for k in range(20)],
          "opened": ["2023-05-01"] * 20}
     ).to_csv(data / "owners.csv", index=False)  # fmt: skip
-    got = read(propose(data, tmp_path), data)["transactions"]
+    pd.DataFrame(
+        {"case_ref": [f"L{k}" for k in range(4)], "account_no": [f"ACC{k:03d}" for k in range(4)],
+         "closed_on": ["2024-03-01"] * 4, "result": ["SAR"] * 4}
+    ).to_csv(data / "cases.csv", index=False)  # fmt: skip
+    result = propose(data, tmp_path)
+    # 4 of 20 customers, not 4 of 120 bookings
+    cuts = [each.from_probability for each in load_section(result.files["tiers"], TierPolicy).tiers]
+    assert cuts == [0.0, 0.1, 0.4]
+    got = read(result, data)["transactions"]
     assert set(got["customer_id"]) == {f"P{k}" for k in range(20)}
 
 

@@ -1,5 +1,6 @@
 """Proposals keep their targets on the rows they were fitted on, and change nothing."""
 
+import re
 from io import StringIO
 
 import numpy as np
@@ -138,8 +139,14 @@ def test_the_quick_test_of_a_bound_agrees_with_the_bound(hits, misses, rate):
 def test_a_target_that_no_rows_can_meet_is_refused_with_the_cure(make_policy):
     rows = rows_of(shift=4.0)
     policy = make_policy(fit=fit_of(bad_rates()))
-    with pytest.raises(DatasetError, match=r"of at most 0.02?: raise its highest_bad_rate"):
+    with pytest.raises(
+        DatasetError, match=r"of at most 0.02?: raise its highest_bad_rate"
+    ) as caught:
         propose(rows, policy)
+    allowed = re.search(r"these rows allow (0\.\d+) at best", str(caught.value))
+    assert allowed is not None
+    raised = {"low": float(allowed[1]), "medium": 0.98}
+    propose(rows, make_policy(fit=fit_of(bad_rates(highest_bad_rate=raised))))
 
 
 def test_without_rows_or_a_fit_section_there_is_no_proposal(make_policy):
