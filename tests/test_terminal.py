@@ -162,3 +162,16 @@ def test_a_json_log_has_the_summary_alone_beside_it(capsys):
     events = [json.loads(line)["event"] for line in told.err.splitlines()]
     assert events == ["step", "note", "table", "summary"]
     assert [line.strip() for line in told.out.splitlines()] == SUMMARY
+
+
+@pytest.mark.parametrize("kind", [Terminal, JsonLines])
+def test_commands_to_copy_are_whole_however_narrow_the_terminal(kind, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    command = "kyc-ml check --source a/long/folder/source.yaml --data another/folder"
+    terminal = kind()
+    terminal.summary("proposed", {"written to": "here"}, commands=[command])
+    out, err = capsys.readouterr()
+    assert command in out.splitlines()
+    if kind is JsonLines:
+        assert json.loads(err)["facts"]["next"] == [command]

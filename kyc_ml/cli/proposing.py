@@ -60,7 +60,7 @@ def init(
             {
                 "written to": out,
                 "to decide or confirm": len(result.proposal.open_points),
-                "next": "\n".join(result.next_commands(data)),
                 **held_back,
             },
+            commands=result.next_commands(data),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -171,12 +171,16 @@ class Terminal:
         else:
             self._out.print(content)
 
-    def summary(self, title: str, facts: Mapping[str, object]) -> None:
-        """Draw the one summary that ends a job."""
+    def summary(
+        self, title: str, facts: Mapping[str, object], *, commands: Sequence[str] = ()
+    ) -> None:
+        """Draw the one summary that ends a job, and under it commands to copy, never broken."""
         from kyc_ml.terminal.tables import draw_facts
 
         self._progress.stop()
         self._out.print(draw_facts(self._named(title), facts))
+        for command in commands:
+            self._out.print(command)
 
     @staticmethod
     def _write(console: Console, line: str) -> None:
@@ -211,11 +215,14 @@ class JsonLines(Terminal):
         rows = json.loads(table.to_json(orient="records", date_format="iso"))
         self._log("info", "table", title=title, rows=rows)
 
-    def summary(self, title: str, facts: Mapping[str, object]) -> None:
+    def summary(
+        self, title: str, facts: Mapping[str, object], *, commands: Sequence[str] = ()
+    ) -> None:
         """Log the summary, and draw it."""
-        told = {name: to_json(fact) for name, fact in facts.items()}
+        told: dict[str, object] = {name: to_json(fact) for name, fact in facts.items()}
+        told |= {"next": list(commands)} if commands else {}
         self._log("info", "summary", title=title, facts=told)
-        super().summary(title, facts)
+        super().summary(title, facts, commands=commands)
 
     def failed(self, message: str) -> None:
         """Log why a job ended without its result."""
