@@ -441,7 +441,7 @@ def test_holders_of_joint_accounts_are_found(data, tmp_path):
     result = propose(data, tmp_path)
     # 4 of 20 customers, not 4 of 120 bookings
     cuts = [each.from_probability for each in load_section(result.files["tiers"], TierPolicy).tiers]
-    assert cuts == [0.0, 0.1, 0.4]
+    assert cuts == [0.0, 0.2, 0.5]
     got = read(result, data)["transactions"]
     assert set(got["customer_id"]) == {f"P{k}" for k in range(20)}
 
