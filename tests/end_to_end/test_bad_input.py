@@ -291,6 +291,7 @@ def test_no_cases(user, refused):
     user.save()
     message = refused(user, *user.train)
     assert "lack one of the two classes" in message
+    assert "customer_folds" in message
     assert "train: 0 positives" in message
 
 
