@@ -294,7 +294,9 @@ def mask_sql(checks: Sequence[Check]) -> str:
     if len(checks) > _MOST_BITS:
         # the first rule is the last digit, as in the number
         digits = [f"CASE WHEN {check.broken} THEN '1' ELSE '0' END" for check in checks]
-        return " || ".join(reversed(digits))
+        return (
+            f"concat({', '.join(reversed(digits))})"  # flat: the engine bounds how deep SQL nests
+        )
     terms = [
         f"CASE WHEN {check.broken} THEN {1 << bit} ELSE 0 END"
         for bit, check in enumerate(checks)
