@@ -151,6 +151,18 @@ def test_a_booking_of_1900_does_not_begin_the_calendar_of_reviews():
     assert found["decision_time"].to_pylist() == reviews(source())["decision_time"].to_pylist()
 
 
+def test_a_period_that_ends_before_it_begins_is_refused_at_once():
+    from kyc_ml.config import SourceMapping  # noqa: PLC0415
+
+    content = {
+        "name": "n", "base_currency": "CNY", "earliest": "2024-03-05", "latest": "2024-03-02",
+        "files": {"t": {"path": "t.csv", "format": "csv"}},
+        "tables": {"transactions": {"from": "t", "columns": {"amount": "amount"}}},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="lies after latest"):
+        SourceMapping.model_validate(content)
+
+
 @pytest.mark.parametrize(
     ("settings", "refused"),
     [
@@ -159,6 +171,7 @@ def test_a_booking_of_1900_does_not_begin_the_calendar_of_reviews():
         ({"latest": "2024-02-08"}, ["event_time: after `latest` of the mapping"] * 2),
         ({"earliest": "2024-01-02"}, ["event_time: before `earliest` of the mapping"]),
         ({"earliest": "2024-01-01"}, []),
+        ({"earliest": "0001-01-01", "latest": "9999-12-31"}, []),
     ],
 )
 def test_a_mapping_may_name_the_period_of_its_rows(tmp_path, settings, refused):
