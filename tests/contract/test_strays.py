@@ -52,7 +52,12 @@ def run_of(n, *, first=date(2024, 1, 1), step=1):
         ([*run_of(98), date(2034, 1, 18), date(2034, 1, 19)], 0, 2),
         ([*run_of(40), date(2024, 3, 9)], 0, 0),  # 29 days after the last
         ([*run_of(40), date(2024, 3, 10)], 0, 1),  # 30
-        ([*run_of(18), date(2034, 1, 18)], 0, 0),  # one of 19 is not few
+        ([*run_of(18), date(2026, 1, 18)], 0, 0),  # one of 19 is not few
+        ([*run_of(12), date(2034, 1, 18)], 0, 1),  # but one of the future is one wrong clock
+        ([*run_of(12), date(2034, 1, 18), date(2034, 1, 19)], 0, 0),
+        (run_of(40, first=date(2050, 1, 1)), 0, 0),  # all of the future: a calendar of its own
+        (run_of(80, first=date(2026, 10, 1)), 0, 0),  # a quarter of it
+        ([date(2034, 1, 18)], 0, 0),
         ([*run_of(40, step=30, first=date(2023, 1, 1)), date(2026, 12, 15)], 0, 1),  # the future
         (
             [*run_of(40, step=30, first=date(2023, 1, 1)), date(2026, 11, 30)],
