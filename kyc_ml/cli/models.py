@@ -98,7 +98,7 @@ def register(
         terminal.summary(
             "registered before" if made.was_there else "registered",
             {
-                "model": f"{made.uri} (alias challenger)",
+                "model": f"{made.uri}{' (alias challenger)' if made.is_challenger else ''}",
                 "bundle": made.digest[:12],
                 "MLflow run": made.run_id,
                 "runs side by side": made.runs,

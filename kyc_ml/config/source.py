@@ -201,6 +201,13 @@ class SourceMapping(Section):
         return self
 
     @model_validator(mode="after")
+    def _days_are_in_order(self) -> Self:
+        if self.earliest is not None and self.latest is not None and self.earliest > self.latest:
+            msg = f"earliest, {self.earliest}, lies after latest, {self.latest}: no row is between"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _snapshot_is_a_day_of_customers(self) -> Self:
         if self.snapshot is not None and not 1900 <= self.snapshot.year < 2199:
             msg = f"snapshot must be a day of the years 1900 to 2198, got {self.snapshot}"

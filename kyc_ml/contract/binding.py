@@ -169,22 +169,23 @@ def bind_table(
             faults.add(f"table {table!r}: `from` or `where` {why}")
         return None
     before = len(faults)
-    types = {}
+    types = _types_together(connection, columns, present, rows)
     for name, sql in columns.items():
         subject = f"table {table!r}: column {name!r}"
-        try:
-            bound = _described(connection, f"SELECT *, (\n{sql}\n) AS bound {rows}")
-        except duckdb.Error as error:
-            near = [column for column, _ in present]
-            why = _why(error, views, near, folders)
-            if sql.strip() in near:  # such as "at" or "order"
-                why = f"is a word of SQL: write {quote_name(sql.strip())} in double quotes"
-            faults.add(f"{subject}: the expression {why}")
-            continue
-        if len(bound) != len(present) + 1:
-            faults.add(f"{subject}: the expression must give one column")
-            continue
-        types[name] = bound[-1][1]
+        if name not in types:
+            try:
+                bound = _described(connection, f"SELECT *, (\n{sql}\n) AS bound {rows}")
+            except duckdb.Error as error:
+                near = [column for column, _ in present]
+                why = _why(error, views, near, folders)
+                if sql.strip() in near:  # such as "at" or "order"
+                    why = f"is a word of SQL: write {quote_name(sql.strip())} in double quotes"
+                faults.add(f"{subject}: the expression {why}")
+                continue
+            if len(bound) != len(present) + 1:
+                faults.add(f"{subject}: the expression must give one column")
+                continue
+            types[name] = bound[-1][1]
         fault = type_fault(contract.column(name), types[name])
         if fault:
             faults.add(f"{subject} {fault}")
@@ -197,6 +198,29 @@ def bind_table(
         types=types,
         files=frozenset(named or ()),
     )
+
+
+def _types_together(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Mapping[str, str],
+    present: list[tuple[str, str]],
+    rows: str,
+) -> dict[str, str]:
+    """Bind all expressions of a table at once; {} where one does not bind, or is not one column.
+
+    The work of binding them singly grows with the square of their number.
+    """
+    names = [quote_name(f"bound:{name}") for name in columns]
+    given = "".join(
+        f", (\n{sql}\n) AS {name}" for name, sql in zip(names, columns.values(), strict=True)
+    )
+    try:
+        bound = _described(connection, f"SELECT *{given} {rows}")[len(present) :]
+    except duckdb.Error:
+        return {}
+    if [name for name, _ in bound] != [f"bound:{name}" for name in columns]:
+        return {}
+    return {name: kind for name, (_, kind) in zip(columns, bound, strict=True)}
 
 
 def select_sql(mapping: TableMapping) -> str:

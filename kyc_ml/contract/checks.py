@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, Literal
 
 from kyc_ml.config import IdentifierForm
@@ -280,7 +280,7 @@ def _period_checks(
         first = f"timezone({zone}, TIMESTAMP '{rules.earliest}')"
         add(EVENT_TIME, "before `earliest` of the mapping", f"{event} < {first}")
     if rules.latest is not None:
-        end = f"timezone({zone}, TIMESTAMP '{rules.latest + timedelta(days=1)}')"
+        end = f"timezone({zone}, TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY)"
         for column in (EVENT_TIME, *((KNOWN_AT,) if KNOWN_AT in types else ())):
             add(column, "after `latest` of the mapping", f"{quote_name(column)} >= {end}")
     return checks
@@ -294,7 +294,9 @@ def mask_sql(checks: Sequence[Check]) -> str:
     if len(checks) > _MOST_BITS:
         # the first rule is the last digit, as in the number
         digits = [f"CASE WHEN {check.broken} THEN '1' ELSE '0' END" for check in checks]
-        return " || ".join(reversed(digits))
+        return (
+            f"concat({', '.join(reversed(digits))})"  # flat: the engine bounds how deep SQL nests
+        )
     terms = [
         f"CASE WHEN {check.broken} THEN {1 << bit} ELSE 0 END"
         for bit, check in enumerate(checks)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
 
 import duckdb
 import pyarrow as pa
 
+from kyc_ml.contract.identifiers import alike_sql
 from kyc_ml.engine.local import connect, quote_name
-
-_BLANKS: Final = r"[\s\x{00A0}\x{3000}]"
-"""A space, a tab, the space of a web page and that of a Chinese keyboard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +19,8 @@ class Sought:
     Attributes
     ----------
     alike : int
-        Others that differ from it by upper or lower case, blanks and leading zeros only. They
-        are customers' values, and only counted.
+        Others that are equal to it in the form `ALIKE`. They are customers' values, and only
+        counted.
     """
 
     there: bool
@@ -34,7 +31,7 @@ class Sought:
         if not self.alike:
             return ""
         others = "1 differs" if self.alike == 1 else f"{self.alike:,} differ"
-        return f"; {others} from it by case, blanks or leading zeros only"
+        return f"; {others} from it by case, blanks, quotes, width or leading zeros only"
 
 
 def seek(connection: duckdb.DuckDBPyConnection, ids: str, identifier: str) -> Sought:
@@ -45,7 +42,8 @@ def seek(connection: duckdb.DuckDBPyConnection, ids: str, identifier: str) -> So
     if there:
         return Sought(there=True, alike=0)
     [(alike,)] = connection.execute(
-        f"SELECT count(DISTINCT id) FROM ({ids}) WHERE {_bare('id')} = {_bare('?')}", [identifier]
+        f"SELECT count(DISTINCT id) FROM ({ids}) WHERE {alike_sql('id')} = {alike_sql('$1')}",
+        [identifier],
     ).fetchall()
     return Sought(there=False, alike=alike)
 
@@ -56,9 +54,3 @@ def seek_in(column: pa.ChunkedArray, identifier: str) -> Sought:
     with closing(connect(data=None, files=[])) as connection:
         connection.register("ids", ids)
         return seek(connection, f"SELECT id FROM {quote_name('ids')}", identifier)
-
-
-def _bare(sql: str) -> str:
-    """Write SQL of an identifier without what a person or a spreadsheet changes by accident."""
-    bare = f"regexp_replace(lower(CAST({sql} AS VARCHAR)), '{_BLANKS}', '', 'g')"
-    return f"ltrim({bare}, '0')"

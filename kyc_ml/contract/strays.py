@@ -42,7 +42,7 @@ def find_strays(days: pa.Table, *, today: date) -> Strays:
 
     Strays are at most one row in twenty at either end. They lie beyond a gap that is ten times
     as wide as any other on the way to it, and at least 30 days at the end, a year at the
-    beginning; or after tomorrow.
+    beginning. Rows after tomorrow are strays where all of them together are so few, or one.
 
     Parameters
     ----------
@@ -59,7 +59,9 @@ def find_strays(days: pa.Table, *, today: date) -> Strays:
     early = _stray_days(gaps[:start][::-1], widest, least=_EARLY_DAYS)
     late = _stray_days(gaps[end - 1 :], widest, least=_STRAY_DAYS)
     tomorrow = (today - date(1970, 1, 1)).days + 1
-    future = sum(each > tomorrow for each in day[end:])
+    future = sum(each > tomorrow for each in day)
+    if future == len(day) or sum(rows[len(day) - future :]) > max(few, 1):
+        future = 0  # the calendar of the data is not that of this machine
     kept = slice(early, len(day) - max(late, future))
     return Strays(
         before=sum(rows[: kept.start]),

@@ -98,11 +98,6 @@ class Form:
     doubt: str = ""
     digits: int = 0
 
-    @property
-    def hourly(self) -> bool:
-        """Whether it has a time of day."""
-        return "%H" in self.format or "%I" in self.format
-
 
 @cache
 def list_forms() -> tuple[Form, ...]:

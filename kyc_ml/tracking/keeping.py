@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
+from pydantic import TypeAdapter
+
 from kyc_ml.bundle import Bundle, load_bundle
 from kyc_ml.config import section_digest
 from kyc_ml.errors import BundleError, RegistryError
@@ -141,8 +143,7 @@ class Kept:
             if content.pop("format") != _FORMAT:
                 msg = f"{path} has another format: register it with the kyc_ml that wrote it"
                 raise RegistryError(msg)
-            parts = tuple(LoggedPart(**part) for part in content.pop("parts"))
-            return cls(parts=parts, **content)
+            return TypeAdapter(cls).validate_python(content)
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             msg = f"{path} cannot be read or was changed ({type(error).__name__}): train again"
             raise RegistryError(msg) from None
@@ -203,7 +204,11 @@ def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
     """
     if (folder / FACTS).is_file():
         kept = Kept.read(folder)
-        return kept, load_bundle(folder / BUNDLE, digest=kept.digest), folder / BUNDLE
+        bundle = load_bundle(folder / BUNDLE, digest=kept.digest)
+        if kept.name != bundle.config.name:
+            msg = f"{folder / FACTS} names another model than its bundle does: train again"
+            raise RegistryError(msg)
+        return kept, bundle, folder / BUNDLE
     if not folder.is_dir():
         msg = f"{folder} is no folder: name one that kyc-ml train has left, or a bundle's"
         raise BundleError(msg)

@@ -31,6 +31,8 @@ class RegisteredModel:
         How to see its run beside the others, in words: a page of MLflow.
     was_there : bool
         True where the registry had it already.
+    is_challenger : bool
+        False where a newer version has that alias.
     """
 
     name: str
@@ -39,6 +41,7 @@ class RegisteredModel:
     digest: str
     runs: str
     was_there: bool = False
+    is_challenger: bool = True
 
     @property
     def uri(self) -> str:

@@ -146,7 +146,8 @@ def _find_registered(kept: Kept) -> RegisteredModel | None:
     if not same:
         return None
     found = same[-1]
-    if found is versions[-1]:
+    newest = found is versions[-1]
+    if newest:
         client.set_registered_model_alias(kept.name, CHALLENGER, found.version)
     return RegisteredModel(
         name=kept.name,
@@ -155,6 +156,7 @@ def _find_registered(kept: Kept) -> RegisteredModel | None:
         digest=kept.digest,
         runs=say_runs(experiment_of(kept.name), runs[found.version].experiment_id),
         was_there=True,
+        is_challenger=newest,
     )
 
 

@@ -52,7 +52,12 @@ def run_of(n, *, first=date(2024, 1, 1), step=1):
         ([*run_of(98), date(2034, 1, 18), date(2034, 1, 19)], 0, 2),
         ([*run_of(40), date(2024, 3, 9)], 0, 0),  # 29 days after the last
         ([*run_of(40), date(2024, 3, 10)], 0, 1),  # 30
-        ([*run_of(18), date(2034, 1, 18)], 0, 0),  # one of 19 is not few
+        ([*run_of(18), date(2026, 1, 18)], 0, 0),  # one of 19 is not few
+        ([*run_of(12), date(2034, 1, 18)], 0, 1),  # but one of the future is one wrong clock
+        ([*run_of(12), date(2034, 1, 18), date(2034, 1, 19)], 0, 0),
+        (run_of(40, first=date(2050, 1, 1)), 0, 0),  # all of the future: a calendar of its own
+        (run_of(80, first=date(2026, 10, 1)), 0, 0),  # a quarter of it
+        ([date(2034, 1, 18)], 0, 0),
         ([*run_of(40, step=30, first=date(2023, 1, 1)), date(2026, 12, 15)], 0, 1),  # the future
         (
             [*run_of(40, step=30, first=date(2023, 1, 1)), date(2026, 11, 30)],
@@ -151,6 +156,18 @@ def test_a_booking_of_1900_does_not_begin_the_calendar_of_reviews():
     assert found["decision_time"].to_pylist() == reviews(source())["decision_time"].to_pylist()
 
 
+def test_a_period_that_ends_before_it_begins_is_refused_at_once():
+    from kyc_ml.config import SourceMapping  # noqa: PLC0415
+
+    content = {
+        "name": "n", "base_currency": "CNY", "earliest": "2024-03-05", "latest": "2024-03-02",
+        "files": {"t": {"path": "t.csv", "format": "csv"}},
+        "tables": {"transactions": {"from": "t", "columns": {"amount": "amount"}}},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="lies after latest"):
+        SourceMapping.model_validate(content)
+
+
 @pytest.mark.parametrize(
     ("settings", "refused"),
     [
@@ -159,6 +176,7 @@ def test_a_booking_of_1900_does_not_begin_the_calendar_of_reviews():
         ({"latest": "2024-02-08"}, ["event_time: after `latest` of the mapping"] * 2),
         ({"earliest": "2024-01-02"}, ["event_time: before `earliest` of the mapping"]),
         ({"earliest": "2024-01-01"}, []),
+        ({"earliest": "0001-01-01", "latest": "9999-12-31"}, []),
     ],
 )
 def test_a_mapping_may_name_the_period_of_its_rows(tmp_path, settings, refused):

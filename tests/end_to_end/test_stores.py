@@ -1,5 +1,6 @@
 """Stores that break, stores of others, and odd folders: found before the work, nothing lost."""
 
+import json
 import os
 import re
 import signal
@@ -102,12 +103,23 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
                                             "page.html")).read_text(encoding="utf-8")  # fmt: skip
     assert "fraud v1 (alias challenger)" in page
     again = run_register(kept, trained_by=None, watch=Silence())
-    assert (again.was_there, again.uri) == (True, "models:/fraud/1")
+    assert (again.was_there, again.uri, again.is_challenger) == (True, "models:/fraud/1", False)
     assert client().get_model_version_by_alias("fraud", "challenger").version == 2
     first = client().get_run(again.run_id).info
     assert first.status == "FINISHED"
     spent = client().get_run(again.run_id).data.metrics["seconds/training"]
     assert spent * 1000 <= first.end_time - first.start_time < (spent + 60) * 1000
+    facts_file = kept / "registration.json"
+    sound = facts_file.read_text(encoding="utf-8")
+    for name, value in [
+        ("metrics", {"seconds/training": "long"}),
+        ("name", "another"),
+        ("parts", 1),
+    ]:
+        facts_file.write_text(json.dumps({**json.loads(sound), name: value}), encoding="utf-8")
+        with pytest.raises(RegistryError, match=r"registration\.json"):
+            run_register(kept, trained_by=None, watch=Silence())
+    facts_file.write_text(sound, encoding="utf-8")
     (kept / "bundle" / "model.txt").write_text("")
     with pytest.raises(ValueError, match=r"model\.txt was changed"):
         run_register(kept, trained_by=None, watch=Silence())
