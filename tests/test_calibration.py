@@ -415,7 +415,7 @@ def test_a_candidate_that_reverses_the_ranking_is_listed_last_not_fatal():
         ({"candidates": []}, "at least 1 item"),
         ({"candidates": ["none", "none"]}, "a candidate is named twice"),
         ({"segment_strength": 5.0}, "no segment: name the feature"),
-        ({"segment": "s", "segment_strength": -1.0}, "at least 0"),
+        ({"segment": "s", "segment_strength": -1.0}, "equal to 0"),
         ({"segment": "s", "segment_strength": np.inf}, "finite"),
     ],
 )

@@ -175,7 +175,7 @@ QUARANTINED = {
         lambda b: b.lines(lambda lines: [*lines, lines[30] + b",SECRETTX"]), 1, "malformed line"),
     "a line in another encoding": (
         lambda b: b.lines(lambda lines: [*lines, GBK]),
-        1, "malformed line"),
+        1, "not text of the file's encoding"),
     "a line of ten million characters": (
         lambda b: b.lines(lambda lines: [*lines, lines[30] + b"SECRETTX" * 1_250_000]), 1,
         "malformed line"),
@@ -201,6 +201,9 @@ ACCEPTED = {
     "a quoted line break": lambda b: b.cells("channel", "two\nlines"),
     "a zero byte in a word": lambda b: b.cells("channel", "a\0b"),
     "a compressed file": lambda b: gz(b, gzip.compress),
+    "a file that only says it is compressed": lambda b: gz(b, bytes),
+    "the whole file in UTF-16": lambda b: b.bytes(
+        lambda content: content.decode().encode("utf-16")),
     "no customers": lambda b: (b.night.data / "customers.csv").write_text(
         "customer_id,event_time,customer_type\n"),
 }  # fmt: skip
@@ -214,7 +217,7 @@ REFUSED = {
     "another delimiter": (lambda b: b.bytes(lambda content: content.replace(b",", b"|")), 2,
                           "set delimiter: '|'"),
     "a column missing": (lambda b: column(b, "amount", "amt"), 2, "names 'amount'"),
-    "a column there twice": (lambda b: column(b, "channel", "amount"), 2, "amount"),
+    "a column under another's name": (lambda b: column(b, "channel", "amount"), 2, "'channel'"),
     "SQL in a column name": (
         lambda b: column(b, "amount", '"amount""; DROP TABLE transactions; --"'), 2,
         "names 'amount'"),
@@ -222,15 +225,15 @@ REFUSED = {
     "a mapping that reads another file": (
         lambda b: mapped(b, "amount", "(SELECT count(*) FROM read_text('/etc/passwd'))"), 2,
         "amount"),
-    "the whole file in UTF-16": (
-        lambda b: b.bytes(lambda content: content.decode().encode("utf-16")), 2, "transactions"),
+    "the whole file in UTF-16 without a mark": (
+        lambda b: b.bytes(lambda content: content.decode().encode("utf-16-le")), 2,
+        "encoding: utf-16-le"),
     "every amount below zero": (lambda b: mapped(b, "amount", "-CAST(amount AS DOUBLE)"), 1,
                                 "below 0"),
     "a third of the rows sent twice": (
         lambda b: b.lines(lambda lines: [*lines, *lines[1:200]]), 1, "duplicate key"),
     "a compressed file that was cut": (
         lambda b: gz(b, lambda content: gzip.compress(content)[:-2000]), 2, "transactions.csv.gz"),
-    "a file that only says it is compressed": (lambda b: gz(b, bytes), 2, "BadGzipFile"),
     "a Parquet file that was cut": (lambda b: cut(b.parquet()), 2, "truncated, corrupt"),
     "a Parquet file with a page overwritten": (lambda b: scramble(b.parquet()), 2, "transactions"),
     "a CSV file called Parquet": (
