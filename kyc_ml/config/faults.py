@@ -34,7 +34,8 @@ _NO_SECTION: Final = {"model_type", "model_attributes_type"}
 _LIST: Final = "a list, such as [a, b]"
 _RULES: Final = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    "finite_number": "a finite number",
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
     **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), _LIST),
     "string_type": "text",

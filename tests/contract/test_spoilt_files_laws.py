@@ -147,12 +147,13 @@ def writings(draw, encoding):
     def perhaps():
         return draw(st.booleans())
 
-    escape = perhaps()
-    # an escape counts inside quotes only; Python's writer sets some outside of them
-    quoting = csv.QUOTE_ALL if escape or perhaps() else csv.QUOTE_MINIMAL
+    escape, end = perhaps(), choose("\n", "\r\n", "\r")
+    # an escape counts inside quotes only; Python's writer sets some outside of them, and leaves
+    # line ends without quotes that are not those of the lines
+    quoting = csv.QUOTE_ALL if escape or end == "\r" or perhaps() else csv.QUOTE_MINIMAL
     return Writing(
         encoding=encoding,
-        end=choose("\n", "\r\n", "\r"),
+        end=end,
         delimiter=choose(",", ";", "|", "\t"),
         quoting=quoting,
         escape=escape,

@@ -1,7 +1,16 @@
 """A model cross-validated by customer goes the whole way: train, validate, promote, tiers."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
+
+
+@pytest.fixture(scope="module")
+def place(place, tmp_path_factory):
+    """Work with a store of its own: a promotion ties a store to one audit log."""
+    home = tmp_path_factory.mktemp("folds")
+    return replace(place, home=home, store=f"sqlite:///{home}/mlflow.db")
 
 
 @pytest.fixture(scope="module")

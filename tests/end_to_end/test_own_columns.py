@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,8 @@ def run(examples, *arguments):
 def walk(examples, name, observation, *score):
     """Train, score and explain an example; gives the bundle, the scores and what was said."""
     source = ("--source", f"{name}.yaml", "--data", name)
+    for made in ("bundle", "scores"):  # of another test
+        shutil.rmtree(examples.home / f"{name}-{made}", ignore_errors=True)
     trained = run(examples, "train", "--config", f"{name}-run.yaml", *source,
                   "--keep", f"{name}-bundle", "--card", f"{name}.md")  # fmt: skip
     run(examples, "score", "--model", f"{name}-bundle", *source, *score, "--out", f"{name}-scores")
