@@ -35,7 +35,8 @@ class Finding:
 
     def __str__(self) -> str:
         where = f"{self.table}.{self.column}" if self.column else self.table
-        return f"{where}: {self.rule}: {self.count:,} row(s); {self.cure}"
+        rows = f"{self.count:,} row(s); " if self.count else ""  # of a table not there
+        return f"{where}: {self.rule}: {rows}{self.cure}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +122,15 @@ class QualitySummary:
         times = dict.fromkeys(columns[-2:], "datetime64[us, UTC]")
         return frame.astype(times)
 
+    def findings(self) -> list[tuple[str, Finding]]:
+        """Give every finding with its severity: quarantined or warning."""
+        refused = [("quarantined", each) for table in self.tables for each in table.reasons]
+        return refused + [("warning", each) for each in self.warnings]
+
     def findings_frame(self) -> pd.DataFrame:
         """One row a finding: severity (quarantined, warning), table, column, rule, count, cure."""
-        found = [("quarantined", each) for table in self.tables for each in table.reasons]
-        found += [("warning", each) for each in self.warnings]
         return pd.DataFrame(
-            [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in found],
+            [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in self.findings()],
             columns=["severity", "table", "column", "rule", "count", "cure"],
         ).astype({"count": "int64"})
 

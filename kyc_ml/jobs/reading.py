@@ -136,11 +136,8 @@ def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
     dating = say_dating(quality)
     if dating is not None:
         watch.say(dating)
-    for severity, table, column, rule, count, cure in quality.findings_frame().itertuples(
-        index=False
-    ):
-        where = f"{table}.{column}" if column else table
-        watch.say(f"{severity}: {where}: {rule}: {count:,} row(s); {cure}")
+    for severity, finding in quality.findings():
+        watch.say(f"{severity}: {finding}")
 
 
 def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
