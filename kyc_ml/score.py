@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from kyc_ml.tiers import (
     merge_specs,
     policy_features,
 )
+
+Floats = npt.NDArray[np.float64]
 
 _PIECE: Final = 8_192
 """Rows explained at a time: under a second of work, and several blocks for each thread."""
@@ -84,18 +86,88 @@ def score_features(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What a model says of n rows: the one way from a bundle to margin, probability and tier.
+
+    Attributes
+    ----------
+    margin : float64 array of shape (n,), log-odds
+    probability : float64 array of shape (n,), calibrated
+    grades : Grades
+    unknown_categories : mapping of feature to number of rows
+        Values that the model has never seen, treated as missing.
+    """
+
+    margin: Floats
+    probability: Floats
+    grades: Grades
+    unknown_categories: Mapping[str, int]
+
+    @property
+    def tier(self) -> npt.NDArray[np.int64]:
+        """Place of each row's tier in the tiers of the bundle's policy, shape (n,)."""
+        return self.grades.tier
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        features: FeatureTable,
+        *,
+        facts: FeatureTable | None = None,
+        book: OverrideBook = NOBODY,
+        history: TierHistory | None = None,
+        threads: int = 2,
+        predicted: tuple[Floats, Floats] | None = None,
+    ) -> Self:
+        """Score and grade rows, without explaining them.
+
+        Parameters
+        ----------
+        features : FeatureTable
+            Holds the model's columns, in any order; others may stand beside them.
+        facts : FeatureTable, optional
+            The same rows with what the tier policy reads; `features` by default.
+        book, history : optional
+            See `grade`.
+        predicted : two float64 arrays of shape (n,), optional
+            Margin and probability by other models than the bundle's: those of its folds.
+
+        Raises
+        ------
+        DatasetError
+            Naming the columns of the model that the table does not have.
+        """
+        unknown: Mapping[str, int] = {}
+        if predicted is None:
+            margin, probability, unknown = predict(bundle, features, threads=threads)
+        else:
+            margin, probability = predicted
+        grades = grade(
+            probability,
+            features if facts is None else facts,
+            policy=bundle.policy,
+            book=book,
+            history=history,
+        )
+        return cls(
+            margin=margin, probability=probability, grades=grades, unknown_categories=unknown
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
     """Scored rows, and what they were made from.
 
     Attributes
     ----------
     table : pyarrow.Table
-        As `score_features` gives it.
+        As `score_features` returns it.
     grades : Grades
     contributions : Contributions
         Of every feature, in the model's order.
     unknown_categories : mapping of feature to number of rows
-        Values that the model has never seen, taken as missing.
+        See `Scores`.
     """
 
     table: pa.Table
@@ -114,54 +186,57 @@ def score_and_grade(
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
-    """Score as `score_features` does, and give beside the table what it was made from."""
-    own = _own_columns(bundle, features)
-    matrix, unknown = own.encode(bundle.vocabularies)
-    margin = bundle.model.margin(matrix, threads=threads)
-    contributions = _explain_in_pieces(bundle, matrix, threads=threads, progress=progress)
-    proba = bundle.calibrator.probability(margin, _segments(bundle, features))
-    grades = grade(
-        proba,
-        features if facts is None else facts,
-        policy=bundle.policy,
+    """Score as `score_features` does, and return beside the table what it was made from."""
+    own = own_columns(bundle, features)
+    scores = Scores.of(
+        bundle,
+        own,
+        facts=features if facts is None else facts,
         book=book,
         history=history,
+        threads=threads,
     )
+    contributions = explain_rows(bundle, own, threads=threads, progress=progress)
     n = len(features)
-    scores = pa.table(
+    table = pa.table(
         {
             **{name: features.keys[name] for name in features.keys.column_names},
-            "margin": pa.array(margin),
-            "probability": pa.array(proba),
-            **grades.columns(),
+            "margin": pa.array(scores.margin),
+            "probability": pa.array(scores.probability),
+            **scores.grades.columns(),
             "base_value": pa.array(contributions.base),
-            **make_reasons(
-                own,
-                contributions.values,
-                reference=bundle.reference,
-                currency=bundle.data["base_currency"],
-                k=bundle.config.explain.reasons,
-            ),
+            **reasons_of(bundle, own, contributions, k=bundle.config.explain.reasons),
             "model_name": pa.array([bundle.config.name] * n, pa.string()),
             "model_digest": pa.array([bundle.digest] * n, pa.string()),
         }
     )
     return Scored(
-        table=scores, grades=grades, contributions=contributions, unknown_categories=unknown
+        table=table,
+        grades=scores.grades,
+        contributions=contributions,
+        unknown_categories=scores.unknown_categories,
     )
 
 
-def probabilities(
+def predict(
     bundle: Bundle, features: FeatureTable, *, threads: int = 2
-) -> npt.NDArray[np.float64]:
-    """Give the calibrated probability of every row, shape (n,), without tiers and reasons."""
-    matrix, _ = _own_columns(bundle, features).encode(bundle.vocabularies)
+) -> tuple[Floats, Floats, Mapping[str, int]]:
+    """Compute margin and probability of every row, and count unknown categories; see `Scores`."""
+    matrix, unknown = own_columns(bundle, features).encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
-    return bundle.calibrator.probability(margin, _segments(bundle, features))
+    segments = bundle.calibrator.segments
+    segment = features.segment(None if segments is None else segments.feature)
+    return margin, bundle.calibrator.probability(margin, segment), unknown
 
 
-def _own_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
-    """Take the model's columns by name: in another order they would be another model's."""
+def own_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
+    """Return the model's columns by name: in another order they would be another model's.
+
+    Raises
+    ------
+    DatasetError
+        Naming the columns of the model that the table does not have.
+    """
     wanted, there = bundle.model.feature_names, set(features.names)
     absent = [name for name in wanted if name not in there]
     if absent:
@@ -174,22 +249,24 @@ def _own_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     return features.reorder(wanted)
 
 
-def _segments(bundle: Bundle, features: FeatureTable) -> npt.NDArray[np.object_] | None:
-    """Give each row's segment where the calibration has segments."""
-    segments = bundle.calibrator.segments
-    if segments is None:
-        return None
-    return features.category(segments.feature)
-
-
-def _explain_in_pieces(
+def explain_rows(
     bundle: Bundle,
-    matrix: npt.NDArray[np.float64],
+    features: FeatureTable,
     *,
-    threads: int,
-    progress: Callable[[int, int], None] | None,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Contributions:
-    """Explain rows piece by piece, to be able to say how far it has come."""
+    """Compute the SHAP contribution of every feature of the model, in the model's order.
+
+    Parameters
+    ----------
+    features : FeatureTable
+        See `Scores.of`.
+    progress : callable, optional
+        Called with (rows done, rows in all).
+    """
+    # encoded here and not by the caller: two models may share the memory of one table
+    matrix, _ = own_columns(bundle, features).encode(bundle.vocabularies)
     n = matrix.shape[0]
     values, base = np.empty(matrix.shape), np.empty(n)
     for start in range(0, n, _PIECE):
@@ -199,6 +276,25 @@ def _explain_in_pieces(
         if progress is not None:
             progress(rows.stop, n)
     return Contributions(values=values, base=base)
+
+
+def reasons_of(
+    bundle: Bundle, features: FeatureTable, contributions: Contributions, *, k: int
+) -> dict[str, pa.Array]:
+    """Return the columns of `make_reasons`, by the bundle's own reference and currency.
+
+    Parameters
+    ----------
+    features : FeatureTable
+        The model's own columns, in its order.
+    """
+    return make_reasons(
+        features,
+        contributions.values,
+        reference=bundle.reference,
+        currency=bundle.data["base_currency"],
+        k=k,
+    )
 
 
 def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) -> FeatureTable:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.capacity import ReviewQueue, pays
-from kyc_ml.comparison.rows import LaterRows, Scores
+from kyc_ml.comparison.rows import LaterRows
 from kyc_ml.comparison.settings import ComparisonSettings
+from kyc_ml.score import Scores
 
 Floats = npt.NDArray[np.float64]
 

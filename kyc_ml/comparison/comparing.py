@@ -12,11 +12,12 @@ from kyc_ml.comparison.alerts import compute_alerts
 from kyc_ml.comparison.bundles import require_comparable
 from kyc_ml.comparison.figures import BOOTSTRAP, compute_metrics, objective_figure
 from kyc_ml.comparison.moves import compute_causes, compute_tier_moves, explain_moves
-from kyc_ml.comparison.rows import Floats, LaterRows, Scores
+from kyc_ml.comparison.rows import Floats, LaterRows
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
 from kyc_ml.presentation import say_count, say_in_html, say_number, say_plainly
 from kyc_ml.resampling import number_customers
+from kyc_ml.score import Scores
 from kyc_ml.training.evidence import Progress
 
 CHALLENGER: Final = "challenger"
@@ -130,9 +131,9 @@ def compare_models(
     require_comparable(challenger, champion)
     rows.require_both_classes()
     # one after the other: encoding writes into memory that both tables may share
-    said_by = rows.out_of_fold or (None, None)
-    new = Scores.of(challenger, rows.challenger, threads=threads, said=said_by[0])
-    old = Scores.of(champion, rows.champion, threads=threads, said=said_by[1])
+    held_out = rows.out_of_fold or (None, None)
+    new = Scores.of(challenger, rows.challenger, threads=threads, predicted=held_out[0])
+    old = Scores.of(champion, rows.champion, threads=threads, predicted=held_out[1])
     metrics, skipped = compute_metrics(
         rows,
         new,

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.capacity import ReviewQueue, pays
-from kyc_ml.comparison.rows import LaterRows, Scores
+from kyc_ml.comparison.rows import LaterRows
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import compare_aucs, compute_costs
 from kyc_ml.ranking import Ranking, auc, average_precision, recall_at_fpr
 from kyc_ml.resampling import draw_customers, number_customers
+from kyc_ml.score import Scores
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

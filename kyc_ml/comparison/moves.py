@@ -12,12 +12,12 @@ import pyarrow as pa
 from scipy.special import logit
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.comparison.rows import LaterRows, Scores
+from kyc_ml.comparison.rows import LaterRows
 from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.explain import Reference, make_reasons, rank_reasons
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.metrics import jeffreys_interval
-from kyc_ml.model import Contributions
+from kyc_ml.score import Scores, explain_rows, own_columns
 from kyc_ml.tiers import grade
 
 Floats = npt.NDArray[np.float64]
@@ -192,11 +192,11 @@ def _contributions(
         Difference of the base values.
     """
     tables = (
-        rows.challenger.take(here).reorder(challenger.model.feature_names),
-        rows.champion.take(here).reorder(champion.model.feature_names),
+        own_columns(challenger, rows.challenger.take(here)),
+        own_columns(champion, rows.champion.take(here)),
     )
     found = [
-        _explain(bundle, table, threads=threads)
+        explain_rows(bundle, table, threads=threads)
         for bundle, table in zip((challenger, champion), tables, strict=True)
     ]
     both = _beside(*tables)
@@ -205,13 +205,6 @@ def _contributions(
     for filled, table, part in zip(added, tables, found, strict=True):
         filled[:, [place[name] for name in table.names]] = part.values  # noqa: PD011  no data frame
     return both, added, found[0].base - found[1].base
-
-
-def _explain(bundle: Bundle, table: FeatureTable, *, threads: int) -> Contributions:
-    matrix, _ = table.encode(bundle.vocabularies)
-    if not len(table):
-        return Contributions(values=matrix, base=np.zeros(0))
-    return bundle.model.contributions(matrix, threads=threads)
 
 
 def _beside(one: FeatureTable, other: FeatureTable) -> FeatureTable:

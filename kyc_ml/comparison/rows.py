@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.dataset import POSITIVE
+from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.tiers import grade
-from kyc_ml.training.evidence import customers_of, segments_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -91,49 +87,3 @@ class LaterRows:
                 f"of {target.size} rows: name a later --as-of, or wait until more labels are mature"
             )
             raise DatasetError(msg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """What a model says of n rows.
-
-    Attributes
-    ----------
-    margin : float64 array of shape (n,), log-odds
-    probability : float64 array of shape (n,), calibrated
-    tier : int64 array of shape (n,)
-        Places in the tiers of its own policy, as `kyc_ml.tiers.grade` gives them: with the
-        expert rating and the declared overrides, without history and entered overrides.
-    """
-
-    margin: Floats
-    probability: Floats
-    tier: Ints
-
-    @classmethod
-    def of(
-        cls,
-        bundle: Bundle,
-        features: FeatureTable,
-        *,
-        threads: int,
-        said: tuple[Floats, Floats] | None = None,
-    ) -> Self:
-        """Score all rows, without explaining them.
-
-        Parameters
-        ----------
-        said : two float64 arrays of shape (n,), optional
-            Margin and probability of other models than the bundle's: those of its folds.
-        """
-        if said is not None:
-            tier = grade(said[1], features, policy=bundle.policy).tier
-            return cls(margin=said[0], probability=said[1], tier=tier)
-        columns = features.reorder(bundle.model.feature_names)
-        matrix, _ = columns.encode(bundle.vocabularies)
-        margin = bundle.model.margin(matrix, threads=threads)
-        segments = bundle.calibrator.segments
-        segment = segments_of(features, None if segments is None else segments.feature)
-        proba = bundle.calibrator.probability(margin, segment)
-        tier = grade(proba, features, policy=bundle.policy).tier
-        return cls(margin=margin, probability=proba, tier=tier)

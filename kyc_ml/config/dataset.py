@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -31,6 +31,11 @@ class DatasetConfig(Section):
     adverse case counts as negative."""
     review_every_months: int = Field(default=1, ge=1)
     """Review calendar where the source has no reviews table (risk only)."""
+
+    @property
+    def label_delay(self) -> timedelta:
+        """Time from a decision until its outcome is mature: horizon and label maturity."""
+        return timedelta(days=self.horizon_days + self.label_maturity_days)
 
     @field_validator("history_start")
     @classmethod

@@ -1,5 +1,10 @@
 """Observations and their matured labels."""
 
+from kyc_ml.dataset.evaluation_rows import (
+    EvaluationRows,
+    can_evaluate,
+    evaluation_rows,
+)
 from kyc_ml.dataset.labels import (
     ALREADY_ADVERSE,
     IMMATURE,
@@ -11,6 +16,8 @@ from kyc_ml.dataset.labels import (
     to_target,
 )
 from kyc_ml.dataset.observations import (
+    customers_of,
+    history_start,
     make_arrivals,
     make_observations,
     make_reviews_at,
@@ -26,8 +33,13 @@ __all__ = [
     "OPEN_CASE",
     "POSITIVE",
     "Chosen",
+    "EvaluationRows",
     "Labels",
+    "can_evaluate",
     "count_not_scored",
+    "customers_of",
+    "evaluation_rows",
+    "history_start",
     "make_arrivals",
     "make_observations",
     "make_reviews_at",

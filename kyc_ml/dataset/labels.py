@@ -33,8 +33,6 @@ IMMATURE: Final = "immature"
 OPEN_CASE: Final = "open_case"
 ALREADY_ADVERSE: Final = "already_adverse"
 
-_DAY: Final = np.timedelta64(1, "D")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
@@ -91,8 +89,8 @@ def mature_labels(
     """
     observations = read_observations(observations)
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
-    ripening = (config.horizon_days + config.label_maturity_days) * _DAY
-    settled = np.asarray(decision + ripening <= _moment(as_of), dtype=np.bool_)
+    delay = np.timedelta64(config.label_delay, "us")
+    settled = np.asarray(decision + delay <= _moment(as_of), dtype=np.bool_)
     status = np.where(settled, NEGATIVE, IMMATURE).astype(object)
     if CASES not in source.tables:
         return Labels(status=status, settled=settled)

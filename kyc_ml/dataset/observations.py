@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import reduce
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +33,17 @@ from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 
 _INSTANT: Final = pd.Timedelta(microseconds=1)
 _SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
+
+
+def customers_of(rows: pa.Table) -> npt.NDArray[np.object_]:
+    """Return the customer of each observation, shape (n,), from observations or feature keys."""
+    ids: pd.Series = rows[CUSTOMER_ID].to_pandas()
+    return ids.to_numpy(dtype=object)
+
+
+def history_start(config: DatasetConfig) -> pd.Timestamp | None:
+    """Return the first day whose observations count; None where all of them do."""
+    return None if config.history_start is None else pd.Timestamp(config.history_start, tz="UTC")
 
 
 def make_observations(

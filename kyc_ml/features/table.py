@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.errors import DatasetError
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.presentation import say_in_html, say_plainly, say_span
 
@@ -86,6 +87,24 @@ class FeatureTable:
     def category(self, name: str) -> npt.NDArray[np.object_]:
         """Give a category's value of each row, shape (n,); None where it is missing."""
         return np.array(self.categories[name].to_pylist(), dtype=object)
+
+    def segment(self, name: str | None) -> npt.NDArray[np.object_] | None:
+        """Return the category that a calibration is segmented by, shape (n,); None for no segments.
+
+        Raises
+        ------
+        DatasetError
+            If the table does not have it.
+        """
+        if name is None:
+            return None
+        if name not in self.categories:
+            msg = (
+                f"calibration.segment is {name!r}, which is not a category among the features: "
+                "choose one of them, or add its family to the features"
+            )
+            raise DatasetError(msg)
+        return self.category(name)
 
     def learn_vocabularies(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:
         """List the values each category takes in `rows`, sorted."""

@@ -18,21 +18,18 @@ from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
 from kyc_ml.contract.followup import KNOWN_AT_ONCE
-from kyc_ml.dataset import make_observations, mature_labels
+from kyc_ml.dataset import EvaluationRows, customers_of, history_start, make_observations
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.audit.movement import FeatureAudit
 from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import DAY_US, FeatureSpec
-from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.reading import (
     choose_known_until,
     read_tables,
 )
 from kyc_ml.jobs.watch import Watch, tell_left_out
-from kyc_ml.training.evidence import customers_of, history_start
 from kyc_ml.validation.probes import (
     CONFIDENCE,
     FEWEST,
@@ -137,7 +134,7 @@ def run_audit(
     observations = make_observations(
         tables,
         unit=run.unit,
-        start=history_start(run),
+        start=history_start(run.dataset),
         end=observable_until(tables, moment),
         config=run.dataset,
     )
@@ -186,8 +183,10 @@ def probe_labels(
     seed: int,
     watch: Watch,
 ) -> LabelProbes:
-    """Ask the labels that are mature at `as_of` what the features know of them."""
-    target = _mature_target(tables, observations, run=run, as_of=as_of)
+    """Compute what the features say of the labels that are mature at `as_of`."""
+    target = EvaluationRows.of(
+        tables, observations, unit=run.unit, config=run.dataset, as_of=as_of
+    ).target
     positives, negatives = int((target == 1).sum()), int((target == 0).sum())
     if min(positives, negatives) < FEWEST:
         why = (
@@ -219,24 +218,6 @@ def probe_labels(
         shuffled=shuffled,
         not_run="" if shuffled else "shuffled labels: half of the customers have one class only",
     )
-
-
-def _mature_target(
-    tables: ContractedTables, observations: pa.Table, *, run: RunConfig, as_of: pd.Timestamp
-) -> npt.NDArray[np.float64]:
-    """Give 1, 0, or NaN where the outcome does not count.
-
-    Of young observations mostly the positives are known, so that anything that changes
-    with time would tell the classes apart: they count only if the older ones are too few.
-    """
-    dataset = run.dataset
-    labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=dataset)
-    target = np.where(labels.usable & labels.settled, labels.target, np.nan)
-    ripening_us = (dataset.horizon_days + dataset.label_maturity_days) * DAY_US
-    old = microseconds(observations[DECISION_TIME]) <= as_of.value // 1000 - ripening_us
-    if min((target[old] == 1).sum(), (target[old] == 0).sum()) >= FEWEST:
-        target[~old] = np.nan
-    return target
 
 
 def _sample_labelled(target: npt.NDArray[np.float64], *, seed: int) -> npt.NDArray[np.int64]:

@@ -1,9 +1,8 @@
-"""The rows that may evaluate a model: which are mature, and which it did not learn from.
+"""Which rows a model did not learn from; `kyc_ml.dataset.evaluation_rows` says which are mature.
 
-One rule for `tiers fit`, `validate` and `compare`. A row counts once anybody can know its
-outcome; among younger ones only the positives are known. A model split in time has not seen
-the rows from the start of its test part on; one cross-validated by customer has learned from
-every row before its training date, but each was held out once: its out-of-fold rows.
+A model split in time has not seen the rows from the start of its test part on. A model
+cross-validated by customer has learned from every row before its training date, but each row
+was held out once: those predictions are its out-of-fold rows.
 """
 
 from __future__ import annotations
@@ -17,12 +16,9 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
-from kyc_ml.config import CustomerFoldsConfig, DatasetConfig, SplitConfig, Unit
+from kyc_ml.config import CustomerFoldsConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
-from kyc_ml.dataset import Labels, make_observations, mature_labels
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.splits import TEST, plan_out_of_time
@@ -30,92 +26,6 @@ from kyc_ml.training.customer_folds import list_observations
 from kyc_ml.training.out_of_fold import FOLDS, predict_again, require_customer_folds
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatureRows:
-    """Observations of a period, and which of them have a mature outcome.
-
-    Attributes
-    ----------
-    observations : pyarrow.Table of n rows
-    labels : Labels
-    counted : bool array of shape (n,)
-        Their outcome is known, and they are old enough for any outcome to be known.
-    end : Timestamp
-        Counted rows were decided before it.
-    until : Timestamp
-        All rows were decided before it.
-    """
-
-    observations: pa.Table
-    labels: Labels
-    counted: npt.NDArray[np.bool_]
-    end: pd.Timestamp
-    until: pd.Timestamp
-
-    @property
-    def both_classes(self) -> bool:
-        """True if the counted rows can be ranked."""
-        positives = int(np.nansum(self.labels.target[self.counted]))
-        return 0 < positives < int(self.counted.sum())
-
-
-def list_mature(
-    tables: ContractedTables,
-    *,
-    unit: Unit,
-    config: DatasetConfig,
-    since: pd.Timestamp,
-    as_of: pd.Timestamp,
-    cure: str = "",
-) -> MatureRows:
-    """List the observations decided from `since` on, with what is known of them at `as_of`.
-
-    Parameters
-    ----------
-    cure : str
-        What else can be done where no row is old enough.
-
-    Raises
-    ------
-    DatasetError
-        If none is.
-    """
-    ripening = pd.Timedelta(days=config.horizon_days + config.label_maturity_days)
-    end, until = (observable_until(tables, day) for day in (as_of - ripening, as_of))
-    if end <= since:
-        msg = (
-            f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
-            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {ripening.days} days; bring data until "
-            f"{since + ripening:%Y-%m-%d %H:%M} at least{cure}"
-        )
-        raise DatasetError(msg)
-    rows = make_observations(tables, unit=unit, start=since, end=until, config=config)
-    labels = mature_labels(tables, rows, unit=unit, as_of=as_of, config=config)
-    old = microseconds(rows[DECISION_TIME]) < end.value // 1000
-    return MatureRows(
-        observations=rows,
-        labels=labels,
-        counted=np.asarray(labels.usable & old),
-        end=end,
-        until=until,
-    )
-
-
-def can_evaluate(
-    tables: ContractedTables,
-    *,
-    unit: Unit,
-    config: DatasetConfig,
-    since: pd.Timestamp,
-    as_of: pd.Timestamp,
-) -> bool:
-    """Tell whether rows decided from `since` on have mature outcomes, of both classes."""
-    ripening = pd.Timedelta(days=config.horizon_days + config.label_maturity_days)
-    if observable_until(tables, as_of - ripening) <= since:
-        return False
-    return list_mature(tables, unit=unit, config=config, since=since, as_of=as_of).both_classes
 
 
 def unseen_since(bundle: Bundle) -> pd.Timestamp:

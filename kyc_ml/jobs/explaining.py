@@ -16,7 +16,7 @@ from kyc_ml.casework import Drop, save_sheet
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place
-from kyc_ml.explain import make_reasons, say_value
+from kyc_ml.explain import say_value
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.jobs.case import Case, make_sheet
 from kyc_ml.jobs.loading import features_and_facts, features_of, load_model
@@ -26,7 +26,7 @@ from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_in_html, say_moment, say_plainly
-from kyc_ml.score import score_features
+from kyc_ml.score import explain_rows, reasons_of, score_features
 from kyc_ml.tiers import (
     NOBODY,
     OverrideBook,
@@ -190,7 +190,7 @@ def run_customer_safe(
 
 def tell(bundle: Bundle, features: FeatureTable) -> Told:
     """Say what the customer of the one row of a table may be told, all reasons considered."""
-    columns = _reasons(bundle, features, k=len(features.specs))
+    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=len(features.specs))
     told = tellable(
         {spec.name: spec for spec in bundle.specs}, families=bundle.policy.tellable_families
     )
@@ -218,17 +218,6 @@ def tell(bundle: Bundle, features: FeatureTable) -> Told:
     )
 
 
-def _reasons(bundle: Bundle, features: FeatureTable, *, k: int) -> dict[str, pa.Array]:
-    matrix, _ = features.encode(bundle.vocabularies)
-    return make_reasons(
-        features,
-        bundle.model.contributions(matrix).values,
-        reference=bundle.reference,
-        currency=bundle.data["base_currency"],
-        k=k,
-    )
-
-
 def explain_case(
     bundle: Bundle,
     tables: ContractedTables,
@@ -249,7 +238,7 @@ def explain_case(
     observations = find_observation(tables, observation, unit=bundle.config.unit)
     features, facts = features_and_facts(bundle, tables, observations, watch)
     scores = score_features(bundle, features, facts=facts, book=book, history=history)
-    columns = _reasons(bundle, features, k=top)
+    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=top)
     names = (
         *("code", "family", "text", "text_zh", "value"),
         *("peer_median", "percentile", "contribution", "share"),

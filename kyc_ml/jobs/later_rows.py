@@ -14,16 +14,14 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.dataset import mature_labels
+from kyc_ml.dataset import can_evaluate, evaluation_rows, mature_labels
 from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import OBSERVATION_ID, FeatureTable
 from kyc_ml.jobs.evaluation_rows import (
-    can_evaluate,
     is_cross_validated,
     list_fold_rows,
-    list_mature,
     predict_fold_rows,
 )
 from kyc_ml.jobs.loading import columns_of, features_and_facts
@@ -130,7 +128,7 @@ def later_rows(
     DatasetError
         If none is old enough, or a feature of a model cannot be computed.
     """
-    found = list_mature(
+    found = evaluation_rows(
         tables,
         unit=champion.config.unit,
         config=_dataset(challenger, champion),

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from kyc_ml.casework import Drop
 from kyc_ml.explain import Change, find_change, splits_of
 from kyc_ml.jobs.case import Case
-from kyc_ml.score import probabilities
-from kyc_ml.tiers import Grades, declare_facts, grade, held_by, limits_of
+from kyc_ml.score import Scores
+from kyc_ml.tiers import Grades, declare_facts, held_by, limits_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,8 +42,7 @@ def _grade_changed(case: Case, rows: Floats) -> Grades:
     """Grade the case's row with other numbers, rows of shape (m, columns of the facts)."""
     same = case.facts.take(np.zeros(len(rows), np.int64))
     changed = replace(same, numbers=np.asfortranarray(rows))
-    proba = probabilities(case.bundle, changed.reorder(case.bundle.model.feature_names))
-    return grade(proba, changed, policy=case.bundle.policy, book=case.book, history=case.history)
+    return Scores.of(case.bundle, changed, book=case.book, history=case.history).grades
 
 
 def _say_found(case: Case, found: Change) -> Drop:

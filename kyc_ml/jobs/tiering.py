@@ -16,7 +16,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
-from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import customers_of, evaluation_rows
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import LeakageError
 from kyc_ml.features.history import microseconds
@@ -24,7 +24,6 @@ from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.jobs.evaluation_rows import (
     is_cross_validated,
     list_fold_rows,
-    list_mature,
     predict_fold_rows,
     unseen_since,
 )
@@ -33,7 +32,7 @@ from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.reading import choose_known_until, read_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
-from kyc_ml.score import probabilities
+from kyc_ml.score import predict
 from kyc_ml.tiers import (
     FitRows,
     Proposal,
@@ -311,12 +310,12 @@ def mature_rows(
         If no row is old enough.
     """
     run = bundle.config
-    found = list_mature(tables, unit=run.unit, config=run.dataset, since=since, as_of=as_of)
+    found = evaluation_rows(tables, unit=run.unit, config=run.dataset, since=since, as_of=as_of)
     used = found.counted
     features, facts = _build(
         bundle, tables, policy, found.observations.filter(pa.array(used)), watch
     )
-    proba = probabilities(bundle, features)
+    _, proba, _ = predict(bundle, features)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.labels.target[used])
     before_end = microseconds(found.observations[DECISION_TIME]) < found.end.value // 1000
     return rows, int(np.sum(before_end & ~used)), found.end
@@ -365,7 +364,7 @@ def _fit_rows(
     return FitRows(
         proba=proba,
         target=target,
-        customers=features.keys[CUSTOMER_ID].to_pandas().to_numpy(dtype=object),
+        customers=customers_of(features.keys),
         segment=segment,
         days=decision_days(decision, policy.calendar),
     )

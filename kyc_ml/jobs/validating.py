@@ -285,9 +285,7 @@ def _caveats(bundle: Bundle, rows: Chosen) -> tuple[Finding, ...]:
     """Say what rows that are not later than the training leave open."""
     if rows != "out_of_fold":
         return ()
-    dataset = bundle.config.dataset
-    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
-    return (caveat(trained_until(bundle), ripening),)
+    return (caveat(trained_until(bundle), bundle.config.dataset.label_delay),)
 
 
 def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:

@@ -14,16 +14,18 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.dataset import NEGATIVE, POSITIVE, Labels, mature_labels
+from kyc_ml.dataset import (
+    NEGATIVE,
+    POSITIVE,
+    Labels,
+    can_evaluate,
+    evaluation_rows,
+    mature_labels,
+)
 from kyc_ml.errors import ConfigError
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
-from kyc_ml.jobs.evaluation_rows import (
-    can_evaluate,
-    is_cross_validated,
-    list_fold_rows,
-    list_mature,
-)
+from kyc_ml.jobs.evaluation_rows import is_cross_validated, list_fold_rows
 from kyc_ml.splits import CALIBRATION, TEST, TRAIN, plan_out_of_time
 from kyc_ml.splits.rows import to_status
 from kyc_ml.training.out_of_fold import require_customer_folds
@@ -225,7 +227,7 @@ def _later(
     """Take the observations after the training date; judged are those old enough."""
     start = trained_until(bundle) if since is None else since
     kind = "out_of_fold" if is_cross_validated(bundle) else "test"
-    found = list_mature(
+    found = evaluation_rows(
         tables,
         unit=bundle.config.unit,
         config=bundle.config.dataset,

@@ -164,7 +164,7 @@ def _score(
         typology=typology,
         arrival_days=days,
         amount=np.asarray(amount, dtype=np.float64),
-        said=said,
+        predicted=said,
     )
 
 
@@ -251,5 +251,5 @@ def collect_rival(
         typology=current.typology,
         arrival_days=current.arrival_days,
         amount=current.amount,
-        said=said,
+        predicted=said,
     )

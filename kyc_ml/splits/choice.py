@@ -11,6 +11,7 @@ from kyc_ml.config import (
     FoldsConfig,
     OutOfTimeCustomersConfig,
 )
+from kyc_ml.dataset import history_start
 from kyc_ml.errors import ConfigError
 from kyc_ml.splits.by_customer import CustomerDisjointSplit, OutOfTimeCustomerSplit
 from kyc_ml.splits.in_time import PrequentialSplit
@@ -35,22 +36,21 @@ def make_splitter(
     Raises
     ------
     ConfigError
-        If the label delay is shorter than labels need to ripen: among younger rows only
-        positives are known, and a model would learn from them alone.
+        If the label delay is shorter than labels need to mature: of younger rows only
+        the positives are known, and a model would learn from them alone.
     """
     if isinstance(config, CustomerFoldsConfig):
         return CustomerDisjointSplit(n_splits=config.folds, seed=seed, times=times)
-    ripening = dataset.horizon_days + dataset.label_maturity_days
-    delay = ripening if config.delay_days is None else config.delay_days
-    if delay < ripening:
+    mature = dataset.label_delay.days
+    delay = mature if config.delay_days is None else config.delay_days
+    if delay < mature:
         msg = (
             f"delay_days ({delay}) must be at least dataset.horizon_days and "
-            f"dataset.label_maturity_days together ({ripening}): otherwise only the positives "
+            f"dataset.label_maturity_days together ({mature}): otherwise only the positives "
             "among a fold's last training rows are known; leave delay_days out to take that sum"
         )
         raise ConfigError(msg)
-    start = dataset.history_start
-    first = None if start is None else pd.Timestamp(start, tz="UTC")
+    first = history_start(dataset)
     if isinstance(config, OutOfTimeCustomersConfig):
         return OutOfTimeCustomerSplit(
             n_splits=config.folds,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import DatasetConfig, SplitConfig
+from kyc_ml.dataset import history_start
 from kyc_ml.errors import DatasetError
 
 TRAIN: Final = "train"
@@ -54,12 +55,11 @@ def plan_out_of_time(
     DatasetError
         If nothing is left for training after `dataset.history_start`.
     """
-    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
     gap = pd.Timedelta(days=splits.inner_embargo_days)
-    test_end = as_of - ripening
+    test_end = as_of - dataset.label_delay
     test_start = test_end - pd.Timedelta(days=splits.test_days)
     cutoff = test_start - pd.Timedelta(days=splits.embargo_days)
-    calibration_end = cutoff - ripening
+    calibration_end = cutoff - dataset.label_delay
     calibration_start = calibration_end - pd.Timedelta(days=splits.calibration_days)
     stopping_end = calibration_start - gap
     stopping_start = stopping_end - pd.Timedelta(days=splits.early_stopping_days)
@@ -87,12 +87,10 @@ def plan_out_of_time(
 def _train_start(
     end: pd.Timestamp, *, splits: SplitConfig, dataset: DatasetConfig
 ) -> pd.Timestamp | None:
-    starts = []
-    if dataset.history_start is not None:
-        starts.append(pd.Timestamp(dataset.history_start, tz="UTC"))
+    starts = [history_start(dataset)]
     if splits.train_days is not None:
         starts.append(end - pd.Timedelta(days=splits.train_days))
-    return max(starts) if starts else None
+    return max((start for start in starts if start is not None), default=None)
 
 
 def assign_parts(

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import customers_of
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.rating import Rating
@@ -176,7 +176,7 @@ def grade(
         If a probability is NaN or outside [0, 1].
     """
     decision = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
-    customers = facts.keys[CUSTOMER_ID].to_pandas().to_numpy(dtype=object)
+    customers = customers_of(facts.keys)
     segment, counts, unchecked = segments_of(facts, policy)
     rating, unrated = rate_beside(facts, policy)
 

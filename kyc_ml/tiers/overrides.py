@@ -17,6 +17,7 @@ from kyc_ml.arguments import FilePath, read_path
 from kyc_ml.config import Day, IdentifierForm, Section, check_section, load_section
 from kyc_ml.contract.identifiers import TRIMMED, put_in_form
 from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import customers_of
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.rating import holds
@@ -177,7 +178,7 @@ def list_in_force(
         As for `find_in_force`.
     """
     keys = facts.keys
-    customers = keys[CUSTOMER_ID].to_pandas().to_numpy(dtype=object)
+    customers = customers_of(keys)
     days = decision_days(pd.DatetimeIndex(keys[DECISION_TIME].to_pandas()), policy.calendar)
     found, _ = _find(facts, customers, days, policy=policy, book=book)
     return [override for rows, override in found if rows.size]

@@ -19,6 +19,8 @@ from kyc_ml.dataset import (
     ALREADY_ADVERSE,
     OPEN_CASE,
     Labels,
+    customers_of,
+    history_start,
     make_observations,
     mature_labels,
 )
@@ -40,10 +42,7 @@ from kyc_ml.training.evidence import (
     Trained,
     build_all,
     conclude,
-    customers_of,
-    history_start,
     judge_all,
-    segments_of,
 )
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.out_of_fold import (
@@ -82,7 +81,7 @@ def list_observations(
     observations = make_observations(
         source,
         unit=config.unit,
-        start=history_start(config),
+        start=history_start(config.dataset),
         end=observable_until(source, as_of),
         config=config.dataset,
     )
@@ -127,7 +126,7 @@ def train_customer_folds(
         held_out.margin,
         target,
         config=config.calibration,
-        segment=segments_of(features, config.calibration.segment),
+        segment=features.segment(config.calibration.segment),
     )
     proba = held_out.probability(
         target, method=choice.calibrator.method, segments=segment_rows(features, config)

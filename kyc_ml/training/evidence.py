@@ -16,7 +16,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import CalibrationChoice
 from kyc_ml.config import RunConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.dataset import customers_of
 from kyc_ml.errors import DatasetError
 from kyc_ml.explain import learn_reference
 from kyc_ml.features.build import build_features
@@ -186,7 +186,7 @@ def conclude(
             profile=learn_profile(
                 evidence.features,
                 calibration.calibrator.probability(
-                    evidence.margin, segments_of(evidence.features, config.calibration.segment)
+                    evidence.margin, evidence.features.segment(config.calibration.segment)
                 ),
             ),
         ),
@@ -217,25 +217,6 @@ def conclude(
         best_round=best_round,
         stability=stability,
     )
-
-
-def segments_of(features: FeatureTable, name: str | None) -> npt.NDArray[np.object_] | None:
-    """Give each row's segment, None where it is missing; None if there are no segments.
-
-    Raises
-    ------
-    DatasetError
-        If the features lack the category that the calibration segments by.
-    """
-    if name is None:
-        return None
-    if name not in features.categories:
-        msg = (
-            f"calibration.segment is {name!r}, which is no category among the run's features: "
-            "choose one of them, or add its family to the features"
-        )
-        raise DatasetError(msg)
-    return features.category(name)
 
 
 def _recorded(figures: Quality) -> dict[str, float]:
@@ -341,15 +322,3 @@ def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tupl
     known = {spec.name: spec for spec in specs}
     read = {name for spec in features.specs for name in all_made_of(spec, known)}
     return (*features.specs, *(spec for spec in specs if spec.hidden and spec.name in read))
-
-
-def customers_of(table: pa.Table) -> npt.NDArray[np.object_]:
-    """Give the customer of each row."""
-    ids: pd.Series = table[CUSTOMER_ID].to_pandas()
-    return ids.to_numpy(dtype=object)
-
-
-def history_start(config: RunConfig) -> pd.Timestamp | None:
-    """Give the first day whose observations count, if the configuration names one."""
-    start = config.dataset.history_start
-    return None if start is None else pd.Timestamp(start, tz="UTC")

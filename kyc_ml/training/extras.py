@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from kyc_ml.calibration import ReversedRankingError, fit_calibrator
 from kyc_ml.config import RunConfig
+from kyc_ml.dataset import customers_of
 from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
@@ -18,7 +19,7 @@ from kyc_ml.selection import Selection, narrow_specs, narrow_table, select_featu
 from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
 from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
 from kyc_ml.training.added_value import Predictions
-from kyc_ml.training.evidence import Progress, customers_of
+from kyc_ml.training.evidence import Progress
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

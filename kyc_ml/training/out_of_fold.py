@@ -16,11 +16,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import Method, SegmentRows, calibrate_by_fold
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
+from kyc_ml.dataset import customers_of
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, choose_rounds, fit_fixed
-from kyc_ml.training.evidence import Progress, customers_of, fit_baseline, segments_of
+from kyc_ml.training.evidence import Progress, fit_baseline
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -175,7 +176,7 @@ def predict_again(
 def segment_rows(features: FeatureTable, config: RunConfig) -> SegmentRows | None:
     """Give each row's segment as a calibration reads it; None without segments."""
     name = config.calibration.segment
-    values = segments_of(features, name)
+    values = features.segment(name)
     if name is None or values is None:
         return None
     strength = config.calibration.segment_strength

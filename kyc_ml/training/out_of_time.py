@@ -16,7 +16,13 @@ from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import DatasetConfig, RunConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
-from kyc_ml.dataset import make_observations, mature_labels, to_target
+from kyc_ml.dataset import (
+    customers_of,
+    history_start,
+    make_observations,
+    mature_labels,
+    to_target,
+)
 from kyc_ml.errors import DatasetError
 from kyc_ml.explain import require_peers
 from kyc_ml.features.catalog import choose_features
@@ -50,11 +56,8 @@ from kyc_ml.training.evidence import (
     Trained,
     build_all,
     conclude,
-    customers_of,
     fit_baseline,
-    history_start,
     judge_all,
-    segments_of,
 )
 from kyc_ml.training.extras import (
     calibrate_later,
@@ -104,7 +107,7 @@ def train_out_of_time(
     rows = {name: np.flatnonzero(part == name) for name in PARTS}
     fit = fit_in_time(matrix, target, rows, features.specs, config=config, tell=tell)
     margin = fit.model.margin(matrix, threads=config.model.num_threads)
-    segment = segments_of(features, config.calibration.segment)
+    segment = features.segment(config.calibration.segment)
     calibrating = part == CALIBRATION
     choice = choose_calibrator(
         margin[calibrating],
@@ -233,7 +236,7 @@ def label_parts(
     observations = make_observations(
         source,
         unit=config.unit,
-        start=history_start(config),
+        start=history_start(config.dataset),
         end=observable_until(source, boundaries.parts[TEST][1]),
         config=config.dataset,
         end_is=_say_end(config.dataset, boundaries.as_of),
@@ -259,8 +262,8 @@ def label_parts(
 def _say_end(dataset: DatasetConfig, as_of: pd.Timestamp) -> str:
     """Say where the end of the parts comes from: nobody gave that date."""
     horizon = f"{dataset.horizon_days} days of horizon and " if dataset.horizon_days else ""
-    ripening = f"{horizon}{dataset.label_maturity_days} days of label maturity"
-    return f"as_of {as_of.date().isoformat()} less {ripening}"
+    delay = f"{horizon}{dataset.label_maturity_days} days of label maturity"
+    return f"as_of {as_of.date().isoformat()} less {delay}"
 
 
 def require_rows(

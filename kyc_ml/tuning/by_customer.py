@@ -18,12 +18,13 @@ import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, ModelConfig, PrequentialConfig, RunConfig
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.dataset import customers_of
 from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.training.customer_folds import list_observations
-from kyc_ml.training.evidence import Progress, build_all, customers_of
+from kyc_ml.training.evidence import Progress, build_all
 from kyc_ml.training.out_of_fold import fit_whole, split_customers
 from kyc_ml.tuning.comparison import (
     ParameterComparison,

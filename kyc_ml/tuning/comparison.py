@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
+from kyc_ml.dataset import customers_of
 from kyc_ml.presentation import say_number
 from kyc_ml.resampling import draw_customers, drawn_rows
-from kyc_ml.training.evidence import Progress, customers_of
+from kyc_ml.training.evidence import Progress
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
 from kyc_ml.tuning.rows import FoldRows, TuningRows
 from kyc_ml.tuning.study import predict_test

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kyc_ml.config import RunConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.dataset import mature_labels, to_target
+from kyc_ml.dataset import customers_of, mature_labels, to_target
 from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
@@ -29,7 +29,7 @@ from kyc_ml.splits import (
     plan_out_of_time,
     summarise_parts,
 )
-from kyc_ml.training.evidence import Progress, build_all, customers_of
+from kyc_ml.training.evidence import Progress, build_all
 from kyc_ml.training.out_of_time import label_parts, require_rows
 
 Floats = npt.NDArray[np.float64]

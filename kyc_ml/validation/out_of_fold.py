@@ -7,6 +7,7 @@ and graded. What needs rows of another time, or the scores of one model, cannot 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -60,18 +61,18 @@ OF_THE_MODEL: Final = frozenset(
 """Checks of how the model computes: they look at its own scores, also of rows it learned from."""
 
 
-def caveat(known: pd.Timestamp, ripening: pd.Timedelta) -> Finding:
+def caveat(known: pd.Timestamp, label_delay: timedelta) -> Finding:
     """Say what out-of-fold rows leave open, as a finding with an owner and a due date to come.
 
     Parameters
     ----------
     known : Timestamp
         The training date.
-    ripening : Timedelta
+    label_delay : timedelta
         From a decision to its mature outcome.
     """
     check = OUT_OF_FOLD.partition("/")[0]
-    day = f"{known + ripening:%Y-%m-%d}"
+    day = f"{known + label_delay:%Y-%m-%d}"
     return Finding(
         id=OUT_OF_FOLD,
         check=check,

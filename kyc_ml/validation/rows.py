@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.bundle import Bundle
-from kyc_ml.dataset import POSITIVE
+from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US, FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.resampling import number_customers
-from kyc_ml.tiers import Grades, grade
-from kyc_ml.training.evidence import customers_of, segments_of
+from kyc_ml.score import Scores, own_columns
+from kyc_ml.tiers import Grades
 from kyc_ml.validation.result import RowsUsed
 from kyc_ml.validation.text import Text
 
@@ -242,7 +242,7 @@ def score_rows(
     typology: Names | None = None,
     arrival_days: Floats | None = None,
     amount: Floats | None = None,
-    said: tuple[Floats, Floats] | None = None,
+    predicted: tuple[Floats, Floats] | None = None,
     threads: int = 2,
 ) -> ScoredRows:
     """Score and grade rows; overrides entered for single customers and history are unknown.
@@ -251,20 +251,14 @@ def score_rows(
     ----------
     built : FeatureTable of n rows
         The model's columns and beside them whatever else is to be read.
-    said : two float64 arrays of shape (n,), optional
-        Margin and probability of other models than the bundle's: those of its folds.
+    predicted : two float64 arrays of shape (n,), optional
+        See `Scores.of`.
     """
     own = set(bundle.model.feature_names)
-    features = built.reorder(bundle.model.feature_names)
-    matrix, _ = features.encode(bundle.vocabularies)
-    if said is None:
-        margin = bundle.model.margin(matrix, threads=threads)
-        segments = bundle.calibrator.segments
-        segment = segments_of(features, None if segments is None else segments.feature)
-        probability = bundle.calibrator.probability(margin, segment)
-    else:
-        margin, probability = said
-    n = margin.size
+    features = own_columns(bundle, built)
+    features.encode(bundle.vocabularies)  # `ScoredRows.matrix` is this table's own memory
+    scores = Scores.of(bundle, features, facts=built, threads=threads, predicted=predicted)
+    n = len(built)
     return ScoredRows(
         role=role,
         origin=origin,
@@ -272,9 +266,9 @@ def score_rows(
         until=until,
         features=features,
         facts=built.reorder([name for name in built.names if name not in own]),
-        margin=margin,
-        probability=probability,
-        grades=grade(probability, built, policy=bundle.policy),
+        margin=scores.margin,
+        probability=scores.probability,
+        grades=scores.grades,
         status=status,
         judged=judged,
         end=end,

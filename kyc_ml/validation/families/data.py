@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE
+from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE, customers_of
 from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
 from kyc_ml.metrics import compute_drift, effective_customers
-from kyc_ml.training.evidence import customers_of
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
@@ -187,8 +186,7 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     """Count states of outcomes, and see how fast they arrive."""
     del settings
     rows, before = evidence.current, evidence.reference
-    dataset = evidence.bundle.config.dataset
-    limit = dataset.horizon_days + dataset.label_maturity_days
+    limit = evidence.bundle.config.dataset.label_delay.days
     days = before.arrival_days[np.isfinite(before.arrival_days)]
     by_definition = evidence.bundle.config.unit == "risk"
     known = float((days <= limit).mean()) if days.size and not by_definition else np.nan

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.dataset import POSITIVE
+from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.metrics import (
     clustered_observed_over_expected,
     compute_ordering,
@@ -20,7 +20,6 @@ from kyc_ml.metrics import (
     matrix_weighted_bandwidth,
     migration_z,
 )
-from kyc_ml.training.evidence import customers_of
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value

@@ -1,0 +1,129 @@
+"""Which rows may evaluate a model: the one rule for audit, tier fitting, validation, comparison.
+
+A row counts if its outcome is known and it was decided before ``as_of - label_delay``, half
+open. Of younger rows only the positives are known: they would make a rate too high, and would
+make anything that changes over time look predictive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.ending import observable_until
+from kyc_ml.dataset.labels import Labels, mature_labels
+from kyc_ml.dataset.observations import make_observations
+from kyc_ml.errors import DatasetError
+from kyc_ml.features.history import microseconds
+from kyc_ml.features.table import DECISION_TIME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRows:
+    """Observations, and which of them may evaluate a model.
+
+    Attributes
+    ----------
+    observations : pyarrow.Table of n rows
+    labels : Labels
+        Outcomes as known at `as_of`.
+    counted : bool array of shape (n,)
+        Rows with a known outcome that were decided before `end`.
+    end : Timestamp
+        Rows decided before it are old enough for any outcome to be known.
+    until : Timestamp
+        All rows were decided before it.
+    """
+
+    observations: pa.Table
+    labels: Labels
+    counted: npt.NDArray[np.bool_]
+    end: pd.Timestamp
+    until: pd.Timestamp
+
+    @classmethod
+    def of(
+        cls,
+        tables: ContractedTables,
+        observations: pa.Table,
+        *,
+        unit: Unit,
+        config: DatasetConfig,
+        as_of: pd.Timestamp,
+    ) -> Self:
+        """Find which of the given observations may evaluate a model."""
+        labels = mature_labels(tables, observations, unit=unit, as_of=as_of, config=config)
+        end = observable_until(tables, as_of - config.label_delay)
+        old = microseconds(observations[DECISION_TIME]) < end.value // 1000
+        return cls(
+            observations=observations,
+            labels=labels,
+            counted=np.asarray(labels.usable & old),
+            end=end,
+            until=observable_until(tables, as_of),
+        )
+
+    @property
+    def target(self) -> npt.NDArray[np.float64]:
+        """1 for positive and 0 for negative rows, shape (n,); NaN for rows that do not count."""
+        return np.where(self.counted, self.labels.target, np.nan)
+
+    @property
+    def both_classes(self) -> bool:
+        """True if the rows that count hold positives and negatives."""
+        return {0.0, 1.0} <= set(self.target[self.counted])
+
+
+def evaluation_rows(
+    tables: ContractedTables,
+    *,
+    unit: Unit,
+    config: DatasetConfig,
+    since: pd.Timestamp,
+    as_of: pd.Timestamp,
+    cure: str = "",
+) -> EvaluationRows:
+    """List the observations decided from `since` on, with what is known of them at `as_of`.
+
+    Parameters
+    ----------
+    cure : str
+        What else the user can do where no row is old enough, for the message.
+
+    Raises
+    ------
+    DatasetError
+        If no row is old enough.
+    """
+    if observable_until(tables, as_of - config.label_delay) <= since:
+        msg = (
+            f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
+            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {config.label_delay.days} days; bring data "
+            f"until {since + config.label_delay:%Y-%m-%d %H:%M} at least{cure}"
+        )
+        raise DatasetError(msg)
+    rows = make_observations(
+        tables, unit=unit, start=since, end=observable_until(tables, as_of), config=config
+    )
+    return EvaluationRows.of(tables, rows, unit=unit, config=config, as_of=as_of)
+
+
+def can_evaluate(
+    tables: ContractedTables,
+    *,
+    unit: Unit,
+    config: DatasetConfig,
+    since: pd.Timestamp,
+    as_of: pd.Timestamp,
+) -> bool:
+    """Return whether rows decided from `since` on have mature outcomes, of both classes."""
+    if observable_until(tables, as_of - config.label_delay) <= since:
+        return False
+    return evaluation_rows(tables, unit=unit, config=config, since=since, as_of=as_of).both_classes
