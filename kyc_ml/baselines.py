@@ -11,7 +11,7 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import require_both_classes
 from kyc_ml.resampling import number_customers
 
 Floats = npt.NDArray[np.float64]
@@ -162,12 +162,12 @@ def latest_rows(target: Floats) -> slice:
         If the rows have one class only.
     """
     found = [np.flatnonzero(target == outcome) for outcome in (0.0, 1.0)]
-    if not all(rows.size for rows in found):
-        msg = (
-            f"the baseline needs training rows of both classes, got {found[1].size} positives "
-            f"of {target.size} rows: widen the part, or check cases and label_maturity_days"
-        )
-        raise DatasetError(msg)
+    require_both_classes(
+        "the baseline",
+        found[1].size,
+        target.size,
+        cure="widen the training part, or check cases and label_maturity_days",
+    )
     last_of_each = min(int(rows[-1]) for rows in found)
     return slice(max(0, min(target.size - MOST_ROWS, last_of_each)), None)
 

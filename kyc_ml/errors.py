@@ -145,6 +145,41 @@ def _without_ending(path: str) -> str:
     return name[:1] + name[1:].partition(".")[0]
 
 
+def require_both_classes(
+    subject: str, positives: int, rows: int, *, cure: str, fewest: int = 1
+) -> None:
+    """Raise unless rows hold enough of each class to learn from, or to evaluate by.
+
+    Parameters
+    ----------
+    subject : str
+        What needs them, as the message begins.
+    fewest : int
+        Rows of each class that are needed.
+
+    Raises
+    ------
+    DatasetError
+        With both counts.
+
+    Examples
+    --------
+    >>> require_both_classes("selection", 0, 9, cure="widen the part")
+    Traceback (most recent call last):
+    ...
+    kyc_ml.errors.DatasetError: selection needs rows of both classes, got 0 positives of 9 rows: \
+widen the part
+    """
+    if min(positives, rows - positives) >= fewest:
+        return
+    each = "" if fewest == 1 else f", at least {fewest} of each"
+    msg = (
+        f"{subject} needs rows of both classes{each}, got {positives} positives of {rows} "
+        f"rows: {cure}"
+    )
+    raise DatasetError(msg)
+
+
 class TooFewRowsWarning(UserWarning):
     """There are too few rows for a step, which is left out; the result says which."""
 

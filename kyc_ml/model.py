@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from kyc_ml.config import ModelConfig
 from kyc_ml.contributions import TreeContributions, compile_model
-from kyc_ml.errors import BundleError, DatasetError
+from kyc_ml.errors import BundleError, require_both_classes
 from kyc_ml.features.spec import Direction, Kind
 from kyc_ml.sampling import sample_rows
 
@@ -349,13 +349,8 @@ def _shift_margins(text: str, shift: float) -> str:
 
 
 def _require_both_classes(part: str, target: Floats) -> None:
-    positives = int(target.sum())
-    if positives in {0, target.size}:
-        msg = (
-            f"part {part!r} must hold both classes, got {positives} positives of "
-            f"{target.size} rows: widen the part, or check cases and label_maturity_days"
-        )
-        raise DatasetError(msg)
+    cure = "widen the part, or check cases and label_maturity_days"
+    require_both_classes(f"part {part!r}", int(target.sum()), target.size, cure=cure)
 
 
 def _dataset(

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import expit
 
 from kyc_ml.config import ModelConfig, StabilityConfig
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import DatasetError, require_both_classes
 from kyc_ml.explain import rank_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import compute_quality
@@ -202,13 +202,8 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
 
 
 def _require_both_classes(later: LabelledRows) -> None:
-    positives = int(later.target.sum())
-    if positives in {0, later.target.size}:
-        msg = (
-            f"the later rows must hold both classes, got {positives} positives of "
-            f"{later.target.size} rows: widen the part they come from"
-        )
-        raise DatasetError(msg)
+    positives, rows = int(later.target.sum()), later.target.size
+    require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
 
 
 def _choose_shown(later: LabelledRows, config: StabilityConfig) -> Ints:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from kyc_ml.training.added_value import Predictions, compute_added_value
+from kyc_ml.metrics.paired import Predictions
+from kyc_ml.training.added_value import compute_added_value
 
 
 def said(score):

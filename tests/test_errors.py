@@ -73,3 +73,13 @@ def test_every_error_is_of_the_one_family():
 )
 def test_hint_of_a_path_goes_by_what_stands_before_the_ending(name, known, meant):
     assert hint_path(name, known) == (f" (did you mean {meant!r}?)" if meant else "")
+
+
+@pytest.mark.parametrize("fewest", [1, 3])
+@pytest.mark.parametrize("positives", range(11))
+def test_both_classes_are_needed_as_often_as_asked(positives, fewest):
+    if fewest <= positives <= 10 - fewest:
+        errors.require_both_classes("x", positives, 10, cure="wait", fewest=fewest)
+        return
+    with pytest.raises(errors.DatasetError, match=f"{positives} positives of 10 rows: wait"):
+        errors.require_both_classes("x", positives, 10, cure="wait", fewest=fewest)

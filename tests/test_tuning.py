@@ -1,5 +1,6 @@
 """Tuning: objectives by hand, folds that know only their past, a study that can be resumed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -289,6 +290,29 @@ def test_a_better_model_beats_and_an_equal_one_does_not(rows):
     assert by.loc["log_loss", "high"] < 0
     same = differences(rows, noise, noise)
     assert (same[["difference", "low", "high"]] == 0).all(axis=None)
+
+
+def test_the_order_of_rows_changes_no_interval(rows):
+    test = rows.final.test
+    rng = np.random.default_rng(1)
+    noise, better = (
+        rng.normal(size=test.target.size),
+        test.target + rng.normal(size=test.target.size),
+    )
+    customers = np.array([f"c{row % 17}" for row in test.rows], dtype=object)
+    order = rng.permutation(test.target.size)
+    moved = replace(
+        rows.final,
+        test=Part(rows=test.rows[order], target=test.target[order]),
+        test_day=rows.final.test_day[order],
+    )
+    config = TuningConfig(objective="recall_at_capacity")
+    one = compute_differences(rows.final, noise, better, customers=customers, config=config)
+    two = compute_differences(
+        moved, noise[order], better[order], customers=customers[order], config=config
+    )
+    pd.testing.assert_frame_equal(one, two, rtol=1e-9)
+    assert (one["low"] < one["high"])[:2].all()
 
 
 def test_what_is_kept_is_not_compared_with_itself(rows, monkeypatch):

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from kyc_ml.calibration.maps import Calibrator, Method
 from kyc_ml.calibration.segments import SegmentRows, fit_segments
 from kyc_ml.calibration.venn_abers import fit_venn_abers
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import DatasetError, require_both_classes
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,13 +63,10 @@ def _require_evidence(margin: Floats, target: Floats, *, method: Method) -> None
     if odd:
         msg = f"margins must be finite to be calibrated, got {odd} of {margin.size} that are not"
         raise DatasetError(msg)
-    positives = int(target.sum())
-    if method != "none" and positives in {0, target.size}:
-        msg = (
-            f"a {method} map needs rows of both classes, got {positives} positives of "
-            f"{target.size}: widen the calibration part"
+    if method != "none":
+        require_both_classes(
+            f"a {method} map", int(target.sum()), target.size, cure="widen the calibration part"
         )
-        raise DatasetError(msg)
 
 
 def _fit_whole(margin: Floats, target: Floats, method: Method) -> Calibrator:

@@ -13,8 +13,8 @@ from kyc_ml.capacity import ReviewQueue, pays
 from kyc_ml.comparison.rows import LaterRows
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import compare_aucs, compute_costs
+from kyc_ml.metrics.paired import log_losses, paired_differences
 from kyc_ml.ranking import Ranking, auc, average_precision, recall_at_fpr
-from kyc_ml.resampling import draw_customers, number_customers
 from kyc_ml.score import Scores
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +24,6 @@ BOOTSTRAP: Final = "bootstrap by customer"
 DELONG: Final = "DeLong, rows independent"
 LOWER: Final = frozenset({"log_loss", "brier", "expected_cost"})
 """Figures of which less is better; of the others more is."""
-_LEVELS: Final = (0.025, 0.975)
 
 
 def recall_name(per_day: float) -> str:
@@ -62,7 +61,7 @@ class Figures:
         self._capacities = settings.capacities
         reviewed = pays(proba, review_cost=settings.review_cost, miss_cost=settings.miss_cost)
         self._means = {
-            "log_loss": -np.log(np.where(target == 1.0, proba, 1.0 - proba)),
+            "log_loss": log_losses(target, proba),
             "brier": (proba - target) ** 2,
             "expected_cost": compute_costs(
                 target, reviewed, review_cost=settings.review_cost, miss_cost=settings.miss_cost
@@ -106,8 +105,7 @@ def compute_metrics(
 ) -> tuple[pd.DataFrame, int]:
     """Compute figures of both models and their differences.
 
-    The interval is the percentile interval of a paired bootstrap over customers: it tells
-    the chance in which customers these rows hold, not that of fitting, nor of another time.
+    Intervals are those of `paired_differences`, for the AUC also DeLong's.
 
     Returns
     -------
@@ -119,38 +117,28 @@ def compute_metrics(
     one, other = (Figures(rows, scores, settings) for scores in (challenger, champion))
     everything = np.ones(rows.target.size, np.int64)
     found, before = one.of(everything), other.of(everything)
-    samples = _differences(rows, one, other, settings=settings, progress=progress)
-    lines = []
-    for name, value in found.items():
-        drawn = samples[name].to_numpy() if len(samples) else np.array([np.nan])
-        low, high = np.quantile(drawn, _LEVELS)
-        lines.append(_line(name, before[name], value, low, high, method=BOOTSTRAP))
+
+    def differences(times: Ints) -> dict[str, float]:
+        first, second = one.of(times), other.of(times)
+        return {name: first[name] - second[name] for name in first}
+
+    paired = paired_differences(
+        differences,
+        target=rows.target,
+        customers=rows.customers,
+        seed=settings.seed,
+        draws=settings.samples,
+        progress=progress,
+    )
+    lines = [
+        _line(name, before[name], value, paired.low[name], paired.high[name], method=BOOTSTRAP)
+        for name, value in found.items()
+    ]
     delong = compare_aucs(rows.target, challenger.margin[rows.judged], champion.margin[rows.judged])
     lines.insert(
         1, _line("auc", before["auc"], found["auc"], delong.low, delong.high, method=DELONG)
     )
-    return pd.DataFrame(lines), settings.samples - len(samples)
-
-
-def _differences(
-    rows: LaterRows,
-    one: Figures,
-    other: Figures,
-    *,
-    settings: ComparisonSettings,
-    progress: Callable[[int, int], None],
-) -> pd.DataFrame:
-    """Give the difference of every figure in each sample of both classes."""
-    groups, positive = number_customers(rows.customers), rows.target.astype(np.int64)
-    rng = np.random.default_rng(settings.seed)
-    found = []
-    for number in range(settings.samples):
-        times = draw_customers(groups, rng)
-        if 0 < (times * positive).sum() < times.sum():
-            first, second = one.of(times), other.of(times)
-            found.append({name: first[name] - second[name] for name in first})
-        progress(number + 1, settings.samples)
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines), paired.skipped
 
 
 def _line(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE, customers_of
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import require_both_classes
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
@@ -79,11 +79,9 @@ class LaterRows:
         DatasetError
             If the judged rows are not of both classes.
         """
-        target = self.target
-        positives = int(target.sum())
-        if positives in {0, target.size}:
-            msg = (
-                f"a comparison needs {self.kind} rows of both classes, got {positives} positives "
-                f"of {target.size} rows: name a later --as-of, or wait until more labels are mature"
-            )
-            raise DatasetError(msg)
+        require_both_classes(
+            f"a comparison on {self.kind} rows",
+            int(self.target.sum()),
+            self.target.size,
+            cure="name a later --as-of, or wait until more labels are mature",
+        )

@@ -18,7 +18,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import CustomerFoldsConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.errors import DatasetError
+from kyc_ml.errors import require_both_classes
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.splits import TEST, plan_out_of_time
@@ -79,14 +79,13 @@ def list_fold_rows(bundle: Bundle, tables: ContractedTables) -> FoldRows:
     trained = trained_until(bundle)
     rows = list_observations(tables, config=bundle.config, as_of=trained)
     positives = int(rows.target.sum())
-    if min(positives, rows.target.size - positives) < splits.folds:
-        msg = (
-            f"out-of-fold rows are those of the training, but of what was known on "
-            f"{trained:%Y-%m-%d %H:%M} the data hold {rows.target.size:,} rows with {positives:,} "
-            f"positives, too few for {splits.folds} folds: bring the data that the model was "
-            "trained on, or rows decided later"
-        )
-        raise DatasetError(msg)
+    require_both_classes(
+        f"cross-validating again what was known on {trained:%Y-%m-%d %H:%M}",
+        positives,
+        rows.target.size,
+        fewest=splits.folds,
+        cure="bring the data that the model was trained on, or rows decided later",
+    )
     decided = pd.DatetimeIndex(rows.used[DECISION_TIME].to_pandas())
     return FoldRows(
         observations=rows.used,

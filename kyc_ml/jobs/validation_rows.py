@@ -23,11 +23,11 @@ from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.validation_parts import Chosen, Part, plan_parts
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.metrics import Quality, compute_quality
+from kyc_ml.metrics.paired import Predictions
 from kyc_ml.rating import RatingCard, features_needed, specs_of
 from kyc_ml.splits import TEST
 from kyc_ml.tiers import declare_facts, merge_specs
 from kyc_ml.tiers import features_needed as policy_needs
-from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.out_of_fold import FOLDS, OutOfFold, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_rows

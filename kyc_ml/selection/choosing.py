@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from kyc_ml.config import SelectionConfig
-from kyc_ml.errors import ConfigError, DatasetError, Faults, hint
+from kyc_ml.errors import ConfigError, DatasetError, Faults, hint, require_both_classes
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.selection.against_noise import NOISE, compare_noise
 from kyc_ml.selection.over_time import TIME, compare_blocks, cut_blocks
@@ -114,7 +114,12 @@ def select_features(
     )
     if config.method == "none":
         return _conclude(table.join(pd.DataFrame(columns=[*NOISE, *TIME])), config)
-    _require_both_classes(target)
+    require_both_classes(
+        "selection",
+        int(target.sum()),
+        target.size,
+        cure="widen the training part, or check cases and label_maturity_days",
+    )
     groups = np.arange(target.size) if customers is None else number_labels(customers)
     rows = TrainingRows(matrix=matrix, target=target, groups=groups, specs=tuple(specs))
     table["why"] = [_emptiness(matrix[:, column]) for column in range(len(table))]
@@ -143,16 +148,6 @@ def _require_known(keep: tuple[str, ...], specs: Sequence[FeatureSpec]) -> None:
         if name not in known
     )
     faults.raise_if_any()
-
-
-def _require_both_classes(target: Floats) -> None:
-    positives = int(target.sum())
-    if positives in {0, target.size}:
-        msg = (
-            f"selection needs training rows of both classes, got {positives} positives of "
-            f"{target.size} rows: widen the part, or check cases and label_maturity_days"
-        )
-        raise DatasetError(msg)
 
 
 def _conclude(table: pd.DataFrame, config: SelectionConfig) -> Selection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,35 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.metrics.paired import Predictions, log_losses, paired_differences
 from kyc_ml.presentation import say_number
 from kyc_ml.ranking import Ranking, auc, average_precision
-from kyc_ml.resampling import draw_customers, number_customers
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SAMPLES: Final = 400
-"""Bootstrap samples of the customers; convention."""
-_LEVELS: Final = (0.025, 0.975)
 _BETTER: Final = {"auc": "higher", "average_precision": "higher", "log_loss": "lower"}
 _OBJECTIVE: Final = "average_precision"
-_TINY: Final = 1e-15
-"""Probabilities are held so far from 0 and 1, as scikit-learn's log loss does for doubles."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predictions:
-    """What one predictor says of n rows.
-
-    Attributes
-    ----------
-    score : float64 array of shape (n,)
-        What it ranks by: a margin, or the score of a card.
-    probability : float64 array of shape (n,)
-    """
-
-    score: Floats
-    probability: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +51,7 @@ def compute_added_value(
 ) -> AddedValue:
     """Compare a model with each baseline on the same rows.
 
-    The interval is the percentile interval of a paired bootstrap over customers: it tells
-    the chance in which customers the rows hold, not that of fitting, nor of another time.
+    Intervals are those of `paired_differences`.
 
     Parameters
     ----------
@@ -84,58 +63,54 @@ def compute_added_value(
     seed : int
         Draws the samples.
     """
-    draws = _draw(target, customers, seed=seed)
-    ours, drawn = _judge(target, model, draws)
-    lines = []
-    for name, baseline in baselines.items():
-        theirs, sampled = _judge(target, baseline, draws)
-        for figure, better in _BETTER.items():
-            gaps = drawn[figure] - sampled[figure]
-            low, high = np.quantile(gaps, _LEVELS) if gaps.size > 1 else (np.nan, np.nan)
-            lines.append(
-                {
-                    "baseline": name,
-                    "figure": figure,
-                    "model_value": ours[figure],
-                    "baseline_value": theirs[figure],
-                    "difference": ours[figure] - theirs[figure],
-                    "low": float(low),
-                    "high": float(high),
-                    "better": better,
-                }
-            )
-    table = pd.DataFrame(lines)
+    ours = _figures_of(target, model)
+    theirs = {name: _figures_of(target, baseline) for name, baseline in baselines.items()}
+
+    def differences(times: Ints) -> dict[tuple[str, str], float]:
+        mine = ours(times)
+        others = {name: figures(times) for name, figures in theirs.items()}
+        return {
+            (name, figure): mine[figure] - other[figure]
+            for name, other in others.items()
+            for figure in _BETTER
+        }
+
+    whole = np.ones(target.size, np.int64)
+    values, bases = ours(whole), {name: figures(whole) for name, figures in theirs.items()}
+    found = paired_differences(differences, target=target, customers=customers, seed=seed)
+    table = pd.DataFrame(
+        [
+            {
+                "baseline": name,
+                "figure": figure,
+                "model_value": values[figure],
+                "baseline_value": base[figure],
+                "difference": values[figure] - base[figure],
+                "low": found.low[name, figure],
+                "high": found.high[name, figure],
+                "better": better,
+            }
+            for name, base in bases.items()
+            for figure, better in _BETTER.items()
+        ]
+    )
     return AddedValue(table=table, sentence=_sentence(table, who=who))
 
 
-def _draw(target: Floats, customers: npt.NDArray[np.object_], *, seed: int) -> list[Ints]:
-    """Say how often each row is there, in samples of both classes."""
-    groups, positive = number_customers(customers), target.astype(np.int64)
-    rng = np.random.default_rng(seed)
-    draws = [draw_customers(groups, rng) for _ in range(SAMPLES)]
-    return [times for times in draws if 0 < times @ positive < times.sum()]
-
-
-def _judge(
-    target: Floats, said: Predictions, draws: list[Ints]
-) -> tuple[dict[str, float], dict[str, Floats]]:
-    """Compute a predictor's figures of all rows, and of each sample."""
+def _figures_of(target: Floats, said: Predictions) -> Callable[[Ints], dict[str, float]]:
+    """Return a function that computes a predictor's figures of a sample of the rows."""
     ranking = Ranking.of(target, said.score)
-    proba = np.clip(said.probability, _TINY, 1.0 - _TINY)
-    loss = -np.log(np.where(target == 1.0, proba, 1.0 - proba))
+    losses = log_losses(target, said.probability)
 
     def figures(times: Ints) -> dict[str, float]:
         hits, false = ranking.found(times)
         return {
             "auc": auc(hits, false),
             "average_precision": average_precision(hits, false),
-            "log_loss": float(times @ loss) / float(times.sum()),
+            "log_loss": float(times @ losses) / float(times.sum()),
         }
 
-    sampled = [figures(times) for times in draws]
-    return figures(np.ones(target.size, np.int64)), {
-        name: np.array([found[name] for found in sampled]) for name in _BETTER
-    }
+    return figures
 
 
 def _sentence(table: pd.DataFrame, *, who: str) -> str:

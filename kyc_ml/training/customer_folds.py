@@ -29,11 +29,11 @@ from kyc_ml.explain import require_peers
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.metrics.paired import Predictions
 from kyc_ml.resampling import number_customers
 from kyc_ml.splits.folds import Fate, Fold, summarise_folds
 from kyc_ml.splits.rows import to_status
 from kyc_ml.tiers import TierPolicy
-from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,

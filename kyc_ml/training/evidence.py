@@ -23,6 +23,7 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import Quality, compute_quality
+from kyc_ml.metrics.paired import DRAWS, Predictions
 from kyc_ml.model import Model
 from kyc_ml.monitoring import learn_profile
 from kyc_ml.presentation import say_in_html, say_plainly
@@ -30,7 +31,7 @@ from kyc_ml.selection import Selection
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
 from kyc_ml.tiers import TierPolicy
-from kyc_ml.training.added_value import SAMPLES, AddedValue, Predictions, compute_added_value
+from kyc_ml.training.added_value import AddedValue, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 
 Floats = npt.NDArray[np.float64]
@@ -305,7 +306,7 @@ def judge_all(
                 said.score,
                 said.probability,
                 customers=customers,
-                draws=SAMPLES,
+                draws=DRAWS,
                 seed=seed,
             )
         }

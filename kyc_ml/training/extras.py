@@ -14,11 +14,11 @@ from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.metrics.paired import Predictions
 from kyc_ml.rating import RatingCard, add_needed, rate
 from kyc_ml.selection import Selection, narrow_specs, narrow_table, select_features
 from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
 from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
-from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.evidence import Progress
 
 Floats = npt.NDArray[np.float64]

@@ -30,6 +30,7 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import compute_quality
+from kyc_ml.metrics.paired import Predictions
 from kyc_ml.model import Fit, fit_fixed, fit_model
 from kyc_ml.rating import RatingCard
 from kyc_ml.resampling import number_customers
@@ -46,7 +47,6 @@ from kyc_ml.splits import (
 )
 from kyc_ml.stability import LabelledRows
 from kyc_ml.tiers import TierPolicy
-from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,

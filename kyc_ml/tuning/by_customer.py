@@ -19,7 +19,7 @@ import pandas as pd
 from kyc_ml.config import CustomerFoldsConfig, ModelConfig, PrequentialConfig, RunConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import customers_of
-from kyc_ml.errors import ConfigError, DatasetError, Faults
+from kyc_ml.errors import ConfigError, Faults, require_both_classes
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
@@ -38,7 +38,7 @@ from kyc_ml.tuning.rows import (
     Part,
     TuningRows,
     fold_rows,
-    require_both_classes,
+    require_classes_in,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -90,13 +90,13 @@ def prepare_folds(
     """
     require_foldable(config, splits)
     found = list_observations(source, config=config, as_of=as_of)
-    positives = int(found.target.sum())
-    if min(positives, found.target.size - positives) < splits.folds:
-        msg = (
-            f"{splits.folds} folds need as many rows of each class, got {positives} positives of "
-            f"{found.target.size} rows: lower splits.folds, or check cases and the dates"
-        )
-        raise DatasetError(msg)
+    require_both_classes(
+        f"tuning on {splits.folds} folds",
+        int(found.target.sum()),
+        found.target.size,
+        fewest=splits.folds,
+        cure="lower splits.folds, or check cases and the dates",
+    )
     specs = choose_features(config.features, unit=config.unit, attributes=source.attributes)
     features = build_all(source, found.used, specs, config=config, tell=tell)
     parting = _Parting(
@@ -121,7 +121,7 @@ def prepare_folds(
         for number in range(splits.folds)
     )
     folds = parting.inner_folds(everything, "")
-    require_both_classes([*folds, *(each for one in outer for each in one.folds)])
+    require_classes_in([*folds, *(each for one in outer for each in one.folds)])
     nothing = parting.part(everything[:0])
     return TuningRows(
         features=features,

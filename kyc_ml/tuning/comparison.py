@@ -11,16 +11,14 @@ import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
 from kyc_ml.dataset import customers_of
+from kyc_ml.metrics.paired import paired_differences
 from kyc_ml.presentation import say_number
-from kyc_ml.resampling import draw_customers, drawn_rows
+from kyc_ml.resampling import drawn_rows
 from kyc_ml.training.evidence import Progress
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
 from kyc_ml.tuning.rows import FoldRows, TuningRows
 from kyc_ml.tuning.study import predict_test
 
-SAMPLES: Final = 400
-"""Bootstrap samples of the customers of the test part; convention."""
-_LEVELS: Final = (0.025, 0.975)
 _COLUMNS: Final = ["figure", "own", "chosen", "difference", "low", "high", "better"]
 _KEPT: Final = (
     "No trial was better than the configuration's own parameters: they are kept, and there is "
@@ -140,35 +138,28 @@ def compute_differences(
             config=config,
         )
 
+    def differences(times: npt.NDArray[np.int64]) -> dict[Objective, float]:
+        rows = drawn_rows(times)
+        return {name: figure(name, chosen, rows) - figure(name, own, rows) for name in names}
+
     everything = np.arange(target.size)
-    samples = _draw(customers, target, seed=config.seed)
-    lines = []
-    for name in names:
-        before, after = (figure(name, margin, everything) for margin in (own, chosen))
-        differences = [figure(name, chosen, rows) - figure(name, own, rows) for rows in samples]
-        low, high = np.quantile(differences, _LEVELS) if differences else (np.nan, np.nan)
-        lines.append(
+    values = [[figure(name, margin, everything) for margin in (own, chosen)] for name in names]
+    paired = paired_differences(differences, target=target, customers=customers, seed=config.seed)
+    return pd.DataFrame(
+        [
             {
                 "figure": name,
                 "own": before,
                 "chosen": after,
                 "difference": after - before,
-                "low": float(low),
-                "high": float(high),
+                "low": paired.low[name],
+                "high": paired.high[name],
                 "better": "higher" if name in MAXIMISED else "lower",
             }
-        )
-    return pd.DataFrame(lines, columns=_COLUMNS)
-
-
-def _draw(
-    customers: npt.NDArray[np.object_], target: Floats, *, seed: int
-) -> list[npt.NDArray[np.int64]]:
-    """Draw customers with replacement, all their rows with them; samples of both classes only."""
-    groups = np.asarray(pd.factorize(customers)[0], dtype=np.int64)
-    rng = np.random.default_rng(seed)
-    samples = [drawn_rows(draw_customers(groups, rng)) for _ in range(SAMPLES)]
-    return [rows for rows in samples if 0 < target[rows].sum() < rows.size]
+            for name, (before, after) in zip(names, values, strict=True)
+        ],
+        columns=_COLUMNS,
+    )
 
 
 def _judge(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:

@@ -139,7 +139,7 @@ def prepare_rows(
         for fold in splitter.folds(when)
     ]
     own = _own_parts(part, to_target(status), times, boundaries)
-    require_both_classes([rows for rows, _ in labelled])
+    require_classes_in([rows for rows, _ in labelled])
     used = np.unique(
         np.concatenate(
             [
@@ -274,7 +274,7 @@ def _renumbered(rows: FoldRows, used: Rows) -> FoldRows:
     return replace(rows, fit=parts["fit"], stop=parts.get("stop"), test=parts["test"])
 
 
-def require_both_classes(folds: Iterable[FoldRows]) -> None:
+def require_classes_in(folds: Iterable[FoldRows]) -> None:
     """Refuse folds of which a part lacks one of the classes; all are named.
 
     Raises

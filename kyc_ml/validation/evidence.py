@@ -14,8 +14,8 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import Quality
+from kyc_ml.metrics.paired import Predictions
 from kyc_ml.rating import RatingCard
-from kyc_ml.training.added_value import Predictions
 from kyc_ml.validation.attribution import Attribution, attribute
 from kyc_ml.validation.rows import ScoredRows
 

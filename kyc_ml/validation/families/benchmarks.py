@@ -11,10 +11,10 @@ import pandas as pd
 from kyc_ml.baselines import fit_logistic
 from kyc_ml.dataset import customers_of
 from kyc_ml.metrics import compare_aucs, compute_costs, compute_savings
+from kyc_ml.metrics.paired import Predictions, log_losses, paired_differences
 from kyc_ml.ranking import Ranking, auc, average_precision
 from kyc_ml.rating import rate
 from kyc_ml.resampling import bootstrap, percentile_interval
-from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.extras import calibrate_later
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
@@ -27,9 +27,6 @@ from kyc_ml.validation.wording import benchmarks as wording
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_TINY: Final = 1e-15
-"""Probabilities are held so far from 0 and 1, as scikit-learn's log loss does for doubles."""
 
 _OUT_OF_FOLD: Final = Text(
     "The regression was fitted on the same folds as the model, and calibrated on the other folds.",
@@ -183,39 +180,36 @@ def _against(
     area = compare_aucs(target, rows.judged_margin, said.score)
     ours = Ranking.of(target, rows.judged_margin)
     theirs = Ranking.of(target, said.score)
-    losses = _loss(target, rows.judged_probability) - _loss(target, said.probability)
+    losses = log_losses(target, rows.judged_probability) - log_losses(target, said.probability)
 
-    def figures(times: Ints) -> Floats:
-        one, two = ours.found(times), theirs.found(times)
-        if not (one[0][-1] and one[1][-1]):
-            return np.full(2, np.nan)
-        gap = average_precision(*one) - average_precision(*two)
-        return np.array([gap, float((times * losses).sum()) / float(times.sum())])
+    def differences(times: Ints) -> dict[str, float]:
+        gap = average_precision(*ours.found(times)) - average_precision(*theirs.found(times))
+        return {"ap": gap, "log_loss": float((times * losses).sum()) / float(times.sum())}
 
     whole = np.ones(target.size, np.int64)
-    value = figures(whole)
-    low, high = percentile_interval(
-        bootstrap(
-            figures, rows.judged_customers, draws=draws_of(rows, settings), seed=settings.seed
-        )
+    found = paired_differences(
+        differences,
+        target=target,
+        customers=rows.judged_customers,
+        seed=settings.seed,
+        draws=draws_of(rows, settings),
     )
+    value = {
+        name: Value(value=gap, low=found.low[name], high=found.high[name])
+        for name, gap in differences(whole).items()
+    }
     points = theirs.found(whole)
     return Outcome(
         values={
             "auc": auc(*points),
             "average_precision": average_precision(*points),
             "auc_difference": Value(value=area.difference, low=area.low, high=area.high),
-            "ap_difference": Value(value=value[0], low=low[0], high=high[0]),
-            "ap_difference_high": float(high[0]),
-            "log_loss_difference": Value(value=value[1], low=low[1], high=high[1]),
+            "ap_difference": value["ap"],
+            "ap_difference_high": found.high["ap"],
+            "log_loss_difference": value["log_loss"],
         },
         notes=notes,
     )
-
-
-def _loss(target: Floats, proba: Floats) -> Floats:
-    held = np.clip(proba, _TINY, 1.0 - _TINY)
-    return -np.log(np.where(target == 1.0, held, 1.0 - held))
 
 
 def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
