@@ -20,6 +20,7 @@ from kyc_ml.dataset import (
     mature_labels,
 )
 from kyc_ml.errors import DatasetError
+from kyc_ml.features.prepare import known_labels
 from kyc_ml.splits import plan_out_of_time
 from kyc_ml.training.out_of_time import label_parts
 
@@ -197,6 +198,19 @@ def test_the_latest_state_of_a_case_decides(outcomes, status):
 def test_of_several_cases_the_gravest_decides(outcomes, status):
     cases = [case(outcome, on(n), name=f"k{n}", about="t") for n, outcome in enumerate(outcomes, 1)]
     assert fraud_labels(cases, as_of=on(5)) == [status]
+
+
+def test_any_adverse_outcome_is_history_whichever_make_a_label_positive():
+    """Two notions: labels follow `adverse_outcomes`, label-history features count them all."""
+    cases = [
+        case("confirmed_fraud", "2024-01-02", about="t"),
+        case("str_filed", "2024-01-02", name="s"),
+    ]
+    narrow = DatasetConfig(label_maturity_days=10, adverse_outcomes=("str_filed",))
+    assert fraud_labels(cases[:1], as_of="2024-03-01", config=narrow) == ["negative"]
+    source = source_of(transactions=[transaction("t", "2024-01-01")], cases=cases)
+    known = known_labels(source.tables["cases"], source.tables["transactions"])
+    assert known.num_rows == 2
 
 
 def test_an_outcome_that_does_not_count_as_adverse_is_negative():

@@ -8,7 +8,7 @@ from kyc_ml.calibration.choosing import (
     choose_calibrator,
     cross_calibrate,
 )
-from kyc_ml.calibration.fitting import ReversedRankingError, fit_calibrator
+from kyc_ml.calibration.fitting import ReversedRankingError, calibrate_later, fit_calibrator
 from kyc_ml.calibration.maps import Calibrator, Method, to_probability
 from kyc_ml.calibration.sampling import undo_downsampling
 from kyc_ml.calibration.segments import (
@@ -28,6 +28,7 @@ __all__ = [
     "SegmentShift",
     "Segments",
     "calibrate_by_fold",
+    "calibrate_later",
     "choose_calibrator",
     "cross_calibrate",
     "estimate_strength",

@@ -15,6 +15,7 @@ from kyc_ml.calibration.maps import Calibrator, Method
 from kyc_ml.calibration.segments import SegmentRows, fit_segments
 from kyc_ml.calibration.venn_abers import fit_venn_abers
 from kyc_ml.errors import DatasetError, require_both_classes
+from kyc_ml.metrics.paired import Predictions
 
 Floats = npt.NDArray[np.float64]
 
@@ -153,3 +154,16 @@ def _fit_beta(margin: Floats, target: Floats) -> Calibrator:
 
 def _plain(numbers: Floats) -> tuple[float, ...]:
     return tuple(float(number) for number in numbers)
+
+
+def calibrate_later(score: Floats, target: Floats, tested: Floats) -> Predictions:
+    """Return a baseline's test rows with Platt probabilities, fitted on calibration rows.
+
+    So its probabilities are as recent as the model's. A baseline that ranks the calibration
+    rows the wrong way round says nothing of them: its probability is their common rate.
+    """
+    try:
+        proba = fit_calibrator(score, target, method="platt").probability(tested)
+    except ReversedRankingError:
+        proba = np.full(tested.size, target.mean())
+    return Predictions(score=tested, probability=proba)

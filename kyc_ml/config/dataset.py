@@ -22,7 +22,8 @@ class DatasetConfig(Section):
         "str_filed",
         "default",
     )
-    """Outcomes of cases that make a label positive."""
+    """Outcomes of cases that make a label positive. Features of label history count any adverse
+    outcome, whatever is left out here."""
     horizon_days: int = Field(default=0, ge=0)
     """A review is positive if the institution learns of an adverse outcome (report filed,
     fraud confirmed, default) in the so many days after it (risk only)."""

@@ -65,6 +65,9 @@ CASES: Final = "cases"
 REVIEWS: Final = "reviews"
 
 ADVERSE_OUTCOMES: Final = ("confirmed_fraud", "str_filed", "default")
+"""Any adverse outcome: what features of label history count. Which of them make a label
+positive is `DatasetConfig.adverse_outcomes`: a confirmed fraud is history also of a model that
+predicts reports only."""
 CLEARED: Final = "cleared"
 OPEN: Final = "open"
 NO_CURRENCY: Final = "XXX"

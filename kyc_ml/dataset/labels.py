@@ -1,4 +1,4 @@
-"""Matured labels: the one module that looks past a decision, at what became of it."""
+"""Matured labels: what became of a decision. Only this and `positives` look past it."""
 
 from __future__ import annotations
 
@@ -79,13 +79,14 @@ def mature_labels(
     as_of: pd.Timestamp,
     config: DatasetConfig,
 ) -> Labels:
-    """Judge each observation by the cases known at `as_of`.
+    """Label each observation by the cases known at `as_of`.
 
-    A case that names the observation decides it: adverse is positive, cleared negative,
-    open leaves it undecided. For `risk`, a review is positive if the institution learned of
-    an adverse outcome of its customer in ``(review, review + horizon]``; the window is the
-    same for every review, and closes for good when it has passed. Without a case, an
-    observation is negative once horizon and maturity have passed, else immature.
+    A case that names the observation decides it: positive with an outcome of
+    `config.adverse_outcomes`, undecided while the case is open, else negative. For `risk`, a
+    review is positive if the institution learned of such an outcome of its customer in
+    ``(review, review + horizon]``; the window is the same for every review, and closes for good
+    when it has passed. Without a case, an observation is negative once horizon and maturity have
+    passed, else immature.
     """
     observations = read_observations(observations)
     decision = microseconds(observations[DECISION_TIME]).view("datetime64[us]")
@@ -94,21 +95,21 @@ def mature_labels(
     status = np.where(settled, NEGATIVE, IMMATURE).astype(object)
     if CASES not in source.tables:
         return Labels(status=status, settled=settled)
-    known = _known_at(source.tables[CASES], as_of)
+    known = states_known_at(source.tables[CASES], as_of)
     if unit == "risk":
-        before, within = _outcomes_around(observations, _adverse_since(known, config), config)
+        before, within = _outcomes_around(observations, positive_since(known, config), config)
         status[within] = POSITIVE
         status[before] = ALREADY_ADVERSE
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
     if link in known.columns:
         ids = observations[OBSERVATION_ID].to_pandas()
         about = known.drop_duplicates(CASE_ID, keep="last").dropna(subset=[link])
-        adverse = about[OUTCOME].isin(list(config.adverse_outcomes))
+        positive = about[OUTCOME].isin(list(config.adverse_outcomes))
         under_way = about[OUTCOME] == OPEN
         for outcome, rows in (
-            (NEGATIVE, ~adverse & ~under_way),
+            (NEGATIVE, ~positive & ~under_way),
             (OPEN_CASE, under_way),
-            (POSITIVE, adverse),
+            (POSITIVE, positive),
         ):
             named = ids.isin(about.loc[rows, link]).to_numpy()
             status[named] = outcome
@@ -120,22 +121,22 @@ def _moment(time: pd.Timestamp) -> np.datetime64:
     return np.datetime64(time.tz_convert("UTC").tz_localize(None).to_pydatetime(), "us")
 
 
-def _known_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Give the states of cases known at `as_of`, the latest of each case last."""
+def states_known_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
+    """Return the states of cases known at `as_of`, the latest of each case last."""
     frame: pd.DataFrame = cases.to_pandas()
     return frame[frame[KNOWN_AT] <= as_of].sort_values([CASE_ID, KNOWN_AT])
 
 
-def _adverse_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
-    """Give the cases that ended adverse, each known since it has been so without a break.
+def positive_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
+    """Return the cases whose latest outcome makes a label positive, and since when it has been so.
 
     A report that follows a confirmed fraud tells the institution nothing new.
     """
-    adverse = known[OUTCOME].isin(list(config.adverse_outcomes))
-    breaks = (~adverse).groupby(known[CASE_ID]).cumsum()
-    since = known[adverse].groupby([CASE_ID, breaks[adverse]])[KNOWN_AT].transform("min")
+    positive = known[OUTCOME].isin(list(config.adverse_outcomes))
+    breaks = (~positive).groupby(known[CASE_ID]).cumsum()
+    since = known[positive].groupby([CASE_ID, breaks[positive]])[KNOWN_AT].transform("min")
     latest = ~known.duplicated(CASE_ID, keep="last")
-    return known[latest & adverse].assign(**{KNOWN_AT: since})
+    return known[latest & positive].assign(**{KNOWN_AT: since})
 
 
 def _outcomes_around(

@@ -15,7 +15,7 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TYPOLOGY,
 )
-from kyc_ml.dataset.labels import _adverse_since, _known_at
+from kyc_ml.dataset.labels import positive_since, states_known_at
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 
 
@@ -27,7 +27,7 @@ def positive_cases(
     as_of: pd.Timestamp,
     config: DatasetConfig,
 ) -> pd.DataFrame:
-    """Find the adverse case that makes each positive observation positive; the first known.
+    """Find the case that makes each positive observation positive; the first one known.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def positive_cases(
     found: dict[str, list[object]] = {"row": [], "days": [], "typology": []}
     if CASES not in source.tables:
         return pd.DataFrame(found)
-    cases = _adverse_since(_known_at(source.tables[CASES], as_of), config)
+    cases = positive_since(states_known_at(source.tables[CASES], as_of), config)
     if TYPOLOGY not in cases.columns:
         cases[TYPOLOGY] = None
     frame: pd.DataFrame = observations.select(

@@ -113,7 +113,7 @@ def current_accounts(accounts: pa.Table) -> pa.Table:
 
 
 def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
-    """Adverse states of cases with the keys of their transaction, while they were held true.
+    """List the states of cases with any adverse outcome, and the keys of their transactions.
 
     A state counts from when it was known until the next state of its case was: a report
     that is overturned stops counting that day, and not before. A case that names a

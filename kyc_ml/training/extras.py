@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.calibration import ReversedRankingError, fit_calibrator
+from kyc_ml.calibration import calibrate_later
 from kyc_ml.config import RunConfig
 from kyc_ml.dataset import customers_of
 from kyc_ml.features.catalog import declare_features
@@ -78,19 +78,6 @@ def predict_rating(
     """Predict the test rows by an expert rating; see `calibrate_later`."""
     score = rate(built, card).margin
     return calibrate_later(score[calibrating], target[calibrating], score[tested])
-
-
-def calibrate_later(score: Floats, target: Floats, tested: Floats) -> Predictions:
-    """Give a baseline's scores of test rows Platt's probabilities, fitted on calibration rows.
-
-    So it is judged by probabilities as fresh as the model's. One that ranks the calibration
-    rows the wrong way round tells nothing of them: its probability is their common rate.
-    """
-    try:
-        proba = fit_calibrator(score, target, method="platt").probability(tested)
-    except ReversedRankingError:
-        proba = np.full(tested.size, target.mean())
-    return Predictions(score=tested, probability=proba)
 
 
 def refit(

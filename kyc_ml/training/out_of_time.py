@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.baselines import latest_rows
-from kyc_ml.calibration import choose_calibrator
+from kyc_ml.calibration import calibrate_later, choose_calibrator
 from kyc_ml.config import DatasetConfig, RunConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
@@ -60,7 +60,6 @@ from kyc_ml.training.evidence import (
     judge_all,
 )
 from kyc_ml.training.extras import (
-    calibrate_later,
     own_columns,
     predict_rating,
     refit,
