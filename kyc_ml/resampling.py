@@ -65,7 +65,7 @@ class Strata:
 
 
 def number_customers(customers: npt.NDArray[np.object_]) -> Ints:
-    """Give each customer a number from 0, in the order of names, whatever the order of rows."""
+    """Assign each customer a number from 0, in the order of names, whatever the order of rows."""
     return np.asarray(pd.factorize(customers, sort=True)[0], dtype=np.int64)
 
 
@@ -157,7 +157,7 @@ def bootstrap(
 
 
 def percentile_interval(drawn: Floats, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """Give the percentile interval of each figure, over the draws that have it.
+    """Compute the percentile interval of each figure, over the draws that have it.
 
     Source: Davison and Hinkley 1997, section 5.3.1.
 

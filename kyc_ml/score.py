@@ -163,17 +163,13 @@ class Scored:
     ----------
     table : pyarrow.Table
         As `score_features` returns it.
-    grades : Grades
     contributions : Contributions
         Of every feature, in the model's order.
-    unknown_categories : mapping of feature to number of rows
-        See `Scores`.
     """
 
     table: pa.Table
-    grades: Grades
+    scores: Scores
     contributions: Contributions
-    unknown_categories: Mapping[str, int]
 
 
 def score_and_grade(
@@ -187,7 +183,7 @@ def score_and_grade(
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
     """Score as `score_features` does, and return beside the table what it was made from."""
-    own = own_columns(bundle, features)
+    own = model_columns(bundle, features)
     scores = Scores.of(
         bundle,
         own,
@@ -210,26 +206,21 @@ def score_and_grade(
             "model_digest": pa.array([bundle.digest] * n, pa.string()),
         }
     )
-    return Scored(
-        table=table,
-        grades=scores.grades,
-        contributions=contributions,
-        unknown_categories=scores.unknown_categories,
-    )
+    return Scored(table=table, scores=scores, contributions=contributions)
 
 
 def predict(
     bundle: Bundle, features: FeatureTable, *, threads: int = 2
 ) -> tuple[Floats, Floats, Mapping[str, int]]:
     """Compute margin and probability of every row, and count unknown categories; see `Scores`."""
-    matrix, unknown = own_columns(bundle, features).encode(bundle.vocabularies)
+    matrix, unknown = model_columns(bundle, features).encode(bundle.vocabularies)
     margin = bundle.model.margin(matrix, threads=threads)
     segments = bundle.calibrator.segments
     segment = features.segment(None if segments is None else segments.feature)
     return margin, bundle.calibrator.probability(margin, segment), unknown
 
 
-def own_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
+def model_columns(bundle: Bundle, features: FeatureTable) -> FeatureTable:
     """Return the model's columns by name: in another order they would be another model's.
 
     Raises
@@ -266,7 +257,7 @@ def explain_rows(
         Called with (rows done, rows in all).
     """
     # encoded here and not by the caller: two models may share the memory of one table
-    matrix, _ = own_columns(bundle, features).encode(bundle.vocabularies)
+    matrix, _ = model_columns(bundle, features).encode(bundle.vocabularies)
     n = matrix.shape[0]
     values, base = np.empty(matrix.shape), np.empty(n)
     for start in range(0, n, _PIECE):

@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.config import DatasetConfig
+from kyc_ml.config import DatasetConfig, RunConfig
 from kyc_ml.contract.source import contract_tables
 from kyc_ml.dataset import EvaluationRows, can_evaluate, evaluation_rows, make_observations
 from kyc_ml.errors import DatasetError
 
-TEN = DatasetConfig(label_maturity_days=10)
+TEN = RunConfig(
+    name="x",
+    unit="fraud",
+    features={"families": ["amounts"]},
+    tiers="t.yaml",
+    dataset=DatasetConfig(label_maturity_days=10),
+)
 DAYS = 40
 
 
@@ -52,7 +58,7 @@ def bank(outcomes):
 
 
 def counted(tables, *, since, as_of):
-    rows = evaluation_rows(tables, unit="fraud", config=TEN, since=day(since), as_of=as_of)
+    rows = evaluation_rows(tables, TEN, since=day(since), as_of=as_of)
     names = rows.observations["observation_id"].to_pandas()
     return [int(name[1:]) for name in names[rows.counted]]
 
@@ -66,7 +72,7 @@ def test_the_period_is_half_open(late_us, last):
 
 def test_a_young_row_does_not_count_even_where_its_case_is_decided():
     tables = bank({22: ("confirmed_fraud", 23), 24: ("cleared", 25), 12: ("confirmed_fraud", 13)})
-    rows = evaluation_rows(tables, unit="fraud", config=TEN, since=day(10), as_of=day(30))
+    rows = evaluation_rows(tables, TEN, since=day(10), as_of=day(30))
     assert np.nansum(rows.target) == 1
     assert np.flatnonzero(~np.isnan(rows.target)).tolist() == list(range(10))
     assert rows.end == day(20)
@@ -89,8 +95,10 @@ OUTCOMES = st.dictionaries(
 def test_chosen_rows_and_all_rows_follow_one_rule(outcomes, as_of):
     """What an audit marks among all observations is what an evaluation lists."""
     tables = bank(outcomes)
-    everything = make_observations(tables, unit="fraud", start=None, end=day(DAYS), config=TEN)
-    all_rows = EvaluationRows.of(tables, everything, unit="fraud", config=TEN, as_of=day(as_of))
+    everything = make_observations(
+        tables, unit="fraud", start=None, end=day(DAYS), config=TEN.dataset
+    )
+    all_rows = EvaluationRows.of(tables, everything, TEN, as_of=day(as_of))
     listed = counted(tables, since=3, as_of=day(as_of))
     marked = [n for n in np.flatnonzero(all_rows.counted).tolist() if n >= 3]
     assert listed == marked
@@ -99,12 +107,10 @@ def test_chosen_rows_and_all_rows_follow_one_rule(outcomes, as_of):
 
 def test_where_no_row_is_old_enough_the_message_says_what_data_would_do():
     with pytest.raises(DatasetError, match=r"2024-02-10 00:00.*, or wait"):
-        evaluation_rows(
-            bank({}), unit="fraud", config=TEN, since=day(30), as_of=day(40), cure=", or wait"
-        )
+        evaluation_rows(bank({}), TEN, since=day(30), as_of=day(40), cure=", or wait")
 
 
 @pytest.mark.parametrize(("since", "can"), [(4, True), (5, False), (30, False)])
 def test_rows_can_evaluate_if_they_hold_both_classes(since, can):
     tables = bank({4: ("confirmed_fraud", 6)})
-    assert can_evaluate(tables, unit="fraud", config=TEN, since=day(since), as_of=day(40)) == can
+    assert can_evaluate(tables, TEN, since=day(since), as_of=day(40)) == can

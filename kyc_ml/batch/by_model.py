@@ -70,9 +70,9 @@ class ModelScorer:
         ).append_column("scored_by", pa.array([MODEL] * n, pa.string()))
         full = contributions_table(features, scored.contributions) if self.full else None
         counts = Counts.of(
-            scored.grades,
+            scored.scores.grades,
             proba,
-            unknown_categories=scored.unknown_categories,
+            unknown_categories=scored.scores.unknown_categories,
             profile={} if profile is None else profile.count(features, proba),
         )
         return ScoredPart(scores=table, contributions=full, counts=counts)

@@ -42,7 +42,7 @@ def compute_alerts(
 
 
 def _reviewed(rows: LaterRows, said: Scores, settings: ComparisonSettings) -> list[Floats]:
-    """Give the share of each judged row that is reviewed, for each capacity, then what pays."""
+    """Return the share of each judged row that is reviewed, for each capacity, then what pays."""
     queue = ReviewQueue.of(said.margin[rows.judged], rows.day, end_day=rows.end_day)
     worth = pays(
         said.probability[rows.judged],

@@ -9,13 +9,13 @@ from kyc_ml.errors import ConfigError, Faults
 
 
 def require_comparable(challenger: Bundle, champion: Bundle) -> None:
-    """Refuse two models that do not predict the same outcome of the same observations.
+    """Raise unless two models predict the same outcome of the same observations.
 
     Raises
     ------
     ConfigError
         If unit, base currency, outcome, horizon, review calendar or names of tiers differ,
-        or a bundle does not say when it was trained; all are named at once.
+        or a bundle does not say when it was trained; the message lists all of them.
     """
     faults = Faults(
         "the models cannot be compared: train the challenger as the champion was", ConfigError
@@ -30,7 +30,7 @@ def require_comparable(challenger: Bundle, champion: Bundle) -> None:
 
 
 def require_different(challenger: Bundle, champion: Bundle) -> None:
-    """Refuse to hold a model against itself; of bundles never saved their contents tell.
+    """Raise if both models are the same; bundles never saved are compared by content.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def require_different(challenger: Bundle, champion: Bundle) -> None:
 
 
 def trained_until(bundle: Bundle) -> pd.Timestamp:
-    """Give the instant until which a model may have learnt from anything."""
+    """Return the training date: a model may have learned from anything known until then."""
     moment = pd.Timestamp(bundle.data["as_of"])
     return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import pandas as pd
 
@@ -15,15 +15,14 @@ from kyc_ml.comparison.moves import compute_causes, compute_tier_moves, explain_
 from kyc_ml.comparison.rows import Floats, LaterRows
 from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
-from kyc_ml.presentation import say_count, say_in_html, say_number, say_plainly
+from kyc_ml.metrics.paired import Verdict, judge_difference
+from kyc_ml.presentation import say_count, say_in_html, say_plainly
 from kyc_ml.resampling import number_customers
 from kyc_ml.score import Scores
 from kyc_ml.training.evidence import Progress
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
-
-Verdict = Literal["better", "not shown better", "worse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +118,7 @@ def compare_models(
     tell: Progress,
     threads: int = 2,
 ) -> Comparison:
-    """Hold a challenger against a champion.
+    """Compare a challenger with a champion.
 
     Raises
     ------
@@ -188,35 +187,19 @@ def judge(
     kind : str
         What the rows are; see `LaterRows.kind`.
     """
-    name = objective_figure(settings)
-    row = metrics[metrics["method"] == BOOTSTRAP].set_index("figure").to_dict("index")[name]
-    sign = 1.0 if row["better"] == "higher" else -1.0
-    worst, best = sorted((sign * row["low"], sign * row["high"]))
-    verdict: Verdict = "not shown better"
-    if worst > 0.0:
-        verdict = "better"
-    elif best < 0.0:
-        verdict = "worse"
+    drawn = metrics[metrics["method"] == BOOTSTRAP].to_dict("records")
+    row = next(each for each in drawn if each["figure"] == objective_figure(settings))
+    names = (f"On {kind} rows the challenger", "the champion")
+    verdict, sentence = judge_difference(row, CHALLENGER, CHAMPION, names=names, digits=".4g")
     if same:
-        return verdict, "The challenger is the champion: both are the same bundle."
-    said = {
-        "better": "is better than",
-        "not shown better": "is not shown to be better than",
-        "worse": "is worse than",
-    }
-    return verdict, (
-        f"On {kind} rows the challenger {said[verdict]} the champion: {name.replace('_', ' ')} "
-        f"{row['challenger']:.4g} against {row['champion']:.4g}, difference "
-        f"{say_number(row['difference'], '+.3g')} (95 % {say_number(row['low'], '+.3g')} to "
-        f"{say_number(row['high'], '+.3g')}); "
-        f"{row['better']} is better."
-    )
+        sentence = "The challenger is the champion: both are the same bundle."
+    return verdict, sentence
 
 
 def _calibration(
     rows: LaterRows, said: dict[str, Scores], target: Floats
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tabulate how far each model's probabilities can be believed, whole and by bins."""
+    """Tabulate the calibration of each model, as a whole and by bins."""
     lines, bins = [], []
     for who, scores in said.items():
         proba = scores.probability[rows.judged]

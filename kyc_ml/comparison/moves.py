@@ -17,7 +17,7 @@ from kyc_ml.contract.tables import CUSTOMER_ID
 from kyc_ml.explain import Reference, make_reasons, rank_reasons
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.metrics import jeffreys_interval
-from kyc_ml.score import Scores, explain_rows, own_columns
+from kyc_ml.score import Scores, explain_rows, model_columns
 from kyc_ml.tiers import grade
 
 Floats = npt.NDArray[np.float64]
@@ -192,8 +192,8 @@ def _contributions(
         Difference of the base values.
     """
     tables = (
-        own_columns(challenger, rows.challenger.take(here)),
-        own_columns(champion, rows.champion.take(here)),
+        model_columns(challenger, rows.challenger.take(here)),
+        model_columns(champion, rows.champion.take(here)),
     )
     found = [
         explain_rows(bundle, table, threads=threads)

@@ -72,7 +72,7 @@ class LaterRows:
         return -(-(self.end.value // 1000) // DAY_US)
 
     def require_both_classes(self) -> None:
-        """Refuse rows that cannot judge a model.
+        """Raise unless the rows can compare models.
 
         Raises
         ------

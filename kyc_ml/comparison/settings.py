@@ -1,4 +1,4 @@
-"""What a comparison is judged by, and what reviews and misses cost."""
+"""The objective of a comparison, and what reviews and misses cost."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.config import DatasetConfig, Unit
+from kyc_ml.config import RunConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
 from kyc_ml.dataset.labels import Labels, mature_labels
@@ -53,14 +53,13 @@ class EvaluationRows:
         cls,
         tables: ContractedTables,
         observations: pa.Table,
+        run: RunConfig,
         *,
-        unit: Unit,
-        config: DatasetConfig,
         as_of: pd.Timestamp,
     ) -> Self:
         """Find which of the given observations may evaluate a model."""
-        labels = mature_labels(tables, observations, unit=unit, as_of=as_of, config=config)
-        end = observable_until(tables, as_of - config.label_delay)
+        labels = mature_labels(tables, observations, unit=run.unit, as_of=as_of, config=run.dataset)
+        end = _end(tables, run, as_of)
         old = microseconds(observations[DECISION_TIME]) < end.value // 1000
         return cls(
             observations=observations,
@@ -83,9 +82,8 @@ class EvaluationRows:
 
 def evaluation_rows(
     tables: ContractedTables,
+    run: RunConfig,
     *,
-    unit: Unit,
-    config: DatasetConfig,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
     cure: str = "",
@@ -102,28 +100,27 @@ def evaluation_rows(
     DatasetError
         If no row is old enough.
     """
-    if observable_until(tables, as_of - config.label_delay) <= since:
+    delay = run.dataset.label_delay
+    if _end(tables, run, as_of) <= since:
         msg = (
             f"no row decided since {since:%Y-%m-%d %H:%M} has a mature outcome on "
-            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {config.label_delay.days} days; bring data "
-            f"until {since + config.label_delay:%Y-%m-%d %H:%M} at least{cure}"
+            f"{as_of:%Y-%m-%d %H:%M}: outcomes take {delay.days} days; bring data until "
+            f"{since + delay:%Y-%m-%d %H:%M} at least{cure}"
         )
         raise DatasetError(msg)
-    rows = make_observations(
-        tables, unit=unit, start=since, end=observable_until(tables, as_of), config=config
-    )
-    return EvaluationRows.of(tables, rows, unit=unit, config=config, as_of=as_of)
+    end = observable_until(tables, as_of)
+    rows = make_observations(tables, unit=run.unit, start=since, end=end, config=run.dataset)
+    return EvaluationRows.of(tables, rows, run, as_of=as_of)
 
 
 def can_evaluate(
-    tables: ContractedTables,
-    *,
-    unit: Unit,
-    config: DatasetConfig,
-    since: pd.Timestamp,
-    as_of: pd.Timestamp,
+    tables: ContractedTables, run: RunConfig, *, since: pd.Timestamp, as_of: pd.Timestamp
 ) -> bool:
     """Return whether rows decided from `since` on have mature outcomes, of both classes."""
-    if observable_until(tables, as_of - config.label_delay) <= since:
+    if _end(tables, run, as_of) <= since:
         return False
-    return evaluation_rows(tables, unit=unit, config=config, since=since, as_of=as_of).both_classes
+    return evaluation_rows(tables, run, since=since, as_of=as_of).both_classes
+
+
+def _end(tables: ContractedTables, run: RunConfig, as_of: pd.Timestamp) -> pd.Timestamp:
+    return observable_until(tables, as_of - run.dataset.label_delay)

@@ -158,7 +158,7 @@ def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
 
 
 def when_first_seen(source: ContractedTables) -> pd.Series:
-    """Give when each customer was first known, by customer id, sorted; see `first_seen`."""
+    """Return when each customer was first known, by customer id, sorted; see `first_seen`."""
     return first_seen(source.tables, lambda name: source.tables[name].select(_SEEN_BY).to_batches())
 
 

@@ -184,9 +184,7 @@ def probe_labels(
     watch: Watch,
 ) -> LabelProbes:
     """Compute what the features say of the labels that are mature at `as_of`."""
-    target = EvaluationRows.of(
-        tables, observations, unit=run.unit, config=run.dataset, as_of=as_of
-    ).target
+    target = EvaluationRows.of(tables, observations, run, as_of=as_of).target
     positives, negatives = int((target == 1).sum()), int((target == 0).sum())
     if min(positives, negatives) < FEWEST:
         why = (

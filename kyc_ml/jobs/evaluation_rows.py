@@ -19,17 +19,16 @@ from kyc_ml.comparison import trained_until
 from kyc_ml.config import CustomerFoldsConfig, SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.errors import require_both_classes
-from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.splits import TEST, plan_out_of_time
 from kyc_ml.training.customer_folds import list_observations
-from kyc_ml.training.out_of_fold import FOLDS, predict_again, require_customer_folds
+from kyc_ml.training.out_of_fold import FOLDS, require_customer_folds
 
 Floats = npt.NDArray[np.float64]
 
 
 def unseen_since(bundle: Bundle) -> pd.Timestamp:
-    """Give the first decision whose row a model was neither fitted nor calibrated on."""
+    """Return the first decision whose row a model was neither fitted nor calibrated on."""
     trained, run = trained_until(bundle), bundle.config
     if not isinstance(run.splits, SplitConfig):
         return trained
@@ -39,7 +38,7 @@ def unseen_since(bundle: Bundle) -> pd.Timestamp:
 
 
 def is_cross_validated(bundle: Bundle) -> bool:
-    """Tell whether a model was cross-validated by customer, and so has out-of-fold rows."""
+    """Return whether a model was cross-validated by customer, and so has out-of-fold rows."""
     return isinstance(bundle.config.splits, CustomerFoldsConfig)
 
 
@@ -107,17 +106,3 @@ def _say_difference(bundle: Bundle, rows: int, positives: int) -> str:
         f"warning: of the training's time the data hold {said} at the training: the models of the "
         "folds are fitted on other rows than then"
     )
-
-
-def predict_fold_rows(
-    bundle: Bundle, features: FeatureTable, target: Floats, watch: Watch
-) -> tuple[Floats, Floats]:
-    """Give margin and probability of each row by models that saw nothing of its customer.
-
-    Parameters
-    ----------
-    features : FeatureTable
-        Of the rows of `list_fold_rows`, in their order.
-    """
-    found, probability = predict_again(bundle, features, target, tell=watch.step)
-    return found.margin, probability

@@ -12,7 +12,7 @@ import pyarrow as pa
 from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
-from kyc_ml.config import DatasetConfig
+from kyc_ml.config import RunConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import can_evaluate, evaluation_rows, mature_labels
 from kyc_ml.errors import ConfigError, LeakageError
@@ -22,18 +22,18 @@ from kyc_ml.features.table import OBSERVATION_ID, FeatureTable
 from kyc_ml.jobs.evaluation_rows import (
     is_cross_validated,
     list_fold_rows,
-    predict_fold_rows,
 )
 from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.score import policy_needs
 from kyc_ml.tiers import merge_specs
+from kyc_ml.training.out_of_fold import predict_again
 
 _NO_ROWS: Final = np.zeros(0, np.int64)
 
 
 def first_later(challenger: Bundle, champion: Bundle, *, since: str | None) -> pd.Timestamp:
-    """Give the first decision that neither model can have learnt from, or a later `since`.
+    """Return the first decision that neither model can have learned from, or a later `since`.
 
     Raises
     ------
@@ -101,9 +101,8 @@ def rows_new_to_both(
     """
     start = first_later(challenger, champion, since=since)
     if since is None and is_cross_validated(challenger) and is_cross_validated(champion):
-        dataset = _dataset(challenger, champion)
-        unit = champion.config.unit
-        if not can_evaluate(tables, unit=unit, config=dataset, since=start, as_of=as_of):
+        run = _run(challenger, champion)
+        if not can_evaluate(tables, run, since=start, as_of=as_of):
             return _rows_out_of_fold(challenger, champion, tables, as_of=as_of, watch=watch)
     rows = later_rows(challenger, champion, tables, since=start, as_of=as_of, watch=watch)
     return rows, start
@@ -130,8 +129,7 @@ def later_rows(
     """
     found = evaluation_rows(
         tables,
-        unit=champion.config.unit,
-        config=_dataset(challenger, champion),
+        _run(challenger, champion),
         since=since,
         as_of=as_of,
         cure=", or compare models trained earlier",
@@ -167,16 +165,16 @@ def _rows_out_of_fold(
         if rows.difference:
             watch.say(rows.difference)
         _, facts = features_and_facts(bundle, tables, rows.observations, watch)
-        margin, probability = predict_fold_rows(bundle, facts, rows.target, watch)
+        predicted, probability = predict_again(bundle, facts, rows.target, tell=watch.step)
         tables_of.append(facts.take(here))
-        said.append((margin[here], probability[here]))
+        said.append((predicted.margin[here], probability[here]))
     observations = found[1].observations.take(pa.array(theirs))
     labels = mature_labels(
         tables,
         observations,
         unit=champion.config.unit,
         as_of=max(as_of, *(rows.until for rows in found)),
-        config=_dataset(challenger, champion),
+        config=_run(challenger, champion).dataset,
     )
     both = LaterRows(
         challenger=tables_of[0],
@@ -206,11 +204,12 @@ def join_specs(
     return tuple(merged.values())
 
 
-def _dataset(challenger: Bundle, champion: Bundle) -> DatasetConfig:
-    """Take the champion's outcomes, as old as the more patient model asks for."""
-    both = (challenger.config.dataset, champion.config.dataset)
+def _run(challenger: Bundle, champion: Bundle) -> RunConfig:
+    """Return the champion's configuration, with the longer of both label maturities."""
+    both = [bundle.config.dataset for bundle in (challenger, champion)]
     maturity = max(each.label_maturity_days for each in both)
-    return both[1].model_copy(update={"label_maturity_days": maturity})
+    dataset = both[1].model_copy(update={"label_maturity_days": maturity})
+    return champion.config.model_copy(update={"dataset": dataset})
 
 
 def _features_of_both(

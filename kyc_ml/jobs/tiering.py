@@ -24,7 +24,6 @@ from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.jobs.evaluation_rows import (
     is_cross_validated,
     list_fold_rows,
-    predict_fold_rows,
     unseen_since,
 )
 from kyc_ml.jobs.later_rows import require_currency
@@ -44,6 +43,7 @@ from kyc_ml.tiers import (
     segments_of,
 )
 from kyc_ml.tiers.calendar import decision_days
+from kyc_ml.training.out_of_fold import predict_again
 
 Basis = Literal["unseen", "out_of_fold", "learned"]
 """What rows are to a model: new, predicted by folds without their customer, or learned from."""
@@ -65,7 +65,7 @@ class FitResult:
     ----------
     in_force : TierPolicy
     judged : DataFrame
-        The cut-offs in force, held against the same rows; see `judge_cut_offs`.
+        The cut-offs in force, evaluated on the same rows; see `judge_cut_offs`.
     diff : str
         Unified diff of both policies as YAML.
     rows, positives, left_out : int
@@ -73,7 +73,7 @@ class FitResult:
     since, until : Timestamp
         Half-open period of the decisions.
     as_of : Timestamp
-        What was known then told the outcomes.
+        The outcomes are those known then.
     model : str
         Name, and version where it has one.
     model_digest, data_digest : str
@@ -309,8 +309,7 @@ def mature_rows(
     DatasetError
         If no row is old enough.
     """
-    run = bundle.config
-    found = evaluation_rows(tables, unit=run.unit, config=run.dataset, since=since, as_of=as_of)
+    found = evaluation_rows(tables, bundle.config, since=since, as_of=as_of)
     used = found.counted
     features, facts = _build(
         bundle, tables, policy, found.observations.filter(pa.array(used)), watch
@@ -335,7 +334,7 @@ def _out_of_fold_rows(
     if found.difference:
         watch.say(found.difference)
     features, facts = _build(bundle, tables, policy, found.observations, watch)
-    _, proba = predict_fold_rows(bundle, features, found.target, watch)
+    _, proba = predict_again(bundle, features, found.target, tell=watch.step)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)
     return rows, found.since, found.until
 

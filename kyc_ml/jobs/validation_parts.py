@@ -1,4 +1,4 @@
-"""Which observations a validation judges by, compares with, and learns baselines from."""
+"""Which observations a validation evaluates, compares with, and learns baselines from."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from kyc_ml.comparison import trained_until
 from kyc_ml.config import SplitConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import (
-    NEGATIVE,
-    POSITIVE,
     Labels,
     can_evaluate,
     evaluation_rows,
     mature_labels,
+    to_target,
 )
 from kyc_ml.errors import ConfigError
 from kyc_ml.features.history import microseconds
@@ -35,7 +34,7 @@ from kyc_ml.validation.rows import Role
 from kyc_ml.validation.text import Text
 
 Chosen = Literal["later", "test", "out_of_fold"]
-"""Which rows judge the model: those after its training date, those of its own test part, or,
+"""Which rows evaluate the model: those after its training date, those of its own test part, or,
 where it was cross-validated by customer, its own rows out of fold."""
 
 _LATER: Final = Text(
@@ -87,7 +86,7 @@ def choose_rows(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
 ) -> Chosen:
-    """Choose the rows that judge a model, where nobody named them: later ones.
+    """Choose the rows that evaluate a model where nobody named them: later ones.
 
     A model cross-validated by customer is judged out of fold while no later rows of both
     classes are mature.
@@ -113,13 +112,7 @@ def choose_rows(
         return asked
     if since is not None or not is_cross_validated(bundle):
         return "later"
-    later = can_evaluate(
-        tables,
-        unit=bundle.config.unit,
-        config=bundle.config.dataset,
-        since=trained_until(bundle),
-        as_of=as_of,
-    )
+    later = can_evaluate(tables, bundle.config, since=trained_until(bundle), as_of=as_of)
     return "later" if later else "out_of_fold"
 
 
@@ -153,14 +146,14 @@ def plan_parts(
             bundle, tables, splits, chosen=chosen, since=since, as_of=as_of, settings=settings
         )
     known, rows = trained_until(bundle), list_fold_rows(bundle, tables)
-    status = _labels(bundle, tables, rows.observations, as_of=as_of).status
+    labels = _labels(bundle, tables, rows.observations, as_of=as_of)
     role: Role = "current" if chosen == "out_of_fold" else "reference"
     held_out = Part(
         role=role,
         origin=_OUT_OF_FOLD,
         observations=rows.observations,
-        status=status,
-        judged=np.isin(status, [POSITIVE, NEGATIVE]),
+        status=labels.status,
+        judged=labels.usable,
         since=rows.since,
         until=known,
         end=known,
@@ -193,13 +186,13 @@ def _plan_in_time(
         here = part == name
         rows = observations.filter(pa.array(here))
         start, end = boundaries.parts[name]
-        status = _labels(bundle, tables, rows, as_of=as_of).status
+        labels = _labels(bundle, tables, rows, as_of=as_of)
         return Part(
             role=role,
             origin=_ORIGIN[name],
             observations=rows,
-            status=status,
-            judged=np.isin(status, [POSITIVE, NEGATIVE]),
+            status=labels.status,
+            judged=labels.usable,
             since=_first(rows) if start is None else start,
             until=end,
             end=end,
@@ -229,11 +222,10 @@ def _later(
     kind = "out_of_fold" if is_cross_validated(bundle) else "test"
     found = evaluation_rows(
         tables,
-        unit=bundle.config.unit,
-        config=bundle.config.dataset,
+        bundle.config,
         since=start,
         as_of=as_of,
-        cure=f", or judge by the training run's own held-out rows: --rows {kind}",
+        cure=f", or evaluate on the training run's own held-out rows: --rows {kind}",
     )
     return Part(
         role="current",
@@ -263,7 +255,7 @@ def _train_part(
     until: pd.Timestamp,
 ) -> Part:
     """Draw at most so many usable rows, at random: a sample has the rate of the whole."""
-    usable = np.flatnonzero(np.isin(status, [POSITIVE, NEGATIVE]))
+    usable = np.flatnonzero(~np.isnan(to_target(status)))
     if usable.size > settings.train_rows:
         rng = np.random.default_rng(settings.seed)
         usable = np.sort(rng.choice(usable, settings.train_rows, replace=False))

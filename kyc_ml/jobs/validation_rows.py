@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pyarrow as pa
 from kyc_ml.bundle import Bundle
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.tables import AMOUNT
-from kyc_ml.dataset import NEGATIVE, POSITIVE
+from kyc_ml.dataset import to_target
 from kyc_ml.dataset.positives import positive_cases
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.build import build_features
@@ -30,7 +30,7 @@ from kyc_ml.tiers import declare_facts, merge_specs
 from kyc_ml.tiers import features_needed as policy_needs
 from kyc_ml.training.out_of_fold import FOLDS, OutOfFold, predict_again
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.rows import Role, ScoredRows, score_rows
+from kyc_ml.validation.rows import Role, ScoredRows, score_built, score_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -177,10 +177,10 @@ def _baseline(held_out: OutOfFold, learned: Floats, judged: npt.NDArray[np.bool_
 
 
 def _quality_then(rows: ScoredRows, status: npt.NDArray[np.object_]) -> Quality:
-    used = np.isin(status, [POSITIVE, NEGATIVE])
-    target = np.asarray(status[used] == POSITIVE, dtype=np.float64)
+    target = to_target(status)
+    used = ~np.isnan(target)
     return compute_quality(
-        target, rows.margin[used], rows.probability[used], customers=rows.customers[used]
+        target[used], rows.margin[used], rows.probability[used], customers=rows.customers[used]
     )
 
 
@@ -238,18 +238,4 @@ def collect_rival(
     if learned is not None:
         found, probability = predict_again(bundle, built, learned, tell=watch.step)
         said = (found.margin, probability)
-    return score_rows(
-        bundle,
-        built,
-        role="current",
-        origin=current.origin,
-        since=current.since,
-        until=current.until,
-        status=current.status,
-        judged=current.judged,
-        end=current.end,
-        typology=current.typology,
-        arrival_days=current.arrival_days,
-        amount=current.amount,
-        predicted=said,
-    )
+    return replace(current, **score_built(bundle, built, predicted=said))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from kyc_ml.presentation import say_number
 from kyc_ml.resampling import bootstrap, number_customers
 
 Floats = npt.NDArray[np.float64]
@@ -20,6 +21,14 @@ DRAWS: Final = 400
 _LEVELS: Final = (0.025, 0.975)
 _EPSILON: Final = float(np.finfo(np.float64).eps)
 """Probabilities are kept this far from 0 and 1, as scikit-learn's log loss does."""
+
+
+Verdict = Literal["better", "not shown better", "worse"]
+_SAID: Final[Mapping[Verdict, str]] = {
+    "better": "is better than",
+    "not shown better": "is not shown to be better than",
+    "worse": "is worse than",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,4 +131,37 @@ def paired_differences(
         low=dict(zip(whole, low.tolist(), strict=True)),
         high=dict(zip(whole, high.tolist(), strict=True)),
         skipped=draws - len(known),
+    )
+
+
+def judge_difference(
+    row: Mapping[Any, Any], one: str, other: str, *, names: tuple[str, str], digits: str
+) -> tuple[Verdict, str]:
+    """Conclude from the interval of a difference: only a whole interval on one side decides.
+
+    Parameters
+    ----------
+    row : mapping
+        figure; a value under `one` and under `other`; difference (one - other), low, high;
+        better, 'higher' or 'lower'.
+    names : two strings
+        Both predictors in the sentence.
+    digits : str
+        Format of the values, such as '.4f'.
+
+    Returns
+    -------
+    verdict : Verdict
+        'not shown better' also where the interval is NaN.
+    sentence : str
+        The verdict with its figures.
+    """
+    sign = 1.0 if row["better"] == "higher" else -1.0
+    worst, best = sorted((sign * row["low"], sign * row["high"]))
+    verdict: Verdict = "better" if worst > 0 else "worse" if best < 0 else "not shown better"
+    gap, low, high = (say_number(row[each], f"+{digits}") for each in ("difference", "low", "high"))
+    return verdict, (
+        f"{names[0]} {_SAID[verdict]} {names[1]}: {row['figure'].replace('_', ' ')} "
+        f"{row[one]:{digits}} against {row[other]:{digits}}, difference {gap} "
+        f"(95 % {low} to {high}); {row['better']} is better."
     )

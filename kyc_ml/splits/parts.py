@@ -1,4 +1,4 @@
-"""Parts of a data set in order of time, each with rows of its own."""
+"""The parts of a data set in order of time."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def train(
     card: RatingCard | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train, calibrate and judge a model with what was known at `as_of`.
+    """Train, calibrate and evaluate a model with what was known at `as_of`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def train(
         bundle's `as_of` and `base_currency` are those of this call and of `source`, and need
         not be here.
     card : RatingCard, optional
-        Expert rating to hold the model against, on the same test rows.
+        Expert rating to compare the model with, on the same test rows.
 
     Raises
     ------

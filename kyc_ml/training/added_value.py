@@ -1,4 +1,4 @@
-"""What the model adds over its baselines, on the same rows that judge them all."""
+"""What the model adds over its baselines on the same test rows."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def train_customer_folds(
     data: dict[str, Any],
     tell: Progress,
 ) -> Trained:
-    """Judge by models that saw nothing of a customer, then fit on all rows."""
+    """Evaluate models that saw nothing of a customer, then fit one on all rows."""
     rows = list_observations(source, config=config, as_of=as_of)
     target = rows.target
     _require_classes(target, source, config=config, splits=splits, as_of=as_of)

@@ -45,7 +45,7 @@ RATING: Final = "expert rating"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Outcomes and predictions of the rows that judge a model; it was fitted on none of them.
+    """Outcomes and predictions of the held-out rows; the model was fitted on none of them.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Trained:
         return {
             "model": f"{self.bundle.config.name}, {model.n_trees:,} trees, "
             f"{len(self.bundle.inputs):,} features, {self.calibration.calibrator.method} map",
-            "judged by": f"{rows:,} rows, {positives:,} positive, of part {evidence.part}",
+            "evaluated on": f"{rows:,} rows, {positives:,} positive, of part {evidence.part}",
             **{
                 who: f"AUC {one.auc:.3f} ({one.auc_low:.3f} to {one.auc_high:.3f}), "
                 f"average precision {one.average_precision:.3f} "
@@ -221,7 +221,7 @@ def conclude(
 
 
 def _recorded(figures: Quality) -> dict[str, float]:
-    """Give the figures that a bundle keeps; what it holds must not hang on drawn samples."""
+    """Return the figures that a bundle keeps: none that depends on drawn samples."""
     drawn = {"average_precision_low", "average_precision_high"}
     return {name: value for name, value in figures.as_dict().items() if name not in drawn}
 
@@ -298,7 +298,7 @@ def judge_all(
     customers: Ints,
     seed: int,
 ) -> dict[str, dict[str, Quality]]:
-    """Judge the model and each baseline on the rows of the part that judges, with all intervals."""
+    """Compute the figures of the model and each baseline on the held-out part."""
     return {
         who: {
             part: compute_quality(

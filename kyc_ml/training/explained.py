@@ -1,4 +1,4 @@
-"""Exact contributions of a sample of the rows that judge a model."""
+"""Exact SHAP contributions of a sample of the held-out rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Cross-validation by customer: what models that saw nothing of a customer say of its rows.
 
-Training judges a model by it, and whoever evaluates the bundle later computes it again from
-the bundle and the data: the folds, the trees and the maps follow from the configuration.
+Training evaluates a model by it, and a later evaluation computes it again from the bundle and
+the data: the folds, the trees and the maps follow from the configuration.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class OutOfFold:
         return calibrate_by_fold(self.margin, target, self.fold, method=method, segments=segments)
 
     def baseline_probability(self, target: Floats) -> Floats:
-        """Give the baseline Platt's probabilities in the same way, shape (n,)."""
+        """Calibrate the baseline in the same way by Platt's method, shape (n,)."""
         return calibrate_by_fold(self.baseline, target, self.fold, method="platt")
 
 
 def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) -> Ints:
-    """Give each row a fold from 0; a customer is in one, and positives are spread evenly.
+    """Assign each row a fold from 0; a customer is in one, and positives are spread evenly.
 
     Returns
     -------
@@ -95,8 +95,8 @@ def fit_whole(
 ) -> Model:
     """Fit on all given rows, with as many trees as inner folds choose, or all of `rounds`.
 
-    The folds that judge repeat this whole procedure, the choice of the number included:
-    else they would judge by rows that had a say in it.
+    The outer folds repeat this whole procedure, the choice of the number included: otherwise
+    their test rows would have had a part in it.
 
     Source: Varma and Simon 2006, BMC Bioinformatics 7, 91.
     """
@@ -174,7 +174,7 @@ def predict_again(
 
 
 def segment_rows(features: FeatureTable, config: RunConfig) -> SegmentRows | None:
-    """Give each row's segment as a calibration reads it; None without segments."""
+    """Return each row's segment as a calibration reads it; None without segments."""
     name = config.calibration.segment
     values = features.segment(name)
     if name is None or values is None:
@@ -184,7 +184,7 @@ def segment_rows(features: FeatureTable, config: RunConfig) -> SegmentRows | Non
 
 
 def require_customer_folds(config: RunConfig) -> CustomerFoldsConfig:
-    """Give the folds of a run that is cross-validated by customer, or refuse another run."""
+    """Return the folds of a run that is cross-validated by customer, or raise."""
     if not isinstance(config.splits, CustomerFoldsConfig):
         msg = (
             f"splits.method is {config.splits.method}: only a model cross-validated by customer "

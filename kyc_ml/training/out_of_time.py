@@ -83,7 +83,7 @@ def train_out_of_time(
     data: dict[str, Any],
     tell: Progress,
 ) -> Trained:
-    """Train on the past, stop and calibrate on later rows, judge on the latest."""
+    """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
     observations, part, status = label_parts(source, config=config, boundaries=boundaries)
     parts = summarise_parts(part, status, customers_of(observations), boundaries)
@@ -272,7 +272,7 @@ def require_rows(
     boundaries: Boundaries,
     dataset: DatasetConfig,
 ) -> None:
-    """Refuse parts without a positive or a negative, naming all of them at once, and why."""
+    """Raise if a part has no positive or no negative; the message lists all such parts."""
     poor = parts[(parts["part"].isin(PARTS))]
     poor = poor[(poor["positives"] == 0) | (poor["positives"] == poor["used"])]
     if poor.empty:

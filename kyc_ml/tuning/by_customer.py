@@ -1,4 +1,4 @@
-"""Nested cross-validation by customer: inner folds choose parameters, outer folds judge.
+"""Nested cross-validation by customer: inner folds choose parameters, outer folds evaluate.
 
 Every row is predicted with parameters that its customer had no say in: the search is done
 again for each outer fold, on the other rows alone.
@@ -44,7 +44,7 @@ from kyc_ml.tuning.rows import (
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Choose = Callable[[TuningRows, int], ModelConfig]
-"""Searches the folds of an outer fold, whose number it is told, and gives what it chose."""
+"""Takes the rows and the number of an outer fold; returns what the search on its folds chose."""
 
 
 def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,7 @@ import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
 from kyc_ml.dataset import customers_of
-from kyc_ml.metrics.paired import paired_differences
-from kyc_ml.presentation import say_number
+from kyc_ml.metrics.paired import Verdict, judge_difference, paired_differences
 from kyc_ml.resampling import drawn_rows
 from kyc_ml.training.evidence import Progress
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
@@ -25,15 +24,13 @@ _KEPT: Final = (
     "nothing to compare on other rows."
 )
 
-Verdict = Literal["beats", "does not beat", "is worse than"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterComparison:
     """Own and chosen parameters on the run's test part, which no trial saw.
 
     Of a run that is cross-validated by customer: on all rows, each predicted with what the
-    inner folds of the other rows chose. That judges the tuning as a procedure; the parameters
+    inner folds of the other rows chose. That evaluates the tuning as a procedure; the parameters
     taken are those that it finds on all rows.
 
     Attributes
@@ -41,8 +38,8 @@ class ParameterComparison:
     table : DataFrame
         One row a figure: figure, own, chosen, difference (chosen - own), low, high (its
         interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
-    verdict : 'beats', 'does not beat' or 'is worse than'
-        Beats, or is worse, only if the whole interval of the objective lies on that side.
+    verdict : 'better', 'not shown better' or 'worse'
+        Of the chosen parameters; see `judge_difference`.
     sentence : str
         The verdict with its figures.
     taken : ModelConfig
@@ -57,7 +54,7 @@ class ParameterComparison:
     @property
     def worse(self) -> bool:
         """True if the chosen parameters are surely worse than the own, which are kept."""
-        return self.verdict == "is worse than"
+        return self.verdict == "worse"
 
     @property
     def compared(self) -> bool:
@@ -73,12 +70,11 @@ def compare(
     config: TuningConfig,
     tell: Progress,
 ) -> ParameterComparison:
-    """Fit both on the run's train and early stopping, and judge them on its test.
+    """Fit both on the run's train and early stopping, and compare them on its test.
 
     Nothing is fitted where both are the same: there is nothing to compare.
 
-    The interval is a paired percentile bootstrap over customers. It tells the chance in
-    which customers the test holds, not that of fitting, and no probability is calibrated.
+    Intervals are those of `paired_differences`; no probability is calibrated.
     """
     if own == chosen:
         return nothing_to_compare(own)
@@ -96,7 +92,7 @@ def compare(
 def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
     """Say that the configuration's own parameters are kept."""
     return ParameterComparison(
-        table=pd.DataFrame(columns=_COLUMNS), verdict="does not beat", sentence=_KEPT, taken=own
+        table=pd.DataFrame(columns=_COLUMNS), verdict="not shown better", sentence=_KEPT, taken=own
     )
 
 
@@ -111,7 +107,7 @@ def conclude(
         What the rows are, as the sentence begins.
     """
     verdict, sentence = _judge(table, config.objective, where=where)
-    taken = own if verdict == "is worse than" else chosen
+    taken = own if verdict == "worse" else chosen
     return ParameterComparison(table=table, verdict=verdict, sentence=sentence, taken=taken)
 
 
@@ -163,16 +159,8 @@ def compute_differences(
 
 
 def _judge(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:
-    row = table.set_index("figure").to_dict("index")[objective]
-    sign = 1 if objective in MAXIMISED else -1
-    low, high = sorted((sign * row["low"], sign * row["high"]))
-    # of NaN, where no sample held both classes, neither is true
-    verdict: Verdict = "beats" if low > 0 else "is worse than" if high < 0 else "does not beat"
+    row = next(each for each in table.to_dict("records") if each["figure"] == objective)
+    names = (f"{where} the tuned model", "the configuration's own")
+    verdict, sentence = judge_difference(row, "chosen", "own", names=names, digits=".4f")
     kept = " Its parameters are not taken: the configuration's own are kept."
-    return verdict, (
-        f"{where} the tuned model {verdict} the configuration's own: "
-        f"{objective.replace('_', ' ')} {row['chosen']:.4f} against {row['own']:.4f}, difference "
-        f"{say_number(row['difference'], '+.4f')} (95 % {say_number(row['low'], '+.4f')} to "
-        f"{say_number(row['high'], '+.4f')}); "
-        f"{row['better']} is better.{kept if verdict == 'is worse than' else ''}"
-    )
+    return verdict, sentence + (kept if verdict == "worse" else "")

@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoldRows:
-    """What a fold, or the run itself, fits on, stops on and is judged by.
+    """What a fold, or the run itself, fits on, stops on and is tested on.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class FoldRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OuterFold:
-    """A fold that judges what was chosen by inner folds of the other rows alone.
+    """A fold that tests what inner folds of the other rows chose.
 
     Attributes
     ----------
@@ -164,7 +164,7 @@ def prepare_rows(
 
 
 def require_parts_in_time(config: RunConfig) -> SplitConfig:
-    """Give the run's parts in time, or refuse a run that has none."""
+    """Return the run's parts in time, or raise if it has none."""
     if not isinstance(config.splits, SplitConfig):
         msg = f"splits.method is {config.splits.method}: its rows are not parted in time"
         raise ConfigError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US, FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.resampling import number_customers
-from kyc_ml.score import Scores, own_columns
+from kyc_ml.score import Scores, model_columns
 from kyc_ml.tiers import Grades
 from kyc_ml.validation.result import RowsUsed
 from kyc_ml.validation.text import Text
@@ -148,17 +148,17 @@ class ScoredRows:
         return known.get(name)
 
     def category(self, name: str) -> Names:
-        """Give a category's value of each row; None where it is missing."""
+        """Return a category's value of each row; None where it is missing."""
         table = self.features if name in self.features.categories else self.facts
         return table.category(name)
 
     def number(self, name: str) -> Floats:
-        """Give a number of each row; NaN where it is missing."""
+        """Return a number of each row; NaN where it is missing."""
         table = self.features if name in self.features.names else self.facts
         return table.numbers[:, table.names.index(name)]
 
     def columns(self, names: Sequence[str], places: Ints | None = None) -> FeatureTable:
-        """Give these features only, wherever they are, of all rows or of some.
+        """Return these features only, wherever they are, of all rows or of some.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class ScoredRows:
         )
 
     def to_table(self, tiers: Sequence[str]) -> pa.Table:
-        """Give what each row was judged by, for a computation in other hands.
+        """Return what each row was evaluated by, for an independent computation.
 
         Parameters
         ----------
@@ -254,25 +254,38 @@ def score_rows(
     predicted : two float64 arrays of shape (n,), optional
         See `Scores.of`.
     """
-    own = set(bundle.model.feature_names)
-    features = own_columns(bundle, built)
-    features.encode(bundle.vocabularies)  # `ScoredRows.matrix` is this table's own memory
-    scores = Scores.of(bundle, features, facts=built, threads=threads, predicted=predicted)
     n = len(built)
     return ScoredRows(
         role=role,
         origin=origin,
         since=since,
         until=until,
-        features=features,
-        facts=built.reorder([name for name in built.names if name not in own]),
-        margin=scores.margin,
-        probability=scores.probability,
-        grades=scores.grades,
         status=status,
         judged=judged,
         end=end,
         typology=np.full(n, None, dtype=object) if typology is None else typology,
         arrival_days=np.full(n, np.nan) if arrival_days is None else arrival_days,
         amount=np.full(n, np.nan) if amount is None else amount,
+        **score_built(bundle, built, predicted=predicted, threads=threads),
     )
+
+
+def score_built(
+    bundle: Bundle,
+    built: FeatureTable,
+    *,
+    predicted: tuple[Floats, Floats] | None = None,
+    threads: int = 2,
+) -> dict[str, Any]:
+    """Compute the attributes of `ScoredRows` that come from a model; see `score_rows`."""
+    features = model_columns(bundle, built)
+    features.encode(bundle.vocabularies)  # `ScoredRows.matrix` is this table's own memory
+    scores = Scores.of(bundle, features, facts=built, predicted=predicted, threads=threads)
+    own = set(features.names)
+    return {
+        "features": features,
+        "facts": built.reorder([name for name in built.names if name not in own]),
+        "margin": scores.margin,
+        "probability": scores.probability,
+        "grades": scores.grades,
+    }

@@ -35,7 +35,7 @@ _OUT_OF_FOLD: Final = Text(
 
 
 def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Fit a logistic regression on training rows, and hold the model against it."""
+    """Fit a logistic regression on training rows, and compare the model with it."""
     train, before, rows = evidence.train, evidence.reference, evidence.current
     if evidence.baseline is not None:
         refused = one_class(rows)
@@ -64,7 +64,7 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the model against the experts' card."""
+    """Compare the model with the experts' scorecard."""
     rows, before, card = evidence.current, evidence.reference, evidence.card
     if card is None:
         return NotApplicable(
@@ -91,7 +91,7 @@ def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
 
 
 def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the model against the one in force."""
+    """Compare the model with the one in force."""
     rows, rival = evidence.current, evidence.rival
     if rival is None:
         return NotApplicable(
