@@ -161,14 +161,6 @@ def require_both_classes(
     ------
     DatasetError
         With both counts.
-
-    Examples
-    --------
-    >>> require_both_classes("selection", 0, 9, cure="widen the part")
-    Traceback (most recent call last):
-    ...
-    kyc_ml.errors.DatasetError: selection needs rows of both classes, got 0 positives of 9 rows: \
-widen the part
     """
     if min(positives, rows - positives) >= fewest:
         return

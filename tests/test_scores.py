@@ -1,6 +1,7 @@
 """One way from a bundle to a score: all callers agree to the bit, and refuse the same table."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,18 +13,13 @@ from kyc_ml.comparison import ComparisonSettings, LaterRows, compare_models
 from kyc_ml.errors import DatasetError
 from kyc_ml.score import Scores, explain_rows, predict, score_features
 from kyc_ml.tiers import grade
-from kyc_ml.validation.rows import score_rows
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.rows import score_built
 
 DAY = pd.Timestamp("2024-02-26", tz="UTC")
 
 
 def validated(bundle, features):
-    status = np.full(len(features), "negative", dtype=object)
-    return score_rows(
-        bundle, features, role="current", origin=Text("rows", "样本"), since=DAY, until=DAY,
-        status=status, judged=np.ones(len(features), bool), end=DAY,
-    )  # fmt: skip
+    return SimpleNamespace(**score_built(bundle, features))
 
 
 @given(seed=st.integers(0, 99))
@@ -42,7 +38,7 @@ def test_columns_in_any_order_score_the_same_everywhere(bundle, small, seed):
         assert probability.tolist() == scores.probability.tolist()
     names = np.array(bundle.policy.tier_names, dtype=object)
     assert names[scores.tier].tolist() == table["tier"].to_pylist()
-    assert rows.tier.tolist() == scores.tier.tolist()
+    assert rows.grades.tier.tolist() == scores.tier.tolist()
     found = explain_rows(bundle, shuffled)
     total = found.base + found.values.sum(axis=1)  # noqa: PD011  not a pandas object
     np.testing.assert_allclose(total, scores.margin, atol=1e-9)

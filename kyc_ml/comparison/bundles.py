@@ -58,28 +58,18 @@ def trained_until(bundle: Bundle) -> pd.Timestamp:
 
 
 def _must_agree(challenger: Bundle, champion: Bundle) -> list[tuple[str, object, object]]:
-    one, other = challenger.config.dataset, champion.config.dataset
-    found: list[tuple[str, object, object]] = [
-        ("unit", challenger.config.unit, champion.config.unit),
-        (
-            "base currency",
-            challenger.data.get("base_currency"),
-            champion.data.get("base_currency"),
-        ),
-        ("dataset.horizon_days", one.horizon_days, other.horizon_days),
-        ("dataset.adverse_outcomes", _adverse(challenger), _adverse(champion)),
-        ("tiers", _tiers(challenger), _tiers(champion)),
-    ]
-    if champion.config.unit == "risk":
-        found.append(
-            ("dataset.review_every_months", one.review_every_months, other.review_every_months)
-        )
-    return found
+    def what(bundle: Bundle) -> dict[str, object]:
+        dataset = bundle.config.dataset
+        found: dict[str, object] = {
+            "unit": bundle.config.unit,
+            "base currency": bundle.data.get("base_currency"),
+            "dataset.horizon_days": dataset.horizon_days,
+            "dataset.adverse_outcomes": ", ".join(sorted(dataset.adverse_outcomes)),
+            "tiers": ", ".join(bundle.policy.tier_names),
+        }
+        if champion.config.unit == "risk":
+            found["dataset.review_every_months"] = dataset.review_every_months
+        return found
 
-
-def _adverse(bundle: Bundle) -> str:
-    return ", ".join(sorted(bundle.config.dataset.adverse_outcomes))
-
-
-def _tiers(bundle: Bundle) -> str:
-    return ", ".join(bundle.policy.tier_names)
+    one, other = what(challenger), what(champion)
+    return [(name, one[name], other[name]) for name in one]

@@ -23,6 +23,11 @@ from kyc_ml.training.evidence import Progress
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
+_OE: Final = "observed_over_expected"
+_CALIBRATION: Final = (
+    *("rows", "positives", "expected", _OE, f"{_OE}_low", f"{_OE}_high"),
+    *("calibration_error", "brier", "log_loss"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,19 +211,12 @@ def _calibration(
         quality = compute_quality(
             target, scores.margin[rows.judged], proba, customers=number_customers(rows.customers)
         )
+        figures = {**quality.as_dict(), "expected": float(proba.sum())}
         intercept, slope = calibration_line(target, proba)
         lines.append(
             {
                 "model": who,
-                "rows": quality.rows,
-                "positives": quality.positives,
-                "expected": float(proba.sum()),
-                "observed_over_expected": quality.observed_over_expected,
-                "observed_over_expected_low": quality.observed_over_expected_low,
-                "observed_over_expected_high": quality.observed_over_expected_high,
-                "calibration_error": quality.calibration_error,
-                "brier": quality.brier,
-                "log_loss": quality.log_loss,
+                **{name: figures[name] for name in _CALIBRATION},
                 "intercept": intercept,
                 "slope": slope,
             }

@@ -97,9 +97,10 @@ def mature_labels(
         return Labels(status=status, settled=settled)
     known = states_known_at(source.tables[CASES], as_of)
     if unit == "risk":
-        before, within = _outcomes_around(observations, positive_since(known, config), config)
-        status[within] = POSITIVE
-        status[before] = ALREADY_ADVERSE
+        outcomes = positive_since(known, config)[[CUSTOMER_ID, KNOWN_AT]]
+        joined = join_outcomes(observations, outcomes, config)
+        status[joined.loc[joined["within"], "row"]] = POSITIVE
+        status[joined.loc[joined["before"], "row"]] = ALREADY_ADVERSE
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
     if link in known.columns:
         ids = observations[OBSERVATION_ID].to_pandas()
@@ -139,20 +140,20 @@ def positive_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
     return known[latest & positive].assign(**{KNOWN_AT: since})
 
 
-def _outcomes_around(
-    observations: pa.Table, adverse: pd.DataFrame, config: DatasetConfig
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Find reviews of customers already known as adverse, and those with an outcome to come.
+def join_outcomes(
+    observations: pa.Table, positive: pd.DataFrame, config: DatasetConfig
+) -> pd.DataFrame:
+    """Join reviews with the positive outcomes of their customers.
 
     Returns
     -------
-    before, within : arrays of row numbers
-        An outcome known by the review; an outcome that became known in the horizon after it.
+    DataFrame
+        One row a review and outcome, with the columns of both: row (place of the review), before
+        (the outcome was known by the review), within (it became known in the horizon after it).
     """
     frame: pd.DataFrame = observations.select([CUSTOMER_ID, DECISION_TIME]).to_pandas()
     frame["row"] = np.arange(len(frame))
-    joined = frame.merge(adverse[[CUSTOMER_ID, KNOWN_AT]], on=CUSTOMER_ID)
-    known = joined[KNOWN_AT] <= joined[DECISION_TIME]
+    joined = frame.merge(positive, on=CUSTOMER_ID)
     horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
-    rows = joined["row"].to_numpy(dtype=np.int64)
-    return rows[known], rows[~known & (joined[KNOWN_AT] <= horizon)]
+    before = joined[KNOWN_AT] <= joined[DECISION_TIME]
+    return joined.assign(before=before, within=~before & (joined[KNOWN_AT] <= horizon))

@@ -15,7 +15,7 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TYPOLOGY,
 )
-from kyc_ml.dataset.labels import positive_since, states_known_at
+from kyc_ml.dataset.labels import join_outcomes, positive_since, states_known_at
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 
 
@@ -42,20 +42,16 @@ def positive_cases(
     cases = positive_since(states_known_at(source.tables[CASES], as_of), config)
     if TYPOLOGY not in cases.columns:
         cases[TYPOLOGY] = None
-    frame: pd.DataFrame = observations.select(
-        [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
-    ).to_pandas()
-    frame["row"] = range(len(frame))
     parts = []
     link = TRANSACTION_ID if unit == "fraud" else REVIEW_ID
     if link in cases.columns:
+        frame: pd.DataFrame = observations.select([OBSERVATION_ID, DECISION_TIME]).to_pandas()
+        frame["row"] = range(len(frame))
         named = cases.dropna(subset=[link])[[link, KNOWN_AT, TYPOLOGY]]
         parts.append(frame.merge(named, left_on=OBSERVATION_ID, right_on=link))
     if unit == "risk":
-        joined = frame.merge(cases[[CUSTOMER_ID, KNOWN_AT, TYPOLOGY]], on=CUSTOMER_ID)
-        horizon = joined[DECISION_TIME] + pd.Timedelta(days=config.horizon_days)
-        after = (joined[KNOWN_AT] > joined[DECISION_TIME]) & (joined[KNOWN_AT] <= horizon)
-        parts.append(joined[after])
+        joined = join_outcomes(observations, cases[[CUSTOMER_ID, KNOWN_AT, TYPOLOGY]], config)
+        parts.append(joined[joined["within"]])
     if not parts:
         return pd.DataFrame(found)
     both = pd.concat(parts, ignore_index=True).sort_values(["row", KNOWN_AT], kind="stable")

@@ -30,7 +30,7 @@ from kyc_ml.tiers import declare_facts, merge_specs
 from kyc_ml.tiers import features_needed as policy_needs
 from kyc_ml.training.out_of_fold import FOLDS, OutOfFold, predict_again
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.rows import Role, ScoredRows, score_built, score_rows
+from kyc_ml.validation.rows import Role, ScoredRows, score_built
 
 Floats = npt.NDArray[np.float64]
 
@@ -151,9 +151,8 @@ def _score(
     amount = np.full(len(built), np.nan)
     if AMOUNT in part.observations.column_names:
         amount = part.observations[AMOUNT].to_numpy()
-    return score_rows(
-        bundle,
-        built,
+    return ScoredRows(
+        **score_built(bundle, built, predicted=said),
         role=part.role,
         origin=part.origin,
         since=part.since,
@@ -164,7 +163,6 @@ def _score(
         typology=typology,
         arrival_days=days,
         amount=np.asarray(amount, dtype=np.float64),
-        predicted=said,
     )
 
 

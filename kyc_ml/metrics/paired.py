@@ -99,17 +99,6 @@ def paired_differences(
         Draws the samples.
     progress : callable, optional
         Called with (samples done, samples in all).
-
-    Examples
-    --------
-    >>> target = np.array([1.0, 0.0, 1.0, 0.0])
-    >>> errors = np.array([[0.1, 0.2, 0.3, 0.1], [0.4, 0.2, 0.5, 0.3]])  # of two predictors
-    >>> found = paired_differences(
-    ...     lambda times: {"error": float(((errors[0] - errors[1]) * times).sum() / times.sum())},
-    ...     target=target, customers=["a", "a", "b", "c"], seed=0,
-    ... )
-    >>> round(found.low["error"], 3), round(found.high["error"], 3), found.skipped
-    (-0.2, -0.15, 35)
     """
     positive = target.astype(np.int64)
     whole = differences(np.ones(target.size, np.int64))

@@ -7,15 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.calibration import calibrate_later
 from kyc_ml.config import RunConfig
 from kyc_ml.dataset import customers_of
 from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.metrics.paired import Predictions
-from kyc_ml.rating import RatingCard, add_needed, rate
+from kyc_ml.rating import RatingCard, add_needed
 from kyc_ml.selection import Selection, narrow_specs, narrow_table, select_features
 from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
 from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
@@ -70,14 +68,6 @@ def select(
     )
     kept = narrow_table(features, selection)
     return narrow_specs(specs, selection), kept, selection
-
-
-def predict_rating(
-    built: FeatureTable, card: RatingCard, target: Floats, calibrating: Mask, tested: Mask
-) -> Predictions:
-    """Predict the test rows by an expert rating; see `calibrate_later`."""
-    score = rate(built, card).margin
-    return calibrate_later(score[calibrating], target[calibrating], score[tested])
 
 
 def refit(

@@ -32,7 +32,7 @@ from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import compute_quality
 from kyc_ml.metrics.paired import Predictions
 from kyc_ml.model import Fit, fit_fixed, fit_model
-from kyc_ml.rating import RatingCard
+from kyc_ml.rating import RatingCard, rate
 from kyc_ml.resampling import number_customers
 from kyc_ml.splits import (
     CALIBRATION,
@@ -61,7 +61,6 @@ from kyc_ml.training.evidence import (
 )
 from kyc_ml.training.extras import (
     own_columns,
-    predict_rating,
     refit,
     select,
     with_card,
@@ -133,7 +132,8 @@ def train_out_of_time(
         )
     }
     if card is not None:
-        baselines[RATING] = predict_rating(built, card, target, calibrating, tested)
+        score = rate(built, card).margin
+        baselines[RATING] = calibrate_later(score[calibrating], target[calibrating], score[tested])
     tell("fitting the baseline", 1, 1)
     numbers = number_customers(customers)
     quality = {

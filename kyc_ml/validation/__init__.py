@@ -21,7 +21,7 @@ from kyc_ml.validation.result import (
     Table,
     conclude,
 )
-from kyc_ml.validation.rows import ScoredRows, score_rows
+from kyc_ml.validation.rows import ScoredRows, score_built
 from kyc_ml.validation.running import run_check, run_checks
 from kyc_ml.validation.storage import content_digest, from_json, to_json, write_report
 from kyc_ml.validation.text import Text
@@ -53,7 +53,7 @@ __all__ = [
     "load_policy",
     "run_check",
     "run_checks",
-    "score_rows",
+    "score_built",
     "to_json",
     "write_report",
 ]

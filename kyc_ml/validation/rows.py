@@ -228,24 +228,16 @@ class ScoredRows:
         )
 
 
-def score_rows(
+def score_built(
     bundle: Bundle,
     built: FeatureTable,
     *,
-    role: Role,
-    origin: Text,
-    since: pd.Timestamp,
-    until: pd.Timestamp,
-    status: Names,
-    judged: Mask,
-    end: pd.Timestamp,
-    typology: Names | None = None,
-    arrival_days: Floats | None = None,
-    amount: Floats | None = None,
     predicted: tuple[Floats, Floats] | None = None,
     threads: int = 2,
-) -> ScoredRows:
-    """Score and grade rows; overrides entered for single customers and history are unknown.
+) -> dict[str, Any]:
+    """Compute the attributes of `ScoredRows` that come from a model.
+
+    Overrides entered for single customers, and the history of tiers, are unknown.
 
     Parameters
     ----------
@@ -254,30 +246,6 @@ def score_rows(
     predicted : two float64 arrays of shape (n,), optional
         See `Scores.of`.
     """
-    n = len(built)
-    return ScoredRows(
-        role=role,
-        origin=origin,
-        since=since,
-        until=until,
-        status=status,
-        judged=judged,
-        end=end,
-        typology=np.full(n, None, dtype=object) if typology is None else typology,
-        arrival_days=np.full(n, np.nan) if arrival_days is None else arrival_days,
-        amount=np.full(n, np.nan) if amount is None else amount,
-        **score_built(bundle, built, predicted=predicted, threads=threads),
-    )
-
-
-def score_built(
-    bundle: Bundle,
-    built: FeatureTable,
-    *,
-    predicted: tuple[Floats, Floats] | None = None,
-    threads: int = 2,
-) -> dict[str, Any]:
-    """Compute the attributes of `ScoredRows` that come from a model; see `score_rows`."""
     features = model_columns(bundle, built)
     features.encode(bundle.vocabularies)  # `ScoredRows.matrix` is this table's own memory
     scores = Scores.of(bundle, features, facts=built, predicted=predicted, threads=threads)

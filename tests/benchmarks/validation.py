@@ -27,7 +27,15 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_fixed
 from kyc_ml.tiers import TierPolicy
-from kyc_ml.validation import CHECKS, ReviewEvidence, Text, load_policy, run_check, score_rows
+from kyc_ml.validation import (
+    CHECKS,
+    ReviewEvidence,
+    ScoredRows,
+    Text,
+    load_policy,
+    run_check,
+    score_built,
+)
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.policy import Group
 
@@ -117,9 +125,8 @@ def scored(bundle: Bundle, drawn: tuple, *, role: str):
     features, target = drawn
     times = features.keys["decision_time"].to_pandas()
     n, rng = len(features), np.random.default_rng(0)
-    return score_rows(
-        bundle,
-        features,
+    return ScoredRows(
+        **score_built(bundle, features),
         role=role,
         origin=Text("simulated rows", "模拟样本"),
         since=times.min(),

@@ -16,7 +16,7 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_fixed
 from kyc_ml.tiers import TierPolicy
-from kyc_ml.validation import CHECKS, ReviewEvidence, Text, load_policy, run_check, score_rows
+from kyc_ml.validation import CHECKS, ReviewEvidence, Text, load_policy, run_check, score_built
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows
@@ -109,9 +109,8 @@ def score(tested_bundle):
         first, last = times.min().normalize(), times.max().normalize() + DAY
         n = len(features)
         rng = np.random.default_rng(0)
-        return score_rows(
-            tested_bundle,
-            features,
+        return ScoredRows(
+            **score_built(tested_bundle, features),
             role=role,
             origin=Text(f"{role} rows", f"{role} 样本"),
             since=first,
