@@ -18,11 +18,12 @@ from kyc_ml.proposal.vocabulary import (
     KINDS,
     LABEL,
     LABEL_TIME,
-    LATER_WORDS,
     ROLES,
-    SAID_IN_CHINESE,
+    content,
     means,
     name_score,
+    say,
+    words,
 )
 
 TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
@@ -31,17 +32,9 @@ _MOST_CATEGORIES: Final = 60
 _LEAST_ROWS: Final = 4
 """Rows to each category below which a text is a name and no category (convention)."""
 _APART: Final = 0.8
-"""Difference of filled shares between both labels from which a column tells the label."""
+"""Difference of filled shares between both labels from which a column reveals the label."""
 _FEW_LATER: Final = 0.01
 """Share of rows with a later date that may be wrong clocks (convention)."""
-_MONEY: Final = ("amount", "balance", "limit", "salary", "loan", "price", "额", "余额", "金额")
-_INCOME: Final = ("income", "收入", "salary", "turnover")
-_SHARES: Final = ("rate", "share", "ratio", "utilisation", "utilization", "率", "占比", "比例")
-_COUNTS: Final = ("count", "number", "times", "次数", "笔数", "数量")
-_CODED: Final = frozenset(
-    {"zip", "postcode", "postal", "mcc", "code", "bank", "branch", "邮编", "代码", "网点"}
-)
-"""Words of numbers that only name something."""
 _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
 
 
@@ -54,14 +47,14 @@ def add_attributes(
     label: str = "",
     over_time: tuple[str, ...] = (),
 ) -> None:
-    """Propose what a table's file holds beside; what cannot be used is named.
+    """Propose the other columns of a table's file as attributes; list those that cannot be used.
 
     Parameters
     ----------
     tables : collection of TableProposal
         All tables: a column that any of them reads is in use.
     label : str
-        SQL that is true for rows that turned out bad; empty where no column tells.
+        SQL that is true for rows that turned out bad; empty where no column says it.
     over_time : tuple of str
         What is read of numbers, where a customer has many rows.
     """
@@ -99,7 +92,7 @@ def _guess(
     if found is None:
         return None
     kind, sql = found
-    english, chinese = _words(column)
+    english, chinese = _names(column)
     name = re.sub(r"\W+", "_", english.lower()).strip("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name, re.ASCII):
         name = f"column_{place + 1}"
@@ -117,7 +110,7 @@ def _guess(
 
 
 def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind, str] | None:
-    """Say what a column is and how it is read; None for identifiers, names and constants."""
+    """Return what a column is and how it is read; None for identifiers, names and constants."""
     if column.distinct < 2 or _is_identifier(column):
         return None
     yes = positives(column)
@@ -126,7 +119,7 @@ def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind
     when = read_time(desk, look, column, named=0.3)
     if when is not None and not when.doubt:
         return "date", f"CAST({when.sql} AS DATE)"
-    code = _CODED & {*column.normal.split("_")} or column.normal.endswith("码")
+    code = words("attribute_codes") & {*column.normal.split("_")} or column.normal.endswith("码")
     number = None if code else read_number(desk, look, column)
     if number is not None and not number.doubt:
         return "number", number.sql
@@ -145,39 +138,40 @@ def _is_identifier(column: ColumnLook) -> bool:
     return who and column.distinct > 2
 
 
-def _words(column: ColumnLook) -> tuple[str, str]:
-    """Give a noun phrase in English, and one in Chinese where the words are known."""
+def _names(column: ColumnLook) -> tuple[str, str]:
+    """Return a noun phrase in English, and one in Chinese where the words are known."""
+    known: dict[str, str] = content("words")["attribute_names"]
     if column.normal.isascii():
-        known = {english: word for word, english in SAID_IN_CHINESE.items()}
-        return column.normal, known.get(column.normal, "")
-    english = SAID_IN_CHINESE.get(column.normal, "")
-    return english or f"{column.name} of the source", column.name
+        chinese = {english: word for word, english in known.items()}
+        return column.normal, chinese.get(column.normal, "")
+    return known.get(column.normal) or f"{column.name} of the source", column.name
 
 
 def _unit(column: ColumnLook, sql: str) -> str:
     parts = {*column.normal.split("_")}
 
-    def told(words: Collection[str]) -> bool:
-        return any(w in parts or (not w.isascii() and w in column.normal) for w in words)
+    def named(key: str) -> bool:
+        known = words(f"attribute_{key}")
+        return any(w in parts or (not w.isascii() and w in column.normal) for w in known)
 
-    if told(("days", "天数", "日数")):
+    if named("days"):
         return "days"
-    if told(("age", "年龄", "years")):
+    if named("years"):
         return "years"
-    if "WHEN '%' THEN" in sql or (told(_SHARES) and column.low >= 0 and column.high <= 10):
+    if "WHEN '%' THEN" in sql or (named("shares") and column.low >= 0 and column.high <= 10):
         return "share"
-    if told(_COUNTS):
+    if named("counts"):
         return "events"
-    if told(_INCOME):
-        return "base currency a year" if told(("annual", "yearly", "年收入")) else "base currency"
-    return "base currency" if told(_MONEY) else "number"
+    if named("income"):
+        return "base currency a year" if named("annual") else "base currency"
+    return "base currency" if named("money") else "number"
 
 
 def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
-    """Say why a column may tell the answer: by its name, or because it is filled with it."""
+    """Explain why a column may reveal the label: by its name, or by where it is filled."""
     named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
-    if named or any(means(word, LATER_WORDS) for word in column.normal.split("_")):
-        return "its name says that it may be known only later"
+    if named or any(means(word, words("known_later")) for word in column.normal.split("_")):
+        return say("later_by_name")
     if label:
         filled = f"nullif(trim({column.text}), '') IS NOT NULL"
         bad, good = desk.one(
@@ -186,12 +180,12 @@ def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
             f"FROM {quote_name(look.name)}"
         )
         if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
-            return "whether it is filled tells the answer"
+            return say("filled_with_label")
     return ""
 
 
 def _later(desk: Desk, made: TableProposal, sql: str) -> str:
-    """Say in how many rows a date comes after its row: whether it was known then, nobody tells."""
+    """Explain in how many rows a date comes after its row: it may not have been known then."""
     own = made.columns.get("event_time")
     if own is None:
         return ""
@@ -202,4 +196,4 @@ def _later(desk: Desk, made: TableProposal, sql: str) -> str:
     share = float(later or 0.0)  # type: ignore[arg-type]
     if share <= _FEW_LATER:
         return ""
-    return f"in {share:.0%} of the rows it comes after its row: it may be known only later"
+    return say("later_than_row", share=share)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from kyc_ml.contract.quality import TableQuality
 from kyc_ml.contract.tables import NO_CURRENCY
 from kyc_ml.proposal.looking import FileLook
+from kyc_ml.proposal.vocabulary import say
 
 PANEL_WINDOWS: Final = ("93d", "366d")
 """A quarter and a year of month ends."""
@@ -17,7 +18,7 @@ Certainty = Literal["sure", "likely", "guess", "yours"]
 """`yours`: nothing in the files decides it, the user has to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Guess:
     """An expression for one contracted column.
 
@@ -123,10 +124,9 @@ class TableProposal:
         """The attributes that are proposed, as a mapping writes them."""
         return {name: each.keys for name, each in self.attributes.items() if not each.doubt}
 
-    def add(self, guess: Guess | None) -> None:
-        """Add a guess; None adds nothing."""
-        if guess is not None:
-            self.columns[guess.column] = guess
+    def add(self, *guesses: Guess | None) -> None:
+        """Add guesses; None adds nothing."""
+        self.columns |= {guess.column: guess for guess in guesses if guess is not None}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,8 +187,7 @@ class Proposal:
             *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
             *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
             *(
-                f"{table.name}.attributes: {len(table.declared)} column(s) of your own are "
-                "proposed as attributes: confirm that each is known when its row is"
+                say("attributes", table=table.name, count=len(table.declared))
                 for table in self.tables.values()
                 if table.declared
             ),

@@ -25,7 +25,7 @@ from kyc_ml.contract.plain import make_plain
 from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.proposal.finding import FoundFolder, FoundSource
-from kyc_ml.proposal.vocabulary import normalise
+from kyc_ml.proposal.vocabulary import normalise, say, words
 
 ROWS: Final = 300_000
 """Rows of a table that are looked at, drawn at random where there are more."""
@@ -34,22 +34,6 @@ _LONGEST_CODE: Final = 40
 _ROWS_A_CODE: Final = 4
 _HEAD_BYTES: Final = 256 << 20
 """Of a longer text file the beginning alone is looked at."""
-_RESERVED_WORDS: Final = (
-    "all analyse analyze and anti any array as asc asof asymmetric at authorization between "
-    "bigint binary bit boolean both by case cast char character check coalesce collate collation "
-    "column columns concurrently constraint create cross dec decimal default deferrable desc "
-    "describe distinct do else end except exists extract false fetch float for foreign freeze "
-    "from full generated glob group grouping grouping_id having ilike in initially inner inout "
-    "int integer intersect interval into is isnull join lambda lateral leading left like limit "
-    "map national natural nchar none not notnull null nullif numeric offset on only or order out "
-    "outer overlaps overlay pivot pivot_longer pivot_wider placing position positional precision "
-    "primary qualify real references returning right row select semi setof show similar smallint "
-    "some struct substring summarize symmetric table tablesample then timestamp to trailing treat "
-    "trim true try_cast tuple union unique unpack unpivot using values varchar variadic verbose "
-    "when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces "
-    "xmlparse xmlpi xmlroot xmlserialize xmltable"
-)
-_RESERVED: Final = frozenset(_RESERVED_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +155,11 @@ class Desk:
         """Run SQL that gives one row."""
         return self.all(sql)[0]
 
+    def counts(self, rows: str, *sums: str) -> list[int]:
+        """Count over rows, an SQL table: one whole number for each of the sums."""
+        found = self.one(f"SELECT {', '.join(sums)} FROM {rows}")
+        return [int(number or 0) for number in found]  # type: ignore[call-overload]
+
     def look(self, name: str) -> FileLook:
         """Return the look at a source; KeyError without one."""
         return {look.name: look for look in self.looks}[name]
@@ -178,7 +167,7 @@ class Desk:
 
 def plain_name(name: str) -> str:
     """Write a name for SQL, in quotes only where SQL needs them."""
-    bare = name.isascii() and name.isidentifier() and name.lower() not in _RESERVED
+    bare = name.isascii() and name.isidentifier() and name.lower() not in words("sql_reserved")
     return name if bare else quote_name(name)
 
 
@@ -221,9 +210,7 @@ def _open(desk: Desk, source: FoundSource, found: FoundFiles, *, cut: bool) -> N
         desk.looks.append(replace(look, malformed=lines))
         return
     desk.unusable[source.source.path] = (
-        f"has no row that fits its columns: {lines:,} line(s) have more or fewer values"
-        if lines
-        else "has columns and no rows"
+        say("only_malformed", lines=lines) if lines else "has columns and no rows"
     )
 
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kyc_ml.proposal.shapes import ZERO
-from kyc_ml.proposal.vocabulary import CREDIT_MARKS, CURRENCY_SIGNS, DEBIT_MARKS, UNITS
+from kyc_ml.proposal.vocabulary import CURRENCY_SIGNS, UNITS, say, words
 
 _NUMBER: Final = re.compile(r"(?P<before>[^9]*?)(?P<body>\.?9(?:[9.,'’\s]*9)?\.?)(?P<after>[^9]*)")
 _BLANKS: Final = re.compile(r"\s+")
 _SIGNS: Final = frozenset("+-()")
+DEBIT_MARKS: Final = words("debit_marks")
+CREDIT_MARKS: Final = words("credit_marks")
 _KNOWN: Final = sorted(
     {*_SIGNS, *CURRENCY_SIGNS, *UNITS, *DEBIT_MARKS, *CREDIT_MARKS}, key=len, reverse=True
-)
-_SURE_UNITS: Final = frozenset(
-    ("千", "仟", "万", "萬", "亿", "億", "百万", "千万", "万亿", "k", "K", "角", "分", "%")
 )
 _SEPARATORS: Final = (
     ("", "."),
@@ -181,8 +180,7 @@ def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None
     return Separators(
         thousands=first[0][0],
         decimal=first[0][1],
-        doubt=f"each {name} stands before exactly three digits, so it may part thousands or "
-        f"decimals; taken for {'thousands' if grouped else 'decimals'}",
+        doubt=say("separators", mark=name, meaning="thousands" if grouped else "decimals"),
         other=Separators(thousands=second[0][0], decimal=second[0][1]),
     )
 
@@ -247,4 +245,4 @@ def collect_marks(counts: Mapping[str, int]) -> Marks:
 
 def doubtful_units(units: tuple[str, ...]) -> tuple[str, ...]:
     """Say which units may mean something else: m may be a thousand or a million."""
-    return tuple(unit for unit in units if unit not in _SURE_UNITS)
+    return tuple(unit for unit in units if unit not in words("sure_units"))

@@ -61,10 +61,10 @@ def find_mixed(
         f"(SELECT {reads} FROM (SELECT {text} AS t FROM {quote_name(look.name)} "
         f"WHERE nullif(trim({column.text}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
     )
-    found = _counts(desk, rows, [f"count(f{n})" for n in range(len(forms))])
+    found = desk.counts(rows, *(f"count(f{n})" for n in range(len(forms))))
     used = [n for n, count in enumerate(found) if count]
     every = shapes.values
-    read = _counts(desk, rows, [f"count({_first([f'f{n}' for n in used])})"])[0] if used else 0
+    read = desk.counts(rows, f"count({_first([f'f{n}' for n in used])})")[0] if used else 0
     if read < _HALF * every:
         return None
     kept, doubts, torn = _choose(desk, rows, forms, used)
@@ -97,11 +97,6 @@ def _first(reads: list[str]) -> str:
     return "COALESCE(\n" + ",\n".join(reads) + ")"
 
 
-def _counts(desk: Desk, rows: str, sums: list[str]) -> list[int]:
-    row = desk.one(f"SELECT {', '.join(sums)} FROM {rows}")
-    return [int(number or 0) for number in row]  # type: ignore[call-overload]
-
-
 def _choose(
     desk: Desk, rows: str, forms: list[Form], used: list[int]
 ) -> tuple[list[int], list[str], list[str]]:
@@ -118,7 +113,7 @@ def _choose(
     doubts, torn, open_ = [], [], []
     orders = set()
     for together in _exchanged(forms, used):
-        own = _counts(desk, rows, [_read_by_none_but(n, together) for n in together])
+        own = desk.counts(rows, *(_read_by_none_but(n, together) for n in together))
         decided = [n for n, count in zip(together, own, strict=True) if count]
         orders |= {forms[n].order for n in decided}
         if len(decided) > 1:

@@ -17,6 +17,7 @@ import duckdb
 from kyc_ml.engine.local import quote_name, quote_text
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
 from kyc_ml.proposal.marks import (
+    DEBIT_MARKS,
     Marks,
     Separators,
     collect_marks,
@@ -24,7 +25,7 @@ from kyc_ml.proposal.marks import (
     find_separators,
 )
 from kyc_ml.proposal.shapes import TRIED_ROWS, Shapes, shapes_of
-from kyc_ml.proposal.vocabulary import DEBIT_MARKS, NAMED_UNITS, UNITS
+from kyc_ml.proposal.vocabulary import NAMED_UNITS, UNITS
 
 ENOUGH: Final = 0.98
 _HALF: Final = 0.5

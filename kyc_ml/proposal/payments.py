@@ -24,12 +24,13 @@ from kyc_ml.proposal.vocabulary import (
     PAYER,
     file_score,
     name_score,
+    say,
+    words,
 )
 
 _OVERLAP: Final = 0.2
 """Share of the payees that pay, from which both sides are the bank's own (convention)."""
 _WORTH: Final = 0.6
-_WEAK_COUNTERPARTIES: Final = ("account", "iban", "account_number", "账号", "zhanghao")
 
 
 def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
@@ -94,7 +95,7 @@ def _with_counterparty(look: FileLook, parts: Parts) -> Parts:
         return parts
     used = {part.column.name for part in parts.values()}
     for column in look.columns:
-        if column.normal in _WEAK_COUNTERPARTIES and column.name not in used:
+        if column.normal in words("weak_counterparties") and column.name not in used:
             return {**parts, "counterparty_id": Part(column=column, score=0.5)}
     return parts
 
@@ -144,19 +145,18 @@ def _two_sided(
         )
         owner = payer_owner = "booking_customer"
         files = (look.name, name)
-        notes.append(f"A side whose account {name} does not hold is another bank's and left out.")
+        notes.append(say("other_banks", file=name))
     table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
-    table.notes.append("A payment is two bookings: out of the payer's account, into the payee's.")
-    evidence = f"columns {payer.column.name} and {payee.column.name}: payees pay, too"
-    for name, sql in (
-        ("transaction_id", "booking_id"),
-        ("customer_id", owner),
-        ("account_id", "booking_owner"),
-        ("counterparty_id", "booking_other"),
-        ("direction", "booking_direction"),
-    ):
-        certainty = certainty_of(min(payer.score, payee.score))
-        table.add(Guess(column=name, sql=sql, certainty=certainty, evidence=evidence))
+    table.notes.append(say("two_bookings"))
+    shown = say("payees_pay", payer=payer.column.name, payee=payee.column.name)
+    certainty = certainty_of(min(payer.score, payee.score))
+    table.add(
+        Guess("transaction_id", "booking_id", certainty, shown),
+        Guess("customer_id", owner, certainty, shown),
+        Guess("account_id", "booking_owner", certainty, shown),
+        Guess("counterparty_id", "booking_other", certainty, shown),
+        Guess("direction", "booking_direction", certainty, shown),
+    )
     return Payments(
         look=look,
         parts=parts,
@@ -200,24 +200,26 @@ def _one_sided(desk: Desk, look: FileLook, parts: Parts, bank: Bank) -> Payments
     if part is not None and key == identifier_sql(part.column):
         table.add(guess_column(desk, look, TRANSACTIONS, "transaction_id", part))
     else:
-        table.add(Guess(column="transaction_id", sql=key, certainty="guess",
-                        evidence="numbered by content: no column names a booking"))  # fmt: skip
-    table.add(
-        Guess(column="customer_id", sql=customer, certainty=certainty_of(score), evidence=evidence)
-    )
+        table.add(Guess("transaction_id", key, "guess", say("numbered")))
+    table.add(Guess("customer_id", customer, certainty_of(score), evidence))
     if "account_id" in parts:
         table.add(guess_column(desk, look, TRANSACTIONS, "account_id", parts["account_id"]))
     other = parts.get("counterparty_id") or parts.get(PAYEE)
     if other is not None:
         table.add(guess_column(desk, look, TRANSACTIONS, "counterparty_id", other))
     return Payments(
-        look=look, parts=parts, bank=bank, table=table, identifier=key, customer=customer,
+        look=look,
+        parts=parts,
+        bank=bank,
+        table=table,
+        identifier=key,
+        customer=customer,
         labelled_rows=rows,
-    )  # fmt: skip
+    )
 
 
 def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
-    """Give SQL for a booking's identifier, the rows it is over, and what to know of it."""
+    """Return SQL for a booking's identifier, the rows it is over, and notes on it."""
     part = parts.get("transaction_id")
     if part is not None and (part.column.unique or part.score >= 0.75):
         return identifier_sql(part.column), look.sql, []
@@ -234,8 +236,7 @@ def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
         f"(SELECT *, concat_ws('-', {inner},\nrow_number() OVER (PARTITION BY {inner} "
         f"ORDER BY {money.column.sql})) AS numbered_id FROM {look.sql})"
     )
-    note = "No column names a booking: equal ones are numbered in an order of their own content."
-    return "numbered_id", numbered, [note]
+    return "numbered_id", numbered, [say("numbered_note")]
 
 
 def _common(desk: Desk, made: Payments) -> None:
@@ -263,17 +264,12 @@ def _time(desk: Desk, look: FileLook, parts: Parts) -> Guess:
     both = None if sql is None else with_clock(desk, look, part.time, sql)
     if both is None:
         return guess
-    return Guess(
-        column="event_time",
-        sql=both.sql,
-        certainty=guess.certainty,
-        evidence=f"columns {part.column.name} and {clock.column.name}: {both.form}",
-        alternatives=(part.time.sql,),
-    )
+    shown = say("two_times", day=part.column.name, clock=clock.column.name, form=both.form)
+    return Guess("event_time", both.sql, guess.certainty, shown, (part.time.sql,))
 
 
 def span_of(desk: Desk, table: TableProposal) -> tuple[datetime, datetime] | None:
-    """First and last time of a proposed table's rows, in the sample."""
+    """Return the first and last time of a proposed table's rows, in the sample."""
     sql = table.columns["event_time"].sql
     where = f" WHERE {table.where}" if table.where else ""
     low, high = desk.one(

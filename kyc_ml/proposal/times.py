@@ -18,7 +18,7 @@ from kyc_ml.proposal.forms import CENTURY, list_forms, plain_halves
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes, words_held
 from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.shapes import TRIED_ROWS, ZERO, shapes_of
-from kyc_ml.proposal.vocabulary import CLOCK, ENDLESS, name_score
+from kyc_ml.proposal.vocabulary import CLOCK, name_score, phrases
 
 ENOUGH: Final = 0.98
 EPOCH_OF_STEPS: Final = "2020-01-01"
@@ -156,7 +156,7 @@ def _endless(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[str, ...]:
     """List the words of a column that say that something never ends."""
     if column.family != "text":
         return ()
-    return words_held(desk, look, column, ENDLESS)
+    return words_held(desk, look, column, phrases("endless"))
 
 
 def _with_endless(
