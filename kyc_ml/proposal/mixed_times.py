@@ -13,6 +13,7 @@ from kyc_ml.engine.local import quote_name, quote_text
 from kyc_ml.proposal.forms import Form, list_forms, plain_halves
 from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
 from kyc_ml.proposal.shapes import TRIED_ROWS, shapes_of
+from kyc_ml.proposal.vocabulary import say
 
 _MOST_FORMS: Final = 6
 _HALF: Final = 0.5
@@ -43,7 +44,7 @@ class MixedTimes:
 def find_mixed(
     desk: Desk, look: FileLook, column: ColumnLook, *, named: float
 ) -> MixedTimes | None:
-    """Say in which forms a column writes its times; None where it holds none, or one form.
+    """Find the forms in which a column writes its times; None where it holds none, or one form.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def _choose(
         kept.append((same or together)[0])
         if len(same) != 1 and len(together) > 1:
             names = ", ".join(forms[n].shown for n in together[1:])
-            doubts.append(f"day and month can be exchanged: {names} fits as well")
+            doubts.append(say("exchanged", forms=names))
     return kept, doubts, torn
 
 

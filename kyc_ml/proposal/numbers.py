@@ -1,4 +1,4 @@
-"""How a column tells numbers: separators, signs, currencies, units, minor units.
+"""How a column gives numbers: separators, signs, currencies, units, minor units.
 
 What a mark means is found in the shapes of the values. An expression checks each value's
 form again, so that a later value of another form goes to quarantine and is not misread.
@@ -25,7 +25,7 @@ from kyc_ml.proposal.marks import (
     find_separators,
 )
 from kyc_ml.proposal.shapes import TRIED_ROWS, Shapes, shapes_of
-from kyc_ml.proposal.vocabulary import NAMED_UNITS, UNITS
+from kyc_ml.proposal.vocabulary import NAMED_UNITS, UNITS, say
 
 ENOUGH: Final = 0.98
 _HALF: Final = 0.5
@@ -160,7 +160,7 @@ def _marked_number(
         doubts.append(f"{shown} is taken")
     if entries:
         debit = [each for each in entries if _is_debit(each, entries)]
-        doubts.append(f"{' and '.join(debit) or 'nothing'} beside a number is taken for money out")
+        doubts.append(say("debit_mark", marks=" and ".join(debit) or "nothing"))
     other: tuple[str, ...] = ()
     if separators.other is not None:
         other = (_expressions(column, shapes, marks, separators.other).numeric,)
@@ -339,28 +339,24 @@ def _scaled(
             sql=f"{made.numeric} {scale}",
             numeric=f"({made.numeric} {scale})",
             form=f"{made.form}, in units of {unit:,.12g} by its name",
-            doubt="; ".join(filter(None, (made.doubt, "the unit is taken from the name"))),
+            doubt="; ".join(filter(None, (made.doubt, say("scaled")))),
             alternatives=(*made.alternatives, made.sql),
         )
     if not found.whole:
         return made
     if found.distinct > _MANY and found.high >= _SMALL:
-        doubt = "all are whole numbers: hundredths (cents, fen) are possible"
+        # a long expression is not written twice
+        number = made.numeric if len(made.numeric) <= _LONG else "the same number"
         return replace(
             made,
-            doubt="; ".join(filter(None, (made.doubt, doubt))),
-            alternatives=(*made.alternatives, _hundredth(made.numeric)),
+            doubt="; ".join(filter(None, (made.doubt, say("hundredths")))),
+            alternatives=(*made.alternatives, f"{number} / 100.0"),
         )
     return made
 
 
-def _hundredth(numeric: str) -> str:
-    """Write the alternative of hundredths; a long expression is not written twice."""
-    return f"{numeric if len(numeric) <= _LONG else 'the same number'} / 100.0"
-
-
 def why_no_number(desk: Desk, look: FileLook, column: ColumnLook) -> str:
-    """Say which marks keep a column from being read as numbers; empty where it holds none.
+    """Explain which marks keep a column from being read as numbers; empty where it holds none.
 
     Only marks that many rows share are named, never a number.
     """
@@ -377,12 +373,10 @@ def why_no_number(desk: Desk, look: FileLook, column: ColumnLook) -> str:
     if not numbers or numbers < _HALF * shapes.values:
         return ""
     if len(marks.named("currency")) > 1:
-        return f"holds amounts of several currencies ({', '.join(marks.named('currency'))})"
+        return say("several_currencies", currencies=", ".join(marks.named("currency")))
     shown = [
         repr(mark) for mark, n in strange.most_common(3) if len(mark) <= _LONGEST_MARK and n > 1
     ]
     if shown:
-        return f"has marks beside its numbers that are not understood: {', '.join(shown)}"
-    if strange:
-        return "has words beside its numbers that are not understood"
-    return "has separators that fit no habit of writing numbers"
+        return say("unknown_marks", marks=", ".join(shown))
+    return say("unknown_words" if strange else "unknown_separators")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -35,22 +36,16 @@ def make_activity(
     """
     logins = stack([_log_payments(ledger, rng), _log_idle(config, customers, market, rng)])
     slips = pick(logins, rng.random(len(logins)) < 0.03)
-    failed = make_log(
+    failed = replace(
+        slips,
         time=slips.time - rng.integers(10 * SECOND, 50 * SECOND, len(slips)),
-        customer=slips.customer,
-        kind=v.FAILED_LOGIN,
-        device=slips.device,
-        channel=slips.channel,
-        country=slips.country,
+        kind=np.full(len(slips), v.FAILED_LOGIN),
     )
     forgotten = pick(logins, rng.random(len(logins)) < 0.004)
-    resets = make_log(
+    resets = replace(
+        forgotten,
         time=forgotten.time - 5 * SECOND,
-        customer=forgotten.customer,
-        kind=v.PASSWORD_RESET,
-        device=forgotten.device,
-        channel=forgotten.channel,
-        country=forgotten.country,
+        kind=np.full(len(forgotten), v.PASSWORD_RESET),
     )
     return stack([logins, failed, resets, *_log_changes(config, customers)])
 

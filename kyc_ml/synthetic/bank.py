@@ -177,7 +177,7 @@ def _make_incidents(
     *,
     first_ring: int,
 ) -> tuple[Ledger, Log, int]:
-    """Draw takeovers and card thefts; also tell the next free ring."""
+    """Draw takeovers and card thefts; also return the next free ring."""
     takeovers, thefts = incidents.count_incidents(config)
     second_ring = first_ring + takeovers
     places = rngs["places"]
@@ -193,7 +193,7 @@ def _make_incidents(
 
 
 def _draw_arrival(config: BankConfig, time: Ints, rng: np.random.Generator) -> Ints:
-    """Draw when each payment is known: at once, or 2 to 72 hours late."""
+    """Draw when each payment is known: immediately, or 2 to 72 hours late."""
     late = rng.random(time.size) < config.late_share
     return time + np.where(late, rng.integers(2 * HOUR, 72 * HOUR, time.size), 0)
 

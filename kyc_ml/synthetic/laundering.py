@@ -165,12 +165,12 @@ def _draw_typologies(config: BankConfig, customers: Customers, rng: np.random.Ge
 
 
 def _expect_schemes(config: BankConfig, customers: Customers) -> float:
-    """Tell how many schemes the launderer share asks for, scatter-gather aside."""
+    """Return how many schemes the launderer share asks for, scatter-gather aside."""
     return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
 
 
 def _may_launder(config: BankConfig, customers: Customers) -> Bools:
-    """Tell which customers can be drawn: never quiet, and with time left for a wave."""
+    """Return which customers can be drawn: never quiet, and with time left for a wave."""
     able: Bools = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
     return able
 

@@ -30,7 +30,7 @@ class Market:
     shops, webshops, payees, customer_payees : habits, shape (n_customers, few)
     employer : who pays the customer's salary
     mules : externals that fraudsters and launderers use again and again
-    device_label, external_label : shuffled numbers, so that a name tells nothing
+    device_label, external_label : shuffled numbers, so that a name reveals nothing
     second_account : customer, opening and closing time of second accounts
     """
 
@@ -69,7 +69,7 @@ class Market:
         return _draw(np.arange(self.terminals), self.popularity, (n,), rng)
 
     def device_at(self, customer: Ints, time: Ints, customers: Customers) -> Ints:
-        """Tell the customer's own device at a time."""
+        """Return the customer's own device at a time."""
         return 2 * customer + (time >= customers.new_phone[customer])
 
 

@@ -50,9 +50,9 @@ class Whereabouts:
     goal: Ints
 
     def locate(self, customer: Ints, time: Ints) -> tuple[Ints, Bools]:
-        """Tell the province each customer is in at a time, and whether it travels.
+        """Return the province each customer is in at a time, and whether it travels.
 
-        Of two trips at once the later one counts; after it the customer is at home.
+        Of two simultaneous trips the later one counts; after it the customer is at home.
         """
         now = customer * self.calendar + (time - self.start) // DAY
         trip = np.searchsorted(self.departure, now, side="right") - 1
@@ -92,7 +92,7 @@ def draw_elsewhere(home: Ints, *, rng: np.random.Generator) -> Ints:
 def locate_payments(
     ledger: Ledger, customers: Customers, market: Market, whereabouts: Whereabouts
 ) -> Ints:
-    """Tell the province in which each payment was ordered; -1 where none is known.
+    """Return the province in which each payment was ordered; -1 where none is known.
 
     Both bookings of a transfer between customers have the payer's, seconds apart.
     """
@@ -113,7 +113,7 @@ def locate_payments(
 
 
 def _locate_payers(ledger: Ledger, market: Market, whereabouts: Whereabouts, rows: Ints) -> Ints:
-    """Tell where externals ordered the incoming transfers at `rows`."""
+    """Return where externals ordered the incoming transfers at `rows`."""
     payee, payer = ledger.customer[rows], ledger.counterparty[rows]
     usual = payer == market.employer[payee]
     usual |= (market.payees[payee] == payer[:, None]).any(axis=1)
