@@ -39,7 +39,6 @@ _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
 
 
 def add_attributes(
-    desk: Desk,
     made: TableProposal,
     look: FileLook,
     tables: Collection[TableProposal],
@@ -68,9 +67,7 @@ def add_attributes(
     for place, column in enumerate(look.columns):
         if _is_read(column, texts) or not column.distinct:
             continue
-        guess = (
-            _guess(desk, made, look, column, place, label=label) if made.name in TAKING else None
-        )
+        guess = _guess(made, look, column, place, label=label) if made.name in TAKING else None
         if guess is None or guess.name in taken:
             made.unused.append(column.name)
             continue
@@ -86,9 +83,9 @@ def _is_read(column: ColumnLook, texts: Collection[str]) -> bool:
 
 
 def _guess(
-    desk: Desk, made: TableProposal, look: FileLook, column: ColumnLook, place: int, *, label: str
+    made: TableProposal, look: FileLook, column: ColumnLook, place: int, *, label: str
 ) -> AttributeGuess | None:
-    found = _kind(desk, look, column)
+    found = _kind(column)
     if found is None:
         return None
     kind, sql = found
@@ -104,26 +101,26 @@ def _guess(
         unit=_unit(column, sql) if kind == "number" else "",
         description=english.replace("_", " "),
         description_zh=chinese,
-        doubt=_doubt(desk, look, column, label)
-        or (_later(desk, made, sql) if kind == "date" else ""),
+        doubt=_doubt(look, column, label)
+        or (_later(look.desk, made, sql) if kind == "date" else ""),
     )
 
 
-def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind, str] | None:
+def _kind(column: ColumnLook) -> tuple[AttributeKind, str] | None:
     """Return what a column is and how it is read; None for identifiers, names and constants."""
     if column.distinct < 2 or _is_identifier(column):
         return None
     yes = positives(column)
     if yes is not None:
         return "boolean", yes
-    when = read_time(desk, look, column, named=0.3)
+    when = read_time(column, named=0.3)
     if when is not None and not when.doubt:
         return "date", f"CAST({when.sql} AS DATE)"
     code = words("attribute_codes") & {*column.normal.split("_")} or column.normal.endswith("码")
-    number = None if code else read_number(desk, look, column)
+    number = None if code else read_number(column)
     if number is not None and not number.doubt:
         return "number", number.sql
-    few = column.distinct <= min(_MOST_CATEGORIES, column.filled * look.rows / _LEAST_ROWS)
+    few = column.distinct <= min(_MOST_CATEGORIES, column.filled * column.rows / _LEAST_ROWS)
     return ("text", column.text) if few else None
 
 
@@ -167,14 +164,14 @@ def _unit(column: ColumnLook, sql: str) -> str:
     return "base currency" if named("money") else "number"
 
 
-def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
+def _doubt(look: FileLook, column: ColumnLook, label: str) -> str:
     """Explain why a column may reveal the label: by its name, or by where it is filled."""
     named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
     if named or any(means(word, words("known_later")) for word in column.normal.split("_")):
         return say("later_by_name")
     if label:
         filled = f"nullif(trim({column.text}), '') IS NOT NULL"
-        bad, good = desk.one(
+        bad, good = look.desk.one(
             f"SELECT avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER ({label}), "
             f"avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER (NOT coalesce({label}, false)) "
             f"FROM {quote_name(look.name)}"

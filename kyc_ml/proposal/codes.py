@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes
+from kyc_ml.proposal.looking import ColumnLook, FileLook, quoted_codes
 from kyc_ml.proposal.vocabulary import CODES, GRADES, means, normalise, phrases, words
 
 TODO: Final = "TODO"
@@ -102,9 +102,9 @@ def positives(column: ColumnLook) -> str | None:
     return f"{column.text} IN {quoted_codes([c for c in column.codes if c.lower() in _TRUE])}"
 
 
-def share_of(desk: Desk, look: FileLook, condition: str) -> float:
+def share_of(look: FileLook, condition: str) -> float:
     """Return the share of a sample's rows for which SQL is true, in [0, 1]."""
-    share = desk.one(
+    share = look.desk.one(
         f"SELECT count(*) FILTER ({condition}) / count(*) FROM {quote_name(look.name)}"
     )[0]
     return float(share or 0.0)  # type: ignore[arg-type]

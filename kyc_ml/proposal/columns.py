@@ -19,7 +19,7 @@ from kyc_ml.contract.tables import (
 from kyc_ml.engine.local import quote_text
 from kyc_ml.proposal.codes import TODO, are_grades, case_sql, positives, share_of, translate
 from kyc_ml.proposal.guesses import Guess, certainty_of
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
+from kyc_ml.proposal.looking import ColumnLook, FileLook, words_held
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.roles import Part
 from kyc_ml.proposal.vocabulary import COUNTRY_CODES, DOCUMENTS, name_score, phrases, say
@@ -31,7 +31,7 @@ _COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
 
 
 def guess_column(  # noqa: PLR0911  one kind of column after the other
-    desk: Desk, look: FileLook, table: str, name: str, part: Part
+    look: FileLook, table: str, name: str, part: Part
 ) -> Guess | None:
     """Write a contracted column from the column that plays its role."""
     contracted = CONTRACT[table].column(name)
@@ -39,35 +39,35 @@ def guess_column(  # noqa: PLR0911  one kind of column after the other
     if part.time is not None:
         return time_guess(name, part)
     if contracted.type == "double":
-        return _number(desk, look, name, part)
+        return _number(look, name, part)
     if contracted.type == "boolean":
         yes = positives(column)
         return None if yes is None else _guess(name, yes, part, say("two_values"))
     if contracted.allowed or name == "instrument":
         return code_guess(name, part)
     if name in _COUNTRIES:
-        return _country(desk, look, name, part)
+        return _country(look, name, part)
     if name == DOCUMENT_TYPE:
-        return _document(desk, look, part)
+        return _document(look, part)
     kind = "numbers" if column.whole == 1.0 else "text"
     widths = " to ".join(str(n) for n in dict.fromkeys((column.shortest, column.longest)))
     return _guess(name, identifier_sql(column), part, say("key_shape", kind=kind, widths=widths))
 
 
-def _country(desk: Desk, look: FileLook, name: str, part: Part) -> Guess:
+def _country(look: FileLook, name: str, part: Part) -> Guess:
     """Write a country in two letters, translated from names where they are written out."""
     column = part.column
     two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
-    if share_of(desk, look, f"{two} OR {column.sql} IS NULL") >= 1.0:
+    if share_of(look, f"{two} OR {column.sql} IS NULL") >= 1.0:
         return _guess(name, column.sql, part, say("two_letters"))
     upper = f"nullif(upper(trim({column.text})), '')"
-    known = words_held(desk, look, column, COUNTRY_CODES)
+    known = words_held(column, COUNTRY_CODES)
     if not known:
         return _guess(name, upper, part, say("two_letters"))
     return _guess(name, _case_of_words(column, known, COUNTRY_CODES, upper), part, say("country"))
 
 
-def _document(desk: Desk, look: FileLook, part: Part) -> Guess:
+def _document(look: FileLook, part: Part) -> Guess:
     """Write the kind of an identity document in the words whose numbers are checked."""
     column = part.column
     kinds = dict(DOCUMENTS)
@@ -76,7 +76,7 @@ def _document(desk: Desk, look: FileLook, part: Part) -> Guess:
         for each in look.columns
     ):
         kinds |= dict.fromkeys(phrases("any_identity_cards"), "resident_id")
-    known = words_held(desk, look, column, kinds)
+    known = words_held(column, kinds)
     if not known:
         return _guess(DOCUMENT_TYPE, column.sql, part, say("document_as_it_is"))
     shown = say("document", kinds=", ".join(dict.fromkeys(kinds[word] for word in known)))
@@ -139,8 +139,8 @@ def code_guess(name: str, part: Part) -> Guess:  # noqa: PLR0911  one kind of co
     return Guess(name, sql, "yours", shown)
 
 
-def _number(desk: Desk, look: FileLook, name: str, part: Part) -> Guess | None:
-    reading = read_number(desk, look, part.column, money=name != "value")
+def _number(look: FileLook, name: str, part: Part) -> Guess | None:
+    reading = read_number(part.column, money=name != "value")
     if reading is None:
         return None
     if name == DECLARED_INCOME and re.search(r"month|^月|月收入|月薪", part.column.normal):

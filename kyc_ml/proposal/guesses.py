@@ -27,7 +27,7 @@ class Guess:
     sql : str
         Tried on the sample before it was proposed.
     evidence : str
-        What speaks for it: names, shapes and shares, never a value.
+        What it rests on: names, shapes and shares, never a value.
     alternatives : tuple of str
         Other expressions worth a look; written as comments.
     """
@@ -84,7 +84,7 @@ class AttributeGuess:
 
 @dataclass(slots=True, kw_only=True)
 class TableProposal:
-    """One contracted table: its rows and columns, and how it fared on the sample.
+    """One contracted table: its rows and columns, and how many rows of the sample it accepts.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class TableProposal:
     unused : list of str
         Columns of its file that nothing reads.
     dropped : dict of column to reason
-        Optional columns that were tried and did not hold.
+        Optional columns that were tried and did not fit.
     quality : TableQuality or None
         Of the sample; None where the table could not be bound.
     """
@@ -131,7 +131,7 @@ class TableProposal:
 
 @dataclass(slots=True, kw_only=True)
 class Proposal:
-    """A proposed source mapping, with all that speaks for and against it.
+    """A proposed source mapping, with its evidence.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class Proposal:
         Every table that could be opened; one that no proposal reads is in `unused`.
     unused : mapping of file to reason
     decisions : list of str
-        What is to be decided or confirmed beside the marks on columns, the gravest first.
+        What to decide or confirm, other than the marks on columns, the gravest first.
     span : tuple of datetime or None
         First and last transaction of the sample.
     snapshot : date or None
@@ -196,7 +196,7 @@ class Proposal:
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """What no guess stands for, such as ``cases.outcome``: a model has to wait for it."""
+        """What has no guess, such as ``cases.outcome``: a model has to wait for it."""
         yours = [
             f"{table.name}.{guess.column}"
             for table in self.tables.values()
@@ -207,7 +207,7 @@ class Proposal:
 
 
 def certainty_of(score: float) -> Certainty:
-    """Put a score into words: what the name says, once the values agree."""
+    """Return a score in words: what the name says, once the values agree."""
     if score >= 0.85:
         return "sure"
     return "likely" if score >= 0.6 else "guess"

@@ -50,7 +50,7 @@ def label_of(payments: Payments) -> str:
 
 
 def cases_of_payments(
-    desk: Desk, payments: Payments, span: tuple[datetime, datetime] | None
+    payments: Payments, span: tuple[datetime, datetime] | None
 ) -> TableProposal | None:
     """Write a case for each booking that a flag of the bookings' own file marks."""
     yes = label_of(payments)
@@ -60,7 +60,7 @@ def cases_of_payments(
     made = TableProposal(
         name=CASES, rows=payments.labelled_rows, files=payments.table.files, where=yes
     )
-    share = share_of(desk, payments.look, yes)
+    share = share_of(payments.look, yes)
     evidence = say("marked_bookings", column=column.name, share=share)
     booking = payments.identifier
     event = payments.table.columns["event_time"]
@@ -83,7 +83,7 @@ def _outcome(column: ColumnLook, evidence: str) -> Guess:
 
 
 def cases_of_customers(
-    desk: Desk, bank: Bank, look: FileLook, parts: Parts, span: tuple[datetime, datetime]
+    bank: Bank, look: FileLook, parts: Parts, span: tuple[datetime, datetime]
 ) -> tuple[TableProposal, TableProposal] | None:
     """Write a case for each customer whom a flag marks, and a review of all at the end.
 
@@ -92,13 +92,13 @@ def cases_of_customers(
     """
     part = parts.get(LABEL)
     yes = None if part is None else positives(part.column)
-    owned = find_owner(desk, bank, look, "customers")
+    owned = find_owner(bank, look, "customers")
     if part is None or yes is None or owned is None:
         return None
     end = (span[1] + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
     asked.confirm.append(say("reviewed_once"))
-    share = share_of(desk, look, yes)
+    share = share_of(look, yes)
     key = Guess("review_id", owned.customer, "likely", "one each")
     asked.add(
         key,
@@ -110,14 +110,14 @@ def cases_of_customers(
     made.add(
         replace(key, column="case_id"),
         customer_guess(owned),
-        _when_marked(desk, look, parts, yes, end),
+        _when_marked(look, parts, yes, end),
         Guess("known_at", known, "guess", say("known_after_review")),
         _outcome(part.column, say("marked_rows", column=part.column.name, share=share)),
     )
     return made, asked
 
 
-def _when_marked(desk: Desk, look: FileLook, parts: Parts, yes: str, end: datetime) -> Guess:
+def _when_marked(look: FileLook, parts: Parts, yes: str, end: datetime) -> Guess:
     """Date the conduct by a column beside the flag, where one has its name."""
     last = f"TIMESTAMP '{end - timedelta(days=1):%Y-%m-%d}'"
     marked = parts.get(LABEL_TIME)
@@ -130,7 +130,7 @@ def _when_marked(desk: Desk, look: FileLook, parts: Parts, yes: str, end: dateti
         if column.name == flag.name or not same or column.whole < 1.0:
             continue
         steps = f"TRY_CAST({column.sql} AS INTEGER)"
-        if not share_of(desk, look, f"({yes}) AND {steps} >= 0"):
+        if not share_of(look, f"({yes}) AND {steps} >= 0"):
             continue
         sql = (
             f"CASE WHEN {steps} >= 0\n"
@@ -162,7 +162,6 @@ def fits_cases(look: FileLook, parts: Parts) -> float:
 
 
 def propose_cases(
-    desk: Desk,
     payments: Payments | None,
     bank: Bank,
     look: FileLook,
@@ -171,8 +170,8 @@ def propose_cases(
     span: tuple[datetime, datetime] | None,
 ) -> TableProposal | None:
     """Write the cases of a file that lists them."""
-    joined = _by_booking(desk, payments, look, parts)
-    owned = find_owner(desk, bank, look, CASES) or joined
+    joined = _by_booking(payments, look, parts)
+    owned = find_owner(bank, look, CASES) or joined
     if owned is None:
         return None
     source = joined or owned
@@ -180,25 +179,23 @@ def propose_cases(
     made.add(customer_guess(owned))
     for name in ("case_id", "transaction_id", "review_id", "typology"):
         if name in parts:
-            made.add(guess_column(desk, look, CASES, name, parts[name]))
+            made.add(guess_column(look, CASES, name, parts[name]))
     booking = None if joined is None or payments is None else payments.parts["event_time"]
-    date_case(desk, made, parts, booking=booking, days=delay_days(span))
+    date_case(look.desk, made, parts, booking=booking, days=delay_days(span))
     if "case_id" not in made.columns:
         made.add(numbered_key(made, look, owned, parts, "case_id"))
-    add_outcome(desk, made, look, parts)
+    add_outcome(made, look, parts)
     return made
 
 
-def _by_booking(
-    desk: Desk, payments: Payments | None, look: FileLook, parts: Parts
-) -> Owned | None:
+def _by_booking(payments: Payments | None, look: FileLook, parts: Parts) -> Owned | None:
     """Look the customer and the time up in the bookings that the cases name."""
     part = parts.get("transaction_id")
     booked = None if payments is None else payments.parts.get("transaction_id")
     if part is None or payments is None or booked is None:
         return None
     there = (payments.look.name, booked.column.name)
-    share = contained(desk, (look.name, part.column.name), there)
+    share = contained(look.desk, (look.name, part.column.name), there)
     if share < _LEAST_FOUND or (share < 0.95 and not payments.look.partly):
         return None
     columns = payments.table.columns
@@ -221,7 +218,7 @@ def _by_booking(
     )
 
 
-def add_outcome(desk: Desk, made: TableProposal, look: FileLook, parts: Parts) -> None:
+def add_outcome(made: TableProposal, look: FileLook, parts: Parts) -> None:
     """Write what a case was found to be, from codes or a flag."""
     flag = parts.get(LABEL)
     part = parts.get("outcome") or flag
@@ -233,5 +230,5 @@ def add_outcome(desk: Desk, made: TableProposal, look: FileLook, parts: Parts) -
         made.add(code_guess("outcome", part))
         return
     word = quote_text(outcome_of(part.column))
-    shown = say("yes_is_bad", column=part.column.name, share=share_of(desk, look, yes))
+    shown = say("yes_is_bad", column=part.column.name, share=share_of(look, yes))
     made.add(Guess("outcome", f"CASE WHEN {yes} THEN {word} ELSE 'cleared' END", "guess", shown))

@@ -61,10 +61,10 @@ class Payments:
 
 def add_money(desk: Desk, made: Payments) -> None:
     """Add amount and direction, and keep to one currency."""
-    look, parts, table = made.look, made.parts, made.table
+    parts, table = made.parts, made.table
     debit, credit = parts.get(DEBIT), parts.get(CREDIT)
     if "amount" not in parts and debit is not None and credit is not None:
-        _two_columns(desk, made, debit, credit)
+        _two_columns(made, debit, credit)
         return
     part = parts.get("amount") or debit or credit
     assert part is not None  # noqa: S101  choose_payments has seen it
@@ -73,7 +73,7 @@ def add_money(desk: Desk, made: Payments) -> None:
         if "direction" not in table.columns and "direction" in parts:
             table.add(code_guess("direction", parts["direction"]))
         return
-    reading = read_number(desk, look, part.column, money=True)
+    reading = read_number(part.column, money=True)
     assert reading is not None  # noqa: S101  the column was cast for its numbers
     in_name = {*part.column.normal.upper().split("_")}
     named = [code for sign, code in CURRENCY_SIGNS.items() if sign.upper() in in_name]
@@ -113,8 +113,8 @@ def _amount(desk: Desk, made: Payments, part: Part, reading: NumberReading) -> G
 def _rated(desk: Desk, made: Payments, currency: ColumnLook, number: str) -> Guess | None:
     """Write the amount by a file's rates of the day; None where none fits the bookings."""
     table, look = made.table, made.look
-    rates = _find_rates(desk, look, currency)
-    base = None if rates is None else _base_of(desk, rates, currency, look)
+    rates = _find_rates(look, currency)
+    base = None if rates is None else _base_of(rates, currency, look)
     if rates is None or base is None or table.columns["event_time"].certainty == "yours":
         return None
     when = table.columns["event_time"].sql
@@ -151,9 +151,9 @@ class _Rates:
     rate: str
 
 
-def _find_rates(desk: Desk, look: FileLook, currency: ColumnLook) -> _Rates | None:
+def _find_rates(look: FileLook, currency: ColumnLook) -> _Rates | None:
     """Find a file with a currency, a day and a rate, whose currencies the bookings have."""
-    for other in desk.looks:
+    for other in look.desk.looks:
         if other.name == look.name or len(other.columns) > _MOST_RATE_COLUMNS:
             continue
         coded = [c for c in other.columns if name_score(CURRENCY, c.normal) >= LEAST]
@@ -161,23 +161,19 @@ def _find_rates(desk: Desk, look: FileLook, currency: ColumnLook) -> _Rates | No
             number
             for c in other.columns
             if any(word in c.normal for word in words("exchange_rates"))
-            and (number := read_number(desk, other, c)) is not None
+            and (number := read_number(c)) is not None
         ]
-        timed = [
-            reading
-            for c in other.columns
-            if (reading := read_time(desk, other, c, named=0.6)) is not None
-        ]
+        timed = [reading for c in other.columns if (reading := read_time(c, named=0.6)) is not None]
         if len(coded) == len(rated) == len(timed) == 1 and contained(
-            desk, (other.name, coded[0].name), (look.name, currency.name)
+            look.desk, (other.name, coded[0].name), (look.name, currency.name)
         ):
             return _Rates(look=other, currency=coded[0], day=timed[0].sql, rate=rated[0].numeric)
     return None
 
 
-def _base_of(desk: Desk, rates: _Rates, currency: ColumnLook, look: FileLook) -> str | None:
+def _base_of(rates: _Rates, currency: ColumnLook, look: FileLook) -> str | None:
     """Return the one currency of the bookings without a rate: the others' are given in it."""
-    rows = desk.all(
+    rows = look.desk.all(
         f"SELECT DISTINCT {currency.text} FROM {quote_name(look.name)} WHERE "
         f"{currency.sql} IS NOT NULL AND {currency.text} NOT IN (SELECT {rates.currency.text} FROM "
         f"{quote_name(rates.look.name)} WHERE {rates.currency.sql} IS NOT NULL)"
@@ -185,9 +181,9 @@ def _base_of(desk: Desk, rates: _Rates, currency: ColumnLook, look: FileLook) ->
     return str(rows[0][0]) if len(rows) == 1 else None
 
 
-def _two_columns(desk: Desk, made: Payments, debit: Part, credit: Part) -> None:
-    out = read_number(desk, made.look, debit.column, money=True)
-    into = read_number(desk, made.look, credit.column, money=True)
+def _two_columns(made: Payments, debit: Part, credit: Part) -> None:
+    out = read_number(debit.column, money=True)
+    into = read_number(credit.column, money=True)
     assert out is not None  # noqa: S101  both were cast for their numbers
     assert into is not None  # noqa: S101
     shown = say("two_columns", debit=debit.column.name, credit=credit.column.name)

@@ -15,7 +15,7 @@ from typing import Final
 import duckdb
 
 from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.looking import ColumnLook
 from kyc_ml.proposal.marks import (
     DEBIT_MARKS,
     Marks,
@@ -51,7 +51,7 @@ class NumberReading:
     marked : bool
         True where debit and credit are marked beside the numbers, not by a sign.
     doubt : str
-        What the user has to confirm; empty where there is none.
+        What the user has to confirm; empty if nothing.
     currencies : tuple of str
         ISO 4217 codes of the signs beside the numbers, the commonest first.
     """
@@ -86,9 +86,7 @@ class _Range:
     high: float
 
 
-def read_number(
-    desk: Desk, look: FileLook, column: ColumnLook, *, money: bool = False
-) -> NumberReading | None:
+def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | None:
     """Find the expression that makes numbers of nearly all values; None if there is none.
 
     Parameters
@@ -107,12 +105,12 @@ def read_number(
         return _scaled(column, made, _range_of(column), money=money)
     if column.family != "text" or not column.distinct:
         return None
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     marks = collect_marks(shapes.counts)
     if (column.number < ENOUGH or _is_grouped(column, marks)) and (
         marks.read >= ENOUGH * max(shapes.values, 1)
     ):
-        marked = _marked_number(desk, look, column, shapes, marks, money=money)
+        marked = _marked_number(column, shapes, marks, money=money)
         if marked is not None:
             return marked
     if column.number < ENOUGH:
@@ -128,7 +126,7 @@ def read_number(
 
 
 def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
-    """Tell whether what reads as numbers may hold points between thousands, or rarer marks."""
+    """Return whether what reads as numbers may hold points between thousands, or rarer marks."""
     if not marks.read:
         return False
     found = find_separators(_bodies(marks))
@@ -144,13 +142,13 @@ def _bodies(marks: Marks) -> Counter[tuple[str, bool]]:
 
 
 def _marked_number(
-    desk: Desk, look: FileLook, column: ColumnLook, shapes: Shapes, marks: Marks, *, money: bool
+    column: ColumnLook, shapes: Shapes, marks: Marks, *, money: bool
 ) -> NumberReading | None:
     separators = find_separators(_bodies(marks))
     if separators is None or len(marks.named("currency")) > 1:
         return None
     written = _expressions(column, shapes, marks, separators)
-    found = _tried(desk, look, column, written.numeric)
+    found = _tried(column, written.numeric)
     if found is None:
         return None
     units, entries = marks.named("unit"), marks.named("entry")
@@ -298,13 +296,13 @@ def _range_of(column: ColumnLook) -> _Range:
     )
 
 
-def _tried(desk: Desk, look: FileLook, column: ColumnLook, numeric: str) -> _Range | None:
+def _tried(column: ColumnLook, numeric: str) -> _Range | None:
     """Compute the expression on the sample: nearly all values must become numbers."""
     try:
-        read, negative, whole, distinct, high = desk.one(
+        read, negative, whole, distinct, high = column.desk.one(
             "SELECT count(n) / nullif(count(*), 0), count(n) FILTER (n < 0) / nullif(count(n), 0), "
             f"bool_and(n = floor(n)), count(DISTINCT n), max(n) FROM (SELECT {numeric} AS n "
-            f"FROM (SELECT * FROM {quote_name(look.name)} "
+            f"FROM (SELECT * FROM {quote_name(column.table)} "
             f"WHERE nullif(trim({column.sql}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
         )
     except duckdb.Error:
@@ -355,14 +353,14 @@ def _scaled(
     return made
 
 
-def why_no_number(desk: Desk, look: FileLook, column: ColumnLook) -> str:
+def why_no_number(column: ColumnLook) -> str:
     """Explain which marks keep a column from being read as numbers; empty where it holds none.
 
     Only marks that many rows share are named, never a number.
     """
     if column.family != "text":
         return ""
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     marks = collect_marks(shapes.counts)
     strange: Counter[str] = Counter()
     for shape, n in marks.unknown.items():

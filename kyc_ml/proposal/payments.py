@@ -37,7 +37,7 @@ def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
     """Choose the file that looks most like bookings: amount, time, whose, many a customer."""
     best: tuple[float, FileLook, Parts] | None = None
     for look in desk.looks:
-        parts = cast_parts(desk, look, TRANSACTIONS)
+        parts = cast_parts(look, TRANSACTIONS)
         money = parts.get("amount") or parts.get(DEBIT) or parts.get(CREDIT)
         whose = parts.get("customer_id") or parts.get("account_id") or parts.get(PAYER)
         time = parts.get("event_time")
@@ -56,23 +56,21 @@ def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
     return best[1], best[2]
 
 
-def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
+def propose_payments(look: FileLook, parts: Parts) -> Payments:
     """Write the transactions table."""
     parts = _with_identifier(look, _with_counterparty(look, _with_twin(look, parts)))
     customer, account = parts.get("customer_id"), parts.get("account_id")
     payer, payee = parts.get(PAYER), parts.get(PAYEE)
-    two_sided = payer is not None and payee is not None and _both_ours(desk, look, payer, payee)
+    two_sided = payer is not None and payee is not None and _both_ours(look, payer, payee)
     accounts = [part.column for part in (account or payer,) if part is not None]
     if two_sided and payee is not None:
         accounts.append(payee.column)
-    bank = identify_customers(
-        desk, look, None if customer is None else customer.column, tuple(accounts)
-    )
+    bank = identify_customers(look, None if customer is None else customer.column, tuple(accounts))
     if two_sided and payer is not None and payee is not None and customer is None:
-        made = _two_sided(desk, look, parts, bank, payer=payer, payee=payee)
+        made = _two_sided(look, parts, bank, payer=payer, payee=payee)
     else:
-        made = _one_sided(desk, look, parts, bank)
-    _common(desk, made)
+        made = _one_sided(look, parts, bank)
+    _common(look.desk, made)
     return made
 
 
@@ -110,14 +108,12 @@ def _with_identifier(look: FileLook, parts: Parts) -> Parts:
     return parts
 
 
-def _both_ours(desk: Desk, look: FileLook, payer: Part, payee: Part) -> bool:
+def _both_ours(look: FileLook, payer: Part, payee: Part) -> bool:
     inner = (look.name, payee.column.name)
-    return contained(desk, inner, (look.name, payer.column.name)) >= _OVERLAP
+    return contained(look.desk, inner, (look.name, payer.column.name)) >= _OVERLAP
 
 
-def _two_sided(
-    desk: Desk, look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: Part
-) -> Payments:
+def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: Part) -> Payments:
     """Make two bookings of a payment: out of the payer's account, into the payee's."""
     one, two = payer.column.sql, payee.column.sql
     key, numbered, notes = _identifier(look, parts)
@@ -132,7 +128,7 @@ def _two_sided(
     files: tuple[str, ...] = (look.name,)
     if bank.holders is not None:
         name = bank.holders[0]
-        owners = _owners(desk, bank.holders)
+        owners = _owners(look.desk, bank.holders)
         rows = (
             f"(SELECT booking.*, owners.booking_customer FROM {rows}\n"
             f"JOIN {owners}\nON CAST(booking_owner AS VARCHAR) = CAST(joined_key AS VARCHAR)) "
@@ -179,8 +175,8 @@ def _owners(desk: Desk, holders: tuple[str, str, str, str]) -> str:
     )
 
 
-def _one_sided(desk: Desk, look: FileLook, parts: Parts, bank: Bank) -> Payments:
-    owned = find_owner(desk, bank, look, TRANSACTIONS)
+def _one_sided(look: FileLook, parts: Parts, bank: Bank) -> Payments:
+    owned = find_owner(bank, look, TRANSACTIONS)
     payer = parts.get(PAYER)
     if owned is None and payer is not None:
         customer, rows, score = payer.column.sql, look.sql, payer.score
@@ -198,15 +194,15 @@ def _one_sided(desk: Desk, look: FileLook, parts: Parts, bank: Bank) -> Payments
     table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
     part = parts.get("transaction_id")
     if part is not None and key == identifier_sql(part.column):
-        table.add(guess_column(desk, look, TRANSACTIONS, "transaction_id", part))
+        table.add(guess_column(look, TRANSACTIONS, "transaction_id", part))
     else:
         table.add(Guess("transaction_id", key, "guess", say("numbered")))
     table.add(Guess("customer_id", customer, certainty_of(score), evidence))
     if "account_id" in parts:
-        table.add(guess_column(desk, look, TRANSACTIONS, "account_id", parts["account_id"]))
+        table.add(guess_column(look, TRANSACTIONS, "account_id", parts["account_id"]))
     other = parts.get("counterparty_id") or parts.get(PAYEE)
     if other is not None:
-        table.add(guess_column(desk, look, TRANSACTIONS, "counterparty_id", other))
+        table.add(guess_column(look, TRANSACTIONS, "counterparty_id", other))
     return Payments(
         look=look,
         parts=parts,
@@ -242,26 +238,26 @@ def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
 def _common(desk: Desk, made: Payments) -> None:
     """Add time, amount, direction and the plain columns."""
     look, parts, table = made.look, made.parts, made.table
-    table.add(_time(desk, look, parts))
+    table.add(_time(look, parts))
     if "known_at" in parts:
         table.add(time_guess("known_at", parts["known_at"]))
     add_money(desk, made)
     for name in ("balance", "instrument", "channel", "country", "region", "device_id"):
         if name in parts and name not in table.columns:
-            table.add(guess_column(desk, look, TRANSACTIONS, name, parts[name]))
-    for name, missed in missed_parts(desk, look, TRANSACTIONS, parts).items():
+            table.add(guess_column(look, TRANSACTIONS, name, parts[name]))
+    for name, missed in missed_parts(look, TRANSACTIONS, parts).items():
         if name not in table.columns:
             table.dropped[name] = f"column {missed.column.name} {missed.todo}"
 
 
-def _time(desk: Desk, look: FileLook, parts: Parts) -> Guess:
+def _time(look: FileLook, parts: Parts) -> Guess:
     part = parts["event_time"]
     guess = time_guess("event_time", part)
     clock = parts.get(CLOCK)
     if part.time is None or clock is None or not part.time.daily:
         return guess
-    sql = read_clock(desk, look, clock.column)
-    both = None if sql is None else with_clock(desk, look, part.time, sql)
+    sql = read_clock(clock.column)
+    both = None if sql is None else with_clock(part.column, part.time, sql)
     if both is None:
         return guess
     shown = say("two_times", day=part.column.name, clock=clock.column.name, form=both.form)

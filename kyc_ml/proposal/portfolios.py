@@ -22,7 +22,7 @@ _SPOKEN: Final = 0.6
 _MONTHS_EACH: Final = 3
 """Rows a customer from which a file is a panel (convention)."""
 _SHARED: Final = 0.2
-"""Dates of a panel are few beside its rows: everybody has the same ones (convention)."""
+"""Dates of a panel are few compared with its rows: everybody has the same ones (convention)."""
 _DAY_IN_NAME: Final = re.compile(r"(20\d\d)[-_.]?(0[1-9]|1[0-2])(?:[-_.]?([0-3]\d))?(?!\d)")
 
 
@@ -60,7 +60,7 @@ class PortfolioTables:
     snapshot : date or None
         Day at whose end the rows of a snapshot were true.
     confirm : tuple of str
-        What was assumed beside the columns.
+        What was assumed other than columns.
     """
 
     tables: tuple[TableProposal, ...]
@@ -71,30 +71,30 @@ class PortfolioTables:
 
 def find_portfolio(desk: Desk) -> Portfolio | None:
     """Find a file of customers with a label: a row each, a row a month, or an application a row."""
-    found = [each for look in desk.looks if (each := _portfolio(desk, look)) is not None]
+    found = [each for look in desk.looks if (each := _portfolio(look)) is not None]
     return max(found, key=lambda each: (each.label.score, each.look.rows), default=None)
 
 
-def _portfolio(desk: Desk, look: FileLook) -> Portfolio | None:
-    asked = cast_parts(desk, look, REVIEWS)
-    ended = cast_parts(desk, look, CASES).get(LABEL_TIME)
+def _portfolio(look: FileLook) -> Portfolio | None:
+    asked = cast_parts(look, REVIEWS)
+    ended = cast_parts(look, CASES).get(LABEL_TIME)
     if ended is not None and (ended.column.filled >= 1.0 or ended.score < _SPOKEN):
         ended = None  # the day of a default is empty where there was none
     how = ended or (asked.get(LABEL) if file_score(REVIEWS, look.normal) else None)
     if how is not None and {"event_time", "customer_id"} <= set(asked):
         return Portfolio(kind="applications", look=look, parts=asked, label=how)
-    parts = cast_parts(desk, look, CUSTOMERS)
+    parts = cast_parts(look, CUSTOMERS)
     whose, label, when = (parts.get(role) for role in ("customer_id", LABEL, "event_time"))
     if whose is None or label is None or label.score < _SPOKEN:
         return None
     if when is None and whose.column.unique:
         return Portfolio(kind="snapshot", look=look, parts=parts, label=label)
-    if when is None or not _is_panel(desk, look, whose, when):
+    if when is None or not _is_panel(look, whose, when):
         return None
     return Portfolio(kind="panel", look=look, parts=parts, label=label)
 
 
-def _is_panel(desk: Desk, look: FileLook, whose: Part, when: Part) -> bool:
+def _is_panel(look: FileLook, whose: Part, when: Part) -> bool:
     """Return whether each customer has a row at each of a few days."""
     if when.time is None or not when.time.daily:
         return False
@@ -102,25 +102,25 @@ def _is_panel(desk: Desk, look: FileLook, whose: Part, when: Part) -> bool:
     if each < _MONTHS_EACH or when.column.distinct > _SHARED * look.rows:
         return False
     pair = f"count(DISTINCT ({whose.column.sql}, {when.column.sql}))"
-    return desk.counts(quote_name(look.name), pair) == [look.rows]
+    return look.desk.counts(quote_name(look.name), pair) == [look.rows]
 
 
-def propose_portfolio(desk: Desk, found: Portfolio) -> PortfolioTables:
+def propose_portfolio(found: Portfolio) -> PortfolioTables:
     """Write the tables of a portfolio."""
     makers = {"snapshot": _snapshot, "panel": _panel, "applications": _applications}
-    return makers[found.kind](desk, found)
+    return makers[found.kind](found)
 
 
 def _table(found: Portfolio, name: str, *, where: str | None = None) -> TableProposal:
     return TableProposal(name=name, rows=found.look.sql, files=(found.look.name,), where=where)
 
 
-def _customers(desk: Desk, found: Portfolio) -> TableProposal:
+def _customers(found: Portfolio) -> TableProposal:
     """Write the profile that the rows hold, without dates."""
     made = _table(found, CUSTOMERS)
     for name in CONTRACT[CUSTOMERS].names:
         if name in found.parts and name not in {"event_time", "known_at"}:
-            made.add(guess_column(desk, found.look, CUSTOMERS, name, found.parts[name]))
+            made.add(guess_column(found.look, CUSTOMERS, name, found.parts[name]))
     made.add(_key("customer_id", found.parts["customer_id"]))
     return made
 
@@ -130,14 +130,14 @@ def _key(name: str, part: Part) -> Guess:
     return Guess(name, identifier_sql(part.column), certainty_of(part.score), evidence)
 
 
-def _outcome(desk: Desk, found: Portfolio) -> Guess:
+def _outcome(found: Portfolio) -> Guess:
     """Write the outcome of each row, of codes or of a flag and its name."""
     column = found.label.column
     yes = positives(column)
     if yes is not None:
         word = quote_text(outcome_of(column))
         sql = f"CASE WHEN {yes} THEN {word}\nWHEN {column.sql} IS NOT NULL THEN 'cleared' END"
-        share = share_of(desk, found.look, yes)
+        share = share_of(found.look, yes)
         return Guess("outcome", sql, "guess", say("yes_by_name", column=column.name, share=share))
     meanings = translate("outcome", column.codes)
     unknown = [code for code in column.codes if code not in meanings]
@@ -148,11 +148,11 @@ def _outcome(desk: Desk, found: Portfolio) -> Guess:
     return Guess("outcome", sql, "yours" if unknown else "guess", shown)
 
 
-def _snapshot(desk: Desk, found: Portfolio) -> PortfolioTables:
-    customers = _customers(desk, found)
+def _snapshot(found: Portfolio) -> PortfolioTables:
+    customers = _customers(found)
     cases = _table(found, CASES, where=f"nullif(trim({found.label.column.text}), '') IS NOT NULL")
     cases.optional = True
-    cases.add(customers.columns["customer_id"], _outcome(desk, found))
+    cases.add(customers.columns["customer_id"], _outcome(found))
     day, why = _day_of(found.look)
     confirm = (say("snapshot", why=why),)
     return PortfolioTables(tables=(customers, cases), snapshot=day, confirm=confirm)
@@ -172,13 +172,13 @@ def _day_of(look: FileLook) -> tuple[date, str]:
     return written - timedelta(days=1), say("day_of_writing")
 
 
-def _panel(desk: Desk, found: Portfolio) -> PortfolioTables:
+def _panel(found: Portfolio) -> PortfolioTables:
     """Write a version of each customer, a review and, where it is marked, a case for each month."""
     when, whose, reading = found.parts["event_time"], found.parts["customer_id"], found.reading
     day = f"CAST({reading.sql} AS DATE)"
     # a month without a day is dated at its end already
     begun, over = (f"{day} - 1", day) if reading.form == "months" else (day, f"{day} + 1")
-    customers = _customers(desk, found)
+    customers = _customers(found)
     happened = time_guess("event_time", replace(when, time=replace(reading, sql=begun)))
     customers.add(happened)
     whose_guess = customers.columns["customer_id"]
@@ -189,7 +189,7 @@ def _panel(desk: Desk, found: Portfolio) -> PortfolioTables:
     reviews.add(key, whose_guess, known)
     label = found.label.column
     cases = _table(found, CASES, where=positives(label))
-    outcome = _outcome(desk, found)
+    outcome = _outcome(found)
     if cases.where is not None:
         outcome = replace(outcome, sql=quote_text(outcome_of(label)))
     cases.add(
@@ -206,7 +206,7 @@ def _panel(desk: Desk, found: Portfolio) -> PortfolioTables:
     )
 
 
-def _applications(desk: Desk, found: Portfolio) -> PortfolioTables:
+def _applications(found: Portfolio) -> PortfolioTables:
     """Write a review for each application, and a case that names it."""
     parts, label, reading = found.parts, found.label, found.reading
     when, own = parts["event_time"], parts.get("review_id")
@@ -246,7 +246,7 @@ def _applications(desk: Desk, found: Portfolio) -> PortfolioTables:
             ),
         )
     else:
-        known = cast_parts(desk, found.look, CASES).get("known_at")
+        known = cast_parts(found.look, CASES).get("known_at")
         # the day on which every outcome was known, and none before the applications
         if (
             known is not None
@@ -257,5 +257,5 @@ def _applications(desk: Desk, found: Portfolio) -> PortfolioTables:
             cases.add(time_guess("event_time", known))
         else:
             cases.add(constant("event_time", f"{last:%Y-%m-%d}", say("undated", last=last)))
-        cases.add(_outcome(desk, found))
+        cases.add(_outcome(found))
     return PortfolioTables(tables=(reviews, cases), span=(reading.low, last))

@@ -1,4 +1,4 @@
-"""The tables beside the transactions: customers, accounts, events, reports of third parties."""
+"""The tables other than transactions: customers, accounts, events, reports of third parties."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def choose_file(
     for look in desk.looks:
         if look.name in taken:
             continue
-        parts = cast_parts(desk, look, table)
+        parts = cast_parts(look, table)
         score = fits(look, parts)
         if score > 0 and (best is None or score > best[0]):
             best = score, look, parts
@@ -92,13 +92,7 @@ _FITS: Final[Mapping[str, Fits]] = {
 
 
 def propose_plain(
-    desk: Desk,
-    bank: Bank,
-    look: FileLook,
-    parts: Parts,
-    table: str,
-    *,
-    start: datetime | None = None,
+    bank: Bank, look: FileLook, parts: Parts, table: str, *, start: datetime | None = None
 ) -> TableProposal | None:
     """Write a table column by column; None if nothing says whose the rows are.
 
@@ -107,7 +101,7 @@ def propose_plain(
     start : datetime or None
         Begin of the data: profiles without a date count as known since then.
     """
-    owned = find_owner(desk, bank, look, table)
+    owned = find_owner(bank, look, table)
     if owned is None:
         return None
     made = TableProposal(name=table, rows=owned.rows, files=owned.files)
@@ -116,8 +110,8 @@ def propose_plain(
         if name == "customer_id":
             made.add(customer_guess(owned))
         elif name in parts:
-            made.add(guess_column(desk, look, table, name, parts[name]))
-    for name, missed in missed_parts(desk, look, table, parts).items():
+            made.add(guess_column(look, table, name, parts[name]))
+    for name, missed in missed_parts(look, table, parts).items():
         if name not in made.columns:
             made.dropped[name] = f"column {missed.column.name} {missed.todo}"
     if contract.key[0] not in made.columns:

@@ -107,7 +107,7 @@ class _Draft:
         if found is None:
             return
         start = None if self.span is None else self.span[0]
-        if self.put(propose_plain(self.desk, self.bank, *found, table, start=start)):
+        if self.put(propose_plain(self.bank, *found, table, start=start)):
             self.taken.add(found[0].name)
 
 
@@ -185,7 +185,7 @@ def propose_source(
 
 
 def _attributes(draft: _Draft) -> None:
-    """Propose what the files hold beside as attributes of the table that each file makes first."""
+    """Propose the other columns of each file as attributes of the first table made of it."""
     tables = list(draft.tables.values())
     label = "" if draft.payments is None else label_of(draft.payments)
     for look in draft.desk.looks:
@@ -195,11 +195,11 @@ def _attributes(draft: _Draft) -> None:
         if made is not None:
             over_time = _OVER_TIME if draft.kind == "panel" and made.name == CUSTOMERS else ()
             own_label = label if made.name == TRANSACTIONS else ""
-            add_attributes(draft.desk, made, look, tables, label=own_label, over_time=over_time)
+            add_attributes(made, look, tables, label=own_label, over_time=over_time)
 
 
 def _doubt_made_names(draft: _Draft) -> None:
-    """Mark what rests on names that were made up for a file without any."""
+    """Mark what rests on names that were made up for a file without names."""
     unnamed = {look.name for look in draft.desk.looks if not look.found.named}
     for table in draft.tables.values():
         if not unnamed & set(table.files):
@@ -222,7 +222,7 @@ def _require(data: Path, timezone: str | None) -> None:
 
 def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
     faults = [f"{name}: {reason}" for name, reason in sorted(desk.unusable.items())]
-    faults += [f"{look.found.source.path}: {_why_unused(desk, look, draft)}" for look in desk.looks]
+    faults += [f"{look.found.source.path}: {_why_unused(look, draft)}" for look in desk.looks]
     lines = "".join(f"\n  - {fault}" for fault in faults[:20])
     more = f"\n  - and {len(faults) - 20} more" if len(faults) > 20 else ""
     held = lines + more if faults else " it holds no file"
@@ -230,7 +230,7 @@ def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
 
 
 def _draft(desk: Desk) -> _Draft:
-    """Propose table after table; a file serves again only where it tells something new."""
+    """Propose table after table; a file is used again only where it adds something."""
     chosen, portfolio = choose_payments(desk), find_portfolio(desk)
     # an application has an amount and a time, and is no booking
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
@@ -238,7 +238,7 @@ def _draft(desk: Desk) -> _Draft:
     if chosen is None:
         draft = _Draft(desk=desk, bank=Bank(), decisions=[say("no_bookings")])
     else:
-        payments = propose_payments(desk, *chosen)
+        payments = propose_payments(*chosen)
         draft = _Draft(desk=desk, bank=payments.bank, payments=payments)
         draft.put(payments.table)
         draft.decisions += payments.decisions
@@ -255,8 +255,8 @@ def _draft(desk: Desk) -> _Draft:
 
 
 def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
-    """Propose the tables of a file of customers without bookings, and what is beside it."""
-    made = propose_portfolio(desk, found)
+    """Propose the tables of a file of customers without bookings, and of the other files."""
+    made = propose_portfolio(found)
     draft = _Draft(
         desk=desk,
         bank=Bank(),
@@ -281,17 +281,17 @@ def _labels(draft: _Draft) -> None:
     found = choose_file(desk, CASES, draft.taken, fits_cases)
     if found is not None:
         look, parts = found
-        if draft.put(propose_cases(desk, draft.payments, bank, look, parts, span=draft.span)):
+        if draft.put(propose_cases(draft.payments, bank, look, parts, span=draft.span)):
             draft.taken.add(look.name)
     if draft.payments is not None and CASES not in draft.tables:
-        of_payments = cases_of_payments(desk, draft.payments, draft.span)
+        of_payments = cases_of_payments(draft.payments, draft.span)
         marked = 0 if of_payments is None else count_rows(desk, of_payments)
         if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
             draft.put(of_payments)
     found = choose_file(desk, REVIEWS, draft.taken, fits_reviews)
     if found is not None:
         end = _end(draft, found[1])
-        proposals = propose_reviews(desk, bank, *found, end)
+        proposals = propose_reviews(bank, *found, end)
         if draft.payments is not None:
             for made in proposals:
                 keep_booked(desk, made, draft.payments.table)
@@ -308,8 +308,8 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
     for look in draft.desk.looks:
         if draft.payments is not None and look.name == draft.payments.look.name:
             continue
-        parts = cast_parts(draft.desk, look, CUSTOMERS)
-        both = cases_of_customers(draft.desk, draft.bank, look, parts, draft.span)
+        parts = cast_parts(look, CUSTOMERS)
+        both = cases_of_customers(draft.bank, look, parts, draft.span)
         if both is None or count_rows(draft.desk, both[0]) <= more_than:
             continue
         if len([made for made in both if draft.put(made)]) == len(both):
@@ -331,7 +331,7 @@ def _profile_of_flagged(draft: _Draft, look: FileLook, parts: Parts) -> None:
         return
     rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
     start = draft.span[0]
-    draft.put(propose_plain(draft.desk, draft.bank, look, rest, CUSTOMERS, start=start))
+    draft.put(propose_plain(draft.bank, look, rest, CUSTOMERS, start=start))
 
 
 def _end(draft: _Draft, parts: Parts) -> datetime | None:
@@ -358,7 +358,7 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
         return given, "as given"
     codes = () if payments is None else payments.currencies
     if codes:
-        rest = f", beside {len(codes) - 1} other(s)" if len(codes) > 1 else ""
+        rest = f", with {len(codes) - 1} other(s)" if len(codes) > 1 else ""
         return currency_code(codes[0]), say("currency_commonest", rest=rest)
     if payments is not None and payments.named_currency:
         return payments.named_currency, say("currency_named")
@@ -370,19 +370,19 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
 def _unused(desk: Desk, draft: _Draft) -> dict[str, str]:
     used = {name for made in draft.tables.values() for name in made.files}
     return {
-        look.found.source.path: _why_unused(desk, look, draft)
+        look.found.source.path: _why_unused(look, draft)
         for look in desk.looks
         if look.name not in used
     }
 
 
-def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
-    parts = cast_parts(desk, look, TRANSACTIONS)
+def _why_unused(look: FileLook, draft: _Draft) -> str:
+    parts = cast_parts(look, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
         return say("more_bookings")
     named = [table for table in CONTRACT if file_score(table, look.normal)]
     if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
-        return _why_no_table(desk, look, named or list(CONTRACT))
+        return _why_no_table(look, named or list(CONTRACT))
     held = {
         part: [parts[role].column.name for role in roles if role in parts]
         for part, roles in _BOOKING.items()
@@ -391,15 +391,14 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     missing = ", ".join(part for part, columns in held.items() if not columns)
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
-    times = "" if EVENT_TIME in parts else _times_held(desk, look)
+    times = "" if EVENT_TIME in parts else _times_held(look)
     return say("for_bookings", has=has, lacks=lacks, times=times)
 
 
-def _why_no_table(desk: Desk, look: FileLook, tables: Sequence[str]) -> str:
-    """Explain what a file lacks for the table that it is nearest to."""
+def _why_no_table(look: FileLook, tables: Sequence[str]) -> str:
+    """Explain what a file lacks for the table that it fits best."""
     lacking = {
-        table: _lacks(table, {*cast_parts(desk, look, table), CONTRACT[table].key[0]})
-        for table in tables
+        table: _lacks(table, {*cast_parts(look, table), CONTRACT[table].key[0]}) for table in tables
     }
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
@@ -416,12 +415,12 @@ def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _times_held(desk: Desk, look: FileLook) -> str:
+def _times_held(look: FileLook) -> str:
     """List the columns of times of a file where none of them could be chosen."""
-    timed = [c.name for c in look.columns if read_time(desk, look, c, named=0.3) is not None]
+    timed = [c.name for c in look.columns if read_time(c, named=0.3) is not None]
     if timed:
         return say("unknown_times", columns=", ".join(timed))
-    mixed = {c.name: find_mixed(desk, look, c, named=0.3) for c in look.columns}
+    mixed = {c.name: find_mixed(c, named=0.3) for c in look.columns}
     shown = [
         say("mixed_times", column=name, mixed=each)
         for name, each in mixed.items()
@@ -431,7 +430,7 @@ def _times_held(desk: Desk, look: FileLook) -> str:
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
-    """List what only the user can decide beside the columns that are marked."""
+    """List what only the user can decide, other than the columns that are marked."""
     made = [
         say("malformed", file=look.name, lines=look.malformed, rows=look.rows)
         for look in draft.desk.looks

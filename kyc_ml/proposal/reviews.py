@@ -30,13 +30,13 @@ def fits_reviews(look: FileLook, parts: Parts) -> float:
 
 
 def propose_reviews(
-    desk: Desk, bank: Bank, look: FileLook, parts: Parts, end: datetime | None
+    bank: Bank, look: FileLook, parts: Parts, end: datetime | None
 ) -> list[TableProposal]:
-    """Write a review for each row, its case where a column tells how it ended, and its terms."""
-    owned = find_owner(desk, bank, look, REVIEWS)
+    """Write a review for each row, its case where a column says how it ended, and its terms."""
+    owned = find_owner(bank, look, REVIEWS)
     if owned is None:
         return []
-    key = guess_column(desk, look, REVIEWS, "review_id", parts["review_id"])
+    key = guess_column(look, REVIEWS, "review_id", parts["review_id"])
     when = time_guess("event_time", parts["event_time"])
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
     asked.add(key, customer_guess(owned), when)
@@ -45,15 +45,15 @@ def propose_reviews(
     made = [asked]
     label = parts.get(LABEL)
     if label is not None and label.score >= 0.5 and end is not None:
-        made.append(_case_of_review(desk, look, owned, parts, label=label, end=end))
-        terms = _terms(desk, look, owned, parts, when)
+        made.append(_case_of_review(look, owned, parts, label=label, end=end))
+        terms = _terms(look, owned, parts, when)
         if terms is not None:
             made.append(terms)
     return made
 
 
 def _case_of_review(
-    desk: Desk, look: FileLook, owned: Owned, parts: Parts, *, label: Part, end: datetime
+    look: FileLook, owned: Owned, parts: Parts, *, label: Part, end: datetime
 ) -> TableProposal:
     """Write how each review ended; it is known when the data end unless a column says when."""
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
@@ -74,15 +74,13 @@ def _case_of_review(
         Guess("event_time", sql, "guess", shown),
         Guess("known_at", last, "guess", say("end_known")),
     )
-    add_outcome(desk, made, look, {LABEL: label})
+    add_outcome(made, look, {LABEL: label})
     shown = say("typology_as_it_is", column=label.column.name)
     made.add(Guess("typology", label.column.text, "likely", shown))
     return made
 
 
-def _terms(
-    desk: Desk, look: FileLook, owned: Owned, parts: Parts, when: Guess
-) -> TableProposal | None:
+def _terms(look: FileLook, owned: Owned, parts: Parts, when: Guess) -> TableProposal | None:
     """Write what was applied for as items known a second before the decision."""
     used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
     terms = [
@@ -92,7 +90,7 @@ def _terms(
         and not names_key(column.normal)
         and column.number == 1.0
         and column.distinct > 2
-        and read_number(desk, look, column) is not None
+        and read_number(column) is not None
     ]
     if not terms:
         return None

@@ -8,7 +8,7 @@ from typing import Final
 
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.proposal.codes import positives, translate
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
+from kyc_ml.proposal.looking import ColumnLook, FileLook, words_held
 from kyc_ml.proposal.numbers import read_number, why_no_number
 from kyc_ml.proposal.times import TimeReading, read_clock, read_time, why_no_time
 from kyc_ml.proposal.vocabulary import (
@@ -57,12 +57,12 @@ class Part:
 Parts = Mapping[str, Part]
 
 
-def cast_parts(desk: Desk, look: FileLook, table: str) -> dict[str, Part]:
+def cast_parts(look: FileLook, table: str) -> dict[str, Part]:
     """Assign to each role of a contracted table the column that fits best; none plays two."""
     offers = []
     for place, column in enumerate(look.columns):
         for role in dict.fromkeys((*CONTRACT[table].names, *helping_roles(table))):
-            part = _try_role(desk, look, table, role, column)
+            part = _try_role(look, table, role, column)
             if part is not None:
                 offers.append((-part.score, place, role, part))
     cast: dict[str, Part] = {}
@@ -72,17 +72,17 @@ def cast_parts(desk: Desk, look: FileLook, table: str) -> dict[str, Part]:
             cast[role] = part
             taken.add(part.column.name)
     if "event_time" not in cast and table in _TIMED_BY_VALUES:
-        only = _only_time(desk, look, taken)
+        only = _only_time(look, taken)
         if only is not None:
             cast["event_time"] = only
     if table == "transactions":
-        missed = missed_parts(desk, look, table, cast)
+        missed = missed_parts(look, table, cast)
         wanted = ["event_time", *([] if {DEBIT, CREDIT} & set(cast) else ["amount"])]
         cast |= {role: missed[role] for role in wanted if role in missed}
     return cast
 
 
-def missed_parts(desk: Desk, look: FileLook, table: str, cast: Parts) -> dict[str, Part]:
+def missed_parts(look: FileLook, table: str, cast: Parts) -> dict[str, Part]:
     """Find columns whose names fit a role that is free, but whose values are not read."""
     taken = {part.column.name for part in cast.values()}
     found: dict[str, Part] = {}
@@ -92,7 +92,7 @@ def missed_parts(desk: Desk, look: FileLook, table: str, cast: Parts) -> dict[st
         why = why_no_time if HOLDS[role] == "time" else why_no_number
         named = [(name_score(role, c.normal), c) for c in look.columns if c.name not in taken]
         for score, column in sorted(named, key=lambda pair: -pair[0]):
-            reason = why(desk, look, column) if score >= _SPOKEN else ""
+            reason = why(column) if score >= _SPOKEN else ""
             if reason:
                 found[role] = Part(column=column, score=score, todo=reason)
                 taken.add(column.name)
@@ -101,7 +101,7 @@ def missed_parts(desk: Desk, look: FileLook, table: str, cast: Parts) -> dict[st
     return found
 
 
-def _try_role(desk: Desk, look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
+def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
     """Test a column for a role; None if its name or its values do not fit."""
     roles = (role, *ALSO.get(table, {}).get(role, ()))
     score = max(name_score(each, column.normal) for each in roles)
@@ -112,19 +112,19 @@ def _try_role(desk: Desk, look: FileLook, table: str, role: str, column: ColumnL
         return None
     holds = HOLDS[role]
     if holds == "time":
-        reading = read_time(desk, look, column, named=score, birth=role == "birth_date",
+        reading = read_time(column, named=score, birth=role == "birth_date",
                             expiry=role == "document_expiry")  # fmt: skip
         if reading is None:
             return None
-        # a time tells more than a day
+        # a time says more than a day
         return Part(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
-    fits = _holds(desk, look, column, holds)
+    fits = _holds(column, holds)
     if fits and holds == "identifier" and first and role not in {"customer_id", "account_id"}:
         fits = column.distinct > 0.5 * column.filled * look.rows
     return Part(column=column, score=score) if fits else None
 
 
-def _holds(desk: Desk, look: FileLook, column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
+def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
     """Return whether a column's values are of a kind that ``roles.yaml`` asks for."""
     codes = column.codes
     match kind:
@@ -132,14 +132,12 @@ def _holds(desk: Desk, look: FileLook, column: ColumnLook, kind: str) -> bool:  
             return _is_identifier(column)
         case "number":
             key = column.unique and names_key(column.normal)
-            return read_number(desk, look, column) is not None and not key
+            return read_number(column) is not None and not key
         case "country":
             two = column.shortest == column.longest == 2
-            return column.family == "text" and (
-                two or bool(words_held(desk, look, column, COUNTRY_CODES))
-            )
+            return column.family == "text" and (two or bool(words_held(column, COUNTRY_CODES)))
         case "clock":
-            return read_clock(desk, look, column) is not None
+            return read_clock(column) is not None
         case "currency":
             return _is_currency(column)
         case "direction":
@@ -159,7 +157,7 @@ def _holds(desk: Desk, look: FileLook, column: ColumnLook, kind: str) -> bool:  
             return column.family in {"text", "integer", "boolean"}
 
 
-def _only_time(desk: Desk, look: FileLook, taken: set[str]) -> Part | None:
+def _only_time(look: FileLook, taken: set[str]) -> Part | None:
     """Find the one column without a known word whose values are times; None if several are."""
     others = [role for role, holds in HOLDS.items() if holds == "time" and role != "event_time"]
     found = []
@@ -167,7 +165,7 @@ def _only_time(desk: Desk, look: FileLook, taken: set[str]) -> Part | None:
         other = any(name_score(role, column.normal) >= LEAST for role in (*others, "resolved"))
         if column.name in taken or other or not column.distinct:
             continue
-        reading = read_time(desk, look, column, named=0.0)
+        reading = read_time(column, named=0.0)
         if reading is not None:
             found.append((column, reading))
     if len(found) != 1:

@@ -15,7 +15,7 @@ import duckdb
 
 from kyc_ml.engine.local import quote_name
 from kyc_ml.proposal.forms import CENTURY, list_forms, plain_halves
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes, words_held
+from kyc_ml.proposal.looking import ColumnLook, quoted_codes, words_held
 from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.shapes import TRIED_ROWS, ZERO, shapes_of
 from kyc_ml.proposal.vocabulary import CLOCK, name_score, phrases, say
@@ -88,13 +88,7 @@ class _Candidate:
 
 
 def read_time(
-    desk: Desk,
-    look: FileLook,
-    column: ColumnLook,
-    *,
-    named: float,
-    birth: bool = False,
-    expiry: bool = False,
+    column: ColumnLook, *, named: float, birth: bool = False, expiry: bool = False
 ) -> TimeReading | None:
     """Find the reading that makes times of nearly all values; None if there is none.
 
@@ -113,17 +107,17 @@ def read_time(
     if column.family in {"date", "naive", "instant"}:
         zoned = column.family == "instant"
         stored = _Candidate(column.sql, f"type {column.type}", zoned=zoned)
-        return _try(desk, look, column, stored, latest=latest)
+        return _try(column, stored, latest=latest)
     if column.family not in {"text", "integer", "decimal", "float"} or not column.filled:
         return None
     endless: tuple[str, ...] = ()
     if expiry and column.family == "text":
-        endless = words_held(desk, look, column, phrases("endless"))
+        endless = words_held(column, phrases("endless"))
     found: list[tuple[_Candidate, TimeReading]] = []
-    for each in _candidates(desk, look, column, birth=birth, endless=endless):
+    for each in _candidates(column, birth=birth, endless=endless):
         if named < each.least:
             continue
-        reading = _try(desk, look, column, each, latest=latest, endless=endless)
+        reading = _try(column, each, latest=latest, endless=endless)
         if reading is None or reading.share < ENOUGH:
             continue
         late = reading.high > datetime.now() + timedelta(days=366)  # noqa: DTZ005  a year is enough
@@ -133,10 +127,10 @@ def read_time(
         if not each.order:
             break  # the safest come first
     if not found:
-        mixed = find_mixed(desk, look, column, named=named)
+        mixed = find_mixed(column, named=named)
         if mixed is None or not mixed.sql:
             return None
-        return _try(desk, look, column, _Candidate(mixed.sql, mixed.form, mixed.doubt))
+        return _try(column, _Candidate(mixed.sql, mixed.form, mixed.doubt))
     # an order of day and month that reads more values than another is decided by them
     first, best = max(found, key=lambda pair: pair[1].share)
     rivals = [
@@ -160,7 +154,7 @@ def read_time(
     )
 
 
-def read_clock(desk: Desk, look: FileLook, column: ColumnLook) -> str | None:
+def read_clock(column: ColumnLook) -> str | None:
     """Return SQL for the time of day, ``HH:MM:SS`` as text; None if the column holds none."""
     if name_score(CLOCK, column.normal) <= 0 or column.family not in {"text", "integer"}:
         return None
@@ -169,35 +163,35 @@ def read_clock(desk: Desk, look: FileLook, column: ColumnLook) -> str | None:
         f"CASE WHEN regexp_full_match({text}, '\\d{{1,2}}:\\d{{2}}(:\\d{{2}})?') THEN {text} END"
     )
     digits = f"lpad({text}, 6, '0')"
-    parted = (
+    split = (
         f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
     )
     # small numbers are no times of day: 149 is hardly 00:01:49
     written = column.longest == 6 and column.high >= 60_000
-    for sql in (colons, parted) if written else (colons,):
-        row = desk.one(
+    for sql in (colons, split) if written else (colons,):
+        row = column.desk.one(
             f"SELECT count(TRY_CAST({sql} AS TIME)) / count(*) FROM (SELECT * FROM "
-            f"{quote_name(look.name)} WHERE {column.sql} IS NOT NULL LIMIT {TRIED_ROWS})"
+            f"{quote_name(column.table)} WHERE {column.sql} IS NOT NULL LIMIT {TRIED_ROWS})"
         )
         if float(row[0] or 0) >= ENOUGH:  # type: ignore[arg-type]
-            return text if sql == colons else parted
+            return text if sql == colons else split
     return None
 
 
-def with_clock(desk: Desk, look: FileLook, day: TimeReading, clock: str) -> TimeReading | None:
-    """Add the time of day to a reading of days."""
+def with_clock(column: ColumnLook, day: TimeReading, clock: str) -> TimeReading | None:
+    """Add the time of day to a reading of a column of days; rows without a day count, too."""
     sql = f"CAST({day.sql} AS DATE) + TRY_CAST({clock} AS TIME)"
     if day.form.startswith("ISO"):
         sql = f"TRY_CAST({day.sql} AS DATE) + TRY_CAST({clock} AS TIME)"
-    both = _try(desk, look, None, _Candidate(sql, f"{day.form} and a time of day", day.doubt))
+    both = _try(column, _Candidate(sql, f"{day.form} and a time of day", day.doubt), empty=True)
     return None if both is None or both.share < ENOUGH else both
 
 
 def _candidates(
-    desk: Desk, look: FileLook, column: ColumnLook, *, birth: bool, endless: tuple[str, ...]
+    column: ColumnLook, *, birth: bool, endless: tuple[str, ...]
 ) -> Iterator[_Candidate]:
     """List the readings that the shapes of the values allow, the safest first."""
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     counts = {shape: n for shape, n in shapes.counts.items() if shape.lower() not in endless}
     text, counts = plain_halves(shapes.text, counts)
     if counts and column.whole == 1.0 and all(shape.endswith(".9") for shape in counts):
@@ -266,25 +260,24 @@ def _counted(column: ColumnLook) -> Iterator[_Candidate]:
 
 
 def _try(
-    desk: Desk,
-    look: FileLook,
-    column: ColumnLook | None,
+    column: ColumnLook,
     each: _Candidate,
     *,
     latest: int = 2100,
     endless: tuple[str, ...] = (),
+    empty: bool = False,
 ) -> TimeReading | None:
     """Compute an expression on a sample; None where it makes a time of no value."""
-    where = "" if column is None else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
-    if column is not None and endless:
+    where = "" if empty else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
+    if endless:
         where += f" AND lower(trim({column.text})) NOT IN {quoted_codes(endless)}"
     moment = f"CAST(TRY_CAST({each.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(look.name)} {where} LIMIT"
+    rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(column.table)} {where} LIMIT"
     try:
         # most expressions make a time of no value at all, and a few rows show it
-        if desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
+        if column.desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
             return None
-        share, low, high, daily = desk.one(
+        share, low, high, daily = column.desk.one(
             f"SELECT count(m) FILTER (year(m) BETWEEN 1900 AND {latest}) / nullif(count(*), 0), "
             f"min(m), max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {TRIED_ROWS}))"
         )
@@ -304,17 +297,17 @@ def _try(
     )
 
 
-def why_no_time(desk: Desk, look: FileLook, column: ColumnLook) -> str:
+def why_no_time(column: ColumnLook) -> str:
     """Explain in which form a column writes what its name calls times, and what to write instead.
 
     Empty where the values do not look like times. Letters and digits are masked.
     """
-    mixed = find_mixed(desk, look, column, named=1.0)
+    mixed = find_mixed(column, named=1.0)
     if mixed is not None:
         return say("mixed", mixed=mixed)
     if column.family != "text":
         return ""
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     digits = {s: n for s, n in shapes.counts.items() if s.count("9") >= _FEWEST_DIGITS}
     if sum(digits.values()) < ENOUGH * shapes.values or not digits:
         return ""

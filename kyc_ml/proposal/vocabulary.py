@@ -52,7 +52,7 @@ def say(key: str, **values: object) -> str:
 _WORDS: Final = content("words")
 _ROLES: Final[Mapping[str, Mapping[str, Any]]] = content("roles")["roles"]
 ROLES: Final = {role: tuple(each["words"].split()) for role, each in _ROLES.items()}
-"""Names of each role, the most telling first."""
+"""Names of each role, the clearest first."""
 HOLDS: Final = {role: str(each.get("holds", "category")) for role, each in _ROLES.items()}
 """What the values of each role must be."""
 ALSO: Final[Mapping[str, Mapping[str, list[str]]]] = content("roles")["also"]
@@ -100,7 +100,7 @@ KINDS: Final = re.compile(
 
 
 def words(key: str) -> frozenset[str]:
-    """Return a list of ``words.yaml`` that is parted by blanks."""
+    """Return a list of ``words.yaml`` that is separated by blanks."""
     return frozenset(_WORDS[key].split())
 
 
@@ -120,7 +120,7 @@ def currency_code(word: str) -> str:
 
 
 def normalise(name: str) -> str:
-    """Write a column's name in small letters, words parted by ``_``.
+    """Write a column's name in small letters, words separated by ``_``.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def file_score(table: str, name: str) -> float:
 
 
 def means(code: str, known: Collection[str]) -> bool:
-    """Return whether a code is, or begins with, one of the words; Chinese ones stand anywhere.
+    """Return whether a code is, or begins with, one of the words; Chinese ones count anywhere.
 
     Examples
     --------
