@@ -114,10 +114,9 @@ def find_sources(data: Path) -> FoundFolder:
         source = FileSource.model_validate(
             {"path": pattern, "format": shape.format, "table": shape.table, **keys}
         )
-        name = _name(shape.table or pattern, taken)
         sources.append(
             FoundSource(
-                name=name,
+                name=_name(shape.table or pattern, taken),
                 source=source,
                 paths=tuple(paths),
                 confirm=shape.confirm,
@@ -243,11 +242,7 @@ def _pattern(path: Path) -> str:
     """
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     stem = "*" if len(path.parts) > 1 else _masked(path.name.removesuffix(suffix))
-    return (
-        str(path.parent.joinpath("x").with_name(stem + suffix))
-        if len(path.parts) == 1
-        else ("/".join([*(_masked(part) for part in path.parent.parts), stem + suffix]))
-    )
+    return "/".join([*(_masked(part) for part in path.parent.parts), stem + suffix])
 
 
 def _masked(text: str) -> str:

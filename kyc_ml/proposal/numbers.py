@@ -76,16 +76,6 @@ class _Expressions:
     negated: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Range:
-    """What the numbers of an expression are, in the rows tried."""
-
-    negative: float
-    whole: bool
-    distinct: int
-    high: float
-
-
 def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | None:
     """Find the expression that makes numbers of nearly all values; None if there is none.
 
@@ -102,7 +92,7 @@ def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | N
             negative=column.negative,
             negated=f"{column.sql} < 0",
         )
-        return _scaled(column, made, _range_of(column), money=money)
+        return _scaled(column, made, money=money)
     if column.family != "text" or not column.distinct:
         return None
     shapes = shapes_of(column)
@@ -122,7 +112,7 @@ def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | N
         negative=column.negative,
         negated=f"TRY_CAST({column.sql} AS DOUBLE) < 0",
     )
-    return _scaled(column, plain, _range_of(column), money=money)
+    return _scaled(column, plain, money=money)
 
 
 def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
@@ -173,7 +163,7 @@ def _marked_number(
         alternatives=other,
         currencies=marks.named("currency"),
     )
-    return _scaled(column, made, found, money=money)
+    return _scaled(found, made, money=money)
 
 
 def _expressions(
@@ -287,17 +277,8 @@ def _form(marks: Marks, separators: Separators) -> str:
     return ", ".join(shown) or "numbers as text"
 
 
-def _range_of(column: ColumnLook) -> _Range:
-    return _Range(
-        negative=column.negative,
-        whole=column.whole >= 1.0,
-        distinct=column.distinct,
-        high=column.high,
-    )
-
-
-def _tried(column: ColumnLook, numeric: str) -> _Range | None:
-    """Compute the expression on the sample: nearly all values must become numbers."""
+def _tried(column: ColumnLook, numeric: str) -> ColumnLook | None:
+    """Return a column with the numbers of an expression; None unless nearly all values are."""
     try:
         read, negative, whole, distinct, high = column.desk.one(
             "SELECT count(n) / nullif(count(*), 0), count(n) FILTER (n < 0) / nullif(count(n), 0), "
@@ -309,18 +290,17 @@ def _tried(column: ColumnLook, numeric: str) -> _Range | None:
         return None  # the expression does not fit the column: it is no candidate
     if read is None or float(read) < ENOUGH:  # type: ignore[arg-type]
         return None
-    return _Range(
+    return replace(
+        column,
         negative=float(negative or 0.0),  # type: ignore[arg-type]
-        whole=bool(whole),
+        whole=float(bool(whole)),
         distinct=int(distinct),  # type: ignore[call-overload]
         high=float(high),  # type: ignore[arg-type]
     )
 
 
-def _scaled(
-    column: ColumnLook, made: NumberReading, found: _Range, *, money: bool
-) -> NumberReading:
-    """Take the unit that the name says; think of hundredths where all amounts are whole."""
+def _scaled(column: ColumnLook, made: NumberReading, *, money: bool) -> NumberReading:
+    """Apply the unit that the name gives; consider hundredths where all amounts are whole."""
     if not money:
         return made
     words = column.normal.split("_")
@@ -330,7 +310,7 @@ def _scaled(
         if word in words or (not word.isascii() and column.normal.endswith(word))
     ]
     unit = NAMED_UNITS[max(named, key=len)] if named else 1.0
-    if unit > 1.0 or (unit < 1.0 and found.whole):
+    if unit > 1.0 or (unit < 1.0 and column.whole >= 1.0):
         scale = f"* {unit:.12g}" if unit > 1.0 else f"/ {1 / unit:.0f}.0"
         return replace(
             made,
@@ -340,9 +320,9 @@ def _scaled(
             doubt="; ".join(filter(None, (made.doubt, say("scaled")))),
             alternatives=(*made.alternatives, made.sql),
         )
-    if not found.whole:
+    if column.whole < 1.0:
         return made
-    if found.distinct > _MANY and found.high >= _SMALL:
+    if column.distinct > _MANY and column.high >= _SMALL:
         # a long expression is not written twice
         number = made.numeric if len(made.numeric) <= _LONG else "the same number"
         return replace(

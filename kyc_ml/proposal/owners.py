@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.proposal.looking import ColumnLook, FileLook, contained
+from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, contained
 from kyc_ml.proposal.roles import cast_parts
 from kyc_ml.proposal.vocabulary import HOLDER, means, say, words
 
@@ -155,21 +155,29 @@ def _names_account(bank: Bank, look: FileLook, column: ColumnLook) -> bool:
     return contained(look.desk, inner, (name, account)) >= CONTAINED
 
 
+def owners_sql(desk: Desk, holders: tuple[str, str, str, str], customer: str) -> str:
+    """Write the query of accounts, as ``joined_key``, and their customers."""
+    name, account, owner, condition = holders
+    holder = desk.look(name)
+    where = f" WHERE {condition}" if condition else ""
+    return (
+        f"SELECT {holder.column(account).sql} AS joined_key, {holder.column(owner).sql} "
+        f"AS {customer} FROM {holder.sql}{where}"
+    )
+
+
 def _through_account(bank: Bank, look: FileLook, account: ColumnLook) -> Owned | None:
     if bank.holders is None:
         return None
-    name, key, owner, condition = bank.holders
-    holder = look.desk.look(name)
+    name, key, _, _ = bank.holders
     share = contained(look.desk, (look.name, account.name), (name, key))
     if share < CONTAINED:
         return None
-    columns = f"{holder.column(key).sql} AS joined_key, {holder.column(owner).sql} AS {OWNING}"
-    where = f" WHERE {condition}" if condition else ""
     return _joined(
         look,
         account,
-        owners=f"SELECT {columns} FROM {holder.sql}{where}",
-        key=holder.column(key),
+        owners=owners_sql(look.desk, bank.holders, OWNING),
+        key=look.desk.look(name).column(key),
         files=(name,),
         evidence=say("held_by", column=account.name, share=share, file=name),
     )

@@ -12,7 +12,7 @@ from kyc_ml.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook, contained
 from kyc_ml.proposal.money import Payments, add_money
-from kyc_ml.proposal.owners import Bank, find_owner, identify_customers
+from kyc_ml.proposal.owners import Bank, find_owner, identify_customers, owners_sql
 from kyc_ml.proposal.roles import Part, Parts, cast_parts, missed_parts
 from kyc_ml.proposal.times import read_clock, with_clock
 from kyc_ml.proposal.vocabulary import (
@@ -128,7 +128,7 @@ def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: 
     files: tuple[str, ...] = (look.name,)
     if bank.holders is not None:
         name = bank.holders[0]
-        owners = _owners(look.desk, bank.holders)
+        owners = f"({owners_sql(look.desk, bank.holders, 'booking_customer')}) AS owners"
         rows = (
             f"(SELECT booking.*, owners.booking_customer FROM {rows}\n"
             f"JOIN {owners}\nON CAST(booking_owner AS VARCHAR) = CAST(joined_key AS VARCHAR)) "
@@ -161,17 +161,6 @@ def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: 
         identifier=f"concat_ws('-', {key}, 'out')",
         customer=payer_owner,
         labelled_rows=labelled,
-    )
-
-
-def _owners(desk: Desk, holders: tuple[str, str, str, str]) -> str:
-    """Write the table of accounts and their customers that bookings are joined to."""
-    name, account, holder, condition = holders
-    other = desk.look(name)
-    where = f" WHERE {condition}" if condition else ""
-    return (
-        f"(SELECT {other.column(account).sql} AS joined_key, {other.column(holder).sql} "
-        f"AS booking_customer FROM {other.sql}{where}) AS owners"
     )
 
 
