@@ -12,11 +12,13 @@ blind to the future before any window opens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from kyc_ml.errors import LeakageError
+from kyc_ml.config.attributes import WINDOW
+from kyc_ml.errors import ConfigError, LeakageError
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
@@ -115,19 +117,32 @@ class Period:
     chinese: str
 
 
-H1: Final = Period(label="1h", us=HOUR_US, english="the last hour", chinese="近1小时")
-H6: Final = Period(label="6h", us=6 * HOUR_US, english="the last 6 hours", chinese="近6小时")
-D1: Final = Period(label="1d", us=DAY_US, english="the last 24 hours", chinese="近24小时")
-D2: Final = Period(label="2d", us=2 * DAY_US, english="the last 2 days", chinese="近2天")
-D3: Final = Period(label="3d", us=3 * DAY_US, english="the last 3 days", chinese="近3天")
-D5: Final = Period(label="5d", us=5 * DAY_US, english="the last 5 days", chinese="近5天")
-D7: Final = Period(label="7d", us=7 * DAY_US, english="the last 7 days", chinese="近7天")
-D14: Final = Period(label="14d", us=14 * DAY_US, english="the last 14 days", chinese="近14天")
-D30: Final = Period(label="30d", us=30 * DAY_US, english="the last 30 days", chinese="近30天")
-D90: Final = Period(label="90d", us=90 * DAY_US, english="the last 90 days", chinese="近90天")
-D180: Final = Period(label="180d", us=180 * DAY_US, english="the last 180 days", chinese="近180天")
-D365: Final = Period(label="365d", us=365 * DAY_US, english="the last 365 days", chinese="近365天")
 EVER: Final = Period(label="ever", us=None, english="all history", chinese="全部历史")
+
+
+def period_of(window: str) -> Period:
+    """Return the window that a text such as 90d, 6h or ever names.
+
+    Examples
+    --------
+    >>> period_of("45d").english
+    'the last 45 days'
+    """
+    found = re.fullmatch(WINDOW, window)
+    if found is None:
+        msg = f"{window!r} is not a window: write days (90d), hours (6h) or ever"
+        raise ConfigError(msg)
+    if window == EVER.label:
+        return EVER
+    count, in_days = int(found[1]), found[2] == "d" and found[1] != "1"  # a day is said in hours
+    hours = 24 if window == "1d" else count
+    english = f"{count} days" if in_days else "hour" if hours == 1 else f"{hours} hours"
+    return Period(
+        label=window,
+        us=count * (DAY_US if found[2] == "d" else HOUR_US),
+        english=f"the last {english}",
+        chinese=f"近{f'{count}天' if in_days else f'{hours}小时'}",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
