@@ -31,7 +31,8 @@ def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     """
     declared: dict[str, FeatureSpec] = {}
     faults = Faults("features", ConfigError)
-    for spec in (*read_families(_TABLES, config), *features_of(config)):
+    read = read_families(_TABLES, config.amounts, config.country_lists, config.third_party_items)
+    for spec in (*read, *features_of(config)):
         if spec.name in declared:
             faults.add(
                 "attributes, third_party_items or country_lists: two give a feature named "

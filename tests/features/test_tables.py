@@ -6,11 +6,12 @@ import re
 
 import pytest
 
-from kyc_ml.config import FeatureConfig
+from kyc_ml.config import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.catalog import declare_features
-from kyc_ml.features.definition import define
+from kyc_ml.features.catalog import FAMILIES, declare_features
+from kyc_ml.features.definition import define, row_columns_of
 from kyc_ml.features.families import tables
+from kyc_ml.features.families.attributes import ATTRIBUTES
 from kyc_ml.features.families.tables import read_families
 from kyc_ml.features.sentences import Names, number, read_column, read_feature
 from kyc_ml.features.spec import (
@@ -29,7 +30,6 @@ from kyc_ml.features.spec import (
     period_of,
 )
 
-CONFIG = FeatureConfig(families=("velocity",))
 LISTING = (("KP", "2011-02-25", None),)
 NAMES = Names(columns={"is_night": "night()"}, listings={"watched": LISTING})
 NIGHT = RowColumn(name="is_night", how=Cell(operation="night"))
@@ -43,9 +43,9 @@ ONE = {
 def declare(monkeypatch):
     """Declare the features of a table that a test gives."""
 
-    def declare(table, config=CONFIG):
+    def declare(table):
         monkeypatch.setattr(tables, "_table", lambda _: table)
-        return list(read_families(["test"], config))
+        return read_families.__wrapped__(("test",), AmountsOfInterest())
 
     return declare
 
@@ -205,9 +205,11 @@ def test_a_third_party_item_may_be_any_text():
     ("fields", "named"),
     [
         ({"unit": "<nobody>"}, "nobody"),
-        ({"monoton": 1}, "monotone"),
-        ({"how": "own amout"}, "test.yaml, f: .*amout"),
+        ({"monoton": 1}, "test.yaml: .*monotone"),
+        ({"how": "own amout"}, "test.yaml: f: .*amout"),
         ({"how": "own <p>"}, "<p>"),
+        ({"for": {"p": "country_list"}}, "country_lists"),
+        ({"monotone": 2}, "2"),
     ],
 )
 def test_a_wrong_table_names_family_feature_and_fault(declare, fields, named):
@@ -218,3 +220,20 @@ def test_a_wrong_table_names_family_feature_and_fault(declare, fields, named):
 def test_every_lacking_field_is_named(declare):
     with pytest.raises(ConfigError, match="how, unit, zh"):
         declare({"source": "s", "features": [{"feature": "f", "en": "e"}]})
+
+
+def test_every_shared_row_column_is_declared_once_and_read():
+    declared = [
+        name
+        for family in FAMILIES
+        if family != ATTRIBUTES
+        for name in tables._table(family).get("columns", {})
+    ]
+    assert len(set(declared)) == len(declared)
+    lists = [CountryList(
+        name="watched", english="e", chinese="z", source="s", verified_on="2024-01-01",
+        entries=[CountryEntry(country="KP", since="2011-02-25")],
+    )]  # fmt: skip
+    config = FeatureConfig(families=("velocity",), country_lists=lists)
+    read = {name for spec in declare_features(config).values() for name in row_columns_of(spec)}
+    assert set(declared) <= read

@@ -20,14 +20,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import product
 from typing import Any, Final, Literal
 
-from kyc_ml.config import CountryList, FeatureConfig
+from kyc_ml.config import AmountsOfInterest, CountryList
 from kyc_ml.config.attributes import WINDOW
 from kyc_ml.config.text import read_content
 from kyc_ml.errors import ConfigError, hint
@@ -40,6 +40,8 @@ _FEATURE: Final = frozenset(
 )
 _REQUIRED: Final = frozenset({"how", "unit", "en", "zh", "source"})
 _DIRECTIONS: Final[dict[str, Direction]] = {"-1": -1, "0": 0, "1": 1}
+_Meanings = Mapping[str, list[tuple[str, Any]]]
+"""Words that ``for`` may choose, by the name of their placeholder, and what each means."""
 _PLACE: Final = re.compile(r"<([a-z_.]+)>")
 
 
@@ -64,7 +66,13 @@ class _Scope:
     """Fields that the groups around it set."""
 
 
-def read_families(families: Iterable[str], config: FeatureConfig) -> Iterator[FeatureSpec]:
+@lru_cache(maxsize=8)  # a run declares its features several times
+def read_families(
+    families: tuple[str, ...],
+    amounts: AmountsOfInterest,
+    country_lists: tuple[CountryList, ...] = (),
+    third_party_items: tuple[str, ...] = (),
+) -> tuple[FeatureSpec, ...]:
     """Declare the features of families, in the order of their tables.
 
     Raises
@@ -72,27 +80,32 @@ def read_families(families: Iterable[str], config: FeatureConfig) -> Iterator[Fe
     ConfigError
         If a table is wrong; the message names the family and the feature.
     """
-    amounts = dict(_amounts(config))
-    tables = {family: _table(family) for family in families}
-    columns = {
-        name: _fill(sentence, amounts, "how")
-        for table in tables.values()
-        for name, sentence in table.get("columns", {}).items()
+    words = dict(_amounts(amounts))
+    items = [(item, item.replace("_", " ")) for item in third_party_items]
+    brought: _Meanings = {
+        "country_lists": [(each.name, [each.english, each.chinese]) for each in country_lists],
+        "third_party_items": [(item, [said, said]) for item, said in items],
     }
-    listings = {each.name: _listing(each) for each in config.country_lists}
+    tables = {family: _table(family) for family in families}
+    names = Names(
+        columns={
+            name: _fill(sentence, words, "how")
+            for table in tables.values()
+            for name, sentence in table.get("columns", {}).items()
+        },
+        listings={each.name: _listing(each) for each in country_lists},
+    )
+    declared: list[FeatureSpec] = []
     for family, table in tables.items():
-        scope = _Scope(
-            family=family,
-            words=amounts,
-            names=Names(columns=columns, listings=listings),
-            given=_fields(table),
-        )
-        meanings = {
-            **_lists(config),
-            **{place: [*known.items()] for place, known in table.get("words", {}).items()},
-        }
-        for entry in table["features"]:
-            yield from _expand(entry, scope, meanings)
+        try:
+            scope = _Scope(family=family, words=words, names=names, given=_fields(table))
+            own = {place: [*known.items()] for place, known in table.get("words", {}).items()}
+            for entry in table["features"]:
+                declared.extend(_expand(entry, scope, {**brought, **own}))
+        except (KeyError, ValueError) as error:
+            msg = f"feature table {family}.yaml: {error}"
+            raise ConfigError(msg) from error
+    return tuple(declared)
 
 
 @cache
@@ -102,9 +115,8 @@ def _table(family: str) -> dict[str, Any]:
     return read_content(text, subject=f"feature table {name}", path=None)
 
 
-def _amounts(config: FeatureConfig) -> Iterator[tuple[str, _Word]]:
+def _amounts(amounts: AmountsOfInterest) -> Iterator[tuple[str, _Word]]:
     """List the amounts that a configuration names, and two made of them."""
-    amounts = config.amounts
     given = {
         **amounts.model_dump(),
         "near_cash": amounts.near_share * amounts.cash_report,
@@ -116,17 +128,6 @@ def _amounts(config: FeatureConfig) -> Iterator[tuple[str, _Word]]:
         yield name, _Word(name=said, how=repr(amount), en=said, zh=said)
 
 
-def _lists(config: FeatureConfig) -> dict[str, list[tuple[str, list[str]]]]:
-    """Return the words that a configuration brings: its country lists and third-party items."""
-    said = [(item, item.replace("_", " ")) for item in config.third_party_items]
-    return {
-        "country_lists": [
-            (each.name, [each.english, each.chinese]) for each in config.country_lists
-        ],
-        "third_party_items": [(item, [words, words]) for item, words in said],
-    }
-
-
 def _listing(countries: CountryList) -> Listing:
     return tuple(
         (stay.country, stay.since.isoformat(), stay.until.isoformat() if stay.until else None)
@@ -134,9 +135,7 @@ def _listing(countries: CountryList) -> Listing:
     )
 
 
-def _expand(
-    entry: Mapping[str, Any], scope: _Scope, meanings: Mapping[str, list[tuple[str, Any]]]
-) -> Iterator[FeatureSpec]:
+def _expand(entry: Mapping[str, Any], scope: _Scope, meanings: _Meanings) -> Iterator[FeatureSpec]:
     """Declare the features of an entry: of one feature or group, for each of its words."""
     for words in _grid(entry.get("for", {}), meanings):
         inner = replace(
@@ -167,13 +166,14 @@ def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key in _FEATURE}
 
 
-def _grid(
-    loops: Mapping[str, Any], meanings: Mapping[str, list[tuple[str, Any]]]
-) -> Iterator[dict[str, _Word]]:
+def _grid(loops: Mapping[str, Any], meanings: _Meanings) -> Iterator[dict[str, _Word]]:
     """List the combinations of the words that an entry is repeated for."""
     choices = []
     for place, chosen in loops.items():
         if isinstance(chosen, str):  # all words of that name; a configuration may give none
+            if chosen not in meanings:
+                msg = f"for {place}: {chosen!r} names no words{hint(chosen, meanings)}"
+                raise ConfigError(msg)
             pairs = meanings[chosen]
         else:
             known = dict(meanings.get(place, ()))
@@ -210,7 +210,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
     name = _fill(given["feature"], words, "name")
     missing = sorted(_REQUIRED - set(given))
     if missing:
-        msg = f"feature table {scope.family}.yaml, {name}: {', '.join(missing)} missing"
+        msg = f"{name}: {', '.join(missing)} missing"
         raise ConfigError(msg)
     try:
         how = read_feature(_fill(given["how"], words, "how"), scope.names)
@@ -228,8 +228,8 @@ def _declare(scope: _Scope) -> FeatureSpec:
             hidden=given.get("hidden", False),
             kind="category" if getattr(how, "reading", None) == "category" else "number",
         )
-    except ValueError as error:
-        msg = f"feature table {scope.family}.yaml, {name}: {error}"
+    except (KeyError, ValueError) as error:
+        msg = f"{name}: {error}"
         raise ConfigError(msg) from error
 
 
