@@ -7,7 +7,7 @@ The sentences are those that `kyc_ml.features.definition` writes for people:
 * ``birth_date as years_since of the latest row of customers by customer_id`` (`Latest`);
 * ``own amount`` or ``own time as hour`` (`Own`);
 * ``ratio(amount, customer_amount_mean_7d)``, with a parameter after ``;`` (`Formula`);
-* ``customer_count_30d compared with customers alike in profile_segment`` (`Peer`).
+* ``customer_count_30d compared with at least 20 customers alike in profile_segment`` (`Peer`).
 
 A row column is a window or a latest row, both as known at the row's time, arithmetic
 (`Mix`), a `Cell` such as ``between(amount; 0, 10)``, ``matched within 2h`` or ``dwell``.
@@ -65,7 +65,9 @@ _LATEST: Final = re.compile(
     rf"(?P<column>\w+) as (?P<reading>\w+)(?: on (?P<listing>\w+))? of the latest row of {_ROWS}"
 )
 _OWN: Final = re.compile(r"own (?P<column>\w+)(?: as (?P<reading>\w+))?")
-_PEER: Final = re.compile(r"(?P<feature>\w+) compared with customers alike in (?P<by>[\w, ]+)")
+_PEER: Final = re.compile(
+    r"(?P<feature>\w+) compared with at least (?P<fewest>\d+) customers alike in (?P<by>[\w, ]+)"
+)
 _CALL: Final = re.compile(r"(?P<operation>\w+)\((?P<inputs>[\w, ]*)(?:; (?P<extra>[^;()]+))?\)")
 _MATCHED: Final = re.compile(r"(?P<reading>matched|dwell)(?: within (?P<within>\w+))?")
 
@@ -122,7 +124,8 @@ def read_feature(sentence: str, names: Names) -> How:
         If the sentence has none of the forms, or names what does not exist.
     """
     if found := _PEER.fullmatch(sentence):
-        return Peer(feature=found["feature"], by=_listed(found["by"]))
+        by = _listed(found["by"])
+        return Peer(feature=found["feature"], by=by, fewest=int(found["fewest"]))
     if found := _OWN.fullmatch(sentence):
         column = None if found["column"] == "time" else names.column(found["column"])
         return Own(reading=_one_of(found["reading"] or "value", Reading), column=column)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from kyc_ml.config import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
@@ -57,24 +55,33 @@ def with_one(**fields):
 @pytest.mark.parametrize(
     "sentence",
     [
-        "count over transactions by customer_id, 7 d",
-        "sum of amount over transactions by the whole bank, all history",
-        "count over transactions by customer_id, is_night, 6 h ending 7 d before",
-        "decayed_sum of amount over transactions by customer_id, all history, half-life 7 d",
-        "entropy of country by amount over transactions by device_id where channel in (atm), 30 d",
-        "rank of amount below own amount over transactions by customer_id, 90 d",
+        "count over transactions by customer_id, 7d",
+        "sum of amount over transactions by the whole bank, ever",
+        "count over transactions by customer_id, is_night, 6h ending 7d before",
+        "decayed_sum of amount over transactions by customer_id, ever, half-life 7d",
+        "entropy of country by amount over transactions by device_id where channel in (atm), 30d",
+        "rank of amount below own amount over transactions by customer_id, 90d",
         "age as age_hours of the latest row of transactions by customer_id, device_id",
         "list_hit as flag of the latest row of customers by customer_id (looked up by "
-        "counterparty_id) where customer_type in (person, entity) and region in (x)",
+        'counterparty_id) where customer_type in (person, "a, (b)") and region in (x)',
         "own time as hour",
         "own amount",
         "ratio(customer_in_sum_7d, customer_out_sum_7d)",
         "at_least(amount; 0.5)",
+        "customer_count_7d compared with at least 9 customers alike in profile_segment",
     ],
 )
 def test_a_sentence_is_the_definition_that_people_read(sentence):
-    written = re.sub(r"(\d) ([dh])\b", r"\1\2", sentence).replace("all history", "ever")
-    assert define(read_feature(written, NAMES)) == sentence
+    assert define(read_feature(sentence, NAMES)) == sentence
+
+
+def test_what_people_read_is_the_whole_definition():
+    amounts = AmountsOfInterest(cash_report=33_333.33, near_share=1 / 3, probe=0.1)
+    items = ("score", 'adverse media, (all) "x"')
+    config = FeatureConfig(families=("velocity",), amounts=amounts, third_party_items=items)
+    for spec in declare_features(config).values():
+        names = Names(columns=row_columns_of(spec), listings={})
+        assert read_feature(define(spec.how), names) == spec.how
 
 
 def test_a_window_holds_what_its_sentence_says():
@@ -101,7 +108,7 @@ def test_readings_and_lists_of_the_other_forms():
     assert read_feature("own channel as category", NAMES) == Own(
         reading="category", column="channel"
     )
-    assert read_feature("a compared with customers alike in b, c", NAMES) == Peer(
+    assert read_feature("a compared with at least 20 customers alike in b, c", NAMES) == Peer(
         feature="a", by=("b", "c")
     )
     assert read_feature(
