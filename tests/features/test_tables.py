@@ -212,8 +212,8 @@ def test_a_third_party_item_may_be_any_text():
     ("fields", "named"),
     [
         ({"unit": "<nobody>"}, "nobody"),
-        ({"monoton": 1}, "test.yaml: .*monotone"),
-        ({"how": "own amout"}, "test.yaml: f: .*amout"),
+        ({"monoton": 1}, r"test\.yaml: .*monotone"),
+        ({"how": "own amout"}, r"test\.yaml: f: .*amout"),
         ({"how": "own <p>"}, "<p>"),
         ({"for": {"p": "country_list"}}, "country_lists"),
         ({"monotone": 2}, "2"),
@@ -222,6 +222,17 @@ def test_a_third_party_item_may_be_any_text():
 def test_a_wrong_table_names_family_feature_and_fault(declare, fields, named):
     with pytest.raises(ConfigError, match=named):
         declare(with_one(**fields))
+
+
+def test_the_faults_of_all_entries_are_listed_together(declare):
+    wrong = [{**ONE["features"][0], "how": f"own {name}"} for name in ("amout", "chanel")]
+    with pytest.raises(ConfigError, match=r"(?s)2 faults.*amount.*channel"):
+        declare({"source": "s", "features": wrong})
+
+
+def test_a_wrong_key_at_the_top_is_named(declare):
+    with pytest.raises(ConfigError, match=r"test\.yaml: .*typology"):
+        declare({**ONE, "typologi": "x"})
 
 
 def test_every_lacking_field_is_named(declare):

@@ -30,11 +30,11 @@ from typing import Any, Final, Literal
 from kyc_ml.config import AmountsOfInterest, CountryList
 from kyc_ml.config.attributes import WINDOW
 from kyc_ml.config.text import read_content
-from kyc_ml.errors import ConfigError, hint
+from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.sentences import Names, read_feature
 from kyc_ml.features.spec import Direction, FeatureSpec, Listing, period_of
 
-_GROUP: Final = frozenset({"for", "columns", "features"})
+_GROUP: Final = frozenset({"for", "words", "columns", "features"})
 _FEATURE: Final = frozenset(
     {"feature", "how", "unit", "en", "zh", "source", "typology", "monotone", "units", "hidden"}
 )
@@ -78,7 +78,8 @@ def read_families(
     Raises
     ------
     ConfigError
-        If a table is wrong; the message names the family and the feature.
+        If tables are wrong; the message lists the first fault of every entry, with the family
+        and the feature.
     """
     words = dict(_amounts(amounts))
     items = [(item, item.replace("_", " ")) for item in third_party_items]
@@ -96,15 +97,17 @@ def read_families(
         listings={each.name: _listing(each) for each in country_lists},
     )
     declared: list[FeatureSpec] = []
+    faults = Faults("feature tables", ConfigError)
     for family, table in tables.items():
-        try:
-            scope = _Scope(family=family, words=words, names=names, given=_fields(table))
-            own = {place: [*known.items()] for place, known in table.get("words", {}).items()}
-            for entry in table["features"]:
+        scope = _Scope(family=family, words=words, names=names, given=_given(table))
+        own = {place: [*known.items()] for place, known in table.get("words", {}).items()}
+        _check_keys(table, named=f"{family}.yaml")
+        for entry in table["features"]:
+            try:
                 declared.extend(_expand(entry, scope, {**brought, **own}))
-        except (KeyError, ValueError) as error:
-            msg = f"feature table {family}.yaml: {error}"
-            raise ConfigError(msg) from error
+            except (KeyError, ValueError) as error:
+                faults.add(f"{family}.yaml: {error}")
+    faults.raise_if_any()
     return tuple(declared)
 
 
@@ -137,9 +140,10 @@ def _listing(countries: CountryList) -> Listing:
 
 def _expand(entry: Mapping[str, Any], scope: _Scope, meanings: _Meanings) -> Iterator[FeatureSpec]:
     """Declare the features of an entry: of one feature or group, for each of its words."""
+    _check_keys(entry, named=entry.get("feature", "a group"))
     for words in _grid(entry.get("for", {}), meanings):
         inner = replace(
-            scope, words={**scope.words, **words}, given={**scope.given, **_fields(entry)}
+            scope, words={**scope.words, **words}, given={**scope.given, **_given(entry)}
         )
         if own := entry.get("columns"):
             columns = {
@@ -154,15 +158,16 @@ def _expand(entry: Mapping[str, Any], scope: _Scope, meanings: _Meanings) -> Ite
             yield _declare(inner)
 
 
-def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of features that an entry sets, for itself or for those it holds."""
-    unknown = sorted(set(entry) - _FEATURE - _GROUP - {"words"})
+def _check_keys(entry: Mapping[str, Any], *, named: str) -> None:
+    unknown = sorted(set(entry) - _FEATURE - _GROUP)
     if unknown:
-        msg = (
-            f"{entry.get('feature', 'a group')}: unknown key {', '.join(unknown)}"
-            f"{hint(unknown[0], _FEATURE | _GROUP)}"
-        )
+        near = hint(unknown[0], _FEATURE | _GROUP)
+        msg = f"{named}: unknown key {', '.join(unknown)}{near}"
         raise ConfigError(msg)
+
+
+def _given(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of features that an entry sets, for itself or for those it holds."""
     return {key: value for key, value in entry.items() if key in _FEATURE}
 
 
