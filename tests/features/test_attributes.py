@@ -24,8 +24,9 @@ from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.families.attributes import declare, period_of, with_attributes
+from kyc_ml.features.families.attributes import declare, with_attributes
 from kyc_ml.features.notation import from_plain, to_plain
+from kyc_ml.features.spec import period_of
 from kyc_ml.features.time_bound import find_time_bound
 
 DAY = 86_400_000_000
