@@ -12,6 +12,7 @@ import pyarrow as pa
 from kyc_ml.arguments import require_kind
 from kyc_ml.config import TableAttribute
 from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract.shelves import Columns, FileColumns, TableColumns
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 
 
@@ -50,6 +51,10 @@ class ContractedTables:
     def to_pandas(self) -> dict[str, pd.DataFrame]:
         """Give every table as a data frame of its own, by name."""
         return {name: table.to_pandas() for name, table in self.tables.items()}
+
+    def columns(self) -> dict[str, Columns]:
+        """Return every table as columns that are read piece by piece."""
+        return {name: TableColumns(table) for name, table in self.tables.items()}
 
     def _facts(self) -> dict[str, object]:
         counted = self.quality.tables
@@ -108,6 +113,10 @@ class StoredTables:
     digests: Mapping[str, str]
     quality: QualitySummary
     attributes: tuple[TableAttribute, ...] = ()
+
+    def columns(self) -> dict[str, Columns]:
+        """Return every table as columns that are read piece by piece."""
+        return {name: FileColumns(path) for name, path in self.files.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from kyc_ml.arguments import read_moment
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.dataset import Chosen, choose_observations
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.buckets.exchange import scratch_folder
@@ -19,8 +20,7 @@ from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.jobs.choosing import choose_observations
-from kyc_ml.jobs.reading import choose_as_of, read_tables
+from kyc_ml.jobs.reading import choose_as_of, read_tables, require_behaviour_until
 from kyc_ml.jobs.watch import Watch, tell_left_out
 
 
@@ -59,13 +59,10 @@ def run_features(
     require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = choose_as_of(as_of, tables)
-    observations = choose_observations(
-        tables,
-        unit=run.unit,
-        since=None if since is None else read_moment(since, name="--since"),
-        as_of=moment,
-        dataset=run.dataset,
-    )
+    require_behaviour_until(moment, tables)
+    begin = None if since is None else read_moment(since, name="--since")
+    chosen = Chosen.by_default(run.unit, since=begin, as_of=moment)
+    observations = choose_observations(tables, chosen)
     if buckets is None:
         built, notes = _at_once(tables, observations, specs, out=out, run=run, watch=watch)
     else:
