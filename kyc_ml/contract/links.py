@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
-from kyc_ml.contract.quality import Finding, QualitySummary, raise_with
+from kyc_ml.contract.quality import Finding, QualitySummary, raise_with, word_rule
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
     ACCOUNTS,
@@ -36,7 +36,7 @@ from kyc_ml.contract.tables import (
 from kyc_ml.engine.local import quote_list, quote_name
 from kyc_ml.errors import ContractError, Faults, SourceError
 
-NOT_IN_CUSTOMERS: Final = f"not in {CUSTOMERS}"
+NOT_IN_CUSTOMERS, _ = word_rule("not in", target=CUSTOMERS, hint="")
 """Rule of the finding that customers of a table are not among the customers."""
 
 _COUNTED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
@@ -73,28 +73,33 @@ class Orphans:
         How many rows.
     rows, of : int
         How many of them count against the limit, and of how many.
+    target : str
+        Table that has none of them; empty for all.
     hint : str
-        Which key they meet instead; empty where none is known.
+        Which key they match instead; empty where none is known.
     """
 
     table: str
     column: str
-    rule: str
+    key: str
     unmatched: int
     rows: int
     of: int
+    target: str = ""
     hint: str = ""
 
     def __str__(self) -> str:
+        rule, _ = word_rule(self.key, target=self.target, hint="")
         return (
-            f"{self.table}.{self.column}: {self.rule}: {self.rows:,} of {self.of:,} row(s), which "
+            f"{self.table}.{self.column}: {rule}: {self.rows:,} of {self.of:,} row(s), which "
             f"would be lost{self.hint}; if that is as it must be, raise max_orphan_share of the "
             "mapping"
         )
 
     def finding(self) -> Finding:
         """Give the rows as a finding of the quality summary."""
-        return _unmatched(self.table, self.column, self.rule, self.unmatched, hint=self.hint)
+        about = {"table": self.table, "column": self.column, "target": self.target}
+        return Finding.of(self.key, **about, count=self.unmatched, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +216,8 @@ class _Asked:
                     f"AND id NOT IN ({known}) GROUP BY holder, place ORDER BY place"
                 )
                 for table, count in found:
-                    yield _unmatched(table, column, f"not in {target}", count)
+                    about = {"table": table, "column": column, "target": target}
+                    yield Finding.of("not in", **about, count=count, hint="")
 
     def orphans(self) -> Iterator[Orphans]:
         """Give the cases whose customer, transaction or review is nowhere, and such reviews.
@@ -243,7 +249,7 @@ class _Asked:
             yield Orphans(
                 table=table,
                 column=CUSTOMER_ID,
-                rule="in no other table",
+                key="in no other table",
                 unmatched=rows,
                 rows=rows,
                 of=of,
@@ -298,7 +304,8 @@ class _Asked:
             yield Orphans(
                 table=CASES,
                 column=column,
-                rule=f"not in {target}",
+                key="not in",
+                target=target,
                 unmatched=unmatched,
                 rows=rows,
                 of=of,
@@ -318,14 +325,8 @@ class _Asked:
                 and first >= _DOMINANT_SHARE * total
                 and first >= _DOMINANT_TIMES * second
             ):
-                yield Finding(
-                    table=table,
-                    column=column,
-                    rule=f"one identifier has {first / total:.0%} of the rows",
-                    count=first,
-                    cure=f"look at it{_look(bound[table], column)}; if it stands for nobody, "
-                    "name it in `nulls` of the file or of identifiers",
-                )
+                shown = {"share": first / total, "sql": _look(bound[table], column)}
+                yield Finding.of("dominant", table=table, column=column, count=first, **shown)
 
     def look_alikes(self) -> Iterator[Finding]:
         """Give the rows whose identifier is another one, but for its form."""
@@ -353,20 +354,9 @@ class _Asked:
             "GROUP BY holder, kind, place ORDER BY place, kind"
         )
         for table, column, count, *by_form in found:
-            keys = [key for (key, _), met in zip(forms, by_form, strict=True) if met]
-            yield Finding(
-                table=table,
-                column=column,
-                rule="like another identifier but for its form",
-                count=count,
-                cure="if they are one and the same, write identifiers: "
-                f"{{{', '.join(keys or [key for key, _ in forms])}}} in the mapping",
-            )
-
-
-def _unmatched(table: str, column: str, rule: str, count: int, *, hint: str = "") -> Finding:
-    cure = "such rows meet no counterpart: check the extract's dates and identifiers"
-    return Finding(table=table, column=column, rule=rule, count=count, cure=f"{cure}{hint}")
+            met = [key for (key, _), rows in zip(forms, by_form, strict=True) if rows]
+            keys = ", ".join(met or [key for key, _ in forms])
+            yield Finding.of("alike", table=table, column=column, count=count, keys=keys)
 
 
 def _look(table: BoundTable, column: str) -> str:

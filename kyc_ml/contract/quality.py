@@ -8,18 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NoReturn
+from importlib.resources import files
+from typing import Any, Final, NoReturn
 
 import pandas as pd
 import pyarrow as pa
 
+from kyc_ml.config.text import read_content
 from kyc_ml.contract.strays import Strays
 from kyc_ml.errors import ContractError, Faults
 
 
+def _read_rules() -> dict[str, Any]:
+    text = (files(__package__) / "rules.yaml").read_text(encoding="utf-8")
+    return read_content(text, subject="the rules of the contract", path=None)
+
+
+_RULES: Final = _read_rules()
+
+
+def word_rule(key: str, **values: object) -> tuple[str, str]:
+    """Return a rule of `rules.yaml` and its cure in words, with the values put in."""
+    return _RULES[key]["rule"].format(**values), _RULES[key]["cure"].format(**values)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """So many rows of a table break one rule, and what would mend them.
+    """How many rows of a table break one rule, and how to fix them.
 
     Attributes
     ----------
@@ -32,6 +47,12 @@ class Finding:
     rule: str
     count: int
     cure: str
+
+    @classmethod
+    def of(cls, key: str, *, table: str, column: str, count: int, **values: object) -> Finding:
+        """Return the finding of a rule; see `word_rule`."""
+        rule, cure = word_rule(key, **values)
+        return cls(table=table, column=column, rule=rule, count=count, cure=cure)
 
     def __str__(self) -> str:
         where = f"{self.table}.{self.column}" if self.column else self.table

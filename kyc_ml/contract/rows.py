@@ -13,9 +13,6 @@ import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.checks import (
-    CURES,
-    MALFORMED,
-    NO_TEXT,
     Check,
     RowRules,
     broken_checks,
@@ -118,12 +115,12 @@ def contract_rows(
             "on some row: use TRY_CAST or try_strptime there"
         )
         raise SourceError(msg) from None
-    for rule in (MALFORMED, NO_TEXT):
-        lines = [line for line in malformed if line.no_text == (rule == NO_TEXT)]
+    for key in ("malformed", "no text"):
+        lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:
-            refused += shelf.refuse([malformed_rows(table, lines, reason=rule)])
-            check = Check(column="", rule=rule, cure=CURES[rule])
-            reasons.append(_finding(table, check, len(lines)))
+            finding = Finding.of(key, table=table, column="", count=len(lines))
+            refused += shelf.refuse([malformed_rows(table, lines, reason=finding.rule)])
+            reasons.append(finding)
     rows = summary["rows"]
     quality = TableQuality(
         table=table,

@@ -1,6 +1,11 @@
-"""The contract that is read from `tables.yaml`, and the words that the code has for it."""
+"""The contract and its rules, which are read from YAML, and the words that the code has."""
 
+from pathlib import Path
+from typing import get_args
+
+from kyc_ml.config.text import read_content
 from kyc_ml.contract import tables
+from kyc_ml.contract.quality import word_rule
 from kyc_ml.contract.tables import CONTRACT
 
 
@@ -32,3 +37,18 @@ def test_amounts_and_countries_have_their_bounds():
         1e14,
     )
     assert transactions.column("country").pattern == "[A-Z]{2}"
+
+
+def test_every_rule_is_used_and_every_column_type_has_one():
+    package = Path(tables.__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in package.glob("*.py"))
+    content = read_content((package / "rules.yaml").read_text(), subject="rules", path=None)
+    assert {key for key in content if f'"{key}"' not in code} == set()
+    assert set(get_args(tables.ColumnType)) <= set(content)
+    assert all(set(texts) == {"rule", "cure"} for texts in content.values())
+
+
+def test_words_of_a_rule_are_filled_in():
+    assert word_rule("above", limit=1e14, unit="CNY") == ("above 1e+14", "check the unit: CNY")
+    _, cure = word_rule("alike", keys="case: upper")
+    assert "identifiers: {case: upper}" in cure
