@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig, RunConfig
 from kyc_ml.contract.ending import observable_until
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     Chosen,
     Labels,

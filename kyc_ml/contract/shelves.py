@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA
+from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, save_quarantine
 from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.engine.writing import written_whole
 
@@ -38,7 +38,15 @@ class Columns(Protocol):
 
 
 class Shelf(Protocol):
-    """Takes the accepted and the refused rows of one table after the other."""
+    """Takes the accepted and the refused rows of one table after the other.
+
+    Attributes
+    ----------
+    quarantine : pyarrow.Table or None
+        Refused rows so far; None where they are in files.
+    """
+
+    quarantine: pa.Table | None
 
     def put(self, table: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
         """Take a table's accepted rows, sorted."""
@@ -114,7 +122,8 @@ class FileShelf:
         scratch: Path | None = None,
     ) -> None:
         self._folder = folder
-        self._quarantine = quarantine
+        self._refused = quarantine
+        self.quarantine: pa.Table | None = None
         self._threads, self._memory, self._scratch = threads, memory, scratch
         self.files: dict[str, Path] = {}
 
@@ -146,9 +155,8 @@ class FileShelf:
         count = 0
         for part in rows:
             if part.num_rows:
-                number = len(list(self._quarantine.glob("*.parquet")))
-                with written_whole(self._quarantine / f"part-{number:05d}.parquet") as handle:
-                    pq.write_table(part, handle, compression="zstd")
+                number = len(list(self._refused.glob("*.parquet")))
+                save_quarantine(part, self._refused / f"part-{number:05d}.parquet")
                 count += part.num_rows
         return count
 

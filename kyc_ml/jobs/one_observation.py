@@ -15,8 +15,7 @@ from kyc_ml.arguments import read_moment
 from kyc_ml.config import DatasetConfig, IdentifierForm, SourceMapping, Unit
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import find_end, find_oldest
-from kyc_ml.contract.identifiers import put_in_form
-from kyc_ml.contract.seeking import Sought, seek_in
+from kyc_ml.contract.identifiers import Sought, put_in_form, seek_in
 from kyc_ml.contract.source import look_up
 from kyc_ml.contract.tables import CUSTOMER_ID, REVIEW_ID, REVIEWS, TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_first_seen

@@ -26,7 +26,7 @@ from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
-from kyc_ml.errors import ConfigError, ContractError, OutputError
+from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count
 
@@ -98,11 +98,6 @@ def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
         if path.exists():
             watch.say(f"no row was refused; {path} is of an earlier run")
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"quarantine {path} cannot be written: {error.strerror}; name another --quarantine"
-        raise OutputError(msg) from None
     save_quarantine(refused, path)
     watch.say(f"{refused.num_rows:,} refused rows are in {path}")
 

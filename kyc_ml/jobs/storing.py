@@ -12,7 +12,7 @@ from typing import Any, Final
 from kyc_ml.batch import Place, Steps, hold
 from kyc_ml.config import SourceMapping, load_section, section_digest
 from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.record import read_quality, write_quality
+from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.source import digest_source, store_source
 from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
 from kyc_ml.jobs.reading import tell_quality, tell_refused

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract import shelves
 from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     Chosen,
     choose_observations,
