@@ -8,27 +8,17 @@ from dataclasses import dataclass
 import duckdb
 
 from kyc_ml.config import TableAttribute, TableMapping
-from kyc_ml.contract.binding import (
-    BoundTable,
-    bind_table,
-    note_zone_fault,
-)
+from kyc_ml.contract.binding import BoundTable, bind_table, note_zone_fault
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.contracted import ContractedTables, ReadSource
 from kyc_ml.contract.files import OpenedFiles
-from kyc_ml.contract.followup import (
-    warn_of,
-    warn_of_absence,
-    warn_of_attributes,
-    warn_of_currency,
-    warn_of_strays,
-)
+from kyc_ml.contract.followup import follow_up
 from kyc_ml.contract.links import Crossing, cross_tables, refuse_orphans
 from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import MemoryShelf, Shelf
-from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, EVENTS, TRANSACTIONS
-from kyc_ml.errors import Faults, SourceError
+from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
+from kyc_ml.errors import ContractError, Faults, SourceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,33 +115,42 @@ class BoundSource:
                 "check the file and `where`"
             )
             raise SourceError(msg)
-        times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
-        last = max((time for time in times if time is not None), default=None)
         crossing = self._cross(shelf)
-        warnings = [
-            *warn_of_absence(self.settings.mapped, self.files.left_out),
-            *warn_of_attributes(self.settings.attributes, shelf.columns()),
-            *warn_of_currency(shelf.columns(), self.settings.base_currency),
-            *warn_of_strays(found.values()),
-            *warn_of(shelf.columns(), last=last),
-            *noted,
-            *crossing.findings,
-        ]
-        quality = QualitySummary(tables=tuple(found.values()), warnings=tuple(warnings))
-        check_quarantined_share(
-            quality,
-            subject=self.settings.subject,
-            maximum=self.settings.max_quarantined_share,
-            quarantine=shelf.quarantine,
+        followed = follow_up(
+            shelf.columns(),
+            found,
+            mapped=self.settings.mapped,
+            left_out=self.files.left_out,
+            attributes=self.settings.attributes,
+            base_currency=self.settings.base_currency,
         )
-        refuse_orphans(
-            crossing.orphans,
-            quality,
-            subject=self.settings.subject,
-            maximum=self.settings.max_orphan_share,
-            quarantine=shelf.quarantine,
-        )
+        warnings = (*followed, *noted, *crossing.findings)
+        quality = QualitySummary(tables=tuple(found.values()), warnings=warnings)
+        settings = self.settings
+        try:
+            check_quarantined_share(
+                quality, subject=settings.subject, maximum=settings.max_quarantined_share
+            )
+            refuse_orphans(
+                crossing.orphans, subject=settings.subject, maximum=settings.max_orphan_share
+            )
+        except ContractError as error:  # with what a job can still save and show
+            error.quality, error.quarantine = quality, shelf.quarantine
+            raise
         return quality
+
+    def _contract(
+        self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
+    ) -> tuple[TableQuality, list[Finding]]:
+        malformed = self.files.malformed
+        return contract_rows(
+            self.connection,
+            table,
+            rules=self.settings.rules,
+            horizon=max((each.last_usual for each in others if each.last_usual), default=None),
+            malformed=[line for name in sorted(table.files) for line in malformed.get(name, [])],
+            shelf=shelf,
+        )
 
     def _cross(self, shelf: Shelf) -> Crossing:
         """Compare the tables; without one of them no customer is an orphan."""
@@ -159,20 +158,6 @@ class BoundSource:
         whole = set(self.settings.mapped) == read
         with shelf.queried(self.connection) as (connection, views):
             return cross_tables(connection, views, bound=self.bound, whole=whole)
-
-    def _contract(
-        self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
-    ) -> tuple[TableQuality, list[Finding]]:
-        malformed = self.files.malformed
-        lines = [line for name in sorted(table.files) for line in malformed.get(name, [])]
-        return contract_rows(
-            self.connection,
-            table,
-            rules=self.settings.rules,
-            horizon=max((each.last_usual for each in others if each.last_usual), default=None),
-            malformed=lines,
-            shelf=shelf,
-        )
 
     def read(self) -> ReadSource:
         """Read every table into memory.

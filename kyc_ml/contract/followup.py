@@ -82,23 +82,51 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
 }
 
 
-def warn_of_absence(mapped: Collection[str], left_out: Mapping[str, str]) -> list[Finding]:
-    """Warn where a source has no transactions: most of what it could give is gone with them.
+def follow_up(
+    tables: Mapping[str, Columns],
+    found: Mapping[str, TableQuality],
+    *,
+    mapped: Collection[str],
+    left_out: Mapping[str, str],
+    attributes: Iterable[TableAttribute],
+    base_currency: str,
+) -> list[Finding]:
+    """List what to follow up in accepted tables: counts, never a value.
 
     Parameters
     ----------
+    tables, found : mapping by name of table
+        The tables that were read, and their quality.
+    mapped : collection of str
+        Tables that the source has, read now or not.
     left_out : mapping of optional table to why it cannot be read
     """
-    absent = [
-        Finding.of("left out", table=table, column="", count=0, why=why)
-        for table, why in left_out.items()
+    times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
+    last = max((time for time in times if time is not None), default=None)
+    return [
+        *(
+            Finding.of("left out", table=table, column="", count=0, why=why)
+            for table, why in left_out.items()
+        ),
+        *_absent_transactions(mapped),
+        *_attributes(attributes, tables),
+        *_absent_currency(tables, base_currency),
+        *_strays(found.values()),
+        *_empty_tables(tables),
+        *_unknown_documents(tables),
+        *_late_cases(tables, last),
+        *_instant_cases(tables),
     ]
-    if TRANSACTIONS not in mapped:
-        absent.append(Finding.of("no transactions", table=TRANSACTIONS, column="", count=0))
-    return absent
 
 
-def warn_of_attributes(
+def _absent_transactions(mapped: Collection[str]) -> list[Finding]:
+    """Warn where a source has no transactions: most of what it could give is gone with them."""
+    if TRANSACTIONS in mapped:
+        return []
+    return [Finding.of("no transactions", table=TRANSACTIONS, column="", count=0)]
+
+
+def _attributes(
     attributes: Iterable[TableAttribute], tables: Mapping[str, Columns]
 ) -> list[Finding]:
     """Warn of attributes without Chinese words, and of texts that are no categories."""
@@ -126,7 +154,7 @@ def _has_too_many(pieces: Iterable[pa.RecordBatch]) -> bool:
     return False
 
 
-def warn_of_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
+def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
     """Warn of amounts in no currency, such as `kyc-ml init` writes where no file tells one."""
     if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
         return []
@@ -135,24 +163,7 @@ def warn_of_currency(tables: Mapping[str, Columns], base_currency: str) -> list[
     return [Finding.of("no currency", **about, count=count, currency=base_currency)]
 
 
-def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Finding, ...]:
-    """List what to follow up in accepted tables: counts, never a value.
-
-    Parameters
-    ----------
-    last : datetime or None
-        Of the transactions and events, UTC; None without any.
-    """
-    found = [
-        *_empty_tables(tables),
-        *_unknown_documents(tables),
-        *_late_cases(tables, last),
-        *_instant_cases(tables),
-    ]
-    return tuple(found)
-
-
-def warn_of_strays(tables: Iterable[TableQuality]) -> list[Finding]:
+def _strays(tables: Iterable[TableQuality]) -> list[Finding]:
     """Count the rows dated far from all others; what was planned may well lie far ahead."""
     return [
         Finding.of(key, table=table.table, column=EVENT_TIME, count=count)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
-from kyc_ml.contract.quality import Finding, QualitySummary, raise_with, word_rule
+from kyc_ml.contract.quality import Finding, word_rule
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
     ACCOUNTS,
@@ -150,30 +149,21 @@ def cross_tables(
     return Crossing(findings=tuple(findings), orphans=orphans)
 
 
-def refuse_orphans(
-    orphans: Sequence[Orphans],
-    quality: QualitySummary,
-    *,
-    subject: str,
-    maximum: float,
-    quarantine: pa.Table | None = None,
-) -> None:
+def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) -> None:
     """Refuse a source of which too many labels would be lost; reviews are warned of only.
 
     Raises
     ------
     ContractError
-        If a share lies above `maximum` (equal passes); its ``quality`` is that of the source,
-        its ``quarantine`` the refused rows, where they are not on disk already.
+        If a share of the cases lies above `maximum` (equal passes).
     """
     over = [
-        each
+        str(each)
         for each in orphans
         if each.table == CASES and each.of and each.rows / each.of > maximum
     ]
-    if over:
-        head = f"{subject}: cases that meet nothing, above max_orphan_share {maximum:g}"
-        raise_with(Faults(head, ContractError).extend(map(str, over)), quality, quarantine)
+    head = f"{subject}: cases that match nothing, above max_orphan_share {maximum:g}"
+    Faults(head, ContractError).extend(over).raise_if_any()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

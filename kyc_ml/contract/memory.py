@@ -11,10 +11,7 @@ from kyc_ml.arguments import require_kind
 from kyc_ml.config import Attribute, IdentifierForm, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
 from kyc_ml.config.source import complete_snapshot
-from kyc_ml.contract.binding import (
-    note_attribute_faults,
-    note_column_faults,
-)
+from kyc_ml.contract.binding import note_attribute_faults, note_column_faults
 from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.contracted import ReadSource

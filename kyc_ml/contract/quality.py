@@ -9,10 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import pandas as pd
-import pyarrow as pa
 
 from kyc_ml.config.text import read_content
 from kyc_ml.contract.strays import Strays
@@ -178,47 +177,25 @@ class QualitySummary:
         return [*lines, *(f"  warning: {warning}" for warning in self.warnings)]
 
 
-def check_quarantined_share(
-    quality: QualitySummary,
-    *,
-    subject: str,
-    maximum: float,
-    quarantine: pa.Table | None = None,
-) -> None:
+def check_quarantined_share(quality: QualitySummary, *, subject: str, maximum: float) -> None:
     """Refuse a source of which too many rows are quarantined.
 
     Raises
     ------
     ContractError
-        If any table's share lies above `maximum` (equal passes), or if no transaction
-        is left. It lists every finding of every table; its ``quality`` is that of the
-        source, its ``quarantine`` the rows, where they are not on disk already.
+        If any table's share lies above `maximum` (equal passes), or if no row of a table is
+        left. It lists every finding of every table.
     """
-    over = [table for table in quality.tables if table.quarantined_share > maximum]
-    bare = [table for table in quality.tables if table.read and not table.accepted]
-    if not over and not bare:
-        return
-    shares = ", ".join(
-        f"{t.table} {t.quarantined:,} of {t.read:,}"
-        for t in quality.tables
-        if t in over or t in bare
-    )
-    faults = Faults(
-        f"{subject}: quarantined rows above max_quarantined_share {maximum:g} ({shares})",
-        ContractError,
-    )
-    faults.extend(str(reason) for table in quality.tables for reason in table.reasons)
-    raise_with(faults, quality, quarantine)
-
-
-def raise_with(faults: Faults, quality: QualitySummary, quarantine: pa.Table | None) -> NoReturn:
-    """Raise the faults as a ContractError that carries what a job can still save and show."""
-    try:
-        faults.raise_if_any()
-    except ContractError as error:
-        error.quality, error.quarantine = quality, quarantine
-        raise
-    raise AssertionError  # pragma: no cover  there is always a fault
+    refused = [
+        table
+        for table in quality.tables
+        if table.quarantined_share > maximum or (table.read and not table.accepted)
+    ]
+    if refused:
+        shares = ", ".join(f"{t.table} {t.quarantined:,} of {t.read:,}" for t in refused)
+        head = f"{subject}: quarantined rows above max_quarantined_share {maximum:g} ({shares})"
+        reasons = [str(reason) for table in quality.tables for reason in table.reasons]
+        Faults(head, ContractError).extend(reasons).raise_if_any()
 
 
 def write_quality(quality: QualitySummary) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class Columns(Protocol):
     def num_rows(self) -> int:
         """How many rows there are."""
 
+    def schema(self, *names: str) -> pa.Schema:
+        """Return the types of some columns."""
+
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
         """Give some columns, piece after piece, in the order of the rows."""
 
@@ -198,6 +201,10 @@ class TableColumns:
         """How many rows there are."""
         return int(self._table.num_rows)
 
+    def schema(self, *names: str) -> pa.Schema:
+        """Return the types of some columns."""
+        return self._table.select(list(names)).schema
+
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
         """Give some columns, chunk after chunk."""
         yield from self._table.select(list(names)).to_batches()
@@ -219,7 +226,13 @@ class FileColumns:
         """How many rows there are."""
         return int(pq.read_metadata(self._path).num_rows)
 
+    def schema(self, *names: str) -> pa.Schema:
+        """Return the types of some columns."""
+        schema = pq.read_schema(self._path)
+        return pa.schema([schema.field(name) for name in names])
+
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
         """Give some columns, a group of rows after the other."""
         with pq.ParquetFile(self._path) as file:
-            yield from file.iter_batches(_GROUP_ROWS, columns=list(names))
+            for batch in file.iter_batches(_GROUP_ROWS, columns=list(names)):
+                yield batch.select(list(names))  # Parquet gives them in the file's order

@@ -71,12 +71,13 @@ def build_features(
         observation without the key (a payment without a counterparty) is missing too.
     """
     observations = read_observations(observations)
-    available, left_out = split_available(specs, columns_of(source), observations.column_names)
+    columns = columns_of(source)
+    available, left_out = split_available(specs, columns, observations.column_names)
     levels = needed_columns(available)
     made = made_tables(available, {need.table for level in levels for need in level})
-    tables, notes = make_tables(source, made)
+    tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
     bench = Bench(
-        {name: TimedRows(table) for name, table in tables.items()},
+        {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
         timezone=source.timezone,
         threads=threads,
     )

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from kyc_ml.contract.shelves import FileColumns
 from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import ConfigError, SourceError
@@ -29,11 +30,11 @@ from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
 from kyc_ml.features.buckets.exchange import scan, scratch_folder
 from kyc_ml.features.buckets.parts import Parts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
-from kyc_ml.features.buckets.storing import make_stored
+from kyc_ml.features.buckets.storing import store_rows
 from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.peers import month_starts
-from kyc_ml.features.prepare import MADE_FROM, with_made
+from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
 from kyc_ml.features.reading import Progress
 from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import FeatureSpec
@@ -158,7 +159,14 @@ class _Work:
         self._plan = plan_passes(
             {**{place: each.measured for place, each in rounds.items()}, OBSERVED: specs}
         )
-        made, self._notes = make_stored(stored, _made(self._plan), folder=folder)
+        contracted = {name: FileColumns(path) for name, path in stored.items()}
+        needed = _made(self._plan)
+        made = {name: folder / f"{name}.parquet" for name in needed}
+        self._notes: list[str] = []
+        for name, path in made.items():  # one after the other: memory holds one of them
+            tables, notes = make_tables(contracted, {name: needed[name]})
+            store_rows(tables.pop(name), path)
+            self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
         self._populations = Populations(rounds, months=months, folder=folder)
         by_default = _default_buckets(
