@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -117,6 +118,10 @@ class StoredTables:
     def columns(self) -> dict[str, Columns]:
         """Return every table as columns that are read piece by piece."""
         return {name: FileColumns(path) for name, path in self.files.items()}
+
+
+Tables: TypeAlias = ContractedTables | StoredTables
+"""Tables that satisfy the contract, wherever their rows are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.quality import QualitySummary, TableQuality
 from kyc_ml.contract.tables import EVENTS, REVIEWS, TRANSACTIONS
 
@@ -15,7 +15,7 @@ _DAY: Final = pd.Timedelta(days=1)
 _INSTANT: Final = pd.Timedelta(microseconds=1)
 
 
-def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
+def find_newest(tables: Tables) -> pd.Timestamp | None:
     """Give the instant of the last transaction or event; None where there is neither.
 
     Strays do not count: a wrong clock must not move the end of the data.
@@ -24,7 +24,7 @@ def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     return pd.Timestamp(max(last)) if last else None
 
 
-def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
+def find_oldest(tables: Tables) -> pd.Timestamp | None:
     """Give the instant of the first transaction or event; None where there is neither.
 
     Strays do not count.
@@ -33,13 +33,13 @@ def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     return pd.Timestamp(min(first)) if first else None
 
 
-def find_end_of_behaviour(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
+def find_end_of_behaviour(tables: Tables) -> pd.Timestamp | None:
     """Give the midnight (UTC) after the last transaction or event; None where there is neither."""
     newest = find_newest(tables)
     return None if newest is None else newest.normalize() + _DAY
 
 
-def find_end(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
+def find_end(tables: Tables) -> pd.Timestamp | None:
     """Give the midnight (UTC) after the last transaction or event.
 
     A source without either is dated by all its other tables, see `say_dating`; None where no

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.config import Unit
-from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.contracted import Tables
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
     EVENT_TIME,
@@ -79,7 +79,7 @@ class Chosen:
         return self.unit == "risk" and (self.planned or self.since is not None)
 
 
-def choose_observations(tables: ContractedTables | StoredTables, chosen: Chosen) -> pa.Table:
+def choose_observations(tables: Tables, chosen: Chosen) -> pa.Table:
     """List the chosen observations.
 
     Raises
@@ -93,7 +93,7 @@ def choose_observations(tables: ContractedTables | StoredTables, chosen: Chosen)
     return found
 
 
-def store_observations(tables: ContractedTables | StoredTables, chosen: Chosen, path: Path) -> int:
+def store_observations(tables: Tables, chosen: Chosen, path: Path) -> int:
     """Write the chosen observations as Parquet, and return their number.
 
     Raises
@@ -112,7 +112,7 @@ def store_observations(tables: ContractedTables | StoredTables, chosen: Chosen, 
     return rows
 
 
-def _pieces(tables: ContractedTables | StoredTables, chosen: Chosen) -> Iterator[pa.Table]:
+def _pieces(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
     """Give the chosen observations piece by piece, at least one piece: it has the columns."""
     columns = tables.columns()
     if chosen.unit == "fraud":
@@ -129,9 +129,7 @@ def _pieces(tables: ContractedTables | StoredTables, chosen: Chosen) -> Iterator
     return _between(columns[REVIEWS], EVENT_TIME, REVIEW_ID, chosen)
 
 
-def count_not_scored(
-    tables: ContractedTables | StoredTables, chosen: Chosen, scored: Collection[str]
-) -> dict[str, int]:
+def count_not_scored(tables: Tables, chosen: Chosen, scored: Collection[str]) -> dict[str, int]:
     """Count the customers that a batch of reviews is not about, by reason.
 
     Parameters
@@ -168,7 +166,7 @@ def _between(table: Columns, time: str, identifier: str, chosen: Chosen) -> Iter
         yield as_observations(pa.Table.from_batches([batch]).filter(kept), identifier)
 
 
-def _reviewed(tables: ContractedTables | StoredTables, chosen: Chosen) -> Iterator[pa.Table]:
+def _reviewed(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
     """Review every customer who is due at `as_of`."""
     seen = when_first_seen(tables)
     if chosen.not_due:
@@ -191,7 +189,7 @@ def _write(pieces: Iterator[pa.Table], path: Path) -> int:
     return rows
 
 
-def _say_nothing(tables: ContractedTables | StoredTables, chosen: Chosen) -> str:
+def _say_nothing(tables: Tables, chosen: Chosen) -> str:
     since = chosen.since
     between = "" if since is None else f" between {since.date()} and {chosen.as_of.date()}"
     if chosen.unit == "fraud":
@@ -205,7 +203,7 @@ def _say_nothing(tables: ContractedTables | StoredTables, chosen: Chosen) -> str
     return f"{msg}{_say_later(tables, chosen)}" if chosen.by_plan else msg
 
 
-def _say_later(tables: ContractedTables | StoredTables, chosen: Chosen) -> str:
+def _say_later(tables: Tables, chosen: Chosen) -> str:
     """Say how many reviews are planned for later, and what would score them."""
     pieces = tables.columns()[REVIEWS].pieces(EVENT_TIME)
     times = pa.chunked_array([piece[EVENT_TIME] for piece in pieces], UTC_TIME)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.ending import find_newest, observable_until
 from kyc_ml.contract.tables import (
     ACCOUNTS,
@@ -128,7 +128,7 @@ def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
     return rows.rename_columns(renamed).drop_columns([KNOWN_AT])
 
 
-def when_first_seen(source: ContractedTables | StoredTables) -> pd.Series:
+def when_first_seen(source: Tables) -> pd.Series:
     """Find when each customer was first known.
 
     The customers table says it. Without one, every customer counts whom a row of the bank's own

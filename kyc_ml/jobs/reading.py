@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.ending import (
     find_end,
     find_end_of_behaviour,
@@ -135,7 +135,7 @@ def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
         watch.say(f"{severity}: {finding}")
 
 
-def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
+def end_of_data(tables: Tables) -> pd.Timestamp:
     """Give the midnight (UTC) after the last transaction or event.
 
     Without either, after the last row of any other table. Cases may be known later still: what
@@ -155,7 +155,7 @@ def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     return found
 
 
-def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> pd.Timestamp:
+def choose_as_of(text: str | None, tables: Tables) -> pd.Timestamp:
     """Read --as-of; without one, give the end of the data.
 
     Raises
@@ -237,9 +237,7 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     require_behaviour_until(review, tables, name="the date of the review")
 
 
-def require_behaviour_until(
-    as_of: pd.Timestamp, tables: ContractedTables | StoredTables, *, name: str = "--as-of"
-) -> None:
+def require_behaviour_until(as_of: pd.Timestamp, tables: Tables, *, name: str = "--as-of") -> None:
     """Refuse a date more than a week after the last transaction or event, if there is any.
 
     Raises
@@ -252,9 +250,7 @@ def require_behaviour_until(
         require_data_until(as_of, end, what="transactions and events", name=name)
 
 
-def require_fresh(
-    as_of: pd.Timestamp, tables: ContractedTables | StoredTables, *, stale_hours: float | None
-) -> None:
+def require_fresh(as_of: pd.Timestamp, tables: Tables, *, stale_hours: float | None) -> None:
     """Refuse a date whose tables have not landed.
 
     Parameters
