@@ -51,7 +51,7 @@ class BoundTable:
 def note_mapping_faults(
     tables: Mapping[str, TableMapping], wanted: Collection[str], faults: Faults
 ) -> None:
-    """Note what is wrong with a mapping's tables on their face: names they should not or must have.
+    """Note wrong names in a mapping's tables: those not contracted, and required ones absent.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
         if open_ or (column.allowed and _UNDECIDED.search(sql)):
             cure = f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
             faults.add(
-                f"table {table!r}: column {column.name!r} still says 'TODO' for what nobody has "
+                f"table {table!r}: column {column.name!r} still says 'TODO' for what is not yet "
                 f"decided: write {cure} instead"
             )
 
@@ -101,7 +101,7 @@ def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> 
 
 
 def note_attribute_faults(table: str, attributes: Collection[str], faults: Faults) -> None:
-    """Note attributes that are called as a contracted column is: that one has rules of its own."""
+    """Note attributes that are called as a contracted column is: that one has other rules."""
     if table in CONTRACT:
         faults.extend(
             f"table {table!r}: attribute {name!r} is a contracted column: map it under `columns`"
@@ -206,7 +206,7 @@ def _types_together(
     present: list[tuple[str, str]],
     rows: str,
 ) -> dict[str, str]:
-    """Bind all expressions of a table at once; {} where one does not bind, or is not one column.
+    """Bind all expressions of a table together; {} where one does not bind, or is not one column.
 
     The work of binding them singly grows with the square of their number.
     """
@@ -236,7 +236,7 @@ def _rows_sql(mapping: TableMapping) -> str:
 
 
 def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
-    """Column names and types of one SELECT; DuckDB's error if it is none or does not bind."""
+    """Return column names and types of one SELECT; raise DuckDB's error if it does not bind."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         msg = "must be one SQL expression; several statements are refused"
@@ -247,7 +247,7 @@ def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[st
 def _why(
     error: duckdb.Error, views: Collection[str], columns: Collection[str], folders: Collection[str]
 ) -> str:
-    """Say why SQL does not bind, in words that quote the mapping but never the data."""
+    """Return why SQL does not bind, in words that quote the mapping but never the data."""
     text = str(error)
     names = re.search(r'(?:column named|Referenced column) "([^"]+)"', text)
     name = names.group(1) if names else ""

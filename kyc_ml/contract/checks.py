@@ -137,7 +137,7 @@ def family_of(duck_type: str) -> Family | None:
 
 
 def type_fault(column: Column, duck_type: str) -> str | None:
-    """Say why an expression of `duck_type` cannot give `column`; None if it can."""
+    """Return why an expression of `duck_type` cannot give `column`; None if it can."""
     if duck_type.strip('"') == "NULL":
         return "is always empty, but the column is required" if column.required else None
     family = family_of(duck_type)

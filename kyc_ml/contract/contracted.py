@@ -46,11 +46,11 @@ class ContractedTables:
     attributes: tuple[TableAttribute, ...] = ()
 
     def __getitem__(self, name: str) -> pa.Table:
-        """Give the table called `name`; KeyError if the source has none."""
+        """Return the table called `name`; KeyError if the source has none."""
         return self.tables[name]
 
     def to_pandas(self) -> dict[str, pd.DataFrame]:
-        """Give every table as a data frame of its own, by name."""
+        """Return every table as a data frame, by name."""
         return {name: table.to_pandas() for name, table in self.tables.items()}
 
     def columns(self) -> dict[str, Columns]:

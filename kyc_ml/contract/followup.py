@@ -31,10 +31,10 @@ from kyc_ml.contract.tables import (
 )
 
 _LATE_SHARE: Final = 0.5
-"""Convention: where most cases come to light after the bookings, their dates want a look."""
+"""Convention: where most cases become known after the bookings, their dates should be checked."""
 
 _INSTANT_SHARE: Final = 0.99
-"""Convention: a case found out at once is rare; where nearly all are, the date is another one."""
+"""Convention: few cases are found immediately; where nearly all are, the date is another one."""
 
 _MOST_CATEGORIES: Final = 1_000
 """Convention: merchant category codes, of which there are some hundreds, are categories still."""
@@ -45,7 +45,7 @@ KNOWN_IMMEDIATELY, _ = word_rule("known immediately")
 
 @cache
 def _is_born(place: str, day: str) -> bool:
-    """Tell whether a day was one, and six digits a place that numbers were given in that year.
+    """Return whether a day exists, and six digits are a place that gave numbers in that year.
 
     python-stdnum looks a place up for each number anew, which is most of the work of a check.
     """
@@ -120,7 +120,7 @@ def follow_up(
 
 
 def _absent_transactions(mapped: Collection[str]) -> list[Finding]:
-    """Warn where a source has no transactions: most of what it could give is gone with them."""
+    """Warn where a source has no transactions: most models and features need them."""
     if TRANSACTIONS in mapped:
         return []
     return [Finding.of("no transactions", table=TRANSACTIONS, column="", count=0)]
@@ -164,7 +164,7 @@ def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[
 
 
 def _strays(tables: Iterable[TableQuality]) -> list[Finding]:
-    """Count the rows dated far from all others; what was planned may well lie far ahead."""
+    """Count the rows dated far from all others; planned reviews may well lie far ahead."""
     return [
         Finding.of(key, table=table.table, column=EVENT_TIME, count=count)
         for table in tables

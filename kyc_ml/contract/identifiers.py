@@ -29,7 +29,7 @@ _FULL: Final = "".join(chr(code) for code in range(0xFF01, 0xFF5F))
 _HALF: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
 _SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
-"""1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is none of them."""
+"""1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is not one of them."""
 _FLOAT: Final = r"[+-]?\d+\.0+"
 """12345.0: a whole number that went through a float, as pandas makes it beside a missing one."""
 _EXACT_DIGITS: Final = 15
@@ -77,7 +77,7 @@ def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
         odd = f"translate({odd}, {quote_text(_FULL)}, {quote_text(_HALF)})"
     if form.trim:
         odd = _bare(f"regexp_replace({odd}, {quote_text(_UNSEEN)}, '', 'g')", _BLANK)
-    # most identifiers have nothing of it: RE2 sees that at once, where `translate` takes its time
+    # most identifiers have nothing of it: RE2 sees that immediately, `translate` is slow
     sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {odd} ELSE {value} END"
     sql = reduce(lambda inner, word: f"nullif({inner}, {quote_text(word)})", form.nulls, sql)
     if form.quotes == "strip":
@@ -137,7 +137,7 @@ def was_float_sql(value: str) -> str:
 
 
 def single_forms() -> Iterator[tuple[str, IdentifierForm]]:
-    """Give each key of `ALIKE` by itself: as a mapping writes it, and the form."""
+    """Return each key of `ALIKE` by itself: as a mapping writes it, and the form."""
     for key in ("case", "leading_zeros", "quotes", "width", "floats"):
         value = getattr(ALIKE, key)
         yield f"{key}: {value}", IdentifierForm.model_validate({key: value})
@@ -158,7 +158,7 @@ class Sought:
     alike: int
 
     def say_alike(self) -> str:
-        """Say how many look like it; nothing where none does."""
+        """Return how many look like it; nothing where none does."""
         if not self.alike:
             return ""
         others = "1 differs" if self.alike == 1 else f"{self.alike:,} differ"

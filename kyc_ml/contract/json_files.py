@@ -68,7 +68,7 @@ def _require_whole(name: str, files: FoundFiles, faults: Faults) -> None:
 
 
 def _first_bad_record(files: FoundFiles) -> str:
-    """Say in which line a file of one record a line breaks; DuckDB 2.0.0 misnumbers it."""
+    """Return in which line a file of one record a line breaks; DuckDB 2.0.0 misnumbers it."""
     rule = "each record must be one JSON object"
     for shown, path in zip(files.names, files.paths, strict=True):
         with open_plain(path) as handle:

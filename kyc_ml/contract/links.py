@@ -1,4 +1,4 @@
-"""Identifiers across tables: who meets nobody, who holds a whole table, and which look alike.
+"""Identifiers across tables: which match nothing, which fill a table, and which look alike.
 
 One pass over the accepted rows counts those of each identifier, and every question is put to
 these counts. Findings hold counts and column names, never an identifier.
@@ -53,7 +53,7 @@ _KEYS: Final = (
 )
 """Keys that are mapped as the customer by mistake, the likeliest first."""
 _MOST: Final = 0.5
-"""Convention: where half of the orphans meet another key, that key was meant."""
+"""Convention: where half of the orphans match another key, that key was meant."""
 
 _DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 5, 100
 """Convention: one key with a tenth of at least so many rows, five times as many as the next."""
@@ -96,7 +96,7 @@ class Orphans:
         )
 
     def finding(self) -> Finding:
-        """Give the rows as a finding of the quality summary."""
+        """Return the rows as a finding of the quality summary."""
         about = {"table": self.table, "column": self.column, "target": self.target}
         return Finding.of(self.key, **about, count=self.unmatched, hint=self.hint)
 
@@ -181,7 +181,7 @@ class _Asked:
         return self.connection.execute(sql).fetchall()
 
     def is_found(self, orphan: Orphans) -> bool:
-        """Tell whether `unmatched` gives the rows already."""
+        """Return whether `unmatched` gives the rows already."""
         return orphan.column == CUSTOMER_ID and CUSTOMERS in self.views
 
     def count(self) -> None:
@@ -197,7 +197,7 @@ class _Asked:
         self.connection.execute(f"CREATE TEMP TABLE {_COUNTS} AS {' UNION ALL '.join(parts)}")
 
     def unmatched(self) -> Iterator[Finding]:
-        """Give the rows whose customer or account the table of these does not have."""
+        """Return the rows whose customer or account the table of these does not have."""
         for column, target in ((CUSTOMER_ID, CUSTOMERS), (ACCOUNT_ID, ACCOUNTS)):
             if target in self.views:
                 known = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{target}'"
@@ -210,7 +210,7 @@ class _Asked:
                     yield Finding.of("not in", **about, count=count, hint="")
 
     def orphans(self) -> Iterator[Orphans]:
-        """Give the cases whose customer, transaction or review is nowhere, and such reviews.
+        """Return the cases whose customer, transaction or review is nowhere, and such reviews.
 
         A case of a customer who is reviewed is not lost. Reviews may well name customers who
         never did anything, but not only such.
@@ -247,7 +247,7 @@ class _Asked:
             )
 
     def _hint(self, known: str) -> str:
-        """Say which other key the orphans meet, or in which form they meet their own."""
+        """Return which other key the orphans match, or in which form they match the right one."""
         total = self.rows(f"SELECT count(*) FROM {_ORPHANS}")[0][0]
         for table, column in _KEYS:
             if self.has(table, column):
@@ -264,13 +264,13 @@ class _Asked:
         return ""
 
     def _way(self, table: str, column: str) -> str:
-        """Say how to come from another key to the customer."""
+        """Return how to come from another key to the customer."""
         if self.has(table, CUSTOMER_ID):
             return f"join through {table} to get the customer_id"
         return f"map the customer that {column} belongs to"
 
     def _orphan_labels(self, column: str, target: str) -> Iterator[Orphans]:
-        """Give the cases that name what `target` lacks.
+        """Return the cases that name what `target` lacks.
 
         A transaction of before the extract is not missing from it, so only those within the
         time that it spans count against the limit; reviews have no such bounds.
@@ -302,7 +302,7 @@ class _Asked:
             )
 
     def dominant(self, bound: Mapping[str, BoundTable]) -> Iterator[Finding]:
-        """Give keys that one value holds beyond belief, such as a word for nobody."""
+        """Find keys of which one value has too many rows, such as a word for no customer."""
         found = self.rows(
             f"SELECT holder, kind, max(n, 2), sum(n)::BIGINT FROM {_COUNTS} "
             f"WHERE list_contains({quote_list((TRANSACTIONS, EVENTS))}, holder) "
@@ -319,7 +319,7 @@ class _Asked:
                 yield Finding.of("dominant", table=table, column=column, count=first, **shown)
 
     def look_alikes(self) -> Iterator[Finding]:
-        """Give the rows whose identifier is another one, but for its form."""
+        """Return the rows whose identifier is another one, but for its form."""
         odd = f"SELECT 1 FROM {_COUNTS} WHERE {alike_sql('id')} <> id LIMIT 1"
         if not self.rows(odd):  # as where all are numbers: most of the work is spared
             return

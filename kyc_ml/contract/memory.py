@@ -49,12 +49,12 @@ def contract_tables(
     identifiers : IdentifierForm
         The form of all identifiers; see its fields.
     max_orphan_share : float
-        Share of the cases that may name nobody that is there; see `SourceMapping`.
+        Share of the cases that may name a customer that is not there; see `SourceMapping`.
 
     Raises
     ------
     SourceError
-        With all faults at once, as `read_source` does.
+        With all faults together, as `read_source` does.
     ConfigError
         If `snapshot` is no date.
     ContractError
@@ -110,7 +110,7 @@ def _declared(
     attributes: Mapping[str, Mapping[str, Attribute]],
     faults: Faults,
 ) -> tuple[TableAttribute, ...]:
-    """Name the attributes of tables in memory; note those that cannot be."""
+    """List the attributes of tables in memory; note those that are faulty."""
     found = []
     for table, own in attributes.items():
         if table not in frames:

@@ -43,7 +43,7 @@ def with_folder_values(
 ) -> str:
     """Write rows that have a column `FILE` as SQL with their folders' values instead.
 
-    The values stand in a small table of their own, which a view may go on reading.
+    The values are put into a small table, which a view can still read later.
     """
     keys = list(files.folder_values[0])
     table, file = quote_name(f"folders of {name}"), quote_name(FILE)

@@ -134,7 +134,7 @@ class QualitySummary:
         return {quality.table: quality for quality in self.tables}[name]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a table: counts, share, late rows, first and last event time (UTC)."""
+        """Return one row a table: counts, share, late rows, first and last event time (UTC)."""
         columns = ["table", "read", "accepted", "quarantined", "quarantined_share", "late_rows"]
         columns += ["first_event_time", "last_event_time"]
         rows = [[getattr(table, name) for name in columns] for table in self.tables]
@@ -143,19 +143,19 @@ class QualitySummary:
         return frame.astype(times)
 
     def findings(self) -> list[tuple[str, Finding]]:
-        """Give every finding with its severity: quarantined or warning."""
+        """Return every finding with its severity: quarantined or warning."""
         refused = [("quarantined", each) for table in self.tables for each in table.reasons]
         return refused + [("warning", each) for each in self.warnings]
 
     def findings_frame(self) -> pd.DataFrame:
-        """One row a finding: severity (quarantined, warning), table, column, rule, count, cure."""
+        """Return one row a finding: severity (quarantined, warning), then as in `Finding`."""
         return pd.DataFrame(
             [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in self.findings()],
             columns=["severity", "table", "column", "rule", "count", "cure"],
         ).astype({"count": "int64"})
 
     def missing_frame(self) -> pd.DataFrame:
-        """One row a mapped column: table, column, missing_share in [0, 1]."""
+        """Return one row a mapped column: table, column, missing_share in [0, 1]."""
         return pd.DataFrame(
             [(t.table, column, share) for t in self.tables for column, share in t.missing.items()],
             columns=["table", "column", "missing_share"],

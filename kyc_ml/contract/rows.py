@@ -46,12 +46,12 @@ _RAW = quote_name("raw row")
 
 _DAY_US: Final = 86_400_000_000
 _BATCH_ROWS: Final = 1 << 17
-"""Rows handed over at once."""
+"""Rows in one batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rules:
-    """What the rows of one table are held to, and what is noted of them."""
+    """What the rows of one table are checked for, and what is noted of them."""
 
     checks: tuple[Check, ...]
     remarks: tuple[Check, ...]
@@ -282,7 +282,7 @@ def _count_noted(
 def _refused(
     connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[Check, ...]
 ) -> Iterator[pa.Table]:
-    """Give the refused rows with their reasons."""
+    """Return the refused rows with their reasons."""
     row_id = quote_name(bound.contract.key[0])
     rows = (
         f"SELECT {row_id} AS row_id, {_BROKEN} AS mask, {_RAW} AS raw FROM {_CHECKED} "

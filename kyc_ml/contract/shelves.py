@@ -16,7 +16,7 @@ from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.engine.writing import written_whole
 
 _GROUP_ROWS: Final = 1 << 18
-"""Rows of a row group of a stored table: what a reader holds at once."""
+"""Rows of a row group of a stored table: what a reader holds in memory."""
 
 Queried: TypeAlias = tuple[duckdb.DuckDBPyConnection, dict[str, str]]
 """A connection, and the SQL name in it of each table of a shelf."""
@@ -37,7 +37,7 @@ class Columns(Protocol):
         """Return the types of some columns."""
 
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Give some columns, piece after piece, in the order of the rows."""
+        """Return some columns, piece after piece, in the order of the rows."""
 
 
 class Shelf(Protocol):
@@ -58,7 +58,7 @@ class Shelf(Protocol):
         """Take refused rows of `QUARANTINE_SCHEMA`; returns how many they were."""
 
     def columns(self) -> dict[str, Columns]:
-        """Give the tables taken so far."""
+        """Return the tables taken so far."""
 
     def queried(self, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[Queried]:
         """Make the tables taken so far views of a connection: this one, where that is possible."""
@@ -88,7 +88,7 @@ class MemoryShelf:
         return int(self.quarantine.num_rows - before)
 
     def columns(self) -> dict[str, Columns]:
-        """Give the tables kept so far."""
+        """Return the tables kept so far."""
         return {name: TableColumns(table) for name, table in self.tables.items()}
 
     @contextmanager
@@ -103,7 +103,7 @@ class MemoryShelf:
 
 
 class FileShelf:
-    """Writes each table into a Parquet file of its own, a group of rows at a time.
+    """Writes each table into its own Parquet file, a group of rows at a time.
 
     Parameters
     ----------
@@ -164,12 +164,12 @@ class FileShelf:
         return count
 
     def columns(self) -> dict[str, Columns]:
-        """Give the tables written so far."""
+        """Return the tables written so far."""
         return {name: FileColumns(path) for name, path in self.files.items()}
 
     @contextmanager
     def queried(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Queried]:
-        """Make the tables written so far views of a new connection: the one given reads no more."""
+        """Make the tables written so far views of a new connection: the given one cannot."""
         del connection
         new = connect(
             data=None,
@@ -206,7 +206,7 @@ class TableColumns:
         return self._table.select(list(names)).schema
 
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Give some columns, chunk after chunk."""
+        """Return some columns, chunk after chunk."""
         yield from self._table.select(list(names)).to_batches()
 
 
@@ -232,7 +232,7 @@ class FileColumns:
         return pa.schema([schema.field(name) for name in names])
 
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Give some columns, a group of rows after the other."""
+        """Return some columns, a group of rows after the other."""
         with pq.ParquetFile(self._path) as file:
             for batch in file.iter_batches(_GROUP_ROWS, columns=list(names)):
                 yield batch.select(list(names))  # Parquet gives them in the file's order

@@ -54,12 +54,12 @@ def read_source(
     Raises
     ------
     SourceError
-        Before a row is read, with all faults at once: a file missing, empty or corrupt, a
+        Before a row is read, with all faults together: a file missing, empty or corrupt, a
         table or column that is not contracted or not mapped, an expression that does not
         bind or has the wrong type. Afterwards: `transactions` without a row.
     ContractError
         If more than ``mapping.max_quarantined_share`` of a table's rows break the contract, or
-        more than ``mapping.max_orphan_share`` of the cases name nobody that is there.
+        more than ``mapping.max_orphan_share`` of the cases name a customer that is not there.
     """
     data = read_path(data, name="data")
     with _opened(mapping, data, tables=tables, threads=threads, memory=memory) as opened:
@@ -137,7 +137,7 @@ def look_up(
     Returns
     -------
     Sought or None
-        None where that cannot be said before the tables are read as a whole: `read_source`
+        None where that is not known before the tables are read completely: `read_source`
         lists the faults of all of them together.
     """
     try:

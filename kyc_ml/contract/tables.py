@@ -195,7 +195,7 @@ CONTRACT: Final = _read_contract()
 
 
 def column_of(table: str, field: pa.Field) -> Column:
-    """Give the contract of a column of a contracted table; an attribute's by its Arrow type."""
+    """Return the contract of a column of a contracted table; an attribute's by its Arrow type."""
     contract = CONTRACT[table]
     if field.name in contract.names:
         return contract.column(field.name)

@@ -113,7 +113,7 @@ def store_observations(tables: Tables, chosen: Chosen, path: Path) -> int:
 
 
 def _pieces(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
-    """Give the chosen observations piece by piece, at least one piece: it has the columns."""
+    """Return the chosen observations piece by piece, at least one piece: it has the columns."""
     columns = tables.columns()
     if chosen.unit == "fraud":
         require_transactions(columns)
@@ -140,7 +140,7 @@ def count_not_scored(tables: Tables, chosen: Chosen, scored: Collection[str]) ->
     Returns
     -------
     dict of reason to customers
-        Without reasons that hold for nobody; empty for `fraud`, which is about transactions.
+        Only reasons that hold for a customer; empty for `fraud`, which is about transactions.
         With the scored ones they are all customers of the source: see `when_first_seen`.
     """
     if chosen.unit == "fraud":
@@ -204,7 +204,7 @@ def _say_nothing(tables: Tables, chosen: Chosen) -> str:
 
 
 def _say_later(tables: Tables, chosen: Chosen) -> str:
-    """Say how many reviews are planned for later, and what would score them."""
+    """Return how many reviews are planned for later, and what would score them."""
     pieces = tables.columns()[REVIEWS].pieces(EVENT_TIME)
     times = pa.chunked_array([piece[EVENT_TIME] for piece in pieces], UTC_TIME)
     later = times.filter(pc.greater_equal(times, instant(chosen.as_of)))

@@ -83,7 +83,7 @@ def make_observations(
 
 
 def _say_later(source: ContractedTables, later: pa.Table) -> str:
-    """Say where the observations lie that come too late, and whether a later date would help."""
+    """Return where the observations lie that come too late, and whether a later date would help."""
     if not later.num_rows:
         return ""
     first = pd.Timestamp(pc.min(later[DECISION_TIME]).as_py())
@@ -181,8 +181,8 @@ def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
         renamed = [by_name.get(name, KNOWN_AT) for name in least.column_names]
         return [least.rename_columns(renamed).select(names)]
 
-    nobody: list[pa.Table] = []
-    found = reduce(add, pieces, nobody)
+    none_yet: list[pa.Table] = []
+    found = reduce(add, pieces, none_yet)
     if not found:
         return pd.Series([], index=pd.Index([], name=CUSTOMER_ID), dtype="datetime64[us, UTC]")
     seen: pd.DataFrame = found[0].to_pandas().set_index(CUSTOMER_ID)

@@ -95,7 +95,7 @@ def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
 
 
 def told_left_out(specs: Sequence[FeatureSpec], left_out: Mapping[str, str]) -> dict[str, str]:
-    """Give the reasons of the features that somebody chose, not of those behind them."""
+    """Return the reasons of the features that somebody chose, not of those behind them."""
     return {
         spec.name: left_out[spec.name]
         for spec in specs
@@ -136,11 +136,11 @@ class Computed:
         self.categories: dict[str, pa.Array] = {}
 
     def column(self, name: str) -> Floats:
-        """Give the column of a feature in the matrix."""
+        """Return the column of a feature in the matrix."""
         return np.asarray(self.numbers[:, self.place[name]])
 
     def values(self, name: str, rows: slice) -> pa.Array:
-        """Give some rows of a feature as an Arrow array; missing values are null."""
+        """Return some rows of a feature as an Arrow array; missing values are null."""
         if name in self.categories:
             return self.categories[name][rows]
         return as_column(self.column(name)[rows])

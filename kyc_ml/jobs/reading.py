@@ -136,7 +136,7 @@ def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
 
 
 def end_of_data(tables: Tables) -> pd.Timestamp:
-    """Give the midnight (UTC) after the last transaction or event.
+    """Return the midnight (UTC) after the last transaction or event.
 
     Without either, after the last row of any other table. Cases may be known later still: what
     became of these transactions takes time to show.
@@ -169,7 +169,7 @@ def choose_as_of(text: str | None, tables: Tables) -> pd.Timestamp:
 def known_until(
     tables: ContractedTables, as_of: Moment | None, *, name: str = "as_of"
 ) -> pd.Timestamp:
-    """Give the date of knowledge: the one asked for, if the tables reach it, or their end.
+    """Return the date of knowledge: the one asked for, if the tables reach it, or their end.
 
     Outcomes may be known after the end of the data, so a date that is asked for may lie after
     it; nothing is decided there all the same (`observable_until`).
@@ -185,7 +185,7 @@ def known_until(
 
 
 def choose_known_until(text: str | None, tables: ContractedTables) -> pd.Timestamp:
-    """Read --as-of of a job that learns or judges; see `known_until`.
+    """Read --as-of of a job that trains or evaluates; see `known_until`.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     if first is not None and review <= first:
         msg = (
             f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
-            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to judge by; name a later date"
+            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to look at; name a later date"
         )
         raise ConfigError(msg)
     require_behaviour_until(review, tables, name="the date of the review")
@@ -279,7 +279,7 @@ def require_fresh(as_of: pd.Timestamp, tables: Tables, *, stale_hours: float | N
 
 
 def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watch) -> None:
-    """Say how many planned reviews before a date teach nothing, as the data ends before them."""
+    """Return how many planned reviews before a date teach nothing, as the data ends before them."""
     if REVIEWS not in tables.tables:
         return
     end = observable_until(tables, as_of)
@@ -293,7 +293,7 @@ def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watc
 
 
 def last_known(tables: ContractedTables) -> pd.Timestamp:
-    """Give the latest instant at which any row of the source became known, but for strays."""
+    """Return the latest instant at which any row of the source became known, but for strays."""
     latest = []
     for name, table in tables.tables.items():
         strays = tables.quality.table(name).strays

@@ -124,13 +124,13 @@ class SourceOnDisk:
 def read_once(
     source: Path, data: Path, *, place: Path, watch: Watch, memory: str = "512MB"
 ) -> Iterator[StoredTables]:
-    """Read a source for several runs; a start that was killed is gone on with.
+    """Read a source for several runs; the next start continues one that was killed.
 
     Parameters
     ----------
     place : Path
         Folder for the tables; they are removed at the end, refused rows stay in
-        ``quarantine`` beside it. A second job is told that the folder above is being written.
+        ``quarantine`` beside it. A second job fails: the folder above is being written.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def read_once(
         try:
             tables = on_disk.stored(held, steps, watch, digests=digests)
         except OutputError:
-            raise  # what is done so far is good: the next start goes on
+            raise  # what is done so far is good: the next start continues
         except GateError as error:
             held.keep((QUARANTINE,))
             held.put_aside()

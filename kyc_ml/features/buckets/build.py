@@ -275,7 +275,7 @@ def _check(buckets: int | None, files: Mapping[str, Path]) -> None:
 
 
 def _made(plan: Plan) -> dict[str, set[str]]:
-    """Name the tables to make, and what features read of them."""
+    """List the tables to make, and what features read of them."""
     found: dict[str, set[str]] = {}
     for each in plan.passes:
         places = {**each.rows, each.site.place: each.observed}
