@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,14 +48,6 @@ _BATCH_ROWS: Final = 1 << 17
 """Rows in one batch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rules:
-    """What the rows of one table are checked for, and what is noted of them."""
-
-    checks: tuple[Check, ...]
-    remarks: tuple[Check, ...]
-
-
 def contract_rows(
     connection: duckdb.DuckDBPyConnection,
     bound: BoundTable,
@@ -91,17 +82,16 @@ def contract_rows(
     table = bound.contract.name
     try:
         try:
-            held = _check_rows(connection, bound, rules, horizon, guarded=False)
+            checks, remarks = _check_rows(connection, bound, rules, horizon, guarded=False)
         except (duckdb.DataError, duckdb.InvalidInputException):
-            held = _check_rows(connection, bound, rules, horizon, guarded=True)
-        checks = held.checks
+            checks, remarks = _check_rows(connection, bound, rules, horizon, guarded=True)
         copy, other = (mask_literal(1 << len(checks) - back, checks) for back in (2, 1))
         _mark_duplicates(connection, bound, copy=copy, other=other)
         summary = _summarise(connection, bound)
         strays = _strays(connection)
         shelf.put(table, _schema(bound), _accepted(connection, bound))
         reasons, read = _count(connection, table, checks)
-        noted = _count_noted(connection, table, held.remarks)
+        noted = _count_noted(connection, table, remarks)
         refused = shelf.refuse(_refused(connection, bound, checks))
         # only here: after an error a result may be open still, and the connection ends anyway
         connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
@@ -144,8 +134,11 @@ def _check_rows(
     horizon: datetime | None,
     *,
     guarded: bool,
-) -> _Rules:
-    """Make the table of typed columns, broken rules and, for broken rows, the raw values."""
+) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+    """Make the table of typed columns, broken rules and, for broken rows, the raw values.
+
+    Returns the rules that refuse a row, and the remarks that do not.
+    """
     checks = checks_of(bound.contract, bound.types, guarded=guarded, rules=rules)
     remarks = remarks_of(bound.contract, bound.types, rules=rules, horizon=horizon)
     computed, raw, typed = [], [], []
@@ -174,7 +167,7 @@ def _check_rows(
         f"FROM (SELECT *, {', '.join(typed)} FROM (SELECT {', '.join(raw)} "
         f"FROM (SELECT {', '.join(computed)} {bound.rows}))))"
     )
-    return _Rules(checks=checks, remarks=remarks)
+    return checks, remarks
 
 
 def _used(name: str, remarks: Sequence[Check]) -> str:

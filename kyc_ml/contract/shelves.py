@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -22,46 +22,61 @@ Queried: TypeAlias = tuple[duckdb.DuckDBPyConnection, dict[str, str]]
 """A connection, and the SQL name in it of each table of a shelf."""
 
 
-class Columns(Protocol):
-    """A table that can be read column by column, a piece at a time."""
+class TableColumns:
+    """Columns of an Arrow table."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
 
     @property
     def column_names(self) -> list[str]:
         """Names of the columns."""
+        return list(self._table.column_names)
 
     @property
     def num_rows(self) -> int:
         """How many rows there are."""
+        return int(self._table.num_rows)
 
     def schema(self, *names: str) -> pa.Schema:
         """Return the types of some columns."""
+        return self._table.select(list(names)).schema
 
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Return some columns, piece after piece, in the order of the rows."""
+        """Return some columns, chunk after chunk."""
+        yield from self._table.select(list(names)).to_batches()
 
 
-class Shelf(Protocol):
-    """Takes the accepted and the refused rows of one table after the other.
+class FileColumns:
+    """Columns of a Parquet file."""
 
-    Attributes
-    ----------
-    quarantine : pyarrow.Table or None
-        Refused rows so far; None where they are in files.
-    """
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-    quarantine: pa.Table | None
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns."""
+        return list(pq.read_schema(self._path).names)
 
-    def put(self, table: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
-        """Take a table's accepted rows, sorted."""
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return int(pq.read_metadata(self._path).num_rows)
 
-    def refuse(self, rows: Iterable[pa.Table]) -> int:
-        """Take refused rows of `QUARANTINE_SCHEMA`; returns how many they were."""
+    def schema(self, *names: str) -> pa.Schema:
+        """Return the types of some columns."""
+        schema = pq.read_schema(self._path)
+        return pa.schema([schema.field(name) for name in names])
 
-    def columns(self) -> dict[str, Columns]:
-        """Return the tables taken so far."""
+    def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
+        """Return some columns, a group of rows after the other."""
+        with pq.ParquetFile(self._path) as file:
+            for batch in file.iter_batches(_GROUP_ROWS, columns=list(names)):
+                yield batch.select(list(names))  # Parquet gives them in the file's order
 
-    def queried(self, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[Queried]:
-        """Make the tables taken so far views of a connection: this one, where that is possible."""
+
+Columns: TypeAlias = TableColumns | FileColumns
+"""A table that is read column by column, a piece at a time, in the order of its rows."""
 
 
 class MemoryShelf:
@@ -185,54 +200,5 @@ class FileShelf:
             yield new, {name: quote_name(name) for name in self.files}
 
 
-class TableColumns:
-    """Columns of an Arrow table."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-
-    @property
-    def column_names(self) -> list[str]:
-        """Names of the columns."""
-        return list(self._table.column_names)
-
-    @property
-    def num_rows(self) -> int:
-        """How many rows there are."""
-        return int(self._table.num_rows)
-
-    def schema(self, *names: str) -> pa.Schema:
-        """Return the types of some columns."""
-        return self._table.select(list(names)).schema
-
-    def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Return some columns, chunk after chunk."""
-        yield from self._table.select(list(names)).to_batches()
-
-
-class FileColumns:
-    """Columns of a Parquet file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    @property
-    def column_names(self) -> list[str]:
-        """Names of the columns."""
-        return list(pq.read_schema(self._path).names)
-
-    @property
-    def num_rows(self) -> int:
-        """How many rows there are."""
-        return int(pq.read_metadata(self._path).num_rows)
-
-    def schema(self, *names: str) -> pa.Schema:
-        """Return the types of some columns."""
-        schema = pq.read_schema(self._path)
-        return pa.schema([schema.field(name) for name in names])
-
-    def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Return some columns, a group of rows after the other."""
-        with pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(_GROUP_ROWS, columns=list(names)):
-                yield batch.select(list(names))  # Parquet gives them in the file's order
+Shelf: TypeAlias = MemoryShelf | FileShelf
+"""Takes the accepted rows of one table after the other, sorted, and the refused ones."""
