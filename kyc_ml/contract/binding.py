@@ -63,8 +63,7 @@ def note_mapping_faults(
             near = hint(table, tables)
             faults.add(f"table {table!r} was asked for, but is not mapped{near}")
     for table, mapped in tables.items():
-        note_column_faults(table, mapped.columns, faults)
-        note_attribute_faults(table, mapped.attributes, faults)
+        note_column_faults(table, mapped.columns, mapped.attributes, faults)
         _note_undecided(table, mapped, faults)
 
 
@@ -81,8 +80,10 @@ def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
             )
 
 
-def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> None:
-    """Note a table or columns that are not contracted, and required ones that are absent."""
+def note_column_faults(
+    table: str, columns: Collection[str], attributes: Collection[str], faults: Faults
+) -> None:
+    """Note names that are not contracted, attributes that are, and required columns not mapped."""
     contract = CONTRACT.get(table)
     if contract is None:
         faults.add(f"table {table!r} is not contracted{hint(table, CONTRACT)}")
@@ -98,16 +99,11 @@ def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> 
         f"table {table!r}: required column {name!r} is not mapped{hint(name, strangers)}"
         for name in _absent(contract, columns)
     )
-
-
-def note_attribute_faults(table: str, attributes: Collection[str], faults: Faults) -> None:
-    """Note attributes that are called as a contracted column is: that one has other rules."""
-    if table in CONTRACT:
-        faults.extend(
-            f"table {table!r}: attribute {name!r} is a contracted column: map it under `columns`"
-            for name in attributes
-            if name in CONTRACT[table].names
-        )
+    faults.extend(
+        f"table {table!r}: attribute {name!r} is a contracted column: map it under `columns`"
+        for name in attributes
+        if name in contract.names
+    )
 
 
 def _absent(contract: TableContract, columns: Collection[str]) -> list[str]:

@@ -11,7 +11,7 @@ from kyc_ml.arguments import require_kind
 from kyc_ml.config import Attribute, IdentifierForm, TableAttribute, TableMapping
 from kyc_ml.config.attributes import attribute_faults
 from kyc_ml.config.source import complete_snapshot
-from kyc_ml.contract.binding import note_attribute_faults, note_column_faults
+from kyc_ml.contract.binding import note_column_faults
 from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.contracted import ReadSource
@@ -85,13 +85,12 @@ def contract_tables(
             if table.column_names:
                 mapped[name] = _as_mapping(name, table.column_names, attributes.get(name, {}))
             elif len(faults) == before:
-                note_column_faults(name, (), faults)
+                note_column_faults(name, (), (), faults)
         if snapshot is not None and CUSTOMERS in mapped:
             mapped = complete_snapshot(mapped, snapshot)
         for name, mapping in tuple(mapped.items()):
             before = len(faults)
-            note_column_faults(name, mapping.columns, faults)
-            note_attribute_faults(name, mapping.attributes, faults)
+            note_column_faults(name, mapping.columns, mapping.attributes, faults)
             if len(faults) == before and name in tables:
                 register(connection, name, tables[name], faults=faults)
             if len(faults) > before or mapping.from_ not in tables:
