@@ -13,7 +13,7 @@ from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.contracted import ContractedTables, ReadSource
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.followup import follow_up
-from kyc_ml.contract.links import Crossing, cross_tables, refuse_orphans
+from kyc_ml.contract.links import cross_tables, refuse_orphans
 from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality, check_quarantined_share
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import MemoryShelf, Shelf
@@ -115,7 +115,10 @@ class BoundSource:
                 "check the file and `where`"
             )
             raise SourceError(msg)
-        crossing = self._cross(shelf)
+        read = {table.contract.name for table in self.bound} | set(self.files.left_out)
+        whole = set(self.settings.mapped) == read  # without a table no customer is an orphan
+        with shelf.queried(self.connection) as (connection, views):
+            crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
         followed = follow_up(
             shelf.columns(),
             found,
@@ -124,16 +127,14 @@ class BoundSource:
             attributes=self.settings.attributes,
             base_currency=self.settings.base_currency,
         )
-        warnings = (*followed, *noted, *crossing.findings)
+        warnings = (*followed, *noted, *crossed)
         quality = QualitySummary(tables=tuple(found.values()), warnings=warnings)
         settings = self.settings
         try:
             check_quarantined_share(
                 quality, subject=settings.subject, maximum=settings.max_quarantined_share
             )
-            refuse_orphans(
-                crossing.orphans, subject=settings.subject, maximum=settings.max_orphan_share
-            )
+            refuse_orphans(orphans, subject=settings.subject, maximum=settings.max_orphan_share)
         except ContractError as error:  # with what a job can still save and show
             error.quality, error.quarantine = quality, shelf.quarantine
             raise
@@ -151,13 +152,6 @@ class BoundSource:
             malformed=[line for name in sorted(table.files) for line in malformed.get(name, [])],
             shelf=shelf,
         )
-
-    def _cross(self, shelf: Shelf) -> Crossing:
-        """Compare the tables; without one of them no customer is an orphan."""
-        read = {table.contract.name for table in self.bound} | set(self.files.left_out)
-        whole = set(self.settings.mapped) == read
-        with shelf.queried(self.connection) as (connection, views):
-            return cross_tables(connection, views, bound=self.bound, whole=whole)
 
     def read(self) -> ReadSource:
         """Read every table into memory.

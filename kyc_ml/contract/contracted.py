@@ -13,7 +13,7 @@ import pyarrow as pa
 from kyc_ml.arguments import require_kind
 from kyc_ml.config import TableAttribute
 from kyc_ml.contract.quality import QualitySummary
-from kyc_ml.contract.shelves import Columns, FileColumns, TableColumns
+from kyc_ml.contract.shelves import Columns, FileColumns, FileShelf, TableColumns
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 
 
@@ -48,6 +48,26 @@ class ContractedTables:
     def __getitem__(self, name: str) -> pa.Table:
         """Return the table called `name`; KeyError if the source has none."""
         return self.tables[name]
+
+    def store(self, folder: Path) -> StoredTables:
+        """Write every table as a Parquet file, its rows in the same order.
+
+        Raises
+        ------
+        OutputError
+            If a file cannot be written.
+        """
+        shelf = FileShelf(folder, quarantine=folder)
+        for name, table in self.tables.items():
+            shelf.put(name, table.schema, table.to_batches())
+        return StoredTables(
+            files=shelf.files,
+            timezone=self.timezone,
+            base_currency=self.base_currency,
+            digests=self.digests,
+            quality=self.quality,
+            attributes=self.attributes,
+        )
 
     def to_pandas(self) -> dict[str, pd.DataFrame]:
         """Return every table as a data frame, by name."""

@@ -101,21 +101,13 @@ class Orphans:
         return Finding.of(self.key, **about, count=self.unmatched, hint=self.hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossing:
-    """What comparing the tables' identifiers found."""
-
-    findings: tuple[Finding, ...]
-    orphans: tuple[Orphans, ...]
-
-
 def cross_tables(
     connection: duckdb.DuckDBPyConnection,
     views: Mapping[str, str],
     *,
     bound: Sequence[BoundTable],
     whole: bool,
-) -> Crossing:
+) -> tuple[list[Finding], list[Orphans]]:
     """Compare the identifiers of all accepted tables.
 
     Parameters
@@ -135,7 +127,7 @@ def cross_tables(
     asked = _Asked(connection=connection, views=views, columns=columns)
     try:
         asked.count()
-        orphans = tuple(each for each in asked.orphans() if whole or each.column != CUSTOMER_ID)
+        orphans = [each for each in asked.orphans() if whole or each.column != CUSTOMER_ID]
         findings = [
             *asked.unmatched(),
             *(each.finding() for each in orphans if not asked.is_found(each)),
@@ -146,7 +138,7 @@ def cross_tables(
     except duckdb.OutOfMemoryException:
         msg = "the identifiers of the tables do not fit into memory and scratch space: give more"
         raise SourceError(msg) from None
-    return Crossing(findings=tuple(findings), orphans=orphans)
+    return findings, orphans
 
 
 def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) -> None:

@@ -15,7 +15,6 @@ from kyc_ml.dataset import Chosen, choose_observations
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.buckets.build import BucketedFeatures, build_features_in_buckets
 from kyc_ml.features.buckets.exchange import scratch_folder
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.table import FeatureTable
@@ -71,7 +70,7 @@ def run_features(
             built.write(handle)
     else:
         with scratch_folder(out.absolute().parent) as scratch:
-            stored = store_tables(tables, scratch / "tables")
+            stored = tables.store(scratch / "tables").files
             decided = scratch / "observations.parquet"
             pq.write_table(observations, decided)
             built = build_features_in_buckets(

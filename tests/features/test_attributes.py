@@ -21,7 +21,6 @@ from kyc_ml.errors import ConfigError
 from kyc_ml.explain.wording import EFFECTS, say_reason, say_usual
 from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.buckets.build import build_features_in_buckets
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.families.attributes import declare, period_of, with_attributes
@@ -400,7 +399,7 @@ def test_buckets_give_the_same_bits_as_memory(rich, unit, tmp_path):
     expected = build_features(rich, rows, specs=specs).to_arrow()
     pq.write_table(rows, tmp_path / "observations.parquet")
     build_features_in_buckets(
-        store_tables(rich, tmp_path / "stored"),
+        rich.store(tmp_path / "stored").files,
         tmp_path / "observations.parquet",
         specs=specs,
         timezone=rich.timezone,

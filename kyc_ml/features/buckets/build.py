@@ -30,7 +30,6 @@ from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
 from kyc_ml.features.buckets.exchange import scan, scratch_folder
 from kyc_ml.features.buckets.parts import Parts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
-from kyc_ml.features.buckets.storing import store_rows
 from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.peers import month_starts
@@ -49,7 +48,7 @@ _BUCKET_VALUES: Final = 1 << 26
 """Features of a bucket's observations by default, all columns together."""
 
 _GROUP_ROWS: Final = 1 << 17
-"""Rows of a row group of the result."""
+"""Rows of a row group: what a reader holds in memory."""
 
 MOST_BUCKETS: Final = 256
 """Each bucket has an open file while rows are exchanged."""
@@ -94,7 +93,7 @@ def build_features_in_buckets(
     Parameters
     ----------
     stored : mapping of contracted table to Parquet file
-        Accepted rows, as `store_tables` writes them.
+        Accepted rows, as `ContractedTables.store` writes them.
     observations : Path
         Parquet file of observation_id, customer_id, decision_time and own fields, in any
         order.
@@ -165,7 +164,10 @@ class _Work:
         self._notes: list[str] = []
         for name, path in made.items():  # one after the other: memory holds one of them
             tables, notes = make_tables(contracted, {name: needed[name]})
-            store_rows(tables.pop(name), path)
+            with written_whole(path) as handle:
+                pq.write_table(
+                    tables.pop(name), handle, compression="lz4", row_group_size=_GROUP_ROWS
+                )
             self._notes += notes
         months = _months(observations) if rounds else np.empty(0, np.int64)
         self._populations = Populations(rounds, months=months, folder=folder)
@@ -269,7 +271,7 @@ def _check(buckets: int | None, files: Mapping[str, Path]) -> None:
     if absent:
         msg = (
             f"no file holds {', '.join(sorted(absent))}: write the contracted tables with "
-            "store_tables, and the observations as Parquet"
+            "ContractedTables.store, and the observations as Parquet"
         )
         raise SourceError(msg)
 
