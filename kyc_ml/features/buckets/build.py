@@ -6,6 +6,9 @@ holds one part of one key at a time. Counts of the whole bank, by the clock or b
 over runs of its rows (see `counting`). Exceptions, which hold all rows of a few columns: other
 readings of the whole bank or keyed by a computed column alone, and the search for money-flow
 patterns. A key that holds more rows than a bucket is never parted either.
+
+Small calls use `build_features`: for one observation of 10,000 transactions and 457 features
+it takes 65 ms, and this way 704 ms (2 cores).
 """
 
 from __future__ import annotations
