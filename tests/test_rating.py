@@ -17,7 +17,7 @@ from kyc_ml.config import (
     load_section,
     parse_section,
 )
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations
 from kyc_ml.errors import ConfigError
 from kyc_ml.features.build import build_features

@@ -20,7 +20,6 @@ from kyc_ml.features.buckets import build as under_test
 from kyc_ml.features.buckets import exchange
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.buckets.exchange import bucket_of
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import (
     EVER,
@@ -68,7 +67,7 @@ def build(source, tmp_path):
     """Build features in buckets from files, and read what was written."""
 
     def run(rows, specs, *, tables=source, **settings):
-        stored = store_tables(tables, tmp_path / "stored")
+        stored = tables.store(tmp_path / "stored").files
         pq.write_table(rows, tmp_path / "observations.parquet")
         result = build_features_in_buckets(
             stored,
