@@ -1,5 +1,11 @@
 """Observations and their matured labels."""
 
+from kyc_ml.dataset.chosen import (
+    Chosen,
+    choose_observations,
+    count_not_scored,
+    store_observations,
+)
 from kyc_ml.dataset.evaluation_rows import (
     EvaluationRows,
     can_evaluate,
@@ -18,13 +24,11 @@ from kyc_ml.dataset.labels import (
 from kyc_ml.dataset.observations import (
     customers_of,
     history_start,
-    make_arrivals,
     make_observations,
     make_reviews_at,
     seen_in,
     when_first_seen,
 )
-from kyc_ml.dataset.stored import Chosen, count_not_scored, store_observations
 
 __all__ = [
     "ALREADY_ADVERSE",
@@ -36,11 +40,11 @@ __all__ = [
     "EvaluationRows",
     "Labels",
     "can_evaluate",
+    "choose_observations",
     "count_not_scored",
     "customers_of",
     "evaluation_rows",
     "history_start",
-    "make_arrivals",
     "make_observations",
     "make_reviews_at",
     "mature_labels",

