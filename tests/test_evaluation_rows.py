@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig, RunConfig
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import EvaluationRows, can_evaluate, evaluation_rows, make_observations
 from kyc_ml.errors import DatasetError
 
