@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.report.columns import VALUES
 from kyc_ml.report.drawing import draw
 from kyc_ml.report.inline import strict_svg
 from kyc_ml.report.numbers import (
@@ -23,6 +22,7 @@ from kyc_ml.report.numbers import (
 from kyc_ml.report.words import Language, name_column, say, word
 from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, Table, Verdict
+from kyc_ml.validation.text import name_value
 
 MOST_ROWS: Final = 60
 """Rows of a table on the page; the Parquet file beside the report has all."""
@@ -177,7 +177,7 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
     undefined = figure.value is None
     return FigureView(
         label=say(figure.measure.label, language),
-        about=figure.about,
+        about=say(name_value(figure.about), language),
         value=word("undefined", language)
         if undefined
         else write_number(figure.value, figure.measure.unit),
@@ -186,7 +186,8 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
             GateView(
                 text=write_bounds(gate, figure.measure.unit),
                 severity=word(gate.severity, language),
-                source=gate.source,
+                source=(language == "zh" and gate.source_zh)
+                or say(name_value(gate.source), language),
                 broken=gate.broken,
                 note=say(gate.note, language),
             )
@@ -296,7 +297,7 @@ def _table(table: Table, check: str, language: Language) -> TableView:
 def _cell(value: object, column: str, language: Language) -> str:
     """Write a cell; a text may be one of the categories that checks bring in."""
     if isinstance(value, str):
-        return VALUES.get(value, value) if language == "zh" else value
+        return say(name_value(value), language)
     return write_cell(value, column)
 
 

@@ -65,6 +65,8 @@ class Gate(Section):
     """amber is a finding that gets an owner and a due date, red fails the model."""
     source: str = Field(min_length=1)
     """Where the bound comes from; `convention` where it is one."""
+    source_zh: str = ""
+    """The same for the Chinese report, which otherwise shows `source`."""
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.ranking import Ranking, auc
-from kyc_ml.validation.outcome import NotApplicable
+from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
-from kyc_ml.validation.text import Text
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,12 +28,7 @@ def one_class(rows: ScoredRows) -> NotApplicable | None:
     positives, negatives = rows.classes
     if positives and negatives:
         return None
-    return NotApplicable(
-        reason=Text(
-            f"the judged rows are of one class: {positives:,} positives, {negatives:,} negatives",
-            f"可评估样本只有一类：正样本 {positives:,}，负样本 {negatives:,}",
-        )
-    )
+    return not_applicable("one_class", positives=positives, negatives=negatives)
 
 
 def area(target: Floats, score: Floats) -> float:
