@@ -104,8 +104,10 @@ def test_every_word_of_the_report_is_used():
 def test_values_are_named_in_phrases_and_names_of_the_bank_stay():
     assert name_value("medium_high").zh == "中高"
     assert name_value("high below medium_high").zh == "高 低于 中高"
-    assert name_value("Golden, Silver").zh == "Golden, Silver"
-    assert name_value("Golden, Silver").en == "Golden, Silver"
-    assert words.translate_value("medium_high", "en") == "medium high"
+    assert name_value("profile_age_years: 60 or more against below 25").zh == (
+        "年龄：60 及以上 对比 低于 25"
+    )
+    for own in ("golden", "a sentence, and to it a second part: low"):
+        assert (name_value(own).en, name_value(own).zh) == (own, own)
     assert words.name_column("never_seen", "zh") == "never seen"
     assert COLUMNS["before"].zh != COLUMNS["after"].zh

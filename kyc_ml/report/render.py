@@ -27,8 +27,9 @@ from kyc_ml.report.view import (
     view_rows,
     view_tiles,
 )
-from kyc_ml.report.words import GLOSSARY, Language, say, word
+from kyc_ml.report.words import GLOSSARY, word
 from kyc_ml.validation.result import Report
+from kyc_ml.validation.text import Language, say
 
 _TEMPLATE = "report.html.j2"
 

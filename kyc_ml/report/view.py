@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.report.drawing import draw
+from kyc_ml.plots import draw
 from kyc_ml.report.inline import strict_svg
 from kyc_ml.report.numbers import (
     sort_key,
@@ -19,10 +19,10 @@ from kyc_ml.report.numbers import (
     write_interval,
     write_number,
 )
-from kyc_ml.report.words import Language, name_column, say, word
+from kyc_ml.report.words import name_column, word
 from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, Table, Verdict
-from kyc_ml.validation.text import name_value
+from kyc_ml.validation.text import Language, name_value, say
 
 MOST_ROWS: Final = 60
 """Rows of a table on the page; the Parquet file beside the report has all."""

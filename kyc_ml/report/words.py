@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from kyc_ml.validation.text import Text, name_value, read_yaml, texts_of
-
-Language = Literal["en", "zh"]
+from kyc_ml.validation.text import Language, Text, read_yaml, say, texts_of
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -26,11 +24,6 @@ GLOSSARY: Final = tuple(
 """Term and explanation, in the order of the English alphabet."""
 
 
-def say(text: Text, language: Language) -> str:
-    """Return a text in one language."""
-    return text.zh if language == "zh" else text.en
-
-
 def word(key: str, language: Language) -> str:
     """Return one of the words of ``words.yaml``."""
     return say(WORDS[key], language)
@@ -40,8 +33,3 @@ def name_column(column: str, language: Language) -> str:
     """Return the head of a column of a table."""
     plain = column.replace("_", " ")
     return say(COLUMNS.get(column, Text(plain, plain)), language)
-
-
-def translate_value(value: str, language: Language) -> str:
-    """Return a category as a plot shows it."""
-    return say(name_value(value), language).replace("_", " ")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from kyc_ml.config.text import read_content
 
@@ -40,6 +40,13 @@ class Text:
 
 NOTHING: Final = Text("", "")
 
+Language = Literal["en", "zh"]
+
+
+def say(text: Text, language: Language) -> str:
+    """Return a text in one language."""
+    return text.zh if language == "zh" else text.en
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of this package."""
@@ -71,16 +78,27 @@ def name_value(value: str) -> Text:
     >>> name_value("high below medium_high").zh
     '高 低于 中高'
     """
-    known = _VALUES
-    parts = [value] if value in known else _JOINTS.split(value)
-    if known.keys().isdisjoint(parts):
-        return Text(value, value)
-    return Text(value, "".join(_CHINESE_JOINTS.get(part, known.get(part, part)) for part in parts))
+    if value in _VALUES:
+        return Text(value, _VALUES[value])
+    parts = [_chinese(part) for part in _JOINTS.split(value)]
+    if any(" " in part.strip() and part.isascii() for part in parts):
+        return Text(value, value)  # a sentence, of which single words would be translated
+    return Text(value, "".join(parts))
+
+
+def _chinese(part: str) -> str:
+    for pattern, written in _NUMBERS:
+        part = pattern.sub(written, part)
+    return _CHINESE_JOINTS.get(part) or _VALUES.get(part, part)
 
 
 _CHINESE_JOINTS: Final = {
     " below ": " 低于 ", " to ": " → ", " against ": " 对比 ", ": ": "：", ", ": "、", " = ": " = ",
 }  # fmt: skip
+_NUMBERS: Final = (
+    (re.compile(r"([\d.]+) or more"), r"\1 及以上"),
+    (re.compile(r"^below ([\d.]+)"), r"低于 \1"),
+)
 _JOINTS: Final = re.compile(f"({'|'.join(_CHINESE_JOINTS)})")
 
 

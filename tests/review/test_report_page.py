@@ -17,9 +17,9 @@ from kyc_ml.governance import (
     SignOff,
     make_sign_off,
 )
+from kyc_ml.plots import draw
 from kyc_ml.report import render_report, save_report_page
 from kyc_ml.report.changes import find_changes
-from kyc_ml.report.drawing import draw
 from kyc_ml.report.inline import strict_svg
 from kyc_ml.report.numbers import write_cell, write_number
 from kyc_ml.report.view import MOST_ROWS, view_tiles
