@@ -36,7 +36,7 @@ _STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateView:
-    """A bound in words, and whether it is kept."""
+    """A bound in words, and whether the figure meets it."""
 
     text: str
     severity: str
@@ -60,7 +60,7 @@ class FigureView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
-    """A table's cells as (text, what to sort by); `note` tells of rows left out."""
+    """A table with cells as (text, key to sort by); `note` names rows that are not shown."""
 
     title: str
     columns: tuple[tuple[str, bool], ...]
@@ -70,7 +70,7 @@ class TableView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckView:
-    """One check with everything a reader needs to judge and repeat it."""
+    """One check with all that a reader needs to evaluate and repeat it."""
 
     id: str
     anchor: str
@@ -93,7 +93,7 @@ class CheckView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyView:
-    """A family with its checks and how many of them came to which verdict."""
+    """A family with its checks, and the number of checks by verdict."""
 
     key: str
     title: str
@@ -128,7 +128,7 @@ class Tile:
 
 
 def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
-    """Show the families in order; those without a check that was run are left out."""
+    """Return the families in order, without those of which no check was run."""
     found = []
     for key, title in FAMILIES.items():
         results = [result for result in report.results if result.check.family == key]
@@ -199,7 +199,7 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
 
 
 def view_tiles(report: Report, before: Report | None, language: Language) -> tuple[Tile, ...]:
-    """Show the figures that decide, as far as they were computed."""
+    """Return the tiles of the key figures that were computed."""
     results = {result.check.id: result for result in report.results}
     tiles = []
     for check, name in report.headline:
@@ -209,7 +209,7 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
             continue
         shown = view_figure(figure, result.gates, language)
         # another figure of the check may be broken: a green tile would hide it
-        told = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
+        speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
         tiles.append(
             Tile(
                 label=say(figure.measure.label, language),
@@ -217,9 +217,9 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
                 anchor=anchor_of(check),
                 figure=shown,
                 before=_value_before(before, check, name),
-                state=shown.state if told else _STATES.get(result.verdict, "free"),
+                state=shown.state if speaks else _STATES.get(result.verdict, "free"),
                 severity=shown.severity or _BROKEN.get(result.verdict, ""),
-                standing="" if told else word(f"standing_{result.verdict}", language),
+                standing="" if speaks else word(f"standing_{result.verdict}", language),
             )
         )
     return tuple(tiles)

@@ -67,5 +67,5 @@ def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str
 
 
 def who_is_judged(fewest: float) -> Text:
-    """Say which parts `surest_levels` judges."""
+    """Return a note on the parts that `surest_levels` evaluates."""
     return notice("level_rule", fewest=fewest)

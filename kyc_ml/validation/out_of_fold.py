@@ -35,7 +35,7 @@ NOT_APPLICABLE: Final = MappingProxyType(
         "benchmarks.rating": _SAME_ROWS,
     }
 )
-"""Why a check says nothing of out-of-fold rows, by its id."""
+"""Why a check does not apply to out-of-fold rows, by its id."""
 
 OF_THE_MODEL: Final = frozenset(
     {

@@ -1,4 +1,4 @@
-"""Benchmarks: a simple model, the experts' card, the champion, and money."""
+"""Benchmarks: a simple model, the expert scorecard, the champion, and cost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OUT_OF_FOLD: Final = notice("fitted_on_same_folds")
 
 
 def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Fit a logistic regression on training rows, and hold the model against it."""
+    """Fit a logistic regression on training rows, and compare the model with it."""
     train, before, rows = evidence.train, evidence.reference, evidence.current
     if evidence.baseline is not None:
         refused = one_class(rows)
@@ -62,7 +62,7 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the model against the experts' card."""
+    """Compare the model with the expert scorecard."""
     rows, before, card = evidence.current, evidence.reference, evidence.card
     if card is None:
         return not_applicable("no_rating_card")
@@ -79,7 +79,7 @@ def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
 
 
 def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the model against the one in force."""
+    """Compare the model with the champion in force."""
     rows, rival = evidence.current, evidence.rival
     if rival is None:
         return not_applicable("no_other_champion")
@@ -107,7 +107,7 @@ def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute what reviews and misses cost where all is reviewed that pays."""
+    """Compute cost and savings where every row is reviewed whose expected loss exceeds the cost."""
     rows, tuning = evidence.current, evidence.bundle.config.tuning
     if (refused := one_class(rows)) is not None:
         return refused

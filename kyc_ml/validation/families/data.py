@@ -1,4 +1,4 @@
-"""Data: what the figures rest on."""
+"""Data: quality, completeness and leakage of the data behind the figures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_PROBED: Final = 50_000
 
 
 def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the digests of files against those of training."""
+    """Compare the digests of files with those of training."""
     del settings
     if evidence.tables is None:
         return _NO_TABLES
@@ -58,7 +58,7 @@ def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 
 
 def run_quarantine(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count what was refused while reading."""
+    """Count rows that were quarantined while reading."""
     del settings
     if evidence.tables is None:
         return _NO_TABLES
@@ -153,7 +153,7 @@ _KNOWN_BY_DEFINITION: Final = notice("positives_known_by_definition")
 
 
 def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count states of outcomes, and see how fast they arrive."""
+    """Count outcomes by status, and measure how fast they arrive."""
     del settings
     rows, before = evidence.current, evidence.reference
     dataset = evidence.bundle.config.dataset
@@ -182,7 +182,7 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Tamper with the future and compute features again."""
+    """Change rows that were not known yet and compute features again."""
     if evidence.tables is None or evidence.observations is None:
         return _NO_TABLES
     found = audit_features(
@@ -213,7 +213,7 @@ def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome |
 
 
 def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Ask the labels what single features and shuffled lessons know of them."""
+    """Measure how well single features, and a model of shuffled labels, predict the labels."""
     rows = evidence.current
     positives, negatives = rows.classes
     if min(positives, negatives) < FEWEST:

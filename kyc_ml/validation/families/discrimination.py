@@ -82,7 +82,7 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 
 
 def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute what is found at evenly spaced capacities to twice the model's own."""
+    """Compute precision and recall at capacities up to twice the configured one."""
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
@@ -117,7 +117,7 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
-    """Say how many reviews a capacity is, and how the decisions lie in time."""
+    """Return a note on the number of reviews and of days with decisions."""
     days = end - first
     return notice("capacity", per_day=per_day, reviews=per_day * days, days=days, on=on)
 
@@ -149,7 +149,7 @@ def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome |
 
 
 def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the AUC against the one the bundle recorded when it was trained."""
+    """Compare the AUC with the one that the bundle recorded in training."""
     del settings
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
@@ -180,7 +180,7 @@ def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
 
 
 def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
-    """Give the ranking figures with intervals over customers, by name; drawn once."""
+    """Return the ranking figures with intervals by customer, by name; computed once."""
     key, rows = ("ranking", settings), evidence.current
     if key in evidence.memory:
         return cast("dict[str, Value]", evidence.memory[key])

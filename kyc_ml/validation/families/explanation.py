@@ -27,7 +27,7 @@ _FINE: Final = 0.1
 
 
 def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Add contributions up, for every current row."""
+    """Check that contributions add up to the score, for every current row."""
     del settings
     found = evidence.attributed
     if not found.rows:
@@ -36,7 +36,7 @@ def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
 
 
 def run_agreement(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold contributions against LightGBM's own."""
+    """Compare contributions with LightGBM's own."""
     rows = _sample(evidence, settings.compared_rows, settings)
     if not rows.size:
         return _no_rows()

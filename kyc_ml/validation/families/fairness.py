@@ -83,7 +83,7 @@ def run_parity(figure: str) -> Run:
 
 
 def _few(rates: pd.DataFrame, figure: str, *, fewest: int) -> tuple[Text, ...]:
-    """Name the groups that have no rate, a note a feature."""
+    """Return a note for each feature with the groups that have no rate."""
     needs = _NEEDS[figure]
     return tuple(
         notice(
@@ -134,7 +134,7 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
 
 
 def _compare(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
-    """Compare the groups once for all checks of this family."""
+    """Compare the groups, once for all checks of this family."""
     key = ("fairness", settings)
     if key not in evidence.memory:
         evidence.memory[key] = _compare_anew(evidence, settings)

@@ -20,7 +20,7 @@ _COMPARED: Final = ("probability", "tier", "reason_1_code")
 
 
 def run_reproduction(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Say what training again gave."""
+    """Report whether retraining gave the same bundle."""
     del settings
     found = evidence.retrained
     if found is None:
@@ -39,7 +39,7 @@ def run_reproduction(evidence: ReviewEvidence, settings: Settings) -> Outcome | 
 
 
 def run_recorded(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold recomputed figures of the test part against the recorded ones.
+    """Compare recomputed figures of the test part with the recorded ones.
 
     Ends of intervals are left out: a later version may have a better interval for one figure.
     """

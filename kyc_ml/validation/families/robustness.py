@@ -1,4 +1,4 @@
-"""Robustness: rows that are changed, and regions that nobody chose."""
+"""Robustness: changed rows, missing columns, and values outside the training range."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 
 
 def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count values that the training rows never had."""
+    """Count values outside the range of the training rows."""
     rows, bundle = evidence.current, evidence.bundle
     if not bundle.reference.quantiles:
         return not_applicable("no_quantiles")

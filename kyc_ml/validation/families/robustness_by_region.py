@@ -1,4 +1,4 @@
-"""Robustness by region: where a model is wrong, and where it knows its training rows too well."""
+"""Robustness by region: where a model is wrong, and where it overfits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_SLICED: Final = 200_000
 
 
 def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Look for regions on half of the customers, judge them by the other half."""
+    """Find regions on half of the customers, and evaluate them on the other half."""
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused

@@ -1,4 +1,4 @@
-"""Stability: current rows against the reference rows, outcomes aside."""
+"""Stability: current rows compared with reference rows, without outcomes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run_score(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
 
 
 def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute the CSI of every feature; gates are for the leading ones."""
+    """Compute the CSI of every feature; gates apply to the most important ones."""
     if (refused := _too_few(evidence)) is not None:
         return refused
     attributed = evidence.attributed_reference

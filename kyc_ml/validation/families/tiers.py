@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the observed rates of neighbouring tiers against each other."""
+    """Compare the observed rates of neighbouring tiers."""
     del settings
     rows, names = evidence.current, evidence.bundle.policy.tier_names
     if not rows.target.size:
@@ -194,7 +194,7 @@ def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
 
 
 def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count overrides, and look at what became of the rows."""
+    """Count overrides, and compare outcomes with expectations of their rows."""
     del settings
     rows = evidence.current
     grades, names = rows.grades, np.array(evidence.bundle.policy.tier_names, dtype=object)
@@ -248,7 +248,7 @@ def _counts(rows: ScoredRows, size: int) -> Ints:
 
 
 def _last_tier(rows: ScoredRows) -> pd.Series:
-    """Give each customer's tier of their last row."""
+    """Return the tier of each customer's last row."""
     frame = pd.DataFrame(
         {
             "customer": customers_of(rows.features.keys),
