@@ -14,7 +14,8 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.text import NOTICES, name_value
 
 PACKAGE = Path(kyc_ml.__file__).parent
-TEXTS = sorted(PACKAGE.rglob("*.yaml"))
+BANKS_OWN = {PACKAGE / "proposal" / "roles.yaml"}  # words that banks' columns have: all are right
+TEXTS = sorted(set(PACKAGE.rglob("*.yaml")) - BANKS_OWN)
 GLOSSARY_FILE = PACKAGE / "report" / "glossary.yaml"
 TERMS = yaml.safe_load(GLOSSARY_FILE.read_text())["terms"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
