@@ -37,10 +37,10 @@ from kyc_ml.jobs.validating import require_later, review_model
 from kyc_ml.jobs.validation_model import ReviewedModel, as_rival
 from kyc_ml.jobs.validation_parts import Chosen, choose_rows
 from kyc_ml.jobs.watch import Silence
+from kyc_ml.plots import draw
 from kyc_ml.presentation import say_in_html, say_plainly
 from kyc_ml.rating import RatingCard
 from kyc_ml.report import Language
-from kyc_ml.report.drawing import draw
 from kyc_ml.tiers import NOBODY, OverrideBook, TierHistory, TierPolicy
 from kyc_ml.tuning import (
     ParameterComparison,

@@ -1,4 +1,4 @@
-"""What the audit log holds, in a few words."""
+"""Entries of the audit log in a few words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kyc_ml.governance.chain import Entry
 
 
 def describe(entry: Entry) -> str:
-    """Say what an entry records."""
+    """Return what an entry records."""
     facts = entry.facts
     if entry.kind == "verdict":
         part = "" if facts["complete"] else ", only some checks"
@@ -25,7 +25,7 @@ def describe(entry: Entry) -> str:
 
 
 def say_no_rollback(entries: Sequence[Entry], *, model: str) -> str:
-    """Say why a model without a champion has none to go back to, and the way to one."""
+    """Return why a model without a champion cannot be rolled back, and how to get a champion."""
     moves = [
         each for each in entries
         if each.model == model and each.kind in ("promotion", "rollback", "withdrawal")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,33 +31,11 @@ from kyc_ml.training.out_of_fold import require_customer_folds
 from kyc_ml.training.out_of_time import label_parts
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.text import Text, notice
 
 Chosen = Literal["later", "test", "out_of_fold"]
 """Which rows evaluate the model: those after its training date, those of its own test part, or,
 where it was cross-validated by customer, its own rows out of fold."""
-
-_LATER: Final = Text(
-    "decided after the training date: new to model and developer",
-    "训练日期之后的样本：模型与开发人员均未见过",
-)
-_ORIGIN: Final = {
-    TEST: Text(
-        "the test part of the training run: not learned from, but seen by the developer",
-        "训练运行的测试部分：未参与学习，但开发人员见过",
-    ),
-    CALIBRATION: Text(
-        "the calibration part of the training run: the trees were not fitted on it",
-        "训练运行的校准部分：未参与树的拟合",
-    ),
-    TRAIN: Text("rows the model was fitted on, a sample", "模型拟合所用样本（抽样）"),
-}
-_OUT_OF_FOLD: Final = Text(
-    "rows of the training, out of fold: each predicted by a model that saw nothing of its "
-    "customer; none is later than the training",
-    "训练样本的折外预测：每条样本均由未见过该客户的模型预测；没有样本晚于训练日期",
-)
-
 
 Floats = npt.NDArray[np.float64]
 
@@ -150,7 +128,7 @@ def plan_parts(
     role: Role = "current" if chosen == "out_of_fold" else "reference"
     held_out = Part(
         role=role,
-        origin=_OUT_OF_FOLD,
+        origin=notice("origin_out_of_fold"),
         observations=rows.observations,
         status=labels.status,
         judged=labels.usable,
@@ -189,7 +167,7 @@ def _plan_in_time(
         labels = _labels(bundle, tables, rows, as_of=as_of)
         return Part(
             role=role,
-            origin=_ORIGIN[name],
+            origin=notice(f"origin_{name}"),
             observations=rows,
             status=labels.status,
             judged=labels.usable,
@@ -229,7 +207,7 @@ def _later(
     )
     return Part(
         role="current",
-        origin=_LATER,
+        origin=notice("origin_later"),
         observations=found.observations,
         status=found.labels.status,
         judged=found.counted,
@@ -261,7 +239,7 @@ def _train_part(
         usable = np.sort(rng.choice(usable, settings.train_rows, replace=False))
     return Part(
         role="train",
-        origin=_ORIGIN[TRAIN],
+        origin=notice("origin_train"),
         observations=rows.take(pa.array(usable)),
         status=status[usable],
         judged=np.ones(usable.size, np.bool_),

@@ -17,6 +17,7 @@ from kyc_ml.plots.style import (
     SMALL,
     finish,
     label_rows,
+    legend_above,
     new_figure,
 )
 
@@ -46,9 +47,9 @@ def plot_differences(table: pd.DataFrame) -> Figure:
     axes.hlines(places, *ends, color=colours, linewidth=2.0)
     axes.scatter(middle, places, c=colours, s=34, zorder=3)
     for place, line in zip(places, shown.to_dict("records"), strict=True):
-        said = f"{line['difference']:+.3g}  ({line['low']:+.3g} to {line['high']:+.3g})"
+        interval = f"{line['difference']:+.3g}  ({line['low']:+.3g} to {line['high']:+.3g})"
         axes.annotate(
-            said,
+            interval,
             (1.02, place),
             xycoords=("axes fraction", "data"),
             fontsize=SMALL,
@@ -59,7 +60,7 @@ def plot_differences(table: pd.DataFrame) -> Figure:
     reach = 1.1 * float(np.abs(ends).max(initial=1.0))
     axes.set(xlim=(-reach, reach), ylim=(-len(shown) + 0.4, 0.6))
     axes.set_xticks([])
-    axes.set_xlabel("worse   ◂   no difference   ▸   better      (95 % intervals)")
+    axes.set_xlabel("worse   ◂   no difference   ▸   better      (95% intervals)")
     return finish(figure)
 
 
@@ -88,12 +89,5 @@ def plot_trials(trials: pd.DataFrame, *, ascending: bool = False) -> Figure:
     axes.set_xlabel("trial (0: the configuration's own parameters)")
     axes.set_ylabel("objective")
     axes.margins(y=0.1)
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=3,
-        frameon=False,
-        fontsize=SMALL,
-        labelcolor=INK,
-    )
+    legend_above(axes, coloured=False)
     return finish(figure)

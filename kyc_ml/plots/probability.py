@@ -1,8 +1,10 @@
-"""How far probabilities can be believed, and how they are spread."""
+"""Reliability and distribution of probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,71 +18,107 @@ from kyc_ml.plots.style import (
     LOWERS,
     MODEL,
     MUTED,
+    OTHER,
     PAPER,
     RAISES,
     SMALL,
+    Floats,
     draw_legend,
     finish,
+    legend_above,
     log_odds_axis,
-    log_rates,
     new_figure,
     percent_axis,
+    scale_rates,
 )
 
-_SMALL_RATE = 0.2
-"""Below this median rate the axes are logarithmic."""
+_BOTH: Final = ((MODEL, "o"), (OTHER, "D"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One group of a plot: places, heights, ends of intervals if there are any, and colour."""
+
+    label: str
+    colour: str
+    at: Any
+    heights: Floats
+    whiskers: tuple[Floats, Floats] | None
+    marker: str = "o"
 
 
 def plot_reliability(bins: pd.DataFrame) -> Figure:
-    """Draw observed over predicted rates, with intervals, beside the diagonal of equality.
-
-    Both axes are logarithmic where rates are small. A bin without a positive then stands on a
-    line of its own, marked 0, as a hollow triangle under its interval: it is not left out.
+    """Draw observed over predicted rates of one model; see `plot_reliabilities`.
 
     Parameters
     ----------
     bins : DataFrame[bin, n, mean_proba, event_rate, ci_low, ci_high]
     """
+    return plot_reliabilities(bins.assign(model="bin, 95% interval"))
+
+
+def plot_reliabilities(bins: pd.DataFrame) -> Figure:
+    """Draw observed over predicted rates of each model, with intervals, and the line of equality.
+
+    Both axes are logarithmic where rates are small. A bin without a positive then stands on a
+    line of its own, marked 0, as a hollow mark under its interval: it is not left out.
+
+    Parameters
+    ----------
+    bins : DataFrame[model, bin, n, mean_proba, event_rate, ci_low, ci_high]
+        Of one model or two, the last the one to look at.
+    """
     figure, axes = new_figure()
-    x, y, low, high = (
-        bins[name].to_numpy(dtype=np.float64)
-        for name in ("mean_proba", "event_rate", "ci_low", "ci_high")
-    )
-    none = y == 0
-    rates = np.concatenate([x, y, high])
-    axes.set_xlabel("mean predicted probability")
-    axes.set_ylabel("observed rate")
-    if x.size and 0 < float(np.median(x)) < _SMALL_RATE:
-        x = np.maximum(x, log_rates(axes, "x", rates, zero=bool((x == 0).any())))
-        floor = log_rates(axes, "y", rates, zero=bool(none.any()))
-        y, low = np.maximum(y, floor), np.maximum(low, floor)
-        if none.any():  # a strip of its own: its height is no rate
-            axes.axhspan(axes.get_ylim()[0], floor * 1.5, color=GRID, alpha=0.5, linewidth=0)
-    else:
-        top = min(1.0, 1.08 * float(rates.max(initial=0.0)) or 1.0)
-        axes.set(xlim=(0, top), ylim=(0, top))
-        percent_axis(axes, "x")
-        percent_axis(axes, "y")
-    ends = [max(axes.get_xlim()[0], axes.get_ylim()[0]), axes.get_xlim()[1]]
-    axes.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    axes.vlines(x, low, high, color=MODEL, linewidth=1.2, alpha=0.55, zorder=2)
-    axes.plot(x[~none], y[~none], "o", color=MODEL, markersize=4.5, label="bin, 95 % interval")
-    if none.any():
-        axes.plot(
-            x[none],
-            y[none],
-            "v",
-            markerfacecolor=PAPER,
-            markeredgecolor=MODEL,
-            markersize=5.5,
-            clip_on=False,
-            label="bin without a positive",
+    parts = list(bins.groupby("model", sort=False))
+    layers = []
+    for (name, part), (colour, marker) in zip(parts, _BOTH[len(parts) - 1 :: -1], strict=False):
+        x, y, low, high = (
+            part[column].to_numpy(dtype=np.float64)
+            for column in ("mean_proba", "event_rate", "ci_low", "ci_high")
         )
-    axes.plot(
-        [], [], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), label="predicted = observed"
-    )
-    draw_legend(axes, loc="upper left", coloured=False)
+        layers.append(
+            Layer(label=str(name), colour=colour, at=x, heights=y, whiskers=(low, high),
+                  marker=marker)
+        )  # fmt: skip
+    axes.set_xlabel("mean predicted probability")
+    axes.set_ylabel("observed rate, 95% interval")
+    draw_reliability(axes, layers, equal="predicted = observed", none="bin without a positive")
+    legend_above(axes, coloured=False)
     return finish(figure)
+
+
+def draw_reliability(
+    axes: Axes, layers: Sequence[Layer], *, equal: str = "", none: str = ""
+) -> None:
+    """Draw observed over predicted rates of each layer; `equal` and `none` are for the legend."""
+    across = np.concatenate([layer.at for layer in layers])
+    up = np.concatenate([layer.heights for layer in layers])
+    ends = [layer.whiskers or (layer.heights, layer.heights) for layer in layers]
+    left, floor = scale_rates(
+        axes, across, np.concatenate([up, *(high for _, high in ends)]), zero=bool((up == 0).any())
+    )
+    if floor and (up == 0).any():  # a strip of its own: its height is no rate
+        axes.axhspan(axes.get_ylim()[0], floor * 1.5, color=GRID, alpha=0.5, linewidth=0)
+    line = [max(axes.get_xlim()[0], axes.get_ylim()[0]), axes.get_xlim()[1]]
+    axes.plot(
+        line, line, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1, label=equal or None
+    )
+    for layer, (low, high) in zip(layers, ends, strict=True):
+        x, y = np.maximum(layer.at, left), np.maximum(layer.heights, floor)
+        empty = layer.heights == 0
+        axes.vlines(
+            x, np.maximum(low, floor), high, color=layer.colour, linewidth=1.2, alpha=0.55, zorder=2
+        )
+        axes.plot(
+            x[~empty], y[~empty], layer.marker, color=layer.colour, markersize=4.5,
+            label=layer.label,
+        )  # fmt: skip
+        if empty.any():
+            axes.plot(
+                x[empty], y[empty], "v", markerfacecolor=PAPER, markeredgecolor=layer.colour,
+                markersize=5.5, clip_on=False, label=none or None,
+            )  # fmt: skip
+            none = ""  # named once
 
 
 def plot_score_distribution(

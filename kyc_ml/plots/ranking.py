@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -15,11 +15,10 @@ from kyc_ml.plots.style import (
     MUTED,
     OTHER,
     SMALL,
-    Corner,
     Floats,
-    draw_legend,
     finish,
     format_rate,
+    legend_above,
     new_figure,
     percent_axis,
 )
@@ -43,7 +42,7 @@ def plot_roc(curves: Mapping[str, pd.DataFrame]) -> Figure:
     axes.set_ylabel("recall (positives flagged)")
     percent_axis(axes, "x")
     percent_axis(axes, "y")
-    draw_legend(axes, loc="lower right")
+    legend_above(axes)
     return finish(figure)
 
 
@@ -74,12 +73,12 @@ def plot_precision_recall(curves: Mapping[str, pd.DataFrame], *, prevalence: flo
     axes.set_ylabel("precision (flagged that are positive)")
     percent_axis(axes, "x")
     percent_axis(axes, "y")
-    draw_legend(axes, loc=_free_corner(shown.values(), top=top))
+    legend_above(axes)
     return finish(figure)
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, pd.DataFrame], *, x: str, y: str) -> None:
-    """Draw the first curve on top, solid; what it is held against dashed or dotted."""
+    """Draw the first curve on top, solid; the others dashed or dotted."""
     looks = ((MODEL, "-", 1.8), (OTHER, (0, (4, 1.5)), 1.4), (MUTED, (0, (1, 1)), 1.4))
     for place, (name, curve) in enumerate(curves.items()):
         colour, line, width = looks[min(place, len(looks) - 1)]
@@ -106,9 +105,3 @@ def _thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         kept += [int(start) + corner for corner in corners]
     places = np.unique(np.array(kept))
     return x[places], y[places]
-
-
-def _free_corner(curves: Iterable[pd.DataFrame], *, top: float) -> Corner:
-    """Find where precision-recall curves are not: strong ones fill the upper right corner."""
-    right = [curve.loc[curve["recall"] >= 0.5, "precision"].max() for curve in curves]
-    return "lower left" if max(right, default=0.0) > 0.6 * top else "upper right"

@@ -12,7 +12,9 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import dates as mdates
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
@@ -68,6 +70,9 @@ _CHINESE_FONTS: Final = (
 Corner = Literal["lower left", "lower right", "upper left", "upper right"]
 
 _ODDS_TICKS: Final = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+
+SMALL_RATE: Final = 0.2
+"""Below this median rate the axes are logarithmic: the eye cannot tell small rates apart."""
 
 SIZE: Final = (5.0, 3.4)
 SMALL: Final = 8.5
@@ -202,6 +207,32 @@ def log_rates(
     return place
 
 
+def scale_rates(axes: Axes, across: Floats, up: Floats, *, zero: bool) -> tuple[float, float]:
+    """Scale both axes to rates; return the place on each where a rate of 0 is drawn.
+
+    Parameters
+    ----------
+    across, up : ndarray
+        All rates on each axis, ends of intervals included.
+    zero : bool
+        Whether a rate of 0 is drawn above: it needs a tick where the axis is logarithmic.
+    """
+    if 0 < (float(np.median(across)) if across.size else 0.0) < SMALL_RATE:
+        left = log_rates(axes, "x", across, zero=bool((across == 0).any()))
+        return left, log_rates(axes, "y", up, zero=zero)
+    top = min(1.0, 1.08 * max(across.max(initial=0.0), up.max(initial=0.0))) or 1.0
+    axes.set(xlim=(0, top), ylim=(0, top))
+    percent_axis(axes, "x")
+    percent_axis(axes, "y")
+    return 0.0, 0.0
+
+
+def date_axis(axes: Axes) -> None:
+    """Make the x-axis one of days."""
+    axes.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=8))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%Y-%m-%d"))  # type: ignore[no-untyped-call]
+
+
 def log_odds_axis(axes: Axes, places: Floats) -> None:
     """Make the x-axis one of log-odds around `places` (log-odds), marked in per cent."""
     known = places[np.isfinite(places)]
@@ -235,12 +266,55 @@ def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
         )
 
 
+def legend_above(axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool = True) -> None:
+    """Name what is drawn above the plot, where a name covers no mark."""
+    shown, labels = axes.get_legend_handles_labels()
+    names = [str(handle.get_label()) for handle in handles] or labels
+    if not names:
+        return
+    room = _LEGEND_CHARACTERS * axes.figure.bbox.width / axes.figure.dpi / SIZE[0]
+    axes.legend(
+        handles=list(handles) or shown,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor="linecolor" if coloured else INK,
+        handlelength=1.6,
+        ncols=max(1, min(4, len(names), int(room // max(map(len, names))))),
+        borderaxespad=0.2,
+        columnspacing=1.2,
+    )
+
+
+_LEGEND_CHARACTERS: Final = 52
+"""Characters of names that fit side by side above a plot of the usual width."""
+
+
 def percent_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     """Write the ticks of an axis of shares in per cent."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{100 * value:.4g}\N{NO-BREAK SPACE}%")
     )
+
+
+_SHARES: Final = frozenset(
+    {"share", "rate", "recall", "precision", "prevalence", "fpr", "tpr", "probability", "proba"}
+    | {"coverage", "proportion", "missing"}
+)
+
+
+def is_share(column: str) -> bool:
+    """Return whether a column of a table holds shares, by the words of its name.
+
+    Examples
+    --------
+    >>> [is_share(name) for name in ("observed_rate", "precision", "average_precision", "auc")]
+    [True, True, False, False]
+    """
+    words = set(column.split("_"))
+    return not (_SHARES.isdisjoint(words) or {"average", "precision"} <= words)
 
 
 def short_count(count: float) -> str:

@@ -18,7 +18,7 @@ class ChangedFigure:
     beyond_chance : bool
         Whether neither report's value lies in the other's interval; False where one has none.
     headline : bool
-        Whether it is one of those that decide.
+        Whether it is a key figure of the policy.
     """
 
     check: Check
@@ -37,12 +37,12 @@ class Changes:
     facts : tuple of (key, before, now)
         Of the model, its data and the policy; keys are those of `kyc_ml.report.words`.
     figures : tuple of ChangedFigure
-        Those that decide, and those that moved beyond chance.
+        Key figures, and figures with a significant change.
     verdicts : tuple of (Check, before, now)
     new, gone : tuple of Finding
         By their ids.
     comparable : bool
-        Whether both were held against the same policy.
+        Whether both used the same validation policy.
     """
 
     facts: tuple[tuple[str, str, str], ...]
@@ -54,7 +54,7 @@ class Changes:
 
 
 def find_changes(before: Report, now: Report) -> Changes:
-    """Hold a report against the one of the version before; checks in only one are left out."""
+    """Compare a report with that of the previous version, by the checks that are in both."""
     earlier = {result.check.id: result for result in before.results}
     known = {finding.id for finding in before.findings}
     remaining = {finding.id for finding in now.findings}
@@ -117,7 +117,7 @@ def _beyond_chance(before: Figure, now: Figure) -> bool:
 
 
 def _outside(one: Figure, other: Figure) -> bool:
-    """Tell whether one's value lies outside the other's interval."""
+    """Return whether the value of one is outside the interval of the other."""
     if one.value is None or other.low is None or other.high is None:
         return False
     return not other.low <= one.value <= other.high

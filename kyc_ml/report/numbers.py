@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.plots import format_rate
+from kyc_ml.plots.style import is_share
 from kyc_ml.validation.check import Unit
 from kyc_ml.validation.result import AppliedGate, Figure
 
@@ -95,19 +96,11 @@ def sort_key(value: object) -> str:
     return ""
 
 
-_SHARES: Final = (
-    *("share", "rate", "recall", "precision", "prevalence", "fpr", "tpr", "probability"),
-    *("coverage", "proportion", "missing"),
-)
-
-
 def _write_float(value: float, column: str) -> str:
     words = column.split("_")
-    if "average" in words and "precision" in words:
-        return _digits(value)
     if column == "p" or "p_value" in column or words[0] == "p":
         return _p_value(value)
-    if any(word in _SHARES for word in words) and 0 <= value <= 1:
+    if is_share(column) and 0 <= value <= 1:
         return format_rate(value)
     return _digits(value).replace("-", "−")
 

@@ -17,7 +17,6 @@ from kyc_ml.engine.writing import written_whole
 from kyc_ml.governance import Entry, SignOff
 from kyc_ml.page import template_environment
 from kyc_ml.report.changes import Changes, find_changes
-from kyc_ml.report.glossary import GLOSSARY
 from kyc_ml.report.inline import source_hash
 from kyc_ml.report.numbers import write_change, write_interval, write_number
 from kyc_ml.report.view import (
@@ -28,8 +27,9 @@ from kyc_ml.report.view import (
     view_rows,
     view_tiles,
 )
-from kyc_ml.report.words import Language, say, word
+from kyc_ml.report.words import GLOSSARY, word
 from kyc_ml.validation.result import Report
+from kyc_ml.validation.text import Language, say
 
 _TEMPLATE = "report.html.j2"
 
@@ -46,9 +46,9 @@ def render_report(
     Parameters
     ----------
     previous : Report, optional
-        Of the version before, to say what changed.
+        Report of the previous version, to show what changed.
     signed : Entry, optional
-        The sign-off in the audit log, where there is one.
+        The sign-off in the audit log, if there is one.
     """
     environment = template_environment()
     style = environment.get_template("style.css.j2").render()
@@ -102,17 +102,17 @@ def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:
 
 
 def _summary(report: Report, families: tuple[FamilyView, ...], language: Language) -> list[str]:
-    """Say in a line each how many checks came to what, and what the model was judged by."""
+    """Write one line on the verdicts of the checks and one on the evaluated rows."""
     counts = _counts(families)
-    told = word("comma", language).join(
+    listed = word("comma", language).join(
         word(f"count_{verdict}", language).format(n=counts[verdict])
         for verdict in VERDICTS
         if counts[verdict]
     )
-    lines = [word("said_checks", language).format(count=sum(counts.values()), told=told)]
+    lines = [word("said_checks", language).format(count=sum(counts.values()), counts=listed)]
     lines += [
         word("said_rows", language).format(
-            judged=f"{rows.judged:,}",
+            evaluated=f"{rows.judged:,}",
             positives=f"{rows.positives:,}",
             customers=f"{rows.customers:,}",
             since=rows.since[:10],

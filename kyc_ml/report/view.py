@@ -10,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.report.columns import VALUES
-from kyc_ml.report.drawing import draw
+from kyc_ml.plots import draw
 from kyc_ml.report.inline import strict_svg
 from kyc_ml.report.numbers import (
     sort_key,
@@ -20,9 +19,10 @@ from kyc_ml.report.numbers import (
     write_interval,
     write_number,
 )
-from kyc_ml.report.words import Language, name_column, say, word
+from kyc_ml.report.words import name_column, word
 from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, Table, Verdict
+from kyc_ml.validation.text import Language, name_value, say
 
 MOST_ROWS: Final = 60
 """Rows of a table on the page; the Parquet file beside the report has all."""
@@ -36,7 +36,7 @@ _STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateView:
-    """A bound in words, and whether it is kept."""
+    """A bound in words, and whether the figure meets it."""
 
     text: str
     severity: str
@@ -60,7 +60,7 @@ class FigureView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableView:
-    """A table's cells as (text, what to sort by); `note` tells of rows left out."""
+    """A table with cells as (text, key to sort by); `note` names rows that are not shown."""
 
     title: str
     columns: tuple[tuple[str, bool], ...]
@@ -70,7 +70,7 @@ class TableView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckView:
-    """One check with everything a reader needs to judge and repeat it."""
+    """One check with all that a reader needs to evaluate and repeat it."""
 
     id: str
     anchor: str
@@ -93,7 +93,7 @@ class CheckView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyView:
-    """A family with its checks and how many of them came to which verdict."""
+    """A family with its checks, and the number of checks by verdict."""
 
     key: str
     title: str
@@ -128,7 +128,7 @@ class Tile:
 
 
 def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
-    """Show the families in order; those without a check that was run are left out."""
+    """Return the families in order, without those of which no check was run."""
     found = []
     for key, title in FAMILIES.items():
         results = [result for result in report.results if result.check.family == key]
@@ -177,7 +177,7 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
     undefined = figure.value is None
     return FigureView(
         label=say(figure.measure.label, language),
-        about=figure.about,
+        about=say(name_value(figure.about), language),
         value=word("undefined", language)
         if undefined
         else write_number(figure.value, figure.measure.unit),
@@ -186,7 +186,8 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
             GateView(
                 text=write_bounds(gate, figure.measure.unit),
                 severity=word(gate.severity, language),
-                source=gate.source,
+                source=(language == "zh" and gate.source_zh)
+                or say(name_value(gate.source), language),
                 broken=gate.broken,
                 note=say(gate.note, language),
             )
@@ -198,7 +199,7 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
 
 
 def view_tiles(report: Report, before: Report | None, language: Language) -> tuple[Tile, ...]:
-    """Show the figures that decide, as far as they were computed."""
+    """Return the tiles of the key figures that were computed."""
     results = {result.check.id: result for result in report.results}
     tiles = []
     for check, name in report.headline:
@@ -208,7 +209,7 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
             continue
         shown = view_figure(figure, result.gates, language)
         # another figure of the check may be broken: a green tile would hide it
-        told = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
+        speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
         tiles.append(
             Tile(
                 label=say(figure.measure.label, language),
@@ -216,9 +217,9 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
                 anchor=anchor_of(check),
                 figure=shown,
                 before=_value_before(before, check, name),
-                state=shown.state if told else _STATES.get(result.verdict, "free"),
+                state=shown.state if speaks else _STATES.get(result.verdict, "free"),
                 severity=shown.severity or _BROKEN.get(result.verdict, ""),
-                standing="" if told else word(f"standing_{result.verdict}", language),
+                standing="" if speaks else word(f"standing_{result.verdict}", language),
             )
         )
     return tuple(tiles)
@@ -296,7 +297,7 @@ def _table(table: Table, check: str, language: Language) -> TableView:
 def _cell(value: object, column: str, language: Language) -> str:
     """Write a cell; a text may be one of the categories that checks bring in."""
     if isinstance(value, str):
-        return VALUES.get(value, value) if language == "zh" else value
+        return say(name_value(value), language)
     return write_cell(value, column)
 
 

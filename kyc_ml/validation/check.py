@@ -1,41 +1,18 @@
-"""What a validation check says of itself before it is run."""
+"""What a validation check declares before it is run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.text import Text, read_yaml, texts_of
 
-Family = Literal[
-    "data",
-    "discrimination",
-    "calibration",
-    "tiers",
-    "stability",
-    "robustness",
-    "explanation",
-    "fairness",
-    "benchmarks",
-    "implementation",
-]
-
-FAMILIES: Final[dict[Family, Text]] = {
-    "data": Text("Data", "数据"),
-    "discrimination": Text("Discrimination", "区分能力"),
-    "calibration": Text("Calibration", "校准"),
-    "tiers": Text("Tiers", "风险等级"),
-    "stability": Text("Stability", "稳定性"),
-    "robustness": Text("Robustness", "稳健性"),
-    "explanation": Text("Explanation", "可解释性"),
-    "fairness": Text("Fairness", "公平性"),
-    "benchmarks": Text("Benchmarks", "基准对比"),
-    "implementation": Text("Implementation", "实现"),
-}
+FAMILIES: Final = texts_of(read_yaml(Path(__file__).with_name("families.yaml")))
 """The families in the order of a report, with their titles."""
 
 Unit = Literal["share", "ratio", "count", "p-value", "log-odds", "index", "days", "cost", "s.d."]
-"""What a figure is counted in; `index` is a statistic without a unit of its own."""
+"""Unit of a figure; `index` is a statistic without a unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +22,7 @@ class Measure:
     Attributes
     ----------
     name : str
-        Of this check's own, such as 'auc'.
+        Such as 'auc'; unique within its check.
     """
 
     name: str
@@ -55,7 +32,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One validation check: what it is for, how it works, what to fear, what it cannot see.
+    """One validation check: its question, method, warning signs, limitations and figures.
 
     Attributes
     ----------
@@ -64,13 +41,13 @@ class Check:
     measures : tuple of Measure
         The figures it computes, in the order of a report.
     signs : Text
-        Signs of high risk.
+        Warning signs: results that suggest high risk.
     source : str
         Of the method; 'convention' where there is none.
     """
 
     id: str
-    family: Family
+    family: str
     title: Text
     purpose: Text
     method: Text

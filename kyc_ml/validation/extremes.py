@@ -15,7 +15,7 @@ MAJOR_SHIFT: Final = 0.25
 
 
 def largest(table: pd.DataFrame, column: str, *, named: str) -> Value:
-    """Give the largest defined value of a column, and who has it; undefined without one.
+    """Return the largest defined value of a column, and who has it; undefined without one.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def largest(table: pd.DataFrame, column: str, *, named: str) -> Value:
 
 
 def smallest(table: pd.DataFrame, column: str, *, named: str) -> Value:
-    """Give the smallest defined value of a column, and who has it; undefined without one."""
+    """Return the smallest defined value of a column, and who has it; undefined without one."""
     return _of(table, column, named=named, sign=-1.0)
 
 
 def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, Value]:
-    """Give the drift that matters most, and the critical values that are its own.
+    """Return the drift that matters most, with its critical values.
 
     Critical values grow with the number of bins: those of a category of many values would
     excuse every other column. So what is major and beyond its own 99 % value comes first,

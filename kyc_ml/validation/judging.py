@@ -1,4 +1,4 @@
-"""Gates held against figures: the verdict of a check, and its findings."""
+"""Gates applied to figures: the verdict of a check, and its findings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.policy import Gate
 from kyc_ml.validation.result import AppliedGate, Figure, Finding, Verdict, say_figure
-from kyc_ml.validation.text import NOTHING, Text
-
-_UNDEFINED = Text("the figure is undefined on these rows", "该指标在这些样本上无定义")
-_NO_CONDITION = Text("the gate's condition does not hold", "该阈值的前提条件不成立")
+from kyc_ml.validation.text import NOTHING, Text, name_value, notice
 
 
 def apply_gates(gates: Iterable[Gate], figures: Mapping[str, Figure]) -> tuple[AppliedGate, ...]:
-    """Hold each gate against its figure.
+    """Compare each figure with its gates.
 
     Parameters
     ----------
@@ -25,7 +22,7 @@ def apply_gates(gates: Iterable[Gate], figures: Mapping[str, Figure]) -> tuple[A
 
 
 def judge(gates: tuple[AppliedGate, ...]) -> Verdict:
-    """Say what the gates of a check come to; see `Verdict`."""
+    """Return the verdict that the gates of a check give; see `Verdict`."""
     if not gates:
         return "information"
     if all(gate.value is None for gate in gates):
@@ -37,7 +34,7 @@ def judge(gates: tuple[AppliedGate, ...]) -> Verdict:
 
 
 def find_findings(check: Check, gates: tuple[AppliedGate, ...]) -> tuple[Finding, ...]:
-    """Put broken gates into sentences; of amber and red on one figure only red is told."""
+    """List broken gates as sentences; of amber and red on one figure only red is reported."""
     red = {gate.figure for gate in gates if gate.broken and gate.severity == "red"}
     return tuple(
         Finding(
@@ -59,9 +56,9 @@ def _apply(gate: Gate, figures: Mapping[str, Figure]) -> AppliedGate:
         at_most = at_most if other is None else max(at_most, other)
     note, broken = NOTHING, False
     if found.value is None:
-        note = _UNDEFINED
+        note = notice("undefined_figure")
     elif not _counts(gate, figures):
-        note = _NO_CONDITION
+        note = notice("no_condition")
     else:
         below = gate.at_least is not None and found.value < gate.at_least
         broken = below or (at_most is not None and found.value > at_most)
@@ -72,6 +69,7 @@ def _apply(gate: Gate, figures: Mapping[str, Figure]) -> AppliedGate:
         at_most=at_most,
         severity=gate.severity,
         source=gate.source,
+        source_zh=gate.source_zh,
         broken=broken,
         about=found.about,
         note=note,
@@ -87,21 +85,16 @@ def _counts(gate: Gate, figures: Mapping[str, Figure]) -> bool:
 
 def _sentence(check: Check, gate: AppliedGate) -> Text:
     label = {measure.name: measure.label for measure in check.measures}[gate.figure]
-    value = say_figure(gate.value)
-    bound, bound_zh = _bounds(gate)
-    about = f" ({gate.about})" if gate.about else ""
-    subject = f"{label.zh}（{gate.about}）" if gate.about else label.zh
-    gap = " " if subject[-1].isascii() else ""  # none between two Chinese characters
-    return Text(
-        f"{check.title.en}: {label.en}{about} is {value}; it must be {bound}.",
-        f"{check.title.zh}：{subject}{gap}为 {value}，应{bound_zh}。",
+    gap = "" if gate.about or not label.zh[-1].isascii() else " "  # none before Chinese characters
+    named = name_value(gate.about)
+    about = Text(f" ({named.en})", f"（{named.zh}）") if gate.about else Text("", gap)
+    low, high = gate.at_least, gate.at_most
+    bound = "bound_low" if high is None else "bound_high" if low is None else "bound_between"
+    return notice(
+        "finding",
+        check=check.title,
+        figure=label,
+        about=about,
+        value=say_figure(gate.value),
+        bound=notice(bound, low=say_figure(low), high=say_figure(high)),
     )
-
-
-def _bounds(gate: AppliedGate) -> tuple[str, str]:
-    low, high = say_figure(gate.at_least), say_figure(gate.at_most)
-    if gate.at_most is None:
-        return f"at least {low}", f"不低于 {low}"
-    if gate.at_least is None:
-        return f"at most {high}", f"不高于 {high}"
-    return f"from {low} to {high}", f"在 {low} 至 {high} 之间"

@@ -11,7 +11,7 @@ import pandas as pd
 from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import Value
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.text import Text, notice
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -67,9 +67,5 @@ def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str
 
 
 def who_is_judged(fewest: float) -> Text:
-    """Say which parts `surest_levels` judges."""
-    return Text(
-        "Every part is judged for probabilities that are too low, and those with at least "
-        f"{fewest:g} expected positives for such that are too high.",
-        f"各部分均评估概率是否偏低；是否偏高仅评估预期正样本数不少于 {fewest:g} 的部分。",
-    )
+    """Return a note on the parts that `surest_levels` evaluates."""
+    return notice("level_rule", fewest=fewest)

@@ -15,22 +15,11 @@ import pandas as pd
 
 from kyc_ml.governance import OUT_OF_FOLD
 from kyc_ml.validation.result import Finding
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.text import notice
 
-_NO_OTHER_TIME: Final = Text(
-    "the rows are out of fold, all of the training's own time: there is no later time to compare "
-    "with, and no drift can be shown",
-    "样本为折外样本，均处于训练时期内：没有更晚的时期可比较，无法说明随时间的漂移",
-)
-_NO_FOLD_MODELS: Final = Text(
-    "changed values would have to be scored by the models of the folds, which are not kept; the "
-    "model itself has learned from these rows",
-    "改变后的数值须由各折模型评分，而各折模型未保存；最终模型已学习过这些样本",
-)
-_SAME_ROWS: Final = Text(
-    "the card's points would be calibrated on the very rows that judge it",
-    "评分卡将在评估其自身的同一批样本上校准",
-)
+_NO_OTHER_TIME: Final = notice("no_other_time")
+_NO_FOLD_MODELS: Final = notice("no_fold_models")
+_SAME_ROWS: Final = notice("same_rows")
 
 NOT_APPLICABLE: Final = MappingProxyType(
     {
@@ -47,7 +36,7 @@ NOT_APPLICABLE: Final = MappingProxyType(
         "benchmarks.rating": _SAME_ROWS,
     }
 )
-"""Why a check says nothing of out-of-fold rows, by its id."""
+"""Why a check does not apply to out-of-fold rows, by its id."""
 
 OF_THE_MODEL: Final = frozenset(
     {
@@ -77,11 +66,5 @@ def caveat(known: pd.Timestamp, label_delay: timedelta) -> Finding:
         id=OUT_OF_FOLD,
         check=check,
         severity="amber",
-        text=Text(
-            "Judged by out-of-fold rows: each was predicted by a model that saw nothing of its "
-            "customer, but none was decided after the training. That the model holds over time is "
-            f"not shown. Validate again on later rows: the first are mature after {day}.",
-            "依据折外样本评估：每条样本均由未见过该客户的模型预测，但没有样本晚于训练日期，"
-            f"未能说明模型随时间的稳定性。须以更晚的样本重新验证：最早的样本在 {day} 之后成熟。",
-        ),
+        text=notice("out_of_fold_finding", day=day),
     )

@@ -1,16 +1,18 @@
-"""What the code of a check hands back, before gates are held against it."""
+"""What the code of a check returns, before gates are applied to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
-from kyc_ml.validation.check import Check
-from kyc_ml.validation.result import Figure, Plot, Table
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.check import Check, Measure
+from kyc_ml.validation.result import Figure, Plot
+from kyc_ml.validation.text import Text, notice, read_yaml, texts_of
 
 if TYPE_CHECKING:
     from kyc_ml.validation.evidence import ReviewEvidence
@@ -24,7 +26,7 @@ class Value:
     Attributes
     ----------
     about : str
-        What of several it is the figure of.
+        Which of several things it is the figure of, such as the name of a tier.
     """
 
     value: float
@@ -35,24 +37,28 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Figures by the name of their measure, tables, and plots of these tables."""
+    """Figures by the name of their measure, and tables by name; the rest is declared as YAML."""
 
     values: Mapping[str, Value | float]
-    tables: tuple[Table, ...] = ()
-    plots: tuple[Plot, ...] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[Text, ...] = ()
 
-    def figures(self, check: Check) -> tuple[Figure, ...]:
-        """Give the figures in the order in which the check declares them.
+    def figures(self, procedure: Procedure) -> tuple[Figure, ...]:
+        """Return the figures in the order in which the check declares them.
 
         Raises
         ------
         ValueError
-            If the names are not those that the check declares.
+            If figures or tables are not those that the check declares.
         """
-        declared = {measure.name for measure in check.measures}
-        if declared != set(self.values):
-            msg = f"check {check.id} declares {sorted(declared)}, but gave {sorted(self.values)}"
+        check = procedure.check
+        declared = {measure.name for measure in check.measures} | procedure.tables.keys()
+        computed = self.values.keys() | self.tables.keys()
+        if declared != computed:
+            msg = (
+                f"check {check.id}: {sorted(declared ^ computed)} must be both declared in "
+                f"families/{check.family}.yaml and computed"
+            )
             raise ValueError(msg)
         found = []
         for measure in check.measures:
@@ -72,9 +78,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApplicable:
-    """Why a check says nothing of this model and data."""
+    """Why a check does not apply to this model and data."""
 
     reason: Text
+
+
+def not_applicable(key: str, **values: object) -> NotApplicable:
+    """Return the reason of ``notices.yaml`` why a check does not apply."""
+    return NotApplicable(reason=notice(key, **values))
 
 
 Run = Callable[["ReviewEvidence", "Settings"], Outcome | NotApplicable]
@@ -82,10 +93,57 @@ Run = Callable[["ReviewEvidence", "Settings"], Outcome | NotApplicable]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """A check and the code that carries it out."""
+    """A check, the function that runs it, and the titles of its tables and plots."""
 
     check: Check
     run: Run
+    tables: Mapping[str, Text]
+    plots: tuple[Plot, ...]
+
+
+def procedures(family: str, **runs: Run) -> tuple[Procedure, ...]:
+    """Join the checks that ``families/FAMILY.yaml`` declares with the functions that run them.
+
+    Raises
+    ------
+    ValueError
+        If a check is declared without a function, or a function has no declaration.
+    """
+    declared = read_yaml(Path(__file__).parent / "families" / f"{family}.yaml")
+    if declared.keys() != runs.keys():
+        names = sorted(declared.keys() ^ runs.keys())
+        msg = f"{names} must have both a declaration in families/{family}.yaml and a function"
+        raise ValueError(msg)
+    return tuple(_procedure(f"{family}.{name}", declared[name], run) for name, run in runs.items())
+
+
+def _procedure(name: str, declared: Mapping[str, Any], run: Run) -> Procedure:
+    labels = texts_of(declared["figures"])
+    tables = texts_of(declared.get("tables", {}))
+    check = Check(
+        id=name,
+        family=name.partition(".")[0],
+        source=declared["source"],
+        measures=tuple(
+            Measure(name=figure, label=labels[figure], unit=content["unit"])
+            for figure, content in declared["figures"].items()
+        ),
+        **texts_of({key: declared[key] for key in _TEXTS}),
+    )
+    plots = declared.get("plots", {}).items()
+    return Procedure(
+        check=check, run=run, tables=tables,
+        plots=tuple(_plot(plot, content, tables) for plot, content in plots),
+    )  # fmt: skip
+
+
+_TEXTS: Final = ("title", "purpose", "method", "signs", "limits")
+
+
+def _plot(name: str, content: Mapping[str, Any], tables: Mapping[str, Text]) -> Plot:
+    draw = content["draw"]
+    texts: dict[str, Any] = texts_of({key: each for key, each in content.items() if key != "draw"})
+    return Plot(name=name, **{"title": tables[draw["table"]], **texts}, **draw)
 
 
 def _defined(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The validation policy: how the checks are run, and the gates that their figures must pass."""
+"""The validation policy: settings of the checks, and the gates that their figures must pass."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ class Gate(Section):
     """amber is a finding that gets an owner and a due date, red fails the model."""
     source: str = Field(min_length=1)
     """Where the bound comes from; `convention` where it is one."""
+    source_zh: str = ""
+    """The same for the Chinese report, which otherwise shows `source`."""
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
@@ -78,7 +80,7 @@ class Gate(Section):
 
 
 class Group(Section):
-    """Customers held against each other for fairness."""
+    """Groups of customers to compare for fairness."""
 
     feature: str
     """A declared feature, known at the decision: a category, or a number with `cuts`."""
@@ -110,7 +112,7 @@ class Settings(Section):
     perturbed_rows: int = Field(default=20_000, ge=100)
     """Most rows that are perturbed, all positives first."""
     compared_rows: int = Field(default=200, ge=1)
-    """Rows whose contributions are held against another implementation, and that are scored
+    """Rows whose contributions are compared with another implementation, and that are scored
     one by one."""
     bins: int = Field(default=20, ge=5)
     """Bins of equal mass of a reliability table."""
@@ -123,15 +125,15 @@ class Settings(Section):
     noise: Share = 0.05
     """How far numbers are moved in their ranks: standard deviation, as a share of the rows."""
     fewest: int = Field(default=20, ge=1)
-    """Positives, and negatives, that a segment, period or group must have to be judged."""
+    """Positives, and negatives, that a segment, period or group needs to be evaluated."""
     slices: int = Field(default=16, ge=2)
     """Leaves of the tree that looks for weak spots."""
     audit_times: int = Field(default=2, ge=1)
     """Decision times of the point-in-time audit."""
     period: Annotated[str, Field(pattern="^(day|week|month)$")] = "month"
-    """Length of the periods that are judged apart."""
+    """Length of the periods that are evaluated separately."""
     segments: tuple[str, ...] = ()
-    """Categories to judge apart; those the source does not have are left out and named."""
+    """Categories to evaluate separately; the report names those that the source does not have."""
     groups: tuple[Group, ...] = ()
     """Protected groups; the features need not be the model's own."""
     review_cost: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
@@ -157,9 +159,9 @@ class ValidationPolicy(Section):
     promotion: PromotionPolicy = PromotionPolicy()
     settings: Settings = Settings()
     headline: tuple[tuple[str, str], ...] = ()
-    """Figures that decide, for the first screen: check and figure."""
+    """Key figures for the first screen: check and figure."""
     gates: tuple[Gate, ...] = Field(min_length=1)
-    """What decides: amber, red or passed."""
+    """The limits that decide the verdict."""
 
     def identity(self) -> PolicyIdentity:
         """Name the policy as a report does; who may promote is no part of its digest."""
@@ -174,7 +176,7 @@ class ValidationPolicy(Section):
 
 
 def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
-    """Read a validation policy and hold its gates against the checks there are.
+    """Read a validation policy and check that its gates name existing checks and figures.
 
     Parameters
     ----------

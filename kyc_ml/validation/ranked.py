@@ -1,4 +1,4 @@
-"""What families share: when judged rows can be ranked, at which threshold, how many draws."""
+"""Shared by families: whether rows can be ranked, the threshold, and the number of draws."""
 
 from __future__ import annotations
 
@@ -8,33 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.ranking import Ranking, auc
-from kyc_ml.validation.outcome import NotApplicable
+from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
-from kyc_ml.validation.text import Text
 
 Floats = npt.NDArray[np.float64]
 
 FPR: Final = 0.05
-"""Share of honest rows that may be bothered. Source: Jesus et al. 2022."""
+"""False-positive rate at the threshold. Source: Jesus et al. 2022."""
 
 
 def draws_of(rows: ScoredRows, settings: Settings) -> int:
-    """Say how many bootstrap samples these rows get."""
+    """Return the number of bootstrap samples for these rows."""
     return settings.draws_of_large if rows.target.size > settings.large else settings.draws
 
 
 def one_class(rows: ScoredRows) -> NotApplicable | None:
-    """Say that rows of one class cannot be ranked; None where there are both."""
+    """Return why rows of one class cannot be ranked; None if both classes are there."""
     positives, negatives = rows.classes
     if positives and negatives:
         return None
-    return NotApplicable(
-        reason=Text(
-            f"the judged rows are of one class: {positives:,} positives, {negatives:,} negatives",
-            f"可评估样本只有一类：正样本 {positives:,}，负样本 {negatives:,}",
-        )
-    )
+    return not_applicable("one_class", positives=positives, negatives=negatives)
 
 
 def area(target: Floats, score: Floats) -> float:

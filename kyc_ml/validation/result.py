@@ -114,7 +114,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedGate:
-    """A gate of the policy, held against a figure.
+    """A gate of the policy, applied to a figure.
 
     Attributes
     ----------
@@ -134,6 +134,7 @@ class AppliedGate:
     broken: bool
     about: str = ""
     note: Text = NOTHING
+    source_zh: str = ""
 
 
 def say_figure(value: float | None) -> str:

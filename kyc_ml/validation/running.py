@@ -11,7 +11,7 @@ from kyc_ml.validation.judging import apply_gates, find_findings, judge
 from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings, ValidationPolicy
-from kyc_ml.validation.result import CheckResult, Finding
+from kyc_ml.validation.result import CheckResult, Finding, Table
 
 
 def run_checks(
@@ -64,7 +64,7 @@ def run_check(
             ),
             (),
         )
-    figures = outcome.figures(check)
+    figures = outcome.figures(procedure)
     gates = apply_gates(
         (gate for gate in policy.gates if gate.check == check.id),
         {figure.name: figure for figure in figures},
@@ -74,8 +74,11 @@ def run_check(
             check=check,
             verdict=judge(gates),
             figures=figures,
-            tables=outcome.tables,
-            plots=outcome.plots,
+            tables=tuple(
+                Table(name=name, title=procedure.tables[name], frame=frame)
+                for name, frame in outcome.tables.items()
+            ),
+            plots=procedure.plots,
             gates=gates,
             notes=outcome.notes,
             command=command,

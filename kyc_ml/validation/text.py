@@ -1,14 +1,19 @@
-"""A sentence in English and Chinese."""
+"""Text in English and Chinese, kept as YAML beside the code that reads it."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from kyc_ml.config.text import read_content
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The same said in both languages.
+    """One text in both languages.
 
     Attributes
     ----------
@@ -18,5 +23,83 @@ class Text:
     en: str
     zh: str
 
+    def fill(self, **values: object) -> Text:
+        """Put values into the braces of both languages; a `Text` goes in by language."""
+        return Text(
+            *(
+                pattern.format(
+                    **{
+                        name: getattr(value, language) if isinstance(value, Text) else value
+                        for name, value in values.items()
+                    }
+                )
+                for language, pattern in (("en", self.en), ("zh", self.zh))
+            )
+        )
+
 
 NOTHING: Final = Text("", "")
+
+Language = Literal["en", "zh"]
+
+
+def say(text: Text, language: Language) -> str:
+    """Return a text in one language."""
+    return text.zh if language == "zh" else text.en
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of this package."""
+    return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=path)
+
+
+def texts_of(content: Mapping[str, Mapping[str, str]]) -> dict[str, Text]:
+    """Make a `Text` of each entry's ``en`` and ``zh``; other keys are for other readers."""
+    return {name: Text(each["en"], each["zh"]) for name, each in content.items()}
+
+
+def notice(key: str, **values: object) -> Text:
+    """Return a sentence of ``notices.yaml``, with values in its braces."""
+    return NOTICES[key].fill(**values)
+
+
+NOTICES: Final = texts_of(read_yaml(Path(__file__).with_name("notices.yaml")))
+"""Notes and reasons of checks, by key; braces stand for values."""
+
+
+def name_value(value: str) -> Text:
+    """Name a value of a table: a category, a tier, a segment, or a few of them in one phrase.
+
+    In English it stays as it is. A value without a Chinese name, such as a name of the bank's
+    own, stays too.
+
+    Examples
+    --------
+    >>> name_value("high below medium_high").zh
+    '高 低于 中高'
+    """
+    if value in _VALUES:
+        return Text(value, _VALUES[value])
+    parts = [_chinese(part) for part in _JOINTS.split(value)]
+    if any(" " in part.strip() and part.isascii() for part in parts):
+        return Text(value, value)  # a sentence, of which single words would be translated
+    return Text(value, "".join(parts))
+
+
+def _chinese(part: str) -> str:
+    for pattern, written in _NUMBERS:
+        part = pattern.sub(written, part)
+    return _CHINESE_JOINTS.get(part) or _VALUES.get(part, part)
+
+
+_CHINESE_JOINTS: Final = {
+    " below ": " 低于 ", " to ": " → ", " against ": " 对比 ", ": ": "：", ", ": "、", " = ": " = ",
+}  # fmt: skip
+_NUMBERS: Final = (
+    (re.compile(r"([\d.]+) or more"), r"\1 及以上"),
+    (re.compile(r"^below ([\d.]+)"), r"低于 \1"),
+)
+_JOINTS: Final = re.compile(f"({'|'.join(_CHINESE_JOINTS)})")
+
+
+_VALUES: Final[dict[str, str]] = read_yaml(Path(__file__).with_name("values.yaml"))

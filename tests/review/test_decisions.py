@@ -14,6 +14,7 @@ from kyc_ml.cli import app
 from kyc_ml.config import load_section
 from kyc_ml.governance import AuditLog
 from kyc_ml.jobs.reports import record_verdict
+from kyc_ml.report.words import WORDS
 from kyc_ml.tracking.runs import RunRecord
 from kyc_ml.tracking.validating import fetch_report, log_validation
 from kyc_ml.validation.policy import ValidationPolicy
@@ -416,7 +417,7 @@ def test_the_page_is_written_again_with_the_sign_off_and_the_last_version(desk, 
     out = desk.folder / "two.html"
     code, said = desk.run("report", later, "--out", out, "--previous", path, "--log", desk.log)
     assert code == 0, said
-    assert "Findings that are gone" in out.read_text()
+    assert WORDS["gone_findings"].en in out.read_text()
 
 
 def test_the_last_version_is_found_in_the_registry(desk, found):
@@ -427,7 +428,7 @@ def test_the_last_version_is_found_in_the_registry(desk, found):
     code, said = desk.run("report", later, "--log", desk.log)
     assert code == 0, said
     assert "compared with │ 1" in said
-    assert "Findings that are gone" in (later.parent / "report.html").read_text()
+    assert WORDS["gone_findings"].en in (later.parent / "report.html").read_text()
     assert fetch_report("fraud", "2", desk.folder) is None
     assert fetch_report("fraud", "99", desk.folder) is None
 

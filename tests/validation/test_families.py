@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from kyc_ml.features.spec import Latest
 from kyc_ml.metrics import matrix_weighted_bandwidth
-from kyc_ml.report.columns import COLUMNS
+from kyc_ml.report.words import COLUMNS
 from kyc_ml.validation import Retrained, Rival
 from kyc_ml.validation.catalogue import PROCEDURES
 

@@ -1,4 +1,4 @@
-"""Benchmarks: a simple model, the experts' card, the champion, and money."""
+"""Benchmarks: a simple model, the expert scorecard, the champion, and cost."""
 
 from __future__ import annotations
 
@@ -17,21 +17,16 @@ from kyc_ml.ranking import Ranking, auc, average_precision
 from kyc_ml.rating import rate
 from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, one_class
-from kyc_ml.validation.result import Table
 from kyc_ml.validation.rows import ScoredRows
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import benchmarks as wording
+from kyc_ml.validation.text import Text, notice
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_OUT_OF_FOLD: Final = Text(
-    "The regression was fitted on the same folds as the model, and calibrated on the other folds.",
-    "逻辑回归按与模型相同的折拟合，并用其他折校准。",
-)
+_OUT_OF_FOLD: Final = notice("fitted_on_same_folds")
 
 
 def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -41,7 +36,7 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         refused = one_class(rows)
         return refused or _against(rows, evidence.baseline, settings, notes=(_OUT_OF_FOLD,))
     if train is None:
-        return NotApplicable(reason=Text("the training rows cannot be had", "无法取得训练样本"))
+        return not_applicable("no_training_rows")
     for each in (rows, train, before):
         if (refused := one_class(each)) is not None:
             return refused
@@ -64,15 +59,10 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compare the model with the experts' scorecard."""
+    """Compare the model with the expert scorecard."""
     rows, before, card = evidence.current, evidence.reference, evidence.card
     if card is None:
-        return NotApplicable(
-            reason=Text(
-                "neither the tier policy nor the training run's record has a rating card",
-                "等级策略与训练记录中均无评分卡",
-            )
-        )
+        return not_applicable("no_rating_card")
     for each in (rows, before):
         if (refused := one_class(each)) is not None:
             return refused
@@ -80,26 +70,16 @@ def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
     absent = [name for name in names if rows.spec(name) is None]
     if absent:
         said = ", ".join(absent)
-        return NotApplicable(
-            reason=Text(
-                f"the card reads what this source does not have: {said}",
-                f"评分卡所需特征在数据源中缺失：{said}",
-            )
-        )
+        return not_applicable("card_reads_absent", features=said)
     scores = [rate(each.columns(names), card).margin[each.judged] for each in (before, rows)]
     return _against(rows, calibrate_later(scores[0], before.target, scores[1]), settings)
 
 
 def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compare the model with the one in force."""
+    """Compare the model with the champion in force."""
     rows, rival = evidence.current, evidence.rival
     if rival is None:
-        return NotApplicable(
-            reason=Text(
-                "there is no other champion whose training ended before these rows",
-                "没有训练期早于当前样本的其他现行模型",
-            )
-        )
+        return not_applicable("no_other_champion")
     if (refused := one_class(rows)) is not None:
         return refused
     theirs = rival.rows
@@ -108,7 +88,7 @@ def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         rows,
         said,
         settings,
-        notes=(Text(f"Champion: {rival.label}.", f"现行模型：{rival.label}。"),),
+        notes=(notice("champion", label=rival.label),),
     )
     names = np.array(evidence.bundle.policy.tier_names, dtype=object)
     pairs = pd.DataFrame({"champion": names[theirs.tier], "model": names[rows.tier]})
@@ -118,16 +98,13 @@ def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             **found.values,  # noqa: PD011  no pandas object
             "moved": float((theirs.tier != rows.tier).mean()),
         },
-        tables=(
-            *found.tables,
-            Table(name="tiers", title=Text("Rows by both tiers", "两模型等级对照"), frame=table),
-        ),
+        tables={**found.tables, "tiers": table},
         notes=found.notes,
     )
 
 
 def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute what reviews and misses cost where all is reviewed that pays."""
+    """Compute cost and savings where every row is reviewed whose expected loss exceeds the cost."""
     rows, tuning = evidence.current, evidence.bundle.config.tuning
     if (refused := one_class(rows)) is not None:
         return refused
@@ -149,11 +126,7 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         savings, rows.judged_customers, draws=draws_of(rows, settings), seed=settings.seed
     )
     low, high = (float(end[0]) for end in percentile_interval(drawn))
-    lost = (
-        Text("each transaction's amount", "每笔交易金额")
-        if by_amount
-        else Text(f"{usual:g} a positive", f"每个正样本 {usual:g}")
-    )
+    lost = notice("loss_by_amount") if by_amount else notice("loss_per_positive", loss=usual)
     return Outcome(
         values={
             "savings": Value(value=found.savings, low=low, high=high),
@@ -163,12 +136,7 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "cost_of_all": found.cost_of_all,
             "reviewed": float(flagged.mean()),
         },
-        notes=(
-            Text(
-                f"A review costs {review:g}; a miss costs {lost.en}.",
-                f"每次审查成本 {review:g}；漏报损失：{lost.zh}。",
-            ),
-        ),
+        notes=(notice("costs", review=review, loss=lost),),
     )
 
 
@@ -213,19 +181,13 @@ def _against(
 
 
 def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
-    return Text(
-        f"Fitted on {len(train):,} training rows, a sample where there are more (train_rows), and "
-        f"calibrated on {before.target.size:,} reference rows. Training fits its own on the latest "
-        "rows: small differences may have another sign there.",
-        f"用 {len(train):,} 行训练样本拟合（超过 train_rows 时为抽样），"
-        f"用 {before.target.size:,} 行参照样本校准。"
-        "训练时的基准用最近的样本拟合，微小差异的方向可能不同。",
-    )
+    return notice("fitted_on", train=len(train), reference=before.target.size)
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.LOGISTIC, run=run_logistic),
-    Procedure(check=wording.RATING, run=run_rating),
-    Procedure(check=wording.CHAMPION, run=run_champion),
-    Procedure(check=wording.SAVINGS, run=run_savings),
+PROCEDURES: Final = procedures(
+    "benchmarks",
+    logistic=run_logistic,
+    rating=run_rating,
+    champion=run_champion,
+    savings=run_savings,
 )

@@ -28,19 +28,17 @@ from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
-from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import calibration as wording
+from kyc_ml.validation.text import notice
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_NO_ROWS: Final = NotApplicable(reason=Text("no row has a mature outcome", "没有结果已成熟的样本"))
+_NO_ROWS: Final = not_applicable("no_mature_outcome")
 
 
 def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -64,12 +62,7 @@ def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "slope": Value(value=line.slope, low=line.slope_low, high=line.slope_high),
             "p_value": line.p_value,
         },
-        notes=(
-            Text(
-                "The interval of O/E allows for rows of one customer; those of the line do not.",
-                "O/E 区间已考虑同一客户多行的相关性，截距与斜率的区间未考虑。",
-            ),
-        ),
+        notes=(notice("interval_by_customer"),),
     )
 
 
@@ -81,35 +74,13 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
     proba = rows.judged_probability
     ece = calibration_error(rows.target, proba, n_bins=settings.bins)
     prevalence = float(rows.target.mean())
-    title = Text("Predicted and observed rates", "预测率与实际率")
     return Outcome(
         values={
             "ece": ece,
             "mce": largest_calibration_error(rows.target, proba, n_bins=settings.bins),
             "ece_over_prevalence": ece / prevalence if prevalence else np.nan,
         },
-        tables=(
-            Table(
-                name="reliability",
-                title=title,
-                frame=compute_reliability(rows.target, proba, n_bins=settings.bins),
-            ),
-        ),
-        plots=(
-            Plot(
-                name="reliability",
-                kind="interval",
-                title=title,
-                table="reliability",
-                x="mean_proba",
-                y="event_rate",
-                low="ci_low",
-                high="ci_high",
-                x_label=Text("predicted rate", "预测率"),
-                y_label=Text("observed rate", "实际率"),
-                reference="diagonal",
-            ),
-        ),
+        tables={"reliability": compute_reliability(rows.target, proba, n_bins=settings.bins)},
     )
 
 
@@ -173,7 +144,6 @@ def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     if not rows.target.size:
         return _NO_ROWS
     table = _with_clusters(evidence, _grades(evidence))
-    title = Text("Expected and observed rate by tier", "各等级预期率与实际率")
     return Outcome(
         values={
             "under_p": smallest(table, "jeffreys_under_clustered", named="grade"),
@@ -182,28 +152,8 @@ def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "under_p_rows": smallest(table, "jeffreys_under_holm", named="grade"),
             "over_p_rows": smallest(table, "jeffreys_over_holm", named="grade"),
         },
-        tables=(Table(name="tiers", title=title, frame=table),),
-        plots=(
-            Plot(
-                name="tiers",
-                kind="interval",
-                title=title,
-                table="tiers",
-                x="grade",
-                y="observed_rate",
-                low="low",
-                high="high",
-                value="expected_rate",
-                x_label=Text("tier", "等级"),
-                y_label=Text("observed rate", "实际率"),
-            ),
-        ),
-        notes=(
-            Text(
-                "Tiers are those of the probability alone, before expert rating and overrides.",
-                "等级仅按概率划分，未计入专家评级与规则调整。",
-            ),
-        ),
+        tables={"tiers": table},
+        notes=(notice("tiers_by_probability"),),
     )
 
 
@@ -222,17 +172,11 @@ def run_binomial(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "under_p": smallest(table, "binomial_under_holm", named="grade"),
             "over_p": smallest(table, "binomial_over_holm", named="grade"),
         },
-        tables=(
-            Table(
-                name="tiers",
-                title=Text("Binomial test by tier", "分等级二项检验"),
-                frame=table[
+        tables={"tiers": table[
                     ["grade", "rows", "positives", "expected_rate", "observed_rate",
                      "binomial_under", "binomial_over", "binomial_under_holm",
                      "binomial_over_holm"]
-                ],
-            ),
-        ),
+                ]},
     )  # fmt: skip
 
 
@@ -241,12 +185,7 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     rows = evidence.current
     found = list(segments(rows, settings.segments))
     if not found:
-        return NotApplicable(
-            reason=Text(
-                "the policy names no segment that this source has",
-                "策略未列出该数据源可提供的客群",
-            )
-        )
+        return not_applicable("no_segment")
     lines = []
     for segment in found:
         here = segment.rows[rows.judged]
@@ -258,28 +197,12 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     if not lines:
         return _NO_ROWS
     table = pd.DataFrame(lines)
-    title = Text("Observed over expected by segment", "分客群 O/E")
     return Outcome(
         values={
             **surest_levels(table, named="segment", fewest=settings.fewest),
             "judged": int(table["low"].notna().sum()),
         },
-        tables=(Table(name="segments", title=title, frame=table),),
-        plots=(
-            Plot(
-                name="segments",
-                kind="interval",
-                title=title,
-                table="segments",
-                x="segment",
-                y="o_e",
-                low="low",
-                high="high",
-                x_label=Text("segment", "客群"),
-                y_label=Text("observed over expected", "O/E"),
-                reference="one",
-            ),
-        ),
+        tables={"segments": table},
         notes=(who_is_judged(settings.fewest),),
     )
 
@@ -334,13 +257,14 @@ def _jeffreys_by_customer(
     return effect, np.asarray(under), np.asarray(over)
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.OVERALL, run=run_overall),
-    Procedure(check=wording.RELIABILITY, run=run_reliability),
-    Procedure(check=wording.BRIER, run=run_brier),
-    Procedure(check=wording.SPIEGELHALTER, run=run_spiegelhalter),
-    Procedure(check=wording.HOSMER_LEMESHOW, run=run_hosmer_lemeshow),
-    Procedure(check=wording.JEFFREYS, run=run_jeffreys),
-    Procedure(check=wording.BINOMIAL, run=run_binomial),
-    Procedure(check=wording.SEGMENTS, run=run_segments),
+PROCEDURES: Final = procedures(
+    "calibration",
+    overall=run_overall,
+    reliability=run_reliability,
+    brier=run_brier,
+    spiegelhalter=run_spiegelhalter,
+    hosmer_lemeshow=run_hosmer_lemeshow,
+    jeffreys=run_jeffreys,
+    binomial=run_binomial,
+    segments=run_segments,
 )

@@ -1,4 +1,4 @@
-"""Data: what the figures rest on."""
+"""Data: quality, completeness and leakage of the data behind the figures."""
 
 from __future__ import annotations
 
@@ -15,29 +15,23 @@ from kyc_ml.features.build import build_features
 from kyc_ml.metrics import compute_drift, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.probes import FEWEST, shuffled_label_auc, single_feature_auc
-from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import values_of
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import data as wording
+from kyc_ml.validation.text import notice
 
 Ints = npt.NDArray[np.int64]
 
-_NO_TABLES: Final = NotApplicable(
-    reason=Text("only scored rows were given, no tables", "仅提供已评分样本，无原始数据表")
-)
-_NO_FILES: Final = NotApplicable(
-    reason=Text("the tables were handed over in memory, not as files", "数据表在内存中提供，无文件")
-)
+_NO_TABLES: Final = not_applicable("no_tables")
+_NO_FILES: Final = not_applicable("no_files")
 _MOST_PROBED: Final = 50_000
 """Rows probed for leaks, positives first: a leak shows in few (convention)."""
 
 
 def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the digests of files against those of training."""
+    """Compare the digests of files with those of training."""
     del settings
     if evidence.tables is None:
         return _NO_TABLES
@@ -58,12 +52,12 @@ def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "changed": int((table["state"] == "changed").sum()),
             "missing": int((table["state"] == "missing").sum()),
         },
-        tables=(Table(name="files", title=Text("Files", "文件"), frame=table),),
+        tables={"files": table},
     )
 
 
 def run_quarantine(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count what was refused while reading."""
+    """Count rows that were quarantined while reading."""
     del settings
     if evidence.tables is None:
         return _NO_TABLES
@@ -75,19 +69,11 @@ def run_quarantine(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
             "refused": int(table["quarantined"].sum()),
             "warnings": sum(finding.count for finding in quality.warnings),
         },
-        tables=(
-            Table(name="tables", title=Text("Tables read", "读取的数据表"), frame=table),
-            Table(
-                name="findings",
-                title=Text("Rules broken", "违反的规则"),
-                frame=quality.findings_frame(),
-            ),
-            Table(
-                name="missing",
-                title=Text("Missing values of columns", "各列缺失占比"),
-                frame=quality.missing_frame(),
-            ),
-        ),
+        tables={
+            "tables": table,
+            "findings": quality.findings_frame(),
+            "missing": quality.missing_frame(),
+        },
     )
 
 
@@ -100,12 +86,7 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
         if (spec := now.spec(name)) is not None and spec.kind == "category"
     ]
     if train is None or not features or not len(train):
-        return NotApplicable(
-            reason=Text(
-                "the policy names no segment that these rows and the training rows have",
-                "策略未列出当前样本与训练样本均具有的客群",
-            )
-        )
+        return not_applicable("no_common_segment")
     lines, drifts, unseen = [], [], np.zeros(len(now), np.bool_)
     for feature in features:
         one, two = values_of(train, feature), values_of(now, feature)
@@ -137,16 +118,8 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
             "critical_95": worst["critical_95"],
             "unseen": float(unseen.mean()),
         },
-        tables=(
-            Table(
-                name="segments",
-                title=Text("Shares of segments", "客群占比"),
-                frame=pd.DataFrame(lines),
-            ),
-        ),
-        notes=(
-            Text(f"Training: a sample of {len(train):,} rows.", f"训练：抽样 {len(train):,} 行。"),
-        ),
+        tables={"segments": pd.DataFrame(lines)},
+        notes=(notice("training_sample", rows=len(train)),),
     )
 
 
@@ -171,19 +144,15 @@ def run_missingness(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
             "largest_rise": largest(table, "rise", named="feature"),
             "features": len(table),
         },
-        tables=(Table(name="features", title=Text("Missing shares", "缺失占比"), frame=table),),
+        tables={"features": table},
     )
 
 
-_KNOWN_BY_DEFINITION: Final = Text(
-    "A positive is an outcome that becomes known within the horizon, so all are known by then: "
-    "there is no share to judge. What becomes known later is no outcome of these rows.",
-    "正样本的定义即观察期内已知的结果，届时全部已知，无占比可评估；此后才知晓的结果不属于这些样本。",
-)
+_KNOWN_BY_DEFINITION: Final = notice("positives_known_by_definition")
 
 
 def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count states of outcomes, and see how fast they arrive."""
+    """Count outcomes by status, and measure how fast they arrive."""
     del settings
     rows, before = evidence.current, evidence.reference
     limit = evidence.bundle.config.dataset.label_delay.days
@@ -195,7 +164,6 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     grid = np.unique(np.linspace(0, max(limit, days.max(initial=0.0)), 41).round(2))
     share = [float((days <= each).mean()) if days.size else np.nan for each in grid]
     curve = pd.DataFrame({"days": grid, "share_known": share})
-    title = Text("Share of positives known after so many days", "若干天后已知正样本占比")
     return Outcome(
         values={
             "judged": float(rows.judged.mean()),
@@ -203,35 +171,16 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "open": float((rows.status == OPEN_CASE).mean()),
             "known_at_maturity": known,
         },
-        tables=(
-            Table(name="states", title=Text("States of outcomes", "结果状态"), frame=table),
-            Table(name="arrival", title=title, frame=curve),
-        ),
-        plots=(
-            Plot(
-                name="arrival",
-                kind="step",
-                title=title,
-                table="arrival",
-                x="days",
-                y="share_known",
-                x_label=Text("days from decision", "决策后天数"),
-                y_label=Text("share known", "已知占比"),
-            ),
-        ),
+        tables={"states": table, "arrival": curve},
         notes=(
-            Text(
-                f"Horizon and maturity are {limit} days; the curve is of {days.size:,} positives "
-                "among the reference rows.",
-                f"观察期加成熟期为 {limit} 天；曲线基于参照样本中 {days.size:,} 个正样本。",
-            ),
+            notice("arrival", limit=limit, positives=days.size),
             *((_KNOWN_BY_DEFINITION,) if by_definition else ()),
         ),
     )
 
 
 def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Tamper with the future and compute features again."""
+    """Change rows that were not known yet and compute features again."""
     if evidence.tables is None or evidence.observations is None:
         return _NO_TABLES
     found = audit_features(
@@ -254,30 +203,19 @@ def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome |
             "observations": found.observations,
             "touched": sum(found.rows.values()),
         },
-        tables=(
-            Table(
-                name="checks", title=Text("Kinds of tampering", "篡改方式"), frame=found.summary()
-            ),
-            Table(
-                name="moved",
-                title=Text("Features that moved", "发生变化的特征"),
-                frame=moved[["check", "feature", "observations", "moved", "largest_change"]],
-            ),
-        ),
+        tables={
+            "checks": found.summary(),
+            "moved": moved[["check", "feature", "observations", "moved", "largest_change"]],
+        },
     )
 
 
 def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Ask the labels what single features and shuffled lessons know of them."""
+    """Measure how well single features, and a model of shuffled labels, predict the labels."""
     rows = evidence.current
     positives, negatives = rows.classes
     if min(positives, negatives) < FEWEST:
-        return NotApplicable(
-            reason=Text(
-                f"fewer than {FEWEST} judged rows of a class: a high AUC would be chance",
-                f"某一类可评估样本少于 {FEWEST}，高 AUC 可能出于偶然",
-            )
-        )
+        return not_applicable("too_few_to_probe", fewest=FEWEST)
     places = _probed(rows, seed=settings.seed)
     features = rows.features.take(places)
     target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
@@ -304,12 +242,8 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "shuffled_auc": auc,
             "shuffled_miss": miss,
         },
-        tables=(
-            Table(
-                name="features", title=Text("AUC of each feature alone", "单特征 AUC"), frame=single
-            ),
-        ),
-        notes=(Text(f"{places.size:,} rows probed.", f"探测 {places.size:,} 行。"),),
+        tables={"features": single},
+        notes=(notice("rows_probed", rows=places.size),),
     )
 
 
@@ -335,12 +269,13 @@ def _probed(rows: ScoredRows, *, seed: int) -> Ints:
     return np.sort(np.concatenate([hits, rng.choice(others, rest, replace=False)]))
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.LINEAGE, run=run_lineage),
-    Procedure(check=wording.QUARANTINE, run=run_quarantine),
-    Procedure(check=wording.REPRESENTATIVENESS, run=run_representativeness),
-    Procedure(check=wording.MISSINGNESS, run=run_missingness),
-    Procedure(check=wording.MATURITY, run=run_maturity),
-    Procedure(check=wording.POINT_IN_TIME, run=run_point_in_time),
-    Procedure(check=wording.LEAKAGE, run=run_leakage),
+PROCEDURES: Final = procedures(
+    "data",
+    lineage=run_lineage,
+    quarantine=run_quarantine,
+    representativeness=run_representativeness,
+    missingness=run_missingness,
+    label_maturity=run_maturity,
+    point_in_time=run_point_in_time,
+    leakage=run_leakage,
 )

@@ -20,32 +20,16 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
-from kyc_ml.validation.result import Plot, Table
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import discrimination as wording
+from kyc_ml.validation.text import Text, notice
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _POINTS: Final = 200
 """Points of a drawn curve: more than a screen shows apart."""
-
-_CLUSTERED: Final = Text(
-    "Customers are drawn whole: rows of one customer are no independent evidence.",
-    "自助法按客户整体抽样：同一客户的多行并非独立证据。",
-)
-
-
-_BY_MARGIN: Final = Text(
-    "All figures of ranking are of the margin, before calibration. Where calibration gives rows of "
-    "different margins one probability, as isotonic steps do, what is delivered ranks them no "
-    "more.",
-    "排序类指标均按校准前的原始得分计算；若校准使不同得分的样本得到相同概率（如保序回归的台阶），"
-    "则输出概率无法再区分其次序。",
-)
 
 
 def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -65,21 +49,8 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
             "auc_of_probability": auc_interval(rows.target, given)[0],
             "distinct": int(np.unique(given).size),
         },
-        tables=(Table(name="roc", title=Text("ROC curve", "ROC 曲线"), frame=roc),),
-        plots=(
-            Plot(
-                name="roc",
-                kind="line",
-                title=Text("ROC curve", "ROC 曲线"),
-                table="roc",
-                x="false_positive_rate",
-                y="recall",
-                x_label=Text("false-positive rate", "假阳率"),
-                y_label=Text("recall", "召回率"),
-                reference="diagonal",
-            ),
-        ),
-        notes=(_CLUSTERED, _BY_MARGIN),
+        tables={"roc": roc},
+        notes=(notice("bootstrap_by_customer"), notice("ranked_by_margin")),
     )
 
 
@@ -105,31 +76,13 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "ks": drawn["ks"],
             "partial_auc": drawn["partial_auc"],
         },
-        tables=(
-            Table(
-                name="precision_recall",
-                title=Text("Precision by recall", "精确率-召回率曲线"),
-                frame=curve,
-            ),
-        ),
-        plots=(
-            Plot(
-                name="precision_recall",
-                kind="line",
-                title=Text("Precision by recall", "精确率-召回率曲线"),
-                table="precision_recall",
-                x="recall",
-                y="precision",
-                x_label=Text("recall", "召回率"),
-                y_label=Text("precision", "精确率"),
-            ),
-        ),
-        notes=(_CLUSTERED,),
+        tables={"precision_recall": curve},
+        notes=(notice("bootstrap_by_customer"),),
     )
 
 
 def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute what is found at evenly spaced capacities to twice the model's own."""
+    """Compute precision and recall at capacities up to twice the configured one."""
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
@@ -155,48 +108,18 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 for name in ("precision", "recall")
             },
         },
-        tables=(
-            Table(
-                name="operating_points",
-                title=Text("What reviewers find", "审查产出"),
-                frame=points,
-            ),
-        ),
-        plots=tuple(
-            Plot(
-                name=f"{name}_by_capacity",
-                kind="interval",
-                title=title,
-                table="operating_points",
-                x="per_day",
-                y=name,
-                low=f"{name}_low",
-                high=f"{name}_high",
-                x_label=Text("reviews a day", "每日审查数"),
-                y_label=title,
-            )
-            for name, title in (
-                ("precision", Text("precision", "精确率")),
-                ("recall", Text("recall", "召回率")),
-            )
-        ),
+        tables={"operating_points": points},
         notes=(
-            _CLUSTERED,
+            notice("bootstrap_by_customer"),
             _days(own, first=int(day.min()), end=rows.end_day, on=np.unique(day).size),
         ),
     )
 
 
 def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
-    """Say how many reviews a capacity is, and how the decisions lie in time."""
+    """Return a note on the number of reviews and of days with decisions."""
     days = end - first
-    return Text(
-        f"{per_day:g} a day are {per_day * days:,.0f} reviews in the {days:,} days from the first "
-        f"decision to the end of the period; rows were decided on {on:,} of them. What is not "
-        "reviewed on a day waits.",
-        f"每日 {per_day:g} 次，自首个决策日至期末共 {days:,} 天合计 {per_day * days:,.0f} 次审查；"
-        f"其中 {on:,} 天有决策样本，当日未审查的顺延。",
-    )
+    return notice("capacity", per_day=per_day, reviews=per_day * days, days=days, on=on)
 
 
 def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -212,12 +135,7 @@ def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome |
         "recall_frozen": np.nan,
         "fpr_frozen": np.nan,
     }
-    notes = [
-        Text(
-            f"The threshold was set on: {before.origin.en}.",
-            f"阈值来源：{before.origin.zh}。",
-        )
-    ]
+    notes = [notice("threshold_source", origin=before.origin)]
     if one_class(before) is None:
         frozen = threshold_at_fpr(before.target, before.judged_margin, fpr=FPR)
         then = rates_at_threshold(rows.target, rows.judged_margin, threshold=frozen)
@@ -226,36 +144,21 @@ def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome |
         )
         values["fpr_frozen"] = Value(value=then.fpr, low=then.fpr_low, high=then.fpr_high)
     else:
-        notes = [
-            Text(
-                "The reference rows are of one class: they set no threshold.",
-                "参照样本只有一类，无法确定阈值。",
-            )
-        ]
+        notes = [notice("no_frozen_threshold")]
     return Outcome(values=values, notes=tuple(notes))
 
 
 def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the AUC against the one the bundle recorded when it was trained."""
+    """Compare the AUC with the one that the bundle recorded in training."""
     del settings
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
     if evidence.current_is_recorded or not evidence.recorded_part:
-        return NotApplicable(
-            reason=Text(
-                "these rows are those of the initial validation: there is no later AUC yet",
-                "当前样本即初始验证样本，尚无后续 AUC",
-            )
-        )
+        return not_applicable("same_as_initial")
     initial = evidence.bundle.metrics[evidence.recorded_part].get("auc", np.nan)
     if not np.isfinite(initial):
-        return NotApplicable(
-            reason=Text(
-                "the bundle recorded no AUC of its initial validation",
-                "模型包未记录初始验证的 AUC",
-            )
-        )
+        return not_applicable("no_initial_auc")
     found = auc_decline(rows.target, rows.judged_margin, initial=initial)
     reach = 1.959964 * found.error
     return Outcome(
@@ -277,7 +180,7 @@ def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
 
 
 def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
-    """Give the ranking figures with intervals over customers, by name; drawn once."""
+    """Return the ranking figures with intervals by customer, by name; computed once."""
     key, rows = ("ranking", settings), evidence.current
     if key in evidence.memory:
         return cast("dict[str, Value]", evidence.memory[key])
@@ -317,13 +220,14 @@ def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
     return curve.iloc[len(curve) - back[::-1]].reset_index(drop=True)
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.AUC, run=run_auc),
-    Procedure(check=wording.RANKING, run=run_ranking),
-    Procedure(check=wording.CAPACITY, run=run_capacity),
-    Procedure(check=wording.RECALL_AT_FPR, run=run_recall_at_fpr),
-    Procedure(check=wording.AUC_DECLINE, run=run_auc_decline),
-    Procedure(check=wording.SEGMENTS, run=parts.run_segments),
-    Procedure(check=wording.PERIODS, run=parts.run_periods),
-    Procedure(check=wording.TYPOLOGIES, run=parts.run_typologies),
+PROCEDURES: Final = procedures(
+    "discrimination",
+    auc=run_auc,
+    ranking=run_ranking,
+    capacity=run_capacity,
+    recall_at_fpr=run_recall_at_fpr,
+    auc_decline=run_auc_decline,
+    segments=parts.run_segments,
+    periods=parts.run_periods,
+    typologies=parts.run_typologies,
 )

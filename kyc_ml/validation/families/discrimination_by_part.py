@@ -17,13 +17,12 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
-from kyc_ml.validation.outcome import NotApplicable, Outcome
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, one_class
-from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.text import notice
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -34,14 +33,9 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     rows = evidence.current
     found = list(segments(rows, settings.segments))
     if not found:
-        return NotApplicable(
-            reason=Text(
-                "the policy names no segment that this source has",
-                "策略未列出该数据源可提供的客群",
-            )
-        )
+        return not_applicable("no_segment")
     parts = [(each.label, each.rows[rows.judged]) for each in found]
-    return _by_part(rows, parts, settings, column="segment", titled=Text("segment", "客群"))
+    return _by_part(rows, parts, settings, column="segment")
 
 
 def run_periods(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -49,7 +43,7 @@ def run_periods(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     rows = evidence.current
     period = rows.period(settings.period)[rows.judged]
     parts = [(name, period == name) for name in sorted(set(period))]
-    return _by_part(rows, parts, settings, column="period", titled=Text("period", "时段"))
+    return _by_part(rows, parts, settings, column="period")
 
 
 def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -60,7 +54,7 @@ def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     kind = rows.typology[rows.judged]
     known = (rows.target == 1) & (kind != None)  # noqa: E711  element by element
     if not known.any():
-        return NotApplicable(reason=Text("no positive has a typology", "正样本均无违规类型记录"))
+        return not_applicable("no_typology")
     threshold = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
     caught = rows.judged_margin >= threshold
     lines = []
@@ -84,23 +78,7 @@ def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     bound = smallest(enough, "high", named="typology")
     return Outcome(
         values={"lowest": lowest, "lowest_high": bound, "judged": len(enough)},
-        tables=(
-            Table(name="typologies", title=Text("Recall by typology", "分类型召回率"), frame=table),
-        ),
-        plots=(
-            Plot(
-                name="typologies",
-                kind="interval",
-                title=Text("Recall by typology", "分类型召回率"),
-                table="typologies",
-                x="typology",
-                y="recall",
-                low="low",
-                high="high",
-                x_label=Text("typology", "违规类型"),
-                y_label=Text("recall", "召回率"),
-            ),
-        ),
+        tables={"typologies": table},
     )
 
 
@@ -110,7 +88,6 @@ def _by_part(
     settings: Settings,
     *,
     column: str,
-    titled: Text,
 ) -> Outcome | NotApplicable:
     if (refused := one_class(rows)) is not None:
         return refused
@@ -124,33 +101,8 @@ def _by_part(
             "shortfall": largest(shortfall, "shortfall", named=column),
             "judged": len(enough),
         },
-        tables=(
-            Table(
-                name="auc",
-                title=Text(f"AUC by {titled.en}", f"分{titled.zh} AUC"),
-                frame=table,
-            ),
-        ),
-        plots=(
-            Plot(
-                name="auc",
-                kind="interval",
-                title=Text(f"AUC by {titled.en}", f"分{titled.zh} AUC"),
-                table="auc",
-                x=column,
-                y="auc",
-                low="low",
-                high="high",
-                x_label=titled,
-                y_label=Text("AUC", "AUC"),
-            ),
-        ),
-        notes=(
-            Text(
-                f"With fewer than {settings.fewest} positives or negatives no AUC is given.",
-                f"正样本或负样本少于 {settings.fewest} 时不给出 AUC。",
-            ),
-        ),
+        tables={"auc": table},
+        notes=(notice("no_auc_of_few", fewest=settings.fewest),),
     )
 
 

@@ -11,12 +11,10 @@ import pandas as pd
 from kyc_ml.explain import rank_reasons
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable, procedures
 from kyc_ml.validation.perturbing import add_noise
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.result import Table
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import explanation as wording
+from kyc_ml.validation.text import notice
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,7 +27,7 @@ _FINE: Final = 0.1
 
 
 def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Add contributions up, for every current row."""
+    """Check that contributions add up to the score, for every current row."""
     del settings
     found = evidence.attributed
     if not found.rows:
@@ -38,7 +36,7 @@ def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
 
 
 def run_agreement(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold contributions against LightGBM's own."""
+    """Compare contributions with LightGBM's own."""
     rows = _sample(evidence, settings.compared_rows, settings)
     if not rows.size:
         return _no_rows()
@@ -54,12 +52,7 @@ def run_agreement(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
             "largest_difference": float(max(gap.max(), np.abs(ours.base - theirs.base).max())),
             "same_first_reason": float((first[0] == first[1]).mean()),
         },
-        notes=(
-            Text(
-                f"{rows.size:,} rows; reference: LightGBM's pred_contrib.",
-                f"{rows.size:,} 行；参照实现：LightGBM pred_contrib。",
-            ),
-        ),
+        notes=(notice("compared_with_lightgbm", rows=rows.size),),
     )
 
 
@@ -73,12 +66,7 @@ def run_monotone(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         if spec.monotone and spec.name in bundle.reference.quantiles
     ]
     if not bundle.config.model.monotone or not declared or not rows.size:
-        return NotApplicable(
-            reason=Text(
-                "no feature of the model has a declared direction that training enforced",
-                "没有在训练中强制执行单调方向的特征",
-            )
-        )
+        return not_applicable("no_enforced_direction")
     lines = []
     for number, (place, spec) in enumerate(declared, 1):
         grid = np.unique(bundle.reference.quantiles[spec.name])
@@ -104,9 +92,7 @@ def run_monotone(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "largest": largest(table, "largest", named="feature"),
             "features": len(table),
         },
-        tables=(
-            Table(name="features", title=Text("Declared directions", "声明方向"), frame=table),
-        ),
+        tables={"features": table},
     )
 
 
@@ -135,7 +121,7 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "overlap": float((common / (2 * k - common)).mean()),
             "first_kept": float((before[:, 0] == after[:, 0]).mean()),
         },
-        notes=(Text(f"{rows.size:,} rows drawn.", f"抽取 {rows.size:,} 行。"),),
+        notes=(notice("rows_drawn", rows=rows.size),),
     )
 
 
@@ -147,12 +133,13 @@ def _sample(evidence: ReviewEvidence, most: int, settings: Settings) -> Ints:
 
 
 def _no_rows() -> NotApplicable:
-    return NotApplicable(reason=Text("there is no row to explain", "没有可解释的样本"))
+    return not_applicable("nothing_to_explain")
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.ADDITIVITY, run=run_additivity),
-    Procedure(check=wording.AGREEMENT, run=run_agreement),
-    Procedure(check=wording.MONOTONE, run=run_monotone),
-    Procedure(check=wording.REASONS, run=run_reasons),
+PROCEDURES: Final = procedures(
+    "explanation",
+    additivity=run_additivity,
+    shap_agreement=run_agreement,
+    monotone=run_monotone,
+    reasons=run_reasons,
 )

@@ -14,19 +14,12 @@ from kyc_ml.metrics import compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Run
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Run, not_applicable, procedures
 from kyc_ml.validation.policy import Group, Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
-from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.segments import UNKNOWN, group_names
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import fairness as wording
+from kyc_ml.validation.text import Text, notice
 
-_RATE: Final = {
-    "demographic_parity": Text("selection rate", "预警率"),
-    "predictive_equality": Text("false-positive rate", "假阳率"),
-    "equal_opportunity": Text("recall", "召回率"),
-}
 _OF: Final = {
     "demographic_parity": "selection_rate",
     "predictive_equality": "fpr",
@@ -35,18 +28,13 @@ _OF: Final = {
 
 
 _NEEDS: Final = {
-    "demographic_parity": Text("rows", "样本"),
-    "predictive_equality": Text("negatives", "负样本"),
-    "equal_opportunity": Text("positives", "正样本"),
+    "demographic_parity": notice("rows"),
+    "predictive_equality": notice("negatives"),
+    "equal_opportunity": notice("positives"),
 }
 """What a group must have enough of, for each parity."""
 
-_NO_GROUP: Final = NotApplicable(
-    reason=Text(
-        "no protected group of the policy can be told apart in these rows",
-        "当前样本中无法区分策略所列的受保护组别",
-    )
-)
+_NO_GROUP: Final = not_applicable("no_group")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +75,7 @@ def run_parity(figure: str) -> Run:
                 # what decides: of many groups chance alone makes the ratio itself low
                 "ratio_high": smallest(surest, "high", named="pair"),
             },
-            tables=(
-                Table(name="rates", title=_RATE[figure], frame=rates),
-                Table(name="parity", title=Text("Ratios", "比值"), frame=parity),
-            ),
-            plots=(_plot(_RATE[figure]),),
+            tables={"rates": rates, "parity": parity},
             notes=(*found.notes, *_few(rates, figure, fewest=settings.fewest)),
         )
 
@@ -99,12 +83,15 @@ def run_parity(figure: str) -> Run:
 
 
 def _few(rates: pd.DataFrame, figure: str, *, fewest: int) -> tuple[Text, ...]:
-    """Name the groups that have no rate, a note a feature."""
+    """Return a note for each feature with the groups that have no rate."""
     needs = _NEEDS[figure]
     return tuple(
-        Text(
-            f"{feature}: fewer than {fewest} {needs.en}, not judged: {', '.join(groups)}.",
-            f"{feature}：{needs.zh}少于 {fewest}，未评估：{'、'.join(groups)}。",
+        notice(
+            "groups_not_evaluated",
+            feature=feature,
+            fewest=fewest,
+            needs=needs,
+            groups=Text(", ".join(groups), "、".join(groups)),
         )
         for feature, groups in rates[rates["value"].isna()].groupby("feature")["group"]
     )
@@ -113,12 +100,7 @@ def _few(rates: pd.DataFrame, figure: str, *, fewest: int) -> tuple[Text, ...]:
 def _too_few(rates: pd.DataFrame, figure: str, *, fewest: int) -> NotApplicable:
     needs = _NEEDS[figure]
     features = ", ".join(sorted(set(rates["feature"])))
-    return NotApplicable(
-        reason=Text(
-            f"no two groups of {features} have {fewest} {needs.en} each",
-            f"{features} 中没有两个组别各有至少 {fewest} 个{needs.zh}",
-        )
-    )
+    return not_applicable("too_few_groups", features=features, fewest=fewest, needs=needs)
 
 
 def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -141,36 +123,18 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
         return _NO_GROUP
     rates = pd.DataFrame(lines)
     named = rates.assign(named=rates["feature"] + " = " + rates["group"])
-    title = Text("Observed over expected", "O/E")
     return Outcome(
         values={
             **surest_levels(named, named="named", fewest=settings.fewest),
             "groups": int(rates["low"].notna().sum()),
         },
-        tables=(Table(name="rates", title=title, frame=rates),),
-        plots=(_plot(title, y="o_e"),),
+        tables={"rates": rates},
         notes=(*notes, who_is_judged(settings.fewest)),
     )
 
 
-def _plot(title: Text, *, y: str = "value") -> Plot:
-    return Plot(
-        name="rates",
-        kind="interval",
-        title=title,
-        table="rates",
-        x="group",
-        y=y,
-        low="low",
-        high="high",
-        group="feature",
-        x_label=Text("group", "组别"),
-        y_label=title,
-    )
-
-
 def _compare(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
-    """Compare the groups once for all checks of this family."""
+    """Compare the groups, once for all checks of this family."""
     key = ("fairness", settings)
     if key not in evidence.memory:
         evidence.memory[key] = _compare_anew(evidence, settings)
@@ -224,22 +188,18 @@ def _each(names: npt.NDArray[np.object_]) -> Iterator[tuple[str, npt.NDArray[np.
 
 
 def _without_value(group: Group, rows: int) -> Text:
-    return Text(
-        f"{group.feature}: {rows:,} row(s) have no value, and are no group.",
-        f"{group.feature}：{rows:,} 行缺失取值，不作为组别。",
-    )
+    return notice("without_value", feature=group.feature, rows=rows)
 
 
 def _absent(evidence: ReviewEvidence, group: Group) -> Text:
     why = evidence.left_out.get(group.feature, "the rows do not have it")
-    return Text(
-        f"{group.feature} is not judged: {why}.", f"未评估 {group.feature}：数据不可用（{why}）。"
-    )
+    return notice("group_absent", feature=group.feature, why=why)
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.SELECTION, run=run_parity("demographic_parity")),
-    Procedure(check=wording.PREDICTIVE_EQUALITY, run=run_parity("predictive_equality")),
-    Procedure(check=wording.OPPORTUNITY, run=run_parity("equal_opportunity")),
-    Procedure(check=wording.CALIBRATION, run=run_calibration),
+PROCEDURES: Final = procedures(
+    "fairness",
+    selection=run_parity("demographic_parity"),
+    predictive_equality=run_parity("predictive_equality"),
+    equal_opportunity=run_parity("equal_opportunity"),
+    calibration=run_calibration,
 )

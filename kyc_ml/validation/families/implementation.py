@@ -12,26 +12,19 @@ from kyc_ml.features.table import OBSERVATION_ID
 from kyc_ml.score import Scorer, score_features
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.result import Table
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import implementation as wording
+from kyc_ml.validation.text import notice
 
 _COMPARED: Final = ("probability", "tier", "reason_1_code")
 
 
 def run_reproduction(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Say what training again gave."""
+    """Report whether retraining gave the same bundle."""
     del settings
     found = evidence.retrained
     if found is None:
-        return NotApplicable(
-            reason=Text(
-                "nobody asked to train again: kyc-ml validate --retrain",
-                "未要求重新训练：kyc-ml validate --retrain",
-            )
-        )
+        return not_applicable("not_retrained")
     same = found.recorded == found.again
     lines = [{"what": "file", "difference": name} for name in found.differing]
     lines += [{"what": "version", "difference": line} for line in found.changes]
@@ -40,35 +33,19 @@ def run_reproduction(evidence: ReviewEvidence, settings: Settings) -> Outcome | 
             "differing": 0 if same else max(len(found.differing), 1),
             "changes": len(found.changes),
         },
-        tables=(
-            Table(
-                name="differences",
-                title=Text("Differences", "差异"),
-                frame=pd.DataFrame(lines, columns=["what", "difference"]).astype("str"),
-            ),
-        ),
-        notes=(
-            Text(
-                f"Recorded {found.recorded[:12]}, again {found.again[:12]}.",
-                f"记录 {found.recorded[:12]}，重训 {found.again[:12]}。",
-            ),
-        ),
+        tables={"differences": pd.DataFrame(lines, columns=["what", "difference"]).astype("str")},
+        notes=(notice("digests", recorded=found.recorded[:12], again=found.again[:12]),),
     )
 
 
 def run_recorded(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold recomputed figures of the test part against the recorded ones.
+    """Compare recomputed figures of the test part with the recorded ones.
 
     Ends of intervals are left out: a later version may have a better interval for one figure.
     """
     del settings
     if evidence.recorded is None or evidence.recorded_part not in evidence.bundle.metrics:
-        return NotApplicable(
-            reason=Text(
-                "the model was not split in time: its held-out figures are of many models",
-                "模型未按时间划分：其留出指标来自多个模型",
-            )
-        )
+        return not_applicable("not_split_in_time")
     recorded = evidence.bundle.metrics[evidence.recorded_part]
     again = evidence.recorded.as_dict()
     table = pd.DataFrame(
@@ -88,7 +65,7 @@ def run_recorded(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "largest_difference": largest(away, "away", named="figure"),
             "rows_difference": float(by_name.get("rows", np.nan)),
         },
-        tables=(Table(name="figures", title=Text("Figures", "指标"), frame=table),),
+        tables={"figures": table},
     )
 
 
@@ -97,7 +74,7 @@ def run_parity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
     current, bundle = evidence.current, evidence.bundle
     n = min(settings.compared_rows, len(current))
     if not n:
-        return NotApplicable(reason=Text("there is no row to score", "没有可评分的样本"))
+        return not_applicable("nothing_to_score")
     places = np.sort(np.random.default_rng(settings.seed).choice(len(current), n, replace=False))
     names = (*current.features.names, *current.facts.names)
     features = current.features.take(places)
@@ -135,9 +112,7 @@ def run_parity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
             "other_reason": int(table["other_reason"].max()),
             "rows": n,
         },
-        tables=(
-            Table(name="ways", title=Text("Against the batch", "与批量结果比较"), frame=table),
-        ),
+        tables={"ways": table},
     )
 
 
@@ -168,7 +143,7 @@ def run_reconciliation(evidence: ReviewEvidence, settings: Settings) -> Outcome 
             "undefined": int(np.isnan(rows.probability).sum()),
             "rows": len(rows),
         },
-        tables=(Table(name="counts", title=Text("Counts", "数量"), frame=counts),),
+        tables={"counts": counts},
     )
 
 
@@ -177,9 +152,10 @@ def _unequal(one: pd.Series, other: pd.Series) -> int:
     return int(pair.sum())
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.REPRODUCTION, run=run_reproduction),
-    Procedure(check=wording.RECORDED, run=run_recorded),
-    Procedure(check=wording.PARITY, run=run_parity),
-    Procedure(check=wording.RECONCILIATION, run=run_reconciliation),
+PROCEDURES: Final = procedures(
+    "implementation",
+    reproduction=run_reproduction,
+    recorded_figures=run_recorded,
+    parity=run_parity,
+    reconciliation=run_reconciliation,
 )

@@ -1,4 +1,4 @@
-"""Robustness: rows that are changed, and regions that nobody chose."""
+"""Robustness: changed rows, missing columns, and values outside the training range."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.families import robustness_by_region as regions
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
 from kyc_ml.validation.perturbing import Sample, add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
-from kyc_ml.validation.result import Plot, Table
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import robustness as wording
+from kyc_ml.validation.text import Text, notice
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -56,7 +54,7 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             "auc_drop": whole - float(usual["auc"]),
             "moved": float(usual["moved"]),
         },
-        tables=(Table(name="noise", title=Text("Noise", "噪声扰动"), frame=table),),
+        tables={"noise": table},
         notes=(_sampled(sample),),
     )
 
@@ -100,40 +98,16 @@ def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "family_drop": largest(table[table["kind"] == "family"], "auc_drop", named="lost"),
             "level": largest(table.assign(away=away), "away", named="lost"),
         },
-        tables=(
-            Table(
-                name="lost",
-                title=Text("What the loss of columns does", "缺失列的影响"),
-                frame=table.sort_values("auc_drop", ascending=False, ignore_index=True),
-            ),
-        ),
-        plots=(
-            Plot(
-                name="lost",
-                kind="bar",
-                title=Text("Drop of the AUC", "AUC 降幅"),
-                table="lost",
-                x="lost",
-                y="auc_drop",
-                group="kind",
-                x_label=Text("lost", "缺失对象"),
-                y_label=Text("drop of the AUC", "AUC 降幅"),
-            ),
-        ),
+        tables={"lost": table.sort_values("auc_drop", ascending=False, ignore_index=True)},
         notes=(_sampled(sample),),
     )
 
 
 def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count values that the training rows never had."""
+    """Count values outside the range of the training rows."""
     rows, bundle = evidence.current, evidence.bundle
     if not bundle.reference.quantiles:
-        return NotApplicable(
-            reason=Text(
-                "the bundle keeps no quantiles: it was written by an older version",
-                "模型包未保存分位数（由旧版本生成）",
-            )
-        )
+        return not_applicable("no_quantiles")
     leading = set(evidence.attributed_reference.top(settings.top_features))
     time_bound = find_time_bound_beyond_the_clock(bundle.specs)
     outside, grown_out = (np.zeros(len(rows), np.bool_) for _ in range(2))
@@ -181,29 +155,19 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             ),
             "o_e": ratio,
         },
-        tables=(
-            Table(
-                name="features",
-                title=Text("Share outside the training range", "超出训练范围的占比"),
-                frame=table,
-            ),
-        ),
+        tables={"features": table},
     )
 
 
 def _sampled(sample: Sample) -> Text:
-    return Text(
-        f"{sample.rows.size:,} judged rows, positives first: the AUC does not hang on their share, "
-        "but shares of rows and mean probabilities are those of this sample.",
-        f"抽取 {sample.rows.size:,} 行可评估样本（正样本优先）：AUC 不受其占比影响，"
-        "但样本占比与平均概率仅就该抽样而言。",
-    )
+    return notice("positives_first", rows=sample.rows.size)
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.NOISE, run=run_noise),
-    Procedure(check=wording.MISSING, run=run_missing),
-    Procedure(check=wording.WEAK_SPOTS, run=regions.run_weak_spots),
-    Procedure(check=wording.OVERFIT, run=regions.run_overfit),
-    Procedure(check=wording.RANGE, run=run_range),
+PROCEDURES: Final = procedures(
+    "robustness",
+    noise=run_noise,
+    missing_columns=run_missing,
+    weak_spots=regions.run_weak_spots,
+    overfit=regions.run_overfit,
+    training_range=run_range,
 )

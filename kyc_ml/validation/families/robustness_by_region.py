@@ -1,4 +1,4 @@
-"""Robustness by region: where a model is wrong, and where it knows its training rows too well."""
+"""Robustness by region: where a model is wrong, and where it overfits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from kyc_ml.metrics import auc_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
-from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.slices import find_slices
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.text import notice
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -33,7 +32,7 @@ _MOST_SLICED: Final = 200_000
 
 
 def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Look for regions on half of the customers, judge them by the other half."""
+    """Find regions on half of the customers, and evaluate them on the other half."""
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
@@ -49,12 +48,7 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     ]
     slices = find_slices(rows, judged, columns=leading, leaves=settings.slices, seed=settings.seed)
     if slices is None:
-        return NotApplicable(
-            reason=Text(
-                "no feature contributes, or no half of the customers has both classes",
-                "没有特征产生贡献，或半数客户中只有一类样本",
-            )
-        )
+        return not_applicable("no_regions")
     table = _judge_regions(rows, slices, fewest=settings.fewest)
     least = settings.fewest / 2  # the other half of the customers went into the search
     return Outcome(
@@ -63,28 +57,7 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
             "lowest_auc": smallest(table, "auc", named="region"),
             "regions": int(table["low"].notna().sum()),
         },
-        tables=(
-            Table(
-                name="regions",
-                title=Text("Regions, judged on the other half", "区域（由另一半客户评估）"),
-                frame=table.sort_values("o_e", ascending=False, ignore_index=True),
-            ),
-        ),
-        plots=(
-            Plot(
-                name="regions",
-                kind="interval",
-                title=Text("Observed over expected by region", "各区域 O/E"),
-                table="regions",
-                x="region",
-                y="o_e",
-                low="low",
-                high="high",
-                x_label=Text("region", "区域"),
-                y_label=Text("observed over expected", "O/E"),
-                reference="one",
-            ),
-        ),
+        tables={"regions": table.sort_values("o_e", ascending=False, ignore_index=True)},
         notes=(who_is_judged(least),),
     )
 
@@ -112,7 +85,7 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     """Compare the AUC of training and current rows, whole and by quarters of features."""
     now, before = evidence.current, evidence.train
     if before is None:
-        return NotApplicable(reason=Text("the training rows cannot be had", "无法取得训练样本"))
+        return not_applicable("no_training_rows")
     for rows in (now, before):
         if (refused := one_class(rows)) is not None:
             return refused
@@ -136,18 +109,8 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "largest_low": largest(judged, "low", named="region"),
             "regions": len(judged),
         },
-        tables=(
-            Table(
-                name="gaps",
-                title=Text("AUC, training less current", "AUC 训练减当前"),
-                frame=table,
-            ),
-        ),
-        notes=(
-            Text(
-                f"Training rows: {len(before):,}, a sample.", f"训练样本：抽样 {len(before):,} 行。"
-            ),
-        ),
+        tables={"gaps": table},
+        notes=(notice("training_sample", rows=len(before)),),
     )
 
 

@@ -1,4 +1,4 @@
-"""Stability: current rows against the reference rows, outcomes aside."""
+"""Stability: current rows compared with reference rows, without outcomes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import SHIFT, largest, most_drifted
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.result import Plot, Table
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import stability as wording
+from kyc_ml.validation.text import Text, notice
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,7 +38,6 @@ def run_score(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
         np.bincount(before.tier, minlength=tiers),
         np.bincount(now.tier, minlength=tiers),
     )
-    title = Text("Share of rows by decile of the reference score", "按参照分数十分位的样本占比")
     return Outcome(
         values={
             "psi": drift.psi,
@@ -49,14 +46,13 @@ def run_score(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             "p_value": drift.p_value,
             "tier_psi": by_tier.psi,
         },
-        tables=(Table(name="bins", title=title, frame=_shares(bins.labels, one, two)),),
-        plots=(_bars("bins", title, Text("log-odds", "对数几率")),),
+        tables={"bins": _shares(bins.labels, one, two)},
         notes=(_compared(evidence),),
     )
 
 
 def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute the CSI of every feature; gates are for the leading ones."""
+    """Compute the CSI of every feature; gates apply to the most important ones."""
     if (refused := _too_few(evidence)) is not None:
         return refused
     attributed = evidence.attributed_reference
@@ -96,7 +92,7 @@ def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "above_amber": int((first["csi"] > SHIFT).sum()),
             "highest_of_all": largest(table, "csi", named="feature"),
         },
-        tables=(Table(name="features", title=Text("Drift by feature", "各特征漂移"), frame=table),),
+        tables={"features": table},
         notes=(_compared(evidence),),
     )
 
@@ -120,22 +116,9 @@ def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
             "place_reference": np.argsort(before.ranked())[order] + 1,
         }
     )
-    title = Text("Mean size of contributions (log-odds)", "平均贡献绝对值（对数几率）")
     return Outcome(
         values={"top_10_overlap": overlap, "rank_correlation": float(correlation)},
-        tables=(Table(name="strength", title=title, frame=table),),
-        plots=(
-            Plot(
-                name="strength",
-                kind="bar",
-                title=title,
-                table="strength",
-                x="feature",
-                y="strength",
-                x_label=Text("feature", "特征"),
-                y_label=Text("log-odds", "对数几率"),
-            ),
-        ),
+        tables={"strength": table},
         notes=(_compared(evidence),),
     )
 
@@ -158,10 +141,7 @@ def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "critical_95": drift.critical_95,
             "largest_change": largest(table, "change", named="bin"),
         },
-        tables=(
-            Table(name="reasons", title=Text("First reasons", "首要原因"),
-                  frame=table.rename(columns={"bin": "feature"})),
-        ),
+        tables={"reasons": table.rename(columns={"bin": "feature"})},
         notes=(_compared(evidence),),
     )  # fmt: skip
 
@@ -179,16 +159,13 @@ def _drift(evidence: ReviewEvidence, one: Ints, two: Ints) -> Drift:
 def _too_few(evidence: ReviewEvidence) -> NotApplicable | None:
     if len(evidence.reference) and len(evidence.current):
         return None
-    return NotApplicable(reason=Text("there are no rows to compare", "没有可比较的样本"))
+    return not_applicable("nothing_to_compare")
 
 
 def _compared(evidence: ReviewEvidence) -> Text:
     rows = evidence.reference
-    return Text(
-        f"Compared with: {rows.origin.en}; {len(rows):,} rows decided from {rows.since:%Y-%m-%d} "
-        f"to {rows.until:%Y-%m-%d}.",
-        f"比较对象：{rows.origin.zh}；{rows.since:%Y-%m-%d} 至 {rows.until:%Y-%m-%d} 决策的 "
-        f"{len(rows):,} 行。",
+    return notice(
+        "compared_with", origin=rows.origin, rows=len(rows), since=rows.since, until=rows.until
     )
 
 
@@ -224,23 +201,10 @@ def _shares(labels: tuple[str, ...], one: Ints, two: Ints) -> pd.DataFrame:
     )
 
 
-def _bars(table: str, title: Text, x_label: Text) -> Plot:
-    return Plot(
-        name=table,
-        kind="bar",
-        title=title,
-        table=table,
-        x="bin",
-        y="current_share",
-        value="reference_share",
-        x_label=x_label,
-        y_label=Text("share of rows", "样本占比"),
-    )
-
-
-PROCEDURES: Final = (
-    Procedure(check=wording.SCORE, run=run_score),
-    Procedure(check=wording.FEATURES, run=run_features),
-    Procedure(check=wording.IMPORTANCE, run=run_importance),
-    Procedure(check=wording.REASONS, run=run_reasons),
+PROCEDURES: Final = procedures(
+    "stability",
+    score_psi=run_score,
+    feature_csi=run_features,
+    importance=run_importance,
+    reasons=run_reasons,
 )

@@ -22,24 +22,20 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, Value
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.result import Plot, Table
 from kyc_ml.validation.rows import ScoredRows
-from kyc_ml.validation.text import Text
-from kyc_ml.validation.wording import tiers as wording
+from kyc_ml.validation.text import notice
 
 Ints = npt.NDArray[np.int64]
 
-_TIER: Final = Text("tier", "等级")
-
 
 def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Hold the observed rates of neighbouring tiers against each other."""
+    """Compare the observed rates of neighbouring tiers."""
     del settings
     rows, names = evidence.current, evidence.bundle.policy.tier_names
     if not rows.target.size:
-        return NotApplicable(reason=Text("no row has a mature outcome", "没有结果已成熟的样本"))
+        return not_applicable("no_mature_outcome")
     of_model, final = (
         _rates(tier[rows.judged], rows, names) for tier in (rows.grades.model, rows.tier)
     )
@@ -52,7 +48,6 @@ def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         [of_model.assign(tiers="probability alone"), final.assign(tiers="in force")],
         ignore_index=True,
     )
-    title = Text("Observed rate by tier", "各等级实际率")
     return Outcome(
         values={
             "inverted": int(pairs["inverted"].sum()),
@@ -61,32 +56,13 @@ def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
             "lowest_p_in_force": smallest(final_pairs, "p_holm", named="pair"),
             "tiers": int((of_model["rows"] > 0).sum()),
         },
-        tables=(
-            Table(name="rates", title=title, frame=rates),
-            Table(
-                name="pairs",
-                title=Text("Neighbouring tiers", "相邻等级"),
-                frame=pd.concat(
-                    [found.assign(tiers=which) for which, found in tables.items()],
-                    ignore_index=True,
-                ),
+        tables={
+            "rates": rates,
+            "pairs": pd.concat(
+                [found.assign(tiers=which) for which, found in tables.items()],
+                ignore_index=True,
             ),
-        ),
-        plots=(
-            Plot(
-                name="rates",
-                kind="interval",
-                title=title,
-                table="rates",
-                x="tier",
-                y="rate",
-                low="low",
-                high="high",
-                group="tiers",
-                x_label=_TIER,
-                y_label=Text("observed rate", "实际率"),
-            ),
-        ),
+        },
     )
 
 
@@ -157,7 +133,6 @@ def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome |
     at = 1 + int(np.argmax(share[1:])) if len(names) > 1 else 0
     reached = np.bincount(evidence.current.grades.model, minlength=len(names)) > 0
     unreached = [name for name, any_row in zip(names, reached, strict=True) if not any_row]
-    title = Text("Share of rows by tier", "各等级占比")
     table = pd.DataFrame(
         {
             "tier": [*names, *names],
@@ -175,20 +150,7 @@ def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome |
             "largest_share": Value(value=float(share[at]), about=names[at]),
             "unreached": Value(value=len(unreached), about=", ".join(unreached)),
         },
-        tables=(Table(name="shares", title=title, frame=table),),
-        plots=(
-            Plot(
-                name="shares",
-                kind="bar",
-                title=title,
-                table="shares",
-                x="tier",
-                y="share",
-                group="when",
-                x_label=_TIER,
-                y_label=Text("share", "占比"),
-            ),
-        ),
+        tables={"shares": table},
     )
 
 
@@ -196,19 +158,12 @@ def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
     """Follow customers from the reference period to now."""
     del settings
     if evidence.bundle.config.unit != "risk":
-        return NotApplicable(
-            reason=Text(
-                "observations are transactions: a transaction is graded once and has no history",
-                "观测对象为交易：每笔交易只评级一次，不存在迁移",
-            )
-        )
+        return not_applicable("transactions_do_not_migrate")
     names = evidence.bundle.policy.tier_names
     before, after = (_last_tier(rows) for rows in (evidence.reference, evidence.current))
     both = pd.concat([before, after], axis=1, join="inner", keys=["before", "after"])
     if both.empty:
-        return NotApplicable(
-            reason=Text("no customer is in both periods", "没有客户同时出现在两个时期")
-        )
+        return not_applicable("no_customer_in_both")
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (both["before"].to_numpy(), both["after"].to_numpy()), 1)
     upward, downward = matrix_weighted_bandwidth(counts)
@@ -225,7 +180,6 @@ def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
         }
     )
     named = cells.assign(cell=cells["before"] + " to " + cells["after"])
-    title = Text("Customers by tier before and after", "迁移矩阵")
     return Outcome(
         values={
             "upward": upward,
@@ -234,25 +188,12 @@ def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
             "lowest_p": smallest(named, "p_value", named="cell"),
             "customers": int(counts.sum()),
         },
-        tables=(Table(name="matrix", title=title, frame=cells),),
-        plots=(
-            Plot(
-                name="matrix",
-                kind="heatmap",
-                title=title,
-                table="matrix",
-                x="after",
-                y="before",
-                value="share",
-                x_label=Text("tier now", "当前等级"),
-                y_label=Text("tier before", "原等级"),
-            ),
-        ),
+        tables={"matrix": cells},
     )
 
 
 def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Count overrides, and look at what became of the rows."""
+    """Count overrides, and compare outcomes with expectations of their rows."""
     del settings
     rows = evidence.current
     grades, names = rows.grades, np.array(evidence.bundle.policy.tier_names, dtype=object)
@@ -285,8 +226,7 @@ def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
         )
     )
     unchecked = tuple(
-        Text(f"Not applied: {what}: {why}", f"未应用：{what}：{why}")
-        for what, why in grades.unchecked.items()
+        notice("not_applied", what=what, why=why) for what, why in grades.unchecked.items()
     )
     return Outcome(
         values={
@@ -297,7 +237,7 @@ def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
             if ratio is None
             else Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
         },
-        tables=(Table(name="overrides", title=Text("Overrides", "规则调整"), frame=table),),
+        tables={"overrides": table},
         notes=unchecked,
     )
 
@@ -307,7 +247,7 @@ def _counts(rows: ScoredRows, size: int) -> Ints:
 
 
 def _last_tier(rows: ScoredRows) -> pd.Series:
-    """Give each customer's tier of their last row."""
+    """Return the tier of each customer's last row."""
     frame = pd.DataFrame(
         {
             "customer": customers_of(rows.features.keys),
@@ -319,9 +259,10 @@ def _last_tier(rows: ScoredRows) -> pd.Series:
     return last.set_index("customer")["tier"]
 
 
-PROCEDURES: Final = (
-    Procedure(check=wording.ORDERING, run=run_ordering),
-    Procedure(check=wording.CONCENTRATION, run=run_concentration),
-    Procedure(check=wording.MIGRATION, run=run_migration),
-    Procedure(check=wording.OVERRIDES, run=run_overrides),
+PROCEDURES: Final = procedures(
+    "tiers",
+    ordering=run_ordering,
+    concentration=run_concentration,
+    migration=run_migration,
+    overrides=run_overrides,
 )

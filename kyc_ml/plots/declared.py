@@ -1,18 +1,18 @@
-"""Plots of a report, drawn from the tables that their declarations name."""
+"""Plots of checks, drawn from the tables that their declarations name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from kyc_ml.plots.probability import Layer, draw_reliability
 from kyc_ml.plots.style import (
     FAMILIES,
     INK,
@@ -22,16 +22,18 @@ from kyc_ml.plots.style import (
     PAPER,
     SIZE,
     SMALL,
+    Floats,
     finish,
     format_rate,
-    log_rates,
+    is_share,
+    label_rows,
+    legend_above,
     new_figure,
+    percent_axis,
     shorten,
 )
-from kyc_ml.report.words import Language, say, translate_value
 from kyc_ml.validation.result import Plot
-
-Floats = npt.NDArray[np.float64]
+from kyc_ml.validation.text import Language, name_value, say
 
 _COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
 _UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn lying
@@ -39,7 +41,6 @@ _LONG: Final = 9
 _NAME: Final = 34
 _ROW: Final = 0.27  # inches a lying category takes
 _MOST: Final = 24  # lying categories that one plot can hold
-_RARE: Final = 0.2  # rates all below this are told apart on a logarithmic scale only
 _DODGE: Final = 0.7  # of a category's room that its groups share
 
 
@@ -90,29 +91,18 @@ def _places(values: pd.Series, names: Sequence[str]) -> Floats:
     return np.array([place[str(value)] for value in values])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layer:
-    """One group of a plot: where its marks stand, how high, and in which colour."""
-
-    label: str
-    colour: str
-    at: Any
-    values: Floats
-    whiskers: tuple[Floats, Floats] | None
-
-
 def _layers(
     rows: pd.DataFrame, plot: Plot, language: Language, *, names: Sequence[str] | None
-) -> list[_Layer]:
-    """Part the rows into groups; with `names` a category's mark stands at its number."""
+) -> list[Layer]:
+    """Split the rows into groups; with `names` the mark of a category is at its number."""
     found = []
     for number, (name, part) in enumerate(_groups(rows, plot)):
         found.append(
-            _Layer(
-                label=translate_value(name, language),
+            Layer(
+                label=_name(name, language),
                 colour=_COLOURS[number % len(_COLOURS)],
                 at=part[plot.x].to_numpy() if names is None else _places(part[plot.x], names),
-                values=_numbers(part[plot.y]),
+                heights=_numbers(part[plot.y]),
                 whiskers=(_numbers(part[plot.low]), _numbers(part[plot.high]))
                 if plot.low
                 else None,
@@ -140,48 +130,59 @@ def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, 
     for number, layer in enumerate(layers):
         at = layer.at + (number - (len(layers) - 1) / 2) * width
         _lying_marks(axes, layer, at, plot=plot, width=width)
-    axes.set_yticks(range(len(names)), labels=_ticks(names, language))
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
+    label_rows(axes, np.arange(len(names)), _ticks(names, language))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel=say(plot.y_label, language))
     if plot.reference in ("zero", "one"):
         axes.axvline(float(plot.reference == "one"), color=MUTED, linewidth=0.9, linestyle="--")
-    _legend_above(axes, layers)
+    if len(layers) > 1:
+        legend_above(axes)
     return figure, axes
 
 
-def _lying_marks(axes: Axes, layer: _Layer, at: Floats, *, plot: Plot, width: float) -> None:
+def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: float) -> None:
     """Draw one group of lying bars or points, with whiskers where there are intervals."""
     bars = plot.kind == "bar"
     if bars:
-        axes.barh(at, layer.values, height=0.86 * width, color=layer.colour, label=layer.label)
+        axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)
     if layer.whiskers is not None:
         ink, line = (INK, 0.9) if bars else (layer.colour, 1.4)
         axes.hlines(at, *layer.whiskers, color=ink, linewidth=line)
     if not bars:
-        axes.plot(layer.values, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
+        axes.plot(layer.heights, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
+
+
+def _name(value: str, language: Language) -> str:
+    return say(name_value(value), language).replace("_", " ")
 
 
 def _ticks(names: Sequence[str], language: Language) -> list[str]:
-    return [shorten(translate_value(name, language), _NAME) for name in names]
+    return [shorten(_name(name, language), _NAME) for name in names]
 
 
 def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
     values = rows[plot.x]
     names = None if _is_numeric(values) or _is_time(values) else _names(values)
-    if _is_rare(rows, plot):
-        rows = _on_logarithms(axes, rows, plot)
     layers = _layers(rows, plot, language, names=names)
+    if plot.kind == "interval" and plot.reference == "diagonal" and names is None:
+        draw_reliability(axes, layers)
+        return
     for number, layer in enumerate(layers):
         if plot.kind == "bar":
             _bars(axes, layer, number=number, count=len(layers))
         elif plot.kind == "histogram":
             _outline(axes, layer)
         elif plot.kind == "interval":
-            _points(axes, layer)
+            apart = 0.0 if names is None else 0.16 * (number - (len(layers) - 1) / 2)
+            _points(axes, replace(layer, at=layer.at + apart))
         else:
             _line(axes, layer, steps=plot.kind == "step")
+    if plot.reference == "diagonal":  # rates against rates, such as a ROC curve
+        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    shown: tuple[tuple[Literal["x", "y"], str], ...] = (("x", plot.x), ("y", plot.y))
+    for which, column in shown:
+        if is_share(column) and _is_numeric(rows[column]):
+            percent_axis(axes, which)
     if names is not None:
         axes.set_xticks(range(len(names)), labels=_ticks(names, language))
         axes.set_xlim(-0.7, len(names) - 0.3)
@@ -189,59 +190,41 @@ def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> 
     if _is_time(values):
         axes.tick_params(axis="x", rotation=30)
     _reference(axes, plot)
-    _legend_above(axes, layers)
+    if len(layers) > 1:
+        legend_above(axes)
 
 
-def _on_logarithms(axes: Axes, rows: pd.DataFrame, plot: Plot) -> pd.DataFrame:
-    """Make both axes logarithmic, and move rates of 0 to the tick that stands for 0."""
-    log_rates(axes, "x", _numbers(rows[plot.x]))
-    ends = [plot.y, plot.low, plot.high] if plot.low else [plot.y]
-    shown = rows[[plot.y, plot.high] if plot.high else [plot.y]].to_numpy(dtype=np.float64)
-    place = log_rates(axes, "y", shown, zero=bool((rows[plot.y] <= 0).any()))
-    floor = min(place, axes.get_ylim()[0])
-    return rows.assign(
-        **{name: rows[name].clip(lower=place if name == plot.y else floor) for name in ends}
-    )
-
-
-def _is_rare(rows: pd.DataFrame, plot: Plot) -> bool:
-    """Tell whether two rates are held against each other that are all close to 0."""
-    if plot.reference != "diagonal" or plot.kind != "interval" or not _is_numeric(rows[plot.x]):
-        return False
-    pair = rows[[plot.x, plot.y]].to_numpy(dtype=np.float64)
-    middle = float(np.median(pair))
-    return bool((rows[plot.x] > 0).all() and (pair >= 0).all() and 0 < middle < _RARE)
-
-
-def _bars(axes: Axes, layer: _Layer, *, number: int, count: int) -> None:
+def _bars(axes: Axes, layer: Layer, *, number: int, count: int) -> None:
     places = np.unique(layer.at)
     step = np.diff(places).min() if places.size > 1 else 1.0
     width = 0.8 * step / count
     at = layer.at + (number - (count - 1) / 2) * width
-    axes.bar(at, layer.values, width=0.9 * width, color=layer.colour, label=layer.label)
+    axes.bar(at, layer.heights, width=0.9 * width, color=layer.colour, label=layer.label)
     if layer.whiskers is not None:
         axes.vlines(at, *layer.whiskers, color=INK, linewidth=0.9)
 
 
-def _points(axes: Axes, layer: _Layer) -> None:
+def _points(axes: Axes, layer: Layer) -> None:
     if layer.whiskers is not None:
         axes.vlines(layer.at, *layer.whiskers, color=layer.colour, linewidth=1.2)
-    axes.plot(layer.at, layer.values, "o", color=layer.colour, markersize=4.2, label=layer.label)
+    axes.plot(layer.at, layer.heights, "o", color=layer.colour, markersize=4.2, label=layer.label)
 
 
-def _line(axes: Axes, layer: _Layer, *, steps: bool) -> None:
+def _line(axes: Axes, layer: Layer, *, steps: bool) -> None:
     style: dict[str, Any] = {"drawstyle": "steps-post"} if steps else {}
-    axes.plot(layer.at, layer.values, color=layer.colour, linewidth=1.5, label=layer.label, **style)
+    axes.plot(
+        layer.at, layer.heights, color=layer.colour, linewidth=1.5, label=layer.label, **style
+    )
     if layer.whiskers is not None:
         axes.fill_between(layer.at, *layer.whiskers, color=layer.colour, alpha=0.16, linewidth=0)
 
 
-def _outline(axes: Axes, layer: _Layer) -> None:
+def _outline(axes: Axes, layer: Layer) -> None:
     """Draw a histogram from its lower edges; the last bin is as wide as the one before."""
     edges = np.asarray(layer.at, dtype=np.float64)
     width = edges[-1] - edges[-2] if edges.size > 1 else 1.0
     axes.stairs(
-        layer.values, np.append(edges, edges[-1] + width), color=layer.colour, linewidth=1.5,
+        layer.heights, np.append(edges, edges[-1] + width), color=layer.colour, linewidth=1.5,
         label=layer.label,
     )  # fmt: skip
 
@@ -288,25 +271,3 @@ def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> 
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-_LEGEND_CHARACTERS: Final = 52
-"""Characters of names that fit side by side above the narrowest plot."""
-
-
-def _legend_above(axes: Axes, layers: Sequence[_Layer]) -> None:
-    """Name the groups above the plot, where the name covers no mark."""
-    if len(layers) < 2:
-        return
-    longest = max(len(layer.label) for layer in layers)
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        frameon=False,
-        fontsize=SMALL,
-        labelcolor="linecolor",
-        handlelength=1.6,
-        ncols=max(1, min(4, len(layers), _LEGEND_CHARACTERS // max(longest, 1))),
-        borderaxespad=0.2,
-        columnspacing=1.2,
-    )

@@ -1,4 +1,4 @@
-"""The folds of a split on a time axis."""
+"""The parts and the folds of a split on an axis of time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,63 @@ from kyc_ml.plots.style import (
     OTHER,
     SIZE,
     SMALL,
+    date_axis,
     finish,
     label_rows,
+    legend_above,
     new_figure,
 )
 
 _COLOURS = {TRAIN: MODEL, TEST: OTHER}
+
+
+def plot_parts(
+    parts: pd.DataFrame, *, development_cutoff: pd.Timestamp, as_of: pd.Timestamp
+) -> Figure:
+    """Draw the split on an axis of time, with the two days on which labels were read.
+
+    Parameters
+    ----------
+    parts : DataFrame
+        As `summarise_parts` gives it. A part without an end is not drawn; one without a start
+        is drawn from the left edge.
+    development_cutoff, as_of : Timestamp
+        When the labels of the development parts, and of the test, are those known.
+    """
+    shown = parts[parts["end"].notna()].iloc[::-1]
+    figure, axes = new_figure(size=(2 * SIZE[0], 2.6))
+    last = _day(as_of)
+    known = [_day(day) for column in ("start", "end") for day in shown[column].dropna()]
+    first = min([*known, _day(development_cutoff)])
+    if shown["start"].isna().any():  # room for what began before all that is known
+        first -= 0.4 * (last - first)
+    labels = []
+    for y, row in enumerate(shown.to_dict("records")):
+        opened = pd.isna(row["start"])
+        start = first if opened else _day(row["start"])
+        colour = OTHER if row["part"] == TEST else MODEL
+        width = _day(row["end"]) - start
+        axes.barh(y, width, left=start, height=0.56, color=colour, edgecolor=colour, alpha=0.85)
+        name = str(row["part"]).replace("_", " ") + (", from the beginning" if opened else "")
+        labels.append(f"{name}\n{row['used']:,} used, {row['positives']:,} positive")
+    label_rows(axes, np.arange(len(shown)), labels)
+    top = len(shown) - 0.45
+    marks = (("labels of development read", development_cutoff), ("labels of test read", as_of))
+    for line, (label, day) in enumerate(marks):
+        axes.axvline(_day(day), color=INK, linewidth=1.0, linestyle=(0, (4, 2)))
+        axes.annotate(
+            f"{label} {day.date().isoformat()}",
+            (_day(day), top),
+            xytext=(-4, 3 + 11 * line),
+            textcoords="offset points",
+            fontsize=SMALL,
+            ha="right",
+            va="bottom",
+            annotation_clip=False,
+        )
+    axes.set(xlim=(first, last + 0.02 * (last - first)), ylim=(-0.55, top))
+    date_axis(axes)
+    return finish(figure)
 
 
 def plot_periods(periods: pd.DataFrame) -> Figure:
@@ -60,8 +111,7 @@ def plot_periods(periods: pd.DataFrame) -> Figure:
     _draw_key(axes, with_gap=bool(shown["labels_read"].notna().any()))
     axes.set(ylim=(-max(len(numbers), 1) + 0.6, 0.5))
     axes.margins(x=0.02)
-    axes.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=8))  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(mdates.DateFormatter("%Y-%m-%d"))  # type: ignore[no-untyped-call]
+    date_axis(axes)
     return finish(figure)
 
 
@@ -81,15 +131,7 @@ def _draw_key(axes: Axes, *, with_gap: bool) -> None:
             [], [], color=INK, marker="|", markersize=10, linestyle="", label="training labels read"
         )
         handles += [gap, read]
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=len(handles),
-        frameon=False,
-        fontsize=SMALL,
-        labelcolor=INK,
-    )
+    legend_above(axes, handles=handles, coloured=False)
 
 
 def _draw_fold(axes: Axes, place: float, parts: dict[str, dict[str, Any]]) -> None:

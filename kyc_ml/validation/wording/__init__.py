@@ -1,1 +1,0 @@
-"""What each check says of itself, in English and Chinese; one file a family."""
