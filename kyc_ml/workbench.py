@@ -28,7 +28,8 @@ from kyc_ml.config import RunConfig, TuningConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
-from kyc_ml.jobs.later_rows import require_currency, rows_new_to_both
+from kyc_ml.jobs.later_rows import rows_new_to_both
+from kyc_ml.jobs.loading import require_currency
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import known_until
 from kyc_ml.jobs.tiering import FitResult, fit_policy

@@ -6,7 +6,7 @@ from kyc_ml.dataset.chosen import (
     count_not_scored,
     store_observations,
 )
-from kyc_ml.dataset.evaluation_rows import (
+from kyc_ml.dataset.evaluated import (
     EvaluationRows,
     can_evaluate,
     evaluation_rows,

@@ -31,8 +31,8 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
-from kyc_ml.jobs.later_rows import first_later, require_currency, rows_new_to_both
-from kyc_ml.jobs.loading import load_model
+from kyc_ml.jobs.later_rows import first_later, rows_new_to_both
+from kyc_ml.jobs.loading import load_model, require_currency
 from kyc_ml.jobs.reading import (
     choose_known_until,
     read_tables,

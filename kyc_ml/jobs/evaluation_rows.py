@@ -1,4 +1,4 @@
-"""Which rows a model did not learn from; `kyc_ml.dataset.evaluation_rows` says which are mature.
+"""Which rows a model did not learn from; `kyc_ml.dataset.evaluated` says which are mature.
 
 A model split in time has not seen the rows from the start of its test part on. A model
 cross-validated by customer has learned from every row before its training date, but each row

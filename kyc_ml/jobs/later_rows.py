@@ -15,7 +15,7 @@ from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import RunConfig
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.dataset import can_evaluate, evaluation_rows, mature_labels
-from kyc_ml.errors import ConfigError, LeakageError
+from kyc_ml.errors import LeakageError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import OBSERVATION_ID, FeatureTable
@@ -54,29 +54,6 @@ def first_later(challenger: Bundle, champion: Bundle, *, since: str | None) -> p
         )
         raise LeakageError(msg)
     return moment
-
-
-def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
-    """Refuse a source of another base currency than the models'.
-
-    Raises
-    ------
-    ConfigError
-        Naming both, or that the bundle, of an older kyc_ml.train, names none.
-    """
-    stated = bundle.data.get("base_currency")
-    if stated is None:
-        msg = (
-            f"bundle {bundle.config.name!r} does not say in what base_currency it was trained: "
-            "train it again"
-        )
-        raise ConfigError(msg)
-    if tables.base_currency != stated:
-        msg = (
-            f"the source's base_currency is {tables.base_currency}, but the models were trained "
-            f"on {stated}: map the amounts to that currency"
-        )
-        raise ConfigError(msg)
 
 
 def rows_new_to_both(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kyc_ml.bundle import Bundle, load_bundle
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.errors import BundleError, DatasetError, RegistryError
+from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
@@ -127,3 +127,26 @@ def require_own(own: Collection[str], left_out: Mapping[str, str], *, model: str
             "missing tables and columns, or train a model without them"
         )
         raise DatasetError("\n".join([head, *lines]))
+
+
+def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
+    """Refuse a source of another base currency than the models'.
+
+    Raises
+    ------
+    ConfigError
+        Naming both, or that the bundle, of an older kyc_ml.train, names none.
+    """
+    stated = bundle.data.get("base_currency")
+    if stated is None:
+        msg = (
+            f"bundle {bundle.config.name!r} does not say in what base_currency it was trained: "
+            "train it again"
+        )
+        raise ConfigError(msg)
+    if tables.base_currency != stated:
+        msg = (
+            f"the source's base_currency is {tables.base_currency}, but the models were trained "
+            f"on {stated}: map the amounts to that currency"
+        )
+        raise ConfigError(msg)

@@ -26,8 +26,7 @@ from kyc_ml.jobs.evaluation_rows import (
     list_fold_rows,
     unseen_since,
 )
-from kyc_ml.jobs.later_rows import require_currency
-from kyc_ml.jobs.loading import features_and_facts, load_model
+from kyc_ml.jobs.loading import features_and_facts, load_model, require_currency
 from kyc_ml.jobs.reading import choose_known_until, read_tables
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span

@@ -24,7 +24,7 @@ from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.environment import Environment
 from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.governance import current_account, is_among
-from kyc_ml.jobs.later_rows import require_currency
+from kyc_ml.jobs.loading import require_currency
 from kyc_ml.jobs.reading import (
     choose_known_until,
     read_tables,

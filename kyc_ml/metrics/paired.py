@@ -9,7 +9,6 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.presentation import say_number
 from kyc_ml.resampling import bootstrap, number_customers
 
 Floats = npt.NDArray[np.float64]
@@ -148,7 +147,10 @@ def judge_difference(
     sign = 1.0 if row["better"] == "higher" else -1.0
     worst, best = sorted((sign * row["low"], sign * row["high"]))
     verdict: Verdict = "better" if worst > 0 else "worse" if best < 0 else "not shown better"
-    gap, low, high = (say_number(row[each], f"+{digits}") for each in ("difference", "low", "high"))
+    gap, low, high = (
+        format(row[each], f"+{digits}").replace("-", "\N{MINUS SIGN}")
+        for each in ("difference", "low", "high")
+    )
     return verdict, (
         f"{names[0]} {_SAID[verdict]} {names[1]}: {row['figure'].replace('_', ' ')} "
         f"{row[one]:{digits}} against {row[other]:{digits}}, difference {gap} "

@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Names = npt.NDArray[np.object_]
 
-NOBODY = OverrideBook()
+NOBODY: Final[OverrideBook] = OverrideBook()
 """No override was entered."""
 
 RAISED_BY_RATING: Final = "moved up by the expert rating"

@@ -17,7 +17,14 @@ from kyc_ml.ranking import Ranking, auc, average_precision
 from kyc_ml.rating import rate
 from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Value,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, one_class
 from kyc_ml.validation.rows import ScoredRows
@@ -184,7 +191,7 @@ def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
     return notice("fitted_on", train=len(train), reference=before.target.size)
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "benchmarks",
     logistic=run_logistic,
     rating=run_rating,

@@ -28,7 +28,14 @@ from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Value,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
 from kyc_ml.validation.rows import ScoredRows
@@ -257,7 +264,7 @@ def _jeffreys_by_customer(
     return effect, np.asarray(under), np.asarray(over)
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "calibration",
     overall=run_overall,
     reliability=run_reliability,

@@ -15,7 +15,14 @@ from kyc_ml.features.build import build_features
 from kyc_ml.metrics import compute_drift, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Value,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.probes import FEWEST, shuffled_label_auc, single_feature_auc
 from kyc_ml.validation.rows import ScoredRows
@@ -269,7 +276,7 @@ def _probed(rows: ScoredRows, *, seed: int) -> Ints:
     return np.sort(np.concatenate([hits, rng.choice(others, rest, replace=False)]))
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "data",
     lineage=run_lineage,
     quarantine=run_quarantine,

@@ -20,7 +20,14 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Value,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
 from kyc_ml.validation.text import Text, notice
@@ -220,7 +227,7 @@ def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
     return curve.iloc[len(curve) - back[::-1]].reset_index(drop=True)
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "discrimination",
     auc=run_auc,
     ranking=run_ranking,

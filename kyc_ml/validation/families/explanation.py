@@ -11,7 +11,7 @@ import pandas as pd
 from kyc_ml.explain import rank_reasons
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable, procedures
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
 from kyc_ml.validation.perturbing import add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
@@ -136,7 +136,7 @@ def _no_rows() -> NotApplicable:
     return not_applicable("nothing_to_explain")
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "explanation",
     additivity=run_additivity,
     shap_agreement=run_agreement,

@@ -14,7 +14,14 @@ from kyc_ml.metrics import compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Run, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Run,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.policy import Group, Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
 from kyc_ml.validation.segments import UNKNOWN, group_names
@@ -196,7 +203,7 @@ def _absent(evidence: ReviewEvidence, group: Group) -> Text:
     return notice("group_absent", feature=group.feature, why=why)
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "fairness",
     selection=run_parity("demographic_parity"),
     predictive_equality=run_parity("predictive_equality"),

@@ -12,7 +12,7 @@ from kyc_ml.features.table import OBSERVATION_ID
 from kyc_ml.score import Scorer, score_features
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable, procedures
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
 
@@ -152,7 +152,7 @@ def _unequal(one: pd.Series, other: pd.Series) -> int:
     return int(pair.sum())
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "implementation",
     reproduction=run_reproduction,
     recorded_figures=run_recorded,

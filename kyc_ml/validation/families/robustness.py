@@ -14,7 +14,14 @@ from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.families import robustness_by_region as regions
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Value,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.perturbing import Sample, add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
@@ -163,7 +170,7 @@ def _sampled(sample: Sample) -> Text:
     return notice("positives_first", rows=sample.rows.size)
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "robustness",
     noise=run_noise,
     missing_columns=run_missing,

@@ -14,7 +14,7 @@ from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import SHIFT, largest, most_drifted
-from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable, procedures
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import Text, notice
 
@@ -201,7 +201,7 @@ def _shares(labels: tuple[str, ...], one: Ints, two: Ints) -> pd.DataFrame:
     )
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "stability",
     score_psi=run_score,
     feature_csi=run_features,

@@ -22,7 +22,14 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable, procedures
+from kyc_ml.validation.outcome import (
+    NotApplicable,
+    Outcome,
+    Procedure,
+    Value,
+    not_applicable,
+    procedures,
+)
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import notice
@@ -259,7 +266,7 @@ def _last_tier(rows: ScoredRows) -> pd.Series:
     return last.set_index("customer")["tier"]
 
 
-PROCEDURES: Final = procedures(
+PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "tiers",
     ordering=run_ordering,
     concentration=run_concentration,
