@@ -36,9 +36,9 @@ from kyc_ml.jobs.tuning import trials_table
 from kyc_ml.jobs.validating import require_later, review_model
 from kyc_ml.jobs.validation_model import ReviewedModel, as_rival
 from kyc_ml.jobs.validation_parts import Chosen, choose_rows
-from kyc_ml.jobs.watch import Silence
 from kyc_ml.plots import draw
 from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.rating import RatingCard
 from kyc_ml.report import Language
 from kyc_ml.tiers import NOBODY, OverrideBook, TierHistory, TierPolicy
@@ -153,15 +153,15 @@ def tune(
     run = config.model_copy(update={"tuning": tuning})
     require_tunable(run)
     moment = known_until(source, as_of)
-    watch = Silence()
-    rows = prepare(source, config=run, as_of=moment, tell=watch.step)
+    watch = ProgressReporter()
+    rows = prepare(source, config=run, as_of=moment, tell=watch.progress)
     facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
     with tempfile.TemporaryDirectory() as scratch:
         studies = Studies(
             config=run,
             identity=identify(run, facts),
             path=Path(scratch) / "study.db" if study is None else read_path(study, name="study"),
-            tell=watch.step,
+            tell=watch.progress,
         )
         found = studies.search(rows)
         compared = studies.compare(rows, found.chosen)
@@ -226,7 +226,7 @@ def compare(
         miss_cost=usual.miss_cost,
     )
     first = None if since is None else read_moment(since, name="since").isoformat()
-    watch = Silence()
+    watch = ProgressReporter()
     rows, _ = rows_new_to_both(
         challenger,
         champion,
@@ -235,7 +235,7 @@ def compare(
         as_of=known_until(source, as_of),
         watch=watch,
     )
-    return compare_models(challenger, champion, rows, settings=chosen, tell=watch.step)
+    return compare_models(challenger, champion, rows, settings=chosen, tell=watch.progress)
 
 
 def validate(
@@ -303,7 +303,7 @@ def validate(
     reviewed = ReviewedModel(
         address="a bundle in memory", bundle=bundle, candidate=None, card=card or own
     )
-    watch = Silence()
+    watch = ProgressReporter()
     if first is not None:
         require_later(first, bundle)
     moment = known_until(source, as_of)
@@ -415,7 +415,7 @@ def fit_tiers(
         in_force,
         since=first,
         as_of=moment,
-        watch=Silence(),
+        watch=ProgressReporter(),
         learned_rows=learned_rows,
     )
 
@@ -458,7 +458,7 @@ def explain_one(
     require_contracted(source)
     require_kind(observation, str, name="observation", cure="ids are text, give str() of it")
     case = explain_case(
-        bundle, source, observation, Silence(), book=book, history=history, top=reasons
+        bundle, source, observation, ProgressReporter(), book=book, history=history, top=reasons
     )
     return as_explained(case, lowering=find_drop(case))
 

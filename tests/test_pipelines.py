@@ -190,14 +190,14 @@ def night(monkeypatch, tmp_path):
     @contextmanager
     def read_once(source, data, *, place, watch):
         asked.append(("read", place))
-        watch.say("read")
+        watch.info("read")
         yield "tables"
 
     def run_score(request, *, watch, tables):
         assert tables == "tables"
         asked.append(("score", request))
         watch.about(model=request.model.removeprefix("models:/").replace("/", " v"))
-        watch.say("drift: moved")
+        watch.warning("drift: moved")
         if request.model in faults.get("score", ()):
             msg = "not published: drift.score"
             raise GateError(msg)
@@ -289,8 +289,8 @@ def test_every_line_of_a_night_of_one_model_names_it(night):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (BOTH, ["read", "fraud v1: drift: moved", "risk v1: drift: moved"]),
-        (BOTH[2:], ["read", "drift: moved"]),
+        (BOTH, ["read", "warning: fraud v1: drift: moved", "warning: risk v1: drift: moved"]),
+        (BOTH[2:], ["read", "warning: drift: moved"]),
     ],
 )
 def test_notes_for_people_name_the_model_where_a_night_has_several(night, options, told):

@@ -11,7 +11,7 @@ from kyc_ml.contract.memory import contract_tables
 from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs import reading
 from kyc_ml.jobs.one_observation import find_observation
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 
 MAPPING = """
 name: {name}
@@ -34,7 +34,9 @@ def refuse(monkeypatch, tmp_path):
         source = tmp_path / "source.yaml"
         source.write_text(MAPPING.format(name=name))
         with pytest.raises(ContractError):
-            reading.read_tables(source, tmp_path / folder, quarantine=quarantine, watch=Silence())
+            reading.read_tables(
+                source, tmp_path / folder, quarantine=quarantine, watch=ProgressReporter()
+            )
         return {str(path.relative_to(work)) for path in work.rglob("*.parquet")}
 
     monkeypatch.setattr(reading, "read_source", refused)

@@ -98,8 +98,8 @@ def fit(
         )
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         for note in result.proposal.notes:
-            terminal.say(note)
-        terminal.say(result.diff or "no difference from the policy in force")
+            terminal.info(note)
+        terminal.info(result.diff or "no difference from the policy in force")
         terminal.summary(
             "proposed; nothing was changed",
             {

@@ -25,11 +25,12 @@ from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.jobs.doubts import tell_left_out
 from kyc_ml.jobs.reading import (
     choose_known_until,
     read_tables,
 )
-from kyc_ml.jobs.watch import Watch, tell_left_out
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.validation.probes import (
     CONFIDENCE,
     FEWEST,
@@ -110,7 +111,7 @@ def run_audit(
     seed: int,
     out: Path | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> AuditResult:
     """Audit the features that a configuration chooses, and their mature labels.
 
@@ -147,7 +148,7 @@ def run_audit(
         seed=seed,
         build=build_features,
         threads=run.model.num_threads,
-        progress=lambda done, total: watch.step("tampering and rebuilding", done, total),
+        progress=lambda done, total: watch.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
     tell_left_out(features.left_out, watch, and_so=", not audited")
@@ -181,7 +182,7 @@ def probe_labels(
     run: RunConfig,
     as_of: pd.Timestamp,
     seed: int,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> LabelProbes:
     """Compute what the features say of the labels that are mature at `as_of`."""
     target = EvaluationRows.of(tables, observations, run, as_of=as_of).target
@@ -199,16 +200,16 @@ def probe_labels(
         observations.take(pa.array(rows)),
         specs=specs,
         threads=run.model.num_threads,
-        progress=lambda done, total: watch.step("building labelled features", done, total),
+        progress=lambda done, total: watch.progress("building labelled features", done, total),
     )
     customers = customers_of(features.keys)
-    watch.step("probing labels", 0, 2)
+    watch.progress("probing labels", 0, 2)
     single = single_feature_auc(features, target[rows], customers=customers)
-    watch.step("probing labels", 1, 2)
+    watch.progress("probing labels", 1, 2)
     shuffled = shuffled_label_auc(
         features, target[rows], customers=customers, config=run.model, seed=seed
     )
-    watch.step("probing labels", 2, 2)
+    watch.progress("probing labels", 2, 2)
     return LabelProbes(
         rows=rows.size,
         positives=positives,

@@ -37,9 +37,9 @@ from kyc_ml.jobs.reading import (
     choose_known_until,
     read_tables,
 )
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.plots import plot_reliabilities, plot_tier_moves
 from kyc_ml.presentation import say_count, say_number
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.runs import RunRecord, log_comparison
 from kyc_ml.tracking.server import reach_store
 
@@ -125,7 +125,7 @@ def run_compare(
     loss: float | None,
     out: Path | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> ComparisonResult:
     """Hold a challenger against a champion on rows that neither learnt from.
 
@@ -170,7 +170,7 @@ def run_compare(
     moment = choose_known_until(as_of, tables)
     rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, watch=watch)
     clock.append(time.perf_counter())
-    comparison = compare_models(new, old, rows, settings=settings, tell=watch.step)
+    comparison = compare_models(new, old, rows, settings=settings, tell=watch.progress)
     clock.append(time.perf_counter())
     stages = ("reading", "features", "comparing")
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
@@ -212,7 +212,7 @@ def _settings(
     return check_section(content, ComparisonSettings, subject="the options of kyc-ml compare")
 
 
-def _tell(comparison: Comparison, watch: Watch) -> None:
+def _tell(comparison: Comparison, watch: ProgressReporter) -> None:
     watch.show(f"on the same {comparison.kind} rows (95 % intervals)", _rounded(comparison.metrics))
     beside = comparison.calibration.set_index("model").T.rename_axis("figure").reset_index()
     watch.show("calibration", _rounded(beside))
@@ -224,7 +224,7 @@ def _tell(comparison: Comparison, watch: Watch) -> None:
     watch.show("what moves tiers most", comparison.causes.head(_SHOWN))
     watch.show("alerts", _rounded(comparison.alerts))
     if comparison.skipped:
-        watch.say(
+        watch.info(
             f"{comparison.skipped:,} bootstrap samples held one class only and have no figures"
         )
 

@@ -18,8 +18,9 @@ from kyc_ml.features.buckets.exchange import scratch_folder
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.table import FeatureTable
+from kyc_ml.jobs.doubts import tell_left_out
 from kyc_ml.jobs.reading import choose_as_of, read_tables, require_behaviour_until
-from kyc_ml.jobs.watch import Watch, tell_left_out
+from kyc_ml.progress import ProgressReporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ def run_features(
     out: Path,
     buckets: int | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> FeaturesBuilt:
     """Compute the features a configuration chooses, as a file.
 
@@ -61,7 +62,7 @@ def run_features(
     begin = None if since is None else read_moment(since, name="--since")
     chosen = Chosen.by_default(run.unit, since=begin, as_of=moment)
     observations = choose_observations(tables, chosen)
-    tell = partial(watch.step, "building features")
+    tell = partial(watch.progress, "building features")
     threads = run.model.num_threads
     built: FeatureTable | BucketedFeatures
     if buckets is None:
@@ -86,7 +87,7 @@ def run_features(
             )
     tell_left_out(built.left_out, watch)
     for note in built.notes:
-        watch.say(note)
+        watch.info(note)
     return FeaturesBuilt(
         rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
     )

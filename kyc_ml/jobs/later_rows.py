@@ -24,7 +24,7 @@ from kyc_ml.jobs.evaluation_rows import (
     list_fold_rows,
 )
 from kyc_ml.jobs.loading import columns_of, features_and_facts
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import policy_needs
 from kyc_ml.tiers import merge_specs
 from kyc_ml.training.out_of_fold import predict_again
@@ -86,7 +86,7 @@ def rows_new_to_both(
     *,
     since: str | None,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:
     """Choose the rows that compare two models: later ones, else what both have out of fold.
 
@@ -115,7 +115,7 @@ def later_rows(
     *,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> LaterRows:
     """List the observations in ``[since, as_of)`` with both models' features and outcomes.
 
@@ -150,7 +150,7 @@ def _rows_out_of_fold(
     tables: ContractedTables,
     *,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:
     """Predict the rows that both models were cross-validated on, each by its own folds.
 
@@ -163,9 +163,9 @@ def _rows_out_of_fold(
     tables_of, said = [], []
     for bundle, rows, here in zip((challenger, champion), found, (mine, theirs), strict=True):
         if rows.difference:
-            watch.say(rows.difference)
+            watch.warning(rows.difference)
         _, facts = features_and_facts(bundle, tables, rows.observations, watch)
-        predicted, probability = predict_again(bundle, facts, rows.target, tell=watch.step)
+        predicted, probability = predict_again(bundle, facts, rows.target, tell=watch.progress)
         tables_of.append(facts.take(here))
         said.append((predicted.margin[here], probability[here]))
     observations = found[1].observations.take(pa.array(theirs))
@@ -217,11 +217,11 @@ def _features_of_both(
     champion: Bundle,
     tables: ContractedTables,
     observations: pa.Table,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[FeatureTable, FeatureTable]:
     specs = join_specs(challenger.specs, champion.specs)
     if specs is None:
-        watch.say("the models declare a feature differently: features are computed for each")
+        watch.info("the models declare a feature differently: features are computed for each")
         _, new = features_and_facts(challenger, tables, observations, watch)
         _, old = features_and_facts(champion, tables, observations, watch)
         return new, old
@@ -231,7 +231,7 @@ def _features_of_both(
         tables,
         observations,
         specs=specs,
-        progress=lambda done, total: watch.step("building features", done, total),
+        progress=lambda done, total: watch.progress("building features", done, total),
     )
     for bundle in (challenger, champion):
         columns_of(bundle, built.take(_NO_ROWS))  # an error if one is missing; it copies rows

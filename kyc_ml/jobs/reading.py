@@ -27,8 +27,8 @@ from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.errors import ConfigError, ContractError
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count
+from kyc_ml.progress import ProgressReporter
 
 _ASIDE: Final = Path("build/quarantine")
 
@@ -45,7 +45,7 @@ def read_tables(
     data: Path,
     *,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     telling: Telling = "findings",
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
@@ -65,7 +65,7 @@ def read_tables(
     """
     mapping = load_section(source, SourceMapping)
     aside = _place_of(mapping, data) if quarantine is None else quarantine
-    watch.step("reading", 0, 1)
+    watch.progress("reading", 0, 1)
     try:
         read = read_source(mapping, data=data)
     except ContractError as error:
@@ -73,13 +73,13 @@ def read_tables(
             _put_aside(error.quarantine, aside, watch)
         tell_refused(error, watch)
         raise
-    watch.step("reading", 1, 1)
+    watch.progress("reading", 1, 1)
     _put_aside(read.quarantine, aside, watch)
     quality = read.accepted.quality
     if telling == "table":
         tell_quality(quality, watch)
     else:
-        watch.say(_sum_up(quality))
+        watch.info(_sum_up(quality))
     if telling == "findings":
         _tell_findings(quality, watch)
     return read.accepted, mapping
@@ -93,22 +93,22 @@ def _place_of(mapping: SourceMapping, data: Path) -> Path:
     return _ASIDE / source / f"{folder}.parquet"
 
 
-def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
+def _put_aside(refused: pa.Table, path: Path, watch: ProgressReporter) -> None:
     if not refused.num_rows:
         if path.exists():
-            watch.say(f"no row was refused; {path} is of an earlier run")
+            watch.info(f"no row was refused; {path} is of an earlier run")
         return
     save_quarantine(refused, path)
-    watch.say(f"{refused.num_rows:,} refused rows are in {path}")
+    watch.info(f"{refused.num_rows:,} refused rows are in {path}")
 
 
-def tell_refused(error: ContractError, watch: Watch) -> None:
+def tell_refused(error: ContractError, watch: ProgressReporter) -> None:
     """Show the counts of each table of a source that is refused; the error lists its findings."""
     if error.quality is not None:
         watch.show(_COUNTS, error.quality.to_frame())
 
 
-def tell_quality(quality: QualitySummary, watch: Watch) -> None:
+def tell_quality(quality: QualitySummary, watch: ProgressReporter) -> None:
     """Show the counts of each table, each finding in a line, and what dates an unusual source."""
     watch.show(_COUNTS, quality.to_frame())
     _tell_findings(quality, watch)
@@ -127,12 +127,13 @@ def _sum_up(quality: QualitySummary) -> str:
     )
 
 
-def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
+def _tell_findings(quality: QualitySummary, watch: ProgressReporter) -> None:
     dating = say_dating(quality)
     if dating is not None:
-        watch.say(dating)
+        watch.info(dating)
     for severity, finding in quality.findings():
-        watch.say(f"{severity}: {finding}")
+        report = watch.warning if severity == "warning" else watch.info
+        report(str(finding) if severity == "warning" else f"{severity}: {finding}")
 
 
 def end_of_data(tables: Tables) -> pd.Timestamp:
@@ -278,15 +279,17 @@ def require_fresh(as_of: pd.Timestamp, tables: Tables, *, stale_hours: float | N
         raise ConfigError(msg)
 
 
-def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watch) -> None:
-    """Return how many planned reviews before a date teach nothing, as the data ends before them."""
+def tell_late_reviews(
+    tables: ContractedTables, as_of: pd.Timestamp, watch: ProgressReporter
+) -> None:
+    """Report how many planned reviews before a date teach nothing, as the data ends before them."""
     if REVIEWS not in tables.tables:
         return
     end = observable_until(tables, as_of)
     planned = pd.DatetimeIndex(tables[REVIEWS][EVENT_TIME].to_pandas())
     late = int(((planned >= end) & (planned < as_of)).sum())
     if late:
-        watch.say(
+        watch.info(
             f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
             f"events, which end before {end:%Y-%m-%d %H:%M}: they see no behaviour and are left out"
         )

@@ -32,7 +32,7 @@ from kyc_ml.jobs.reading import (
 )
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scored_dates import read_history
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import (
     NOBODY,
     OverrideBook,
@@ -70,7 +70,9 @@ class Scorers:
         return scorer.policy
 
 
-def load_scorers(request: ScoringRequest, *, mapping: SourceMapping, watch: Watch) -> Scorers:
+def load_scorers(
+    request: ScoringRequest, *, mapping: SourceMapping, watch: ProgressReporter
+) -> Scorers:
     """Load the model and, if asked for, the rating that stands in.
 
     Raises
@@ -93,7 +95,7 @@ def load_scorers(request: ScoringRequest, *, mapping: SourceMapping, watch: Watc
         if files is None:
             raise
         no_model = f"{request.model} {_NO_MODEL}: {error}"
-        watch.say(f"warning: {no_model}")
+        watch.warning(f"{no_model}")
     else:
         model = ModelScorer(
             bundle=bundle,

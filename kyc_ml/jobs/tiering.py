@@ -29,8 +29,8 @@ from kyc_ml.jobs.evaluation_rows import (
 from kyc_ml.jobs.later_rows import require_currency
 from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.reading import choose_known_until, read_tables
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import predict
 from kyc_ml.tiers import (
     FitRows,
@@ -138,7 +138,7 @@ def run_tiers_fit(
     policy: Path | None,
     out: Path | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.
@@ -203,7 +203,7 @@ def fit_policy(
     *,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is written.
@@ -291,7 +291,7 @@ def mature_rows(
     *,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[FitRows, int, pd.Timestamp]:
     """Score the rows decided since a day whose outcome anybody can know at `as_of`.
 
@@ -321,7 +321,7 @@ def mature_rows(
 
 
 def _out_of_fold_rows(
-    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, watch: Watch
+    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, watch: ProgressReporter
 ) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
     """Predict the rows of a cross-validated training by the models of its folds.
 
@@ -332,9 +332,9 @@ def _out_of_fold_rows(
     """
     found = list_fold_rows(bundle, tables)
     if found.difference:
-        watch.say(found.difference)
+        watch.warning(found.difference)
     features, facts = _build(bundle, tables, policy, found.observations, watch)
-    _, proba = predict_again(bundle, features, found.target, tell=watch.step)
+    _, proba = predict_again(bundle, features, found.target, tell=watch.progress)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)
     return rows, found.since, found.until
 
@@ -344,7 +344,7 @@ def _build(
     tables: ContractedTables,
     policy: TierPolicy,
     observations: pa.Table,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[FeatureTable, FeatureTable]:
     graded = bundle if policy is bundle.policy else replace(bundle, policy=policy)
     return features_and_facts(graded, tables, observations, watch)

@@ -17,7 +17,12 @@ from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
-from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates, tell_of_odd_tiers
+from kyc_ml.jobs.doubts import (
+    tell_left_out,
+    tell_of_few_positives,
+    tell_of_missed_rates,
+    tell_of_odd_tiers,
+)
 from kyc_ml.jobs.reading import (
     choose_as_of,
     last_known,
@@ -28,9 +33,9 @@ from kyc_ml.jobs.reading import (
 from kyc_ml.jobs.recording import make_run_record
 from kyc_ml.jobs.registering import kept_unless_registered
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
-from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.model_card import ModelCard, make_model_card, say_one_instant
 from kyc_ml.page import PageStory, render_page
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.record import write_record
 from kyc_ml.splits import CALIBRATION, EARLY_STOPPING
 from kyc_ml.tiers import assign_tiers, compute_tier_table
@@ -76,7 +81,7 @@ def run_train(
     quarantine: Path | None,
     keep: Path | None,
     page: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     card: Path | None = None,
 ) -> TrainingResult:
     """Train a model on a source and register it as challenger.
@@ -130,7 +135,7 @@ def train_tables(
     files: RunFiles,
     as_of: pd.Timestamp,
     keep: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     command: str = "kyc_ml.jobs.train_tables",
     spent: Mapping[str, float] | None = None,
 ) -> TrainingResult:
@@ -163,7 +168,7 @@ def train_tables(
     tell_of_missed_rates(tiers, watch)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
-    watch.step("registering", 0, 1)
+    watch.progress("registering", 0, 1)
     with kept_unless_registered(files.run.name, watch) as folder:
         save_bundle(trained.bundle, folder / BUNDLE)
         bundle = load_bundle(folder / BUNDLE)
@@ -196,7 +201,7 @@ def train_tables(
         )
         keep_training(folder, bundle, record, own=own, card=card, page=page)
         registered = register_kept(folder, later=False)
-    watch.step("registering", 1, 1)
+    watch.progress("registering", 1, 1)
     seconds["registering"] = time.perf_counter() - start
     return TrainingResult(
         registered=registered,
@@ -216,7 +221,7 @@ def train_on(
     *,
     files: RunFiles,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> Trained:
     """Train on tables already read, and write nothing: the same arguments, the same bundle.
 
@@ -243,7 +248,7 @@ def train_on(
             "base_currency": tables.base_currency,
             "timezone": tables.timezone,
         },
-        progress=watch.step,
+        progress=watch.progress,
     )
 
 
@@ -287,25 +292,25 @@ def _story(
     )
 
 
-def _tell_of_few_trees(trained: Trained, watch: Watch) -> None:
+def _tell_of_few_trees(trained: Trained, watch: ProgressReporter) -> None:
     """Warn where so few positives decided when to stop that chance did."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return
-    watch.say(
+    watch.warning(
         f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
         "positives of the early-stopping part: chance more than learning; give that part more "
         "days or the model a lower learning_rate, and look at the logistic regression beside it"
     )
 
 
-def _tell_of_selection(trained: Trained, watch: Watch) -> None:
+def _tell_of_selection(trained: Trained, watch: ProgressReporter) -> None:
     """Say in one line how many features were dropped for what; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
     told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
-    watch.say(
+    watch.info(
         f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
         f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
     )
@@ -321,7 +326,7 @@ def _positives_of_judges(trained: Trained) -> dict[str, int]:
     }
 
 
-def _tell(trained: Trained, watch: Watch) -> None:
+def _tell(trained: Trained, watch: ProgressReporter) -> None:
     watch.show("parts", trained.parts)
     dropped = {} if trained.selection is None else trained.selection.dropped
     tell_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
@@ -329,7 +334,7 @@ def _tell(trained: Trained, watch: Watch) -> None:
     _tell_of_few_trees(trained, watch)
     instant = say_one_instant(trained)
     if instant is not None:
-        watch.say(instant)
+        watch.info(instant)
     tell_of_few_positives(_positives_of_judges(trained), watch)
     watch.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:

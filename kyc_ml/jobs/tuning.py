@@ -20,7 +20,7 @@ from kyc_ml.jobs.reading import (
     choose_known_until,
     read_tables,
 )
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.runs import ChildRecord, RunRecord, log_tuning
 from kyc_ml.tracking.server import reach_store
 from kyc_ml.tuning import (
@@ -74,7 +74,7 @@ def run_tune(
     trials: int | None,
     minutes: float | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
 
@@ -119,11 +119,11 @@ def run_tune(
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
     moment = choose_known_until(as_of, tables)
-    rows = prepare(tables, config=run, as_of=moment, tell=watch.step)
+    rows = prepare(tables, config=run, as_of=moment, tell=watch.progress)
     watch.show("folds", rows.summary)
     tell_of_few_positives(_positives_of_judges(rows.summary), watch)
     if run.selection.method != "none":
-        watch.say("selection is not part of tuning: all trials use all features")
+        watch.info("selection is not part of tuning: all trials use all features")
     took("features")
     facts = {
         "source": section_digest(mapping),
@@ -131,7 +131,7 @@ def run_tune(
         "as_of": moment.isoformat(),
     }
     identity = identify(run, facts)
-    studies = Studies(config=run, identity=identity, path=study, tell=watch.step)
+    studies = Studies(config=run, identity=identity, path=study, tell=watch.progress)
     found = studies.search(rows)
     took("searching")
     comparison = studies.compare(rows, found.chosen)

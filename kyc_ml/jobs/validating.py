@@ -39,7 +39,7 @@ from kyc_ml.jobs.validation_keeping import (
 from kyc_ml.jobs.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
 from kyc_ml.jobs.validation_parts import Chosen, choose_rows
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rows
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.report import Language
 from kyc_ml.tracking.server import reach_store
 from kyc_ml.validation import (
@@ -83,7 +83,7 @@ def run_validate(
     language: Language,
     log: Path,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     force: bool = False,
     judged_rows: Path | None = None,
 ) -> ValidationResult:
@@ -211,7 +211,7 @@ def review_model(
     validator: str | None,
     command: str,
     rerun: Callable[[Check], str],
-    watch: Watch,
+    watch: ProgressReporter,
     hand_out: Callable[[ScoredRows], None] = lambda _: None,
 ) -> Report:
     """Hold a model against a validation policy; nothing is written.
@@ -295,7 +295,9 @@ def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:
         pq.write_table(rows.to_table(bundle.policy.tier_names), handle)
 
 
-def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watch) -> None:
+def _require_another(
+    validator: str | None, reviewed: ReviewedModel, watch: ProgressReporter
+) -> None:
     """Refuse a validator who trained the model; say so where nobody was named."""
     trainers = () if reviewed.candidate is None else reviewed.candidate.trainers
     who = validator or current_account()
@@ -304,7 +306,7 @@ def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watc
     if validator is not None:
         msg = f"--validator {who} trained the model: somebody else must validate it"
         raise ConfigError(msg)
-    watch.say(
+    watch.warning(
         f"{who}, whose account this is, trained the model: the report will promote nothing; name "
         "who validates with --validator"
     )
@@ -345,7 +347,7 @@ def _evidence(
     *,
     retrained: Retrained | None,
     chosen: Chosen,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> ReviewEvidence:
     return ReviewEvidence(
         bundle=reviewed.bundle,
@@ -364,7 +366,7 @@ def _evidence(
         rival=rival,
         retrained=retrained,
         left_out=rows.left_out,
-        tell=watch.step,
+        reporter=watch,
     )
 
 

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.terminal.quantity import to_json
 from kyc_ml.terminal.sheets import Sheet, wrap
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDTH_WITHOUT_TERMINAL = 140
-_WARNINGS = ("warning", "FALLBACK", "drift")
-"""How notes begin that somebody should look at."""
 _MANY = 100
 _REFRESHED = 4
 """Times a second: each writes a line of control codes."""
@@ -53,7 +52,7 @@ class _Rate(ProgressColumn):
         return Text("" if few or task.speed is None else f"{task.speed:,.0f}/s")
 
 
-class Terminal:
+class Terminal(ProgressReporter):
     """A watch that draws progress on standard error and results on standard output.
 
     Without a terminal, progress is one plain line when a stage ends. A quiet one prints
@@ -117,7 +116,7 @@ class Terminal:
         model = self._about.get("model")
         return f"{model}: {text}" if self._several and model else text
 
-    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
+    def progress(self, stage: str, done: int, total: int, *, what: str = "") -> None:
         """Move a stage's bar; a finished one becomes a plain line and gives its place back."""
         if self._quiet:
             return
@@ -149,10 +148,15 @@ class Terminal:
         """Write that a person stopped the job."""
         typer.echo("stopped", err=True)
 
-    def say(self, line: str) -> None:
+    def info(self, line: str) -> None:
         """Write one line to standard error; a terminal has it broken between words."""
         if not self._quiet:
             self._write(self._err, self._named(line))
+
+    def warning(self, line: str) -> None:
+        """Write one line to standard error, which begins with its level."""
+        if not self._quiet:
+            self._write(self._err, f"warning: {self._named(line)}")
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Draw a data frame."""
@@ -200,15 +204,18 @@ class JsonLines(Terminal):
     def __init__(self, *, several: bool = False) -> None:
         super().__init__(quiet=True, several=several)
 
-    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
+    def progress(self, stage: str, done: int, total: int, *, what: str = "") -> None:
         """Log the end of a stage."""
         if done == total:
             self._log("info", "step", stage=stage, done=done)
 
-    def say(self, line: str) -> None:
+    def info(self, line: str) -> None:
         """Log one line."""
-        level = "warning" if line.startswith(_WARNINGS) else "info"
-        self._log(level, "note", text=line)
+        self._log("info", "note", text=line)
+
+    def warning(self, line: str) -> None:
+        """Log one line that somebody should look at."""
+        self._log("warning", "note", text=line)
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Log a table, row by row."""

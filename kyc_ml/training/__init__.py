@@ -11,10 +11,11 @@ from kyc_ml.config import CustomerFoldsConfig, RunConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.named import on_source, require_named_features
+from kyc_ml.progress import ProgressReporter, StageProgress
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
-from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Progress, Trained
+from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Trained
 from kyc_ml.training.facts import state_facts
 from kyc_ml.training.out_of_time import train_out_of_time
 
@@ -29,7 +30,7 @@ def train(
     as_of: Moment,
     data: Mapping[str, Any] = MappingProxyType({}),
     card: RatingCard | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
 
@@ -63,7 +64,7 @@ def train(
     require_named_features(config)
     moment = read_moment(as_of, name="as_of")
     facts = state_facts(data, source, as_of=moment)
-    tell = progress or _silent
+    tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
         return train_customer_folds(
@@ -101,7 +102,3 @@ def _require_no_extras(config: RunConfig, card: RatingCard | None) -> None:
         f"{name} works with out_of_time only: leave it out" for name in asked if asked[name]
     )
     faults.raise_if_any()
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""

@@ -41,7 +41,7 @@ from functools import partial
 import kyc_ml.jobs.scorers as scorers
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scoring import run_score
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 
 asked, kills = json.loads(sys.argv[1]), int(sys.argv[2])
 paths = ("source", "data", "limits")
@@ -51,7 +51,7 @@ scorers.ModelScorer = partial(scorers.ModelScorer, threads=1)
 random.seed(20)
 
 def score(out):
-    run_score(ScoringRequest(**{**asked, "out": home / out}), watch=Silence())
+    run_score(ScoringRequest(**{**asked, "out": home / out}), watch=ProgressReporter())
 
 def start(out):
     child = os.fork()
@@ -644,10 +644,12 @@ class _Said:
         self.lines = []
         self.shown = []
 
-    def say(self, line):
+    def info(self, line):
         self.lines.append(line)
 
-    def step(self, *_):
+    warning = info
+
+    def progress(self, *_):
         pass
 
     def show(self, title, table):
