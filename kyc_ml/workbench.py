@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.arguments import FilePath, Moment, read_moment, read_path, require_kind
+from kyc_ml.arguments import FilePath, read_path, require_kind
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import (
     Comparison,
@@ -27,6 +27,7 @@ from kyc_ml.comparison import (
 from kyc_ml.config import RunConfig, TuningConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.folder import digest_together
+from kyc_ml.dates import TimeLike, parse_time
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
 from kyc_ml.jobs.later_rows import require_currency, rows_new_to_both
 from kyc_ml.jobs.lowering import find_drop
@@ -110,7 +111,7 @@ def tune(
     source: ContractedTables,
     *,
     config: RunConfig,
-    as_of: Moment | None = None,
+    as_of: TimeLike | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     study: FilePath | None = None,
@@ -152,7 +153,7 @@ def tune(
     tuning = TuningConfig.model_validate({**config.tuning.model_dump(), **given})
     run = config.model_copy(update={"tuning": tuning})
     require_tunable(run)
-    moment = known_until(source, as_of)
+    moment = known_until(source, parse_time(as_of, name="as_of"))
     watch = ProgressReporter()
     rows = prepare(source, config=run, as_of=moment, tell=watch.progress)
     facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
@@ -178,8 +179,8 @@ def compare(
     champion: Bundle,
     source: ContractedTables,
     *,
-    since: Moment | None = None,
-    as_of: Moment | None = None,
+    since: TimeLike | None = None,
+    as_of: TimeLike | None = None,
     settings: ComparisonSettings | None = None,
 ) -> Comparison:
     """Hold a challenger against a champion on rows that neither learnt from.
@@ -225,14 +226,14 @@ def compare(
         review_cost=usual.review_cost,
         miss_cost=usual.miss_cost,
     )
-    first = None if since is None else read_moment(since, name="since").isoformat()
+    first = parse_time(since, name="since")
     watch = ProgressReporter()
     rows, _ = rows_new_to_both(
         challenger,
         champion,
         source,
         since=first,
-        as_of=known_until(source, as_of),
+        as_of=known_until(source, parse_time(as_of, name="as_of")),
         watch=watch,
     )
     return compare_models(challenger, champion, rows, settings=chosen, tell=watch.progress)
@@ -244,8 +245,8 @@ def validate(
     *,
     policy: ValidationPolicy | Path,
     rows: Chosen | None = None,
-    since: Moment | None = None,
-    as_of: Moment | None = None,
+    since: TimeLike | None = None,
+    as_of: TimeLike | None = None,
     only: Sequence[str] = (),
     champion: Bundle | None = None,
     card: RatingCard | None = None,
@@ -298,7 +299,7 @@ def validate(
     require_contracted(source)
     rules = load_policy(policy, checks=CHECKS) if isinstance(policy, Path) else policy
     require_kind(rules, ValidationPolicy, name="policy", cure="or give the Path of its YAML")
-    first = None if since is None else read_moment(since, name="since")
+    first = parse_time(since, name="since")
     own = None if bundle.policy.expert is None else bundle.policy.expert.card
     reviewed = ReviewedModel(
         address="a bundle in memory", bundle=bundle, candidate=None, card=card or own
@@ -306,7 +307,7 @@ def validate(
     watch = ProgressReporter()
     if first is not None:
         require_later(first, bundle)
-    moment = known_until(source, as_of)
+    moment = known_until(source, parse_time(as_of, name="as_of"))
     return review_model(
         reviewed,
         source,
@@ -366,8 +367,8 @@ def fit_tiers(
     source: ContractedTables,
     *,
     policy: TierPolicy | None = None,
-    since: Moment | None = None,
-    as_of: Moment | None = None,
+    since: TimeLike | None = None,
+    as_of: TimeLike | None = None,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a tier policy; nothing is changed.
@@ -406,8 +407,8 @@ def fit_tiers(
     _require_bundle(bundle, name="bundle")
     require_contracted(source)
     require_currency(bundle, source)
-    first = None if since is None else read_moment(since, name="since")
-    moment = known_until(source, as_of)
+    first = parse_time(since, name="since")
+    moment = known_until(source, parse_time(as_of, name="as_of"))
     in_force = bundle.policy if policy is None else policy
     return fit_policy(
         bundle,

@@ -27,7 +27,7 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.doubts import tell_left_out
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
 from kyc_ml.progress import ProgressReporter
@@ -106,7 +106,7 @@ def run_audit(
     config: Path,
     source: Path,
     data: Path,
-    as_of: str | None,
+    as_of: pd.Timestamp | None,
     times: int,
     seed: int,
     out: Path | None,
@@ -117,7 +117,7 @@ def run_audit(
 
     Parameters
     ----------
-    as_of : str or None
+    as_of : Timestamp or None
         Observations before it are audited, with the labels known then; rows after it are
         the future. None is the end of the data: see `end_of_data`.
     times : int
@@ -131,7 +131,7 @@ def run_audit(
     if out is not None:
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_known_until(as_of, tables)
+    moment = known_until(tables, as_of)
     observations = make_observations(
         tables,
         unit=run.unit,

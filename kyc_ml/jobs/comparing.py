@@ -34,7 +34,7 @@ from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.later_rows import first_later, require_currency, rows_new_to_both
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
 from kyc_ml.plots import plot_reliabilities, plot_tier_moves
@@ -117,8 +117,8 @@ def run_compare(
     champion: str,
     source: Path,
     data: Path,
-    since: str | None,
-    as_of: str | None,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
     objective: str | None,
     capacities: Sequence[float] | None,
     review_cost: float | None,
@@ -133,10 +133,10 @@ def run_compare(
     ----------
     challenger, champion : str
         Registry addresses or bundles' folders.
-    since : str or None
+    since : Timestamp or None
         First decision; None is the later of both training dates. Two models cross-validated
         by customer are then compared out of fold while no later rows are mature.
-    as_of : str or None
+    as_of : Timestamp or None
         What was known then is used; None is the end of the data: see `end_of_data`.
     objective, capacities, review_cost, loss
         What is judged and what it costs; None is what the champion's section ``tuning`` says.
@@ -167,7 +167,7 @@ def run_compare(
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     clock.append(time.perf_counter())
     require_currency(old, tables)
-    moment = choose_known_until(as_of, tables)
+    moment = known_until(tables, as_of)
     rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, watch=watch)
     clock.append(time.perf_counter())
     comparison = compare_models(new, old, rows, settings=settings, tell=watch.progress)

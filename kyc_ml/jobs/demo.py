@@ -110,7 +110,7 @@ def _train_and_score(
     bundle, label = load_model(result.registered.uri)
     scores = out / f"scores_{run.unit}"
     shutil.rmtree(scores, ignore_errors=True)
-    week = (as_of - pd.Timedelta(days=7)).date().isoformat()
+    week = as_of - pd.Timedelta(days=7)
     scoring = run_score(
         ScoringRequest(
             model=result.registered.uri,
@@ -118,7 +118,7 @@ def _train_and_score(
             data=out / "bank",
             out=scores,
             since=week if run.unit == "fraud" else None,
-            as_of=as_of.date().isoformat(),
+            as_of=as_of,
             restart=True,
         ),
         watch=watch,

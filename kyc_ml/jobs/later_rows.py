@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import RunConfig
@@ -32,28 +31,27 @@ from kyc_ml.training.out_of_fold import predict_again
 _NO_ROWS: Final = np.zeros(0, np.int64)
 
 
-def first_later(challenger: Bundle, champion: Bundle, *, since: str | None) -> pd.Timestamp:
+def first_later(
+    challenger: Bundle, champion: Bundle, *, since: pd.Timestamp | None
+) -> pd.Timestamp:
     """Return the first decision that neither model can have learned from, or a later `since`.
 
     Raises
     ------
     LeakageError
         If `since` is earlier.
-    ConfigError
-        If it is no date.
     """
     first = max(trained_until(challenger), trained_until(champion))
     if since is None:
         return first
-    moment = read_moment(since, name="--since")
-    if moment < first:
+    if since < first:
         msg = (
-            f"--since is {moment:%Y-%m-%d %H:%M}, but the models were trained with what was "
+            f"--since is {since:%Y-%m-%d %H:%M}, but the models were trained with what was "
             f"known on {first:%Y-%m-%d %H:%M}: they may have learnt from the rows between; "
             "name that date or a later one, or leave it out"
         )
         raise LeakageError(msg)
-    return moment
+    return since
 
 
 def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
@@ -84,7 +82,7 @@ def rows_new_to_both(
     champion: Bundle,
     tables: ContractedTables,
     *,
-    since: str | None,
+    since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     watch: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:

@@ -39,7 +39,6 @@ from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
-from kyc_ml.moments import name_instant
 from kyc_ml.monitoring import summarise_drift
 from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.runs import log_scoring
@@ -106,7 +105,8 @@ def run_score(
     KycMlError
         If the model, the source or a configuration is at fault.
     """
-    watch.about(model=request.model, as_of=name_instant(request.as_of))
+    asked = None if request.as_of is None else request.as_of.isoformat()
+    watch.about(model=request.model, as_of=asked)
     began = time.time()
     reach_store(request.model)
     _tell_of_refused_writing(request, watch)
@@ -123,6 +123,8 @@ def run_score(
         was_there = manifest is not None
         if manifest is None:
             steps = _begin(place, identity, restart=request.restart, watch=watch)
+            # what is scored already bears the run's id, which hangs on how its dates were noted
+            identity = steps.identity() or identity
             night = Night(
                 identity=identity,
                 model=scorers.model,
@@ -249,8 +251,11 @@ def _finished(
     manifest = _account(place)
     if manifest is not None:
         refused = bool(manifest.faults) and manifest.scored_by == MODEL
-        same = manifest.identity == identity
-        if same and not refused and not _broken(place.work, manifest, request):
+        if (
+            not changes(manifest.identity, identity)
+            and not refused
+            and not _broken(place.work, manifest, request)
+        ):
             return manifest
     place.remove((MANIFEST,))
     return None

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
@@ -28,7 +27,7 @@ from kyc_ml.jobs.evaluation_rows import (
 )
 from kyc_ml.jobs.later_rows import require_currency
 from kyc_ml.jobs.loading import features_and_facts, load_model
-from kyc_ml.jobs.reading import choose_known_until, read_tables
+from kyc_ml.jobs.reading import known_until, read_tables
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import predict
@@ -133,8 +132,8 @@ def run_tiers_fit(
     model: str,
     source: Path,
     data: Path,
-    since: str | None,
-    as_of: str | None,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
     policy: Path | None,
     out: Path | None,
     quarantine: Path | None,
@@ -145,7 +144,7 @@ def run_tiers_fit(
 
     Parameters
     ----------
-    since : str or None
+    since : Timestamp or None
         First decision to fit on; None is the first of the test part of the training, whose
         rows the model has not seen, or all out-of-fold rows of a cross-validated model.
     policy : Path or None
@@ -160,16 +159,15 @@ def run_tiers_fit(
     bundle, label = load_model(model)
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
     require_fit(in_force)
-    start = None if since is None else read_moment(since, name="--since")
-    _require_unseen(bundle, start, learned_rows=learned_rows)
+    _require_unseen(bundle, since, learned_rows=learned_rows)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     require_currency(bundle, tables)
     found = fit_policy(
         bundle,
         tables,
         in_force,
-        since=start,
-        as_of=choose_known_until(as_of, tables),
+        since=since,
+        as_of=known_until(tables, as_of),
         watch=watch,
         learned_rows=learned_rows,
     )

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
 from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.dates import isoformat
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.doubts import (
@@ -24,10 +25,8 @@ from kyc_ml.jobs.doubts import (
     tell_of_odd_tiers,
 )
 from kyc_ml.jobs.reading import (
-    choose_as_of,
-    last_known,
+    known_until,
     read_tables,
-    require_data_until,
     tell_late_reviews,
 )
 from kyc_ml.jobs.recording import make_run_record
@@ -77,7 +76,7 @@ def run_train(
     config: Path,
     source: Path,
     data: Path,
-    as_of: str | None,
+    as_of: pd.Timestamp | None,
     quarantine: Path | None,
     keep: Path | None,
     page: Path | None,
@@ -88,7 +87,7 @@ def run_train(
 
     Parameters
     ----------
-    as_of : str or None
+    as_of : Timestamp or None
         What was known then may be used; None is the end of the data: see `end_of_data`.
     keep : Path or None
         Folder to leave a copy of the bundle in.
@@ -107,12 +106,11 @@ def run_train(
     start = time.perf_counter()
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     reading = time.perf_counter() - start
-    moment = choose_as_of(as_of, tables)
     result = train_tables(
         tables,
         mapping,
         files=files,
-        as_of=moment,
+        as_of=as_of,
         keep=keep,
         watch=watch,
         command=_command(config=config, source=source, data=data, as_of=as_of),
@@ -133,7 +131,7 @@ def train_tables(
     mapping: SourceMapping,
     *,
     files: RunFiles,
-    as_of: pd.Timestamp,
+    as_of: pd.Timestamp | None,
     keep: Path | None,
     watch: ProgressReporter,
     command: str = "kyc_ml.jobs.train_tables",
@@ -143,6 +141,8 @@ def train_tables(
 
     Parameters
     ----------
+    as_of : Timestamp or None
+        See `known_until`.
     command : str
         What the run's record is to say started it; without absolute paths.
     spent : mapping of stage to seconds, optional
@@ -150,10 +150,13 @@ def train_tables(
 
     Raises
     ------
+    ConfigError
+        If `as_of` lies beyond the data.
     RegistryError
         If MLflow does not take the model; the message names the folder that keeps it.
     """
     reach_store(writes_to=files.run.name)
+    as_of = known_until(tables, as_of)
     seconds = dict(spent or {})
     began = time.time() - sum(seconds.values())
     start = time.perf_counter()
@@ -227,12 +230,9 @@ def train_on(
 
     Raises
     ------
-    ConfigError
-        If `as_of` lies beyond the data.
     DatasetError
         If the labelled observations cannot carry a model.
     """
-    require_data_until(as_of, last_known(tables), what="the tables")
     tell_late_reviews(tables, as_of, watch)
     return train(
         tables,
@@ -252,11 +252,11 @@ def train_on(
     )
 
 
-def _command(*, config: Path, source: Path, data: Path, as_of: str | None) -> str:
+def _command(*, config: Path, source: Path, data: Path, as_of: pd.Timestamp | None) -> str:
     """Write the command as it was given, but for the folders above each name."""
     names = {"--config": config.name, "--source": source.name, "--data": data.resolve().name}
     words = [word for option, name in names.items() for word in (option, name)]
-    words += [] if as_of is None else ["--as-of", as_of]
+    words += [] if as_of is None else ["--as-of", isoformat(as_of)]
     return shlex.join(["kyc-ml", "train", *words])
 
 

@@ -17,7 +17,7 @@ from kyc_ml.errors import RegistryError
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.doubts import tell_of_few_positives
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
 from kyc_ml.progress import ProgressReporter
@@ -68,7 +68,7 @@ def run_tune(
     config: Path,
     source: Path,
     data: Path,
-    as_of: str | None,
+    as_of: pd.Timestamp | None,
     study: Path,
     out: Path,
     trials: int | None,
@@ -84,7 +84,7 @@ def run_tune(
 
     Parameters
     ----------
-    as_of : str or None
+    as_of : Timestamp or None
         What was known then may be used; None is the end of the data: see `end_of_data`.
     study : Path
         SQLite file of the study; one that is there is gone on with.
@@ -118,7 +118,7 @@ def run_tune(
 
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
-    moment = choose_known_until(as_of, tables)
+    moment = known_until(tables, as_of)
     rows = prepare(tables, config=run, as_of=moment, tell=watch.progress)
     watch.show("folds", rows.summary)
     tell_of_few_positives(_positives_of_judges(rows.summary), watch)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
+from kyc_ml.dates import TimeLike, parse_time
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.named import on_source, require_named_features
 from kyc_ml.progress import ProgressReporter, StageProgress
@@ -27,7 +27,7 @@ def train(
     *,
     config: RunConfig,
     policy: TierPolicy,
-    as_of: Moment,
+    as_of: TimeLike,
     data: Mapping[str, Any] = MappingProxyType({}),
     card: RatingCard | None = None,
     progress: StageProgress | None = None,
@@ -62,7 +62,7 @@ def train(
     require_contracted(source)
     config = on_source(config, source.attributes)
     require_named_features(config)
-    moment = read_moment(as_of, name="as_of")
+    moment = parse_time(as_of, name="as_of")
     facts = state_facts(data, source, as_of=moment)
     tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
