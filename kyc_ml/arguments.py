@@ -1,4 +1,4 @@
-"""Arguments of the Python interface: of the right kind, or refused with the cure."""
+"""Check the arguments of the Python interface; an error says what to give instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FilePath: TypeAlias = os.PathLike[str] | str
 
 
 def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
-    """Refuse an argument of another class than `kind`; its value is not told.
+    """Check that an argument is of class `kind`; an error does not show its value.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
 
 
 def read_path(given: object, *, name: str) -> Path:
-    """Give a file or folder that is named by a Path or by text.
+    """Return the path of a file or folder that is given as a Path or as text.
 
     Raises
     ------

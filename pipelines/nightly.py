@@ -150,7 +150,7 @@ def _require_day(as_of: pd.Timestamp) -> None:
 
 
 def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) -> dict[str, Path]:
-    """Give the configuration that stands in for each model, by the model's name.
+    """Return the configuration that stands in for each model, by the model's name.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def _ask(
 
 
 def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
-    """Log why a model's scores are not published; gives the exit code."""
+    """Log why a model's scores are not published; return the exit code."""
     said = str(error)
     terminal.failed(said if model in said else f"{model}: {said}")
     return exit_code_of(error)

@@ -1,6 +1,6 @@
 """What a run is: everything that its result depends on, as digests and dates.
 
-Two runs of one identity write the same bytes. A run that was interrupted goes on only under
+Two runs of one identity write the same bytes. A run that was interrupted is resumed only under
 the identity it began with.
 """
 
@@ -22,7 +22,7 @@ _TIMES: Final = ("as of", "since")
 
 
 def identify_code() -> dict[str, str]:
-    """Give the version of kyc_ml and a digest of all distributions that it needs."""
+    """Return the version of kyc_ml and a digest of all distributions that it needs."""
     return {
         "code version": needed_distributions()[DISTRIBUTION],
         "distributions": digest_distributions(),
@@ -60,7 +60,7 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def require_same(before: Mapping[str, str], after: Mapping[str, str], *, goal: Path) -> None:
-    """Refuse to go on with an interrupted run that was about something else.
+    """Check that an interrupted run, which is to be resumed, is about the same.
 
     Raises
     ------

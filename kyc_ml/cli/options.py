@@ -109,7 +109,7 @@ Lang = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")
 
 
 def example(line: str, *, after: str = "") -> str:
-    r"""Write the example of a command below its help, on one line that can be pasted as it is.
+    r"""Return the example that stands below the help of a command, as one line to paste.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def example(line: str, *, after: str = "") -> str:
 
 
 def exit_code_of(error: KycMlError) -> int:
-    """Give the exit code that a scheduler reads an error by."""
+    """Return the exit code that a scheduler reads an error by."""
     if isinstance(error, GateError):
         return GATE_FAILED
     return TRY_LATER if isinstance(error, UnreachableError | BusyError) else BAD_INPUT
@@ -202,7 +202,7 @@ def job(
 
 
 def _told(error: BaseException, terminal: Terminal) -> int:
-    """Write why a job ended without its result; gives the exit code."""
+    """Write why a job ended without its result, and return its exit code."""
     asked = ended_by()
     if asked is not None:
         terminal.failed(f"stopped by {asked.name}")

@@ -25,7 +25,7 @@ from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.jobs.doubts import tell_left_out
+from kyc_ml.jobs.doubts import report_left_out
 from kyc_ml.jobs.reading import (
     known_until,
     read_tables,
@@ -151,7 +151,7 @@ def run_audit(
         progress=lambda done, total: watch.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
-    tell_left_out(features.left_out, watch, and_so=", not audited")
+    report_left_out(features.left_out, watch, and_so=", not audited")
     start = time.perf_counter()
     labels = probe_labels(
         tables, observations, specs, run=run, as_of=moment, seed=seed, watch=watch

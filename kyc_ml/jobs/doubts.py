@@ -1,4 +1,4 @@
-"""What a job warns of while its result stands: chance decided, or a tier is not what it says."""
+"""Warnings of a job whose result stands: chance decided, or a tier does not fit its rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SWOLLEN: Final = 0.9
 """Share of the rows; a lowest tier of less, or a higher one of more, grades nobody; convention."""
 
 
-def tell_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
+def warn_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
     """Warn where nearly no row is in the lowest tier, or nearly all are in one above it.
 
     Most customers are no risk: such cut-offs were made for other probabilities than these.
@@ -47,8 +47,8 @@ def tell_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
         )
 
 
-def tell_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter) -> None:
-    """Warn where parts that stop, calibrate or judge hold few positives.
+def warn_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter) -> None:
+    """Warn where parts for early stopping, calibration or evaluation hold few positives.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def tell_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter)
         )
 
 
-def tell_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
+def warn_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
     """Warn of each tier whose expected rate lies outside the interval of its observed rate.
 
     Parameters
@@ -82,7 +82,7 @@ def tell_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
         )
 
 
-def tell_left_out(
+def report_left_out(
     left_out: Mapping[str, str], watch: ProgressReporter, *, and_so: str = ""
 ) -> None:
     """Report which features are left out: one line for each reason.

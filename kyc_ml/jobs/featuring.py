@@ -18,7 +18,7 @@ from kyc_ml.features.buckets.exchange import scratch_folder
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.jobs.doubts import tell_left_out
+from kyc_ml.jobs.doubts import report_left_out
 from kyc_ml.jobs.reading import end_of_data, read_tables, require_fresh
 from kyc_ml.progress import ProgressReporter
 
@@ -84,7 +84,7 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    tell_left_out(built.left_out, watch)
+    report_left_out(built.left_out, watch)
     for note in built.notes:
         watch.info(note)
     return FeaturesBuilt(

@@ -144,7 +144,7 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        If no table has a row, or a few lie far after all others: see `say_strays`.
+        If no table has a row, or a few rows lie far after all others: see `say_strays`.
     """
     found, strays = find_end(tables), say_strays(tables.quality)
     if strays is not None:
@@ -192,7 +192,7 @@ def _require_reached(
 
 
 def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
-    """Refuse a review before the first transaction or event, or a week after the last.
+    """Raise where a review lies before the first transaction or event, or a week after the last.
 
     Raises
     ------

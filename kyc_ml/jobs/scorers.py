@@ -59,7 +59,7 @@ class Scorers:
     book: OverrideBook
 
     def policy_of(self, who: str) -> TierPolicy:
-        """Give the policy by which one of them grades."""
+        """Return the policy by which one of them grades."""
         scorer = self.rating if who == RATING else self.model
         if scorer is None:
             raise KeyError(who)
@@ -177,7 +177,7 @@ def _earlier(path: Path) -> str:
 def choose(
     request: ScoringRequest, scorers: Scorers, tables: StoredTables, *, limits: LimitsConfig
 ) -> Chosen:
-    """Decide which observations a request is about.
+    """Return which observations a request is about.
 
     Raises
     ------

@@ -32,7 +32,7 @@ from kyc_ml.errors import (
     RegistryError,
     UnreachableError,
 )
-from kyc_ml.jobs.doubts import tell_of_odd_tiers
+from kyc_ml.jobs.doubts import warn_of_odd_tiers
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.override_customers import require_known
 from kyc_ml.jobs.request import ScoringRequest
@@ -154,7 +154,7 @@ def run_score(
         was_there=was_there,
         seconds=stopwatch.seconds,
     )
-    tell_of_odd_tiers(result.tiers, watch)
+    warn_of_odd_tiers(result.tiers, watch)
     if not was_there:
         try:
             _log(result, scorers, began=began)

@@ -19,10 +19,10 @@ from kyc_ml.dates import isoformat
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.doubts import (
-    tell_left_out,
-    tell_of_few_positives,
-    tell_of_missed_rates,
-    tell_of_odd_tiers,
+    report_left_out,
+    warn_of_few_positives,
+    warn_of_missed_rates,
+    warn_of_odd_tiers,
 )
 from kyc_ml.jobs.reading import (
     known_until,
@@ -167,8 +167,8 @@ def train_tables(
     tiers = compute_tier_table(
         tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
     )
-    tell_of_odd_tiers(tiers, watch)
-    tell_of_missed_rates(tiers, watch)
+    warn_of_odd_tiers(tiers, watch)
+    warn_of_missed_rates(tiers, watch)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
     watch.progress("registering", 0, 1)
@@ -329,13 +329,13 @@ def _positives_of_judges(trained: Trained) -> dict[str, int]:
 def _tell(trained: Trained, watch: ProgressReporter) -> None:
     watch.show("parts", trained.parts)
     dropped = {} if trained.selection is None else trained.selection.dropped
-    tell_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
+    report_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
     _tell_of_selection(trained, watch)
     _tell_of_few_trees(trained, watch)
     instant = say_one_instant(trained)
     if instant is not None:
         watch.info(instant)
-    tell_of_few_positives(_positives_of_judges(trained), watch)
+    warn_of_few_positives(_positives_of_judges(trained), watch)
     watch.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         watch.show("calibration by segment", trained.calibration.segments)

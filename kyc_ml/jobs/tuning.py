@@ -15,7 +15,7 @@ from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import RegistryError
 from kyc_ml.jobs.configuring import load_run
-from kyc_ml.jobs.doubts import tell_of_few_positives
+from kyc_ml.jobs.doubts import warn_of_few_positives
 from kyc_ml.jobs.reading import (
     known_until,
     read_tables,
@@ -121,7 +121,7 @@ def run_tune(
     moment = known_until(tables, as_of)
     rows = prepare(tables, config=run, as_of=moment, tell=watch.progress)
     watch.show("folds", rows.summary)
-    tell_of_few_positives(_positives_of_judges(rows.summary), watch)
+    warn_of_few_positives(_positives_of_judges(rows.summary), watch)
     if run.selection.method != "none":
         watch.info("selection is not part of tuning: all trials use all features")
     took("features")

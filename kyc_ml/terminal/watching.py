@@ -1,4 +1,4 @@
-"""What a person sees of a job while it works; plain lines where there is no terminal."""
+"""Write the progress of a job to a terminal, or to a log; plain lines where there is neither."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Rate(ProgressColumn):
 
 
 class Terminal(ProgressReporter):
-    """A watch that draws progress on standard error and results on standard output.
+    """A reporter that draws progress on standard error and results on standard output.
 
     Without a terminal, progress is one plain line when a stage ends. A quiet one prints
     summaries only.
@@ -107,17 +107,17 @@ class Terminal(ProgressReporter):
         self._progress.stop()
 
     def about(self, **facts: str | None) -> None:
-        """Keep what all that follows is about; None takes a fact back."""
+        """Set what all that follows is about; None removes the field."""
         known = {**self._about, **facts}
         self._about = {name: fact for name, fact in sorted(known.items()) if fact is not None}
 
     def _named(self, text: str) -> str:
-        """Name the model that a text is about, where there are several."""
+        """Return a text with its model before it, where the job has several."""
         model = self._about.get("model")
         return f"{model}: {text}" if self._several and model else text
 
     def progress(self, stage: str, done: int, total: int, *, what: str = "") -> None:
-        """Move a stage's bar; a finished one becomes a plain line and gives its place back."""
+        """Move the bar of a stage; a finished stage becomes one plain line."""
         if self._quiet:
             return
         named = f"{stage} {done + 1} of {total}: {what}" if what else stage
@@ -197,7 +197,7 @@ class JsonLines(Terminal):
     """A terminal that nobody watches: one JSON object a line on standard error.
 
     Each has time (ISO, UTC), level (info, warning, error), event (step, note, table, summary,
-    error) and what `about` was told last. The last summary is printed as text too, on standard
+    error) and the fields of `about`. The last summary is printed as text too, on standard
     output.
     """
 
@@ -226,9 +226,9 @@ class JsonLines(Terminal):
         self, title: str, facts: Mapping[str, object], *, commands: Sequence[str] = ()
     ) -> None:
         """Log the summary, and draw it."""
-        told: dict[str, object] = {name: to_json(fact) for name, fact in facts.items()}
-        told |= {"next": list(commands)} if commands else {}
-        self._log("info", "summary", title=title, facts=told)
+        logged: dict[str, object] = {name: to_json(fact) for name, fact in facts.items()}
+        logged |= {"next": list(commands)} if commands else {}
+        self._log("info", "summary", title=title, facts=logged)
         super().summary(title, facts, commands=commands)
 
     def failed(self, message: str) -> None:
