@@ -1,26 +1,19 @@
-"""Arguments of the Python interface: of the right kind, or refused with the cure."""
+"""Check the arguments of the Python interface; an error says what to give instead."""
 
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-import pandas as pd
-
 from kyc_ml.errors import ConfigError
-from kyc_ml.moments import read_instant
-
-Moment: TypeAlias = datetime | str
-"""A Timestamp or datetime with a zone, or ISO text as on the command line; see `read_moment`."""
 
 FilePath: TypeAlias = os.PathLike[str] | str
 """A file or folder, as a Path or as text; see `read_path`."""
 
 
 def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
-    """Refuse an argument of another class than `kind`; its value is not told.
+    """Check that an argument is of class `kind`; an error does not show its value.
 
     Raises
     ------
@@ -40,7 +33,7 @@ def require_kind(given: object, kind: type, *, name: str, cure: str) -> None:
 
 
 def read_path(given: object, *, name: str) -> Path:
-    """Give a file or folder that is named by a Path or by text.
+    """Return the path of a file or folder that is given as a Path or as text.
 
     Raises
     ------
@@ -59,43 +52,3 @@ def read_path(given: object, *, name: str) -> Path:
         msg = f"{name} must be a path, such as 'data/bank' or Path('data/bank'), got {came}"
         raise ConfigError(msg)
     return Path(given)
-
-
-def read_moment(given: object, *, name: str) -> pd.Timestamp:
-    """Give the instant that is meant, in UTC.
-
-    Text is read as the command line reads it: a date is its first instant, and UTC unless it
-    says otherwise. A Timestamp without a zone may be of any, so none is guessed.
-
-    Raises
-    ------
-    ConfigError
-        If a Timestamp has no zone, text is no ISO date, or it is neither.
-
-    Examples
-    --------
-    >>> read_moment("2024-07-01", name="as_of")
-    Timestamp('2024-07-01 00:00:00+0000', tz='UTC')
-    >>> read_moment(pd.Timestamp("2024-07-01", tz="Asia/Shanghai"), name="as_of")
-    Timestamp('2024-06-30 16:00:00+0000', tz='UTC')
-    """
-    if isinstance(given, str):
-        return pd.Timestamp(read_instant(given, name=name))
-    if not isinstance(given, datetime) or pd.isna(given):
-        msg = (
-            f"{name} must be a Timestamp with a zone, such as pd.Timestamp('2024-07-01', "
-            f"tz='UTC'), or ISO text such as '2024-07-01', got {_say(given)}"
-        )
-        raise ConfigError(msg)
-    moment = pd.Timestamp(given)
-    if moment.tz is None:
-        msg = (
-            f"{name} must carry a timezone, got {moment.isoformat()}: say of which zone it is, "
-            f"such as pd.Timestamp({moment.isoformat()!r}, tz='UTC')"
-        )
-        raise ConfigError(msg)
-    return moment.tz_convert("UTC")
-
-
-def _say(given: object) -> str:
-    return "NaT" if given is pd.NaT else type(given).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,12 +18,12 @@ from kyc_ml.explain import rank_reasons
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import Model, fit_fixed, fit_model
+from kyc_ml.progress import Progress
 from kyc_ml.resampling import draw_customers, drawn_rows, number_customers
 from kyc_ml.sampling import sample_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 METRICS: Final = (
     "auc",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.arguments import FilePath, Moment, read_moment, read_path, require_kind
+from kyc_ml.arguments import FilePath, read_path, require_kind
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import (
     Comparison,
@@ -27,6 +27,7 @@ from kyc_ml.comparison import (
 from kyc_ml.config import RunConfig, TuningConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
 from kyc_ml.contract.folder import digest_together
+from kyc_ml.dates import TimeLike, parse_time
 from kyc_ml.jobs.explaining import Explained, as_explained, explain_case
 from kyc_ml.jobs.later_rows import rows_new_to_both
 from kyc_ml.jobs.loading import require_currency
@@ -37,9 +38,9 @@ from kyc_ml.jobs.tuning import trials_table
 from kyc_ml.jobs.validating import require_later, review_model
 from kyc_ml.jobs.validation_model import ReviewedModel, as_rival
 from kyc_ml.jobs.validation_parts import Chosen, choose_rows
-from kyc_ml.jobs.watch import Silence
 from kyc_ml.plots import draw
 from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.rating import RatingCard
 from kyc_ml.report import Language
 from kyc_ml.tiers import NOBODY, OverrideBook, TierHistory, TierPolicy
@@ -111,7 +112,7 @@ def tune(
     source: ContractedTables,
     *,
     config: RunConfig,
-    as_of: Moment | None = None,
+    as_of: TimeLike | None = None,
     trials: int | None = None,
     minutes: float | None = None,
     study: FilePath | None = None,
@@ -153,16 +154,16 @@ def tune(
     tuning = TuningConfig.model_validate({**config.tuning.model_dump(), **given})
     run = config.model_copy(update={"tuning": tuning})
     require_tunable(run)
-    moment = known_until(source, as_of)
-    watch = Silence()
-    rows = prepare(source, config=run, as_of=moment, tell=watch.step)
+    moment = known_until(source, parse_time(as_of, name="as_of"))
+    watch = ProgressReporter()
+    rows = prepare(source, config=run, as_of=moment, tell=watch.progress)
     facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
     with tempfile.TemporaryDirectory() as scratch:
         studies = Studies(
             config=run,
             identity=identify(run, facts),
             path=Path(scratch) / "study.db" if study is None else read_path(study, name="study"),
-            tell=watch.step,
+            tell=watch.progress,
         )
         found = studies.search(rows)
         compared = studies.compare(rows, found.chosen)
@@ -179,8 +180,8 @@ def compare(
     champion: Bundle,
     source: ContractedTables,
     *,
-    since: Moment | None = None,
-    as_of: Moment | None = None,
+    since: TimeLike | None = None,
+    as_of: TimeLike | None = None,
     settings: ComparisonSettings | None = None,
 ) -> Comparison:
     """Hold a challenger against a champion on rows that neither learnt from.
@@ -226,17 +227,17 @@ def compare(
         review_cost=usual.review_cost,
         miss_cost=usual.miss_cost,
     )
-    first = None if since is None else read_moment(since, name="since").isoformat()
-    watch = Silence()
+    first = parse_time(since, name="since")
+    watch = ProgressReporter()
     rows, _ = rows_new_to_both(
         challenger,
         champion,
         source,
         since=first,
-        as_of=known_until(source, as_of),
+        as_of=known_until(source, parse_time(as_of, name="as_of")),
         watch=watch,
     )
-    return compare_models(challenger, champion, rows, settings=chosen, tell=watch.step)
+    return compare_models(challenger, champion, rows, settings=chosen, tell=watch.progress)
 
 
 def validate(
@@ -245,8 +246,8 @@ def validate(
     *,
     policy: ValidationPolicy | Path,
     rows: Chosen | None = None,
-    since: Moment | None = None,
-    as_of: Moment | None = None,
+    since: TimeLike | None = None,
+    as_of: TimeLike | None = None,
     only: Sequence[str] = (),
     champion: Bundle | None = None,
     card: RatingCard | None = None,
@@ -299,15 +300,15 @@ def validate(
     require_contracted(source)
     rules = load_policy(policy, checks=CHECKS) if isinstance(policy, Path) else policy
     require_kind(rules, ValidationPolicy, name="policy", cure="or give the Path of its YAML")
-    first = None if since is None else read_moment(since, name="since")
+    first = parse_time(since, name="since")
     own = None if bundle.policy.expert is None else bundle.policy.expert.card
     reviewed = ReviewedModel(
         address="a bundle in memory", bundle=bundle, candidate=None, card=card or own
     )
-    watch = Silence()
+    watch = ProgressReporter()
     if first is not None:
         require_later(first, bundle)
-    moment = known_until(source, as_of)
+    moment = known_until(source, parse_time(as_of, name="as_of"))
     return review_model(
         reviewed,
         source,
@@ -367,8 +368,8 @@ def fit_tiers(
     source: ContractedTables,
     *,
     policy: TierPolicy | None = None,
-    since: Moment | None = None,
-    as_of: Moment | None = None,
+    since: TimeLike | None = None,
+    as_of: TimeLike | None = None,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a tier policy; nothing is changed.
@@ -407,8 +408,8 @@ def fit_tiers(
     _require_bundle(bundle, name="bundle")
     require_contracted(source)
     require_currency(bundle, source)
-    first = None if since is None else read_moment(since, name="since")
-    moment = known_until(source, as_of)
+    first = parse_time(since, name="since")
+    moment = known_until(source, parse_time(as_of, name="as_of"))
     in_force = bundle.policy if policy is None else policy
     return fit_policy(
         bundle,
@@ -416,7 +417,7 @@ def fit_tiers(
         in_force,
         since=first,
         as_of=moment,
-        watch=Silence(),
+        watch=ProgressReporter(),
         learned_rows=learned_rows,
     )
 
@@ -459,7 +460,7 @@ def explain_one(
     require_contracted(source)
     require_kind(observation, str, name="observation", cure="ids are text, give str() of it")
     case = explain_case(
-        bundle, source, observation, Silence(), book=book, history=history, top=reasons
+        bundle, source, observation, ProgressReporter(), book=book, history=history, top=reasons
     )
     return as_explained(case, lowering=find_drop(case))
 

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import example, job
+from kyc_ml.cli.options import AsOf, Reads, example, job
 from kyc_ml.cli.usage import LoggedCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,23 +35,23 @@ def main(
     source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
     data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
     config: Annotated[list[Path], typer.Option(help="Run configuration; may be repeated.")],
-    as_of: Annotated[str | None, typer.Option(help="Use what was known then.")] = None,
+    as_of: AsOf = None,
     out: Annotated[Path, typer.Option(help="Folder for the quarantine.")] = Path("build"),
 ) -> None:
     """Train and register one model a configuration."""
-    with job(reads={"--source": source, "--data": data, "--config": config}) as terminal:
+    reads: Reads = {"--source": source, "--data": data, "--config": config}
+    with job(reads=reads, dates={"--as-of": as_of}) as terminal:
         from kyc_ml.jobs.configuring import load_run
-        from kyc_ml.jobs.reading import choose_as_of, read_tables
+        from kyc_ml.jobs.reading import read_tables
         from kyc_ml.jobs.training import train_tables
         from kyc_ml.terminal.results import show_training
 
         runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"
         tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
-        moment = choose_as_of(as_of, tables)
         for files in runs:
             result = train_tables(
-                tables, mapping, files=files, as_of=moment, keep=None, watch=terminal
+                tables, mapping, files=files, as_of=as_of, keep=None, watch=terminal
             )
             show_training(terminal, result)
 

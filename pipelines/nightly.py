@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kyc_ml.cli.batch import Fallback
-from kyc_ml.cli.options import Log, example, exit_code_of, job
+from kyc_ml.cli.options import Log, Time, example, exit_code_of, job, time_option
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 
@@ -57,7 +57,7 @@ def main(
     *,
     source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
     data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
-    as_of: Annotated[str, typer.Option(help="End of the day to score (ISO date, UTC).")],
+    as_of: Annotated[Time, time_option("--as-of", help="End of the day to score (ISO date, UTC).")],
     out: Annotated[Path, typer.Option(help="Folder for every night's scores.")],
     model: Annotated[list[str], typer.Option(help="Approved model; may be repeated.")],
     limits: Annotated[
@@ -98,15 +98,15 @@ def main(
         from kyc_ml.jobs.storing import read_once
         from kyc_ml.terminal.results import show_scoring
 
-        moment = _day(as_of)
+        _require_day(as_of)
         load_limits(limits)  # a fault in it is told once, before any work
         cards = _cards(fallback, config or (), source=source)
         night = ScoringRequest(
             model="",
             source=source,
             data=data,
-            out=out / moment.date().isoformat(),
-            as_of=moment.date().isoformat(),  # in one form: a run is known by it
+            out=out / as_of.date().isoformat(),
+            as_of=as_of,
             overrides=overrides,
             limits=limits,
             restart=restart,
@@ -116,7 +116,7 @@ def main(
         for uri in model:
             terminal.about(model=uri)
             try:
-                requests.append(_ask(night, uri, cards=cards, history=history, as_of=moment))
+                requests.append(_ask(night, uri, cards=cards, history=history, as_of=as_of))
             except KycMlError as error:
                 worst = max(worst, _tell(terminal, uri, error))
         if len(model) > 1:
@@ -133,28 +133,24 @@ def main(
     raise typer.Exit(code=worst)
 
 
-def _day(text: str) -> pd.Timestamp:
-    """Read --as-of, which must be a midnight: a night's folder is named by its day.
+def _require_day(as_of: pd.Timestamp) -> None:
+    """Raise where --as-of is a time of day: a night's folder is named by its day.
 
     Raises
     ------
     ConfigError
-        If it is no date, or a time of day.
+        Naming both.
     """
-    from kyc_ml.arguments import read_moment
-
-    moment = read_moment(text, name="--as-of")
-    if moment != moment.normalize():
+    if as_of != as_of.normalize():
         msg = (
-            f"--as-of of a night must be a day such as {moment:%Y-%m-%d}, scored as of its first "
-            f"instant in UTC, got {text!r}; kyc-ml score takes a time of day"
+            f"--as-of of a night must be a day such as {as_of:%Y-%m-%d}, scored as of its first "
+            f"instant in UTC, got {as_of.isoformat()}; kyc-ml score takes a time of day"
         )
         raise ConfigError(msg)
-    return moment
 
 
 def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) -> dict[str, Path]:
-    """Give the configuration that stands in for each model, by the model's name.
+    """Return the configuration that stands in for each model, by the model's name.
 
     Raises
     ------
@@ -243,7 +239,7 @@ def _ask(
 
 
 def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
-    """Log why a model's scores are not published; gives the exit code."""
+    """Log why a model's scores are not published; return the exit code."""
     said = str(error)
     terminal.failed(said if model in said else f"{model}: {said}")
     return exit_code_of(error)

@@ -430,24 +430,17 @@ def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(
 
 
 @pytest.mark.usefixtures("beside_its_files")
-@pytest.mark.parametrize(
-    ("note", "level"),
-    [
-        ("drift: 2 feature(s) moved beyond 0.25", "warning"),
-        ("warning: published, but MLflow holds no run of it", "warning"),
-        ("FALLBACK: the expert rating scores every row", "warning"),
-        ("going on with the interrupted run to o", "info"),
-    ],
-)
-def test_the_level_of_a_note_says_whether_to_look(monkeypatch, note, level):
-    def noting(_, *, watch):
-        watch.say(note)
+@pytest.mark.parametrize("level", ["info", "warning"])
+@pytest.mark.parametrize("text", ["drift", "warning: of another text", ""])
+def test_the_level_of_a_line_is_that_of_its_call_whatever_the_text(monkeypatch, text, level):
+    def reporting(_, *, watch):
+        getattr(watch, level)(text)
         raise GateError
 
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", noting)
+    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", reporting)
     logged = [json.loads(line) for line in run(*SCORE).stderr.splitlines()]
-    assert [(each["event"], each["level"]) for each in logged] == [
-        ("note", level), ("error", "error")
+    assert [(each["event"], each["level"], each["text"]) for each in logged] == [
+        ("note", level, text), ("error", "error", "")
     ]  # fmt: skip
 
 

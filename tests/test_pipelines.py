@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -106,7 +107,7 @@ def test_its_command_is_one_that_nightly_takes(dag, monkeypatch, tmp_path):
     assert python == str(tmp_path / ".venv/bin/python")
     assert script == "pipelines/nightly.py"
     given = parse(load("nightly", monkeypatch).main, options)
-    assert given["as_of"] == "2026-03-02"
+    assert given["as_of"] == pd.Timestamp("2026-03-02", tz="UTC")
     assert list(given["model"]) == ["models:/fraud@champion", "models:/risk@champion"]
     assert given["source"] == tmp_path / "configs/sources/mine.yaml"
 
@@ -190,14 +191,14 @@ def night(monkeypatch, tmp_path):
     @contextmanager
     def read_once(source, data, *, place, watch):
         asked.append(("read", place))
-        watch.say("read")
+        watch.info("read")
         yield "tables"
 
     def run_score(request, *, watch, tables):
         assert tables == "tables"
         asked.append(("score", request))
         watch.about(model=request.model.removeprefix("models:/").replace("/", " v"))
-        watch.say("drift: moved")
+        watch.warning("drift: moved")
         if request.model in faults.get("score", ()):
             msg = "not published: drift.score"
             raise GateError(msg)
@@ -289,8 +290,8 @@ def test_every_line_of_a_night_of_one_model_names_it(night):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (BOTH, ["read", "fraud v1: drift: moved", "risk v1: drift: moved"]),
-        (BOTH[2:], ["read", "drift: moved"]),
+        (BOTH, ["read", "warning: fraud v1: drift: moved", "warning: risk v1: drift: moved"]),
+        (BOTH[2:], ["read", "warning: drift: moved"]),
     ],
 )
 def test_notes_for_people_name_the_model_where_a_night_has_several(night, options, told):
@@ -332,7 +333,9 @@ def test_a_time_of_day_is_no_night(night, text):
 def test_a_day_is_one_night_however_it_is_written(night, text):
     result, asked = night(*BOTH[:4], "--as-of", text)
     assert result.exit_code == 0
-    assert {request.as_of for request in scored(asked).values()} == {"2026-03-02"}
+    assert {request.as_of for request in scored(asked).values()} == {
+        pd.Timestamp("2026-03-02", tz="UTC")
+    }
 
 
 def test_a_usage_error_of_a_night_is_one_object_of_the_json_log(monkeypatch):

@@ -26,7 +26,7 @@ def main(
 ) -> None:
     reads = {} if data is None else {"--data": data}
     with job(log=log, reads=reads) as terminal, tempfile.TemporaryDirectory(dir=".") as rows:
-        terminal.say("begun")
+        terminal.info("begun")
         bytearray(gigabytes * 10**9)
         try:
             time.sleep(wait)

@@ -16,17 +16,17 @@ import time, pandas as pd
 from kyc_ml.terminal import Terminal
 with Terminal() as terminal:
     for stage in ("reading", "building features"):
-        terminal.step(stage, 0, 3)
+        terminal.progress(stage, 0, 3)
         time.sleep(0.3)
         rows = pd.DataFrame({"row": [f"{stage}-{n}" for n in range(5)]})
         terminal.show(f"table of {stage}", rows)
-        terminal.say("a note of many words " * 8)
-        terminal.step(stage, 3, 3)
+        terminal.info("a note of many words " * 8)
+        terminal.progress(stage, 3, 3)
     for number in range(52):
-        terminal.step("check", number, 52, what=f"family.check_{number}")
+        terminal.progress("check", number, 52, what=f"family.check_{number}")
         time.sleep(0.01)
     terminal.show("verdicts", pd.DataFrame({"row": [f"verdict-{n}" for n in range(5)]}))
-    terminal.step("check", 52, 52)
+    terminal.progress("check", 52, 52)
     terminal.summary("validated", {"receipt": "3:" + "0a1b2c3d" * 8})
 """
 

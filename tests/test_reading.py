@@ -11,7 +11,7 @@ from kyc_ml.contract.memory import contract_tables
 from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs import reading
 from kyc_ml.jobs.one_observation import find_observation
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 
 MAPPING = """
 name: {name}
@@ -34,7 +34,9 @@ def refuse(monkeypatch, tmp_path):
         source = tmp_path / "source.yaml"
         source.write_text(MAPPING.format(name=name))
         with pytest.raises(ContractError):
-            reading.read_tables(source, tmp_path / folder, quarantine=quarantine, watch=Silence())
+            reading.read_tables(
+                source, tmp_path / folder, quarantine=quarantine, watch=ProgressReporter()
+            )
         return {str(path.relative_to(work)) for path in work.rglob("*.parquet")}
 
     monkeypatch.setattr(reading, "read_source", refused)
@@ -84,9 +86,9 @@ def late_case():
     return contract_tables(tables, base_currency="CNY").accepted
 
 
-@pytest.mark.parametrize("choose", [reading.choose_as_of, reading.choose_known_until])
-def test_every_job_takes_the_end_of_the_data_from_what_customers_did(late_case, choose):
-    assert choose(None, late_case) == reading.known_until(late_case, None) == day("2025-06-24")
+def test_every_job_takes_the_end_of_the_data_from_what_customers_did(late_case):
+    assert reading.end_of_data(late_case) == reading.known_until(late_case, None)
+    assert reading.end_of_data(late_case) == day("2025-06-24")
 
 
 @pytest.mark.parametrize(
@@ -114,12 +116,19 @@ def test_a_review_within_the_data_or_soon_after_it_is_explained(late_case):
 
 
 def test_outcomes_may_be_read_after_the_end_but_nothing_is_decided_there(late_case):
-    read = reading.choose_known_until("2026-06-30", late_case)
+    read = reading.known_until(late_case, day("2026-06-30"))
     assert read == day("2026-06-30")
     assert observable_until(late_case, read) == day("2025-06-24")
     assert observable_until(late_case, day("2025-06-23")) == day("2025-06-23")
     with pytest.raises(ConfigError, match="the tables end before 2026-06-30"):
-        reading.choose_known_until("2026-07-08", late_case)
+        reading.known_until(late_case, day("2026-07-08"))
+
+
+def test_a_date_within_a_week_of_the_end_is_none_long_after_it(late_case):
+    last = day("2026-07-07")  # seven days after the case became known
+    assert reading.known_until(late_case, last) == last
+    with pytest.raises(ConfigError, match="2026-06-30"):
+        reading.known_until(late_case, last + pd.Timedelta(seconds=1))
 
 
 def test_a_planned_review_is_found_by_its_id_even_if_that_looks_like_a_customer_and_a_day():

@@ -112,7 +112,7 @@ SOURCE = source_text()
 @pytest.mark.parametrize("part", messages())
 def test_each_message_is_one_that_the_code_gives(part):
     said = next((part.removesuffix(end) for end in ELSEWHERE if part.endswith(end)), part)
-    assert said in SOURCE
+    assert said.removeprefix("warning: ") in SOURCE  # the terminal writes the level
 
 
 def test_there_are_messages():

@@ -7,27 +7,34 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates, tell_of_odd_tiers
+from kyc_ml.jobs.doubts import (
+    report_left_out,
+    warn_of_few_positives,
+    warn_of_missed_rates,
+    warn_of_odd_tiers,
+)
 from kyc_ml.jobs.training import _tell_of_few_trees, _tell_of_selection
-from kyc_ml.jobs.watch import Silence, tell_left_out
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.selection import Selection
 from kyc_ml.terminal.results import _say_example, _say_peers
 
 
-class Listener(Silence):
+class Listener(ProgressReporter):
     """Keeps what was said."""
 
     def __init__(self):
         self.said = []
 
-    def say(self, line):
+    def info(self, line):
         self.said.append(line)
+
+    warning = info
 
 
 def test_features_left_out_for_one_reason_share_a_line():
     watch = Listener()
     left_out = {f"f{n}": "no table events" for n in range(7)} | {"g": "no column branch"}
-    tell_left_out(left_out, watch, and_so=", not audited")
+    report_left_out(left_out, watch, and_so=", not audited")
     assert watch.said == [
         "7 features left out, not audited: no table events: f0, f1, f2, f3, f4 and 2 more",
         "1 feature left out, not audited: no column branch: g",
@@ -84,16 +91,16 @@ def test_an_example_says_why_its_tier_is_not_that_of_its_probability(path, said)
 
 def test_parts_that_decide_by_few_positives_are_told_in_one_line():
     watch = Listener()
-    tell_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, watch)
+    warn_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, watch)
     (line,) = watch.said
-    assert line.startswith("warning: few positives decide: early stopping 2, calibration 99 ")
+    assert line.startswith("few positives decide: early stopping 2, calibration 99 ")
     assert "fewer than 100" in line
     assert "test" not in line.partition(":")[2].partition("(")[0]
 
 
 def test_parts_of_enough_positives_need_no_word():
     watch = Listener()
-    tell_of_few_positives({"early stopping": 100, "test": 4_000}, watch)
+    warn_of_few_positives({"early stopping": 100, "test": 4_000}, watch)
     assert not watch.said
 
 
@@ -109,7 +116,7 @@ def test_parts_of_enough_positives_need_no_word():
 )
 def test_cut_offs_that_grade_nobody_are_told(rows, named):
     watch = Listener()
-    tell_of_odd_tiers(pd.DataFrame({"tier": ["low", "medium", "high"], "rows": rows}), watch)
+    warn_of_odd_tiers(pd.DataFrame({"tier": ["low", "medium", "high"], "rows": rows}), watch)
     assert len(watch.said) == (named is not None)
     assert all(named in line and "kyc-ml tiers fit" in line for line in watch.said)
 
@@ -125,12 +132,11 @@ def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():
         }
     )
     watch = Listener()
-    tell_of_missed_rates(tiers, watch)
-    assert [line.partition(": ")[2].partition(";")[0] for line in watch.said] == [
+    warn_of_missed_rates(tiers, watch)
+    assert [line.partition(";")[0] for line in watch.said] == [
         "tier medium: more positives than expected (5.00 %, observed 10.00 % to 20.00 %)",
         "tier high: fewer positives than expected (50.00 %, observed 10.00 % to 40.00 %)",
     ]
-    assert all(line.startswith("warning: ") for line in watch.said)
 
 
 @pytest.mark.parametrize(

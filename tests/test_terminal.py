@@ -60,8 +60,8 @@ def test_seconds_are_told_to_a_tenth_and_the_minus_is_a_minus():
 
 def speak(terminal):
     """Say everything that a job may say, but for the end of it."""
-    terminal.step("reading", 1, 1)
-    terminal.say("drift: 2 feature(s) moved")
+    terminal.progress("reading", 1, 1)
+    terminal.warning("drift: 2 feature(s) moved")
     terminal.show("data quality", pd.DataFrame({"table": ["transactions of all"]}))
     terminal.summary("scored", {"n": 1})
 
@@ -75,14 +75,14 @@ def end(terminal):
 
 def test_every_line_of_a_log_says_what_it_is_about_from_then_on(capsys):
     log = JsonLines()
-    log.say("nothing is known yet")
+    log.info("nothing is known yet")
     log.about(model="models:/fraud/1", as_of="2026-03-02T00:00:00+00:00")
-    log.say("as asked for")
+    log.info("as asked for")
     log.about(model="fraud v1")
     speak(log)
     end(log)
     log.about(model=None)
-    log.say("of all models")
+    log.info("of all models")
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     day = "2026-03-02T00:00:00+00:00"
     assert [(line.get("model"), line.get("as_of")) for line in lines] == [
@@ -99,7 +99,10 @@ def said_of(terminal, capsys):
 
 def test_people_are_told_the_model_where_there_are_several(capsys):
     said = said_of(Terminal(several=True), capsys)
-    assert said.err.splitlines() == ["reading: done (1)", "fraud v1: drift: 2 feature(s) moved"]
+    assert said.err.splitlines() == [
+        "reading: done (1)",
+        "warning: fraud v1: drift: 2 feature(s) moved",
+    ]
     titles = " ".join(said.out.split())  # titles are broken to the width of a small table
     assert "fraud v1: data quality" in titles
     assert "fraud v1: scored" in titles
@@ -107,13 +110,13 @@ def test_people_are_told_the_model_where_there_are_several(capsys):
 
 def test_people_are_not_told_the_only_model_again_and_again(capsys):
     said = said_of(Terminal(), capsys)
-    assert "drift: 2 feature(s) moved" in said.err.splitlines()
+    assert "warning: drift: 2 feature(s) moved" in said.err.splitlines()
     assert "fraud v1" not in said.err + said.out
 
 
 def test_what_all_models_share_names_none(capsys):
     terminal = Terminal(several=True)
-    terminal.say("reading: done by an earlier start")
+    terminal.info("reading: done by an earlier start")
     assert capsys.readouterr().err == "reading: done by an earlier start\n"
 
 
@@ -129,8 +132,8 @@ def test_the_form_of_a_log_s_texts_hangs_on_no_number_of_models(capsys):
 def tell_all(terminal):
     """Tell a terminal whatever a job can tell it."""
     with terminal:
-        terminal.step("reading", 1, 1)
-        terminal.say("drift: 1 feature moved")
+        terminal.progress("reading", 1, 1)
+        terminal.warning("drift: 1 feature moved")
         terminal.show("n", pd.DataFrame({"n": [1]}))
         terminal.draw("a paragraph")
         terminal.draw(draw_frame("tiers", pd.DataFrame({"tier": ["low"]})))
@@ -150,7 +153,7 @@ def test_a_quiet_terminal_prints_the_last_summary_only(capsys):
 def test_another_prints_all_of_it(capsys):
     tell_all(Terminal())
     told = capsys.readouterr()
-    assert told.err.splitlines() == ["reading: done (1)", "drift: 1 feature moved"]
+    assert told.err.splitlines() == ["reading: done (1)", "warning: drift: 1 feature moved"]
     for part in ("┃ n ┃", "a paragraph", "tiers", "done"):
         assert part in told.out
     assert [line.strip() for line in told.out.splitlines()[-4:]] == SUMMARY

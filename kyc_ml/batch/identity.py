@@ -1,6 +1,6 @@
 """What a run is: everything that its result depends on, as digests and dates.
 
-Two runs of one identity write the same bytes. A run that was interrupted goes on only under
+Two runs of one identity write the same bytes. A run that was interrupted is resumed only under
 the identity it began with.
 """
 
@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from kyc_ml.batch.place import MANIFEST
 from kyc_ml.batch.steps import digest_file
+from kyc_ml.dates import parse_time
 from kyc_ml.engine.writing import dump_json
 from kyc_ml.environment import DISTRIBUTION, digest_distributions, needed_distributions
 from kyc_ml.errors import ConfigError, OutputError
 
+_TIMES: Final = ("as of", "since")
+
 
 def identify_code() -> dict[str, str]:
-    """Give the version of kyc_ml and a digest of all distributions that it needs."""
+    """Return the version of kyc_ml and a digest of all distributions that it needs."""
     return {
         "code version": needed_distributions()[DISTRIBUTION],
         "distributions": digest_distributions(),
@@ -46,17 +50,17 @@ def run_id(identity: Mapping[str, str]) -> str:
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Say what of two identities differs, a line each."""
+    """List what differs between two identities, one line each."""
     lines = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name, "absent"), after.get(name, "absent")
-        if old != new:
+        if old != new and not (name in _TIMES and _is_same_time(old, new)):
             lines.append(f"{name}: {_short(old)} then, {_short(new)} now")
     return lines
 
 
 def require_same(before: Mapping[str, str], after: Mapping[str, str], *, goal: Path) -> None:
-    """Refuse to go on with an interrupted run that was about something else.
+    """Check that an interrupted run, which is to be resumed, is about the same.
 
     Raises
     ------
@@ -71,6 +75,14 @@ def require_same(before: Mapping[str, str], after: Mapping[str, str], *, goal: P
             f"or begin anew with --restart, which discards what the run has done\n{lines}"
         )
         raise OutputError(msg)
+
+
+def _is_same_time(one: str, other: str) -> bool:
+    """Compare dates as times: runs of before December 2026 note them as they were typed."""
+    try:
+        return parse_time(one, name="date") == parse_time(other, name="date")
+    except ConfigError:  # a run without the date notes in words what it takes instead
+        return False
 
 
 def _short(text: str) -> str:

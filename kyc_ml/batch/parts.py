@@ -20,6 +20,7 @@ from kyc_ml.engine.writing import written_whole
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import OBSERVATION_ID, FeatureTable
 from kyc_ml.model import Contributions
+from kyc_ml.progress import Progress
 from kyc_ml.tiers import TierPolicy
 
 PART_ROWS: Final = 32_768
@@ -68,13 +69,6 @@ class PartScorer(Protocol):
         """Score rows of these features."""
 
 
-class Tell(Protocol):
-    """Hears how far the scoring has come, in rows."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """Hear of `done` rows of `total`."""
-
-
 def score_parts(
     features: Path,
     specs: Sequence[FeatureSpec],
@@ -84,7 +78,7 @@ def score_parts(
     finish: Callable[[pa.Table], pa.Table],
     work: Path,
     steps: Steps,
-    tell: Tell,
+    tell: Progress,
 ) -> list[Counts]:
     """Score every row group of a file of features into a part of its own; pass over those done.
 

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import AsOf, Data, Log, Model, Quiet, Source, example, job
+from kyc_ml.cli.options import (
+    AsOf,
+    Data,
+    Log,
+    Model,
+    Quiet,
+    Source,
+    Time,
+    example,
+    job,
+    time_option,
+)
 
 app = typer.Typer()
 
@@ -30,10 +41,11 @@ def score(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder to publish; it appears whole, by one rename.")],
     since: Annotated[
-        str | None,
-        typer.Option(
+        Time | None,
+        time_option(
+            "--since",
             help="For fraud: what became known from then on (default: the day before --as-of); "
-            "for risk: reviews planned from then on (default: every customer, at --as-of)."
+            "for risk: reviews planned from then on (default: every customer, at --as-of).",
         ),
     ] = None,
     as_of: AsOf = None,

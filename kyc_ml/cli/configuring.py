@@ -26,10 +26,10 @@ def config(
         bool, typer.Option("--markdown", help="Print all keys of all files as Markdown.")
     ] = False,
 ) -> None:
-    """Say which keys a configuration file takes: type, range, default and meaning."""
+    """List the keys that a configuration file takes: type, range, default and meaning."""
     with job() as terminal:
         from kyc_ml.jobs.key_reference import run_key_page, run_keys
-        from kyc_ml.terminal.keys import show_keys
+        from kyc_ml.terminal.results import show_keys
 
         if markdown:
             typer.echo(run_key_page(), nl=False)

@@ -16,8 +16,10 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    Time,
     example,
     job,
+    time_option,
 )
 from kyc_ml.cli.shipped import find_shipped
 
@@ -305,8 +307,10 @@ def compare(
     data: Data,
     as_of: AsOf = None,
     since: Annotated[
-        str | None,
-        typer.Option(help="First decision; default and earliest: the later training date."),
+        Time | None,
+        time_option(
+            "--since", help="First decision; default and earliest: the later training date."
+        ),
     ] = None,
     objective: Annotated[
         Literal["average_precision", "log_loss", "recall_at_capacity", "expected_cost"] | None,

@@ -6,6 +6,7 @@ import re
 import types
 import typing
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,6 @@ INSIDE: Final = {
 """The same for the commands of a group."""
 
 _TAKEN: Final = {
-    **dict.fromkeys(("as_of", "since", "on"), "DATE"),
     **dict.fromkeys(("model", "challenger", "champion"), "MODEL"),
     **dict.fromkeys(("validator", "approver", "name", "family"), "NAME"),
     "observation": "ID",
@@ -86,7 +86,7 @@ _TAKEN: Final = {
 }
 """What options and arguments of text take; all others take TEXT."""
 
-_NUMBERS: Final = {int: "N", float: "NUMBER"}
+_KINDS: Final = {int: "N", float: "NUMBER", datetime: "DATE"}
 _PLACE: Final = re.compile(r"folder|file|json|yaml|html|csv", re.IGNORECASE)
 """A path is of what its help names first."""
 
@@ -128,4 +128,4 @@ def _taken(kind: Any, parameter: Any) -> str | None:  # noqa: ANN401  as typing 
         return "|".join(typing.get_args(kind))
     if kind is str:
         return _TAKEN.get(parameter.name, "TEXT")
-    return _NUMBERS.get(kind)
+    return _KINDS.get(kind)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -22,10 +23,16 @@ from kyc_ml.errors import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kyc_ml.terminal import Terminal
 
+    Time = pd.Timestamp
+else:
+    Time = datetime  # typer evaluates it, and pandas would make --help slow
+
 Reads = Mapping[str, Path | Sequence[Path] | None]
-Dates = Mapping[str, str | None]
+Dates = Mapping[str, Time | None]
 
 GATE_FAILED: Final = 1
 BAD_INPUT: Final = 2
@@ -45,16 +52,39 @@ Config = Annotated[Path, typer.Option(help="Run configuration (YAML), such as co
 Model = Annotated[
     str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle's folder.")
 ]
+
+
+def time_option(name: str, *, help: str) -> Any:  # noqa: A002, ANN401  as typer has them
+    """Make an option that takes a date or time and gives it in UTC.
+
+    Text that is neither is given as its error: `job` raises it, together with all other faults
+    of the arguments.
+    """
+
+    def parse(text: str) -> Time | ConfigError:
+        from kyc_ml.dates import parse_time
+
+        try:
+            return parse_time(text, name=name)
+        except ConfigError as error:
+            return error
+
+    return typer.Option(parser=parse, help=help)
+
+
 AsOf = Annotated[
-    str | None,
-    typer.Option(
+    Time | None,
+    time_option(
+        "--as-of",
         help="Use what was known then (ISO date, UTC); default: the end of the data, the midnight "
-        "after its last transaction or event, or after its last row where it has neither."
+        "after its last transaction or event, or after its last row where it has neither.",
     ),
 ]
 Since = Annotated[
-    str | None,
-    typer.Option(help="First instant to score; default for fraud: the day before --as-of."),
+    Time | None,
+    time_option(
+        "--since", help="First instant to score; default for fraud: the day before --as-of."
+    ),
 ]
 Quarantine = Annotated[
     Path | None,
@@ -79,7 +109,7 @@ Lang = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")
 
 
 def example(line: str, *, after: str = "") -> str:
-    r"""Write the example of a command below its help, on one line that can be pasted as it is.
+    r"""Return the example that stands below the help of a command, as one line to paste.
 
     Parameters
     ----------
@@ -96,29 +126,22 @@ def example(line: str, *, after: str = "") -> str:
 
 
 def exit_code_of(error: KycMlError) -> int:
-    """Give the exit code that a scheduler reads an error by."""
+    """Return the exit code that a scheduler reads an error by."""
     if isinstance(error, GateError):
         return GATE_FAILED
     return TRY_LATER if isinstance(error, UnreachableError | BusyError) else BAD_INPUT
 
 
 def require_arguments(reads: Reads, dates: Dates) -> None:
-    """Refuse paths that name nothing and dates that are none, all at once.
+    """Check that paths name something and that dates are some; all faults are reported together.
 
     Raises
     ------
     ConfigError
         With each argument; of a path, the nearest name beside it.
     """
-    from kyc_ml.moments import read_date
-
     faults = Faults("the arguments", ConfigError)
-    for name, text in dates.items():
-        try:
-            if text is not None:
-                read_date(text, name=name)
-        except ConfigError as error:
-            faults.add(str(error))
+    faults.extend(str(given) for given in dates.values() if isinstance(given, ConfigError))
     for name, given in reads.items():
         for path in [given] if isinstance(given, Path) else given or ():
             if not path.exists():
@@ -153,18 +176,17 @@ def job(
     reads : mapping of an argument's name to its path or paths; None where it was not given
         What must be there. Looked at before anything heavy is imported, so that a mistyped
         path costs no wait.
-    dates : mapping of an argument's name to its text; None where it was not given
-        What must be an ISO date or time; looked at together with the paths. A log of JSON has
-        ``--as-of`` in each line.
+    dates : mapping of an argument's name to what its `time_option` gave
+        Looked at together with the paths. A log of JSON has ``--as-of`` in each line.
     """
-    from kyc_ml.moments import name_instant
     from kyc_ml.terminal import JsonLines, Terminal
 
     several = len(models) > 1
     made = JsonLines(several=several) if log == "json" else Terminal(quiet=quiet, several=several)
+    as_of = (dates or {}).get("--as-of")
     made.about(
         model=models[0] if len(models) == 1 else None,
-        as_of=name_instant((dates or {}).get("--as-of")),
+        as_of=as_of.isoformat() if isinstance(as_of, datetime) else None,
     )
     try:
         require_arguments(reads or {}, dates or {})
@@ -180,7 +202,7 @@ def job(
 
 
 def _told(error: BaseException, terminal: Terminal) -> int:
-    """Write why a job ended without its result; gives the exit code."""
+    """Write why a job ended without its result, and return its exit code."""
     asked = ended_by()
     if asked is not None:
         terminal.failed(f"stopped by {asked.name}")

@@ -30,8 +30,8 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 _ERRORS: Final = 2
 _LEAST_ADDRESSES: Final = 4_000_000_000
 _REPEATED: Final = 5.0
-"""Seconds in which a second signal is the same wish: `timeout` sends two, and cleaning up must
-not be cut off. A later one counts, for a library may have swallowed the first."""
+"""Seconds in which a second signal repeats the first: `timeout` sends two, and cleaning up must
+not be cut off. A later one counts, because a library may have discarded the first."""
 
 _LEGIBLE: Final = "kyc_ml.legible"
 _NEAREST: Final = {
@@ -45,11 +45,11 @@ _received: list[tuple[signal.Signals, float]] = []
 
 
 class Terminated(SystemExit):
-    """The process was asked to end; it is no `Exception`, so that nothing goes on after it."""
+    """The process was asked to end; it is no `Exception`, so that no handler of errors stops it."""
 
 
 def ended_by() -> signal.Signals | None:
-    """Name the signal that asked this process to end; None where there was none.
+    """Return the signal that asked this process to end; None where there was none.
 
     A library may make another error of the exception that the signal raised: DuckDB says
     "Query interrupted".
@@ -96,7 +96,7 @@ def prepared() -> Iterator[None]:
 
 
 def require_addresses() -> None:
-    """Refuse to begin below a limit of addresses in which libraries end without a word.
+    """Check that the limit of addresses is not one below which libraries end without a message.
 
     Threads, arenas and mapped files take addresses without taking memory: the smallest night
     addresses 3.2 GB and uses 0.6 GB, with two processors. Where a thread finds none left, C++
@@ -128,7 +128,7 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _lasting(stream: TextIO | None, output: _Output) -> TextIO:
-    """Give a stream that outlasts its reader; a test's or a notebook's own stays as it is."""
+    """Return a stream that outlasts its reader; that of a test or a notebook stays as it is."""
     if stream is not None:
         try:
             if stream.fileno() != output.fileno():
@@ -145,7 +145,7 @@ def _lasting(stream: TextIO | None, output: _Output) -> TextIO:
 
 
 class _Output(io.RawIOBase):
-    """A descriptor that goes on taking what is written when nobody reads it any more.
+    """A descriptor that accepts what is written even when nobody reads it any more.
 
     Attributes
     ----------
@@ -162,15 +162,15 @@ class _Output(io.RawIOBase):
             self._discard()
 
     def writable(self) -> bool:
-        """Say that it is for writing."""
+        """Return True: it is for writing."""
         return True
 
     def fileno(self) -> int:
-        """Give the descriptor, so that a library finds the width of the terminal."""
+        """Return the descriptor, so that a library finds the width of the terminal."""
         return self._number
 
     def isatty(self) -> bool:
-        """Tell whether a person may be looking."""
+        """Return whether a person may be looking."""
         return os.isatty(self._number)
 
     def write(self, content: Any) -> int:  # noqa: ANN401  any buffer

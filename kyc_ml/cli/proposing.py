@@ -53,7 +53,7 @@ def init(
         for run in result.runs:
             terminal.show(f"features of the {run.unit} unit", result.families_frame(run.unit))
         for point in result.proposal.open_points:
-            terminal.say(f"to decide or confirm: {point}")
+            terminal.info(f"to decide or confirm: {point}")
         held_back = {"not yet": result.held_back} if result.held_back else {}
         terminal.summary(
             "proposed",

@@ -14,8 +14,10 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    Time,
     example,
     job,
+    time_option,
 )
 from kyc_ml.cli.usage import HelpfulGroup
 
@@ -51,10 +53,11 @@ def fit(
     data: Data,
     as_of: AsOf = None,
     since: Annotated[
-        str | None,
-        typer.Option(
+        Time | None,
+        time_option(
+            "--since",
             help="First decision to fit on; default: the first the model has not seen, or all rows "
-            "out of fold where it was cross-validated by customer."
+            "out of fold where it was cross-validated by customer.",
         ),
     ] = None,
     learned_rows: Annotated[
@@ -98,8 +101,8 @@ def fit(
         )
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         for note in result.proposal.notes:
-            terminal.say(note)
-        terminal.say(result.diff or "no difference from the policy in force")
+            terminal.info(note)
+        terminal.info(result.diff or "no difference from the policy in force")
         terminal.summary(
             "proposed; nothing was changed",
             {
@@ -144,7 +147,7 @@ def check(
     policy: Policy,
     *,
     on: Annotated[
-        str | None, typer.Option(help="Day (ISO date) on which it is to be used.")
+        Time | None, time_option("--on", help="Day (ISO date) on which it is to be used.")
     ] = None,
 ) -> None:
     """Check a policy; exit code 1 if it is lawful but not approved or not in force then."""

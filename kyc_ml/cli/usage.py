@@ -1,7 +1,4 @@
-"""How a command of this process starts: its streams and signals, and a line that cannot be read.
-
-Such a line is written as JSON where it asks for a log of JSON lines.
-"""
+"""How a command starts and helps; a usage error is an object of the log where that is of JSON."""
 
 from __future__ import annotations
 
@@ -71,26 +68,18 @@ def _run(
     main: Callable[..., object], args: Sequence[str] | None, options: Mapping[str, object]
 ) -> object:
     """Run `main`; a usage error is one object of the log, where that is of JSON."""
+    given = sys.argv[1:] if args is None else args
+    # looked for without parsing, because it is the parser that fails
+    as_json = "--log=json" in given or ("--log", "json") in pairwise(given)
     with prepared():
-        return _told(main, sys.argv[1:] if args is None else args, options)
+        if not as_json:
+            return main(**options)
+        try:
+            code = main(**{**options, "standalone_mode": False})  # else it prints the error itself
+        except _USAGE_ERROR as error:
+            from kyc_ml.terminal import JsonLines
 
-
-def _told(
-    main: Callable[..., object], given: Sequence[str], options: Mapping[str, object]
-) -> object:
-    if not _asks_for_json(given):
-        return main(**options)
-    try:
-        code = main(**{**options, "standalone_mode": False})  # else it tells the error itself
-    except _USAGE_ERROR as error:
-        from kyc_ml.terminal import JsonLines
-
-        hint = "" if error.ctx is None else f": try '{error.ctx.command_path} --help'"
-        JsonLines().failed(f"{error.format_message().rstrip('.')}{hint}")
-        code = error.exit_code
-    raise SystemExit(code)
-
-
-def _asks_for_json(given: Sequence[str]) -> bool:
-    """Look without parsing, for it is the parser that fails."""
-    return "--log=json" in given or ("--log", "json") in pairwise(given)
+            hint = "" if error.ctx is None else f": try '{error.ctx.command_path} --help'"
+            JsonLines().failed(f"{error.format_message().rstrip('.')}{hint}")
+            code = error.exit_code
+        raise SystemExit(code)

@@ -17,8 +17,10 @@ from kyc_ml.cli.options import (
     Quarantine,
     Quiet,
     Source,
+    Time,
     example,
     job,
+    time_option,
 )
 from kyc_ml.cli.shipped import find_shipped
 
@@ -52,8 +54,11 @@ def validate(
         ),
     ] = None,
     since: Annotated[
-        str | None,
-        typer.Option(help="First decision to judge by; default and earliest: the training date."),
+        Time | None,
+        time_option(
+            "--since",
+            help="First decision evaluated; default and earliest: the training date.",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,

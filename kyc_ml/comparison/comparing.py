@@ -17,9 +17,9 @@ from kyc_ml.comparison.settings import ComparisonSettings
 from kyc_ml.metrics import calibration_line, compute_quality, compute_reliability
 from kyc_ml.metrics.paired import Verdict, judge_difference
 from kyc_ml.presentation import say_count, say_in_html, say_plainly
+from kyc_ml.progress import StageProgress
 from kyc_ml.resampling import number_customers
 from kyc_ml.score import Scores
-from kyc_ml.training.evidence import Progress
 
 CHALLENGER: Final = "challenger"
 CHAMPION: Final = "champion"
@@ -120,7 +120,7 @@ def compare_models(
     rows: LaterRows,
     *,
     settings: ComparisonSettings,
-    tell: Progress,
+    tell: StageProgress,
     threads: int = 2,
 ) -> Comparison:
     """Compare a challenger with a champion.

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from kyc_ml.moments import read_day
+from kyc_ml.dates import parse_day
 
 
 def _require_words(words: object) -> object:
@@ -20,7 +20,7 @@ def _require_words(words: object) -> object:
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_require_words)]
 """Words that mean missing."""
 
-Day: TypeAlias = Annotated[date, BeforeValidator(read_day)]
+Day: TypeAlias = Annotated[date, BeforeValidator(parse_day)]
 """A day as people write it: pydantic alone takes 20250131 for seconds, and refuses 2025/1/31."""
 
 

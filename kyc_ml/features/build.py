@@ -20,7 +20,7 @@ from kyc_ml.features.history import TimedRows
 from kyc_ml.features.observed import read_observations
 from kyc_ml.features.peers import Measured, compare_with_peers
 from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
-from kyc_ml.features.reading import Progress, Request, as_column, read_column, read_rows
+from kyc_ml.features.reading import Request, as_column, read_column, read_rows
 from kyc_ml.features.row_columns import add_row_columns, needed_columns
 from kyc_ml.features.spec import (
     FeatureSpec,
@@ -34,6 +34,7 @@ from kyc_ml.features.spec import (
     name_of,
 )
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
+from kyc_ml.progress import Progress
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ statistics, not with features. The result does not depend on the number of threa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,10 @@ from kyc_ml.features.history import History, Keys, TimedRows, build_history
 from kyc_ml.features.listings import on_listing
 from kyc_ml.features.spec import Latest, Listing, Reading, Where, Window, name_of
 from kyc_ml.features.sweeps import ColumnsRead, Sweep
+from kyc_ml.progress import Progress
 
 Floats = npt.NDArray[np.float64]
 Int32s = npt.NDArray[np.int32]
-Progress = Callable[[int, int], None]
 
 _PART: Final = 1 << 16
 """Rows and observations swept at once: their times and values fit into a core's cache."""

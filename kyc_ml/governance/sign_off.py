@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Literal, Self, get_args
 
+from kyc_ml.dates import parse_day
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.governance.chain import Entry
 from kyc_ml.governance.evidence import ReportFacts, is_among
-from kyc_ml.moments import read_day
 
 Decision = Literal["approve", "approve_with_conditions", "reject"]
 DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
@@ -184,7 +184,7 @@ def _finding_faults(
 
 def _due_faults(name: str, due: str, *, today: date, last: date) -> list[str]:
     try:
-        day = read_day(due)
+        day = parse_day(due)
     except ValueError as error:
         return [f"--finding {name}: the due date {error}"]
     if not today <= day <= last:

@@ -25,11 +25,12 @@ from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.jobs.doubts import report_left_out
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
-from kyc_ml.jobs.watch import Watch, tell_left_out
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.validation.probes import (
     CONFIDENCE,
     FEWEST,
@@ -105,18 +106,18 @@ def run_audit(
     config: Path,
     source: Path,
     data: Path,
-    as_of: str | None,
+    as_of: pd.Timestamp | None,
     times: int,
     seed: int,
     out: Path | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> AuditResult:
     """Audit the features that a configuration chooses, and their mature labels.
 
     Parameters
     ----------
-    as_of : str or None
+    as_of : Timestamp or None
         Observations before it are audited, with the labels known then; rows after it are
         the future. None is the end of the data: see `end_of_data`.
     times : int
@@ -130,7 +131,7 @@ def run_audit(
     if out is not None:
         require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_known_until(as_of, tables)
+    moment = known_until(tables, as_of)
     observations = make_observations(
         tables,
         unit=run.unit,
@@ -147,10 +148,10 @@ def run_audit(
         seed=seed,
         build=build_features,
         threads=run.model.num_threads,
-        progress=lambda done, total: watch.step("tampering and rebuilding", done, total),
+        progress=lambda done, total: watch.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
-    tell_left_out(features.left_out, watch, and_so=", not audited")
+    report_left_out(features.left_out, watch, and_so=", not audited")
     start = time.perf_counter()
     labels = probe_labels(
         tables, observations, specs, run=run, as_of=moment, seed=seed, watch=watch
@@ -181,7 +182,7 @@ def probe_labels(
     run: RunConfig,
     as_of: pd.Timestamp,
     seed: int,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> LabelProbes:
     """Compute what the features say of the labels that are mature at `as_of`."""
     target = EvaluationRows.of(tables, observations, run, as_of=as_of).target
@@ -199,16 +200,16 @@ def probe_labels(
         observations.take(pa.array(rows)),
         specs=specs,
         threads=run.model.num_threads,
-        progress=lambda done, total: watch.step("building labelled features", done, total),
+        progress=lambda done, total: watch.progress("building labelled features", done, total),
     )
     customers = customers_of(features.keys)
-    watch.step("probing labels", 0, 2)
+    watch.progress("probing labels", 0, 2)
     single = single_feature_auc(features, target[rows], customers=customers)
-    watch.step("probing labels", 1, 2)
+    watch.progress("probing labels", 1, 2)
     shuffled = shuffled_label_auc(
         features, target[rows], customers=customers, config=run.model, seed=seed
     )
-    watch.step("probing labels", 2, 2)
+    watch.progress("probing labels", 2, 2)
     return LabelProbes(
         rows=rows.size,
         positives=positives,

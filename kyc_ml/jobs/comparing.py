@@ -34,12 +34,12 @@ from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.later_rows import first_later, rows_new_to_both
 from kyc_ml.jobs.loading import load_model, require_currency
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.plots import plot_reliabilities, plot_tier_moves
 from kyc_ml.presentation import say_count, say_number
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.runs import RunRecord, log_comparison
 from kyc_ml.tracking.server import reach_store
 
@@ -117,15 +117,15 @@ def run_compare(
     champion: str,
     source: Path,
     data: Path,
-    since: str | None,
-    as_of: str | None,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
     objective: str | None,
     capacities: Sequence[float] | None,
     review_cost: float | None,
     loss: float | None,
     out: Path | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> ComparisonResult:
     """Hold a challenger against a champion on rows that neither learnt from.
 
@@ -133,10 +133,10 @@ def run_compare(
     ----------
     challenger, champion : str
         Registry addresses or bundles' folders.
-    since : str or None
+    since : Timestamp or None
         First decision; None is the later of both training dates. Two models cross-validated
         by customer are then compared out of fold while no later rows are mature.
-    as_of : str or None
+    as_of : Timestamp or None
         What was known then is used; None is the end of the data: see `end_of_data`.
     objective, capacities, review_cost, loss
         What is judged and what it costs; None is what the champion's section ``tuning`` says.
@@ -167,10 +167,10 @@ def run_compare(
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     clock.append(time.perf_counter())
     require_currency(old, tables)
-    moment = choose_known_until(as_of, tables)
+    moment = known_until(tables, as_of)
     rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, watch=watch)
     clock.append(time.perf_counter())
-    comparison = compare_models(new, old, rows, settings=settings, tell=watch.step)
+    comparison = compare_models(new, old, rows, settings=settings, tell=watch.progress)
     clock.append(time.perf_counter())
     stages = ("reading", "features", "comparing")
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
@@ -212,7 +212,7 @@ def _settings(
     return check_section(content, ComparisonSettings, subject="the options of kyc-ml compare")
 
 
-def _tell(comparison: Comparison, watch: Watch) -> None:
+def _tell(comparison: Comparison, watch: ProgressReporter) -> None:
     watch.show(f"on the same {comparison.kind} rows (95 % intervals)", _rounded(comparison.metrics))
     beside = comparison.calibration.set_index("model").T.rename_axis("figure").reset_index()
     watch.show("calibration", _rounded(beside))
@@ -224,7 +224,7 @@ def _tell(comparison: Comparison, watch: Watch) -> None:
     watch.show("what moves tiers most", comparison.causes.head(_SHOWN))
     watch.show("alerts", _rounded(comparison.alerts))
     if comparison.skipped:
-        watch.say(
+        watch.info(
             f"{comparison.skipped:,} bootstrap samples held one class only and have no figures"
         )
 

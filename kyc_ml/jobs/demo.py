@@ -19,8 +19,8 @@ from kyc_ml.jobs.scoring import ScoringResult, run_score
 from kyc_ml.jobs.story import flow_table, tell_model
 from kyc_ml.jobs.synthesis import run_synth
 from kyc_ml.jobs.training import TrainingResult, train_tables
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.page import ModelStory, PageStory, save_page
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.synthetic import BankConfig
 from kyc_ml.tracking.server import tracking_uri
 
@@ -40,7 +40,7 @@ class DemoResult:
     seconds: float
 
 
-def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: Watch) -> DemoResult:
+def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: ProgressReporter) -> DemoResult:
     """Run the main job on a synthetic bank: synth, train, register, score, explain.
 
     Parameters
@@ -91,7 +91,7 @@ def _train_and_score(
     source: Path,
     as_of: pd.Timestamp,
     out: Path,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
     """Train one model, then score the latest rows with the version the registry holds."""
     files = load_run(config, source=source)
@@ -110,7 +110,7 @@ def _train_and_score(
     bundle, label = load_model(result.registered.uri)
     scores = out / f"scores_{run.unit}"
     shutil.rmtree(scores, ignore_errors=True)
-    week = (as_of - pd.Timedelta(days=7)).date().isoformat()
+    week = as_of - pd.Timedelta(days=7)
     scoring = run_score(
         ScoringRequest(
             model=result.registered.uri,
@@ -118,7 +118,7 @@ def _train_and_score(
             data=out / "bank",
             out=scores,
             since=week if run.unit == "fraud" else None,
-            as_of=as_of.date().isoformat(),
+            as_of=as_of,
             restart=True,
         ),
         watch=watch,

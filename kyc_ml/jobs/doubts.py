@@ -1,16 +1,19 @@
-"""What a job warns of while its result stands: chance decided, or a tier is not what it says."""
+"""Warnings of a job whose result stands: chance decided, or a tier does not fit its rows."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.model_card import FEW_POSITIVES
+from kyc_ml.progress import ProgressReporter
 
+_NAMED: Final = 5
+"""Features that a line names; the others are counted."""
 _MANY: Final = 1_000
 """Rows from which the share of a tier says something of its policy; convention."""
 _EMPTY: Final = 0.01
@@ -18,7 +21,7 @@ _SWOLLEN: Final = 0.9
 """Share of the rows; a lowest tier of less, or a higher one of more, grades nobody; convention."""
 
 
-def tell_of_odd_tiers(tiers: pd.DataFrame, watch: Watch) -> None:
+def warn_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
     """Warn where nearly no row is in the lowest tier, or nearly all are in one above it.
 
     Most customers are no risk: such cut-offs were made for other probabilities than these.
@@ -38,14 +41,14 @@ def tell_of_odd_tiers(tiers: pd.DataFrame, watch: Watch) -> None:
         for row in tiers[odd].to_dict("records")
     )
     if named:
-        watch.say(
-            f"warning: {named}: the cut-offs of the policy do not suit these probabilities; have "
+        watch.warning(
+            f"{named}: the cut-offs of the policy do not suit these probabilities; have "
             "others proposed from rows with outcomes, with kyc-ml tiers fit"
         )
 
 
-def tell_of_few_positives(positives: Mapping[str, int], watch: Watch) -> None:
-    """Warn where parts that stop, calibrate or judge hold few positives.
+def warn_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter) -> None:
+    """Warn where parts for early stopping, calibration or evaluation hold few positives.
 
     Parameters
     ----------
@@ -53,13 +56,13 @@ def tell_of_few_positives(positives: Mapping[str, int], watch: Watch) -> None:
     """
     few = ", ".join(f"{part} {n:,}" for part, n in positives.items() if n < FEW_POSITIVES)
     if few:
-        watch.say(
-            f"warning: few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
+        watch.warning(
+            f"few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
             "they decide moves by chance; bring more data, or give parts in time more days"
         )
 
 
-def tell_of_missed_rates(tiers: pd.DataFrame, watch: Watch) -> None:
+def warn_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
     """Warn of each tier whose expected rate lies outside the interval of its observed rate.
 
     Parameters
@@ -72,8 +75,30 @@ def tell_of_missed_rates(tiers: pd.DataFrame, watch: Watch) -> None:
         if not (expected < low or expected > high):
             continue
         side = "more" if expected < low else "fewer"
-        watch.say(
-            f"warning: tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
+        watch.warning(
+            f"tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
             f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities cannot be taken "
             "at their word: look at the reliability plot before tiers are set by them"
+        )
+
+
+def report_left_out(
+    left_out: Mapping[str, str], watch: ProgressReporter, *, and_so: str = ""
+) -> None:
+    """Report which features are left out: one line for each reason.
+
+    Parameters
+    ----------
+    left_out : mapping of feature to reason
+    and_so : str
+        What follows from it, after "left out".
+    """
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in left_out.items():
+        by_reason[reason].append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        features = "feature" if len(names) == 1 else "features"
+        watch.info(
+            f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
         )

@@ -103,6 +103,6 @@ def _say_difference(bundle: Bundle, rows: int, positives: int) -> str:
         return ""
     said = " and ".join(f"{found[name]:,} {name} for {recorded[name]:,.0f}" for name in other)
     return (
-        f"warning: of the training's time the data hold {said} at the training: the models of the "
+        f"of the training's time the data hold {said} at the training: the models of the "
         "folds are fitted on other rows than then"
     )

@@ -24,8 +24,8 @@ from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.one_observation import find_observation, in_form
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.scored_dates import read_history
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_in_html, say_moment, say_plainly
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import explain_rows, reasons_of, score_features
 from kyc_ml.tiers import (
     NOBODY,
@@ -112,7 +112,7 @@ def run_explain(
     data: Path,
     top: int,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     sheet: Path | None = None,
     overrides: Path | None = None,
     previous: Sequence[Path] = (),
@@ -171,7 +171,7 @@ def run_customer_safe(
     source: Path,
     data: Path,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> Told:
     """List what the customer may be told of one observation: see `customer_safe`.
 
@@ -222,7 +222,7 @@ def explain_case(
     bundle: Bundle,
     tables: ContractedTables,
     observation: str,
-    watch: Watch,
+    watch: ProgressReporter,
     *,
     book: OverrideBook,
     history: TierHistory | None,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.dataset import Chosen, choose_observations
 from kyc_ml.engine.writing import require_place, written_whole
@@ -18,8 +18,9 @@ from kyc_ml.features.buckets.exchange import scratch_folder
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.jobs.reading import choose_as_of, read_tables, require_behaviour_until
-from kyc_ml.jobs.watch import Watch, tell_left_out
+from kyc_ml.jobs.doubts import report_left_out
+from kyc_ml.jobs.reading import end_of_data, read_tables, require_fresh
+from kyc_ml.progress import ProgressReporter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,12 @@ def run_features(
     config: Path,
     source: Path,
     data: Path,
-    since: str | None,
-    as_of: str | None,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
     out: Path,
     buckets: int | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> FeaturesBuilt:
     """Compute the features a configuration chooses, as a file.
 
@@ -56,12 +57,11 @@ def run_features(
     specs = choose_features(run.features, unit=run.unit, attributes=declared)
     require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_as_of(as_of, tables)
-    require_behaviour_until(moment, tables)
-    begin = None if since is None else read_moment(since, name="--since")
-    chosen = Chosen.by_default(run.unit, since=begin, as_of=moment)
+    moment = end_of_data(tables) if as_of is None else as_of
+    require_fresh(moment, tables)
+    chosen = Chosen.by_default(run.unit, since=since, as_of=moment)
     observations = choose_observations(tables, chosen)
-    tell = partial(watch.step, "building features")
+    tell = partial(watch.progress, "building features")
     threads = run.model.num_threads
     built: FeatureTable | BucketedFeatures
     if buckets is None:
@@ -84,9 +84,9 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    tell_left_out(built.left_out, watch)
+    report_left_out(built.left_out, watch)
     for note in built.notes:
-        watch.say(note)
+        watch.info(note)
     return FeaturesBuilt(
         rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
     )

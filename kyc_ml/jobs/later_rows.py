@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import LaterRows, trained_until
 from kyc_ml.config import RunConfig
@@ -24,7 +23,7 @@ from kyc_ml.jobs.evaluation_rows import (
     list_fold_rows,
 )
 from kyc_ml.jobs.loading import columns_of, features_and_facts
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import policy_needs
 from kyc_ml.tiers import merge_specs
 from kyc_ml.training.out_of_fold import predict_again
@@ -32,28 +31,27 @@ from kyc_ml.training.out_of_fold import predict_again
 _NO_ROWS: Final = np.zeros(0, np.int64)
 
 
-def first_later(challenger: Bundle, champion: Bundle, *, since: str | None) -> pd.Timestamp:
+def first_later(
+    challenger: Bundle, champion: Bundle, *, since: pd.Timestamp | None
+) -> pd.Timestamp:
     """Return the first decision that neither model can have learned from, or a later `since`.
 
     Raises
     ------
     LeakageError
         If `since` is earlier.
-    ConfigError
-        If it is no date.
     """
     first = max(trained_until(challenger), trained_until(champion))
     if since is None:
         return first
-    moment = read_moment(since, name="--since")
-    if moment < first:
+    if since < first:
         msg = (
-            f"--since is {moment:%Y-%m-%d %H:%M}, but the models were trained with what was "
+            f"--since is {since:%Y-%m-%d %H:%M}, but the models were trained with what was "
             f"known on {first:%Y-%m-%d %H:%M}: they may have learnt from the rows between; "
             "name that date or a later one, or leave it out"
         )
         raise LeakageError(msg)
-    return moment
+    return since
 
 
 def rows_new_to_both(
@@ -61,9 +59,9 @@ def rows_new_to_both(
     champion: Bundle,
     tables: ContractedTables,
     *,
-    since: str | None,
+    since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:
     """Choose the rows that compare two models: later ones, else what both have out of fold.
 
@@ -92,7 +90,7 @@ def later_rows(
     *,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> LaterRows:
     """List the observations in ``[since, as_of)`` with both models' features and outcomes.
 
@@ -127,7 +125,7 @@ def _rows_out_of_fold(
     tables: ContractedTables,
     *,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:
     """Predict the rows that both models were cross-validated on, each by its own folds.
 
@@ -140,9 +138,9 @@ def _rows_out_of_fold(
     tables_of, said = [], []
     for bundle, rows, here in zip((challenger, champion), found, (mine, theirs), strict=True):
         if rows.difference:
-            watch.say(rows.difference)
+            watch.warning(rows.difference)
         _, facts = features_and_facts(bundle, tables, rows.observations, watch)
-        predicted, probability = predict_again(bundle, facts, rows.target, tell=watch.step)
+        predicted, probability = predict_again(bundle, facts, rows.target, tell=watch.progress)
         tables_of.append(facts.take(here))
         said.append((predicted.margin[here], probability[here]))
     observations = found[1].observations.take(pa.array(theirs))
@@ -194,11 +192,11 @@ def _features_of_both(
     champion: Bundle,
     tables: ContractedTables,
     observations: pa.Table,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[FeatureTable, FeatureTable]:
     specs = join_specs(challenger.specs, champion.specs)
     if specs is None:
-        watch.say("the models declare a feature differently: features are computed for each")
+        watch.info("the models declare a feature differently: features are computed for each")
         _, new = features_and_facts(challenger, tables, observations, watch)
         _, old = features_and_facts(champion, tables, observations, watch)
         return new, old
@@ -208,7 +206,7 @@ def _features_of_both(
         tables,
         observations,
         specs=specs,
-        progress=lambda done, total: watch.step("building features", done, total),
+        progress=lambda done, total: watch.progress("building features", done, total),
     )
     for bundle in (challenger, champion):
         columns_of(bundle, built.take(_NO_ROWS))  # an error if one is missing; it copies rows

@@ -16,7 +16,7 @@ from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import graded_specs
 from kyc_ml.tracking.registry import fetch_bundle
 
@@ -57,14 +57,14 @@ def load_model(model: str) -> tuple[Bundle, str]:
 
 
 def features_of(
-    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: Watch
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: ProgressReporter
 ) -> FeatureTable:
     """Compute the bundle's own features; see `columns_of`."""
     return columns_of(bundle, _build(bundle.specs, tables, observations, watch))
 
 
 def features_and_facts(
-    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: Watch
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: ProgressReporter
 ) -> tuple[FeatureTable, FeatureTable]:
     """Compute the bundle's own features, and beside them the facts that its policy reads.
 
@@ -88,13 +88,16 @@ def features_and_facts(
 
 
 def _build(
-    specs: tuple[FeatureSpec, ...], tables: ContractedTables, observations: pa.Table, watch: Watch
+    specs: tuple[FeatureSpec, ...],
+    tables: ContractedTables,
+    observations: pa.Table,
+    watch: ProgressReporter,
 ) -> FeatureTable:
     return build_features(
         tables,
         observations,
         specs=specs,
-        progress=lambda done, total: watch.step("building features", done, total),
+        progress=lambda done, total: watch.progress("building features", done, total),
     )
 
 

@@ -48,10 +48,10 @@ from kyc_ml.jobs.handover import Handover, hand_over, handed_over
 from kyc_ml.jobs.loading import require_own
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.metrics import effective_size
 from kyc_ml.monitoring import PROBABILITY, DriftFound, compare_profiles
 from kyc_ml.presentation import say_count
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import confidentiality
 
 KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
@@ -96,7 +96,7 @@ class Night:
     place: Place
     steps: Steps
     stopwatch: Stopwatch
-    watch: Watch
+    watch: ProgressReporter
 
     def run(self, tables: StoredTables, chosen: Chosen) -> Manifest:
         """Do every stage that is not done, and leave the account of all in the work folder.
@@ -123,7 +123,7 @@ class Night:
         if self.rating is None:
             raise AssertionError  # without a model and without a rating no run begins
         handed = handed or Handover(reason=self.no_model)
-        self.watch.say(f"FALLBACK: the expert rating scores every row, because: {handed.reason}")
+        self.watch.warning(f"the expert rating scores every row, because: {handed.reason}")
         judged = self._score(self.rating, tables, observed, chosen)
         return self._finish(judged, observed, chosen, scorer=self.rating, handed=handed)
 
@@ -147,7 +147,7 @@ class Night:
             }
             done = self.steps.note(_OBSERVATIONS, [path], facts)
         for reason, customers in done["not_scored"].items():
-            self.watch.say(f"{say_count(customers, 'customer')} not scored: {reason}")
+            self.watch.info(f"{say_count(customers, 'customer')} not scored: {reason}")
         self.stopwatch.note("choosing")
         return done
 
@@ -182,12 +182,12 @@ class Night:
             finish=finish,
             work=self.place.work,
             steps=self.steps,
-            tell=lambda done, total: self.watch.step("scoring and explaining", done, total),
+            tell=lambda done, total: self.watch.progress("scoring and explaining", done, total),
         )
         self.stopwatch.note("scoring and explaining")
         counts = Counts.total(parts)
         for note in counts.notes(scorer.policy):
-            self.watch.say(note)
+            self.watch.info(note)
         drift = (
             self._drift(counts, chosen, effective_customers=observed["effective_customers"])
             if parts[0].profile
@@ -211,7 +211,7 @@ class Night:
                 out=path,
                 scratch=self.place.scratch,
                 group_rows=self.outputs.part_rows,
-                progress=lambda done, total: self.watch.step("building features", done, total),
+                progress=lambda done, total: self.watch.progress("building features", done, total),
             )
             require_own(scorer.own, built.left_out, model="the model")
             columns = [spec.name for spec in built.specs]
@@ -222,7 +222,7 @@ class Night:
             }
             done = self.steps.note(path.stem, [path], facts)
         for note in done["notes"]:
-            self.watch.say(note)
+            self.watch.info(note)
         declared = {spec.name: spec for spec in specs}
         return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
 
@@ -246,7 +246,7 @@ class Night:
         title = "drift against the rows that judged the model"
         self.watch.show(title, found.table.head(_COLUMNS_SHOWN))
         if found.drifted:
-            self.watch.say(
+            self.watch.warning(
                 f"drift: {len(found.drifted)} feature(s) moved beyond "
                 f"{self.limits.drift.feature:g} and beyond chance: {found.drifted_text}"
             )

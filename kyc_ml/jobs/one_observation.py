@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.config import DatasetConfig, IdentifierForm, SourceMapping, Unit
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import find_end, find_oldest
@@ -19,10 +18,10 @@ from kyc_ml.contract.identifiers import Sought, put_in_form, seek_in
 from kyc_ml.contract.source import look_up
 from kyc_ml.contract.tables import CUSTOMER_ID, REVIEW_ID, REVIEWS, TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_first_seen
-from kyc_ml.errors import DatasetError
+from kyc_ml.dates import parse_time
+from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.jobs.reading import require_behaviour
-from kyc_ml.moments import name_instant
 
 _FOREVER: Final = pd.Timestamp("2200-01-01", tz="UTC")
 _DATE: Final = "the date after @"
@@ -64,7 +63,10 @@ def require_known(mapping: SourceMapping, data: Path, observation: str) -> None:
         if table in mapped
     ]
     places.append(_customers(seen_in(mapped), customer or observation))
-    dated = bool(at) and name_instant(day) is not None
+    try:
+        dated, no_date = bool(at and parse_time(day, name=_DATE)), None
+    except ConfigError as error:  # an identifier may hold an @ too
+        dated, no_date = False, error
     alike = 0
     for place in reversed(places) if dated else places:
         sought = look_up(
@@ -73,8 +75,8 @@ def require_known(mapping: SourceMapping, data: Path, observation: str) -> None:
         if sought is None:
             return
         if sought.there:
-            if at and place.column == CUSTOMER_ID:
-                read_moment(day, name=_DATE)
+            if no_date is not None and place.column == CUSTOMER_ID:
+                raise no_date
             return
         alike += sought.alike
     raise _unknown(places, Sought(there=False, alike=alike))
@@ -146,7 +148,7 @@ def _review_at(tables: ContractedTables, observation: str) -> pa.Table:
     if not at:
         msg = f"{named!r} is a customer: write CUSTOMER@DATE, {_say_dates(tables, named, seen)}"
         raise DatasetError(msg)
-    found = make_reviews_at(tables, at=read_moment(day, name=_DATE))
+    found = make_reviews_at(tables, at=parse_time(day, name=_DATE))
     row = found.filter(pc.equal(found[CUSTOMER_ID], customer))
     if not row.num_rows:
         msg = (

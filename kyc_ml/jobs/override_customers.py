@@ -13,12 +13,17 @@ from kyc_ml.contract.tables import CONTRACT, CUSTOMER_ID
 from kyc_ml.dataset import Chosen
 from kyc_ml.engine.local import connect, quote_text
 from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import OverrideBook
 
 
 def require_known(
-    book: OverrideBook, tables: StoredTables, chosen: Chosen, *, most: int | None, watch: Watch
+    book: OverrideBook,
+    tables: StoredTables,
+    chosen: Chosen,
+    *,
+    most: int | None,
+    watch: ProgressReporter,
 ) -> None:
     """Refuse overrides in force whose customer is in no table; those of other days are no fault.
 
@@ -49,7 +54,7 @@ def require_known(
         for place, why in unknown.items()
     ]
     if most is None or len(unknown) <= most:
-        watch.say(f"warning: {head}: {'; '.join(lines)}")
+        watch.warning(f"{head}: {'; '.join(lines)}")
         return
     cure = (
         "correct them, or set unmatched_overrides in the file of --limits to what is as it must be"

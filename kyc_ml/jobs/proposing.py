@@ -14,7 +14,7 @@ from kyc_ml.config import SourceMapping, load_section, parse_section
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import OutputError
 from kyc_ml.jobs.configuring import load_run
-from kyc_ml.jobs.watch import Silence, Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.proposal import Proposal, RunFile, propose_source, run_files, tiers_text, write_source
 
 
@@ -136,7 +136,7 @@ def run_init(
     timezone: str | None = None,
     base_currency: str | None = None,
     force: bool = False,
-    watch: Watch | None = None,
+    watch: ProgressReporter | None = None,
 ) -> InitResult:
     """Propose a source mapping and run configurations for a folder, and write them.
 
@@ -150,12 +150,12 @@ def run_init(
     OutputError
         If a file to be written exists and `force` is false, or it cannot be written.
     """
-    watch = Silence() if watch is None else watch
+    watch = ProgressReporter() if watch is None else watch
     data, out = read_path(data, name="data"), read_path(out, name="out")
     _require_free(out, force=force)
-    watch.step("looking at the files", 0, 1)
+    watch.progress("looking at the files", 0, 1)
     proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)
-    watch.step("looking at the files", 1, 1)
+    watch.progress("looking at the files", 1, 1)
     texts = {"source": write_source(proposal)}
     # what would not be read back is a defect of the proposal, and is not written
     mapping = parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")

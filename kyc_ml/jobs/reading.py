@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.ending import (
@@ -27,8 +26,8 @@ from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
 from kyc_ml.errors import ConfigError, ContractError
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count
+from kyc_ml.progress import ProgressReporter
 
 _ASIDE: Final = Path("build/quarantine")
 
@@ -45,7 +44,7 @@ def read_tables(
     data: Path,
     *,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     telling: Telling = "findings",
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
@@ -65,7 +64,7 @@ def read_tables(
     """
     mapping = load_section(source, SourceMapping)
     aside = _place_of(mapping, data) if quarantine is None else quarantine
-    watch.step("reading", 0, 1)
+    watch.progress("reading", 0, 1)
     try:
         read = read_source(mapping, data=data)
     except ContractError as error:
@@ -73,13 +72,13 @@ def read_tables(
             _put_aside(error.quarantine, aside, watch)
         tell_refused(error, watch)
         raise
-    watch.step("reading", 1, 1)
+    watch.progress("reading", 1, 1)
     _put_aside(read.quarantine, aside, watch)
     quality = read.accepted.quality
     if telling == "table":
         tell_quality(quality, watch)
     else:
-        watch.say(_sum_up(quality))
+        watch.info(_sum_up(quality))
     if telling == "findings":
         _tell_findings(quality, watch)
     return read.accepted, mapping
@@ -93,22 +92,22 @@ def _place_of(mapping: SourceMapping, data: Path) -> Path:
     return _ASIDE / source / f"{folder}.parquet"
 
 
-def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
+def _put_aside(refused: pa.Table, path: Path, watch: ProgressReporter) -> None:
     if not refused.num_rows:
         if path.exists():
-            watch.say(f"no row was refused; {path} is of an earlier run")
+            watch.info(f"no row was refused; {path} is of an earlier run")
         return
     save_quarantine(refused, path)
-    watch.say(f"{refused.num_rows:,} refused rows are in {path}")
+    watch.info(f"{refused.num_rows:,} refused rows are in {path}")
 
 
-def tell_refused(error: ContractError, watch: Watch) -> None:
+def tell_refused(error: ContractError, watch: ProgressReporter) -> None:
     """Show the counts of each table of a source that is refused; the error lists its findings."""
     if error.quality is not None:
         watch.show(_COUNTS, error.quality.to_frame())
 
 
-def tell_quality(quality: QualitySummary, watch: Watch) -> None:
+def tell_quality(quality: QualitySummary, watch: ProgressReporter) -> None:
     """Show the counts of each table, each finding in a line, and what dates an unusual source."""
     watch.show(_COUNTS, quality.to_frame())
     _tell_findings(quality, watch)
@@ -127,12 +126,13 @@ def _sum_up(quality: QualitySummary) -> str:
     )
 
 
-def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
+def _tell_findings(quality: QualitySummary, watch: ProgressReporter) -> None:
     dating = say_dating(quality)
     if dating is not None:
-        watch.say(dating)
+        watch.info(dating)
     for severity, finding in quality.findings():
-        watch.say(f"{severity}: {finding}")
+        report = watch.warning if severity == "warning" else watch.info
+        report(str(finding) if severity == "warning" else f"{severity}: {finding}")
 
 
 def end_of_data(tables: Tables) -> pd.Timestamp:
@@ -144,7 +144,7 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
     Raises
     ------
     ConfigError
-        If no table has a row, or a few lie far after all others: see `say_strays`.
+        If no table has a row, or a few rows lie far after all others: see `say_strays`.
     """
     found, strays = find_end(tables), say_strays(tables.quality)
     if strays is not None:
@@ -155,64 +155,36 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
     return found
 
 
-def choose_as_of(text: str | None, tables: Tables) -> pd.Timestamp:
-    """Read --as-of; without one, give the end of the data.
+def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Timestamp:
+    """Return the date of knowledge of a job that trains or evaluates: `as_of`, or the data's end.
+
+    Outcomes may be known after the end of the data, so `as_of` may lie after it; nothing is
+    decided there all the same (`observable_until`).
 
     Raises
     ------
     ConfigError
-        As `read_moment` and `end_of_data` do.
+        If `as_of` lies more than a week after all that is known, or there is no end of the data.
     """
-    return end_of_data(tables) if text is None else read_moment(text, name="--as-of")
+    if as_of is None:
+        return end_of_data(tables)
+    _require_reached(as_of, last_known(tables), what="the tables")
+    return as_of
 
 
-def known_until(
-    tables: ContractedTables, as_of: Moment | None, *, name: str = "as_of"
-) -> pd.Timestamp:
-    """Return the date of knowledge: the one asked for, if the tables reach it, or their end.
-
-    Outcomes may be known after the end of the data, so a date that is asked for may lie after
-    it; nothing is decided there all the same (`observable_until`).
-
-    Raises
-    ------
-    ConfigError
-        As `end_of_data`, `read_moment` and `require_data_until` do.
-    """
-    moment = end_of_data(tables) if as_of is None else read_moment(as_of, name=name)
-    require_data_until(moment, last_known(tables), what="the tables")
-    return moment
-
-
-def choose_known_until(text: str | None, tables: ContractedTables) -> pd.Timestamp:
-    """Read --as-of of a job that trains or evaluates; see `known_until`.
-
-    Raises
-    ------
-    ConfigError
-        As `known_until` does.
-    """
-    return known_until(tables, text, name="--as-of")
-
-
-def require_data_until(
-    as_of: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
+def _require_reached(
+    time: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
 ) -> None:
-    """Refuse a date more than a week beyond the data: silence there says nothing.
+    """Raise where a time lies over a week beyond the data: missing rows look like quiet customers.
 
     Parameters
     ----------
     name : str
-        What the message calls the date.
-
-    Raises
-    ------
-    ConfigError
-        Naming both dates.
+        What the message calls the time.
     """
-    if as_of > end + _SILENCE:
+    if time > end + _SILENCE:
         msg = (
-            f"{name} is {as_of:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
+            f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
             "what is missing would look like quiet customers; bring newer data or name an "
             "earlier date"
         )
@@ -220,7 +192,7 @@ def require_data_until(
 
 
 def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
-    """Refuse a review before the first transaction or event, or a week after the last.
+    """Raise where a review lies before the first transaction or event, or a week after the last.
 
     Raises
     ------
@@ -234,43 +206,39 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
             f"{first:%Y-%m-%d %H:%M}: there is no behaviour to look at; name a later date"
         )
         raise ConfigError(msg)
-    require_behaviour_until(review, tables, name="the date of the review")
+    require_fresh(review, tables, name="the date of the review")
 
 
-def require_behaviour_until(as_of: pd.Timestamp, tables: Tables, *, name: str = "--as-of") -> None:
-    """Refuse a date more than a week after the last transaction or event, if there is any.
-
-    Raises
-    ------
-    ConfigError
-        As `require_data_until` does.
-    """
-    end = find_end_of_behaviour(tables)
-    if end is not None:
-        require_data_until(as_of, end, what="transactions and events", name=name)
-
-
-def require_fresh(as_of: pd.Timestamp, tables: Tables, *, stale_hours: float | None) -> None:
-    """Refuse a date whose tables have not landed.
+def require_fresh(
+    as_of: pd.Timestamp,
+    tables: Tables,
+    *,
+    stale_hours: float | None = None,
+    name: str = "--as-of",
+) -> None:
+    """Raise where a date lies too far after the last transaction or event, if there is any.
 
     Parameters
     ----------
     stale_hours : float or None
-        How far the newest transaction or event may lie before the date; None is no limit. A
-        source that has neither has no limit.
+        How far the newest of them may lie before the date, besides the week that no source may
+        be silent; None is no limit.
+    name : str
+        What the message calls the date.
 
     Raises
     ------
     ConfigError
-        Naming the newest row's age and the limit.
+        Naming both dates, and the limit that is passed.
     """
-    newest = find_newest(tables)
-    if newest is None:
+    newest, end = find_newest(tables), find_end_of_behaviour(tables)
+    if newest is None or end is None:
         return
+    _require_reached(as_of, end, what="transactions and events", name=name)
     age = (as_of - newest) / pd.Timedelta(hours=1)
     if stale_hours is not None and age > stale_hours:
         msg = (
-            f"--as-of is {as_of:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
+            f"{name} is {as_of:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
             f"{newest:%Y-%m-%d %H:%M}: {age:.1f} hours older, above stale_hours "
             f"{stale_hours:g} of the limits: the tables have not landed; start again when they "
             "have, name the date that the data is of, or set stale_hours in the file of --limits"
@@ -278,15 +246,17 @@ def require_fresh(as_of: pd.Timestamp, tables: Tables, *, stale_hours: float | N
         raise ConfigError(msg)
 
 
-def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watch) -> None:
-    """Return how many planned reviews before a date teach nothing, as the data ends before them."""
+def tell_late_reviews(
+    tables: ContractedTables, as_of: pd.Timestamp, watch: ProgressReporter
+) -> None:
+    """Report how many planned reviews before a date teach nothing, as the data ends before them."""
     if REVIEWS not in tables.tables:
         return
     end = observable_until(tables, as_of)
     planned = pd.DatetimeIndex(tables[REVIEWS][EVENT_TIME].to_pandas())
     late = int(((planned >= end) & (planned < as_of)).sum())
     if late:
-        watch.say(
+        watch.info(
             f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
             f"events, which end before {end:%Y-%m-%d %H:%M}: they see no behaviour and are left out"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kyc_ml.errors import RegistryError
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.keeping import FACTS
 from kyc_ml.tracking.registry import RegisteredModel
 from kyc_ml.tracking.training import register_kept
@@ -18,7 +18,9 @@ from kyc_ml.tracking.training import register_kept
 UNREGISTERED: Final = Path("build") / "unregistered"
 
 
-def run_register(folder: Path, *, trained_by: str | None, watch: Watch) -> RegisteredModel:
+def run_register(
+    folder: Path, *, trained_by: str | None, watch: ProgressReporter
+) -> RegisteredModel:
     """Register a model from a folder, as its training would have done; it trains nothing.
 
     Done twice it registers once.
@@ -40,14 +42,14 @@ def run_register(folder: Path, *, trained_by: str | None, watch: Watch) -> Regis
     UnreachableError
         If MLflow is not there: to be tried again later.
     """
-    watch.step("registering", 0, 1)
+    watch.progress("registering", 0, 1)
     registered = register_kept(folder, trained_by=trained_by or "")
-    watch.step("registering", 1, 1)
+    watch.progress("registering", 1, 1)
     return registered
 
 
 @contextmanager
-def kept_unless_registered(name: str, watch: Watch) -> Iterator[Path]:
+def kept_unless_registered(name: str, watch: ProgressReporter) -> Iterator[Path]:
     """Give a private folder to register from, and keep it if that fails.
 
     Parameters
@@ -71,7 +73,7 @@ def kept_unless_registered(name: str, watch: Watch) -> Iterator[Path]:
         if isinstance(error, RegistryError):
             msg = f"{error}\n{kept}"
             raise type(error)(msg) from None
-        watch.say(f"warning: {kept}")
+        watch.warning(f"{kept}")
         raise
     shutil.rmtree(scratch, ignore_errors=True)
 

@@ -20,7 +20,7 @@ from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.jobs.configuring import RunFiles
 from kyc_ml.jobs.reading import read_tables
 from kyc_ml.jobs.training import train_on
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.record import SOURCE, TrainingRecord, digest_each, load_record
 from kyc_ml.tracking.registry import fetch_record
 
@@ -63,7 +63,7 @@ class ReproductionResult:
 
 
 def run_reproduce(
-    *, run: str, data: Path, threads: int | None, quarantine: Path | None, watch: Watch
+    *, run: str, data: Path, threads: int | None, quarantine: Path | None, watch: ProgressReporter
 ) -> ReproductionResult:
     """Train again from a run's own record and compare the bundles; nothing is registered.
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import pandas as pd
+
 from kyc_ml.arguments import read_path
 from kyc_ml.batch import PART_ROWS
+from kyc_ml.dates import parse_time
 
 _PATHS: Final = ("source", "data", "out", "overrides", "limits", "config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRequest:
-    """What a scoring run is asked to do; paths may be given as text.
+    """What a scoring run is asked to do; paths and times may be given as text.
 
     Attributes
     ----------
@@ -25,8 +28,8 @@ class ScoringRequest:
         Source mapping, and the folder of the files it names.
     out : Path
         Folder to publish; it must not exist, unless it holds this very run.
-    since, as_of : str or None
-        ISO dates or times; see `Chosen`.
+    since, as_of : Timestamp or None
+        In UTC; see `Chosen`.
     full : bool
         All transactions, or planned reviews, before `as_of`.
     incremental : bool
@@ -55,8 +58,8 @@ class ScoringRequest:
     source: Path
     data: Path
     out: Path
-    since: str | None = None
-    as_of: str | None = None
+    since: pd.Timestamp | None = None
+    as_of: pd.Timestamp | None = None
     full: bool = False
     incremental: bool = False
     previous: Sequence[Path] = ()
@@ -72,7 +75,9 @@ class ScoringRequest:
     memory: str = "512MB"
 
     def __post_init__(self) -> None:
-        """Make paths of what was given as text."""
+        """Make paths and times of what was given as text."""
+        for name in ("since", "as_of"):
+            object.__setattr__(self, name, parse_time(getattr(self, name), name=name))
         given = {name: getattr(self, name) for name in _PATHS}
         for name, path in given.items():
             if path is not None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.batch import (
     RATING,
     ModelScorer,
@@ -21,18 +20,15 @@ from kyc_ml.config import LimitsConfig, SourceMapping, Unit, section_digest
 from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.folder import digest_together
 from kyc_ml.dataset import Chosen
+from kyc_ml.dates import isoformat
 from kyc_ml.errors import BundleError, ConfigError, RegistryError
 from kyc_ml.jobs.configuring import RunFiles, load_run
 from kyc_ml.jobs.earlier import customers_not_due, last_as_of
 from kyc_ml.jobs.loading import load_model
-from kyc_ml.jobs.reading import (
-    choose_as_of,
-    require_behaviour_until,
-    require_fresh,
-)
+from kyc_ml.jobs.reading import end_of_data, require_fresh
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scored_dates import read_history
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import (
     NOBODY,
     OverrideBook,
@@ -63,14 +59,16 @@ class Scorers:
     book: OverrideBook
 
     def policy_of(self, who: str) -> TierPolicy:
-        """Give the policy by which one of them grades."""
+        """Return the policy by which one of them grades."""
         scorer = self.rating if who == RATING else self.model
         if scorer is None:
             raise KeyError(who)
         return scorer.policy
 
 
-def load_scorers(request: ScoringRequest, *, mapping: SourceMapping, watch: Watch) -> Scorers:
+def load_scorers(
+    request: ScoringRequest, *, mapping: SourceMapping, watch: ProgressReporter
+) -> Scorers:
     """Load the model and, if asked for, the rating that stands in.
 
     Raises
@@ -93,7 +91,7 @@ def load_scorers(request: ScoringRequest, *, mapping: SourceMapping, watch: Watc
         if files is None:
             raise
         no_model = f"{request.model} {_NO_MODEL}: {error}"
-        watch.say(f"warning: {no_model}")
+        watch.warning(f"{no_model}")
     else:
         model = ModelScorer(
             bundle=bundle,
@@ -156,8 +154,8 @@ def identify(
         "bundle": _NO_MODEL if model is None else model.bundle.digest,
         "source mapping": section_digest(mapping),
         "limits": section_digest(limits),
-        "as of": request.as_of or "the end of the data",
-        "since": request.since or "default",
+        "as of": "the end of the data" if request.as_of is None else isoformat(request.as_of),
+        "since": "default" if request.since is None else isoformat(request.since),
         "rows": f"full {request.full}, incremental {request.incremental}",
         "outputs": f"contributions {request.contributions}, csv {request.csv}, "
         f"duckdb {request.duckdb}, part rows {request.part_rows}",
@@ -179,7 +177,7 @@ def _earlier(path: Path) -> str:
 def choose(
     request: ScoringRequest, scorers: Scorers, tables: StoredTables, *, limits: LimitsConfig
 ) -> Chosen:
-    """Decide which observations a request is about.
+    """Return which observations a request is about.
 
     Raises
     ------
@@ -187,18 +185,17 @@ def choose(
         If the dates do not fit the data or the policy, or the data is older than its limit.
     """
     unit = scorers.unit
-    as_of = choose_as_of(request.as_of, tables)
-    require_behaviour_until(as_of, tables)
-    if request.as_of is not None:  # else the end of the data is the date
-        require_fresh(as_of, tables, stale_hours=limits.stale_hours)
+    as_of, stale_hours = request.as_of, limits.stale_hours
+    if as_of is None:  # the end of the data cannot be older than the data
+        as_of, stale_hours = end_of_data(tables), None
+    require_fresh(as_of, tables, stale_hours=stale_hours)
     for scorer in (scorers.model, scorers.rating):
         if scorer is not None:
             require_in_force(scorer.policy, as_of)
-    since = None if request.since is None else read_moment(request.since, name="--since")
     if request.full:
-        chosen = Chosen(unit=unit, since=since, as_of=as_of, planned=unit == "risk")
+        chosen = Chosen(unit=unit, since=request.since, as_of=as_of, planned=unit == "risk")
     else:
-        chosen = Chosen.by_default(unit, since=since, as_of=as_of)
+        chosen = Chosen.by_default(unit, since=request.since, as_of=as_of)
     if request.incremental and unit == "fraud":
         chosen = replace(chosen, since=last_as_of(request.previous))
     elif request.incremental:

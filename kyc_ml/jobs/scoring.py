@@ -32,16 +32,15 @@ from kyc_ml.errors import (
     RegistryError,
     UnreachableError,
 )
-from kyc_ml.jobs.doubts import tell_of_odd_tiers
+from kyc_ml.jobs.doubts import warn_of_odd_tiers
 from kyc_ml.jobs.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.jobs.override_customers import require_known
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scorers import Scorers, choose, identify, load_scorers
 from kyc_ml.jobs.stopwatch import Stopwatch
 from kyc_ml.jobs.storing import QUARANTINE, SourceOnDisk
-from kyc_ml.jobs.watch import Watch
-from kyc_ml.moments import name_instant
 from kyc_ml.monitoring import summarise_drift
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.runs import log_scoring
 from kyc_ml.tracking.server import NIGHTLY, reach_store
 from kyc_ml.tracking.views import NIGHTS
@@ -84,7 +83,7 @@ class ScoringResult:
 
 
 def run_score(
-    request: ScoringRequest, *, watch: Watch, tables: StoredTables | None = None
+    request: ScoringRequest, *, watch: ProgressReporter, tables: StoredTables | None = None
 ) -> ScoringResult:
     """Score, grade and explain what arrived, and publish it by one rename.
 
@@ -106,7 +105,8 @@ def run_score(
     KycMlError
         If the model, the source or a configuration is at fault.
     """
-    watch.about(model=request.model, as_of=name_instant(request.as_of))
+    asked = None if request.as_of is None else request.as_of.isoformat()
+    watch.about(model=request.model, as_of=asked)
     began = time.time()
     reach_store(request.model)
     _tell_of_refused_writing(request, watch)
@@ -123,6 +123,8 @@ def run_score(
         was_there = manifest is not None
         if manifest is None:
             steps = _begin(place, identity, restart=request.restart, watch=watch)
+            # what is scored already bears the run's id, which hangs on how its dates were noted
+            identity = steps.identity() or identity
             night = Night(
                 identity=identity,
                 model=scorers.model,
@@ -144,7 +146,7 @@ def run_score(
             place.publish()
     watch.about(as_of=manifest.as_of)
     if was_there:
-        watch.say(f"{place.goal} holds this very run already: nothing to do")
+        watch.info(f"{place.goal} holds this very run already: nothing to do")
     result = ScoringResult(
         path=place.goal,
         manifest=manifest,
@@ -152,12 +154,12 @@ def run_score(
         was_there=was_there,
         seconds=stopwatch.seconds,
     )
-    tell_of_odd_tiers(result.tiers, watch)
+    warn_of_odd_tiers(result.tiers, watch)
     if not was_there:
         try:
             _log(result, scorers, began=began)
         except RegistryError as error:  # the scores are out: a scheduler must not score again
-            watch.say(f"warning: published, but MLflow holds no run of it: {error}")
+            watch.warning(f"published, but MLflow holds no run of it: {error}")
     return result
 
 
@@ -208,7 +210,9 @@ def _published(
     return manifest
 
 
-def _begin(place: Place, identity: Mapping[str, str], *, restart: bool, watch: Watch) -> Steps:
+def _begin(
+    place: Place, identity: Mapping[str, str], *, restart: bool, watch: ProgressReporter
+) -> Steps:
     """Go on with an interrupted run of this identity, or begin one.
 
     Raises
@@ -226,7 +230,7 @@ def _begin(place: Place, identity: Mapping[str, str], *, restart: bool, watch: W
         place.clear()
     else:
         require_same(before, identity, goal=place.goal)
-        watch.say(f"going on with the interrupted run to {place.goal}")
+        watch.info(f"going on with the interrupted run to {place.goal}")
     if noted is None:  # or its notes were cleared up before it was published
         steps.begin(identity)
     return steps
@@ -247,8 +251,11 @@ def _finished(
     manifest = _account(place)
     if manifest is not None:
         refused = bool(manifest.faults) and manifest.scored_by == MODEL
-        same = manifest.identity == identity
-        if same and not refused and not _broken(place.work, manifest, request):
+        if (
+            not changes(manifest.identity, identity)
+            and not refused
+            and not _broken(place.work, manifest, request)
+        ):
             return manifest
     place.remove((MANIFEST,))
     return None
@@ -302,14 +309,14 @@ def _say_left(failed: Path) -> str:
     return f"in {failed}: {' and '.join(there)}"
 
 
-def _tell_of_refused_writing(request: ScoringRequest, watch: Watch) -> None:
+def _tell_of_refused_writing(request: ScoringRequest, watch: ProgressReporter) -> None:
     """Say before the work that its run will not be kept: scores matter more, and go out."""
     try:
         reach_store(request.model, writes_to=NIGHTLY, view=NIGHTS)
     except UnreachableError:
         raise
     except RegistryError as error:
-        watch.say(f"warning: MLflow can be read, but will hold no run of this night: {error}")
+        watch.warning(f"MLflow can be read, but will hold no run of this night: {error}")
 
 
 def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:

@@ -6,7 +6,7 @@ import time
 
 
 class Stopwatch:
-    """Puts time down to stages, one after the other.
+    """Measures stages, one after the other.
 
     Attributes
     ----------
@@ -18,7 +18,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def note(self, stage: str) -> None:
-        """Put the time since the last note down to a stage."""
+        """Add the time since the last note to a stage."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now

@@ -16,7 +16,7 @@ from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.source import digest_source, store_source
 from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
 from kyc_ml.jobs.reading import tell_quality, tell_refused
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 
 TABLES: Final = "tables"
 QUARANTINE: Final = "quarantine"
@@ -52,7 +52,7 @@ class SourceOnDisk:
         return digest_source(self.mapping, data=self.data)
 
     def stored(
-        self, place: Place, steps: Steps, watch: Watch, *, digests: Mapping[str, str]
+        self, place: Place, steps: Steps, watch: ProgressReporter, *, digests: Mapping[str, str]
     ) -> StoredTables:
         """Read the source into a work folder, or take what an earlier start has read.
 
@@ -72,7 +72,7 @@ class SourceOnDisk:
             return self.given
         done = steps.done(TABLES)
         if done is not None:
-            watch.say("reading: done by an earlier start")
+            watch.info("reading: done by an earlier start")
         else:
             done = self._read(place, steps, watch, digests=digests)
         return StoredTables(
@@ -85,10 +85,10 @@ class SourceOnDisk:
         )
 
     def _read(
-        self, place: Place, steps: Steps, watch: Watch, *, digests: Mapping[str, str]
+        self, place: Place, steps: Steps, watch: ProgressReporter, *, digests: Mapping[str, str]
     ) -> dict[str, Any]:
         """Read the source, and note what came of it."""
-        watch.step("reading", 0, 1)
+        watch.progress("reading", 0, 1)
         work, quarantine = place.work, place.work / QUARANTINE
         place.remove((TABLES, QUARANTINE))
         try:
@@ -106,7 +106,7 @@ class SourceOnDisk:
         if tables.digests != digests:
             msg = f"source {self.mapping.name!r}: a file changed while it was read: start again"
             raise SourceError(msg)
-        watch.step("reading", 1, 1)
+        watch.progress("reading", 1, 1)
         tell_quality(tables.quality, watch)
         files = {name: str(path.relative_to(work)) for name, path in tables.files.items()}
         return steps.note(
@@ -122,7 +122,7 @@ class SourceOnDisk:
 
 @contextmanager
 def read_once(
-    source: Path, data: Path, *, place: Path, watch: Watch, memory: str = "512MB"
+    source: Path, data: Path, *, place: Path, watch: ProgressReporter, memory: str = "512MB"
 ) -> Iterator[StoredTables]:
     """Read a source for several runs; the next start continues one that was killed.
 

@@ -1,4 +1,4 @@
-"""What a person is shown of a training run: plots, tables and explained examples."""
+"""The report of a training run: plots, tables and explained examples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SWARMS: Final = 15
 
 
 def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]:
-    """Draw what judges the model: on rows it was not fitted on."""
+    """Draw the evaluation of the model, on rows that it was not fitted on."""
     seen = trained.evidence
     scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
     figures = {
@@ -71,7 +71,7 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
 
 
 def quality_table(trained: Trained) -> pd.DataFrame:
-    """Give the figures of the judged rows: the model, the baseline, and no model at all.
+    """Return the figures of the evaluated rows: the model, the baseline, and no model at all.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def tell_model(
     scored: int,
     seconds: Mapping[str, float],
 ) -> ModelStory:
-    """Put one model's evidence together for the page."""
+    """Collect the evidence of one model for the page."""
     rows = choose_examples(trained.evidence)
     return ModelStory(
         name=bundle.config.name,
@@ -159,7 +159,7 @@ def tell_model(
 
 
 def flow_table(quality: QualitySummary) -> pd.DataFrame:
-    """Count each table's way through the contract, in the page's columns."""
+    """Return the rows of each table that were read, accepted and quarantined, for the page."""
     names = {
         "late_rows": "late",
         "first_event_time": "first_event",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 
 
-def run_synth(*, bank: BankConfig, out: Path, overwrite: bool, watch: Watch) -> dict[str, int]:
+def run_synth(
+    *, bank: BankConfig, out: Path, overwrite: bool, watch: ProgressReporter
+) -> dict[str, int]:
     """Make a synthetic bank and write its tables; returns rows by table."""
-    watch.step("making the bank", 0, 2)
+    watch.progress("making the bank", 0, 2)
     made = make_bank(bank)
-    watch.step("making the bank", 1, 2)
+    watch.progress("making the bank", 1, 2)
     save_bank(made, out, overwrite=overwrite)
-    watch.step("making the bank", 2, 2)
+    watch.progress("making the bank", 2, 2)
     return {name: table.num_rows for name, table in made.tables.items()}

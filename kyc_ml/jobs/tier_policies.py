@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kyc_ml.arguments import read_moment
+import pandas as pd
+
 from kyc_ml.config import load_section, section_digest
 from kyc_ml.tiers import TierPolicy
 
@@ -25,13 +26,13 @@ class PolicyRead:
     findings: tuple[str, ...]
 
 
-def run_tiers_check(policy: Path, *, on: str | None) -> PolicyRead:
+def run_tiers_check(policy: Path, *, on: pd.Timestamp | None) -> PolicyRead:
     """Read a policy file and say what stands against using it on a day.
 
     Parameters
     ----------
-    on : str or None
-        ISO date; None leaves dates aside.
+    on : Timestamp or None
+        None leaves dates aside.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def run_tiers_check(policy: Path, *, on: str | None) -> PolicyRead:
     if read.valid_from is None:
         findings.append("valid_from is absent: nobody can say since when it has been in force")
     if on is not None:
-        day = read_moment(on, name="--on").date()
+        day = on.date()
         if read.valid_from is not None and day < read.valid_from:
             findings.append(f"valid_from is {read.valid_from}, after {day}")
         findings += [

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract.contracted import ContractedTables
@@ -27,9 +26,9 @@ from kyc_ml.jobs.evaluation_rows import (
     unseen_since,
 )
 from kyc_ml.jobs.loading import features_and_facts, load_model, require_currency
-from kyc_ml.jobs.reading import choose_known_until, read_tables
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.jobs.reading import known_until, read_tables
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import predict
 from kyc_ml.tiers import (
     FitRows,
@@ -132,19 +131,19 @@ def run_tiers_fit(
     model: str,
     source: Path,
     data: Path,
-    since: str | None,
-    as_of: str | None,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
     policy: Path | None,
     out: Path | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.
 
     Parameters
     ----------
-    since : str or None
+    since : Timestamp or None
         First decision to fit on; None is the first of the test part of the training, whose
         rows the model has not seen, or all out-of-fold rows of a cross-validated model.
     policy : Path or None
@@ -159,16 +158,15 @@ def run_tiers_fit(
     bundle, label = load_model(model)
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
     require_fit(in_force)
-    start = None if since is None else read_moment(since, name="--since")
-    _require_unseen(bundle, start, learned_rows=learned_rows)
+    _require_unseen(bundle, since, learned_rows=learned_rows)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     require_currency(bundle, tables)
     found = fit_policy(
         bundle,
         tables,
         in_force,
-        since=start,
-        as_of=choose_known_until(as_of, tables),
+        since=since,
+        as_of=known_until(tables, as_of),
         watch=watch,
         learned_rows=learned_rows,
     )
@@ -202,7 +200,7 @@ def fit_policy(
     *,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is written.
@@ -290,7 +288,7 @@ def mature_rows(
     *,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[FitRows, int, pd.Timestamp]:
     """Score the rows decided since a day whose outcome anybody can know at `as_of`.
 
@@ -320,7 +318,7 @@ def mature_rows(
 
 
 def _out_of_fold_rows(
-    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, watch: Watch
+    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, watch: ProgressReporter
 ) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
     """Predict the rows of a cross-validated training by the models of its folds.
 
@@ -331,9 +329,9 @@ def _out_of_fold_rows(
     """
     found = list_fold_rows(bundle, tables)
     if found.difference:
-        watch.say(found.difference)
+        watch.warning(found.difference)
     features, facts = _build(bundle, tables, policy, found.observations, watch)
-    _, proba = predict_again(bundle, features, found.target, tell=watch.step)
+    _, proba = predict_again(bundle, features, found.target, tell=watch.progress)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)
     return rows, found.since, found.until
 
@@ -343,7 +341,7 @@ def _build(
     tables: ContractedTables,
     policy: TierPolicy,
     observations: pa.Table,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> tuple[FeatureTable, FeatureTable]:
     graded = bundle if policy is bundle.policy else replace(bundle, policy=policy)
     return features_and_facts(graded, tables, observations, watch)

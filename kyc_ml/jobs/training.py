@@ -15,22 +15,26 @@ from matplotlib.figure import Figure
 from kyc_ml.bundle import Bundle, load_bundle, require_new, save_bundle
 from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.dates import isoformat
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.jobs.configuring import RunFiles, load_run
-from kyc_ml.jobs.doubts import tell_of_few_positives, tell_of_missed_rates, tell_of_odd_tiers
+from kyc_ml.jobs.doubts import (
+    report_left_out,
+    warn_of_few_positives,
+    warn_of_missed_rates,
+    warn_of_odd_tiers,
+)
 from kyc_ml.jobs.reading import (
-    choose_as_of,
-    last_known,
+    known_until,
     read_tables,
-    require_data_until,
     tell_late_reviews,
 )
 from kyc_ml.jobs.recording import make_run_record
 from kyc_ml.jobs.registering import kept_unless_registered
 from kyc_ml.jobs.story import flow_table, tell_model, training_figures
-from kyc_ml.jobs.watch import Watch, tell_left_out
 from kyc_ml.model_card import ModelCard, make_model_card, say_one_instant
 from kyc_ml.page import PageStory, render_page
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.record import write_record
 from kyc_ml.splits import CALIBRATION, EARLY_STOPPING
 from kyc_ml.tiers import assign_tiers, compute_tier_table
@@ -72,18 +76,18 @@ def run_train(
     config: Path,
     source: Path,
     data: Path,
-    as_of: str | None,
+    as_of: pd.Timestamp | None,
     quarantine: Path | None,
     keep: Path | None,
     page: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     card: Path | None = None,
 ) -> TrainingResult:
     """Train a model on a source and register it as challenger.
 
     Parameters
     ----------
-    as_of : str or None
+    as_of : Timestamp or None
         What was known then may be used; None is the end of the data: see `end_of_data`.
     keep : Path or None
         Folder to leave a copy of the bundle in.
@@ -102,12 +106,11 @@ def run_train(
     start = time.perf_counter()
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     reading = time.perf_counter() - start
-    moment = choose_as_of(as_of, tables)
     result = train_tables(
         tables,
         mapping,
         files=files,
-        as_of=moment,
+        as_of=as_of,
         keep=keep,
         watch=watch,
         command=_command(config=config, source=source, data=data, as_of=as_of),
@@ -128,9 +131,9 @@ def train_tables(
     mapping: SourceMapping,
     *,
     files: RunFiles,
-    as_of: pd.Timestamp,
+    as_of: pd.Timestamp | None,
     keep: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     command: str = "kyc_ml.jobs.train_tables",
     spent: Mapping[str, float] | None = None,
 ) -> TrainingResult:
@@ -138,6 +141,8 @@ def train_tables(
 
     Parameters
     ----------
+    as_of : Timestamp or None
+        See `known_until`.
     command : str
         What the run's record is to say started it; without absolute paths.
     spent : mapping of stage to seconds, optional
@@ -145,10 +150,13 @@ def train_tables(
 
     Raises
     ------
+    ConfigError
+        If `as_of` lies beyond the data.
     RegistryError
         If MLflow does not take the model; the message names the folder that keeps it.
     """
     reach_store(writes_to=files.run.name)
+    as_of = known_until(tables, as_of)
     seconds = dict(spent or {})
     began = time.time() - sum(seconds.values())
     start = time.perf_counter()
@@ -159,11 +167,11 @@ def train_tables(
     tiers = compute_tier_table(
         tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
     )
-    tell_of_odd_tiers(tiers, watch)
-    tell_of_missed_rates(tiers, watch)
+    warn_of_odd_tiers(tiers, watch)
+    warn_of_missed_rates(tiers, watch)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
-    watch.step("registering", 0, 1)
+    watch.progress("registering", 0, 1)
     with kept_unless_registered(files.run.name, watch) as folder:
         save_bundle(trained.bundle, folder / BUNDLE)
         bundle = load_bundle(folder / BUNDLE)
@@ -196,7 +204,7 @@ def train_tables(
         )
         keep_training(folder, bundle, record, own=own, card=card, page=page)
         registered = register_kept(folder, later=False)
-    watch.step("registering", 1, 1)
+    watch.progress("registering", 1, 1)
     seconds["registering"] = time.perf_counter() - start
     return TrainingResult(
         registered=registered,
@@ -216,18 +224,15 @@ def train_on(
     *,
     files: RunFiles,
     as_of: pd.Timestamp,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> Trained:
     """Train on tables already read, and write nothing: the same arguments, the same bundle.
 
     Raises
     ------
-    ConfigError
-        If `as_of` lies beyond the data.
     DatasetError
         If the labelled observations cannot carry a model.
     """
-    require_data_until(as_of, last_known(tables), what="the tables")
     tell_late_reviews(tables, as_of, watch)
     return train(
         tables,
@@ -243,15 +248,15 @@ def train_on(
             "base_currency": tables.base_currency,
             "timezone": tables.timezone,
         },
-        progress=watch.step,
+        progress=watch.progress,
     )
 
 
-def _command(*, config: Path, source: Path, data: Path, as_of: str | None) -> str:
+def _command(*, config: Path, source: Path, data: Path, as_of: pd.Timestamp | None) -> str:
     """Write the command as it was given, but for the folders above each name."""
     names = {"--config": config.name, "--source": source.name, "--data": data.resolve().name}
     words = [word for option, name in names.items() for word in (option, name)]
-    words += [] if as_of is None else ["--as-of", as_of]
+    words += [] if as_of is None else ["--as-of", isoformat(as_of)]
     return shlex.join(["kyc-ml", "train", *words])
 
 
@@ -287,25 +292,25 @@ def _story(
     )
 
 
-def _tell_of_few_trees(trained: Trained, watch: Watch) -> None:
+def _tell_of_few_trees(trained: Trained, watch: ProgressReporter) -> None:
     """Warn where so few positives decided when to stop that chance did."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return
-    watch.say(
+    watch.warning(
         f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
         "positives of the early-stopping part: chance more than learning; give that part more "
         "days or the model a lower learning_rate, and look at the logistic regression beside it"
     )
 
 
-def _tell_of_selection(trained: Trained, watch: Watch) -> None:
+def _tell_of_selection(trained: Trained, watch: ProgressReporter) -> None:
     """Say in one line how many features were dropped for what; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
     told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
-    watch.say(
+    watch.info(
         f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
         f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
     )
@@ -321,16 +326,16 @@ def _positives_of_judges(trained: Trained) -> dict[str, int]:
     }
 
 
-def _tell(trained: Trained, watch: Watch) -> None:
+def _tell(trained: Trained, watch: ProgressReporter) -> None:
     watch.show("parts", trained.parts)
     dropped = {} if trained.selection is None else trained.selection.dropped
-    tell_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
+    report_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
     _tell_of_selection(trained, watch)
     _tell_of_few_trees(trained, watch)
     instant = say_one_instant(trained)
     if instant is not None:
-        watch.say(instant)
-    tell_of_few_positives(_positives_of_judges(trained), watch)
+        watch.info(instant)
+    warn_of_few_positives(_positives_of_judges(trained), watch)
     watch.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         watch.show("calibration by segment", trained.calibration.segments)

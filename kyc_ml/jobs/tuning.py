@@ -15,12 +15,12 @@ from kyc_ml.contract.folder import digest_together
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import RegistryError
 from kyc_ml.jobs.configuring import load_run
-from kyc_ml.jobs.doubts import tell_of_few_positives
+from kyc_ml.jobs.doubts import warn_of_few_positives
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.runs import ChildRecord, RunRecord, log_tuning
 from kyc_ml.tracking.server import reach_store
 from kyc_ml.tuning import (
@@ -68,13 +68,13 @@ def run_tune(
     config: Path,
     source: Path,
     data: Path,
-    as_of: str | None,
+    as_of: pd.Timestamp | None,
     study: Path,
     out: Path,
     trials: int | None,
     minutes: float | None,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
 
@@ -84,7 +84,7 @@ def run_tune(
 
     Parameters
     ----------
-    as_of : str or None
+    as_of : Timestamp or None
         What was known then may be used; None is the end of the data: see `end_of_data`.
     study : Path
         SQLite file of the study; one that is there is gone on with.
@@ -118,12 +118,12 @@ def run_tune(
 
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
     took("reading")
-    moment = choose_known_until(as_of, tables)
-    rows = prepare(tables, config=run, as_of=moment, tell=watch.step)
+    moment = known_until(tables, as_of)
+    rows = prepare(tables, config=run, as_of=moment, tell=watch.progress)
     watch.show("folds", rows.summary)
-    tell_of_few_positives(_positives_of_judges(rows.summary), watch)
+    warn_of_few_positives(_positives_of_judges(rows.summary), watch)
     if run.selection.method != "none":
-        watch.say("selection is not part of tuning: all trials use all features")
+        watch.info("selection is not part of tuning: all trials use all features")
     took("features")
     facts = {
         "source": section_digest(mapping),
@@ -131,7 +131,7 @@ def run_tune(
         "as_of": moment.isoformat(),
     }
     identity = identify(run, facts)
-    studies = Studies(config=run, identity=identity, path=study, tell=watch.step)
+    studies = Studies(config=run, identity=identity, path=study, tell=watch.progress)
     found = studies.search(rows)
     took("searching")
     comparison = studies.compare(rows, found.chosen)

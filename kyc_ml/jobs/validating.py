@@ -14,19 +14,19 @@ from typing import Final
 import pandas as pd
 import pyarrow.parquet as pq
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import trained_until
 from kyc_ml.config import SourceMapping, section_digest
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.folder import digest_together
+from kyc_ml.dates import isoformat
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.environment import Environment
 from kyc_ml.errors import ConfigError, LeakageError
 from kyc_ml.governance import current_account, is_among
 from kyc_ml.jobs.loading import require_currency
 from kyc_ml.jobs.reading import (
-    choose_known_until,
+    known_until,
     read_tables,
 )
 from kyc_ml.jobs.validation_keeping import (
@@ -39,7 +39,7 @@ from kyc_ml.jobs.validation_keeping import (
 from kyc_ml.jobs.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
 from kyc_ml.jobs.validation_parts import Chosen, choose_rows
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rows
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.report import Language
 from kyc_ml.tracking.server import reach_store
 from kyc_ml.validation import (
@@ -74,8 +74,8 @@ def run_validate(
     policy: Path,
     out: Path,
     rows: Chosen | None,
-    since: str | None,
-    as_of: str | None,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
     only: Sequence[str],
     champion: str | None,
     retrain: bool,
@@ -83,7 +83,7 @@ def run_validate(
     language: Language,
     log: Path,
     quarantine: Path | None,
-    watch: Watch,
+    watch: ProgressReporter,
     force: bool = False,
     judged_rows: Path | None = None,
 ) -> ValidationResult:
@@ -99,7 +99,7 @@ def run_validate(
         Judge by rows after the training date, by the training run's own test part, or by the
         out-of-fold rows of a model cross-validated by customer; None is later ones, and of
         such a model its out-of-fold rows until later ones of both classes are mature.
-    since : str or None
+    since : Timestamp or None
         First decision to judge by; None is the training date.
     only : sequence of str
         Checks or families to run; empty runs all.
@@ -139,10 +139,11 @@ def run_validate(
     reviewed = load_reviewed(model, watch)
     reach_store(model, champion or "", writes_to=reviewed.bundle.config.name)
     _require_another(validator, reviewed, watch)
-    start = _since(since, reviewed.bundle)
+    if since is not None:
+        require_later(since, reviewed.bundle)
     tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
-    moment = choose_known_until(as_of, tables)
-    rows = choose_rows(reviewed.bundle, tables, rows, since=start, as_of=moment)
+    moment = known_until(tables, as_of)
+    rows = choose_rows(reviewed.bundle, tables, rows, since=since, as_of=moment)
     reading = time.perf_counter() - start_reading
     options: dict[str, object] = {
         "--source": source,
@@ -150,7 +151,11 @@ def run_validate(
         "--policy": policy,
         "--rows": rows,
     }
-    options |= {"--as-of": moment.isoformat(), "--since": since, "--champion": champion}
+    options |= {
+        "--as-of": moment.isoformat(),
+        "--since": None if since is None else isoformat(since),
+        "--champion": champion,
+    }
     command = _command(model, options, retrain=retrain)
     identity = _data_identity(tables, mapping)
     kept = None if force else read_kept(out)
@@ -170,7 +175,7 @@ def run_validate(
         procedures=procedures,
         complete=not only,
         rows=rows,
-        since=start,
+        since=since,
         as_of=moment,
         rival=lambda found: load_rival(reviewed, champion, tables, found, watch),
         retrain=lambda: train_again(model, data, quarantine, watch) if retrain else None,
@@ -211,7 +216,7 @@ def review_model(
     validator: str | None,
     command: str,
     rerun: Callable[[Check], str],
-    watch: Watch,
+    watch: ProgressReporter,
     hand_out: Callable[[ScoredRows], None] = lambda _: None,
 ) -> Report:
     """Hold a model against a validation policy; nothing is written.
@@ -295,7 +300,9 @@ def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:
         pq.write_table(rows.to_table(bundle.policy.tier_names), handle)
 
 
-def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watch) -> None:
+def _require_another(
+    validator: str | None, reviewed: ReviewedModel, watch: ProgressReporter
+) -> None:
     """Refuse a validator who trained the model; say so where nobody was named."""
     trainers = () if reviewed.candidate is None else reviewed.candidate.trainers
     who = validator or current_account()
@@ -304,18 +311,10 @@ def _require_another(validator: str | None, reviewed: ReviewedModel, watch: Watc
     if validator is not None:
         msg = f"--validator {who} trained the model: somebody else must validate it"
         raise ConfigError(msg)
-    watch.say(
+    watch.warning(
         f"{who}, whose account this is, trained the model: the report will promote nothing; name "
         "who validates with --validator"
     )
-
-
-def _since(text: str | None, bundle: Bundle) -> pd.Timestamp | None:
-    if text is None:
-        return None
-    moment = read_moment(text, name="--since")
-    require_later(moment, bundle)
-    return moment
 
 
 def require_later(since: pd.Timestamp, bundle: Bundle) -> None:
@@ -345,7 +344,7 @@ def _evidence(
     *,
     retrained: Retrained | None,
     chosen: Chosen,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> ReviewEvidence:
     return ReviewEvidence(
         bundle=reviewed.bundle,
@@ -364,7 +363,7 @@ def _evidence(
         rival=rival,
         retrained=retrained,
         left_out=rows.left_out,
-        tell=watch.step,
+        reporter=watch,
     )
 
 

@@ -14,8 +14,8 @@ from kyc_ml.governance import Candidate
 from kyc_ml.jobs.report_page import PAGE, earlier_report, write_page
 from kyc_ml.jobs.reports import digest_report, read_report, record_verdict
 from kyc_ml.jobs.validation_parts import Chosen
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.report import Language
 from kyc_ml.tracking.runs import RunRecord
 from kyc_ml.tracking.validating import IN_PART, log_validation
@@ -157,7 +157,7 @@ def keep_validation(
     candidate: Candidate | None,
     language: Language,
     log: Path,
-    watch: Watch,
+    watch: ProgressReporter,
     part: Chosen,
     began: float,
 ) -> ValidationResult:
@@ -187,7 +187,7 @@ def keep_validation(
     page = out / PAGE
     previous = None if candidate is None else earlier_report(candidate)
     write_page(report, page, language=language, previous=previous)
-    watch.step("logging to MLflow", 0, 1)
+    watch.progress("logging to MLflow", 0, 1)
     try:
         run = log_validation(
             report.model.name,
@@ -203,7 +203,7 @@ def keep_validation(
             "same command again makes the same report and logs it"
         )
         raise type(error)(msg) from None
-    watch.step("logging to MLflow", 1, 1)
+    watch.progress("logging to MLflow", 1, 1)
     receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
     return ValidationResult(report=report, path=path, page=page, mlflow_run=run, receipt=receipt)
 

@@ -19,7 +19,7 @@ from kyc_ml.jobs.evaluation_rows import is_cross_validated, list_fold_rows
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.reproducing import run_reproduce
 from kyc_ml.jobs.validation_rows import ValidationRows, collect_rival
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.rating import RatingCard
 from kyc_ml.record import load_record
 from kyc_ml.tracking.promoting import fetch_candidate
@@ -64,7 +64,7 @@ class ReviewedModel:
         )
 
 
-def load_reviewed(model: str, watch: Watch) -> ReviewedModel:
+def load_reviewed(model: str, watch: ProgressReporter) -> ReviewedModel:
     """Load the bundle, who trained it, and the rating card that its run recorded.
 
     Raises
@@ -82,7 +82,7 @@ def load_reviewed(model: str, watch: Watch) -> ReviewedModel:
     )
 
 
-def _recorded_card(model: str, watch: Watch) -> RatingCard | None:
+def _recorded_card(model: str, watch: ProgressReporter) -> RatingCard | None:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             run_id, folder = fetch_record(model, Path(scratch))
@@ -90,7 +90,7 @@ def _recorded_card(model: str, watch: Watch) -> RatingCard | None:
         except UnreachableError:  # not the same as a model that has none
             raise
         except RegistryError as error:
-            watch.say(f"no rating card to compare with: {error}")
+            watch.info(f"no rating card to compare with: {error}")
             return None
 
 
@@ -99,7 +99,7 @@ def load_rival(
     champion: str | None,
     tables: ContractedTables,
     rows: ValidationRows,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> Rival | None:
     """Load the champion and score the current rows by it; None if they are not new to it.
 
@@ -117,7 +117,7 @@ def load_rival(
     address = champion
     if address is None and candidate is not None and candidate.champion:
         if candidate.champion == candidate.version:
-            watch.say("the model is the champion: there is none to hold it against")
+            watch.info("the model is the champion: there is none to hold it against")
             return None
         address = f"models:/{candidate.name}/{candidate.champion}"
     if address is None:
@@ -133,7 +133,7 @@ def as_rival(
     *,
     tables: ContractedTables,
     rows: ValidationRows,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> Rival | None:
     """Score the current rows by another bundle; None if they are not new to it.
 
@@ -145,7 +145,7 @@ def as_rival(
     require_comparable(reviewed, bundle)
     learned = _learned_out_of_fold(bundle, tables, rows)
     if learned is None and trained_until(bundle) > rows.current.since:
-        watch.say(
+        watch.info(
             f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
             "and may have learnt from the rows judged here"
         )
@@ -167,7 +167,9 @@ def _learned_out_of_fold(
     return theirs.target if same else None
 
 
-def train_again(model: str, data: Path, quarantine: Path | None, watch: Watch) -> Retrained:
+def train_again(
+    model: str, data: Path, quarantine: Path | None, watch: ProgressReporter
+) -> Retrained:
     """Train again from the run's own record; see `run_reproduce`."""
     again = run_reproduce(run=model, data=data, threads=None, quarantine=quarantine, watch=watch)
     return Retrained(

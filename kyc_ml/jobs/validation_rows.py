@@ -21,9 +21,9 @@ from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.evaluation_rows import is_cross_validated
 from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.validation_parts import Chosen, Part, plan_parts
-from kyc_ml.jobs.watch import Watch
 from kyc_ml.metrics import Quality, compute_quality
 from kyc_ml.metrics.paired import Predictions
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.rating import RatingCard, card_features, specs_of
 from kyc_ml.splits import TEST
 from kyc_ml.tiers import declare_facts, features_needed, merge_specs
@@ -66,7 +66,7 @@ def collect_rows(
     as_of: pd.Timestamp,
     settings: Settings,
     card: RatingCard | None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> ValidationRows:
     """List, compute, label and score the rows that judge a model, and those beside them.
 
@@ -94,7 +94,7 @@ def collect_rows(
         left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
         said = None
         if part.learned is not None:
-            held_out, probability = predict_again(bundle, built, part.learned, tell=watch.step)
+            held_out, probability = predict_again(bundle, built, part.learned, tell=watch.progress)
             said = (held_out.margin, probability)
             if part.role == "current":
                 fitted = _score(bundle, tables, part, built, as_of=as_of)
@@ -115,14 +115,14 @@ def collect_rows(
 
 
 def _build(
-    tables: ContractedTables, part: Part, specs: tuple[FeatureSpec, ...], watch: Watch
+    tables: ContractedTables, part: Part, specs: tuple[FeatureSpec, ...], watch: ProgressReporter
 ) -> FeatureTable:
     stage = f"building features of {part.role} rows"
     return build_features(
         tables,
         part.observations,
         specs=specs,
-        progress=lambda done, total: watch.step(stage, done, total),
+        progress=lambda done, total: watch.progress(stage, done, total),
     )
 
 
@@ -216,7 +216,7 @@ def collect_rival(
     observations: pa.Table,
     *,
     learned: Floats | None = None,
-    watch: Watch,
+    watch: ProgressReporter,
 ) -> ScoredRows:
     """Score the current rows by another model, with its own features.
 
@@ -233,6 +233,6 @@ def collect_rival(
     _, built = features_and_facts(bundle, tables, observations, watch)
     said = None
     if learned is not None:
-        found, probability = predict_again(bundle, built, learned, tell=watch.step)
+        found, probability = predict_again(bundle, built, learned, tell=watch.progress)
         said = (found.margin, probability)
     return replace(current, **score_built(bundle, built, predicted=said))

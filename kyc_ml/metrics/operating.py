@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +12,11 @@ import pandas as pd
 from kyc_ml import ranking
 from kyc_ml.capacity import Catches, ReviewQueue
 from kyc_ml.metrics.intervals import jeffreys_interval
+from kyc_ml.progress import Progress
 from kyc_ml.resampling import Strata, bootstrap, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 RANKING_FIGURES: Final = ("auc", "gini", "ks", "average_precision", "recall_at_fpr", "partial_auc")
 """Figures of `compute_ranking_figures`."""

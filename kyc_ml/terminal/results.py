@@ -14,6 +14,7 @@ from kyc_ml.terminal.sheets import Column, Sheet
 from kyc_ml.terminal.tables import draw_frame, draw_quality, say_estimate, say_share
 
 if TYPE_CHECKING:
+    from kyc_ml.config.keys import SectionKeys
     from kyc_ml.features.spec import FeatureSpec
     from kyc_ml.jobs.auditing import AuditResult
     from kyc_ml.jobs.demo import DemoResult
@@ -221,6 +222,29 @@ def show_feature(
         "source": spec.source,
     }
     terminal.summary(spec.name, facts)
+
+
+def show_keys(terminal: Terminal, tables: Sequence[SectionKeys]) -> None:
+    """Draw the keys of a configuration file, a table for each section."""
+    from kyc_ml.jobs.key_reference import say_places
+
+    for found in tables:
+        rows = tuple(
+            (
+                key.name,
+                *(text.replace("`", "") for text in (key.kind, key.bounds, key.default)),
+                key.meaning,
+            )
+            for key in found.keys
+        )
+        names = ("key", "takes", "range", "default", "meaning")
+        terminal.draw(
+            Sheet(
+                title=f"{say_places(found)}: {found.summary}",
+                columns=tuple(Column(heading=name) for name in names),
+                rows=rows,
+            )
+        )
 
 
 def show_audit(terminal: Terminal, result: AuditResult) -> None:

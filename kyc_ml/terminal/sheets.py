@@ -79,7 +79,7 @@ class Sheet:
         yield from self.laid_out(options.max_width)
 
     def laid_out(self, width: int) -> Iterator[Text | Table]:
-        """Give the lines and tables that say all of the sheet in `width` cells.
+        """Return the lines and tables that say all of the sheet in `width` cells.
 
         A word that is wider than a line, such as an address, is written in one piece all the
         same: a terminal continues it on its next line, from where it is copied whole.
@@ -105,7 +105,7 @@ class Sheet:
         )
 
     def fitted(self, width: int, *, tallest: int = _TALLEST) -> list[int] | None:
-        """Give a width for each column that breaks no word, or None where there is no room.
+        """Return a width for each column that breaks no word, or None where there is no room.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Sheet:
             yield turned._table(widths)
 
     def _is_matrix(self) -> bool:
-        """Tell whether rows and columns are called alike: turned, each would pass for the other."""
+        """Return whether rows and columns are named alike: turned, they look the same."""
         across = {column.heading.replace("_", " ") for column in self.columns[1:]}
         return across == {_plain(row[0]).replace("_", " ") for row in self.rows}
 
@@ -249,7 +249,7 @@ def _widest_word(cell: str) -> int:
 
 
 def _least(cell: str) -> int:
-    """Give the width that a cell needs: no word broken, and no Chinese term put upright."""
+    """Return the width that a cell needs: no word broken, and no Chinese term put upright."""
     word = _widest_word(cell)
     return word if cell.isascii() else max(word, min(_widest_line(cell), _TERM))
 

@@ -1,4 +1,4 @@
-"""What a person sees of a job while it works; plain lines where there is no terminal."""
+"""Write the progress of a job to a terminal, or to a log; plain lines where there is neither."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.terminal.quantity import to_json
 from kyc_ml.terminal.sheets import Sheet, wrap
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDTH_WITHOUT_TERMINAL = 140
-_WARNINGS = ("warning", "FALLBACK", "drift")
-"""How notes begin that somebody should look at."""
 _MANY = 100
 _REFRESHED = 4
 """Times a second: each writes a line of control codes."""
@@ -53,8 +52,8 @@ class _Rate(ProgressColumn):
         return Text("" if few or task.speed is None else f"{task.speed:,.0f}/s")
 
 
-class Terminal:
-    """A watch that draws progress on standard error and results on standard output.
+class Terminal(ProgressReporter):
+    """A reporter that draws progress on standard error and results on standard output.
 
     Without a terminal, progress is one plain line when a stage ends. A quiet one prints
     summaries only.
@@ -108,17 +107,17 @@ class Terminal:
         self._progress.stop()
 
     def about(self, **facts: str | None) -> None:
-        """Keep what all that follows is about; None takes a fact back."""
+        """Set what all that follows is about; None removes the field."""
         known = {**self._about, **facts}
         self._about = {name: fact for name, fact in sorted(known.items()) if fact is not None}
 
     def _named(self, text: str) -> str:
-        """Name the model that a text is about, where there are several."""
+        """Return a text with its model before it, where the job has several."""
         model = self._about.get("model")
         return f"{model}: {text}" if self._several and model else text
 
-    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
-        """Move a stage's bar; a finished one becomes a plain line and gives its place back."""
+    def progress(self, stage: str, done: int, total: int, *, what: str = "") -> None:
+        """Move the bar of a stage; a finished stage becomes one plain line."""
         if self._quiet:
             return
         named = f"{stage} {done + 1} of {total}: {what}" if what else stage
@@ -149,10 +148,15 @@ class Terminal:
         """Write that a person stopped the job."""
         typer.echo("stopped", err=True)
 
-    def say(self, line: str) -> None:
+    def info(self, line: str) -> None:
         """Write one line to standard error; a terminal has it broken between words."""
         if not self._quiet:
             self._write(self._err, self._named(line))
+
+    def warning(self, line: str) -> None:
+        """Write one line to standard error, which begins with its level."""
+        if not self._quiet:
+            self._write(self._err, f"warning: {self._named(line)}")
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Draw a data frame."""
@@ -193,22 +197,25 @@ class JsonLines(Terminal):
     """A terminal that nobody watches: one JSON object a line on standard error.
 
     Each has time (ISO, UTC), level (info, warning, error), event (step, note, table, summary,
-    error) and what `about` was told last. The last summary is printed as text too, on standard
+    error) and the fields of `about`. The last summary is printed as text too, on standard
     output.
     """
 
     def __init__(self, *, several: bool = False) -> None:
         super().__init__(quiet=True, several=several)
 
-    def step(self, stage: str, done: int, total: int, *, what: str = "") -> None:
+    def progress(self, stage: str, done: int, total: int, *, what: str = "") -> None:
         """Log the end of a stage."""
         if done == total:
             self._log("info", "step", stage=stage, done=done)
 
-    def say(self, line: str) -> None:
+    def info(self, line: str) -> None:
         """Log one line."""
-        level = "warning" if line.startswith(_WARNINGS) else "info"
-        self._log(level, "note", text=line)
+        self._log("info", "note", text=line)
+
+    def warning(self, line: str) -> None:
+        """Log one line that somebody should look at."""
+        self._log("warning", "note", text=line)
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Log a table, row by row."""
@@ -219,9 +226,9 @@ class JsonLines(Terminal):
         self, title: str, facts: Mapping[str, object], *, commands: Sequence[str] = ()
     ) -> None:
         """Log the summary, and draw it."""
-        told: dict[str, object] = {name: to_json(fact) for name, fact in facts.items()}
-        told |= {"next": list(commands)} if commands else {}
-        self._log("info", "summary", title=title, facts=told)
+        logged: dict[str, object] = {name: to_json(fact) for name, fact in facts.items()}
+        logged |= {"next": list(commands)} if commands else {}
+        self._log("info", "summary", title=title, facts=logged)
         super().summary(title, facts, commands=commands)
 
     def failed(self, message: str) -> None:

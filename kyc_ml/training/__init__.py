@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, require_section
 from kyc_ml.contract.contracted import ContractedTables, require_contracted
+from kyc_ml.dates import TimeLike, parse_time
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features.named import on_source, require_named_features
+from kyc_ml.progress import ProgressReporter, StageProgress
 from kyc_ml.rating import RatingCard
 from kyc_ml.tiers import TierPolicy
 from kyc_ml.training.customer_folds import train_customer_folds
-from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Progress, Trained
+from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Evidence, Trained
 from kyc_ml.training.facts import state_facts
 from kyc_ml.training.out_of_time import train_out_of_time
 
@@ -26,10 +27,10 @@ def train(
     *,
     config: RunConfig,
     policy: TierPolicy,
-    as_of: Moment,
+    as_of: TimeLike,
     data: Mapping[str, Any] = MappingProxyType({}),
     card: RatingCard | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
 
@@ -61,9 +62,9 @@ def train(
     require_contracted(source)
     config = on_source(config, source.attributes)
     require_named_features(config)
-    moment = read_moment(as_of, name="as_of")
+    moment = parse_time(as_of, name="as_of")
     facts = state_facts(data, source, as_of=moment)
-    tell = progress or _silent
+    tell = progress or ProgressReporter().progress
     if isinstance(config.splits, CustomerFoldsConfig):
         _require_no_extras(config, card)
         return train_customer_folds(
@@ -101,7 +102,3 @@ def _require_no_extras(config: RunConfig, card: RatingCard | None) -> None:
         f"{name} works with out_of_time only: leave it out" for name in asked if asked[name]
     )
     faults.raise_if_any()
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""

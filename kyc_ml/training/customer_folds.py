@@ -30,6 +30,7 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
 from kyc_ml.metrics.paired import Predictions
+from kyc_ml.progress import StageProgress
 from kyc_ml.resampling import number_customers
 from kyc_ml.splits.folds import Fate, Fold, summarise_folds
 from kyc_ml.splits.rows import to_status
@@ -38,7 +39,6 @@ from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
     Evidence,
-    Progress,
     Trained,
     build_all,
     conclude,
@@ -104,7 +104,7 @@ def train_customer_folds(
     policy: TierPolicy,
     as_of: pd.Timestamp,
     data: dict[str, Any],
-    tell: Progress,
+    tell: StageProgress,
 ) -> Trained:
     """Evaluate models that saw nothing of a customer, then fit one on all rows."""
     rows = list_observations(source, config=config, as_of=as_of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from kyc_ml.metrics.paired import DRAWS, Predictions
 from kyc_ml.model import Model
 from kyc_ml.monitoring import learn_profile
 from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.progress import StageProgress
 from kyc_ml.selection import Selection
 from kyc_ml.splits import Boundaries
 from kyc_ml.stability import Stability
@@ -36,7 +37,6 @@ from kyc_ml.training.explained import ExplainedRows, explain_sample
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
 
 MODEL: Final = "LightGBM"
 BASELINE: Final = "logistic regression on bins"
@@ -245,7 +245,7 @@ def build_all(
     specs: tuple[FeatureSpec, ...],
     *,
     config: RunConfig,
-    tell: Progress,
+    tell: StageProgress,
 ) -> FeatureTable:
     """Compute the chosen features of all observations.
 

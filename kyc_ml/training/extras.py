@@ -13,11 +13,11 @@ from kyc_ml.features.catalog import declare_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.progress import StageProgress
 from kyc_ml.rating import RatingCard, add_needed
 from kyc_ml.selection import Selection, narrow_specs, narrow_table, select_features
 from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
 from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
-from kyc_ml.training.evidence import Progress
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -42,7 +42,7 @@ def select(
     target: Floats,
     *,
     config: RunConfig,
-    tell: Progress,
+    tell: StageProgress,
 ) -> tuple[Specs, FeatureTable, Selection | None]:
     """Drop the features that the training rows show to be useless or unstable.
 
@@ -71,7 +71,7 @@ def select(
 
 
 def refit(
-    take: Callable[[str], LabelledRows], specs: Specs, *, config: RunConfig, tell: Progress
+    take: Callable[[str], LabelledRows], specs: Specs, *, config: RunConfig, tell: StageProgress
 ) -> tuple[Stability, ...]:
     """Refit with other seeds and on bootstrap samples, as often as the configuration says.
 

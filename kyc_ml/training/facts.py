@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kyc_ml.arguments import read_moment
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.dates import parse_time
 from kyc_ml.errors import ConfigError, LeakageError
 
 _AS_OF: Final = "as_of"
@@ -43,7 +43,7 @@ def state_facts(
 def _require_same_date(stated: Any, as_of: pd.Timestamp) -> None:  # noqa: ANN401  a caller's
     if stated is None:
         return
-    moment = read_moment(stated, name="as_of in data of train")
+    moment = parse_time(stated, name="as_of in data of train")
     if moment != as_of:
         msg = (
             f"data of train says as_of {moment.isoformat()}, but the model learns what was known "

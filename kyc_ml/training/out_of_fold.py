@@ -21,7 +21,8 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, choose_rounds, fit_fixed
-from kyc_ml.training.evidence import Progress, fit_baseline
+from kyc_ml.progress import StageProgress
+from kyc_ml.training.evidence import fit_baseline
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -116,7 +117,7 @@ def predict_out_of_fold(
     *,
     specs: Specs,
     config: RunConfig,
-    tell: Progress,
+    tell: StageProgress,
 ) -> OutOfFold:
     """Predict every row by a model, and a baseline, that saw none of its customer.
 
@@ -140,7 +141,7 @@ def predict_out_of_fold(
 
 
 def predict_again(
-    bundle: Bundle, features: FeatureTable, target: Floats, *, tell: Progress
+    bundle: Bundle, features: FeatureTable, target: Floats, *, tell: StageProgress
 ) -> tuple[OutOfFold, Floats]:
     """Cross-validate a bundle's training again: out-of-fold predictions of its own rows.
 

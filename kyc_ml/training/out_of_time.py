@@ -32,6 +32,7 @@ from kyc_ml.features.table import DECISION_TIME
 from kyc_ml.metrics import compute_quality
 from kyc_ml.metrics.paired import Predictions
 from kyc_ml.model import Fit, fit_fixed, fit_model
+from kyc_ml.progress import StageProgress
 from kyc_ml.rating import RatingCard, rate
 from kyc_ml.resampling import number_customers
 from kyc_ml.splits import (
@@ -52,7 +53,6 @@ from kyc_ml.training.evidence import (
     MODEL,
     RATING,
     Evidence,
-    Progress,
     Trained,
     build_all,
     conclude,
@@ -80,7 +80,7 @@ def train_out_of_time(
     card: RatingCard | None,
     as_of: pd.Timestamp,
     data: dict[str, Any],
-    tell: Progress,
+    tell: StageProgress,
 ) -> Trained:
     """Train on the past, stop and calibrate on later rows, test on the latest."""
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
@@ -193,7 +193,7 @@ def fit_in_time(
     specs: tuple[FeatureSpec, ...],
     *,
     config: RunConfig,
-    tell: Progress,
+    tell: StageProgress,
 ) -> Fit:
     """Fit on the train rows, stop on later ones; with ``model.refit`` fit on both for as long.
 

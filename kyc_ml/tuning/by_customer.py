@@ -23,8 +23,9 @@ from kyc_ml.errors import ConfigError, Faults, require_both_classes
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.progress import StageProgress
 from kyc_ml.training.customer_folds import list_observations
-from kyc_ml.training.evidence import Progress, build_all
+from kyc_ml.training.evidence import build_all
 from kyc_ml.training.out_of_fold import fit_whole, split_customers
 from kyc_ml.tuning.comparison import (
     ParameterComparison,
@@ -77,7 +78,7 @@ def prepare_folds(
     config: RunConfig,
     splits: CustomerFoldsConfig,
     as_of: pd.Timestamp,
-    tell: Progress,
+    tell: StageProgress,
 ) -> TuningRows:
     """Part the rows that the run would be trained on into outer folds, and inner ones.
 
@@ -144,7 +145,7 @@ def compare_out_of_fold(
     chosen: ModelConfig,
     config: RunConfig,
     choose: Choose,
-    tell: Progress,
+    tell: StageProgress,
 ) -> ParameterComparison:
     """Predict each outer fold with the own parameters and with what the other rows choose.
 

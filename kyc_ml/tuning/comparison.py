@@ -12,8 +12,8 @@ import pandas as pd
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
 from kyc_ml.dataset import customers_of
 from kyc_ml.metrics.paired import Verdict, judge_difference, paired_differences
+from kyc_ml.progress import StageProgress
 from kyc_ml.resampling import drawn_rows
-from kyc_ml.training.evidence import Progress
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
 from kyc_ml.tuning.rows import FoldRows, TuningRows
 from kyc_ml.tuning.study import predict_test
@@ -68,7 +68,7 @@ def compare(
     own: ModelConfig,
     chosen: ModelConfig,
     config: TuningConfig,
-    tell: Progress,
+    tell: StageProgress,
 ) -> ParameterComparison:
     """Fit both on the run's train and early stopping, and compare them on its test.
 

@@ -18,6 +18,7 @@ from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.progress import StageProgress
 from kyc_ml.splits import (
     EARLY_STOPPING,
     TEST,
@@ -29,7 +30,7 @@ from kyc_ml.splits import (
     plan_out_of_time,
     summarise_parts,
 )
-from kyc_ml.training.evidence import Progress, build_all
+from kyc_ml.training.evidence import build_all
 from kyc_ml.training.out_of_time import label_parts, require_rows
 
 Floats = npt.NDArray[np.float64]
@@ -106,7 +107,7 @@ class TuningRows:
 
 
 def prepare_rows(
-    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: Progress
+    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: StageProgress
 ) -> TuningRows:
     """Label the rows of each fold as known at its own cut-offs, and compute features once.
 

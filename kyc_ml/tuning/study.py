@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import fit_fixed, fit_model
-from kyc_ml.training.evidence import Progress
+from kyc_ml.progress import StageProgress
 from kyc_ml.tuning.objectives import MAXIMISED, Floats, compute_objective
 from kyc_ml.tuning.rows import FoldRows, TuningRows
 
@@ -117,7 +117,7 @@ def search(
     config: TuningConfig,
     identity: str,
     path: Path,
-    tell: Progress,
+    tell: StageProgress,
     name: str = _STUDY,
 ) -> Search:
     """Try parameters on the folds until a budget is spent; the first are the model's own.
@@ -207,7 +207,7 @@ def _run_trial(
     own: dict[str, Any],
     model: ModelConfig,
     config: TuningConfig,
-    tell: Progress,
+    tell: StageProgress,
 ) -> None:
     """Judge one set of parameters fold by fold, and leave the trial finished in the study."""
     first = study.get_trials(deepcopy=False, states=_COMPLETE)[:1]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, ModelConfig, RunConfig, TuningConfig
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.training.evidence import Progress
+from kyc_ml.progress import StageProgress
 from kyc_ml.tuning.by_customer import compare_out_of_fold, prepare_folds, require_foldable
 from kyc_ml.tuning.comparison import ParameterComparison, compare
 from kyc_ml.tuning.rows import TuningRows, prepare_rows
@@ -29,7 +29,7 @@ def require_tunable(config: RunConfig) -> None:
 
 
 def prepare(
-    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: Progress
+    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: StageProgress
 ) -> TuningRows:
     """Compute the features of all rows that tuning uses, and part them into folds.
 
@@ -58,7 +58,7 @@ class Studies:
     config: RunConfig
     identity: str
     path: Path
-    tell: Progress
+    tell: StageProgress
 
     def search(self, rows: TuningRows) -> Search:
         """Search on all rows; see `kyc_ml.tuning.study.search`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
 
 import pandas as pd
 import pyarrow as pa
@@ -15,16 +14,10 @@ from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.metrics import Quality
 from kyc_ml.metrics.paired import Predictions
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.rating import RatingCard
 from kyc_ml.validation.attribution import Attribution, attribute
 from kyc_ml.validation.rows import ScoredRows
-
-
-class Tell(Protocol):
-    """What hears of progress: a stage, pieces done, pieces in all, and the one at work."""
-
-    def __call__(self, stage: str, done: int, total: int, *, what: str = "") -> None:
-        """Hear it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +45,6 @@ class Rival:
     label: str
     bundle: Bundle
     rows: ScoredRows
-
-
-def _silent(stage: str, done: int, total: int, *, what: str = "") -> None:
-    """Hear nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +100,7 @@ class ReviewEvidence:
     rival: Rival | None = None
     retrained: Retrained | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
-    tell: Tell = _silent
+    reporter: ProgressReporter = field(default_factory=ProgressReporter)
     threads: int = 2
     memory: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
     """What several checks share and one computed."""
@@ -142,5 +131,5 @@ class ReviewEvidence:
             self.bundle,
             rows,
             threads=self.threads,
-            progress=lambda done, total: self.tell(stage, done, total),
+            progress=lambda done, total: self.reporter.progress(stage, done, total),
         )

@@ -36,13 +36,13 @@ def run_checks(
     results: list[CheckResult] = []
     findings: list[Finding] = []
     for number, procedure in enumerate(procedures):
-        evidence.tell("check", number, len(procedures), what=procedure.check.id)
+        evidence.reporter.progress("check", number, len(procedures), what=procedure.check.id)
         result, found = run_check(
             procedure, evidence, policy=policy, command=command(procedure.check)
         )
         results.append(result)
         findings.extend(found)
-    evidence.tell("check", len(procedures), len(procedures))
+    evidence.reporter.progress("check", len(procedures), len(procedures))
     return tuple(results), tuple(findings)
 
 

@@ -25,7 +25,7 @@ from kyc_ml.jobs.case import Case
 from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import end_of_data
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.score import score_features
 from kyc_ml.tiers import NOBODY
 
@@ -45,7 +45,7 @@ def main() -> None:
         since = None if days is None else now - pd.Timedelta(days=days)
         chosen = Chosen.by_default(bundle.config.unit, since=since, as_of=now)
         observations = choose_observations(tables, chosen)
-        features, facts = features_and_facts(bundle, tables, observations, Silence())
+        features, facts = features_and_facts(bundle, tables, observations, ProgressReporter())
         scores = score_features(bundle, features, facts=facts).to_pylist()
         tier = np.array([score["tier"] for score in scores])
         above = np.flatnonzero(tier != bundle.policy.tier_names[0])

@@ -27,7 +27,7 @@ from kyc_ml.contract.source import read_source
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.reading import end_of_data
 from kyc_ml.jobs.tiering import mature_rows, unseen_since
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.synthetic import bank_config, make_bank
 from kyc_ml.tiers import (
     FitRows,
@@ -122,11 +122,16 @@ def _measure(name: str, tables: ContractedTables, *, title: str, trained_on: pd.
         data={"as_of": trained_on.isoformat(), "base_currency": tables.base_currency},
     ).bundle
     fitting, _, until = mature_rows(
-        bundle, tables, files.policy, since=unseen_since(bundle), as_of=trained_on, watch=Silence()
+        bundle,
+        tables,
+        files.policy,
+        since=unseen_since(bundle),
+        as_of=trained_on,
+        watch=ProgressReporter(),
     )
     end = end_of_data(tables)
     later, left_out, stop = mature_rows(
-        bundle, tables, files.policy, since=until, as_of=end, watch=Silence()
+        bundle, tables, files.policy, since=until, as_of=end, watch=ProgressReporter()
     )
     print(
         f"\n{title}: {later.proba.size:,} rows decided {until:%Y-%m-%d} to before "

@@ -18,8 +18,8 @@ from kyc_ml.config import RunConfig, load_section
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scoring import run_score
 from kyc_ml.jobs.training import TrainingResult, run_train
-from kyc_ml.jobs.watch import Silence
 from kyc_ml.monitoring import learn_profile
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.synthetic import BankConfig, make_bank, save_bank
 from kyc_ml.tracking.server import reach_store
 
@@ -177,7 +177,7 @@ def model(place):
             quarantine=place.home / "refused.parquet",
             keep=place.home / "bundle",
             page=None,
-            watch=Silence(),
+            watch=ProgressReporter(),
         )
     return Registered(result=result, folder=place.home / "bundle")
 
@@ -258,7 +258,7 @@ class Night:
     def score(self, out, *, watch=None, tables=None, **changed):
         """Score in this process."""
         request = self.request(out, **changed)
-        return run_score(request, watch=watch or Silence(), tables=tables)
+        return run_score(request, watch=watch or ProgressReporter(), tables=tables)
 
     def copy(self, folder):
         """Copy everything but the MLflow store, for a test that changes some of it."""

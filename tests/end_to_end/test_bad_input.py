@@ -13,9 +13,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from kyc_ml.errors import ConfigError
-from kyc_ml.jobs.reading import require_data_until
-
 COLUMNS = {
     "transaction_id": "tx_no",
     "customer_id": "client",
@@ -363,13 +360,6 @@ def test_a_risk_review_before_any_data(user, refused):
     user.save()
     message = refused(user, *user.features, "--as-of", "2019-01-01")
     assert "no customer was known" in message
-
-
-def test_a_date_within_a_week_of_the_end_is_none_long_after_it():
-    end = pd.Timestamp("2024-03-01 23:00", tz="UTC")
-    require_data_until(end + pd.Timedelta(days=7), end, what="the tables")
-    with pytest.raises(ConfigError, match="the tables end before 2024-03-01 23:00"):
-        require_data_until(end + pd.Timedelta(days=7, seconds=1), end, what="the tables")
 
 
 def test_a_date_long_after_the_data_ends(user, refused):

@@ -17,7 +17,7 @@ from kyc_ml.features.spec import Formula
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.later_rows import join_specs
 from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.training import train
 
 TRAINED = "2024-09-10"
@@ -66,7 +66,10 @@ def compare(place, challenger, champion, *options):
 @pytest.fixture(scope="module")
 def tables(place):
     read, _ = read_tables(
-        place.source, place.data, quarantine=place.home / "refused.parquet", watch=Silence()
+        place.source,
+        place.data,
+        quarantine=place.home / "refused.parquet",
+        watch=ProgressReporter(),
     )
     return read
 

@@ -19,7 +19,7 @@ from kyc_ml.cli.process import Terminated
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.jobs.registering import run_register
 from kyc_ml.jobs.training import run_train
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.server import connected, reach_store, start_run
 
 # The superuser may read and write anywhere: in a container the tests take that right away.
@@ -41,10 +41,10 @@ def client(alone):
     return lambda: mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
 
 
-class Breaking(Silence):
+class Breaking(ProgressReporter):
     """Takes the store away between training and registering."""
 
-    def step(self, stage, done, total):
+    def progress(self, stage, done, total):
         if (stage, done) == ("registering", 0):
             Path("mlflow.db").rename("elsewhere.db")
 
@@ -97,12 +97,12 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
     assert (done.code, done.err) == (0, "registering: done (1)\n")
     assert "models:/fraud/1" in done.out
     assert client().get_model_version_by_alias("fraud", "challenger").version == 1
-    lean(Silence())
+    lean(ProgressReporter())
     assert facts(client(), "1") == facts(client(), "2")
     page = Path(client().download_artifacts(client().get_model_version("fraud", "1").run_id,
                                             "page.html")).read_text(encoding="utf-8")  # fmt: skip
     assert "fraud v1 (alias challenger)" in page
-    again = run_register(kept, trained_by=None, watch=Silence())
+    again = run_register(kept, trained_by=None, watch=ProgressReporter())
     assert (again.was_there, again.uri, again.is_challenger) == (True, "models:/fraud/1", False)
     assert client().get_model_version_by_alias("fraud", "challenger").version == 2
     first = client().get_run(again.run_id).info
@@ -118,21 +118,21 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
     ]:
         facts_file.write_text(json.dumps({**json.loads(sound), name: value}), encoding="utf-8")
         with pytest.raises(RegistryError, match=r"registration\.json"):
-            run_register(kept, trained_by=None, watch=Silence())
+            run_register(kept, trained_by=None, watch=ProgressReporter())
     facts_file.write_text(sound, encoding="utf-8")
     (kept / "bundle" / "model.txt").write_text("")
     with pytest.raises(ValueError, match=r"model\.txt was changed"):
-        run_register(kept, trained_by=None, watch=Silence())
+        run_register(kept, trained_by=None, watch=ProgressReporter())
 
 
 GIVEN_BACK = """
 from pathlib import Path
 from kyc_ml.jobs.loading import load_model
 from kyc_ml.jobs.registering import run_register
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tracking.promoting import fetch_candidate
 for _ in range(2):
-    made = run_register(Path({folder!r}), trained_by="somebody", watch=Silence())
+    made = run_register(Path({folder!r}), trained_by="somebody", watch=ProgressReporter())
 bundle, label = load_model("models:/fraud@challenger")
 print(bundle.digest, label, made.was_there, fetch_candidate(made.uri).trainers[0])
 """
@@ -177,7 +177,7 @@ def test_a_bundle_that_mlflow_does_not_give_back_is_not_registered(
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", damaged)
     with pytest.raises(RegistryError, match="does not give back"):
-        run_register(model.folder, trained_by="x", watch=Silence())
+        run_register(model.folder, trained_by="x", watch=ProgressReporter())
     assert client().search_registered_models() == []
     assert [run.info.status for run in client().search_runs(["1"])] == ["FAILED"]
 
@@ -315,11 +315,13 @@ def test_a_package_for_a_database_that_is_missing_is_named(monkeypatch):
 
 
 def test_a_signal_while_it_registers_keeps_the_trained_model(lean, place, alone, monkeypatch):
-    class Stopping(Silence):
+    class Stopping(ProgressReporter):
         said = ""
 
-        def say(self, line):
+        def info(self, line):
             self.said += line
+
+        warning = info
 
     def stop(*_, **__):
         raise Terminated(128 + signal.SIGTERM)

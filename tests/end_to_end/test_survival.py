@@ -41,7 +41,7 @@ from functools import partial
 import kyc_ml.jobs.scorers as scorers
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scoring import run_score
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 
 asked, kills = json.loads(sys.argv[1]), int(sys.argv[2])
 paths = ("source", "data", "limits")
@@ -51,7 +51,7 @@ scorers.ModelScorer = partial(scorers.ModelScorer, threads=1)
 random.seed(20)
 
 def score(out):
-    run_score(ScoringRequest(**{**asked, "out": home / out}), watch=Silence())
+    run_score(ScoringRequest(**{**asked, "out": home / out}), watch=ProgressReporter())
 
 def start(out):
     child = os.fork()
@@ -132,7 +132,7 @@ def left_beside(folder):
 def test_killed_at_any_instant_the_next_start_gives_the_same_bytes(night, reference, tmp_path):
     request = night.request(None)
     asked = {name: getattr(request, name) for name in request.__slots__}
-    plain = {name: str(v) if isinstance(v, Path) else v for name, v in asked.items()}
+    plain = {name: str(v) if isinstance(v, Path | pd.Timestamp) else v for name, v in asked.items()}
     done = subprocess.run(  # noqa: S603  our own command
         [sys.executable, "-c", FORGE, json.dumps(plain), str(KILLS), str(tmp_path)],
         cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
@@ -280,6 +280,39 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
         context.setattr("kyc_ml.jobs.night.Night.run", None)  # nothing is computed again
         night.score(out)
     same_run(out, reference)
+
+
+def test_a_date_in_another_spelling_is_the_same_run(night, reference, tmp_path, monkeypatch):
+    out = tmp_path / "scores"
+    with monkeypatch.context() as context:
+        context.setattr("kyc_ml.batch.manifest.Manifest.write", _full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            night.score(out)
+    night.score(out, since="2024-03-01T08:00+08:00")  # it resumes
+    same_run(out, reference)
+    for since in ("2024/3/1", "2024-03-01T00:00", "2024-03-01 00:00Z"):
+        assert night.score(out, since=since).was_there
+    with pytest.raises(OutputError, match="since: 2024-03-01 then, 2024-03-01T00:01"):
+        night.score(out, since="2024-03-01T00:01")
+
+
+@pytest.mark.parametrize("step", ["batch.manifest.Manifest.write", "batch.place.Place.publish"])
+def test_a_run_that_noted_its_dates_as_they_were_typed_is_recognised(
+    night, tmp_path, monkeypatch, step
+):
+    """As all runs did before December 2026; every row keeps the run id that it began with."""
+    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.jobs.scorers.isoformat"
+    with monkeypatch.context() as context:
+        context.setattr(dates, lambda _: typed)
+        context.setattr(f"kyc_ml.{step}", _full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            night.score(out)
+    result = night.score(out)
+    assert result.manifest.identity["since"] == typed
+    assert set(pd.read_parquet(out / "scores")["run_id"]) == {result.manifest.run_id}
+    again = night.score(out)
+    assert again.was_there
+    assert again.manifest.run_id == result.manifest.run_id
 
 
 # --- two jobs, and changes between two starts -----------------------------------------
@@ -644,10 +677,12 @@ class _Said:
         self.lines = []
         self.shown = []
 
-    def say(self, line):
+    def info(self, line):
         self.lines.append(line)
 
-    def step(self, *_):
+    warning = info
+
+    def progress(self, *_):
         pass
 
     def show(self, title, table):

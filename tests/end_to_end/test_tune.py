@@ -11,7 +11,7 @@ import yaml
 from kyc_ml.bundle import load_bundle
 from kyc_ml.config import SEARCHED, ModelConfig, RunConfig, load_section
 from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.splits import EARLY_STOPPING, plan_out_of_time
 from kyc_ml.tuning import prepare_rows
 
@@ -38,7 +38,10 @@ def tuned(place, config):
 @pytest.fixture(scope="module")
 def tables(place):
     read, _ = read_tables(
-        place.source, place.data, quarantine=place.home / "refused.parquet", watch=Silence()
+        place.source,
+        place.data,
+        quarantine=place.home / "refused.parquet",
+        watch=ProgressReporter(),
     )
     return read
 

@@ -9,7 +9,7 @@ import pytest
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.jobs.proposing import run_init
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.proposal.vocabulary import CONFIRMED, name_score, normalise
 
 ROWS = 200
@@ -46,7 +46,7 @@ def write_labels(folder, name, *, days=20, customer=False, key=True):
 
 def propose(folder, tmp_path):
     """Propose, read, and give the proposed cases with the rows they become."""
-    result = run_init(data=folder, out=tmp_path / "out", watch=Silence())
+    result = run_init(data=folder, out=tmp_path / "out", watch=ProgressReporter())
     mapping = load_section(result.files["source"], SourceMapping)
     tables = read_source(mapping, data=folder).accepted.tables
     rows = tables["cases"].to_pandas().sort_values("event_time")

@@ -13,7 +13,7 @@ from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.errors import ContractError, OutputError, SourceError
 from kyc_ml.jobs.proposing import run_init
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.proposal import propose_source
 
 ROWS = 400
@@ -38,7 +38,7 @@ def bookings(rows=ROWS):
 
 def init(data, out, **rest):
     settings = {"timezone": None, "base_currency": None, "force": False, **rest}
-    return run_init(data=data, out=out, watch=Silence(), **settings)
+    return run_init(data=data, out=out, watch=ProgressReporter(), **settings)
 
 
 def read(result, data):

@@ -20,7 +20,7 @@ from kyc_ml.errors import KycMlError, SourceError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.jobs.proposing import run_init
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import TierPolicy
 
 ROWS = 120
@@ -50,7 +50,7 @@ def data(tmp_path):
 
 
 def propose(data, tmp_path, **rest):
-    return run_init(data=data, out=tmp_path / "out", watch=Silence(), force=True, **rest)
+    return run_init(data=data, out=tmp_path / "out", watch=ProgressReporter(), force=True, **rest)
 
 
 def read(result, data):
@@ -491,7 +491,7 @@ def test_whatever_a_folder_holds_what_is_proposed_reads_or_asks(tmp_path, one, o
             csv.writer(handle, delimiter=delimiter).writerows([header, *rows])
     out = tmp_path / f"o{len(list(tmp_path.iterdir()))}"
     try:
-        result = run_init(data=folder, out=out, watch=Silence())
+        result = run_init(data=folder, out=out, watch=ProgressReporter())
     except KycMlError:
         return
     marks = {g.certainty for t in result.proposal.tables.values() for g in t.columns.values()}

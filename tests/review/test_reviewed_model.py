@@ -4,15 +4,17 @@ import pytest
 
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.jobs import validation_model
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 
 
-class Listener(Silence):
+class Listener(ProgressReporter):
     def __init__(self):
         self.said = []
 
-    def say(self, line):
+    def info(self, line):
         self.said.append(line)
+
+    warning = info
 
 
 def test_a_store_that_is_away_is_not_a_model_without_a_card(monkeypatch):

@@ -32,7 +32,7 @@ from kyc_ml.jobs.reading import end_of_data
 from kyc_ml.jobs.request import ScoringRequest
 from kyc_ml.jobs.scoring import run_score
 from kyc_ml.jobs.training import train_on
-from kyc_ml.jobs.watch import Silence
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import NOBODY, TierPolicy, merge_specs, policy_features
 from kyc_ml.training.evidence import needed_specs
 
@@ -151,7 +151,7 @@ def train(form, source, *, folder):
     files = replace(files, policy=TierPolicy.model_validate(content))
     as_of = pd.Timestamp(form.as_of, tz="UTC")
     try:
-        trained = train_on(source, form.mapping, files=files, as_of=as_of, watch=Silence())
+        trained = train_on(source, form.mapping, files=files, as_of=as_of, watch=ProgressReporter())
     except (DatasetError, ConfigError) as error:
         return None, str(error)
     save_bundle(trained.bundle, folder / "bundle")
@@ -163,11 +163,11 @@ def use(form, source, bundle, *, folder, validated):
     name = form.observation
     if form.name in {"berka", "amlsim"} and "reviews" not in source.tables:
         name = f"{source['transactions']['customer_id'][0]}@{end_of_data(source):%Y-%m-%d}"
-    case = explain_case(bundle, source, name, Silence(), book=NOBODY, history=None, top=5)
+    case = explain_case(bundle, source, name, ProgressReporter(), book=NOBODY, history=None, top=5)
     sheet = make_sheet(case, source, label="model", lowering=find_drop(case))
     save_sheet(sheet, folder / "sheet.html")
     found = find_observation(source, name, unit=bundle.config.unit)
-    tell(bundle, features_of(bundle, source, found, Silence()))
+    tell(bundle, features_of(bundle, source, found, ProgressReporter()))
     limits = folder / "limits.yaml"
     passed = {"stale_hours": None, "drift": {"score": None}, "unknown_categories_share": 1.0}
     limits.write_text(yaml.safe_dump(passed))
@@ -179,7 +179,7 @@ def use(form, source, bundle, *, folder, validated):
         limits=limits,
     )
     stored = source.store(folder / "tables")
-    assert run_score(request, watch=Silence(), tables=stored).rows > 0
+    assert run_score(request, watch=ProgressReporter(), tables=stored).rows > 0
     kyc_ml.fit_tiers(bundle, source, as_of=form.as_of)
     if validated:  # it takes as long as all the rest
         in_time = isinstance(bundle.config.splits, SplitConfig)

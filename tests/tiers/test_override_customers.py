@@ -10,7 +10,7 @@ from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.dataset import Chosen
 from kyc_ml.errors import ConfigError
 from kyc_ml.jobs.override_customers import require_known
-from kyc_ml.jobs.watch import Watch
+from kyc_ml.progress import ProgressReporter
 from kyc_ml.tiers import OverrideBook
 
 ENTRY = {
@@ -19,14 +19,16 @@ ENTRY = {
 }  # fmt: skip
 
 
-class Told(Watch):
+class Told(ProgressReporter):
     """Keeps what is said."""
 
     def __init__(self):
         self.lines = []
 
-    def say(self, line):
+    def info(self, line):
         self.lines.append(line)
+
+    warning = info
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_so_many_may_name_nobody_and_are_named_all_the_same(stored, most, refuse
             look(stored, NOBODY, most=most)
     else:
         (line,) = look(stored, NOBODY, most=most)
-        assert line.startswith("warning: 1 of 1 overrides")
+        assert line.startswith("1 of 1 overrides")
 
 
 @pytest.mark.parametrize(

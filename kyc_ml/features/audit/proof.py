@@ -7,7 +7,7 @@ future do not move; one that moves is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -38,11 +38,10 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.progress import Progress
 
 MOST_OBSERVATIONS: Final = 200
 """Observations audited at one decision time (convention: rebuilding them is quick)."""
-
-Progress = Callable[[int, int], None]
 
 
 class Build(Protocol):

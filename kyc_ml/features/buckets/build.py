@@ -37,10 +37,10 @@ from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.peers import month_starts
 from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
-from kyc_ml.features.reading import Progress
 from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
+from kyc_ml.progress import Progress
 
 Int64s = npt.NDArray[np.int64]
 

@@ -47,7 +47,7 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     for each in (rows, train, before):
         if (refused := one_class(each)) is not None:
             return refused
-    evidence.tell("fitting the regression", 0, 1)
+    evidence.reporter.progress("fitting the regression", 0, 1)
     specs = rows.features.specs
     regression = fit_logistic(
         train.matrix[train.judged],
@@ -56,7 +56,7 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         customers=customers_of(train.features.keys)[train.judged],
         seed=settings.seed,
     )
-    evidence.tell("fitting the regression", 1, 1)
+    evidence.reporter.progress("fitting the regression", 1, 1)
     said = calibrate_later(
         regression.margin(before.matrix[before.judged]),
         before.target,

@@ -198,7 +198,9 @@ def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome |
         seed=settings.seed,
         build=build_features,
         threads=evidence.threads,
-        progress=lambda done, total: evidence.tell("tampering and rebuilding", done, total),
+        progress=lambda done, total: evidence.reporter.progress(
+            "tampering and rebuilding", done, total
+        ),
     )
     moved = found.moved
     return Outcome(
@@ -227,9 +229,9 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     features = rows.features.take(places)
     target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
     customers = customers_of(features.keys)
-    evidence.tell("probing labels", 0, 2)
+    evidence.reporter.progress("probing labels", 0, 2)
     single = single_feature_auc(features, target, customers=customers)
-    evidence.tell("probing labels", 1, 2)
+    evidence.reporter.progress("probing labels", 1, 2)
     shuffled = shuffled_label_auc(
         features,
         target,
@@ -237,7 +239,7 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         config=evidence.bundle.config.model,
         seed=settings.seed,
     )
-    evidence.tell("probing labels", 2, 2)
+    evidence.reporter.progress("probing labels", 2, 2)
     auc = Value(value=np.nan)
     miss = np.nan
     if shuffled is not None:

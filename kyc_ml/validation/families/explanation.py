@@ -84,7 +84,7 @@ def run_monotone(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 "largest": float(np.abs(steps[against]).max(initial=0.0)),
             }
         )
-        evidence.tell("moving declared features", number, len(declared))
+        evidence.reporter.progress("moving declared features", number, len(declared))
     table = pd.DataFrame(lines)
     return Outcome(
         values={

@@ -88,7 +88,7 @@ def run_parity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
             bundle, features.take(one), facts=facts.take(one), threads=evidence.threads
         )
         single.append(row.select(list(_COMPARED)).to_pandas())
-        evidence.tell("scoring one by one", place + 1, n)
+        evidence.reporter.progress("scoring one by one", place + 1, n)
     sent = facts.to_arrow().to_pandas()
     served = Scorer(bundle).predict(sent)
     others = {"single": pd.concat(single, ignore_index=True), "served": served}

@@ -96,7 +96,7 @@ def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
                 "mean_probability_ratio": float(proba.mean()) / mean,
             }
         )
-        evidence.tell("losing columns", number, len(tried))
+        evidence.reporter.progress("losing columns", number, len(tried))
     table = pd.DataFrame(lines)
     away = np.exp(np.abs(np.log(table["mean_probability_ratio"])))
     return Outcome(

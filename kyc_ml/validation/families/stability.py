@@ -75,7 +75,9 @@ def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
                 "p_value": drift.p_value,
             }
         )
-        evidence.tell("drift of features", place + 1, len(evidence.current.features.specs))
+        evidence.reporter.progress(
+            "drift of features", place + 1, len(evidence.current.features.specs)
+        )
     table = pd.DataFrame(lines).sort_values(["csi", "feature"], ascending=[False, True])
     table = table.reset_index(drop=True)
     moves_alone = table["time_bound"] != ""
