@@ -15,11 +15,11 @@ JOB = """
 import time, pandas as pd
 from kyc_ml.terminal import Terminal
 with Terminal() as terminal:
-    for stage in ("reading", "building features"):
+    for stage in ("reading", "features"):
         terminal.step(stage, 0, 3)
         time.sleep(0.3)
         rows = pd.DataFrame({"row": [f"{stage}-{n}" for n in range(5)]})
-        terminal.show(f"table of {stage}", rows)
+        terminal.show(f"table-{stage}", rows)
         terminal.say("a note of many words " * 8)
         terminal.step(stage, 3, 3)
     for number in range(52):
@@ -63,8 +63,8 @@ def test_bars_erase_nothing_that_was_printed(columns):
     code, lines, written = left_by(JOB, columns)
     assert code == 0
     text = "\n".join(lines)
-    for stage in ("reading", "building features"):
-        assert lines.count(f"table of {stage}") == 1  # nothing is glued to it
+    for stage in ("reading", "features"):
+        assert lines.count(f"table-{stage}") == 1  # nothing is glued to it
         assert [text.count(f"{stage}-{number} ") for number in range(5)] == [1] * 5
         assert f"{stage}: done (3) in " in text
     assert [text.count(f"verdict-{number} ") for number in range(5)] == [1] * 5

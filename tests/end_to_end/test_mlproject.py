@@ -30,7 +30,7 @@ def test_mlflow_runs_the_training_and_keeps_it_in_its_own_run(place, tmp_path, c
         )
     assert done.get_status() == "FINISHED"
     told = capfd.readouterr().out
-    assert "models:/fraud/1 (alias challenger)" in told
+    assert "models:/fraud/1" in told
     assert "viewStateShareKey" in told
     client = mlflow.MlflowClient(store)
     version = client.get_model_version("fraud", "1")
