@@ -122,7 +122,7 @@ def test_the_middle_half_has_its_unit_once(make_spec, unit, quartiles, english, 
         (0.3, "raises", "；使风险升高"),
         (-0.3, "lowers", "；使风险降低"),
         (0.0, "change", "；不改变风险"),
-        (-0.0, "; does not change the risk", "；不改变风险"),
+        (-0.0, "change", "；不改变风险"),
     ],
 )
 def test_a_sentence_says_which_way_it_pushes(say, contribution, english, chinese):
