@@ -82,6 +82,8 @@ def given(function, names):
                 cells = row.args if isinstance(row, ast.Call) else [row]
                 if len(arguments) > 1 and isinstance(row, ast.Tuple | ast.List):
                     cells = row.elts
+                if wanted and isinstance(row, ast.Starred):
+                    yield row
                 yield from (cells[place] for place in wanted if place < len(cells))
 
 
