@@ -139,9 +139,9 @@ def test_who_asks_for_nothing_in_it_may_make_the_store(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("form", ["file://{}", "{}"])
 def test_files_of_a_model_that_are_not_mounted_are_no_model_of_another_make(
-    monkeypatch, tmp_path, form
+    make_store, monkeypatch, tmp_path, form
 ):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/m.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", make_store(tmp_path))
     reach_store()
     gone = tmp_path / "not mounted"
     client = mlflow.MlflowClient()
@@ -161,12 +161,11 @@ def test_files_of_a_model_that_are_not_mounted_are_no_model_of_another_make(
 
 
 @pytest.fixture
-def under_mlflow_run(monkeypatch, tmp_path):
+def under_mlflow_run(make_store, monkeypatch, tmp_path):
     """Start a run as `mlflow run` does for the process that it starts; gives its experiment."""
 
     def begin(experiment):
-        address = f"sqlite:///{tmp_path}/mlflow.db"
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", make_store(tmp_path))
         monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "0")  # start_run changes it: given back
         # as in a process of its own: what an earlier test chose is MLflow's until then
         monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
@@ -197,9 +196,9 @@ def test_a_run_apart_from_the_others_says_so_and_leaves_that_experiment_alone(un
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(make_store, tmp_path_factory):
     """Make a registry of two models; the first has two versions and an alias."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    uri = make_store(tmp_path_factory.mktemp("models"))
     client = MlflowClient(uri, uri)
     for name in ("fraud", "risk"):
         client.create_registered_model(name)

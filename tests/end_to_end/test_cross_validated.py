@@ -7,10 +7,10 @@ import yaml
 
 
 @pytest.fixture(scope="module")
-def place(place, tmp_path_factory):
+def place(place, make_store, tmp_path_factory):
     """Work with a store of its own: a promotion ties a store to one audit log."""
     home = tmp_path_factory.mktemp("folds")
-    return replace(place, home=home, store=f"sqlite:///{home}/mlflow.db")
+    return replace(place, home=home, store=make_store(home))
 
 
 @pytest.fixture(scope="module")

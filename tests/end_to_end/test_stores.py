@@ -30,9 +30,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def alone(place, tmp_path, monkeypatch):
+def alone(place, make_store, tmp_path):
     """Work in a folder of its own, with a store of its own in it."""
-    with place.entered(tmp_path, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db"):
+    with place.entered(tmp_path, MLFLOW_TRACKING_URI=make_store(tmp_path)):
         yield tmp_path
 
 
@@ -250,11 +250,11 @@ except RegistryError as error:
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "unreadable", "files"])
-def test_a_store_that_cannot_be_written_is_named_with_the_user_and_at_once(alone, what):
+def test_a_store_that_cannot_be_written_is_named_with_the_user_and_at_once(alone, make_store, what):
     place = alone / "store"
     place.mkdir()
     if what != "folder":
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place}/mlflow.db"
+        os.environ["MLFLOW_TRACKING_URI"] = make_store(place)
         with connected(makes=True):
             mlflow.MlflowClient().create_experiment(
                 "kyc_ml fraud", artifact_location=str(place / "files" / "1")

@@ -31,12 +31,13 @@ DIGESTS = {"1": "1" * 64, "2": "2" * 64, "3": "3" * 64}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(make_store, tmp_path_factory):
     """A registry with three versions of one model, all trained by wang."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        address = make_store(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", address)
+        mlflow.set_tracking_uri(address)
         client = mlflow.MlflowClient()
         client.create_registered_model("fraud")
         experiment = client.create_experiment("e", artifact_location=str(folder / "artifacts"))
