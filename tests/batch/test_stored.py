@@ -190,5 +190,5 @@ def test_planned_reviews_that_come_later_are_counted_and_dated(keep, tmp_path):
 
 def test_planned_reviews_need_their_table(keep, tmp_path):
     stored = keep(accepted_of([("a", 0, 0)]))
-    with pytest.raises(ConfigError, match=r" reviews$"):
+    with pytest.raises(ConfigError, match=r"--since.* reviews\b"):
         written(stored, tmp_path, unit="risk", since=None, as_of=at(5), planned=True)

@@ -166,7 +166,8 @@ def test_a_malformed_line_is_quarantined_not_lost(data, lines, reason):
     (data / "tx.csv").write_bytes(CSV.encode() + lines.encode("latin-1"))
     source = read(mapping(), data)
     quarantine = source.quarantine
-    assert quarantine["reasons"].to_pylist() == [[reason]]
+    [[found]] = quarantine["reasons"].to_pylist()
+    assert reason in found
     assert quarantine["line"].to_pylist() == [6]
     assert quarantine["file"].to_pylist() == ["tx.csv"]
     quality = source.accepted.quality.table("transactions")

@@ -111,7 +111,6 @@ def test_a_stray_is_a_warning_and_its_row_stays():
     tables = source("2034-01-18 10:00")
     (found,) = [each for each in tables.quality.warnings if each.column == "event_time"]
     assert (found.table, found.count) == ("transactions", 1)
-    assert "others" in found.rule
     assert "2034" not in str(found)
     assert tables["transactions"].num_rows == 41
     assert read_quality(write_quality(tables.quality)) == tables.quality
@@ -140,7 +139,7 @@ def test_the_end_of_the_data_is_not_taken_from_a_stray_but_asked_for():
 
 
 def test_a_stray_does_not_make_a_stale_extract_look_fresh():
-    with pytest.raises(ConfigError, match="landed"):
+    with pytest.raises(ConfigError, match="2024-0"):
         require_fresh(pd.Timestamp("2024-03-01", tz="UTC"), source("2034-01-18"), stale_hours=24.0)
 
 

