@@ -28,7 +28,7 @@ test: lint  ## Run every check that CI runs; SEED=N orders tests and draws examp
 	$(TESTS)
 
 quick: $(READY)  ## Run the laws and units alone: no command end to end, no shipped data, no notebook
-	$(TESTS) -m "not slow" --ignore=tests/end_to_end --ignore=tests/shipped
+	KYC_ML_EXAMPLES=5 $(TESTS) -m "not slow" --ignore=tests/end_to_end --ignore=tests/shipped
 
 lint: $(READY)  ## Check style, types and layers
 	$(BIN)/ruff format --check .
