@@ -172,7 +172,7 @@ def test_a_malformed_line_is_quarantined_not_lost(data, lines, reason):
     assert quarantine["file"].to_pylist() == ["tx.csv"]
     quality = source.accepted.quality.table("transactions")
     assert quality.read == CSV.count("\n") - 1 + lines.count("\n")
-    with pytest.raises(ContractError, match=f"{reason}: 1 row"):
+    with pytest.raises(ContractError, match=f"{found}: 1 "):
         read(mapping(share=0.1), data)
 
 
