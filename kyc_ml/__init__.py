@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from kyc_ml.comparison import ComparisonSettings
     from kyc_ml.config import Attribute, RunConfig, SourceMapping, load_section
     from kyc_ml.contract.contracted import ContractedTables
-    from kyc_ml.contract.source import contract_tables, read_source
+    from kyc_ml.contract.memory import contract_tables
+    from kyc_ml.contract.source import read_source
     from kyc_ml.dataset import make_observations, make_reviews_at, mature_labels
     from kyc_ml.errors import KycMlError
     from kyc_ml.estimators import FeatureBuilder, RiskClassifier
@@ -57,7 +58,7 @@ _HOMES: Final = {
     "choose_features": "kyc_ml.features.catalog",
     "compare": "kyc_ml.workbench",
     "compute_quality": "kyc_ml.metrics",
-    "contract_tables": "kyc_ml.contract.source",
+    "contract_tables": "kyc_ml.contract.memory",
     "explain_one": "kyc_ml.workbench",
     "fit_tiers": "kyc_ml.workbench",
     "load_bundle": "kyc_ml.bundle",

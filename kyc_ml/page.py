@@ -17,12 +17,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from kyc_ml.config import TEST
 from kyc_ml.engine.writing import written_whole
 from kyc_ml.errors import hint
 from kyc_ml.plots import THEME, format_rate
 from kyc_ml.plots.style import keeping_text
 from kyc_ml.presentation import say_moment
-from kyc_ml.splits import TEST
 
 PLOTS: Final = (
     "roc",

@@ -24,7 +24,7 @@ from kyc_ml.bundle import Bundle
 from kyc_ml.calibration import fit_calibrator
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.explain import learn_reference
-from kyc_ml.features.spec import D7, EVER, FeatureSpec, Formula, Latest, Own, Where, Window
+from kyc_ml.features.spec import EVER, FeatureSpec, Formula, Latest, Own, Where, Window, period_of
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.model import Model, fit_fixed
 from kyc_ml.terminal.sheets import Sheet
@@ -162,7 +162,7 @@ SPECS = (
             table="transactions",
             key=("customer_id",),
             statistic="sum",
-            period=D7,
+            period=period_of("7d"),
             value="amount",
             where=Where(column="direction", values=("in", "out")),
         ),

@@ -22,7 +22,7 @@ from kyc_ml.casework import (
     save_sheet,
 )
 from kyc_ml.casework.recent import RECENT, WEEKS
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.synthetic import BankConfig, make_bank
 
 AT = pd.Timestamp("2024-09-02 13:00", tz="UTC")

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig, RunConfig
 from kyc_ml.contract.ending import observable_until
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
+    Chosen,
     Labels,
-    make_arrivals,
+    choose_observations,
     make_observations,
     make_reviews_at,
     mature_labels,
@@ -312,7 +313,10 @@ def test_every_transaction_arrives_in_exactly_one_of_consecutive_nights():
     nights = []
     for number in range(8):
         try:
-            arrived = make_arrivals(source, since=day(on(number)), until=day(on(number + 1)))
+            arrived = choose_observations(
+                source,
+                Chosen(unit="fraud", since=day(on(number)), as_of=day(on(number + 1))),
+            )
         except DatasetError:
             continue  # a night without arrivals
         nights += arrived["observation_id"].to_pylist()

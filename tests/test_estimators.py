@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import kyc_ml
 from kyc_ml.calibration import Calibrator
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.errors import ConfigError, DatasetError, RowOrderWarning, TooFewRowsWarning
 from kyc_ml.estimators import FeatureBuilder, RiskClassifier

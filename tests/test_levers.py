@@ -12,12 +12,12 @@ import pytest
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.explain import RISING, direction_of, find_change, splits_of
 from kyc_ml.features.catalog import choose_features, declare_features
-from kyc_ml.features.spec import D7, D365, EVER, Formula, Latest, Own, Window
+from kyc_ml.features.spec import EVER, Formula, Latest, Own, Window, period_of
 from kyc_ml.model import fit_fixed
 from kyc_ml.tiers import EnteredOverride, OverrideBook, TierPolicy, grade, held_by, limits_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-ROWS = Window(table="transactions", key=("customer_id",), statistic="count", period=D7)
+ROWS = Window(table="transactions", key=("customer_id",), statistic="count", period=period_of("7d"))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_limit_of_the_policy_is_passed_where_the_model_sees_no_difference(
         ({"family": "label_history"}, 0),
         ({"family": "peers"}, 0),
         ({"how": replace(ROWS, period=EVER)}, 0),
-        ({"how": replace(ROWS, period=D365)}, 0),
+        ({"how": replace(ROWS, period=period_of("365d"))}, 0),
         ({"how": replace(ROWS, key=("device_id",))}, 0),
         ({"how": replace(ROWS, at=("counterparty_id",))}, 0),
         ({"how": Own(reading="value", column="amount")}, 0),

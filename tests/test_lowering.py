@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.features.spec import D90, Window
+from kyc_ml.features.spec import Window, period_of
 from kyc_ml.features.table import FeatureTable
 from kyc_ml.jobs.case import Case
 from kyc_ml.jobs.lowering import find_drop
@@ -18,7 +18,11 @@ from kyc_ml.score import score_features
 from kyc_ml.tiers import NOBODY, OverrideBook, TierPolicy
 
 CASH = Window(
-    table="transactions", key=("customer_id",), statistic="sum", value="amount", period=D90
+    table="transactions",
+    key=("customer_id",),
+    statistic="sum",
+    value="amount",
+    period=period_of("90d"),
 )
 NAMES = ("g1", "g2", "g3")
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract.source import contract_tables, look_up, read_source
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.contract.source import look_up, read_source
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.jobs.one_observation import find_observation, require_known
 

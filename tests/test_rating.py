@@ -18,13 +18,13 @@ from kyc_ml.config import (
     load_section,
     parse_section,
 )
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations
 from kyc_ml.errors import ConfigError
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features, declare_features
 from kyc_ml.features.spec import Own
-from kyc_ml.rating import EVERYONE, RatingCard, add_needed, check_card, features_needed, rate
+from kyc_ml.rating import EVERYONE, RatingCard, add_needed, card_features, check_card, rate
 from kyc_ml.synthetic import BankConfig, make_bank
 
 SHIPPED = {"customer": "risk", "transaction": "fraud"}
@@ -407,7 +407,7 @@ def plain_score(card, row):
 
 def test_a_shipped_card_rates_the_synthetic_bank_as_plain_python_does(source, shipped):
     card, config = shipped
-    specs = features_needed(card, declare_features(config.features))
+    specs = card_features(card, declare_features(config.features))
     features = build_features(source, observed(source, config), specs=specs)
     got = rate(features, card)
     assert not got.dropped
@@ -439,7 +439,7 @@ def test_a_bank_without_third_parties_and_cases_is_rated_without_them(source, co
     config = load_section(configs / "risk.yaml", RunConfig)
     kept = {n: t for n, t in source.tables.items() if n not in {"third_party", "cases"}}
     poorer = replace(source, tables=kept)
-    specs = features_needed(card, declare_features(config.features))
+    specs = card_features(card, declare_features(config.features))
     got = rate(build_features(poorer, observed(source, config), specs=specs), card)
     assert set(got.dropped) == {
         "sub_items.adverse_media", "sub_items.due_diligence", "sub_items.monitoring_history",

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.contract.ending import observable_until
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs import reading
 from kyc_ml.jobs.one_observation import find_observation

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from kyc_ml.config import FeatureConfig
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_reviews_at
 from kyc_ml.explain import learn_reference, make_reasons
 from kyc_ml.features.build import build_features

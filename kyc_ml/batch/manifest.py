@@ -20,8 +20,7 @@ from kyc_ml.batch.identity import run_id
 from kyc_ml.batch.place import MANIFEST
 from kyc_ml.batch.schema import SCHEMA_VERSION
 from kyc_ml.batch.steps import digest_file
-from kyc_ml.contract.quality import QualitySummary
-from kyc_ml.contract.record import read_quality, write_quality
+from kyc_ml.contract.quality import QualitySummary, read_quality, write_quality
 from kyc_ml.engine.writing import dump_json, written_whole
 from kyc_ml.errors import ConfigError
 from kyc_ml.monitoring import DRIFT_COLUMNS

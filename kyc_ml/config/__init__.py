@@ -32,6 +32,11 @@ from kyc_ml.config.section import Day, Section
 from kyc_ml.config.selection import SelectionConfig
 from kyc_ml.config.source import FileSource, SourceMapping, TableMapping
 from kyc_ml.config.splits import (
+    CALIBRATION,
+    EARLY_STOPPING,
+    PARTS,
+    TEST,
+    TRAIN,
     CustomerFoldsConfig,
     FoldsConfig,
     OutOfTimeCustomersConfig,
@@ -50,7 +55,12 @@ from kyc_ml.config.tuning import (
 
 __all__ = [
     "ATTRIBUTE_TABLES",
+    "CALIBRATION",
+    "EARLY_STOPPING",
+    "PARTS",
     "SEARCHED",
+    "TEST",
+    "TRAIN",
     "AmountsOfInterest",
     "Attribute",
     "AttributeUnit",

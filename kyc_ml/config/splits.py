@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from kyc_ml.config.section import Section
+
+TRAIN: Final = "train"
+EARLY_STOPPING: Final = "early_stopping"
+CALIBRATION: Final = "calibration"
+TEST: Final = "test"
+PARTS: Final = (TRAIN, EARLY_STOPPING, CALIBRATION, TEST)
+"""Parts of the rows of a training run, in order of time."""
 
 
 class SplitConfig(Section):

@@ -51,7 +51,7 @@ class BoundTable:
 def note_mapping_faults(
     tables: Mapping[str, TableMapping], wanted: Collection[str], faults: Faults
 ) -> None:
-    """Note what is wrong with a mapping's tables on their face: names they should not or must have.
+    """Note wrong names in a mapping's tables: those not contracted, and required ones absent.
 
     Parameters
     ----------
@@ -63,8 +63,7 @@ def note_mapping_faults(
             near = hint(table, tables)
             faults.add(f"table {table!r} was asked for, but is not mapped{near}")
     for table, mapped in tables.items():
-        note_column_faults(table, mapped.columns, faults)
-        note_attribute_faults(table, mapped.attributes, faults)
+        note_column_faults(table, mapped.columns, mapped.attributes, faults)
         _note_undecided(table, mapped, faults)
 
 
@@ -76,13 +75,15 @@ def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
         if open_ or (column.allowed and _UNDECIDED.search(sql)):
             cure = f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
             faults.add(
-                f"table {table!r}: column {column.name!r} still says 'TODO' for what nobody has "
+                f"table {table!r}: column {column.name!r} still says 'TODO' for what is not yet "
                 f"decided: write {cure} instead"
             )
 
 
-def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> None:
-    """Note a table or columns that are not contracted, and required ones that are absent."""
+def note_column_faults(
+    table: str, columns: Collection[str], attributes: Collection[str], faults: Faults
+) -> None:
+    """Note names that are not contracted, attributes that are, and required columns not mapped."""
     contract = CONTRACT.get(table)
     if contract is None:
         faults.add(f"table {table!r} is not contracted{hint(table, CONTRACT)}")
@@ -98,16 +99,11 @@ def note_column_faults(table: str, columns: Collection[str], faults: Faults) -> 
         f"table {table!r}: required column {name!r} is not mapped{hint(name, strangers)}"
         for name in _absent(contract, columns)
     )
-
-
-def note_attribute_faults(table: str, attributes: Collection[str], faults: Faults) -> None:
-    """Note attributes that are called as a contracted column is: that one has rules of its own."""
-    if table in CONTRACT:
-        faults.extend(
-            f"table {table!r}: attribute {name!r} is a contracted column: map it under `columns`"
-            for name in attributes
-            if name in CONTRACT[table].names
-        )
+    faults.extend(
+        f"table {table!r}: attribute {name!r} is a contracted column: map it under `columns`"
+        for name in attributes
+        if name in contract.names
+    )
 
 
 def _absent(contract: TableContract, columns: Collection[str]) -> list[str]:
@@ -206,7 +202,7 @@ def _types_together(
     present: list[tuple[str, str]],
     rows: str,
 ) -> dict[str, str]:
-    """Bind all expressions of a table at once; {} where one does not bind, or is not one column.
+    """Bind all expressions of a table together; {} where one does not bind, or is not one column.
 
     The work of binding them singly grows with the square of their number.
     """
@@ -236,7 +232,7 @@ def _rows_sql(mapping: TableMapping) -> str:
 
 
 def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
-    """Column names and types of one SELECT; DuckDB's error if it is none or does not bind."""
+    """Return column names and types of one SELECT; raise DuckDB's error if it does not bind."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         msg = "must be one SQL expression; several statements are refused"
@@ -247,7 +243,7 @@ def _described(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[st
 def _why(
     error: duckdb.Error, views: Collection[str], columns: Collection[str], folders: Collection[str]
 ) -> str:
-    """Say why SQL does not bind, in words that quote the mapping but never the data."""
+    """Return why SQL does not bind, in words that quote the mapping but never the data."""
     text = str(error)
     names = re.search(r'(?:column named|Referenced column) "([^"]+)"', text)
     name = names.group(1) if names else ""

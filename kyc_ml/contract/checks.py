@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from kyc_ml.config import IdentifierForm
 from kyc_ml.contract.identifiers import form_sql, was_float_sql, was_scientific_sql
+from kyc_ml.contract.quality import word_rule
 from kyc_ml.contract.tables import (
     EVENT_TIME,
     KNOWN_AT,
@@ -38,13 +39,6 @@ _NAMED: Final[dict[ColumnType, str]] = {
     "date": "a date",
     "timestamp": "a timestamp",
 }
-_CURES: Final[dict[ColumnType, str]] = {
-    "string": "cast it to VARCHAR",
-    "double": "strip currency signs and thousands separators with replace",
-    "boolean": "translate the codes with CASE",
-    "date": "parse it with try_strptime(x, format)",
-    "timestamp": "write ISO 8601, or parse it with try_strptime(x, format)",
-}
 # Text times are read as ISO 8601 only. DuckDB alone would drop a zone in silence.
 _DAY: Final = r"\s*\d{4,}[-/]\d{1,2}[-/]\d{1,2}"
 _CLOCK: Final = r"[T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?"
@@ -57,18 +51,6 @@ _FIRST, _END = "1900-01-01", "2200-01-01"
 _FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
 
 _MOST_BITS: Final = 62
-
-DUPLICATE: Final = "duplicate key"
-DIFFERENT: Final = "duplicate key, other content"
-MALFORMED: Final = "malformed line"
-NO_TEXT: Final = "not text of the file's encoding"
-CURES: Final = {
-    DUPLICATE: "copies of a row that is kept: send each row once",
-    DIFFERENT: "rows of one key that differ: map a key that names one row, such as number and "
-    "line, or say in `where` which of them holds",
-    MALFORMED: "quote values that hold the delimiter or a line break",
-    NO_TEXT: "write the encoding of the file, such as encoding: gb18030, or save it as UTF-8",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +90,16 @@ class Check:
     column: str
     rule: str
     cure: str
-    broken: str = "false"
+    broken: str
     voids: bool = False
+
+    @classmethod
+    def of(
+        cls, key: str, column: str, broken: str, *, voids: bool = False, **values: object
+    ) -> Check:
+        """Return the check of a rule; see `word_rule`."""
+        rule, cure = word_rule(key, **values)
+        return cls(column=column, rule=rule, cure=cure, broken=broken, voids=voids)
 
     @property
     def reason(self) -> str:
@@ -147,13 +137,13 @@ def family_of(duck_type: str) -> Family | None:
 
 
 def type_fault(column: Column, duck_type: str) -> str | None:
-    """Say why an expression of `duck_type` cannot give `column`; None if it can."""
+    """Return why an expression of `duck_type` cannot give `column`; None if it can."""
     if duck_type.strip('"') == "NULL":
         return "is always empty, but the column is required" if column.required else None
     family = family_of(duck_type)
     if family in _ACCEPTED[column.type]:
         return None
-    cure = _CURES[column.type]
+    _, cure = word_rule(column.type)
     if column.type == "string" and family == "float":
         cure = "an identifier held as a float loses digits: cast it to BIGINT"
     if column.type in {"date", "timestamp"} and family in {"integer", "decimal", "float"}:
@@ -223,20 +213,16 @@ def checks_of(
     for column in contract.columns:
         if column.name in types:
             if guarded:
-                checks.append(_computed(column))
+                failed = quote_name(f"failed:{column.name}")
+                checks.append(Check.of("failed", column.name, failed))
             checks.extend(_column_checks(column, types[column.name], guarded=guarded))
             checks.extend(_identifier_checks(column, types[column.name], rules.form))
     if contract.known_after_event and KNOWN_AT in types:
-        checks.append(
-            Check(
-                column=KNOWN_AT,
-                rule=f"before {EVENT_TIME}",
-                cure="nothing is known before it happens: check the mapped times and zones",
-                broken=f"{quote_name(KNOWN_AT)} < {quote_name(EVENT_TIME)}",
-            )
-        )
+        early = f"{quote_name(KNOWN_AT)} < {quote_name(EVENT_TIME)}"
+        checks.append(Check.of("known before", KNOWN_AT, early))
     checks.extend(_period_checks(contract, types, rules))
-    checks += [Check(column="", rule=rule, cure=CURES[rule]) for rule in (DUPLICATE, DIFFERENT)]
+    # found later, once all rows are there: no row breaks them yet
+    checks += [Check.of(key, "", "false") for key in ("duplicate", "different")]
     return tuple(checks)
 
 
@@ -246,20 +232,8 @@ def _identifier_checks(column: Column, duck_type: str, form: IdentifierForm) -> 
         return []
     typed = quote_name(column.name)
     return [
-        Check(
-            column=column.name,
-            rule="a number in scientific notation",
-            cure="its digits are lost, and several identifiers have become one: export the column "
-            "as text (identifiers: {floats: keep} takes them as they are)",
-            broken=was_scientific_sql(typed),
-        ),
-        Check(
-            column=column.name,
-            rule="a number written as a float",
-            cure="12345.0 joins with no 12345: export the column as text, or write "
-            "identifiers: {floats: whole}, which takes up to 15 digits without .0",
-            broken=was_float_sql(typed),
-        ),
+        Check.of("scientific", column.name, was_scientific_sql(typed)),
+        Check.of("float", column.name, was_float_sql(typed)),
     ]
 
 
@@ -271,18 +245,16 @@ def _period_checks(
         return []
     event, zone = quote_name(EVENT_TIME), quote_text(rules.zone)
     checks = []
-
-    def add(column: str, rule: str, broken: str) -> None:
-        cure = "correct the date, or the day that the mapping names"
-        checks.append(Check(column=column, rule=rule, cure=cure, broken=broken))
-
     if rules.earliest is not None:
         first = f"timezone({zone}, TIMESTAMP '{rules.earliest}')"
-        add(EVENT_TIME, "before `earliest` of the mapping", f"{event} < {first}")
+        checks.append(Check.of("before earliest", EVENT_TIME, f"{event} < {first}"))
     if rules.latest is not None:
         end = f"timezone({zone}, TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY)"
-        for column in (EVENT_TIME, *((KNOWN_AT,) if KNOWN_AT in types else ())):
-            add(column, "after `latest` of the mapping", f"{quote_name(column)} >= {end}")
+        checks += [
+            Check.of("after latest", column, f"{quote_name(column)} >= {end}")
+            for column in (EVENT_TIME, KNOWN_AT)
+            if column == EVENT_TIME or KNOWN_AT in types
+        ]
     return checks
 
 
@@ -341,60 +313,41 @@ def _instant(value: str, family: Family | None, *, zone: str) -> str:
     return f"timezone({zone}, TRY_CAST({value} AS TIMESTAMP))"
 
 
-def _computed(column: Column) -> Check:
-    return Check(
-        column=column.name,
-        rule="the expression fails",
-        cure="use TRY_CAST, try_strptime or CASE where a value may be unusual",
-        broken=quote_name(f"failed:{column.name}"),
-    )
-
-
 def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Check]:
     typed = quote_name(column.name)
-    present = _present(column.name, duck_type)
+    present = typed if column.identifier else _present(column.name, duck_type)
     checks = []
 
-    def add(rule: str, cure: str, broken: str) -> None:
-        checks.append(Check(column=column.name, rule=rule, cure=cure, broken=broken))
+    def add(key: str, broken: str, **values: object) -> None:
+        checks.append(Check.of(key, column.name, broken, voids=False, **values))
 
-    if column.identifier:
-        present = typed
     if column.required:
         computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""
-        cure = "give a value, or leave such rows out with `where`"
-        add("empty", cure, f"{present} IS NULL{computed}")
+        add("empty", f"{present} IS NULL{computed}")
     if column.type != "string":
         # Conversion, not absence: a raw value is there and no typed one.
         unread = f"{present} IS NOT NULL AND {typed} IS NULL"
         if column.type == "timestamp" and duck_type == "VARCHAR":
             short = f"regexp_full_match({present}, {quote_text(_ABBREVIATED)})"
-            cure = (
-                "write an offset such as +08:00, or a name such as Asia/Shanghai: CST and GMT+8 "
-                "are the names of several zones"
-            )
-            add("ambiguous name of a time zone", cure, f"{unread} AND {short}")
+            add("ambiguous zone", f"{unread} AND {short}")
             unread = f"{unread} AND NOT {short}"
-        add(f"not {_NAMED[column.type]}", _CURES[column.type], unread)
+        add(column.type, unread)
     if column.type == "timestamp":
-        outside = f"NOT ({typed} >= TIMESTAMPTZ '{_FIRST}' AND {typed} < TIMESTAMPTZ '{_END}')"
-        add("outside the years 1900 to 2199", "check the unit and the date format", outside)
+        inside = f"{typed} >= TIMESTAMPTZ '{_FIRST}' AND {typed} < TIMESTAMPTZ '{_END}'"
+        add("impossible timestamp", f"NOT ({inside})")
     if column.type == "date":
-        outside = f"NOT {typed} BETWEEN DATE '{_FIRST_DATE}' AND DATE '{_LAST_DATE}'"
-        add("outside the years 1000 to 9999", "check the date format", outside)
+        inside = f"{typed} BETWEEN DATE '{_FIRST_DATE}' AND DATE '{_LAST_DATE}'"
+        add("impossible date", f"NOT {inside}")
     if column.type == "double":
-        add("not finite", "leave unknown numbers empty", f"NOT isfinite({typed})")
-    if column.minimum is not None:
-        below = f"isfinite({typed}) AND {typed} < {column.minimum}"
-        add(f"below {column.minimum:g}", f"check the sign and unit: {column.unit}", below)
-    if column.maximum is not None:
-        above = f"isfinite({typed}) AND {typed} > {column.maximum}"
-        add(f"above {column.maximum:g}", f"check the unit: {column.unit}", above)
+        add("infinite", f"NOT isfinite({typed})")
+    for key, sign, limit in (("below", "<", column.minimum), ("above", ">", column.maximum)):
+        if limit is not None:
+            broken = f"isfinite({typed}) AND {typed} {sign} {limit}"
+            add(key, broken, limit=limit, unit=column.unit)
     if column.allowed:
-        rule = f"not one of {', '.join(column.allowed)}"
         broken = f"NOT list_contains({quote_list(column.allowed)}, {typed})"
-        add(rule, "translate the codes with CASE", broken)
+        add("not allowed", broken, allowed=", ".join(column.allowed))
     if column.pattern is not None:
         broken = f"NOT regexp_full_match({typed}, {quote_text(column.pattern)})"
-        add(f"does not match {column.pattern}", f"expected: {column.description}", broken)
+        add("no match", broken, pattern=column.pattern, description=column.description)
     return checks

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow as pa
 from kyc_ml.arguments import require_kind
 from kyc_ml.config import TableAttribute
 from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract.shelves import Columns, FileColumns, FileShelf, TableColumns
 from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
 
 
@@ -44,12 +46,36 @@ class ContractedTables:
     attributes: tuple[TableAttribute, ...] = ()
 
     def __getitem__(self, name: str) -> pa.Table:
-        """Give the table called `name`; KeyError if the source has none."""
+        """Return the table called `name`; KeyError if the source has none."""
         return self.tables[name]
 
+    def store(self, folder: Path) -> StoredTables:
+        """Write every table as a Parquet file, its rows in the same order.
+
+        Raises
+        ------
+        OutputError
+            If a file cannot be written.
+        """
+        shelf = FileShelf(folder, quarantine=folder)
+        for name, table in self.tables.items():
+            shelf.put(name, table.schema, table.to_batches())
+        return StoredTables(
+            files=shelf.files,
+            timezone=self.timezone,
+            base_currency=self.base_currency,
+            digests=self.digests,
+            quality=self.quality,
+            attributes=self.attributes,
+        )
+
     def to_pandas(self) -> dict[str, pd.DataFrame]:
-        """Give every table as a data frame of its own, by name."""
+        """Return every table as a data frame, by name."""
         return {name: table.to_pandas() for name, table in self.tables.items()}
+
+    def columns(self) -> dict[str, Columns]:
+        """Return every table as columns that are read piece by piece."""
+        return {name: TableColumns(table) for name, table in self.tables.items()}
 
     def _facts(self) -> dict[str, object]:
         counted = self.quality.tables
@@ -108,6 +134,14 @@ class StoredTables:
     digests: Mapping[str, str]
     quality: QualitySummary
     attributes: tuple[TableAttribute, ...] = ()
+
+    def columns(self) -> dict[str, Columns]:
+        """Return every table as columns that are read piece by piece."""
+        return {name: FileColumns(path) for name, path in self.files.items()}
+
+
+Tables: TypeAlias = ContractedTables | StoredTables
+"""Tables that satisfy the contract, wherever their rows are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,8 @@ import numpy as np
 from kyc_ml.config import FileSource
 from kyc_ml.contract.encoding import looks_like
 from kyc_ml.contract.folder import FoundFiles
-from kyc_ml.contract.missing import present_sql
 from kyc_ml.contract.packing import FileFaultError, open_plain
-from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
+from kyc_ml.contract.partitions import FILE, note_folder_faults, present_sql, with_folder_values
 from kyc_ml.contract.plain import say_os_error
 from kyc_ml.contract.quarantine import MalformedLine
 from kyc_ml.engine.local import quote_list, quote_name, quote_text
@@ -29,7 +28,7 @@ _LONGEST_RAW: Final = 10_000  # DuckDB keeps no more of a rejected line
 _BLOCK: Final = 1 << 22
 _REJECTED, _SCANNED = "kyc_ml_rejected_lines", "kyc_ml_scanned_files"
 _ONE_SIGN: Final = "\ue000"
-"""Stands for a delimiter of several letters where Python's reader takes one; nobody's letter."""
+"""Stands for a delimiter of several letters where Python's reader takes one; in no alphabet."""
 
 
 def open_csv(
@@ -133,7 +132,7 @@ def _columns(start: bytes, source: FileSource) -> list[str]:
 
 
 def made_names(cells: Sequence[str]) -> list[str]:
-    """Give every column a name of its own: of one that is taken, the next with a number.
+    """Return a different name for every column: a name that is taken gets a number.
 
     Upper and lower case are the same to SQL.
 
@@ -157,9 +156,9 @@ def made_names(cells: Sequence[str]) -> list[str]:
 
 
 def _line_end(start: bytes, source: FileSource) -> str | None:
-    r"""Give what ends the lines of a file, in DuckDB's letters; None if no line ends.
+    r"""Return what ends the lines of a file, in DuckDB's letters; None if no line ends.
 
-    A line break inside quotes is none, and may be of another kind.
+    A line break inside quotes does not end a line, and may be of another kind.
 
     Examples
     --------
@@ -215,7 +214,7 @@ def _cut(line: str, source: FileSource) -> list[str]:
 
 
 def _stays_open(line: str, source: FileSource) -> bool:
-    """Tell whether a quote that opens in a line closes in another one only."""
+    """Return whether a quote that opens in a line closes in another one only."""
     try:
         next(_reader(line, source, strict=True))
     except csv.Error as error:
@@ -240,7 +239,7 @@ def _reader(line: str, source: FileSource, *, strict: bool = False) -> Iterator[
 
 
 def _uncut(line: str) -> str | None:
-    """Say which delimiter a line of one column is cut by; None if none cuts it."""
+    """Return which delimiter a line of one column is cut by; None if none cuts it."""
     cuts = {each: next(csv.reader([line], delimiter=each), []) for each in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda each: len(cuts[each]))
     names = cuts[delimiter]
@@ -292,7 +291,7 @@ def _rejected(connection: duckdb.DuckDBPyConnection, files: FoundFiles) -> list[
 def _lost_lines(
     connection: duckdb.DuckDBPyConnection, name: str, rejected: list[MalformedLine], *, lines: int
 ) -> str | None:
-    """Say if lines of the files are neither rows nor rejected; None if all are accounted for.
+    """Return the fault if lines are neither rows nor rejected; None if all are accounted for.
 
     A quote that is never closed swallows the lines after it, and DuckDB then reports one
     rejected line, however many it skipped.
@@ -322,7 +321,7 @@ def _misfit(
     header: Sequence[str],
     rejected: Sequence[MalformedLine],
 ) -> str | None:
-    """Say if no line at all could be cut into the columns; None if one could."""
+    """Return the fault if no line at all could be cut into the columns; None if one could."""
     if not rejected or _count(connection, f"SELECT count(*) FROM {quote_name(name)}"):
         return None
     if all(line.no_text for line in rejected):

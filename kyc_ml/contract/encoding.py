@@ -22,12 +22,12 @@ _MOSTLY: Final = 0.9
 
 
 def marked_encoding(head: bytes) -> str | None:
-    """Give the encoding that a byte-order mark names; None without a mark."""
+    """Return the encoding that a byte-order mark names; None without a mark."""
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
 
 
 def encoding_fault(head: bytes, declared: str | None) -> str | None:
-    """Say why a file cannot be read in the encoding declared; None if it may be.
+    """Return why a file cannot be read in the encoding declared; None if it may be.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def encoding_fault(head: bytes, declared: str | None) -> str | None:
 
 
 def looks_like(head: bytes) -> str:
-    """Say what bytes that are not UTF-8 look like, with the line to write.
+    """Return what bytes that are not UTF-8 look like, with the line to write.
 
     A hint for a person, who knows: the same bytes can be text of several encodings.
 
@@ -74,17 +74,17 @@ def looks_like(head: bytes) -> str:
 
 
 def _in_common_use(text: str) -> bool:
-    """Tell whether the letters of a text are mostly those of GB 2312, in daily use."""
+    """Return whether the letters of a text are mostly those of GB 2312, in daily use."""
     letters = [letter for letter in text if not letter.isascii()]
     kept = "".join(letters).encode("gb2312", errors="ignore").decode("gb2312")
     return len(kept) >= _MOSTLY * len(letters)
 
 
 def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
-    """Give a text as UTF-8, block by block, without a byte-order mark.
+    """Return a text as UTF-8, block by block, without a byte-order mark.
 
-    A line that is none of the encoding stays as it is behind a byte that no UTF-8 has: whoever
-    reads the lines refuses that one, and none is lost or changed.
+    A line that is not in the encoding stays as it is behind a byte that UTF-8 never has: the
+    reader of the lines refuses that one, and no line is lost or changed.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
 
 
 def _keeps_ascii(encoding: str) -> bool:
-    """Tell whether ASCII stands for itself, so that bytes can be cut into lines."""
+    """Return whether ASCII stands for itself, so that bytes can be cut into lines."""
     try:
         return all(bytes([code]).decode(encoding) == chr(code) for code in range(128))
     except UnicodeDecodeError:

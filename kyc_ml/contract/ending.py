@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.quality import QualitySummary, TableQuality
 from kyc_ml.contract.tables import EVENTS, REVIEWS, TRANSACTIONS
 
@@ -15,8 +15,8 @@ _DAY: Final = pd.Timedelta(days=1)
 _INSTANT: Final = pd.Timedelta(microseconds=1)
 
 
-def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the instant of the last transaction or event; None where there is neither.
+def find_newest(tables: Tables) -> pd.Timestamp | None:
+    """Return the instant of the last transaction or event; None where there is neither.
 
     Strays do not count: a wrong clock must not move the end of the data.
     """
@@ -24,8 +24,8 @@ def find_newest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     return pd.Timestamp(max(last)) if last else None
 
 
-def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the instant of the first transaction or event; None where there is neither.
+def find_oldest(tables: Tables) -> pd.Timestamp | None:
+    """Return the instant of the first transaction or event; None where there is neither.
 
     Strays do not count.
     """
@@ -33,14 +33,14 @@ def find_oldest(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
     return pd.Timestamp(min(first)) if first else None
 
 
-def find_end_of_behaviour(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the midnight (UTC) after the last transaction or event; None where there is neither."""
+def find_end_of_behaviour(tables: Tables) -> pd.Timestamp | None:
+    """Return the midnight (UTC) after the last transaction or event; None without either."""
     newest = find_newest(tables)
     return None if newest is None else newest.normalize() + _DAY
 
 
-def find_end(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
-    """Give the midnight (UTC) after the last transaction or event.
+def find_end(tables: Tables) -> pd.Timestamp | None:
+    """Return the midnight (UTC) after the last transaction or event.
 
     A source without either is dated by all its other tables, see `say_dating`; None where no
     table has a row. Cases may be known later still: what became of these transactions takes
@@ -51,7 +51,7 @@ def find_end(tables: ContractedTables | StoredTables) -> pd.Timestamp | None:
 
 
 def say_dating(quality: QualitySummary) -> str | None:
-    """Say by which table a source without transactions and events is dated; None if it has some."""
+    """Return by which table a source without transactions or events is dated; else None."""
     last = _last_dated(quality)
     if last is None or last[1] in _BEHAVIOUR:
         return None
@@ -62,23 +62,23 @@ def say_dating(quality: QualitySummary) -> str | None:
 
 
 def say_strays(quality: QualitySummary) -> str | None:
-    """Say which rows keep a source from having an end of its own; None where there are none."""
-    told = [
+    """Return which rows make the end of a source's data unclear; None where there are none."""
+    late = [
         f"{each.strays.after:,} of {each.accepted:,} row(s) of {each.table}"
         for each in _behaviour(quality)
         if each.strays.after
     ]
-    if not told:
+    if not late:
         return None
     return (
-        f"{', '.join(told)} are dated far after all others, or in the future, so the data has no "
-        "end of its own: give --as-of (as_of), such as the day of the extract, or name `latest` "
-        "in the source mapping, which quarantines such rows"
+        f"{', '.join(late)} are dated far after all others, or in the future, so the end of the "
+        "data is not clear: give --as-of (as_of), such as the day of the extract, or name "
+        "`latest` in the source mapping, which quarantines such rows"
     )
 
 
 def observable_until(tables: ContractedTables, moment: pd.Timestamp) -> pd.Timestamp:
-    """Give the instant before which observations lie: `moment`, or the end of the data if earlier.
+    """Return the instant before which observations lie: the earlier of `moment` and the data's end.
 
     What is decided later sees no behaviour: customers would look quiet who are not. A planned
     review at the very midnight, in UTC or in the source's zone, at which the data ends sees
@@ -101,7 +101,7 @@ def _behaviour(quality: QualitySummary) -> list[TableQuality]:
 
 
 def _last_dated(quality: QualitySummary) -> tuple[pd.Timestamp, str] | None:
-    """Give the time and table of the last row: of what customers did, or else of all tables."""
+    """Return the time and table of the last row: of what customers did, or else of all tables."""
     dated = [
         (pd.Timestamp(each.last_usual), each.table)
         for each in quality.tables

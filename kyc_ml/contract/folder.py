@@ -128,7 +128,7 @@ def _logged_tables(root: Path, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def readable_paths(found: Collection[FoundFiles]) -> list[Path]:
-    """Every file the engine must be allowed to read; a DuckDB file brings its log along."""
+    """List every file the engine must be allowed to read; a DuckDB file brings its log along."""
     paths = [path for each in found for path in each.paths]
     logs = [
         path.with_name(f"{path.name}.wal")
@@ -140,7 +140,7 @@ def readable_paths(found: Collection[FoundFiles]) -> list[Path]:
 
 
 def digest_files(found: Collection[FoundFiles]) -> dict[str, str]:
-    """SHA-256 of every file, keyed by its path relative to the data folder."""
+    """Return the SHA-256 of every file, keyed by its path relative to the data folder."""
     digests = {}
     for each in found:
         for name, path in zip(each.names, each.paths, strict=True):
@@ -150,9 +150,9 @@ def digest_files(found: Collection[FoundFiles]) -> dict[str, str]:
 
 
 def file_states(found: Collection[FoundFiles]) -> dict[str, tuple[int, int, int]]:
-    """Size, change time and inode of every file, keyed by its path below the data folder.
+    """Return size, change time and inode of every file, keyed by its path below the data folder.
 
-    A file that is gone is left out.
+    A file that no longer exists is left out.
     """
     states = {}
     for each in found:
@@ -186,7 +186,7 @@ def require_unchanged(
 
 
 def digest_together(digests: Mapping[str, str]) -> str:
-    """SHA-256 of all files at once: of their names and digests, whatever their order."""
+    """Return the SHA-256 of all files together, of names and digests, in any order."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
 

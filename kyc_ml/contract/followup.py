@@ -14,7 +14,7 @@ from stdnum.exceptions import ValidationError
 from stdnum.util import isdigits
 
 from kyc_ml.config import TableAttribute
-from kyc_ml.contract.quality import Finding, TableQuality
+from kyc_ml.contract.quality import Finding, TableQuality, word_rule
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
     AMOUNT,
@@ -31,21 +31,21 @@ from kyc_ml.contract.tables import (
 )
 
 _LATE_SHARE: Final = 0.5
-"""Convention: where most cases come to light after the bookings, their dates want a look."""
+"""Convention: where most cases become known after the bookings, their dates should be checked."""
 
 _INSTANT_SHARE: Final = 0.99
-"""Convention: a case found out at once is rare; where nearly all are, the date is another one."""
+"""Convention: few cases are found immediately; where nearly all are, the date is another one."""
 
 _MOST_CATEGORIES: Final = 1_000
 """Convention: merchant category codes, of which there are some hundreds, are categories still."""
 
-KNOWN_AT_ONCE: Final = "known at the very instant of the event"
-"""Rule of the finding that nearly every case is: whoever proves anything by labels must say it."""
+KNOWN_IMMEDIATELY, _ = word_rule("known immediately")
+"""Rule of the finding that nearly every case is: a proof by labels must say it."""
 
 
 @cache
 def _is_born(place: str, day: str) -> bool:
-    """Tell whether a day was one, and six digits a place that numbers were given in that year.
+    """Return whether a day exists, and six digits are a place that gave numbers in that year.
 
     python-stdnum looks a place up for each number anew, which is most of the work of a check.
     """
@@ -82,44 +82,66 @@ _DOCUMENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
 }
 
 
-def warn_of_absence(mapped: Collection[str], left_out: Mapping[str, str]) -> list[Finding]:
-    """Warn where a source has no transactions: most of what it could give is gone with them.
+def follow_up(
+    tables: Mapping[str, Columns],
+    found: Mapping[str, TableQuality],
+    *,
+    mapped: Collection[str],
+    left_out: Mapping[str, str],
+    attributes: Iterable[TableAttribute],
+    base_currency: str,
+) -> list[Finding]:
+    """List what to follow up in accepted tables: counts, never a value.
 
     Parameters
     ----------
+    tables, found : mapping by name of table
+        The tables that were read, and their quality.
+    mapped : collection of str
+        Tables that the source has, read now or not.
     left_out : mapping of optional table to why it cannot be read
     """
-    absent = [
-        Finding(table=table, column="", rule="optional, and left out", count=0, cure=why)
-        for table, why in left_out.items()
+    times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
+    last = max((time for time in times if time is not None), default=None)
+    return [
+        *(
+            Finding.of("left out", table=table, column="", count=0, why=why)
+            for table, why in left_out.items()
+        ),
+        *_absent_transactions(mapped),
+        *_attributes(attributes, tables),
+        *_absent_currency(tables, base_currency),
+        *_strays(found.values()),
+        *_empty_tables(tables),
+        *_unknown_documents(tables),
+        *_late_cases(tables, last),
+        *_instant_cases(tables),
     ]
+
+
+def _absent_transactions(mapped: Collection[str]) -> list[Finding]:
+    """Warn where a source has no transactions: most models and features need them."""
     if TRANSACTIONS in mapped:
-        return absent
-    cure = (
-        "without them no model of unit fraud and no feature of behaviour can be had: map the table "
-        "if the data are there"
-    )
-    rule = "not mapped"
-    return [*absent, Finding(table=TRANSACTIONS, column="", rule=rule, count=0, cure=cure)]
+        return []
+    return [Finding.of("no transactions", table=TRANSACTIONS, column="", count=0)]
 
 
-def warn_of_attributes(
+def _attributes(
     attributes: Iterable[TableAttribute], tables: Mapping[str, Columns]
 ) -> list[Finding]:
     """Warn of attributes without Chinese words, and of texts that are no categories."""
     found = []
     for each in attributes:
-        if each.table not in tables:
-            continue
-        column, rows = each.column, tables[each.table].num_rows
-        if not each.description_zh:
-            cure = "reasons in Chinese use the English words: give description_zh in the mapping"
-            rule = "has no Chinese description"
-            found.append(Finding(table=each.table, column=column, rule=rule, count=rows, cure=cure))
-        if each.type == "text" and _has_too_many(tables[each.table].pieces(column)):
-            cure = "no category, and perhaps an identifier: group the values, or leave it out"
-            rule = f"has more than {_MOST_CATEGORIES:,} different values"
-            found.append(Finding(table=each.table, column=column, rule=rule, count=rows, cure=cure))
+        if each.table in tables:
+            table = tables[each.table]
+            keys = [] if each.description_zh else ["no Chinese"]
+            if each.type == "text" and _has_too_many(table.pieces(each.column)):
+                keys.append("too many values")
+            about = {"table": each.table, "column": each.column}
+            found += [
+                Finding.of(key, **about, count=table.num_rows, most=_MOST_CATEGORIES)
+                for key in keys
+            ]
     return found
 
 
@@ -132,55 +154,32 @@ def _has_too_many(pieces: Iterable[pa.RecordBatch]) -> bool:
     return False
 
 
-def warn_of_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
+def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
     """Warn of amounts in no currency, such as `kyc-ml init` writes where no file tells one."""
     if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
         return []
-    rule = f"in base_currency {NO_CURRENCY}, which is none"
-    cure = "write the ISO 4217 code of the amounts, such as CNY, as base_currency of the mapping"
     count = tables[TRANSACTIONS].num_rows
-    return [Finding(table=TRANSACTIONS, column=AMOUNT, rule=rule, count=count, cure=cure)]
+    about = {"table": TRANSACTIONS, "column": AMOUNT}
+    return [Finding.of("no currency", **about, count=count, currency=base_currency)]
 
 
-def warn_of(tables: Mapping[str, Columns], *, last: datetime | None) -> tuple[Finding, ...]:
-    """List what to follow up in accepted tables: counts, never a value.
-
-    Parameters
-    ----------
-    last : datetime or None
-        Of the transactions and events, UTC; None without any.
-    """
-    found = [
-        *_empty_tables(tables),
-        *_unknown_documents(tables),
-        *_late_cases(tables, last),
-        *_instant_cases(tables),
-    ]
-    return tuple(found)
-
-
-def warn_of_strays(tables: Iterable[TableQuality]) -> list[Finding]:
-    """Count the rows dated far from all others; what was planned may well lie far ahead."""
+def _strays(tables: Iterable[TableQuality]) -> list[Finding]:
+    """Count the rows dated far from all others; planned reviews may well lie far ahead."""
     return [
-        Finding(
-            table=table.table,
-            column=EVENT_TIME,
-            rule=f"far {side} all others{', or in the future' if side == 'after' else ''}",
-            count=count,
-            cure="the end of the data is not taken from them: correct the dates, or name "
-            "`earliest` and `latest` in the mapping to quarantine such rows",
-        )
+        Finding.of(key, table=table.table, column=EVENT_TIME, count=count)
         for table in tables
         if table.table in {TRANSACTIONS, EVENTS, THIRD_PARTY, CASES}
-        for side, count in (("before", table.strays.before), ("after", table.strays.after))
+        for key, count in (
+            ("far before", table.strays.before),
+            ("far after", table.strays.after),
+        )
         if count
     ]
 
 
 def _empty_tables(tables: Mapping[str, Columns]) -> list[Finding]:
-    cure = "features and labels that need it will be absent: check the file or `where`"
     return [
-        Finding(table=name, column="", rule="no row", count=0, cure=cure)
+        Finding.of("no row", table=name, column="", count=0)
         for name, table in tables.items()
         if not table.num_rows
     ]
@@ -201,12 +200,7 @@ def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Fi
     )
     if count <= _LATE_SHARE * tables[CASES].num_rows:
         return []
-    rule = "known after the last transaction or event"
-    cure = (
-        "training reads labels as known when the bookings end, and takes no later ones: give it a "
-        "later --as-of, or map known_at to when each case was known"
-    )
-    return [Finding(table=CASES, column=KNOWN_AT, rule=rule, count=count, cure=cure)]
+    return [Finding.of("known late", table=CASES, column=KNOWN_AT, count=count)]
 
 
 def _instant_cases(tables: Mapping[str, Columns]) -> list[Finding]:
@@ -222,11 +216,7 @@ def _instant_cases(tables: Mapping[str, Columns]) -> list[Finding]:
     )
     if not count or count < _INSTANT_SHARE * tables[CASES].num_rows:
         return []
-    cure = (
-        "if that is not true, labels count before anybody knew them, and no proof here can see it: "
-        "map known_at to when each case was known"
-    )
-    return [Finding(table=CASES, column=KNOWN_AT, rule=KNOWN_AT_ONCE, count=count, cure=cure)]
+    return [Finding.of("known immediately", table=CASES, column=KNOWN_AT, count=count)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:
@@ -242,9 +232,6 @@ def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:
             counts = pc.value_counts(chosen.drop_null()).to_pylist()
             count += sum(each["counts"] for each in counts if not is_valid(each["values"]))
         if count:
-            cure = "ask for the document again; the rows stay in use"
-            rule = f"not a valid {kind}"
-            found.append(
-                Finding(table=CUSTOMERS, column=DOCUMENT_NUMBER, rule=rule, count=count, cure=cure)
-            )
+            about = {"table": CUSTOMERS, "column": DOCUMENT_NUMBER}
+            found.append(Finding.of("invalid document", **about, count=count, kind=kind))
     return found

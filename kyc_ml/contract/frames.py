@@ -40,7 +40,7 @@ Frame: TypeAlias = "pa.Table | pd.DataFrame | ArrowStream"
 
 
 def to_arrow(frame: Frame, *, name: str, faults: Faults) -> pa.Table:
-    """Give a table as an Arrow table that DuckDB reads; a data frame's index is ignored.
+    """Return a table as an Arrow table that DuckDB reads; a data frame's index is ignored.
 
     A table is converted column by column, so that a fault names its column and no value. Nothing
     is lost: a column of a kind that no table here holds is a fault, and empty in the table given;
@@ -93,7 +93,7 @@ def _note_kind(name: str, column: str, kind: object, faults: Faults) -> None:
 
 
 def _plain(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Give values in a type that DuckDB reads, without loss.
+    """Return values in a type that DuckDB reads, without loss.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _from_stream(
 
 
 def _unreadable_columns(frame: object) -> list[str]:
-    """Name the columns that cannot be handed over, of a table whose columns can be had singly."""
+    """List the columns that cannot be handed over, of a table whose columns can be had singly."""
     found = []
     for column in getattr(frame, "columns", ()):
         try:
@@ -168,7 +168,7 @@ def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tupl
 
 
 def _mixture(values: pd.Series[Any]) -> str | None:
-    """Say which kinds of times a column of objects mixes; None where it is of one kind.
+    """Return which kinds of times a column of objects mixes; None where it is of one kind.
 
     Arrow would read them all as the first is: times with a zone by their UTC clock, or times
     without one as UTC, and of times beside dates the day alone.

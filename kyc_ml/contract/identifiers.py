@@ -1,4 +1,4 @@
-"""The form of identifiers: how they are read, what none may be, and which look alike.
+"""The form of identifiers: how they are read, which are refused, which look alike, and a search.
 
 All of it is SQL, so that tables and files that name customers go through the very same form.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import reduce
 from typing import Final
 
+import duckdb
+import pyarrow as pa
+
 from kyc_ml.config import IdentifierForm
-from kyc_ml.engine.local import connect, quote_list, quote_text
+from kyc_ml.engine.local import connect, quote_list, quote_name, quote_text
 
 # Unicode's separators, and what has no glyph: soft hyphen, zero-width, byte-order and
 # direction marks. A no-break space is as invisible in a spreadsheet as a trailing blank, and
@@ -25,7 +29,7 @@ _FULL: Final = "".join(chr(code) for code in range(0xFF01, 0xFF5F))
 _HALF: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 
 _SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
-"""1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is none of them."""
+"""1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is not one of them."""
 _FLOAT: Final = r"[+-]?\d+\.0+"
 """12345.0: a whole number that went through a float, as pandas makes it beside a missing one."""
 _EXACT_DIGITS: Final = 15
@@ -73,7 +77,7 @@ def form_sql(value: str, form: IdentifierForm, *, decimal: bool = False) -> str:
         odd = f"translate({odd}, {quote_text(_FULL)}, {quote_text(_HALF)})"
     if form.trim:
         odd = _bare(f"regexp_replace({odd}, {quote_text(_UNSEEN)}, '', 'g')", _BLANK)
-    # most identifiers have nothing of it: RE2 sees that at once, where `translate` takes its time
+    # most identifiers have nothing of it: RE2 sees that immediately, `translate` is slow
     sql = f"CASE WHEN regexp_matches({value}, '[^!-~]') THEN {odd} ELSE {value} END"
     sql = reduce(lambda inner, word: f"nullif({inner}, {quote_text(word)})", form.nulls, sql)
     if form.quotes == "strip":
@@ -133,7 +137,51 @@ def was_float_sql(value: str) -> str:
 
 
 def single_forms() -> Iterator[tuple[str, IdentifierForm]]:
-    """Give each key of `ALIKE` by itself: as a mapping writes it, and the form."""
+    """Return each key of `ALIKE` by itself: as a mapping writes it, and the form."""
     for key in ("case", "leading_zeros", "quotes", "width", "floats"):
         value = getattr(ALIKE, key)
         yield f"{key}: {value}", IdentifierForm.model_validate({key: value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What was found of an identifier.
+
+    Attributes
+    ----------
+    alike : int
+        Others that are equal to it in the form `ALIKE`. They are customers' values, and only
+        counted.
+    """
+
+    there: bool
+    alike: int
+
+    def say_alike(self) -> str:
+        """Return how many look like it; nothing where none does."""
+        if not self.alike:
+            return ""
+        others = "1 differs" if self.alike == 1 else f"{self.alike:,} differ"
+        return f"; {others} from it by case, blanks, quotes, width or leading zeros only"
+
+
+def seek(connection: duckdb.DuckDBPyConnection, ids: str, identifier: str) -> Sought:
+    """Look for an identifier among those that SQL gives as a column ``id``."""
+    [(there,)] = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM ({ids}) WHERE id = ?)", [identifier]
+    ).fetchall()
+    if there:
+        return Sought(there=True, alike=0)
+    [(alike,)] = connection.execute(
+        f"SELECT count(DISTINCT id) FROM ({ids}) WHERE {alike_sql('id')} = {alike_sql('$1')}",
+        [identifier],
+    ).fetchall()
+    return Sought(there=False, alike=alike)
+
+
+def seek_in(column: pa.ChunkedArray, identifier: str) -> Sought:
+    """Look for an identifier in a column of a table in memory."""
+    ids = pa.table({"id": column})
+    with closing(connect(data=None, files=[])) as connection:
+        connection.register("ids", ids)
+        return seek(connection, f"SELECT id FROM {quote_name('ids')}", identifier)

@@ -8,9 +8,8 @@ from typing import Final
 import duckdb
 
 from kyc_ml.contract.folder import FoundFiles
-from kyc_ml.contract.missing import present_sql
 from kyc_ml.contract.packing import open_layers, open_plain
-from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
+from kyc_ml.contract.partitions import FILE, note_folder_faults, present_sql, with_folder_values
 from kyc_ml.contract.plain import say_os_error
 from kyc_ml.contract.quarantine import MalformedLine
 from kyc_ml.engine.local import quote_list, quote_name, quote_text
@@ -69,7 +68,7 @@ def _require_whole(name: str, files: FoundFiles, faults: Faults) -> None:
 
 
 def _first_bad_record(files: FoundFiles) -> str:
-    """Say in which line a file of one record a line breaks; DuckDB 2.0.0 misnumbers it."""
+    """Return in which line a file of one record a line breaks; DuckDB 2.0.0 misnumbers it."""
     rule = "each record must be one JSON object"
     for shown, path in zip(files.names, files.paths, strict=True):
         with open_plain(path) as handle:

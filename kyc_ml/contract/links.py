@@ -1,4 +1,4 @@
-"""Identifiers across tables: who meets nobody, who holds a whole table, and which look alike.
+"""Identifiers across tables: which match nothing, which fill a table, and which look alike.
 
 One pass over the accepted rows counts those of each identifier, and every question is put to
 these counts. Findings hold counts and column names, never an identifier.
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
-from kyc_ml.contract.quality import Finding, QualitySummary, raise_with
+from kyc_ml.contract.quality import Finding, word_rule
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
     ACCOUNTS,
@@ -36,7 +35,7 @@ from kyc_ml.contract.tables import (
 from kyc_ml.engine.local import quote_list, quote_name
 from kyc_ml.errors import ContractError, Faults, SourceError
 
-NOT_IN_CUSTOMERS: Final = f"not in {CUSTOMERS}"
+NOT_IN_CUSTOMERS, _ = word_rule("not in", target=CUSTOMERS, hint="")
 """Rule of the finding that customers of a table are not among the customers."""
 
 _COUNTED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
@@ -54,7 +53,7 @@ _KEYS: Final = (
 )
 """Keys that are mapped as the customer by mistake, the likeliest first."""
 _MOST: Final = 0.5
-"""Convention: where half of the orphans meet another key, that key was meant."""
+"""Convention: where half of the orphans match another key, that key was meant."""
 
 _DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 5, 100
 """Convention: one key with a tenth of at least so many rows, five times as many as the next."""
@@ -73,36 +72,33 @@ class Orphans:
         How many rows.
     rows, of : int
         How many of them count against the limit, and of how many.
+    target : str
+        Table that has none of them; empty for all.
     hint : str
-        Which key they meet instead; empty where none is known.
+        Which key they match instead; empty where none is known.
     """
 
     table: str
     column: str
-    rule: str
+    key: str
     unmatched: int
     rows: int
     of: int
+    target: str = ""
     hint: str = ""
 
     def __str__(self) -> str:
+        rule, _ = word_rule(self.key, target=self.target, hint="")
         return (
-            f"{self.table}.{self.column}: {self.rule}: {self.rows:,} of {self.of:,} row(s), which "
+            f"{self.table}.{self.column}: {rule}: {self.rows:,} of {self.of:,} row(s), which "
             f"would be lost{self.hint}; if that is as it must be, raise max_orphan_share of the "
             "mapping"
         )
 
     def finding(self) -> Finding:
-        """Give the rows as a finding of the quality summary."""
-        return _unmatched(self.table, self.column, self.rule, self.unmatched, hint=self.hint)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossing:
-    """What comparing the tables' identifiers found."""
-
-    findings: tuple[Finding, ...]
-    orphans: tuple[Orphans, ...]
+        """Return the rows as a finding of the quality summary."""
+        about = {"table": self.table, "column": self.column, "target": self.target}
+        return Finding.of(self.key, **about, count=self.unmatched, hint=self.hint)
 
 
 def cross_tables(
@@ -111,7 +107,7 @@ def cross_tables(
     *,
     bound: Sequence[BoundTable],
     whole: bool,
-) -> Crossing:
+) -> tuple[list[Finding], list[Orphans]]:
     """Compare the identifiers of all accepted tables.
 
     Parameters
@@ -131,7 +127,7 @@ def cross_tables(
     asked = _Asked(connection=connection, views=views, columns=columns)
     try:
         asked.count()
-        orphans = tuple(each for each in asked.orphans() if whole or each.column != CUSTOMER_ID)
+        orphans = [each for each in asked.orphans() if whole or each.column != CUSTOMER_ID]
         findings = [
             *asked.unmatched(),
             *(each.finding() for each in orphans if not asked.is_found(each)),
@@ -142,33 +138,24 @@ def cross_tables(
     except duckdb.OutOfMemoryException:
         msg = "the identifiers of the tables do not fit into memory and scratch space: give more"
         raise SourceError(msg) from None
-    return Crossing(findings=tuple(findings), orphans=orphans)
+    return findings, orphans
 
 
-def refuse_orphans(
-    orphans: Sequence[Orphans],
-    quality: QualitySummary,
-    *,
-    subject: str,
-    maximum: float,
-    quarantine: pa.Table | None = None,
-) -> None:
+def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) -> None:
     """Refuse a source of which too many labels would be lost; reviews are warned of only.
 
     Raises
     ------
     ContractError
-        If a share lies above `maximum` (equal passes); its ``quality`` is that of the source,
-        its ``quarantine`` the refused rows, where they are not on disk already.
+        If a share of the cases lies above `maximum` (equal passes).
     """
     over = [
-        each
+        str(each)
         for each in orphans
         if each.table == CASES and each.of and each.rows / each.of > maximum
     ]
-    if over:
-        head = f"{subject}: cases that meet nothing, above max_orphan_share {maximum:g}"
-        raise_with(Faults(head, ContractError).extend(map(str, over)), quality, quarantine)
+    head = f"{subject}: cases that match nothing, above max_orphan_share {maximum:g}"
+    Faults(head, ContractError).extend(over).raise_if_any()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +173,7 @@ class _Asked:
         return self.connection.execute(sql).fetchall()
 
     def is_found(self, orphan: Orphans) -> bool:
-        """Tell whether `unmatched` gives the rows already."""
+        """Return whether `unmatched` gives the rows already."""
         return orphan.column == CUSTOMER_ID and CUSTOMERS in self.views
 
     def count(self) -> None:
@@ -202,7 +189,7 @@ class _Asked:
         self.connection.execute(f"CREATE TEMP TABLE {_COUNTS} AS {' UNION ALL '.join(parts)}")
 
     def unmatched(self) -> Iterator[Finding]:
-        """Give the rows whose customer or account the table of these does not have."""
+        """Return the rows whose customer or account the table of these does not have."""
         for column, target in ((CUSTOMER_ID, CUSTOMERS), (ACCOUNT_ID, ACCOUNTS)):
             if target in self.views:
                 known = f"SELECT id FROM {_COUNTS} WHERE kind = '{column}' AND holder = '{target}'"
@@ -211,10 +198,11 @@ class _Asked:
                     f"AND id NOT IN ({known}) GROUP BY holder, place ORDER BY place"
                 )
                 for table, count in found:
-                    yield _unmatched(table, column, f"not in {target}", count)
+                    about = {"table": table, "column": column, "target": target}
+                    yield Finding.of("not in", **about, count=count, hint="")
 
     def orphans(self) -> Iterator[Orphans]:
-        """Give the cases whose customer, transaction or review is nowhere, and such reviews.
+        """Return the cases whose customer, transaction or review is nowhere, and such reviews.
 
         A case of a customer who is reviewed is not lost. Reviews may well name customers who
         never did anything, but not only such.
@@ -243,7 +231,7 @@ class _Asked:
             yield Orphans(
                 table=table,
                 column=CUSTOMER_ID,
-                rule="in no other table",
+                key="in no other table",
                 unmatched=rows,
                 rows=rows,
                 of=of,
@@ -251,7 +239,7 @@ class _Asked:
             )
 
     def _hint(self, known: str) -> str:
-        """Say which other key the orphans meet, or in which form they meet their own."""
+        """Return which other key the orphans match, or in which form they match the right one."""
         total = self.rows(f"SELECT count(*) FROM {_ORPHANS}")[0][0]
         for table, column in _KEYS:
             if self.has(table, column):
@@ -268,13 +256,13 @@ class _Asked:
         return ""
 
     def _way(self, table: str, column: str) -> str:
-        """Say how to come from another key to the customer."""
+        """Return how to come from another key to the customer."""
         if self.has(table, CUSTOMER_ID):
             return f"join through {table} to get the customer_id"
         return f"map the customer that {column} belongs to"
 
     def _orphan_labels(self, column: str, target: str) -> Iterator[Orphans]:
-        """Give the cases that name what `target` lacks.
+        """Return the cases that name what `target` lacks.
 
         A transaction of before the extract is not missing from it, so only those within the
         time that it spans count against the limit; reviews have no such bounds.
@@ -298,14 +286,15 @@ class _Asked:
             yield Orphans(
                 table=CASES,
                 column=column,
-                rule=f"not in {target}",
+                key="not in",
+                target=target,
                 unmatched=unmatched,
                 rows=rows,
                 of=of,
             )
 
     def dominant(self, bound: Mapping[str, BoundTable]) -> Iterator[Finding]:
-        """Give keys that one value holds beyond belief, such as a word for nobody."""
+        """Find keys of which one value has too many rows, such as a word for no customer."""
         found = self.rows(
             f"SELECT holder, kind, max(n, 2), sum(n)::BIGINT FROM {_COUNTS} "
             f"WHERE list_contains({quote_list((TRANSACTIONS, EVENTS))}, holder) "
@@ -318,17 +307,11 @@ class _Asked:
                 and first >= _DOMINANT_SHARE * total
                 and first >= _DOMINANT_TIMES * second
             ):
-                yield Finding(
-                    table=table,
-                    column=column,
-                    rule=f"one identifier has {first / total:.0%} of the rows",
-                    count=first,
-                    cure=f"look at it{_look(bound[table], column)}; if it stands for nobody, "
-                    "name it in `nulls` of the file or of identifiers",
-                )
+                shown = {"share": first / total, "sql": _look(bound[table], column)}
+                yield Finding.of("dominant", table=table, column=column, count=first, **shown)
 
     def look_alikes(self) -> Iterator[Finding]:
-        """Give the rows whose identifier is another one, but for its form."""
+        """Return the rows whose identifier is another one, but for its form."""
         odd = f"SELECT 1 FROM {_COUNTS} WHERE {alike_sql('id')} <> id LIMIT 1"
         if not self.rows(odd):  # as where all are numbers: most of the work is spared
             return
@@ -353,20 +336,9 @@ class _Asked:
             "GROUP BY holder, kind, place ORDER BY place, kind"
         )
         for table, column, count, *by_form in found:
-            keys = [key for (key, _), met in zip(forms, by_form, strict=True) if met]
-            yield Finding(
-                table=table,
-                column=column,
-                rule="like another identifier but for its form",
-                count=count,
-                cure="if they are one and the same, write identifiers: "
-                f"{{{', '.join(keys or [key for key, _ in forms])}}} in the mapping",
-            )
-
-
-def _unmatched(table: str, column: str, rule: str, count: int, *, hint: str = "") -> Finding:
-    cure = "such rows meet no counterpart: check the extract's dates and identifiers"
-    return Finding(table=table, column=column, rule=rule, count=count, cure=f"{cure}{hint}")
+            met = [key for (key, _), rows in zip(forms, by_form, strict=True) if rows]
+            keys = ", ".join(met or [key for key, _ in forms])
+            yield Finding.of("alike", table=table, column=column, count=count, keys=keys)
 
 
 def _look(table: BoundTable, column: str) -> str:

@@ -48,7 +48,7 @@ read. A file that unpacks to more would fill the disk before anybody saw a row."
 
 
 class FileFaultError(OSError):
-    """Why a file cannot be read as it is; `strerror` goes on after its name: "is packed as rar"."""
+    """Why a file cannot be read as it is; `strerror` continues its name: "is packed as rar"."""
 
     def __init__(self, *, reason: str) -> None:
         super().__init__(errno.EINVAL, reason)
@@ -126,7 +126,7 @@ def open_layers(path: Path) -> tuple[BinaryIO, tuple[Packing, ...]]:
 
 
 def stranger(head: bytes) -> str | None:
-    """Say what a file is, by its first bytes, that is no text; None if it may be text."""
+    """Return what a file is, by its first bytes, that is no text; None if it may be text."""
     return next((said for magic, said in _STRANGERS.items() if head.startswith(magic)), None)
 
 

@@ -19,7 +19,7 @@ from kyc_ml.errors import Faults
 
 _MOST_ROWS_A_BYTE: Final = 100
 _ALWAYS_READ: Final = 10_000_000
-"""Convention: rows with a key of their own need far more than a bit each. A file of 5 KB may
+"""Convention: rows with different keys need far more than a bit each. A file of 5 KB may
 declare a billion rows of one value, and fill the disk before anybody saw a row."""
 _EXACT: Final = 2**53
 """Whole numbers up to here are exact as floats."""
@@ -47,7 +47,7 @@ class _Shape:
 def open_parquet(
     connection: duckdb.DuckDBPyConnection, name: str, files: FoundFiles, faults: Faults
 ) -> list[MalformedLine]:
-    """Make a view over the files; note those that are none, or differ from the first."""
+    """Make a view over the files; note those that are not Parquet, or differ from the first."""
     before = len(faults)
     shapes: dict[str, _Shape] = {}
     for shown, path in zip(files.names, files.paths, strict=True):
@@ -119,7 +119,7 @@ def _int96_columns(file: pq.ParquetFile) -> Iterator[str]:
 
 
 def _inexact(metadata: pq.FileMetaData, kinds: Mapping[str, str]) -> Iterator[str]:
-    """Name columns of whole numbers beyond what a float holds, as the file's statistics say."""
+    """List columns of whole numbers beyond what a float holds, as the file's statistics say."""
     for group in range(metadata.num_row_groups):
         for position in range(metadata.num_columns):
             column = metadata.row_group(group).column(position)
@@ -150,7 +150,7 @@ def _kind(type_: pa.DataType) -> str:
 
 
 def _differences(shapes: Mapping[str, _Shape]) -> Iterator[str]:
-    """Say which file differs from the first, in its columns or in what they hold."""
+    """Return which file differs from the first, in its columns or in what they hold."""
     first = next(iter(shapes.values()))
     for shown, shape in shapes.items():
         differ = ", ".join(sorted(set(shape.kinds) ^ set(first.kinds)))
@@ -164,7 +164,7 @@ def _differences(shapes: Mapping[str, _Shape]) -> Iterator[str]:
 
 
 def _mixture(column: str, shapes: Mapping[str, _Shape]) -> str | None:
-    """Say that a column holds another kind of value in one file than in those before it."""
+    """Return the fault if a column holds another kind of value than in the files before."""
     seen: dict[str, str] = {}
     for shown, shape in shapes.items():
         seen.setdefault(shape.kinds[column], shown)
@@ -178,5 +178,5 @@ def _mixture(column: str, shapes: Mapping[str, _Shape]) -> str | None:
     (one, first), (other, second) = [(k, f) for k, f in seen.items() if k in kinds][:2]
     return (
         f"column {column!r} holds two kinds of values, {one} in {first!r} and {other} in "
-        f"{second!r}: write it alike in all files, or name the two kinds as files of their own"
+        f"{second!r}: write it alike in all files, or name the two kinds as separate files"
     )

@@ -1,4 +1,4 @@
-"""Folders named `key=value`, as columns of the rows of the files in them."""
+"""What files say beside their cells: folders named `key=value`, and words for a missing value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import duckdb
 
 from kyc_ml.contract.folder import FoundFiles
-from kyc_ml.engine.local import quote_name
+from kyc_ml.engine.local import quote_list, quote_name
 from kyc_ml.errors import Faults
 
 FILE: Final = "file of kyc_ml"
@@ -43,7 +43,7 @@ def with_folder_values(
 ) -> str:
     """Write rows that have a column `FILE` as SQL with their folders' values instead.
 
-    The values stand in a small table of their own, which a view may go on reading.
+    The values are put into a small table, which a view can still read later.
     """
     keys = list(files.folder_values[0])
     table, file = quote_name(f"folders of {name}"), quote_name(FILE)
@@ -58,3 +58,14 @@ def with_folder_values(
         ],
     )
     return f"(SELECT * EXCLUDE ({file}) FROM {rows} JOIN {table} USING ({file}))"
+
+
+def present_sql(text: str, nulls: Collection[str], *, name: str) -> str:
+    """Write text as SQL under a name, NULL where it is one of the words.
+
+    DuckDB's own option for CSV takes no word that holds a quote, an escape or a delimiter, such as
+    MySQL's backslash and N.
+    """
+    if nulls:
+        text = f"CASE WHEN NOT list_contains({quote_list(nulls)}, {text}) THEN {text} END"
+    return f"{text} AS {quote_name(name)}"

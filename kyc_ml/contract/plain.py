@@ -60,14 +60,14 @@ def make_plain(
 
 
 def say_os_error(error: OSError) -> str:
-    """Say why a file could not be read, to go on after its name."""
+    """Return why a file could not be read, to write after its name."""
     if isinstance(error, FileFaultError):
         return str(error.strerror)
     return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
 def _plain_file(source: FileSource, path: Path, copy: Path) -> tuple[Path, int]:
-    """Give the file to read, and how many lines of `path` stand above its first one."""
+    """Return the file to read, and how many lines of `path` stand above its first one."""
     handle, layers = open_layers(path)
     with handle:
         if source.format in {"parquet", "duckdb"}:
@@ -86,12 +86,12 @@ def _plain_file(source: FileSource, path: Path, copy: Path) -> tuple[Path, int]:
 
 
 def _encoding_of(head: bytes, source: FileSource) -> str:
-    """Give the encoding of a text file, for certain.
+    """Return the encoding of a text file, for certain.
 
     Raises
     ------
     FileFaultError
-        If it is no text, or its encoding is not said and not UTF-8.
+        If it is no text, or its encoding is neither declared nor UTF-8.
     """
     fault = stranger(head) or encoding_fault(head, source.encoding)
     if fault is not None:
@@ -147,7 +147,7 @@ def _blocks(handle: BinaryIO) -> Iterator[bytes]:
 
 
 def _below(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """Give what stands below the first `count` lines.
+    """Yield what stands below the first `count` lines.
 
     Raises
     ------

@@ -5,21 +5,35 @@ Counts and column names only; a customer's value stays in the quarantine file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NoReturn
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final
 
 import pandas as pd
-import pyarrow as pa
 
+from kyc_ml.config.text import read_content
 from kyc_ml.contract.strays import Strays
 from kyc_ml.errors import ContractError, Faults
 
 
+def _read_rules() -> dict[str, Any]:
+    text = (files(__package__) / "rules.yaml").read_text(encoding="utf-8")
+    return read_content(text, subject="the rules of the contract", path=None)
+
+
+_RULES: Final = _read_rules()
+
+
+def word_rule(key: str, **values: object) -> tuple[str, str]:
+    """Return a rule of `rules.yaml` and its cure in words, with the values put in."""
+    return _RULES[key]["rule"].format(**values), _RULES[key]["cure"].format(**values)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """So many rows of a table break one rule, and what would mend them.
+    """How many rows of a table break one rule, and how to fix them.
 
     Attributes
     ----------
@@ -32,6 +46,12 @@ class Finding:
     rule: str
     count: int
     cure: str
+
+    @classmethod
+    def of(cls, key: str, *, table: str, column: str, count: int, **values: object) -> Finding:
+        """Return the finding of a rule; see `word_rule`."""
+        rule, cure = word_rule(key, **values)
+        return cls(table=table, column=column, rule=rule, count=count, cure=cure)
 
     def __str__(self) -> str:
         where = f"{self.table}.{self.column}" if self.column else self.table
@@ -114,7 +134,7 @@ class QualitySummary:
         return {quality.table: quality for quality in self.tables}[name]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a table: counts, share, late rows, first and last event time (UTC)."""
+        """Return one row a table: counts, share, late rows, first and last event time (UTC)."""
         columns = ["table", "read", "accepted", "quarantined", "quarantined_share", "late_rows"]
         columns += ["first_event_time", "last_event_time"]
         rows = [[getattr(table, name) for name in columns] for table in self.tables]
@@ -123,19 +143,19 @@ class QualitySummary:
         return frame.astype(times)
 
     def findings(self) -> list[tuple[str, Finding]]:
-        """Give every finding with its severity: quarantined or warning."""
+        """Return every finding with its severity: quarantined or warning."""
         refused = [("quarantined", each) for table in self.tables for each in table.reasons]
         return refused + [("warning", each) for each in self.warnings]
 
     def findings_frame(self) -> pd.DataFrame:
-        """One row a finding: severity (quarantined, warning), table, column, rule, count, cure."""
+        """Return one row a finding: severity (quarantined, warning), then as in `Finding`."""
         return pd.DataFrame(
             [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in self.findings()],
             columns=["severity", "table", "column", "rule", "count", "cure"],
         ).astype({"count": "int64"})
 
     def missing_frame(self) -> pd.DataFrame:
-        """One row a mapped column: table, column, missing_share in [0, 1]."""
+        """Return one row a mapped column: table, column, missing_share in [0, 1]."""
         return pd.DataFrame(
             [(t.table, column, share) for t in self.tables for column, share in t.missing.items()],
             columns=["table", "column", "missing_share"],
@@ -157,44 +177,66 @@ class QualitySummary:
         return [*lines, *(f"  warning: {warning}" for warning in self.warnings)]
 
 
-def check_quarantined_share(
-    quality: QualitySummary,
-    *,
-    subject: str,
-    maximum: float,
-    quarantine: pa.Table | None = None,
-) -> None:
+def check_quarantined_share(quality: QualitySummary, *, subject: str, maximum: float) -> None:
     """Refuse a source of which too many rows are quarantined.
 
     Raises
     ------
     ContractError
-        If any table's share lies above `maximum` (equal passes), or if no transaction
-        is left. It lists every finding of every table; its ``quality`` is that of the
-        source, its ``quarantine`` the rows, where they are not on disk already.
+        If any table's share lies above `maximum` (equal passes), or if no row of a table is
+        left. It lists every finding of every table.
     """
-    over = [table for table in quality.tables if table.quarantined_share > maximum]
-    bare = [table for table in quality.tables if table.read and not table.accepted]
-    if not over and not bare:
-        return
-    shares = ", ".join(
-        f"{t.table} {t.quarantined:,} of {t.read:,}"
-        for t in quality.tables
-        if t in over or t in bare
-    )
-    faults = Faults(
-        f"{subject}: quarantined rows above max_quarantined_share {maximum:g} ({shares})",
-        ContractError,
-    )
-    faults.extend(str(reason) for table in quality.tables for reason in table.reasons)
-    raise_with(faults, quality, quarantine)
+    refused = [
+        table
+        for table in quality.tables
+        if table.quarantined_share > maximum or (table.read and not table.accepted)
+    ]
+    if refused:
+        shares = ", ".join(f"{t.table} {t.quarantined:,} of {t.read:,}" for t in refused)
+        head = f"{subject}: quarantined rows above max_quarantined_share {maximum:g} ({shares})"
+        reasons = [str(reason) for table in quality.tables for reason in table.reasons]
+        Faults(head, ContractError).extend(reasons).raise_if_any()
 
 
-def raise_with(faults: Faults, quality: QualitySummary, quarantine: pa.Table | None) -> NoReturn:
-    """Raise the faults as a ContractError that carries what a job can still save and show."""
-    try:
-        faults.raise_if_any()
-    except ContractError as error:
-        error.quality, error.quarantine = quality, quarantine
-        raise
-    raise AssertionError  # pragma: no cover  there is always a fault
+def write_quality(quality: QualitySummary) -> dict[str, Any]:
+    """Write a summary as plain values; `read_quality` gives an equal one back."""
+    return {
+        "tables": [_plain(table) for table in quality.tables],
+        "warnings": [asdict(each) for each in quality.warnings],
+    }
+
+
+def read_quality(content: Mapping[str, Any]) -> QualitySummary:
+    """Read what `write_quality` wrote."""
+    return QualitySummary(
+        tables=tuple(_table(each) for each in content["tables"]),
+        warnings=tuple(Finding(**each) for each in content["warnings"]),
+    )
+
+
+def _plain(table: TableQuality) -> dict[str, Any]:
+    plain = asdict(table)
+    return {
+        **_write_times(plain, ("first_event_time", "last_event_time")),
+        "missing": dict(table.missing),
+        "reasons": list(plain["reasons"]),
+        "strays": _write_times(plain["strays"], ("first", "last")),
+    }
+
+
+def _table(plain: Mapping[str, Any]) -> TableQuality:
+    reasons = tuple(Finding(**each) for each in plain["reasons"])
+    strays = Strays(**_read_times(plain.get("strays", {}), ("first", "last")))  # none before
+    times = _read_times(plain, ("first_event_time", "last_event_time"))
+    return TableQuality(**{**times, "reasons": reasons, "strays": strays})
+
+
+def _write_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    times: dict[str, datetime | None] = {name: plain[name] for name in names}
+    texts = {n: t and t.astimezone(UTC).isoformat() for n, t in times.items()}
+    return {**plain, **texts}
+
+
+def _read_times(plain: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    texts = {name: plain[name] for name in names if name in plain}
+    return {**plain, **{n: t and datetime.fromisoformat(t) for n, t in texts.items()}}

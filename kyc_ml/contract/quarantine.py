@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.errors import OutputError
+from kyc_ml.engine.writing import written_whole
 
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
@@ -62,39 +60,13 @@ def malformed_rows(table: str, lines: Sequence[MalformedLine], *, reason: str) -
     return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
 
 
-def save_quarantine(quarantine: pa.Table, path: Path) -> Path | None:
+def save_quarantine(quarantine: pa.Table, path: Path) -> None:
     """Write quarantined rows as Parquet, readable by the user alone (mode 0600).
-
-    The file appears whole or not at all. Without rows nothing is written, and a file
-    that an earlier run left at `path` stays as it is.
-
-    Returns
-    -------
-    Path or None
-        `path`, or None if there was nothing to write.
 
     Raises
     ------
     OutputError
-        If the folder does not exist or cannot be written.
+        If the file cannot be written.
     """
-    if not quarantine.num_rows:
-        return None
-    try:
-        # mkstemp makes the file with mode 0600; the rename keeps it.
-        number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        msg = f"quarantine {path} cannot be written: {error.strerror}"
-        raise OutputError(msg) from None
-    try:
-        with os.fdopen(number, "wb") as handle:
-            pq.write_table(quarantine, handle, compression="zstd")
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        msg = f"quarantine {path} cannot be written: {error.strerror}"
-        raise OutputError(msg) from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+    with written_whole(path) as handle:
+        pq.write_table(quarantine, handle, compression="zstd")

@@ -53,26 +53,14 @@ def remarks_of(
 
 def _identifier_remarks(column: str, duck_type: str, rules: RowRules) -> list[Check]:
     typed = quote_name(column)
-    remarks = [
-        Check(
-            column=column,
-            rule="a word for no value (NULL, nan, -, 无, ...)",
-            cure="rows that share it look like one and the same: name the word in `nulls` of the "
-            "file, or of identifiers, to read it as missing",
-            broken=is_nothing_sql(typed),
-        )
-    ]
+    remarks = [Check.of("word for nothing", column, is_nothing_sql(typed))]
     if rules.form.trim and duck_type == "VARCHAR":
         raw = raw_name(column)
-        remarks.append(
-            Check(
-                column=column,
-                rule="read without white space or invisible characters",
-                cure="nothing is needed; files that name customers are read in the same way",
-                broken=f"strlen({raw}) > strlen({typed}) "
-                rf"AND regexp_matches({raw}, '^[\s\pZ]|[\s\pZ]$|[\pC]')",
-            )
+        trimmed = (
+            f"strlen({raw}) > strlen({typed}) "
+            rf"AND regexp_matches({raw}, '^[\s\pZ]|[\s\pZ]$|[\pC]')"
         )
+        remarks.append(Check.of("trimmed", column, trimmed))
     return remarks
 
 
@@ -83,22 +71,18 @@ def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list
     event = quote_name(EVENT_TIME)
     known = quote_name(KNOWN_AT)
 
-    def note(needed: Collection[str], rule: str, broken: str, *, voids: bool) -> None:
+    def note(key: str, needed: Collection[str], broken: str, *, voids: bool = True) -> None:
         column, *_ = needed
-        done = "taken as missing" if voids else "used as they are"
-        cure = f"such dates are {done}: check the century and the column that is mapped"
         if set(needed) <= set(types):
-            check = Check(column=column, rule=rule, cure=cure, broken=broken, voids=voids)
-            remarks.append(check)
+            remarks.append(Check.of(key, column, broken, voids=voids, years=OLDEST_YEARS))
 
     if horizon is not None:  # and a day, for the zone
         last = f"greatest(TIMESTAMPTZ '{horizon.isoformat()}', {event}, {known}) + INTERVAL 1 DAY"
         for column in (BIRTH_DATE, ONBOARDED_AT):
-            note((column,), "after the data end", f"{quote_name(column)} > {last}", voids=True)
+            note("after the data", (column,), f"{quote_name(column)} > {last}")
     first = f"CAST({event} AS DATE) - INTERVAL {OLDEST_YEARS} YEAR"
     aged = f"{quote_name(CUSTOMER_TYPE)} = 'person' AND {born} < {first}"
-    rule = f"of a person of more than {OLDEST_YEARS} years"
-    note((BIRTH_DATE, CUSTOMER_TYPE), rule, aged, voids=True)
-    note((ONBOARDED_AT, BIRTH_DATE), "before birth", f"{begun} < {born}", voids=False)
-    note((DOCUMENT_EXPIRY, BIRTH_DATE), "before birth", f"{ends} < {born}", voids=False)
+    note("too old", (BIRTH_DATE, CUSTOMER_TYPE), aged)
+    note("before birth", (ONBOARDED_AT, BIRTH_DATE), f"{begun} < {born}", voids=False)
+    note("before birth", (DOCUMENT_EXPIRY, BIRTH_DATE), f"{ends} < {born}", voids=False)
     return remarks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,9 +12,6 @@ import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.checks import (
-    CURES,
-    MALFORMED,
-    NO_TEXT,
     Check,
     RowRules,
     broken_checks,
@@ -49,15 +45,7 @@ _RAW = quote_name("raw row")
 
 _DAY_US: Final = 86_400_000_000
 _BATCH_ROWS: Final = 1 << 17
-"""Rows handed over at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rules:
-    """What the rows of one table are held to, and what is noted of them."""
-
-    checks: tuple[Check, ...]
-    remarks: tuple[Check, ...]
+"""Rows in one batch."""
 
 
 def contract_rows(
@@ -94,17 +82,16 @@ def contract_rows(
     table = bound.contract.name
     try:
         try:
-            held = _check_rows(connection, bound, rules, horizon, guarded=False)
+            checks, remarks = _check_rows(connection, bound, rules, horizon, guarded=False)
         except (duckdb.DataError, duckdb.InvalidInputException):
-            held = _check_rows(connection, bound, rules, horizon, guarded=True)
-        checks = held.checks
+            checks, remarks = _check_rows(connection, bound, rules, horizon, guarded=True)
         copy, other = (mask_literal(1 << len(checks) - back, checks) for back in (2, 1))
         _mark_duplicates(connection, bound, copy=copy, other=other)
         summary = _summarise(connection, bound)
         strays = _strays(connection)
         shelf.put(table, _schema(bound), _accepted(connection, bound))
         reasons, read = _count(connection, table, checks)
-        noted = _count_noted(connection, table, held.remarks)
+        noted = _count_noted(connection, table, remarks)
         refused = shelf.refuse(_refused(connection, bound, checks))
         # only here: after an error a result may be open still, and the connection ends anyway
         connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
@@ -118,12 +105,12 @@ def contract_rows(
             "on some row: use TRY_CAST or try_strptime there"
         )
         raise SourceError(msg) from None
-    for rule in (MALFORMED, NO_TEXT):
-        lines = [line for line in malformed if line.no_text == (rule == NO_TEXT)]
+    for key in ("malformed", "no text"):
+        lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:
-            refused += shelf.refuse([malformed_rows(table, lines, reason=rule)])
-            check = Check(column="", rule=rule, cure=CURES[rule])
-            reasons.append(_finding(table, check, len(lines)))
+            finding = Finding.of(key, table=table, column="", count=len(lines))
+            refused += shelf.refuse([malformed_rows(table, lines, reason=finding.rule)])
+            reasons.append(finding)
     rows = summary["rows"]
     quality = TableQuality(
         table=table,
@@ -147,8 +134,11 @@ def _check_rows(
     horizon: datetime | None,
     *,
     guarded: bool,
-) -> _Rules:
-    """Make the table of typed columns, broken rules and, for broken rows, the raw values."""
+) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+    """Make the table of typed columns, broken rules and, for broken rows, the raw values.
+
+    Returns the rules that refuse a row, and the remarks that do not.
+    """
     checks = checks_of(bound.contract, bound.types, guarded=guarded, rules=rules)
     remarks = remarks_of(bound.contract, bound.types, rules=rules, horizon=horizon)
     computed, raw, typed = [], [], []
@@ -177,7 +167,7 @@ def _check_rows(
         f"FROM (SELECT *, {', '.join(typed)} FROM (SELECT {', '.join(raw)} "
         f"FROM (SELECT {', '.join(computed)} {bound.rows}))))"
     )
-    return _Rules(checks=checks, remarks=remarks)
+    return checks, remarks
 
 
 def _used(name: str, remarks: Sequence[Check]) -> str:
@@ -285,7 +275,7 @@ def _count_noted(
 def _refused(
     connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[Check, ...]
 ) -> Iterator[pa.Table]:
-    """Give the refused rows with their reasons."""
+    """Return the refused rows with their reasons."""
     row_id = quote_name(bound.contract.key[0])
     rows = (
         f"SELECT {row_id} AS row_id, {_BROKEN} AS mask, {_RAW} AS raw FROM {_CHECKED} "

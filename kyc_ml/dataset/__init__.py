@@ -1,5 +1,11 @@
 """Observations and their matured labels."""
 
+from kyc_ml.dataset.chosen import (
+    Chosen,
+    choose_observations,
+    count_not_scored,
+    store_observations,
+)
 from kyc_ml.dataset.labels import (
     ALREADY_ADVERSE,
     IMMATURE,
@@ -11,13 +17,11 @@ from kyc_ml.dataset.labels import (
     to_target,
 )
 from kyc_ml.dataset.observations import (
-    make_arrivals,
     make_observations,
     make_reviews_at,
     seen_in,
     when_first_seen,
 )
-from kyc_ml.dataset.stored import Chosen, count_not_scored, store_observations
 
 __all__ = [
     "ALREADY_ADVERSE",
@@ -27,8 +31,8 @@ __all__ = [
     "POSITIVE",
     "Chosen",
     "Labels",
+    "choose_observations",
     "count_not_scored",
-    "make_arrivals",
     "make_observations",
     "make_reviews_at",
     "mature_labels",

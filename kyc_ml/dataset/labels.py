@@ -123,13 +123,13 @@ def _moment(time: pd.Timestamp) -> np.datetime64:
 
 
 def _known_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Give the states of cases known at `as_of`, the latest of each case last."""
+    """Return the states of cases known at `as_of`, the latest of each case last."""
     frame: pd.DataFrame = cases.to_pandas()
     return frame[frame[KNOWN_AT] <= as_of].sort_values([CASE_ID, KNOWN_AT])
 
 
 def _adverse_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
-    """Give the cases that ended adverse, each known since it has been so without a break.
+    """Return the cases that ended adverse, each known since it has been so without a break.
 
     A report that follows a confirmed fraud tells the institution nothing new.
     """

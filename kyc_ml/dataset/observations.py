@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from functools import reduce
 from typing import Final
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.ending import find_newest, observable_until
 from kyc_ml.contract.tables import (
     ACCOUNTS,
@@ -29,6 +29,7 @@ from kyc_ml.contract.tables import (
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 
+UTC_TIME: Final = pa.timestamp("us", tz="UTC")
 _INSTANT: Final = pd.Timedelta(microseconds=1)
 _SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
@@ -59,15 +60,16 @@ def make_observations(
         If there is none, or the tables it needs are absent.
     """
     if unit == "fraud":
-        table = as_observations(_transactions_of(source), TRANSACTION_ID)
+        require_transactions(source.tables)
+        table = as_observations(source.tables[TRANSACTIONS], TRANSACTION_ID)
     elif REVIEWS in source.tables:
         table = as_observations(source.tables[REVIEWS], REVIEW_ID)
     else:
         table = _review_calendar(source, start=start, end=end, config=config)
     when = pc.field(DECISION_TIME)
-    kept = when < _scalar(end)
+    kept = when < instant(end)
     if start is not None:
-        kept = kept & (when >= _scalar(start))
+        kept = kept & (when >= instant(start))
     found = table.filter(kept)
     if found.num_rows == 0:
         since = "the beginning" if start is None else start.date().isoformat()
@@ -76,12 +78,12 @@ def make_observations(
             f"no {unit} observation lies between {since} and {until}: "
             "check the dates against the first and last event of the data-quality summary"
         )
-        raise DatasetError(msg + _say_later(source, table.filter(when >= _scalar(end))))
+        raise DatasetError(msg + _say_later(source, table.filter(when >= instant(end))))
     return found
 
 
 def _say_later(source: ContractedTables, later: pa.Table) -> str:
-    """Say where the observations lie that come too late, and whether a later date would help."""
+    """Return where the observations lie that come too late, and whether a later date would help."""
     if not later.num_rows:
         return ""
     first = pd.Timestamp(pc.min(later[DECISION_TIME]).as_py())
@@ -96,45 +98,27 @@ def _say_later(source: ContractedTables, later: pa.Table) -> str:
     return f"; {later.num_rows:,} lie later, the first at {first:%Y-%m-%d %H:%M}: {cure}"
 
 
-def make_arrivals(
-    source: ContractedTables, *, since: pd.Timestamp, until: pd.Timestamp
-) -> pa.Table:
-    """List the transactions that became known in ``[since, until)``, late ones included.
-
-    What a batch job scores: every transaction arrives in exactly one of consecutive
-    periods, however late. Its decision time is still its own time.
-
-    Raises
-    ------
-    DatasetError
-        If none arrived, or there is no table of transactions.
-    """
-    table = _transactions_of(source)
-    known = pc.field(KNOWN_AT)
-    found = table.filter((known >= _scalar(since)) & (known < _scalar(until)))
-    if found.num_rows == 0:
-        msg = (
-            f"no transaction became known between {since.date()} and {until.date()}: check the "
-            "dates against the first and last event of the data-quality summary"
-        )
-        raise DatasetError(msg)
-    return as_observations(found, TRANSACTION_ID)
-
-
 def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
     """List every customer known before `at`, to be reviewed at `at`."""
     return reviews_of(when_first_seen(source), [at])
 
 
-def _scalar(time: pd.Timestamp) -> pa.Scalar:
-    return pa.scalar(time.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+def instant(time: pd.Timestamp) -> pa.Scalar:
+    """Return a time as Arrow compares it with the times of the tables."""
+    return pa.scalar(time.to_pydatetime(), UTC_TIME)
 
 
-def _transactions_of(source: ContractedTables) -> pa.Table:
-    if TRANSACTIONS not in source.tables:
+def require_transactions(tables: Collection[str]) -> None:
+    """Check that observations of unit `fraud` can be made.
+
+    Raises
+    ------
+    DatasetError
+        If there is no table of transactions.
+    """
+    if TRANSACTIONS not in tables:
         msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
         raise DatasetError(msg)
-    return source.tables[TRANSACTIONS]
 
 
 def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
@@ -144,24 +128,12 @@ def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
     return rows.rename_columns(renamed).drop_columns([KNOWN_AT])
 
 
-def when_first_seen(source: ContractedTables) -> pd.Series:
-    """Give when each customer was first known, by customer id, sorted; see `first_seen`."""
-    return first_seen(source.tables, lambda name: source.tables[name].select(_SEEN_BY).to_batches())
-
-
-def first_seen(
-    tables: Collection[str], read: Callable[[str], Iterable[pa.RecordBatch]]
-) -> pd.Series:
+def when_first_seen(source: Tables) -> pd.Series:
     """Find when each customer was first known.
 
-    The customers table says it. Without one, everybody counts whom a row of the bank's own
-    tables names, with or without a booking; a case alone makes nobody a customer. Who has a
-    planned review was known before it.
-
-    Parameters
-    ----------
-    read : callable
-        Gives the rows of a table piece by piece.
+    The customers table says it. Without one, every customer counts whom a row of the bank's own
+    tables names, with or without a booking; a case alone makes nobody a customer. A customer
+    with a planned review was known before it.
 
     Returns
     -------
@@ -172,9 +144,10 @@ def first_seen(
     DatasetError
         If the source has none of these tables.
     """
+    tables = source.columns()
     found = []
     for name in seen_in(tables):
-        seen = _earliest(read(name))
+        seen = _earliest(tables[name].pieces(*_SEEN_BY))
         found.append(seen - _INSTANT if name == REVIEWS else seen)
     if len(found) == 1:
         return found[0]
@@ -183,7 +156,7 @@ def first_seen(
 
 
 def seen_in(tables: Collection[str]) -> list[str]:
-    """Name the tables that say who is a customer; see `first_seen`."""
+    """List the tables that say who is a customer; see `when_first_seen`."""
     others = (ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY, REVIEWS)
     names = [CUSTOMERS] if CUSTOMERS in tables else [name for name in others if name in tables]
     if not names:
@@ -208,8 +181,8 @@ def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
         renamed = [by_name.get(name, KNOWN_AT) for name in least.column_names]
         return [least.rename_columns(renamed).select(names)]
 
-    nobody: list[pa.Table] = []
-    found = reduce(add, pieces, nobody)
+    none_yet: list[pa.Table] = []
+    found = reduce(add, pieces, none_yet)
     if not found:
         return pd.Series([], index=pd.Index([], name=CUSTOMER_ID), dtype="datetime64[us, UTC]")
     seen: pd.DataFrame = found[0].to_pandas().set_index(CUSTOMER_ID)
@@ -255,9 +228,7 @@ def reviews_of(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:
                         [f"{customer}@{day}" for customer in known], pa.string()
                     ),
                     CUSTOMER_ID: pa.array(known, pa.string()),
-                    DECISION_TIME: pa.array(
-                        [date.to_pydatetime()] * known.size, pa.timestamp("us", tz="UTC")
-                    ),
+                    DECISION_TIME: pa.array([date.to_pydatetime()] * known.size, UTC_TIME),
                 }
             )
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kyc_ml.contract.tables import ACCOUNT_ID, CUSTOMER_ID
-from kyc_ml.features.spec import D180, Direction, FeatureSpec, Formula, Window
+from kyc_ml.features.spec import DAY_US, Direction, FeatureSpec, Formula, Window
 
 _MONEY: Final = "base currency"
 
@@ -59,7 +59,7 @@ somebody lists it; who customers are, what others say of them, outcomes and peer
 """
 
 
-LONGEST_US: Final = D180.us or 0
+LONGEST_US: Final = 180 * DAY_US
 """Longest window that conduct from now on can renew before the next review: half a year, in
 which the highest tier is reviewed (银发〔2013〕2号). What is read further back is past."""
 

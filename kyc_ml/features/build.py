@@ -71,12 +71,13 @@ def build_features(
         observation without the key (a payment without a counterparty) is missing too.
     """
     observations = read_observations(observations)
-    available, left_out = split_available(specs, columns_of(source), observations.column_names)
+    columns = columns_of(source)
+    available, left_out = split_available(specs, columns, observations.column_names)
     levels = needed_columns(available)
     made = made_tables(available, {need.table for level in levels for need in level})
-    tables, notes = make_tables(source, made)
+    tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
     bench = Bench(
-        {name: TimedRows(table) for name, table in tables.items()},
+        {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
         timezone=source.timezone,
         threads=threads,
     )
@@ -94,7 +95,7 @@ def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
 
 
 def told_left_out(specs: Sequence[FeatureSpec], left_out: Mapping[str, str]) -> dict[str, str]:
-    """Give the reasons of the features that somebody chose, not of those behind them."""
+    """Return the reasons of the features that somebody chose, not of those behind them."""
     return {
         spec.name: left_out[spec.name]
         for spec in specs
@@ -135,11 +136,11 @@ class Computed:
         self.categories: dict[str, pa.Array] = {}
 
     def column(self, name: str) -> Floats:
-        """Give the column of a feature in the matrix."""
+        """Return the column of a feature in the matrix."""
         return np.asarray(self.numbers[:, self.place[name]])
 
     def values(self, name: str, rows: slice) -> pa.Array:
-        """Give some rows of a feature as an Arrow array; missing values are null."""
+        """Return some rows of a feature as an Arrow array; missing values are null."""
         if name in self.categories:
             return self.categories[name][rows]
         return as_column(self.column(name)[rows])

@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final
 
 from kyc_ml.config import FeatureConfig, TableAttribute
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features.families import (
-    amounts,
-    attributes,
-    counterparties,
-    devices,
-    dormancy,
-    flow_through,
-    geography,
-    instruments,
-    label_history,
-    network,
-    novelty,
-    peers,
-    profile,
-    structuring,
-    third_party,
-    timing,
-    velocity,
-)
-from kyc_ml.features.families.attributes import with_attributes
+from kyc_ml.features.families.attributes import ATTRIBUTES, features_of, with_attributes
+from kyc_ml.features.families.tables import read_families
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 
-Declare = Callable[[FeatureConfig], tuple[FeatureSpec, ...]]
-
-
-def _always(specs: tuple[FeatureSpec, ...]) -> Declare:
-    """Declare the same features under every configuration."""
-    return lambda _: specs
-
-
-FAMILIES: Final[Mapping[str, Declare]] = MappingProxyType(
-    {
-        "velocity": _always(velocity.FEATURES),
-        "amounts": amounts.features_of,
-        "timing": _always(timing.FEATURES),
-        "counterparties": _always(counterparties.FEATURES),
-        "novelty": _always(novelty.FEATURES),
-        "dormancy": dormancy.features_of,
-        "devices": _always(devices.FEATURES),
-        "label_history": _always(label_history.FEATURES),
-        "profile": _always(profile.FEATURES),
-        "geography": geography.features_of,
-        "instruments": _always(instruments.FEATURES),
-        "structuring": structuring.features_of,
-        "flow_through": _always(flow_through.FEATURES),
-        "network": _always(network.FEATURES),
-        "peers": _always(peers.FEATURES),
-        "third_party": third_party.features_of,
-        attributes.ATTRIBUTES: attributes.features_of,
-    }
+_TABLES: Final = (
+    *("velocity", "amounts", "timing", "counterparties", "novelty", "dormancy", "devices"),
+    *("label_history", "profile", "geography", "instruments", "structuring", "flow_through"),
+    *("network", "peers", "third_party"),
 )
+FAMILIES: Final = (*_TABLES, ATTRIBUTES)
+"""Families of features, in the order of their features in a model."""
 
 
 def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
@@ -72,7 +31,8 @@ def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     """
     declared: dict[str, FeatureSpec] = {}
     faults = Faults("features", ConfigError)
-    for spec in (spec for declare in FAMILIES.values() for spec in declare(config)):
+    read = read_families(_TABLES, config.amounts, config.country_lists, config.third_party_items)
+    for spec in (*read, *features_of(config)):
         if spec.name in declared:
             faults.add(
                 "attributes, third_party_items or country_lists: two give a feature named "
@@ -128,14 +88,14 @@ def choose_features(
 def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec], *, unit: str) -> None:
     faults = Faults("features", ConfigError)
     faults.extend(
-        f"families: {name!r} is no feature family{hint(name, FAMILIES)}; "
+        f"families: {name!r} is not a feature family{hint(name, FAMILIES)}; "
         f"known: {', '.join(FAMILIES)}"
         for name in config.families
         if name not in FAMILIES
     )
     for key, names in (("include", config.include), ("exclude", config.exclude)):
         faults.extend(
-            f"{key}: {name!r} is no declared feature{hint(name, declared)}"
+            f"{key}: {name!r} is not a declared feature{hint(name, declared)}"
             for name in names
             if name not in declared
         )

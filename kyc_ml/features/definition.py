@@ -1,7 +1,9 @@
-"""A feature's exact definition in one line, read off its declaration."""
+"""A feature's exact definition in one line, the one that `sentences` reads."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 
 from kyc_ml.features.spec import (
@@ -26,25 +28,22 @@ from kyc_ml.features.spec import (
 
 
 def define(how: How) -> str:
-    """Write how a feature is computed, such as ``count of transactions by customer_id, 7 d``."""
+    """Write how a feature is computed: ``count over transactions by customer_id, 7d``."""
     match how:
         case Window():
             return _window(how)
         case Latest():
             what = "age" if how.column is None else name_of(how.column)
-            read = "" if how.reading in {"value", "category"} else f" as {how.reading}"
-            return f"{what}{read} of the latest row of {_rows(how)}"
+            listed = f" on a list of {len(how.listing)} stays" if how.listing else ""
+            return f"{what} as {how.reading}{listed} of the latest row of {_rows(how)}"
         case Own():
             field = "time" if how.column is None else name_of(how.column)
-            read = "" if how.reading in {"value", "category"} else f" as {how.reading}"
-            return f"own {field}{read}"
+            return f"own {field}{'' if how.reading == 'value' else f' as {how.reading}'}"
         case Formula():
             return _arithmetic(how.operation, how.inputs, how.parameter)
         case Peer():
-            return (
-                f"({how.feature} - median) / (1.4826 * MAD) of customers alike in "
-                f"{', '.join(how.by)}; at least {how.fewest}"
-            )
+            alike = f"at least {how.fewest} customers alike in {', '.join(how.by)}"
+            return f"{how.feature} compared with {alike}"
 
 
 def row_columns_of(spec: FeatureSpec) -> dict[str, str]:
@@ -61,8 +60,7 @@ def _window(how: Window) -> str:
     own = "" if how.own is None else f" below own {how.own}"
     life = "" if how.half_life_us is None else f", half-life {_span(how.half_life_us)}"
     until = f" ending {_span(how.lag_us)} before" if how.lag_us else ""
-    span = f"{_span(how.period.us)}{until}{life}"
-    return f"{how.statistic}{value}{weight}{own} over {_rows(how)}, {span}"
+    return f"{how.statistic}{value}{weight}{own} over {_rows(how)}, {how.period.label}{until}{life}"
 
 
 def _rows(how: Window | Latest) -> str:
@@ -74,19 +72,27 @@ def _rows(how: Window | Latest) -> str:
 def _where(where: Where | None) -> str:
     parts = []
     while where is not None:
-        parts.append(f"{name_of(where.column)} in ({', '.join(where.values)})")
+        values = (
+            each if re.fullmatch(r"\w+", each) else json.dumps(each, ensure_ascii=False)
+            for each in where.values
+        )
+        parts.append(f"{name_of(where.column)} in ({', '.join(values)})")
         where = where.also
     return f" where {' and '.join(parts)}" if parts else ""
 
 
-def _span(us: int | None) -> str:
-    if us is None:
-        return "all history"
-    return f"{us / DAY_US:g} d" if us >= DAY_US else f"{us / HOUR_US:g} h"
+def _span(us: int) -> str:
+    return f"{us / DAY_US:g}d" if us >= DAY_US else f"{us / HOUR_US:g}h"
+
+
+def _number(value: float) -> str:
+    """Write a number so that reading it gives the same one."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _arithmetic(operation: str, inputs: Iterable[str], parameter: float) -> str:
-    extra = f"; {parameter:g}" if parameter else ""
+    extra = f"; {_number(parameter)}" if parameter else ""
     return f"{operation}({', '.join(inputs)}{extra})"
 
 
@@ -95,19 +101,16 @@ def _column(column: RowColumn) -> str:
     match how:
         case Cell():
             names = ", ".join(name_of(each) for each in how.inputs)
-            others = ", ".join([*(f"{each:g}" for each in how.parameters), *how.values])
-            listed = f"; {len(how.listing)} stays on the list" if how.listing else ""
+            others = ", ".join([*map(_number, how.parameters), *how.values])
+            listed = f"; a list of {len(how.listing)} stays" if how.listing else ""
             return f"{how.operation}({names}{f'; {others}' if others else ''}{listed})"
         case Mix():
             return _arithmetic(how.operation, map(name_of, how.inputs), how.parameter)
         case AsOf():
-            return f"as known at the row's time: {define(how.how)}"
-        case Matched(reading="dwell"):
-            return "mean hours since the money came in, first in first out"
+            return define(how.how)
         case Matched():
-            return (
-                f"part of the amount that came in within {_span(how.within_us)}, first in first out"
-            )
+            within = "" if how.within_us is None else f" within {_span(how.within_us)}"
+            return f"{how.reading}{within}"
 
 
 def _columns_in(how: object) -> Iterator[RowColumn]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
     ACCOUNTS,
@@ -45,6 +46,8 @@ MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 }
 """Tables made here: the contracted tables, and their optional columns, that each needs."""
 
+_PAID: Final = (CUSTOMER_ID, COUNTERPARTY_ID, EVENT_TIME, KNOWN_AT, DIRECTION, AMOUNT)
+
 _UTC: Final = pa.timestamp("us", tz="UTC")
 
 
@@ -71,9 +74,13 @@ def with_made(contracted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, .
 
 
 def make_tables(
-    source: ContractedTables, needed: Collection[str]
+    contracted: Mapping[str, Columns], needed: Mapping[str, Collection[str]]
 ) -> tuple[dict[str, pa.Table], list[str]]:
-    """Give the contracted tables and those of the made ones that are needed.
+    """Make the tables that features read besides the contracted ones.
+
+    Parameters
+    ----------
+    needed : mapping of table to make to the columns that features read of it
 
     Returns
     -------
@@ -81,15 +88,36 @@ def make_tables(
     notes : list of str
         What a reader of the features should know: where a search was cut short.
     """
-    tables = dict(source.tables)
+    made: dict[str, pa.Table] = {}
     notes: list[str] = []
     if LABELS in needed:
-        tables[LABELS] = known_labels(source.tables[CASES], source.tables[TRANSACTIONS])
+        made[LABELS] = _labels(contracted, needed[LABELS])
     if PATTERNS in needed:
-        tables[PATTERNS], notes = patterns_of(source.tables[TRANSACTIONS])
+        made[PATTERNS], notes = patterns_of(_read(contracted[TRANSACTIONS], _PAID))
     if CURRENT_ACCOUNTS in needed:
-        tables[CURRENT_ACCOUNTS] = current_accounts(source.tables[ACCOUNTS])
-    return tables, notes
+        accounts = contracted[ACCOUNTS]
+        made[CURRENT_ACCOUNTS] = current_accounts(_read(accounts, accounts.column_names))
+    return made, notes
+
+
+def _read(table: Columns, names: Sequence[str]) -> pa.Table:
+    return pa.Table.from_batches(table.pieces(*names), table.schema(*names))
+
+
+def _labels(contracted: Mapping[str, Columns], needed: Collection[str]) -> pa.Table:
+    """Make known labels of the cases and the few transactions that they name."""
+    cases = _read(contracted[CASES], contracted[CASES].column_names)
+    transactions = contracted[TRANSACTIONS]
+    always = {TRANSACTION_ID, CUSTOMER_ID, EVENT_TIME, KNOWN_AT}
+    columns = [name for name in transactions.column_names if name in always or name in needed]
+    found = []
+    if TRANSACTION_ID in cases.column_names:
+        named = cases[TRANSACTION_ID].combine_chunks().unique().drop_null()
+        found = [  # piece by piece: of a table of any length, memory holds the few
+            batch.filter(pc.is_in(batch[TRANSACTION_ID], value_set=named))
+            for batch in transactions.pieces(*columns)
+        ]
+    return known_labels(cases, pa.Table.from_batches(found, transactions.schema(*columns)))
 
 
 def current_accounts(accounts: pa.Table) -> pa.Table:

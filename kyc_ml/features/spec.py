@@ -1,22 +1,24 @@
-"""What a feature is: declared, not programmed.
+"""Declarations of features.
 
-A `FeatureSpec` names a column of the feature table and says how it is read: from the
+A `FeatureSpec` names a column of the feature table and says how it is computed: from the
 rows of a key in a window (`Window`), from the latest row of a key (`Latest`), from the
 observation itself (`Own`), from other features (`Formula`), or by comparing one of them
-with what the customer's peers had (`Peer`).
+with the same feature of the customer's peers (`Peer`).
 
-Where a feature reads more of a row than its contracted columns, a `RowColumn` declares
-the missing one: computed for each row as it was known when the row happened, so it is
-blind to the future before any window opens.
+Where a feature reads more of a row than the columns of the data contract, a `RowColumn`
+declares the missing column. It is computed for each row from what was known when the row
+happened, so it cannot see the future, whatever the window that reads it later.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from kyc_ml.errors import LeakageError
+from kyc_ml.config.attributes import WINDOW
+from kyc_ml.errors import ConfigError, LeakageError
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
@@ -107,7 +109,7 @@ Listing = tuple[tuple[str, str, str | None], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A window's length, with its name in both languages."""
+    """The length of a window, with its name in both languages."""
 
     label: str
     us: int | None
@@ -115,19 +117,32 @@ class Period:
     chinese: str
 
 
-H1: Final = Period(label="1h", us=HOUR_US, english="the last hour", chinese="近1小时")
-H6: Final = Period(label="6h", us=6 * HOUR_US, english="the last 6 hours", chinese="近6小时")
-D1: Final = Period(label="1d", us=DAY_US, english="the last 24 hours", chinese="近24小时")
-D2: Final = Period(label="2d", us=2 * DAY_US, english="the last 2 days", chinese="近2天")
-D3: Final = Period(label="3d", us=3 * DAY_US, english="the last 3 days", chinese="近3天")
-D5: Final = Period(label="5d", us=5 * DAY_US, english="the last 5 days", chinese="近5天")
-D7: Final = Period(label="7d", us=7 * DAY_US, english="the last 7 days", chinese="近7天")
-D14: Final = Period(label="14d", us=14 * DAY_US, english="the last 14 days", chinese="近14天")
-D30: Final = Period(label="30d", us=30 * DAY_US, english="the last 30 days", chinese="近30天")
-D90: Final = Period(label="90d", us=90 * DAY_US, english="the last 90 days", chinese="近90天")
-D180: Final = Period(label="180d", us=180 * DAY_US, english="the last 180 days", chinese="近180天")
-D365: Final = Period(label="365d", us=365 * DAY_US, english="the last 365 days", chinese="近365天")
 EVER: Final = Period(label="ever", us=None, english="all history", chinese="全部历史")
+
+
+def period_of(window: str) -> Period:
+    """Return the window that a text such as 90d, 6h or ever names.
+
+    Examples
+    --------
+    >>> period_of("45d").english
+    'the last 45 days'
+    """
+    found = re.fullmatch(WINDOW, window)
+    if found is None:
+        msg = f"{window!r} is not a window: write days (90d), hours (6h) or ever"
+        raise ConfigError(msg)
+    if window == EVER.label:
+        return EVER
+    count, in_days = int(found[1]), found[2] == "d" and found[1] != "1"  # a day is said in hours
+    hours = 24 if window == "1d" else count
+    english = f"{count} days" if in_days else "hour" if hours == 1 else f"{hours} hours"
+    return Period(
+        label=window,
+        us=count * (DAY_US if found[2] == "d" else HOUR_US),
+        english=f"the last {english}",
+        chinese=f"近{f'{count}天' if in_days else f'{hours}小时'}",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,10 +250,11 @@ class Formula:
 class Peer:
     """How far a feature is from what the customer's peers had: (x - median) / (1.4826 MAD).
 
-    Peers are the customers whose latest known profile agrees in the columns `by`; where
-    they are fewer than `fewest`, those that agree in the first columns, at last all. Their
-    values are those of the last first of a month (UTC) at or before the decision, so they
-    depend on no other observation. Missing where the peers' deviation is 0.
+    Peers are the customers whose latest known profile agrees in the columns `by`. If there
+    are fewer than `fewest`, the last columns are dropped one by one, until all customers
+    are peers. Their values are those on the first day of the month (UTC) at or before the
+    decision, so they depend on no other observation. Missing where the peers' deviation
+    is 0.
     """
 
     feature: str
@@ -303,7 +319,7 @@ class RowColumn:
 
 
 def name_of(column: str | RowColumn) -> str:
-    """Name of a contracted or computed column."""
+    """Return the name of a contracted or computed column."""
     return column if isinstance(column, str) else column.name
 
 
@@ -318,17 +334,17 @@ class FeatureSpec:
     unit : str
         Unit of the value, as people read it.
     description, description_zh : str
-        A noun phrase that a sentence can hold: "payments in the last 7 days".
+        A noun phrase that fits into a sentence: "payments in the last 7 days".
     source : str
         Where the definition comes from.
     typology : str or None
-        The misconduct it is meant to show.
+        The misconduct that the feature is meant to detect.
     monotone : {-1, 0, 1}
         Direction in which risk may move with the value, where that is certain.
     units : tuple of str
-        Units of observation that have it: a review has no payment of its own.
+        Kinds of observation that have the feature: a review has no payment to describe.
     hidden : bool
-        True for a feature that only feeds formulas and is not given to a model.
+        True for an intermediate feature, which formulas read and models do not.
     """
 
     name: str
@@ -346,7 +362,7 @@ class FeatureSpec:
 
     @property
     def reason_code(self) -> str:
-        """Stable code of the reason this feature gives: family and name."""
+        """Return the stable code of the reason this feature gives: family and name."""
         return f"{self.family}.{self.name}"
 
 
@@ -363,14 +379,14 @@ def columns_of_table(how: Window | Latest) -> Iterator[str | RowColumn]:
 
 
 def columns_of_observer(how: Window | Latest) -> Iterator[str | RowColumn]:
-    """List the columns that a reading needs of whoever looks back: key and own value."""
+    """List the columns that a reading needs of the observation: key and own value."""
     yield from how.key if how.at is None else how.at
     if isinstance(how, Window) and how.own is not None:
         yield how.own
 
 
 def made_of(spec: FeatureSpec) -> tuple[str, ...]:
-    """Names of the features that one is computed from; none where it reads rows."""
+    """Return the names of the features that one is computed from; none where it reads rows."""
     match spec.how:
         case Formula(inputs=inputs):
             return inputs
@@ -381,12 +397,12 @@ def made_of(spec: FeatureSpec) -> tuple[str, ...]:
 
 
 def all_made_of(spec: FeatureSpec, known: Mapping[str, FeatureSpec]) -> list[str]:
-    """Names of all features that one is computed from, theirs included."""
+    """Return the names of all features that one is computed from, directly or not."""
     return [n for item in made_of(spec) for n in (item, *all_made_of(known[item], known))]
 
 
 def incomplete(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
-    """List the specs that cannot be computed, because one that they are made of is not there."""
+    """List the specs that cannot be computed because a feature they are made of is absent."""
     there = {spec.name for spec in specs}
     while True:
         lacking = {

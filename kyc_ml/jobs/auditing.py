@@ -17,7 +17,7 @@ import pyarrow as pa
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import observable_until
-from kyc_ml.contract.followup import KNOWN_AT_ONCE
+from kyc_ml.contract.followup import KNOWN_IMMEDIATELY
 from kyc_ml.dataset import make_observations, mature_labels
 from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.features.audit.movement import FeatureAudit
@@ -167,7 +167,7 @@ def run_audit(
         seconds=seconds,
         path=out,
         unseen="; ".join(
-            str(each) for each in tables.quality.warnings if each.rule == KNOWN_AT_ONCE
+            str(each) for each in tables.quality.warnings if each.rule == KNOWN_IMMEDIATELY
         ),
     )
     if out is not None:

@@ -42,7 +42,8 @@ def run_list(
         raise ConfigError(msg)
     if family is not None and family not in FAMILIES:
         msg = (
-            f"{family!r} is no feature family{hint(family, FAMILIES)}; known: {', '.join(FAMILIES)}"
+            f"{family!r} is not a feature family{hint(family, FAMILIES)}; "
+            f"known: {', '.join(FAMILIES)}"
         )
         raise ConfigError(msg)
     if config is None:
@@ -72,7 +73,7 @@ def run_show(
     """
     declared = declared_features(config, source=source)
     if name not in declared:
-        msg = f"{name!r} is no declared feature{hint(name, declared)}; see kyc-ml features list"
+        msg = f"{name!r} is not a declared feature{hint(name, declared)}; see kyc-ml features list"
         raise ConfigError(msg)
     spec = declared[name]
     return spec, define(spec.how), row_columns_of(spec)
@@ -111,7 +112,9 @@ def run_page(config: Path | None, *, source: Path | None = None) -> str:
         "known. T: a transaction has it; R: a review has it. + and − are directions in which",
         "risk may move with the value. With lists of countries or items of third parties in",
         "the configuration there are more: `kyc-ml features list --config FILE`; and with",
-        "attributes in a source mapping: `kyc-ml features list --source FILE`.",
+        "attributes in a source mapping: `kyc-ml features list --source FILE`. Definitions are",
+        "written as in the tables of the families, `kyc_ml/features/families/*.yaml`; compared",
+        "with other customers: (x - median) / (1.4826 MAD) of theirs.",
         "",
     ]
     for family in FAMILIES:

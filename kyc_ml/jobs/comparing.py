@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml import plots
 from kyc_ml.bundle import Bundle
 from kyc_ml.comparison import (
     CHALLENGER,
@@ -39,6 +38,7 @@ from kyc_ml.jobs.reading import (
     read_tables,
 )
 from kyc_ml.jobs.watch import Watch
+from kyc_ml.plots import plot_reliabilities, plot_tier_moves
 from kyc_ml.presentation import say_count, say_number
 from kyc_ml.tracking.runs import RunRecord, log_comparison
 from kyc_ml.tracking.server import reach_store
@@ -328,8 +328,8 @@ def _record(result: ComparisonResult, tables: ContractedTables, challenger: Bund
         },
         tables={name: getattr(found, name) for name in _TABLES},
         figures={
-            "reliability": plots.plot_reliabilities(found.reliability),
-            "tier_moves": plots.plot_tier_moves(found.tiers),
+            "reliability": plot_reliabilities(found.reliability),
+            "tier_moves": plot_tier_moves(found.tiers),
         },
     )
 

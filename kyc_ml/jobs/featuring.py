@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.arguments import read_moment
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.dataset import Chosen, choose_observations
 from kyc_ml.engine.writing import require_place, written_whole
-from kyc_ml.features.buckets.build import build_features_in_buckets
+from kyc_ml.features.buckets.build import BucketedFeatures, build_features_in_buckets
 from kyc_ml.features.buckets.exchange import scratch_folder
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.jobs.choosing import choose_observations
-from kyc_ml.jobs.reading import choose_as_of, read_tables
+from kyc_ml.features.table import FeatureTable
+from kyc_ml.jobs.reading import choose_as_of, read_tables, require_behaviour_until
 from kyc_ml.jobs.watch import Watch, tell_left_out
 
 
@@ -59,73 +57,36 @@ def run_features(
     require_place(out)
     tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
     moment = choose_as_of(as_of, tables)
-    observations = choose_observations(
-        tables,
-        unit=run.unit,
-        since=None if since is None else read_moment(since, name="--since"),
-        as_of=moment,
-        dataset=run.dataset,
-    )
+    require_behaviour_until(moment, tables)
+    begin = None if since is None else read_moment(since, name="--since")
+    chosen = Chosen.by_default(run.unit, since=begin, as_of=moment)
+    observations = choose_observations(tables, chosen)
+    tell = partial(watch.step, "building features")
+    threads = run.model.num_threads
+    built: FeatureTable | BucketedFeatures
     if buckets is None:
-        built, notes = _at_once(tables, observations, specs, out=out, run=run, watch=watch)
+        built = build_features(tables, observations, specs=specs, threads=threads, progress=tell)
+        with written_whole(out) as handle:
+            built.write(handle)
     else:
-        built, notes = _in_buckets(
-            tables, observations, specs, out=out, buckets=buckets, run=run, watch=watch
-        )
+        with scratch_folder(out.absolute().parent) as scratch:
+            stored = tables.store(scratch / "tables").files
+            decided = scratch / "observations.parquet"
+            pq.write_table(observations, decided)
+            built = build_features_in_buckets(
+                stored,
+                decided,
+                specs=specs,
+                timezone=tables.timezone,
+                out=out,
+                scratch=scratch,
+                buckets=buckets,
+                threads=threads,
+                progress=tell,
+            )
     tell_left_out(built.left_out, watch)
-    for note in notes:
+    for note in built.notes:
         watch.say(note)
-    return built
-
-
-def _at_once(
-    tables: ContractedTables,
-    observations: pa.Table,
-    specs: Sequence[FeatureSpec],
-    *,
-    out: Path,
-    run: RunConfig,
-    watch: Watch,
-) -> tuple[FeaturesBuilt, tuple[str, ...]]:
-    features = build_features(
-        tables,
-        observations,
-        specs=specs,
-        threads=run.model.num_threads,
-        progress=lambda done, total: watch.step("building features", done, total),
+    return FeaturesBuilt(
+        rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
     )
-    with written_whole(out) as handle:
-        features.write(handle)
-    built = FeaturesBuilt(
-        rows=len(features), columns=len(features.specs), left_out=features.left_out
-    )
-    return built, features.notes
-
-
-def _in_buckets(
-    tables: ContractedTables,
-    observations: pa.Table,
-    specs: Sequence[FeatureSpec],
-    *,
-    out: Path,
-    buckets: int,
-    run: RunConfig,
-    watch: Watch,
-) -> tuple[FeaturesBuilt, tuple[str, ...]]:
-    with scratch_folder(out.absolute().parent) as scratch:
-        stored = store_tables(tables, scratch / "tables")
-        decided = scratch / "observations.parquet"
-        pq.write_table(observations, decided)
-        written = build_features_in_buckets(
-            stored,
-            decided,
-            specs=specs,
-            timezone=tables.timezone,
-            out=out,
-            scratch=scratch,
-            buckets=buckets,
-            threads=run.model.num_threads,
-            progress=lambda done, total: watch.step("building features", done, total),
-        )
-    built = FeaturesBuilt(rows=written.rows, columns=len(written.specs), left_out=written.left_out)
-    return built, written.notes

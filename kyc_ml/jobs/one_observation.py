@@ -1,4 +1,4 @@
-"""Finding the one observation that a person names, or saying at once what is wrong with it."""
+"""Find the one observation that a person names, or say early what is wrong with it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from kyc_ml.arguments import read_moment
 from kyc_ml.config import DatasetConfig, IdentifierForm, SourceMapping, Unit
 from kyc_ml.contract.contracted import ContractedTables
 from kyc_ml.contract.ending import find_end, find_oldest
-from kyc_ml.contract.identifiers import put_in_form
-from kyc_ml.contract.seeking import Sought, seek_in
+from kyc_ml.contract.identifiers import Sought, put_in_form, seek_in
 from kyc_ml.contract.source import look_up
 from kyc_ml.contract.tables import CUSTOMER_ID, REVIEW_ID, REVIEWS, TRANSACTION_ID, TRANSACTIONS
 from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_first_seen
@@ -37,7 +36,7 @@ _SHOWN: Final = 10
 
 
 def in_form(observation: str, form: IdentifierForm) -> str:
-    """Give an observation's name as the source's tables have it; CUSTOMER@DATE keeps its date."""
+    """Return an observation's name as the source's tables have it; CUSTOMER@DATE keeps its date."""
     customer, at, day = observation.rpartition("@")
     (name,) = put_in_form([customer if at else observation], form)
     return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
@@ -159,16 +158,16 @@ def _review_at(tables: ContractedTables, observation: str) -> pa.Table:
 
 
 def _say_dates(tables: ContractedTables, customer: str, seen: pd.Series) -> str:
-    """Say at which dates a customer can be reviewed, and when it was planned."""
+    """Return at which dates a customer can be reviewed, and when it was planned."""
     first, end = pd.Timestamp(seen[customer]), find_end(tables)
     begun = find_oldest(tables)
     first = first if begun is None else max(first, begun)
     last = "" if end is None else f" and until {end:%Y-%m-%d}"
-    told = f"a date after {first:%Y-%m-%d}{last} (UTC)"
+    dates = f"a date after {first:%Y-%m-%d}{last} (UTC)"
     if REVIEWS not in tables.tables:
-        return told
+        return dates
     reviews = tables.tables[REVIEWS]
     own = reviews.filter(pc.equal(reviews[CUSTOMER_ID], customer)).sort_by("event_time")
     ids = own[REVIEW_ID].to_pylist()
     more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-    return f"{told}, or the id of a planned review ({', '.join(ids[:_SHOWN]) or 'none'}{more})"
+    return f"{dates}, or the id of a planned review ({', '.join(ids[:_SHOWN]) or 'none'}{more})"

@@ -1,4 +1,4 @@
-"""run_init: look at a stranger's files, and write the configurations that read them."""
+"""run_init: look at unknown files, and write the configurations that read them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class InitResult:
         if self.proposal.undecided:
             return f"kyc-ml train: first decide {', '.join(self.proposal.undecided)}"
         if not any(run.trainable for run in self.runs):
-            return "kyc-ml train: no table of cases tells what became of anyone"
+            return "kyc-ml train: no table of cases says how anyone turned out"
         return ""
 
     def tables_frame(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from kyc_ml.arguments import Moment, read_moment
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract.contracted import ContractedTables, StoredTables
+from kyc_ml.contract.contracted import ContractedTables, Tables
 from kyc_ml.contract.ending import (
     find_end,
     find_end_of_behaviour,
@@ -26,7 +26,7 @@ from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
-from kyc_ml.errors import ConfigError, ContractError, OutputError
+from kyc_ml.errors import ConfigError, ContractError
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.presentation import say_count
 
@@ -98,11 +98,6 @@ def _put_aside(refused: pa.Table, path: Path, watch: Watch) -> None:
         if path.exists():
             watch.say(f"no row was refused; {path} is of an earlier run")
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"quarantine {path} cannot be written: {error.strerror}; name another --quarantine"
-        raise OutputError(msg) from None
     save_quarantine(refused, path)
     watch.say(f"{refused.num_rows:,} refused rows are in {path}")
 
@@ -140,8 +135,8 @@ def _tell_findings(quality: QualitySummary, watch: Watch) -> None:
         watch.say(f"{severity}: {finding}")
 
 
-def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
-    """Give the midnight (UTC) after the last transaction or event.
+def end_of_data(tables: Tables) -> pd.Timestamp:
+    """Return the midnight (UTC) after the last transaction or event.
 
     Without either, after the last row of any other table. Cases may be known later still: what
     became of these transactions takes time to show.
@@ -160,7 +155,7 @@ def end_of_data(tables: ContractedTables | StoredTables) -> pd.Timestamp:
     return found
 
 
-def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> pd.Timestamp:
+def choose_as_of(text: str | None, tables: Tables) -> pd.Timestamp:
     """Read --as-of; without one, give the end of the data.
 
     Raises
@@ -174,7 +169,7 @@ def choose_as_of(text: str | None, tables: ContractedTables | StoredTables) -> p
 def known_until(
     tables: ContractedTables, as_of: Moment | None, *, name: str = "as_of"
 ) -> pd.Timestamp:
-    """Give the date of knowledge: the one asked for, if the tables reach it, or their end.
+    """Return the date of knowledge: the one asked for, if the tables reach it, or their end.
 
     Outcomes may be known after the end of the data, so a date that is asked for may lie after
     it; nothing is decided there all the same (`observable_until`).
@@ -190,7 +185,7 @@ def known_until(
 
 
 def choose_known_until(text: str | None, tables: ContractedTables) -> pd.Timestamp:
-    """Read --as-of of a job that learns or judges; see `known_until`.
+    """Read --as-of of a job that trains or evaluates; see `known_until`.
 
     Raises
     ------
@@ -236,15 +231,13 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     if first is not None and review <= first:
         msg = (
             f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
-            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to judge by; name a later date"
+            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to look at; name a later date"
         )
         raise ConfigError(msg)
     require_behaviour_until(review, tables, name="the date of the review")
 
 
-def require_behaviour_until(
-    as_of: pd.Timestamp, tables: ContractedTables | StoredTables, *, name: str = "--as-of"
-) -> None:
+def require_behaviour_until(as_of: pd.Timestamp, tables: Tables, *, name: str = "--as-of") -> None:
     """Refuse a date more than a week after the last transaction or event, if there is any.
 
     Raises
@@ -257,9 +250,7 @@ def require_behaviour_until(
         require_data_until(as_of, end, what="transactions and events", name=name)
 
 
-def require_fresh(
-    as_of: pd.Timestamp, tables: ContractedTables | StoredTables, *, stale_hours: float | None
-) -> None:
+def require_fresh(as_of: pd.Timestamp, tables: Tables, *, stale_hours: float | None) -> None:
     """Refuse a date whose tables have not landed.
 
     Parameters
@@ -288,7 +279,7 @@ def require_fresh(
 
 
 def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watch) -> None:
-    """Say how many planned reviews before a date teach nothing, as the data ends before them."""
+    """Return how many planned reviews before a date teach nothing, as the data ends before them."""
     if REVIEWS not in tables.tables:
         return
     end = observable_until(tables, as_of)
@@ -302,7 +293,7 @@ def tell_late_reviews(tables: ContractedTables, as_of: pd.Timestamp, watch: Watc
 
 
 def last_known(tables: ContractedTables) -> pd.Timestamp:
-    """Give the latest instant at which any row of the source became known, but for strays."""
+    """Return the latest instant at which any row of the source became known, but for strays."""
     latest = []
     for name, table in tables.tables.items():
         strays = tables.quality.table(name).strays

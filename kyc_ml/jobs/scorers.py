@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
 
 from kyc_ml.arguments import read_moment
 from kyc_ml.batch import (
@@ -197,15 +195,15 @@ def choose(
         if scorer is not None:
             require_in_force(scorer.policy, as_of)
     since = None if request.since is None else read_moment(request.since, name="--since")
-    not_due: frozenset[str] = frozenset()
+    if request.full:
+        chosen = Chosen(unit=unit, since=since, as_of=as_of, planned=unit == "risk")
+    else:
+        chosen = Chosen.by_default(unit, since=since, as_of=as_of)
     if request.incremental and unit == "fraud":
-        since = last_as_of(request.previous)
+        chosen = replace(chosen, since=last_as_of(request.previous))
     elif request.incremental:
-        not_due = customers_not_due(request.previous, as_of=as_of)
-    elif unit == "fraud" and since is None and not request.full:
-        since = as_of - pd.Timedelta(days=1)
-    planned = request.full and unit == "risk"
-    return Chosen(unit=unit, since=since, as_of=as_of, planned=planned, not_due=not_due)
+        chosen = replace(chosen, not_due=customers_not_due(request.previous, as_of=as_of))
+    return chosen
 
 
 def _fallback_files(request: ScoringRequest) -> RunFiles | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from kyc_ml.batch import Place, Steps, hold
 from kyc_ml.config import SourceMapping, load_section, section_digest
 from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.record import read_quality, write_quality
+from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.source import digest_source, store_source
 from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
 from kyc_ml.jobs.reading import tell_quality, tell_refused
@@ -124,13 +124,13 @@ class SourceOnDisk:
 def read_once(
     source: Path, data: Path, *, place: Path, watch: Watch, memory: str = "512MB"
 ) -> Iterator[StoredTables]:
-    """Read a source for several runs; a start that was killed is gone on with.
+    """Read a source for several runs; the next start continues one that was killed.
 
     Parameters
     ----------
     place : Path
         Folder for the tables; they are removed at the end, refused rows stay in
-        ``quarantine`` beside it. A second job is told that the folder above is being written.
+        ``quarantine`` beside it. A second job fails: the folder above is being written.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def read_once(
         try:
             tables = on_disk.stored(held, steps, watch, digests=digests)
         except OutputError:
-            raise  # what is done so far is good: the next start goes on
+            raise  # what is done so far is good: the next start continues
         except GateError as error:
             held.keep((QUARANTINE,))
             held.put_aside()

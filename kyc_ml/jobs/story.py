@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml import plots
 from kyc_ml.bundle import Bundle
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.tables import CUSTOMER_ID
@@ -21,6 +20,17 @@ from kyc_ml.metrics import (
     compute_score_distribution,
 )
 from kyc_ml.page import Example, ModelStory, ReasonLine
+from kyc_ml.plots import (
+    plot_beeswarm,
+    plot_importance,
+    plot_parts,
+    plot_periods,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+    plot_score_distribution,
+    plot_tiers,
+)
 from kyc_ml.score import score_features
 from kyc_ml.tiers import say_path
 from kyc_ml.training import MODEL, Evidence, Trained
@@ -35,28 +45,28 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
     seen = trained.evidence
     scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
     figures = {
-        "roc": plots.plot_roc({who: compute_roc(seen.target, s) for who, s in scores.items()}),
-        "precision_recall": plots.plot_precision_recall(
+        "roc": plot_roc({who: compute_roc(seen.target, s) for who, s in scores.items()}),
+        "precision_recall": plot_precision_recall(
             {who: compute_precision_recall(seen.target, s) for who, s in scores.items()},
             prevalence=float(seen.target.mean()),
         ),
-        "reliability": plots.plot_reliability(compute_reliability(seen.target, seen.probability)),
-        "score_distribution": plots.plot_score_distribution(
+        "reliability": plot_reliability(compute_reliability(seen.target, seen.probability)),
+        "score_distribution": plot_score_distribution(
             compute_score_distribution(seen.target, seen.probability),
             cut_offs=dict(zip(tiers["tier"], tiers["from_probability"], strict=True)),
         ),
-        "tiers": plots.plot_tiers(tiers),
-        "importance": plots.plot_importance(trained.importance),
-        "beeswarm": plots.plot_beeswarm(trained.explained.beeswarm(top=_SWARMS)),
+        "tiers": plot_tiers(tiers),
+        "importance": plot_importance(trained.importance),
+        "beeswarm": plot_beeswarm(trained.explained.beeswarm(top=_SWARMS)),
     }
     if trained.boundaries is not None:
-        figures["parts"] = plots.plot_parts(
+        figures["parts"] = plot_parts(
             trained.parts,
             development_cutoff=trained.boundaries.development_cutoff,
             as_of=trained.boundaries.as_of,
         )
     if trained.folds is not None:
-        figures["folds"] = plots.plot_periods(trained.folds)
+        figures["folds"] = plot_periods(trained.folds)
     return figures
 
 

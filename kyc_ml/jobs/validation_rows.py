@@ -23,10 +23,9 @@ from kyc_ml.jobs.loading import columns_of, features_and_facts
 from kyc_ml.jobs.validation_parts import Chosen, Part, plan_parts
 from kyc_ml.jobs.watch import Watch
 from kyc_ml.metrics import Quality, compute_quality
-from kyc_ml.rating import RatingCard, features_needed, specs_of
+from kyc_ml.rating import RatingCard, card_features, specs_of
 from kyc_ml.splits import TEST
-from kyc_ml.tiers import declare_facts, merge_specs
-from kyc_ml.tiers import features_needed as policy_needs
+from kyc_ml.tiers import declare_facts, features_needed, merge_specs
 from kyc_ml.training.added_value import Predictions
 from kyc_ml.training.out_of_fold import FOLDS, OutOfFold, predict_again
 from kyc_ml.validation.policy import Settings
@@ -205,10 +204,10 @@ def _specs(
         else:
             names.append(name)
     faults.raise_if_any()
-    specs = merge_specs(bundle.specs, policy_needs(bundle.policy, declared, unit=run.unit))
+    specs = merge_specs(bundle.specs, features_needed(bundle.policy, declared, unit=run.unit))
     specs = merge_specs(specs, specs_of(names, declared))
     if card is not None:
-        specs = merge_specs(specs, features_needed(card, declared))
+        specs = merge_specs(specs, card_features(card, declared))
     return specs, left_out
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib import dates as mdates
 from matplotlib.figure import Figure
 
+from kyc_ml.config import TEST
 from kyc_ml.plots.style import (
     INK,
     MODEL,
@@ -17,7 +18,6 @@ from kyc_ml.plots.style import (
     label_rows,
     new_figure,
 )
-from kyc_ml.splits import TEST
 
 
 def plot_parts(

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from kyc_ml.config import TEST, TRAIN
 from kyc_ml.plots.style import (
     INK,
     MODEL,
@@ -24,7 +25,6 @@ from kyc_ml.plots.style import (
     label_rows,
     new_figure,
 )
-from kyc_ml.splits import TEST, TRAIN
 
 _COLOURS = {TRAIN: MODEL, TEST: OTHER}
 

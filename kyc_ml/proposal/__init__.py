@@ -1,7 +1,7 @@
-"""A source mapping proposed from a stranger's files: looked at, guessed, tried, written.
+"""A source mapping proposed for unknown files: look, guess, try, write.
 
 Names, types and shapes of values are the evidence; every expression is tried on a sample
-before it is proposed, and what nothing decides is left to the user.
+before it is proposed, and what the files do not decide is left to the user.
 """
 
 from kyc_ml.proposal.families import Family, items_of, weigh_families

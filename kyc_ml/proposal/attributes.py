@@ -18,11 +18,12 @@ from kyc_ml.proposal.vocabulary import (
     KINDS,
     LABEL,
     LABEL_TIME,
-    LATER_WORDS,
     ROLES,
-    SAID_IN_CHINESE,
+    content,
     means,
     name_score,
+    say,
+    words,
 )
 
 TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
@@ -31,22 +32,13 @@ _MOST_CATEGORIES: Final = 60
 _LEAST_ROWS: Final = 4
 """Rows to each category below which a text is a name and no category (convention)."""
 _APART: Final = 0.8
-"""Difference of filled shares between both labels from which a column tells the label."""
+"""Difference of filled shares between both labels from which a column reveals the label."""
 _FEW_LATER: Final = 0.01
 """Share of rows with a later date that may be wrong clocks (convention)."""
-_MONEY: Final = ("amount", "balance", "limit", "salary", "loan", "price", "额", "余额", "金额")
-_INCOME: Final = ("income", "收入", "salary", "turnover")
-_SHARES: Final = ("rate", "share", "ratio", "utilisation", "utilization", "率", "占比", "比例")
-_COUNTS: Final = ("count", "number", "times", "次数", "笔数", "数量")
-_CODED: Final = frozenset(
-    {"zip", "postcode", "postal", "mcc", "code", "bank", "branch", "邮编", "代码", "网点"}
-)
-"""Words of numbers that only name something."""
 _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
 
 
 def add_attributes(
-    desk: Desk,
     made: TableProposal,
     look: FileLook,
     tables: Collection[TableProposal],
@@ -54,14 +46,14 @@ def add_attributes(
     label: str = "",
     over_time: tuple[str, ...] = (),
 ) -> None:
-    """Propose what a table's file holds beside; what cannot be used is named.
+    """Propose the other columns of a table's file as attributes; list those that cannot be used.
 
     Parameters
     ----------
     tables : collection of TableProposal
         All tables: a column that any of them reads is in use.
     label : str
-        SQL that is true for rows that turned out bad; empty where no column tells.
+        SQL that is true for rows that turned out bad; empty where no column says it.
     over_time : tuple of str
         What is read of numbers, where a customer has many rows.
     """
@@ -75,9 +67,7 @@ def add_attributes(
     for place, column in enumerate(look.columns):
         if _is_read(column, texts) or not column.distinct:
             continue
-        guess = (
-            _guess(desk, made, look, column, place, label=label) if made.name in TAKING else None
-        )
+        guess = _guess(made, look, column, place, label=label) if made.name in TAKING else None
         if guess is None or guess.name in taken:
             made.unused.append(column.name)
             continue
@@ -93,13 +83,13 @@ def _is_read(column: ColumnLook, texts: Collection[str]) -> bool:
 
 
 def _guess(
-    desk: Desk, made: TableProposal, look: FileLook, column: ColumnLook, place: int, *, label: str
+    made: TableProposal, look: FileLook, column: ColumnLook, place: int, *, label: str
 ) -> AttributeGuess | None:
-    found = _kind(desk, look, column)
+    found = _kind(column)
     if found is None:
         return None
     kind, sql = found
-    english, chinese = _words(column)
+    english, chinese = _names(column)
     name = re.sub(r"\W+", "_", english.lower()).strip("_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name, re.ASCII):
         name = f"column_{place + 1}"
@@ -111,26 +101,26 @@ def _guess(
         unit=_unit(column, sql) if kind == "number" else "",
         description=english.replace("_", " "),
         description_zh=chinese,
-        doubt=_doubt(desk, look, column, label)
-        or (_later(desk, made, sql) if kind == "date" else ""),
+        doubt=_doubt(look, column, label)
+        or (_later(look.desk, made, sql) if kind == "date" else ""),
     )
 
 
-def _kind(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[AttributeKind, str] | None:
-    """Say what a column is and how it is read; None for identifiers, names and constants."""
+def _kind(column: ColumnLook) -> tuple[AttributeKind, str] | None:
+    """Return what a column is and how it is read; None for identifiers, names and constants."""
     if column.distinct < 2 or _is_identifier(column):
         return None
     yes = positives(column)
     if yes is not None:
         return "boolean", yes
-    when = read_time(desk, look, column, named=0.3)
+    when = read_time(column, named=0.3)
     if when is not None and not when.doubt:
         return "date", f"CAST({when.sql} AS DATE)"
-    code = _CODED & {*column.normal.split("_")} or column.normal.endswith("码")
-    number = None if code else read_number(desk, look, column)
+    code = words("attribute_codes") & {*column.normal.split("_")} or column.normal.endswith("码")
+    number = None if code else read_number(column)
     if number is not None and not number.doubt:
         return "number", number.sql
-    few = column.distinct <= min(_MOST_CATEGORIES, column.filled * look.rows / _LEAST_ROWS)
+    few = column.distinct <= min(_MOST_CATEGORIES, column.filled * column.rows / _LEAST_ROWS)
     return ("text", column.text) if few else None
 
 
@@ -145,53 +135,54 @@ def _is_identifier(column: ColumnLook) -> bool:
     return who and column.distinct > 2
 
 
-def _words(column: ColumnLook) -> tuple[str, str]:
-    """Give a noun phrase in English, and one in Chinese where the words are known."""
+def _names(column: ColumnLook) -> tuple[str, str]:
+    """Return a noun phrase in English, and one in Chinese where the words are known."""
+    known: dict[str, str] = content("words")["attribute_names"]
     if column.normal.isascii():
-        known = {english: word for word, english in SAID_IN_CHINESE.items()}
-        return column.normal, known.get(column.normal, "")
-    english = SAID_IN_CHINESE.get(column.normal, "")
-    return english or f"{column.name} of the source", column.name
+        chinese = {english: word for word, english in known.items()}
+        return column.normal, chinese.get(column.normal, "")
+    return known.get(column.normal) or f"{column.name} of the source", column.name
 
 
 def _unit(column: ColumnLook, sql: str) -> str:
     parts = {*column.normal.split("_")}
 
-    def told(words: Collection[str]) -> bool:
-        return any(w in parts or (not w.isascii() and w in column.normal) for w in words)
+    def named(key: str) -> bool:
+        known = words(f"attribute_{key}")
+        return any(w in parts or (not w.isascii() and w in column.normal) for w in known)
 
-    if told(("days", "天数", "日数")):
+    if named("days"):
         return "days"
-    if told(("age", "年龄", "years")):
+    if named("years"):
         return "years"
-    if "WHEN '%' THEN" in sql or (told(_SHARES) and column.low >= 0 and column.high <= 10):
+    if "WHEN '%' THEN" in sql or (named("shares") and column.low >= 0 and column.high <= 10):
         return "share"
-    if told(_COUNTS):
+    if named("counts"):
         return "events"
-    if told(_INCOME):
-        return "base currency a year" if told(("annual", "yearly", "年收入")) else "base currency"
-    return "base currency" if told(_MONEY) else "number"
+    if named("income"):
+        return "base currency a year" if named("annual") else "base currency"
+    return "base currency" if named("money") else "number"
 
 
-def _doubt(desk: Desk, look: FileLook, column: ColumnLook, label: str) -> str:
-    """Say why a column may tell the answer: by its name, or because it is filled with it."""
+def _doubt(look: FileLook, column: ColumnLook, label: str) -> str:
+    """Explain why a column may reveal the label: by its name, or by where it is filled."""
     named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
-    if named or any(means(word, LATER_WORDS) for word in column.normal.split("_")):
-        return "its name says that it may be known only later"
+    if named or any(means(word, words("known_later")) for word in column.normal.split("_")):
+        return say("later_by_name")
     if label:
         filled = f"nullif(trim({column.text}), '') IS NOT NULL"
-        bad, good = desk.one(
+        bad, good = look.desk.one(
             f"SELECT avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER ({label}), "
             f"avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER (NOT coalesce({label}, false)) "
             f"FROM {quote_name(look.name)}"
         )
         if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
-            return "whether it is filled tells the answer"
+            return say("filled_with_label")
     return ""
 
 
 def _later(desk: Desk, made: TableProposal, sql: str) -> str:
-    """Say in how many rows a date comes after its row: whether it was known then, nobody tells."""
+    """Explain in how many rows a date comes after its row: it may not have been known then."""
     own = made.columns.get("event_time")
     if own is None:
         return ""
@@ -202,4 +193,4 @@ def _later(desk: Desk, made: TableProposal, sql: str) -> str:
     share = float(later or 0.0)  # type: ignore[arg-type]
     if share <= _FEW_LATER:
         return ""
-    return f"in {share:.0%} of the rows it comes after its row: it may be known only later"
+    return say("later_than_row", share=share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kyc_ml.contract.tables import (
@@ -17,219 +18,162 @@ from kyc_ml.contract.tables import (
 )
 from kyc_ml.engine.local import quote_text
 from kyc_ml.proposal.codes import TODO, are_grades, case_sql, positives, share_of, translate
-from kyc_ml.proposal.countries import COUNTRY_CODES
-from kyc_ml.proposal.guesses import Certainty, Guess, certainty_of
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, words_held
+from kyc_ml.proposal.guesses import Guess, certainty_of
+from kyc_ml.proposal.looking import ColumnLook, FileLook, words_held
 from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.roles import Part
-from kyc_ml.proposal.vocabulary import ANY_IDENTITY_CARDS, DOCUMENTS, name_score
+from kyc_ml.proposal.vocabulary import COUNTRY_CODES, DOCUMENTS, name_score, phrases, say
 
-RESIDENT_DIGITS = 18
+_RESIDENT_DIGITS = 18
 """Length of a Chinese resident's number."""
-LEAST_WELL = 0.6
+_LEAST_WELL = 0.6
 _COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
 
 
-def guess_column(desk: Desk, look: FileLook, table: str, name: str, part: Part) -> Guess | None:
+def guess_column(  # noqa: PLR0911  one kind of column after the other
+    look: FileLook, table: str, name: str, part: Part
+) -> Guess | None:
     """Write a contracted column from the column that plays its role."""
     contracted = CONTRACT[table].column(name)
+    column = part.column
     if part.time is not None:
         return time_guess(name, part)
     if contracted.type == "double":
-        return _number(desk, look, name, part)
+        return _number(look, name, part)
     if contracted.type == "boolean":
-        return _flag(name, part)
-    return _word(desk, look, name, part, coded=bool(contracted.allowed) or name == "instrument")
-
-
-def _word(desk: Desk, look: FileLook, name: str, part: Part, *, coded: bool) -> Guess:
-    if coded:
+        yes = positives(column)
+        return None if yes is None else _guess(name, yes, part, say("two_values"))
+    if contracted.allowed or name == "instrument":
         return code_guess(name, part)
     if name in _COUNTRIES:
-        return _country(desk, look, name, part)
+        return _country(look, name, part)
     if name == DOCUMENT_TYPE:
-        return _document(desk, look, part)
-    return _guess(name, identifier_sql(part.column), part, _shape(part.column))
+        return _document(look, part)
+    kind = "numbers" if column.whole == 1.0 else "text"
+    widths = " to ".join(str(n) for n in dict.fromkeys((column.shortest, column.longest)))
+    return _guess(name, identifier_sql(column), part, say("key_shape", kind=kind, widths=widths))
 
 
-def _country(desk: Desk, look: FileLook, name: str, part: Part) -> Guess:
+def _country(look: FileLook, name: str, part: Part) -> Guess:
     """Write a country in two letters, translated from names where they are written out."""
     column = part.column
     two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
-    if share_of(desk, look, f"{two} OR {column.sql} IS NULL") >= 1.0:
-        return _guess(name, column.sql, part, "two letters")
+    if share_of(look, f"{two} OR {column.sql} IS NULL") >= 1.0:
+        return _guess(name, column.sql, part, say("two_letters"))
     upper = f"nullif(upper(trim({column.text})), '')"
-    words = words_held(desk, look, column, COUNTRY_CODES)
-    if not words:
-        return _guess(name, upper, part, "two letters")
-    low = f"lower(trim({column.text}))"
-    cases = " ".join(
-        f"WHEN {quote_text(word)} THEN {quote_text(COUNTRY_CODES[word])}" for word in words
-    )
-    shown = "a country's name or three letters become two letters"
-    return _guess(name, f"CASE {low} {cases}\nELSE {upper} END", part, shown)
+    known = words_held(column, COUNTRY_CODES)
+    if not known:
+        return _guess(name, upper, part, say("two_letters"))
+    return _guess(name, _case_of_words(column, known, COUNTRY_CODES, upper), part, say("country"))
 
 
-def _document(desk: Desk, look: FileLook, part: Part) -> Guess:
+def _document(look: FileLook, part: Part) -> Guess:
     """Write the kind of an identity document in the words whose numbers are checked."""
     column = part.column
-    known = dict(DOCUMENTS)
+    kinds = dict(DOCUMENTS)
     if any(
-        name_score(DOCUMENT_NUMBER, each.normal) >= LEAST_WELL and each.longest == RESIDENT_DIGITS
+        name_score(DOCUMENT_NUMBER, each.normal) >= _LEAST_WELL and each.longest == _RESIDENT_DIGITS
         for each in look.columns
     ):
-        known |= dict.fromkeys(ANY_IDENTITY_CARDS, "resident_id")
-    words = words_held(desk, look, column, known)
-    if not words:
-        return _guess(DOCUMENT_TYPE, column.sql, part, "kinds as they are: no number is checked")
-    low = f"lower(trim({column.text}))"
-    cases = " ".join(f"WHEN {quote_text(word)} THEN {quote_text(known[word])}" for word in words)
-    sql = f"CASE {low} {cases}\nELSE {column.text} END"
-    shown = f"{', '.join(dict.fromkeys(known[word] for word in words))} by its words"
-    return _guess(DOCUMENT_TYPE, sql, part, shown)
+        kinds |= dict.fromkeys(phrases("any_identity_cards"), "resident_id")
+    known = words_held(column, kinds)
+    if not known:
+        return _guess(DOCUMENT_TYPE, column.sql, part, say("document_as_it_is"))
+    shown = say("document", kinds=", ".join(dict.fromkeys(kinds[word] for word in known)))
+    return _guess(DOCUMENT_TYPE, _case_of_words(column, known, kinds, column.text), part, shown)
+
+
+def _case_of_words(
+    column: ColumnLook, known: Sequence[str], meanings: Mapping[str, str], others: str
+) -> str:
+    cases = " ".join(f"WHEN {quote_text(w)} THEN {quote_text(meanings[w])}" for w in known)
+    return f"CASE lower(trim({column.text})) {cases}\nELSE {others} END"
 
 
 def todo_guess(name: str, part: Part) -> Guess:
     """Leave a column to the user, with what kept it from being read."""
-    return Guess(
-        column=name,
-        sql=quote_text(TODO),
-        certainty="yours",
-        evidence=f"column {part.column.name} {part.todo}",
-    )
+    return Guess(name, quote_text(TODO), "yours", f"column {part.column.name} {part.todo}")
 
 
 def time_guess(name: str, part: Part) -> Guess:
     """Write a time; a doubt of the reading makes it a guess."""
-    if part.todo:
-        return todo_guess(name, part)
     reading = part.time
-    assert reading is not None  # noqa: S101  the caller has seen it
-    certainty: Certainty = "guess" if reading.doubt else certainty_of(part.score)
-    doubt = f"; {reading.doubt}: please confirm" if reading.doubt else ""
-    return Guess(
-        column=name,
-        sql=reading.sql,
-        certainty=certainty,
-        evidence=(
-            f"column {part.column.name}: {reading.form}, {reading.share:.0%} of the values read, "
-            f"{reading.low:%Y-%m-%d} to {reading.high:%Y-%m-%d}{doubt}"
-            if name not in {"birth_date", "document_expiry"}
-            else f"column {part.column.name}: {reading.form}, {reading.share:.0%} read{doubt}"
-        ),
-    )
+    if part.todo or reading is None:
+        return todo_guess(name, part)
+    # a person's dates are no range to show
+    key = "time_of_person" if name in {"birth_date", "document_expiry"} else "time"
+    shown = say(key, column=part.column.name, reading=reading) + confirm(reading.doubt)
+    return Guess(name, reading.sql, "guess" if reading.doubt else certainty_of(part.score), shown)
 
 
-def code_guess(name: str, part: Part) -> Guess:
+def confirm(doubt: str) -> str:
+    """Write a doubt behind a sentence; nothing without one."""
+    return f"; {doubt}: please confirm" if doubt else ""
+
+
+def code_guess(name: str, part: Part) -> Guess:  # noqa: PLR0911  one kind of codes after the other
     """Translate codes; those without a known meaning become a word that check refuses."""
     column = part.column
-    allowed = _allowed(name)
+    allowed = next((t.column(name).allowed for t in CONTRACT.values() if name in t.names), ())
     if column.codes and set(column.codes) <= set(allowed):
-        return _guess(name, column.text, part, "the contract's own codes")
+        return _guess(name, column.text, part, say("own_codes"))
     if name == "pep_status":
-        return _pep(part)
-    words = translate(name, column.codes)
+        yes = positives(column)
+        if yes is None:
+            return _guess(name, column.text, part, say("codes_as_they_are"))
+        sql = f"CASE WHEN {yes} THEN 'domestic' ELSE 'none' END"
+        return Guess(name, sql, "guess", say("pep_flag", column=column.name))
+    meanings = translate(name, column.codes)
+    known = case_sql(column, meanings, others=column.text)
+    counts = {"column": column.name, "all": len(column.codes)}
     if name == "instrument":
-        sql = case_sql(column, words, others=column.text) if words else column.text
-        shown = f"{len(words)} of {len(column.codes)} codes known" if column.codes else "as it is"
-        return _guess(name, sql, part, shown)
-    unknown = [code for code in column.codes if code not in words]
+        shown = say("codes_known", known=len(meanings), **counts) if column.codes else "as it is"
+        return _guess(name, known if meanings else column.text, part, shown)
     if name == OUTCOME and are_grades(column.codes):
-        return Guess(
-            column=name,
-            sql=case_sql(column, words, others=column.text),
-            certainty="guess",
-            evidence=f"column {column.name}: grades of loans; 次级, 可疑 and 损失 count as "
-            "default, the others as cleared: confirm",
-        )
+        return Guess(name, known, "guess", say("grades", column=column.name))
+    unknown = [code for code in column.codes if code not in meanings]
     if not unknown:
-        return _guess(name, case_sql(column, words, others=column.text), part, "all codes known")
-    words = {**words, **dict.fromkeys(unknown, TODO)}
-    return Guess(
-        column=name,
-        sql=case_sql(column, words, others=column.text),
-        certainty="yours",
-        evidence=(
-            f"column {column.name}: {len(unknown)} of {len(column.codes)} codes have no known "
-            f"meaning; write one of {', '.join(allowed)} for each {TODO}"
-        ),
-    )
+        return _guess(name, known, part, say("all_codes_known"))
+    sql = case_sql(column, {**meanings, **dict.fromkeys(unknown, TODO)}, others=column.text)
+    shown = say("codes_unknown", unknown=len(unknown), allowed=", ".join(allowed), **counts)
+    return Guess(name, sql, "yours", shown)
 
 
-def _allowed(name: str) -> tuple[str, ...]:
-    for table in CONTRACT.values():
-        if name in table.names:
-            return table.column(name).allowed
-    return ()
-
-
-def _pep(part: Part) -> Guess:
-    column = part.column
-    yes = positives(column)
-    if yes is None:
-        return _guess("pep_status", column.text, part, "codes as they are")
-    sql = f"CASE WHEN {yes} THEN 'domestic' ELSE 'none' END"
-    return Guess(
-        column="pep_status",
-        sql=sql,
-        certainty="guess",
-        evidence=f"column {column.name} is a flag; domestic or foreign is not told: confirm",
-    )
-
-
-def _number(desk: Desk, look: FileLook, name: str, part: Part) -> Guess | None:
-    reading = read_number(desk, look, part.column, money=name != "value")
+def _number(look: FileLook, name: str, part: Part) -> Guess | None:
+    reading = read_number(part.column, money=name != "value")
     if reading is None:
         return None
     if name == DECLARED_INCOME and re.search(r"month|^月|月收入|月薪", part.column.normal):
-        reading = replace(
-            reading, sql=f"{reading.numeric} * 12", doubt="of a month by its name, so times 12"
-        )
-    doubt = f"; {reading.doubt}: please confirm" if reading.doubt else ""
+        reading = replace(reading, sql=f"{reading.numeric} * 12", doubt=say("monthly"))
     return Guess(
-        column=name,
-        sql=reading.sql,
-        certainty="guess" if reading.doubt else certainty_of(part.score),
-        evidence=f"column {part.column.name}: {reading.form}{doubt}",
-        alternatives=reading.alternatives,
+        name,
+        reading.sql,
+        "guess" if reading.doubt else certainty_of(part.score),
+        say("column", column=part.column.name, form=reading.form) + confirm(reading.doubt),
+        reading.alternatives,
     )
 
 
-def _flag(name: str, part: Part) -> Guess | None:
-    yes = positives(part.column)
-    return None if yes is None else _guess(name, yes, part, "two values")
-
-
 def identifier_sql(column: ColumnLook) -> str:
-    """Write an identifier; one that went through a float loses its ``.0`` again."""
+    """Write an identifier; one that was stored as a float loses its ``.0`` again."""
     if column.family == "float":
         return f"CAST({column.sql} AS BIGINT)"
-    if column.family == "text" and column.whole == 1.0 and _ends_in_zero(column):
+    # every whole number has one decimal if the longest is two characters longer than its digits
+    if (
+        column.family == "text"
+        and column.whole == 1.0
+        and column.longest == len(f"{int(column.high)}") + 2
+    ):
         return f"regexp_replace({column.sql}, '\\.0$', '')"
     return column.sql
 
 
-def _ends_in_zero(column: ColumnLook) -> bool:
-    """Tell by its length whether every whole number is written with one decimal."""
-    return column.longest == len(f"{int(column.high)}") + 2
-
-
-def _shape(column: ColumnLook) -> str:
-    kinds = "numbers" if column.whole == 1.0 else "text"
-    widths = dict.fromkeys((column.shortest, column.longest))
-    return f"{kinds} of {' to '.join(str(width) for width in widths)} characters"
-
-
 def _guess(name: str, sql: str, part: Part, shown: str) -> Guess:
     filled = "" if part.column.filled >= 0.995 else f", {part.column.filled:.0%} filled"
-    return Guess(
-        column=name,
-        sql=sql,
-        certainty=certainty_of(part.score),
-        evidence=f"column {part.column.name}: {shown}{filled}",
-    )
+    shown = say("column", column=part.column.name, form=shown + filled)
+    return Guess(name, sql, certainty_of(part.score), shown)
 
 
 def constant(name: str, text: str, evidence: str) -> Guess:
     """Propose one word for all rows, to be confirmed."""
-    return Guess(column=name, sql=quote_text(text), certainty="guess", evidence=evidence)
+    return Guess(name, quote_text(text), "guess", evidence)

@@ -1,4 +1,4 @@
-"""The files of a stranger's folder: which are tables, and how the contract would open them.
+"""The files of an unknown folder: which are tables, and how the contract would open them.
 
 Files of one shape are one source: a sub-folder's, or those whose names differ in digits only.
 """
@@ -82,7 +82,7 @@ class FoundFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """How one file is opened, and the columns that tell its shape."""
+    """How one file is opened, and the columns by which files are grouped."""
 
     format: Format
     columns: tuple[str, ...]
@@ -93,10 +93,9 @@ class _Shape:
 
 
 def find_sources(data: Path) -> FoundFolder:
-    """List the tables of a folder and its sub-folders, and the files that are none.
+    """List the tables of a folder and its sub-folders, and the files that are not.
 
-    Hidden files and links out of the folder are passed over. Nothing but a file's head is
-    read.
+    Hidden files and links out of the folder are ignored. Only a file's head is read.
     """
     root = data.resolve()
     shaped: dict[Path, list[_Shape]] = {}
@@ -115,10 +114,9 @@ def find_sources(data: Path) -> FoundFolder:
         source = FileSource.model_validate(
             {"path": pattern, "format": shape.format, "table": shape.table, **keys}
         )
-        name = _name(shape.table or pattern, taken)
         sources.append(
             FoundSource(
-                name=name,
+                name=_name(shape.table or pattern, taken),
                 source=source,
                 paths=tuple(paths),
                 confirm=shape.confirm,
@@ -151,7 +149,7 @@ def _shapes(path: Path) -> list[_Shape]:
     if suffixes and suffixes[-1] in {".xlsx", ".xls", ".xlsm"}:
         raise NotATableError(reason="is an Excel workbook: save its sheet as CSV UTF-8")
     if kind is None:
-        raise NotATableError(reason="is no csv, parquet, json or duckdb file by its name")
+        raise NotATableError(reason="is not a csv, parquet, json or duckdb file by its name")
     if not path.stat().st_size:
         raise NotATableError(reason="is empty (0 bytes)")
     if kind == "parquet":
@@ -176,7 +174,7 @@ def _parquet_shape(path: Path) -> _Shape:
     try:
         return _Shape(format="parquet", columns=tuple(pq.read_schema(path).names))
     except (pa.ArrowException, OSError):
-        raise NotATableError(reason="is truncated, corrupt or no Parquet file") from None
+        raise NotATableError(reason="is truncated, corrupt or not a Parquet file") from None
 
 
 def _json_columns(path: Path) -> tuple[str, ...]:
@@ -196,7 +194,7 @@ def _json_columns(path: Path) -> tuple[str, ...]:
 def _duckdb_shapes(path: Path) -> list[_Shape]:
     with path.open("rb") as handle:
         if handle.read(12)[8:] != _DUCKDB_MAGIC:
-            raise NotATableError(reason="is no DuckDB database")
+            raise NotATableError(reason="is not a DuckDB database")
     logs = [path, path.with_name(f"{path.name}.wal")]
     with closing(connect(data=None, files=logs)) as connection:
         try:
@@ -244,11 +242,7 @@ def _pattern(path: Path) -> str:
     """
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     stem = "*" if len(path.parts) > 1 else _masked(path.name.removesuffix(suffix))
-    return (
-        str(path.parent.joinpath("x").with_name(stem + suffix))
-        if len(path.parts) == 1
-        else ("/".join([*(_masked(part) for part in path.parent.parts), stem + suffix]))
-    )
+    return "/".join([*(_masked(part) for part in path.parent.parts), stem + suffix])
 
 
 def _masked(text: str) -> str:

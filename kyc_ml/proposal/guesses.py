@@ -10,6 +10,7 @@ from typing import Final, Literal
 from kyc_ml.contract.quality import TableQuality
 from kyc_ml.contract.tables import NO_CURRENCY
 from kyc_ml.proposal.looking import FileLook
+from kyc_ml.proposal.vocabulary import say
 
 PANEL_WINDOWS: Final = ("93d", "366d")
 """A quarter and a year of month ends."""
@@ -17,7 +18,7 @@ Certainty = Literal["sure", "likely", "guess", "yours"]
 """`yours`: nothing in the files decides it, the user has to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Guess:
     """An expression for one contracted column.
 
@@ -26,7 +27,7 @@ class Guess:
     sql : str
         Tried on the sample before it was proposed.
     evidence : str
-        What speaks for it: names, shapes and shares, never a value.
+        What it rests on: names, shapes and shares, never a value.
     alternatives : tuple of str
         Other expressions worth a look; written as comments.
     """
@@ -83,7 +84,7 @@ class AttributeGuess:
 
 @dataclass(slots=True, kw_only=True)
 class TableProposal:
-    """One contracted table: its rows and columns, and how it fared on the sample.
+    """One contracted table: its rows and columns, and how many rows of the sample it accepts.
 
     Attributes
     ----------
@@ -100,7 +101,7 @@ class TableProposal:
     unused : list of str
         Columns of its file that nothing reads.
     dropped : dict of column to reason
-        Optional columns that were tried and did not hold.
+        Optional columns that were tried and did not fit.
     quality : TableQuality or None
         Of the sample; None where the table could not be bound.
     """
@@ -123,15 +124,14 @@ class TableProposal:
         """The attributes that are proposed, as a mapping writes them."""
         return {name: each.keys for name, each in self.attributes.items() if not each.doubt}
 
-    def add(self, guess: Guess | None) -> None:
-        """Add a guess; None adds nothing."""
-        if guess is not None:
-            self.columns[guess.column] = guess
+    def add(self, *guesses: Guess | None) -> None:
+        """Add guesses; None adds nothing."""
+        self.columns |= {guess.column: guess for guess in guesses if guess is not None}
 
 
 @dataclass(slots=True, kw_only=True)
 class Proposal:
-    """A proposed source mapping, with all that speaks for and against it.
+    """A proposed source mapping, with its evidence.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class Proposal:
         Every table that could be opened; one that no proposal reads is in `unused`.
     unused : mapping of file to reason
     decisions : list of str
-        What is to be decided or confirmed beside the marks on columns, the gravest first.
+        What to decide or confirm, other than the marks on columns, the gravest first.
     span : tuple of datetime or None
         First and last transaction of the sample.
     snapshot : date or None
@@ -187,8 +187,7 @@ class Proposal:
             *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
             *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
             *(
-                f"{table.name}.attributes: {len(table.declared)} column(s) of your own are "
-                "proposed as attributes: confirm that each is known when its row is"
+                say("attributes", table=table.name, count=len(table.declared))
                 for table in self.tables.values()
                 if table.declared
             ),
@@ -197,7 +196,7 @@ class Proposal:
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """What no guess stands for, such as ``cases.outcome``: a model has to wait for it."""
+        """What has no guess, such as ``cases.outcome``: a model has to wait for it."""
         yours = [
             f"{table.name}.{guess.column}"
             for table in self.tables.values()
@@ -208,7 +207,7 @@ class Proposal:
 
 
 def certainty_of(score: float) -> Certainty:
-    """Put a score into words: what the name says, once the values agree."""
+    """Return a score in words: what the name says, once the values agree."""
     if score >= 0.85:
         return "sure"
     return "likely" if score >= 0.6 else "guess"

@@ -25,7 +25,7 @@ from kyc_ml.contract.plain import make_plain
 from kyc_ml.engine.local import connect, quote_name, quote_text
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.proposal.finding import FoundFolder, FoundSource
-from kyc_ml.proposal.vocabulary import normalise
+from kyc_ml.proposal.vocabulary import normalise, say, words
 
 ROWS: Final = 300_000
 """Rows of a table that are looked at, drawn at random where there are more."""
@@ -34,22 +34,6 @@ _LONGEST_CODE: Final = 40
 _ROWS_A_CODE: Final = 4
 _HEAD_BYTES: Final = 256 << 20
 """Of a longer text file the beginning alone is looked at."""
-_RESERVED_WORDS: Final = (
-    "all analyse analyze and anti any array as asc asof asymmetric at authorization between "
-    "bigint binary bit boolean both by case cast char character check coalesce collate collation "
-    "column columns concurrently constraint create cross dec decimal default deferrable desc "
-    "describe distinct do else end except exists extract false fetch float for foreign freeze "
-    "from full generated glob group grouping grouping_id having ilike in initially inner inout "
-    "int integer intersect interval into is isnull join lambda lateral leading left like limit "
-    "map national natural nchar none not notnull null nullif numeric offset on only or order out "
-    "outer overlaps overlay pivot pivot_longer pivot_wider placing position positional precision "
-    "primary qualify real references returning right row select semi setof show similar smallint "
-    "some struct substring summarize symmetric table tablesample then timestamp to trailing treat "
-    "trim true try_cast tuple union unique unpack unpivot using values varchar variadic verbose "
-    "when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces "
-    "xmlparse xmlpi xmlroot xmlserialize xmltable"
-)
-_RESERVED: Final = frozenset(_RESERVED_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +43,7 @@ class ColumnLook:
     Attributes
     ----------
     normal : str
-        Its name in small letters, words parted by ``_``.
+        Its name in small letters, words separated by ``_``.
     type : str
         DuckDB's type; text for every column of a CSV or JSON file.
     filled : float
@@ -76,6 +60,10 @@ class ColumnLook:
         Length of the values as text.
     codes : tuple of str
         The values, where they are few enough to be codes and no identifiers; else empty.
+    table : str
+        Name of its source, and `rows` that were looked at there.
+    desk : Desk
+        Where expressions are tried on it.
     """
 
     name: str
@@ -92,6 +80,9 @@ class ColumnLook:
     shortest: int
     longest: int
     codes: tuple[str, ...]
+    table: str
+    rows: int
+    desk: Desk = field(repr=False, compare=False)
 
     @property
     def sql(self) -> str:
@@ -125,6 +116,7 @@ class FileLook:
     rows: int
     partly: bool
     columns: tuple[ColumnLook, ...]
+    desk: Desk = field(repr=False, compare=False)
     malformed: int = 0
 
     @property
@@ -134,7 +126,7 @@ class FileLook:
 
     @property
     def normal(self) -> str:
-        """Its name in small letters, words parted by ``_``."""
+        """Its name in small letters, words separated by ``_``."""
         return normalise(self.found.name)
 
     @property
@@ -171,6 +163,11 @@ class Desk:
         """Run SQL that gives one row."""
         return self.all(sql)[0]
 
+    def counts(self, rows: str, *sums: str) -> list[int]:
+        """Count over rows, an SQL table: one whole number for each of the sums."""
+        found = self.one(f"SELECT {', '.join(sums)} FROM {rows}")
+        return [int(number or 0) for number in found]  # type: ignore[call-overload]
+
     def look(self, name: str) -> FileLook:
         """Return the look at a source; KeyError without one."""
         return {look.name: look for look in self.looks}[name]
@@ -178,7 +175,7 @@ class Desk:
 
 def plain_name(name: str) -> str:
     """Write a name for SQL, in quotes only where SQL needs them."""
-    bare = name.isascii() and name.isidentifier() and name.lower() not in _RESERVED
+    bare = name.isascii() and name.isidentifier() and name.lower() not in words("sql_reserved")
     return name if bare else quote_name(name)
 
 
@@ -215,15 +212,13 @@ def _open(desk: Desk, source: FoundSource, found: FoundFiles, *, cut: bool) -> N
     if len(faults):
         desk.unusable[source.source.path] = _first(faults)
         return
-    look = _look(desk.connection, source, cut=cut)
+    look = _look(desk, source, cut=cut)
     lines = len(malformed.get(source.name, ()))
     if look.rows:
         desk.looks.append(replace(look, malformed=lines))
         return
     desk.unusable[source.source.path] = (
-        f"has no row that fits its columns: {lines:,} line(s) have more or fewer values"
-        if lines
-        else "has columns and no rows"
+        say("only_malformed", lines=lines) if lines else "has columns and no rows"
     )
 
 
@@ -236,7 +231,7 @@ def _first(faults: Faults) -> str:
 
 
 def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:
-    """Give the files to look into: the heads of long text, in UTF-8; True if that is not all."""
+    """Return the files to look into: the heads of long text, in UTF-8; True if that is not all."""
     root = data.resolve()
     names = tuple(str(path.relative_to(root)) for path in source.paths)
     found = FoundFiles(source=source.source, paths=source.paths, names=names)
@@ -266,8 +261,9 @@ def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
     return False
 
 
-def _look(connection: duckdb.DuckDBPyConnection, source: FoundSource, *, cut: bool) -> FileLook:
+def _look(desk: Desk, source: FoundSource, *, cut: bool) -> FileLook:
     """Keep a sample of a source under its own name, and profile its columns."""
+    connection = desk.connection
     name, whole = quote_name(source.name), quote_name(f"whole:{source.name}")
     kind = connection.execute(
         "SELECT count(*) FROM duckdb_views() WHERE view_name = ? AND temporary", [source.name]
@@ -284,21 +280,30 @@ def _look(connection: duckdb.DuckDBPyConnection, source: FoundSource, *, cut: bo
         found=source,
         rows=kept,
         partly=cut or rows > ROWS,
-        columns=tuple(_profile(connection, name, row[0], row[1], rows=kept) for row in columns),
+        columns=tuple(_profile(desk, source.name, *row[:2], rows=kept) for row in columns),
+        desk=desk,
     )
 
 
-def _profile(
-    connection: duckdb.DuckDBPyConnection, table: str, name: str, type_: str, *, rows: int
-) -> ColumnLook:
+def _profile(desk: Desk, table: str, name: str, type_: str, *, rows: int) -> ColumnLook:
     text = f"CAST({quote_name(name)} AS VARCHAR)"
-    filled, distinct, numbers, whole, negative, low, high, shortest, longest = connection.execute(
-        "SELECT count(t), count(DISTINCT t), count(n), count(n) FILTER (n = floor(n)), "
-        "count(n) FILTER (n < 0), min(n), max(n), min(length(t)), max(length(t)) FROM ("
-        f"SELECT nullif(trim({text}), '') AS t, "
-        f"CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END AS n "
-        f"FROM {table})"
-    ).fetchall()[0]
+    filled, distinct, numbers, whole, negative, low, high, shortest, longest = (
+        desk.connection.execute(
+            "SELECT count(t), count(DISTINCT t), count(n), count(n) FILTER (n = floor(n)), "
+            "count(n) FILTER (n < 0), min(n), max(n), min(length(t)), max(length(t)) FROM ("
+            f"SELECT nullif(trim({text}), '') AS t, CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) "
+            f"THEN TRY_CAST({text} AS DOUBLE) END AS n FROM {quote_name(table)})"
+        ).fetchall()[0]
+    )
+    # more rows than values, few values and short ones: codes, and no identifiers
+    coded = 0 < distinct <= MOST_CODES and filled >= _ROWS_A_CODE * distinct
+    codes: Sequence[tuple[str]] = ()
+    if coded and (longest or 0) <= _LONGEST_CODE:
+        codes = desk.connection.execute(
+            f"SELECT trim({text}) AS t FROM {quote_name(table)} "
+            f"WHERE nullif(trim({text}), '') IS NOT NULL "
+            "GROUP BY ALL ORDER BY count(*) DESC, t"
+        ).fetchall()
     nan = float("nan")
     return ColumnLook(
         name=name,
@@ -314,30 +319,11 @@ def _profile(
         high=nan if high is None else high,
         shortest=shortest or 0,
         longest=longest or 0,
-        codes=_codes(
-            connection, table, text, distinct=distinct, filled=filled, longest=longest or 0
-        ),
+        codes=tuple(row[0] for row in codes),
+        table=table,
+        rows=rows,
+        desk=desk,
     )
-
-
-def _codes(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    text: str,
-    *,
-    distinct: int,
-    filled: int,
-    longest: int,
-) -> tuple[str, ...]:
-    """Give the values of a column that can only be codes, most frequent first."""
-    few = 0 < distinct <= MOST_CODES and filled >= _ROWS_A_CODE * distinct
-    if not few or longest > _LONGEST_CODE:
-        return ()
-    rows: Sequence[tuple[str]] = connection.execute(
-        f"SELECT trim({text}) AS t FROM {table} WHERE nullif(trim({text}), '') IS NOT NULL "
-        "GROUP BY ALL ORDER BY count(*) DESC, t"
-    ).fetchall()
-    return tuple(row[0] for row in rows)
 
 
 def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> float:
@@ -352,13 +338,11 @@ def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> flo
     return float(row[0] or 0.0)  # type: ignore[arg-type]
 
 
-def words_held(
-    desk: Desk, look: FileLook, column: ColumnLook, known: Collection[str]
-) -> tuple[str, ...]:
+def words_held(column: ColumnLook, known: Collection[str]) -> tuple[str, ...]:
     """List the known words, in small letters, that a column holds; no other value leaves it."""
     low = f"lower(trim({column.text}))"
-    rows = desk.all(
-        f"SELECT {low} AS word FROM {quote_name(look.name)} "
+    rows = column.desk.all(
+        f"SELECT {low} AS word FROM {quote_name(column.table)} "
         f"WHERE {low} IN {quoted_codes(sorted(known))} GROUP BY ALL ORDER BY count(*) DESC, word"
     )
     return tuple(str(row[0]) for row in rows)

@@ -1,4 +1,4 @@
-"""What stands around and inside a number: signs, currencies, units, separators."""
+"""What is written around and inside a number: signs, currencies, units, separators."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kyc_ml.proposal.shapes import ZERO
-from kyc_ml.proposal.vocabulary import CREDIT_MARKS, CURRENCY_SIGNS, DEBIT_MARKS, UNITS
+from kyc_ml.proposal.vocabulary import CURRENCY_SIGNS, UNITS, say, words
 
 _NUMBER: Final = re.compile(r"(?P<before>[^9]*?)(?P<body>\.?9(?:[9.,'’\s]*9)?\.?)(?P<after>[^9]*)")
 _BLANKS: Final = re.compile(r"\s+")
 _SIGNS: Final = frozenset("+-()")
+DEBIT_MARKS: Final = words("debit_marks")
+CREDIT_MARKS: Final = words("credit_marks")
 _KNOWN: Final = sorted(
     {*_SIGNS, *CURRENCY_SIGNS, *UNITS, *DEBIT_MARKS, *CREDIT_MARKS}, key=len, reverse=True
-)
-_SURE_UNITS: Final = frozenset(
-    ("千", "仟", "万", "萬", "亿", "億", "百万", "千万", "万亿", "k", "K", "角", "分", "%")
 )
 _SEPARATORS: Final = (
     ("", "."),
@@ -41,7 +40,7 @@ class Written:
     body : str
         Digits as 9 and the marks between them, without blanks.
     before, after : str
-        What stands around it, without blanks.
+        What is written around it, without blanks.
     currency, unit, entry : str
         Its currency's code, its unit, and its mark of debit or credit; empty without one.
     negative : bool
@@ -72,35 +71,35 @@ def take_apart(shape: str) -> Written | None:
     before, body, after = (_BLANKS.sub("", found[name]) for name in ("before", "body", "after"))
     if body.startswith(".") and before[-1:].isalpha():
         before, body = f"{before}.", body[1:]  # as in Rs.
-    told: dict[str, str] = {}
+    marked: dict[str, str] = {}
     signs = []
     for side in (before, after):
         for token in _tokens(side):
             kind = _kind(token)
-            if kind is None or (kind != "sign" and told.setdefault(kind, token) != token):
+            if kind is None or (kind != "sign" and marked.setdefault(kind, token) != token):
                 return None
             signs += [token] if kind == "sign" else []
     if (("(" in before) != (")" in after)) or len(signs) - (")" in after) > 1:
         return None
-    entry = told.get("entry", "")
+    entry = marked.get("entry", "")
     return Written(
         body=body,
         before=before,
         after=after,
         zero=ZERO in shape,
         blank=_BLANKS.search(shape) is not None,
-        currency=CURRENCY_SIGNS.get(told.get("currency", ""), ""),
-        unit=told.get("unit", ""),
+        currency=CURRENCY_SIGNS.get(marked.get("currency", ""), ""),
+        unit=marked.get("unit", ""),
         entry=entry,
         negative=bool({"-", "("} & set(signs)) or entry in DEBIT_MARKS,
     )
 
 
 def _tokens(side: str) -> list[str]:
-    """Cut what stands on one side of a number into known words, the longest first."""
+    """Split what is written on one side of a number into known words, the longest first."""
     found = []
     while side:
-        # DR is no D, and US$ no U
+        # the longest first: DR is not D, and US$ is not U
         word = next((each for each in _KNOWN if side.startswith(each)), side)
         found.append(word)
         side = side[len(word) :]
@@ -119,12 +118,12 @@ def _kind(token: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Separators:
-    """Which mark parts thousands, and which decimals.
+    """Which mark separates thousands, and which decimals.
 
     Attributes
     ----------
     doubt : str
-        Why the other reading is possible, too; empty where the values rule it out.
+        Why the other reading is possible, too; empty where the values exclude it.
     other : Separators or None
         The other reading.
     """
@@ -136,7 +135,7 @@ class Separators:
 
 
 def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None:
-    """Find which marks part thousands and decimals; None where no habit fits nearly all.
+    """Find which marks separate thousands and decimals; None where no habit fits nearly all.
 
     Parameters
     ----------
@@ -172,7 +171,7 @@ def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None
     parted = [each for each in readings if each[0] == mark]
     pointed = [each for each in readings if each[1] == mark]
     bare = [len(body) for body, _ in bodies if mark not in body]
-    # whoever parts thousands parts them everywhere
+    # whoever separates thousands does so everywhere
     grouped = bool(parted) and (max(bare) <= 3 if bare else mark == ",")
     first, second = (parted, pointed) if grouped else (pointed, parted)
     if not first or not second:
@@ -181,8 +180,7 @@ def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None
     return Separators(
         thousands=first[0][0],
         decimal=first[0][1],
-        doubt=f"each {name} stands before exactly three digits, so it may part thousands or "
-        f"decimals; taken for {'thousands' if grouped else 'decimals'}",
+        doubt=say("separators", mark=name, meaning="thousands" if grouped else "decimals"),
         other=Separators(thousands=second[0][0], decimal=second[0][1]),
     )
 
@@ -195,7 +193,7 @@ def _fits(body: str, thousands: str, decimal: str, *, zero: bool) -> bool:
         return not whole.strip("9")
     first, *rest = whole.split(thousands)
     widths = [len(part) for part in rest]
-    # 12,34,567 is how thousands are parted in India
+    # 12,34,567 is how thousands are separated in India
     even = all(width == 3 for width in widths)
     indian = thousands == "," and widths[-1] == 3 and all(width == 2 for width in widths[:-1])
     return (
@@ -246,5 +244,5 @@ def collect_marks(counts: Mapping[str, int]) -> Marks:
 
 
 def doubtful_units(units: tuple[str, ...]) -> tuple[str, ...]:
-    """Say which units may mean something else: m may be a thousand or a million."""
-    return tuple(unit for unit in units if unit not in _SURE_UNITS)
+    """List the units that may mean something else: m may be a thousand or a million."""
+    return tuple(unit for unit in units if unit not in words("sure_units"))

@@ -1,7 +1,7 @@
 """A column that writes its times in several forms: which they are, and whether they agree.
 
 Forms with the year first, or a month in letters, exclude each other: a value is read by one
-alone. Day and month can be exchanged, so there a value has to rule one order out.
+alone. Day and month can be exchanged, so there a value has to exclude one order.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Final
 
 from kyc_ml.engine.local import quote_name, quote_text
 from kyc_ml.proposal.forms import Form, list_forms, plain_halves
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.looking import ColumnLook, Desk
 from kyc_ml.proposal.shapes import TRIED_ROWS, shapes_of
+from kyc_ml.proposal.vocabulary import say
 
 _MOST_FORMS: Final = 6
 _HALF: Final = 0.5
-"""Share of the values read below which a column is none of times (convention)."""
+"""Share of the values read below which a column holds no times (convention)."""
 _NAMED: Final = 0.4
 """Evidence a name must give where all values are numbers: they may be identifiers."""
 
@@ -32,7 +33,7 @@ class MixedTimes:
     form : str
         Each form, and its share of the values.
     doubt : str
-        Why a value may be read wrongly, or why none is; never empty.
+        Why a value may be read wrongly, or why no value is read; never empty.
     """
 
     sql: str
@@ -40,43 +41,41 @@ class MixedTimes:
     doubt: str
 
 
-def find_mixed(
-    desk: Desk, look: FileLook, column: ColumnLook, *, named: float
-) -> MixedTimes | None:
-    """Say in which forms a column writes its times; None where it holds none, or one form.
+def find_mixed(column: ColumnLook, *, named: float) -> MixedTimes | None:
+    """Find the forms in which a column writes its times; None where it holds none, or one form.
 
     Parameters
     ----------
     named : float
-        How well the column's name speaks for a time, in [0, 1].
+        How well the column's name fits a time, in [0, 1].
     """
     sized = column.family == "text" and 6 <= column.shortest <= column.longest <= 40
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     text, counts = plain_halves(shapes.text, shapes.counts)
     forms = _with_rivals([f for f in list_forms() if any(f.shape.fullmatch(s) for s in counts)])
     if not sized or not forms or (column.number == 1.0 and named < _NAMED):
         return None
     reads = ", ".join(f"{_read(each)} AS f{n}" for n, each in enumerate(forms))
     rows = (
-        f"(SELECT {reads} FROM (SELECT {text} AS t FROM {quote_name(look.name)} "
+        f"(SELECT {reads} FROM (SELECT {text} AS t FROM {quote_name(column.table)} "
         f"WHERE nullif(trim({column.text}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
     )
-    found = _counts(desk, rows, [f"count(f{n})" for n in range(len(forms))])
+    found = column.desk.counts(rows, *(f"count(f{n})" for n in range(len(forms))))
     used = [n for n, count in enumerate(found) if count]
     every = shapes.values
-    read = _counts(desk, rows, [f"count({_first([f'f{n}' for n in used])})"])[0] if used else 0
+    read = column.desk.counts(rows, f"count({_first([f'f{n}' for n in used])})")[0] if used else 0
     if read < _HALF * every:
         return None
-    kept, doubts, torn = _choose(desk, rows, forms, used)
-    told = [f"{forms[n].shown} {found[n] / every:.0%}" for n in kept]
-    told += [f"none of them {1 - read / every:.0%}"] if read < every else []
+    kept, doubts, torn = _choose(column.desk, rows, forms, used)
+    shown = [f"{forms[n].shown} {found[n] / every:.0%}" for n in kept]
+    shown += [f"none of them {1 - read / every:.0%}"] if read < every else []
     if len(kept) < 2 and not torn and read == every:
         return None
     sound = read == every and not torn and len(kept) <= _MOST_FORMS
     doubts += dict.fromkeys(forms[n].doubt for n in kept if forms[n].doubt)
     return MixedTimes(
         sql=_first([f"try_strptime({text}, '{forms[n].format}')" for n in kept]) if sound else "",
-        form=", ".join(told),
+        form=", ".join(shown),
         doubt="; ".join(["the column mixes forms", *doubts, *torn]),
     )
 
@@ -97,11 +96,6 @@ def _first(reads: list[str]) -> str:
     return "COALESCE(\n" + ",\n".join(reads) + ")"
 
 
-def _counts(desk: Desk, rows: str, sums: list[str]) -> list[int]:
-    row = desk.one(f"SELECT {', '.join(sums)} FROM {rows}")
-    return [int(number or 0) for number in row]  # type: ignore[call-overload]
-
-
 def _choose(
     desk: Desk, rows: str, forms: list[Form], used: list[int]
 ) -> tuple[list[int], list[str], list[str]]:
@@ -118,7 +112,7 @@ def _choose(
     doubts, torn, open_ = [], [], []
     orders = set()
     for together in _exchanged(forms, used):
-        own = _counts(desk, rows, [_read_by_none_but(n, together) for n in together])
+        own = desk.counts(rows, *(_read_by_none_but(n, together) for n in together))
         decided = [n for n, count in zip(together, own, strict=True) if count]
         orders |= {forms[n].order for n in decided}
         if len(decided) > 1:
@@ -132,7 +126,7 @@ def _choose(
         kept.append((same or together)[0])
         if len(same) != 1 and len(together) > 1:
             names = ", ".join(forms[n].shown for n in together[1:])
-            doubts.append(f"day and month can be exchanged: {names} fits as well")
+            doubts.append(say("exchanged", forms=names))
     return kept, doubts, torn
 
 

@@ -1,4 +1,4 @@
-"""How a column tells numbers: separators, signs, currencies, units, minor units.
+"""How a column gives numbers: separators, signs, currencies, units, minor units.
 
 What a mark means is found in the shapes of the values. An expression checks each value's
 form again, so that a later value of another form goes to quarantine and is not misread.
@@ -15,8 +15,9 @@ from typing import Final
 import duckdb
 
 from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.looking import ColumnLook
 from kyc_ml.proposal.marks import (
+    DEBIT_MARKS,
     Marks,
     Separators,
     collect_marks,
@@ -24,7 +25,7 @@ from kyc_ml.proposal.marks import (
     find_separators,
 )
 from kyc_ml.proposal.shapes import TRIED_ROWS, Shapes, shapes_of
-from kyc_ml.proposal.vocabulary import DEBIT_MARKS, NAMED_UNITS, UNITS
+from kyc_ml.proposal.vocabulary import NAMED_UNITS, UNITS, say
 
 ENOUGH: Final = 0.98
 _HALF: Final = 0.5
@@ -50,7 +51,7 @@ class NumberReading:
     marked : bool
         True where debit and credit are marked beside the numbers, not by a sign.
     doubt : str
-        What the user has to confirm; empty where there is none.
+        What the user has to confirm; empty if nothing.
     currencies : tuple of str
         ISO 4217 codes of the signs beside the numbers, the commonest first.
     """
@@ -75,19 +76,7 @@ class _Expressions:
     negated: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Range:
-    """What the numbers of an expression are, in the rows tried."""
-
-    negative: float
-    whole: bool
-    distinct: int
-    high: float
-
-
-def read_number(
-    desk: Desk, look: FileLook, column: ColumnLook, *, money: bool = False
-) -> NumberReading | None:
+def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | None:
     """Find the expression that makes numbers of nearly all values; None if there is none.
 
     Parameters
@@ -103,15 +92,15 @@ def read_number(
             negative=column.negative,
             negated=f"{column.sql} < 0",
         )
-        return _scaled(column, made, _range_of(column), money=money)
+        return _scaled(column, made, money=money)
     if column.family != "text" or not column.distinct:
         return None
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     marks = collect_marks(shapes.counts)
     if (column.number < ENOUGH or _is_grouped(column, marks)) and (
         marks.read >= ENOUGH * max(shapes.values, 1)
     ):
-        marked = _marked_number(desk, look, column, shapes, marks, money=money)
+        marked = _marked_number(column, shapes, marks, money=money)
         if marked is not None:
             return marked
     if column.number < ENOUGH:
@@ -123,11 +112,11 @@ def read_number(
         negative=column.negative,
         negated=f"TRY_CAST({column.sql} AS DOUBLE) < 0",
     )
-    return _scaled(column, plain, _range_of(column), money=money)
+    return _scaled(column, plain, money=money)
 
 
 def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
-    """Tell whether what reads as numbers may hold points between thousands, or rarer marks."""
+    """Return whether what reads as numbers may hold points between thousands, or rarer marks."""
     if not marks.read:
         return False
     found = find_separators(_bodies(marks))
@@ -143,13 +132,13 @@ def _bodies(marks: Marks) -> Counter[tuple[str, bool]]:
 
 
 def _marked_number(
-    desk: Desk, look: FileLook, column: ColumnLook, shapes: Shapes, marks: Marks, *, money: bool
+    column: ColumnLook, shapes: Shapes, marks: Marks, *, money: bool
 ) -> NumberReading | None:
     separators = find_separators(_bodies(marks))
     if separators is None or len(marks.named("currency")) > 1:
         return None
     written = _expressions(column, shapes, marks, separators)
-    found = _tried(desk, look, column, written.numeric)
+    found = _tried(column, written.numeric)
     if found is None:
         return None
     units, entries = marks.named("unit"), marks.named("entry")
@@ -159,7 +148,7 @@ def _marked_number(
         doubts.append(f"{shown} is taken")
     if entries:
         debit = [each for each in entries if _is_debit(each, entries)]
-        doubts.append(f"{' and '.join(debit) or 'nothing'} beside a number is taken for money out")
+        doubts.append(say("debit_mark", marks=" and ".join(debit) or "nothing"))
     other: tuple[str, ...] = ()
     if separators.other is not None:
         other = (_expressions(column, shapes, marks, separators.other).numeric,)
@@ -174,7 +163,7 @@ def _marked_number(
         alternatives=other,
         currencies=marks.named("currency"),
     )
-    return _scaled(column, made, found, money=money)
+    return _scaled(found, made, money=money)
 
 
 def _expressions(
@@ -288,40 +277,30 @@ def _form(marks: Marks, separators: Separators) -> str:
     return ", ".join(shown) or "numbers as text"
 
 
-def _range_of(column: ColumnLook) -> _Range:
-    return _Range(
-        negative=column.negative,
-        whole=column.whole >= 1.0,
-        distinct=column.distinct,
-        high=column.high,
-    )
-
-
-def _tried(desk: Desk, look: FileLook, column: ColumnLook, numeric: str) -> _Range | None:
-    """Compute the expression on the sample: nearly all values must become numbers."""
+def _tried(column: ColumnLook, numeric: str) -> ColumnLook | None:
+    """Return a column with the numbers of an expression; None unless nearly all values are."""
     try:
-        read, negative, whole, distinct, high = desk.one(
+        read, negative, whole, distinct, high = column.desk.one(
             "SELECT count(n) / nullif(count(*), 0), count(n) FILTER (n < 0) / nullif(count(n), 0), "
             f"bool_and(n = floor(n)), count(DISTINCT n), max(n) FROM (SELECT {numeric} AS n "
-            f"FROM (SELECT * FROM {quote_name(look.name)} "
+            f"FROM (SELECT * FROM {quote_name(column.table)} "
             f"WHERE nullif(trim({column.sql}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
         )
     except duckdb.Error:
         return None  # the expression does not fit the column: it is no candidate
     if read is None or float(read) < ENOUGH:  # type: ignore[arg-type]
         return None
-    return _Range(
+    return replace(
+        column,
         negative=float(negative or 0.0),  # type: ignore[arg-type]
-        whole=bool(whole),
+        whole=float(bool(whole)),
         distinct=int(distinct),  # type: ignore[call-overload]
         high=float(high),  # type: ignore[arg-type]
     )
 
 
-def _scaled(
-    column: ColumnLook, made: NumberReading, found: _Range, *, money: bool
-) -> NumberReading:
-    """Take the unit that the name says; think of hundredths where all amounts are whole."""
+def _scaled(column: ColumnLook, made: NumberReading, *, money: bool) -> NumberReading:
+    """Apply the unit that the name gives; consider hundredths where all amounts are whole."""
     if not money:
         return made
     words = column.normal.split("_")
@@ -331,41 +310,37 @@ def _scaled(
         if word in words or (not word.isascii() and column.normal.endswith(word))
     ]
     unit = NAMED_UNITS[max(named, key=len)] if named else 1.0
-    if unit > 1.0 or (unit < 1.0 and found.whole):
+    if unit > 1.0 or (unit < 1.0 and column.whole >= 1.0):
         scale = f"* {unit:.12g}" if unit > 1.0 else f"/ {1 / unit:.0f}.0"
         return replace(
             made,
             sql=f"{made.numeric} {scale}",
             numeric=f"({made.numeric} {scale})",
             form=f"{made.form}, in units of {unit:,.12g} by its name",
-            doubt="; ".join(filter(None, (made.doubt, "the unit is taken from the name"))),
+            doubt="; ".join(filter(None, (made.doubt, say("scaled")))),
             alternatives=(*made.alternatives, made.sql),
         )
-    if not found.whole:
+    if column.whole < 1.0:
         return made
-    if found.distinct > _MANY and found.high >= _SMALL:
-        doubt = "all are whole numbers: hundredths (cents, fen) are possible"
+    if column.distinct > _MANY and column.high >= _SMALL:
+        # a long expression is not written twice
+        number = made.numeric if len(made.numeric) <= _LONG else "the same number"
         return replace(
             made,
-            doubt="; ".join(filter(None, (made.doubt, doubt))),
-            alternatives=(*made.alternatives, _hundredth(made.numeric)),
+            doubt="; ".join(filter(None, (made.doubt, say("hundredths")))),
+            alternatives=(*made.alternatives, f"{number} / 100.0"),
         )
     return made
 
 
-def _hundredth(numeric: str) -> str:
-    """Write the alternative of hundredths; a long expression is not written twice."""
-    return f"{numeric if len(numeric) <= _LONG else 'the same number'} / 100.0"
-
-
-def why_no_number(desk: Desk, look: FileLook, column: ColumnLook) -> str:
-    """Say which marks keep a column from being read as numbers; empty where it holds none.
+def why_no_number(column: ColumnLook) -> str:
+    """Explain which marks keep a column from being read as numbers; empty where it holds none.
 
     Only marks that many rows share are named, never a number.
     """
     if column.family != "text":
         return ""
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     marks = collect_marks(shapes.counts)
     strange: Counter[str] = Counter()
     for shape, n in marks.unknown.items():
@@ -376,12 +351,10 @@ def why_no_number(desk: Desk, look: FileLook, column: ColumnLook) -> str:
     if not numbers or numbers < _HALF * shapes.values:
         return ""
     if len(marks.named("currency")) > 1:
-        return f"holds amounts of several currencies ({', '.join(marks.named('currency'))})"
+        return say("several_currencies", currencies=", ".join(marks.named("currency")))
     shown = [
         repr(mark) for mark, n in strange.most_common(3) if len(mark) <= _LONGEST_MARK and n > 1
     ]
     if shown:
-        return f"has marks beside its numbers that are not understood: {', '.join(shown)}"
-    if strange:
-        return "has words beside its numbers that are not understood"
-    return "has separators that fit no habit of writing numbers"
+        return say("unknown_marks", marks=", ".join(shown))
+    return say("unknown_words" if strange else "unknown_separators")

@@ -12,7 +12,7 @@ from kyc_ml.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.proposal.looking import Desk, FileLook, contained
 from kyc_ml.proposal.money import Payments, add_money
-from kyc_ml.proposal.owners import Bank, find_owner, identify_customers
+from kyc_ml.proposal.owners import Bank, find_owner, identify_customers, owners_sql
 from kyc_ml.proposal.roles import Part, Parts, cast_parts, missed_parts
 from kyc_ml.proposal.times import read_clock, with_clock
 from kyc_ml.proposal.vocabulary import (
@@ -24,19 +24,20 @@ from kyc_ml.proposal.vocabulary import (
     PAYER,
     file_score,
     name_score,
+    say,
+    words,
 )
 
 _OVERLAP: Final = 0.2
 """Share of the payees that pay, from which both sides are the bank's own (convention)."""
 _WORTH: Final = 0.6
-_WEAK_COUNTERPARTIES: Final = ("account", "iban", "account_number", "账号", "zhanghao")
 
 
 def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
     """Choose the file that looks most like bookings: amount, time, whose, many a customer."""
     best: tuple[float, FileLook, Parts] | None = None
     for look in desk.looks:
-        parts = cast_parts(desk, look, TRANSACTIONS)
+        parts = cast_parts(look, TRANSACTIONS)
         money = parts.get("amount") or parts.get(DEBIT) or parts.get(CREDIT)
         whose = parts.get("customer_id") or parts.get("account_id") or parts.get(PAYER)
         time = parts.get("event_time")
@@ -55,23 +56,21 @@ def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
     return best[1], best[2]
 
 
-def propose_payments(desk: Desk, look: FileLook, parts: Parts) -> Payments:
+def propose_payments(look: FileLook, parts: Parts) -> Payments:
     """Write the transactions table."""
     parts = _with_identifier(look, _with_counterparty(look, _with_twin(look, parts)))
     customer, account = parts.get("customer_id"), parts.get("account_id")
     payer, payee = parts.get(PAYER), parts.get(PAYEE)
-    two_sided = payer is not None and payee is not None and _both_ours(desk, look, payer, payee)
+    two_sided = payer is not None and payee is not None and _both_ours(look, payer, payee)
     accounts = [part.column for part in (account or payer,) if part is not None]
     if two_sided and payee is not None:
         accounts.append(payee.column)
-    bank = identify_customers(
-        desk, look, None if customer is None else customer.column, tuple(accounts)
-    )
+    bank = identify_customers(look, None if customer is None else customer.column, tuple(accounts))
     if two_sided and payer is not None and payee is not None and customer is None:
-        made = _two_sided(desk, look, parts, bank, payer=payer, payee=payee)
+        made = _two_sided(look, parts, bank, payer=payer, payee=payee)
     else:
-        made = _one_sided(desk, look, parts, bank)
-    _common(desk, made)
+        made = _one_sided(look, parts, bank)
+    _common(look.desk, made)
     return made
 
 
@@ -94,7 +93,7 @@ def _with_counterparty(look: FileLook, parts: Parts) -> Parts:
         return parts
     used = {part.column.name for part in parts.values()}
     for column in look.columns:
-        if column.normal in _WEAK_COUNTERPARTIES and column.name not in used:
+        if column.normal in words("weak_counterparties") and column.name not in used:
             return {**parts, "counterparty_id": Part(column=column, score=0.5)}
     return parts
 
@@ -109,14 +108,12 @@ def _with_identifier(look: FileLook, parts: Parts) -> Parts:
     return parts
 
 
-def _both_ours(desk: Desk, look: FileLook, payer: Part, payee: Part) -> bool:
+def _both_ours(look: FileLook, payer: Part, payee: Part) -> bool:
     inner = (look.name, payee.column.name)
-    return contained(desk, inner, (look.name, payer.column.name)) >= _OVERLAP
+    return contained(look.desk, inner, (look.name, payer.column.name)) >= _OVERLAP
 
 
-def _two_sided(
-    desk: Desk, look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: Part
-) -> Payments:
+def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: Part) -> Payments:
     """Make two bookings of a payment: out of the payer's account, into the payee's."""
     one, two = payer.column.sql, payee.column.sql
     key, numbered, notes = _identifier(look, parts)
@@ -131,7 +128,7 @@ def _two_sided(
     files: tuple[str, ...] = (look.name,)
     if bank.holders is not None:
         name = bank.holders[0]
-        owners = _owners(desk, bank.holders)
+        owners = f"({owners_sql(look.desk, bank.holders, 'booking_customer')}) AS owners"
         rows = (
             f"(SELECT booking.*, owners.booking_customer FROM {rows}\n"
             f"JOIN {owners}\nON CAST(booking_owner AS VARCHAR) = CAST(joined_key AS VARCHAR)) "
@@ -144,19 +141,18 @@ def _two_sided(
         )
         owner = payer_owner = "booking_customer"
         files = (look.name, name)
-        notes.append(f"A side whose account {name} does not hold is another bank's and left out.")
+        notes.append(say("other_banks", file=name))
     table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
-    table.notes.append("A payment is two bookings: out of the payer's account, into the payee's.")
-    evidence = f"columns {payer.column.name} and {payee.column.name}: payees pay, too"
-    for name, sql in (
-        ("transaction_id", "booking_id"),
-        ("customer_id", owner),
-        ("account_id", "booking_owner"),
-        ("counterparty_id", "booking_other"),
-        ("direction", "booking_direction"),
-    ):
-        certainty = certainty_of(min(payer.score, payee.score))
-        table.add(Guess(column=name, sql=sql, certainty=certainty, evidence=evidence))
+    table.notes.append(say("two_bookings"))
+    shown = say("payees_pay", payer=payer.column.name, payee=payee.column.name)
+    certainty = certainty_of(min(payer.score, payee.score))
+    table.add(
+        Guess("transaction_id", "booking_id", certainty, shown),
+        Guess("customer_id", owner, certainty, shown),
+        Guess("account_id", "booking_owner", certainty, shown),
+        Guess("counterparty_id", "booking_other", certainty, shown),
+        Guess("direction", "booking_direction", certainty, shown),
+    )
     return Payments(
         look=look,
         parts=parts,
@@ -168,19 +164,8 @@ def _two_sided(
     )
 
 
-def _owners(desk: Desk, holders: tuple[str, str, str, str]) -> str:
-    """Write the table of accounts and their customers that bookings are joined to."""
-    name, account, holder, condition = holders
-    other = desk.look(name)
-    where = f" WHERE {condition}" if condition else ""
-    return (
-        f"(SELECT {other.column(account).sql} AS joined_key, {other.column(holder).sql} "
-        f"AS booking_customer FROM {other.sql}{where}) AS owners"
-    )
-
-
-def _one_sided(desk: Desk, look: FileLook, parts: Parts, bank: Bank) -> Payments:
-    owned = find_owner(desk, bank, look, TRANSACTIONS)
+def _one_sided(look: FileLook, parts: Parts, bank: Bank) -> Payments:
+    owned = find_owner(bank, look, TRANSACTIONS)
     payer = parts.get(PAYER)
     if owned is None and payer is not None:
         customer, rows, score = payer.column.sql, look.sql, payer.score
@@ -198,26 +183,28 @@ def _one_sided(desk: Desk, look: FileLook, parts: Parts, bank: Bank) -> Payments
     table = TableProposal(name=TRANSACTIONS, rows=rows, files=files, notes=notes)
     part = parts.get("transaction_id")
     if part is not None and key == identifier_sql(part.column):
-        table.add(guess_column(desk, look, TRANSACTIONS, "transaction_id", part))
+        table.add(guess_column(look, TRANSACTIONS, "transaction_id", part))
     else:
-        table.add(Guess(column="transaction_id", sql=key, certainty="guess",
-                        evidence="numbered by content: no column names a booking"))  # fmt: skip
-    table.add(
-        Guess(column="customer_id", sql=customer, certainty=certainty_of(score), evidence=evidence)
-    )
+        table.add(Guess("transaction_id", key, "guess", say("numbered")))
+    table.add(Guess("customer_id", customer, certainty_of(score), evidence))
     if "account_id" in parts:
-        table.add(guess_column(desk, look, TRANSACTIONS, "account_id", parts["account_id"]))
+        table.add(guess_column(look, TRANSACTIONS, "account_id", parts["account_id"]))
     other = parts.get("counterparty_id") or parts.get(PAYEE)
     if other is not None:
-        table.add(guess_column(desk, look, TRANSACTIONS, "counterparty_id", other))
+        table.add(guess_column(look, TRANSACTIONS, "counterparty_id", other))
     return Payments(
-        look=look, parts=parts, bank=bank, table=table, identifier=key, customer=customer,
+        look=look,
+        parts=parts,
+        bank=bank,
+        table=table,
+        identifier=key,
+        customer=customer,
         labelled_rows=rows,
-    )  # fmt: skip
+    )
 
 
 def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
-    """Give SQL for a booking's identifier, the rows it is over, and what to know of it."""
+    """Return SQL for a booking's identifier, the rows it is over, and notes on it."""
     part = parts.get("transaction_id")
     if part is not None and (part.column.unique or part.score >= 0.75):
         return identifier_sql(part.column), look.sql, []
@@ -234,46 +221,40 @@ def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
         f"(SELECT *, concat_ws('-', {inner},\nrow_number() OVER (PARTITION BY {inner} "
         f"ORDER BY {money.column.sql})) AS numbered_id FROM {look.sql})"
     )
-    note = "No column names a booking: equal ones are numbered in an order of their own content."
-    return "numbered_id", numbered, [note]
+    return "numbered_id", numbered, [say("numbered_note")]
 
 
 def _common(desk: Desk, made: Payments) -> None:
     """Add time, amount, direction and the plain columns."""
     look, parts, table = made.look, made.parts, made.table
-    table.add(_time(desk, look, parts))
+    table.add(_time(look, parts))
     if "known_at" in parts:
         table.add(time_guess("known_at", parts["known_at"]))
     add_money(desk, made)
     for name in ("balance", "instrument", "channel", "country", "region", "device_id"):
         if name in parts and name not in table.columns:
-            table.add(guess_column(desk, look, TRANSACTIONS, name, parts[name]))
-    for name, missed in missed_parts(desk, look, TRANSACTIONS, parts).items():
+            table.add(guess_column(look, TRANSACTIONS, name, parts[name]))
+    for name, missed in missed_parts(look, TRANSACTIONS, parts).items():
         if name not in table.columns:
             table.dropped[name] = f"column {missed.column.name} {missed.todo}"
 
 
-def _time(desk: Desk, look: FileLook, parts: Parts) -> Guess:
+def _time(look: FileLook, parts: Parts) -> Guess:
     part = parts["event_time"]
     guess = time_guess("event_time", part)
     clock = parts.get(CLOCK)
     if part.time is None or clock is None or not part.time.daily:
         return guess
-    sql = read_clock(desk, look, clock.column)
-    both = None if sql is None else with_clock(desk, look, part.time, sql)
+    sql = read_clock(clock.column)
+    both = None if sql is None else with_clock(part.column, part.time, sql)
     if both is None:
         return guess
-    return Guess(
-        column="event_time",
-        sql=both.sql,
-        certainty=guess.certainty,
-        evidence=f"columns {part.column.name} and {clock.column.name}: {both.form}",
-        alternatives=(part.time.sql,),
-    )
+    shown = say("two_times", day=part.column.name, clock=clock.column.name, form=both.form)
+    return Guess("event_time", both.sql, guess.certainty, shown, (part.time.sql,))
 
 
 def span_of(desk: Desk, table: TableProposal) -> tuple[datetime, datetime] | None:
-    """First and last time of a proposed table's rows, in the sample."""
+    """Return the first and last time of a proposed table's rows, in the sample."""
     sql = table.columns["event_time"].sql
     where = f" WHERE {table.where}" if table.where else ""
     low, high = desk.one(

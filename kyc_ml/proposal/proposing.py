@@ -42,27 +42,24 @@ from kyc_ml.proposal.labels import (
 from kyc_ml.proposal.looking import Desk, FileLook, looked_at
 from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.money import Payments
-from kyc_ml.proposal.owners import Bank, identify_customers
+from kyc_ml.proposal.owners import Bank
 from kyc_ml.proposal.payments import choose_payments, propose_payments, span_of
 from kyc_ml.proposal.portfolios import Portfolio, find_portfolio, propose_portfolio
-from kyc_ml.proposal.profiles import (
-    choose_file,
-    finish_customers,
-    finish_events,
-    finish_third_party,
-    fits_accounts,
-    fits_customers,
-    fits_events,
-    fits_third_party,
-    lacks_required,
-    propose_plain,
-)
-from kyc_ml.proposal.rates import currency_code
+from kyc_ml.proposal.profiles import choose_file, propose_plain
 from kyc_ml.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.proposal.roles import Parts, cast_parts
 from kyc_ml.proposal.times import read_time
 from kyc_ml.proposal.trying import try_table
-from kyc_ml.proposal.vocabulary import CREDIT, DEBIT, LABEL, LABEL_TIME, PAYER, file_score
+from kyc_ml.proposal.vocabulary import (
+    CREDIT,
+    DEBIT,
+    LABEL,
+    LABEL_TIME,
+    PAYER,
+    currency_code,
+    file_score,
+    say,
+)
 
 _BOOKING: Final = {
     "a time": (EVENT_TIME,),
@@ -93,18 +90,34 @@ class _Draft:
     kind: Kind = "bookings"
 
     def put(self, made: TableProposal | None) -> bool:
-        """Take a table if every required column has a guess; say why if not."""
+        """Add a table if every required column has a guess; note what is missing if not."""
         if made is None or made.name in self.tables:
             return False
-        lacking = lacks_required(made)
+        lacking = _lacks(made.name, {*made.columns})
         if lacking:
-            self.decisions.append(
-                f"{made.name}: could be made of {', '.join(made.files)}, but nothing gives "
-                f"{', '.join(lacking)}"
-            )
+            files, missing = ", ".join(made.files), ", ".join(lacking)
+            self.decisions.append(say("no_guess", table=made.name, files=files, lacking=missing))
             return False
         self.tables[made.name] = made
         return True
+
+    def propose(self, table: str) -> None:
+        """Add a table from the file that fits it best, column by column."""
+        found = choose_file(self.desk, table, self.taken)
+        if found is None:
+            return
+        start = None if self.span is None else self.span[0]
+        if self.put(propose_plain(self.bank, *found, table, start=start)):
+            self.taken.add(found[0].name)
+
+
+def _lacks(table: str, given: set[str]) -> list[str]:
+    """List the required columns of a table that are not given; `known_at` has a default."""
+    return [
+        column.name
+        for column in CONTRACT[table].columns
+        if column.required and column.name not in {*given, KNOWN_AT}
+    ]
 
 
 def propose_source(
@@ -172,7 +185,7 @@ def propose_source(
 
 
 def _attributes(draft: _Draft) -> None:
-    """Propose what the files hold beside as attributes of the table that each file makes first."""
+    """Propose the other columns of each file as attributes of the first table made of it."""
     tables = list(draft.tables.values())
     label = "" if draft.payments is None else label_of(draft.payments)
     for look in draft.desk.looks:
@@ -180,20 +193,20 @@ def _attributes(draft: _Draft) -> None:
         made = next((table for name in TAKING for table in own if table.name == name), None)
         made = made or (own[0] if own else None)
         if made is not None:
-            told = label if made.name == TRANSACTIONS else ""
             over_time = _OVER_TIME if draft.kind == "panel" and made.name == CUSTOMERS else ()
-            add_attributes(draft.desk, made, look, tables, label=told, over_time=over_time)
+            own_label = label if made.name == TRANSACTIONS else ""
+            add_attributes(made, look, tables, label=own_label, over_time=over_time)
 
 
 def _doubt_made_names(draft: _Draft) -> None:
-    """Mark what rests on names that were made up for a file without any."""
+    """Mark what rests on names that were made up for a file without names."""
     unnamed = {look.name for look in draft.desk.looks if not look.found.named}
     for table in draft.tables.values():
         if not unnamed & set(table.files):
             continue
         for name, guess in table.columns.items():
             if guess.certainty in {"sure", "likely"}:
-                evidence = f"{guess.evidence}; that name is made up: confirm"
+                evidence = f"{guess.evidence}; {say('made_up_name')}"
                 table.columns[name] = replace(guess, certainty="guess", evidence=evidence)
 
 
@@ -209,30 +222,23 @@ def _require(data: Path, timezone: str | None) -> None:
 
 def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
     faults = [f"{name}: {reason}" for name, reason in sorted(desk.unusable.items())]
-    faults += [f"{look.found.source.path}: {_why_unused(desk, look, draft)}" for look in desk.looks]
+    faults += [f"{look.found.source.path}: {_why_unused(look, draft)}" for look in desk.looks]
     lines = "".join(f"\n  - {fault}" for fault in faults[:20])
     more = f"\n  - and {len(faults) - 20} more" if len(faults) > 20 else ""
     held = lines + more if faults else " it holds no file"
-    msg = (
-        f"data folder {data}: no file fits a contracted table; bring at least bookings with "
-        f"a time, an amount and a customer or account (csv, parquet, json, duckdb):{held}"
-    )
-    return SourceError(msg)
+    return SourceError(say("no_table", data=data, held=held))
 
 
 def _draft(desk: Desk) -> _Draft:
-    """Propose table after table; a file serves again only where it tells something new."""
+    """Propose table after table; a file is used again only where it adds something."""
     chosen, portfolio = choose_payments(desk), find_portfolio(desk)
     # an application has an amount and a time, and is no booking
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
         return _portfolio(desk, portfolio)
     if chosen is None:
-        draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
-        draft.decisions.append(
-            "transactions: no file holds a time, an amount and a customer or account"
-        )
+        draft = _Draft(desk=desk, bank=Bank(), decisions=[say("no_bookings")])
     else:
-        payments = propose_payments(desk, *chosen)
+        payments = propose_payments(*chosen)
         draft = _Draft(desk=desk, bank=payments.bank, payments=payments)
         draft.put(payments.table)
         draft.decisions += payments.decisions
@@ -240,57 +246,52 @@ def _draft(desk: Desk) -> _Draft:
         draft.span = span_of(desk, payments.table)
         if draft.bank.note:
             payments.table.notes.append(f"Customers: {draft.bank.note}.")
-    _profiles(draft)
+    draft.propose(CUSTOMERS)
+    draft.propose(ACCOUNTS)
     _labels(draft)
-    _others(draft)
+    draft.propose(THIRD_PARTY)
+    draft.propose(EVENTS)
     return draft
 
 
 def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
-    """Propose the tables of a file of customers without bookings, and what is beside it."""
-    made = propose_portfolio(desk, found)
-    draft = _Draft(desk=desk, bank=identify_customers(desk, None, None, ()))
-    draft.kind, draft.snapshot, draft.span = made.kind, made.snapshot, made.span
-    draft.tables = {table.name: table for table in made.tables}
-    draft.decisions += made.confirm
-    draft.taken.add(found.look.name)
+    """Propose the tables of a file of customers without bookings, and of the other files."""
+    made = propose_portfolio(found)
+    draft = _Draft(
+        desk=desk,
+        bank=Bank(),
+        kind=found.kind,
+        snapshot=made.snapshot,
+        span=made.span,
+        tables={table.name: table for table in made.tables},
+        decisions=[*made.confirm],
+        taken={found.look.name},
+    )
     if CUSTOMERS not in draft.tables:
-        _profiles(draft)
-    _others(draft)
+        draft.propose(CUSTOMERS)
+        draft.propose(ACCOUNTS)
+    draft.propose(THIRD_PARTY)
+    draft.propose(EVENTS)
     return draft
 
 
-def _profiles(draft: _Draft) -> None:
-    desk, bank = draft.desk, draft.bank
-    found = choose_file(desk, CUSTOMERS, draft.taken, fits_customers)
-    if found is not None:
-        made = propose_plain(desk, bank, *found, CUSTOMERS)
-        if made is not None:
-            finish_customers(made, None if draft.span is None else draft.span[0])
-            if draft.put(made):
-                draft.taken.add(found[0].name)
-    found = choose_file(desk, ACCOUNTS, draft.taken, fits_accounts)
-    if found is not None and draft.put(propose_plain(desk, bank, *found, ACCOUNTS)):
-        draft.taken.add(found[0].name)
-
-
 def _labels(draft: _Draft) -> None:
-    """Find what became of it: a file of cases, a flag of bookings, loans, a flag of customers."""
+    """Find the labels: a file of cases, a flag of bookings, loans, a flag of customers."""
     desk, bank = draft.desk, draft.bank
     found = choose_file(desk, CASES, draft.taken, fits_cases)
     if found is not None:
         look, parts = found
-        if draft.put(propose_cases(desk, draft.payments, bank, look, parts, span=draft.span)):
+        if draft.put(propose_cases(draft.payments, bank, look, parts, span=draft.span)):
             draft.taken.add(look.name)
     if draft.payments is not None and CASES not in draft.tables:
-        of_payments = cases_of_payments(desk, draft.payments, draft.span)
+        of_payments = cases_of_payments(draft.payments, draft.span)
         marked = 0 if of_payments is None else count_rows(desk, of_payments)
         if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
             draft.put(of_payments)
     found = choose_file(desk, REVIEWS, draft.taken, fits_reviews)
     if found is not None:
         end = _end(draft, found[1])
-        proposals = propose_reviews(desk, bank, *found, end)
+        proposals = propose_reviews(bank, *found, end)
         if draft.payments is not None:
             for made in proposals:
                 keep_booked(desk, made, draft.payments.table)
@@ -307,18 +308,16 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
     for look in draft.desk.looks:
         if draft.payments is not None and look.name == draft.payments.look.name:
             continue
-        parts = cast_parts(draft.desk, look, CUSTOMERS)
-        both = cases_of_customers(draft.desk, draft.bank, look, parts, draft.span)
+        parts = cast_parts(look, CUSTOMERS)
+        both = cases_of_customers(draft.bank, look, parts, draft.span)
         if both is None or count_rows(draft.desk, both[0]) <= more_than:
             continue
         if len([made for made in both if draft.put(made)]) == len(both):
             draft.taken.add(look.name)
             _profile_of_flagged(draft, look, parts)
             if more_than:
-                draft.decisions.append(
-                    f"cases: the flag of customers in {look.name} is used; the flag of bookings "
-                    f"marks {more_than} only"
-                )
+                shown = say("flag_of_customers", file=look.name, marked=more_than)
+                draft.decisions.append(shown)
             return True
     return False
 
@@ -331,36 +330,16 @@ def _profile_of_flagged(draft: _Draft, look: FileLook, parts: Parts) -> None:
     if CUSTOMERS in draft.tables or draft.span is None:
         return
     rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
-    made = propose_plain(draft.desk, draft.bank, look, rest, CUSTOMERS)
-    if made is not None:
-        finish_customers(made, draft.span[0])
-        draft.put(made)
+    start = draft.span[0]
+    draft.put(propose_plain(draft.bank, look, rest, CUSTOMERS, start=start))
 
 
 def _end(draft: _Draft, parts: Parts) -> datetime | None:
-    """Give the midnight after the last time that bookings or reviews show."""
+    """Return the midnight of the last day that bookings or reviews show."""
     times = [draft.span[1]] if draft.span else []
     reading = parts["event_time"].time
     times += [reading.high] if reading is not None else []
     return max(times).replace(hour=0, minute=0, second=0, microsecond=0) if times else None
-
-
-def _others(draft: _Draft) -> None:
-    desk, bank = draft.desk, draft.bank
-    found = choose_file(desk, THIRD_PARTY, draft.taken, fits_third_party)
-    if found is not None:
-        made = propose_plain(desk, bank, *found, THIRD_PARTY)
-        if made is not None:
-            finish_third_party(made, found[0])
-            if draft.put(made):
-                draft.taken.add(found[0].name)
-    found = choose_file(desk, EVENTS, draft.taken, fits_events)
-    if found is not None:
-        made = propose_plain(desk, bank, *found, EVENTS)
-        if made is not None:
-            finish_events(made, *found)
-            if draft.put(made):
-                draft.taken.add(found[0].name)
 
 
 def _zone(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
@@ -368,10 +347,10 @@ def _zone(given: str | None, payments: Payments | None, *, chinese: bool) -> tup
         return given, "as given"
     when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
     if {"utc", "gmt"} & set(when.split("_")):
-        return "UTC", f"the name of column {when} tells it: confirm"
+        return "UTC", say("zone_named", column=when)
     if chinese:
-        return "Asia/Shanghai", "a guess from Chinese column names: confirm"
-    return "UTC", "nothing in the files tells the zone: confirm"
+        return "Asia/Shanghai", say("zone_chinese")
+    return "UTC", say("zone_unknown")
 
 
 def _currency(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
@@ -379,31 +358,31 @@ def _currency(given: str | None, payments: Payments | None, *, chinese: bool) ->
         return given, "as given"
     codes = () if payments is None else payments.currencies
     if codes:
-        rest = f", beside {len(codes) - 1} other(s)" if len(codes) > 1 else ""
-        return currency_code(codes[0]), f"the commonest of the column of currencies{rest}: confirm"
-    if payments is not None and payments.told_currency:
-        return payments.told_currency, "the amounts' name or the signs beside them tell it: confirm"
+        rest = f", with {len(codes) - 1} other(s)" if len(codes) > 1 else ""
+        return currency_code(codes[0]), say("currency_commonest", rest=rest)
+    if payments is not None and payments.named_currency:
+        return payments.named_currency, say("currency_named")
     if chinese:
-        return "CNY", "a guess from Chinese column names: confirm"
-    return NO_CURRENCY, "nothing in the files tells the currency: write it here"
+        return "CNY", say("currency_chinese")
+    return NO_CURRENCY, say("currency_unknown")
 
 
 def _unused(desk: Desk, draft: _Draft) -> dict[str, str]:
     used = {name for made in draft.tables.values() for name in made.files}
     return {
-        look.found.source.path: _why_unused(desk, look, draft)
+        look.found.source.path: _why_unused(look, draft)
         for look in desk.looks
         if look.name not in used
     }
 
 
-def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
-    parts = cast_parts(desk, look, TRANSACTIONS)
+def _why_unused(look: FileLook, draft: _Draft) -> str:
+    parts = cast_parts(look, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
-        return "looks like bookings too: join it to the transactions with UNION ALL if they are"
+        return say("more_bookings")
     named = [table for table in CONTRACT if file_score(table, look.normal)]
     if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
-        return _why_no_table(desk, look, named or list(CONTRACT))
+        return _why_no_table(look, named or list(CONTRACT))
     held = {
         part: [parts[role].column.name for role in roles if role in parts]
         for part, roles in _BOOKING.items()
@@ -412,31 +391,22 @@ def _why_unused(desk: Desk, look: FileLook, draft: _Draft) -> str:
     missing = ", ".join(part for part, columns in held.items() if not columns)
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
-    return f"fits no contracted table; for bookings it{has}{lacks}{_times_held(desk, look, parts)}"
+    times = "" if EVENT_TIME in parts else _times_held(look)
+    return say("for_bookings", has=has, lacks=lacks, times=times)
 
 
-def _why_no_table(desk: Desk, look: FileLook, tables: Sequence[str]) -> str:
-    """Say what the table that a file is nearest to still lacks."""
-    lacking: dict[str, list[str]] = {}
-    for table in tables:
-        parts = cast_parts(desk, look, table)
-        lacking[table] = [
-            column.name
-            for column in CONTRACT[table].columns
-            if column.required and column.name not in {*parts, KNOWN_AT, *CONTRACT[table].key[:1]}
-        ]
+def _why_no_table(look: FileLook, tables: Sequence[str]) -> str:
+    """Explain what a file lacks for the table that it fits best."""
+    lacking = {
+        table: _lacks(table, {*cast_parts(look, table), CONTRACT[table].key[0]}) for table in tables
+    }
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
-    lacks = f"lacks a column for {missing}" if missing else "nothing ties it to known customers"
-    return (
-        f"fits no contracted table; as {nearest} it {lacks}"
-        if missing
-        else (f"fits no contracted table; as {nearest}, {lacks}")
-    )
+    return say("lacks" if missing else "no_customers", table=nearest, missing=missing)
 
 
 def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
-    """Tell whether identifiers are written as formulas of Excel that give a text."""
+    """Return whether identifiers are written as formulas of Excel that give a text."""
     return any(
         pc.any(pc.starts_with(table[name], '="')).as_py()
         for table in accepted.values()
@@ -445,42 +415,29 @@ def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _times_held(desk: Desk, look: FileLook, parts: Parts) -> str:
-    """Name the columns of times of a file where none of them could be chosen."""
-    if EVENT_TIME in parts:
-        return ""
-    timed = [
-        column.name
-        for column in look.columns
-        if read_time(desk, look, column, named=0.3) is not None
+def _times_held(look: FileLook) -> str:
+    """List the columns of times of a file where none of them could be chosen."""
+    timed = [c.name for c in look.columns if read_time(c, named=0.3) is not None]
+    if timed:
+        return say("unknown_times", columns=", ".join(timed))
+    mixed = {c.name: find_mixed(c, named=0.3) for c in look.columns}
+    shown = [
+        say("mixed_times", column=name, mixed=each)
+        for name, each in mixed.items()
+        if each is not None
     ]
-    if not timed:
-        return _forms_held(desk, look) or " (no column holds times)"
-    return f" (times are in {', '.join(timed)}: no known word says when a booking was made)"
-
-
-def _forms_held(desk: Desk, look: FileLook) -> str:
-    """Name the columns that mix forms of times which cannot be told apart or do not suffice."""
-    found = {column.name: find_mixed(desk, look, column, named=0.3) for column in look.columns}
-    told = [
-        f"column {name} mixes forms of times that no reading fits: {mixed.form}; {mixed.doubt}"
-        for name, mixed in found.items()
-        if mixed is not None
-    ]
-    return f" ({'; '.join(told)}: write them in one form)" if told else ""
+    return f" ({'; '.join(shown)}: write them in one form)" if shown else say("no_times")
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
-    """List what only the user can say beside the columns that are marked."""
+    """List what only the user can decide, other than the columns that are marked."""
     made = [
-        f"files.{look.name}: {look.malformed:,} line(s) have more or fewer values than there are "
-        f"columns: they go to quarantine, and {look.rows:,} are read"
+        say("malformed", file=look.name, lines=look.malformed, rows=look.rows)
         for look in draft.desk.looks
         if look.malformed
     ]
     made += draft.decisions
-    if CASES not in draft.tables:
-        made.append("cases: no column tells what became of a booking or customer: no model yet")
+    made += [say("no_outcome")] if CASES not in draft.tables else []
     made += [f"timezone: {zone}"] if zone != "as given" else []
     made += [f"base_currency: {currency}"] if currency != "as given" else []
     return made

@@ -7,8 +7,7 @@ from typing import Final
 
 from kyc_ml.contract.tables import CASES, REVIEWS, THIRD_PARTY
 from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.proposal.codes import positives
-from kyc_ml.proposal.columns import code_guess, guess_column, identifier_sql, time_guess
+from kyc_ml.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.proposal.guesses import Guess, TableProposal
 from kyc_ml.proposal.labels import add_outcome
 from kyc_ml.proposal.looking import Desk, FileLook
@@ -16,7 +15,7 @@ from kyc_ml.proposal.numbers import read_number
 from kyc_ml.proposal.owners import Bank, Owned, find_owner
 from kyc_ml.proposal.profiles import customer_guess
 from kyc_ml.proposal.roles import Part, Parts
-from kyc_ml.proposal.vocabulary import DURATION, LABEL, MONTHS, file_score, names_key
+from kyc_ml.proposal.vocabulary import DURATION, LABEL, file_score, names_key, say, words
 
 _WELL: Final = 0.7
 
@@ -31,64 +30,58 @@ def fits_reviews(look: FileLook, parts: Parts) -> float:
 
 
 def propose_reviews(
-    desk: Desk, bank: Bank, look: FileLook, parts: Parts, end: datetime | None
+    bank: Bank, look: FileLook, parts: Parts, end: datetime | None
 ) -> list[TableProposal]:
-    """Write a review for each row, its case where a column tells how it ended, and its terms."""
-    owned = find_owner(desk, bank, look, REVIEWS)
+    """Write a review for each row, its case where a column says how it ended, and its terms."""
+    owned = find_owner(bank, look, REVIEWS)
     if owned is None:
         return []
-    key = guess_column(desk, look, REVIEWS, "review_id", parts["review_id"])
+    key = guess_column(look, REVIEWS, "review_id", parts["review_id"])
     when = time_guess("event_time", parts["event_time"])
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
-    for guess in (key, customer_guess(owned), when):
-        asked.add(guess)
+    asked.add(key, customer_guess(owned), when)
     if "known_at" in parts:
         asked.add(time_guess("known_at", parts["known_at"]))
     made = [asked]
     label = parts.get(LABEL)
     if label is not None and label.score >= 0.5 and end is not None:
-        made.append(_case_of_review(desk, look, owned, parts, label=label, end=end))
-        terms = _terms(desk, look, owned, parts, when)
+        made.append(_case_of_review(look, owned, parts, label=label, end=end))
+        terms = _terms(look, owned, parts, when)
         if terms is not None:
             made.append(terms)
     return made
 
 
 def _case_of_review(
-    desk: Desk, look: FileLook, owned: Owned, parts: Parts, *, label: Part, end: datetime
+    look: FileLook, owned: Owned, parts: Parts, *, label: Part, end: datetime
 ) -> TableProposal:
     """Write how each review ended; it is known when the data end unless a column says when."""
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
     identifier = identifier_sql(parts["review_id"].column)
-    for name in ("case_id", "review_id"):
-        made.add(Guess(column=name, sql=identifier, certainty="likely", evidence="one case each"))
-    made.add(customer_guess(owned))
-    last = f"TIMESTAMP '{end:%Y-%m-%d}'"
-    begun = time_guess("event_time", parts["event_time"]).sql
+    sql = last = f"TIMESTAMP '{end:%Y-%m-%d}'"
+    shown = say("end_unknown")
     duration = parts.get(DURATION)
-    months = duration is not None and any(w in MONTHS for w in duration.column.normal.split("_"))
-    if months and duration is not None and duration.column.whole == 1.0:
-        sql = f"least({begun} + to_months(TRY_CAST({duration.column.sql} AS INTEGER)), {last})"
-        shown = f"when it ran out ({duration.column.name} taken as months), at most the end of data"
-    else:
-        sql, shown = last, "nothing tells when it ended: the end of the data"
-    made.add(Guess(column="event_time", sql=sql, certainty="guess", evidence=f"{shown}: confirm"))
-    shown = "nothing tells when it was known: the end of the data: confirm"
-    made.add(Guess(column="known_at", sql=last, certainty="guess", evidence=shown))
-    yes = positives(label.column)
-    if yes is not None:
-        add_outcome(desk, made, look, {LABEL: label})
-    else:
-        made.add(code_guess("outcome", label))
-    made.add(Guess(column="typology", sql=label.column.text, certainty="likely",
-                   evidence=f"column {label.column.name} as it is: for evaluation"))  # fmt: skip
+    if duration is not None and duration.column.whole == 1.0:
+        column = duration.column
+        if words("months") & {*column.normal.split("_")}:
+            begun = time_guess("event_time", parts["event_time"]).sql
+            sql = f"least({begun} + to_months(TRY_CAST({column.sql} AS INTEGER)), {last})"
+            shown = say("ran_out", column=column.name)
+    made.add(
+        Guess("case_id", identifier, "likely", say("case_each")),
+        Guess("review_id", identifier, "likely", say("case_each")),
+        customer_guess(owned),
+        Guess("event_time", sql, "guess", shown),
+        Guess("known_at", last, "guess", say("end_known")),
+    )
+    add_outcome(made, look, {LABEL: label})
+    shown = say("typology_as_it_is", column=label.column.name)
+    made.add(Guess("typology", label.column.text, "likely", shown))
     return made
 
 
-def _terms(
-    desk: Desk, look: FileLook, owned: Owned, parts: Parts, when: Guess
-) -> TableProposal | None:
-    """Give what was applied for as items known a second before the decision."""
+def _terms(look: FileLook, owned: Owned, parts: Parts, when: Guess) -> TableProposal | None:
+    """Write what was applied for as items known a second before the decision."""
     used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
     terms = [
         column
@@ -97,7 +90,7 @@ def _terms(
         and not names_key(column.normal)
         and column.number == 1.0
         and column.distinct > 2
-        and read_number(desk, look, column) is not None
+        and read_number(column) is not None
     ]
     if not terms:
         return None
@@ -110,38 +103,31 @@ def _terms(
         f"ON {names} INTO NAME item VALUE value) AS terms"
     )
     made = TableProposal(name=THIRD_PARTY, rows=rows, files=owned.files)
-    evidence = f"columns {', '.join(column.name for column in terms)} of the application"
-    decided = f"TRY_CAST({'decided'} AS TIMESTAMP)" if when.sql.isidentifier() else "decided"
-    prefix = quote_text(f"{look.normal}_")
-    for name, sql, certainty in (
-        ("report_id", f"{quote_text(look.normal + '-')} || item || '-' || reviewed", "likely"),
-        ("customer_id", "applicant", "likely"),
-        ("event_time", f"{decided} - INTERVAL 1 SECOND", "guess"),
-        ("provider", quote_text(f"{look.normal} application"), "guess"),
-        ("item", f"{prefix} || item", "likely"),
-        ("value", "value", "likely"),
-    ):
-        made.add(Guess(column=name, sql=sql, certainty=certainty, evidence=evidence))  # type: ignore[arg-type]
-    made.confirm.append(
-        "the terms are on the table when it is decided, so they are dated a second before: take "
-        "out what is known only later"
+    shown = say("terms", columns=", ".join(column.name for column in terms))
+    # a bare column may be text, an expression is a time already
+    decided = "TRY_CAST(decided AS TIMESTAMP)" if when.sql.isidentifier() else "decided"
+    report = f"{quote_text(look.normal + '-')} || item || '-' || reviewed"
+    made.add(
+        Guess("report_id", report, "likely", shown),
+        Guess("customer_id", "applicant", "likely", shown),
+        Guess("event_time", f"{decided} - INTERVAL 1 SECOND", "guess", shown),
+        Guess("provider", quote_text(f"{look.normal} application"), "guess", shown),
+        Guess("item", f"{quote_text(f'{look.normal}_')} || item", "likely", shown),
+        Guess("value", "value", "likely", shown),
     )
+    made.confirm.append(say("terms_dated"))
     return made
 
 
 def keep_booked(desk: Desk, made: TableProposal, bookings: TableProposal) -> None:
-    """Leave out rows of customers without a single booking, and say how many they are."""
+    """Leave out rows of customers without a single booking, and note how many they are."""
     whose = made.columns["customer_id"].sql
     booked = (
         f"CAST({whose} AS VARCHAR) IN (SELECT "
         f"CAST({bookings.columns['customer_id'].sql} AS VARCHAR) FROM {bookings.rows})"
     )
-    row = desk.one(f"SELECT count(*) FILTER ({booked}), count(*) FROM {made.rows}")
-    with_bookings, rows = (int(number or 0) for number in row)  # type: ignore[call-overload]
-    if 0 < with_bookings < rows:
+    kept, rows = desk.counts(made.rows, f"count(*) FILTER ({booked})", "count(*)")
+    if 0 < kept < rows:
         made.where = booked
         made.files = tuple(dict.fromkeys((*made.files, *bookings.files)))
-        made.confirm.append(
-            f"{rows - with_bookings:,} of {rows:,} rows are of customers without a booking, and "
-            "left out: confirm"
-        )
+        made.confirm.append(say("without_booking", without=rows - kept, rows=rows))

@@ -28,58 +28,20 @@ from kyc_ml.contract.tables import (
 from kyc_ml.proposal.dating import delay_days
 from kyc_ml.proposal.families import Family, items_of, weigh_families
 from kyc_ml.proposal.guesses import Proposal
+from kyc_ml.proposal.vocabulary import content
 
 _FEW_DAYS: Final = 90
-"""Data shorter than this cannot be parted in time (convention)."""
+"""Data shorter than this cannot be separated in time (convention)."""
+_FEW_DAYS_OF_RISK: Final = 300
 _FEW_REVIEWS: Final = 2_000
 _HORIZONS: Final = {"snapshot": 365, "panel": 60}
-"""Days after a review in which an outcome counts, where nothing in the files tells them."""
+"""Days after a review in which an outcome counts, where nothing in the files says it."""
 _PANEL_PART: Final = 62
 """Days of two month ends."""
 _MOST_ADVERSE: Final = 0.3
 """Share of adverse outcomes above which cut-offs about it would mean nothing (convention)."""
-_PARTS: Final = ("early_stopping", "calibration", "test")
-
-TIERS: Final = """\
-# A first tier policy: three grades (低 中 高), the fewest that the guideline allows.
-# Cut-offs are examples, {scale}; kyc-ml tiers fit proposes
-# others from the model's own rows. Not in force: no approver.
-name: proposed-three-grades
-version: 1
-author: kyc-ml init
-approver: null
-valid_from: {valid_from}
-disclosure: internal_only
-tiers:
-  - name: low
-    name_zh: 低
-    from_probability: 0.0
-    due_diligence: simplified
-    review_months: 24
-    monitoring: standard
-  - name: medium
-    name_zh: 中
-    from_probability: {low}
-    due_diligence: standard
-    review_months: 12
-    monitoring: raised
-  - name: high
-    name_zh: 高
-    from_probability: {high}
-    due_diligence: enhanced
-    review_months: 6
-    monitoring: every transaction
-fit:
-  whole:
-    method: target_bad_rate
-    # upper bound, at this confidence, of the share that turns out bad; the highest has none
-    highest_bad_rate: {{low: {low}, medium: {high}}}
-    confidence: 0.95
-    interval: jeffreys
-    fewest_rows: 30
-hysteresis: {{margin: 0.2}}
-calendar: {{timezone: {timezone}, working_days: weekdays}}
-"""
+_LATER_PARTS: Final = 3
+"""Early stopping, calibration and test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +106,14 @@ def run_files(
 
 
 def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
-    """Write the tier policy that the configurations name, its cut-offs about the usual rate."""
+    """Write the tier policy that the configurations name, its cut-offs near the usual rate."""
     # the day of a snapshot is a guess: a policy from then on would grade no earlier one
     first = proposal.span[0] if proposal.span else date(2000, 1, 1)
     rate = _adverse_rate(accepted)
     low, high = (0.02, 0.15) if rate is None else (_rounded(rate), _rounded(min(3 * rate, 0.5)))
     scale = "convention" if rate is None else "the sample's own rate and three times it"
-    return TIERS.format(
+    return _piece(
+        "tiers",
         valid_from=f"{first:%Y-%m-%d}",
         timezone=proposal.timezone,
         low=low,
@@ -207,39 +170,27 @@ def _write(
     trainable: bool,
 ) -> str:
     chosen = [each.name for each in families if each.available]
-    days = 0 if proposal.span is None else (proposal.span[1] - proposal.span[0]).days
-    what = "a transaction, at its own time" if unit == "fraud" else "a customer at a review date"
-    lines = [f"# Proposed by kyc-ml init: one observation is {what}."]
-    if not trainable:
-        lines.append(
-            "# No label yet: kyc-ml features build works, kyc-ml train needs the table cases."
-        )
-    lines += [
-        f"name: {_label(proposal.name)}-{unit}",
-        f"unit: {unit}",
-        "tiers: tiers.yaml",
-        "",
-        "features:",
-        "  name: proposed",
-        "  description: every family that the source gives features of",
-        f"  families: [{', '.join(chosen)}]",
-    ]
-    if items and "third_party" in chosen:
-        lines.append(f"  third_party_items: [{', '.join(items)}]")
-    lines += ["", *_dataset(proposal, accepted, unit, days)]
-    splits = _splits(proposal, accepted, unit, days)
-    lines += ["", *splits, "", "model:"]
-    if "  method: customer_folds" in splits:
-        lines += [
-            "  num_leaves: 4   # small trees for few rows",
-            "  min_data_in_leaf: 20",
-            "  rounds: 600   # at most: folds inside the folds choose how many",
-            "  metric: binary_logloss   # steady with few positives",
-        ]
-    else:
-        lines += ["  num_leaves: 15", "  rounds: 300"]
-    lines.append("  learning_rate: 0.06")
-    return "\n".join(lines) + "\n"
+    listed = items and "third_party" in chosen
+    splits = _splits(proposal, accepted, unit)
+    by_folds = splits == _piece("folds")
+    return _piece(
+        "run",
+        what="a transaction, at its own time" if unit == "fraud" else "a customer at a review date",
+        untrainable="" if trainable else _piece("untrainable"),
+        name=_label(proposal.name),
+        unit=unit,
+        families=", ".join(chosen),
+        items=f"  third_party_items: [{', '.join(items)}]\n" if listed else "",
+        dataset=_dataset(proposal, accepted, unit),
+        splits=splits,
+        model=_piece("model_of_folds" if by_folds else "model_out_of_time"),
+    )
+
+
+def _piece(key: str, **values: object) -> str:
+    """Return a piece of ``runs.yaml``, its places filled in."""
+    text: str = content("runs")[key]
+    return text.format(**values)
 
 
 def _label(name: str) -> str:
@@ -247,45 +198,30 @@ def _label(name: str) -> str:
     return re.sub(r"[^\w-]+", "-", name).strip("-") or "proposed"
 
 
-def _dataset(
-    proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit, days: int
-) -> list[str]:
+def _days(proposal: Proposal) -> int:
+    """Return the whole days of the bookings; 0 without any."""
+    return 0 if proposal.span is None else (proposal.span[1] - proposal.span[0]).days
+
+
+def _dataset(proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
+    days = _days(proposal)
     if unit == "fraud":
-        matured = delay_days(proposal.span)
-        lines = [
-            "dataset:",
-            "  # A transaction without a case counts as honest after so many days: confirm.",
-            f"  label_maturity_days: {matured}",
-        ]
+        text = _piece("maturity", days=delay_days(proposal.span))
         if proposal.span is not None and days >= _FEW_DAYS:
-            start = proposal.span[0] + timedelta(days=30)
-            lines.append(f'  history_start: "{start:%Y-%m-%d}"   # the first month fills windows')
-        return lines
+            text += _piece("history_start", start=proposal.span[0] + timedelta(days=30))
+        return text
     horizon = _HORIZONS.get(proposal.kind)
     if proposal.kind == "applications" and proposal.span is not None:
-        horizon = -(-(proposal.span[1] - proposal.span[0]).days // 365) * 365
+        horizon = -(-days // 365) * 365  # whole years, rounded up
     if horizon is not None:
-        return [
-            "dataset:",
-            "  # Cases decide the reviews that they name; of others, an adverse outcome counts",
-            "  # that is known so many days after the review: confirm.",
-            f"  horizon_days: {horizon}",
-            "  label_maturity_days: 0",
-        ]
+        return _piece("horizon_of_cases", days=horizon)
     if _one_review_day(accepted):
-        return ["dataset:", "  horizon_days: 1   # the answer is told the day after the review",
-                "  label_maturity_days: 0"]  # fmt: skip
-    horizon = 365 if REVIEWS in proposal.tables else 60
-    return [
-        "dataset:",
-        "  # Positive: an adverse outcome is known so many days after the review: confirm.",
-        f"  horizon_days: {horizon}",
-        "  label_maturity_days: 0",
-    ]
+        return _piece("one_review_day")
+    return _piece("horizon", days=365 if REVIEWS in proposal.tables else 60)
 
 
 def _as_of(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str | None:
-    """Give the day after the last review and the last case known, where reviews are given."""
+    """Return the day after the last review and the last case known, where reviews are given."""
     if proposal.snapshot is not None:
         known = datetime.combine(
             proposal.snapshot + timedelta(days=1), time(0, 0, 1), ZoneInfo(proposal.timezone)
@@ -306,12 +242,12 @@ def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
 
 
 def _teaches(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> bool:
-    """Tell whether a panel is so long that the part before all others has adverse outcomes."""
+    """Return whether a panel is so long that its training part has adverse outcomes."""
     if proposal.span is None or CASES not in accepted:
         return False
     begun, last = (each.date() for each in proposal.span)
     # each of the three later parts is preceded by a horizon, and so are the labels of training
-    known = last - timedelta(days=len(_PARTS) * (_PANEL_PART + _HORIZONS["panel"]))
+    known = last - timedelta(days=_LATER_PARTS * (_PANEL_PART + _HORIZONS["panel"]))
     cases = accepted[CASES]
     adverse = cases.filter(pc.is_in(cases[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES)))
     # what is known at the first review teaches nothing: its customer is left out
@@ -319,38 +255,15 @@ def _teaches(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> bool:
     return any(first < each.date() <= known for each in adverse[KNOWN_AT].to_pylist() if each)
 
 
-def _splits(
-    proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit, days: int
-) -> list[str]:
+def _splits(proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
+    days, fraud = _days(proposal), unit == "fraud"
     few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
     if proposal.kind == "panel" and not few and _teaches(proposal, accepted):
-        return [
-            "splits:",
-            "  method: out_of_time",
-            *(
-                f"  {part}_days: {_PANEL_PART}"
-                for part in ("early_stopping", "calibration", "test")
-            ),
-            "  embargo_days: 0",
-            f"  inner_embargo_days: {_HORIZONS['panel']}",
-        ]
-    few = few or proposal.kind != "bookings"
-    if days < _FEW_DAYS or (unit == "risk" and (few or _one_review_day(accepted) or days < 300)):
-        return [
-            "splits:",
-            "  # Too short or too few to be parted in time: cross-validated by customer.",
-            "  method: customer_folds",
-            "  folds: 5",
-            "  early_stopping_folds: 3",
-        ]
-    part = 14 if unit == "fraud" and days < 240 else 30
-    inner = 1 if unit == "fraud" else 60 if REVIEWS not in accepted else 365
-    return [
-        "splits:",
-        "  method: out_of_time",
-        f"  early_stopping_days: {part}",
-        f"  calibration_days: {part}",
-        f"  test_days: {2 * part if part == 14 else part}",
-        f"  embargo_days: {7 if unit == 'fraud' else 0}",
-        f"  inner_embargo_days: {inner}",
-    ]
+        part, inner = _PANEL_PART, _HORIZONS["panel"]
+        return _piece("out_of_time", part=part, test=part, embargo=0, inner=inner)
+    few = few or proposal.kind != "bookings" or _one_review_day(accepted)
+    if days < _FEW_DAYS or (not fraud and (few or days < _FEW_DAYS_OF_RISK)):
+        return _piece("folds")
+    part, test = (14, 28) if fraud and days < 240 else (30, 30)
+    inner = 1 if fraud else 60 if REVIEWS not in accepted else 365
+    return _piece("out_of_time", part=part, test=test, embargo=7 if fraud else 0, inner=inner)

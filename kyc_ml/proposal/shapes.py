@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kyc_ml.engine.local import quote_name, quote_text
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook
+from kyc_ml.proposal.looking import ColumnLook
 
 TRIED_ROWS: Final = 20_000
 ZERO: Final = "\N{CIRCLED DIGIT ZERO}"
@@ -42,16 +42,16 @@ class Shapes:
         return sum(self.counts.values())
 
 
-def shapes_of(desk: Desk, look: FileLook, column: ColumnLook) -> Shapes:
+def shapes_of(column: ColumnLook) -> Shapes:
     """Count the shapes of a column's values, in its first rows."""
     if column.longest > _LONGEST or not column.distinct:
         return Shapes(text=column.text, counts={})
     plain = f"translate({column.text}, {quote_text(_WIDE)}, {quote_text(_PLAIN)})"
     zeros = f"regexp_replace(p, '(^|[^0-9.,])0([.,])', '\\1{ZERO}\\2')"
-    rows = desk.all(
+    rows = column.desk.all(
         f"SELECT regexp_replace({zeros}, '[0-9]', '9', 'g') AS shape, count(*), bool_or(p <> t), "
         f"bool_or(t <> x) FROM (SELECT {column.text} AS x, trim(x) AS t, trim({plain}) AS p FROM "
-        f"{quote_name(look.name)} WHERE nullif(trim({column.text}), '') IS NOT NULL "
+        f"{quote_name(column.table)} WHERE nullif(trim({column.text}), '') IS NOT NULL "
         f"LIMIT {TRIED_ROWS}) GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT {_MOST_SHAPES + 1}"
     )
     if len(rows) > _MOST_SHAPES:

@@ -1,6 +1,6 @@
-"""How a text file of a stranger is written: encoding, delimiter, header, quotes, words for missing.
+"""How an unknown text file is written: encoding, delimiter, header, quotes, words for missing.
 
-What bytes say for certain is taken; what is a guess is said, for the user to confirm.
+What bytes say for certain is taken; what is a guess is reported, for the user to confirm.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ class TextShape:
 
 @dataclass(kw_only=True)
 class NotATableError(Exception):
-    """A file is no table; the reason goes on after its name."""
+    """A file is not a table; `reason` continues the sentence that begins with its name."""
 
     reason: str
 
 
 def find_encoding(head: bytes) -> tuple[str | None, str, list[str]]:
-    """Give the encoding to declare, the text, and what is a guess; None for UTF-8 or a mark.
+    """Return the encoding to declare, the text, and what is a guess; None for UTF-8 or a mark.
 
     Raises
     ------
     NotATableError
-        If it is no text.
+        If it is not text.
     """
     fault = stranger(head)
     if fault is not None:
@@ -80,13 +80,13 @@ def find_encoding(head: bytes) -> tuple[str | None, str, list[str]]:
     body = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1 or None]  # no half a letter
     if b"\x00" not in body and _is_utf8(body):
         return None, body.decode("utf-8"), []
-    told = looks_like(head)
-    sure = re.search(r"write encoding: (\S+)$", told)
+    found = looks_like(head)
+    sure = re.search(r"write encoding: (\S+)$", found)
     encoding = sure[1] if sure else "gb18030"
     text = body.decode(encoding, errors="ignore")
     if b"\x00" in body and sum(not mark.isprintable() for mark in text) > len(text) / 4:
-        raise NotATableError(reason="is no text")
-    doubt = f"it is not UTF-8 and {told.partition(':')[0]}: confirm the encoding"
+        raise NotATableError(reason="is not text")
+    doubt = f"it is not UTF-8 and {found.partition(':')[0]}: confirm the encoding"
     return encoding, text, [doubt]
 
 
@@ -99,38 +99,38 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def find_shape(path: Path) -> TextShape:
-    """Look at the head of a csv file, packed or not, and say how it is written.
+    """Look at the head of a csv file, packed or not, and return how it is written.
 
     Raises
     ------
     NotATableError
-        If it is no table; OSError if it cannot be read.
+        If it is not a table; OSError if it cannot be read.
     """
     with open_plain(path) as handle:
         head = handle.read(_HEAD)
     encoding, text, confirm = find_encoding(head)
     keys: dict[str, object] = {} if encoding is None else {"encoding": encoding}
     lines = re.split(r"\r\n|\n|\r", text)[: _LINES + _MOST_ABOVE + 1]
-    told = _SEPARATOR.fullmatch(lines[0])
-    lines = lines[1:] if told else lines
-    delimiter = told[1] if told else _delimiter([line for line in lines if line.strip()])
+    declared = _SEPARATOR.fullmatch(lines[0])
+    lines = lines[1:] if declared else lines
+    delimiter = declared[1] if declared else _delimiter([line for line in lines if line.strip()])
     if delimiter != ",":
         keys["delimiter"] = delimiter
     if r"\"" in text:
         keys["escape"] = "\\"
     rows = _cut(lines, delimiter, keys)
-    above = 0 if told else _lines_above(rows)
+    above = 0 if declared else _lines_above(rows)
     if above:
         keys["skip"] = above
-        confirm.append(f"the {above} line(s) above the column names are no part of the table")
+        confirm.append(f"the {above} line(s) above the column names are not part of the table")
     rows = [row for row in rows[above:] if row != []]
     if not rows or len(rows[0]) < 2:
-        raise NotATableError(reason="is one column of text, no table")
+        raise NotATableError(reason="is one column of text, not a table")
     nulls = sorted({cell for row in rows[1:] for cell in row} & _NULLS)
     if nulls:
         keys["nulls"] = nulls
         confirm.append(f"{', '.join(nulls)} as a whole value is taken for missing")
-    return _with_header(rows, keys, confirm, above=above + (1 if told else 0))
+    return _with_header(rows, keys, confirm, above=above + (1 if declared else 0))
 
 
 def _cut(lines: Sequence[str], delimiter: str, keys: dict[str, object]) -> list[list[str]]:
@@ -181,7 +181,9 @@ def _with_header(
     header, body = rows[0], rows[1:]
     if any(_VALUE.fullmatch(cell) for cell in header):
         names = _names_of(rows)
-        confirm.append("no line names its columns: the names are made up of what the columns hold")
+        confirm.append(
+            "no line names its columns: the names are made up from what the columns hold"
+        )
         keys |= {"header": False, "columns": names}
         return TextShape(keys=keys, columns=tuple(names), confirm=tuple(confirm), named=False)
     if not body:
@@ -191,14 +193,14 @@ def _with_header(
     if width != len(names) and n >= _MOSTLY * len(body):
         kept = names[:width] + [f"column{place}" for place in range(len(names), width)]
         keys |= {"header": False, "skip": above + 1, "columns": kept}
-        told = (
-            "the last names are taken to be of no column"
+        shown = (
+            "the last names are taken to belong to no column"
             if width < len(names)
             else ("the last columns have no name")
         )
         confirm.append(
             f"the first line names {len(names)} columns, and the other lines have {width} values: "
-            f"{told}"
+            f"{shown}"
         )
         return TextShape(keys=keys, columns=tuple(kept), confirm=tuple(confirm))
     return TextShape(keys=keys, columns=tuple(names), confirm=tuple(confirm))

@@ -1,4 +1,4 @@
-"""How a column tells time: readings are tried on its values, none is taken on its name.
+"""How a column gives times: readings are tried on its values, none is taken on its name.
 
 A reading counts where at least `ENOUGH` of the values become a time between 1900 and 2100.
 """
@@ -15,10 +15,10 @@ import duckdb
 
 from kyc_ml.engine.local import quote_name
 from kyc_ml.proposal.forms import CENTURY, list_forms, plain_halves
-from kyc_ml.proposal.looking import ColumnLook, Desk, FileLook, quoted_codes, words_held
+from kyc_ml.proposal.looking import ColumnLook, quoted_codes, words_held
 from kyc_ml.proposal.mixed_times import find_mixed
 from kyc_ml.proposal.shapes import TRIED_ROWS, ZERO, shapes_of
-from kyc_ml.proposal.vocabulary import CLOCK, ENDLESS, name_score
+from kyc_ml.proposal.vocabulary import CLOCK, name_score, phrases, say
 
 ENOUGH: Final = 0.98
 EPOCH_OF_STEPS: Final = "2020-01-01"
@@ -68,9 +68,9 @@ class TimeReading:
     doubt: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Candidate:
-    """An expression to try, and how well the column's name must speak for a time.
+    """An expression to try, and how well the column's name must fit a time.
 
     Attributes
     ----------
@@ -88,54 +88,50 @@ class _Candidate:
 
 
 def read_time(
-    desk: Desk,
-    look: FileLook,
-    column: ColumnLook,
-    *,
-    named: float,
-    birth: bool = False,
-    expiry: bool = False,
+    column: ColumnLook, *, named: float, birth: bool = False, expiry: bool = False
 ) -> TimeReading | None:
     """Find the reading that makes times of nearly all values; None if there is none.
 
     Parameters
     ----------
     named : float
-        How well the name speaks for a time, in [0, 1]. Whole numbers that may be something
-        else need it.
+        How well the name fits a time, in [0, 1]. Whole numbers that may be something else
+        need it.
     birth : bool
         True for dates of birth: years before 1969 are likely.
     expiry : bool
         True for the end of a validity: it may lie far ahead, and words such as 长期 say that
         it never comes. They become `FOREVER`.
     """
+    latest = 9999 if expiry else 2100
     if column.family in {"date", "naive", "instant"}:
-        tried = _try(desk, look, column.sql, column, latest=_latest(expiry))
-        return tried and _reading(
-            tried, column.sql, f"type {column.type}", zoned=column.family == "instant"
-        )
+        zoned = column.family == "instant"
+        stored = _Candidate(column.sql, f"type {column.type}", zoned=zoned)
+        return _try(column, stored, latest=latest)
     if column.family not in {"text", "integer", "decimal", "float"} or not column.filled:
         return None
-    endless = _endless(desk, look, column) if expiry else ()
+    endless: tuple[str, ...] = ()
+    if expiry and column.family == "text":
+        endless = words_held(column, phrases("endless"))
     found: list[tuple[_Candidate, TimeReading]] = []
-    for each in _candidates(desk, look, column, birth=birth, endless=endless):
+    for each in _candidates(column, birth=birth, endless=endless):
         if named < each.least:
             continue
-        tried = _try(desk, look, each.sql, column, latest=_latest(expiry), endless=endless)
-        if tried is None or tried[0] < ENOUGH:
+        reading = _try(column, each, latest=latest, endless=endless)
+        if reading is None or reading.share < ENOUGH:
             continue
-        late = tried[2] > datetime.now() + timedelta(days=366)  # noqa: DTZ005  a year is enough
+        late = reading.high > datetime.now() + timedelta(days=366)  # noqa: DTZ005  a year is enough
         if late and (birth or each.form.startswith("yymmdd")):
             continue  # the other century
-        reading = _reading(
-            tried, each.plain or each.sql, each.form, doubt=each.doubt, zoned=each.zoned
-        )
         found.append((each, reading))
         if not each.order:
             break  # the safest come first
     if not found:
-        return _read_mixed(desk, look, column, named=named)
-    # an order of day and month that reads more values than another is ruled in by them
+        mixed = find_mixed(column, named=named)
+        if mixed is None or not mixed.sql:
+            return None
+        return _try(column, _Candidate(mixed.sql, mixed.form, mixed.doubt))
+    # an order of day and month that reads more values than another is decided by them
     first, best = max(found, key=lambda pair: pair[1].share)
     rivals = [
         each.form
@@ -143,51 +139,23 @@ def read_time(
         if each.order and reading.share == best.share and each.order != first.order
     ]
     if first.order and rivals:
-        doubt = f"day and month can be exchanged: {', '.join(rivals)} fits as well"
+        doubt = say("exchanged", forms=", ".join(rivals))
         best = replace(best, doubt="; ".join(filter(None, (doubt, best.doubt))))
-    return _with_endless(best, column, endless)
-
-
-def _latest(expiry: bool) -> int:  # noqa: FBT001  one flag, one number
-    return 9999 if expiry else 2100
-
-
-def _endless(desk: Desk, look: FileLook, column: ColumnLook) -> tuple[str, ...]:
-    """List the words of a column that say that something never ends."""
-    if column.family != "text":
-        return ()
-    return words_held(desk, look, column, ENDLESS)
-
-
-def _with_endless(
-    reading: TimeReading, column: ColumnLook, endless: tuple[str, ...]
-) -> TimeReading:
-    """Read words without end as `FOREVER`."""
     if not endless:
-        return reading
-    last = f"'{FOREVER}'" if reading.form.startswith("ISO") else f"TIMESTAMP '{FOREVER}'"
+        return best
+    last = f"'{FOREVER}'" if best.form.startswith("ISO") else f"TIMESTAMP '{FOREVER}'"
     return replace(
-        reading,
+        best,
         sql=(
             f"CASE WHEN lower(trim({column.text})) IN {quoted_codes(endless)} THEN {last}\n"
-            f"ELSE {reading.sql} END"
+            f"ELSE {best.sql} END"
         ),
-        form=f"{reading.form}; {', '.join(endless)} become {FOREVER}",
+        form=f"{best.form}; {', '.join(endless)} become {FOREVER}",
     )
 
 
-def _read_mixed(
-    desk: Desk, look: FileLook, column: ColumnLook, *, named: float
-) -> TimeReading | None:
-    mixed = find_mixed(desk, look, column, named=named)
-    if mixed is None or not mixed.sql:
-        return None
-    tried = _try(desk, look, mixed.sql, column)
-    return tried and _reading(tried, mixed.sql, mixed.form, doubt=mixed.doubt)
-
-
-def read_clock(desk: Desk, look: FileLook, column: ColumnLook) -> str | None:
-    """Give SQL for the time of day, ``HH:MM:SS`` as text; None if the column holds none."""
+def read_clock(column: ColumnLook) -> str | None:
+    """Return SQL for the time of day, ``HH:MM:SS`` as text; None if the column holds none."""
     if name_score(CLOCK, column.normal) <= 0 or column.family not in {"text", "integer"}:
         return None
     text = column.text
@@ -195,37 +163,35 @@ def read_clock(desk: Desk, look: FileLook, column: ColumnLook) -> str | None:
         f"CASE WHEN regexp_full_match({text}, '\\d{{1,2}}:\\d{{2}}(:\\d{{2}})?') THEN {text} END"
     )
     digits = f"lpad({text}, 6, '0')"
-    parted = (
+    split = (
         f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
     )
     # small numbers are no times of day: 149 is hardly 00:01:49
     written = column.longest == 6 and column.high >= 60_000
-    for sql in (colons, parted) if written else (colons,):
-        row = desk.one(
+    for sql in (colons, split) if written else (colons,):
+        row = column.desk.one(
             f"SELECT count(TRY_CAST({sql} AS TIME)) / count(*) FROM (SELECT * FROM "
-            f"{quote_name(look.name)} WHERE {column.sql} IS NOT NULL LIMIT {TRIED_ROWS})"
+            f"{quote_name(column.table)} WHERE {column.sql} IS NOT NULL LIMIT {TRIED_ROWS})"
         )
         if float(row[0] or 0) >= ENOUGH:  # type: ignore[arg-type]
-            return text if sql == colons else parted
+            return text if sql == colons else split
     return None
 
 
-def with_clock(desk: Desk, look: FileLook, day: TimeReading, clock: str) -> TimeReading | None:
-    """Add the time of day to a reading of days."""
+def with_clock(column: ColumnLook, day: TimeReading, clock: str) -> TimeReading | None:
+    """Add the time of day to a reading of a column of days; rows without a day count, too."""
     sql = f"CAST({day.sql} AS DATE) + TRY_CAST({clock} AS TIME)"
     if day.form.startswith("ISO"):
         sql = f"TRY_CAST({day.sql} AS DATE) + TRY_CAST({clock} AS TIME)"
-    tried = _try(desk, look, sql, None)
-    if tried is None or tried[0] < ENOUGH:
-        return None
-    return _reading(tried, sql, f"{day.form} and a time of day", doubt=day.doubt)
+    both = _try(column, _Candidate(sql, f"{day.form} and a time of day", day.doubt), empty=True)
+    return None if both is None or both.share < ENOUGH else both
 
 
 def _candidates(
-    desk: Desk, look: FileLook, column: ColumnLook, *, birth: bool, endless: tuple[str, ...]
+    column: ColumnLook, *, birth: bool, endless: tuple[str, ...]
 ) -> Iterator[_Candidate]:
     """List the readings that the shapes of the values allow, the safest first."""
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     counts = {shape: n for shape, n in shapes.counts.items() if shape.lower() not in endless}
     text, counts = plain_halves(shapes.text, counts)
     if counts and column.whole == 1.0 and all(shape.endswith(".9") for shape in counts):
@@ -236,28 +202,20 @@ def _candidates(
         iso = f"CASE WHEN regexp_full_match(trim({text}), '{_ISO}') THEN {text} END"
         zoned = f"CASE WHEN regexp_full_match(trim({text}), '{_ZONED}') THEN {iso} END"
         if column.number < ENOUGH:
-            yield _Candidate(sql=zoned, form="ISO 8601 with a zone", zoned=True, plain=text)
-            yield _Candidate(sql=iso, form="ISO 8601", plain=text)
+            yield _Candidate(zoned, "ISO 8601 with a zone", zoned=True, plain=text)
+            yield _Candidate(iso, "ISO 8601", plain=text)
     every = sum(counts.values())
     for form in list_forms():
         if (
             counts
             and sum(n for s, n in counts.items() if form.shape.fullmatch(s)) >= ENOUGH * every
         ):
-            yield _Candidate(
-                sql=f"try_strptime({text}, '{form.format}')",
-                form=form.shown,
-                doubt=form.doubt,
-                order=form.order,
-            )
+            sql = f"try_strptime({text}, '{form.format}')"
+            yield _Candidate(sql, form.shown, form.doubt, order=form.order)
     for month, shape in _MONTHS.items():
         if counts and all(re.fullmatch(shape, each) for each in counts):
-            yield _Candidate(
-                sql=f"try_strptime({text}, '{month}') + INTERVAL 1 MONTH",
-                form="months",
-                doubt="a month is dated at its end",
-                least=0.4,
-            )
+            sql = f"try_strptime({text}, '{month}') + INTERVAL 1 MONTH"
+            yield _Candidate(sql, "months", say("month_end"), least=0.4)
     if column.whole >= ENOUGH and 5 <= column.longest <= 6 and column.high > 10_000:
         yield from _six_digits(text if column.shortest == 6 else f"lpad({text}, 6, '0')", birth)
     if column.number >= ENOUGH:
@@ -265,27 +223,20 @@ def _candidates(
 
 
 def _six_digits(padded: str, birth: bool) -> Iterator[_Candidate]:  # noqa: FBT001  as read_time
-    yield _Candidate(
-        sql=f"try_strptime({padded}, '%y%m%d')", form="yymmdd", doubt=CENTURY, least=0.4
-    )
-    yield _Candidate(
-        sql=f"try_strptime('19' || {padded}, '%Y%m%d')", form="yymmdd, all 19yy", least=0.4
-    )
+    yield _Candidate(f"try_strptime({padded}, '%y%m%d')", "yymmdd", CENTURY, least=0.4)
+    last_century = "try_strptime('19' || {}, '%Y%m%d')"
+    yield _Candidate(last_century.format(padded), "yymmdd, all 19yy", least=0.4)
     if birth:
         month = f"substr({padded}, 3, 2)::INTEGER"
         decoded = (
             f"CASE WHEN {month} > 50 THEN ({padded}::INTEGER - 5000)::VARCHAR ELSE {padded} END"
         )
-        yield _Candidate(
-            sql=f"try_strptime('19' || {decoded}, '%Y%m%d')",
-            form="yymmdd, 50 added to the month of women",
-            doubt="birth number as in Czechia and Slovakia",
-            least=0.4,
-        )
+        form = "yymmdd, 50 added to the month of women"
+        yield _Candidate(last_century.format(decoded), form, say("birth_number"), least=0.4)
 
 
 def _counted(column: ColumnLook) -> Iterator[_Candidate]:
-    """List what counts seconds or days from a day that the numbers do not tell."""
+    """List readings that count seconds or days from a day that the numbers do not give."""
     x = column.sql
     whole = column.whole >= ENOUGH
     named = {"unix", "epoch"} & set(column.normal.split("_"))
@@ -296,48 +247,37 @@ def _counted(column: ColumnLook) -> Iterator[_Candidate]:
     ):
         if low <= column.low and column.high <= high:
             number = x if column.family == "integer" else f"TRY_CAST({x} AS DOUBLE)"
-            doubt = "" if named else f"taken as {form} since 1970, UTC"
-            yield _Candidate(
-                sql=f"to_timestamp({number}{scale})", form=form, doubt=doubt, least=0.3, zoned=True
-            )
+            doubt = "" if named else say("epoch", form=form)
+            yield _Candidate(f"to_timestamp({number}{scale})", form, doubt, least=0.3, zoned=True)
     if _EXCEL[0] <= column.low and column.high <= _EXCEL[1]:
         seconds = f"CAST(round(86400 * TRY_CAST({x} AS DOUBLE)) AS BIGINT)"
         added = f"to_days(TRY_CAST({x} AS INTEGER))" if whole else f"to_seconds({seconds})"
-        yield _Candidate(
-            sql=f"TIMESTAMP '1899-12-30' + {added}",
-            form="day numbers of Excel",
-            doubt="taken as Excel's days since 1900, local time",
-            least=0.4,
-        )
+        sql = f"TIMESTAMP '1899-12-30' + {added}"
+        yield _Candidate(sql, "day numbers of Excel", say("excel_days"), least=0.4)
     if whole and column.low >= 0 and 1 < column.high < _EXCEL[0]:
-        yield _Candidate(
-            sql=f"TIMESTAMP '{EPOCH_OF_STEPS}' + to_days(TRY_CAST({x} AS INTEGER))",
-            form="a count of steps",
-            doubt=f"steps are taken as days since {EPOCH_OF_STEPS}; for hours write to_hours",
-            least=0.5,
-        )
+        sql = f"TIMESTAMP '{EPOCH_OF_STEPS}' + to_days(TRY_CAST({x} AS INTEGER))"
+        yield _Candidate(sql, "a count of steps", say("steps", start=EPOCH_OF_STEPS), least=0.5)
 
 
 def _try(
-    desk: Desk,
-    look: FileLook,
-    sql: str,
-    column: ColumnLook | None,
+    column: ColumnLook,
+    each: _Candidate,
     *,
     latest: int = 2100,
     endless: tuple[str, ...] = (),
-) -> tuple[float, datetime, datetime, bool] | None:
-    """Compute an expression on a sample: share read, range, and whether all are midnights."""
-    where = "" if column is None else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
-    if column is not None and endless:
+    empty: bool = False,
+) -> TimeReading | None:
+    """Compute an expression on a sample; None where it makes a time of no value."""
+    where = "" if empty else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
+    if endless:
         where += f" AND lower(trim({column.text})) NOT IN {quoted_codes(endless)}"
-    moment = f"CAST(TRY_CAST({sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(look.name)} {where} LIMIT"
+    moment = f"CAST(TRY_CAST({each.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(column.table)} {where} LIMIT"
     try:
         # most expressions make a time of no value at all, and a few rows show it
-        if desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
+        if column.desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
             return None
-        share, low, high, daily = desk.one(
+        share, low, high, daily = column.desk.one(
             f"SELECT count(m) FILTER (year(m) BETWEEN 1900 AND {latest}) / nullif(count(*), 0), "
             f"min(m), max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {TRIED_ROWS}))"
         )
@@ -345,23 +285,29 @@ def _try(
         return None  # the expression does not fit the column: it is no candidate
     if share is None or not isinstance(low, datetime) or not isinstance(high, datetime):
         return None
-    return float(share), low, high, bool(daily)  # type: ignore[arg-type]
+    return TimeReading(
+        sql=each.plain or each.sql,
+        form=each.form,
+        share=float(share),  # type: ignore[arg-type]
+        low=low,
+        high=high,
+        daily=bool(daily),
+        zoned=each.zoned,
+        doubt=each.doubt,
+    )
 
 
-def why_no_time(desk: Desk, look: FileLook, column: ColumnLook) -> str:
-    """Say in which form a column writes what its name calls times, and what to write instead.
+def why_no_time(column: ColumnLook) -> str:
+    """Explain in which form a column writes what its name calls times, and what to write instead.
 
     Empty where the values do not look like times. Letters and digits are masked.
     """
-    mixed = find_mixed(desk, look, column, named=1.0)
+    mixed = find_mixed(column, named=1.0)
     if mixed is not None:
-        return (
-            f"mixes forms of times that no reading fits: {mixed.form}; {mixed.doubt}: write them "
-            "in one form"
-        )
+        return say("mixed", mixed=mixed)
     if column.family != "text":
         return ""
-    shapes = shapes_of(desk, look, column)
+    shapes = shapes_of(column)
     digits = {s: n for s, n in shapes.counts.items() if s.count("9") >= _FEWEST_DIGITS}
     if sum(digits.values()) < ENOUGH * shapes.values or not digits:
         return ""
@@ -371,15 +317,9 @@ def why_no_time(desk: Desk, look: FileLook, column: ColumnLook) -> str:
         fits = [form for form in list_forms() if all(form.shape.fullmatch(s) for s in bare)]
         form = fits[0].format if fits else "%Y-%m-%d %H:%M:%S"
         cut = f"replace({column.sql}, ' {zones[0]}', '')"
-        return (
-            f"names zones by abbreviations ({', '.join(zones)}), which stand for several zones: "
-            f"write try_strptime({cut}, '{form}') and the zone under timezone"
-        )
+        return say("zone_letters", zones=", ".join(zones), cut=cut, form=form)
     shown = _masked(max(digits, key=lambda s: digits[s]))
-    return (
-        f"writes times as {shown}, a form that is not known: write an expression such as "
-        f"try_strptime({column.sql}, '%Y-%m-%d %H:%M:%S')"
-    )
+    return say("unknown_form", shown=shown, sql=column.sql)
 
 
 def _masked(shape: str) -> str:
@@ -387,24 +327,3 @@ def _masked(shape: str) -> str:
     upper = re.sub("[A-Z]", "A", shape.replace(ZERO, "9"))
     lower = re.sub("[a-z]", "a", upper)
     return re.sub(r"[^\x00-\x7f年月日时分秒点上下午星期周]", "?", lower)
-
-
-def _reading(
-    tried: tuple[float, datetime, datetime, bool],
-    sql: str,
-    form: str,
-    *,
-    doubt: str = "",
-    zoned: bool = False,
-) -> TimeReading:
-    share, low, high, daily = tried
-    return TimeReading(
-        sql=sql,
-        form=form,
-        share=share,
-        low=low,
-        high=high,
-        daily=daily,
-        zoned=zoned,
-        doubt=doubt,
-    )

@@ -27,7 +27,7 @@ REFUSED_SHARE: Final = 0.001
 def try_table(
     desk: Desk, made: TableProposal, *, timezone: str, snapshot: date | None = None
 ) -> pa.Table | None:
-    """Read a proposed table from the sample; leave out optional columns that do not hold.
+    """Read a proposed table from the sample; leave out optional columns that do not fit.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def try_table(
         faults = Faults(made.name, SourceError)
         bound = _bound(desk, made, faults, snapshot)
         if bound is None:
-            made.notes.extend(_told(faults))
+            made.notes.extend(_lines_of(faults))
             return None
         shelf = MemoryShelf()
         try:
@@ -84,7 +84,7 @@ def _bound(
 
 
 def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> TableMapping:
-    """Give a table the columns that the day of a snapshot stands for."""
+    """Add to a table the columns that the day of a snapshot gives."""
     if snapshot is None:
         return mapping
     customers = TableMapping.model_validate(
@@ -101,7 +101,7 @@ def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> Table
 
 
 def _drop_unbound(desk: Desk, made: TableProposal, snapshot: date | None) -> None:
-    """Leave out optional columns whose expression has not the contracted type."""
+    """Leave out optional columns whose expression does not have the contracted type."""
     faults = Faults(made.name, SourceError)
     if _bound(desk, made, faults, snapshot) is not None:
         return
@@ -110,7 +110,7 @@ def _drop_unbound(desk: Desk, made: TableProposal, snapshot: date | None) -> Non
         fewer = Faults(made.name, SourceError)
         _bound(desk, made, fewer, snapshot)
         if len(fewer) < len(faults):
-            made.dropped[name] = f"{guess.sql.splitlines()[0]} has not the contracted type"
+            made.dropped[name] = f"{guess.sql.splitlines()[0]} does not have the contracted type"
             faults = fewer
         else:
             made.columns[name] = guess
@@ -145,7 +145,7 @@ def _optional(made: TableProposal) -> list[str]:
     ]
 
 
-def _told(faults: Faults) -> list[str]:
+def _lines_of(faults: Faults) -> list[str]:
     try:
         faults.raise_if_any()
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""A proposal as YAML that a person reads, mends and keeps."""
+"""A proposal as YAML that a person reads, corrects and keeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE_KEYS: Final = (
     *("header", "columns", "nulls", "partitions"),
 )
 _OF_SNAPSHOT: Final = ("case_id", "review_id", "event_time", "known_at")
-"""Columns that the day of a snapshot stands for."""
+"""Columns that the day of a snapshot gives."""
 _YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
 _SAID: Final = {
     "sure": "",
@@ -32,7 +32,7 @@ def write_source(proposal: Proposal) -> str:
     """Write a source mapping, with the evidence of each guess above it."""
     lines = [
         "# Proposed by kyc-ml init: every expression was tried on a sample of the files.",
-        "# What each guess rests on stands above it; GUESS and TODO want your eye. Then:",
+        "# The evidence of each guess is above it; check each GUESS and TODO. Then:",
         "#   kyc-ml check --source source.yaml --data FOLDER",
         f"name: {_scalar(proposal.name)}",
         "description: proposed by kyc-ml init, not yet confirmed",
@@ -115,14 +115,16 @@ def _table(table: TableProposal, given: Collection[str]) -> list[str]:
         if column.name not in {*table.columns, *table.dropped, *given, "known_at"}
     ]
     if "known_at" not in {*table.columns, *given}:
-        lines += _comment("known_at: no column tells it, so rows count as known at once", indent=6)
+        lines += _comment(
+            "known_at: no column gives it, so rows count as known immediately", indent=6
+        )
     if absent:
         lines += _comment(f"nothing found for: {', '.join(absent)}", indent=6)
     return [*lines, *_attributes(table)]
 
 
 def _attributes(table: TableProposal) -> list[str]:
-    """Write the columns of the user's own; those that may tell the answer as comments."""
+    """Write the columns of the user's own; those that may reveal the answer as comments."""
     lines = []
     if table.declared:
         shown = "columns of your own: confirm that each is known when its row is; direction: 1 or"
@@ -140,7 +142,7 @@ def _attributes(table: TableProposal) -> list[str]:
                 )
     for guess in table.attributes.values():
         if guess.doubt:
-            lines += _comment(f"column {guess.column} is no attribute: {guess.doubt}", indent=4)
+            lines += _comment(f"column {guess.column} is not an attribute: {guess.doubt}", indent=4)
     if table.unused:
         shown = ", ".join(table.unused)
         lines += _comment(f"not used: {shown} (identifiers, names or one value)", indent=4)

@@ -14,7 +14,7 @@ from kyc_ml.rating.card import (
     Step,
     SubItem,
 )
-from kyc_ml.rating.needs import add_needed, check_card, check_reads, features_needed, specs_of
+from kyc_ml.rating.needs import add_needed, card_features, check_card, check_reads, specs_of
 from kyc_ml.rating.rate import Rating, holds, rate
 
 __all__ = [
@@ -28,9 +28,9 @@ __all__ = [
     "Step",
     "SubItem",
     "add_needed",
+    "card_features",
     "check_card",
     "check_reads",
-    "features_needed",
     "holds",
     "rate",
     "specs_of",

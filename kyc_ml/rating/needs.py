@@ -62,9 +62,7 @@ def check_reads(
     faults.raise_if_any()
 
 
-def features_needed(
-    card: RatingCard, declared: Mapping[str, FeatureSpec]
-) -> tuple[FeatureSpec, ...]:
+def card_features(card: RatingCard, declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
     """List the features a card reads, and, hidden, those that they are made of.
 
     The features read are not hidden: a feature table holds no hidden ones. The list is
@@ -97,7 +95,7 @@ def add_needed(
     ``table.reorder`` of the names it had before.
     """
     both = {spec.name: spec for spec in specs}
-    for spec in features_needed(card, declared):
+    for spec in card_features(card, declared):
         if not spec.hidden or spec.name not in both:
             both[spec.name] = spec
     return tuple(both.values())

@@ -122,7 +122,7 @@ def _check_table(features: FeatureTable, card: RatingCard) -> dict[str, str]:
                 faults.add(f"{where}: {name!r} is a {kinds[name]}, not a {kind}")
         elif name not in features.left_out:
             faults.add(
-                f"{where}: the feature table has no {name!r}: build it with features_needed(card)"
+                f"{where}: the feature table has no {name!r}: build it with card_features(card)"
             )
         elif card.absent == "refuse":
             faults.add(

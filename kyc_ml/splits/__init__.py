@@ -4,17 +4,13 @@ A training run has parts in order of time (`plan_out_of_time`). Tuning and cross
 have folds: splitters after scikit-learn's protocol, which can also say what they left out.
 """
 
+from kyc_ml.config import CALIBRATION, EARLY_STOPPING, PARTS, TEST, TRAIN
 from kyc_ml.splits.by_customer import CustomerDisjointSplit, OutOfTimeCustomerSplit
 from kyc_ml.splits.choice import make_splitter
 from kyc_ml.splits.folds import Fate, Fold
 from kyc_ml.splits.in_time import OutOfTimeSplit, PrequentialSplit
 from kyc_ml.splits.parts import (
-    CALIBRATION,
-    EARLY_STOPPING,
     LEFT_OUT,
-    PARTS,
-    TEST,
-    TRAIN,
     Boundaries,
     assign_parts,
     plan_out_of_time,

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.config import TEST, TRAIN
 from kyc_ml.dataset import ALREADY_ADVERSE, IMMATURE, NEGATIVE, OPEN_CASE, POSITIVE
 from kyc_ml.errors import DatasetError
-from kyc_ml.splits.parts import TEST, TRAIN
 from kyc_ml.splits.periods import Period
 
 Times: TypeAlias = npt.NDArray[np.datetime64]

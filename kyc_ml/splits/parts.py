@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.config import DatasetConfig, SplitConfig
+from kyc_ml.config import (
+    CALIBRATION,
+    EARLY_STOPPING,
+    PARTS,
+    TEST,
+    TRAIN,
+    DatasetConfig,
+    SplitConfig,
+)
 from kyc_ml.errors import DatasetError
-
-TRAIN: Final = "train"
-EARLY_STOPPING: Final = "early_stopping"
-CALIBRATION: Final = "calibration"
-TEST: Final = "test"
-PARTS: Final = (TRAIN, EARLY_STOPPING, CALIBRATION, TEST)
 
 LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
 """Why an observation is in no model and no judgement; with those used they are all."""

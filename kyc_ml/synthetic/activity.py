@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -20,39 +21,26 @@ _IDLE_LOGINS: Final = 0.15
 _TRAVEL_SHARE: Final = 0.02
 
 
-def make_activity(
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    ledger: Ledger,
-    *,
-    rng: np.random.Generator,
-) -> Log:
+def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -> Log:
     """Log the honest events; those of takeovers come with the incidents.
 
     `ledger` holds the payments whose logins are wanted: half of its remote ones have one,
     1 to 10 minutes before.
     """
-    logins = stack([_log_payments(ledger, rng), _log_idle(config, customers, market, rng)])
+    logins = stack([_log_payments(ledger, rng), _log_idle(market, rng)])
     slips = pick(logins, rng.random(len(logins)) < 0.03)
-    failed = make_log(
+    failed = replace(
+        slips,
         time=slips.time - rng.integers(10 * SECOND, 50 * SECOND, len(slips)),
-        customer=slips.customer,
-        kind=v.FAILED_LOGIN,
-        device=slips.device,
-        channel=slips.channel,
-        country=slips.country,
+        kind=np.full(len(slips), v.FAILED_LOGIN),
     )
     forgotten = pick(logins, rng.random(len(logins)) < 0.004)
-    resets = make_log(
+    resets = replace(
+        forgotten,
         time=forgotten.time - 5 * SECOND,
-        customer=forgotten.customer,
-        kind=v.PASSWORD_RESET,
-        device=forgotten.device,
-        channel=forgotten.channel,
-        country=forgotten.country,
+        kind=np.full(len(forgotten), v.PASSWORD_RESET),
     )
-    return stack([logins, failed, resets, *_log_changes(config, customers)])
+    return stack([logins, failed, resets, *_log_changes(market.config, market.people)])
 
 
 def _log_payments(ledger: Ledger, rng: np.random.Generator) -> Log:
@@ -68,19 +56,17 @@ def _log_payments(ledger: Ledger, rng: np.random.Generator) -> Log:
     )
 
 
-def _log_idle(
-    config: BankConfig, customers: Customers, market: Market, rng: np.random.Generator
-) -> Log:
-    n = round(config.transactions * _IDLE_LOGINS)
-    who = draw_payers(n, customers, rng=rng)
-    days = rhythm.draw_days(config, customers, who, rng=rng)
-    time = rhythm.draw_times(config, days, np.full(n, rhythm.PHONE), rng=rng)
+def _log_idle(market: Market, rng: np.random.Generator) -> Log:
+    n = round(market.config.transactions * _IDLE_LOGINS)
+    who = draw_payers(n, market.people, rng=rng)
+    days = rhythm.draw_days(market.config, market.people, who, rng=rng)
+    time = rhythm.draw_times(market.config, days, np.full(n, rhythm.PHONE), rng=rng)
     abroad = rng.integers(1, len(v.COUNTRIES), n)
     return make_log(
         time=time,
         customer=who,
         kind=v.LOGIN,
-        device=market.device_at(who, time, customers),
+        device=market.device_at(who, time),
         channel=rng.choice([v.ONLINE, v.MOBILE], n),
         country=np.where(rng.random(n) < _TRAVEL_SHARE, abroad, v.HOME),
     )

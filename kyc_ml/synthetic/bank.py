@@ -16,7 +16,7 @@ from kyc_ml.synthetic import vocabulary as v
 from kyc_ml.synthetic.accounts import assign_accounts, run_balances
 from kyc_ml.synthetic.activity import make_activity
 from kyc_ml.synthetic.cases import make_cases
-from kyc_ml.synthetic.customers import Customers, make_customers
+from kyc_ml.synthetic.customers import make_customers
 from kyc_ml.synthetic.laundering import (
     Involvement,
     lay_schemes,
@@ -93,11 +93,11 @@ def make_bank(config: BankConfig) -> Bank:
     }
     customers = make_customers(config, rng=rngs["customers"])
     market = make_market(config, customers, rng=rngs["market"])
-    ledger, log, involvement = _make_flows(config, customers, market, rngs)
+    ledger, log, involvement = _make_flows(market, rngs)
     known = _draw_arrival(config, ledger.time, rngs["arrival"])
     account = assign_accounts(market, ledger.customer, ledger.time, rng=rngs["accounts"])
     balance = run_balances(ledger, account, customers, rng=rngs["balances"])
-    whereabouts = draw_whereabouts(config, customers, market, rng=rngs["places"])
+    whereabouts = draw_whereabouts(market, rng=rngs["places"])
     scores = draw_scores(customers, rng=rngs["reports"])
     reports = make_reports(config, customers, involvement, scores, rng=rngs["reports"])
     cases = make_cases(
@@ -120,7 +120,7 @@ def make_bank(config: BankConfig) -> Bank:
             known=known,
             account=account,
             balance=balance,
-            province=locate_payments(ledger, customers, market, whereabouts),
+            province=locate_payments(ledger, market, whereabouts),
         ),
         t.EVENTS: tables.tabulate_events(log, market),
         t.THIRD_PARTY: tables.tabulate_reports(reports),
@@ -134,31 +134,24 @@ def make_bank(config: BankConfig) -> Bank:
 
 
 def _make_flows(
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    rngs: dict[str, np.random.Generator],
+    market: Market, rngs: dict[str, np.random.Generator]
 ) -> tuple[Ledger, Log, Involvement]:
     """Draw all payments and events, in order of time.
 
     Planted payments come first; honest ones fill up to the wanted number.
     """
-    scales = make_scales(config, customers)
-    schemes = plan_schemes(config, customers, rng=rngs["laundering"])
-    schemes += plan_scatter_gathers(schemes, config, customers, rng=rngs["scattering"])
-    laundered, involvement = lay_schemes(schemes, config, customers, market, rng=rngs["laundering"])
-    bursts, burst_log, rings = _make_incidents(
-        config, customers, market, scales, rngs, first_ring=len(schemes)
-    )
-    phones = fraud.buy_with_new_phones(config, customers, market, scales, rng=rngs["phones"])
-    n = config.transactions - len(laundered) - len(bursts) - len(phones)
-    honest = make_payments(n, config, customers, market, scales, rng=rngs["payments"])
+    scales = make_scales(market.config, market.people)
+    schemes = plan_schemes(market.config, market.people, rng=rngs["laundering"])
+    schemes += plan_scatter_gathers(schemes, market.config, market.people, rng=rngs["scattering"])
+    laundered, involvement = lay_schemes(schemes, market, rng=rngs["laundering"])
+    bursts, burst_log, rings = _make_incidents(market, scales, rngs, first_ring=len(schemes))
+    phones = fraud.buy_with_new_phones(market, scales, rng=rngs["phones"])
+    n = market.config.transactions - len(laundered) - len(bursts) - len(phones)
+    honest = make_payments(n, market, scales, rng=rngs["payments"])
     honest = stack([honest, phones])
-    honest = fraud.compromise_terminals(honest, rings, config, market, rng=rngs["fraud"])
-    honest = fraud.misuse_singly(honest, config, scales, rng=rngs["fraud"])
-    activity = make_activity(
-        config, customers, market, stack([honest, laundered]), rng=rngs["activity"]
-    )
+    honest = fraud.compromise_terminals(honest, rings, market, rng=rngs["fraud"])
+    honest = fraud.misuse_singly(honest, market.config, scales, rng=rngs["fraud"])
+    activity = make_activity(market, stack([honest, laundered]), rng=rngs["activity"])
     ledger = stack([honest, laundered, bursts])
     log = stack([activity, burst_log])
     return (
@@ -169,31 +162,25 @@ def _make_flows(
 
 
 def _make_incidents(
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    scales: Scales,
-    rngs: dict[str, np.random.Generator],
-    *,
-    first_ring: int,
+    market: Market, scales: Scales, rngs: dict[str, np.random.Generator], *, first_ring: int
 ) -> tuple[Ledger, Log, int]:
-    """Draw takeovers and card thefts; also tell the next free ring."""
-    takeovers, thefts = incidents.count_incidents(config)
+    """Draw takeovers and card thefts; also return the next free ring."""
+    takeovers, thefts = incidents.count_incidents(market.config)
     second_ring = first_ring + takeovers
     places = rngs["places"]
     taken = incidents.draw_incidents(
-        takeovers, first_ring, config, customers, rng=rngs["takeovers"], places=places
+        takeovers, first_ring, market.config, market.people, rng=rngs["takeovers"], places=places
     )
     ledger, log = incidents.take_over_accounts(taken, market, scales, rng=rngs["takeovers"])
     stolen = incidents.draw_incidents(
-        thefts, second_ring, config, customers, rng=rngs["thefts"], places=places
+        thefts, second_ring, market.config, market.people, rng=rngs["thefts"], places=places
     )
     cards = incidents.steal_cards(stolen, market, scales, rng=rngs["thefts"])
     return stack([ledger, cards]), log, second_ring + thefts
 
 
 def _draw_arrival(config: BankConfig, time: Ints, rng: np.random.Generator) -> Ints:
-    """Draw when each payment is known: at once, or 2 to 72 hours late."""
+    """Draw when each payment is known: immediately, or 2 to 72 hours late."""
     late = rng.random(time.size) < config.late_share
     return time + np.where(late, rng.integers(2 * HOUR, 72 * HOUR, time.size), 0)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.synthetic import rhythm
 from kyc_ml.synthetic import vocabulary as v
 from kyc_ml.synthetic.customers import Customers
 from kyc_ml.synthetic.laundering import Involvement
@@ -124,9 +125,7 @@ def _clear_customers(
     calm = np.ones(len(customers), dtype=np.bool_)
     calm[involvement.customer] = False
     others = np.flatnonzero(calm & (rng.random(calm.size) < 0.01))
-    first = config.start_us + customers.first_day[others] * DAY
-    end = config.start_us + config.days * DAY
-    when = first + np.floor(rng.random(others.size) * (end - first)).astype(np.int64)
+    when = rhythm.draw_instants(config, customers, others, rng=rng)
     customer = np.concatenate([involvement.customer[alike], others])
     time = np.concatenate([involvement.end[alike], when])
     delay = _draw_delays(time.size, 20.0, rng)
@@ -142,9 +141,7 @@ def _default(
     """
     chance = np.where(customers.person, sigmoid(-6.0 - (scores - 650.0) / 60.0), 0.0)
     rows = np.flatnonzero(rng.random(chance.size) < chance)
-    first = config.start_us + customers.first_day[rows] * DAY
-    end = config.start_us + config.days * DAY
-    time = first + np.floor(rng.random(rows.size) * (end - first)).astype(np.int64)
+    time = rhythm.draw_instants(config, customers, rows, rng=rng)
     return _close(rows, time, time + 90 * DAY, v.DEFAULT, rng)
 
 

@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.synthetic import vocabulary as v
-from kyc_ml.synthetic.customers import Customers
 from kyc_ml.synthetic.market import Market
 from kyc_ml.synthetic.payments import Scales, round_to
 from kyc_ml.synthetic.records import NONE, Ledger, make_ledger
@@ -25,13 +24,13 @@ _SINGLE_SHARE: Final = 0.13
 
 
 def compromise_terminals(
-    ledger: Ledger, first_ring: int, config: BankConfig, market: Market, *, rng: np.random.Generator
+    ledger: Ledger, first_ring: int, market: Market, *, rng: np.random.Generator
 ) -> Ledger:
     """Turn a share of the card payments at some terminals fraudulent for 14 to 35 days.
 
     Frauds cost 1 to 3 times what the payment would have cost.
     """
-    wanted = max(3.0, config.transactions * config.fraud_share * _TERMINAL_SHARE)
+    wanted = max(3.0, market.config.transactions * market.config.fraud_share * _TERMINAL_SHARE)
     probability = np.zeros(len(ledger))
     ring = np.full(len(ledger), NONE)
     card = np.flatnonzero(ledger.instrument == v.CARD)
@@ -40,7 +39,7 @@ def compromise_terminals(
     expected = 0.0
     for number, terminal in enumerate(rng.permutation(market.terminals).tolist()):
         rows = card[edges[terminal] : edges[terminal + 1]]
-        start = config.start_us + rng.integers(0, (config.days - 35) * DAY)
+        start = market.config.start_us + rng.integers(0, (market.config.days - 35) * DAY)
         length = rng.integers(14 * DAY, 35 * DAY)
         hit = rows[(ledger.time[rows] >= start) & (ledger.time[rows] < start + length)]
         probability[hit] = rng.beta(4.0, 3.0)
@@ -81,25 +80,18 @@ def misuse_singly(
     )
 
 
-def buy_with_new_phones(
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    scales: Scales,
-    *,
-    rng: np.random.Generator,
-) -> Ledger:
+def buy_with_new_phones(market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
     """Let honest customers pay large sums to new payees in the days after a new phone."""
-    last = config.start_us + (config.days - 3) * DAY
-    first = config.start_us + (customers.first_day + 1) * DAY
-    able = (customers.new_phone < last) & (customers.new_phone > first)
-    able &= ~customers.sleeps & (rng.random(able.size) < 0.5)
+    last = market.config.start_us + (market.config.days - 3) * DAY
+    first = market.config.start_us + (market.people.first_day + 1) * DAY
+    able = (market.people.new_phone < last) & (market.people.new_phone > first)
+    able &= ~market.people.sleeps & (rng.random(able.size) < 0.5)
     who = np.repeat(np.flatnonzero(able), rng.integers(1, 3, int(able.sum())))
     n = who.size
     factor = np.exp(1.3 + 0.7 * rng.standard_normal(n))
     payee = market.draw_externals(n, rng=rng)
     return make_ledger(
-        time=customers.new_phone[who] + rng.integers(300 * SECOND, 48 * HOUR, n),
+        time=market.people.new_phone[who] + rng.integers(300 * SECOND, 48 * HOUR, n),
         customer=who,
         amount=round_to(scales.out[who] * factor, 10),
         incoming=False,

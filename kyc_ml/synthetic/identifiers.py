@@ -1,4 +1,4 @@
-"""Invented identity numbers with right check digits, and running numbers.
+"""Invented identity numbers with valid check digits, and running numbers.
 
 They satisfy the published checks; likeness to a number in use is chance.
 """

@@ -10,7 +10,7 @@ planted for certain: its probability is 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -64,7 +64,7 @@ class Incidents:
 
 
 def count_incidents(config: BankConfig) -> tuple[int, int]:
-    """Tell how many takeovers and card thefts the fraud share asks for, at least 2 each."""
+    """Return how many takeovers and card thefts the fraud share asks for, at least 2 each."""
     frauds = config.transactions * config.fraud_share
     takeovers = max(2, round(frauds * _TAKEOVER_SHARE / _ROWS_OF_TAKEOVER))
     thefts = max(2, round(frauds * _THEFT_SHARE / _ROWS_OF_THEFT))
@@ -127,10 +127,9 @@ def take_over_accounts(
     payee = np.where(rng.random(n) < 0.85, market.draw_externals(n, rng=rng), habit)
     mule = incidents.fraud[of] & (rng.random(n) < 0.3)
     payee = np.where(mule, rng.choice(market.mules, n), payee)
-    ledger = _book(
-        incidents,
-        of,
-        v.ACCOUNT_TAKEOVER,
+    ledger = make_ledger(
+        customer=incidents.victim[of],
+        incoming=False,
         time=incidents.time[of] + _running_sum(gap, order) + _MINUTE,
         amount=round_to(scales.out[incidents.victim[of]] * factor, 10),
         instrument=v.TRANSFER,
@@ -139,7 +138,7 @@ def take_over_accounts(
         country=market.country[payee],
         device=incidents.device[of],
     )
-    return ledger, _log_takeover(incidents, market, rng)
+    return _blame(ledger, incidents, of, v.ACCOUNT_TAKEOVER), _log_takeover(incidents, market, rng)
 
 
 def steal_cards(
@@ -160,10 +159,9 @@ def steal_cards(
     shop = np.where(abroad, foreign, rng.integers(0, market.terminals, n))
     web = shop >= market.first_web
     gap = rng.integers(3 * _MINUTE, 90 * _MINUTE, n)
-    return _book(
-        incidents,
-        of,
-        v.STOLEN_CARD,
+    ledger = make_ledger(
+        customer=incidents.victim[of],
+        incoming=False,
         time=incidents.time[of] + _running_sum(gap, order),
         amount=np.where(probe, rng.uniform(1.0, 10.0, n), np.maximum(large, 15.0)),
         instrument=v.CARD,
@@ -172,33 +170,14 @@ def steal_cards(
         country=market.country[shop],
         device=np.where(web, incidents.device[of], NONE),
     )
+    return _blame(ledger, incidents, of, v.STOLEN_CARD)
 
 
-def _book(
-    incidents: Incidents,
-    of: Ints,
-    typology: int,
-    *,
-    time: Ints,
-    amount: Floats,
-    instrument: int,
-    channel: Ints,
-    counterparty: Ints,
-    country: Ints,
-    device: Ints,
-) -> Ledger:
-    """Book the outgoing rows of incidents; honest incidents carry no typology."""
+def _blame(ledger: Ledger, incidents: Incidents, of: Ints, typology: int) -> Ledger:
+    """Mark the outgoing rows of incidents; honest incidents carry no typology."""
     fraud = incidents.fraud[of]
-    return make_ledger(
-        time=time,
-        customer=incidents.victim[of],
-        amount=amount,
-        incoming=False,
-        instrument=instrument,
-        channel=channel,
-        counterparty=counterparty,
-        country=country,
-        device=device,
+    return replace(
+        ledger,
         probability=incidents.probability[of],
         fraud=fraud,
         typology=np.where(fraud, typology, NONE),

@@ -124,18 +124,13 @@ def plan_scatter_gathers(
 
 
 def lay_schemes(
-    schemes: list[Scheme],
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    *,
-    rng: np.random.Generator,
+    schemes: list[Scheme], market: Market, *, rng: np.random.Generator
 ) -> tuple[Ledger, Involvement]:
     """Lay the payments of all schemes and sum up who was involved when."""
-    laid = [_lay_scheme(scheme, config, customers, market, rng) for scheme in schemes]
+    laid = [_lay_scheme(scheme, market, rng) for scheme in schemes]
     ledger = stack(laid)
     remote = ~ledger.incoming & (ledger.instrument == v.TRANSFER)
-    own = market.device_at(ledger.customer, ledger.time, customers)
+    own = market.device_at(ledger.customer, ledger.time)
     ledger = replace(ledger, device=np.where(remote, own, NONE))
     times = [
         (int(t.min()), int(t.max()))
@@ -165,12 +160,12 @@ def _draw_typologies(config: BankConfig, customers: Customers, rng: np.random.Ge
 
 
 def _expect_schemes(config: BankConfig, customers: Customers) -> float:
-    """Tell how many schemes the launderer share asks for, scatter-gather aside."""
+    """Return how many schemes the launderer share asks for, scatter-gather aside."""
     return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
 
 
 def _may_launder(config: BankConfig, customers: Customers) -> Bools:
-    """Tell which customers can be drawn: never quiet, and with time left for a wave."""
+    """Return which customers can be drawn: never quiet, and with time left for a wave."""
     able: Bools = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
     return able
 
@@ -204,22 +199,16 @@ def _draw_scheme(
     )
 
 
-def _lay_scheme(
-    scheme: Scheme,
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    rng: np.random.Generator,
-) -> Ledger:
+def _lay_scheme(scheme: Scheme, market: Market, rng: np.random.Generator) -> Ledger:
     """Lay the waves of one scheme, one after the other, inside the period."""
     waves = 1 + int(rng.poisson(1.5 * np.exp(0.3 * scheme.severity)))
     pauses = rng.integers(WAVE_DAYS + 1, 26, waves)
     days = scheme.start_day + np.r_[0, np.cumsum(pauses[:-1])]
-    monthly = float(customers.flow[scheme.members].min()) / 12.0
+    monthly = float(market.people.flow[scheme.members].min()) / 12.0
     base = np.sqrt(monthly * 2.0 * CASH_THRESHOLD) * np.exp(0.4 * scheme.severity)
     parts = []
-    for day in days[days <= config.days - WAVE_DAYS].tolist():
-        start = config.start_us + day * DAY + int(rng.integers(8 * HOUR, 20 * HOUR))
+    for day in days[days <= market.config.days - WAVE_DAYS].tolist():
+        start = market.config.start_us + day * DAY + int(rng.integers(8 * HOUR, 20 * HOUR))
         size = max(base, 0.5 * CASH_THRESHOLD) * float(np.exp(0.4 * rng.standard_normal()))
         parts.append(WAVES[scheme.typology](scheme.members, start, size, market, rng))
     ledger = stack(parts)

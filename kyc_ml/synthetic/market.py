@@ -25,15 +25,18 @@ class Market:
 
     Attributes
     ----------
+    people : the customers themselves; `customers` is their number
     country : country of each counterparty
     popularity, price : relative number of buyers and factor on amounts, per terminal
     shops, webshops, payees, customer_payees : habits, shape (n_customers, few)
     employer : who pays the customer's salary
     mules : externals that fraudsters and launderers use again and again
-    device_label, external_label : shuffled numbers, so that a name tells nothing
+    device_label, external_label : shuffled numbers, so that a name reveals nothing
     second_account : customer, opening and closing time of second accounts
     """
 
+    config: BankConfig
+    people: Customers
     terminals: int
     first_web: int
     customers: int
@@ -68,9 +71,9 @@ class Market:
         """Draw `n` terminals by popularity."""
         return _draw(np.arange(self.terminals), self.popularity, (n,), rng)
 
-    def device_at(self, customer: Ints, time: Ints, customers: Customers) -> Ints:
-        """Tell the customer's own device at a time."""
-        return 2 * customer + (time >= customers.new_phone[customer])
+    def device_at(self, customer: Ints, time: Ints) -> Ints:
+        """Return the customer's own device at a time."""
+        return 2 * customer + (time >= self.people.new_phone[customer])
 
 
 def make_market(config: BankConfig, customers: Customers, *, rng: np.random.Generator) -> Market:
@@ -86,6 +89,8 @@ def make_market(config: BankConfig, customers: Customers, *, rng: np.random.Gene
     city[first_web:] = -1
     steady = np.flatnonzero(customers.steady)
     return Market(
+        config=config,
+        people=customers,
         terminals=terminals,
         first_web=first_web,
         customers=n,

@@ -64,24 +64,16 @@ def make_scales(config: BankConfig, customers: Customers) -> Scales:
     )
 
 
-def make_payments(
-    n: int,
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    scales: Scales,
-    *,
-    rng: np.random.Generator,
-) -> Ledger:
+def make_payments(n: int, market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
     """Draw exactly `n` honest payments.
 
     A transfer between two customers is two of them: out of one account, into the other.
     """
-    salaries = _pay_salaries(n, config, customers, market, rng=rng)
+    salaries = _pay_salaries(n, market, rng=rng)
     pairs = round((n - len(salaries)) * _INTERNAL_SHARE / 2)
-    between = _pay_each_other(pairs, config, customers, market, scales, rng=rng)
+    between = _pay_each_other(pairs, market, scales, rng=rng)
     rest = n - len(salaries) - len(between)
-    singles = _pay_the_world(rest, config, customers, market, scales, rng=rng)
+    singles = _pay_the_world(rest, market, scales, rng=rng)
     return stack([salaries, between, singles])
 
 
@@ -112,29 +104,22 @@ def round_to(amount: Floats, unit: int) -> Floats:
     return np.maximum(np.round(amount / unit) * unit, unit)
 
 
-def _pay_salaries(
-    limit: int,
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    *,
-    rng: np.random.Generator,
-) -> Ledger:
+def _pay_salaries(limit: int, market: Market, *, rng: np.random.Generator) -> Ledger:
     """Pay salaries and pensions monthly, on the employer's day; at most half of `limit`."""
-    employed = np.flatnonzero(customers.earning == v.SALARIED)
-    months = rhythm.month_starts(config)
+    employed = np.flatnonzero(market.people.earning == v.SALARIED)
+    months = rhythm.month_starts(market.config)
     payday = 4 + (market.employer[employed] * 7) % 22
     days = (months[None, :] + payday[:, None]).ravel()
     who = np.repeat(employed, months.size)
-    inside = (days >= 0) & (days < config.days)
-    inside[inside] = rhythm.active_on(customers, who[inside], days[inside])
+    inside = (days >= 0) & (days < market.config.days)
+    inside[inside] = rhythm.active_on(market.people, who[inside], days[inside])
     who, days = who[inside][: limit // 2], days[inside][: limit // 2]
     noise = np.exp(0.03 * rng.standard_normal(who.size))
-    at = config.start_us + days * DAY + rng.integers(9 * HOUR, 12 * HOUR, who.size)
+    at = market.config.start_us + days * DAY + rng.integers(9 * HOUR, 12 * HOUR, who.size)
     return make_ledger(
         time=at,
         customer=who,
-        amount=customers.flow[who] / 12.0 * noise,
+        amount=market.people.flow[who] / 12.0 * noise,
         incoming=True,
         instrument=v.TRANSFER,
         channel=v.ONLINE,
@@ -144,23 +129,17 @@ def _pay_salaries(
 
 
 def _pay_each_other(
-    pairs: int,
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    scales: Scales,
-    *,
-    rng: np.random.Generator,
+    pairs: int, market: Market, scales: Scales, *, rng: np.random.Generator
 ) -> Ledger:
     """Transfer between customers; the amount suits both sides."""
-    payer = draw_payers(pairs, customers, rng=rng)
+    payer = draw_payers(pairs, market.people, rng=rng)
     slot = rng.integers(0, market.customer_payees.shape[1], pairs)
     payee = market.customer_payees[payer, slot]
-    steady = np.flatnonzero(customers.steady)
+    steady = np.flatnonzero(market.people.steady)
     after = steady[np.searchsorted(steady, payee - market.terminals, side="right") % steady.size]
     payee = np.where(payee - market.terminals == payer, market.terminals + after, payee)
-    days = rhythm.draw_days(config, customers, payer, rng=rng)
-    time = rhythm.draw_times(config, days, np.full(pairs, rhythm.PHONE), rng=rng)
+    days = rhythm.draw_days(market.config, market.people, payer, rng=rng)
+    time = rhythm.draw_times(market.config, days, np.full(pairs, rhythm.PHONE), rng=rng)
     typical = np.sqrt(scales.out[payer] * scales.out[payee - market.terminals])
     out = make_ledger(
         time=time,
@@ -171,26 +150,18 @@ def _pay_each_other(
         channel=v.MOBILE,
         counterparty=payee,
         country=market.country[payee],
-        device=market.device_at(payer, time, customers),
+        device=market.device_at(payer, time),
     )
     return stack([out, mirror(out, market, rng=rng)])
 
 
-def _pay_the_world(
-    n: int,
-    config: BankConfig,
-    customers: Customers,
-    market: Market,
-    scales: Scales,
-    *,
-    rng: np.random.Generator,
-) -> Ledger:
+def _pay_the_world(n: int, market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
     """Pay and receive by card, cash, transfer and cheque."""
-    who = draw_payers(n, customers, rng=rng)
-    kind = _draw_kinds(customers.earning[who], rng)
+    who = draw_payers(n, market.people, rng=rng)
+    kind = _draw_kinds(market.people.earning[who], rng)
     channel = _draw_channels(kind, rng)
-    days = rhythm.draw_days(config, customers, who, rng=rng)
-    time = rhythm.draw_times(config, days, _rhythm_of(kind, channel), rng=rng)
+    days = rhythm.draw_days(market.config, market.people, who, rng=rng)
+    time = rhythm.draw_times(market.config, days, _rhythm_of(kind, channel), rng=rng)
     counterparty = _draw_counterparties(kind, who, market, rng)
     typical = np.where(_INCOMING[kind], scales.income[who], scales.out[who]) * _FACTOR[kind]
     terminal = np.clip(counterparty, 0, market.terminals - 1)
@@ -205,7 +176,7 @@ def _pay_the_world(
         channel=channel,
         counterparty=counterparty,
         country=np.where(counterparty >= 0, market.country[counterparty], v.HOME),
-        device=np.where(remote, market.device_at(who, time, customers), NONE),
+        device=np.where(remote, market.device_at(who, time), NONE),
     )
 
 

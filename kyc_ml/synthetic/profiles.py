@@ -39,12 +39,12 @@ def make_profiles(config: BankConfig, customers: Customers, *, rng: np.random.Ge
     versions = _append(versions, _change(later, config, customers.first_day[changed], rng))
     newest = np.arange(n)
     newest[changed] = n + np.arange(changed.size)
-    mended = _pick(versions, newest[corrected])
+    corrected_rows = _pick(versions, newest[corrected])
     start = config.start_us + customers.first_day[corrected] * DAY
-    known = np.maximum(mended[t.KNOWN_AT].astype(np.int64), start)
-    mended[t.KNOWN_AT] = known + rng.integers(DAY, 90 * DAY, corrected.size)
-    mended[t.DECLARED_INCOME] = _vary(mended[t.DECLARED_INCOME], 0.5, rng)
-    return _append(versions, mended)
+    known = np.maximum(corrected_rows[t.KNOWN_AT].astype(np.int64), start)
+    corrected_rows[t.KNOWN_AT] = known + rng.integers(DAY, 90 * DAY, corrected.size)
+    corrected_rows[t.DECLARED_INCOME] = _vary(corrected_rows[t.DECLARED_INCOME], 0.5, rng)
+    return _append(versions, corrected_rows)
 
 
 def _change(
@@ -77,7 +77,7 @@ def _change(
 
 
 def _facts(customers: Customers, rng: np.random.Generator) -> Columns:
-    """State the facts at the beginning of the relationship; words as positions."""
+    """Write the facts at the beginning of the relationship; words as positions."""
     kind = np.where(customers.person, v.RESIDENT_ID, v.COMPANY_CODE)
     kind = np.where(customers.person & customers.foreign, v.PASSPORT, kind)
     return {

@@ -71,7 +71,7 @@ RecordT = TypeVar("RecordT", Ledger, Log)
 
 
 def stack(parts: Sequence[RecordT]) -> RecordT:
-    """Put records one under the other; at least one part is needed."""
+    """Put records one under the other; at least one is needed."""
     kind = type(parts[0])
     names = [field.name for field in fields(kind)]
     return kind(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})

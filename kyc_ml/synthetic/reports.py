@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.synthetic import rhythm
 from kyc_ml.synthetic.customers import Customers
 from kyc_ml.synthetic.laundering import Involvement
 from kyc_ml.synthetic.records import Floats, Ints
@@ -50,15 +51,15 @@ def make_reports(
     """Draw the reports. Those in schemes, guilty or not, are more often in the media."""
     n = len(customers)
     persons = np.flatnonzero(customers.person)
-    first = _after_joining(config, customers, persons, rng)
+    first = rhythm.draw_instants(config, customers, persons, rng=rng)
     grade = np.round(1.2 + 0.5 * np.log(customers.risk) + 0.8 * rng.standard_normal(n))
     graded = np.flatnonzero(~customers.person | (customers.pep > 0) | (rng.random(n) < 0.05))
-    graded_at = _after_joining(config, customers, graded, rng)
+    graded_at = rhythm.draw_instants(config, customers, graded, rng=rng)
     media = np.repeat(np.arange(n), rng.poisson(0.02, n))
     named = np.repeat(np.arange(involvement.customer.size), rng.poisson(0.3, involvement.end.size))
     span = involvement.end[named] - involvement.start[named] + 30 * DAY
     named_at = involvement.start[named] + (span * rng.random(named.size)).astype(np.int64)
-    media_at = _after_joining(config, customers, media, rng)
+    media_at = rhythm.draw_instants(config, customers, media, rng=rng)
     n_media = media.size + named.size
     return _join(
         [
@@ -75,17 +76,8 @@ def make_reports(
     )
 
 
-def _after_joining(
-    config: BankConfig, customers: Customers, customer: Ints, rng: np.random.Generator
-) -> Ints:
-    """Draw instants of the period after the customer joined."""
-    first = config.start_us + customers.first_day[customer] * DAY
-    end = config.start_us + config.days * DAY
-    return first + np.floor(rng.random(customer.size) * (end - first)).astype(np.int64)
-
-
 def _join(parts: list[tuple[Ints, Ints, int, Floats]], rng: np.random.Generator) -> Reports:
-    """Put the items together; each is known up to 10 days after the day it speaks of."""
+    """Put the items together; each is known up to 10 days after the day it reports on."""
     time = np.concatenate([at for _, at, _, _ in parts])
     return Reports(
         customer=np.concatenate([who for who, _, _, _ in parts]),

@@ -57,8 +57,17 @@ def draw_times(config: BankConfig, days: Ints, rhythm: Ints, *, rng: np.random.G
     return config.start_us + days * DAY + hours * HOUR + within
 
 
+def draw_instants(
+    config: BankConfig, customers: Customers, customer: Ints, *, rng: np.random.Generator
+) -> Ints:
+    """Draw an instant of the period after each customer joined, whatever the hour."""
+    first = config.start_us + customers.first_day[customer] * DAY
+    end = config.start_us + config.days * DAY
+    return first + np.floor(rng.random(customer.size) * (end - first)).astype(np.int64)
+
+
 def active_on(customers: Customers, customer: Ints, day: Ints) -> Bools:
-    """Tell whether each customer pays on each day of the period."""
+    """Return whether each customer pays on each day of the period."""
     quiet = (customers.quiet_from[customer] <= day) & (day < customers.quiet_to[customer])
     active: Bools = (customers.first_day[customer] <= day) & ~quiet
     return active

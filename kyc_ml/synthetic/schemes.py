@@ -27,7 +27,7 @@ Wave = Callable[[Ints, int, float, Market, np.random.Generator], Ledger]
 def structure_cash(
     members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
 ) -> Ledger:
-    """Pay in cash in amounts of [0.8 T, T) over days, then send it on at once."""
+    """Pay in cash in amounts of [0.8 T, T) over days, then send it on immediately."""
     n = int(rng.integers(3, 7))
     time = np.sort(start + rng.integers(0, 6 * DAY, n))
     amount = np.floor(CASH_THRESHOLD * rng.uniform(0.80, 0.999, n) / 100) * 100

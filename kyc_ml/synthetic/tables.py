@@ -92,7 +92,7 @@ def tabulate_transactions(
 
 
 def tabulate_events(log: Log, market: Market) -> pa.Table:
-    """Write the events table in the order of `log`; events are known at once."""
+    """Write the events table in the order of `log`; events are known immediately."""
     columns = {
         t.EVENT_ID: make_labels("E", np.arange(len(log)), width=9),
         t.CUSTOMER_ID: label_customers(log.customer),

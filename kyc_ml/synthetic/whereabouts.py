@@ -18,10 +18,9 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.synthetic import vocabulary as v
-from kyc_ml.synthetic.customers import Customers
 from kyc_ml.synthetic.market import Market
 from kyc_ml.synthetic.records import NONE, Bools, Ints, Ledger
-from kyc_ml.synthetic.settings import DAY, BankConfig
+from kyc_ml.synthetic.settings import DAY
 
 # Convention, not theory: four trips a year of five days, every other one to a usual place.
 _TRIPS_PER_YEAR: Final = 4.0
@@ -50,9 +49,9 @@ class Whereabouts:
     goal: Ints
 
     def locate(self, customer: Ints, time: Ints) -> tuple[Ints, Bools]:
-        """Tell the province each customer is in at a time, and whether it travels.
+        """Return the province each customer is in at a time, and whether it travels.
 
-        Of two trips at once the later one counts; after it the customer is at home.
+        Of two simultaneous trips the later one counts; after it the customer is at home.
         """
         now = customer * self.calendar + (time - self.start) // DAY
         trip = np.searchsorted(self.departure, now, side="right") - 1
@@ -60,22 +59,20 @@ class Whereabouts:
         return np.where(away, self.goal[trip], self.home[customer]), away
 
 
-def draw_whereabouts(
-    config: BankConfig, customers: Customers, market: Market, *, rng: np.random.Generator
-) -> Whereabouts:
+def draw_whereabouts(market: Market, *, rng: np.random.Generator) -> Whereabouts:
     """Draw the trips of persons and the provinces of externals; entities stay at home."""
     # A longer calendar than the period, so that no trip reaches into the next customer's.
     longest = 60
-    calendar = config.days + longest
-    rate = np.where(customers.person, _TRIPS_PER_YEAR * config.days / 365.0, 0.0)
-    who = np.repeat(np.arange(len(customers)), rng.poisson(rate))
-    departure = np.sort(who * calendar + rng.integers(0, config.days, who.size))
-    usual = draw_elsewhere(customers.city, rng=rng)[who]
-    other = draw_elsewhere(customers.city[who], rng=rng)
+    calendar = market.config.days + longest
+    rate = np.where(market.people.person, _TRIPS_PER_YEAR * market.config.days / 365.0, 0.0)
+    who = np.repeat(np.arange(len(market.people)), rng.poisson(rate))
+    departure = np.sort(who * calendar + rng.integers(0, market.config.days, who.size))
+    usual = draw_elsewhere(market.people.city, rng=rng)[who]
+    other = draw_elsewhere(market.people.city[who], rng=rng)
     return Whereabouts(
-        start=config.start_us,
+        start=market.config.start_us,
         calendar=calendar,
-        home=customers.city,
+        home=market.people.city,
         external=rng.integers(0, len(v.PROVINCES), market.country.size - market.first_external),
         departure=departure,
         days=np.minimum(rng.geometric(1.0 / _MEAN_DAYS, who.size), longest),
@@ -89,10 +86,8 @@ def draw_elsewhere(home: Ints, *, rng: np.random.Generator) -> Ints:
     return np.asarray((home + step) % len(v.PROVINCES), dtype=np.int64)
 
 
-def locate_payments(
-    ledger: Ledger, customers: Customers, market: Market, whereabouts: Whereabouts
-) -> Ints:
-    """Tell the province in which each payment was ordered; -1 where none is known.
+def locate_payments(ledger: Ledger, market: Market, whereabouts: Whereabouts) -> Ints:
+    """Return the province in which each payment was ordered; -1 where none is known.
 
     Both bookings of a transfer between customers have the payer's, seconds apart.
     """
@@ -103,7 +98,7 @@ def locate_payments(
     orderer = np.where(received & inside, ledger.counterparty - market.terminals, ledger.customer)
     province, away = whereabouts.locate(orderer, ledger.time)
     remote = np.isin(ledger.channel, (v.ONLINE, v.MOBILE))
-    province[remote & ~away & (customers.residence[orderer] != v.HOME)] = NONE
+    province[remote & ~away & (market.people.residence[orderer] != v.HOME)] = NONE
     rows = np.flatnonzero(received & ~inside)
     province[rows] = _locate_payers(ledger, market, whereabouts, rows)
     strange = np.flatnonzero(ledger.province >= 0)
@@ -113,7 +108,7 @@ def locate_payments(
 
 
 def _locate_payers(ledger: Ledger, market: Market, whereabouts: Whereabouts, rows: Ints) -> Ints:
-    """Tell where externals ordered the incoming transfers at `rows`."""
+    """Return where externals ordered the incoming transfers at `rows`."""
     payee, payer = ledger.customer[rows], ledger.counterparty[rows]
     usual = payer == market.employer[payee]
     usual |= (market.payees[payee] == payer[:, None]).any(axis=1)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from pydantic import TypeAdapter
 
@@ -26,7 +26,6 @@ from kyc_ml.bundle import Bundle, load_bundle
 from kyc_ml.config import section_digest
 from kyc_ml.errors import BundleError, RegistryError
 from kyc_ml.governance import current_account
-from kyc_ml.model_card import ModelCard
 from kyc_ml.tracking.registry import RECORD
 from kyc_ml.tracking.runs import LoggedPart, RunRecord, facts_of, tags_of, write_files
 
@@ -40,6 +39,20 @@ PAGE: Final = "page.html"
 _FORMAT: Final = 1
 _LONGEST_DESCRIPTION: Final = 5_000  # characters that MLflow's registry has room for
 _SHORT: Final = 8  # characters of a digest that tell models apart
+
+
+class Card(Protocol):
+    """The model card, as far as a registered version shows it."""
+
+    @property
+    def purpose(self) -> str:
+        """One sentence on what the model gives."""
+
+    def render(self, run: str) -> str:
+        """Return the whole card as Markdown; `run` is the id of the training run."""
+
+    def shorten(self, run: str, *, longest: int) -> str:
+        """Return its first sections, at most `longest` characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +87,7 @@ class Kept:
     parts: tuple[LoggedPart, ...] = ()
 
     @classmethod
-    def of_training(cls, bundle: Bundle, record: RunRecord, card: ModelCard) -> Self:
+    def of_training(cls, bundle: Bundle, record: RunRecord, card: Card) -> Self:
         """Collect what a training run told of itself."""
         now = time.time()
         return cls(
@@ -155,7 +168,7 @@ def keep_training(
     record: RunRecord,
     *,
     own: Mapping[str, str],
-    card: ModelCard,
+    card: Card,
     page: str = "",
 ) -> None:
     """Write all that the run of a saved bundle is to hold beside it; the facts come last.

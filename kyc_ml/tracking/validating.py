@@ -8,7 +8,6 @@ import mlflow
 
 from kyc_ml.tracking.runs import RunRecord, log_record
 from kyc_ml.tracking.server import connected, experiment_of, start_run
-from kyc_ml.validation.storage import TABLES
 
 VERDICT = "kyc_ml.validation_verdict"
 REPORT = "kyc_ml.validation_report"
@@ -44,7 +43,8 @@ def log_validation(
         log_record(record)
         for path in sorted(folder.glob("report.*")):
             mlflow.log_artifact(str(path), _FOLDER)
-        mlflow.log_artifacts(str(folder / TABLES), f"{_FOLDER}/{TABLES}")
+        for tables in sorted(path for path in folder.iterdir() if path.is_dir()):
+            mlflow.log_artifacts(str(tables), f"{_FOLDER}/{tables.name}")
         if version and verdict:
             client = mlflow.MlflowClient()
             client.set_model_version_tag(name, version, VERDICT, verdict)

@@ -1,4 +1,4 @@
-"""Observations from files are those from memory, however the rows are cut."""
+"""Observations chosen from files and from memory, however the rows are cut."""
 
 import pandas as pd
 import pyarrow as pa
@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract import shelves
 from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     Chosen,
+    choose_observations,
     count_not_scored,
-    make_arrivals,
     make_observations,
     make_reviews_at,
     store_observations,
 )
-from kyc_ml.dataset import stored as stored_module
+from kyc_ml.dataset import chosen as chosen_module
 from kyc_ml.errors import ConfigError, DatasetError
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")
@@ -78,7 +78,7 @@ def small_pieces():
     """Read and write a few rows at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shelves, "_GROUP_ROWS", 2)
-        patch.setattr(stored_module, "_CUSTOMERS_AT_ONCE", 2)
+        patch.setattr(chosen_module, "_CUSTOMERS_AT_ONCE", 2)
         yield
 
 
@@ -113,10 +113,15 @@ def same(got, expected):
 
 @settings(max_examples=15)
 @given(rows=ROWS, since=DAYS, length=st.integers(1, 5))
-def test_arrivals_are_those_of_memory(keep, tmp_path_factory, rows, since, length):
+def test_arrivals_become_known_in_the_period(keep, tmp_path_factory, rows, since, length):
     source, folder = accepted_of(rows), tmp_path_factory.getbasetemp()
-    got = written(keep(source), folder, unit="fraud", since=at(since), as_of=at(since + length))
-    same(got, made(make_arrivals, source, since=at(since), until=at(since + length)))
+    chosen = {"unit": "fraud", "since": at(since), "as_of": at(since + length)}
+    got = written(keep(source), folder, **chosen)
+    same(got, made(choose_observations, source, Chosen(**chosen)))
+    names = set() if got is None else set(got["observation_id"].to_pylist())
+    assert names == {
+        f"t{n}" for n, (_, day, late) in enumerate(rows) if since <= day + late < since + length
+    }
 
 
 @settings(max_examples=15)

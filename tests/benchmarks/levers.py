@@ -21,8 +21,8 @@ import pandas as pd
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
+from kyc_ml.dataset import Chosen, choose_observations
 from kyc_ml.jobs.case import Case
-from kyc_ml.jobs.choosing import choose_observations
 from kyc_ml.jobs.loading import features_and_facts, load_model
 from kyc_ml.jobs.lowering import find_drop
 from kyc_ml.jobs.reading import end_of_data
@@ -44,9 +44,8 @@ def main() -> None:
         bundle, _ = load_model(f"models:/demo-{name}@challenger")
         now = end_of_data(tables).floor("D")
         since = None if days is None else now - pd.Timedelta(days=days)
-        observations = choose_observations(
-            tables, unit=bundle.config.unit, since=since, as_of=now, dataset=bundle.config.dataset
-        )
+        chosen = Chosen.by_default(bundle.config.unit, since=since, as_of=now)
+        observations = choose_observations(tables, chosen)
         features, facts = features_and_facts(bundle, tables, observations, Silence())
         scores = score_features(bundle, features, facts=facts).to_pylist()
         tier = np.array([score["tier"] for score in scores])

@@ -22,7 +22,8 @@ import pandas as pd
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.source import contract_tables, read_source
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.contract.source import read_source
 from kyc_ml.jobs.configuring import load_run
 from kyc_ml.jobs.reading import end_of_data
 from kyc_ml.jobs.tiering import mature_rows, unseen_since

@@ -21,7 +21,8 @@ from kyc_ml.config import (
     load_section,
     parse_section,
 )
-from kyc_ml.contract.source import contract_tables, read_source, store_source
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.errors import ConfigError, SourceError
 
 UTILISATION = Attribute(

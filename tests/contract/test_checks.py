@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.contract.checks import checks_of
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.errors import ContractError, SourceError
 

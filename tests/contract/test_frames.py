@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.errors import SourceError
 
 ROW = {"transaction_id": ["t"], "customer_id": ["c"], "event_time": ["2024-01-05"], "amount": [1.0]}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import IdentifierForm, SourceMapping, dump_section, parse_section
 from kyc_ml.contract.identifiers import ALIKE, NOTHING, alike_sql, put_in_form
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.engine.local import connect
 from kyc_ml.errors import ContractError
 from kyc_ml.jobs.one_observation import in_form

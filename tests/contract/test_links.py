@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract.source import contract_tables, read_source, store_source
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.errors import ContractError
 
 DAY = "2024-01-05"

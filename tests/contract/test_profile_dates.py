@@ -5,7 +5,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 
 PERSON = {"customer_type": "person", "birth_date": "1980-05-01", "document_expiry": "9999-12-31",
           "onboarded_at": "2023-01-01"}  # fmt: skip

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract.ending import find_end, find_newest, find_oldest
-from kyc_ml.contract.record import read_quality, write_quality
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.contract.quality import read_quality, write_quality
 from kyc_ml.contract.strays import find_strays
 from kyc_ml.dataset import make_observations
 from kyc_ml.errors import ConfigError

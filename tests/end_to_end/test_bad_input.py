@@ -209,6 +209,7 @@ def test_unknown_feature_family(user, refused):
     for command in (user.features, user.train):
         message = refused(user, *command)
         assert "'velocty'" in message
+        assert "'velocity'" in message
 
 
 def test_policy_that_breaks_the_review_rule(user, refused):

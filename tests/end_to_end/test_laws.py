@@ -11,8 +11,8 @@ import yaml
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
+from kyc_ml.dataset import Chosen, choose_observations
 from kyc_ml.features.build import build_features
-from kyc_ml.jobs.choosing import choose_observations
 from kyc_ml.score import score_features
 
 TOLD: dict[str, str] = {}
@@ -30,10 +30,9 @@ def bundle(model):
 
 
 @pytest.fixture(scope="module")
-def observations(tables, bundle, scored):
-    return choose_observations(
-        tables, unit="fraud", since=scored.since, as_of=scored.as_of, dataset=bundle.config.dataset
-    )
+def observations(tables, scored):
+    chosen = Chosen(unit="fraud", since=scored.since, as_of=scored.as_of)
+    return choose_observations(tables, chosen)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kyc_ml.config import CountryEntry, CountryList, FeatureConfig
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.features.catalog import FAMILIES, choose_features
 from kyc_ml.synthetic import BankConfig, make_bank
 

@@ -16,17 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import Attribute, DatasetConfig, FeatureConfig, TableAttribute
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
 from kyc_ml.errors import ConfigError
 from kyc_ml.explain.wording import EFFECTS, say_reason, say_usual
 from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.buckets.build import build_features_in_buckets
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.families.attributes import declare, period_of, with_attributes
+from kyc_ml.features.families.attributes import declare, with_attributes
 from kyc_ml.features.notation import from_plain, to_plain
+from kyc_ml.features.spec import period_of
 from kyc_ml.features.time_bound import find_time_bound
 
 DAY = 86_400_000_000
@@ -401,7 +401,7 @@ def test_buckets_give_the_same_bits_as_memory(rich, unit, tmp_path):
     expected = build_features(rich, rows, specs=specs).to_arrow()
     pq.write_table(rows, tmp_path / "observations.parquet")
     build_features_in_buckets(
-        store_tables(rich, tmp_path / "stored"),
+        rich.store(tmp_path / "stored").files,
         tmp_path / "observations.parquet",
         specs=specs,
         timezone=rich.timezone,

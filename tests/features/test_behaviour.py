@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import AmountsOfInterest, DatasetConfig, FeatureConfig
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
 from kyc_ml.features.build import build_features
 from kyc_ml.features.catalog import choose_features

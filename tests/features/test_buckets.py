@@ -22,11 +22,8 @@ from kyc_ml.features.buckets import build as under_test
 from kyc_ml.features.buckets import exchange
 from kyc_ml.features.buckets.build import build_features_in_buckets
 from kyc_ml.features.buckets.exchange import bucket_of
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import build_features
 from kyc_ml.features.spec import (
-    D7,
-    D30,
     EVER,
     AsOf,
     Cell,
@@ -38,6 +35,7 @@ from kyc_ml.features.spec import (
     RowColumn,
     Window,
     all_made_of,
+    period_of,
 )
 
 
@@ -71,7 +69,7 @@ def build(source, tmp_path):
     """Build features in buckets from files, and read what was written."""
 
     def run(rows, specs, *, tables=source, **settings):
-        stored = store_tables(tables, tmp_path / "stored")
+        stored = tables.store(tmp_path / "stored").files
         pq.write_table(rows, tmp_path / "observations.parquet")
         result = build_features_in_buckets(
             stored,
@@ -156,18 +154,28 @@ def _blanked(table, rng):
 
 def test_columns_read_by_one_key_feed_features_of_another(source, observed, build, make_spec):
     by_customer = Window(
-        table="transactions", key=("customer_id",), statistic="sum", value="amount", period=D7
+        table="transactions",
+        key=("customer_id",),
+        statistic="sum",
+        value="amount",
+        period=period_of("7d"),
     )
     spent = RowColumn(name="spent_before", how=AsOf(how=by_customer))
     grown = Mix(operation="log_ratio", inputs=(spent, spent), parameter=1.0)
     scaled = RowColumn(name="spent_scaled", how=grown)
     by_device = replace(by_customer, key=("device_id",), statistic="max", value=spent)
     through_device = RowColumn(name="most_of_device", how=AsOf(how=by_device))
-    passed_on = RowColumn(name="passed_on", how=Matched(reading="matched", within_us=D30.us))
+    passed_on = RowColumn(
+        name="passed_on", how=Matched(reading="matched", within_us=period_of("30d").us)
+    )
     hour = RowColumn(name="at_hour", how=Cell(operation="hour"))
     hourly = RowColumn(
         name="bank_hourly",
-        how=AsOf(how=Window(table="transactions", key=(hour,), statistic="count", period=D30)),
+        how=AsOf(
+            how=Window(
+                table="transactions", key=(hour,), statistic="count", period=period_of("30d")
+            )
+        ),
     )
     by_counterparty = replace(by_customer, key=("counterparty_id",), period=EVER)
     hows = {

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from kyc_ml.config import DatasetConfig
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
 from kyc_ml.features.build import build_features
 

@@ -13,7 +13,7 @@ from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.build import Bench, Computed
 from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.kernels.timeline import Span
-from kyc_ml.features.spec import D7, D30, EVER, Cell, FeatureSpec, RowColumn, Where, Window
+from kyc_ml.features.spec import EVER, Cell, FeatureSpec, RowColumn, Where, Window, period_of
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -69,7 +69,7 @@ def histories(draw):
     history=histories(),
     how=st.fixed_dictionaries(
         {
-            "period": st.sampled_from([D7, D30, EVER]),
+            "period": st.sampled_from([period_of("7d"), period_of("30d"), EVER]),
             "lag_us": st.sampled_from([0, HOUR_US, 7 * DAY_US]),
             "key": st.sampled_from([(), (HOUR,), (WEEKDAY,)]),
         }
@@ -95,12 +95,12 @@ def test_counts_by_runs_are_those_of_all_rows_at_once(
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        (count(period=D7), True),
-        (count(period=D7, key=(HOUR,)), True),
-        (count(period=D7, key=(HOUR, WEEKDAY)), False),  # one key alone is looked up
-        (count(period=D7, key=("customer_id",)), False),
-        (count(period=D7, where=Where(column="channel", values=("atm",))), False),
-        (count(period=D7, statistic="distinct", value="channel"), False),
+        (count(period=period_of("7d")), True),
+        (count(period=period_of("7d"), key=(HOUR,)), True),
+        (count(period=period_of("7d"), key=(HOUR, WEEKDAY)), False),  # one key alone is looked up
+        (count(period=period_of("7d"), key=("customer_id",)), False),
+        (count(period=period_of("7d"), where=Where(column="channel", values=("atm",))), False),
+        (count(period=period_of("7d"), statistic="distinct", value="channel"), False),
     ],
 )
 def test_only_counts_by_the_clock_add_up(spec, told):

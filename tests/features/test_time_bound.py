@@ -2,7 +2,7 @@
 
 import pytest
 
-from kyc_ml.features.spec import D7, EVER, Formula, Latest, Own, Window
+from kyc_ml.features.spec import EVER, Formula, Latest, Own, Window, period_of
 from kyc_ml.features.time_bound import ALL_HISTORY, BANK_LEVEL, CLOCK, COUNTDOWN, find_time_bound
 
 
@@ -22,17 +22,17 @@ def latest(reading, column=None):
         (Own(reading="night"), CLOCK),
         (Own(reading="value", column="amount"), None),
         (window(EVER), ALL_HISTORY),
-        (window(D7), None),
+        (window(period_of("7d")), None),
         (latest("age_hours"), ALL_HISTORY),
         (latest("years_since", "birth_date"), ALL_HISTORY),
         (latest("days_until", "document_expiry"), COUNTDOWN),
-        (window(D7, key=()), BANK_LEVEL),
+        (window(period_of("7d"), key=()), BANK_LEVEL),
         (latest("category", "country"), None),
     ],
 )
 def test_a_formula_is_what_it_is_made_of(make_spec, how, why):
     specs = [
-        make_spec("plain", window(D7)),
+        make_spec("plain", window(period_of("7d"))),
         make_spec("one", how),
         make_spec("two", Formula(operation="ratio", inputs=("plain", "one"))),
         make_spec("three", Formula(operation="scaled", inputs=("two",), parameter=2.0)),

@@ -36,7 +36,7 @@ def desk_of(folder, **columns):
 def test_a_time_is_read_as_it_was_written(tmp_path, form):
     with desk_of(tmp_path, when=[day.strftime(form) for day in DAYS]) as desk:
         look = desk.look("t")
-        reading = read_time(desk, look, look.column("when"), named=1.0)
+        reading = read_time(look.column("when"), named=1.0)
         assert reading is not None
         rows = desk.connection.execute(
             f"SELECT TRY_CAST({reading.sql} AS TIMESTAMP) FROM t ORDER BY rowid"
@@ -48,13 +48,13 @@ def test_a_day_that_may_be_a_month_is_doubted(tmp_path):
     low = [f"{n % 12 + 1:02d}/{n % 11 + 1:02d}/2024" for n in range(60)]
     with desk_of(tmp_path, when=low) as desk:
         look = desk.look("t")
-        assert "exchanged" in read_time(desk, look, look.column("when"), named=1.0).doubt
+        assert "exchanged" in read_time(look.column("when"), named=1.0).doubt
 
 
 def test_a_number_without_a_name_is_no_time(tmp_path):
     with desk_of(tmp_path, code=[f"{n % 28 + 960101}" for n in range(60)]) as desk:
         look = desk.look("t")
-        assert read_time(desk, look, look.column("code"), named=0.0) is None
+        assert read_time(look.column("code"), named=0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_number_without_a_name_is_no_time(tmp_path):
 def test_numbers_of_other_habits(tmp_path, texts, numbers):
     with desk_of(tmp_path, amount=texts * 20) as desk:
         look = desk.look("t")
-        reading = read_number(desk, look, look.column("amount"))
+        reading = read_number(look.column("amount"))
         got = desk.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
     assert [row[0] for row in got[:3]] == numbers
 
@@ -77,13 +77,13 @@ def test_numbers_of_other_habits(tmp_path, texts, numbers):
 def test_words_are_no_numbers(tmp_path):
     with desk_of(tmp_path, amount=["flat 12", "route 7", "gate 9"] * 20) as desk:
         look = desk.look("t")
-        assert read_number(desk, look, look.column("amount")) is None
+        assert read_number(look.column("amount")) is None
 
 
 def test_cents_are_known_by_their_name_alone(tmp_path):
     with desk_of(tmp_path, amount_cents=[str(150 + n) for n in range(60)]) as desk:
         look = desk.look("t")
-        reading = read_number(desk, look, look.column("amount_cents"), money=True)
+        reading = read_number(look.column("amount_cents"), money=True)
         first = desk.one(f"SELECT {reading.sql} FROM t ORDER BY rowid LIMIT 1")
     assert first == (1.5,)
     assert reading.doubt
@@ -210,7 +210,7 @@ def test_forms_that_exclude_each_other_are_read_each_in_its_own(tmp_path, forms)
     shown, expected = written(*forms)
     with desk_of(tmp_path, when=shown) as desk:
         look = desk.look("t")
-        reading = read_time(desk, look, look.column("when"), named=1.0)
+        reading = read_time(look.column("when"), named=1.0)
         assert reading is not None
         rows = desk.connection.execute(f"SELECT {reading.sql} FROM t ORDER BY rowid").fetchall()
     assert [row[0] for row in rows] == expected
@@ -223,7 +223,7 @@ def test_an_order_of_day_and_month_that_no_value_decides_is_doubted(tmp_path):
     low = [f"{n % 12 + 1:02d}/{n % 11 + 1:02d}/2024" if n % 2 else "20240407" for n in range(60)]
     with desk_of(tmp_path, when=low) as desk:
         look = desk.look("t")
-        assert "exchanged" in read_time(desk, look, look.column("when"), named=1.0).doubt
+        assert "exchanged" in read_time(look.column("when"), named=1.0).doubt
 
 
 @pytest.mark.parametrize(
@@ -237,8 +237,8 @@ def test_forms_that_contradict_or_do_not_suffice_are_told_and_not_read(tmp_path,
     with desk_of(tmp_path, when=values * 20) as desk:
         look = desk.look("t")
         column = look.column("when")
-        assert read_time(desk, look, column, named=1.0) is None
-        found = find_mixed(desk, look, column, named=1.0)
+        assert read_time(column, named=1.0) is None
+        found = find_mixed(column, named=1.0)
     assert found is not None
     assert not found.sql
     assert told in f"{found.form}; {found.doubt}"
@@ -252,12 +252,12 @@ def test_forms_that_contradict_or_do_not_suffice_are_told_and_not_read(tmp_path,
 def test_what_is_no_mixture_of_times_is_none(tmp_path, values):
     with desk_of(tmp_path, when=values * 20) as desk:
         look = desk.look("t")
-        assert read_time(desk, look, look.column("when"), named=1.0) is None
+        assert read_time(look.column("when"), named=1.0) is None
 
 
 def test_digits_of_two_lengths_need_a_name(tmp_path):
     shown, _ = written(DIGITS, "%Y%m%d%H%M%S")
     with desk_of(tmp_path, when=shown) as desk:
         look = desk.look("t")
-        assert read_time(desk, look, look.column("when"), named=0.0) is None
-        assert read_time(desk, look, look.column("when"), named=0.9) is not None
+        assert read_time(look.column("when"), named=0.0) is None
+        assert read_time(look.column("when"), named=0.9) is not None

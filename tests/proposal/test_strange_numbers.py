@@ -63,7 +63,7 @@ def desk(tmp_path_factory):
 def test_a_number_is_read_as_it_was_meant_or_is_a_guess(desk, name):
     _, numbers, doubt = READ[name]
     look = desk.look("t")
-    reading = read_number(desk, look, look.column(name), money=True)
+    reading = read_number(look.column(name), money=True)
     rows = desk.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
     assert [row[0] for row in rows[:3]] == numbers
     assert doubt in reading.doubt
@@ -74,13 +74,13 @@ def test_a_number_is_read_as_it_was_meant_or_is_a_guess(desk, name):
 @pytest.mark.parametrize("name", NAMED)
 def test_marks_that_are_not_understood_are_named(desk, name):
     look = desk.look("t")
-    assert read_number(desk, look, look.column(name), money=True) is None
-    assert NAMED[name][1] in why_no_number(desk, look, look.column(name))
+    assert read_number(look.column(name), money=True) is None
+    assert NAMED[name][1] in why_no_number(look.column(name))
 
 
 def test_a_value_of_another_form_is_not_read(desk):
     look = desk.look("t")
-    reading = read_number(desk, look, look.column("whole"), money=True)
+    reading = read_number(look.column("whole"), money=True)
     strange = ["1.3万", "1,2", "flat 12", "(850)"]
     for text in strange:
         sql = re.sub(r"whole", f"'{text}'", reading.sql)

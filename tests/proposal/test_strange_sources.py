@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import FeatureConfig, RunConfig, SourceMapping, load_section
-from kyc_ml.contract.source import contract_tables, read_source
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import make_reviews_at
 from kyc_ml.errors import KycMlError, SourceError
 from kyc_ml.features.build import build_features

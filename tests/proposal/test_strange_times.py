@@ -67,7 +67,7 @@ def read(desk, sql):
 def test_a_time_is_read_or_is_a_guess(desk, name):
     _, times, doubt = READ[name]
     look = desk.look("t")
-    reading = read_time(desk, look, look.column(name), named=1.0)
+    reading = read_time(look.column(name), named=1.0)
     assert [pd.Timestamp(row[0]) for row in read(desk, reading.sql)[:2]] == [
         pd.Timestamp(time) for time in times
     ]
@@ -78,5 +78,5 @@ def test_a_time_is_read_or_is_a_guess(desk, name):
 @pytest.mark.parametrize("name", NAMED)
 def test_a_form_that_is_not_read_is_named_with_what_to_write(desk, name):
     look = desk.look("t")
-    assert read_time(desk, look, look.column(name), named=1.0) is None
-    assert NAMED[name][1] in why_no_time(desk, look, look.column(name))
+    assert read_time(look.column(name), named=1.0) is None
+    assert NAMED[name][1] in why_no_time(look.column(name))

@@ -14,12 +14,10 @@ import kyc_ml
 from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.casework import save_sheet
 from kyc_ml.config import SplitConfig
-from kyc_ml.contract.contracted import StoredTables
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.buckets.storing import store_tables
 from kyc_ml.features.build import in_table_order, told_left_out
 from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.prepare import columns_of
@@ -180,13 +178,7 @@ def use(form, source, bundle, *, folder, validated):
         out=folder / "scores",
         limits=limits,
     )
-    stored = StoredTables(
-        files=store_tables(source, folder / "tables"),
-        timezone=source.timezone,
-        base_currency=source.base_currency,
-        digests=source.digests,
-        quality=source.quality,
-    )
+    stored = source.store(folder / "tables")
     assert run_score(request, watch=Silence(), tables=stored).rows > 0
     kyc_ml.fit_tiers(bundle, source, as_of=form.as_of)
     if validated:  # it takes as long as all the rest

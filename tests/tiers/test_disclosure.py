@@ -108,8 +108,9 @@ def test_the_safe_rendering_holds_facts_only(declared):
         *("fact_1", "fact_1_zh", "fact_1_value", "fact_1_code"),
         *("fact_2", "fact_2_zh", "fact_2_value", "fact_2_code"),
     ]
+    words = {name: spec.description for name, spec in declared.items()}
     assert safe["fact_1"].to_pylist() == [
-        "days until the identity document expires", "age, or years since founding",
+        words["profile_document_days_left"], words["profile_age_years"],
     ]  # fmt: skip
     assert safe["fact_1_value"].to_pylist() == [12.0, 17.0]
     assert safe["fact_1_code"].to_pylist() == [

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.config import FeatureConfig, RunConfig, load_section
-from kyc_ml.contract.source import contract_tables
+from kyc_ml.contract.memory import contract_tables
 from kyc_ml.errors import ConfigError
 from kyc_ml.features.build import build_features
 from kyc_ml.tiers import TierPolicy, declare_facts, features_needed, grade, merge_specs

@@ -105,7 +105,7 @@ class Plan:
     ending: tuple[Site, ...]
 
     def ends(self, each: Pass) -> bool:
-        """Tell whether a pass ends the parts of its place: the others hand values on."""
+        """Return whether a pass ends the parts of its place: the others hand values on."""
         return each.site in self.ending
 
 
@@ -226,7 +226,7 @@ def anchor_of(how: Window | Latest) -> Anchor | None:
 
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part
-    """Name the row columns that are carried, wherever a declaration holds them."""
+    """List the row columns that are carried, wherever a declaration holds them."""
     if isinstance(declared, RowColumn) and declared in moved:
         return declared.name
     if isinstance(declared, tuple):

@@ -37,7 +37,7 @@ _HELD: Final = 2
 
 
 def adds_up(spec: FeatureSpec) -> bool:
-    """Tell whether a feature is a count of rows by nothing but what their times tell."""
+    """Return whether a feature is a count of rows by nothing but what their times tell."""
     how = spec.how
     if not isinstance(how, Window) or how.statistic != "count":
         return False
@@ -116,7 +116,7 @@ class WholeCount:
         return computed.column(self._spec.name)
 
     def _read_settled(self, observed: TimedRows, groups: Sequence[int]) -> Floats:
-        """Give every observation of a key the same count: all of them see all of these rows."""
+        """Set for every observation of a key the same count: all of them see all of these rows."""
         if self._how.key:
             # the engine has put the key there when it looked at no rows at all
             key = name_of((self._how.key if self._how.at is None else self._how.at)[0])

@@ -55,7 +55,7 @@ def scratch_folder(scratch: Path) -> Iterator[Path]:
 
 
 def bucket_of(values: pa.Array, n_buckets: int) -> npt.NDArray[np.uint16]:
-    """Give each value the number of a bucket: equal values one, missing values 0.
+    """Return for each value the number of a bucket: equal values one, missing values 0.
 
     The hash is FNV-1a of 64 bits with its upper half folded in, of the value as UTF-8 text.
     Source: Fowler, Noll, Vo and Eastlake, The FNV Non-Cryptographic Hash Algorithm.

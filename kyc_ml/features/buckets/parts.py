@@ -140,7 +140,7 @@ class Parts:
     def finish(
         self, last: Pass, specs: Sequence[FeatureSpec], bucket: int
     ) -> tuple[TimedRows, Computed]:
-        """Give a bucket's observations and all their features that read rows."""
+        """Return a bucket's observations and all their features that read rows."""
         place = last.site.place
         rows, observed = self.load(place, CUSTOMER_ID, bucket, last.observed)
         computed = Computed(specs, len(observed))
@@ -310,7 +310,7 @@ def only_new_objects() -> Iterator[None]:
 
 
 def free_memory() -> None:
-    """Give back what the last bucket took, held in cycles or by Arrow, before the next."""
+    """Free what the last bucket took, held in cycles or by Arrow, before the next."""
     gc.collect()
     pa.default_memory_pool().release_unused()
 
@@ -326,7 +326,7 @@ def _touched(each: Pass) -> Iterator[tuple[_Partition, frozenset[str]]]:
 def _targets(
     plan: Plan, each: Pass, specs: Sequence[FeatureSpec]
 ) -> dict[str | None, tuple[str, ...]]:
-    """Tell by which columns the buckets are made that read these values, and which ones."""
+    """Return by which columns the buckets are made that read these values, and which ones."""
     names = frozenset(spec.name for spec in specs)
     if not each.site.carries:
         return {CUSTOMER_ID: tuple(sorted(names))}

@@ -1,1 +1,1 @@
-"""Feature families: one file a family, each declaring its features."""
+"""Feature families: a table (YAML) for each; `tables` reads them, `attributes` needs none."""

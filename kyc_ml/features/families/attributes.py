@@ -1,17 +1,16 @@
-"""Attributes: what a source declares of its own, of customers, accounts, bookings and reviews.
+"""Features of the attributes that a source adds to customers, accounts, bookings and reviews.
 
-Which attributes there are is the source's to say, so `with_attributes` takes them from contracted
+The source says which attributes there are, so `with_attributes` takes them from contracted
 tables into a configuration.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kyc_ml.config import FeatureConfig, TableAttribute
-from kyc_ml.config.attributes import WINDOW, AttributeType, Reading
+from kyc_ml.config.attributes import AttributeType, Reading
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
     ACCOUNTS,
@@ -22,25 +21,21 @@ from kyc_ml.contract.tables import (
 )
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import spec as s
-from kyc_ml.features.families.declaring import Family
 from kyc_ml.features.spec import (
     CURRENT_ACCOUNTS,
-    DAY_US,
     EVER,
-    HOUR_US,
     FeatureSpec,
     How,
-    Kind,
     Latest,
     Own,
     Period,
     Statistic,
     Window,
+    period_of,
 )
 
 ATTRIBUTES: Final = "attributes"
-
-_feature: Final = Family(family=ATTRIBUTES, source="declared in the source mapping")
+_SOURCE: Final = "declared in the source mapping"
 
 _STEMS: Final = {
     CUSTOMERS: "customer_attr",
@@ -59,20 +54,22 @@ _READINGS: Final[dict[AttributeType, tuple[s.Reading, str]]] = {
 }
 """How the one value of a row is read, and how the feature's name then ends."""
 
-_STATISTICS: Final[dict[Reading, tuple[Statistic, str, str]]] = {
-    "mean": ("mean", "mean {}{}", "{}{}均值"),
-    "maximum": ("max", "highest {}{}", "{}{}最高值"),
-    "minimum": ("min", "lowest {}{}", "{}{}最低值"),
-    "sum": ("sum", "total {}{}", "{}{}合计"),
-    "trend": ("trend", "change in 30 days of {}, by its trend{}", "{}{}的趋势（每30天变化）"),
-    "distinct": ("distinct", "different values of {}{}", "{}{}的不同取值数"),
+_STATISTICS: Final[dict[Reading, tuple[Statistic, str, str, str]]] = {
+    "mean": ("mean", "mean", "mean {}{}", "{}{}均值"),
+    "maximum": ("max", "max", "highest {}{}", "{}{}最高值"),
+    "minimum": ("min", "min", "lowest {}{}", "{}{}最低值"),
+    "sum": ("sum", "sum", "total {}{}", "{}{}合计"),
+    "trend": ("trend", "trend", "trend of {}{}, change per 30 days", "{}{}的趋势（每30天变化）"),
+    "distinct": ("distinct", "distinct", "different values of {}{}", "{}{}的不同取值数"),
     "commonest_share": (
-        "first_share",
-        "share of the commonest {}{}",
-        "{}{}最常见取值的占比",
+        *("first_share", "commonest_share"),
+        *("share of the most frequent {}{}", "{}{}最常见取值的占比"),
     ),
 }
-"""The statistic of a reading, and its words: description, then period; Chinese the other way."""
+"""Of a reading: its statistic, its part of the feature's name, and its words.
+
+English words take the description and then the period, Chinese words the other way round.
+"""
 
 _TOGETHER: Final[dict[AttributeType, tuple[Reading, ...]]] = {
     "number": ("sum", "mean", "maximum", "minimum"),
@@ -82,24 +79,9 @@ _TOGETHER: Final[dict[AttributeType, tuple[Reading, ...]]] = {
 }
 """What the current accounts of a customer have together."""
 
-_KNOWN_PERIODS: Final = (
-    s.H1,
-    s.H6,
-    s.D1,
-    s.D2,
-    s.D3,
-    s.D5,
-    s.D7,
-    s.D14,
-    s.D30,
-    s.D90,
-    s.D180,
-    s.D365,
-)
-
 
 def with_attributes(config: FeatureConfig, attributes: Sequence[TableAttribute]) -> FeatureConfig:
-    """Give the feature configuration of a run on a source with these attributes.
+    """Return the feature configuration of a run on a source with these attributes.
 
     Raises
     ------
@@ -141,33 +123,25 @@ def _of_attribute(attribute: TableAttribute) -> Iterator[FeatureSpec]:
 
 
 def _latest(attribute: TableAttribute) -> FeatureSpec:
-    """Declare the value known at the decision: of a booking or a review, its own."""
+    """Declare the value known at the decision; of a transaction or a review, its own value."""
     reading, suffix = _READINGS[attribute.type]
-    how: How = Own(reading=reading, column=attribute.column)
-    units: tuple[str, ...] = ("fraud",)
-    match attribute.table:
-        case "customers":
-            how = Latest(
-                table=CUSTOMERS, key=(CUSTOMER_ID,), reading=reading, column=attribute.column
-            )
-            units = ("fraud", "risk")
-        case "accounts":
-            how = Latest(
-                table=ACCOUNTS, key=(ACCOUNT_ID,), reading=reading, column=attribute.column
-            )
-        case "reviews":
-            units = ("risk",)
+    column = attribute.column
+    how: How = Own(reading=reading, column=column)
+    key = {CUSTOMERS: CUSTOMER_ID, ACCOUNTS: ACCOUNT_ID}.get(attribute.table)
+    if key is not None:
+        how = Latest(table=attribute.table, key=(key,), reading=reading, column=column)
     since = attribute.type == "date"
-    kind: Kind = "category" if attribute.type == "text" else "number"
-    return _feature(
-        f"{_STEMS[attribute.table]}_{attribute.name}{suffix}",
-        how,
+    return FeatureSpec(
+        name=f"{_STEMS[attribute.table]}_{attribute.name}{suffix}",
+        family=ATTRIBUTES,
+        how=how,
         unit=_unit(attribute, "latest"),
-        english=f"time since {attribute.description}" if since else attribute.description,
-        chinese=f"{attribute.chinese}距今时间" if since else attribute.chinese,
+        description=f"time since {attribute.description}" if since else attribute.description,
+        description_zh=f"{attribute.chinese}距今时间" if since else attribute.chinese,
+        source=_SOURCE,
         monotone=attribute.direction,
-        units=units,
-        kind=kind,
+        units={CUSTOMERS: ("fraud", "risk"), REVIEWS: ("risk",)}.get(attribute.table, ("fraud",)),
+        kind="category" if attribute.type == "text" else "number",
     )
 
 
@@ -175,16 +149,15 @@ def _of_rows(
     attribute: TableAttribute, reading: Reading, period: Period, *, table: str
 ) -> FeatureSpec:
     """Declare a statistic of the customer's rows in a period, or of the current accounts."""
-    statistic, english, chinese = _STATISTICS[reading]
-    short = {"distinct": "distinct", "first_share": "commonest_share"}.get(statistic, statistic)
+    statistic, short, english, chinese = _STATISTICS[reading]
+    ending, when, when_zh = f"_{period.label}", f" in {period.english}", period.chinese
     if table == CURRENT_ACCOUNTS:
         ending, when, when_zh = "", " of the customer's accounts", "客户名下账户"
-    else:
-        ending, when, when_zh = f"_{period.label}", f" in {period.english}", period.chinese
     stem = _ALL_ACCOUNTS if attribute.table == ACCOUNTS else _STEMS[attribute.table]
-    return _feature(
-        f"{stem}_{attribute.name}_{short}{ending}",
-        Window(
+    return FeatureSpec(
+        name=f"{stem}_{attribute.name}_{short}{ending}",
+        family=ATTRIBUTES,
+        how=Window(
             table=table,
             key=(CUSTOMER_ID,),
             statistic=statistic,
@@ -192,9 +165,10 @@ def _of_rows(
             value=attribute.column,
         ),
         unit=_unit(attribute, reading),
-        english=english.format(attribute.description, when),
-        chinese=chinese.format(when_zh, attribute.chinese),
-        # a rise of the value is another thing than a high value
+        description=english.format(attribute.description, when),
+        description_zh=chinese.format(when_zh, attribute.chinese),
+        source=_SOURCE,
+        # a direction is one of the value: that risk rises with it says nothing of its trend
         monotone=attribute.direction if reading != "trend" else 0,
     )
 
@@ -205,26 +179,3 @@ def _unit(attribute: TableAttribute, reading: Reading) -> str:
     if attribute.type == "boolean":
         return {"mean": "share", "trend": "share", "sum": "number"}.get(reading, "0 or 1")
     return {"number": attribute.unit, "text": "category", "date": "days"}[attribute.type]
-
-
-def period_of(window: str) -> Period:
-    """Read a window that a mapping names, such as 90d.
-
-    Examples
-    --------
-    >>> period_of("45d").english
-    'the last 45 days'
-    """
-    known = {period.label: period for period in (*_KNOWN_PERIODS, EVER)}
-    if window in known:
-        return known[window]
-    found = re.fullmatch(WINDOW, window)
-    assert found is not None  # noqa: S101  the configuration has checked it
-    count, unit = int(found[1]), found[2]
-    english, chinese = {"d": ("days", "天"), "h": ("hours", "小时")}[unit]
-    return Period(
-        label=window,
-        us=count * {"d": DAY_US, "h": HOUR_US}[unit],
-        english=f"the last {count} {english}",
-        chinese=f"近{count}{chinese}",
-    )

@@ -1,4 +1,4 @@
-"""Observations of tables in files, written to a file: memory holds a piece at a time."""
+"""Which observations a batch is about: chosen a piece at a time, from memory or from files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.config import Unit
-from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.shelves import FileColumns
+from kyc_ml.contract.contracted import Tables
+from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
-    CUSTOMER_ID,
     EVENT_TIME,
     KNOWN_AT,
     REVIEW_ID,
@@ -25,7 +24,14 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
-from kyc_ml.dataset.observations import as_observations, first_seen, reviews_of
+from kyc_ml.dataset.observations import (
+    UTC_TIME,
+    as_observations,
+    instant,
+    require_transactions,
+    reviews_of,
+    when_first_seen,
+)
 from kyc_ml.engine.writing import written_whole
 from kyc_ml.errors import ConfigError, DatasetError
 
@@ -56,14 +62,39 @@ class Chosen:
     planned: bool = False
     not_due: Collection[str] = ()
 
+    @classmethod
+    def by_default(cls, unit: Unit, *, since: pd.Timestamp | None, as_of: pd.Timestamp) -> Chosen:
+        """Choose the transactions of the day before, or all reviews, where no `since` is given.
+
+        Transactions count from when they became known, however late: consecutive nights score
+        each exactly once.
+        """
+        if unit == "fraud" and since is None:
+            since = as_of - pd.Timedelta(days=1)
+        return cls(unit=unit, since=since, as_of=as_of)
+
     @property
     def by_plan(self) -> bool:
         """True where the reviews that the bank has planned are scored."""
         return self.unit == "risk" and (self.planned or self.since is not None)
 
 
-def store_observations(tables: StoredTables, chosen: Chosen, path: Path) -> int:
-    """Write the chosen observations as Parquet, and give their number.
+def choose_observations(tables: Tables, chosen: Chosen) -> pa.Table:
+    """List the chosen observations.
+
+    Raises
+    ------
+    ConfigError, DatasetError
+        As `store_observations` does.
+    """
+    found = pa.concat_tables(_pieces(tables, chosen))
+    if not found.num_rows:
+        raise DatasetError(_say_nothing(tables, chosen))
+    return found
+
+
+def store_observations(tables: Tables, chosen: Chosen, path: Path) -> int:
+    """Write the chosen observations as Parquet, and return their number.
 
     Raises
     ------
@@ -74,31 +105,31 @@ def store_observations(tables: StoredTables, chosen: Chosen, path: Path) -> int:
     OutputError
         If the file cannot be written.
     """
-    if chosen.unit == "fraud":
-        if TRANSACTIONS not in tables.files:
-            msg = "unit 'fraud' needs the table transactions: map it in the source mapping"
-            raise DatasetError(msg)
-        pieces = _arrived(tables.files[TRANSACTIONS], chosen)
-    elif chosen.by_plan:
-        if REVIEWS not in tables.files:
-            msg = (
-                "--since and --full choose planned reviews, but the source has no table reviews: "
-                "leave them out, and every customer is reviewed at --as-of"
-            )
-            raise ConfigError(msg)
-        pieces = _planned(tables.files[REVIEWS], chosen)
-    else:
-        pieces = _reviewed(tables, chosen)
-    rows = _write(pieces, path)
+    rows = _write(_pieces(tables, chosen), path)
     if not rows:
         path.unlink(missing_ok=True)
         raise DatasetError(_say_nothing(tables, chosen))
     return rows
 
 
-def count_not_scored(
-    tables: StoredTables, chosen: Chosen, scored: Collection[str]
-) -> dict[str, int]:
+def _pieces(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
+    """Return the chosen observations piece by piece, at least one piece: it has the columns."""
+    columns = tables.columns()
+    if chosen.unit == "fraud":
+        require_transactions(columns)
+        return _between(columns[TRANSACTIONS], KNOWN_AT, TRANSACTION_ID, chosen)
+    if not chosen.by_plan:
+        return _reviewed(tables, chosen)
+    if REVIEWS not in columns:
+        msg = (
+            "--since and --full choose planned reviews, but the source has no table reviews: "
+            "leave them out, and every customer is reviewed at --as-of"
+        )
+        raise ConfigError(msg)
+    return _between(columns[REVIEWS], EVENT_TIME, REVIEW_ID, chosen)
+
+
+def count_not_scored(tables: Tables, chosen: Chosen, scored: Collection[str]) -> dict[str, int]:
     """Count the customers that a batch of reviews is not about, by reason.
 
     Parameters
@@ -109,12 +140,12 @@ def count_not_scored(
     Returns
     -------
     dict of reason to customers
-        Without reasons that hold for nobody; empty for `fraud`, which is about transactions.
-        With the scored ones they are all customers of the source: see `first_seen`.
+        Only reasons that hold for a customer; empty for `fraud`, which is about transactions.
+        With the scored ones they are all customers of the source: see `when_first_seen`.
     """
     if chosen.unit == "fraud":
         return {}
-    seen = _seen(tables)
+    seen = when_first_seen(tables)
     rest = seen[~seen.index.isin(list(scored))]
     later = rest >= chosen.as_of
     not_due = ~later & rest.index.isin(list(chosen.not_due))
@@ -126,39 +157,22 @@ def count_not_scored(
     return {reason: customers for reason, customers in counts.items() if customers}
 
 
-def _arrived(path: Path, chosen: Chosen) -> Iterator[pa.Table]:
-    return _between(path, KNOWN_AT, TRANSACTION_ID, chosen)
-
-
-def _planned(path: Path, chosen: Chosen) -> Iterator[pa.Table]:
-    return _between(path, EVENT_TIME, REVIEW_ID, chosen)
-
-
-def _between(path: Path, time: str, identifier: str, chosen: Chosen) -> Iterator[pa.Table]:
+def _between(table: Columns, time: str, identifier: str, chosen: Chosen) -> Iterator[pa.Table]:
     """Choose the rows whose time lies in ``[since, as_of)``."""
-    columns = FileColumns(path)
-    for batch in columns.pieces(*columns.column_names):
-        kept = pc.less(batch[time], _scalar(chosen.as_of))
+    for batch in table.pieces(*table.column_names):
+        kept = pc.less(batch[time], instant(chosen.as_of))
         if chosen.since is not None:
-            kept = pc.and_(kept, pc.greater_equal(batch[time], _scalar(chosen.since)))
+            kept = pc.and_(kept, pc.greater_equal(batch[time], instant(chosen.since)))
         yield as_observations(pa.Table.from_batches([batch]).filter(kept), identifier)
 
 
-def _reviewed(tables: StoredTables, chosen: Chosen) -> Iterator[pa.Table]:
+def _reviewed(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
     """Review every customer who is due at `as_of`."""
-    seen = _seen(tables)
+    seen = when_first_seen(tables)
     if chosen.not_due:
         seen = seen[~seen.index.isin(list(chosen.not_due))]
     for start in range(0, max(len(seen), 1), _CUSTOMERS_AT_ONCE):
         yield reviews_of(seen.iloc[start : start + _CUSTOMERS_AT_ONCE], [chosen.as_of])
-
-
-def _seen(tables: StoredTables) -> pd.Series:
-    """When each customer was first known, by customer id."""
-    return first_seen(
-        tables.files,
-        lambda name: FileColumns(tables.files[name]).pieces(CUSTOMER_ID, EVENT_TIME, KNOWN_AT),
-    )
 
 
 def _write(pieces: Iterator[pa.Table], path: Path) -> int:
@@ -175,7 +189,7 @@ def _write(pieces: Iterator[pa.Table], path: Path) -> int:
     return rows
 
 
-def _say_nothing(tables: StoredTables, chosen: Chosen) -> str:
+def _say_nothing(tables: Tables, chosen: Chosen) -> str:
     since = chosen.since
     between = "" if since is None else f" between {since.date()} and {chosen.as_of.date()}"
     if chosen.unit == "fraud":
@@ -189,10 +203,11 @@ def _say_nothing(tables: StoredTables, chosen: Chosen) -> str:
     return f"{msg}{_say_later(tables, chosen)}" if chosen.by_plan else msg
 
 
-def _say_later(tables: StoredTables, chosen: Chosen) -> str:
-    """Say how many reviews are planned for later, and what would score them."""
-    times = pq.read_table(tables.files[REVIEWS], columns=[EVENT_TIME])[EVENT_TIME]
-    later = times.filter(pc.greater_equal(times, _scalar(chosen.as_of)))
+def _say_later(tables: Tables, chosen: Chosen) -> str:
+    """Return how many reviews are planned for later, and what would score them."""
+    pieces = tables.columns()[REVIEWS].pieces(EVENT_TIME)
+    times = pa.chunked_array([piece[EVENT_TIME] for piece in pieces], UTC_TIME)
+    later = times.filter(pc.greater_equal(times, instant(chosen.as_of)))
     if not len(later):
         return ""
     first = pd.Timestamp(pc.min(later).as_py())
@@ -200,7 +215,3 @@ def _say_later(tables: StoredTables, chosen: Chosen) -> str:
         f"; {len(later):,} planned reviews come later, the first at {first:%Y-%m-%d %H:%M}: give a "
         "later --as-of"
     )
-
-
-def _scalar(time: pd.Timestamp) -> pa.Scalar:
-    return pa.scalar(time.to_pydatetime(), pa.timestamp("us", tz="UTC"))

@@ -1,0 +1,174 @@
+"""A source whose tables are bound: its rows checked, and put into memory or files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from kyc_ml.config import TableAttribute, TableMapping
+from kyc_ml.contract.binding import BoundTable, bind_table, note_zone_fault
+from kyc_ml.contract.checks import RowRules
+from kyc_ml.contract.contracted import ContractedTables, ReadSource
+from kyc_ml.contract.files import OpenedFiles
+from kyc_ml.contract.followup import follow_up
+from kyc_ml.contract.links import cross_tables, refuse_orphans
+from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality, check_quarantined_share
+from kyc_ml.contract.rows import contract_rows
+from kyc_ml.contract.shelves import MemoryShelf, Shelf
+from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
+from kyc_ml.errors import ContractError, Faults, SourceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """What a mapping and tables in memory have in common.
+
+    Attributes
+    ----------
+    mapped : collection of str
+        Tables that the source has, read now or not.
+    """
+
+    subject: str
+    mapped: Collection[str]
+    attributes: tuple[TableAttribute, ...]
+    timezone: str
+    base_currency: str
+    max_quarantined_share: float
+    max_orphan_share: float
+    rules: RowRules
+
+
+def bind_tables(
+    connection: duckdb.DuckDBPyConnection,
+    chosen: Mapping[str, TableMapping],
+    opened: OpenedFiles,
+    *,
+    unread: Collection[str],
+    settings: SourceSettings,
+    faults: Faults,
+) -> list[BoundTable]:
+    """Bind all tables; raise SourceError with every fault noted so far.
+
+    An optional table that does not bind is left out, and why is noted with the opened files.
+    """
+    note_zone_fault(connection, settings.timezone, faults)
+    bound = []
+    for name, table in chosen.items():
+        own = Faults(settings.subject, SourceError) if table.optional else faults
+        bound.append(
+            bind_table(
+                connection,
+                name,
+                table,
+                attributes=settings.attributes,
+                views=opened.views,
+                unread=unread,
+                folders=opened.folders,
+                faults=own,
+            )
+        )
+        if table.optional and len(own):
+            opened.left_out[name] = "; ".join(own)
+    faults.raise_if_any()
+    return [table for table in bound if table is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundSource:
+    """A source whose every table is bound, and no row read yet.
+
+    Attributes
+    ----------
+    digests : mapping of path to SHA-256
+        Of the files; empty for tables in memory.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    bound: Sequence[BoundTable]
+    files: OpenedFiles
+    settings: SourceSettings
+    digests: Mapping[str, str]
+
+    def contract(self, shelf: Shelf) -> QualitySummary:
+        """Check every table's rows, put them on the shelf, and check the source as a whole.
+
+        Raises
+        ------
+        SourceError
+            If `transactions` has no row.
+        ContractError
+            If too many rows break the contract, or too many cases are orphans.
+        """
+        noted: list[Finding] = []
+        found: dict[str, TableQuality] = {}
+        # customers last: by then it is known until when what they say of themselves may be true
+        for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
+            found[table.contract.name], remarks = self._contract(table, shelf, found.values())
+            noted += remarks
+        found = {name: found[name] for name in CONTRACT if name in found}
+        if TRANSACTIONS in found and not found[TRANSACTIONS].read:
+            msg = (
+                f"{self.settings.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
+                "check the file and `where`"
+            )
+            raise SourceError(msg)
+        read = {table.contract.name for table in self.bound} | set(self.files.left_out)
+        whole = set(self.settings.mapped) == read  # without a table no customer is an orphan
+        with shelf.queried(self.connection) as (connection, views):
+            crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
+        followed = follow_up(
+            shelf.columns(),
+            found,
+            mapped=self.settings.mapped,
+            left_out=self.files.left_out,
+            attributes=self.settings.attributes,
+            base_currency=self.settings.base_currency,
+        )
+        warnings = (*followed, *noted, *crossed)
+        quality = QualitySummary(tables=tuple(found.values()), warnings=warnings)
+        settings = self.settings
+        try:
+            check_quarantined_share(
+                quality, subject=settings.subject, maximum=settings.max_quarantined_share
+            )
+            refuse_orphans(orphans, subject=settings.subject, maximum=settings.max_orphan_share)
+        except ContractError as error:  # with what a job can still save and show
+            error.quality, error.quarantine = quality, shelf.quarantine
+            raise
+        return quality
+
+    def _contract(
+        self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
+    ) -> tuple[TableQuality, list[Finding]]:
+        malformed = self.files.malformed
+        return contract_rows(
+            self.connection,
+            table,
+            rules=self.settings.rules,
+            horizon=max((each.last_usual for each in others if each.last_usual), default=None),
+            malformed=[line for name in sorted(table.files) for line in malformed.get(name, [])],
+            shelf=shelf,
+        )
+
+    def read(self) -> ReadSource:
+        """Read every table into memory.
+
+        Raises
+        ------
+        SourceError, ContractError
+            As `contract` does.
+        """
+        shelf = MemoryShelf()
+        quality = self.contract(shelf)
+        accepted = ContractedTables(
+            tables={name: shelf.tables[name] for name in CONTRACT if name in shelf.tables},
+            timezone=self.settings.timezone,
+            base_currency=self.settings.base_currency,
+            digests=self.digests,
+            quality=quality,
+            attributes=self.settings.attributes,
+        )
+        return ReadSource(accepted=accepted, quarantine=shelf.quarantine)
