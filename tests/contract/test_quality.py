@@ -217,5 +217,5 @@ def test_quarantine_is_saved_for_the_user_alone(source, tmp_path):
 
 def test_a_quarantine_that_cannot_be_written_is_an_error(source, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=os.strerror(errno.ENOTDIR)):
+    with pytest.raises(OutputError, match=os.strerror(errno.EEXIST)):
         save_quarantine(source.quarantine, tmp_path / "file" / "q.parquet")
