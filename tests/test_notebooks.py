@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHINESE = [path for path in PATHS if path.name.endswith(".zh-CN.ipynb")]
+ENGLISH = [path for path in PATHS if path not in CHINESE]
 
 # the beginnings of absolute paths on machines where a notebook may be run
 _MACHINE = re.compile(
@@ -55,12 +57,40 @@ def words(text):
     return re.sub(r"[-+]?\d[\d.,]*(e[-+]?\d+)?", "#", text).split()
 
 
-def test_there_are_notebooks():
-    assert PATHS
+def test_each_notebook_has_a_chinese_version():
+    assert ENGLISH
+    assert [path.name.replace(".zh-CN", "") for path in CHINESE] == [path.name for path in ENGLISH]
+
+
+@pytest.mark.parametrize("path", CHINESE, ids=lambda path: path.name)
+def test_a_chinese_version_has_the_same_code_and_outputs(path):
+    english = path.with_name(path.name.replace(".zh-CN", ""))
+    assert cells(path, "code") == cells(english, "code")
+
+
+@pytest.mark.parametrize("path", CHINESE, ids=lambda path: path.name)
+def test_a_chinese_version_has_each_text_in_chinese(path):
+    english = path.with_name(path.name.replace(".zh-CN", ""))
+    pairs = zip(cells(path, "markdown"), cells(english, "markdown"), strict=True)
+    for ours, theirs in (("".join(one["source"]), "".join(two["source"])) for one, two in pairs):
+        assert len(re.findall(r"[\u4e00-\u9fff]", ours)) >= 5
+        assert shape(ours) == shape(theirs)
+
+
+def shape(text):
+    """Return the levels of a text's headings, and the code named in it."""
+    code = {each.replace(".zh-CN", "") for each in re.findall(r"`([^`]+)`", text)}
+    return re.findall(r"^#+ ", text, flags=re.MULTILINE), code
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_its_title_has_its_number(path):
+    title = cells(path, "markdown")[0]["source"][0]
+    assert title.startswith(f"# {int(path.name[:2])}. ")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", ENGLISH, ids=lambda path: path.name)
 def test_a_notebook_runs_from_top_to_bottom_and_shows_what_it_stores(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {"__name__": "__main__"}

@@ -315,7 +315,7 @@ def test_a_mapping_that_says_nothing_of_it_keeps_its_digest():
 
 
 def test_the_documented_form_is_one():
-    page = Path(__file__).parents[2] / "configs" / "sources" / "README.md"
+    page = Path(__file__).parents[2] / "configs" / "sources" / "MAPPING.md"
     (example,) = re.findall(r"```yaml\n(identifiers:\n.*?)```", page.read_text("utf-8"), re.DOTALL)
     form = parse_section(example.replace("identifiers:\n", ""), IdentifierForm, subject="page")
     assert form == ALIKE.model_copy(update={"nulls": ("NULL", "\\N")})

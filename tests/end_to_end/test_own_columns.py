@@ -1,4 +1,4 @@
-"""The examples of configs/sources/README.md run as they stand, from files to reasons."""
+"""The examples of configs/sources/MAPPING.md run as they stand, from files to reasons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMED = re.compile(r"```yaml\n(# (\S+\.yaml)\n.*?)```", re.DOTALL)
 def examples(place, tmp_path_factory):
     """A folder with every example of the page, and files of the forms they are for."""
     home = tmp_path_factory.mktemp("examples")
-    page = (place.configs / "sources" / "README.md").read_text(encoding="utf-8")
+    page = (place.configs / "sources" / "MAPPING.md").read_text(encoding="utf-8")
     for text, name in NAMED.findall(page):
         (home / name).write_text(text, encoding="utf-8")
     (home / "tiers").symlink_to(place.configs / "tiers")
