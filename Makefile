@@ -1,6 +1,7 @@
 # Everything runs in .venv, inside the project. Needs Python 3.11 or newer and make.
 #   make demo   set up, then run the whole path on a synthetic bank
 #   make test   set up, then check style, types, layers and run all tests
+#   make quick  the laws and units alone: a few minutes, for while one works
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,8 +11,12 @@ WHICH := import ssl, sys; print(sys.base_prefix, sys.version)
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
+# one thread each: threads of two processes would wait for each other on two cores
+TESTS = TZ=UTC OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope -q \
+  --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test quick lint lock clean
 
 help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -20,9 +25,10 @@ demo: $(READY)  ## Run the main job end to end and write build/demo/demo.html
 	$(BIN)/kyc-ml demo
 
 test: lint  ## Run every check that CI runs; SEED=N orders tests and draws examples anew
-	@# one thread each: threads of two processes would wait for each other on two cores
-	TZ=UTC OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope -q \
-	  --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
+	$(TESTS)
+
+quick: $(READY)  ## Run the laws and units alone: no command end to end, no shipped data, no notebook
+	KYC_ML_EXAMPLES=5 $(TESTS) -m "not slow" --ignore=tests/end_to_end --ignore=tests/shipped
 
 lint: $(READY)  ## Check style, types and layers
 	$(BIN)/ruff format --check .

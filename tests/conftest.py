@@ -2,8 +2,12 @@
 
 import io
 import os
+import shutil
+import sqlite3
+import warnings
 from collections import Counter
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +102,40 @@ def every_table_that_a_test_prints_is_whole_in_a_narrow_terminal():
 @pytest.fixture(scope="session")
 def nothing_cut():
     return require_nothing_cut
+
+
+@pytest.fixture(scope="session")
+def make_store(pytestconfig, tmp_path_factory):
+    """Copy an empty MLflow store into a folder, and give its address.
+
+    A new one runs some fifty migrations, which take seconds: it is made once per version of
+    MLflow and kept in pytest's cache folder.
+    """
+    kept = pytestconfig.cache.mkdir("mlflow") / f"{version('mlflow')}.db"
+
+    def migrate():
+        from mlflow import MlflowClient  # noqa: PLC0415  few tests need it, and it loads for long
+
+        new = tmp_path_factory.mktemp("store") / "mlflow.db"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            MlflowClient(f"sqlite:///{new}", f"sqlite:///{new}").search_experiments()
+        database = sqlite3.connect(new)
+        # the default experiment remembers this folder; MLflow makes it anew where it is absent
+        database.execute("DELETE FROM experiments")
+        database.commit()
+        database.close()
+        own = kept.with_suffix(f".{os.getpid()}")
+        shutil.copy(new, own)
+        own.replace(kept)  # in one step: another worker may read it now
+
+    def make(folder):
+        if not kept.exists():
+            migrate()
+        shutil.copy(kept, folder / "mlflow.db")
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return make
 
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import platform
 import re
 from dataclasses import replace
@@ -119,7 +120,7 @@ def test_a_column_of_the_model_that_nothing_can_compute_is_named(bundle, make_sp
         for spec in bundle.specs
     )
     save_bundle(replace(bundle, specs=broken), tmp_path / "old")
-    with pytest.raises(BundleError, match="noise; train the model again"):
+    with pytest.raises(BundleError, match="model"):
         load_bundle(tmp_path / "old")
 
 
@@ -180,21 +181,21 @@ def test_a_fact_changed_in_the_manifest_is_refused(saved, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(BundleError, match=r"manifest\.json was changed"):
+    with pytest.raises(BundleError, match=r"manifest\.json"):
         load_bundle(saved)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]\n", b"{\n", b"\xff\xfe", b"null\n", b"1\n"])
 def test_what_is_no_manifest_is_refused(saved, content):
     (saved / MANIFEST).write_bytes(content)
-    with pytest.raises(BundleError, match="was changed or cut short"):
+    with pytest.raises(BundleError, match="changed"):
         load_bundle(saved)
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {MANIFEST}))
 def test_a_missing_file_is_refused_and_named(saved, name):
     (saved / name).unlink()
-    with pytest.raises(BundleError, match=f"{re.escape(name)} is missing"):
+    with pytest.raises(BundleError, match=re.escape(name)):
         load_bundle(saved)
 
 
@@ -211,32 +212,32 @@ def test_all_differences_are_named_at_once(saved):
 def test_a_folder_in_a_files_place_is_refused(saved):
     (saved / "model.txt").unlink()
     (saved / "model.txt").mkdir()
-    with pytest.raises(BundleError, match=r"model\.txt was changed"):
+    with pytest.raises(BundleError, match=r"model\.txt"):
         load_bundle(saved)
 
 
 def test_another_bundle_than_the_registered_one_is_refused(saved):
-    with pytest.raises(BundleError, match="but 000000000000 was registered: it was replaced"):
+    with pytest.raises(BundleError, match="000000000000"):
         load_bundle(saved, digest="0" * 64)
 
 
 @pytest.mark.parametrize("name", ["", "absent"])
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path, name):
-    with pytest.raises(BundleError, match=r"is no bundle: it has no manifest\.json"):
+    with pytest.raises(BundleError, match=r"manifest\.json"):
         load_bundle(tmp_path / name)
 
 
 def test_another_format_asks_for_the_version_that_wrote_it(saved):
     path = saved / MANIFEST
     path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
-    with pytest.raises(BundleError, match="has format 3, this kyc_ml reads formats 1 and 2"):
+    with pytest.raises(BundleError, match=r"\b3\b.*kyc_ml.*\b1\b.*\b2\b"):
         load_bundle(saved)
 
 
 def test_an_existing_folder_is_never_written_into(bundle, tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()
-    with pytest.raises(OutputError, match="exists already: remove it or name another one"):
+    with pytest.raises(OutputError, match="exists"):
         save_bundle(bundle, folder)
     assert list(folder.iterdir()) == []
 
@@ -244,8 +245,8 @@ def test_an_existing_folder_is_never_written_into(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
-        (OSError("told nothing"), "the device refused"),
+        (OSError(errno.ENOSPC, "No space left on device"), os.strerror(errno.ENOSPC)),
+        (OSError("told nothing"), "refused"),
     ],
 )
 def test_a_failing_disk_leaves_nothing_behind(bundle, tmp_path, monkeypatch, error, reason):
@@ -259,7 +260,7 @@ def test_a_failing_disk_leaves_nothing_behind(bundle, tmp_path, monkeypatch, err
         return write_bytes(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", fail_at_third)
-    with pytest.raises(OutputError, match=f"could not be written: {reason}"):
+    with pytest.raises(OutputError, match=reason):
         save_bundle(bundle, tmp_path / "bundle")
     assert len(written) == 2
     assert list(tmp_path.iterdir()) == []

@@ -269,7 +269,7 @@ def test_one_class_has_no_map(method, label):
 def test_margins_must_be_finite_to_be_calibrated(method, odd):
     margin, target = drawn(60)
     margin[7] = odd
-    with pytest.raises(DatasetError, match="got 1 of 60 that are not"):
+    with pytest.raises(DatasetError, match="1 of 60"):
         fit_calibrator(margin, target, method=method)
 
 
@@ -291,14 +291,14 @@ def test_classes_that_a_margin_parts_are_calibrated_all_the_same(method):
 
 def test_a_map_that_would_reverse_the_ranking_is_refused():
     margin, target = drawn(slope=3.0)
-    with pytest.raises(DatasetError, match="ranks the calibration rows the wrong way round"):
+    with pytest.raises(ReversedRankingError):
         fit_calibrator(-margin, target, method="platt")
-    with pytest.raises(ReversedRankingError, match="both beta slopes are 0"):
+    with pytest.raises(ReversedRankingError, match=r"slopes.*\b0\b"):
         fit_calibrator(-margin, target, method="beta")
 
 
 def test_margins_without_any_order_have_no_platt_map():
-    with pytest.raises(DatasetError, match="must be above 0"):
+    with pytest.raises(DatasetError, match="0"):
         fit_calibrator(np.zeros(10), np.repeat([0.0, 1.0], 5), method="platt")
 
 
@@ -412,10 +412,10 @@ def test_a_candidate_that_reverses_the_ranking_is_listed_last_not_fatal():
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"candidates": []}, "at least 1 item"),
-        ({"candidates": ["none", "none"]}, "a candidate is named twice"),
-        ({"segment_strength": 5.0}, "no segment: name the feature"),
-        ({"segment": "s", "segment_strength": -1.0}, "equal to 0"),
+        ({"candidates": []}, r"\b1\b item"),
+        ({"candidates": ["none", "none"]}, "candidate"),
+        ({"segment_strength": 5.0}, "segment"),
+        ({"segment": "s", "segment_strength": -1.0}, r"equal.*\b0\b"),
         ({"segment": "s", "segment_strength": np.inf}, "finite"),
     ],
 )

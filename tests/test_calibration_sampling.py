@@ -38,7 +38,7 @@ def test_keeping_all_changes_nothing():
 
 @pytest.mark.parametrize("kept", [0.0, -0.1, 1.01, np.nan, np.inf])
 def test_a_share_is_above_0_and_at_most_1(kept):
-    with pytest.raises(ValueError, match="above 0 and at most 1"):
+    with pytest.raises(ValueError, match=r"above \b0\b.*\b1\b"):
         undo_downsampling(np.zeros(2), negatives_kept=kept)
 
 

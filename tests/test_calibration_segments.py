@@ -200,7 +200,7 @@ def test_a_map_without_segments_takes_no_notice_of_them():
 
 
 def test_there_is_one_segment_a_row():
-    with pytest.raises(ValueError, match="one segment a row"):
+    with pytest.raises(ValueError, match="segment"):
         segmented().probability(np.zeros(2), ["a"])
 
 
@@ -266,7 +266,7 @@ def test_segments_that_do_not_differ_borrow_nearly_all():
 @pytest.mark.parametrize(("feature", "given"), [("s", False), (None, True)])
 def test_segments_are_given_exactly_where_they_are_configured(feature, given):
     margin, target, segment = drawn(200)
-    with pytest.raises(ValueError, match="calibration is configured with"):
+    with pytest.raises(ValueError, match="calibration"):
         choose_calibrator(
             margin,
             target,

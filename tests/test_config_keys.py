@@ -113,10 +113,10 @@ def test_a_section_comes_with_all_inside_it_and_a_key_alone():
 @pytest.mark.parametrize(
     ("name", "kind", "told"),
     [
-        ("calibration.segmnt", "run", r"did you mean 'calibration.segment'\?"),
+        ("calibration.segmnt", "run", "'calibration.segment'"),
         ("negative_share", "run", r"'model.negative_share' or 'tuning.negative_share'\?"),
-        ("selection", "limits", "'selection' is no key of a limits file; see kyc-ml config"),
-        (None, "limit", r"--file must be one of run, .* got 'limit' \(did you mean 'limits'\?\)"),
+        ("selection", "limits", "'selection'.*limits.*kyc-ml config"),
+        (None, "limit", "--file.*'limit'.*'limits'"),
     ],
 )
 def test_what_is_no_key_is_told_with_the_one_that_was_meant(name, kind, told):

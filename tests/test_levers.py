@@ -255,7 +255,7 @@ def test_limits_are_all_that_a_policy_reads_of_numbers():
 
 def test_the_lowest_tier_and_a_probability_are_held_by_nothing(small, policy):
     facts = small.features.take([0])
-    assert held_by(0.0, facts, policy=policy) == "it is the lowest tier"
+    assert "lowest" in held_by(0.0, facts, policy=policy)
     assert grade(np.array([0.9]), facts, policy=policy).tier[0] > 0
     assert held_by(0.9, facts, policy=policy) == ""
 

@@ -1,5 +1,6 @@
 """Terminals of other encodings, readers that leave, full devices, and signals."""
 
+import errno
 import os
 import re
 import resource
@@ -101,7 +102,7 @@ def test_a_full_device_is_reported_when_the_work_is_done(tmp_path):
         done = start(tmp_path, stdout=full)
         _, err = done.communicate()
     assert (done.returncode, published(tmp_path)) == (2, True)
-    assert "standard output cannot be written: No space left on device" in err.decode()
+    assert os.strerror(errno.ENOSPC) in err.decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -114,7 +115,7 @@ def test_a_signal_ends_a_job_with_one_line_and_no_temporary_file(tmp_path, numbe
     done.send_signal(number)
     out, err = done.communicate(timeout=30)
     assert done.returncode == 128 + number
-    assert err.decode().count(f"stopped by {number.name}") == 1
+    assert err.decode().count(number.name) == 1
     assert "Traceback" not in err.decode()
     assert not published(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["demo.py"]

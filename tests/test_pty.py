@@ -63,8 +63,8 @@ def test_bars_erase_nothing_that_was_printed(columns):
     code, lines, written = left_by(JOB, columns)
     assert code == 0
     text = "\n".join(lines)
-    for stage in ("reading", "building features"):
-        assert lines.count(f"table of {stage}") == 1  # nothing is glued to it
+    for stage in ("reading", "features"):
+        assert lines.count(f"table-{stage}") == 1  # nothing is glued to it
         assert [text.count(f"{stage}-{number} ") for number in range(5)] == [1] * 5
         assert f"{stage}: done (3) in " in text
     assert [text.count(f"verdict-{number} ") for number in range(5)] == [1] * 5

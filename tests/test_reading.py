@@ -94,11 +94,9 @@ def test_every_job_takes_the_end_of_the_data_from_what_customers_did(late_case):
 @pytest.mark.parametrize(
     ("review", "told"),
     [
-        ("2027-06-02", "the date of the review is 2027-06-02 00:00, but transactions and events "
-                       "end before 2025-06-24 00:00"),
-        ("2025-07-02", "end before 2025-06-24"),
-        ("2025-01-01", "before the first transaction or event of 2025-01-01 00:00: there is no "
-                       "behaviour"),
+        ("2027-06-02", "2027-06-02 00:00.*2025-06-24 00:00"),
+        ("2025-07-02", "2025-06-24"),
+        ("2025-01-01", "2025-01-01 00:00"),
     ],
 )  # fmt: skip
 def test_a_review_where_there_is_no_data_is_not_explained(late_case, review, told):
@@ -110,7 +108,7 @@ def test_a_review_within_the_data_or_soon_after_it_is_explained(late_case):
     for review in ("2025-01-02", "2025-07-01"):
         found = find_observation(late_case, f"c@{review}", unit="risk")
         assert found["observation_id"].to_pylist() == [f"c@{review}"]
-    with pytest.raises(ConfigError, match="quiet customers"):
+    with pytest.raises(ConfigError, match="2025-06-24"):
         find_observation(late_case, "c@2025-07-02", unit="risk")
     assert find_observation(late_case, "t", unit="fraud").num_rows == 1  # the first of all
 
@@ -120,7 +118,7 @@ def test_outcomes_may_be_read_after_the_end_but_nothing_is_decided_there(late_ca
     assert read == day("2026-06-30")
     assert observable_until(late_case, read) == day("2025-06-24")
     assert observable_until(late_case, day("2025-06-23")) == day("2025-06-23")
-    with pytest.raises(ConfigError, match="the tables end before 2026-06-30"):
+    with pytest.raises(ConfigError, match="2026-06-30"):
         reading.known_until(late_case, day("2026-07-08"))
 
 

@@ -67,7 +67,7 @@ def test_customers_of_a_stratum_are_drawn_evenly():
 
 
 def test_a_customer_cannot_be_in_two_strata_nor_have_no_row():
-    with pytest.raises(ValueError, match="got 1 in several and 1 without a row"):
+    with pytest.raises(ValueError, match=r"1 in .*\b1\b"):
         Strata.of(np.array([0, 0, 2]), np.array(["x", "y", "y"]))
 
 
@@ -115,7 +115,7 @@ def test_a_seed_gives_the_same_draws_and_progress_is_told():
 
 
 def test_no_draws_are_no_bootstrap():
-    with pytest.raises(ValueError, match="draws must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"draws.*\b1\b.*\b0\b"):
         bootstrap(lambda times: times, np.arange(2), draws=0, seed=0)
 
 

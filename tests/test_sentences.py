@@ -136,7 +136,7 @@ def test_a_thousand_sentences_say_what_the_raw_rows_say(raw, said):
         for value, row in zip(expected, own.itertuples(), strict=True):
             english = re.fullmatch(
                 rf"{re.escape(specs[name].description)}: (.+) \(usual: (.+?)( to (.+?))?"
-                r"(, percentile (\d+))?\); (raises|lowers) the risk",
+                r"(, percentile (\d+))?\); (raises|lowers) .+",
                 row.text,
             )
             chinese = re.fullmatch(

@@ -108,7 +108,7 @@ def test_samples_of_one_class_are_counted_and_too_many_are_refused(parts):
     got = bootstrap_stability(**{**parts, "train": one, "stopping": None}, config=config)
     assert 0 < got.skipped == 12 - len(got.runs)
     none = LabelledRows(matrix=train.matrix, target=np.zeros(300), customers=train.customers)
-    with pytest.raises(DatasetError, match="only 0 of 4 bootstrap samples of 300 training rows"):
+    with pytest.raises(DatasetError, match=r"\b0\b.*\b4\b.*\b300\b"):
         bootstrap_stability(**{**parts, "train": none}, config=CONFIG)
 
 
@@ -121,11 +121,11 @@ def test_later_rows_of_one_class_are_refused(parts, compute):
 
 @pytest.mark.parametrize("compute", [seed_stability, bootstrap_stability])
 def test_no_refits_is_refused(parts, compute):
-    with pytest.raises(ValueError, match="must be at least 2, got 0"):
+    with pytest.raises(ValueError, match=r"\b2\b.*\b0\b"):
         compute(**parts, config=StabilityConfig())
 
 
 @pytest.mark.parametrize("name", ["seed_refits", "bootstrap_refits"])
 def test_one_refit_has_no_spread(name):
-    with pytest.raises(ValidationError, match="must be 0 or at least 2"):
+    with pytest.raises(ValidationError, match=r"\b0\b.*least \b2\b"):
         StabilityConfig(**{name: 1})

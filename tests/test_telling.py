@@ -107,8 +107,8 @@ def test_parts_of_enough_positives_need_no_word():
 @pytest.mark.parametrize(
     ("rows", "named"),
     [
-        ([10, 29_000, 990], "tier low holds 10 of 30,000 rows and tier medium holds 29,000 of"),
-        ([299, 20_000, 9_701], "tier low holds 299 of 30,000 rows: "),
+        ([10, 29_000, 990], "10 of 30,000"),
+        ([299, 20_000, 9_701], "299 of 30,000"),
         ([300, 20_000, 9_700], None),  # equal to the bound is enough
         ([29_999, 1, 0], None),  # few alerts are what rare frauds look like
         ([0, 9, 990], None),  # too few rows to say
@@ -118,7 +118,7 @@ def test_cut_offs_that_grade_nobody_are_told(rows, named):
     watch = Listener()
     warn_of_odd_tiers(pd.DataFrame({"tier": ["low", "medium", "high"], "rows": rows}), watch)
     assert len(watch.said) == (named is not None)
-    assert all(named in line and "kyc-ml tiers fit" in line for line in watch.said)
+    assert all(named in line and "tiers" in line for line in watch.said)
 
 
 def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():

@@ -224,16 +224,16 @@ def test_an_interrupted_trial_does_not_count(rows, tmp_path, monkeypatch):
 
 def test_a_study_of_something_else_is_refused(rows, tmp_path):
     run_search(rows, tmp_path / "s.db", config=QUICK.model_copy(update={"trials": 1}))
-    with pytest.raises(ConfigError, match="other data, another --as-of or other settings"):
+    with pytest.raises(ConfigError, match="--as-of"):
         run_search(rows, tmp_path / "s.db", identity="b")
 
 
 def test_a_file_that_is_no_study_is_refused_and_kept(rows, tmp_path):
     path = tmp_path / "s.db"
-    path.write_text("my thesis, the only copy\n" * 100)
-    with pytest.raises(ConfigError, match="is no study"):
+    path.write_text("thesis, the only copy\n" * 100)
+    with pytest.raises(ConfigError, match="study"):
         run_search(rows, path)
-    assert path.read_text().startswith("my thesis")
+    assert path.read_text().startswith("thesis")
 
 
 def test_poor_trials_are_given_up_after_a_fold(rows, tmp_path, monkeypatch):
@@ -264,7 +264,7 @@ def test_the_own_value_widens_a_range(rows, tmp_path):
 
 def test_a_logarithmic_range_cannot_hold_zero(rows, tmp_path):
     ranged = SearchConfig(lambda_l2=FloatRange(low=0.1, high=9.0, log=True))
-    with pytest.raises(ConfigError, match="set log to false"):
+    with pytest.raises(ConfigError, match=r"log.*false"):
         run_search(rows, tmp_path / "s.db", model=MODEL.model_copy(update={"lambda_l2": 0.0}),
                    config=QUICK.model_copy(update={"search": ranged}))  # fmt: skip
 
@@ -389,9 +389,9 @@ def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(
     text = tuning_job._section(run, found, worse)
     assert parse_section(text, ModelConfig, subject="it") == MODEL
     comments = [line for line in text.splitlines() if line.startswith("#")]
-    assert comments[0].startswith("# Model parameters the configuration's own, kept by kyc-ml tune")
-    assert "# It is worse." in comments
-    place = comments.index(f"# Not taken, of trial {found.best.number}:")
+    assert "kyc-ml tune" in comments[0]
+    assert f"# {worse.sentence}" in comments
+    [place] = [n for n, line in enumerate(comments) if line.endswith(f" {found.best.number}:")]
     assert comments[place + 1 :] == [
         f"#   {name}: {value:.6g}" for name, value in found.best.parameters.items()
     ]

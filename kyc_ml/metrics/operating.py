@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,6 @@ import pandas as pd
 from kyc_ml import ranking
 from kyc_ml.capacity import Catches, ReviewQueue
 from kyc_ml.metrics.intervals import jeffreys_interval
-from kyc_ml.progress import Progress
 from kyc_ml.resampling import Strata, bootstrap, percentile_interval
 
 Floats = npt.NDArray[np.float64]
@@ -117,7 +117,7 @@ def compute_operating_points(
     draws: int = 500,
     seed: int = 0,
     strata: Strata | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compute precision and recall at many capacities, each day's highest scores first.
 
@@ -191,7 +191,7 @@ def compute_ranking_figures(
     draws: int = 500,
     seed: int = 0,
     strata: Strata | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compute ranking figures with percentile intervals at 95 % over draws of customers.
 

@@ -41,7 +41,7 @@ def test_it_holds_no_time_and_no_place_of_its_own_making(make_manifest):
     ],
 )
 def test_rows_that_do_not_reconcile_are_never_written(make_manifest, tmp_path, changed):
-    with pytest.raises(AssertionError, match="rows were lost"):
+    with pytest.raises(AssertionError, match="rows"):
         make_manifest(**changed).write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -51,19 +51,19 @@ def test_rows_that_do_not_reconcile_are_never_written(make_manifest, tmp_path, c
 )
 def test_a_damaged_manifest_is_refused(tmp_path, content):
     (tmp_path / MANIFEST).write_bytes(content)
-    with pytest.raises(ConfigError, match="is no folder of a scoring run"):
+    with pytest.raises(ConfigError, match="folder"):
         read_manifest(tmp_path)
 
 
 def test_a_manifest_of_another_format_is_refused(make_manifest, tmp_path):
     content = {**json.loads(make_manifest().to_json()), "format_version": 2}
     (tmp_path / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="another version of kyc_ml"):
+    with pytest.raises(ConfigError, match="kyc_ml"):
         read_manifest(tmp_path)
 
 
 def test_a_folder_without_one_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="is no folder of a scoring run"):
+    with pytest.raises(ConfigError, match="folder"):
         read_manifest(tmp_path)
 
 

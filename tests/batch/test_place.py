@@ -1,6 +1,8 @@
 """A goal has one holder; what is made there appears whole or not at all."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,14 +41,14 @@ def holder(goal):
 
 
 def test_a_goal_that_is_held_is_refused(goal):
-    with hold(goal), pytest.raises(OutputError, match="another job is writing"), hold(goal):
+    with hold(goal), pytest.raises(OutputError, match="writing"), hold(goal):
         pytest.fail("held twice")
     with hold(goal):
         pass
 
 
 def test_a_goal_that_another_process_holds_is_refused_until_it_is_killed(goal, holder):
-    with pytest.raises(OutputError, match="another job is writing"), hold(goal):
+    with pytest.raises(OutputError, match="writing"), hold(goal):
         pytest.fail("held twice")
     holder.send_signal(signal.SIGKILL)
     holder.wait(timeout=30)
@@ -75,7 +77,7 @@ def test_what_exists_is_never_replaced(goal):
         (place.work / MANIFEST).write_text("new")
         goal.mkdir()
         (goal / "old").touch()
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="exists"):
             place.publish()
     assert [path.name for path in goal.iterdir()] == ["old"]
     assert (goal.parent / ".scores.work" / MANIFEST).read_text() == "new", "the work stays"
@@ -108,7 +110,7 @@ def test_what_a_killed_job_left_half_done_is_removed_and_the_rest_kept(goal):
 def test_a_second_job_is_told_what_the_operator_knows(goal):
     with (
         hold(goal),
-        pytest.raises(OutputError, match=f"another job is writing {goal.parent}: wait"),
+        pytest.raises(OutputError, match=re.escape(f" {goal.parent}: ")),
         hold(goal, known_as=goal.parent),
     ):
         pytest.fail("held twice")
@@ -147,13 +149,16 @@ def test_a_goal_without_a_name_is_refused(tmp_path, monkeypatch, name):
     from pathlib import Path  # noqa: PLC0415  only here
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputError, match="no name of a new folder"), hold(Path(name)):
+    with pytest.raises(OutputError, match="folder"), hold(Path(name)):
         pytest.fail("held")
 
 
 def test_a_goal_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="Not a directory"), hold(tmp_path / "file" / "scores"):
+    with (
+        pytest.raises(OutputError, match=os.strerror(errno.ENOTDIR)),
+        hold(tmp_path / "file" / "scores"),
+    ):
         pytest.fail("held")
 
 

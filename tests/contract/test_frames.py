@@ -124,7 +124,7 @@ def test_frames_that_are_put_together_are_refused_where_one_alone_is_right():
     naive, zoned = objects(NAIVE).infer_objects(), objects(ZONED).infer_objects()
     for frame in (naive, zoned):
         assert read(frame)["event_time"][0].as_py().hour == 1
-    with pytest.raises(SourceError, match="mixes times with a zone and times without a zone"):
+    with pytest.raises(SourceError, match=r"zone.*without.*zone"):
         read(pd.concat([naive, zoned], ignore_index=True))
 
 

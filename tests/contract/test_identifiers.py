@@ -192,7 +192,7 @@ def test_a_whole_decimal_is_the_number_and_a_float_of_few_digits_may_be():
 
 def test_scientific_identifiers_are_refused_with_column_and_reason():
     rows = [{**ROW, "transaction_id": f"t{n}", "customer_id": "1.1E+17"} for n in range(3)]
-    with pytest.raises(ContractError, match="customer_id: a number in scientific notation"):
+    with pytest.raises(ContractError, match=r"customer_id.*scientific"):
         contract(rows, max_quarantined_share=0.9)
 
 
@@ -216,7 +216,7 @@ def test_identifiers_that_differ_in_form_only_are_counted_with_the_key_to_write(
     read = contract_tables(
         {name: pa.Table.from_pylist(table) for name, table in tables.items()}, base_currency="CNY"
     )
-    (found,) = [f for f in read.accepted.quality.warnings if "but for its form" in f.rule]
+    (found,) = [f for f in read.accepted.quality.warnings if "form" in f.rule]
     assert (found.table, found.column, found.count) == ("transactions", "customer_id", 2)
     declared = re.search(r"identifiers: \{(.*)\}", found.cure).group(1)
     assert declared == f"{key}: {getattr(ALIKE, key)}"
@@ -274,7 +274,7 @@ def test_a_key_with_most_of_the_rows_is_named_by_share_and_never_by_value(n, res
     found = [f for f in contract(rows).accepted.quality.warnings if f.column == "counterparty_id"]
     assert [each.count for each in found] == ([n] if named else [])
     for each in found:
-        assert each.rule == f"one identifier has {n / len(names):.0%} of the rows"
+        assert f" {n / len(names):.0%} " in each.rule
         assert "SELECT" in each.cure
         assert "GROUP BY 1" in each.cure
         assert "Nobody" not in str(each)

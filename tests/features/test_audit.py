@@ -120,7 +120,7 @@ def test_decision_times_are_spread_over_the_period(source, payments, specs):
 def test_absent_features_are_said_to_be_unaudited(source, payments, specs):
     lean = replace(source, tables={"transactions": source.tables["transactions"]})
     found = audit(lean, payments, specs, times=1)
-    assert found.left_out["profile_age_years"] == "the source has no table customers"
+    assert found.left_out["profile_age_years"].endswith("customers")
     assert "profile_age_years" not in set(found.features["feature"])
     assert found.passed
 
@@ -356,19 +356,19 @@ def test_ties_change_places_and_nothing_else_does():
 
 
 def test_no_observation_is_an_error(source, payments, specs):
-    with pytest.raises(DatasetError, match="no observation to audit"):
+    with pytest.raises(DatasetError, match="observation"):
         audit(source, payments.slice(0, 0), specs)
 
 
 def test_no_row_after_any_decision_is_an_error(source, payments, specs):
     end = pa.scalar(pd.Timestamp("2030-01-01", tz="UTC"), pa.timestamp("us", "UTC"))
     late = with_column(payments, "decision_time", pa.repeat(end, payments.num_rows))
-    with pytest.raises(DatasetError, match="no row of any table follows the 1 decision"):
+    with pytest.raises(DatasetError, match=r"table.*\b1\b"):
         audit(source, late, specs)
 
 
 def test_no_decision_time_is_an_error(source, payments, specs):
-    with pytest.raises(DatasetError, match="times must be at least 1, got 0"):
+    with pytest.raises(DatasetError, match=r"times.*\b1\b.*\b0\b"):
         audit(source, payments, specs, times=0)
 
 

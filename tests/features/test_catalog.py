@@ -141,8 +141,8 @@ def test_all_wrong_names_are_listed_with_the_nearest():
     config = FeatureConfig(families=("velocty", "amounts"), exclude=("amuont",))
     with pytest.raises(ConfigError) as caught:
         choose_features(config, unit="fraud")
-    assert "did you mean 'velocity'" in str(caught.value)
-    assert "did you mean 'amount'" in str(caught.value)
+    assert "'velocity'" in str(caught.value)
+    assert "'amount'" in str(caught.value)
 
 
 def test_third_party_items_need_their_family():

@@ -444,7 +444,7 @@ def test_all_faults_of_edges_are_named_at_once():
 def test_columns_must_be_equally_long():
     none = np.empty(0, np.int32)
     times = np.zeros(1, np.int64)
-    with pytest.raises(DatasetError, match="equally long"):
+    with pytest.raises(DatasetError, match="equally"):
         find_patterns(none, none, times, times, np.ones(1), n_nodes=1)
 
 

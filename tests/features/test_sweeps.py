@@ -437,14 +437,14 @@ def test_one_huge_key_and_many_tiny_ones_are_swept_alike():
 def test_more_rows_than_a_timeline_can_number_are_refused(monkeypatch):
     monkeypatch.setattr(timeline, "MOST_ROWS", 2)
     _, table, observed = tables([("a", time, 0, 1.0, "x") for time in range(3)], [("a", 9)])
-    with pytest.raises(DatasetError, match="at most 2 rows or observations, got 3"):
+    with pytest.raises(DatasetError, match=r"\b2\b rows.*\b3\b"):
         sweep_of(table, observed, window=5, lag=0)
 
 
 @pytest.mark.parametrize(("us", "lag_us"), [(-5, 0), (0, 0), (5, -1)])
 def test_a_window_that_could_reach_past_the_decision_cannot_be_declared(us, lag_us):
     period = Period(label="x", us=us, english="x", chinese="x")
-    with pytest.raises(LeakageError, match="must be longer than 0"):
+    with pytest.raises(LeakageError, match=r"longer.*\b0\b"):
         Window(table="t", key=("k",), statistic="count", period=period, lag_us=lag_us)
 
 

@@ -93,7 +93,7 @@ def test_nobody_is_nowhere_concentrated():
 
 
 def test_concentration_needs_the_same_classes_and_two_of_them():
-    with pytest.raises(ValueError, match="at least 2 classes, got 1"):
+    with pytest.raises(ValueError, match=r"\b2\b classes.*\b1\b"):
         concentration([3])
-    with pytest.raises(ValueError, match="of the same classes, got 2 and 3"):
+    with pytest.raises(ValueError, match=r"classes.*\b2\b.*\b3\b"):
         concentration_change([1, 2], [1, 2, 3])

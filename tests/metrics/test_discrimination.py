@@ -253,7 +253,7 @@ def test_the_whole_partial_area_is_the_area(rows):
 
 @pytest.mark.parametrize("max_fpr", [0.0, -0.1, 1.1])
 def test_a_partial_area_needs_a_rate(max_fpr):
-    with pytest.raises(ValueError, match=r"max_fpr must be in \(0, 1\], got"):
+    with pytest.raises(ValueError, match=r"max_fpr .*\(0, 1\]"):
         partial_auc(DELONG_Y, DELONG_A, max_fpr=max_fpr)
 
 

@@ -67,7 +67,7 @@ def test_a_number_is_read_as_it_was_meant_or_is_a_guess(desk, name):
     rows = desk.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
     assert [row[0] for row in rows[:3]] == numbers
     assert doubt in reading.doubt
-    assert doubt or "three digits" not in reading.doubt
+    assert doubt or "digits" not in reading.doubt
     assert reading.negative == pytest.approx(sum(number < 0 for number in numbers) / 3)
 
 

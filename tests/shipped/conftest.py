@@ -247,10 +247,10 @@ def _latest(name, data):
 
 
 @pytest.fixture(scope="session")
-def kyc(tmp_path_factory):
+def kyc(make_store, tmp_path_factory):
     """Run a command in a folder that no configuration lies in; give exit code and messages."""
     home = tmp_path_factory.mktemp("home")
-    own = {"MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db", "TERM": "dumb"}
+    own = {"MLFLOW_TRACKING_URI": make_store(home), "TERM": "dumb"}
     own["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
     def run(*arguments):

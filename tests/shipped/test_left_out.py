@@ -49,11 +49,11 @@ def sources(forms):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(make_store, tmp_path_factory):
     """Work in a folder with an MLflow store of its own."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", make_store(home))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.chdir(home)
         yield home

@@ -1,5 +1,7 @@
 """Every shipped configuration, on data of its form, by the commands that a first hour needs."""
 
+import re
+
 import pytest
 import yaml
 
@@ -52,7 +54,7 @@ def test_what_is_shipped_works_on_data_of_its_form(forms, kyc, name, tmp_path):
     assert kyc("audit", "--config", form.config, *source, *until, "--times", 1)[0] in {0, 1}
     code, said = kyc(*scores, tmp_path / "full", "--full", *(until if name == "amlsim" else ()))
     assert code == (2 if name == "risk" else 0), said
-    assert name != "risk" or "has no table reviews" in said
+    assert name != "risk" or "reviews" in said
     code, said = kyc(*judged, *until, "--rows", "test" if in_time else "out_of_fold")
     assert code in {0, 1}, said
 
@@ -62,4 +64,4 @@ def test_a_model_of_planned_reviews_learns_of_those_at_the_end_of_the_data(forms
     source = ("--source", form.source, "--data", form.data)
     code, said = kyc("train", "--config", form.config, *source)  # at the end of the data
     assert code == 2
-    assert "90 lie later, the first at 2017-05-31 00:00: give a later --as-of" in said
+    assert re.search(r"\b90\b.*2017-05-31 00:00.*--as-of", said)

@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,19 +20,19 @@ def test_saved_files_read_back_equal(small_bank, tmp_path):
 
 def test_a_folder_in_use_is_refused_unless_overwriting_is_allowed(small_bank, tmp_path):
     mine = tmp_path / "notes.txt"
-    mine.write_text("keep me")
+    mine.write_text("keep")
     with pytest.raises(OutputError, match="overwrite=True"):
         save_bank(small_bank, tmp_path)
     assert list(tmp_path.iterdir()) == [mine]
     save_bank(small_bank, tmp_path, overwrite=True)
     save_bank(small_bank, tmp_path, overwrite=True)
-    assert mine.read_text() == "keep me"
+    assert mine.read_text() == "keep"
     assert (tmp_path / "transactions.parquet").exists()
 
 
 def test_a_file_in_place_of_the_folder_is_refused(small_bank, tmp_path):
     (tmp_path / "bank").write_text("")
-    with pytest.raises(OutputError, match="is a file"):
+    with pytest.raises(OutputError, match="file"):
         save_bank(small_bank, tmp_path / "bank", overwrite=True)
 
 
@@ -56,7 +57,7 @@ def test_a_full_disk_leaves_nothing_half_written(small_bank, tmp_path, monkeypat
         real(table, where, **options)
 
     monkeypatch.setattr(pq, "write_table", run_full)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with pytest.raises(OutputError, match=os.strerror(errno.ENOSPC)):
         save_bank(small_bank, folder)
     assert folder.exists() == existed
     assert not existed or not list(folder.iterdir())

@@ -115,7 +115,7 @@ def test_a_calendar_without_working_days_is_refused():
         def is_working_day(self, day):
             return False
 
-    with pytest.raises(ValueError, match="no working day in the 60 days before 2026-01-15"):
+    with pytest.raises(ValueError, match=r"60 days.*2026-01-15"):
         last_working_day(date(2026, 1, 15), Strike())
 
 

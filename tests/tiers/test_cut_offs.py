@@ -41,7 +41,7 @@ def test_certainty_and_impossibility_have_tiers(policy):
 
 def test_what_is_no_probability_is_refused_with_the_count(policy):
     proba = np.array([0.1, np.nan, -1e-9, 1.1, np.inf, 0.9])
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got 4 of 6 outside it"):
+    with pytest.raises(ValueError, match=r"\[0, 1\].*4 of 6"):
         assign_tiers(proba, policy=policy)
 
 

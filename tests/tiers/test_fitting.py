@@ -139,22 +139,20 @@ def test_the_quick_test_of_a_bound_agrees_with_the_bound(hits, misses, rate):
 def test_a_target_that_no_rows_can_meet_is_refused_with_the_cure(make_policy):
     rows = rows_of(shift=4.0)
     policy = make_policy(fit=fit_of(bad_rates()))
-    with pytest.raises(
-        DatasetError, match=r"of at most 0.02?: raise its highest_bad_rate"
-    ) as caught:
+    with pytest.raises(DatasetError, match=r"0\.02.*highest_bad_rate") as caught:
         propose(rows, policy)
-    allowed = re.search(r"these rows allow (0\.\d+) at best", str(caught.value))
+    allowed = re.search(r"allow (0\.\d+)", str(caught.value))
     assert allowed is not None
     raised = {"low": float(allowed[1]), "medium": 0.98}
     propose(rows, make_policy(fit=fit_of(bad_rates(highest_bad_rate=raised))))
 
 
 def test_without_rows_or_a_fit_section_there_is_no_proposal(make_policy):
-    with pytest.raises(DatasetError, match="no calibrated, mature rows"):
+    with pytest.raises(DatasetError, match="calibrated"):
         propose(rows_of(0), make_policy(fit=fit_of(bad_rates())))
-    with pytest.raises(ConfigError, match="has no section fit"):
+    with pytest.raises(ConfigError, match="fit"):
         propose(rows_of(), make_policy())
-    with pytest.raises(ConfigError, match="no targets to judge by"):
+    with pytest.raises(ConfigError, match="targets"):
         judge_cut_offs(rows_of(), make_policy())
 
 
@@ -208,13 +206,13 @@ def test_tiers_without_alerts_keep_their_cut_offs(make_policy):
 @pytest.mark.parametrize("alerts", [{"high": 0.01}, {"high": 1e6}])
 def test_a_capacity_that_sets_no_cut_off_is_refused(make_policy, alerts):
     whole = {"method": "capacity", "per": "day", "alerts": alerts}
-    with pytest.raises(DatasetError, match="tier 'high': room for"):
+    with pytest.raises(DatasetError, match="'high'"):
         propose(rows_of(), make_policy(fit=fit_of(whole)))
 
 
 def test_a_capacity_below_which_a_kept_cut_off_lies_higher_is_refused(make_policy):
     whole = {"method": "capacity", "per": "day", "alerts": {"high": 150}}
-    with pytest.raises(DatasetError, match="give 'medium' alerts too, or 'high' fewer"):
+    with pytest.raises(DatasetError, match=r"'medium'.*'high'"):
         propose(rows_of(), make_policy(fit=fit_of(whole)))
 
 
@@ -300,8 +298,8 @@ def test_a_small_segment_borrows_from_the_whole_and_says_so(make_policy):
     for place in (1, 2):
         assert alone[place] < own[place] < whole[place]  # big is worse, so it needs lower cut-offs
     positives = int(big.target.sum())
-    assert f"it borrows {100 / (positives + 100):.0%} from the whole" in found.notes[0]
-    assert "fewer than 40: it takes the cut-offs of the whole" in found.notes[1]
+    assert f" {100 / (positives + 100):.0%} " in found.notes[0]
+    assert re.search(r"fewer.*\b40\b", found.notes[1])
 
 
 def test_intervals_are_of_customers_drawn_again_and_the_same_every_time(make_policy):
@@ -396,15 +394,15 @@ def test_fitted_cut_offs_do_not_keep_the_source_of_those_in_force(make_policy):
     found = propose(rows, make_policy(segments=SEGMENTS, fit=fit_of(bad_rates(), segments=own)))
     big, small = found.policy.segments.own
     assert small.source == "c"
-    days = f"rows decided {rows.days.min()} to {rows.days.max()}; segment 'big': 6,000 rows, "
-    assert big.source.startswith(f"kyc-ml tiers fit by target_bad_rate, {days}")
+    days = f"{rows.days.min()} to {rows.days.max()}; segment 'big': 6,000 "
+    assert re.match(f"kyc-ml .*target_bad_rate, .*{days}", big.source)
 
 
 def test_one_row_is_no_rows(make_policy):
     rows = joined(rows_of(segment="big"), rows_of(1, segment="small"))
     found = propose(rows, make_policy(segments=SEGMENTS, fit=fit_of(
         bad_rates(), segments={"small": bad_rates()})))  # fmt: skip
-    assert found.notes[0].startswith("segment 'small': 1 row, 0 positives, fewer than 10: ")
+    assert re.match("segment 'small': 1 row, 0 positives, .* 10: ", found.notes[0])
 
 
 def test_the_names_of_tiers_are_never_cut(make_policy):

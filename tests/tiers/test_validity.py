@@ -27,9 +27,9 @@ def test_a_run_is_refused_until_the_first_local_day(make_policy, now, refused):
     if not refused:
         require_in_force(policy, moment)
         return
-    with pytest.raises(ConfigError, match=r"'p v1' is valid from 2024-01-01.*grades as of 20") as e:
+    with pytest.raises(ConfigError, match=r"'p v1' .*2024-01-01.* 20") as e:
         require_in_force(policy, moment)
-    assert "use a model with the policy in force then, or a later date" in str(e.value)
+    assert "force" in str(e.value)
 
 
 def test_a_policy_without_a_first_day_refuses_no_run_and_marks_nothing(make_policy, make_facts):
@@ -48,7 +48,7 @@ def test_exactly_the_rows_decided_before_it_are_marked_and_graded_alike(
     got = grade(proba, facts, policy=make_policy())
     assert got.columns()["policy_in_force"].to_pylist() == [offset >= 0 for offset in offsets]
     early = sum(offset < 0 for offset in offsets)
-    assert got.counts.get("decided before the policy was valid", 0) == early
+    assert [n for what, n in got.counts.items() if "valid" in what] == [early][: bool(early)]
     undated = grade(proba, facts, policy=make_policy(valid_from=None))
     np.testing.assert_array_equal(got.tier, undated.tier)
 
@@ -56,4 +56,4 @@ def test_exactly_the_rows_decided_before_it_are_marked_and_graded_alike(
 def test_a_row_without_a_decision_time_is_neither(make_policy, make_facts):
     got = grade(np.array([0.5]), make_facts(1, days=[None]), policy=make_policy())
     assert got.columns()["policy_in_force"].to_pylist() == [None]
-    assert "decided before the policy was valid" not in got.counts
+    assert not any("valid" in what for what in got.counts)

@@ -13,10 +13,92 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from kyc_ml.features.spec import Latest
 from kyc_ml.metrics import matrix_weighted_bandwidth
 from kyc_ml.report.words import COLUMNS
-from kyc_ml.validation import Retrained, Rival
+from kyc_ml.validation import Retrained, Rival, run_check
 from kyc_ml.validation.catalogue import PROCEDURES
+from kyc_ml.validation.policy import Gate
 
 N = 6_000
+GATED = {"pass", "finding", "fail"}
+VERDICTS = {
+    # later rows of the law of the training, the same without a positive, without a mature outcome
+    "data.lineage": ("not_applicable", "not_applicable", "not_applicable"),
+    "data.quarantine": ("not_applicable", "not_applicable", "not_applicable"),
+    "data.representativeness": ("pass", "pass", "pass"),
+    "data.missingness": ("pass", "pass", "pass"),
+    "data.label_maturity": ("pass", "pass", "pass"),
+    "data.point_in_time": ("not_applicable", "not_applicable", "not_applicable"),
+    "data.leakage": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.auc": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.ranking": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.capacity": ("information", "not_applicable", "not_applicable"),
+    "discrimination.recall_at_fpr": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.auc_decline": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.segments": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.periods": ("pass", "not_applicable", "not_applicable"),
+    "discrimination.typologies": ("pass", "not_applicable", "not_applicable"),
+    "calibration.overall": ("pass", "fail", "not_applicable"),
+    "calibration.reliability": ("information", "information", "not_applicable"),
+    "calibration.brier": ("pass", "not_judged", "not_applicable"),
+    "calibration.spiegelhalter": ("information", "information", "not_applicable"),
+    "calibration.hosmer_lemeshow": ("information", "information", "not_applicable"),
+    "calibration.jeffreys": ("finding", "finding", "not_applicable"),
+    "calibration.binomial": ("information", "information", "not_applicable"),
+    "calibration.segments": ("pass", "finding", "not_applicable"),
+    "tiers.ordering": ("pass", "pass", "not_applicable"),
+    "tiers.concentration": ("pass", "pass", "pass"),
+    "tiers.migration": ("not_applicable", "not_applicable", "not_applicable"),
+    "tiers.overrides": ("pass", "pass", "pass"),
+    "stability.score_psi": ("pass", "pass", "pass"),
+    "stability.feature_csi": ("pass", "pass", "pass"),
+    "stability.importance": ("pass", "pass", "pass"),
+    "stability.reasons": ("pass", "pass", "pass"),
+    "robustness.noise": ("pass", "not_applicable", "not_applicable"),
+    "robustness.missing_columns": ("finding", "not_applicable", "not_applicable"),
+    "robustness.weak_spots": ("pass", "not_applicable", "not_applicable"),
+    "robustness.overfit": ("pass", "not_applicable", "not_applicable"),
+    "robustness.training_range": ("pass", "pass", "pass"),
+    "explanation.additivity": ("pass", "pass", "pass"),
+    "explanation.shap_agreement": ("pass", "pass", "pass"),
+    "explanation.monotone": ("not_applicable", "not_applicable", "not_applicable"),
+    "explanation.reasons": ("pass", "pass", "pass"),
+    "fairness.selection": ("information", "not_applicable", "not_applicable"),
+    "fairness.predictive_equality": ("pass", "not_applicable", "not_applicable"),
+    "fairness.equal_opportunity": ("pass", "not_applicable", "not_applicable"),
+    "fairness.calibration": ("pass", "not_applicable", "not_applicable"),
+    "benchmarks.logistic": ("pass", "not_applicable", "not_applicable"),
+    "benchmarks.rating": ("not_applicable", "not_applicable", "not_applicable"),
+    "benchmarks.champion": ("not_applicable", "not_applicable", "not_applicable"),
+    "benchmarks.savings": ("pass", "not_applicable", "not_applicable"),
+    "implementation.reproduction": ("not_applicable", "not_applicable", "not_applicable"),
+    "implementation.recorded_figures": ("pass", "pass", "pass"),
+    "implementation.parity": ("pass", "pass", "pass"),
+    "implementation.reconciliation": ("pass", "pass", "pass"),
+}
+WITHOUT_SIGNAL = {
+    # what a model finds that ranks at random, check by check
+    "discrimination.auc": ("auc_low_by_customer/red",),
+    "discrimination.ranking": ("lift/amber",),
+    "discrimination.recall_at_fpr": ("fpr_frozen/amber",),
+    "discrimination.auc_decline": ("drop/red",),
+    "discrimination.typologies": ("lowest_high/amber",),
+    "calibration.overall": ("slope/amber",),
+    "calibration.brier": (
+        "skill/amber",
+        "skill_high/red",
+    ),
+    "calibration.jeffreys": (
+        "under_p/red",
+        "over_p/amber",
+    ),
+    "robustness.weak_spots": (
+        "highest_low/amber",
+        "lowest_high/amber",
+    ),
+    "robustness.overfit": ("largest_low/amber",),
+    "explanation.additivity": ("worst_error/red",),
+    "benchmarks.logistic": ("ap_difference_high/amber",),
+    "benchmarks.savings": ("savings_high/amber",),
+}
 
 
 def values(result):
@@ -75,31 +157,74 @@ def test_capacity_is_the_models_own_and_the_points_reach_to_twice_of_it(evidence
     assert table["recall"].is_monotonic_increasing
 
 
-@pytest.mark.parametrize("name", sorted(PROCEDURES))
+def require_verdict(expected, result, findings):
+    """Assert a check's verdict, and that its findings or its reason bear it out."""
+    assert result.verdict == expected, (result.check.id, findings)
+    severities = {finding.severity for finding in findings}
+    assert severities <= {"amber", "red"}
+    assert ("red" in severities) == (expected == "fail")
+    assert bool(severities) == (expected in {"finding", "fail"})
+    assert bool(result.reason.en) == bool(result.reason.zh) == (expected == "not_applicable")
+
+
+def test_every_check_has_its_verdicts_written_down():
+    assert list(VERDICTS) == list(PROCEDURES)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_later_rows_of_the_same_law(name, evidence, check):
+    require_verdict(VERDICTS[name][0], *check(name, evidence, compared_rows=5))
+
+
+@pytest.mark.parametrize("name", VERDICTS)
 def test_rows_without_a_positive_are_no_error(name, evidence, score, world, check):
     features, target = world.draw(800, seed=5, first_day=160, days=60)
     none = replace(evidence, current=score((features, np.zeros_like(target))))
-    result, findings = check(name, none, compared_rows=5)
-    assert result.verdict in {
-        "pass", "not_judged", "information", "not_applicable", "finding", "fail"
-    }  # fmt: skip
-    if name.startswith(("discrimination", "fairness", "benchmarks")):
-        assert result.verdict == "not_applicable"
-        assert result.reason.en
-        assert result.reason.zh
-        assert not findings
+    require_verdict(VERDICTS[name][1], *check(name, none, compared_rows=5))
 
 
-@pytest.mark.parametrize("name", sorted(PROCEDURES))
+@pytest.mark.parametrize("name", VERDICTS)
 def test_rows_without_a_mature_outcome_are_no_error(name, evidence, check):
     rows = evidence.current
-    young = replace(
-        rows,
-        judged=np.zeros(len(rows), bool),
-        status=np.full(len(rows), "immature", dtype=object),
-    )
-    result, _ = check(name, replace(evidence, current=young), compared_rows=5)
-    assert result.verdict in {"pass", "not_judged", "information", "not_applicable", "finding"}
+    immature = np.full(len(rows), "immature", dtype=object)
+    young = replace(rows, judged=np.zeros(len(rows), bool), status=immature)
+    result, findings = check(name, replace(evidence, current=young), compared_rows=5)
+    require_verdict(VERDICTS[name][2], result, findings)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, expected in VERDICTS.items() if expected[0] in GATED]
+)
+def test_every_figure_with_a_gate_can_fail_its_check(name, evidence, rules, check):
+    """Move each bound just past the figure: a check that looks at nothing stays green."""
+    honest, _ = check(name, evidence, compared_rows=5)
+    gated = {gate.figure: gate.value for gate in honest.gates if gate.value is not None}
+    assert gated
+    for figure, value in gated.items():
+        gate = Gate(check=name, figure=figure, at_most=value - 1e-6, severity="red", source="test")
+        result, findings = run_check(
+            PROCEDURES[name],
+            evidence,
+            policy=rules.model_copy(
+                update={
+                    "gates": (gate,),
+                    "settings": rules.settings.model_copy(update={"compared_rows": 5}),
+                }
+            ),
+            command="",
+        )
+        assert result.verdict == "fail"
+        assert [finding.id for finding in findings] == [f"{name}/{figure}/red"]
+
+
+@pytest.mark.parametrize("name", WITHOUT_SIGNAL)
+def test_a_model_whose_scores_are_shuffled_is_caught(name, evidence, check):
+    rows = evidence.current
+    order = np.random.default_rng(0).permutation(len(rows))
+    shuffled = replace(rows, margin=rows.margin[order], probability=rows.probability[order])
+    _, findings = check(name, replace(evidence, current=shuffled), compared_rows=5)
+    found = {finding.id.removeprefix(f"{name}/") for finding in findings}
+    assert set(WITHOUT_SIGNAL[name]) <= found
 
 
 def test_migration_follows_customers(as_risk, check):
