@@ -41,10 +41,10 @@ def main(
     """Train and register one model a configuration."""
     reads: Reads = {"--source": source, "--data": data, "--config": config}
     with job(reads=reads, dates={"--as-of": as_of}) as terminal:
-        from kyc_ml.jobs.configuring import load_run
-        from kyc_ml.jobs.reading import read_tables
-        from kyc_ml.jobs.training import train_tables
-        from kyc_ml.terminal.results import show_training
+        from kyc_ml.cli.terminal.results import show_training
+        from kyc_ml.contract import read_tables
+        from kyc_ml.decision import load_run
+        from kyc_ml.training import train_tables
 
         runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"

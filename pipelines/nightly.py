@@ -38,8 +38,8 @@ from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kyc_ml.jobs.request import ScoringRequest
-    from kyc_ml.terminal import Terminal
+    from kyc_ml.cli.terminal.watching import Terminal
+    from kyc_ml.scoring import ScoringRequest
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -93,10 +93,9 @@ def main(
         "--config": config,
     }
     with job(log=log, models=model, reads=reads, dates={"--as-of": as_of}) as terminal:
-        from kyc_ml.jobs.request import ScoringRequest
-        from kyc_ml.jobs.scoring import load_limits, run_score
-        from kyc_ml.jobs.storing import read_once
-        from kyc_ml.terminal.results import show_scoring
+        from kyc_ml.cli.terminal.results import show_scoring
+        from kyc_ml.contract import read_once
+        from kyc_ml.scoring import ScoringRequest, load_limits, run_score
 
         _require_day(as_of)
         load_limits(limits)  # a fault in it is told once, before any work
@@ -157,7 +156,7 @@ def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) 
     ConfigError
         If there is a fallback without a configuration, or the other way round.
     """
-    from kyc_ml.jobs.configuring import load_run
+    from kyc_ml.decision import load_run
 
     if (fallback is None) == bool(configs):
         msg = (
@@ -210,8 +209,8 @@ def _ask(
     KycMlError
         If the model cannot be loaded, and no card of its name stands in.
     """
-    from kyc_ml.jobs.earlier import nights_before
-    from kyc_ml.jobs.loading import load_model
+    from kyc_ml.registry import load_model
+    from kyc_ml.scoring import nights_before
 
     previous: tuple[Path, ...] = ()
     try:

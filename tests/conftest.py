@@ -20,15 +20,14 @@ from rich.console import Console
 from rich.text import Text
 from xdist.scheduler import LoadScopeScheduling
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.calibration import fit_calibrator
+from kyc_ml.cli.terminal.sheets import Sheet
 from kyc_ml.config import ModelConfig, RunConfig, load_section
-from kyc_ml.explain import learn_reference
-from kyc_ml.features.spec import EVER, FeatureSpec, Formula, Latest, Own, Where, Window, period_of
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.decision import TierPolicy, learn_reference
+from kyc_ml.features import EVER, FeatureSpec, FeatureTable, Formula, Latest, Own, Where, Window
+from kyc_ml.features.spec import period_of
 from kyc_ml.model import Model, fit_fixed
-from kyc_ml.terminal.sheets import Sheet
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.model.calibration.fitting import fit_calibrator
+from kyc_ml.registry import Bundle
 
 # A busy machine is no failure; a law that needs more examples says so itself.
 # KYC_ML_EXAMPLES=400 looks harder, for as long as you like

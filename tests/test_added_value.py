@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from kyc_ml.metrics.paired import Predictions
+from kyc_ml.metrics import Predictions
 from kyc_ml.training.added_value import compute_added_value
 
 

@@ -9,10 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import TargetEncoder
 from threadpoolctl import threadpool_limits
 
-from kyc_ml import baselines
-from kyc_ml.baselines import Bins, fit_logistic
 from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import auc_interval
+from kyc_ml.model import baselines, fit_logistic
+from kyc_ml.model.baselines import Bins
 
 KINDS = np.array([False, False, False, False, True])
 

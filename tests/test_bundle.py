@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 
 import kyc_ml
-from kyc_ml.bundle import MANIFEST, compare_manifests, load_bundle, save_bundle
 from kyc_ml.config import FeatureConfig, section_digest
-from kyc_ml.environment import digest_distributions
+from kyc_ml.decision import Reference
 from kyc_ml.errors import BundleError, OutputError
-from kyc_ml.explain import Reference
-from kyc_ml.features.availability import split_available
-from kyc_ml.features.catalog import FAMILIES, choose_features
-from kyc_ml.features.notation import definitions_digest
-from kyc_ml.features.spec import Formula
+from kyc_ml.features import FAMILIES, Formula, choose_features, definitions_digest, split_available
+from kyc_ml.registry import (
+    MANIFEST,
+    compare_manifests,
+    digest_distributions,
+    load_bundle,
+    save_bundle,
+)
 
 FILES = {
     "calibration.json",

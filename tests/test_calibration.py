@@ -15,17 +15,12 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from kyc_ml.calibration import (
-    Calibrator,
-    ReversedRankingError,
-    choose_calibrator,
-    cross_calibrate,
-    fit_calibrator,
-    to_probability,
-)
 from kyc_ml.config import CalibrationConfig
 from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import calibration_error, compute_quality, compute_reliability
+from kyc_ml.model import Calibrator, choose_calibrator, to_probability
+from kyc_ml.model.calibration.choosing import cross_calibrate
+from kyc_ml.model.calibration.fitting import ReversedRankingError, fit_calibrator
 
 METHODS = ("none", "platt", "beta", "isotonic", "venn_abers")
 FITTED = METHODS[1:]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 
-from kyc_ml.calibration import undo_downsampling
 from kyc_ml.metrics import compute_quality
+from kyc_ml.model.calibration.sampling import undo_downsampling
 
 margins = st.floats(-15.0, 15.0)
 shares = st.floats(0.001, 1.0)

@@ -9,18 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from kyc_ml.calibration import (
-    Calibrator,
-    SegmentRows,
+from kyc_ml.config import CalibrationConfig
+from kyc_ml.model import Calibrator, SegmentRows, choose_calibrator, to_probability
+from kyc_ml.model.calibration.fitting import fit_calibrator
+from kyc_ml.model.calibration.segments import (
     Segments,
     SegmentShift,
-    choose_calibrator,
     estimate_strength,
-    fit_calibrator,
     fit_segments,
-    to_probability,
 )
-from kyc_ml.config import CalibrationConfig
 
 TRUTH = {"retail": -0.3, "corporate": 0.9, "private": -0.8}
 METHODS = ("none", "platt", "beta", "isotonic", "venn_abers")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from kyc_ml.calibration.venn_abers import apply_steps, fit_venn_abers
+from kyc_ml.model.calibration.venn_abers import apply_steps, fit_venn_abers
 
 
 def by_brute_force(margin, target, asked):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.capacity import Catches, ReviewQueue, pays
+from kyc_ml.metrics import ReviewQueue, pays
+from kyc_ml.metrics.capacity import Catches
 
 
 @st.composite

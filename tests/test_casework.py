@@ -12,18 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from kyc_ml.casework import (
-    CaseSheet,
-    Drop,
-    Measure,
-    ReasonRow,
-    recent_behaviour,
-    render_sheet,
-    save_sheet,
-)
-from kyc_ml.casework.recent import RECENT, WEEKS
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.synthetic import BankConfig, make_bank
+from kyc_ml.decision import CaseSheet, Drop, ReasonRow, recent_behaviour, save_sheet
+from kyc_ml.decision.casework.recent import RECENT, WEEKS, Measure
+from kyc_ml.decision.casework.sheet import render_sheet
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
 
 AT = pd.Timestamp("2024-09-02 13:00", tz="UTC")
 

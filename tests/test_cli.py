@@ -21,9 +21,9 @@ from kyc_ml import cli
 from kyc_ml.cli import naming
 from kyc_ml.cli.options import BAD_INPUT
 from kyc_ml.config import RunConfig, load_section
-from kyc_ml.environment import digest_code
 from kyc_ml.errors import GateError
-from kyc_ml.jobs.promoting import model_address
+from kyc_ml.registry import digest_code
+from kyc_ml.validation.sign_off.promote_job import model_address
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
@@ -268,7 +268,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, tmp_path):
     def interrupted(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kyc_ml.jobs.synthesis.run_synth", interrupted)
+    monkeypatch.setattr("kyc_ml.onboarding.run_synth", interrupted)
     done = run("synth", "--out", str(tmp_path / "bank"))
     assert (done.exit_code, done.stderr) == (130, "stopped\n")
 
@@ -277,7 +277,7 @@ def test_a_defect_of_the_program_is_not_dressed_as_bad_input(monkeypatch, tmp_pa
     def broken(**_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kyc_ml.jobs.synthesis.run_synth", broken)
+    monkeypatch.setattr("kyc_ml.onboarding.run_synth", broken)
     done = run("synth", "--out", str(tmp_path / "bank"))
     assert done.exit_code == 3
     assert "unexpected" in done.stderr
@@ -333,7 +333,7 @@ def test_a_defect_is_one_object_of_the_json_log(monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", broken)
+    monkeypatch.setattr("kyc_ml.scoring.run_score", broken)
     done = run(*SCORE)
     told = last_line(done)
     assert done.exit_code == 3
@@ -348,7 +348,7 @@ def test_an_interrupt_is_one_object_of_the_json_log(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", interrupted)
+    monkeypatch.setattr("kyc_ml.scoring.run_score", interrupted)
     done = run(*SCORE)
     assert (done.exit_code, last_line(done)["text"]) == (130, "stopped")
 
@@ -373,7 +373,7 @@ def test_a_defect_is_of_the_model_that_the_job_had_come_to(monkeypatch):
         watch.about(model="fraud v3")
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", broken)
+    monkeypatch.setattr("kyc_ml.scoring.run_score", broken)
     assert last_line(run(*SCORE))["model"] == "fraud v3"
 
 
@@ -419,7 +419,7 @@ def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(
         tiers=pd.DataFrame({"tier": ["low"]}), read=562_557, quarantined=0, rows=7_690,
         seconds={"reading": 15.04}, path=Path("o"), was_there=False,
     )  # fmt: skip
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", lambda *_, **__: result)
+    monkeypatch.setattr("kyc_ml.scoring.run_score", lambda *_, **__: result)
     done = run(*SCORE)
     assert last_line(done)["facts"] == {
         "read": 562_557, "quarantined": 0, "scored": 7_690, "customers": 1_234,
@@ -437,7 +437,7 @@ def test_the_level_of_a_line_is_that_of_its_call_whatever_the_text(monkeypatch, 
         getattr(watch, level)(text)
         raise GateError
 
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", reporting)
+    monkeypatch.setattr("kyc_ml.scoring.run_score", reporting)
     logged = [json.loads(line) for line in run(*SCORE).stderr.splitlines()]
     assert [(each["event"], each["level"], each["text"]) for each in logged] == [
         ("note", level, text), ("error", "error", "")

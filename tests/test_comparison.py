@@ -11,23 +11,17 @@ from hypothesis import strategies as st
 from scipy.special import logit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from kyc_ml.calibration import Calibrator
-from kyc_ml.comparison import (
-    ComparisonSettings,
-    LaterRows,
-    compare_models,
-    require_comparable,
-    require_different,
-    trained_until,
-)
-from kyc_ml.comparison.comparing import judge
-from kyc_ml.comparison.moves import NO_FEATURE
+from kyc_ml.decision import learn_reference
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.explain import learn_reference
-from kyc_ml.metrics import recall_at_fpr as recall_of_all_rows
-from kyc_ml.model import fit_fixed
-from kyc_ml.ranking import Ranking, auc, average_precision, recall_at_fpr
-from kyc_ml.tuning import compute_objective
+from kyc_ml.metrics import Ranking, auc, average_precision, recall_at_fpr
+from kyc_ml.metrics.discrimination import recall_at_fpr as recall_of_all_rows
+from kyc_ml.model import Calibrator, fit_fixed
+from kyc_ml.registry import require_comparable, require_different, trained_until
+from kyc_ml.training.tuning.objectives import compute_objective
+from kyc_ml.validation import ComparisonSettings, compare_models
+from kyc_ml.validation.comparison.comparing import judge
+from kyc_ml.validation.comparison.moves import NO_FEATURE
+from kyc_ml.validation.comparison.rows import LaterRows
 
 SETTINGS = ComparisonSettings(capacities=(3.0, 8.0), samples=100, miss_cost=20.0)
 END = pd.Timestamp("2024-02-26", tz="UTC")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import kyc_ml
-from kyc_ml import compiling
 from kyc_ml.errors import ConfigError
+from kyc_ml.storage import compiling
 
 # The superuser may write anywhere: in a container the test takes that one right away.
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")
@@ -45,8 +45,8 @@ def test_kernels_compile_where_neither_the_package_nor_a_home_can_be_written(tmp
         own.chmod(0o777)  # somebody was here before: nothing of it is read
     done = run_on_a_read_only_copy(
         tmp_path,
-        "from kyc_ml.compiling import find_cache\n"
-        "import kyc_ml.contributions.codes\n"
+        "from kyc_ml.storage.compiling import find_cache\n"
+        "import kyc_ml.model.contributions.codes\n"
         "from kyc_ml.features.buckets.exchange import bucket_of\n"
         "import pyarrow as pa\n"
         "print(find_cache(), bucket_of(pa.array(['a', 'b', None]), 5).tolist())\n",

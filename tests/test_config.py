@@ -19,6 +19,7 @@ from kyc_ml.config import (
     FeatureConfig,
     LimitsConfig,
     RunConfig,
+    Section,
     SourceMapping,
     SplitConfig,
     check_section,
@@ -27,9 +28,8 @@ from kyc_ml.config import (
     parse_section,
     section_digest,
 )
-from kyc_ml.config.section import Section
+from kyc_ml.decision import TierPolicy
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import TierPolicy
 
 RUN = {
     "name": "x",

@@ -8,10 +8,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from kyc_ml.config import ModelConfig, RunConfig, Section, StabilityConfig
-from kyc_ml.config.keys import list_keys
+from kyc_ml.cli.key_reference import KINDS, run_key_page, run_keys, say_places
+from kyc_ml.config import ModelConfig, RunConfig, Section, StabilityConfig, list_keys
 from kyc_ml.errors import ConfigError
-from kyc_ml.jobs.key_reference import KINDS, run_key_page, run_keys, say_places
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig, RunConfig
-from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract import observable_until
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     Chosen,
     Labels,
-    choose_observations,
     make_observations,
     make_reviews_at,
     mature_labels,
+    plan_out_of_time,
 )
+from kyc_ml.dataset.chosen import choose_observations
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.prepare import known_labels
-from kyc_ml.splits import plan_out_of_time
-from kyc_ml.training.out_of_time import label_parts
+from kyc_ml.training import label_parts
 
 QUICK = settings(max_examples=8)  # each reads tables through the contract twice
 SHORT = DatasetConfig(label_maturity_days=10)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.cli.options import time_option
-from kyc_ml.dates import isoformat, parse_day, parse_time
+from kyc_ml.config import isoformat, parse_day, parse_time
 from kyc_ml.errors import ConfigError
 
 FIRST, LAST = pd.Timestamp("1900-01-02"), pd.Timestamp("2199-12-30")

@@ -10,8 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from kyc_ml import environment
-from kyc_ml.environment import Environment, digest_distributions, needed_distributions
+from kyc_ml.registry import Environment, digest_distributions, environment, needed_distributions
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 

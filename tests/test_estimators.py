@@ -20,17 +20,15 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kyc_ml
-from kyc_ml.calibration import Calibrator
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.dataset import make_observations, mature_labels
+from kyc_ml.dataset import OutOfTimeSplit, PrequentialSplit, make_observations, mature_labels
 from kyc_ml.errors import ConfigError, DatasetError, RowOrderWarning, TooFewRowsWarning
-from kyc_ml.estimators import FeatureBuilder, RiskClassifier
-from kyc_ml.estimators.parts import lay_out, order_of
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features
-from kyc_ml.model import fit_model
-from kyc_ml.splits import OutOfTimeSplit, PrequentialSplit
+from kyc_ml.features import build_features, choose_features
+from kyc_ml.model import Calibrator, fit_model
+from kyc_ml.model.estimators.classifier import RiskClassifier
+from kyc_ml.model.estimators.feature_builder import FeatureBuilder
+from kyc_ml.model.estimators.parts import lay_out, order_of
 
 
 # As it is, on the 10 to 300 rows of the checks. Left out by scikit-learn itself, whatever the

@@ -7,17 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from kyc_ml.config import FeatureConfig
-from kyc_ml.explain import (
-    Reference,
-    family_contributions,
-    learn_reference,
-    make_reasons,
-    rank_reasons,
-)
-from kyc_ml.explain.reference import Usual
-from kyc_ml.explain.wording import say_usual
-from kyc_ml.features.catalog import FAMILIES, declare_features
-from kyc_ml.features.spec import Own
+from kyc_ml.decision import Reference, learn_reference, make_reasons, rank_reasons
+from kyc_ml.decision.explain.reasons import family_contributions
+from kyc_ml.decision.explain.reference import Usual
+from kyc_ml.decision.explain.wording import say_usual
+from kyc_ml.features import FAMILIES, Own, declare_features
 
 TABLES = nps.arrays(
     np.float64,

@@ -10,11 +10,20 @@ import numpy as np
 import pytest
 
 from kyc_ml.config import ModelConfig, RunConfig, load_section
-from kyc_ml.explain import RISING, direction_of, find_change, splits_of
-from kyc_ml.features.catalog import choose_features, declare_features
-from kyc_ml.features.spec import EVER, Formula, Latest, Own, Window, period_of
+from kyc_ml.decision import (
+    OverrideBook,
+    TierPolicy,
+    find_change,
+    grade,
+    held_by,
+    limits_of,
+    splits_of,
+)
+from kyc_ml.decision.explain.directions import RISING, direction_of
+from kyc_ml.decision.tiers.overrides import EnteredOverride
+from kyc_ml.features import EVER, Formula, Latest, Own, Window, choose_features, declare_features
+from kyc_ml.features.spec import period_of
 from kyc_ml.model import fit_fixed
-from kyc_ml.tiers import EnteredOverride, OverrideBook, TierPolicy, grade, held_by, limits_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ROWS = Window(table="transactions", key=("customer_id",), statistic="count", period=period_of("7d"))

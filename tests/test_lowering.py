@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.features.spec import Window, period_of
-from kyc_ml.features.table import FeatureTable
-from kyc_ml.jobs.case import Case
-from kyc_ml.jobs.lowering import find_drop
-from kyc_ml.score import score_features
-from kyc_ml.tiers import NOBODY, OverrideBook, TierPolicy
+from kyc_ml.decision import NOBODY, OverrideBook, TierPolicy
+from kyc_ml.features import FeatureTable, Window
+from kyc_ml.features.spec import period_of
+from kyc_ml.registry import score_features
+from kyc_ml.scoring.case import Case
+from kyc_ml.scoring.lowering import find_drop
 
 CASH = Window(
     table="transactions",

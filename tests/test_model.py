@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import FeatureConfig, ModelConfig
 from kyc_ml.errors import BundleError, DatasetError
-from kyc_ml.features.catalog import declare_features
-from kyc_ml.features.spec import Own
-from kyc_ml.metrics import auc_interval, compute_quality
+from kyc_ml.features import Own, declare_features
+from kyc_ml.metrics import auc_interval, compute_quality, sample_rows
 from kyc_ml.model import Model, fit_fixed, fit_model
-from kyc_ml.sampling import sample_rows
 
 OWN = Own(reading="value", column="x")
 

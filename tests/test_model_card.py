@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import CalibrationConfig, CustomerFoldsConfig
-from kyc_ml.metrics import compute_quality
-from kyc_ml.metrics.paired import Predictions
-from kyc_ml.model_card import ModelCard, find_limitations, make_model_card
-from kyc_ml.stability import Stability
-from kyc_ml.tiers import assign_tiers, compute_tier_table
-from kyc_ml.training import BASELINE, MODEL, Evidence, Trained
+from kyc_ml.decision import assign_tiers, compute_tier_table
+from kyc_ml.metrics import Predictions, compute_quality
+from kyc_ml.model import choose_calibrator
 from kyc_ml.training.added_value import AddedValue
+from kyc_ml.training.evidence import BASELINE, MODEL, Evidence, Trained
 from kyc_ml.training.explained import explain_sample
+from kyc_ml.training.model_card.card import ModelCard, make_model_card
+from kyc_ml.training.model_card.limitations import find_limitations
+from kyc_ml.training.stability import Stability
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=60)
 

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import SourceMapping
+from kyc_ml.contract import look_up
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.contract.source import look_up, read_source
+from kyc_ml.contract.source import read_source
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.jobs.one_observation import find_observation, require_known
+from kyc_ml.scoring import require_known
+from kyc_ml.scoring.one_observation import find_observation
 
 DAYS = ("2025-01-01", "2025-03-01", "2025-05-01")
 

@@ -16,24 +16,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import kyc_ml
-from kyc_ml.calibration import calibrate_by_fold
 from kyc_ml.config import RunConfig
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
-from kyc_ml.governance import OUT_OF_FOLD
-from kyc_ml.jobs import tiering
-from kyc_ml.jobs.evaluation_rows import list_fold_rows
-from kyc_ml.jobs.tiering import write_proposal
-from kyc_ml.metrics.stability import FrozenBins
-from kyc_ml.model import _dataset, _parameters, choose_rounds, fit_fixed
-from kyc_ml.monitoring import PROBABILITY
-from kyc_ml.training import out_of_fold
-from kyc_ml.training.out_of_fold import (
-    FOLDS,
-    fit_whole,
-    predict_again,
-    predict_out_of_fold,
-    split_customers,
-)
+from kyc_ml.metrics import FrozenBins
+from kyc_ml.model import PROBABILITY, calibrate_by_fold, choose_rounds, fit_fixed
+from kyc_ml.model.booster import _dataset, _parameters
+from kyc_ml.registry import OUT_OF_FOLD
+from kyc_ml.training import FOLDS, list_fold_rows, out_of_fold, predict_again
+from kyc_ml.training import tiers_job as tiering
+from kyc_ml.training.out_of_fold import fit_whole, predict_out_of_fold, split_customers
+from kyc_ml.training.tiers_job import write_proposal
 from kyc_ml.validation import CHECKS
 from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 

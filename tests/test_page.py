@@ -9,9 +9,17 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from kyc_ml.display import (
+    Example,
+    ModelStory,
+    PageStory,
+    ReasonLine,
+    plot_importance,
+    plot_roc,
+    render_page,
+    save_page,
+)
 from kyc_ml.errors import OutputError
-from kyc_ml.page import Example, ModelStory, PageStory, ReasonLine, render_page, save_page
-from kyc_ml.plots import plot_importance, plot_roc
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "link", "img", "hr", "input"}

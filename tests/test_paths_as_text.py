@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 import kyc_ml
+from kyc_ml.decision import load_overrides
 from kyc_ml.errors import ConfigError
-from kyc_ml.jobs.request import ScoringRequest
-from kyc_ml.synthetic import bank_config, save_bank
-from kyc_ml.tiers import load_overrides
+from kyc_ml.onboarding import bank_config
+from kyc_ml.onboarding.synthetic.storage import save_bank
+from kyc_ml.scoring import ScoringRequest
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -16,8 +16,8 @@ import typer
 from typer.testing import CliRunner
 
 from kyc_ml.config import RunConfig, load_section
+from kyc_ml.decision import Hysteresis
 from kyc_ml.errors import GateError, RegistryError, UnreachableError
-from kyc_ml.tiers.policy import Hysteresis
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = ROOT / "pipelines"
@@ -204,11 +204,11 @@ def night(monkeypatch, tmp_path):
             raise GateError(msg)
         return request
 
-    monkeypatch.setattr("kyc_ml.jobs.loading.load_model", load_model)
-    monkeypatch.setattr("kyc_ml.jobs.earlier.nights_before", nights_before)
-    monkeypatch.setattr("kyc_ml.jobs.storing.read_once", read_once)
-    monkeypatch.setattr("kyc_ml.jobs.scoring.run_score", run_score)
-    monkeypatch.setattr("kyc_ml.terminal.results.show_scoring", lambda *_: None)
+    monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
+    monkeypatch.setattr("kyc_ml.scoring.earlier.nights_before", nights_before)
+    monkeypatch.setattr("kyc_ml.contract.storing.read_once", read_once)
+    monkeypatch.setattr("kyc_ml.scoring.run_score", run_score)
+    monkeypatch.setattr("kyc_ml.cli.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     shipped = ROOT / "configs" / "sources" / "synthetic.yaml"
     Path("s.yaml").write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")

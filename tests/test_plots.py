@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from kyc_ml import plots
+from kyc_ml.dataset import CustomerDisjointSplit, OutOfTimeCustomerSplit, PrequentialSplit
+from kyc_ml.display import plots
+from kyc_ml.display.plots.ranking import _thin
+from kyc_ml.display.plots.style import LOWERS, RAISES
 from kyc_ml.metrics import (
     compute_precision_recall,
     compute_reliability,
     compute_roc,
     compute_score_distribution,
 )
-from kyc_ml.plots.ranking import _thin
-from kyc_ml.plots.style import LOWERS, RAISES
-from kyc_ml.splits import CustomerDisjointSplit, OutOfTimeCustomerSplit, PrequentialSplit
 
 LIMIT = 60_000
 

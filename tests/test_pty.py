@@ -13,7 +13,7 @@ import pytest
 LINES = 24
 JOB = """
 import time, pandas as pd
-from kyc_ml.terminal import Terminal
+from kyc_ml.cli.terminal import Terminal
 with Terminal() as terminal:
     for stage in ("reading", "building features"):
         terminal.progress(stage, 0, 3)

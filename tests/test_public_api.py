@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import kyc_ml
-from kyc_ml import _HOMES
 
 PUBLIC = {
     *("BankConfig", "Bundle", "ContractedTables", "FeatureSpec", "FeatureTable", "KycMlError"),
@@ -25,7 +26,6 @@ PUBLIC = {
 
 def test_the_public_names_are_these():
     assert set(kyc_ml.__all__) == PUBLIC
-    assert set(_HOMES) == PUBLIC
     assert dir(kyc_ml) == sorted(PUBLIC)
 
 
@@ -46,3 +46,19 @@ def test_importing_the_package_imports_nothing_heavy():
     code = f"import sys, kyc_ml; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert run.stdout.strip() == "[]"
+
+
+ROOT = Path(kyc_ml.__file__).parent
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.pyi"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_name_of_a_face_is_there(package):
+    face = import_module(f"kyc_ml.{package}")
+    assert face.__all__
+    assert [name for name in face.__all__ if not hasattr(face, name)] == []
+
+
+def test_a_newcomer_sees_at_most_seventeen_names():
+    seen = {path.stem for path in ROOT.glob("[a-z]*") if path.is_dir() or path.suffix == ".py"}
+    assert len(seen) <= 17, sorted(seen)

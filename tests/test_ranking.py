@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from kyc_ml.ranking import Ranking, ks, partial_auc, standardise_partial_auc
+from kyc_ml.metrics import Ranking
+from kyc_ml.metrics.ranking import ks, partial_auc, standardise_partial_auc
 
 
 @st.composite

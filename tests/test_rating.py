@@ -11,21 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.config import (
-    RunConfig,
-    check_section,
-    dump_section,
-    load_section,
-    parse_section,
-)
+from kyc_ml.config import RunConfig, check_section, dump_section, load_section, parse_section
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations
+from kyc_ml.decision import RatingCard, add_needed, card_features, rate
+from kyc_ml.decision.rating.card import EVERYONE
+from kyc_ml.decision.rating.needs import check_card
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features, declare_features
-from kyc_ml.features.spec import Own
-from kyc_ml.rating import EVERYONE, RatingCard, add_needed, card_features, check_card, rate
-from kyc_ml.synthetic import BankConfig, make_bank
+from kyc_ml.features import Own, build_features, choose_features, declare_features
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
 
 SHIPPED = {"customer": "risk", "transaction": "fraud"}
 IDENTITY = {"below": 1, "steps": [{"from": score, "score": score} for score in (2, 3, 4, 5)]}

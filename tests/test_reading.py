@@ -6,12 +6,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract import observable_until, reading
 from kyc_ml.contract.memory import contract_tables
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, ContractError
-from kyc_ml.jobs import reading
-from kyc_ml.jobs.one_observation import find_observation
-from kyc_ml.progress import ProgressReporter
+from kyc_ml.scoring.one_observation import find_observation
 
 MAPPING = """
 name: {name}

@@ -12,18 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kyc_ml.decision import Reference, learn_reference, make_reasons, require_peers
+from kyc_ml.decision.explain.reasons import sum_by_code
+from kyc_ml.decision.explain.reference import FEWEST_PEERS, LEVELS, place_in
 from kyc_ml.errors import ConfigError
-from kyc_ml.explain import (
-    LEVELS,
-    Reference,
-    learn_reference,
-    make_reasons,
-    place_in,
-    require_peers,
-)
-from kyc_ml.explain.reasons import sum_by_code
-from kyc_ml.explain.reference import FEWEST_PEERS
-from kyc_ml.features.spec import Own
+from kyc_ml.features import Own
 
 VALUES = st.lists(
     st.one_of(st.integers(-5, 5).map(float), st.floats(-1e6, 1e6)), min_size=1, max_size=300

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.bundle import load_bundle
 from kyc_ml.errors import DatasetError
-from kyc_ml.score import features_from_frame, score_features
+from kyc_ml.registry import load_bundle, score_features
+from kyc_ml.registry.score import features_from_frame
 
 REFERENCE = Path(__file__).parents[1] / "models" / "reference"
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.resampling import (
-    Strata,
+from kyc_ml.metrics import (
     bootstrap,
     draw_customers,
     drawn_rows,
     number_customers,
     percentile_interval,
 )
+from kyc_ml.metrics.resampling import Strata
 
 
 @given(names=st.lists(st.sampled_from("abcdef"), max_size=40), seed=st.integers(0, 99))

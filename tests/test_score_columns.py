@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kyc_ml.batch import SCHEMA_VERSION, describe_columns
+from kyc_ml.scoring.schema import SCHEMA_VERSION, describe_columns
 
 PAGE = Path(__file__).parents[1] / "pipelines" / "SCORES.md"
 

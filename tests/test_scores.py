@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.comparison import ComparisonSettings, LaterRows, compare_models
+from kyc_ml.decision import grade
 from kyc_ml.errors import DatasetError
-from kyc_ml.score import Scores, explain_rows, predict, score_features
-from kyc_ml.tiers import grade
+from kyc_ml.registry import Scores, explain_rows, predict, score_features
+from kyc_ml.validation import ComparisonSettings, compare_models
+from kyc_ml.validation.comparison.rows import LaterRows
 from kyc_ml.validation.rows import score_built
 
 DAY = pd.Timestamp("2024-02-26", tz="UTC")

@@ -9,9 +9,10 @@ from scipy import stats
 
 from kyc_ml.config import SelectionConfig
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.features.spec import Formula, Own
+from kyc_ml.features import Formula, Own
 from kyc_ml.metrics import compute_psi
-from kyc_ml.selection import narrow_specs, narrow_table, relation_z, select_features
+from kyc_ml.model import narrow_specs, narrow_table, select_features
+from kyc_ml.model.selection.over_time import relation_z
 
 OWN = Own(reading="value", column="x")
 QUICK = SelectionConfig(method="noise", rounds=25, repetitions=3, noise_features=20, psi_limit=0.25)

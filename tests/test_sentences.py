@@ -14,11 +14,11 @@ import pytest
 from kyc_ml.config import FeatureConfig
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_reviews_at
-from kyc_ml.explain import learn_reference, make_reasons
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import declare_features
-from kyc_ml.score import score_features
-from kyc_ml.synthetic import BankConfig, make_bank
+from kyc_ml.decision import learn_reference, make_reasons
+from kyc_ml.features import build_features, declare_features
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
+from kyc_ml.registry import score_features
 
 AT = pd.Timestamp("2024-09-02", tz="UTC")
 

@@ -20,14 +20,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from kyc_ml.config import DatasetConfig, FoldsConfig, SplitConfig
-from kyc_ml.dataset import Labels
-from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.splits import (
+from kyc_ml.config import PARTS, DatasetConfig, FoldsConfig, SplitConfig
+from kyc_ml.dataset import (
     LEFT_OUT,
-    PARTS,
     CustomerDisjointSplit,
     Fate,
+    Labels,
     OutOfTimeCustomerSplit,
     OutOfTimeSplit,
     PrequentialSplit,
@@ -36,6 +34,7 @@ from kyc_ml.splits import (
     plan_out_of_time,
     summarise_parts,
 )
+from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.training.customer_folds import _count_all
 
 AS_OF = pd.Timestamp("2024-07-01", tz="UTC")

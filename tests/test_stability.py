@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from kyc_ml.config import StabilityConfig
 from kyc_ml.errors import DatasetError
-from kyc_ml.stability import (
+from kyc_ml.training.stability import (
     METRICS,
     OVERLAPS,
     LabelledRows,

@@ -7,16 +7,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from kyc_ml.jobs.doubts import (
-    report_left_out,
-    warn_of_few_positives,
-    warn_of_missed_rates,
-    warn_of_odd_tiers,
-)
-from kyc_ml.jobs.training import _tell_of_few_trees, _tell_of_selection
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.selection import Selection
-from kyc_ml.terminal.results import _say_example, _say_peers
+from kyc_ml.cli.terminal.results import _say_example, _say_peers
+from kyc_ml.display import ProgressReporter
+from kyc_ml.model import Selection
+from kyc_ml.training import report_left_out, warn_of_odd_tiers
+from kyc_ml.training.doubts import warn_of_few_positives, warn_of_missed_rates
+from kyc_ml.training.train_job import _tell_of_few_trees, _tell_of_selection
 
 
 class Listener(ProgressReporter):

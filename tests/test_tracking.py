@@ -16,11 +16,11 @@ from sqlalchemy.exc import OperationalError
 
 from kyc_ml.cli.options import BAD_INPUT, TRY_LATER, exit_code_of
 from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.tracking.promoting import fetch_champion
-from kyc_ml.tracking.registry import fetch_bundle, fetch_record, resolve
-from kyc_ml.tracking.server import connected, reach_store, start_run
-from kyc_ml.tracking.training import say_runs
-from kyc_ml.tracking.views import MODELS
+from kyc_ml.registry import fetch_champion, fetch_record, reach_store
+from kyc_ml.registry.tracking.registry import fetch_bundle, resolve
+from kyc_ml.registry.tracking.server import connected, start_run
+from kyc_ml.registry.tracking.training import say_runs
+from kyc_ml.registry.tracking.views import MODELS
 
 pytestmark = [  # MLflow uses SQLAlchemy as it does: the user is not shown these warnings
     pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{quiet}.*")
@@ -67,7 +67,9 @@ def test_what_may_pass_by_itself_is_worth_another_try(monkeypatch, tmp_path, err
     monkeypatch.chdir(tmp_path)
     Path("mlflow.db").touch()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    monkeypatch.setattr("kyc_ml.tracking.server.open_store", lambda **_: None)  # it is not there
+    monkeypatch.setattr(
+        "kyc_ml.registry.tracking.server.open_store", lambda **_: None
+    )  # it is not there
     with pytest.raises(RegistryError) as told, connected():
         raise error
     assert isinstance(told.value, UnreachableError) == away

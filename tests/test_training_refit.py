@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from kyc_ml.config import FeatureConfig, RunConfig
-from kyc_ml.features.catalog import declare_features
+from kyc_ml.config import EARLY_STOPPING, TRAIN, FeatureConfig, RunConfig
+from kyc_ml.features import declare_features
 from kyc_ml.model import fit_fixed, fit_model
-from kyc_ml.splits import EARLY_STOPPING, TRAIN
 from kyc_ml.training.out_of_time import fit_in_time
 
 SPECS = tuple(

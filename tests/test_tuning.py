@@ -7,23 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.config import (
-    FloatRange,
-    IntRange,
-    ModelConfig,
-    RunConfig,
-    SearchConfig,
-    TuningConfig,
-    parse_section,
-)
+from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig, parse_section
+from kyc_ml.config.tuning import FloatRange, SearchConfig
 from kyc_ml.errors import ConfigError
-from kyc_ml.jobs import tuning as tuning_job
-from kyc_ml.tuning import FoldRows, TuningRows, compute_objective, identify, search
-from kyc_ml.tuning import comparison as comparison_module
-from kyc_ml.tuning import study as study_module
-from kyc_ml.tuning.comparison import ParameterComparison, compare, compute_differences
-from kyc_ml.tuning.rows import Part
-from kyc_ml.tuning.study import SEARCHED
+from kyc_ml.training import ParameterComparison, identify
+from kyc_ml.training import tune_job as tuning_job
+from kyc_ml.training.tuning import comparison as comparison_module
+from kyc_ml.training.tuning import study as study_module
+from kyc_ml.training.tuning.comparison import compare, compute_differences
+from kyc_ml.training.tuning.objectives import compute_objective
+from kyc_ml.training.tuning.rows import FoldRows, Part, TuningRows
+from kyc_ml.training.tuning.study import search
 
 MODEL = ModelConfig(rounds=8, stopping_rounds=3, min_data_in_leaf=10, learning_rate=0.2,
                     num_leaves=6, num_threads=1, seed=0)  # fmt: skip

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 import kyc_ml
-from kyc_ml.report import words
-from kyc_ml.report.words import COLUMNS, GLOSSARY, WORDS
 from kyc_ml.validation.catalogue import PROCEDURES
+from kyc_ml.validation.report import words
+from kyc_ml.validation.report.words import COLUMNS, GLOSSARY, WORDS
 from kyc_ml.validation.text import NOTICES, name_value
 
 PACKAGE = Path(kyc_ml.__file__).parent

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 import kyc_ml
+from kyc_ml.contract import end_of_data
 from kyc_ml.contract.contracted import ReadSource
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
-from kyc_ml.jobs.reading import end_of_data
 from kyc_ml.training.facts import state_facts
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -332,7 +332,7 @@ def test_every_result_introduces_itself_without_a_customers_value(source, traine
 
 
 def test_repeated_names_and_markup_are_escaped():
-    from kyc_ml.presentation import say_in_html  # noqa: PLC0415  only here
+    from kyc_ml.display import say_in_html  # noqa: PLC0415  only here
 
     said = say_in_html("<b>", {"<i>": "<u>"}, tables=[pd.DataFrame({"<s>": ["<p>x"]})])
     assert not any(tag in said for tag in ("<b>", "<i>", "<u>", "<s>", "<p>x"))

@@ -58,7 +58,7 @@ def main(
     if version:
         from importlib.metadata import version as installed
 
-        from kyc_ml.environment import digest_code
+        from kyc_ml.registry import digest_code
 
         typer.echo(f"kyc-ml {installed('kyc-ml')}, source {digest_code()}")
         raise typer.Exit

@@ -116,9 +116,8 @@ def score(
         },
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.jobs.request import ScoringRequest
-        from kyc_ml.jobs.scoring import run_score
-        from kyc_ml.terminal.results import show_scoring
+        from kyc_ml.cli.terminal.results import show_scoring
+        from kyc_ml.scoring import ScoringRequest, run_score
 
         result = run_score(
             ScoringRequest(

@@ -28,8 +28,8 @@ def config(
 ) -> None:
     """List the keys that a configuration file takes: type, range, default and meaning."""
     with job() as terminal:
-        from kyc_ml.jobs.key_reference import run_key_page, run_keys
-        from kyc_ml.terminal.results import show_keys
+        from kyc_ml.cli.key_reference import run_key_page, run_keys
+        from kyc_ml.cli.terminal.results import show_keys
 
         if markdown:
             typer.echo(run_key_page(), nl=False)

@@ -7,14 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import (
-    Data,
-    Quarantine,
-    Quiet,
-    Source,
-    example,
-    job,
-)
+from kyc_ml.cli.options import Data, Quarantine, Quiet, Source, example, job
 
 app = typer.Typer()
 
@@ -31,9 +24,8 @@ def synth(
 ) -> None:
     """Make a synthetic bank with known fraud, known laundering and an answer key."""
     with job(quiet=quiet) as terminal:
-        from kyc_ml.jobs.synthesis import run_synth
-        from kyc_ml.presentation import say_count
-        from kyc_ml.synthetic import bank_config
+        from kyc_ml.display import say_count
+        from kyc_ml.onboarding import bank_config, run_synth
 
         bank = bank_config(transactions=transactions, days=days, seed=seed)
         rows = run_synth(bank=bank, out=out, overwrite=overwrite, watch=terminal)
@@ -58,7 +50,7 @@ def check(
 ) -> None:
     """Read a source, put rows that break the contract aside, and sum up its quality."""
     with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
-        from kyc_ml.jobs.reading import read_tables
+        from kyc_ml.contract import read_tables
 
         tables, _ = read_tables(
             source, data, quarantine=quarantine, watch=terminal, telling="table"

@@ -70,7 +70,7 @@ def build(
         reads={"--config": config, "--source": source, "--data": data},
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.jobs.featuring import run_features
+        from kyc_ml.dataset import run_features
 
         built = run_features(
             config=config,
@@ -112,8 +112,8 @@ def list_(
 ) -> None:
     """List the declared features; with a configuration, those that it chooses."""
     with job(reads={"--config": config, "--source": source}) as terminal:
-        from kyc_ml.jobs.cataloguing import run_list, run_page
-        from kyc_ml.terminal.results import show_features
+        from kyc_ml.cli.terminal.results import show_features
+        from kyc_ml.features import run_list, run_page
 
         if markdown:
             typer.echo(run_page(config, source=source), nl=False)
@@ -131,8 +131,8 @@ def show(
 ) -> None:
     """Show one feature: what it means, how it is computed, where the definition comes from."""
     with job(reads={"--config": config, "--source": source}) as terminal:
-        from kyc_ml.jobs.cataloguing import run_show
-        from kyc_ml.terminal.results import show_feature
+        from kyc_ml.cli.terminal.results import show_feature
+        from kyc_ml.features import run_show
 
         show_feature(terminal, *run_show(name, config=config, source=source))
 
@@ -162,8 +162,8 @@ def audit(
         reads={"--config": config, "--source": source, "--data": data},
         dates={"--as-of": as_of},
     ) as terminal:
-        from kyc_ml.jobs.auditing import run_audit
-        from kyc_ml.terminal.results import show_audit
+        from kyc_ml.cli.terminal.results import show_audit
+        from kyc_ml.validation import run_audit
 
         result = run_audit(
             config=config,

@@ -11,8 +11,8 @@ from kyc_ml.cli.options import GATE_FAILED, VALIDATION, Lang, Policy, example, j
 from kyc_ml.cli.shipped import find_shipped
 
 if TYPE_CHECKING:
-    from kyc_ml.jobs.promoting import PromotionResult
-    from kyc_ml.terminal import Terminal
+    from kyc_ml.cli.terminal.watching import Terminal
+    from kyc_ml.validation import PromotionResult
 from kyc_ml.cli.usage import HelpfulGroup
 
 app = typer.Typer()
@@ -78,7 +78,7 @@ def sign_off(
 ) -> None:
     """Conclude on a report, with an owner and a due date for each finding."""
     with job(reads={"report": report}) as terminal:
-        from kyc_ml.jobs.signing import run_sign_off
+        from kyc_ml.validation import run_sign_off
 
         result = run_sign_off(
             report=report,
@@ -129,7 +129,7 @@ def report(
 ) -> None:
     """Write the page of a validation again, with its sign-off, in English or Chinese."""
     with job(reads={"report": report, "--previous": previous}) as terminal:
-        from kyc_ml.jobs.report_page import run_report
+        from kyc_ml.validation import run_report
 
         result = run_report(
             report=report, language=lang, out=out, previous=previous,
@@ -171,7 +171,7 @@ def promote(
     """Make a validated version champion; exit code 1 with every reason if it may not be."""
     policy = policy or find_shipped(VALIDATION)
     with job(reads={"--report": report, "--policy": policy}) as terminal:
-        from kyc_ml.jobs.promoting import run_promote
+        from kyc_ml.validation import run_promote
 
         result = run_promote(
             model=model,
@@ -208,7 +208,7 @@ def rollback(
 ) -> None:
     """Make the champion before the last promotion champion again."""
     with job() as terminal:
-        from kyc_ml.jobs.promoting import run_rollback
+        from kyc_ml.validation import run_rollback
 
         result = run_rollback(model=model, approver=approver, reason=reason, log=log)
         done = {"champion again": _version(result), "taken back": f"v{result.previous}"}
@@ -232,7 +232,7 @@ def withdraw(
 ) -> None:
     """Take the champion down with none in its place: nights that ask for it are refused."""
     with job() as terminal:
-        from kyc_ml.jobs.promoting import run_withdraw
+        from kyc_ml.validation import run_withdraw
 
         result = run_withdraw(model=model, approver=approver, reason=reason, log=log)
         done = {"champion no longer": _version(result)}
@@ -249,7 +249,7 @@ def findings(*, log: Log = LOG) -> None:
     longer has it; of other versions, when one of any version of the model no longer has it.
     """
     with job() as terminal:
-        from kyc_ml.jobs.decisions import run_findings
+        from kyc_ml.registry import run_findings
 
         found = run_findings(log=log)
         if found.findings:
@@ -278,7 +278,7 @@ def verify(
 ) -> None:
     """Find edits, insertions, removals, reordering and a cut end; exit code 1 if any."""
     with job() as terminal:
-        from kyc_ml.jobs.audit_trail import run_audit_log_verify
+        from kyc_ml.registry import run_audit_log_verify
 
         result = run_audit_log_verify(log=log, receipts=receipt or (), offline=offline)
         facts: dict[str, object] = {
@@ -315,8 +315,7 @@ def show(
         import pandas as pd
 
         from kyc_ml.errors import ConfigError
-        from kyc_ml.governance.words import describe
-        from kyc_ml.jobs.decisions import run_audit_log_show
+        from kyc_ml.registry import describe, run_audit_log_show
 
         entries = run_audit_log_show(log=log, model=model, kind=kind)
         if sequence is not None:

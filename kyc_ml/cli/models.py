@@ -57,8 +57,8 @@ def train(
         reads={"--config": config, "--source": source, "--data": data},
         dates={"--as-of": as_of},
     ) as terminal:
-        from kyc_ml.jobs.training import run_train
-        from kyc_ml.terminal.results import show_training
+        from kyc_ml.cli.terminal.results import show_training
+        from kyc_ml.training import run_train
 
         result = run_train(
             config=config,
@@ -94,7 +94,7 @@ def register(
 ) -> None:
     """Register a trained model from its folder; the alias challenger points at it."""
     with job(quiet=quiet, reads={"FOLDER": folder}) as terminal:
-        from kyc_ml.jobs.registering import run_register
+        from kyc_ml.registry import run_register
 
         made = run_register(folder, trained_by=trained_by, watch=terminal)
         terminal.summary(
@@ -132,8 +132,8 @@ def reproduce(
     Exit code 2: the data files are not those of the record; each that differs is named.
     """
     with job(quiet=quiet, reads={"--data": data}) as terminal:
-        from kyc_ml.jobs.reproducing import run_reproduce
-        from kyc_ml.terminal.results import show_reproduction
+        from kyc_ml.cli.terminal.results import show_reproduction
+        from kyc_ml.training import run_reproduce
 
         result = run_reproduce(
             run=run, data=data, threads=threads, quarantine=quarantine, watch=terminal
@@ -180,8 +180,8 @@ def tune(
         reads={"--config": config, "--source": source, "--data": data},
         dates={"--as-of": as_of},
     ) as terminal:
-        from kyc_ml.jobs.tuning import run_tune
-        from kyc_ml.terminal.results import show_tuning
+        from kyc_ml.cli.terminal.results import show_tuning
+        from kyc_ml.training import run_tune
 
         result = run_tune(
             config=config,
@@ -251,8 +251,8 @@ def explain(
             msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
             raise ConfigError(msg)
         _require_known(source, data, observation)
-        from kyc_ml.jobs.explaining import run_customer_safe, run_explain
-        from kyc_ml.terminal.results import show_explanation, show_told
+        from kyc_ml.cli.terminal.results import show_explanation, show_told
+        from kyc_ml.scoring import run_customer_safe, run_explain
 
         if customer_safe:
             told = run_customer_safe(
@@ -283,7 +283,7 @@ def explain(
 def _require_known(source: Path, data: Path, observation: str) -> None:
     """Refuse a mistyped identifier before models and their packages are loaded."""
     from kyc_ml.config import SourceMapping, load_section
-    from kyc_ml.jobs.one_observation import require_known
+    from kyc_ml.scoring import require_known
 
     require_known(load_section(source, SourceMapping), data, observation)
 
@@ -344,7 +344,7 @@ def compare(
         reads={"--source": source, "--data": data},
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.jobs.comparing import run_compare
+        from kyc_ml.validation import run_compare
 
         result = run_compare(
             challenger=challenger,
@@ -384,9 +384,8 @@ def demo(
     """Run the whole path on a synthetic bank: make, train, register, score, explain."""
     configs = configs or find_shipped()
     with job(quiet=quiet, reads={"--configs": configs}) as terminal:
-        from kyc_ml.jobs.demo import run_demo
-        from kyc_ml.synthetic import bank_config
-        from kyc_ml.terminal.results import show_demo
+        from kyc_ml.cli.terminal.results import show_demo
+        from kyc_ml.onboarding import bank_config, run_demo
 
         bank = bank_config(
             transactions=transactions,

@@ -25,7 +25,7 @@ from kyc_ml.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kyc_ml.terminal import Terminal
+    from kyc_ml.cli.terminal.watching import Terminal
 
     Time = pd.Timestamp
 else:
@@ -62,7 +62,7 @@ def time_option(name: str, *, help: str) -> Any:  # noqa: A002, ANN401  as typer
     """
 
     def parse(text: str) -> Time | ConfigError:
-        from kyc_ml.dates import parse_time
+        from kyc_ml.config import parse_time
 
         try:
             return parse_time(text, name=name)
@@ -179,7 +179,7 @@ def job(
     dates : mapping of an argument's name to what its `time_option` gave
         Looked at together with the paths. A log of JSON has ``--as-of`` in each line.
     """
-    from kyc_ml.terminal import JsonLines, Terminal
+    from kyc_ml.cli.terminal.watching import JsonLines, Terminal
 
     several = len(models) > 1
     made = JsonLines(several=several) if log == "json" else Terminal(quiet=quiet, several=several)

@@ -40,7 +40,7 @@ def init(
     values, short, many rows each) are written where an expression has to name them.
     """
     with job(quiet=quiet, reads={"--data": data}) as terminal:
-        from kyc_ml.jobs.proposing import run_init
+        from kyc_ml.onboarding import run_init
 
         result = run_init(
             data=data, out=out, timezone=timezone, base_currency=currency, force=force,

@@ -83,9 +83,9 @@ def fit(
         reads={"--source": source, "--data": data, "--policy": policy},
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.jobs.tiering import run_tiers_fit
-        from kyc_ml.presentation import say_count
-        from kyc_ml.tiers.display import proposal_table
+        from kyc_ml.decision import proposal_table
+        from kyc_ml.display import say_count
+        from kyc_ml.training import run_tiers_fit
 
         result = run_tiers_fit(
             model=model,
@@ -121,8 +121,7 @@ def fit(
 def show(policy: Policy) -> None:
     """Show a policy: cut-offs, what follows from each tier, overrides, and how it is fitted."""
     with job(reads={"policy": policy}) as terminal:
-        from kyc_ml.jobs.tier_policies import run_tiers_check
-        from kyc_ml.tiers.display import policy_tables
+        from kyc_ml.decision import policy_tables, run_tiers_check
 
         read = run_tiers_check(policy, on=None)
         for title, table in policy_tables(read.policy).items():
@@ -152,7 +151,7 @@ def check(
 ) -> None:
     """Check a policy; exit code 1 if it is lawful but not approved or not in force then."""
     with job(reads={"policy": policy}, dates={"--on": on}) as terminal:
-        from kyc_ml.jobs.tier_policies import run_tiers_check
+        from kyc_ml.decision import run_tiers_check
 
         read = run_tiers_check(policy, on=on)
         facts = {"policy": read.policy.label, "SHA-256": read.digest}
@@ -184,9 +183,9 @@ def moves(
 ) -> None:
     """Compare two scorings: migration matrix, matrix weighted bandwidth, moves by cause."""
     with job(reads={"before": before, "after": after, "--policy": policy}) as terminal:
-        from kyc_ml.jobs.scored_dates import run_tiers_moves
-        from kyc_ml.presentation import say_count
-        from kyc_ml.tiers.display import migration_tables
+        from kyc_ml.decision import migration_tables
+        from kyc_ml.display import say_count
+        from kyc_ml.scoring import run_tiers_moves
 
         found = run_tiers_moves(before=before, after=after, policy=policy, out=out)
         for title, table in migration_tables(found).items():

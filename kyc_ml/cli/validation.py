@@ -99,7 +99,7 @@ def validate(
         reads={"--source": source, "--data": data, "--policy": policy},
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.jobs.validating import run_validate
+        from kyc_ml.validation import run_validate
 
         result = run_validate(
             model=model,

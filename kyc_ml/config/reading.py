@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from kyc_ml.arguments import FilePath, read_path, require_kind
+from kyc_ml.config.arguments import FilePath, read_path, require_kind
 from kyc_ml.config.faults import explain_faults, mistaken_file
 from kyc_ml.config.section import Section
 from kyc_ml.config.text import read_content, write_content

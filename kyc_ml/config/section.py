@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from kyc_ml.dates import parse_day
+from kyc_ml.config.dates import parse_day
 
 
 def _require_words(words: object) -> object:

@@ -1,1 +1,5 @@
-"""The data contract: what tables hold, how a user's files become them, what is refused."""
+"""From files and databases to checked tables; rows that break a rule go to quarantine."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,13 +9,12 @@ from typing import Final
 
 import duckdb
 
-from kyc_ml.config import ATTRIBUTE_TABLES, TableAttribute, TableMapping
+from kyc_ml.config import ATTRIBUTE_TABLES, TableAttribute, TableMapping, zone_fault
 from kyc_ml.contract.checks import type_fault
 from kyc_ml.contract.files import files_named_in
 from kyc_ml.contract.tables import CONTRACT, KNOWN_AT, TableContract
-from kyc_ml.engine.local import NO_MEMORY, is_out_of_memory, quote_name
 from kyc_ml.errors import Faults, hint
-from kyc_ml.zones import zone_fault
+from kyc_ml.storage import NO_MEMORY, is_out_of_memory, quote_name
 
 _UNDECIDED: Final = re.compile(r"\b(?:THEN|ELSE)\s+'TODO'|^\s*'TODO'\s*$", re.IGNORECASE)
 """TODO as a result; among the codes that a CASE reads it may be the user's own."""

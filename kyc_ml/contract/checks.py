@@ -8,18 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
 
-from kyc_ml.config import IdentifierForm
+from kyc_ml.config import ABBREVIATION, OFFSET, REGION_AND_CITY, IdentifierForm
 from kyc_ml.contract.identifiers import form_sql, was_float_sql, was_scientific_sql
 from kyc_ml.contract.quality import word_rule
-from kyc_ml.contract.tables import (
-    EVENT_TIME,
-    KNOWN_AT,
-    Column,
-    ColumnType,
-    TableContract,
-)
-from kyc_ml.engine.local import quote_list, quote_name, quote_text
-from kyc_ml.zones import ABBREVIATION, OFFSET, REGION_AND_CITY
+from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, Column, ColumnType, TableContract
+from kyc_ml.storage import quote_list, quote_name, quote_text
 
 Family = Literal["text", "integer", "decimal", "float", "boolean", "date", "naive", "instant"]
 

@@ -10,11 +10,10 @@ from typing import TypeAlias
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.arguments import require_kind
-from kyc_ml.config import TableAttribute
+from kyc_ml.config import TableAttribute, require_kind
 from kyc_ml.contract.quality import QualitySummary
 from kyc_ml.contract.shelves import Columns, FileColumns, FileShelf, TableColumns
-from kyc_ml.presentation import say_count, say_in_html, say_plainly, say_span
+from kyc_ml.display import say_count, say_in_html, say_plainly, say_span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

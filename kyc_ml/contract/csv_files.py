@@ -18,8 +18,8 @@ from kyc_ml.contract.packing import FileFaultError, open_plain
 from kyc_ml.contract.partitions import FILE, note_folder_faults, present_sql, with_folder_values
 from kyc_ml.contract.plain import say_os_error
 from kyc_ml.contract.quarantine import MalformedLine
-from kyc_ml.engine.local import quote_list, quote_name, quote_text
 from kyc_ml.errors import Faults
+from kyc_ml.storage import quote_list, quote_name, quote_text
 
 _BOM: Final = b"\xef\xbb\xbf"
 _LONGEST_HEADER: Final = 1_000_000

@@ -18,8 +18,8 @@ from kyc_ml.contract.json_files import open_json
 from kyc_ml.contract.parquet_files import open_parquet
 from kyc_ml.contract.plain import say_os_error
 from kyc_ml.contract.quarantine import MalformedLine
-from kyc_ml.engine.local import NO_MEMORY, is_out_of_memory, quote_name, quote_text
 from kyc_ml.errors import Faults, hint
+from kyc_ml.storage import NO_MEMORY, is_out_of_memory, quote_name, quote_text
 
 _Opener: TypeAlias = Callable[
     [duckdb.DuckDBPyConnection, str, FoundFiles, Faults], list[MalformedLine]

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.engine.local import quote_name
 from kyc_ml.errors import Faults
+from kyc_ml.storage import quote_name
 
 _READ_BY_DUCKDB: Final = (
     "arrow.uuid",

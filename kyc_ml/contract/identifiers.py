@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from kyc_ml.config import IdentifierForm
-from kyc_ml.engine.local import connect, quote_list, quote_name, quote_text
+from kyc_ml.storage import connect, quote_list, quote_name, quote_text
 
 # Unicode's separators, and what has no glyph: soft hyphen, zero-width, byte-order and
 # direction marks. A no-break space is as invisible in a spreadsheet as a trailing blank, and

@@ -32,8 +32,8 @@ from kyc_ml.contract.tables import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
-from kyc_ml.engine.local import quote_list, quote_name
 from kyc_ml.errors import ContractError, Faults, SourceError
+from kyc_ml.storage import quote_list, quote_name
 
 NOT_IN_CUSTOMERS, _ = word_rule("not in", target=CUSTOMERS, hint="")
 """Rule of the finding that customers of a table are not among the customers."""

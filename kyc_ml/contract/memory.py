@@ -7,10 +7,15 @@ from contextlib import closing
 from datetime import date
 from types import MappingProxyType
 
-from kyc_ml.arguments import require_kind
-from kyc_ml.config import Attribute, IdentifierForm, TableAttribute, TableMapping
-from kyc_ml.config.attributes import attribute_faults
-from kyc_ml.config.source import complete_snapshot
+from kyc_ml.config import (
+    Attribute,
+    IdentifierForm,
+    TableAttribute,
+    TableMapping,
+    attribute_faults,
+    complete_snapshot,
+    require_kind,
+)
 from kyc_ml.contract.binding import note_column_faults
 from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
 from kyc_ml.contract.checks import RowRules
@@ -19,8 +24,8 @@ from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.frames import Frame, register, to_arrow
 from kyc_ml.contract.identifiers import TRIMMED
 from kyc_ml.contract.tables import CONTRACT, CUSTOMERS
-from kyc_ml.engine.local import connect, quote_name
 from kyc_ml.errors import Faults, SourceError
+from kyc_ml.storage import connect, quote_name
 
 
 def contract_tables(

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from kyc_ml.contract.folder import FoundFiles
 from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
 from kyc_ml.contract.quarantine import MalformedLine
-from kyc_ml.engine.local import quote_list, quote_name, quote_text
 from kyc_ml.errors import Faults
+from kyc_ml.storage import quote_list, quote_name, quote_text
 
 _MOST_ROWS_A_BYTE: Final = 100
 _ALWAYS_READ: Final = 10_000_000

@@ -8,8 +8,8 @@ from typing import Final
 import duckdb
 
 from kyc_ml.contract.folder import FoundFiles
-from kyc_ml.engine.local import quote_list, quote_name
 from kyc_ml.errors import Faults
+from kyc_ml.storage import quote_list, quote_name
 
 FILE: Final = "file of kyc_ml"
 """Column that DuckDB fills with a row's file, until the values of its folders stand there."""

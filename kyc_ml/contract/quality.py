@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kyc_ml.config.text import read_content
+from kyc_ml.config import read_content
 from kyc_ml.contract.strays import Strays
 from kyc_ml.errors import ContractError, Faults
 

@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.engine.writing import written_whole
+from kyc_ml.storage import written_whole
 
 QUARANTINE_SCHEMA: Final = pa.schema(
     [

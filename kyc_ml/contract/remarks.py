@@ -18,7 +18,7 @@ from kyc_ml.contract.tables import (
     ONBOARDED_AT,
     TableContract,
 )
-from kyc_ml.engine.local import quote_name
+from kyc_ml.storage import quote_name
 
 OLDEST_YEARS: Final = 120
 """Convention: of all people whose age is verified, one lived longer (122 years)."""

@@ -27,14 +27,8 @@ from kyc_ml.contract.remarks import remarks_of
 from kyc_ml.contract.shelves import Shelf
 from kyc_ml.contract.strays import Strays, find_strays
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
-from kyc_ml.engine.local import (
-    NO_MEMORY,
-    is_out_of_memory,
-    quote_name,
-    quote_text,
-    read_batches,
-)
 from kyc_ml.errors import CapacityError, SourceError
+from kyc_ml.storage import NO_MEMORY, is_out_of_memory, quote_name, quote_text, read_batches
 
 _CHECKED = quote_name("checked rows")
 _BROKEN = quote_name("broken rules")

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, save_quarantine
-from kyc_ml.engine.local import connect, quote_name, quote_text
-from kyc_ml.engine.writing import written_whole
+from kyc_ml.storage import connect, quote_name, quote_text, written_whole
 
 _GROUP_ROWS: Final = 1 << 18
 """Rows of a row group of a stored table: what a reader holds in memory."""

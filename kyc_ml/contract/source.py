@@ -8,12 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from kyc_ml.arguments import FilePath, read_path
-from kyc_ml.config import SourceMapping, TableMapping
-from kyc_ml.contract.binding import (
-    note_mapping_faults,
-    select_sql,
-)
+from kyc_ml.config import FilePath, SourceMapping, TableMapping, read_path
+from kyc_ml.contract.binding import note_mapping_faults, select_sql
 from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ReadSource, StoredTables
@@ -29,8 +25,8 @@ from kyc_ml.contract.identifiers import Sought, seek
 from kyc_ml.contract.plain import make_plain
 from kyc_ml.contract.shelves import FileShelf
 from kyc_ml.contract.tables import CONTRACT
-from kyc_ml.engine.local import connect, private_folder
 from kyc_ml.errors import Faults, SourceError, hint_path
+from kyc_ml.storage import connect, private_folder
 
 
 def read_source(

@@ -14,8 +14,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from kyc_ml.config import TableAttribute
-from kyc_ml.config.text import read_content
+from kyc_ml.config import TableAttribute, read_content
 
 CUSTOMER_ID: Final = "customer_id"
 ACCOUNT_ID: Final = "account_id"

@@ -1,55 +1,5 @@
-"""Observations and their matured labels."""
+"""Observations, mature labels, and who learns from which rows: splits."""
 
-from kyc_ml.dataset.chosen import (
-    Chosen,
-    choose_observations,
-    count_not_scored,
-    store_observations,
-)
-from kyc_ml.dataset.evaluated import (
-    EvaluationRows,
-    can_evaluate,
-    evaluation_rows,
-)
-from kyc_ml.dataset.labels import (
-    ALREADY_ADVERSE,
-    IMMATURE,
-    NEGATIVE,
-    OPEN_CASE,
-    POSITIVE,
-    Labels,
-    mature_labels,
-    to_target,
-)
-from kyc_ml.dataset.observations import (
-    customers_of,
-    history_start,
-    make_observations,
-    make_reviews_at,
-    seen_in,
-    when_first_seen,
-)
+import lazy_loader
 
-__all__ = [
-    "ALREADY_ADVERSE",
-    "IMMATURE",
-    "NEGATIVE",
-    "OPEN_CASE",
-    "POSITIVE",
-    "Chosen",
-    "EvaluationRows",
-    "Labels",
-    "can_evaluate",
-    "choose_observations",
-    "count_not_scored",
-    "customers_of",
-    "evaluation_rows",
-    "history_start",
-    "make_observations",
-    "make_reviews_at",
-    "mature_labels",
-    "seen_in",
-    "store_observations",
-    "to_target",
-    "when_first_seen",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

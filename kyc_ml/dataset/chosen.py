@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyc_ml.config import Unit
-from kyc_ml.contract.contracted import Tables
-from kyc_ml.contract.shelves import Columns
-from kyc_ml.contract.tables import (
+from kyc_ml.contract import (
     EVENT_TIME,
     KNOWN_AT,
     REVIEW_ID,
     REVIEWS,
     TRANSACTION_ID,
     TRANSACTIONS,
+    Columns,
+    Tables,
 )
 from kyc_ml.dataset.observations import (
     UTC_TIME,
@@ -32,8 +32,8 @@ from kyc_ml.dataset.observations import (
     reviews_of,
     when_first_seen,
 )
-from kyc_ml.engine.writing import written_whole
 from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.storage import written_whole
 
 _CUSTOMERS_AT_ONCE: Final = 1 << 17
 

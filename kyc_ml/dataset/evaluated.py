@@ -16,13 +16,11 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import RunConfig
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset.labels import Labels, mature_labels
 from kyc_ml.dataset.observations import make_observations
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features import DECISION_TIME, microseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

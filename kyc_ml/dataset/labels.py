@@ -11,9 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.frames import Frame
-from kyc_ml.contract.tables import (
+from kyc_ml.contract import (
     CASE_ID,
     CASES,
     CUSTOMER_ID,
@@ -22,10 +20,10 @@ from kyc_ml.contract.tables import (
     OUTCOME,
     REVIEW_ID,
     TRANSACTION_ID,
+    ContractedTables,
+    Frame,
 )
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.observed import read_observations
-from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, microseconds, read_observations
 
 POSITIVE: Final = "positive"
 NEGATIVE: Final = "negative"

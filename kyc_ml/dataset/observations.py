@@ -13,9 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.contracted import ContractedTables, Tables
-from kyc_ml.contract.ending import find_newest, observable_until
-from kyc_ml.contract.tables import (
+from kyc_ml.contract import (
     ACCOUNTS,
     CUSTOMER_ID,
     CUSTOMERS,
@@ -27,9 +25,13 @@ from kyc_ml.contract.tables import (
     THIRD_PARTY,
     TRANSACTION_ID,
     TRANSACTIONS,
+    ContractedTables,
+    Tables,
+    find_newest,
+    observable_until,
 )
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 
 UTC_TIME: Final = pa.timestamp("us", tz="UTC")
 _INSTANT: Final = pd.Timedelta(microseconds=1)

@@ -6,17 +6,17 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import DatasetConfig, Unit
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.tables import (
+from kyc_ml.contract import (
     CASES,
     CUSTOMER_ID,
     KNOWN_AT,
     REVIEW_ID,
     TRANSACTION_ID,
     TYPOLOGY,
+    ContractedTables,
 )
 from kyc_ml.dataset.labels import join_outcomes, positive_since, states_known_at
-from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 
 
 def positive_cases(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from kyc_ml.config.attributes import attribute_of
-from kyc_ml.contract.tables import (
+from kyc_ml.config import attribute_of
+from kyc_ml.contract import (
     ACCOUNTS,
     AMOUNT,
     CASES,

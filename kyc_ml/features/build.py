@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.frames import Frame
-from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables, Frame
+from kyc_ml.display import Progress
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
 from kyc_ml.features.formulas import evaluate
@@ -34,7 +33,6 @@ from kyc_ml.features.spec import (
     name_of,
 )
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
-from kyc_ml.progress import Progress
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
+from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.kernels import shares, timeline
 from kyc_ml.features.kernels.timeline import gather
 from kyc_ml.features.spec import Where, name_of

@@ -6,8 +6,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from kyc_ml.contract.frames import Frame, to_arrow
-from kyc_ml.contract.tables import CONTRACT, CUSTOMER_ID, TRANSACTIONS
+from kyc_ml.contract import CONTRACT, CUSTOMER_ID, TRANSACTIONS, Frame, to_arrow
 from kyc_ml.errors import DatasetError, Faults, hint
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.features.history import TimedRows
 from kyc_ml.features.spec import FeatureSpec, Peer
 from kyc_ml.features.table import DECISION_TIME

@@ -10,9 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.shelves import Columns
-from kyc_ml.contract.tables import (
+from kyc_ml.contract import (
     ACCOUNT_ID,
     ACCOUNTS,
     ADVERSE_OUTCOMES,
@@ -28,6 +26,8 @@ from kyc_ml.contract.tables import (
     STATUS,
     TRANSACTION_ID,
     TRANSACTIONS,
+    Columns,
+    ContractedTables,
 )
 from kyc_ml.features.history import NEVER_US, UNTIL, microseconds
 from kyc_ml.features.kernels.timeline import supersede_versions

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kyc_ml.display import Progress
 from kyc_ml.features.formulas import read_time
 from kyc_ml.features.history import History, Keys, TimedRows, build_history
 from kyc_ml.features.listings import on_listing
 from kyc_ml.features.spec import Latest, Listing, Reading, Where, Window, name_of
 from kyc_ml.features.sweeps import ColumnsRead, Sweep
-from kyc_ml.progress import Progress
 
 Floats = npt.NDArray[np.float64]
 Int32s = npt.NDArray[np.int32]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract.tables import AMOUNT, CUSTOMER_ID, DIRECTION
+from kyc_ml.contract import AMOUNT, CUSTOMER_ID, DIRECTION
 from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
 from kyc_ml.features.formulas import evaluate
 from kyc_ml.features.history import TimedRows, build_history

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
-from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.contract import CONTRACT
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.features.spec import (
     LENGTH,

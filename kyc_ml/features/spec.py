@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from kyc_ml.config.attributes import WINDOW
+from kyc_ml.config import WINDOW
 from kyc_ml.errors import ConfigError, LeakageError
 
 HOUR_US: Final = 3_600_000_000

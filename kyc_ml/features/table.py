@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.tables import CUSTOMER_ID
+from kyc_ml.contract import CUSTOMER_ID
+from kyc_ml.display import say_in_html, say_plainly, say_span
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.presentation import say_in_html, say_plainly, say_span
 
 OBSERVATION_ID: Final = "observation_id"
 DECISION_TIME: Final = "decision_time"

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from kyc_ml import ranking
+from kyc_ml.metrics import ranking
 from kyc_ml.metrics.intervals import NORMAL_REACH
-from kyc_ml.resampling import bootstrap, percentile_interval
+from kyc_ml.metrics.resampling import bootstrap, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

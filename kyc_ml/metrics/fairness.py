@@ -12,7 +12,7 @@ import pandas as pd
 
 from kyc_ml.metrics.clustering import design_effect
 from kyc_ml.metrics.intervals import CONFIDENCE, jeffreys_interval, ratio_upper
-from kyc_ml.resampling import bootstrap, percentile_interval
+from kyc_ml.metrics.resampling import bootstrap, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

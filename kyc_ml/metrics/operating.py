@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml import ranking
-from kyc_ml.capacity import Catches, ReviewQueue
+from kyc_ml.metrics import ranking
+from kyc_ml.metrics.capacity import Catches, ReviewQueue
 from kyc_ml.metrics.intervals import jeffreys_interval
-from kyc_ml.resampling import Strata, bootstrap, percentile_interval
+from kyc_ml.metrics.resampling import Strata, bootstrap, percentile_interval
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.resampling import bootstrap, number_customers
+from kyc_ml.metrics.resampling import bootstrap, number_customers
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

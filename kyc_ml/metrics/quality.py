@@ -10,11 +10,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
 from kyc_ml.metrics.calibration import calibration_error, observed_over_expected
 from kyc_ml.metrics.clustering import clustered_observed_over_expected
-from kyc_ml.metrics.discrimination import (
-    auc_interval,
-    average_precision_interval,
-    recall_at_fpr,
-)
+from kyc_ml.metrics.discrimination import auc_interval, average_precision_interval, recall_at_fpr
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

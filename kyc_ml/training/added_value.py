@@ -10,9 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.metrics.paired import Predictions, log_losses, paired_differences
-from kyc_ml.presentation import say_number
-from kyc_ml.ranking import Ranking, auc, average_precision
+from kyc_ml.display import say_number
+from kyc_ml.metrics import (
+    Predictions,
+    Ranking,
+    auc,
+    average_precision,
+    log_losses,
+    paired_differences,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

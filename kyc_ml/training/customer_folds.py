@@ -11,30 +11,27 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.calibration import choose_calibrator
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
+from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset import (
     ALREADY_ADVERSE,
     OPEN_CASE,
+    Fate,
+    Fold,
     Labels,
     customers_of,
     history_start,
     make_observations,
     mature_labels,
+    summarise_folds,
+    to_status,
 )
+from kyc_ml.decision import TierPolicy, require_peers
+from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
-from kyc_ml.explain import require_peers
-from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.metrics.paired import Predictions
-from kyc_ml.progress import StageProgress
-from kyc_ml.resampling import number_customers
-from kyc_ml.splits.folds import Fate, Fold, summarise_folds
-from kyc_ml.splits.rows import to_status
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.features import DECISION_TIME, FeatureTable, choose_features, microseconds
+from kyc_ml.metrics import Predictions, number_customers
+from kyc_ml.model import choose_calibrator
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,

@@ -11,29 +11,26 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.baselines import BinnedLogistic, fit_logistic
-from kyc_ml.bundle import Bundle
-from kyc_ml.calibration import CalibrationChoice
 from kyc_ml.config import RunConfig
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.dataset import customers_of
+from kyc_ml.contract import ContractedTables
+from kyc_ml.dataset import Boundaries, customers_of
+from kyc_ml.decision import TierPolicy, learn_reference
+from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
-from kyc_ml.explain import learn_reference
-from kyc_ml.features.build import build_features
-from kyc_ml.features.spec import FeatureSpec, all_made_of
-from kyc_ml.features.table import FeatureTable
-from kyc_ml.metrics import Quality, compute_quality
-from kyc_ml.metrics.paired import DRAWS, Predictions
-from kyc_ml.model import Model
-from kyc_ml.monitoring import learn_profile
-from kyc_ml.presentation import say_in_html, say_plainly
-from kyc_ml.progress import StageProgress
-from kyc_ml.selection import Selection
-from kyc_ml.splits import Boundaries
-from kyc_ml.stability import Stability
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.features import FeatureSpec, FeatureTable, all_made_of, build_features
+from kyc_ml.metrics import DRAWS, Predictions, Quality, compute_quality
+from kyc_ml.model import (
+    BinnedLogistic,
+    CalibrationChoice,
+    Model,
+    Selection,
+    fit_logistic,
+    learn_profile,
+)
+from kyc_ml.registry import Bundle
 from kyc_ml.training.added_value import AddedValue, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
+from kyc_ml.training.stability import Stability
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.metrics import sample_rows
 from kyc_ml.model import Model
-from kyc_ml.sampling import sample_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

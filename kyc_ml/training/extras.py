@@ -7,17 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.config import RunConfig
+from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig
 from kyc_ml.dataset import customers_of
-from kyc_ml.features.catalog import declare_features
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.progress import StageProgress
-from kyc_ml.rating import RatingCard, add_needed
-from kyc_ml.selection import Selection, narrow_specs, narrow_table, select_features
-from kyc_ml.splits import EARLY_STOPPING, TEST, TRAIN
-from kyc_ml.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
+from kyc_ml.decision import RatingCard, add_needed
+from kyc_ml.display import StageProgress
+from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
+from kyc_ml.model import Selection, narrow_specs, narrow_table, select_features
+from kyc_ml.training.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

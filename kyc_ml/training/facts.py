@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.dates import parse_time
+from kyc_ml.config import parse_time
+from kyc_ml.contract import ContractedTables
 from kyc_ml.errors import ConfigError, LeakageError
 
 _AS_OF: Final = "as_of"

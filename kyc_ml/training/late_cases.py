@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from kyc_ml.config import DatasetConfig
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.tables import CASE_ID, CASES, KNOWN_AT, OUTCOME
+from kyc_ml.contract import CASE_ID, CASES, KNOWN_AT, OUTCOME, ContractedTables
 
 
 def say_late_cases(

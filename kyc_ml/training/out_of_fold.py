@@ -13,15 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.calibration import Method, SegmentRows, calibrate_by_fold
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
 from kyc_ml.dataset import customers_of
+from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import FeatureTable
-from kyc_ml.model import Model, choose_rounds, fit_fixed
-from kyc_ml.progress import StageProgress
+from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.model import Method, Model, SegmentRows, calibrate_by_fold, choose_rounds, fit_fixed
+from kyc_ml.registry import Bundle
 from kyc_ml.training.evidence import fit_baseline
 
 Floats = npt.NDArray[np.float64]

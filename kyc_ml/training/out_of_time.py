@@ -11,43 +11,34 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.baselines import latest_rows
-from kyc_ml.calibration import calibrate_later, choose_calibrator
-from kyc_ml.config import DatasetConfig, RunConfig, SplitConfig
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.ending import observable_until
-from kyc_ml.dataset import (
-    customers_of,
-    history_start,
-    make_observations,
-    mature_labels,
-    to_target,
-)
-from kyc_ml.errors import DatasetError
-from kyc_ml.explain import require_peers
-from kyc_ml.features.catalog import choose_features
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.features.table import DECISION_TIME
-from kyc_ml.metrics import compute_quality
-from kyc_ml.metrics.paired import Predictions
-from kyc_ml.model import Fit, fit_fixed, fit_model
-from kyc_ml.progress import StageProgress
-from kyc_ml.rating import RatingCard, rate
-from kyc_ml.resampling import number_customers
-from kyc_ml.splits import (
+from kyc_ml.config import (
     CALIBRATION,
     EARLY_STOPPING,
     PARTS,
     TEST,
     TRAIN,
+    DatasetConfig,
+    RunConfig,
+    SplitConfig,
+)
+from kyc_ml.contract import ContractedTables, observable_until
+from kyc_ml.dataset import (
     Boundaries,
     assign_parts,
+    customers_of,
+    history_start,
+    make_observations,
+    mature_labels,
     plan_out_of_time,
     summarise_parts,
+    to_target,
 )
-from kyc_ml.stability import LabelledRows
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.decision import RatingCard, TierPolicy, rate, require_peers
+from kyc_ml.display import StageProgress
+from kyc_ml.errors import DatasetError
+from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
+from kyc_ml.metrics import Predictions, compute_quality, number_customers
+from kyc_ml.model import Fit, calibrate_later, choose_calibrator, fit_fixed, fit_model, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
@@ -59,13 +50,9 @@ from kyc_ml.training.evidence import (
     fit_baseline,
     judge_all,
 )
-from kyc_ml.training.extras import (
-    own_columns,
-    refit,
-    select,
-    with_card,
-)
+from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.late_cases import say_late_cases
+from kyc_ml.training.stability import LabelledRows
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.explain import rank_reasons
+from kyc_ml.decision import rank_reasons
+from kyc_ml.registry import Bundle
 from kyc_ml.validation.rows import ScoredRows
 
 Floats = npt.NDArray[np.float64]

@@ -9,13 +9,12 @@ from functools import cached_property
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.metrics import Quality
-from kyc_ml.metrics.paired import Predictions
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.rating import RatingCard
+from kyc_ml.contract import ContractedTables
+from kyc_ml.decision import RatingCard
+from kyc_ml.display import ProgressReporter
+from kyc_ml.features import FeatureSpec
+from kyc_ml.metrics import Predictions, Quality
+from kyc_ml.registry import Bundle
 from kyc_ml.validation.attribution import Attribution, attribute
 from kyc_ml.validation.rows import ScoredRows
 

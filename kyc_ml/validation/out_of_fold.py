@@ -13,7 +13,7 @@ from typing import Final
 
 import pandas as pd
 
-from kyc_ml.governance import OUT_OF_FOLD
+from kyc_ml.registry import OUT_OF_FOLD
 from kyc_ml.validation.result import Finding
 from kyc_ml.validation.text import notice
 

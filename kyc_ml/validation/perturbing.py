@@ -9,12 +9,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.calibration import Calibrator
 from kyc_ml.dataset import POSITIVE
-from kyc_ml.features.spec import FeatureSpec
-from kyc_ml.model import Model
-from kyc_ml.tiers import assign_tiers
-from kyc_ml.tiers.policy import TierPolicy
+from kyc_ml.decision import TierPolicy, assign_tiers
+from kyc_ml.features import FeatureSpec
+from kyc_ml.model import Calibrator, Model
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.rows import ScoredRows
 

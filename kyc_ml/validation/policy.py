@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from kyc_ml.config import Section, load_section, section_digest
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.governance import PromotionPolicy
+from kyc_ml.registry import PromotionPolicy
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.result import PolicyIdentity, Severity
 

@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from kyc_ml.config import ModelConfig
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import auc_interval
 from kyc_ml.model import fit_fixed
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.ranking import Ranking, auc
+from kyc_ml.metrics import Ranking, auc
 from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows

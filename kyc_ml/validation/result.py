@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from kyc_ml.presentation import say_in_html, say_plainly
+from kyc_ml.display import say_in_html, say_plainly
 from kyc_ml.validation.check import Check, Measure
 from kyc_ml.validation.text import NOTHING, Text
 

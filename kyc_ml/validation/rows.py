@@ -12,14 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.bundle import Bundle
 from kyc_ml.dataset import POSITIVE, customers_of
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import DAY_US, FeatureSpec
-from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.resampling import number_customers
-from kyc_ml.score import Scores, model_columns
-from kyc_ml.tiers import Grades
+from kyc_ml.decision import Grades
+from kyc_ml.features import DAY_US, DECISION_TIME, FeatureSpec, FeatureTable, microseconds
+from kyc_ml.metrics import number_customers
+from kyc_ml.registry import Bundle, Scores, model_columns
 from kyc_ml.validation.result import RowsUsed
 from kyc_ml.validation.text import Text
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.engine.writing import dump_json, written_whole
 from kyc_ml.errors import ConfigError
+from kyc_ml.storage import dump_json, written_whole
 from kyc_ml.validation.check import FAMILIES, Check, Measure
 from kyc_ml.validation.result import (
     AppliedGate,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kyc_ml.config.text import read_content
+from kyc_ml.config import read_content
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pandas as pd
 
 import kyc_ml
 from kyc_ml.config import check_section
-from kyc_ml.jobs.reading import end_of_data
+from kyc_ml.contract import end_of_data
 
 CONFIG = {
     "name": "reference",

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.batch import Counts, Manifest, ModelScorer
-from kyc_ml.contract.links import NOT_IN_CUSTOMERS
-from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality
-from kyc_ml.monitoring import learn_profile
-from kyc_ml.tiers import NOBODY
+from kyc_ml.contract import NOT_IN_CUSTOMERS, QualitySummary, TableQuality
+from kyc_ml.contract.quality import Finding
+from kyc_ml.decision import NOBODY
+from kyc_ml.model import learn_profile
+from kyc_ml.scoring.by_model import ModelScorer
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.manifest import Manifest
 
 
 def quality_of(*, read=100, refused=0, late=0, unknown=0):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from kyc_ml.batch import RATING, RatingScorer, card_of
-from kyc_ml.batch.schema import describe_columns
 from kyc_ml.config import check_section
+from kyc_ml.decision import NOBODY, TierPolicy
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.spec import Own
-from kyc_ml.tiers import NOBODY, TierPolicy
+from kyc_ml.features import Own
+from kyc_ml.scoring.by_rating import RatingScorer, card_of
+from kyc_ml.scoring.schema import RATING, describe_columns
 
 
 def tier(name, bound, months):

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from kyc_ml.decision import Hysteresis
 from kyc_ml.errors import ConfigError
-from kyc_ml.jobs.earlier import customers_not_due, last_as_of, nights_before
-from kyc_ml.tiers.policy import Hysteresis
+from kyc_ml.scoring.earlier import customers_not_due, last_as_of, nights_before
 
 AS_OF = pd.Timestamp("2024-06-01 12:00", tz="UTC")
 
@@ -61,7 +61,7 @@ def test_a_first_run_has_nothing_to_go_on_from():
 def published(tmp_path, monkeypatch):
     """Publish nights of models by day; gives the days of those that are history."""
     monkeypatch.setattr(
-        "kyc_ml.jobs.earlier.read_manifest",
+        "kyc_ml.scoring.earlier.read_manifest",
         lambda path: SimpleNamespace(as_of=f"{path.parent.name}T00:00:00+00:00"),
     )
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.batch import changes, identify_code, identify_file, require_same, run_id
-from kyc_ml.batch.place import MANIFEST
 from kyc_ml.errors import ConfigError, OutputError
+from kyc_ml.scoring.identity import changes, identify_code, identify_file, require_same, run_id
+from kyc_ml.storage import MANIFEST
 
 NAMES = st.sampled_from(["input a.csv", "input b.csv", "model", "policy", "limits"])
 IDENTITIES = st.dictionaries(NAMES, st.sampled_from(["1", "2", "f" * 64, "e" * 64]))

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.batch import Counts, Judged, check_limits, refuse
 from kyc_ml.config import LimitsConfig
 from kyc_ml.errors import GateError
-from kyc_ml.monitoring import DriftFound
+from kyc_ml.model import DriftFound
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.limits import Judged, check_limits, refuse
 
 NONE = LimitsConfig(quarantined_share=1, unknown_categories_share=1, unknown_customers_share=1)
 PERCENT = st.integers(0, 99)

@@ -5,9 +5,10 @@ import json
 import pandas as pd
 import pytest
 
-from kyc_ml.batch import MANIFEST, Counts, damaged, digest_files, read_manifest, score_files
-from kyc_ml.batch.manifest import Manifest
 from kyc_ml.errors import ConfigError
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.manifest import Manifest, damaged, digest_files, read_manifest, score_files
+from kyc_ml.storage import MANIFEST
 
 
 def test_an_account_reads_back_exactly(make_manifest):

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import DriftLimits
-from kyc_ml.monitoring import (
+from kyc_ml.model import (
     DRIFT_COLUMNS,
     PROBABILITY,
     DriftFound,
     Profile,
     compare_profiles,
     learn_profile,
+    sum_counts,
     summarise_drift,
 )
-from kyc_ml.monitoring.profile import sum_counts
 
 LIMITS = DriftLimits(features_drifted=0.0)
 
@@ -34,7 +34,7 @@ def learned(features, proba):
 @pytest.fixture(scope="module")
 def rows(make_table, make_spec):
     """Rows of many customers, by a shift of the numbers."""
-    from kyc_ml.features.spec import Own  # noqa: PLC0415  only here
+    from kyc_ml.features import Own  # noqa: PLC0415  only here
 
     specs = [
         make_spec("number", Own(reading="night")),

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from kyc_ml.batch import MANIFEST, hold
-from kyc_ml.batch.place import NOTES
 from kyc_ml.errors import OutputError
+from kyc_ml.storage import MANIFEST, hold
+from kyc_ml.storage.run_directory import NOTES
 
 HOLDER = """
 import pathlib, sys, time
-from kyc_ml.batch.place import hold
+from kyc_ml.storage.run_directory import hold
 with hold(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -12,17 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.batch import (
-    SCHEMA_VERSION,
-    Counts,
-    Steps,
-    describe_columns,
-    export_csv,
-    export_duckdb,
-    score_parts,
-    with_meanings,
-)
 from kyc_ml.errors import OutputError
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.exports import export_csv, export_duckdb
+from kyc_ml.scoring.parts import score_parts
+from kyc_ml.scoring.schema import SCHEMA_VERSION, describe_columns, with_meanings
+from kyc_ml.storage import Steps
 
 CUTS = st.lists(st.integers(0, 80), max_size=4)
 

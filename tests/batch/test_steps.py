@@ -4,9 +4,8 @@ import os
 
 import pytest
 
-from kyc_ml.batch import Steps
-from kyc_ml.engine.writing import dump_json
 from kyc_ml.errors import OutputError
+from kyc_ml.storage import Steps, dump_json
 
 FACTS = {"z": [1, 2], "a": {"y": 0.1, "b": None}, "rows": 3}
 

@@ -8,18 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig
-from kyc_ml.contract import shelves
-from kyc_ml.contract.contracted import StoredTables
+from kyc_ml.contract import StoredTables, shelves
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     Chosen,
-    choose_observations,
     count_not_scored,
     make_observations,
     make_reviews_at,
     store_observations,
 )
 from kyc_ml.dataset import chosen as chosen_module
+from kyc_ml.dataset.chosen import choose_observations
 from kyc_ml.errors import ConfigError, DatasetError
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")

@@ -21,7 +21,7 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
-from kyc_ml.contributions import compile_model
+from kyc_ml.model.contributions.compiled import compile_model
 
 SHAPES = {
     "15 leaves": {"num_leaves": 15},

@@ -115,14 +115,14 @@ def observe(transactions: Path, target: Path) -> None:
 def card_specs():
     """Choose the features of a card payment."""
     from kyc_ml.config import FeatureConfig
-    from kyc_ml.features.catalog import choose_features
+    from kyc_ml.features import choose_features
 
     return choose_features(FeatureConfig(families=FAMILIES), unit="fraud")
 
 
 def build_in_buckets(folder: Path) -> dict:
     """Build the features of a folder's observations; this process does nothing else."""
-    from kyc_ml.features.buckets.build import build_features_in_buckets
+    from kyc_ml.features import build_features_in_buckets
 
     start = time.perf_counter()
     result = build_features_in_buckets(
@@ -141,8 +141,7 @@ def build_in_memory(folder: Path) -> dict:
     """Build the same in memory on one thread, and tell where the time goes."""
     import pyarrow.parquet as pq
 
-    from kyc_ml.contract.contracted import ContractedTables
-    from kyc_ml.contract.quality import QualitySummary
+    from kyc_ml.contract import ContractedTables, QualitySummary
     from kyc_ml.features import build, reading
 
     spent: dict[str, float] = defaultdict(float)

@@ -99,8 +99,9 @@ def folds(folder: Path) -> None:
     """Train for each fold as `kyc-ml train` does, and print a Markdown table."""
     from kyc_ml.config import RunConfig, SourceMapping, load_section
     from kyc_ml.contract.source import read_source
-    from kyc_ml.tiers import TierPolicy
-    from kyc_ml.training import MODEL, train
+    from kyc_ml.decision import TierPolicy
+    from kyc_ml.training.evidence import MODEL
+    from kyc_ml.training.train_model import train
 
     run = load_section(CONFIGS / "handbook.yaml", RunConfig)
     policy = load_section(CONFIGS / run.tiers, TierPolicy)

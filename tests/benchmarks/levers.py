@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract import end_of_data
 from kyc_ml.contract.source import read_source
-from kyc_ml.dataset import Chosen, choose_observations
-from kyc_ml.jobs.case import Case
-from kyc_ml.jobs.loading import features_and_facts, load_model
-from kyc_ml.jobs.lowering import find_drop
-from kyc_ml.jobs.reading import end_of_data
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.score import score_features
-from kyc_ml.tiers import NOBODY
+from kyc_ml.dataset import Chosen
+from kyc_ml.dataset.chosen import choose_observations
+from kyc_ml.decision import NOBODY
+from kyc_ml.display import ProgressReporter
+from kyc_ml.registry import features_and_facts, load_model, score_features
+from kyc_ml.scoring.case import Case
+from kyc_ml.scoring.lowering import find_drop
 
 SOURCE = Path(__file__).parents[2] / "configs" / "sources" / "synthetic.yaml"
 

@@ -33,10 +33,10 @@ import pyarrow as pa
 from kyc_ml.config import SourceMapping, StabilityConfig, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import make_observations
-from kyc_ml.features.build import build_features
-from kyc_ml.jobs.configuring import load_run
-from kyc_ml.score import score_features
-from kyc_ml.training import train
+from kyc_ml.decision import load_run
+from kyc_ml.features import build_features
+from kyc_ml.registry import score_features
+from kyc_ml.training.train_model import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TRAINED = pd.Timestamp("2018-08-22", tz="UTC")

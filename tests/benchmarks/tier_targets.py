@@ -21,24 +21,25 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract.contracted import ContractedTables
+from kyc_ml.contract import ContractedTables, end_of_data
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.contract.source import read_source
-from kyc_ml.jobs.configuring import load_run
-from kyc_ml.jobs.reading import end_of_data
-from kyc_ml.jobs.tiering import mature_rows, unseen_since
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.synthetic import bank_config, make_bank
-from kyc_ml.tiers import (
+from kyc_ml.decision import (
     FitRows,
     TierPolicy,
     assign_tiers,
     compute_tier_table,
     judge_cut_offs,
+    load_run,
     propose,
 )
-from kyc_ml.tiers.fit_sections import BadRateFit, CapacityFit, FitPolicy
-from kyc_ml.training import train
+from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, FitPolicy
+from kyc_ml.display import ProgressReporter
+from kyc_ml.onboarding import bank_config
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.training.evaluation_rows import unseen_since
+from kyc_ml.training.tiers_job import mature_rows
+from kyc_ml.training.train_model import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LATER_DAYS = {"fraud": 90, "risk": 154}

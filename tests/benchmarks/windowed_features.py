@@ -35,8 +35,9 @@ def with_kyc_ml(source: str, target: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from kyc_ml.features import DAY_US, Window
     from kyc_ml.features.history import History, TimedRows, build_history
-    from kyc_ml.features.spec import DAY_US, Period, Window
+    from kyc_ml.features.spec import Period
     from kyc_ml.features.sweeps import ColumnsRead, Sweep
 
     table = pq.ParquetFile(source).read(columns=COLUMNS)

@@ -22,11 +22,11 @@ from pathlib import Path
 import pandas as pd
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.contract.reading import last_known
 from kyc_ml.contract.source import read_source
-from kyc_ml.jobs.reading import last_known
+from kyc_ml.decision import TierPolicy
 from kyc_ml.metrics import compute_quality
-from kyc_ml.tiers import TierPolicy
-from kyc_ml.training import train
+from kyc_ml.training.train_model import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = ("velocity", "amounts", "timing", "counterparties", "novelty", "dormancy")

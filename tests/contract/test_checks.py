@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from kyc_ml.contract import CONTRACT
 from kyc_ml.contract.checks import checks_of
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.errors import ContractError, SourceError
 
 ZONE = "ambiguous name of a time zone"

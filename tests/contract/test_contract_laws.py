@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kyc_ml.contract import CONTRACT
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.contract.tables import CONTRACT
 
 GOOD = {
     "transaction_id": "good",

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import IdentifierForm, SourceMapping, dump_section, parse_section
-from kyc_ml.contract.identifiers import ALIKE, NOTHING, alike_sql, put_in_form
+from kyc_ml.contract import alike_sql, put_in_form
+from kyc_ml.contract.identifiers import ALIKE, NOTHING
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.engine.local import connect
 from kyc_ml.errors import ContractError
-from kyc_ml.jobs.one_observation import in_form
+from kyc_ml.scoring.one_observation import in_form
+from kyc_ml.storage import connect
 
 ROW = {"event_time": "2024-01-05", "amount": "1"}
 ODD = " \t\r\n\u00a0\u3000\u2003\u200b\u200e\ufeff\u00ad0Aaß１Ａ'\"=“”.5-"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
+from kyc_ml.contract import TableQuality
 from kyc_ml.contract.followup import is_resident_id
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.contract.quality import TableQuality
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.errors import ContractError, OutputError
 

@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.config import SourceMapping
-from kyc_ml.contract import packing, parquet_files
-from kyc_ml.contract.csv_files import made_names
+from kyc_ml.contract import made_names, packing, parquet_files
 from kyc_ml.contract.source import digest_source, read_source, store_source
 from kyc_ml.errors import BusyError, ContractError, SourceError
 

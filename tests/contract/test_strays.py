@@ -9,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig
-from kyc_ml.contract.ending import find_end, find_newest, find_oldest
+from kyc_ml.contract import (
+    end_of_data,
+    find_end,
+    find_newest,
+    find_oldest,
+    known_until,
+    read_quality,
+    require_fresh,
+    write_quality,
+)
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.contract.quality import read_quality, write_quality
+from kyc_ml.contract.reading import last_known
 from kyc_ml.contract.strays import find_strays
 from kyc_ml.dataset import make_observations
 from kyc_ml.errors import ConfigError
-from kyc_ml.jobs.reading import end_of_data, known_until, last_known, require_fresh
 
 TODAY = date(2026, 11, 30)
 EPOCH = date(1970, 1, 1)

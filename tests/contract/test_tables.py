@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import get_args
 
-from kyc_ml.config.text import read_content
-from kyc_ml.contract import tables
+from kyc_ml.config import read_content
+from kyc_ml.contract import CONTRACT, tables
 from kyc_ml.contract.quality import word_rule
-from kyc_ml.contract.tables import CONTRACT
 
 
 def test_words_of_the_code_are_those_of_the_contract():

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.contributions import compile_model, compiled
 from kyc_ml.errors import BundleError, DatasetError
+from kyc_ml.model.contributions import compiled
+from kyc_ml.model.contributions.compiled import compile_model
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # shap calls what matplotlib is about to drop
@@ -289,7 +290,7 @@ def test_a_feature_that_is_both_number_and_category_is_refused():
 def test_more_thresholds_than_codes_are_refused(monkeypatch):
     matrix, target = drawn(8)
     text = trained(matrix, target)
-    monkeypatch.setattr("kyc_ml.contributions.codes._MOST_CODES", 4)
+    monkeypatch.setattr("kyc_ml.model.contributions.codes._MOST_CODES", 4)
     with pytest.raises(BundleError, match=r"1 .*max_bin"):
         compile_model(text)
 

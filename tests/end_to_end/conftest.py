@@ -12,16 +12,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from kyc_ml.bundle import save_bundle
 from kyc_ml.cli import app
 from kyc_ml.config import RunConfig, load_section
-from kyc_ml.jobs.request import ScoringRequest
-from kyc_ml.jobs.scoring import run_score
-from kyc_ml.jobs.training import TrainingResult, run_train
-from kyc_ml.monitoring import learn_profile
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.synthetic import BankConfig, make_bank, save_bank
-from kyc_ml.tracking.server import reach_store
+from kyc_ml.display import ProgressReporter
+from kyc_ml.model import learn_profile
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
+from kyc_ml.onboarding.synthetic.storage import save_bank
+from kyc_ml.registry import reach_store, save_bundle
+from kyc_ml.scoring import ScoringRequest, run_score
+from kyc_ml.training import TrainingResult, run_train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 QUICK = {"rounds": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_data_in_leaf": 20}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kyc_ml.config import FeatureConfig, RunConfig, dump_section, load_section
-from kyc_ml.features.build import build_features
+from kyc_ml.features import build_features
 from kyc_ml.validation import probes
 
 CHECKS = ["deleted", "corrupted", "crowded", "shuffled"]
@@ -66,7 +66,7 @@ def test_a_planted_leak_exits_with_1_and_names_the_features(place, lean, tmp_pat
         moved = observations.set_column(column, observations.field(column), late)
         return build_features(source, moved, **rest)
 
-    monkeypatch.setattr("kyc_ml.jobs.auditing.build_features", closed)
+    monkeypatch.setattr("kyc_ml.validation.audit_job.build_features", closed)
     out = tmp_path / "audit.json"
     done = audit(place, "--out", out, "--quiet", config=lean)
     assert (done.code, done.crash) == (1, None), done.err
@@ -80,7 +80,9 @@ def test_a_planted_leak_exits_with_1_and_names_the_features(place, lean, tmp_pat
 
 
 def test_a_feature_that_ranks_too_well_alone_exits_with_1(place, lean, monkeypatch):
-    monkeypatch.setattr("kyc_ml.jobs.auditing.HIGHEST_AUC", 0.5)  # as if honest ones were too good
+    monkeypatch.setattr(
+        "kyc_ml.validation.audit_job.HIGHEST_AUC", 0.5
+    )  # as if honest ones were too good
     done = audit(place, config=lean)
     assert (done.code, done.crash) == (1, None), done.err
     assert "alone" in done.out

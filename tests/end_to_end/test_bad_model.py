@@ -11,14 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kyc_ml.bundle import save_bundle
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
 from kyc_ml.errors import DatasetError
-from kyc_ml.jobs import one_observation
-from kyc_ml.tracking.keeping import BUNDLE, keep_training
-from kyc_ml.tracking.runs import RunRecord
-from kyc_ml.tracking.training import register_kept
+from kyc_ml.registry import BUNDLE, RunRecord, keep_training, register_kept, save_bundle
+from kyc_ml.scoring import one_observation
 
 FILES = ["model.txt", "features.json", "calibration.json", "reference.json", "metrics.json",
          "config.yaml", "tiers.yaml", "manifest.json"]  # fmt: skip

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.config import RunConfig
+from kyc_ml.contract import end_of_data, read_tables
 from kyc_ml.dataset import make_observations, mature_labels
-from kyc_ml.features.spec import Formula
-from kyc_ml.jobs.configuring import load_run
-from kyc_ml.jobs.later_rows import join_specs
-from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.training import train
+from kyc_ml.decision import load_run
+from kyc_ml.display import ProgressReporter
+from kyc_ml.features import Formula
+from kyc_ml.registry import load_bundle, save_bundle
+from kyc_ml.training.train_model import train
+from kyc_ml.validation.later_rows import join_specs
 
 TRAINED = "2024-09-10"
 SPLITS = {

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from kyc_ml.batch import read_manifest
+from kyc_ml.scoring.manifest import read_manifest
 
 SOUND_REFUSED = 2
 """Rows of the sound bank that break the contract already: two amounts below 0."""

@@ -4,8 +4,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from kyc_ml.terminal.tables import say_share
-from kyc_ml.tiers import tellable
+from kyc_ml.cli.terminal.tables import say_share
+from kyc_ml.decision import tellable
 
 
 def facts(outcome):

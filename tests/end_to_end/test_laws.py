@@ -11,9 +11,10 @@ import yaml
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
-from kyc_ml.dataset import Chosen, choose_observations
-from kyc_ml.features.build import build_features
-from kyc_ml.score import score_features
+from kyc_ml.dataset import Chosen
+from kyc_ml.dataset.chosen import choose_observations
+from kyc_ml.features import build_features
+from kyc_ml.registry import score_features
 
 TOLD: dict[str, str] = {}
 

@@ -11,11 +11,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from kyc_ml.batch import MANIFEST, digest_file, read_manifest, score_files
-from kyc_ml.bundle import load_bundle, save_bundle
-from kyc_ml.features.time_bound import find_time_bound
-from kyc_ml.monitoring import PROBABILITY
-from kyc_ml.tiers.policy import Hysteresis
+from kyc_ml.decision import Hysteresis
+from kyc_ml.features import find_time_bound
+from kyc_ml.model import PROBABILITY
+from kyc_ml.registry import load_bundle, save_bundle
+from kyc_ml.scoring.manifest import read_manifest, score_files
+from kyc_ml.storage import MANIFEST, digest_file
 
 pytestmark = pytest.mark.usefixtures("in_store")
 

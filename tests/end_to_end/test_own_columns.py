@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.bundle import load_bundle
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
+from kyc_ml.registry import load_bundle
 
 NAMED = re.compile(r"```yaml\n(# (\S+\.yaml)\n.*?)```", re.DOTALL)
 

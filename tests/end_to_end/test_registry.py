@@ -7,11 +7,10 @@ import mlflow
 import pandas as pd
 import pytest
 
-from kyc_ml.contract.folder import digest_together
-from kyc_ml.environment import digest_code
-from kyc_ml.governance import current_account
-from kyc_ml.splits import PARTS, TEST, TRAIN
-from kyc_ml.tracking.server import start_run
+from kyc_ml.config import PARTS, TEST, TRAIN
+from kyc_ml.contract import digest_together
+from kyc_ml.registry import current_account, digest_code
+from kyc_ml.registry.tracking.server import start_run
 
 FIGURES = {
     "roc",

@@ -13,14 +13,13 @@ import mlflow
 import pytest
 import yaml
 
-from kyc_ml.bundle import load_bundle
 from kyc_ml.cli.options import TRY_LATER, exit_code_of
 from kyc_ml.cli.process import Terminated
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.jobs.registering import run_register
-from kyc_ml.jobs.training import run_train
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.tracking.server import connected, reach_store, start_run
+from kyc_ml.registry import load_bundle, reach_store, run_register
+from kyc_ml.registry.tracking.server import connected, start_run
+from kyc_ml.training import run_train
 
 # The superuser may read and write anywhere: in a container the tests take that right away.
 CAPABILITIES = "-dac_override,-dac_read_search"
@@ -127,10 +126,10 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
 
 GIVEN_BACK = """
 from pathlib import Path
-from kyc_ml.jobs.loading import load_model
-from kyc_ml.jobs.registering import run_register
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.tracking.promoting import fetch_candidate
+from kyc_ml.registry.loading import load_model
+from kyc_ml.registry.register_job import run_register
+from kyc_ml.display.progress import ProgressReporter
+from kyc_ml.registry.tracking.promoting import fetch_candidate
 for _ in range(2):
     made = run_register(Path({folder!r}), trained_by="somebody", watch=ProgressReporter())
 bundle, label = load_model("models:/fraud@challenger")
@@ -223,7 +222,7 @@ def start(code, *, cwd, prefix=(), **environment):
     )  # fmt: skip
 
 
-REACH = "from kyc_ml.tracking.server import reach_store; reach_store(writes_to='fraud')"
+REACH = "from kyc_ml.registry.tracking.server import reach_store; reach_store(writes_to='fraud')"
 
 
 def test_a_store_may_be_first_used_by_several_at_once(tmp_path):
@@ -240,7 +239,7 @@ def test_a_store_may_be_first_used_by_several_at_once(tmp_path):
 SAID = """
 import time
 from kyc_ml.errors import RegistryError
-from kyc_ml.tracking.server import reach_store
+from kyc_ml.registry.tracking.server import reach_store
 began = time.monotonic()
 try:
     reach_store(writes_to='fraud')
@@ -327,7 +326,7 @@ def test_a_signal_while_it_registers_keeps_the_trained_model(lean, place, alone,
         raise Terminated(128 + signal.SIGTERM)
 
     watch = Stopping()
-    monkeypatch.setattr("kyc_ml.tracking.training._require_given_back", stop)
+    monkeypatch.setattr("kyc_ml.registry.tracking.training._require_given_back", stop)
     with pytest.raises(Terminated):
         lean(watch)
     kept = Path(re.search(r" in (\S+):", watch.said)[1])

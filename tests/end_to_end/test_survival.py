@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from kyc_ml.batch import damaged, read_manifest
-from kyc_ml.bundle import load_bundle, save_bundle
 from kyc_ml.cli.options import exit_code_of
+from kyc_ml.contract.storing import read_once
 from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, SourceError
-from kyc_ml.jobs import scoring
-from kyc_ml.jobs.storing import read_once
-from kyc_ml.monitoring import PROBABILITY
+from kyc_ml.model import PROBABILITY
+from kyc_ml.registry import load_bundle, save_bundle
+from kyc_ml.scoring import score_job as scoring
+from kyc_ml.scoring.manifest import damaged, read_manifest
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -38,10 +38,10 @@ KILLS = 30
 FORGE = """
 import json, os, pathlib, random, signal, sys, time
 from functools import partial
-import kyc_ml.jobs.scorers as scorers
-from kyc_ml.jobs.request import ScoringRequest
-from kyc_ml.jobs.scoring import run_score
-from kyc_ml.progress import ProgressReporter
+import kyc_ml.scoring.scorers as scorers
+from kyc_ml.scoring.request import ScoringRequest
+from kyc_ml.scoring.score_job import run_score
+from kyc_ml.display.progress import ProgressReporter
 
 asked, kills = json.loads(sys.argv[1]), int(sys.argv[2])
 paths = ("source", "data", "limits")
@@ -240,7 +240,7 @@ def test_a_device_that_fails_at_each_operation_costs_nothing(
 def test_a_file_that_was_cut_after_it_was_noted_is_made_again(night, reference, tmp_path):
     out, work = tmp_path / "scores", tmp_path / ".scores.work"
     stopped = pytest.MonkeyPatch()
-    stopped.setattr("kyc_ml.batch.manifest.Manifest.write", _full_disk)
+    stopped.setattr("kyc_ml.scoring.manifest.Manifest.write", _full_disk)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         night.score(out)
     noted = sorted(path for path in work.rglob("*") if path.is_file())
@@ -270,14 +270,14 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
 ):
     out = tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.batch.place.Place.publish", _full_disk)
+        context.setattr("kyc_ml.storage.run_directory.Place.publish", _full_disk)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             night.score(out)
     assert not (tmp_path / ".scores.work" / "steps").exists()
     with pytest.raises(OutputError, match="since: 2024-03-01 then, 2024-03-02 now"):
         night.score(out, since="2024-03-02")
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.jobs.night.Night.run", None)  # nothing is computed again
+        context.setattr("kyc_ml.scoring.night.Night.run", None)  # nothing is computed again
         night.score(out)
     same_run(out, reference)
 
@@ -285,7 +285,7 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
 def test_a_date_in_another_spelling_is_the_same_run(night, reference, tmp_path, monkeypatch):
     out = tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.batch.manifest.Manifest.write", _full_disk)
+        context.setattr("kyc_ml.scoring.manifest.Manifest.write", _full_disk)
         with pytest.raises(OSError, match="No space left"):
             night.score(out)
     night.score(out, since="2024-03-01T08:00+08:00")  # it resumes
@@ -301,7 +301,7 @@ def test_a_run_that_noted_its_dates_as_they_were_typed_is_recognised(
     night, tmp_path, monkeypatch, step
 ):
     """As all runs did before December 2026; every row keeps the run id that it began with."""
-    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.jobs.scorers.isoformat"
+    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.scoring.scorers.isoformat"
     with monkeypatch.context() as context:
         context.setattr(dates, lambda _: typed)
         context.setattr(f"kyc_ml.{step}", _full_disk)
@@ -333,7 +333,7 @@ def interrupted(night, tmp_path, monkeypatch):
     """A bank of this test's own, and a goal whose run was interrupted after some parts."""
     mine, out = night.copy(tmp_path / "mine"), tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.batch.manifest.Manifest.write", _full_disk)
+        context.setattr("kyc_ml.scoring.manifest.Manifest.write", _full_disk)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             mine.score(out)
     return mine, out

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.config import load_section
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.decision import TierPolicy
 
 ENTRY = (
     "customer_id,code,reason,source,floor,tier,start,expiry,approved_on,requester,approver\n"

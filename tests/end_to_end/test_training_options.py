@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from kyc_ml.bundle import load_bundle
+from kyc_ml.registry import load_bundle
 
 
 def train(place, tmp_path, **changes):

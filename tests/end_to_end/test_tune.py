@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from kyc_ml.bundle import load_bundle
-from kyc_ml.config import SEARCHED, ModelConfig, RunConfig, load_section
-from kyc_ml.jobs.reading import end_of_data, read_tables
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.splits import EARLY_STOPPING, plan_out_of_time
-from kyc_ml.tuning import prepare_rows
+from kyc_ml.config import EARLY_STOPPING, SEARCHED, ModelConfig, RunConfig, load_section
+from kyc_ml.contract import end_of_data, read_tables
+from kyc_ml.dataset import plan_out_of_time
+from kyc_ml.display import ProgressReporter
+from kyc_ml.registry import load_bundle
+from kyc_ml.training.tuning.rows import prepare_rows
 
 TUNING = {"folds": {"method": "prequential", "folds": 2, "test_days": 21}, "trials": 3}
 FEATURES = {"families": ["velocity", "amounts"]}

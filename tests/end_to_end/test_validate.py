@@ -13,7 +13,8 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from kyc_ml.validation import CHECKS, from_json
+from kyc_ml.validation import CHECKS
+from kyc_ml.validation.storage import from_json
 
 TRAINED = "2024-09-10"
 SPLITS = {

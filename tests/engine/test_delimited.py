@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.engine.delimited import save_csv, write_csv
+from kyc_ml.storage import save_csv, write_csv
 
 LIVE = ["=1+1", '=cmd|"/c calc"!A1', "+86 138", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1", "－1+1"]
 PLAIN = ["abc", "", None, "-", "-5", "+1", "-1.5", "1e5", "-1,234.5", "a=1", " =1"]
@@ -38,7 +38,7 @@ def test_a_formula_gets_an_apostrophe_and_nothing_else_does(text, live, tmp_path
 
 @given(st.lists(st.text("=+-@\t＝1a.,e", max_size=5), min_size=1))
 def test_both_ways_to_write_a_table_agree(texts):
-    from kyc_ml.engine.delimited import _harmless, _harmless_text  # noqa: PLC0415
+    from kyc_ml.storage.delimited import _harmless, _harmless_text  # noqa: PLC0415
 
     table = _harmless(pa.table({"text": pa.array(texts, pa.string())}))
     assert table["text"].to_pylist() == [_harmless_text(text) for text in texts]

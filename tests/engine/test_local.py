@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from kyc_ml.engine.local import connect, is_out_of_memory, read_batches
+from kyc_ml.storage import connect, is_out_of_memory, read_batches
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_used_up_memory_is_known_by_whoever_says_it(error, memory):
 
 def test_too_little_address_space_is_said_before_the_system_ends_the_process():
     script = (
-        "import resource; from pathlib import Path; from kyc_ml.engine import local\n"
+        "import resource; from pathlib import Path; from kyc_ml.storage import local\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2)\n"
         "try:\n    local.connect(data=None)\n"

@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from kyc_ml.engine.writing import require_place, written_whole
 from kyc_ml.errors import OutputError
+from kyc_ml.storage import require_place, written_whole
 
 
 def names(folder):

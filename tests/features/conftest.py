@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kyc_ml.config import CountryEntry, CountryList, FeatureConfig
+from kyc_ml.config import CountryList, FeatureConfig
+from kyc_ml.config.features import CountryEntry
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.features.catalog import FAMILIES, choose_features
-from kyc_ml.synthetic import BankConfig, make_bank
+from kyc_ml.features import FAMILIES, choose_features
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
 
 WATCHED = CountryList(
     name="watched",

@@ -18,16 +18,19 @@ from hypothesis import strategies as st
 from kyc_ml.config import Attribute, DatasetConfig, FeatureConfig, TableAttribute
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
+from kyc_ml.decision.explain.wording import EFFECTS, say_reason, say_usual
 from kyc_ml.errors import ConfigError
-from kyc_ml.explain.wording import EFFECTS, say_reason, say_usual
-from kyc_ml.features.audit.proof import audit_features
-from kyc_ml.features.buckets.build import build_features_in_buckets
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features
+from kyc_ml.features import (
+    audit_features,
+    build_features,
+    build_features_in_buckets,
+    choose_features,
+    find_time_bound,
+    from_plain,
+    to_plain,
+)
 from kyc_ml.features.families.attributes import declare, with_attributes
-from kyc_ml.features.notation import from_plain, to_plain
 from kyc_ml.features.spec import period_of
-from kyc_ml.features.time_bound import find_time_bound
 
 DAY = 86_400_000_000
 MONTH = 30 * DAY
@@ -461,7 +464,7 @@ def test_every_reason_can_be_said_in_both_languages():
             over_time=("latest", "distinct", "commonest_share"),
         ),
     ]
-    from kyc_ml.explain.reference import Usual  # noqa: PLC0415
+    from kyc_ml.decision.explain.reference import Usual  # noqa: PLC0415
 
     for spec in declare(declared):
         own = "甲" if spec.kind == "category" else 1.0

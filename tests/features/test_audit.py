@@ -13,8 +13,8 @@ import pytest
 from kyc_ml.config import DatasetConfig, FeatureConfig, ModelConfig
 from kyc_ml.dataset import make_observations
 from kyc_ml.errors import DatasetError
+from kyc_ml.features import audit_features, build_features, choose_features
 from kyc_ml.features.audit.movement import CHECKS, CROWDED, DELETED, SHUFFLED
-from kyc_ml.features.audit.proof import audit_features
 from kyc_ml.features.audit.tampering import (
     corrupt_rows,
     crowd_rows,
@@ -22,8 +22,6 @@ from kyc_ml.features.audit.tampering import (
     out_of_reach,
     shuffle_ties,
 )
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features
 from kyc_ml.validation.probes import (
     HIGHEST_AUC,
     shuffle_labels,

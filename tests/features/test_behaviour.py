@@ -20,8 +20,7 @@ import pytest
 from kyc_ml.config import AmountsOfInterest, DatasetConfig, FeatureConfig
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features
+from kyc_ml.features import build_features, choose_features
 
 FAMILIES = ("velocity", "amounts", "timing", "counterparties", "novelty", "dormancy")
 START = pd.Timestamp("2023-01-01", tz="UTC")

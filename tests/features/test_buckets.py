@@ -18,12 +18,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import DatasetConfig
 from kyc_ml.dataset import make_observations, make_reviews_at
 from kyc_ml.errors import ConfigError, OutputError, SourceError
-from kyc_ml.features.buckets import build as under_test
-from kyc_ml.features.buckets import exchange
-from kyc_ml.features.buckets.build import build_features_in_buckets
-from kyc_ml.features.buckets.exchange import bucket_of
-from kyc_ml.features.build import build_features
-from kyc_ml.features.spec import (
+from kyc_ml.features import (
     EVER,
     AsOf,
     Cell,
@@ -31,12 +26,16 @@ from kyc_ml.features.spec import (
     Matched,
     Mix,
     Own,
-    Peer,
     RowColumn,
     Window,
     all_made_of,
-    period_of,
+    build_features,
+    build_features_in_buckets,
 )
+from kyc_ml.features.buckets import build as under_test
+from kyc_ml.features.buckets import exchange
+from kyc_ml.features.buckets.exchange import bucket_of
+from kyc_ml.features.spec import Peer, period_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from kyc_ml.config import DatasetConfig
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
-from kyc_ml.features.build import build_features
+from kyc_ml.features import build_features
 
 NOW = pd.Timestamp("2024-04-20", tz="UTC")
 
@@ -291,7 +291,7 @@ def _hand_made(rows, **others):
 
 def _features(source, observations, items=()):
     from kyc_ml.config import FeatureConfig  # noqa: PLC0415
-    from kyc_ml.features.catalog import FAMILIES, choose_features  # noqa: PLC0415
+    from kyc_ml.features import FAMILIES, choose_features  # noqa: PLC0415
 
     specs = choose_features(
         FeatureConfig(families=tuple(FAMILIES), third_party_items=items), unit="fraud"

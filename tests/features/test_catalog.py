@@ -8,18 +8,12 @@ from datetime import date
 
 import pytest
 
-from kyc_ml.config import CountryEntry, CountryList, FeatureConfig
-from kyc_ml.contract.tables import CONTRACT, CUSTOMER_ID, TRANSACTIONS
+from kyc_ml.config import CountryList, FeatureConfig
+from kyc_ml.config.features import CountryEntry
+from kyc_ml.contract import CONTRACT, CUSTOMER_ID, TRANSACTIONS
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.catalog import FAMILIES, choose_features, declare_features
-from kyc_ml.features.notation import definitions_digest
-from kyc_ml.features.spec import (
-    LABELS,
-    LENGTH,
-    PATTERN,
-    PATTERNS,
-    ROLE,
-    WIDTH,
+from kyc_ml.features import (
+    FAMILIES,
     AsOf,
     Cell,
     FeatureSpec,
@@ -31,7 +25,11 @@ from kyc_ml.features.spec import (
     Where,
     Window,
     all_made_of,
+    choose_features,
+    declare_features,
+    definitions_digest,
 )
+from kyc_ml.features.spec import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 
 LISTED = CountryList(
     name="watched",

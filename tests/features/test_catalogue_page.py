@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import kyc_ml
-from kyc_ml.jobs.cataloguing import run_page
+from kyc_ml.features import run_page
 
 
 def test_the_shipped_page_is_of_this_code():

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kyc_ml.features import EVER, Cell, FeatureSpec, RowColumn, Where, Window
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.build import Bench, Computed
 from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.kernels.timeline import Span
-from kyc_ml.features.spec import EVER, Cell, FeatureSpec, RowColumn, Where, Window, period_of
+from kyc_ml.features.spec import period_of
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US

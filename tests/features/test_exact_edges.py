@@ -14,11 +14,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from kyc_ml.features import Window
 from kyc_ml.features.formulas import evaluate
 from kyc_ml.features.history import TimedRows, build_history
 from kyc_ml.features.kernels.flow import match_flow
 from kyc_ml.features.peers import MEASURED_AT, distance, group_statistics
-from kyc_ml.features.spec import HOUR_US, Peer, Period, Window
+from kyc_ml.features.spec import HOUR_US, Peer, Period
 from kyc_ml.features.sweeps import Sweep
 
 UTC = pa.timestamp("us", tz="UTC")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kyc_ml.features import DAY_US
 from kyc_ml.features.formulas import evaluate, read_time
-from kyc_ml.features.spec import DAY_US, HOUR_US
+from kyc_ml.features.spec import HOUR_US
 
 NAN = np.nan
 

@@ -6,11 +6,10 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import RunConfig, TableAttribute
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract import ContractedTables, QualitySummary
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.named import on_source, require_named_features
-from kyc_ml.training import train
+from kyc_ml.features import on_source, require_named_features
+from kyc_ml.training.train_model import train
 
 NO_ROWS = ContractedTables(
     tables={},

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 
 from kyc_ml.errors import DatasetError, LeakageError
+from kyc_ml.features import Where, Window
 from kyc_ml.features.history import TimedRows, build_history
 from kyc_ml.features.kernels import timeline
-from kyc_ml.features.spec import Period, Where, Window
+from kyc_ml.features.spec import Period
 from kyc_ml.features.sweeps import Sweep
 
 UTC = pa.timestamp("us", tz="UTC")

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from kyc_ml.config import AmountsOfInterest, CountryEntry, CountryList, FeatureConfig
+from kyc_ml.config import AmountsOfInterest, CountryList, FeatureConfig
+from kyc_ml.config.features import CountryEntry
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.catalog import FAMILIES, declare_features
-from kyc_ml.features.definition import define, row_columns_of
-from kyc_ml.features.families import tables
-from kyc_ml.features.families.attributes import ATTRIBUTES
-from kyc_ml.features.families.tables import read_families
-from kyc_ml.features.sentences import Names, number, read_column, read_feature
-from kyc_ml.features.spec import (
+from kyc_ml.features import (
     DAY_US,
-    HOUR_US,
+    FAMILIES,
     AsOf,
     Cell,
     Latest,
     Matched,
     Mix,
     Own,
-    Peer,
     RowColumn,
     Where,
     Window,
-    period_of,
+    declare_features,
 )
+from kyc_ml.features.definition import define, row_columns_of
+from kyc_ml.features.families import tables
+from kyc_ml.features.families.attributes import ATTRIBUTES
+from kyc_ml.features.families.tables import read_families
+from kyc_ml.features.sentences import Names, number, read_column, read_feature
+from kyc_ml.features.spec import HOUR_US, Peer, period_of
 
 LISTING = (("KP", "2011-02-25", None),)
 NAMES = Names(columns={"is_night": "night()"}, listings={"watched": LISTING})

@@ -2,8 +2,9 @@
 
 import pytest
 
-from kyc_ml.features.spec import EVER, Formula, Latest, Own, Window, period_of
-from kyc_ml.features.time_bound import ALL_HISTORY, BANK_LEVEL, CLOCK, COUNTDOWN, find_time_bound
+from kyc_ml.features import EVER, Formula, Latest, Own, Window, find_time_bound
+from kyc_ml.features.spec import period_of
+from kyc_ml.features.time_bound import ALL_HISTORY, BANK_LEVEL, CLOCK, COUNTDOWN
 
 
 def window(period, key=("customer_id",)):

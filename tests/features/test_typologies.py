@@ -13,8 +13,7 @@ import pytest
 from kyc_ml.config import CountryList, DatasetConfig, FeatureConfig
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import FAMILIES, choose_features
+from kyc_ml.features import FAMILIES, build_features, choose_features
 
 DAY = pd.Timestamp("2024-03-01", tz="UTC")
 END = pd.Timestamp("2025-01-01", tz="UTC")

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.errors import AuditError, OutputError
-from kyc_ml.governance import GENESIS, Anchor, AuditLog, Entry, check_anchors, read_chain
-from kyc_ml.governance import log as log_module
+from kyc_ml.registry import AuditLog, Entry
+from kyc_ml.registry.governance import log as log_module
+from kyc_ml.registry.governance.chain import GENESIS, Anchor, check_anchors, read_chain
 
 LENGTH = 6
 
@@ -222,7 +223,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
 WRITER = """
 import sys
 from pathlib import Path
-from kyc_ml.governance import AuditLog
+from kyc_ml.registry.governance import AuditLog
 for number in range(10):
     AuditLog(Path(sys.argv[1])).append(
         "verdict", actor=sys.argv[2], model="fraud", version="1", facts={"n": number}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.governance import (
+from kyc_ml.registry import (
     OUT_OF_FOLD,
     AuditLog,
     Candidate,
@@ -16,11 +16,10 @@ from kyc_ml.governance import (
     ReportFacts,
     ReportFinding,
     champions,
-    conditions_in_force,
     find_refusals,
-    findings_register,
     make_sign_off,
 )
+from kyc_ml.registry.governance.register import conditions_in_force, findings_register
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TODAY = NOW.date()

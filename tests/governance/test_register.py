@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.governance import (
+from kyc_ml.registry import Entry, champions
+from kyc_ml.registry.governance.register import (
     ConditionsOfUse,
-    Entry,
-    champions,
     conditions_in_force,
     findings_register,
 )

@@ -5,10 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.metrics import (
-    concentration,
-    concentration_change,
-)
+from kyc_ml.metrics import concentration, concentration_change
 
 COUNTS = st.lists(st.integers(0, 1000), min_size=2, max_size=9).filter(any)
 

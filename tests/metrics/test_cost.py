@@ -5,10 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.metrics import (
-    compute_costs,
-    compute_savings,
-)
+from kyc_ml.metrics import compute_costs, compute_savings
 
 
 @given(

@@ -5,11 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.metrics import (
-    compute_precision_recall,
-    compute_roc,
-    compute_score_distribution,
-)
+from kyc_ml.metrics import compute_precision_recall, compute_roc, compute_score_distribution
 
 DELONG_Y = np.array([0.0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])
 DELONG_A = np.array([0.05, 0.1, 0.1, 0.2, 0.3, 0.35, 0.3, 0.6, 0.8, 0.5, 0.9, 0.7])

@@ -7,14 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from kyc_ml.metrics import (
-    auc_decline,
-    auc_interval,
-    compare_aucs,
-    ks_statistic,
-    partial_auc,
-    recall_at_fpr,
-)
+from kyc_ml.metrics import auc_decline, auc_interval, compare_aucs, ks_statistic, partial_auc
+from kyc_ml.metrics.discrimination import recall_at_fpr
 
 DELONG_Y = np.array([0.0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])
 DELONG_A = np.array([0.05, 0.1, 0.1, 0.2, 0.3, 0.35, 0.3, 0.6, 0.8, 0.5, 0.9, 0.7])

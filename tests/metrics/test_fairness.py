@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.metrics import (
-    compute_fairness,
-)
+from kyc_ml.metrics import compute_fairness
 from kyc_ml.metrics.fairness import _surest
 
 

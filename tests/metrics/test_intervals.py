@@ -6,10 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kyc_ml.metrics import (
-    jeffreys_interval,
-    poisson_interval,
-)
+from kyc_ml.metrics import jeffreys_interval, poisson_interval
 from kyc_ml.metrics.intervals import ratio_upper
 
 

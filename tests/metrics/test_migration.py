@@ -6,10 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kyc_ml.metrics import (
-    matrix_weighted_bandwidth,
-    migration_z,
-)
+from kyc_ml.metrics import matrix_weighted_bandwidth, migration_z
 
 COUNTS = st.integers(2, 6).flatmap(
     lambda k: st.lists(st.lists(st.integers(0, 30), min_size=k, max_size=k), min_size=k, max_size=k)

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kyc_ml.capacity import ReviewQueue
 from kyc_ml.metrics import (
+    ReviewQueue,
     auc_interval,
     compute_operating_points,
     compute_ranking_figures,
     jeffreys_interval,
     ks_statistic,
     rates_at_threshold,
-    recall_at_fpr,
     threshold_at_fpr,
 )
-from kyc_ml.resampling import Strata
+from kyc_ml.metrics.discrimination import recall_at_fpr
+from kyc_ml.metrics.resampling import Strata
 
 
 @st.composite

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from kyc_ml.metrics.paired import log_losses, paired_differences
-from kyc_ml.resampling import number_customers
+from kyc_ml.metrics import log_losses, number_customers, paired_differences
 
 
 def rows(seed, *, n=120, customers=25):

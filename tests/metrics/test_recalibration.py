@@ -5,10 +5,7 @@ import pytest
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
-from kyc_ml.metrics import (
-    calibration_line,
-    fit_calibration_line,
-)
+from kyc_ml.metrics import calibration_line, fit_calibration_line
 
 
 def test_the_calibration_line_is_the_logistic_regression_on_log_odds():

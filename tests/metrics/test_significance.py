@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.metrics import (
-    holm,
-)
+from kyc_ml.metrics import holm
 
 
 @given(p_values=st.lists(st.floats(0, 1) | st.just(np.nan), max_size=12))

@@ -5,12 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.metrics import (
-    FrozenBins,
-    compute_drift,
-    compute_psi,
-    psi_critical,
-)
+from kyc_ml.metrics import FrozenBins, compute_drift, compute_psi, psi_critical
 
 COUNTS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=12)
 

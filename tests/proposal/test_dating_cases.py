@@ -8,9 +8,9 @@ import pytest
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
-from kyc_ml.jobs.proposing import run_init
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.proposal.vocabulary import CONFIRMED, name_score, normalise
+from kyc_ml.display import ProgressReporter
+from kyc_ml.onboarding import run_init
+from kyc_ml.onboarding.proposal.vocabulary import CONFIRMED, name_score, normalise
 
 ROWS = 200
 LABELLED = range(0, ROWS, 4)

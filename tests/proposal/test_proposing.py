@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from kyc_ml.cli import app
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.source import read_source
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ContractError, OutputError, SourceError
-from kyc_ml.jobs.proposing import run_init
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.proposal import propose_source
+from kyc_ml.onboarding import run_init
+from kyc_ml.onboarding.proposal.proposing import propose_source
 
 ROWS = 400
 START = datetime(2024, 1, 3, 8, 30)  # noqa: DTZ001  files carry no zone

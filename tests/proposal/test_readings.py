@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import SourceMapping, parse_section
-from kyc_ml.proposal.codes import translate
-from kyc_ml.proposal.finding import find_sources
-from kyc_ml.proposal.guesses import Guess, Proposal, TableProposal
-from kyc_ml.proposal.looking import looked_at, plain_name
-from kyc_ml.proposal.mixed_times import find_mixed
-from kyc_ml.proposal.numbers import read_number
-from kyc_ml.proposal.times import read_time
-from kyc_ml.proposal.vocabulary import name_score, normalise
-from kyc_ml.proposal.writing import write_source
+from kyc_ml.onboarding.proposal.codes import translate
+from kyc_ml.onboarding.proposal.finding import find_sources
+from kyc_ml.onboarding.proposal.guesses import Guess, Proposal, TableProposal
+from kyc_ml.onboarding.proposal.looking import looked_at, plain_name
+from kyc_ml.onboarding.proposal.mixed_times import find_mixed
+from kyc_ml.onboarding.proposal.numbers import read_number
+from kyc_ml.onboarding.proposal.times import read_time
+from kyc_ml.onboarding.proposal.vocabulary import name_score, normalise
+from kyc_ml.onboarding.proposal.writing import write_source
 
 DAYS = [datetime(1999, 3, 27) + timedelta(days=13 * n) for n in range(60)]  # noqa: DTZ001
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.proposal.finding import find_sources
-from kyc_ml.proposal.looking import looked_at
-from kyc_ml.proposal.marks import find_separators, take_apart
-from kyc_ml.proposal.numbers import read_number, why_no_number
+from kyc_ml.onboarding.proposal.finding import find_sources
+from kyc_ml.onboarding.proposal.looking import looked_at
+from kyc_ml.onboarding.proposal.marks import find_separators, take_apart
+from kyc_ml.onboarding.proposal.numbers import read_number, why_no_number
 
 COPIES = 20
 READ = {

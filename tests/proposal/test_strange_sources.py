@@ -16,12 +16,11 @@ from kyc_ml.config import FeatureConfig, RunConfig, SourceMapping, load_section
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import make_reviews_at
+from kyc_ml.decision import TierPolicy
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import KycMlError, SourceError
-from kyc_ml.features.build import build_features
-from kyc_ml.features.catalog import choose_features
-from kyc_ml.jobs.proposing import run_init
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.features import build_features, choose_features
+from kyc_ml.onboarding import run_init
 
 ROWS = 120
 START = datetime(2024, 1, 3, 8, 30)  # noqa: DTZ001  files carry no zone

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from kyc_ml.proposal.finding import find_sources
-from kyc_ml.proposal.looking import looked_at
-from kyc_ml.proposal.times import read_time, why_no_time
+from kyc_ml.onboarding.proposal.finding import find_sources
+from kyc_ml.onboarding.proposal.looking import looked_at
+from kyc_ml.onboarding.proposal.times import read_time, why_no_time
 
 COPIES = 20
 MORNING, EVENING = "2024-01-07 11:35:00", "2024-01-17 13:35:10"

@@ -6,13 +6,13 @@ from string import Formatter
 
 import pytest
 
-import kyc_ml.proposal
-from kyc_ml.contract.tables import CONTRACT
-from kyc_ml.proposal.vocabulary import ALSO, CODES, FILE_WORDS, HOLDS, ROLES, content
+import kyc_ml.onboarding.proposal
+from kyc_ml.contract import CONTRACT
+from kyc_ml.onboarding.proposal.vocabulary import ALSO, CODES, FILE_WORDS, HOLDS, ROLES, content
 
 TREES = [
     ast.parse(path.read_text("utf-8"))
-    for path in Path(kyc_ml.proposal.__file__).parent.glob("*.py")
+    for path in Path(kyc_ml.onboarding.proposal.__file__).parent.glob("*.py")
 ]
 CALLS = [
     (node, {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)})

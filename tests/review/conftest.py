@@ -7,18 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.environment import Environment
+from kyc_ml.registry import Environment
+from kyc_ml.validation import CheckResult, DataIdentity, Report
 from kyc_ml.validation.check import Check, Measure
 from kyc_ml.validation.result import (
     AppliedGate,
-    CheckResult,
-    DataIdentity,
     Figure,
     Finding,
     ModelIdentity,
     Plot,
     PolicyIdentity,
-    Report,
     RowsUsed,
     Table,
 )

@@ -13,12 +13,10 @@ from typer.testing import CliRunner
 
 from kyc_ml.cli import app
 from kyc_ml.config import load_section
-from kyc_ml.governance import AuditLog
-from kyc_ml.jobs.reports import record_verdict
-from kyc_ml.report.words import WORDS
-from kyc_ml.tracking.runs import RunRecord
-from kyc_ml.tracking.validating import fetch_report, log_validation
-from kyc_ml.validation.policy import ValidationPolicy
+from kyc_ml.registry import AuditLog, RunRecord, fetch_report, log_validation
+from kyc_ml.validation import ValidationPolicy
+from kyc_ml.validation.report.words import WORDS
+from kyc_ml.validation.sign_off.reports import record_verdict
 from kyc_ml.validation.storage import write_report
 
 pytestmark = [
@@ -393,7 +391,7 @@ def test_a_champion_set_by_hand_is_found(desk):
 def test_a_crash_between_log_and_alias_is_found_and_can_be_run_again(desk, monkeypatch):
     path = desk.validated("1")
     with monkeypatch.context() as patch:
-        patch.setattr("kyc_ml.jobs.promoting.set_champion", lambda *_, **__: 1 / 0)
+        patch.setattr("kyc_ml.validation.sign_off.promote_job.set_champion", lambda *_, **__: 1 / 0)
         with pytest.raises(AssertionError):  # a defect, exit code 3
             desk.promote("1", path)
     assert desk.aliases == {}

@@ -9,21 +9,15 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from kyc_ml.governance import (
-    GENESIS,
-    Entry,
-    ReportFacts,
-    ReportFinding,
-    SignOff,
-    make_sign_off,
-)
-from kyc_ml.plots import draw
-from kyc_ml.report import render_report, save_report_page
-from kyc_ml.report.changes import find_changes
-from kyc_ml.report.inline import strict_svg
-from kyc_ml.report.numbers import write_cell, write_number
-from kyc_ml.report.view import MOST_ROWS, view_tiles
-from kyc_ml.report.words import COLUMNS, GLOSSARY, WORDS
+from kyc_ml.registry import Entry, ReportFacts, ReportFinding, SignOff, make_sign_off
+from kyc_ml.registry.governance.chain import GENESIS
+from kyc_ml.validation import draw
+from kyc_ml.validation.report.changes import find_changes
+from kyc_ml.validation.report.inline import strict_svg
+from kyc_ml.validation.report.numbers import write_cell, write_number
+from kyc_ml.validation.report.render import render_report, save_report_page
+from kyc_ml.validation.report.view import MOST_ROWS, view_tiles
+from kyc_ml.validation.report.words import COLUMNS, GLOSSARY, WORDS
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -267,7 +261,7 @@ def test_every_kind_of_plot_is_drawn_but_one_without_rows(base_report):
 
 
 def test_without_a_chinese_font_the_text_is_written_all_the_same(base_report, monkeypatch):
-    monkeypatch.setattr("kyc_ml.plots.style.font_names", lambda: ("DejaVu Sans",))
+    monkeypatch.setattr("kyc_ml.display.plots.style.font_names", lambda: ("DejaVu Sans",))
     result = base_report.results[0]
     plot = next(plot for plot in result.plots if plot.name != "empty")
     figure = draw(plot, result.table(plot.table), language="zh")

@@ -2,9 +2,9 @@
 
 import pytest
 
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.jobs import validation_model
-from kyc_ml.progress import ProgressReporter
+from kyc_ml.validation import validation_model
 
 
 class Listener(ProgressReporter):

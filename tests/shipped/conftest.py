@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from kyc_ml.cli import app
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.synthetic import BankConfig, make_bank, save_bank
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
+from kyc_ml.onboarding.synthetic.storage import save_bank
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LOANS = ("A", "B", "C", "D")

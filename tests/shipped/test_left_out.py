@@ -11,30 +11,23 @@ import yaml
 from hypothesis import given, settings
 
 import kyc_ml
-from kyc_ml.bundle import load_bundle, save_bundle
-from kyc_ml.casework import save_sheet
 from kyc_ml.config import SplitConfig
+from kyc_ml.contract import CONTRACT, KNOWN_AT, end_of_data
 from kyc_ml.contract.source import read_source
-from kyc_ml.contract.tables import CONTRACT, KNOWN_AT
+from kyc_ml.decision import NOBODY, TierPolicy, load_run, merge_specs, policy_features, save_sheet
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.features.availability import split_available
+from kyc_ml.features import choose_features, incomplete, split_available
 from kyc_ml.features.build import in_table_order, told_left_out
-from kyc_ml.features.catalog import choose_features
 from kyc_ml.features.prepare import columns_of
-from kyc_ml.features.spec import incomplete
-from kyc_ml.jobs.case import make_sheet
-from kyc_ml.jobs.configuring import load_run
-from kyc_ml.jobs.explaining import explain_case, tell
-from kyc_ml.jobs.loading import features_of
-from kyc_ml.jobs.lowering import find_drop
-from kyc_ml.jobs.one_observation import find_observation
-from kyc_ml.jobs.reading import end_of_data
-from kyc_ml.jobs.request import ScoringRequest
-from kyc_ml.jobs.scoring import run_score
-from kyc_ml.jobs.training import train_on
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.tiers import NOBODY, TierPolicy, merge_specs, policy_features
+from kyc_ml.registry import features_of, load_bundle, save_bundle
+from kyc_ml.scoring import ScoringRequest, run_score
+from kyc_ml.scoring.case import make_sheet
+from kyc_ml.scoring.explain_job import explain_case, tell
+from kyc_ml.scoring.lowering import find_drop
+from kyc_ml.scoring.one_observation import find_observation
 from kyc_ml.training.evidence import needed_specs
+from kyc_ml.training.train_job import train_on
 
 FORMS = ("fraud", "risk", "handbook", "berka", "amlsim")
 GROUPS = 3

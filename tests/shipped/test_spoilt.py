@@ -9,7 +9,7 @@ import yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from kyc_ml.contract.tables import CONTRACT
+from kyc_ml.contract import CONTRACT
 
 DEFECT = 3
 

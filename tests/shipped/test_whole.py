@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kyc_ml.config import SplitConfig, load_section
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.decision import TierPolicy
 
 FORMS = ("fraud", "risk", "handbook", "berka", "amlsim")
 

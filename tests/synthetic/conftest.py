@@ -1,6 +1,7 @@
 import pytest
 
-from kyc_ml.synthetic import BankConfig, make_bank
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from stdnum.cn import ric, uscc
 
 from kyc_ml.config import SourceMapping, load_section
-from kyc_ml.contract.tables import CONTRACT
-from kyc_ml.synthetic import BankConfig, make_bank
+from kyc_ml.contract import CONTRACT
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
 
 TABLES = ("customers", "accounts", "transactions", "events", "third_party", "cases")
 SOURCE = Path(__file__).parents[2] / "configs" / "sources" / "synthetic.yaml"
@@ -201,7 +202,7 @@ def test_another_seed_gives_another_bank(small_bank):
 
 def test_the_zone_of_the_machine_changes_nothing(small_bank):
     code = (
-        "import hashlib, pyarrow as pa; from kyc_ml.synthetic import *\n"
+        "import hashlib, pyarrow as pa; from kyc_ml.onboarding.synthetic import *\n"
         "bank = make_bank(BankConfig(transactions=5_000, seed=0))\n"
         "for table in [*bank.tables.values(), *bank.answer_key.values()]:\n"
         "    sink = pa.BufferOutputStream()\n"

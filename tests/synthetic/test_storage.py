@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.errors import OutputError
-from kyc_ml.synthetic import save_bank
+from kyc_ml.onboarding.synthetic.storage import save_bank
 
 
 def test_saved_files_read_back_equal(small_bank, tmp_path):

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.synthetic import vocabulary as v
-from kyc_ml.synthetic.settings import DAY
-from kyc_ml.synthetic.whereabouts import Whereabouts, draw_elsewhere
+from kyc_ml.onboarding.synthetic import vocabulary as v
+from kyc_ml.onboarding.synthetic.settings import DAY
+from kyc_ml.onboarding.synthetic.whereabouts import Whereabouts, draw_elsewhere
 
 BURSTS = ("account_takeover", "stolen_card")
 

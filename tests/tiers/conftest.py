@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.features.spec import FeatureSpec, Own
-from kyc_ml.features.table import FeatureTable
-from kyc_ml.tiers import TierPolicy
+from kyc_ml.decision import TierPolicy
+from kyc_ml.features import FeatureSpec, FeatureTable, Own
 
 
 def tier(name, bound, months):

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.tiers import (
+from kyc_ml.decision.tiers.calendar import (
     EveryDay,
     Weekdays,
+    count_announced,
+    count_beyond,
     due_days,
     last_working_day,
     next_reviews,
     working_days_of,
 )
-from kyc_ml.tiers.calendar import count_announced, count_beyond
 
 CHINESE = {
     "timezone": "Asia/Shanghai",

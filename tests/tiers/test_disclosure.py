@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.config import FeatureConfig, load_section
+from kyc_ml.decision import confidentiality, customer_safe, declare_facts, tellable
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.spec import FeatureSpec, Latest
-from kyc_ml.tiers import confidentiality, customer_safe, declare_facts, tellable
+from kyc_ml.features import FeatureSpec, Latest
 
 SECRET_FAMILIES = {"third_party", "label_history", "network", "structuring", "flow_through",
                    "geography", "peers"}  # fmt: skip

@@ -11,13 +11,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
+from kyc_ml.cli.terminal.tables import draw_frame
+from kyc_ml.decision import (
+    FitRows,
+    assign_tiers,
+    diff_policies,
+    judge_cut_offs,
+    proposal_table,
+    propose,
+)
+from kyc_ml.decision.tiers.fit_sections import BadRateFit, CostFit
+from kyc_ml.decision.tiers.fitting import observed_periods, shortest_between, upper_within
+from kyc_ml.decision.tiers.judging import upper_rate
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.terminal.tables import draw_frame
-from kyc_ml.tiers import FitRows, assign_tiers, diff_policies, judge_cut_offs, propose
-from kyc_ml.tiers.display import proposal_table
-from kyc_ml.tiers.fit_sections import BadRateFit, CostFit
-from kyc_ml.tiers.fitting import observed_periods, shortest_between, upper_within
-from kyc_ml.tiers.judging import upper_rate
 
 TARGETS = {"low": 0.02, "medium": 0.2}
 SEGMENTS = {

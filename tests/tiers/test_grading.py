@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import IdentifierForm, check_section
+from kyc_ml.decision import OverrideBook, grade, list_in_force, load_overrides
+from kyc_ml.decision.tiers.expert import combination_table
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import OverrideBook, combination_table, grade, list_in_force, load_overrides
 
 LOW, MEDIUM, HIGH = 0, 1, 2
 PROBA = st.floats(0.0, 1.0)
@@ -328,7 +329,7 @@ import numpy as np
 spec = importlib.util.spec_from_file_location("sections", {conftest!r})
 conftest = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conftest)
-from kyc_ml.tiers import grade
+from kyc_ml.decision.tiers import grade
 facts = conftest.facts_of(
     3, days=["2026-03-01 15:59", "2026-03-01 16:00", "2027-03-01 12:00"],
     listed=[1, 0, 1], age=[0, 2, 1], pep=["x", "foreign", "x"], kind=["company", "x", "x"])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kyc_ml.decision import TierHistory, assign_tiers, grade
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import TierHistory, assign_tiers, grade
 
 LOW, MEDIUM, HIGH = 0, 1, 2
 NAMES = ("low", "medium", "high")

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from kyc_ml.decision import TierPolicy, compare_scores
+from kyc_ml.decision.tiers.policy import TierRule
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import TierPolicy, compare_scores, matrix_weighted_bandwidth
-from kyc_ml.tiers.policy import TierRule
+from kyc_ml.metrics import matrix_weighted_bandwidth
 
 TIERS = ("low", "medium", "high")
 POLICY = TierPolicy.model_construct(

@@ -9,9 +9,9 @@ import pytest
 
 from kyc_ml.config import FeatureConfig, RunConfig, load_section
 from kyc_ml.contract.memory import contract_tables
+from kyc_ml.decision import TierPolicy, declare_facts, features_needed, grade, merge_specs
 from kyc_ml.errors import ConfigError
-from kyc_ml.features.build import build_features
-from kyc_ml.tiers import TierPolicy, declare_facts, features_needed, grade, merge_specs
+from kyc_ml.features import build_features
 
 BASE = FeatureConfig(families=("velocity",))
 REPEATED = [{"feature": "customer_reports_filed_ever", "at_least": 2}]

@@ -5,13 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kyc_ml.contract.contracted import StoredTables
-from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract import QualitySummary, StoredTables
 from kyc_ml.dataset import Chosen
+from kyc_ml.decision import OverrideBook, require_known
+from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError
-from kyc_ml.jobs.override_customers import require_known
-from kyc_ml.progress import ProgressReporter
-from kyc_ml.tiers import OverrideBook
 
 ENTRY = {
     "code": "LIST", "reason": "hit", "source": "list", "floor": "high", "start": "2026-01-01",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kyc_ml.tiers import say_path
+from kyc_ml.decision import say_path
 
 SCORE = {
     **dict.fromkeys(("tier", "tier_before_overrides", "tier_of_score", "tier_of_model"), "medium"),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import check_section, dump_section, load_section, parse_section, section_digest
+from kyc_ml.decision import TierPolicy
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import TierPolicy
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs" / "tiers").glob("*.yaml"))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kyc_ml.decision import grade, require_in_force
 from kyc_ml.errors import ConfigError
-from kyc_ml.tiers import grade, require_in_force
 
 SHANGHAI = {"timezone": "Asia/Shanghai", "working_days": "weekdays"}
 

@@ -7,19 +7,20 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from kyc_ml.bundle import Bundle
-from kyc_ml.calibration import fit_calibrator
 from kyc_ml.config import ModelConfig, RunConfig, load_section
-from kyc_ml.explain import learn_reference
-from kyc_ml.features.spec import Own
-from kyc_ml.features.table import FeatureTable
+from kyc_ml.decision import TierPolicy, learn_reference
+from kyc_ml.features import FeatureTable, Own
 from kyc_ml.metrics import compute_quality
 from kyc_ml.model import fit_fixed
-from kyc_ml.tiers import TierPolicy
-from kyc_ml.validation import CHECKS, ReviewEvidence, Text, load_policy, run_check, score_built
+from kyc_ml.model.calibration.fitting import fit_calibrator
+from kyc_ml.registry import Bundle
+from kyc_ml.validation import CHECKS, load_policy
 from kyc_ml.validation.catalogue import PROCEDURES
+from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.policy import Group
-from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.rows import ScoredRows, score_built
+from kyc_ml.validation.running import run_check
+from kyc_ml.validation.text import Text
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 DAY = pd.Timedelta(days=1)

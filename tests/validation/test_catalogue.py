@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.validation import CHECKS, FAMILIES, catalogue, choose_checks
+from kyc_ml.validation import CHECKS, catalogue, choose_checks
 from kyc_ml.validation.catalogue import PROCEDURES
+from kyc_ml.validation.check import FAMILIES
 from kyc_ml.validation.outcome import Outcome, procedures
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

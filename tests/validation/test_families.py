@@ -10,12 +10,13 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kyc_ml.features.spec import Latest
+from kyc_ml.features import Latest
 from kyc_ml.metrics import matrix_weighted_bandwidth
-from kyc_ml.report.words import COLUMNS
-from kyc_ml.validation import Retrained, Rival, run_check
 from kyc_ml.validation.catalogue import PROCEDURES
+from kyc_ml.validation.evidence import Retrained, Rival
 from kyc_ml.validation.policy import Gate
+from kyc_ml.validation.report.words import COLUMNS
+from kyc_ml.validation.running import run_check
 
 N = 6_000
 GATED = {"pass", "finding", "fail"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kyc_ml.features.spec import FeatureSpec, Own
+from kyc_ml.features import FeatureSpec, Own
 from kyc_ml.validation.perturbing import Sample, add_noise
 
 NUMBER = FeatureSpec(

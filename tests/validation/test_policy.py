@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.governance import PromotionPolicy
-from kyc_ml.validation import CHECKS, FAMILIES, load_policy
+from kyc_ml.registry import PromotionPolicy
+from kyc_ml.validation import CHECKS, load_policy
+from kyc_ml.validation.check import FAMILIES
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.config import DatasetConfig
-from kyc_ml.dataset.positives import positive_cases
+from kyc_ml.dataset import positive_cases
 
 DAY = pd.Timedelta(days=1)
 T0 = pd.Timestamp("2024-03-01", tz="UTC")

@@ -9,19 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.validation import (
-    DataIdentity,
-    ModelIdentity,
-    Report,
-    choose_checks,
-    conclude,
+from kyc_ml.validation import DataIdentity, Report, choose_checks
+from kyc_ml.validation.result import ModelIdentity, conclude
+from kyc_ml.validation.running import run_checks
+from kyc_ml.validation.storage import (
     content_digest,
     from_json,
-    run_checks,
+    plain_frame,
+    read_frame,
     to_json,
     write_report,
 )
-from kyc_ml.validation.storage import plain_frame, read_frame
 
 FAMILIES = ("calibration", "tiers", "stability.score_psi", "discrimination.periods")
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.contract.contracted import ContractedTables
-from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
+from kyc_ml.contract import EVENT_TIME, KNOWN_AT, ContractedTables
+from kyc_ml.display import Progress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.audit.movement import (
     CORRUPTED,
@@ -38,7 +38,6 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
-from kyc_ml.progress import Progress
 
 MOST_OBSERVATIONS: Final = 200
 """Observations audited at one decision time (convention: rebuilding them is quick)."""

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract.tables import (
+from kyc_ml.contract import (
     ACCOUNT_ID,
     CASE_ID,
     CASES,

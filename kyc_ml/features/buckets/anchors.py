@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final
 
-from kyc_ml.contract.tables import AMOUNT, CUSTOMER_ID, DIRECTION
+from kyc_ml.contract import AMOUNT, CUSTOMER_ID, DIRECTION
 from kyc_ml.features.reading import TEXT
 from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import (

@@ -24,9 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.shelves import FileColumns
-from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT
-from kyc_ml.engine.writing import require_place, written_whole
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileColumns
+from kyc_ml.display import Progress
 from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
@@ -40,7 +39,7 @@ from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
 from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
-from kyc_ml.progress import Progress
+from kyc_ml.storage import require_place, written_whole
 
 Int64s = npt.NDArray[np.int64]
 

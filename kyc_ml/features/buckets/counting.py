@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
+from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.build import Bench, Computed
 from kyc_ml.features.history import NEVER_US, UNTIL, TimedRows
 from kyc_ml.features.kernels.timeline import FOREVER_US, Span

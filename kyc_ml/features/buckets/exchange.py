@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.compiling import kernel
 from kyc_ml.errors import OutputError
+from kyc_ml.storage import kernel
 
 Int64s = npt.NDArray[np.int64]
 

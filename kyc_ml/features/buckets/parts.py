@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.tables import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
+from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
 from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, replace_columns
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (

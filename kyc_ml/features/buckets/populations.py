@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.contract.tables import CUSTOMER_ID, CUSTOMERS
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.buckets.anchors import Pass, Place
 from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
 from kyc_ml.features.buckets.parts import Parts, free_memory

@@ -9,16 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kyc_ml.config import FeatureConfig, TableAttribute
-from kyc_ml.config.attributes import AttributeType, Reading
-from kyc_ml.contract.tables import (
-    ACCOUNT_ID,
-    ACCOUNTS,
-    CUSTOMER_ID,
-    CUSTOMERS,
-    REVIEWS,
-    TRANSACTIONS,
-)
+from kyc_ml.config import AttributeType, FeatureConfig, Reading, TableAttribute
+from kyc_ml.contract import ACCOUNT_ID, ACCOUNTS, CUSTOMER_ID, CUSTOMERS, REVIEWS, TRANSACTIONS
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import spec as s
 from kyc_ml.features.spec import (

@@ -27,9 +27,7 @@ from importlib.resources import files
 from itertools import product
 from typing import Any, Final, Literal
 
-from kyc_ml.config import AmountsOfInterest, CountryList
-from kyc_ml.config.attributes import WINDOW
-from kyc_ml.config.text import read_content
+from kyc_ml.config import WINDOW, AmountsOfInterest, CountryList, read_content
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features.sentences import Names, read_feature
 from kyc_ml.features.spec import Direction, FeatureSpec, Listing, period_of

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kyc_ml.compiling import kernel
+from kyc_ml.storage import kernel
 
 EQUAL: Final = 1e-18
 """Squared distances below this share of the sum of squares are 0: values that agree to

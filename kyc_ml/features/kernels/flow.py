@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int64s, order_by_instant
 from kyc_ml.features.spec import HOUR_US
+from kyc_ml.storage import kernel
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.storage import kernel
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.storage import kernel
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int32s, Int64s
+from kyc_ml.storage import kernel
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kyc_ml.compiling import kernel
 from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, Lists, empty_lists, let_in, passed_on, recent
+from kyc_ml.storage import kernel
 
 
 class CycleRule(NamedTuple):

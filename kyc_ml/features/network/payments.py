@@ -10,17 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.compiling import kernel
-from kyc_ml.contract.tables import (
-    AMOUNT,
-    COUNTERPARTY_ID,
-    CUSTOMER_ID,
-    DIRECTION,
-    EVENT_TIME,
-    KNOWN_AT,
-)
+from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME, KNOWN_AT
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import HOUR_US
+from kyc_ml.storage import kernel
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]

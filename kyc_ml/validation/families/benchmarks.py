@@ -8,14 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.baselines import fit_logistic
-from kyc_ml.calibration import calibrate_later
 from kyc_ml.dataset import customers_of
-from kyc_ml.metrics import compare_aucs, compute_costs, compute_savings
-from kyc_ml.metrics.paired import Predictions, log_losses, paired_differences
-from kyc_ml.ranking import Ranking, auc, average_precision
-from kyc_ml.rating import rate
-from kyc_ml.resampling import bootstrap, percentile_interval
+from kyc_ml.decision import rate
+from kyc_ml.metrics import (
+    Predictions,
+    Ranking,
+    auc,
+    average_precision,
+    bootstrap,
+    compare_aucs,
+    compute_costs,
+    compute_savings,
+    log_losses,
+    paired_differences,
+    percentile_interval,
+)
+from kyc_ml.model import calibrate_later, fit_logistic
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import (
     NotApplicable,

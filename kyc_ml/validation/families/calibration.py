@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import (
+    bootstrap,
     calibration_error,
     clustered_observed_over_expected,
     compute_grade_calibration,
@@ -21,10 +22,10 @@ from kyc_ml.metrics import (
     hosmer_lemeshow,
     jeffreys_p,
     largest_calibration_error,
+    percentile_interval,
     residual_at_observed_level,
     spiegelhalter,
 )
-from kyc_ml.resampling import bootstrap, percentile_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged

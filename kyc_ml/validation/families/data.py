@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE, customers_of
-from kyc_ml.features.audit.proof import audit_features
-from kyc_ml.features.build import build_features
+from kyc_ml.features import audit_features, build_features
 from kyc_ml.metrics import compute_drift, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted

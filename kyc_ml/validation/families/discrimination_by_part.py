@@ -9,12 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from kyc_ml.metrics import (
-    auc_interval,
-    design_effect,
-    jeffreys_interval,
-    threshold_at_fpr,
-)
+from kyc_ml.metrics import auc_interval, design_effect, jeffreys_interval, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.explain import rank_reasons
+from kyc_ml.decision import rank_reasons
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures

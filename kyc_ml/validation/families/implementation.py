@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.features.table import OBSERVATION_ID
-from kyc_ml.score import Scorer, score_features
+from kyc_ml.features import OBSERVATION_ID
+from kyc_ml.registry import Scorer, score_features
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures

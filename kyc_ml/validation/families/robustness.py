@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
-from kyc_ml.features.time_bound import find_time_bound_beyond_the_clock
+from kyc_ml.features import find_time_bound_beyond_the_clock
 from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest

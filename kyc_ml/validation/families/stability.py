@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from kyc_ml.features.time_bound import find_time_bound_beyond_the_clock
+from kyc_ml.features import find_time_bound_beyond_the_clock
 from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence

@@ -1,0 +1,156 @@
+"""Which keys each kind of configuration file takes: looked up, and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from kyc_ml.config import (
+    Key,
+    LimitsConfig,
+    RunConfig,
+    Section,
+    SectionKeys,
+    SourceMapping,
+    list_keys,
+)
+from kyc_ml.errors import ConfigError, hint
+
+KINDS: Final = {
+    "run": "Run configuration: `--config`, such as configs/fraud.yaml",
+    "source": "Source mapping: `--source`, such as configs/sources/synthetic.yaml",
+    "tiers": "Tier policy: `tiers:` of a run configuration, such as configs/tiers/risk.yaml",
+    "rating": "Rating card: `rating:` of a run configuration, such as configs/rating/customer.yaml",
+    "overrides": "Overrides entered for single customers: `--overrides`",
+    "limits": "Limits of a night: `--limits`, such as configs/limits.yaml",
+    "validation": "Validation policy: configs/validation.yaml",
+}
+_NEAR: Final[dict[str, type[Section]]] = {
+    "run": RunConfig,
+    "source": SourceMapping,
+    "limits": LimitsConfig,
+}
+
+
+def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
+    """Look up a section, such as ``tuning`` with all inside it, or a key, such as ``model.refit``.
+
+    None gives the keys of the file itself.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such kind of file or no such key; the nearest is suggested.
+    """
+    if kind not in KINDS:
+        msg = f"--file must be one of {', '.join(KINDS)}, got {kind!r}{hint(kind, KINDS)}"
+        raise ConfigError(msg)
+    tables = _tables(kind)
+    if name is None:
+        return tables[:1]
+    return _sections_named(name, tables) or _key_named(name, tables, kind=kind)
+
+
+def run_key_page() -> str:
+    """Write all keys of all kinds of files as Markdown."""
+    lines = [
+        "# Keys of the configuration files",
+        "",
+        "Written by `kyc-ml config --markdown`; do not edit. `kyc-ml config selection` shows one",
+        "section, `kyc-ml config --file limits` those of another kind of file.",
+        "",
+        "A key that is left out takes its default; a section left out, the defaults of all its",
+        "keys, and so does `{}` where none is required. A key that is not here is an error.",
+        "`!include FILE` stands for the content of that file.",
+        "",
+    ]
+    for kind, title in KINDS.items():
+        lines += [f"## {title}", ""]
+        for table in _tables(kind):
+            lines += _page_of(table)
+    return "\n".join(lines)
+
+
+def say_places(table: SectionKeys) -> str:
+    """Name a section by its places, and by its method where others may stand there."""
+    places = ", ".join(path for path in table.paths if path) or "the file itself"
+    return f"{places} with method {table.method}" if table.method else places
+
+
+def _tables(kind: str) -> list[SectionKeys]:
+    section = _section_of(kind)
+    if kind == "tiers":  # it includes a rating card, which has a chapter of its own
+        return list_keys(section, apart=[_section_of("rating")])
+    return list_keys(section)
+
+
+def _section_of(kind: str) -> type[Section]:
+    if kind in _NEAR:
+        return _NEAR[kind]
+    match kind:  # only what is asked for: these lie beside code that is slow to import
+        case "rating":
+            from kyc_ml.decision import RatingCard
+
+            return RatingCard
+        case "tiers":
+            from kyc_ml.decision import TierPolicy
+
+            return TierPolicy
+        case "overrides":
+            from kyc_ml.decision import OverrideBook
+
+            return OverrideBook
+    from kyc_ml.validation import ValidationPolicy
+
+    return ValidationPolicy
+
+
+def _sections_named(name: str, tables: Iterable[SectionKeys]) -> list[SectionKeys]:
+    return [
+        table
+        for table in tables
+        if any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in table.paths)
+    ]
+
+
+def _key_named(name: str, tables: list[SectionKeys], *, kind: str) -> list[SectionKeys]:
+    place, _, last = name.rpartition(".")
+    found = [
+        replace(table, keys=(key,))
+        for table in tables
+        if place in table.paths
+        for key in table.keys
+        if key.name == last
+    ]
+    if found:
+        return found
+    known = [path for table in tables for path in table.paths if path]
+    known += [".".join(filter(None, (p, k.name))) for t in tables for p in t.paths for k in t.keys]
+    other = "" if kind != "run" else "; other kinds of files: --file " + ", ".join(list(KINDS)[1:])
+    msg = f"{name!r} is no key of a {kind} file{_near(name, known)}; see kyc-ml config{other}"
+    raise ConfigError(msg)
+
+
+def _near(name: str, known: list[str]) -> str:
+    """Suggest a whole path, or where a bare name belongs."""
+    full = [each for each in known if each.rpartition(".")[2] == name]
+    return f" (did you mean {' or '.join(map(repr, full[:3]))}?)" if full else hint(name, known)
+
+
+def _page_of(table: SectionKeys) -> list[str]:
+    heading = [] if table.paths == ("",) else [f"### `{say_places(table)}`", ""]
+    return [
+        *heading,
+        table.summary,
+        "",
+        "| key | takes | range | default | meaning |",
+        "|---|---|---|---|---|",
+        *(_row(key) for key in table.keys),
+        "",
+    ]
+
+
+def _row(key: Key) -> str:
+    cells = (f"`{key.name}`", key.kind, key.bounds, key.default, key.meaning)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

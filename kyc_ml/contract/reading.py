@@ -1,0 +1,271 @@
+"""Reading a source for a job: contracted tables, with the quarantine put aside."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.config import SourceMapping, load_section
+from kyc_ml.contract.contracted import ContractedTables, Tables
+from kyc_ml.contract.ending import (
+    find_end,
+    find_end_of_behaviour,
+    find_newest,
+    find_oldest,
+    observable_until,
+    say_dating,
+    say_strays,
+)
+from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract.quarantine import save_quarantine
+from kyc_ml.contract.source import read_source
+from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
+from kyc_ml.display import ProgressReporter, say_count
+from kyc_ml.errors import ConfigError, ContractError
+
+_ASIDE: Final = Path("build/quarantine")
+
+_COUNTS: Final = "data quality"
+
+Telling = Literal["table", "findings", "line"]
+
+_SILENCE: Final = pd.Timedelta(days=7)
+"""Convention: holidays may leave a small source without a row for so long."""
+
+
+def read_tables(
+    source: Path,
+    data: Path,
+    *,
+    quarantine: Path | None,
+    watch: ProgressReporter,
+    telling: Telling = "findings",
+) -> tuple[ContractedTables, SourceMapping]:
+    """Read a source mapping's tables and put refused rows into `quarantine`.
+
+    Parameters
+    ----------
+    quarantine : Path or None
+        None is a file of this source and this folder below ``build/quarantine``.
+    telling : 'table', 'findings' or 'line'
+        How much is reported of the quality of what was read: the counts of each table and each
+        finding, one line of counts and each finding, or the line alone.
+
+    Raises
+    ------
+    ConfigError, SourceError, ContractError
+        If the mapping, the files or too many rows are wrong. Refused rows are kept even then.
+    """
+    mapping = load_section(source, SourceMapping)
+    aside = _place_of(mapping, data) if quarantine is None else quarantine
+    watch.progress("reading", 0, 1)
+    try:
+        read = read_source(mapping, data=data)
+    except ContractError as error:
+        if error.quarantine is not None:
+            _put_aside(error.quarantine, aside, watch)
+        tell_refused(error, watch)
+        raise
+    watch.progress("reading", 1, 1)
+    _put_aside(read.quarantine, aside, watch)
+    quality = read.accepted.quality
+    if telling == "table":
+        tell_quality(quality, watch)
+    else:
+        watch.info(_sum_up(quality))
+    if telling == "findings":
+        _tell_findings(quality, watch)
+    return read.accepted, mapping
+
+
+def _place_of(mapping: SourceMapping, data: Path) -> Path:
+    """Name a place that no other source or folder uses; a name that is no file's is made one."""
+    source, folder = (
+        re.sub(r"[^\w-]+", "_", name) or "_" for name in (mapping.name, data.resolve().name)
+    )
+    return _ASIDE / source / f"{folder}.parquet"
+
+
+def _put_aside(refused: pa.Table, path: Path, watch: ProgressReporter) -> None:
+    if not refused.num_rows:
+        if path.exists():
+            watch.info(f"no row was refused; {path} is of an earlier run")
+        return
+    save_quarantine(refused, path)
+    watch.info(f"{refused.num_rows:,} refused rows are in {path}")
+
+
+def tell_refused(error: ContractError, watch: ProgressReporter) -> None:
+    """Show the counts of each table of a source that is refused; the error lists its findings."""
+    if error.quality is not None:
+        watch.show(_COUNTS, error.quality.to_frame())
+
+
+def tell_quality(quality: QualitySummary, watch: ProgressReporter) -> None:
+    """Show the counts of each table, each finding in a line, and what dates an unusual source."""
+    watch.show(_COUNTS, quality.to_frame())
+    _tell_findings(quality, watch)
+
+
+def _sum_up(quality: QualitySummary) -> str:
+    """Sum up what was read in one line."""
+    read, refused = (
+        sum(getattr(table, name) for table in quality.tables) for name in ("read", "quarantined")
+    )
+    warned = say_count(len(quality.warnings), "warning")
+    more = "; kyc-ml check shows them by table" if refused or quality.warnings else ""
+    return (
+        f"{say_count(read, 'row')} read from {say_count(len(quality.tables), 'table')}, "
+        f"{refused:,} quarantined, {warned}{more}"
+    )
+
+
+def _tell_findings(quality: QualitySummary, watch: ProgressReporter) -> None:
+    dating = say_dating(quality)
+    if dating is not None:
+        watch.info(dating)
+    for severity, finding in quality.findings():
+        report = watch.warning if severity == "warning" else watch.info
+        report(str(finding) if severity == "warning" else f"{severity}: {finding}")
+
+
+def end_of_data(tables: Tables) -> pd.Timestamp:
+    """Return the midnight (UTC) after the last transaction or event.
+
+    Without either, after the last row of any other table. Cases may be known later still: what
+    became of these transactions takes time to show.
+
+    Raises
+    ------
+    ConfigError
+        If no table has a row, or a few rows lie far after all others: see `say_strays`.
+    """
+    found, strays = find_end(tables), say_strays(tables.quality)
+    if strays is not None:
+        raise ConfigError(strays)
+    if found is None:
+        msg = "no table of the source has a row to date it by: give --as-of"
+        raise ConfigError(msg)
+    return found
+
+
+def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Timestamp:
+    """Return the date of knowledge of a job that trains or evaluates: `as_of`, or the data's end.
+
+    Outcomes may be known after the end of the data, so `as_of` may lie after it; nothing is
+    decided there all the same (`observable_until`).
+
+    Raises
+    ------
+    ConfigError
+        If `as_of` lies more than a week after all that is known, or there is no end of the data.
+    """
+    if as_of is None:
+        return end_of_data(tables)
+    _require_reached(as_of, last_known(tables), what="the tables")
+    return as_of
+
+
+def _require_reached(
+    time: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
+) -> None:
+    """Raise where a time lies over a week beyond the data: missing rows look like quiet customers.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the time.
+    """
+    if time > end + _SILENCE:
+        msg = (
+            f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
+            "what is missing would look like quiet customers; bring newer data or name an "
+            "earlier date"
+        )
+        raise ConfigError(msg)
+
+
+def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
+    """Raise where a review lies before the first transaction or event, or a week after the last.
+
+    Raises
+    ------
+    ConfigError
+        Naming the review's date and that of the data.
+    """
+    first = find_oldest(tables)
+    if first is not None and review <= first:
+        msg = (
+            f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
+            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to look at; name a later date"
+        )
+        raise ConfigError(msg)
+    require_fresh(review, tables, name="the date of the review")
+
+
+def require_fresh(
+    as_of: pd.Timestamp,
+    tables: Tables,
+    *,
+    stale_hours: float | None = None,
+    name: str = "--as-of",
+) -> None:
+    """Raise where a date lies too far after the last transaction or event, if there is any.
+
+    Parameters
+    ----------
+    stale_hours : float or None
+        How far the newest of them may lie before the date, besides the week that no source may
+        be silent; None is no limit.
+    name : str
+        What the message calls the date.
+
+    Raises
+    ------
+    ConfigError
+        Naming both dates, and the limit that is passed.
+    """
+    newest, end = find_newest(tables), find_end_of_behaviour(tables)
+    if newest is None or end is None:
+        return
+    _require_reached(as_of, end, what="transactions and events", name=name)
+    age = (as_of - newest) / pd.Timedelta(hours=1)
+    if stale_hours is not None and age > stale_hours:
+        msg = (
+            f"{name} is {as_of:%Y-%m-%d %H:%M}, but the newest transaction or event is of "
+            f"{newest:%Y-%m-%d %H:%M}: {age:.1f} hours older, above stale_hours "
+            f"{stale_hours:g} of the limits: the tables have not landed; start again when they "
+            "have, name the date that the data is of, or set stale_hours in the file of --limits"
+        )
+        raise ConfigError(msg)
+
+
+def tell_late_reviews(
+    tables: ContractedTables, as_of: pd.Timestamp, watch: ProgressReporter
+) -> None:
+    """Report how many planned reviews before a date teach nothing, as the data ends before them."""
+    if REVIEWS not in tables.tables:
+        return
+    end = observable_until(tables, as_of)
+    planned = pd.DatetimeIndex(tables[REVIEWS][EVENT_TIME].to_pandas())
+    late = int(((planned >= end) & (planned < as_of)).sum())
+    if late:
+        watch.info(
+            f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
+            f"events, which end before {end:%Y-%m-%d %H:%M}: they see no behaviour and are left out"
+        )
+
+
+def last_known(tables: ContractedTables) -> pd.Timestamp:
+    """Return the latest instant at which any row of the source became known, but for strays."""
+    latest = []
+    for name, table in tables.tables.items():
+        strays = tables.quality.table(name).strays
+        rows = table.filter(pc.field(EVENT_TIME) <= strays.last) if strays.after else table
+        latest += [pc.max(rows[KNOWN_AT]).as_py()] if rows.num_rows else []
+    return pd.Timestamp(max(latest))

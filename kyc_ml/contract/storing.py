@@ -1,0 +1,168 @@
+"""A source whose tables are put on disk once, when they are first asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kyc_ml.config import SourceMapping, load_section, section_digest
+from kyc_ml.contract.contracted import StoredTables
+from kyc_ml.contract.quality import read_quality, write_quality
+from kyc_ml.contract.reading import tell_quality, tell_refused
+from kyc_ml.contract.source import digest_source, store_source
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
+from kyc_ml.storage import Place, Steps, hold
+
+TABLES: Final = "tables"
+QUARANTINE: Final = "quarantine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOnDisk:
+    """A source mapping's files, or tables that are on disk already.
+
+    Attributes
+    ----------
+    memory : str
+        What DuckDB may use while it reads.
+    given : StoredTables or None
+        Tables that need no reading.
+    """
+
+    mapping: SourceMapping
+    data: Path
+    memory: str
+    given: StoredTables | None = None
+
+    def digests(self) -> dict[str, str]:
+        """Digest the files that a run depends on.
+
+        Raises
+        ------
+        SourceError
+            If one is not there.
+        """
+        if self.given is not None:
+            return dict(self.given.digests)
+        return digest_source(self.mapping, data=self.data)
+
+    def stored(
+        self, place: Place, steps: Steps, watch: ProgressReporter, *, digests: Mapping[str, str]
+    ) -> StoredTables:
+        """Read the source into a work folder, or take what an earlier start has read.
+
+        Parameters
+        ----------
+        digests : mapping
+            As `digests` gave them when the run began: what is read must be these files.
+
+        Raises
+        ------
+        GateError
+            If too many rows break the contract.
+        SourceError
+            If the mapping and the files do not fit, or a file changed meanwhile.
+        """
+        if self.given is not None:
+            return self.given
+        done = steps.done(TABLES)
+        if done is not None:
+            watch.info("reading: done by an earlier start")
+        else:
+            done = self._read(place, steps, watch, digests=digests)
+        return StoredTables(
+            files={name: place.work / path for name, path in done["files"].items()},
+            timezone=self.mapping.timezone,
+            base_currency=self.mapping.base_currency,
+            digests=done["digests"],
+            quality=read_quality(done["quality"]),
+            attributes=self.mapping.attributes,
+        )
+
+    def _read(
+        self, place: Place, steps: Steps, watch: ProgressReporter, *, digests: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Read the source, and note what came of it."""
+        watch.progress("reading", 0, 1)
+        work, quarantine = place.work, place.work / QUARANTINE
+        place.remove((TABLES, QUARANTINE))
+        try:
+            tables = store_source(
+                self.mapping,
+                data=self.data,
+                folder=work / TABLES,
+                quarantine=quarantine,
+                memory=self.memory,
+                scratch=place.scratch,
+            )
+        except ContractError as error:
+            tell_refused(error, watch)
+            raise GateError(str(error)) from None
+        if tables.digests != digests:
+            msg = f"source {self.mapping.name!r}: a file changed while it was read: start again"
+            raise SourceError(msg)
+        watch.progress("reading", 1, 1)
+        tell_quality(tables.quality, watch)
+        files = {name: str(path.relative_to(work)) for name, path in tables.files.items()}
+        return steps.note(
+            TABLES,
+            [*tables.files.values(), *sorted(quarantine.glob("*.parquet"))],
+            {
+                "files": files,
+                "digests": dict(tables.digests),
+                "quality": write_quality(tables.quality),
+            },
+        )
+
+
+@contextmanager
+def read_once(
+    source: Path, data: Path, *, place: Path, watch: ProgressReporter, memory: str = "512MB"
+) -> Iterator[StoredTables]:
+    """Read a source for several runs; the next start continues one that was killed.
+
+    Parameters
+    ----------
+    place : Path
+        Folder for the tables; they are removed at the end, refused rows stay in
+        ``quarantine`` beside it. A second job fails: the folder above is being written.
+
+    Raises
+    ------
+    GateError
+        If too many rows break the contract; they are in ``PLACE.failed``.
+    """
+    mapping = load_section(source, SourceMapping)
+    with hold(place, known_as=place.parent) as held:
+        steps = Steps(held.work)
+        on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory)
+        digests = on_disk.digests()
+        identity = {**digests, "source mapping": section_digest(mapping)}
+        if steps.identity() != identity:  # nothing here is a result: new files are read anew
+            held.clear()
+            steps.begin(identity)
+        try:
+            tables = on_disk.stored(held, steps, watch, digests=digests)
+        except OutputError:
+            raise  # what is done so far is good: the next start continues
+        except GateError as error:
+            held.keep((QUARANTINE,))
+            held.put_aside()
+            aside = held.failed / QUARANTINE
+            msg = f"{error}\nthe refused rows, with their reasons, are in {aside}"
+            raise GateError(msg) from None
+        except KycMlError:
+            held.keep(())  # the input is at fault: nothing of this can be used
+            raise
+        yield tables
+        quarantine = held.work / QUARANTINE
+        if quarantine.is_dir():
+            target = place.with_name(QUARANTINE)
+            shutil.rmtree(target, ignore_errors=True)
+            quarantine.replace(target)
+        shutil.rmtree(held.work, ignore_errors=True)

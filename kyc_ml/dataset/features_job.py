@@ -1,0 +1,95 @@
+"""run_features: the features a configuration chooses, as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.contract import end_of_data, read_tables, require_fresh
+from kyc_ml.dataset.chosen import Chosen, choose_observations
+from kyc_ml.display import ProgressReporter
+from kyc_ml.features import (
+    BucketedFeatures,
+    FeatureTable,
+    build_features,
+    build_features_in_buckets,
+    choose_features,
+    scratch_folder,
+)
+from kyc_ml.storage import require_place, written_whole
+from kyc_ml.training import report_left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesBuilt:
+    """What `run_features` wrote: rows, columns, and the features left out with the reason."""
+
+    rows: int
+    columns: int
+    left_out: Mapping[str, str]
+
+
+def run_features(
+    *,
+    config: Path,
+    source: Path,
+    data: Path,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp | None,
+    out: Path,
+    buckets: int | None,
+    quarantine: Path | None,
+    watch: ProgressReporter,
+) -> FeaturesBuilt:
+    """Compute the features a configuration chooses, as a file.
+
+    Parameters
+    ----------
+    buckets : int or None
+        Parts of the customers to build one after the other, on disk beside `out`, for
+        tables whose features do not fit into memory; None builds all at once.
+    """
+    run = load_section(config, RunConfig)
+    declared = load_section(source, SourceMapping).attributes
+    specs = choose_features(run.features, unit=run.unit, attributes=declared)
+    require_place(out)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    moment = end_of_data(tables) if as_of is None else as_of
+    require_fresh(moment, tables)
+    chosen = Chosen.by_default(run.unit, since=since, as_of=moment)
+    observations = choose_observations(tables, chosen)
+    tell = partial(watch.progress, "building features")
+    threads = run.model.num_threads
+    built: FeatureTable | BucketedFeatures
+    if buckets is None:
+        built = build_features(tables, observations, specs=specs, threads=threads, progress=tell)
+        with written_whole(out) as handle:
+            built.write(handle)
+    else:
+        with scratch_folder(out.absolute().parent) as scratch:
+            stored = tables.store(scratch / "tables").files
+            decided = scratch / "observations.parquet"
+            pq.write_table(observations, decided)
+            built = build_features_in_buckets(
+                stored,
+                decided,
+                specs=specs,
+                timezone=tables.timezone,
+                out=out,
+                scratch=scratch,
+                buckets=buckets,
+                threads=threads,
+                progress=tell,
+            )
+    report_left_out(built.left_out, watch)
+    for note in built.notes:
+        watch.info(note)
+    return FeaturesBuilt(
+        rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
+    )

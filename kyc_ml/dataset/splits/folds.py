@@ -1,0 +1,238 @@
+"""What becomes of each row in each fold, and the table that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.config import TEST, TRAIN
+from kyc_ml.dataset.labels import ALREADY_ADVERSE, IMMATURE, NEGATIVE, OPEN_CASE, POSITIVE
+from kyc_ml.dataset.splits.periods import Period
+from kyc_ml.errors import DatasetError
+
+Times: TypeAlias = npt.NDArray[np.datetime64]
+Status: TypeAlias = npt.NDArray[np.object_]
+StatusAt: TypeAlias = Callable[[pd.Timestamp], Status]
+"""Gives the status of all rows as known at a date; see `mature_labels`."""
+
+
+class Fate(IntEnum):
+    """What becomes of a row in one fold."""
+
+    OUTSIDE = 0
+    TRAIN = 1
+    TEST = 2
+    PURGED = 3
+    """Its label horizon reaches into the test."""
+    DELAYED = 4
+    """Its label is too young at the fold's cut-off: the label delay."""
+    EMBARGOED = 5
+    UNKNOWN = 6
+    """In the training period, but its label became known only after the cut-off."""
+    OTHER_CUSTOMER = 7
+    """In the training or test period, but its customer stands on the other side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fold:
+    """One fold of a split.
+
+    Attributes
+    ----------
+    number : int
+        From 1; the earliest first where folds lie in time.
+    period : Period or None
+        None where the fold does not depend on time.
+    fate : int8 array of shape (n,)
+        A `Fate` for every row.
+    in_test_period : bool array of shape (n,)
+        Tells the rows of OTHER_CUSTOMER apart: those of the test period from the others.
+    """
+
+    number: int
+    period: Period | None
+    fate: npt.NDArray[np.int8]
+    in_test_period: npt.NDArray[np.bool_]
+
+    @property
+    def train(self) -> npt.NDArray[np.int64]:
+        """Row numbers to train on, ascending."""
+        return np.flatnonzero(self.fate == Fate.TRAIN)
+
+    @property
+    def test(self) -> npt.NDArray[np.int64]:
+        """Row numbers to test on, ascending."""
+        return np.flatnonzero(self.fate == Fate.TEST)
+
+
+_BETWEEN: Final = np.array(
+    [
+        Fate.OUTSIDE,
+        Fate.TRAIN,
+        Fate.PURGED,
+        Fate.DELAYED,
+        Fate.EMBARGOED,
+        Fate.TEST,
+        Fate.OUTSIDE,
+    ],
+    dtype=np.int8,
+)
+
+
+def assign_fates(times: Times, period: Period, *, known_at: Times | None) -> npt.NDArray[np.int8]:
+    """Decide by time what becomes of each row; all periods are half open."""
+    edges = [
+        period.train_start,
+        period.train_end,
+        period.ripe_until,
+        period.train_cutoff,
+        period.test_start,
+        period.test_end,
+    ]
+    fate = _BETWEEN[np.searchsorted(np.array([moment(edge) for edge in edges]), times, "right")]
+    if known_at is not None:
+        known = known_at <= moment(period.train_cutoff)  # NaT, never known, is False
+        fate[(fate == Fate.TRAIN) & ~known] = Fate.UNKNOWN
+    return fate
+
+
+def moment(time: pd.Timestamp) -> np.datetime64:
+    """Give an instant in UTC as numpy has it, without a zone."""
+    return np.datetime64(time.tz_convert("UTC").tz_localize(None).to_pydatetime(), "us")
+
+
+DATES: Final = ("start", "end", "labels_read", "first", "last")
+COUNTS: Final = (
+    "observations",
+    "rows",
+    "positives",
+    "negatives",
+    "customers",
+    "immature",
+    "open_case",
+    "already_adverse",
+    "dropped_by_delay",
+    "dropped_by_embargo",
+    "dropped_by_purging",
+    "dropped_by_customer",
+)
+
+
+def summarise_folds(
+    folds: Sequence[Fold],
+    *,
+    times: Times | None,
+    status: Status | StatusAt | None,
+    customers: npt.NDArray[Any] | None,
+) -> pd.DataFrame:
+    """Count what each part of each fold holds and what was left out of it.
+
+    Parameters
+    ----------
+    status : object array of shape (n,), or a function of a date that gives one, or None
+        The function is asked at each fold's own cut-offs.
+
+    Returns
+    -------
+    DataFrame
+        One row a fold and part; a count is missing where nothing was given to tell it.
+    """
+    rows = []
+    for fold in folds:
+        for part in (TRAIN, TEST):
+            states = _states(status, fold, part)
+            rows.append(
+                {
+                    "fold": fold.number,
+                    "part": part,
+                    **_dates(fold, part, times=times, states=states),
+                    **_counts(fold, part, states=states, customers=customers),
+                }
+            )
+    instants = dict.fromkeys(DATES, "datetime64[us, UTC]")
+    return pd.DataFrame(rows).astype({**instants, **dict.fromkeys(COUNTS, "Int64")})
+
+
+def _states(status: Status | StatusAt | None, fold: Fold, part: str) -> Status | None:
+    if not callable(status):
+        return status
+    if fold.period is None:
+        msg = "folds without a period have no cut-off: give status as an array, not a function"
+        raise DatasetError(msg)
+    cutoff = fold.period.train_cutoff if part == TRAIN else fold.period.test_cutoff
+    states = np.asarray(status(cutoff), dtype=object)
+    if states.shape != fold.fate.shape:
+        msg = f"status gave {states.shape} states for {fold.fate.size} rows: give one a row"
+        raise DatasetError(msg)
+    return states
+
+
+def _used(fold: Fold, part: str, states: Status | None) -> npt.NDArray[np.bool_]:
+    used = np.asarray(fold.fate == (Fate.TRAIN if part == TRAIN else Fate.TEST))
+    if states is not None:
+        used &= np.isin(states, [POSITIVE, NEGATIVE])
+    return used
+
+
+def _dates(
+    fold: Fold, part: str, *, times: Times | None, states: Status | None
+) -> dict[str, pd.Timestamp | None]:
+    period = fold.period
+    dates: dict[str, pd.Timestamp | None] = dict.fromkeys(DATES)
+    if period is not None and part == TRAIN:
+        dates.update(
+            start=period.train_start, end=period.train_end, labels_read=period.train_cutoff
+        )
+    elif period is not None:
+        dates.update(start=period.test_start, end=period.test_end, labels_read=period.test_cutoff)
+    if times is not None:
+        seen = times[_used(fold, part, states)]
+        if seen.size:
+            dates.update(first=_at(seen.min()), last=_at(seen.max()))
+    return dates
+
+
+def _at(when: np.datetime64) -> pd.Timestamp:
+    return pd.Timestamp(when).tz_localize("UTC")
+
+
+def _counts(
+    fold: Fold, part: str, *, states: Status | None, customers: npt.NDArray[Any] | None
+) -> dict[str, int | None]:
+    fate, training = fold.fate, part == TRAIN
+    used = _used(fold, part, states)
+    unknown = (fate == Fate.UNKNOWN) & training
+    here = (fate == (Fate.TRAIN if training else Fate.TEST)) | unknown
+    counted = here & ~unknown
+
+    def having(state: str) -> int | None:
+        return None if states is None else int((counted & (states == state)).sum())
+
+    def dropped(reason: Fate) -> int:
+        return int((fate == reason).sum()) if training else 0
+
+    young = having(IMMATURE)
+    if unknown.any():
+        young = int(unknown.sum()) + (young or 0)
+    return {
+        "observations": int(here.sum()),
+        "rows": int(used.sum()),
+        "positives": having(POSITIVE),
+        "negatives": having(NEGATIVE),
+        "customers": None if customers is None else int(pd.unique(customers[used]).size),
+        "immature": young,
+        "open_case": having(OPEN_CASE),
+        "already_adverse": having(ALREADY_ADVERSE),
+        "dropped_by_delay": dropped(Fate.DELAYED),
+        "dropped_by_embargo": dropped(Fate.EMBARGOED),
+        "dropped_by_purging": dropped(Fate.PURGED),
+        "dropped_by_customer": int(
+            ((fate == Fate.OTHER_CUSTOMER) & (fold.in_test_period != training)).sum()
+        ),
+    }

@@ -1,0 +1,159 @@
+"""The parts of a data set in order of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.config import (
+    CALIBRATION,
+    EARLY_STOPPING,
+    PARTS,
+    TEST,
+    TRAIN,
+    DatasetConfig,
+    SplitConfig,
+)
+from kyc_ml.dataset.observations import history_start
+from kyc_ml.errors import DatasetError
+
+LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
+"""Why an observation is in no model and no judgement; with those used they are all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundaries:
+    """When each part begins and ends, half open, and when its labels must be known.
+
+    Attributes
+    ----------
+    development_cutoff : Timestamp
+        Labels of train, early stopping and calibration are those known then.
+    as_of : Timestamp
+        Labels of the test are those known then.
+    parts : mapping of part to (start, end)
+        The start of train may be None: from the beginning of the data.
+    """
+
+    development_cutoff: pd.Timestamp
+    as_of: pd.Timestamp
+    parts: dict[str, tuple[pd.Timestamp | None, pd.Timestamp]]
+
+
+def plan_out_of_time(
+    *, as_of: pd.Timestamp, splits: SplitConfig, dataset: DatasetConfig
+) -> Boundaries:
+    """Lay out the four parts backwards from the training date.
+
+    The last observation that can be mature on `as_of` ends the test; the development
+    parts end where labels are mature at the development cut-off.
+
+    Raises
+    ------
+    DatasetError
+        If nothing is left for training after `dataset.history_start`.
+    """
+    gap = pd.Timedelta(days=splits.inner_embargo_days)
+    test_end = as_of - dataset.label_delay
+    test_start = test_end - pd.Timedelta(days=splits.test_days)
+    cutoff = test_start - pd.Timedelta(days=splits.embargo_days)
+    calibration_end = cutoff - dataset.label_delay
+    calibration_start = calibration_end - pd.Timedelta(days=splits.calibration_days)
+    stopping_end = calibration_start - gap
+    stopping_start = stopping_end - pd.Timedelta(days=splits.early_stopping_days)
+    train_end = stopping_start - gap
+    train_start = _train_start(train_end, splits=splits, dataset=dataset)
+    if train_start is not None and train_start >= train_end:
+        msg = (
+            f"no day is left to train on: with as_of {as_of.date()} the training rows end on "
+            f"{train_end.date()}, but start on {train_start.date()}; shorten test_days, "
+            "embargo_days or the other parts, or move as_of"
+        )
+        raise DatasetError(msg)
+    return Boundaries(
+        development_cutoff=cutoff,
+        as_of=as_of,
+        parts={
+            TRAIN: (train_start, train_end),
+            EARLY_STOPPING: (stopping_start, stopping_end),
+            CALIBRATION: (calibration_start, calibration_end),
+            TEST: (test_start, test_end),
+        },
+    )
+
+
+def _train_start(
+    end: pd.Timestamp, *, splits: SplitConfig, dataset: DatasetConfig
+) -> pd.Timestamp | None:
+    starts = [history_start(dataset)]
+    if splits.train_days is not None:
+        starts.append(end - pd.Timedelta(days=splits.train_days))
+    return max((start for start in starts if start is not None), default=None)
+
+
+def assign_parts(
+    decision: npt.NDArray[np.datetime64], boundaries: Boundaries
+) -> npt.NDArray[np.object_]:
+    """Name each observation's part; an empty name where it falls between the parts.
+
+    Examples
+    --------
+    >>> plan = plan_out_of_time(
+    ...     as_of=pd.Timestamp("2024-07-01", tz="UTC"),
+    ...     splits=SplitConfig(),
+    ...     dataset=DatasetConfig(label_maturity_days=10),
+    ... )
+    >>> assign_parts(np.array(["2024-06-01", "2024-06-25"], "datetime64[us]"), plan).tolist()
+    ['test', '']
+    """
+    part = np.full(decision.size, "", dtype=object)
+    for name, (start, end) in boundaries.parts.items():
+        inside = decision < np.datetime64(end.tz_convert(None), "us")
+        if start is not None:
+            inside &= decision >= np.datetime64(start.tz_convert(None), "us")
+        part[inside] = name
+    return part
+
+
+def summarise_parts(
+    part: npt.NDArray[np.object_],
+    status: npt.NDArray[np.object_],
+    customer: npt.NDArray[np.object_],
+    boundaries: Boundaries,
+) -> pd.DataFrame:
+    """Count what each part holds and what was left out of it.
+
+    Returns
+    -------
+    DataFrame
+        One row a part, and one for the observations between the parts: part, start, end,
+        observations, used, positives, customers, then `LEFT_OUT`: immature, open_case,
+        already_adverse, outside_parts (their outcome is known). Observations are those used
+        and those left out.
+    """
+    rows = []
+    for name in (*PARTS, ""):
+        here = part == name
+        start, end = boundaries.parts.get(name, (None, None))
+        known = here & np.isin(status, ["positive", "negative"])
+        used = known & (name != "")
+        rows.append(
+            {
+                "part": name or "left out (embargo, or outside the parts)",
+                "start": start,
+                "end": end,
+                "observations": int(here.sum()),
+                "used": int(used.sum()),
+                "positives": int((used & (status == "positive")).sum()),
+                "customers": int(pd.unique(customer[used]).size),
+                "immature": int((here & (status == "immature")).sum()),
+                "open_case": int((here & (status == "open_case")).sum()),
+                "already_adverse": int((here & (status == "already_adverse")).sum()),
+                "outside_parts": int((known & ~used).sum()),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,5 @@
+"""From probability to decision: tiers, expert rating, reasons, the case sheet."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

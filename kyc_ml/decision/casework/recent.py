@@ -1,0 +1,201 @@
+"""A customer's last weeks against the weeks before and against peers, as known then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.contract import (
+    AMOUNT,
+    CUSTOMER_ID,
+    CUSTOMERS,
+    DIRECTION,
+    EVENT_TIME,
+    EVENTS,
+    KNOWN_AT,
+    TRANSACTIONS,
+    ContractedTables,
+)
+from kyc_ml.features import DAY_US
+
+Floats = npt.NDArray[np.float64]
+
+WEEKS: Final = 26
+"""Weeks shown (convention: half a year)."""
+
+RECENT: Final = 4
+"""Of these, the last weeks that are held against the ones before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One thing measured week by week, the oldest week first.
+
+    Attributes
+    ----------
+    unit : str
+        Empty for a count.
+    starts : tuple of date, length `WEEKS`
+        First day of each week; the last week ends at the decision.
+    weekly : float64 array of shape (WEEKS,)
+        The customer's own; NaN before the first of its rows that was known.
+    before : float
+        Mean a week before the last `RECENT` weeks; NaN where there is none.
+    recent : float
+        Mean a week of the last `RECENT` weeks.
+    peers_low, peers_high : float
+        Quartiles of the peers' mean a week; NaN without peers.
+    """
+
+    title: str
+    title_zh: str
+    unit: str
+    starts: tuple[date, ...]
+    weekly: Floats
+    before: float
+    recent: float
+    peers_low: float
+    peers_high: float
+    peers: int
+
+
+def recent_behaviour(
+    tables: ContractedTables,
+    customer: str,
+    *,
+    decision: pd.Timestamp,
+    peers: Mapping[str, str] | None = None,
+) -> tuple[Measure, ...]:
+    """Measure payments, amounts and events a week, from rows known at the decision only.
+
+    A row counts if it happened before the decision and was known at it, as for features.
+    Peers are the customers with any such row of the table in the same weeks.
+
+    Parameters
+    ----------
+    peers : mapping of column of `customers` to value, optional
+        What the peers' latest known profile has; without it they are all customers.
+    """
+    allowed = None if not peers else _alike(tables.tables[CUSTOMERS], peers, decision=decision)
+    found = []
+    for title, title_zh, table, column, direction in _MEASURES:
+        if table not in tables.tables or (
+            direction and DIRECTION not in tables.tables[table].column_names
+        ):
+            continue
+        rows = _visible(tables.tables[table], decision=decision, since=_since(decision))
+        if direction:
+            rows = rows.filter(pc.equal(rows[DIRECTION], direction))
+        values = np.ones(len(rows)) if column is None else rows[column].to_numpy()
+        known = _first_known(tables.tables[table], customer, decision=decision)
+        found.append(
+            _measure(
+                rows[CUSTOMER_ID].to_pandas(),
+                _week_of(rows, decision),
+                np.asarray(values, np.float64),
+                customer=customer,
+                first_week=known,
+                allowed=allowed,
+                names=(title, title_zh, "" if column is None else tables.base_currency),
+                decision=decision,
+            )
+        )
+    return tuple(found)
+
+
+_MEASURES: Final = (
+    ("Payments a week", "每周交易笔数", TRANSACTIONS, None, None),
+    ("Money in a week", "每周转入金额", TRANSACTIONS, AMOUNT, "in"),
+    ("Money out a week", "每周转出金额", TRANSACTIONS, AMOUNT, "out"),
+    ("Log-ins and other events a week", "每周登录等事件次数", EVENTS, None, None),
+)
+"""Title, title in Chinese, table, column summed (None counts rows), direction."""
+
+
+_EPOCH: Final = pd.Timestamp(0, tz="UTC")
+
+
+def _since(decision: pd.Timestamp) -> pd.Timestamp:
+    return decision - pd.Timedelta(weeks=WEEKS)
+
+
+def _visible(table: pa.Table, *, decision: pd.Timestamp, since: pd.Timestamp | None) -> pa.Table:
+    """Keep the rows that happened before the decision, since a time, and were known at it."""
+    now = pa.scalar(decision.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+    kept = pc.and_(pc.less(table[EVENT_TIME], now), pc.less_equal(table[KNOWN_AT], now))
+    if since is not None:
+        start = pa.scalar(since.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+        kept = pc.and_(kept, pc.greater_equal(table[EVENT_TIME], start))
+    return table.filter(kept)
+
+
+def _week_of(rows: pa.Table, decision: pd.Timestamp) -> npt.NDArray[np.int64]:
+    """Give the week of each row, 0 the oldest; each ends just before the next begins."""
+    start = (_since(decision) - _EPOCH) // pd.Timedelta(microseconds=1)
+    weeks = (rows[EVENT_TIME].cast(pa.int64()).to_numpy() - start) // (7 * DAY_US)
+    return np.asarray(weeks, np.int64)
+
+
+def _first_known(table: pa.Table, customer: str, *, decision: pd.Timestamp) -> int:
+    """Give the week of a customer's first row known at the decision; `WEEKS` if there is none."""
+    own = table.filter(pc.equal(table[CUSTOMER_ID], customer))
+    weeks = _week_of(_visible(own, decision=decision, since=None), decision)
+    return int(np.clip(weeks.min(), 0, WEEKS)) if weeks.size else WEEKS
+
+
+def _alike(customers: pa.Table, wanted: Mapping[str, str], *, decision: pd.Timestamp) -> pd.Index:
+    """List the customers whose latest profile known at the decision has these values."""
+    known = _visible(customers, decision=decision, since=None)
+    frame = known.select([CUSTOMER_ID, EVENT_TIME, KNOWN_AT, *wanted]).to_pandas()
+    frame = frame.sort_values([EVENT_TIME, KNOWN_AT], kind="stable")
+    latest = frame.drop_duplicates(CUSTOMER_ID, keep="last").set_index(CUSTOMER_ID)
+    same = np.ones(len(latest), np.bool_)
+    for column, value in wanted.items():
+        same &= (latest[column] == value).to_numpy()
+    found: pd.Index = latest.index[same]
+    return found
+
+
+def _measure(
+    customers: pd.Series,
+    week: npt.NDArray[np.int64],
+    values: Floats,
+    *,
+    customer: str,
+    first_week: int,
+    allowed: pd.Index | None,
+    names: tuple[str, str, str],
+    decision: pd.Timestamp,
+) -> Measure:
+    mine = (customers == customer).to_numpy()
+    weekly = np.zeros(WEEKS)
+    np.add.at(weekly, week[mine], values[mine])
+    weekly[:first_week] = np.nan
+    others = ~mine if allowed is None else ~mine & customers.isin(allowed).to_numpy()
+    means = pd.Series(values[others]).groupby(customers.to_numpy()[others]).sum() / WEEKS
+    low, high = np.quantile(means, [0.25, 0.75]) if len(means) else (np.nan, np.nan)
+    before = weekly[: WEEKS - RECENT]
+    before = before[~np.isnan(before)]
+    last = weekly[WEEKS - RECENT :]
+    last = last[~np.isnan(last)]
+    start = _since(decision)
+    return Measure(
+        title=names[0],
+        title_zh=names[1],
+        unit=names[2],
+        starts=tuple((start + pd.Timedelta(weeks=number)).date() for number in range(WEEKS)),
+        weekly=weekly,
+        before=float(before.mean()) if before.size else np.nan,
+        recent=float(last.mean()) if last.size else np.nan,
+        peers_low=float(low),
+        peers_high=float(high),
+        peers=len(means),
+    )

@@ -1,0 +1,54 @@
+"""A run configuration with the files that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.decision.rating.card import RatingCard
+from kyc_ml.decision.tiers.needs import policy_features
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.features import on_source, require_named_features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFiles:
+    """What a run configuration and the files beside it say.
+
+    Attributes
+    ----------
+    card : RatingCard or None
+        The expert rating that the model is held against.
+    """
+
+    run: RunConfig
+    policy: TierPolicy
+    card: RatingCard | None
+
+
+def load_run(config: Path, *, source: Path | None = None) -> RunFiles:
+    """Read a run configuration, its tier policy and, if it names one, its rating card.
+
+    Parameters
+    ----------
+    source : Path or None
+        Source mapping whose attributes the run may name.
+
+    Raises
+    ------
+    ConfigError
+        If one of the files cannot be read or breaks its rules, the run names a feature that
+        it will not have, or the policy reads one that the run does not declare.
+    """
+    run = load_section(config, RunConfig)
+    policy = load_section(config.parent / run.tiers, TierPolicy)
+    if source is not None:
+        run = on_source(run, load_section(source, SourceMapping).attributes)
+    require_named_features(run)
+    policy_features(policy, run.features, unit=run.unit)
+    return RunFiles(
+        run=run,
+        policy=policy,
+        card=None if run.rating is None else load_section(config.parent / run.rating, RatingCard),
+    )

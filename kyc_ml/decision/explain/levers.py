@@ -1,0 +1,218 @@
+"""What would lower a tier: the nearest change of one or two of a customer's own habits.
+
+A counterfactual on what model and policy read: all other features stay as they are, though
+in life they would move along. For the analyst, never for the customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kyc_ml.decision.explain.directions import direction_of
+from kyc_ml.decision.explain.wording import say_value
+from kyc_ml.features import Direction, FeatureSpec
+from kyc_ml.model import Model, parse_forest
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_CONTINUOUS: Final = frozenset(
+    {
+        *("share", "ratio", "times", "log ratio", "nats", "standard deviations", "number"),
+        *("base currency", "base currency a year", "hours", "days", "years", "item's own unit"),
+    }
+)
+"""Units whose values need not be whole; all others count."""
+
+_MOST_TRIED: Final = 100_000
+"""Pairs of changes tried: a few seconds of work."""
+_PIECE: Final = 4_096
+_TINY: Final = 1e-30
+"""LightGBM splits next to 0 at 1e-35: 0 itself lies on the same side."""
+_UNDER: Final = 0.99
+"""Part of a limit that is tried below it: near, and below it in words too."""
+_ANY: Final = 1e-3
+"""A limit so low means any at all: only 0 lies below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One feature moved past a point at which model or policy see a difference.
+
+    Attributes
+    ----------
+    now, then : float
+        The customer's own value, and one next beyond the point.
+    distance : float
+        Share of all such points of this feature that are passed, above 0 to 1.
+    """
+
+    spec: FeatureSpec
+    now: float
+    then: float
+    distance: float
+
+    def say(self, *, currency: str, chinese: bool) -> str:
+        """Say the step in one language."""
+        now, then = (
+            say_value(self.spec, value, currency=currency, chinese=chinese)
+            for value in (self.now, self.then)
+        )
+        if chinese:
+            return f"{self.spec.description_zh}：{now}→{then}"
+        return f"{self.spec.description}: {then} instead of {now}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The nearest change that was looked for.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        One or two; empty where none of those tried is enough.
+    values : float64 array of shape (p,)
+        The row after it; as it was where there is none.
+    complete : bool
+        False if there were more pairs than were tried.
+    """
+
+    steps: tuple[Step, ...]
+    values: Floats
+    complete: bool
+
+
+def splits_of(model: Model) -> dict[str, Floats]:
+    """List the values at which a model's trees split each number, ascending.
+
+    A value up to a split lies on its lower side.
+    """
+    forest = parse_forest(model.text)
+    found = {}
+    for column, name in enumerate(model.feature_names):
+        own = forest.threshold[forest.feature == column]
+        found[name] = np.unique(own[~np.isnan(own)])
+    return found
+
+
+def find_change(
+    row: Floats,
+    columns: Sequence[FeatureSpec],
+    *,
+    specs: Mapping[str, FeatureSpec],
+    splits: Mapping[str, Floats],
+    limits: Mapping[str, Sequence[float]],
+    lowers: Callable[[Floats], Mask],
+) -> Change:
+    """Find the nearest change of one feature of conduct that is enough; else of two.
+
+    Each feature is moved against its risk (`direction_of`), past one point after the other
+    at which anything changes. Nearest is the least sum of `distance`; ties keep the order
+    of the columns.
+
+    Parameters
+    ----------
+    row : float64 array of shape (p,)
+        The row's values. A missing value is not moved.
+    columns : sequence of FeatureSpec, length p
+    specs : mapping of name to FeatureSpec
+        The columns, with all that they are made of.
+    splits, limits : mapping of name to points
+        A value up to a split, or below a limit, lies on its lower side.
+    lowers : callable
+        Tells of rows of shape (m, p) whether the tier would be lower.
+    """
+    ways: dict[int, list[Step]] = {}
+    for column, spec in enumerate(columns):
+        rising = direction_of(spec, specs)
+        if rising == 0 or not np.isfinite(row[column]):
+            continue
+        sides = _sides(spec, splits.get(spec.name, ()), limits.get(spec.name, ()))
+        steps = _steps(spec, float(row[column]), sides[0 if rising > 0 else 1], rising=rising)
+        if steps:
+            ways[column] = steps
+    singles: list[_Tried] = [((column, step),) for column, each in ways.items() for step in each]
+    found = _nearest(row, singles, lowers)
+    left_out = False
+    if found is None:
+        pairs, left_out = _pairs(ways)
+        found = _nearest(row, pairs, lowers)
+    return Change(
+        steps=() if found is None else tuple(step for _, step in found),
+        values=row if found is None else _moved(row, [found])[0],
+        complete=not left_out,
+    )
+
+
+_Tried = tuple[tuple[int, Step], ...]
+"""Columns and how each is moved."""
+
+
+def _sides(
+    spec: FeatureSpec, splits: Sequence[float] | Floats, limits: Sequence[float]
+) -> tuple[Floats, Floats]:
+    """List values that lie just on the lower and on the upper side of each point."""
+    at, under = np.asarray(splits, np.float64), np.asarray(limits, np.float64)
+    if spec.unit in _CONTINUOUS:
+        low = np.where(np.abs(at) < _TINY, 0.0, at), np.where(under <= _ANY, 0.0, under * _UNDER)
+        high = np.nextafter(at, np.inf), under
+    else:
+        low = np.floor(at), np.ceil(under) - 1.0
+        high = np.floor(at) + 1.0, np.ceil(under)
+    return np.unique(np.concatenate(low)), np.unique(np.concatenate(high))
+
+
+def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) -> list[Step]:
+    """List the values ahead, the nearest first."""
+    ahead = points[points < now][::-1] if rising > 0 else points[points > now]
+    possible = (ahead >= 0.0) | (now < 0.0)  # nothing that counts or measures turns negative
+    if spec.unit == "share":
+        possible &= ahead <= 1.0
+    passed = (1.0 + np.arange(ahead.size)) / max(points.size, 1)
+    return [
+        Step(spec=spec, now=now, then=float(value), distance=float(far))
+        for value, far in zip(ahead[possible], passed[possible], strict=True)
+    ]
+
+
+def _pairs(ways: Mapping[int, list[Step]]) -> tuple[list[_Tried], bool]:
+    """List pairs of steps of two features, and whether some were too many to be tried."""
+    sizes = {pair: len(ways[pair[0]]) * len(ways[pair[1]]) for pair in combinations(ways, 2)}
+    fitting, left = [], _MOST_TRIED
+    for pair in sorted(sizes, key=lambda each: (sizes[each], each)):
+        left -= sizes[pair]
+        if left >= 0:
+            fitting.append(pair)
+    tried: list[_Tried] = [
+        ((one, a), (other, b))
+        for one, other in sorted(fitting)
+        for a in ways[one]
+        for b in ways[other]
+    ]
+    return tried, left < 0
+
+
+def _nearest(row: Floats, tried: list[_Tried], lowers: Callable[[Floats], Mask]) -> _Tried | None:
+    """Try the nearest changes first, and give the first that is enough."""
+    tried = sorted(tried, key=lambda each: sum(step.distance for _, step in each))
+    for start in range(0, len(tried), _PIECE):
+        piece = tried[start : start + _PIECE]
+        enough = np.flatnonzero(lowers(_moved(row, piece)))
+        if enough.size:
+            return piece[int(enough[0])]
+    return None
+
+
+def _moved(row: Floats, tried: Sequence[_Tried]) -> Floats:
+    """Give the row after each change, shape (len(tried), p)."""
+    rows = np.tile(row, (len(tried), 1))
+    for place, steps in enumerate(tried):
+        for column, step in steps:
+            rows[place, column] = step.then
+    return rows

@@ -1,0 +1,300 @@
+"""What is usual among the training rows, whole and by peer group, kept in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.errors import ConfigError, hint
+from kyc_ml.features import FeatureTable
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+WHOLE_BANK: Final = "all"
+"""Name of the peers of a row whose own group is too small, unknown or not asked for."""
+
+FEWEST_PEERS: Final = 200
+"""Training rows that make a peer group; fewer borrow the whole (convention)."""
+
+LEVELS: Final = (
+    *(0.0, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
+    *(0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99, 1.0),
+)
+"""Shares whose quantiles are kept: 21, closer to the ends, where reasons come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What is usual in one group of rows.
+
+    Attributes
+    ----------
+    medians : mapping of number feature to median of the finite values; NaN where none is
+    modes : mapping of category feature to its commonest value; None where none has one
+    quantiles : mapping of number feature to float64 array of shape (21,)
+        The values at `LEVELS`, each one that occurs. A feature without a finite value is
+        absent, and so are all in a bundle written before there were any.
+    rows : int
+        Rows of the group; 0 where nobody counted.
+    """
+
+    medians: Mapping[str, float]
+    modes: Mapping[str, str | None]
+    quantiles: Mapping[str, Floats] = field(default_factory=dict)
+    rows: int = 0
+
+    def percentile(self, name: str, values: Floats) -> Floats:
+        """Place values of shape (n,) among the group's; NaN where nothing is known."""
+        grid = self.quantiles.get(name)
+        return np.full(values.shape, np.nan) if grid is None else place_in(grid, values)
+
+    def quartiles(self, name: str) -> tuple[float, float] | None:
+        """Give the values that the middle half lies between; None where nothing is known."""
+        grid = self.quantiles.get(name)
+        if grid is None:
+            return None
+        return float(grid[LEVELS.index(0.25)]), float(grid[LEVELS.index(0.75)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write it as numbers that JSON keeps to the last bit; null is an undefined one."""
+        medians = {name: None if np.isnan(value) else value for name, value in self.medians.items()}
+        quantiles = {
+            name: [float(value) for value in grid] for name, grid in self.quantiles.items()
+        }
+        return {
+            "medians": medians,
+            "modes": dict(self.modes),
+            "quantiles": quantiles,
+            "rows": self.rows,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote, or wrote before there were quantiles."""
+        return cls(
+            medians={n: np.nan if v is None else v for n, v in content["medians"].items()},
+            modes=content["modes"],
+            quantiles={n: np.array(v, float) for n, v in content.get("quantiles", {}).items()},
+            rows=content.get("rows", 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference(Usual):
+    """What is usual among all training rows, and among those of each peer group.
+
+    Attributes
+    ----------
+    peers : str or None
+        Category feature whose values part the rows into peers; None is the whole bank.
+    groups : mapping of value to Usual
+        Only groups of at least `FEWEST_PEERS` rows; the others borrow the whole.
+    """
+
+    peers: str | None = None
+    groups: Mapping[str, Usual] = field(default_factory=dict)
+
+    @property
+    def usuals(self) -> tuple[Usual, ...]:
+        """The whole, then the groups in their order."""
+        return (self, *self.groups.values())
+
+    def group_of(self, features: FeatureTable) -> Ints:
+        """Find each row's group: its place in `usuals`, 0 where it borrows the whole.
+
+        A missing or unknown value, and a group that was too small, borrow the whole.
+        """
+        values = None if self.peers is None else features.categories.get(self.peers)
+        if values is None:
+            return np.zeros(len(features), np.int64)
+        place = pc.index_in(values, value_set=pa.array(list(self.groups), pa.string()))
+        return np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False) + 1, np.int64)
+
+    def name_groups(self, features: FeatureTable) -> list[str]:
+        """Say who each row's peers are: the group, or 'all' and why it is not the group."""
+        place = self.group_of(features)
+        names = [WHOLE_BANK, *self.groups]
+        if self.peers is None:
+            return [WHOLE_BANK] * len(features)
+        if self.peers not in features.categories:
+            return [f"{WHOLE_BANK} ({self.peers} not given)"] * len(features)
+        own = features.categories[self.peers].to_pylist()
+        return [
+            names[group] if group else _say_borrowed(value, self.peers)
+            for group, value in zip(place.tolist(), own, strict=True)
+        ]
+
+    def filled_by(self, other: Reference) -> Reference:
+        """Add what another reference knows of features that this one does not know.
+
+        Peer groups stay this one's. Of a group that the other does not have, nothing is
+        added: what is usual in the whole is not what is usual in it.
+        """
+        same = other.groups if other.peers == self.peers else {}
+        whole = _fill(self, other)
+        return Reference(
+            medians=whole.medians,
+            modes=whole.modes,
+            quantiles=whole.quantiles,
+            rows=self.rows,
+            peers=self.peers,
+            groups={
+                name: _fill(usual, same[name]) if name in same else usual
+                for name, usual in self.groups.items()
+            },
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write it as numbers that JSON keeps to the last bit."""
+        groups = {name: usual.to_dict() for name, usual in self.groups.items()}
+        whole = Usual.to_dict(self)
+        return {**whole, "levels": list(LEVELS), "peers": self.peers, "groups": groups}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote, or wrote before there were groups."""
+        whole = Usual.from_dict(content)
+        groups = content.get("groups", {})
+        return cls(
+            medians=whole.medians,
+            modes=whole.modes,
+            quantiles=whole.quantiles,
+            rows=whole.rows,
+            peers=content.get("peers"),
+            groups={name: Usual.from_dict(each) for name, each in groups.items()},
+        )
+
+
+def learn_reference(features: FeatureTable, rows: Mask, *, peers: str | None = None) -> Reference:
+    """Take medians, quantiles and commonest categories over the given rows.
+
+    Parameters
+    ----------
+    peers : str, optional
+        Category feature whose values part the rows into peer groups.
+
+    Raises
+    ------
+    ConfigError
+        If `peers` is no category of the table.
+    """
+    whole = _learn(features, rows)
+    groups: dict[str, Usual] = {}
+    if peers is not None:
+        require_peers(features, peers)
+        values = features.category(peers)
+        for value in sorted({value for value in values[rows] if value is not None}):
+            own = rows & (values == value)
+            if own.sum() >= FEWEST_PEERS:
+                groups[value] = _learn(features, own)
+    return Reference(
+        medians=whole.medians,
+        modes=whole.modes,
+        quantiles=whole.quantiles,
+        rows=whole.rows,
+        peers=peers,
+        groups=groups,
+    )
+
+
+def require_peers(features: FeatureTable, peers: str | None) -> None:
+    """Refuse to compare with peers that the model's own columns do not tell apart.
+
+    Raises
+    ------
+    ConfigError
+        If `peers` is no category among the columns.
+    """
+    known = [spec.name for spec in features.specs if spec.kind == "category"]
+    if peers is None or peers in known:
+        return
+    why = features.left_out.get(peers)
+    reason = (
+        f"it was left out: {why}" if why else f"the model has no such category{hint(peers, known)}"
+    )
+    msg = (
+        f"explain.peers: {peers!r} cannot part the customers into peers: {reason}; name one of "
+        f"{', '.join(known) or 'none'}, keep it in selection.keep, or leave explain.peers out"
+    )
+    raise ConfigError(msg)
+
+
+def place_in(grid: Floats, values: Floats) -> Floats:
+    """Place values among others of which only the quantiles at `LEVELS` are known.
+
+    Returns
+    -------
+    float64 array of the shape of `values`
+        Share of the others below, ties counting half, from 0 to 1, off by about the step
+        between two levels at most. It never falls as the value rises. NaN where the value is.
+    """
+    levels = np.array(LEVELS)
+    left = np.searchsorted(grid, values, side="left")
+    right = np.searchsorted(grid, values, side="right")
+    low, high = np.clip(left, 0, grid.size - 1), np.clip(right - 1, 0, grid.size - 1)
+    tied = (levels[low] + levels[high]) / 2.0
+    before = np.clip(left - 1, 0, grid.size - 1)
+    step = grid[low] - grid[before]
+    part = np.divide(values - grid[before], step, out=np.zeros(values.shape), where=step > 0.0)
+    between = levels[before] + (levels[low] - levels[before]) * np.clip(part, 0.0, 1.0)
+    placed = np.where(right > left, tied, between)
+    placed = np.where(left == grid.size, 1.0, np.where(right == 0, 0.0, placed))
+    return np.where(np.isnan(values), np.nan, placed)
+
+
+def _learn(features: FeatureTable, rows: Mask) -> Usual:
+    medians: dict[str, float] = {}
+    modes: dict[str, str | None] = {}
+    quantiles: dict[str, Floats] = {}
+    for column, spec in enumerate(features.specs):
+        if spec.kind == "category":
+            modes[spec.name] = _commonest(features.categories[spec.name].filter(pa.array(rows)))
+            continue
+        values = features.numbers[rows, column]
+        known = np.sort(values[np.isfinite(values)])
+        if not known.size:
+            medians[spec.name] = np.nan
+            continue
+        medians[spec.name] = float(known[[(known.size - 1) // 2, known.size // 2]].mean())
+        quantiles[spec.name] = known[_places(known.size)] + 0.0  # -0 is 0
+    return Usual(medians=medians, modes=modes, quantiles=quantiles, rows=int(rows.sum()))
+
+
+def _fill(usual: Usual, other: Usual) -> Usual:
+    """Add another's features; those that both know stay as they are."""
+    known = {*usual.medians, *usual.modes}
+    quantiles = {name: grid for name, grid in other.quantiles.items() if name not in known}
+    return Usual(
+        medians={**other.medians, **usual.medians},
+        modes={**other.modes, **usual.modes},
+        quantiles={**quantiles, **usual.quantiles},
+        rows=usual.rows,
+    )
+
+
+def _places(n: int) -> Ints:
+    """Find the quantiles of n sorted values: the least whose share up to it is the level."""
+    return np.maximum(np.ceil(np.array(LEVELS) * n - 1e-9).astype(np.int64) - 1, 0)
+
+
+def _commonest(values: pa.Array) -> str | None:
+    found: dict[str, int] = {
+        item["values"]: item["counts"]
+        for item in values.value_counts().to_pylist()
+        if item["values"] is not None
+    }
+    return min(found, key=lambda name: (-found[name], name), default=None)
+
+
+def _say_borrowed(value: str | None, peers: str) -> str:
+    if value is None:
+        return f"{WHOLE_BANK} ({peers} not known)"
+    return f"{WHOLE_BANK} ({value}: fewer than {FEWEST_PEERS} training rows)"

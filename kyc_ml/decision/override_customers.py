@@ -1,0 +1,83 @@
+"""Overrides that name nobody: a floor that lowers no risk must not look like one that does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql
+from kyc_ml.dataset import Chosen
+from kyc_ml.decision.tiers.overrides import OverrideBook
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.storage import connect, quote_text
+
+
+def require_known(
+    book: OverrideBook,
+    tables: StoredTables,
+    chosen: Chosen,
+    *,
+    most: int | None,
+    watch: ProgressReporter,
+) -> None:
+    """Refuse overrides in force whose customer is in no table; those of other days are no fault.
+
+    Parameters
+    ----------
+    most : int or None
+        How many may be; None is no limit. Those within it are named all the same.
+
+    Raises
+    ------
+    ConfigError
+        Naming each by its place in the file, never by its customer.
+    """
+    last = chosen.as_of.date()
+    first = date.min if chosen.since is None and chosen.unit == "fraud" else last
+    first = first if chosen.since is None else chosen.since.date()
+    asked = {
+        place: entry.customer_id
+        for place, entry in enumerate(book.overrides, start=1)
+        if entry.is_in_force(first=first, last=last)
+    }
+    unknown = _find_unknown(asked, tables.files) if asked else {}
+    if not unknown:
+        return
+    head = f"{len(unknown)} of {len(asked)} overrides in force name a customer that no table has"
+    lines = [
+        f"override {place} ({book.overrides[place - 1].code}): {why}"
+        for place, why in unknown.items()
+    ]
+    if most is None or len(unknown) <= most:
+        watch.warning(f"{head}: {'; '.join(lines)}")
+        return
+    cure = (
+        "correct them, or set unmatched_overrides in the file of --limits to what is as it must be"
+    )
+    Faults(f"{head}, so they have no effect; {cure}", ConfigError).extend(lines).raise_if_any()
+
+
+def _find_unknown(asked: Mapping[int, str], files: Mapping[str, Path]) -> dict[int, str]:
+    """Say of each customer asked for that no table has him, and whether another looks alike."""
+    known = " UNION ALL ".join(
+        f"SELECT {CUSTOMER_ID} AS id FROM read_parquet({quote_text(str(path.resolve()))})"
+        for name, path in files.items()
+        if CUSTOMER_ID in CONTRACT[name].names
+    )
+    with closing(connect(data=None, files=files.values())) as connection:
+        rows = connection.execute(
+            f"WITH known AS (SELECT DISTINCT id FROM ({known})), "
+            "asked AS (SELECT unnest(?::BIGINT[]) AS place, unnest(?::VARCHAR[]) AS id) "
+            f"SELECT place, {alike_sql('id')} IN "
+            f"(SELECT {alike_sql('id')} FROM known) FROM asked "
+            "WHERE id NOT IN (SELECT id FROM known) ORDER BY place",
+            [list(asked), list(asked.values())],
+        ).fetchall()
+    alike = (
+        "a customer is written alike, but for letter case, leading zeros, quotes or width: write "
+        "it as the tables do, or declare the form under `identifiers` of the source mapping"
+    )
+    return {place: alike if near else "nobody is written alike" for place, near in rows}

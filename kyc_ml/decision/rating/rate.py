@@ -1,0 +1,209 @@
+"""A card applied to a feature table: score, grade, and what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.decision.rating.card import Condition, RatingCard, SubItem
+from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.features import FeatureTable
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_DECIMALS: Final = 9
+"""Scores are rounded to so many places: a sum of weights in binary misses a cut-off that
+the same sum in decimals hits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """What a card says of n rows, by k sub-items in the card's order.
+
+    Attributes
+    ----------
+    score : float64 array of shape (n,)
+        Weighted score in [100 / m, 100], direct criteria left aside.
+    grade : int64 array of shape (n,)
+        Place in ``card.grades``; the highest where a direct criterion holds.
+    sub_scores : float64 array of shape (n, k)
+        Score of each sub-item, 1 to m; NaN where the row's segment does without it, or
+        it was dropped.
+    segment : int64 array of shape (n,)
+        Place in ``card.segment_names``.
+    weights : float64 array of shape (number of segments, k)
+        Weights that were used, 0 for none; each segment's sum to 100.
+    direct : object array of shape (n,)
+        Code of the first direct criterion that holds, '' where none does.
+    dropped : mapping of place in the card to reason
+        What could not be read, such as 'sub_items.age' or 'direct_highest.list_hit'.
+    """
+
+    card: RatingCard
+    score: Floats
+    grade: Ints
+    sub_scores: Floats
+    segment: Ints
+    weights: Floats
+    direct: npt.NDArray[np.object_]
+    dropped: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return int(self.score.size)
+
+    @property
+    def margin(self) -> Floats:
+        """Score to rank by, shape (n,): rows with a direct criterion stand above all others.
+
+        Up to 100 without one, above 100 with one. It is no probability and no log-odds.
+        """
+        return np.where(self.direct == "", self.score, self.score + 100.0)
+
+
+def rate(features: FeatureTable, card: RatingCard) -> Rating:
+    """Rate each row by a card: sum of score times weight over the number of grades.
+
+    A missing value has the score the card declares for it. A score equal to a cut-off
+    belongs to the grade above it. A row's rating depends on no other row.
+
+    Raises
+    ------
+    ConfigError
+        If the table was built without a feature that the card reads, or holds it as another
+        kind; if the source does not have one and the card refuses to do without; if a
+        segment keeps no sub-item. All faults are listed.
+    """
+    dropped = _check_table(features, card)
+    weights = _weights_left(card, dropped)
+    segment = _segments(features, card, dropped)
+    n, m = len(features), card.m
+    total = np.zeros(n)
+    sub_scores = np.full((n, len(card.sub_items)), np.nan, order="F")
+    for column, item in enumerate(card.sub_items):
+        if f"sub_items.{item.name}" not in dropped:
+            weight = weights[segment, column]
+            scored = _score_item(features, item)
+            sub_scores[:, column] = np.where(weight > 0.0, scored, np.nan)
+            total += scored * weight
+    score = np.clip(np.round(total / m, _DECIMALS), 100.0 / m, 100.0)
+    direct = np.full(n, "", dtype=object)
+    for rule in card.direct_highest:
+        if f"direct_highest.{rule.code}" not in dropped:
+            direct[(direct == "") & holds(features, rule)] = rule.code
+    grade = np.searchsorted(np.array(card.cut_offs), score, side="right").astype(np.int64)
+    grade[direct != ""] = m - 1
+    return Rating(
+        card=card,
+        score=score,
+        grade=grade,
+        sub_scores=sub_scores,
+        segment=segment,
+        weights=weights,
+        direct=direct,
+        dropped=dropped,
+    )
+
+
+def _check_table(features: FeatureTable, card: RatingCard) -> dict[str, str]:
+    """Find what the card reads but the source does not have, by place in the card."""
+    kinds = {spec.name: spec.kind for spec in features.specs}
+    faults = Faults(f"rating card {card.name!r}", ConfigError)
+    dropped: dict[str, str] = {}
+    for where, (name, kind) in card.reads.items():
+        if name in kinds:
+            if kinds[name] != kind:
+                faults.add(f"{where}: {name!r} is a {kinds[name]}, not a {kind}")
+        elif name not in features.left_out:
+            faults.add(
+                f"{where}: the feature table has no {name!r}: build it with card_features(card)"
+            )
+        elif card.absent == "refuse":
+            faults.add(
+                f"{where}: {name!r} is left out ({features.left_out[name]}), and the card says "
+                "absent: refuse"
+            )
+        else:
+            dropped[where] = f"{name} is left out: {features.left_out[name]}"
+    faults.raise_if_any()
+    return dropped
+
+
+def _weights_left(card: RatingCard, dropped: Collection[str]) -> Floats:
+    """Weights of the sub-items that are left, scaled to 100 in each segment."""
+    kept = [f"sub_items.{item.name}" not in dropped for item in card.sub_items]
+    raw = np.array(
+        [
+            [
+                item.weights.get(segment, 0.0) * here
+                for item, here in zip(card.sub_items, kept, strict=True)
+            ]
+            for segment in card.segment_names
+        ]
+    )
+    sums = raw.sum(axis=1, keepdims=True)
+    faults = Faults(f"rating card {card.name!r}", ConfigError)
+    faults.extend(
+        f"segment {segment!r}: the source has none of the features of its sub-items"
+        for segment, total in zip(card.segment_names, sums[:, 0], strict=True)
+        if total == 0.0
+    )
+    faults.raise_if_any()
+    return raw if all(kept) else raw * (100.0 / sums)
+
+
+def _segments(features: FeatureTable, card: RatingCard, dropped: Collection[str]) -> Ints:
+    """Give each row the place of its segment."""
+    n, names = len(features), list(card.segment_names)
+    rule = card.segments
+    if rule is None:
+        return np.zeros(n, dtype=np.int64)
+    otherwise = names.index(rule.otherwise)
+    if "segments" in dropped:
+        return np.full(n, otherwise, dtype=np.int64)
+    places = [names.index(segment) for segment in rule.by_value.values()]
+    known = _places(features.categories[rule.feature], list(rule.by_value))
+    return np.array([*places, otherwise], dtype=np.int64)[known]
+
+
+def _score_item(features: FeatureTable, item: SubItem) -> Floats:
+    """Look up what each row's value scores, shape (n,)."""
+    if item.kind == "number":
+        values = _numbers(features, item.feature)
+        scores = np.array([item.below, *(step.score for step in item.steps)], dtype=np.float64)
+        place = np.searchsorted([step.from_ for step in item.steps], values, side="right")
+        return np.where(np.isnan(values), float(item.missing), scores[place])
+    texts = features.categories[item.feature]
+    scores = np.array([*item.scores.values(), item.other], dtype=np.float64)
+    unknown = pc.is_null(texts).to_numpy(zero_copy_only=False)
+    return np.where(unknown, float(item.missing), scores[_places(texts, list(item.scores))])
+
+
+def holds(features: FeatureTable, condition: Condition) -> npt.NDArray[np.bool_]:
+    """Tell in which rows a condition holds; never where the value is missing.
+
+    Returns
+    -------
+    bool array of shape (len(features),)
+    """
+    if condition.at_least is None:
+        known = _places(features.categories[condition.feature], condition.any_of)
+        return known < len(condition.any_of)
+    return np.asarray(_numbers(features, condition.feature) >= condition.at_least)
+
+
+def _numbers(features: FeatureTable, name: str) -> Floats:
+    return np.asarray(features.numbers[:, features.names.index(name)])
+
+
+def _places(values: pa.Array, known: Collection[str]) -> Ints:
+    """Place of each value among the known ones; one past the last where it is none of them."""
+    found = pc.index_in(values, value_set=pa.array(list(known), pa.string()))
+    # a null matches a null only, and the known values hold none
+    return np.asarray(pc.fill_null(found, len(known)).to_numpy(zero_copy_only=False), np.int64)

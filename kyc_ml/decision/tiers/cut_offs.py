@@ -1,0 +1,119 @@
+"""Probability to tier by the cut-offs of a row's segment, and how many rows each tier holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.decision.tiers.policy import WHOLE, SegmentPolicy, TierPolicy
+from kyc_ml.metrics import jeffreys_interval
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Names = npt.NDArray[np.object_]
+
+
+def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = None) -> Ints:
+    """Map probabilities of shape (n,) onto places in ``policy.tiers`` of shape (n,).
+
+    A probability equal to a cut-off belongs to the tier above it.
+
+    Parameters
+    ----------
+    segment : object array of shape (n,), optional
+        Names of segments as `name_segments` gives them; without it all rows have the
+        cut-offs of the whole.
+
+    Raises
+    ------
+    ValueError
+        If a probability is NaN or outside [0, 1].
+
+    Examples
+    --------
+    >>> rule = {"due_diligence": "standard", "monitoring": "yearly", "review_months": 6}
+    >>> policy = TierPolicy.model_validate(
+    ...     {
+    ...         "name": "three",
+    ...         "version": 1,
+    ...         "tiers": [
+    ...             {"name": "low", "name_zh": "低", "from_probability": 0.0, **rule},
+    ...             {"name": "medium", "name_zh": "中", "from_probability": 0.01, **rule},
+    ...             {"name": "high", "name_zh": "高", "from_probability": 0.1, **rule},
+    ...         ],
+    ...     }
+    ... )
+    >>> assign_tiers(np.array([0.001, 0.01, 0.9]), policy=policy).tolist()
+    [0, 1, 2]
+    """
+    outside = int((~((proba >= 0.0) & (proba <= 1.0))).sum())
+    if outside:
+        msg = f"probabilities must lie in [0, 1], got {outside} of {proba.size} outside it"
+        raise ValueError(msg)
+    tier = np.asarray(np.searchsorted(policy.cut_offs(), proba, side="right") - 1, np.int64)
+    for name in () if segment is None else policy.segment_names:
+        own = segment == name
+        tier[own] = np.searchsorted(policy.cut_offs(name), proba[own], side="right") - 1
+    return tier
+
+
+def name_segments(values: pa.Array, segments: SegmentPolicy) -> tuple[Names, dict[str, int]]:
+    """Name the segment of each row by its value of the segment feature.
+
+    Returns
+    -------
+    segment : object array of shape (n,)
+        Name of a segment with cut-offs of its own, else 'all'.
+    without : dict of 'missing' and 'unlisted' to count
+        Rows that have the cut-offs of the whole for want of a value, and because their
+        value belongs to no segment.
+    """
+    own = {value: each.name for each in segments.own for value in each.values}  # noqa: PD011
+    texts: pd.Series = values.to_pandas()
+    named = texts.map(own)
+    missing = int(texts.isna().sum())
+    without = {"missing": missing, "unlisted": int(named.isna().sum()) - missing}
+    return named.fillna(WHOLE).to_numpy(dtype=object), without
+
+
+def compute_tier_table(
+    tier: Ints,
+    proba: Floats,
+    *,
+    policy: TierPolicy,
+    target: Floats | None = None,
+) -> pd.DataFrame:
+    """Count rows by tier beside the expected and, with outcomes, the observed rate.
+
+    Returns
+    -------
+    DataFrame
+        One row a tier, lowest first: tier, tier_zh, from_probability (of the whole), rows,
+        share, expected_rate and, where `target` is given, positives, observed_rate, ci_low,
+        ci_high (Jeffreys, 95 %). Rates of an empty tier, and shares of no rows, are NaN.
+    """
+    rows = []
+    for place, rule in enumerate(policy.tiers):
+        here = tier == place
+        count = int(here.sum())
+        row: dict[str, object] = {
+            "tier": rule.name,
+            "tier_zh": rule.name_zh,
+            "from_probability": rule.from_probability,
+            "rows": count,
+            "share": count / tier.size if tier.size else np.nan,
+            "expected_rate": float(proba[here].mean()) if count else np.nan,
+        }
+        if target is not None:
+            hits = int(target[here].sum())
+            low, high = jeffreys_interval([hits], [count])
+            row |= {
+                "positives": hits,
+                "observed_rate": hits / count if count else np.nan,
+                "ci_low": float(low[0]) if count else np.nan,
+                "ci_high": float(high[0]) if count else np.nan,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)

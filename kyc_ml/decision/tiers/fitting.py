@@ -1,0 +1,257 @@
+"""Cut-offs from rows: as wide as a bad rate, a capacity or costs allow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc, betaincinv
+
+from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit
+from kyc_ml.errors import DatasetError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_MOST_STEPS: Final = 1_500
+"""Places at which a bad rate may be cut: more of them change no cut-off worth a name."""
+
+_PRIORS: Final = {"jeffreys": (0.5, 0.5), "clopper_pearson": (1.0, 0.0)}
+"""What each interval adds to the counts of positives and of others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """Rows counted by probability, lowest first; rows of equal probability stay together.
+
+    Attributes
+    ----------
+    values : float64 array of shape (m,)
+        Distinct probabilities, increasing.
+    place : int64 array of shape (n,)
+        Place of each row's probability in `values`.
+    target : array of 0 and 1, shape (n,)
+    rows, hits : float64 arrays of shape (m + 1,)
+        Rows, and positives, below each value; at last all of them.
+    steps : int64 array
+        Places, counted in `values`, at which a bad rate may be cut; m is beyond all rows.
+    """
+
+    values: Floats
+    place: Ints
+    target: Floats
+    rows: Floats
+    hits: Floats
+    steps: Ints
+
+    @classmethod
+    def of(cls, proba: Floats, target: Floats) -> Self:
+        """Put rows in order, once for all samples of them."""
+        values, place = np.unique(proba, return_inverse=True)
+        m = values.size
+        even = np.linspace(1, m, min(m, _MOST_STEPS // 2)).astype(np.int64)
+        near_top = m - np.geomspace(1, max(m, 1), _MOST_STEPS // 2).astype(np.int64)
+        return cls(
+            values=values,
+            place=place,
+            target=target,
+            rows=_cumulated(place, np.ones(place.size), m),
+            hits=_cumulated(place, target, m),
+            steps=np.unique(np.concatenate([even, near_top[near_top > 0]])),
+        )
+
+    def sampled(self, times: Ints) -> Self:
+        """Count each row as often as it was drawn, times of shape (n,)."""
+        m = self.values.size
+        return replace(
+            self,
+            rows=_cumulated(self.place, times.astype(np.float64), m),
+            hits=_cumulated(self.place, self.target * times, m),
+        )
+
+    def cut(self, step: int) -> float:
+        """Give the shortest number above all values below a step, and at most that step's."""
+        below = self.values[step - 1]
+        above = self.values[step] if step < self.values.size else 1.0
+        return shortest_between(float(below), float(above))
+
+
+def _cumulated(place: Ints, weight: Floats, m: int) -> Floats:
+    by_value = np.bincount(place, weights=weight, minlength=m)
+    return np.concatenate([[0.0], np.cumsum(by_value)])
+
+
+def shortest_between(low: float, high: float) -> float:
+    """Give the number of fewest significant digits in ``(low, high]``; `high` if none is shorter.
+
+    Examples
+    --------
+    >>> shortest_between(0.0123456, 0.0131)
+    0.013
+    >>> shortest_between(0.2, 0.2000001)
+    0.2000001
+    """
+    for digits in range(1, 15):
+        unit = 10.0 ** (math.floor(math.log10(high)) - digits + 1)
+        candidate = float(f"{math.floor(high / unit) * unit:.{digits}g}")
+        if low < candidate <= high:
+            return candidate
+    return high
+
+
+def upper_within(
+    hits: Floats, rows: Floats, rate: float, method: BadRateFit
+) -> npt.NDArray[np.bool_]:
+    """Tell where the one-sided upper bound of an observed rate is at most `rate`.
+
+    Jeffreys: the `confidence` quantile of Beta(hits + 1/2, rows - hits + 1/2).
+    Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133; Cai 2005, Journal
+    of Statistical Planning and Inference 131, 63-88, for one side.
+    Clopper-Pearson: that of Beta(hits + 1, rows - hits), exact and wider.
+    Source: Clopper and Pearson 1934, Biometrika 26, 404-413. Where all rows are positive
+    both bounds are 1.
+    """
+    alpha, beta = _PRIORS[method.interval]
+    misses = rows - hits
+    # the quantile is at most the rate where the distribution has reached the level by then
+    reached = betainc(hits + alpha, np.where(misses > 0, misses + beta, 1.0), rate)
+    return np.asarray((misses > 0) & (reached >= method.confidence))
+
+
+def _upper(hits: Floats, rows: Floats, method: BadRateFit) -> Floats:
+    """Give the bound itself, of rows that are not all positive."""
+    alpha, beta = _PRIORS[method.interval]
+    return np.asarray(betaincinv(hits + alpha, rows - hits + beta, method.confidence))
+
+
+def fit_bad_rates(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -> list[int]:
+    """Find the step at which each tier but the lowest begins: as few rows above it as may be.
+
+    From the lowest tier up, each takes as many rows as its upper bound allows and leaves the
+    tiers above it what they need: a wide low tier could swallow, under its own rate, all rows
+    that the next one may hold. Such a tier is left about `fewest_rows`.
+
+    The bounds hold for rows of the kind the cut-offs were fitted on; that the widest tiers
+    were looked for makes them a little too good to be true.
+
+    Raises
+    ------
+    DatasetError
+        If no rows of at least `fewest_rows` have a low enough bound.
+    """
+    latest = _latest_starts(ladder, tiers, method)
+    found: list[int] = []
+    start = 0
+    for place, tier in enumerate(tiers[:-1]):
+        ends = _allowed_ends(ladder, start, latest[place + 1], tier, method)
+        after = tiers[place + 1] if place + 2 < len(tiers) else None
+        fitting = (
+            int(end)
+            for end in ends[::-1]
+            if after is None
+            or _allowed_ends(ladder, int(end), latest[place + 2], after, method).size
+        )
+        end = next(fitting, None)
+        if end is None:
+            raise _unmet(ladder, start, tier, method)
+        found.append(end)
+        start = end
+    return found
+
+
+def _allowed_ends(ladder: Ladder, start: int, latest: int, tier: str, method: BadRateFit) -> Ints:
+    """List the steps up to `latest` at which a tier that begins at `start` may end."""
+    ends = ladder.steps[(ladder.steps > start) & (ladder.steps <= latest)]
+    rows = ladder.rows[ends] - ladder.rows[start]
+    hits = ladder.hits[ends] - ladder.hits[start]
+    within = upper_within(hits, rows, method.highest_bad_rate[tier], method)
+    return np.asarray(ends[within & (rows >= method.fewest_rows)])
+
+
+def _latest_starts(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -> list[int]:
+    """Give the latest step at which each tier may begin for it, and those above, to fit.
+
+    Found by halving: where a tier fits, it nearly always does from an earlier step too, for
+    the rows before it are less often bad.
+    """
+    latest = [ladder.values.size]
+    for tier in reversed(tiers[:-1]):
+        starts = np.concatenate([[0], ladder.steps[ladder.steps < latest[0]]])
+        if not _allowed_ends(ladder, 0, latest[0], tier, method).size:
+            raise _unmet(ladder, 0, tier, method)
+        fits, fails = 0, starts.size
+        while fails - fits > 1:
+            middle = (fits + fails) // 2
+            if _allowed_ends(ladder, int(starts[middle]), latest[0], tier, method).size:
+                fits = middle
+            else:
+                fails = middle
+        latest.insert(0, int(starts[fits]))
+    return latest
+
+
+def _unmet(ladder: Ladder, start: int, tier: str, method: BadRateFit) -> DatasetError:
+    ends = ladder.steps[ladder.steps > start]
+    rows, hits = ladder.rows[ends] - ladder.rows[start], ladder.hits[ends] - ladder.hits[start]
+    wide = (rows >= method.fewest_rows) & (rows > hits)
+    least = float(np.min(_upper(hits[wide], rows[wide], method), initial=1.0))
+    msg = (
+        f"tier {tier!r}: of the {ladder.rows[-1] - ladder.rows[start]:,.0f} rows from where it "
+        f"would begin, no lowest {method.fewest_rows} or more that leave enough to the tiers above "
+        f"have an upper bound of the bad rate of at most {method.highest_bad_rate[tier]:g}: raise "
+        f"its highest_bad_rate (these rows allow {math.ceil(least * 1e3) / 1e3:g} at best) in the "
+        "`fit` of a policy file and give that as --policy, or bring more rows"
+    )
+    return DatasetError(msg)
+
+
+def fit_capacities(
+    ladder: Ladder, tiers: tuple[str, ...], method: CapacityFit, *, periods: float
+) -> list[int]:
+    """Find the step at which each tier with alerts begins, lowest of them first.
+
+    From the highest tier down, each takes as many rows as fit; rows of equal probability fit
+    together or not at all, so few distinct probabilities leave room unused.
+
+    Parameters
+    ----------
+    periods : float
+        Days, or months, that the rows are from.
+
+    Raises
+    ------
+    DatasetError
+        If not even the highest probability fits, or two tiers would begin at the same one.
+    """
+    found: list[int] = []
+    end = ladder.values.size
+    for tier in reversed(tiers[-len(method.alerts) :]):
+        room = method.alerts[tier] * periods
+        over = ladder.rows[end] - ladder.rows[:end] > room * (1.0 + 1e-12)
+        step = int(over.sum())  # over is true up to a step, and false from there on
+        if step in {0, end}:
+            msg = (
+                f"tier {tier!r}: room for {room:,.1f} of {ladder.rows[end]:,.0f} rows sets it no "
+                "cut-off of its own: too many rows share a probability, or all rows fit; give it "
+                "another number of alerts"
+            )
+            raise DatasetError(msg)
+        found.append(step)
+        end = step
+    return found[::-1]
+
+
+def observed_periods(days: npt.NDArray[np.datetime64], *, per: str) -> float:
+    """Count the days, or months of 365.25 / 12 days, that decisions cover.
+
+    The last day of decisions stands for as long as days of decisions usually lie apart: a
+    day for transactions, a month for monthly reviews. Reviews of one day are one period.
+    """
+    distinct = np.unique(days).astype("datetime64[D]").astype(np.int64)
+    if distinct.size == 1:
+        return 1.0
+    span = float(distinct[-1] - distinct[0] + np.median(np.diff(distinct)))
+    return span if per == "day" else span / (365.25 / 12)

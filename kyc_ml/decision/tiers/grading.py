@@ -1,0 +1,260 @@
+"""The one way from probability to tier: cut-offs, expert rating, history, overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.dataset import customers_of
+from kyc_ml.decision.rating.rate import Rating
+from kyc_ml.decision.tiers.calendar import (
+    WorkingDays,
+    count_announced,
+    count_beyond,
+    decision_days,
+    due_days,
+)
+from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
+from kyc_ml.decision.tiers.expert import combine, rate_beside
+from kyc_ml.decision.tiers.history import TierHistory, hold_up
+from kyc_ml.decision.tiers.overrides import OverrideBook, find_in_force, say_absent
+from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.validity import mark_in_force
+from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.features import DECISION_TIME, FeatureTable
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Names = npt.NDArray[np.object_]
+
+NOBODY: Final[OverrideBook] = OverrideBook()
+"""No override was entered."""
+
+RAISED_BY_RATING: Final = "moved up by the expert rating"
+"""A count of `Grades`."""
+
+_ON_THE_WHOLE: Final = "on the cut-offs of the whole: segment"
+_BEYOND: Final = "due beyond the listed holidays"
+_BY_DESIGN: Final = frozenset({f"{_ON_THE_WHOLE} unlisted", _BEYOND})
+"""Counts that a lawful policy has every night: kept, but said in no note, or notes go unread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grades:
+    """What a policy says of n rows; tiers are places in ``policy.tiers``.
+
+    Attributes
+    ----------
+    model : int64 array of shape (n,)
+        Tier of the probability alone, by the cut-offs of the row's segment.
+    of_score : int64 array of shape (n,)
+        The same combined with the expert rating.
+    before : int64 array of shape (n,)
+        The same held up by the customer's history: the tier before overrides.
+    tier : int64 array of shape (n,)
+        The tier that holds, overrides included.
+    grade : object array of shape (n,)
+        Name of the expert rating's grade; None where nothing was rated.
+    segment : object array of shape (n,)
+        Segment whose cut-offs were used; 'all' for those of the whole.
+    override_code : object array of shape (n,)
+        Codes of the overrides in force, joined by ';'; '' is none.
+    day : datetime64[D] array of shape (n,)
+        Local day of the decision; NaT where it has no time.
+    next_review : datetime64[D] array of shape (n,)
+    unchecked : mapping of part of the policy to reason
+        What could not be applied for want of a fact; empty where all of it was.
+    counts : mapping of what to rows
+        Rows on the cut-offs of the whole for want of a segment, moved by the expert rating,
+        held up by history, moved by overrides, decided before the policy was valid, and due
+        beyond the listed calendar; those of the last that it should list by now once more.
+        Only what occurred.
+    """
+
+    policy: TierPolicy
+    model: Ints
+    of_score: Ints
+    before: Ints
+    tier: Ints
+    grade: Names
+    segment: Names
+    override_code: Names
+    day: npt.NDArray[np.datetime64]
+    next_review: npt.NDArray[np.datetime64]
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Give the columns that a case system reads, each of length n."""
+        rules, n = self.policy.tiers, self.tier.size
+        names = np.array([rule.name for rule in rules], dtype=object)
+
+        def of_tier(attribute: str) -> pa.Array:
+            values = [getattr(rule, attribute) for rule in rules]
+            return pa.array(np.array(values, dtype=object)[self.tier], pa.string())
+
+        return {
+            "tier": of_tier("name"),
+            "tier_zh": of_tier("name_zh"),
+            "tier_before_overrides": pa.array(names[self.before], pa.string()),
+            "tier_of_score": pa.array(names[self.of_score], pa.string()),
+            "tier_of_model": pa.array(names[self.model], pa.string()),
+            "expert_grade": pa.array(self.grade, pa.string()),
+            "segment": pa.array(self.segment, pa.string()),
+            "override_code": pa.array([code or None for code in self.override_code], pa.string()),
+            "due_diligence": of_tier("due_diligence"),
+            "monitoring": of_tier("monitoring"),
+            "next_review": pa.array(self.next_review, pa.date32()),
+            "policy": pa.array([self.policy.label] * n, pa.string()),
+            "policy_in_force": mark_in_force(self.policy, self.day),
+            "policy_unchecked": pa.array(["; ".join(self.unchecked) or None] * n, pa.string()),
+            "disclosure": pa.array([self.policy.disclosure] * n, pa.string()),
+        }
+
+    def notes(self) -> list[str]:
+        """Say in lines what a reader of the tiers should know."""
+        return [
+            *say_counts(self.counts),
+            *(f"not applied: {what}: {why}" for what, why in self.unchecked.items()),
+        ]
+
+
+def say_counts(counts: Mapping[str, int]) -> list[str]:
+    """Say the counts of `Grades` in lines, but for those that the policy's design has every night.
+
+    Examples
+    --------
+    >>> say_counts({"due beyond the listed holidays": 7_500, "held up by their history": 1_200})
+    ['1,200 row(s) held up by their history']
+    """
+    return [f"{rows:,} row(s) {what}" for what, rows in counts.items() if what not in _BY_DESIGN]
+
+
+def grade(
+    proba: Floats,
+    facts: FeatureTable,
+    *,
+    policy: TierPolicy,
+    book: OverrideBook = NOBODY,
+    history: TierHistory | None = None,
+    calendar: WorkingDays | None = None,
+) -> Grades:
+    """Grade n rows: cut-offs, then expert rating, history, and at last overrides.
+
+    A row's grade depends on no other row. Overrides beat the score: a fixed tier replaces
+    it, a floor is never undercut, whatever the model, the rating or a fixed tier say. They
+    are those in force on the local day of the row's own decision. History holds the tier
+    before overrides up, so an override that has ended leaves nothing behind. A row decided
+    before the policy was valid is graded by it all the same, and marked.
+
+    Parameters
+    ----------
+    proba : float64 array of shape (n,)
+        Calibrated probabilities.
+    facts : FeatureTable of n rows
+        Their keys, and the features that the policy reads; see `features_needed`.
+    book : OverrideBook, optional
+        Overrides entered for single customers.
+    history : TierHistory, optional
+        Tiers of earlier reviews; without it nothing is held up.
+    calendar : WorkingDays, optional
+        A calendar of the bank's own; default: the policy's.
+
+    Raises
+    ------
+    ConfigError
+        If an entered override does not fit the policy; if the policy says `absent: refuse`
+        and the source lacks what it reads.
+    ValueError
+        If a probability is NaN or outside [0, 1].
+    """
+    decision = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
+    customers = customers_of(facts.keys)
+    segment, counts, unchecked = segments_of(facts, policy)
+    rating, unrated = rate_beside(facts, policy)
+
+    def tier_of(values: Floats) -> Ints:
+        model = assign_tiers(values, policy=policy, segment=segment)
+        return model if rating is None else combine(model, rating.grade, policy)
+
+    of_score = before = tier_of(proba)
+    if policy.hysteresis is not None and history is not None:
+        last = history.last_known(customers, decision, reviews=policy.hysteresis.reviews or 1)
+        before = hold_up(of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of)
+    days = decision_days(decision, policy.calendar)
+    in_force, unruled = find_in_force(facts, customers, days, policy=policy, book=book)
+    tier = in_force.apply(before, timeless=np.isnat(days))
+    due = due_days(decision, tier, policy=policy, calendar=calendar)
+    valid = mark_in_force(policy, days)
+    _refuse({**unchecked, **unruled}, policy)
+    unchecked |= {**unrated, **unruled}
+    model = assign_tiers(proba, policy=policy, segment=segment)
+    counts |= {
+        RAISED_BY_RATING: int((of_score > model).sum()),
+        "moved down by the expert rating": int((of_score < model).sum()),
+        "held up by their history": int((before != of_score).sum()),
+        "moved up by overrides or floors": int((tier > before).sum()),
+        "moved down by overrides": int((tier < before).sum()),
+        "decided before the policy was valid": pc.sum(pc.invert(valid)).as_py() or 0,
+        _BEYOND: count_beyond(due, policy.calendar),
+        f"{_BEYOND}, which have ended or end soon: list the next year": count_announced(
+            days, due, policy.calendar
+        ),
+    }
+    return Grades(
+        policy=policy,
+        model=model,
+        of_score=of_score,
+        before=before,
+        tier=tier,
+        grade=_grade_names(rating, policy, proba.size),
+        segment=segment,
+        override_code=in_force.code,
+        day=days,
+        next_review=due,
+        unchecked=unchecked,
+        counts={what: rows for what, rows in counts.items() if rows},
+    )
+
+
+def segments_of(
+    facts: FeatureTable, policy: TierPolicy
+) -> tuple[Names, dict[str, int], dict[str, str]]:
+    """Name each row's segment; count those without, or say why there are none at all.
+
+    Returns
+    -------
+    segment : object array of shape (n,)
+    counts : dict of what to rows
+    unchecked : dict of 'segments' to reason
+    """
+    segments = policy.segments
+    if segments is None or segments.feature not in facts.names:
+        whole = np.full(len(facts), WHOLE, dtype=object)
+        why = {} if segments is None else {"segments": say_absent([segments.feature], facts)}
+        return whole, {}, why
+    named, without = name_segments(facts.categories[segments.feature], segments)
+    said = {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}
+    return named, said, {}
+
+
+def _grade_names(rating: Rating | None, policy: TierPolicy, n: int) -> Names:
+    if rating is None or policy.expert is None:
+        return np.full(n, None, dtype=object)
+    names = np.array([each.name for each in policy.expert.card.grades], dtype=object)
+    return np.asarray(names[rating.grade])
+
+
+def _refuse(unchecked: Mapping[str, str], policy: TierPolicy) -> None:
+    """Refuse to grade where the policy will not do without a fact."""
+    if policy.facts.absent == "refuse":
+        faults = Faults(f"policy {policy.label!r} says facts.absent: refuse", ConfigError)
+        faults.extend(f"{what}: {why}" for what, why in unchecked.items())
+        faults.raise_if_any()

@@ -1,0 +1,212 @@
+"""Stability over time: a tier rises at once, and falls only for good reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.contract import CUSTOMER_ID
+from kyc_ml.decision.tiers.policy import Hysteresis, TierPolicy
+from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.features import DAY_US, DECISION_TIME
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Names = npt.NDArray[np.object_]
+
+BEFORE: Final = "tier_before_overrides"
+"""Column of a score table: the tier that the next review is held against."""
+
+OF_SCORE: Final = "tier_of_score"
+"""Column of a score table: the tier of model and expert rating, before it is held up."""
+
+_TOO_FEW: Final = 1_000
+"""Stands for the highest tier of too few reviews: above every tier."""
+
+_NEVER: Final = -(2**62)
+"""Stands for an instant that never was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierHistory:
+    """Tiers of n earlier reviews, in order of customer and time.
+
+    Attributes
+    ----------
+    names : Index
+        The customers, each once.
+    customer : int64 array of shape (n,)
+        Place in `names`.
+    time : int64 array of shape (n,)
+        Instant of the review, in microseconds since 1970.
+    before, of_score : int64 arrays of shape (n,)
+        Places in the policy's tiers.
+    """
+
+    names: pd.Index
+    customer: Ints
+    time: Ints
+    before: Ints
+    of_score: Ints
+
+    @classmethod
+    def of(cls, scores: pd.DataFrame, *, policy: TierPolicy) -> Self:
+        """Read earlier score tables, one after another in one frame.
+
+        Of two rows of one customer and instant the last counts.
+
+        Parameters
+        ----------
+        scores : DataFrame
+            customer_id, decision_time, tier_before_overrides and tier_of_score.
+
+        Raises
+        ------
+        ConfigError
+            If a column is absent, or a tier is none of the policy's; all faults are listed.
+        """
+        faults = Faults(f"earlier scores under policy {policy.label!r}", ConfigError)
+        wanted = (CUSTOMER_ID, DECISION_TIME, BEFORE, OF_SCORE)
+        faults.extend(f"column {name} is absent" for name in wanted if name not in scores)
+        faults.raise_if_any()
+        known = scores[scores[CUSTOMER_ID].notna() & scores[DECISION_TIME].notna()]
+        places = {}
+        for column in (BEFORE, OF_SCORE):
+            places[column] = pd.Index(policy.tier_names).get_indexer(pd.Index(known[column]))
+            strange = sorted(set(known[column][places[column] < 0].astype(str)))
+            if strange:
+                faults.add(
+                    f"{column}: {', '.join(strange)} is no tier of this policy: history under "
+                    "other tiers cannot be carried on; begin anew without it"
+                )
+        faults.raise_if_any()
+        customer, names = pd.factorize(known[CUSTOMER_ID].to_numpy(dtype=object), sort=True)
+        time = _microseconds(pd.DatetimeIndex(pd.to_datetime(known[DECISION_TIME], utc=True)))
+        order = np.lexsort((time, customer))
+        last = np.ones(order.size, np.bool_)
+        ordered = customer[order], time[order]
+        last[:-1] = (np.diff(ordered[0]) != 0) | (np.diff(ordered[1]) != 0)
+        kept = order[last]
+        return cls(
+            names=pd.Index(names, dtype=object),
+            customer=np.asarray(customer[kept], np.int64),
+            time=time[kept],
+            before=np.asarray(places[BEFORE][kept], np.int64),
+            of_score=np.asarray(places[OF_SCORE][kept], np.int64),
+        )
+
+    def last_known(self, customers: Names, decision: pd.DatetimeIndex, *, reviews: int) -> Last:
+        """Look up what was known of each customer before each decision.
+
+        Parameters
+        ----------
+        reviews : int
+            The consecutive reviews that matter, this one included.
+        """
+        at = self._last_before(customers, decision)  # -1, none, is the last place below
+        return Last(
+            before=np.append(self.before, -1)[at],
+            highest=np.append(self._highest(reviews - 1), _TOO_FEW)[at],
+            risen=np.append(self._risen(), _NEVER)[at],
+        )
+
+    def _last_before(self, customers: Names, decision: pd.DatetimeIndex) -> Ints:
+        """Place of each customer's last review strictly before each decision; -1 is none."""
+        asked = self.names.get_indexer(pd.Index(customers, dtype=object))
+        time = _microseconds(decision)
+        n, m = self.time.size, time.size
+        customer = np.concatenate([asked, self.customer])
+        when = np.concatenate([time, self.time])
+        reviewed = np.concatenate([np.zeros(m, np.bool_), np.ones(n, np.bool_)])
+        # at one instant a decision stands before a review: it does not see it
+        order = np.lexsort((reviewed, when, customer))
+        place = np.where(order >= m, order - m, -1)
+        last = np.maximum.accumulate(place)
+        own = (last >= 0) & (self.customer[last] == customer[order]) if n else place >= 0
+        at = np.full(m + n, -1, np.int64)
+        at[order] = np.where(own, last, -1)
+        return np.where((asked >= 0) & decision.notna(), at[:m], -1)
+
+    def _highest(self, reviews: int) -> Ints:
+        """Highest tier of the score over so many reviews up to each; `_TOO_FEW` if fewer."""
+        highest = np.full(self.time.size, -1, np.int64)
+        for back in range(reviews):
+            earlier = np.full(self.time.size, _TOO_FEW, np.int64)
+            ends = max(self.time.size - back, 0)
+            same = self.customer[back:] == self.customer[:ends]
+            earlier[back:] = np.where(same, self.of_score[:ends], _TOO_FEW)
+            highest = np.maximum(highest, earlier)
+        return highest
+
+    def _risen(self) -> Ints:
+        """Instant of the last rise up to each review; `_NEVER` if there was none."""
+        rose = np.zeros(self.time.size, np.bool_)
+        rose[1:] = (np.diff(self.customer) == 0) & (np.diff(self.before) > 0)
+        place = np.maximum.accumulate(np.where(rose, np.arange(self.time.size), -1))
+        own = (place >= 0) & (self.customer[place] == self.customer)
+        return np.where(own, self.time[place], _NEVER)
+
+
+def _microseconds(times: pd.DatetimeIndex) -> Ints:
+    """Instants in microseconds since 1970; the least of all integers for NaT."""
+    return np.asarray(times.as_unit("us").asi8, np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Last:
+    """What the last reviews of n rows were.
+
+    Attributes
+    ----------
+    before : int64 array of shape (n,)
+        Tier of the last review before overrides; -1 where there was none.
+    highest : int64 array of shape (n,)
+        Highest tier of the score over the reviews that matter, this one left out; `_TOO_FEW`
+        where there were too few, -1 where none but this one matters.
+    risen : int64 array of shape (n,)
+        When the tier rose last, in microseconds since 1970; `_NEVER` where it never did.
+    """
+
+    before: Ints
+    highest: Ints
+    risen: Ints
+
+
+def hold_up(
+    tier: Ints,
+    proba: Floats,
+    last: Last,
+    decision: pd.DatetimeIndex,
+    *,
+    rule: Hysteresis,
+    tier_of: Callable[[Floats], Ints],
+) -> Ints:
+    """Let tiers fall only as the policy allows; see `Hysteresis`.
+
+    Parameters
+    ----------
+    tier : int64 array of shape (n,)
+        Tier of the score.
+    tier_of : callable
+        Tier of the score at other probabilities of the same rows.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        At least `tier`; at most the last tier where that is higher. It never falls as the
+        probability rises.
+    """
+    lowest = last.before
+    if rule.margin is not None:
+        lowest = np.minimum(lowest, tier_of(np.minimum(proba / (1.0 - rule.margin), 1.0)))
+    if rule.reviews is not None:
+        lowest = np.minimum(lowest, np.maximum(last.highest, tier))
+    cooled = last.risen + rule.cool_down_days * DAY_US
+    cooling = (last.risen != _NEVER) & (_microseconds(decision) < cooled)
+    lowest = np.where(cooling, last.before, lowest)
+    return np.maximum(tier, lowest)

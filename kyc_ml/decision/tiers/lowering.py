@@ -1,0 +1,65 @@
+"""What holds a tier up, and at which values a policy sees a difference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kyc_ml.decision.tiers.grading import NOBODY, Grades, grade
+from kyc_ml.decision.tiers.history import TierHistory
+from kyc_ml.decision.tiers.overrides import OverrideBook
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.features import FeatureTable
+
+
+def limits_of(policy: TierPolicy) -> dict[str, tuple[float, ...]]:
+    """List the values of numbers from which the card or a rule sees more risk or less.
+
+    Returns
+    -------
+    dict of feature to limits
+        A value below a limit and one equal to it may be graded differently.
+    """
+    found: dict[str, set[float]] = {}
+    card = None if policy.expert is None else policy.expert.card
+    for item in () if card is None else card.sub_items:
+        if item.kind == "number":
+            found.setdefault(item.feature, set()).update(step.from_ for step in item.steps)
+    conditions = [condition for rule in policy.overrides for condition in rule.when]
+    for condition in (*conditions, *(() if card is None else card.direct_highest)):
+        if condition.at_least is not None:
+            found.setdefault(condition.feature, set()).add(condition.at_least)
+    return {name: tuple(sorted(limits)) for name, limits in found.items()}
+
+
+def held_by(
+    proba: float,
+    facts: FeatureTable,
+    *,
+    policy: TierPolicy,
+    book: OverrideBook = NOBODY,
+    history: TierHistory | None = None,
+) -> str:
+    """Name what keeps one row's tier up even if its probability were 0; '' if nothing does.
+
+    Parameters
+    ----------
+    facts : FeatureTable of one row
+        See `grade`.
+    """
+    ends = grade(
+        np.array([0.0, proba]), facts.take([0, 0]), policy=policy, book=book, history=history
+    )
+    here = int(ends.tier[1])
+    return "" if ends.tier[0] < here else _name_holder(ends, here)
+
+
+def _name_holder(ends: Grades, here: int) -> str:
+    if here == 0:
+        return "it is the lowest tier"
+    in_force = f"override {ends.override_code[0]}"
+    if ends.before[0] < here:
+        return in_force
+    held = "the history of earlier reviews"
+    if ends.of_score[0] >= here:
+        held = f"the expert rating ({ends.grade[0]})"
+    return f"{held} and {in_force}" if ends.override_code[0] else held

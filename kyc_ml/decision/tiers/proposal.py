@@ -1,0 +1,293 @@
+"""Proposed cut-offs beside those in force: with intervals, evidence and a new policy."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit
+
+from kyc_ml.config import check_section, dump_section
+from kyc_ml.decision.tiers.fit_sections import (
+    BadRateFit,
+    CapacityFit,
+    CostFit,
+    FitPolicy,
+    FixedFit,
+    Method,
+)
+from kyc_ml.decision.tiers.fitting import Ladder, fit_bad_rates, fit_capacities, observed_periods
+from kyc_ml.decision.tiers.judging import FitRows, hold_against
+from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.display import say_count
+from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.metrics import draw_customers, number_customers
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_TAIL: Final = 0.025
+_COLUMNS: Final = (
+    *("segment", "tier", "in_force", "proposed", "low", "high", "rows", "alerts"),
+    *("expected_rate", "positives", "observed_rate", "upper_rate", "limit", "met"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Cut-offs that a policy's own `fit` section asks for; nothing is changed by it.
+
+    Attributes
+    ----------
+    policy : TierPolicy
+        The policy with the proposed cut-offs, the next version, without author and approver.
+    table : DataFrame
+        One row a segment fitted and tier: segment, tier, in_force, proposed, low, high
+        (bootstrap over customers, 95 %), rows, alerts (a day or a month, where capacity
+        rules), expected_rate, positives, observed_rate, upper_rate (one-sided), limit (of
+        rate or alerts) and met.
+    notes : tuple of str
+        What was borrowed, and what failed in samples.
+    """
+
+    policy: TierPolicy
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """Say which targets the proposed cut-offs do not keep on the rows fitted on."""
+        missed = self.table[self.table["met"].eq(False)]  # noqa: FBT003  a value, no flag
+        return tuple(f"{row.tier} of {row.segment}" for row in missed.itertuples())
+
+    @property
+    def targets(self) -> int:
+        """Count the targets that were judged."""
+        return int(self.table["met"].notna().sum())
+
+    @property
+    def unreached(self) -> tuple[str, ...]:
+        """Say which tiers no row fitted on reaches by its probability, and from where."""
+        nobody = self.table[self.table["rows"] == 0]
+        return tuple(
+            f"{row.tier} of {row.segment} (from {row.proposed:.4g}, in force {row.in_force:.4g})"
+            for row in nobody.itertuples()
+        )
+
+
+def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
+    """Fit cut-offs by the policy's `fit` section, for all rows and for segments apart.
+
+    A segment's own cut-offs c are drawn to those of the whole, w, in log-odds ::
+
+        logit(proposed) = Z logit(c) + (1 - Z) logit(w),   Z = P / (P + K),
+
+    with P its positives and K the policy's `borrow_strength`: a segment of few positives
+    borrows nearly all. Cut-offs that follow from costs alone need no rows and borrow nothing.
+
+    Raises
+    ------
+    ConfigError
+        If the policy has no `fit` section, or what is proposed makes no lawful policy.
+    DatasetError
+        If there are no rows, or they cannot meet a target.
+    """
+    fit = require_fit(policy)
+    if not rows.proba.size:
+        msg = "there are no calibrated, mature rows to fit cut-offs on: widen the period"
+        raise DatasetError(msg)
+    parts = {
+        name: _Part.of(rows, name, method)
+        for name, method in {WHOLE: fit.whole, **fit.segments}.items()
+    }
+    cuts, notes = _fit_all(parts, policy, fit)
+    drawn, failed = _bootstrap(rows, parts, policy, fit)
+    if failed:
+        notes.append(
+            f"{failed} of {fit.samples} bootstrap samples could not meet the targets; the "
+            "intervals are of the others"
+        )
+    proposed = _with_cut_offs(policy, cuts, sources=_sources(parts, notes, rows))
+    tables = []
+    for name, part in parts.items():
+        evidence = hold_against(rows, name, part.method, policy, proposed)
+        low, high = _percentiles(drawn[name], len(policy.tiers))
+        tables.append(evidence.assign(low=low, high=high)[[*_COLUMNS]])
+    table = pd.concat(tables, ignore_index=True)
+    return Proposal(policy=proposed, table=table, notes=tuple(notes))
+
+
+def require_fit(policy: TierPolicy) -> FitPolicy:
+    """Give the section that says how a policy's cut-offs are proposed.
+
+    Raises
+    ------
+    ConfigError
+        If it has none.
+    """
+    if policy.fit is None:
+        msg = (
+            f"policy {policy.label!r} has no section fit: say how cut-offs are to be proposed, in "
+            "a copy of the policy that --policy names; configs/tiers/three_grades.yaml has an "
+            "example"
+        )
+        raise ConfigError(msg)
+    return policy.fit
+
+
+def diff_policies(before: TierPolicy, after: TierPolicy) -> str:
+    """Give a unified diff of two policies as YAML; '' where they are equal."""
+    lines = difflib.unified_diff(
+        dump_section(before).splitlines(keepends=True),
+        dump_section(after).splitlines(keepends=True),
+        fromfile=f"{before.label} (in force)",
+        tofile=f"{after.label} (proposed)",
+    )
+    return "".join(lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """The rows of all, or of one segment, ready to be fitted again and again."""
+
+    name: str
+    method: Method
+    ladder: Ladder
+    mask: npt.NDArray[np.bool_]
+    periods: float
+
+    @classmethod
+    def of(cls, rows: FitRows, name: str, method: Method) -> _Part:
+        mask = np.ones(rows.proba.size, np.bool_) if name == WHOLE else rows.segment == name
+        days = rows.days[mask]
+        per = method.per if isinstance(method, CapacityFit) else "day"
+        return cls(
+            name=name,
+            method=method,
+            ladder=Ladder.of(rows.proba[mask], rows.target[mask]),
+            mask=mask,
+            periods=observed_periods(days, per=per) if days.size else 0.0,
+        )
+
+    def sampled(self, times: Ints) -> _Part:
+        return replace(self, ladder=self.ladder.sampled(times[self.mask]))
+
+    def fit(self, policy: TierPolicy) -> tuple[float, ...]:
+        """Give the cut-offs of all tiers by the part's own method and rows."""
+        tiers, in_force = policy.tier_names, policy.cut_offs(self.name)
+        match self.method:
+            case FixedFit():
+                return in_force
+            case CostFit() as method:
+                return (0.0, *(float(f"{cut:.6g}") for cut in method.thresholds(tiers)))
+            case BadRateFit() as method:
+                steps = fit_bad_rates(self.ladder, tiers, method)
+            case CapacityFit() as method:
+                steps = fit_capacities(self.ladder, tiers, method, periods=self.periods)
+        kept = in_force[: len(tiers) - len(steps)]
+        cuts = tuple(self.ladder.cut(step) for step in steps)
+        if cuts[0] <= kept[-1]:
+            first, below = tiers[len(kept)], tiers[len(kept) - 1]
+            msg = (
+                f"tier {first!r} would begin at {cuts[0]:g} by its alerts, but tier {below!r}, "
+                f"which has none and keeps its cut-off, at {kept[-1]:g}: give {below!r} alerts "
+                f"too, or {first!r} fewer"
+            )
+            raise DatasetError(msg)
+        return (*kept, *cuts)
+
+
+def _fit_all(
+    parts: dict[str, _Part], policy: TierPolicy, fit: FitPolicy
+) -> tuple[dict[str, tuple[float, ...]], list[str]]:
+    """Fit the whole, then each segment drawn to it; say how far each was."""
+    cuts, notes = {WHOLE: parts[WHOLE].fit(policy)}, []
+    for name, part in parts.items():
+        if name != WHOLE:
+            cuts[name], note = _fit_segment(part, whole=cuts[WHOLE], policy=policy, fit=fit)
+            notes.append(note)
+    return cuts, notes
+
+
+def _fit_segment(
+    part: _Part, *, whole: tuple[float, ...], policy: TierPolicy, fit: FitPolicy
+) -> tuple[tuple[float, ...], str]:
+    """Fit one segment and draw it to the whole; say how far."""
+    rows, positives = part.ladder.rows[-1], part.ladder.hits[-1]
+    counted = f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}"
+    said = f"segment {part.name!r}: {counted}"
+    if isinstance(part.method, FixedFit | CostFit):
+        return part.fit(policy), f"{said}: {part.method.method}, it borrows nothing"
+    if positives < fit.fewest_positives:
+        return whole, (
+            f"{said}, fewer than {fit.fewest_positives}: it takes the cut-offs of the whole"
+        )
+    try:
+        cuts = part.fit(policy)
+    except DatasetError as error:
+        return whole, f"{said}: it takes the cut-offs of the whole, for its own fail: {error}"
+    credibility = positives / (positives + fit.borrow_strength)
+    drawn = credibility * logit(cuts[1:]) + (1.0 - credibility) * logit(whole[1:])
+    shrunk = tuple(float(f"{cut:.4g}") for cut in expit(drawn))
+    return (0.0, *shrunk), f"{said}: it borrows {1.0 - credibility:.0%} from the whole"
+
+
+def _bootstrap(
+    rows: FitRows, parts: dict[str, _Part], policy: TierPolicy, fit: FitPolicy
+) -> tuple[dict[str, list[tuple[float, ...]]], int]:
+    """Fit again on samples of customers; count the samples that cannot be fitted."""
+    groups = number_customers(rows.customers)
+    rng = np.random.default_rng(fit.seed)
+    drawn: dict[str, list[tuple[float, ...]]] = {name: [] for name in parts}
+    failed = 0
+    for _ in range(fit.samples):
+        times = draw_customers(groups, rng)
+        sample = {name: part.sampled(times) for name, part in parts.items()}
+        try:
+            cuts, _ = _fit_all(sample, policy, fit)
+        except DatasetError:
+            failed += 1
+            continue
+        for name, found in cuts.items():
+            drawn[name].append(found)
+    return drawn, failed
+
+
+def _percentiles(drawn: list[tuple[float, ...]], k: int) -> tuple[Floats, Floats]:
+    """Give both ends of the 95 % interval of k cut-offs; NaN without samples."""
+    if not drawn:
+        return np.full(k, np.nan), np.full(k, np.nan)
+    low, high = np.quantile(np.array(drawn), [_TAIL, 1.0 - _TAIL], axis=0)
+    return low, high
+
+
+def _sources(parts: dict[str, _Part], notes: list[str], rows: FitRows) -> dict[str, str]:
+    """Say where each segment's cut-offs come from; those that stay fixed keep their source."""
+    fitted = [name for name in parts if name != WHOLE]
+    decided = f"decided {rows.days.min()} to {rows.days.max()}"
+    return {
+        name: f"kyc-ml tiers fit by {parts[name].method.method}, rows {decided}; {note}"
+        for name, note in zip(fitted, notes, strict=False)  # one a segment, then those of samples
+        if not isinstance(parts[name].method, FixedFit)
+    }
+
+
+def _with_cut_offs(
+    policy: TierPolicy, cuts: dict[str, tuple[float, ...]], *, sources: dict[str, str]
+) -> TierPolicy:
+    """Put cut-offs into the next version of a policy, which nobody has approved yet."""
+    content = policy.model_dump(mode="json", by_alias=True)
+    content |= {"version": policy.version + 1, "author": None, "approver": None}
+    content["valid_from"] = None
+    for rule, cut in zip(content["tiers"], cuts[WHOLE], strict=True):
+        rule["from_probability"] = cut
+    for own in [] if policy.segments is None else content["segments"]["own"]:
+        if own["name"] in cuts:
+            named = zip(policy.tier_names[1:], cuts[own["name"]][1:], strict=True)
+            own["from_probability"] = dict(named)
+            own["source"] = sources.get(own["name"], own["source"])
+    return check_section(content, TierPolicy, subject=f"the proposal for policy {policy.label!r}")

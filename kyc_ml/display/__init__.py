@@ -1,0 +1,5 @@
+"""What people see: plots, pages, templates, numbers as text, progress."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,358 @@
+"""One self-contained HTML page of a run: what went in, how good the models are, and why.
+
+The page needs no network and holds no script; the same story gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from kyc_ml.config import TEST
+from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
+from kyc_ml.display.presentation import say_moment
+from kyc_ml.errors import hint
+from kyc_ml.storage import written_whole
+
+PLOTS: Final = (
+    "roc",
+    "precision_recall",
+    "reliability",
+    "score_distribution",
+    "tiers",
+    "importance",
+    "beeswarm",
+    "parts",
+    "folds",
+)
+_DASH: Final = "–"
+_TEMPLATE: Final = "page.html.j2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonLine:
+    """One reason of a score, in words.
+
+    Attributes
+    ----------
+    text, text_zh : str
+        The sentence in English and in Chinese.
+    contribution : float
+        What the feature added to the margin, in log-odds; above 0 it raises the risk.
+    """
+
+    text: str
+    text_zh: str
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One scored observation with its reasons, as an analyst would meet it.
+
+    Attributes
+    ----------
+    observation_id, customer_id : str
+    decision_time : Timestamp
+        When the score would have been given.
+    probability : float
+        Calibrated probability of a positive outcome.
+    tier, tier_zh : str
+    tier_path : str
+        What but the probability decided the tier; empty where it decided alone.
+    outcome : str
+        "positive", "negative" or "not known".
+    margin : float
+        Log-odds before calibration: `base_value` and all contributions together.
+    base_value : float
+        Log-odds the model starts from.
+    reasons : tuple of ReasonLine
+        The strongest contributions, in the order to show.
+    """
+
+    observation_id: str
+    customer_id: str
+    decision_time: pd.Timestamp
+    probability: float
+    tier: str
+    tier_zh: str
+    tier_path: str
+    outcome: str
+    margin: float
+    base_value: float
+    reasons: tuple[ReasonLine, ...]
+
+    @property
+    def listed(self) -> float:
+        """Sum of the contributions of the reasons shown."""
+        return float(sum(reason.contribution for reason in self.reasons))
+
+    @property
+    def rest(self) -> float:
+        """Sum of the contributions of all features not shown."""
+        return self.margin - self.base_value - self.listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStory:
+    """What the page tells of one model.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    unit : str
+        What is scored, such as "risk" or "fraud".
+    title : str
+        Heading for a reader who does not know the name.
+    model_version, model_digest : str
+        Which bundle gave the figures.
+    figures : DataFrame
+        One row a predictor, the model first: who, auc, auc_low, auc_high, average_precision,
+        average_precision_low, average_precision_high,
+        recall_at_5_percent_fpr, brier, calibration_error, observed_over_expected,
+        observed_over_expected_low, observed_over_expected_high; on the test part. NaN is
+        shown as a dash.
+    added_value : DataFrame
+        What the model adds over each baseline, as `compute_added_value` gives it.
+    added_sentence : str
+        The same in a sentence.
+    parts : DataFrame
+        The split, as `summarise_parts` gives it.
+    left_out_features : mapping of feature to the reason it was left out
+    tiers : DataFrame
+        As `compute_tier_table` gives it, with or without outcomes.
+    plots : mapping of one of `PLOTS` to Figure
+        A plot that is absent is passed over.
+    examples : tuple of Example
+    scored : int
+        Observations that were given a score.
+    seconds : mapping of stage to seconds it took
+
+    Raises
+    ------
+    ValueError
+        If a plot has a name that the page does not know.
+    """
+
+    name: str
+    unit: str
+    title: str
+    model_version: str
+    model_digest: str
+    figures: pd.DataFrame
+    added_value: pd.DataFrame
+    added_sentence: str
+    parts: pd.DataFrame
+    left_out_features: Mapping[str, str]
+    tiers: pd.DataFrame
+    plots: Mapping[str, Figure]
+    examples: tuple[Example, ...]
+    scored: int
+    seconds: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        unknown = [f"{name!r}{hint(name, PLOTS)}" for name in sorted(set(self.plots) - set(PLOTS))]
+        if unknown:
+            msg = f"model {self.name!r}: the page has no place for plots {', '.join(unknown)}"
+            raise ValueError(msg)
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """The row of the test part, or None where the split has none."""
+        rows = self.parts[self.parts["part"] == TEST].to_dict("records")
+        return {str(name): value for name, value in rows[0].items()} if rows else None
+
+    def place_of(self, tier: str) -> int:
+        """Place of a tier among those of the table, lowest first; 0 where it is unknown."""
+        names = [str(name) for name in self.tiers["tier"]]
+        return names.index(tier) if tier in names else 0
+
+    @property
+    def reach(self) -> float:
+        """Largest contribution of all examples, so that their bars share one scale."""
+        sizes = [abs(line.contribution) for case in self.examples for line in case.reasons]
+        return max(sizes, default=0.0) or 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageStory:
+    """All that the page tells.
+
+    Attributes
+    ----------
+    title, subtitle : str
+    facts : tuple of (label, value)
+        What identifies the run: source, dates, versions.
+    flow : DataFrame
+        One row a table: table, read, accepted, quarantined, late, first_event, last_event.
+    findings : tuple of str
+        Lines on the quality of the data.
+    models : tuple of ModelStory
+    """
+
+    title: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...]
+    flow: pd.DataFrame
+    findings: tuple[str, ...]
+    models: tuple[ModelStory, ...]
+
+
+def render_page(story: PageStory) -> str:
+    """Write the page as HTML; every value of the story is escaped."""
+    drawings = [
+        {
+            name: inline_svg(model.plots[name], prefix=f"m{place}-{name.replace('_', '-')}-")
+            for name in PLOTS
+            if name in model.plots
+        }
+        for place, model in enumerate(story.models, start=1)
+    ]
+    template = template_environment().get_template(_TEMPLATE)
+    return template.render(story=story, drawings=drawings, totals=_totals(story.flow))
+
+
+def template_environment() -> Environment:
+    """Give the templates with their filters; every value put in is escaped."""
+    environment = Environment(
+        loader=PackageLoader("kyc_ml.display", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= _FILTERS
+    return environment
+
+
+def save_page(story: PageStory, path: Path) -> None:
+    """Write the page to `path`, under a temporary name first.
+
+    Raises
+    ------
+    OutputError
+        If the disk refuses; a page that was there before is untouched.
+    """
+    content = render_page(story).encode()
+    with written_whole(path) as handle:
+        handle.write(content)
+
+
+def _totals(flow: pd.DataFrame) -> dict[str, int]:
+    return {name: int(flow[name].sum()) for name in ("read", "accepted", "quarantined", "late")}
+
+
+def inline_svg(figure: Figure, *, prefix: str) -> str:
+    """Draw a figure as SVG to stand inside a page: no header, own identifiers, themed colours.
+
+    The salt keeps identifiers the same from run to run; text stays text, so that it is small,
+    sharp, to be searched and read aloud. Matplotlib has escaped it: the template does not again.
+    """
+    stream = StringIO()
+    with mpl.rc_context({"svg.hashsalt": "kyc_ml", "svg.fonttype": "none"}), keeping_text():
+        figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<[^>]+>", lambda found: _adapt_tag(found[0], prefix=prefix), svg)
+    return re.sub(r"\n\s*", "\n", svg)
+
+
+def _adapt_tag(tag: str, *, prefix: str) -> str:
+    """Make identifiers of a tag unique on the page, and its colours those of the theme."""
+    if tag.startswith("<svg"):
+        tag = re.sub(r'\s(width|height|version)="[^"]*"', "", tag)
+        return tag.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    tag = re.sub(r'\bid="', f'id="{prefix}', tag)
+    tag = re.sub(r'href="#', f'href="#{prefix}', tag)
+    tag = re.sub(r"url\(#", f"url(#{prefix}", tag)
+    return re.sub(r"#[0-9a-f]{6}\b", _themed, tag)
+
+
+def _themed(found: re.Match[str]) -> str:
+    role = THEME.get(found[0])
+    return f"var(--{role})" if role else found[0]
+
+
+def _missing(value: Any) -> bool:  # noqa: ANN401  a cell of any table
+    return bool(pd.isna(value))
+
+
+def _or_dash(write: Callable[..., str]) -> Callable[..., str]:
+    """Show what is missing as a dash, the rest as `write` has it."""
+
+    def shown(value: Any, *more: Any) -> str:  # noqa: ANN401
+        return _DASH if _missing(value) else write(value, *more)
+
+    return shown
+
+
+def _figure(value: float, decimals: int = 3) -> str:
+    return f"{value:.{decimals}f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _interval(low: float, high: float, decimals: int = 3) -> str:
+    """Write an interval; nothing where there is none."""
+    if _missing(low) or _missing(high):
+        return ""
+    return f"{_figure(low, decimals)}{_DASH}{_figure(high, decimals)}"
+
+
+def _rate_interval(low: float, high: float) -> str:
+    if _missing(low) or _missing(high):
+        return ""
+    return f"{format_rate(low)}{_DASH}{format_rate(high)}"
+
+
+def _day(when: pd.Timestamp) -> str:
+    return pd.Timestamp(when).date().isoformat()
+
+
+def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _groups(table: pd.DataFrame, column: str) -> list[pd.DataFrame]:
+    """Part a table by a column's values, in the order they first come."""
+    return [part for _, part in table.groupby(column, sort=False)]
+
+
+def _change(value: float, decimals: int = 3) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+_FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "count": _or_dash(lambda value: f"{int(value):,}"),
+    "figure": _or_dash(_figure),
+    "signed": _or_dash(_signed),
+    "change": _or_dash(_change),
+    "decimals": lambda figure: 5 if figure == "log_loss" else 3,
+    "missing": _missing,
+    "groupby_column": _groups,
+    "rate": _or_dash(format_rate),
+    "day": _or_dash(_day),
+    "moment": _or_dash(say_moment),
+    "seconds": _or_dash(_seconds),
+    "interval": _interval,
+    "rate_interval": _rate_interval,
+    "records": _records,
+}

@@ -1,0 +1,93 @@
+"""Differences between two models with their intervals, and the trials of a search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kyc_ml.display.plots.style import (
+    INK,
+    LOWERS,
+    MODEL,
+    MUTED,
+    OTHER,
+    RAISES,
+    SMALL,
+    finish,
+    label_rows,
+    legend_above,
+    new_figure,
+)
+
+
+def plot_differences(table: pd.DataFrame) -> Figure:
+    """Draw how much better or worse the newer of two is in each figure, with its interval.
+
+    Figures are of different sizes: each is drawn in half widths of its own interval, the
+    better side to the right. An interval that touches the line in the middle shows nothing.
+
+    Parameters
+    ----------
+    table : DataFrame[figure, difference, low, high, better]
+        As `Comparison.metrics` or `ParameterComparison.table` give it; a row without an
+        interval is not drawn.
+    """
+    width = (table["high"] - table["low"]) / 2.0
+    shown = table[width > 0].drop_duplicates("figure")
+    half = (shown["high"] - shown["low"]).to_numpy() / 2.0
+    sign = np.where(shown["better"] == "higher", 1.0, -1.0)
+    middle = sign * shown["difference"].to_numpy() / half
+    ends = np.sort(np.stack([shown["low"], shown["high"]]) * sign / half, axis=0)
+    places = -np.arange(len(shown))
+    figure, axes = new_figure(size=(7.6, 1.1 + 0.36 * max(len(shown), 1)))
+    axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
+    colours = [LOWERS if low > 0 else RAISES if high < 0 else MUTED for low, high in ends.T]
+    axes.hlines(places, *ends, color=colours, linewidth=2.0)
+    axes.scatter(middle, places, c=colours, s=34, zorder=3)
+    for place, line in zip(places, shown.to_dict("records"), strict=True):
+        interval = f"{line['difference']:+.3g}  ({line['low']:+.3g} to {line['high']:+.3g})"
+        axes.annotate(
+            interval,
+            (1.02, place),
+            xycoords=("axes fraction", "data"),
+            fontsize=SMALL,
+            va="center",
+            annotation_clip=False,
+        )
+    label_rows(axes, places, [str(name).replace("_", " ") for name in shown["figure"]])
+    reach = 1.1 * float(np.abs(ends).max(initial=1.0))
+    axes.set(xlim=(-reach, reach), ylim=(-len(shown) + 0.4, 0.6))
+    axes.set_xticks([])
+    axes.set_xlabel("worse   ◂   no difference   ▸   better      (95% intervals)")
+    return finish(figure)
+
+
+def plot_trials(trials: pd.DataFrame, *, ascending: bool = False) -> Figure:
+    """Draw the objective of each trial, and the best so far as a line.
+
+    Parameters
+    ----------
+    trials : DataFrame[trial, state, value, fold_1, ...]
+        As `Tuned.trials` gives it. Folds are drawn small behind their mean.
+    ascending : bool
+        True where a smaller value is better.
+    """
+    figure, axes = new_figure(size=(7.6, 3.2))
+    folds = [name for name in trials if str(name).startswith("fold_")]
+    for name in folds:
+        axes.plot(
+            trials["trial"], trials[name], "o", color=MUTED, alpha=0.35, markersize=5, zorder=1
+        )
+    axes.plot([], [], "o", color=MUTED, alpha=0.35, markersize=5, label="one fold")
+    done = trials[trials["state"] == "complete"].sort_values("trial")
+    best = done["value"].cummin() if ascending else done["value"].cummax()
+    axes.step(done["trial"], best, where="post", color=OTHER, linewidth=1.2, label="best so far")
+    axes.plot(done["trial"], done["value"], "o", color=MODEL, markersize=7, label="mean of folds")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("trial (0: the configuration's own parameters)")
+    axes.set_ylabel("objective")
+    axes.margins(y=0.1)
+    legend_above(axes, coloured=False)
+    return finish(figure)

@@ -1,0 +1,185 @@
+"""Reliability and distribution of probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import logit
+
+from kyc_ml.display.plots.style import (
+    GRID,
+    INK,
+    LOWERS,
+    MODEL,
+    MUTED,
+    OTHER,
+    PAPER,
+    RAISES,
+    SMALL,
+    Floats,
+    draw_legend,
+    finish,
+    legend_above,
+    log_odds_axis,
+    new_figure,
+    percent_axis,
+    scale_rates,
+)
+
+_BOTH: Final = ((MODEL, "o"), (OTHER, "D"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One group of a plot: places, heights, ends of intervals if there are any, and colour."""
+
+    label: str
+    colour: str
+    at: Any
+    heights: Floats
+    whiskers: tuple[Floats, Floats] | None
+    marker: str = "o"
+
+
+def plot_reliability(bins: pd.DataFrame) -> Figure:
+    """Draw observed over predicted rates of one model; see `plot_reliabilities`.
+
+    Parameters
+    ----------
+    bins : DataFrame[bin, n, mean_proba, event_rate, ci_low, ci_high]
+    """
+    return plot_reliabilities(bins.assign(model="bin, 95% interval"))
+
+
+def plot_reliabilities(bins: pd.DataFrame) -> Figure:
+    """Draw observed over predicted rates of each model, with intervals, and the line of equality.
+
+    Both axes are logarithmic where rates are small. A bin without a positive then stands on a
+    line of its own, marked 0, as a hollow mark under its interval: it is not left out.
+
+    Parameters
+    ----------
+    bins : DataFrame[model, bin, n, mean_proba, event_rate, ci_low, ci_high]
+        Of one model or two, the last the one to look at.
+    """
+    figure, axes = new_figure()
+    parts = list(bins.groupby("model", sort=False))
+    layers = []
+    for (name, part), (colour, marker) in zip(parts, _BOTH[len(parts) - 1 :: -1], strict=False):
+        x, y, low, high = (
+            part[column].to_numpy(dtype=np.float64)
+            for column in ("mean_proba", "event_rate", "ci_low", "ci_high")
+        )
+        layers.append(
+            Layer(label=str(name), colour=colour, at=x, heights=y, whiskers=(low, high),
+                  marker=marker)
+        )  # fmt: skip
+    axes.set_xlabel("mean predicted probability")
+    axes.set_ylabel("observed rate, 95% interval")
+    draw_reliability(axes, layers, equal="predicted = observed", none="bin without a positive")
+    legend_above(axes, coloured=False)
+    return finish(figure)
+
+
+def draw_reliability(
+    axes: Axes, layers: Sequence[Layer], *, equal: str = "", none: str = ""
+) -> None:
+    """Draw observed over predicted rates of each layer; `equal` and `none` are for the legend."""
+    across = np.concatenate([layer.at for layer in layers])
+    up = np.concatenate([layer.heights for layer in layers])
+    ends = [layer.whiskers or (layer.heights, layer.heights) for layer in layers]
+    left, floor = scale_rates(
+        axes, across, np.concatenate([up, *(high for _, high in ends)]), zero=bool((up == 0).any())
+    )
+    if floor and (up == 0).any():  # a strip of its own: its height is no rate
+        axes.axhspan(axes.get_ylim()[0], floor * 1.5, color=GRID, alpha=0.5, linewidth=0)
+    line = [max(axes.get_xlim()[0], axes.get_ylim()[0]), axes.get_xlim()[1]]
+    axes.plot(
+        line, line, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1, label=equal or None
+    )
+    for layer, (low, high) in zip(layers, ends, strict=True):
+        x, y = np.maximum(layer.at, left), np.maximum(layer.heights, floor)
+        empty = layer.heights == 0
+        axes.vlines(
+            x, np.maximum(low, floor), high, color=layer.colour, linewidth=1.2, alpha=0.55, zorder=2
+        )
+        axes.plot(
+            x[~empty], y[~empty], layer.marker, color=layer.colour, markersize=4.5,
+            label=layer.label,
+        )  # fmt: skip
+        if empty.any():
+            axes.plot(
+                x[empty], y[empty], "v", markerfacecolor=PAPER, markeredgecolor=layer.colour,
+                markersize=5.5, clip_on=False, label=none or None,
+            )  # fmt: skip
+            none = ""  # named once
+
+
+def plot_score_distribution(
+    bins: pd.DataFrame, *, cut_offs: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw how probabilities of positives and of negatives spread, each summing to 100 %.
+
+    The axis is one of log-odds, marked in per cent: rare and near-certain rows both have room.
+
+    Parameters
+    ----------
+    bins : DataFrame[low, high, label, share]
+        As `compute_score_distribution` gives it; low above 0, high below 1.
+    cut_offs : mapping of tier to its lowest probability, optional
+        Each is marked with a line; tiers that start at 0 or 1 have none.
+    """
+    figure, axes = new_figure()
+    marks = {name: at for name, at in (cut_offs or {}).items() if 0.0 < at < 1.0}
+    colours = {"negative": LOWERS, "positive": RAISES}
+    lines = {"negative": "--", "positive": "-"}
+    for label, part in bins.groupby("label", sort=True):
+        edges = logit(np.append(part["low"].to_numpy(), part["high"].to_numpy()[-1]))
+        colour = colours.get(str(label), MUTED)
+        share = part["share"].to_numpy()
+        axes.stairs(share, edges, fill=True, color=colour, alpha=0.18, linewidth=0)
+        axes.stairs(
+            share,
+            edges,
+            color=colour,
+            linewidth=1.4,
+            linestyle=lines.get(str(label), ":"),
+            label=f"{label} rows",
+        )
+    places = logit(np.concatenate([bins["low"], bins["high"], list(marks.values())]))
+    log_odds_axis(axes, places)
+    axes.set_ylim(0, 1.25 * float(bins["share"].max()) if len(bins) else 1.0)  # room for the legend
+    _mark_cut_offs(axes, marks)
+    axes.set_xlabel("predicted probability (axis of log-odds)")
+    axes.set_ylabel("share of the rows of a label")
+    percent_axis(axes, "y")
+    draw_legend(axes, loc="upper right")
+    key = axes.get_legend()
+    if key is not None:  # a line of a cut-off may run behind it
+        key.set_frame_on(True)
+        key.get_frame().set(facecolor=PAPER, edgecolor="none", alpha=0.9)
+    return finish(figure)
+
+
+def _mark_cut_offs(axes: Axes, marks: Mapping[str, float]) -> None:
+    """Draw a line where each tier begins, and its name above, in two lines by turns."""
+    for number, (name, at) in enumerate(sorted(marks.items(), key=lambda mark: mark[1])):
+        place = float(logit(at))
+        axes.axvline(place, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+        axes.annotate(
+            str(name).replace("_", " "),
+            (place, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2 + 11 * (number % 2)),
+            textcoords="offset points",
+            fontsize=SMALL - 0.5,
+            ha="center",
+            va="bottom",
+            annotation_clip=False,
+        )

@@ -1,1 +1,0 @@
-"""Engines that move rows: they read, exchange and join, and know nothing of features."""

@@ -1,1 +1,0 @@
-"""Jobs: read, call the stages, write. What the command line and the pipelines run."""

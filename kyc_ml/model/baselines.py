@@ -1,0 +1,202 @@
+"""What the model must beat: a logistic regression on binned features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from kyc_ml.errors import require_both_classes
+from kyc_ml.metrics import number_customers
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+MOST_ROWS: Final = 100_000
+"""Latest training rows the baseline is fitted on. Convention: enough for a linear model
+of some hundred columns, and its fit stays shorter than the model's."""
+
+# Chosen by log loss on the calibration rows of the synthetic bank's fraud model and of the
+# Handbook: 10, 20 and 50 bins, with and without tails, 1 to 5 pseudo-positives, C from 0.001
+# to 1. Without the tails average precision on the Handbook falls from 0.73 to 0.51: what
+# gives fraud away lies in the highest hundredth of a feature.
+_TAIL: Final = (0.001, 0.002, 0.005, 0.01, 0.02)
+_SHARES: Final = np.concatenate([np.arange(1, 20) / 20, _TAIL, 1.0 - np.array(_TAIL)])
+_PSEUDO_POSITIVES: Final = 1.0
+"""Each bin is pulled to the whole as by rows of the common rate with so many positives."""
+_C: Final = 0.01
+_FOLDS: Final = 5
+
+_MISSING: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bins:
+    """Where one column is cut.
+
+    Attributes
+    ----------
+    edges : float64 array
+        Of a number, the highest value of each bin but the last; of a category, its codes.
+    category : bool
+    """
+
+    edges: Floats
+    category: bool
+
+    @property
+    def count(self) -> int:
+        """Number of bins: for missing, for each range or code, and for codes never seen."""
+        return self.edges.size + 2
+
+    def place(self, values: Floats) -> Ints:
+        """Give each value its bin, from 0 (missing, or infinite) to `count` - 1."""
+        at = np.searchsorted(self.edges, values, side="left")
+        if self.category:
+            found = np.append(self.edges, np.nan)[at] == values
+            at = np.where(found, at, self.edges.size)
+        return np.where(np.isfinite(values), at + 1, _MISSING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinnedLogistic:
+    """A logistic regression that reads each feature's bin by its weight of evidence.
+
+    Attributes
+    ----------
+    bins : tuple of Bins, one a column
+    evidence : tuple of float64 arrays, one a column
+        Log-odds of each bin less those of all rows; 0 where training had no row.
+    slopes : float64 array of shape (number of columns,)
+    intercept : float
+    """
+
+    bins: tuple[Bins, ...]
+    evidence: tuple[Floats, ...]
+    slopes: Floats
+    intercept: float
+
+    def margin(self, matrix: Floats) -> Floats:
+        """Predict the log-odds of rows of shape (n, p); a row's own depend on no other row."""
+        total = np.full(matrix.shape[0], self.intercept)
+        for column, (bins, evidence) in enumerate(zip(self.bins, self.evidence, strict=True)):
+            total += self.slopes[column] * evidence[bins.place(matrix[:, column])]
+        return total
+
+
+def fit_logistic(
+    matrix: Floats,
+    target: Floats,
+    *,
+    categories: npt.NDArray[np.bool_],
+    customers: npt.NDArray[np.object_],
+    seed: int,
+) -> BinnedLogistic:
+    """Fit a logistic regression on features cut into bins, as a scorecard does.
+
+    Numbers are cut at quantiles, finer in both tails; equal values share a bin, so zeros,
+    often the commonest value, have one of their own. Missing is a bin, infinity counts as
+    missing. A category's values are its bins; one never seen says nothing, and a rare one
+    little: each bin is pulled to the common rate. So that no row's own outcome is in what
+    it is fitted on, the weight of evidence of a training row comes from other customers.
+    Rows must be in order of time: the latest `MOST_ROWS` are used, or more where those hold
+    one class only. The number of threads changes nothing.
+
+    Source: Siddiqi 2006, Credit Risk Scorecards, Wiley, for weight of evidence;
+    Micci-Barreca 2001, SIGKDD Explorations 3(1), 27-32, for the pull to the whole.
+
+    Parameters
+    ----------
+    matrix : float64 array of shape (n, p)
+        Categories as codes; NaN is missing.
+    target : array of 0 and 1, shape (n,)
+    categories : bool array of shape (p,)
+        True for columns that hold category codes.
+    customers : array of shape (n,)
+        With one customer only, there are no others to learn from: the common rate is all
+        that is learnt.
+    seed : int
+        Deals customers to folds.
+
+    Raises
+    ------
+    DatasetError
+        If the rows have one class only.
+    """
+    latest = latest_rows(target)
+    matrix, target = matrix[latest], target[latest]
+    folds = _deal(number_customers(customers[latest]), seed=seed)
+    bins = tuple(
+        _cut(matrix[:, column], category=bool(category))
+        for column, category in enumerate(categories)
+    )
+    evidence = []
+    known = np.empty(matrix.shape, order="F")
+    for column, each in enumerate(bins):
+        place = each.place(matrix[:, column])
+        whole, known[:, column] = _weigh(place, target, folds, count=each.count)
+        evidence.append(whole)
+    with threadpool_limits(1):  # threads add up in another order: the last digits would differ
+        line = LogisticRegression(C=_C, max_iter=1000).fit(known, target)
+    return BinnedLogistic(
+        bins=bins,
+        evidence=tuple(evidence),
+        slopes=np.asarray(line.coef_[0], dtype=np.float64),
+        intercept=float(line.intercept_[0]),
+    )
+
+
+def latest_rows(target: Floats) -> slice:
+    """Choose the rows that `fit_logistic` fits on, so that a caller need not copy others.
+
+    They are the latest ones, reaching back until there is one of each class.
+
+    Raises
+    ------
+    DatasetError
+        If the rows have one class only.
+    """
+    found = [np.flatnonzero(target == outcome) for outcome in (0.0, 1.0)]
+    require_both_classes(
+        "the baseline",
+        found[1].size,
+        target.size,
+        cure="widen the training part, or check cases and label_maturity_days",
+    )
+    last_of_each = min(int(rows[-1]) for rows in found)
+    return slice(max(0, min(target.size - MOST_ROWS, last_of_each)), None)
+
+
+def _deal(groups: Ints, *, seed: int) -> Ints:
+    """Deal customers, all their rows with them, to folds of nearly equal number."""
+    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    return order[groups] % _FOLDS
+
+
+def _cut(values: Floats, *, category: bool) -> Bins:
+    known = values[np.isfinite(values)]
+    if category or not known.size:
+        return Bins(edges=np.unique(known), category=category)
+    edges = np.quantile(known, _SHARES, method="inverted_cdf")
+    return Bins(edges=np.unique(edges), category=False)
+
+
+def _weigh(place: Ints, target: Floats, folds: Ints, *, count: int) -> tuple[Floats, Floats]:
+    """Give each bin's weight of evidence, and each row's from the folds it is not in."""
+    cell, size = place * _FOLDS + folds, count * _FOLDS
+    rows = np.bincount(cell, minlength=size).reshape(count, _FOLDS)
+    hits = np.bincount(cell, weights=target, minlength=size).reshape(count, _FOLDS)
+    all_rows, all_hits = rows.sum(axis=1), hits.sum(axis=1)
+    rate = float(target.mean())
+
+    def weight(hits: Floats, rows: Ints) -> Floats:
+        pulled = (hits + _PSEUDO_POSITIVES) / (rows + _PSEUDO_POSITIVES / rate)
+        return np.asarray(logit(pulled) - logit(rate), dtype=np.float64)
+
+    others = weight(all_hits[:, None] - hits, all_rows[:, None] - rows)
+    return weight(all_hits, all_rows), others.ravel()[cell]

@@ -1,0 +1,422 @@
+"""The only importer of LightGBM: fit a model on the margin, predict it, explain it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Protocol
+from urllib.parse import quote, unquote
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from kyc_ml.config import ModelConfig
+from kyc_ml.errors import BundleError, require_both_classes
+from kyc_ml.features import Direction, Kind
+from kyc_ml.metrics import sample_rows
+from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+# threads add up a metric in another order: its last digits say nothing
+_DIGITS: Final = 12
+_NO_GAIN: Final = 10.0**-_DIGITS
+
+
+class Input(Protocol):
+    """What fitting reads of a column's declaration; a `FeatureSpec` says it."""
+
+    @property
+    def name(self) -> str:
+        """Column name."""
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the column holds numbers or codes of categories."""
+
+    @property
+    def monotone(self) -> Direction:
+        """Direction in which risk may move with the value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contributions:
+    """Exact path-dependent SHAP values on the log-odds margin, before calibration.
+
+    Source: Lundberg et al. 2020, Nature Machine Intelligence 2, 56-67.
+
+    Attributes
+    ----------
+    values : float64 array of shape (n_rows, n_features)
+    base : float64 array of shape (n_rows,)
+        ``base + values.sum(axis=1)`` equals the margin.
+    """
+
+    values: Floats
+    base: Floats
+
+
+class Model:
+    """A fitted LightGBM model of the margin (log-odds) of an adverse outcome.
+
+    Parameters
+    ----------
+    text : str
+        LightGBM's own text form; all that is kept of a model.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            self._booster = lgb.Booster(model_str=text)
+        except lgb.basic.LightGBMError as error:
+            msg = f"the LightGBM model cannot be read: {error}; restore the bundle"
+            raise BundleError(msg) from None
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Model({self.n_trees:,} trees, {len(self.feature_names):,} columns)"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the input columns, in order."""
+        return tuple(unquote(name) for name in self._booster.feature_name())
+
+    @property
+    def n_trees(self) -> int:
+        """Number of trees kept."""
+        return int(self._booster.num_trees())
+
+    def margin(self, matrix: Floats, *, threads: int = 2) -> Floats:
+        """Predict the log-odds of rows of shape (n, n_features); NaN is missing."""
+        out = self._booster.predict(matrix, raw_score=True, num_threads=threads)
+        return np.asarray(out, dtype=np.float64)
+
+    def contributions(self, matrix: Floats, *, threads: int = 2) -> Contributions:
+        """Share each row's margin out to the features, exactly.
+
+        The same to the last bit whatever rows come with it; equal to LightGBM's own
+        contributions but for rounding. The first call compiles the trees.
+        """
+        values, base = self._tables.explain(matrix, threads=threads)
+        return Contributions(values=values, base=base)
+
+    def contributions_by_lightgbm(self, matrix: Floats, *, threads: int = 2) -> Contributions:
+        """Share margins out by LightGBM's own code: slower, and a check of `contributions`."""
+        found = self._booster.predict(matrix, pred_contrib=True, num_threads=threads)
+        values = np.asarray(found, dtype=np.float64)
+        return Contributions(values=values[:, :-1], base=values[:, -1])
+
+    @cached_property
+    def _tables(self) -> TreeContributions:
+        """The trees compiled to be explained, when first asked for."""
+        return compile_model(self.text)
+
+    def importance(self) -> Floats:
+        """Give the total gain of each feature, shape (n_features,)."""
+        gains = self._booster.feature_importance(importance_type="gain")
+        return np.asarray(gains, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A fitted model and how its fitting went.
+
+    Attributes
+    ----------
+    fitted_rows : int
+        Training rows after negatives were left out.
+    margin_shift : float
+        What was added to every margin to undo the sampling and the weights.
+    """
+
+    model: Model
+    best_round: int
+    early_stopping_score: float
+    fitted_rows: int
+    margin_shift: float
+
+
+def fit_model(
+    matrix: Floats,
+    target: Floats,
+    *,
+    stopping_matrix: Floats,
+    stopping_target: Floats,
+    specs: Sequence[Input],
+    config: ModelConfig,
+    rows: Rows | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Fit:
+    """Fit LightGBM, and stop when rows of a later time no longer gain.
+
+    Negatives may be left out and positives weighted, see `ModelConfig`; margins are those
+    of all rows, unweighted, none the less. Rows to stop on are never left out or weighted.
+
+    Parameters
+    ----------
+    matrix, stopping_matrix : float64 arrays of shape (n, len(specs))
+        Categories as codes; NaN is missing. A column that is constant or all missing is
+        allowed and has no say.
+    target, stopping_target : float64 arrays of 0 and 1
+    rows : int64 array, optional
+        Rows of `matrix` to fit on; all of them by default. What is not fitted on is not copied.
+    progress : callable, optional
+        Hears of each tree: trees fitted and trees in all, which are as many once fitting ends.
+
+    Raises
+    ------
+    DatasetError
+        If the rows of either part have one class only, or there are none.
+    """
+    fitted, shift = _choose_rows(matrix, target, config, rows)
+    _require_both_classes("early_stopping", stopping_target)
+    train = _dataset(matrix, target, fitted, specs, config)
+    # the metric sees corrected margins: log loss would stop elsewhere on shifted ones
+    start = np.full(stopping_target.size, shift) if shift else None
+    stopping = train.create_valid(stopping_matrix, stopping_target, init_score=start)
+    booster = lgb.train(
+        _parameters(specs, config),
+        train,
+        num_boost_round=config.rounds,
+        valid_sets=[stopping],
+        valid_names=["early_stopping"],
+        callbacks=_callbacks(config, progress),
+    )
+    ended = booster.current_iteration()
+    if progress is not None and ended < config.rounds:
+        progress(ended, ended)
+    best = booster.best_iteration or ended
+    score = booster.best_score["early_stopping"][config.metric]
+    return Fit(
+        model=Model(_text_of(booster, trees=best, shift=shift)),
+        best_round=best,
+        early_stopping_score=round(float(score), _DIGITS),
+        fitted_rows=fitted.size,
+        margin_shift=shift,
+    )
+
+
+def fit_fixed(
+    matrix: Floats,
+    target: Floats,
+    *,
+    specs: Sequence[Input],
+    config: ModelConfig,
+    rows: Rows | None = None,
+) -> Model:
+    """Fit LightGBM for all of `config.rounds`: for data too small to spare rows to stop on.
+
+    Negatives may be left out and positives weighted, and `rows` chosen, as in `fit_model`.
+
+    Raises
+    ------
+    DatasetError
+        If the rows have one class only, or there are none.
+    """
+    fitted, shift = _choose_rows(matrix, target, config, rows)
+    booster = lgb.train(
+        _parameters(specs, config),
+        _dataset(matrix, target, fitted, specs, config),
+        num_boost_round=config.rounds,
+    )
+    return Model(_text_of(booster, trees=booster.current_iteration(), shift=shift))
+
+
+def choose_rounds(
+    matrix: Floats,
+    target: Floats,
+    folds: Sequence[tuple[Rows, Rows]],
+    *,
+    specs: Sequence[Input],
+    config: ModelConfig,
+) -> int:
+    """Choose the number of trees by cross-validation: where the folds' mean metric is best.
+
+    One number for all folds, by their mean: the best rounds of single folds scatter where
+    positives are few. It is not raised for the final model, which has more rows (convention).
+
+    Source: Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, section
+    7.10; the same rule as LightGBM's own `cv`.
+
+    Parameters
+    ----------
+    folds : sequence of (fitted, held)
+        Row numbers to fit on and to measure on, of customers of their own.
+
+    Returns
+    -------
+    int
+        From 1 to `config.rounds`.
+
+    Raises
+    ------
+    DatasetError
+        If either part of a fold has one class only.
+    """
+    boosters = [
+        _started(matrix, target, fitted, held, specs=specs, config=config) for fitted, held in folds
+    ]
+    best, chosen = -math.inf, 1
+    for trees in range(1, config.rounds + 1):
+        scores = []
+        for booster in boosters:
+            booster.update()
+            measured = booster.eval_valid()[0]  # of whom, metric, value, whether higher is better
+            scores.append(measured[2] if measured[3] else -measured[2])
+        mean = float(np.mean(scores))
+        if mean > best + _NO_GAIN:
+            best, chosen = mean, trees
+        elif trees - chosen >= config.stopping_rounds:
+            break
+    return chosen
+
+
+def _started(
+    matrix: Floats,
+    target: Floats,
+    fitted: Rows,
+    held: Rows,
+    *,
+    specs: Sequence[Input],
+    config: ModelConfig,
+) -> lgb.Booster:
+    """Make a booster without trees that measures itself on held-out rows."""
+    rows, shift = _choose_rows(matrix, target, config, fitted)
+    _require_both_classes("early_stopping", target[held])
+    train = _dataset(matrix, target, rows, specs, config)
+    booster = lgb.Booster(_parameters(specs, config), train)
+    start = np.full(held.size, shift) if shift else None
+    stopping = train.create_valid(
+        matrix[held], target[held], init_score=start, params=train.params
+    ).set_reference(train)
+    booster.add_valid(stopping, "early_stopping")
+    return booster
+
+
+def _choose_rows(
+    matrix: Floats, target: Floats, config: ModelConfig, rows: Rows | None
+) -> tuple[Rows, float]:
+    """Choose the rows to fit on, and the shift that makes their margins those of all rows.
+
+    Keeping a share r of the negatives, whatever they hold, and weighting positives by w
+    multiplies the odds by w / r: ``margin + ln(r) - ln(w)`` undoes it. r is the share that
+    was kept in fact, a whole number of rows.
+
+    Source: King and Zeng 2001, Political Analysis 9, 137-163 (prior correction).
+    """
+    given = np.arange(target.size) if rows is None else rows
+    _require_both_classes("train", target[given])
+    shift = 0.0 - math.log(config.positive_weight)
+    if config.negative_share == 1.0:
+        return given, shift
+    negatives = given[target[given] == 0]
+    count = max(1, round(config.negative_share * negatives.size))
+    kept = sample_rows(matrix, negatives, count=count, seed=config.seed)
+    positives = given[target[given] != 0]
+    positives = sample_rows(matrix, positives, count=positives.size, seed=config.seed)
+    return np.concatenate([positives, kept]), shift + math.log(count / negatives.size)
+
+
+def _text_of(booster: lgb.Booster, *, trees: int, shift: float) -> str:
+    """Write a model that gives corrected margins, the same for any number of threads."""
+    text = str(booster.model_to_string(num_iteration=trees))
+    text = re.sub(r"^\[num_threads: \d+\]$", "[num_threads: 0]", text, flags=re.MULTILINE)
+    return _shift_margins(text, shift) if shift else text
+
+
+def _shift_margins(text: str, shift: float) -> str:
+    """Add to every margin by the first tree, as LightGBM adds the average it starts from.
+
+    Margin, base and every other reader of the text agree then.
+    """
+    head, rest = text.split("\nTree=0\n", 1)
+    tree, blank, tail = rest.partition("\n\n")
+
+    def moved(line: re.Match[str]) -> str:
+        numbers = [float(number) + shift for number in line[2].split()]
+        written = [f"{number:g}" if line[1] == "internal" else repr(number) for number in numbers]
+        return f"{line[1]}_value={' '.join(written)}"
+
+    shifted = re.sub(r"^(leaf|internal)_value=(.*)$", moved, tree, flags=re.MULTILINE)
+    longer = len(shifted) - len(tree)  # the head says how long each tree is
+    head = re.sub(r"(?<=\ntree_sizes=)\d+", lambda size: str(int(size[0]) + longer), head)
+    return f"{head}\nTree=0\n{shifted}{blank}{tail}"
+
+
+def _require_both_classes(part: str, target: Floats) -> None:
+    cure = "widen the part, or check cases and label_maturity_days"
+    require_both_classes(f"part {part!r}", int(target.sum()), target.size, cure=cure)
+
+
+def _dataset(
+    matrix: Floats,
+    target: Floats,
+    rows: Rows,
+    specs: Sequence[Input],
+    config: ModelConfig,
+) -> lgb.Dataset:
+    if rows.size < target.size or config.negative_share < 1.0:
+        matrix, target = matrix[rows], target[rows]
+    weighted = config.positive_weight != 1.0
+    return lgb.Dataset(
+        matrix,
+        target,
+        weight=np.where(target != 0, config.positive_weight, 1.0) if weighted else None,
+        # LightGBM renames or refuses names with blanks or JSON's own characters
+        feature_name=[quote(spec.name) for spec in specs],
+        categorical_feature=[quote(spec.name) for spec in specs if spec.kind == "category"],
+        params={
+            "max_bin": config.max_bin,
+            "min_data_in_leaf": config.min_data_in_leaf,
+            "num_threads": config.num_threads,
+            "verbosity": -1,
+        },
+    )
+
+
+def _parameters(specs: Sequence[Input], config: ModelConfig) -> dict[str, object]:
+    parameters: dict[str, object] = {
+        "objective": "binary",
+        "metric": config.metric,
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.num_leaves,
+        "min_data_in_leaf": config.min_data_in_leaf,
+        "feature_fraction": config.feature_fraction,
+        "bagging_fraction": config.bagging_fraction,
+        "bagging_freq": 1 if config.bagging_fraction < 1.0 else 0,
+        "lambda_l2": config.lambda_l2,
+        "max_bin": config.max_bin,
+        "seed": config.seed,
+        "num_threads": config.num_threads,
+        # the same rows give the same trees on any number of threads: by columns, one thread
+        # adds up a whole histogram; by rows, the order of the sum hangs on their number
+        "deterministic": True,
+        "force_col_wise": True,
+        "verbosity": -1,
+    }
+    if config.monotone:
+        parameters["monotone_constraints"] = [spec.monotone for spec in specs]
+    return parameters
+
+
+def _callbacks(
+    config: ModelConfig, progress: Callable[[int, int], None] | None
+) -> list[Callable[..., object]]:
+    callbacks: list[Callable[..., object]] = [
+        lgb.early_stopping(
+            config.stopping_rounds, first_metric_only=True, verbose=False, min_delta=_NO_GAIN
+        )
+    ]
+    if progress is not None:
+        report = progress
+
+        def tell(environment: lgb.callback.CallbackEnv) -> None:
+            report(environment.iteration + 1, config.rounds)
+
+        callbacks.append(tell)
+    return callbacks

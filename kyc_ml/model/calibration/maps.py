@@ -1,0 +1,130 @@
+"""The map from margin to probability, as numbers that JSON keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from kyc_ml.config import CalibrationMethod
+from kyc_ml.model.calibration.segments import Segments, Values
+from kyc_ml.model.calibration.venn_abers import apply_steps
+
+Floats = npt.NDArray[np.float64]
+Method = CalibrationMethod
+
+_FARTHEST: Final = 36.0
+"""Log-odds up to which float64 tells a probability from 1: ln(2^52) is 36.04."""
+_LEAST: Final = float(expit(-_FARTHEST))
+_MOST: Final = float(expit(_FARTHEST))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrator:
+    """A monotone map from margin to probability.
+
+    Attributes
+    ----------
+    method : {'none', 'platt', 'beta', 'isotonic', 'venn_abers'}
+        none: ``expit(margin)`` ·
+        platt: ``expit(slope * margin + intercept)`` ·
+        beta: ``expit(slope * ln p - upper_slope * ln(1 - p) + intercept)`` of
+        ``p = expit(margin)`` between the two knots, with slope 1 in log-odds outside them ·
+        isotonic: straight lines between knots, flat outside them ·
+        venn_abers: steps, see `fit_venn_abers`.
+    slope, intercept, upper_slope : float
+    knots, levels : tuple of float
+        Margins, increasing, and probabilities, not decreasing. The beta map keeps the
+        lowest and the highest margin it was fitted on as its knots.
+    segments : Segments or None
+        What the odds of a segment are multiplied with.
+    """
+
+    method: Method
+    slope: float = 1.0
+    intercept: float = 0.0
+    upper_slope: float = 1.0
+    knots: tuple[float, ...] = ()
+    levels: tuple[float, ...] = ()
+    segments: Segments | None = None
+
+    def __repr__(self) -> str:
+        facts: list[str] = [self.method]
+        if self.knots:
+            facts.append(f"{len(self.knots):,} knots")
+        if self.segments is not None:
+            facts.append(f"{len(self.segments.shifts):,} segments of {self.segments.feature}")
+        return f"Calibrator({', '.join(facts)})"
+
+    def probability(self, margin: Floats, segment: Values | None = None) -> Floats:
+        """Map margins of shape (n,) to probabilities of shape (n,), never exactly 0 or 1.
+
+        Parameters
+        ----------
+        segment : sequence of str or None, length n, optional
+            A segment that is missing or was not calibrated has the whole's probability, and
+            so have all rows where it is not given.
+
+        Raises
+        ------
+        ValueError
+            If a margin is NaN, or there are not as many segments as margins.
+        """
+        n_nan = int(np.isnan(margin).sum())
+        if n_nan:
+            msg = f"margins must be numbers, got {n_nan} NaN of {margin.size}"
+            raise ValueError(msg)
+        proba = self._of_the_whole(margin)
+        if self.segments is not None and segment is not None:
+            proba = self.segments.shift(proba, segment)
+        return np.clip(proba, _LEAST, _MOST)
+
+    def without_segments(self) -> Self:
+        """Give the map of the whole."""
+        return replace(self, segments=None)
+
+    def _of_the_whole(self, margin: Floats) -> Floats:
+        """Map without segments, inside what `probability` lets pass."""
+        if self.method == "isotonic":
+            proba = np.interp(margin, self.knots, self.levels)
+        elif self.method == "venn_abers":
+            proba = apply_steps(margin, np.array(self.knots), np.array(self.levels))
+        elif self.method == "beta":
+            inside = np.clip(margin, self.knots[0], self.knots[-1])
+            proba = expit(
+                self.upper_slope * np.logaddexp(0.0, inside)
+                - self.slope * np.logaddexp(0.0, -inside)
+                + self.intercept
+                + (margin - inside)
+            )
+        else:
+            proba = expit(self.slope * margin + self.intercept)
+        return np.clip(proba, _LEAST, _MOST)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the map as numbers that JSON keeps to the last bit."""
+        return {
+            "method": self.method,
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "upper_slope": self.upper_slope,
+            "knots": list(self.knots),
+            "levels": list(self.levels),
+            "segments": None if self.segments is None else asdict(self.segments),
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote, or wrote before there were beta maps and segments."""
+        numbers = {"knots": tuple(content["knots"]), "levels": tuple(content["levels"])}
+        segments = content.get("segments")
+        shifts = None if segments is None else Segments.from_dict(segments)
+        return cls(**{**content, **numbers, "segments": shifts})
+
+
+def to_probability(margin: Floats) -> Floats:
+    """Take log-odds as they are: ``1 / (1 + exp(-margin))``."""
+    return Calibrator(method="none").probability(margin)

@@ -1,0 +1,38 @@
+"""The rows that features are judged by, and numbers for labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.features import FeatureSpec
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRows:
+    """Training rows, and whose they are.
+
+    Attributes
+    ----------
+    matrix : float64 array of shape (n, len(specs))
+        Categories as codes; NaN is missing.
+    target : array of 0 and 1, shape (n,)
+    groups : int64 array of shape (n,)
+        The customer of each row, numbered from 0.
+    """
+
+    matrix: Floats
+    target: Floats
+    groups: Ints
+    specs: tuple[FeatureSpec, ...]
+
+
+def number_labels(labels: npt.ArrayLike) -> Ints:
+    """Give equal labels one number, from 0 in the order of the labels."""
+    return np.asarray(pd.factorize(np.asarray(labels), sort=True)[0], dtype=np.int64)

@@ -1,0 +1,184 @@
+"""run_init: look at unknown files, and write the configurations that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import FilePath, SourceMapping, load_section, parse_section, read_path
+from kyc_ml.decision import load_run
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import OutputError
+from kyc_ml.onboarding.proposal.guesses import Proposal
+from kyc_ml.onboarding.proposal.proposing import propose_source
+from kyc_ml.onboarding.proposal.run_files import RunFile, run_files, tiers_text
+from kyc_ml.onboarding.proposal.writing import write_source
+from kyc_ml.storage import require_place, written_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitResult:
+    """What `run_init` proposes, and where it is written.
+
+    Attributes
+    ----------
+    files : mapping of name to Path
+        ``source`` and, where a model or features are possible, ``fraud``, ``risk``, ``tiers``.
+    accepted : mapping of table name to Arrow table
+        The sample of the files, as the contract accepts it under the proposal.
+    """
+
+    proposal: Proposal
+    runs: tuple[RunFile, ...]
+    files: Mapping[str, Path]
+    accepted: Mapping[str, pa.Table]
+
+    def next_commands(self, data: Path) -> list[str]:
+        """List the commands to run next: check, and train and score unless they are held back."""
+        read = f"--source {self.files['source']} --data {data}"
+        trains = [
+            f"kyc-ml train --config {self.files[run.unit]} {read}"
+            + (f" --as-of {run.as_of}" if run.as_of else "")
+            for run in self.runs
+            if run.trainable and not self.held_back
+        ]
+        scores = [
+            f"kyc-ml score --model models:/{run.name}@challenger {read}"
+            + (" --full" if run.planned or run.unit == "fraud" else "")
+            + (f" --as-of {run.as_of}" if run.planned else "")
+            + f" --out {self.files['source'].parent / f'scores_{run.unit}'}"
+            for run in self.runs
+            if run.trainable and not self.held_back
+        ]
+        return [f"kyc-ml check {read}", *trains, *scores]
+
+    @property
+    def held_back(self) -> str:
+        """Why train is no next command yet; empty where it is one."""
+        if self.proposal.undecided:
+            return f"kyc-ml train: first decide {', '.join(self.proposal.undecided)}"
+        if not any(run.trainable for run in self.runs):
+            return "kyc-ml train: no table of cases says how anyone turned out"
+        return ""
+
+    def tables_frame(self) -> pd.DataFrame:
+        """One row a table: its files, columns found and missing, rows refused in the sample."""
+        rows = []
+        for table in self.proposal.tables.values():
+            marks = [guess.certainty for guess in table.columns.values()]
+            quality = table.quality
+            rows.append(
+                {
+                    "table": table.name,
+                    "from": ", ".join(table.files),
+                    "columns": len(marks),
+                    "guesses": marks.count("guess"),
+                    "yours": marks.count("yours"),
+                    "rows": 0 if quality is None else quality.read,
+                    "refused": None if quality is None else quality.quarantined_share,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def columns_frame(self) -> pd.DataFrame:
+        """One row a proposed column: its expression, how sure it is, and why."""
+        return pd.DataFrame(
+            [
+                {
+                    "table": table.name,
+                    "column": guess.column,
+                    "sql": guess.sql,
+                    "certainty": guess.certainty,
+                    "evidence": guess.evidence,
+                }
+                for table in self.proposal.tables.values()
+                for guess in table.columns.values()
+            ]
+        )
+
+    def unused_frame(self) -> pd.DataFrame:
+        """One row a file that no table reads, or column of another file, with the reason."""
+        rows = sorted(self.proposal.unused.items())
+        for table in self.proposal.tables.values():
+            file = table.files[0]
+            doubted = [
+                (each.column, each.doubt) for each in table.attributes.values() if each.doubt
+            ]
+            rows += [(f"{file}, column {column}", why) for column, why in doubted]
+            if table.unused:
+                shown = ", ".join(table.unused)
+                rows.append((f"{file}, column(s) {shown}", "identifiers, names or one value"))
+        return pd.DataFrame(rows, columns=["file", "not used because"])
+
+    def families_frame(self, unit: str) -> pd.DataFrame:
+        """One row a feature family of a unit: features available, and what would give more."""
+        families = {run.unit: run.families for run in self.runs}.get(unit, ())  # type: ignore[call-overload]
+        return pd.DataFrame(
+            [
+                {
+                    "family": each.name,
+                    "features": (
+                        f"{each.available} of {each.declared}" if each.declared else "none"
+                    ),
+                    "would be enabled by": "; ".join(each.missing) or "–",
+                }
+                for each in families
+            ]
+        )
+
+
+def run_init(
+    *,
+    data: FilePath,
+    out: FilePath,
+    timezone: str | None = None,
+    base_currency: str | None = None,
+    force: bool = False,
+    watch: ProgressReporter | None = None,
+) -> InitResult:
+    """Propose a source mapping and run configurations for a folder, and write them.
+
+    Values of customers are neither shown nor written; codes of a column are where a CASE
+    needs them (see `kyc_ml.proposal.propose_source`).
+
+    Raises
+    ------
+    SourceError
+        If no file fits a contracted table.
+    OutputError
+        If a file to be written exists and `force` is false, or it cannot be written.
+    """
+    watch = ProgressReporter() if watch is None else watch
+    data, out = read_path(data, name="data"), read_path(out, name="out")
+    _require_free(out, force=force)
+    watch.progress("looking at the files", 0, 1)
+    proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)
+    watch.progress("looking at the files", 1, 1)
+    texts = {"source": write_source(proposal)}
+    # what would not be read back is a defect of the proposal, and is not written
+    mapping = parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")
+    runs = run_files(proposal, accepted, mapping)
+    texts |= {str(run.unit): run.text for run in runs}
+    if runs:
+        texts["tiers"] = tiers_text(proposal, accepted)
+    files = {name: out / f"{name}.yaml" for name in texts}
+    for name, path in files.items():
+        with written_whole(path) as handle:
+            handle.write(texts[name].encode())
+    load_section(files["source"], SourceMapping)
+    for run in runs:
+        load_run(files[run.unit], source=files["source"])
+    return InitResult(proposal=proposal, runs=runs, files=files, accepted=accepted)
+
+
+def _require_free(out: Path, *, force: bool) -> None:
+    names = ("source.yaml", "fraud.yaml", "risk.yaml", "tiers.yaml")
+    there = [name for name in names if (out / name).exists()]
+    if there and not force:
+        msg = f"{out} already holds {', '.join(there)}: name another --out, or give --force"
+        raise OutputError(msg)
+    require_place(out / "source.yaml")

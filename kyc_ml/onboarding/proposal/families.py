@@ -1,0 +1,95 @@
+"""Which features a proposed source can give, family by family, and what would give more."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from kyc_ml.config import FeatureConfig, TableAttribute, Unit, attribute_column
+from kyc_ml.contract import (
+    CUSTOMER_ID,
+    EVENT_TIME,
+    KNOWN_AT,
+    REVIEWS,
+    THIRD_PARTY,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+)
+from kyc_ml.features import (
+    DECISION_TIME,
+    FAMILIES,
+    OBSERVATION_ID,
+    choose_features,
+    split_available,
+    with_made,
+)
+
+_MOST_ITEMS: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """What a source gives of one family.
+
+    Attributes
+    ----------
+    available, declared : int
+        Features.
+    missing : tuple of str
+        Why the others are left out, the commonest reason first.
+    """
+
+    name: str
+    available: int
+    declared: int
+    missing: tuple[str, ...]
+
+
+def items_of(tables: Mapping[str, pa.Table]) -> tuple[str, ...]:
+    """List the items of third parties, if they are few and named like columns."""
+    if THIRD_PARTY not in tables:
+        return ()
+    items = sorted(set(tables[THIRD_PARTY]["item"].to_pylist()))
+    named = [item for item in items if re.fullmatch(r"[a-z][a-z0-9_]*", item)]
+    return tuple(named) if len(named) <= _MOST_ITEMS else ()
+
+
+def weigh_families(
+    columns: Mapping[str, tuple[str, ...]],
+    *,
+    unit: Unit,
+    items: tuple[str, ...] = (),
+    attributes: Sequence[TableAttribute] = (),
+) -> tuple[Family, ...]:
+    """Count what each family gives of a source with these tables and columns."""
+    observed = [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
+    if unit == "fraud":
+        own = set(columns.get(TRANSACTIONS, ())) - {TRANSACTION_ID, EVENT_TIME, KNOWN_AT}
+        observed = list(dict.fromkeys([*observed, *sorted(own)]))
+    else:
+        observed += [
+            name for name in columns.get(REVIEWS, ()) if name.startswith(attribute_column(""))
+        ]
+    config = FeatureConfig(families=tuple(FAMILIES), third_party_items=items)
+    specs = choose_features(config, unit=unit, attributes=attributes or None)
+    available, left_out = split_available(specs, with_made(columns), observed)
+    shown = [spec for spec in specs if not spec.hidden]
+    given = Counter(spec.family for spec in available if not spec.hidden)
+    found = []
+    for family in FAMILIES:
+        members = [spec.name for spec in shown if spec.family == family]
+        reasons = Counter(left_out[name] for name in members if name in left_out)
+        found.append(
+            Family(
+                name=family,
+                available=given[family],
+                declared=len(members),
+                missing=tuple(reason for reason, _ in reasons.most_common(3)),
+            )
+        )
+    return tuple(found)

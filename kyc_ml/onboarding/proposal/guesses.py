@@ -1,0 +1,212 @@
+"""What is proposed: guesses with their evidence, tables of guesses, and what is left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final, Literal
+
+from kyc_ml.contract import NO_CURRENCY, TableQuality
+from kyc_ml.onboarding.proposal.looking import FileLook
+from kyc_ml.onboarding.proposal.vocabulary import say
+
+PANEL_WINDOWS: Final = ("93d", "366d")
+"""A quarter and a year of month ends."""
+Certainty = Literal["sure", "likely", "guess", "yours"]
+"""`yours`: nothing in the files decides it, the user has to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """An expression for one contracted column.
+
+    Attributes
+    ----------
+    sql : str
+        Tried on the sample before it was proposed.
+    evidence : str
+        What it rests on: names, shapes and shares, never a value.
+    alternatives : tuple of str
+        Other expressions worth a look; written as comments.
+    """
+
+    column: str
+    sql: str
+    certainty: Certainty
+    evidence: str
+    alternatives: tuple[str, ...] = ()
+
+
+Kind = Literal["bookings", "snapshot", "panel", "applications"]
+"""What a source is about: bookings, or customers without any."""
+AttributeKind = Literal["number", "text", "boolean", "date"]
+"""What an attribute is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeGuess:
+    """A column of the user's own, as it would be declared.
+
+    Attributes
+    ----------
+    name : str
+        Small letters, digits and ``_``.
+    column : str
+        The user's own name of it.
+    unit : str
+        Of a number; empty where it has none.
+    over_time : tuple of str
+        What is read of it; empty for the value known at the decision alone.
+    doubt : str
+        Why it is written as a comment only; empty where it is proposed.
+    """
+
+    name: str
+    column: str
+    sql: str
+    kind: AttributeKind
+    unit: str
+    description: str
+    description_zh: str
+    over_time: tuple[str, ...] = ()
+    doubt: str = ""
+
+    @property
+    def keys(self) -> dict[str, object]:
+        """The keys of the attribute as a mapping writes them."""
+        found: dict[str, object] = {"sql": self.sql, "type": self.kind, "unit": self.unit}
+        found |= {"description": self.description, "description_zh": self.description_zh}
+        found |= {"over_time": self.over_time, "windows": PANEL_WINDOWS if self.over_time else ()}
+        return {key: value for key, value in found.items() if value}
+
+
+@dataclass(slots=True, kw_only=True)
+class TableProposal:
+    """One contracted table: its rows and columns, and how many rows of the sample it accepts.
+
+    Attributes
+    ----------
+    files : tuple of str
+        Sources it reads.
+    optional : bool
+        Left out where the files lack a column that it reads.
+    notes : list of str
+        What the user has to know about the whole table.
+    confirm : list of str
+        What was assumed about the whole table, for the user to confirm.
+    attributes : dict of name to AttributeGuess
+        Columns of the user's own, kept beside the contracted ones.
+    unused : list of str
+        Columns of its file that nothing reads.
+    dropped : dict of column to reason
+        Optional columns that were tried and did not fit.
+    quality : TableQuality or None
+        Of the sample; None where the table could not be bound.
+    """
+
+    name: str
+    rows: str
+    files: tuple[str, ...]
+    where: str | None = None
+    optional: bool = False
+    columns: dict[str, Guess] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    confirm: list[str] = field(default_factory=list)
+    attributes: dict[str, AttributeGuess] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    quality: TableQuality | None = None
+
+    @property
+    def declared(self) -> dict[str, dict[str, object]]:
+        """The attributes that are proposed, as a mapping writes them."""
+        return {name: each.keys for name, each in self.attributes.items() if not each.doubt}
+
+    def add(self, *guesses: Guess | None) -> None:
+        """Add guesses; None adds nothing."""
+        self.columns |= {guess.column: guess for guess in guesses if guess is not None}
+
+
+@dataclass(slots=True, kw_only=True)
+class Proposal:
+    """A proposed source mapping, with its evidence.
+
+    Attributes
+    ----------
+    looks : tuple of FileLook
+        Every table that could be opened; one that no proposal reads is in `unused`.
+    unused : mapping of file to reason
+    decisions : list of str
+        What to decide or confirm, other than the marks on columns, the gravest first.
+    span : tuple of datetime or None
+        First and last transaction of the sample.
+    snapshot : date or None
+        Day at whose end the rows of customers were true, where they carry no date.
+    kind : Kind
+        What the main file holds.
+    quoted : bool
+        True where identifiers are written as Excel's ``="001"``.
+    """
+
+    name: str
+    timezone: str
+    timezone_evidence: str
+    base_currency: str
+    currency_evidence: str
+    looks: tuple[FileLook, ...]
+    tables: dict[str, TableProposal]
+    unused: Mapping[str, str]
+    decisions: list[str]
+    span: tuple[datetime, datetime] | None = None
+    snapshot: date | None = None
+    kind: Kind = "bookings"
+    quoted: bool = False
+
+    @property
+    def used_looks(self) -> tuple[FileLook, ...]:
+        """The files that a table reads."""
+        used = {name for table in self.tables.values() for name in table.files}
+        return tuple(look for look in self.looks if look.name in used)
+
+    @property
+    def open_points(self) -> tuple[str, ...]:
+        """All that is to be decided or confirmed, what stops a check first.
+
+        One for each mark TODO or GUESS that the mapping shows, and one for each of `decisions`.
+        """
+        marked = [
+            (guess.certainty, f"{table.name}.{guess.column}: {guess.evidence}")
+            for table in self.tables.values()
+            for guess in table.columns.values()
+        ]
+        return (
+            *(point for certainty, point in marked if certainty == "yours"),
+            *self.decisions,
+            *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
+            *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
+            *(
+                say("attributes", table=table.name, count=len(table.declared))
+                for table in self.tables.values()
+                if table.declared
+            ),
+            *(point for certainty, point in marked if certainty == "guess"),
+        )
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """What has no guess, such as ``cases.outcome``: a model has to wait for it."""
+        yours = [
+            f"{table.name}.{guess.column}"
+            for table in self.tables.values()
+            for guess in table.columns.values()
+            if guess.certainty == "yours"
+        ]
+        return (*yours, *(["base_currency"] if self.base_currency == NO_CURRENCY else []))
+
+
+def certainty_of(score: float) -> Certainty:
+    """Return a score in words: what the name says, once the values agree."""
+    if score >= 0.85:
+        return "sure"
+    return "likely" if score >= 0.6 else "guess"

@@ -1,0 +1,357 @@
+"""A bounded look into files: what each column holds, in counts and shapes.
+
+Values stay in the engine. Only codes leave it: the values of a column with at most
+`MOST_CODES` of them, each short and many rows to each, which are no identifiers and
+which a CASE expression has to name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from kyc_ml.contract import (
+    Family,
+    FoundFiles,
+    as_utf8,
+    family_of,
+    make_plain,
+    open_files,
+    open_plain,
+    readable_paths,
+)
+from kyc_ml.errors import Faults, SourceError
+from kyc_ml.onboarding.proposal.finding import FoundFolder, FoundSource
+from kyc_ml.onboarding.proposal.vocabulary import normalise, say, words
+from kyc_ml.storage import connect, quote_name, quote_text
+
+ROWS: Final = 300_000
+"""Rows of a table that are looked at, drawn at random where there are more."""
+MOST_CODES: Final = 12
+_LONGEST_CODE: Final = 40
+_ROWS_A_CODE: Final = 4
+_HEAD_BYTES: Final = 256 << 20
+"""Of a longer text file the beginning alone is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnLook:
+    """What a column holds, in the rows looked at.
+
+    Attributes
+    ----------
+    normal : str
+        Its name in small letters, words separated by ``_``.
+    type : str
+        DuckDB's type; text for every column of a CSV or JSON file.
+    filled : float
+        Share of rows with a value, in [0, 1].
+    distinct : int
+        How many values; `unique` where no two rows share one.
+    number, whole : float
+        Share of the values that are numbers, and whole ones.
+    negative : float
+        Share of the numbers below zero.
+    low, high : float
+        Range of the numbers; NaN where there are none.
+    shortest, longest : int
+        Length of the values as text.
+    codes : tuple of str
+        The values, where they are few enough to be codes and no identifiers; else empty.
+    table : str
+        Name of its source, and `rows` that were looked at there.
+    desk : Desk
+        Where expressions are tried on it.
+    """
+
+    name: str
+    normal: str
+    type: str
+    filled: float
+    distinct: int
+    unique: bool
+    number: float
+    whole: float
+    negative: float
+    low: float
+    high: float
+    shortest: int
+    longest: int
+    codes: tuple[str, ...]
+    table: str
+    rows: int
+    desk: Desk = field(repr=False, compare=False)
+
+    @property
+    def sql(self) -> str:
+        """The column as an SQL expression."""
+        return plain_name(self.name)
+
+    @property
+    def family(self) -> Family | None:
+        """The contract's grouping of its type."""
+        return family_of(self.type)
+
+    @property
+    def text(self) -> str:
+        """The column as text, in SQL."""
+        return self.sql if self.type == "VARCHAR" else f"CAST({self.sql} AS VARCHAR)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLook:
+    """What a table to be holds, in the rows looked at.
+
+    Attributes
+    ----------
+    rows : int
+        Rows looked at; all there are unless `partly`.
+    malformed : int
+        Lines that have more or fewer values than there are columns.
+    """
+
+    found: FoundSource
+    rows: int
+    partly: bool
+    columns: tuple[ColumnLook, ...]
+    desk: Desk = field(repr=False, compare=False)
+    malformed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name that SQL knows it by."""
+        return self.found.name
+
+    @property
+    def normal(self) -> str:
+        """Its name in small letters, words separated by ``_``."""
+        return normalise(self.found.name)
+
+    @property
+    def sql(self) -> str:
+        """The table's name in SQL."""
+        return plain_name(self.found.name)
+
+    def column(self, name: str) -> ColumnLook:
+        """Return the column called `name`; KeyError without one."""
+        return {column.name: column for column in self.columns}[name]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Everything that was looked at, and the engine to try expressions on it.
+
+    Attributes
+    ----------
+    unusable : dict of file to reason
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    looks: list[FileLook] = field(default_factory=list)
+    unusable: dict[str, str] = field(default_factory=dict)
+    _answers: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+
+    def all(self, sql: str) -> list[tuple[object, ...]]:
+        """Run SQL; asked again, as a file is for each table, the rows are known."""
+        if sql not in self._answers:
+            self._answers[sql] = self.connection.execute(sql).fetchall()
+        return self._answers[sql]
+
+    def one(self, sql: str) -> tuple[object, ...]:
+        """Run SQL that gives one row."""
+        return self.all(sql)[0]
+
+    def counts(self, rows: str, *sums: str) -> list[int]:
+        """Count over rows, an SQL table: one whole number for each of the sums."""
+        found = self.one(f"SELECT {', '.join(sums)} FROM {rows}")
+        return [int(number or 0) for number in found]  # type: ignore[call-overload]
+
+    def look(self, name: str) -> FileLook:
+        """Return the look at a source; KeyError without one."""
+        return {look.name: look for look in self.looks}[name]
+
+
+def plain_name(name: str) -> str:
+    """Write a name for SQL, in quotes only where SQL needs them."""
+    bare = name.isascii() and name.isidentifier() and name.lower() not in words("sql_reserved")
+    return name if bare else quote_name(name)
+
+
+@contextmanager
+def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
+    """Open every source of a folder as the contract would, and profile a sample of it.
+
+    What cannot be opened is noted as unusable, in the contract's own words.
+    """
+    with tempfile.TemporaryDirectory(prefix="kyc_ml_") as scratch:
+        desk_unusable = dict(folder.unusable)
+        opened: dict[str, FoundFiles] = {}
+        cut: dict[str, bool] = {}
+        for number, source in enumerate(folder.sources):
+            faults = Faults(source.name, SourceError)
+            copies = Path(scratch) / str(number)
+            copies.mkdir()
+            found, cut[source.name] = _to_read(data, source, copies)
+            opened |= make_plain({source.name: found}, copies=copies, faults=faults)
+            if len(faults):
+                desk_unusable[source.source.path] = _first(faults)
+        with closing(connect(data=None, files=readable_paths(opened.values()))) as connection:
+            desk = Desk(connection, unusable=desk_unusable)
+            for source in folder.sources:
+                if source.name in opened:
+                    _open(desk, source, opened[source.name], cut=cut[source.name])
+            yield desk
+
+
+def _open(desk: Desk, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
+    """Open a source and profile it, or note why it cannot be."""
+    faults = Faults(source.name, SourceError)
+    malformed = open_files(desk.connection, {source.name: found}, faults=faults).malformed
+    if len(faults):
+        desk.unusable[source.source.path] = _first(faults)
+        return
+    look = _look(desk, source, cut=cut)
+    lines = len(malformed.get(source.name, ()))
+    if look.rows:
+        desk.looks.append(replace(look, malformed=lines))
+        return
+    desk.unusable[source.source.path] = (
+        say("only_malformed", lines=lines) if lines else "has columns and no rows"
+    )
+
+
+def _first(faults: Faults) -> str:
+    try:
+        faults.raise_if_any()
+    except SourceError as error:
+        return str(error).partition("\n  - ")[2].partition("\n")[0]
+    return ""
+
+
+def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:
+    """Return the files to look into: the heads of long text, in UTF-8; True if that is not all."""
+    root = data.resolve()
+    names = tuple(str(path.relative_to(root)) for path in source.paths)
+    found = FoundFiles(source=source.source, paths=source.paths, names=names)
+    size = sum(path.stat().st_size for path in source.paths)
+    if source.source.format not in {"csv", "json"} or size <= _HEAD_BYTES:
+        return found, False
+    each = max(_HEAD_BYTES // len(source.paths), 1 << 16)
+    paths, cut = [], False
+    for number, path in enumerate(source.paths):
+        copy = copies / f"head_{number}"
+        cut |= _copy_head(path, copy, encoding=source.source.encoding or "utf-8", most=each)
+        paths.append(copy)
+    plain = source.source.model_copy(update={"encoding": None})
+    return replace(found, source=plain, paths=tuple(paths)), cut
+
+
+def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
+    """Copy whole lines of a text file as UTF-8, about `most` bytes; True if it has more."""
+    with open_plain(path) as handle, copy.open("wb") as out:
+        left = most
+        for block in as_utf8(handle, encoding):
+            if len(block) > left:
+                out.write(block[: block.rfind(b"\n", 0, left) + 1])
+                return True
+            out.write(block)
+            left -= len(block)
+    return False
+
+
+def _look(desk: Desk, source: FoundSource, *, cut: bool) -> FileLook:
+    """Keep a sample of a source under its own name, and profile its columns."""
+    connection = desk.connection
+    name, whole = quote_name(source.name), quote_name(f"whole:{source.name}")
+    kind = connection.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE view_name = ? AND temporary", [source.name]
+    ).fetchall()[0][0]
+    thing = "VIEW" if kind else "TABLE"
+    connection.execute(f"ALTER {thing} {name} RENAME TO {whole}")
+    rows = connection.execute(f"SELECT count(*) FROM {whole}").fetchall()[0][0]
+    sample = f" USING SAMPLE reservoir({ROWS} ROWS) REPEATABLE (7)" if rows > ROWS else ""
+    connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {whole}{sample}")
+    connection.execute(f"DROP {thing} {whole}")
+    columns = connection.execute(f"DESCRIBE {name}").fetchall()
+    kept = min(rows, ROWS)
+    return FileLook(
+        found=source,
+        rows=kept,
+        partly=cut or rows > ROWS,
+        columns=tuple(_profile(desk, source.name, *row[:2], rows=kept) for row in columns),
+        desk=desk,
+    )
+
+
+def _profile(desk: Desk, table: str, name: str, type_: str, *, rows: int) -> ColumnLook:
+    text = f"CAST({quote_name(name)} AS VARCHAR)"
+    filled, distinct, numbers, whole, negative, low, high, shortest, longest = (
+        desk.connection.execute(
+            "SELECT count(t), count(DISTINCT t), count(n), count(n) FILTER (n = floor(n)), "
+            "count(n) FILTER (n < 0), min(n), max(n), min(length(t)), max(length(t)) FROM ("
+            f"SELECT nullif(trim({text}), '') AS t, CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) "
+            f"THEN TRY_CAST({text} AS DOUBLE) END AS n FROM {quote_name(table)})"
+        ).fetchall()[0]
+    )
+    # more rows than values, few values and short ones: codes, and no identifiers
+    coded = 0 < distinct <= MOST_CODES and filled >= _ROWS_A_CODE * distinct
+    codes: Sequence[tuple[str]] = ()
+    if coded and (longest or 0) <= _LONGEST_CODE:
+        codes = desk.connection.execute(
+            f"SELECT trim({text}) AS t FROM {quote_name(table)} "
+            f"WHERE nullif(trim({text}), '') IS NOT NULL "
+            "GROUP BY ALL ORDER BY count(*) DESC, t"
+        ).fetchall()
+    nan = float("nan")
+    return ColumnLook(
+        name=name,
+        normal=normalise(name),
+        type=type_,
+        filled=filled / max(rows, 1),
+        distinct=distinct,
+        unique=distinct == filled and filled > 1,
+        number=numbers / max(filled, 1),
+        whole=whole / max(filled, 1),
+        negative=negative / max(numbers, 1),
+        low=nan if low is None else low,
+        high=nan if high is None else high,
+        shortest=shortest or 0,
+        longest=longest or 0,
+        codes=tuple(row[0] for row in codes),
+        table=table,
+        rows=rows,
+        desk=desk,
+    )
+
+
+def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> float:
+    """Share of the distinct values of a column, (table, column), that another one holds."""
+    (one, a), (two, b) = inner, outer
+    row = desk.one(
+        f"SELECT count(*) FILTER (t IN (SELECT CAST({quote_name(b)} AS VARCHAR) FROM "
+        f"{quote_name(two)} WHERE {quote_name(b)} IS NOT NULL)) / nullif(count(*), 0) FROM "
+        f"(SELECT DISTINCT CAST({quote_name(a)} AS VARCHAR) AS t FROM {quote_name(one)} "
+        f"WHERE {quote_name(a)} IS NOT NULL)"
+    )
+    return float(row[0] or 0.0)  # type: ignore[arg-type]
+
+
+def words_held(column: ColumnLook, known: Collection[str]) -> tuple[str, ...]:
+    """List the known words, in small letters, that a column holds; no other value leaves it."""
+    low = f"lower(trim({column.text}))"
+    rows = column.desk.all(
+        f"SELECT {low} AS word FROM {quote_name(column.table)} "
+        f"WHERE {low} IN {quoted_codes(sorted(known))} GROUP BY ALL ORDER BY count(*) DESC, word"
+    )
+    return tuple(str(row[0]) for row in rows)
+
+
+def quoted_codes(codes: Sequence[str]) -> str:
+    """Write codes as an SQL list in brackets."""
+    return "(" + ", ".join(quote_text(code) for code in codes) + ")"

@@ -1,0 +1,213 @@
+"""What a booking is worth and which way it went: amounts, signs, sides and currencies.
+
+Amounts in several currencies become one by rates of the day where a file has them; else the
+user has to give the rates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from kyc_ml.onboarding.proposal.codes import TODO, case_sql, translate
+from kyc_ml.onboarding.proposal.columns import code_guess, confirm, constant, todo_guess
+from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
+from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook, contained
+from kyc_ml.onboarding.proposal.numbers import NumberReading, read_number
+from kyc_ml.onboarding.proposal.owners import Bank
+from kyc_ml.onboarding.proposal.roles import LEAST, Part, Parts
+from kyc_ml.onboarding.proposal.times import read_time
+from kyc_ml.onboarding.proposal.vocabulary import (
+    CREDIT,
+    CURRENCY,
+    CURRENCY_SIGNS,
+    DEBIT,
+    name_score,
+    say,
+    words,
+)
+from kyc_ml.storage import quote_name, quote_text
+
+_SEVERAL: Final = 2
+_MOST_RATE_COLUMNS: Final = 6
+_LASTING_DAYS: Final = 10
+"""Days after which a rate is too old: longer than any row of bank holidays (convention)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Payments:
+    """The proposal for transactions, and what the other tables need to know of it.
+
+    Attributes
+    ----------
+    parts : mapping of role to Part
+    identifier, customer : str
+        SQL over the file's own columns; empty where a booking has no identifier.
+    named_currency : str
+        Currency that the amounts' name or the signs beside them give; empty if none.
+    """
+
+    look: FileLook
+    parts: Parts
+    bank: Bank
+    table: TableProposal
+    identifier: str
+    customer: str
+    labelled_rows: str
+    currencies: tuple[str, ...] = ()
+    named_currency: str = ""
+    decisions: list[str] = field(default_factory=list)
+
+
+def add_money(desk: Desk, made: Payments) -> None:
+    """Add amount and direction, and keep to one currency."""
+    parts, table = made.parts, made.table
+    debit, credit = parts.get(DEBIT), parts.get(CREDIT)
+    if "amount" not in parts and debit is not None and credit is not None:
+        _two_columns(made, debit, credit)
+        return
+    part = parts.get("amount") or debit or credit
+    assert part is not None  # noqa: S101  choose_payments has seen it
+    if part.todo:
+        table.add(todo_guess("amount", part))
+        if "direction" not in table.columns and "direction" in parts:
+            table.add(code_guess("direction", parts["direction"]))
+        return
+    reading = read_number(part.column, money=True)
+    assert reading is not None  # noqa: S101  the column was cast for its numbers
+    in_name = {*part.column.normal.upper().split("_")}
+    named = [code for sign, code in CURRENCY_SIGNS.items() if sign.upper() in in_name]
+    made.named_currency = next(iter((*reading.currencies, *named)), "")
+    table.add(_amount(desk, made, part, reading))
+    if "direction" not in table.columns:
+        table.add(_direction(made, reading))
+
+
+def _amount(desk: Desk, made: Payments, part: Part, reading: NumberReading) -> Guess:
+    """Write the amount without its sign, in one currency."""
+    signed = reading.negative > 0
+    number = f"abs({reading.numeric})" if signed else reading.numeric
+    shown, doubt = say("column", column=part.column.name, form=reading.form), confirm(reading.doubt)
+    currency = made.parts.get(CURRENCY)
+    if currency is None or currency.column.distinct < _SEVERAL:
+        made.currencies = () if currency is None else currency.column.codes
+        certainty = "guess" if reading.doubt else certainty_of(part.score)
+        sql = number if signed else reading.sql
+        return Guess("amount", sql, certainty, shown + doubt, reading.alternatives)
+    rated = _rated(desk, made, currency.column, number)
+    if rated is not None:
+        return replace(rated, evidence=f"{shown}; {rated.evidence}{doubt}")
+    codes = made.currencies = currency.column.codes
+    # the commonest currency's amounts stay; those of others wait for the user's rates
+    lines = [f"CASE {currency.column.sql}", f"WHEN {quote_text(codes[0])} THEN {number}",
+             *(f"WHEN {quote_text(code)} THEN {number} * NULL /* TODO rate */"
+               for code in codes[1:]), "END"] if codes else []  # fmt: skip
+    cure = say("put_rates", base=codes[0]) if codes else say("one_currency", number=number)
+    unrated = say(
+        "unrated", column=currency.column.name, several=currency.column.distinct, cure=cure
+    )
+    sql = "\n".join(lines) or quote_text(TODO)
+    return Guess("amount", sql, "yours", f"{shown}; {unrated}{doubt}", reading.alternatives)
+
+
+def _rated(desk: Desk, made: Payments, currency: ColumnLook, number: str) -> Guess | None:
+    """Write the amount by a file's rates of the day; None where none fits the bookings."""
+    table, look = made.table, made.look
+    rates = _find_rates(look, currency)
+    base = None if rates is None else _base_of(rates, currency, look)
+    if rates is None or base is None or table.columns["event_time"].certainty == "yours":
+        return None
+    when = table.columns["event_time"].sql
+    # each booking gets the last rate of its currency at or before its day
+    listed = (
+        f"SELECT {rates.currency.text} AS rate_currency, CAST({rates.day} AS DATE) AS rate_day, "
+        f"{rates.rate} AS booking_rate FROM {rates.look.sql}"
+    )
+    own = table.rows if table.rows == look.sql else f"(SELECT * FROM {table.rows})"
+    table.rows = (
+        f"(SELECT own.*, rates.rate_day, rates.booking_rate FROM {own} AS own\n"
+        f"ASOF LEFT JOIN ({listed}) AS rates\n"
+        f"ON own.{currency.sql} = rates.rate_currency\n"
+        f"AND TRY_CAST({when} AS DATE) >= rates.rate_day) AS {look.sql}"
+    )
+    table.files = (*table.files, rates.look.name)
+    made.currencies = (base,)
+    sql = (
+        f"CASE WHEN {currency.text} = {quote_text(base)} THEN {number}\n"
+        f"WHEN TRY_CAST({when} AS DATE) - rate_day <= {_LASTING_DAYS}\n"
+        f"THEN {number} * booking_rate END"
+    )
+    shown = say("rated", several=currency.distinct, base=base, file=rates.look.name)
+    return Guess("amount", sql, "guess", shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rates:
+    """A file of exchange rates by day, and its columns as SQL."""
+
+    look: FileLook
+    currency: ColumnLook
+    day: str
+    rate: str
+
+
+def _find_rates(look: FileLook, currency: ColumnLook) -> _Rates | None:
+    """Find a file with a currency, a day and a rate, whose currencies the bookings have."""
+    for other in look.desk.looks:
+        if other.name == look.name or len(other.columns) > _MOST_RATE_COLUMNS:
+            continue
+        coded = [c for c in other.columns if name_score(CURRENCY, c.normal) >= LEAST]
+        rated = [
+            number
+            for c in other.columns
+            if any(word in c.normal for word in words("exchange_rates"))
+            and (number := read_number(c)) is not None
+        ]
+        timed = [reading for c in other.columns if (reading := read_time(c, named=0.6)) is not None]
+        if len(coded) == len(rated) == len(timed) == 1 and contained(
+            look.desk, (other.name, coded[0].name), (look.name, currency.name)
+        ):
+            return _Rates(look=other, currency=coded[0], day=timed[0].sql, rate=rated[0].numeric)
+    return None
+
+
+def _base_of(rates: _Rates, currency: ColumnLook, look: FileLook) -> str | None:
+    """Return the one currency of the bookings without a rate: the others' are given in it."""
+    rows = look.desk.all(
+        f"SELECT DISTINCT {currency.text} FROM {quote_name(look.name)} WHERE "
+        f"{currency.sql} IS NOT NULL AND {currency.text} NOT IN (SELECT {rates.currency.text} FROM "
+        f"{quote_name(rates.look.name)} WHERE {rates.currency.sql} IS NOT NULL)"
+    )
+    return str(rows[0][0]) if len(rows) == 1 else None
+
+
+def _two_columns(made: Payments, debit: Part, credit: Part) -> None:
+    out = read_number(debit.column, money=True)
+    into = read_number(credit.column, money=True)
+    assert out is not None  # noqa: S101  both were cast for their numbers
+    assert into is not None  # noqa: S101
+    shown = say("two_columns", debit=debit.column.name, credit=credit.column.name)
+    certainty = certainty_of(min(debit.score, credit.score))
+    amount = f"abs(coalesce(nullif({out.numeric}, 0), {into.numeric}))"
+    way = f"CASE WHEN coalesce({out.numeric}, 0) <> 0 THEN 'out' ELSE 'in' END"
+    made.table.add(
+        Guess("amount", amount, certainty, shown), Guess("direction", way, certainty, shown)
+    )
+
+
+def _direction(made: Payments, reading: NumberReading) -> Guess:
+    part = made.parts.get("direction")
+    if part is not None:
+        codes = part.column.codes
+        meanings = translate("direction", codes)
+        if len(meanings) == len(codes):
+            sql = case_sql(part.column, meanings, others=part.column.text)
+            shown = say("directions_known", column=part.column.name, all=len(codes))
+            return Guess("direction", sql, certainty_of(part.score + 0.1), shown)
+        if not reading.negative:
+            return code_guess("direction", part)
+    if reading.negative > 0:
+        mark = "mark beside" if reading.marked else "sign of"
+        sql = f"CASE WHEN {reading.negated} THEN 'out' ELSE 'in' END"
+        return Guess("direction", sql, "guess", say("signs", mark=mark, share=reading.negative))
+    return constant("direction", "out", say("all_out"))

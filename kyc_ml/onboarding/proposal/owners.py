@@ -1,0 +1,263 @@
+"""Whose row it is: the customer of every file's rows, by keys that other files contain."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook, contained
+from kyc_ml.onboarding.proposal.roles import cast_parts
+from kyc_ml.onboarding.proposal.vocabulary import HOLDER, means, say, words
+from kyc_ml.storage import quote_name, quote_text
+
+CONTAINED: Final = 0.95
+"""Share of a key's values that the file joined to must hold (convention)."""
+OWNING: Final = "owning_customer"
+_MOST_HOPS: Final = 2
+_FEW: Final = 0.5
+"""Share of known customers below which a column called so may hold something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """Rows with their customer.
+
+    Attributes
+    ----------
+    rows : str
+        SQL for ``from``; columns of the file keep their names.
+    customer : str
+        SQL for the customer.
+    files : tuple of str
+    score : float
+        In [0, 1].
+    """
+
+    rows: str
+    customer: str
+    files: tuple[str, ...]
+    score: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bank:
+    """Who counts as a customer, by the transactions.
+
+    Attributes
+    ----------
+    by_account : bool
+        True where no file says who owns an account: the account itself is the customer.
+    of_customers : bool
+        True where the transactions name customers themselves.
+    ids : tuple of (file, column)
+        Columns of the transactions that hold customers or accounts.
+    holders : tuple or None
+        (file, account column, customer column, condition) that give the owner.
+    """
+
+    by_account: bool = False
+    of_customers: bool = False
+    ids: tuple[tuple[str, str], ...] = ()
+    holders: tuple[str, str, str, str] | None = None
+    note: str = ""
+
+
+def identify_customers(
+    look: FileLook | None, customer: ColumnLook | None, accounts: tuple[ColumnLook, ...]
+) -> Bank:
+    """Decide whether customers or accounts are scored; `look` holds the transactions."""
+    if look is None or (customer is None and not accounts):
+        return Bank()
+    holders = _holders(look, accounts)
+    if customer is not None:
+        return Bank(of_customers=True, ids=((look.name, customer.name),), holders=holders)
+    ids = tuple((look.name, column.name) for column in accounts)
+    if holders is None:
+        return Bank(by_account=True, ids=ids, note=say("accounts_are_customers"))
+    where = f" where {holders[3]}" if holders[3] else ""
+    return Bank(ids=ids, holders=holders, note=say("looked_up", file=holders[0], where=where))
+
+
+def _holders(look: FileLook, accounts: tuple[ColumnLook, ...]) -> tuple[str, str, str, str] | None:
+    """Find the file that names one customer for each account."""
+    for other in look.desk.looks:
+        if other.name == look.name or not accounts:
+            continue
+        parts = cast_parts(other, "accounts")
+        account, owner = parts.get("account_id"), parts.get("customer_id")
+        if account is None or owner is None:
+            continue
+        inner = (look.name, accounts[0].name)
+        if contained(look.desk, inner, (other.name, account.column.name)) < CONTAINED:
+            continue
+        condition = "" if account.column.unique else _one_owner(other, account.column)
+        if condition is not None:
+            return other.name, account.column.name, owner.column.name, condition
+    return None
+
+
+def _one_owner(look: FileLook, account: ColumnLook) -> str | None:
+    """Find the condition that leaves one row an account; empty if owners never differ."""
+    part = cast_parts(look, "accounts").get(HOLDER)
+    columns = [part.column] if part else [c for c in look.columns if c.codes]
+    for column in columns:
+        for code in column.codes:
+            if not means(code, words("owners")):
+                continue
+            condition = f"{column.text} = {quote_text(code)}"
+            most = look.desk.one(
+                f"SELECT max(n) FROM (SELECT count(*) AS n FROM {quote_name(look.name)} "
+                f"WHERE {condition} GROUP BY {account.sql})"
+            )[0]
+            if most == 1:
+                return condition
+    return None
+
+
+def find_owner(bank: Bank, look: FileLook, table: str, *, hops: int = 0) -> Owned | None:
+    """Find whose a file's rows are; None if nothing says it."""
+    parts = cast_parts(look, table)
+    customer, account = parts.get("customer_id"), parts.get("account_id")
+    if customer is not None and _names_account(bank, look, customer.column):
+        return _through_account(bank, look, customer.column)
+    if customer is not None and not (bank.by_account and account is not None):
+        return _own(look, customer.column, customer.score, f"column {customer.column.name}")
+    if account is not None:
+        if bank.by_account:
+            return _own(look, account.column, account.score, say("account_as_customer"))
+        if bank.holders is not None:
+            return _through_account(bank, look, account.column)
+    return _entity(bank, look) or _through_key(bank, look, hops=hops)
+
+
+def _own(look: FileLook, column: ColumnLook, score: float, evidence: str) -> Owned:
+    """Return a file's own rows, whose customer is one of its columns."""
+    return Owned(
+        rows=look.sql, customer=column.sql, files=(look.name,), score=score, evidence=evidence
+    )
+
+
+def _names_account(bank: Bank, look: FileLook, column: ColumnLook) -> bool:
+    """Return whether a column called customer holds accounts, and no customers."""
+    if bank.holders is None:
+        return False
+    name, account, owner, _ = bank.holders
+    inner = (look.name, column.name)
+    customers = [
+        (name, owner),
+        *(each for each in bank.ids if each[0] != name and bank.of_customers),
+    ]
+    own = max(contained(look.desk, inner, each) for each in customers)
+    if (name, owner) == inner or own >= _FEW:
+        return False
+    return contained(look.desk, inner, (name, account)) >= CONTAINED
+
+
+def owners_sql(desk: Desk, holders: tuple[str, str, str, str], customer: str) -> str:
+    """Write the query of accounts, as ``joined_key``, and their customers."""
+    name, account, owner, condition = holders
+    holder = desk.look(name)
+    where = f" WHERE {condition}" if condition else ""
+    return (
+        f"SELECT {holder.column(account).sql} AS joined_key, {holder.column(owner).sql} "
+        f"AS {customer} FROM {holder.sql}{where}"
+    )
+
+
+def _through_account(bank: Bank, look: FileLook, account: ColumnLook) -> Owned | None:
+    if bank.holders is None:
+        return None
+    name, key, _, _ = bank.holders
+    share = contained(look.desk, (look.name, account.name), (name, key))
+    if share < CONTAINED:
+        return None
+    return _joined(
+        look,
+        account,
+        owners=owners_sql(look.desk, bank.holders, OWNING),
+        key=look.desk.look(name).column(key),
+        files=(name,),
+        evidence=say("held_by", column=account.name, share=share, file=name),
+    )
+
+
+def _entity(bank: Bank, look: FileLook) -> Owned | None:
+    """Take a unique column that holds the transactions' customers, if a word is shared."""
+    for column in look.columns:
+        if not column.unique:
+            continue
+        shares = [
+            contained(look.desk, each, (look.name, column.name))
+            for each in bank.ids
+            if each[0] != look.name and _words(each[1]) & _words(column.name)
+        ]
+        if shares and min(shares) >= CONTAINED:
+            return _own(look, column, 0.75, say("holds_customers", share=min(shares)))
+    return None
+
+
+def _words(name: str) -> set[str]:
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    words = {word.removesuffix("id") for word in re.split(r"[\W_]+", parted)}
+    return {word for word in words if len(word) > 1} - {"from", "to", "no", "account", "source"}
+
+
+def _through_key(bank: Bank, look: FileLook, *, hops: int) -> Owned | None:
+    """Join a file whose unique column has the same name, and whose customer is known."""
+    if hops == _MOST_HOPS:
+        return None
+    for column in look.columns:
+        if not re.search(r"id$|_no$|key$|号$|hao$|编号$", column.normal):
+            continue
+        for other in look.desk.looks:
+            if other.name == look.name:
+                continue
+            match = [c for c in other.columns if c.normal == column.normal and c.unique]
+            if not match:
+                continue
+            share = contained(look.desk, (look.name, column.name), (other.name, match[0].name))
+            if share < CONTAINED:
+                continue
+            owned = find_owner(bank, other, "accounts", hops=hops + 1)
+            if owned is None:
+                continue
+            return _joined(
+                look,
+                column,
+                owners=f"SELECT {match[0].sql} AS joined_key, {owned.customer} AS {OWNING} "
+                f"FROM {owned.rows}",
+                key=match[0],
+                files=owned.files,
+                evidence=say("held_by", column=column.name, share=share, file=other.name),
+            )
+    return None
+
+
+def _joined(
+    look: FileLook,
+    column: ColumnLook,
+    *,
+    owners: str,
+    key: ColumnLook,
+    files: tuple[str, ...],
+    evidence: str,
+) -> Owned:
+    """Write a left join: a row whose customer is not found stays, and is reported."""
+    same = column.type == key.type
+    on = (
+        f"own.{column.sql} = owners.joined_key"
+        if same
+        else f"CAST(own.{column.sql} AS VARCHAR) = CAST(owners.joined_key AS VARCHAR)"
+    )
+    return Owned(
+        rows=(
+            f"(SELECT own.*, owners.{OWNING} FROM {look.sql} AS own\n"
+            f"LEFT JOIN ({owners}) AS owners\nON {on}) AS {look.sql}"
+        ),
+        customer=OWNING,
+        files=tuple(dict.fromkeys((look.name, *files))),
+        score=0.75,
+        evidence=evidence,
+    )

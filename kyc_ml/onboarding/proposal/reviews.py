@@ -1,0 +1,133 @@
+"""Decisions on customers, such as loans: reviews, how they ended, and what was applied for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from kyc_ml.contract import CASES, REVIEWS, THIRD_PARTY
+from kyc_ml.onboarding.proposal.columns import guess_column, identifier_sql, time_guess
+from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
+from kyc_ml.onboarding.proposal.labels import add_outcome
+from kyc_ml.onboarding.proposal.looking import Desk, FileLook
+from kyc_ml.onboarding.proposal.numbers import read_number
+from kyc_ml.onboarding.proposal.owners import Bank, Owned, find_owner
+from kyc_ml.onboarding.proposal.profiles import customer_guess
+from kyc_ml.onboarding.proposal.roles import Part, Parts
+from kyc_ml.onboarding.proposal.vocabulary import DURATION, LABEL, file_score, names_key, say, words
+from kyc_ml.storage import quote_name, quote_text
+
+_WELL: Final = 0.7
+
+
+def fits_reviews(look: FileLook, parts: Parts) -> float:
+    """Score a file of decisions on customers, such as loans: when, of whom, what."""
+    named = file_score(REVIEWS, look.normal)
+    key = parts.get("review_id")
+    if key is None or key.score < _WELL or "event_time" not in parts or not key.column.unique:
+        return 0.0
+    return named * (key.score + parts["event_time"].score)
+
+
+def propose_reviews(
+    bank: Bank, look: FileLook, parts: Parts, end: datetime | None
+) -> list[TableProposal]:
+    """Write a review for each row, its case where a column says how it ended, and its terms."""
+    owned = find_owner(bank, look, REVIEWS)
+    if owned is None:
+        return []
+    key = guess_column(look, REVIEWS, "review_id", parts["review_id"])
+    when = time_guess("event_time", parts["event_time"])
+    asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
+    asked.add(key, customer_guess(owned), when)
+    if "known_at" in parts:
+        asked.add(time_guess("known_at", parts["known_at"]))
+    made = [asked]
+    label = parts.get(LABEL)
+    if label is not None and label.score >= 0.5 and end is not None:
+        made.append(_case_of_review(look, owned, parts, label=label, end=end))
+        terms = _terms(look, owned, parts, when)
+        if terms is not None:
+            made.append(terms)
+    return made
+
+
+def _case_of_review(
+    look: FileLook, owned: Owned, parts: Parts, *, label: Part, end: datetime
+) -> TableProposal:
+    """Write how each review ended; it is known when the data end unless a column says when."""
+    made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
+    identifier = identifier_sql(parts["review_id"].column)
+    sql = last = f"TIMESTAMP '{end:%Y-%m-%d}'"
+    shown = say("end_unknown")
+    duration = parts.get(DURATION)
+    if duration is not None and duration.column.whole == 1.0:
+        column = duration.column
+        if words("months") & {*column.normal.split("_")}:
+            begun = time_guess("event_time", parts["event_time"]).sql
+            sql = f"least({begun} + to_months(TRY_CAST({column.sql} AS INTEGER)), {last})"
+            shown = say("ran_out", column=column.name)
+    made.add(
+        Guess("case_id", identifier, "likely", say("case_each")),
+        Guess("review_id", identifier, "likely", say("case_each")),
+        customer_guess(owned),
+        Guess("event_time", sql, "guess", shown),
+        Guess("known_at", last, "guess", say("end_known")),
+    )
+    add_outcome(made, look, {LABEL: label})
+    shown = say("typology_as_it_is", column=label.column.name)
+    made.add(Guess("typology", label.column.text, "likely", shown))
+    return made
+
+
+def _terms(look: FileLook, owned: Owned, parts: Parts, when: Guess) -> TableProposal | None:
+    """Write what was applied for as items known a second before the decision."""
+    used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
+    terms = [
+        column
+        for column in look.columns
+        if column.name not in used
+        and not names_key(column.normal)
+        and column.number == 1.0
+        and column.distinct > 2
+        and read_number(column) is not None
+    ]
+    if not terms:
+        return None
+    key = identifier_sql(parts["review_id"].column)
+    fields = ", ".join(f"CAST({c.sql} AS VARCHAR) AS {quote_name(c.normal)}" for c in terms)
+    names = ", ".join(quote_name(column.normal) for column in terms)
+    rows = (
+        f"(UNPIVOT (SELECT {key} AS reviewed, {owned.customer} AS applicant,\n"
+        f"{when.sql} AS decided, {fields} FROM {owned.rows})\n"
+        f"ON {names} INTO NAME item VALUE value) AS terms"
+    )
+    made = TableProposal(name=THIRD_PARTY, rows=rows, files=owned.files)
+    shown = say("terms", columns=", ".join(column.name for column in terms))
+    # a bare column may be text, an expression is a time already
+    decided = "TRY_CAST(decided AS TIMESTAMP)" if when.sql.isidentifier() else "decided"
+    report = f"{quote_text(look.normal + '-')} || item || '-' || reviewed"
+    made.add(
+        Guess("report_id", report, "likely", shown),
+        Guess("customer_id", "applicant", "likely", shown),
+        Guess("event_time", f"{decided} - INTERVAL 1 SECOND", "guess", shown),
+        Guess("provider", quote_text(f"{look.normal} application"), "guess", shown),
+        Guess("item", f"{quote_text(f'{look.normal}_')} || item", "likely", shown),
+        Guess("value", "value", "likely", shown),
+    )
+    made.confirm.append(say("terms_dated"))
+    return made
+
+
+def keep_booked(desk: Desk, made: TableProposal, bookings: TableProposal) -> None:
+    """Leave out rows of customers without a single booking, and note how many they are."""
+    whose = made.columns["customer_id"].sql
+    booked = (
+        f"CAST({whose} AS VARCHAR) IN (SELECT "
+        f"CAST({bookings.columns['customer_id'].sql} AS VARCHAR) FROM {bookings.rows})"
+    )
+    kept, rows = desk.counts(made.rows, f"count(*) FILTER ({booked})", "count(*)")
+    if 0 < kept < rows:
+        made.where = booked
+        made.files = tuple(dict.fromkeys((*made.files, *bookings.files)))
+        made.confirm.append(say("without_booking", without=rows - kept, rows=rows))

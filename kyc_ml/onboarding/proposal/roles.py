@@ -1,0 +1,192 @@
+"""Which column plays which role in a table: names propose, values decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kyc_ml.contract import CONTRACT
+from kyc_ml.onboarding.proposal.codes import positives, translate
+from kyc_ml.onboarding.proposal.looking import ColumnLook, FileLook, words_held
+from kyc_ml.onboarding.proposal.numbers import read_number, why_no_number
+from kyc_ml.onboarding.proposal.times import TimeReading, read_clock, read_time, why_no_time
+from kyc_ml.onboarding.proposal.vocabulary import (
+    ALSO,
+    COUNTRY_CODES,
+    CREDIT,
+    CURRENCY,
+    CURRENCY_CODES,
+    DEBIT,
+    HOLDS,
+    KINDS,
+    file_score,
+    helping_roles,
+    name_score,
+    names_key,
+    say,
+)
+
+_SPOKEN: Final = 0.6
+"""Score from which a name is worth a remark where the values are not read (convention)."""
+_MOST_CURRENCIES: Final = 200
+LEAST: Final = 0.45
+"""Score below which a name is no evidence (convention)."""
+_BARE_KEYS: Final = ("id", "no", "key", "uuid", "number", "编号", "序号")
+_FIRST_KEY: Final = {name: table.key[0] for name, table in CONTRACT.items()}
+_TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
+"""Tables whose time may be a column without a known name, if it is the only one of times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A column in a role, and how well it fits: 1 is the contract's own name.
+
+    Attributes
+    ----------
+    todo : str
+        Why its values cannot be read, where only its name fits; else empty.
+    """
+
+    column: ColumnLook
+    score: float
+    time: TimeReading | None = None
+    todo: str = ""
+
+
+Parts = Mapping[str, Part]
+
+
+def cast_parts(look: FileLook, table: str) -> dict[str, Part]:
+    """Assign to each role of a contracted table the column that fits best; none plays two."""
+    offers = []
+    for place, column in enumerate(look.columns):
+        for role in dict.fromkeys((*CONTRACT[table].names, *helping_roles(table))):
+            part = _try_role(look, table, role, column)
+            if part is not None:
+                offers.append((-part.score, place, role, part))
+    cast: dict[str, Part] = {}
+    taken: set[str] = set()
+    for _, _, role, part in sorted(offers, key=lambda offer: offer[:3]):
+        if role not in cast and part.column.name not in taken:
+            cast[role] = part
+            taken.add(part.column.name)
+    if "event_time" not in cast and table in _TIMED_BY_VALUES:
+        only = _only_time(look, taken)
+        if only is not None:
+            cast["event_time"] = only
+    if table == "transactions":
+        missed = missed_parts(look, table, cast)
+        wanted = ["event_time", *([] if {DEBIT, CREDIT} & set(cast) else ["amount"])]
+        cast |= {role: missed[role] for role in wanted if role in missed}
+    return cast
+
+
+def missed_parts(look: FileLook, table: str, cast: Parts) -> dict[str, Part]:
+    """Find columns whose names fit a role that is free, but whose values are not read."""
+    taken = {part.column.name for part in cast.values()}
+    found: dict[str, Part] = {}
+    for role in CONTRACT[table].names:
+        if role in cast or HOLDS[role] not in {"time", "number"}:
+            continue
+        why = why_no_time if HOLDS[role] == "time" else why_no_number
+        named = [(name_score(role, c.normal), c) for c in look.columns if c.name not in taken]
+        for score, column in sorted(named, key=lambda pair: -pair[0]):
+            reason = why(column) if score >= _SPOKEN else ""
+            if reason:
+                found[role] = Part(column=column, score=score, todo=reason)
+                taken.add(column.name)
+            if reason or score < _SPOKEN:
+                break
+    return found
+
+
+def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
+    """Test a column for a role; None if its name or its values do not fit."""
+    roles = (role, *ALSO.get(table, {}).get(role, ()))
+    score = max(name_score(each, column.normal) for each in roles)
+    first = role == _FIRST_KEY[table]
+    if column.normal in _BARE_KEYS and first and column.unique:
+        score = 0.7 if file_score(table, look.normal) else 0.5
+    if score < LEAST or not column.distinct:
+        return None
+    holds = HOLDS[role]
+    if holds == "time":
+        reading = read_time(column, named=score, birth=role == "birth_date",
+                            expiry=role == "document_expiry")  # fmt: skip
+        if reading is None:
+            return None
+        # a time says more than a day
+        return Part(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
+    fits = _holds(column, holds)
+    if fits and holds == "identifier" and first and role not in {"customer_id", "account_id"}:
+        fits = column.distinct > 0.5 * column.filled * look.rows
+    return Part(column=column, score=score) if fits else None
+
+
+def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
+    """Return whether a column's values are of a kind that ``roles.yaml`` asks for."""
+    codes = column.codes
+    match kind:
+        case "identifier":
+            return _is_identifier(column)
+        case "number":
+            key = column.unique and names_key(column.normal)
+            return read_number(column) is not None and not key
+        case "country":
+            two = column.shortest == column.longest == 2
+            return column.family == "text" and (two or bool(words_held(column, COUNTRY_CODES)))
+        case "clock":
+            return read_clock(column) is not None
+        case "currency":
+            return _is_currency(column)
+        case "direction":
+            # a "type" may be anything: there the codes have to decide
+            named = "type" not in column.normal and name_score("direction", column.normal) >= 0.7
+            known = bool(codes) and len(translate("direction", codes)) == len(codes)
+            return (named and 0 < len(codes) <= 4) or known
+        case "customer_type":
+            return len(translate("customer_type", codes)) > 0
+        case "label":
+            return positives(column) is not None or len(codes) > 1
+        case "flag":
+            return positives(column) is not None
+        case "code" | "flag_or_code":
+            return bool(codes) or (kind == "flag_or_code" and positives(column) is not None)
+        case _:
+            return column.family in {"text", "integer", "boolean"}
+
+
+def _only_time(look: FileLook, taken: set[str]) -> Part | None:
+    """Find the one column without a known word whose values are times; None if several are."""
+    others = [role for role, holds in HOLDS.items() if holds == "time" and role != "event_time"]
+    found = []
+    for column in look.columns:
+        other = any(name_score(role, column.normal) >= LEAST for role in (*others, "resolved"))
+        if column.name in taken or other or not column.distinct:
+            continue
+        reading = read_time(column, named=0.0)
+        if reading is not None:
+            found.append((column, reading))
+    if len(found) != 1:
+        return None
+    column, reading = found[0]
+    doubt = "; ".join(filter(None, (say("unnamed_time"), reading.doubt)))
+    return Part(column=column, score=LEAST, time=replace(reading, doubt=doubt))
+
+
+def _is_identifier(column: ColumnLook) -> bool:
+    fractional = column.family in {"float", "decimal"} and column.whole < 1.0
+    timed = column.family in {"date", "naive", "instant", "boolean"}
+    distinct = column.distinct > 2 and positives(column) is None
+    return distinct and not (fractional or timed or KINDS.search(column.normal))
+
+
+def _is_currency(column: ColumnLook) -> bool:
+    if not column.codes:  # more of them than are named
+        named = name_score(CURRENCY, column.normal) >= _SPOKEN
+        return named and column.family == "text" and 1 < column.distinct <= _MOST_CURRENCIES
+    return all(
+        (len(code) == 3 and code.isalpha() and code.isascii()) or code.lower() in CURRENCY_CODES
+        for code in column.codes
+    )

@@ -1,0 +1,63 @@
+"""The shapes of a column's texts: every digit is a 9, so that no value has to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kyc_ml.onboarding.proposal.looking import ColumnLook
+from kyc_ml.storage import quote_name, quote_text
+
+TRIED_ROWS: Final = 20_000
+ZERO: Final = "\N{CIRCLED DIGIT ZERO}"
+"""Stands for a zero before a mark, as in 0.250: no thousands begin with one."""
+_MOST_SHAPES: Final = 400
+_LONGEST: Final = 60
+_WIDE: Final = (
+    "０１２３４５６７８９．，－＋（）￥％：／　\N{MINUS SIGN}\N{SMALL HYPHEN-MINUS}\N{EN DASH}"
+)
+_PLAIN: Final = "0123456789.,-+()¥%:/ ---"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """How the values of a column are written.
+
+    Attributes
+    ----------
+    text : str
+        SQL of the column as text; full-width digits made plain, and blanks around taken off,
+        where there are any.
+    counts : mapping of shape to number of values
+        Empty where there are too many shapes to be numbers or times.
+    """
+
+    text: str
+    counts: Mapping[str, int]
+
+    @property
+    def values(self) -> int:
+        """How many values were looked at."""
+        return sum(self.counts.values())
+
+
+def shapes_of(column: ColumnLook) -> Shapes:
+    """Count the shapes of a column's values, in its first rows."""
+    if column.longest > _LONGEST or not column.distinct:
+        return Shapes(text=column.text, counts={})
+    plain = f"translate({column.text}, {quote_text(_WIDE)}, {quote_text(_PLAIN)})"
+    zeros = f"regexp_replace(p, '(^|[^0-9.,])0([.,])', '\\1{ZERO}\\2')"
+    rows = column.desk.all(
+        f"SELECT regexp_replace({zeros}, '[0-9]', '9', 'g') AS shape, count(*), bool_or(p <> t), "
+        f"bool_or(t <> x) FROM (SELECT {column.text} AS x, trim(x) AS t, trim({plain}) AS p FROM "
+        f"{quote_name(column.table)} WHERE nullif(trim({column.text}), '') IS NOT NULL "
+        f"LIMIT {TRIED_ROWS}) GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT {_MOST_SHAPES + 1}"
+    )
+    if len(rows) > _MOST_SHAPES:
+        return Shapes(text=column.text, counts={})
+    text = plain if any(row[2] for row in rows) else column.text
+    return Shapes(
+        text=f"trim({text})" if any(row[3] for row in rows) else text,
+        counts={str(row[0]): int(row[1]) for row in rows},  # type: ignore[call-overload]
+    )

@@ -1,0 +1,180 @@
+"""Labels as the institution learns them: late, not all, and some of them false alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from kyc_ml.onboarding.synthetic import rhythm
+from kyc_ml.onboarding.synthetic import vocabulary as v
+from kyc_ml.onboarding.synthetic.customers import Customers
+from kyc_ml.onboarding.synthetic.laundering import Involvement
+from kyc_ml.onboarding.synthetic.records import NONE, Floats, Ints, Ledger, sigmoid
+from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
+
+# Convention, not theory.
+_FALSE_ALERT_SHARE: Final = 0.0008
+_LOOKALIKE_ALERT_SHARE: Final = 0.15
+_SPREAD: Final = 0.9
+_OPEN_SHARE: Final = 0.35
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cases:
+    """Cases in their final state, one position each; arrays of shape (n,).
+
+    Attributes
+    ----------
+    time : when the conduct happened (of a scheme: its last payment)
+    opened : when the institution opened the case; -1 where it records only the end
+    closed : when the final outcome was known, never before `time`
+    transaction, typology : -1 where there is none
+    """
+
+    customer: Ints
+    time: Ints
+    opened: Ints
+    closed: Ints
+    outcome: Ints
+    transaction: Ints
+    typology: Ints
+
+
+def make_cases(
+    config: BankConfig,
+    customers: Customers,
+    ledger: Ledger,
+    *,
+    known: Ints,
+    involvement: Involvement,
+    scores: Floats,
+    rng: np.random.Generator,
+) -> Cases:
+    """Draw all cases; `known` is when each payment was known, `scores` the bureau scores."""
+    parts = [
+        _confirm_frauds(config, ledger, known, rng),
+        _clear_alerts(ledger, known, rng),
+        _report_launderers(config, involvement, rng),
+        _clear_customers(config, customers, involvement, rng),
+        _default(config, customers, scores, rng),
+    ]
+    names = Cases.__slots__
+    return Cases(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+
+def _confirm_frauds(
+    config: BankConfig, ledger: Ledger, known: Ints, rng: np.random.Generator
+) -> Cases:
+    """Confirm frauds after a lognormal delay; the rows of an incident together or not at all."""
+    rows = np.flatnonzero(ledger.fraud)
+    burst = np.isin(ledger.typology[rows], (v.ACCOUNT_TAKEOVER, v.STOLEN_CARD))
+    group = np.where(burst, ledger.ring[rows], -1 - np.arange(rows.size))
+    _, of = np.unique(group, return_inverse=True)
+    found = (rng.random(rows.size) < config.fraud_detected_share)[of]
+    delay = _draw_delays(rows.size, config.fraud_delay_median_days, rng)[of]
+    rows, delay = rows[found], delay[found]
+    return _close(
+        ledger.customer[rows],
+        ledger.time[rows],
+        known[rows] + delay,
+        v.CONFIRMED_FRAUD,
+        rng,
+        transaction=rows,
+        typology=ledger.typology[rows],
+    )
+
+
+def _clear_alerts(ledger: Ledger, known: Ints, rng: np.random.Generator) -> Cases:
+    """Clear alerts on honest payments: those of look-alike incidents, and others by chance."""
+    share = np.where(ledger.probability > 0.2, _LOOKALIKE_ALERT_SHARE, _FALSE_ALERT_SHARE)
+    rows = np.flatnonzero(~ledger.fraud & (rng.random(len(ledger)) < share))
+    return _close(
+        ledger.customer[rows],
+        ledger.time[rows],
+        known[rows] + _draw_delays(rows.size, 4.0, rng),
+        v.CLEARED_OUTCOME,
+        rng,
+        transaction=rows,
+    )
+
+
+def _report_launderers(
+    config: BankConfig, involvement: Involvement, rng: np.random.Generator
+) -> Cases:
+    """Report a share of the launderers, weeks to months after the end of their scheme."""
+    rows = np.flatnonzero(
+        involvement.guilty & (rng.random(involvement.guilty.size) < config.report_share)
+    )
+    return _close(
+        involvement.customer[rows],
+        involvement.end[rows],
+        involvement.end[rows] + _draw_delays(rows.size, config.report_delay_median_days, rng),
+        v.STR_FILED,
+        rng,
+        typology=involvement.typology[rows],
+    )
+
+
+def _clear_customers(
+    config: BankConfig, customers: Customers, involvement: Involvement, rng: np.random.Generator
+) -> Cases:
+    """Clear alerts on customers: 40 % of the honest in schemes, 1 % of all others."""
+    alike = ~involvement.guilty & (rng.random(involvement.guilty.size) < 0.4)
+    calm = np.ones(len(customers), dtype=np.bool_)
+    calm[involvement.customer] = False
+    others = np.flatnonzero(calm & (rng.random(calm.size) < 0.01))
+    when = rhythm.draw_instants(config, customers, others, rng=rng)
+    customer = np.concatenate([involvement.customer[alike], others])
+    time = np.concatenate([involvement.end[alike], when])
+    delay = _draw_delays(time.size, 20.0, rng)
+    return _close(customer, time, time + delay, v.CLEARED_OUTCOME, rng)
+
+
+def _default(
+    config: BankConfig, customers: Customers, scores: Floats, rng: np.random.Generator
+) -> Cases:
+    """Let a few persons default, more often those of a low bureau score; known 90 days later.
+
+    Convention: 90 days past due is default.
+    """
+    chance = np.where(customers.person, sigmoid(-6.0 - (scores - 650.0) / 60.0), 0.0)
+    rows = np.flatnonzero(rng.random(chance.size) < chance)
+    time = rhythm.draw_instants(config, customers, rows, rng=rng)
+    return _close(rows, time, time + 90 * DAY, v.DEFAULT, rng)
+
+
+def _close(
+    customer: Ints,
+    time: Ints,
+    closed: Ints,
+    outcome: int,
+    rng: np.random.Generator,
+    *,
+    transaction: Ints | None = None,
+    typology: Ints | None = None,
+) -> Cases:
+    """Make cases of one outcome; a third of them was recorded as open before."""
+    n = customer.size
+    none = np.full(n, NONE)
+    share = rng.uniform(0.2, 0.6, n)
+    opened = closed - np.floor((closed - time) * share).astype(np.int64)
+    # A case opens after its payment is known: at the latest 72 hours after it happened.
+    opened = np.maximum(opened, np.minimum(time + 3 * DAY, closed))
+    seen = (rng.random(n) < _OPEN_SHARE) & (opened < closed)
+    return Cases(
+        customer=customer,
+        time=time,
+        opened=np.where(seen, opened, NONE),
+        closed=closed,
+        outcome=np.full(n, outcome),
+        transaction=none if transaction is None else transaction,
+        typology=none if typology is None else typology,
+    )
+
+
+def _draw_delays(n: int, median_days: float, rng: np.random.Generator) -> Ints:
+    """Draw lognormal delays in microseconds."""
+    days = median_days * np.exp(_SPREAD * rng.standard_normal(n))
+    return np.asarray(np.floor(days * DAY), dtype=np.int64)

@@ -1,0 +1,103 @@
+"""Frauds drawn row by row among honest payments: bad terminals and single misuse.
+
+At a bad terminal each card payment is fraud with the terminal's share as probability. Every
+other outgoing card payment and transfer carries a small propensity of single misuse, from
+its country, device, hour and amount. Each label is one Bernoulli draw of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from kyc_ml.onboarding.synthetic import vocabulary as v
+from kyc_ml.onboarding.synthetic.market import Market
+from kyc_ml.onboarding.synthetic.payments import Scales, round_to
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger, make_ledger
+from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, SECOND, UTC_OFFSET, BankConfig
+
+# Share of the fraudulent transactions by typology. Convention, not theory.
+_TERMINAL_SHARE: Final = 0.17
+_SINGLE_SHARE: Final = 0.13
+
+
+def compromise_terminals(
+    ledger: Ledger, first_ring: int, market: Market, *, rng: np.random.Generator
+) -> Ledger:
+    """Turn a share of the card payments at some terminals fraudulent for 14 to 35 days.
+
+    Frauds cost 1 to 3 times what the payment would have cost.
+    """
+    wanted = max(3.0, market.config.transactions * market.config.fraud_share * _TERMINAL_SHARE)
+    probability = np.zeros(len(ledger))
+    ring = np.full(len(ledger), NONE)
+    card = np.flatnonzero(ledger.instrument == v.CARD)
+    card = card[np.argsort(ledger.counterparty[card], kind="stable")]
+    edges = np.searchsorted(ledger.counterparty[card], np.arange(market.terminals + 1))
+    expected = 0.0
+    for number, terminal in enumerate(rng.permutation(market.terminals).tolist()):
+        rows = card[edges[terminal] : edges[terminal + 1]]
+        start = market.config.start_us + rng.integers(0, (market.config.days - 35) * DAY)
+        length = rng.integers(14 * DAY, 35 * DAY)
+        hit = rows[(ledger.time[rows] >= start) & (ledger.time[rows] < start + length)]
+        probability[hit] = rng.beta(4.0, 3.0)
+        ring[hit] = first_ring + number
+        expected += float(probability[hit].sum())
+        if expected >= wanted:
+            break
+    fraud = rng.random(len(ledger)) < probability
+    dearer = np.round(ledger.amount * rng.uniform(1.0, 3.0, fraud.size), 2)
+    return replace(
+        ledger,
+        amount=np.where(fraud, dearer, ledger.amount),
+        probability=probability,
+        fraud=fraud,
+        typology=np.where(fraud, v.COMPROMISED_TERMINAL, ledger.typology),
+        ring=np.where(fraud, ring, ledger.ring),
+    )
+
+
+def misuse_singly(
+    ledger: Ledger, config: BankConfig, scales: Scales, *, rng: np.random.Generator
+) -> Ledger:
+    """Draw single frauds among remote and card payments by a small propensity of each."""
+    hour = (ledger.time + UTC_OFFSET) // HOUR % 24
+    unusual = np.clip(np.log(ledger.amount / scales.out[ledger.customer]), -2.0, 3.0)
+    score = 2.0 * (ledger.country != v.HOME) + 0.8 * (ledger.device >= 0)
+    score = score + 1.0 * (hour < 6) + 0.9 * unusual
+    open_to = ~ledger.incoming & np.isin(ledger.instrument, (v.CARD, v.TRANSFER))
+    weight = np.where(open_to & (ledger.probability == 0.0), np.exp(score), 0.0)
+    wanted = config.transactions * config.fraud_share * _SINGLE_SHARE
+    propensity = np.minimum(weight * (wanted / weight.sum()), 0.5)
+    fraud = rng.random(len(ledger)) < propensity
+    return replace(
+        ledger,
+        probability=ledger.probability + propensity,
+        fraud=ledger.fraud | fraud,
+        typology=np.where(fraud, v.SINGLE_MISUSE, ledger.typology),
+    )
+
+
+def buy_with_new_phones(market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
+    """Let honest customers pay large sums to new payees in the days after a new phone."""
+    last = market.config.start_us + (market.config.days - 3) * DAY
+    first = market.config.start_us + (market.people.first_day + 1) * DAY
+    able = (market.people.new_phone < last) & (market.people.new_phone > first)
+    able &= ~market.people.sleeps & (rng.random(able.size) < 0.5)
+    who = np.repeat(np.flatnonzero(able), rng.integers(1, 3, int(able.sum())))
+    n = who.size
+    factor = np.exp(1.3 + 0.7 * rng.standard_normal(n))
+    payee = market.draw_externals(n, rng=rng)
+    return make_ledger(
+        time=market.people.new_phone[who] + rng.integers(300 * SECOND, 48 * HOUR, n),
+        customer=who,
+        amount=round_to(scales.out[who] * factor, 10),
+        incoming=False,
+        instrument=v.TRANSFER,
+        channel=rng.choice([v.ONLINE, v.MOBILE], n),
+        counterparty=payee,
+        country=market.country[payee],
+        device=2 * who + 1,
+    )

@@ -1,0 +1,250 @@
+"""From positions and numbers to contracted Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kyc_ml.contract import (
+    ACCOUNT_ID,
+    ACCOUNT_TYPE,
+    ACCOUNTS,
+    AMOUNT,
+    BALANCE,
+    BIRTH_DATE,
+    CASE_ID,
+    CASES,
+    CHANNEL,
+    CONTRACT,
+    COUNTERPARTY_ID,
+    COUNTRY,
+    CUSTOMER_ID,
+    CUSTOMER_TYPE,
+    CUSTOMERS,
+    DEVICE_ID,
+    DIRECTION,
+    DOCUMENT_EXPIRY,
+    DOCUMENT_TYPE,
+    EVENT_ID,
+    EVENT_TIME,
+    EVENT_TYPE,
+    EVENTS,
+    INDUSTRY,
+    INSTRUMENT,
+    ITEM,
+    KNOWN_AT,
+    NATIONALITY,
+    ONBOARDING_CHANNEL,
+    OUTCOME,
+    PEP_STATUS,
+    PROVIDER,
+    REGION,
+    REPORT_ID,
+    RESIDENCE_COUNTRY,
+    SEGMENT,
+    STATUS,
+    THIRD_PARTY,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+    TYPOLOGY,
+    VALUE,
+)
+from kyc_ml.onboarding.synthetic import vocabulary as v
+from kyc_ml.onboarding.synthetic.cases import Cases
+from kyc_ml.onboarding.synthetic.customers import NEVER, Customers
+from kyc_ml.onboarding.synthetic.identifiers import make_labels
+from kyc_ml.onboarding.synthetic.market import Market
+from kyc_ml.onboarding.synthetic.profiles import Columns
+from kyc_ml.onboarding.synthetic.records import Floats, Ints, Ledger, Log
+from kyc_ml.onboarding.synthetic.reports import ITEMS, PROVIDERS, Reports
+
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    CUSTOMER_TYPE: ("person", "entity"),
+    SEGMENT: v.SEGMENTS,
+    INDUSTRY: v.INDUSTRIES,
+    RESIDENCE_COUNTRY: v.COUNTRIES,
+    NATIONALITY: v.COUNTRIES,
+    ONBOARDING_CHANNEL: v.ONBOARDING_CHANNELS,
+    DOCUMENT_TYPE: v.DOCUMENT_TYPES,
+    PEP_STATUS: v.PEP_STATUSES,
+}
+
+
+def tabulate_profiles(profiles: Columns) -> pa.Table:
+    """Write the customers table, by customer and time."""
+    order = np.lexsort([profiles[key] for key in (KNOWN_AT, EVENT_TIME, CUSTOMER_ID)])
+    columns: dict[str, Any] = {}
+    for name, column in profiles.items():
+        ordered = column[order]
+        if name == CUSTOMER_ID:
+            columns[name] = label_customers(ordered.astype(np.int64))
+        elif name in _WORDS:
+            columns[name] = say(_WORDS[name], ordered.astype(np.int64))
+        elif name in (BIRTH_DATE, DOCUMENT_EXPIRY):
+            columns[name] = pa.array(ordered.astype(np.int32)).cast(pa.date32())
+        else:
+            columns[name] = ordered
+    return _contracted(CUSTOMERS, columns)
+
+
+def tabulate_accounts(customers: Customers, market: Market) -> pa.Table:
+    """Write the accounts table: one row when an account opens, one when it closes."""
+    owner, opened, closed = market.second_account
+    n = len(customers)
+    number = n + np.arange(owner.size)
+    shut = np.flatnonzero(closed < NEVER)
+    account = np.concatenate([np.arange(n), number, number[shut]])
+    time = np.concatenate([customers.onboarded, opened, closed[shut]])
+    status = np.concatenate([np.zeros(n + owner.size, dtype=np.int64), np.ones(shut.size, int)])
+    columns = {
+        ACCOUNT_ID: label_accounts(account),
+        CUSTOMER_ID: label_customers(np.concatenate([np.arange(n), owner, owner[shut]])),
+        EVENT_TIME: time,
+        KNOWN_AT: time,
+        ACCOUNT_TYPE: say(("current", "savings"), (account >= n).astype(np.int64)),
+        STATUS: say(("open", "closed"), status),
+    }
+    return _contracted(ACCOUNTS, columns)
+
+
+def tabulate_transactions(
+    ledger: Ledger, market: Market, *, known: Ints, account: Ints, balance: Floats, province: Ints
+) -> pa.Table:
+    """Write the transactions table in the order of `ledger`."""
+    columns = {
+        TRANSACTION_ID: label_transactions(np.arange(len(ledger))),
+        CUSTOMER_ID: label_customers(ledger.customer),
+        EVENT_TIME: ledger.time,
+        KNOWN_AT: known,
+        AMOUNT: ledger.amount,
+        DIRECTION: say(("out", "in"), ledger.incoming.astype(np.int64)),
+        BALANCE: balance,
+        ACCOUNT_ID: label_accounts(account),
+        COUNTERPARTY_ID: _label_counterparties(market, ledger.counterparty),
+        INSTRUMENT: say(v.INSTRUMENTS, ledger.instrument),
+        CHANNEL: say(v.CHANNELS, ledger.channel),
+        COUNTRY: say(v.COUNTRIES, ledger.country),
+        REGION: say(v.PROVINCES, province),
+        DEVICE_ID: _label_devices(market, ledger.device),
+    }
+    return _contracted(TRANSACTIONS, columns)
+
+
+def tabulate_events(log: Log, market: Market) -> pa.Table:
+    """Write the events table in the order of `log`; events are known immediately."""
+    columns = {
+        EVENT_ID: make_labels("E", np.arange(len(log)), width=9),
+        CUSTOMER_ID: label_customers(log.customer),
+        EVENT_TIME: log.time,
+        KNOWN_AT: log.time,
+        EVENT_TYPE: say(v.EVENT_TYPES, log.kind),
+        DEVICE_ID: _label_devices(market, log.device),
+        CHANNEL: say(v.CHANNELS, log.channel),
+        COUNTRY: say(v.COUNTRIES, log.country),
+    }
+    return _contracted(EVENTS, columns)
+
+
+def tabulate_reports(reports: Reports) -> pa.Table:
+    """Write the third-party table in order of time."""
+    order = np.argsort(reports.time, kind="stable")
+    columns = {
+        REPORT_ID: make_labels("Q", np.arange(order.size), width=7),
+        CUSTOMER_ID: label_customers(reports.customer[order]),
+        EVENT_TIME: reports.time[order],
+        KNOWN_AT: reports.known[order],
+        PROVIDER: say(PROVIDERS, reports.item[order]),
+        ITEM: say(ITEMS, reports.item[order]),
+        VALUE: reports.value[order],
+    }
+    return _contracted(THIRD_PARTY, columns)
+
+
+def tabulate_cases(cases: Cases) -> pa.Table:
+    """Write the cases table in the order in which it was recorded.
+
+    A case that was open before is two rows of one id; while open it has no typology.
+    """
+    first_seen = np.where(cases.opened >= 0, cases.opened, cases.closed)
+    number = np.empty(first_seen.size, dtype=np.int64)
+    number[np.argsort(first_seen, kind="stable")] = np.arange(first_seen.size)
+    was_open = np.flatnonzero(cases.opened >= 0)
+    row = np.concatenate([np.arange(first_seen.size), was_open])
+    known = np.concatenate([cases.closed, cases.opened[was_open]])
+    final = np.arange(row.size) < first_seen.size
+    order = np.lexsort([number[row], known])
+    row, known, final = row[order], known[order], final[order]
+    columns = {
+        CASE_ID: make_labels("K", number[row], width=7),
+        CUSTOMER_ID: label_customers(cases.customer[row]),
+        EVENT_TIME: cases.time[row],
+        KNOWN_AT: known,
+        OUTCOME: say(v.OUTCOMES, np.where(final, cases.outcome[row], v.OPEN_OUTCOME)),
+        TRANSACTION_ID: _or_none(label_transactions, cases.transaction[row]),
+        TYPOLOGY: say(v.TYPOLOGIES, np.where(final, cases.typology[row], -1)),
+    }
+    return _contracted(CASES, columns)
+
+
+def label_customers(position: Ints) -> pa.Array:
+    """Name customers."""
+    return make_labels("C", position, width=7)
+
+
+def label_accounts(position: Ints) -> pa.Array:
+    """Name accounts."""
+    return make_labels("A", position, width=7)
+
+
+def label_transactions(position: Ints) -> pa.Array:
+    """Name transactions; the numbers follow the order of time."""
+    return make_labels("P", position, width=9)
+
+
+def label_rings(position: Ints) -> pa.Array:
+    """Name rings; none where the position is -1."""
+    return _or_none(lambda p: make_labels("R", p, width=6), position)
+
+
+def say(words: Sequence[str], position: Ints) -> pa.Array:
+    """Write words by position; none where the position is -1."""
+    return pa.array(words, pa.string()).take(pa.array(position, mask=position < 0))
+
+
+def _label_counterparties(market: Market, position: Ints) -> pa.Array:
+    names = pa.concat_arrays(
+        [
+            make_labels("T", np.arange(market.terminals), width=6),
+            label_customers(np.arange(market.customers)),
+            make_labels("X", market.external_label, width=8),
+        ]
+    )
+    return names.take(pa.array(position, mask=position < 0))
+
+
+def _label_devices(market: Market, position: Ints) -> pa.Array:
+    names = make_labels("D", market.device_label, width=8)
+    return names.take(pa.array(position, mask=position < 0))
+
+
+def _or_none(label: Callable[[Ints], pa.Array], position: Ints) -> pa.Array:
+    """Label positions from 0 up; none where the position is -1."""
+    names = label(np.arange(max(int(position.max(initial=-1)) + 1, 1)))
+    return names.take(pa.array(position, mask=position < 0))
+
+
+def _contracted(name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """Make a table of the contracted columns that there are, in contract order and type."""
+    contract = CONTRACT[name]
+    fields = [column.arrow for column in contract.columns if column.name in columns]
+    arrays = [_typed(columns[field.name], field.type) for field in fields]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _typed(column: pa.Array | npt.NDArray[np.generic], kind: pa.DataType) -> pa.Array:
+    array = pa.array(column) if isinstance(column, np.ndarray) else column
+    return array.cast(kind)

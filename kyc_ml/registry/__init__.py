@@ -1,0 +1,5 @@
+"""Models as they are kept: bundle, record, scores, MLflow, governance."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,131 @@
+"""The audit log beside the registry: append an entry and keep its anchor, verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kyc_ml.errors import ConfigError
+from kyc_ml.registry.governance.chain import Anchor, Entry, Kind
+from kyc_ml.registry.governance.log import AuditLog
+from kyc_ml.registry.governance.promotion import champions
+from kyc_ml.registry.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
+
+_SHORT = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLogResult:
+    """What verifying an audit log found.
+
+    Attributes
+    ----------
+    entries : int
+    receipt : str
+        ``COUNT:HASH`` of the last entry: keep it where nobody who can write the log can
+        write, and give it back to `verify`. '' for an empty log.
+    anchors : int
+        Places the log was held against.
+    faults : tuple of str
+    """
+
+    path: Path
+    entries: int
+    receipt: str
+    anchors: int
+    faults: tuple[str, ...]
+
+
+def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -> AuditLogResult:
+    """Check the chain, the anchors in the registry, receipts, and that champions are logged.
+
+    Parameters
+    ----------
+    receipts : sequence of str
+        ``COUNT:HASH``, or paths of a signoff.json.
+    offline : bool
+        Ask no registry: a cut end is then found by receipts alone.
+
+    Raises
+    ------
+    ConfigError
+        If a receipt is none.
+    AuditError
+        If there is no log, and nothing that says there was one.
+    RegistryError
+        If the registry cannot be reached.
+    """
+    anchors = [(f"the receipt {text}", _read_receipt(text)) for text in receipts]
+    made = {}
+    if not offline:
+        anchors += fetch_anchors()
+        made = fetch_champions()
+    audit = AuditLog(log)
+    if not anchors and not made:  # else its absence is a fault among others
+        audit.require_kept()
+    entries = audit.read().entries
+    faults = [f"line {each.line} {each.text}" for each in audit.find_faults(anchors)]
+    if not faults:  # who is champion can be read from a sound log only
+        faults += _unlogged_champions(entries, made, offline=offline)
+    return AuditLogResult(
+        path=log,
+        entries=len(entries),
+        receipt=str(entries[-1].anchor) if entries else "",
+        anchors=len(anchors),
+        faults=tuple(faults),
+    )
+
+
+def record(
+    kind: Kind, *, actor: str, model: str, version: str, facts: Mapping[str, Any], log: Path
+) -> Entry:
+    """Append an entry to a log that reaches all anchors, then keep the new anchor.
+
+    The registry keeps an anchor of registered versions only.
+    """
+    entry = AuditLog(log).append(
+        kind, actor=actor, model=model, version=version, facts=facts, anchors=fetch_anchors()
+    )
+    if version:
+        keep_anchor(entry.anchor, name=model, version=version)
+    return entry
+
+
+def _read_receipt(text: str) -> Anchor:
+    anchor = Anchor.parse(text)
+    if anchor is None and Path(text).is_file():
+        try:
+            content = json.loads(Path(text).read_text(encoding="utf-8"))
+            anchor = Anchor.parse(f"{content['sequence']}:{content['hash']}")
+        except (ValueError, KeyError, TypeError):
+            anchor = None
+    if anchor is None:
+        msg = f"--receipt {text} must be COUNT:HASH as kyc-ml printed it, or a signoff.json"
+        raise ConfigError(msg)
+    return anchor
+
+
+def _unlogged_champions(
+    entries: Sequence[Entry], made: Mapping[str, str], *, offline: bool
+) -> list[str]:
+    """Name the champions that the registry has and the log did not make, and the reverse."""
+    if offline:
+        return []
+    names = {entry.model for entry in entries if entry.kind == "promotion"} | set(made)
+    faults = []
+    for name in sorted(names):
+        logged = next(reversed(champions(entries, model=name)), "")
+        if logged != made.get(name, ""):
+            faults.append(
+                f"champion of {name} is {_version(made.get(name, ''))} in the registry, but "
+                f"{_version(logged)} in the log: the alias was moved without kyc-ml, or a "
+                "promotion was interrupted; promote or roll back again"
+            )
+    return faults
+
+
+def _version(number: str) -> str:
+    return f"v{number}" if number else "none"

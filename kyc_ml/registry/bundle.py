@@ -1,0 +1,412 @@
+"""All that scoring needs, as a folder of text with a hash of every file.
+
+Nothing is pickled: LightGBM's text model, JSON, YAML, and a manifest that names each
+file's SHA-256 and its own. A changed byte, a missing or an extra file is refused. That
+finds accidents; only the digest in the registry finds a forger, who would seal anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from platform import python_version
+from typing import Any, Final
+
+import numpy as np
+
+from kyc_ml.config import (
+    FilePath,
+    ModelConfig,
+    RunConfig,
+    dump_section,
+    parse_section,
+    read_path,
+    section_digest,
+)
+from kyc_ml.decision import Reference, TierPolicy
+from kyc_ml.display import say_in_html, say_plainly
+from kyc_ml.errors import BundleError, OutputError
+from kyc_ml.features import (
+    FeatureSpec,
+    definitions_digest,
+    digest_of_format_1,
+    from_format_1,
+    from_plain,
+    incomplete,
+    to_plain,
+)
+from kyc_ml.model import Calibrator, Model, Profile
+from kyc_ml.registry.environment import DISTRIBUTION, digest_distributions, needed_distributions
+from kyc_ml.storage import dump_json
+
+FORMAT_VERSION: Final = 2
+_READABLE: Final = (1, FORMAT_VERSION)
+MANIFEST: Final = "manifest.json"
+_MODEL: Final = "model.txt"
+_FEATURES: Final = "features.json"
+_CALIBRATION: Final = "calibration.json"
+_PROFILE: Final = "profile.json"
+_REFERENCE: Final = "reference.json"
+_METRICS: Final = "metrics.json"
+_SEAL: Final = "manifest_sha256"
+_CONFIG: Final = "config.yaml"
+_TIERS: Final = "tiers.yaml"
+_LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+_RESTORE: Final = "restore it from the registry, never edit it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A model with everything that turns tables into tiers and reasons.
+
+    Attributes
+    ----------
+    specs : tuple of FeatureSpec
+        The model's columns and the hidden features they are computed from.
+    vocabularies : mapping of category feature to its known values
+    metrics : mapping of part to figure to value
+    data : mapping
+        Name and digests of the training source, the training date and its base currency.
+    digest : str
+        SHA-256 of the manifest; empty until the bundle was saved or loaded.
+    profile : Profile or None
+        How the rows that judged the model were distributed; None in older bundles.
+    """
+
+    model: Model
+    calibrator: Calibrator
+    policy: TierPolicy
+    config: RunConfig
+    specs: tuple[FeatureSpec, ...]
+    vocabularies: Mapping[str, tuple[str, ...]]
+    reference: Reference
+    metrics: Mapping[str, Mapping[str, float]]
+    data: Mapping[str, Any]
+    digest: str = ""
+    profile: Profile | None = None
+
+    @property
+    def inputs(self) -> tuple[FeatureSpec, ...]:
+        """The specs of the model's own columns, in its order."""
+        known = {spec.name: spec for spec in self.specs}
+        return tuple(known[name] for name in self.model.feature_names)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "predicts": self.config.unit,
+            "model": f"{self.model.n_trees:,} trees, {len(self.inputs):,} features",
+            "calibration": self.calibrator.method,
+            "tiers": f"{self.policy.label}: {', '.join(self.policy.tier_names)}",
+            "knew until": self.data.get("as_of", "–"),
+            "digest": self.digest[:12] or "not saved yet",
+        }
+
+    def __repr__(self) -> str:
+        return say_plainly(f"Bundle {self.config.name!r}", self._facts())
+
+    def _repr_html_(self) -> str:
+        return say_in_html(f"Bundle {self.config.name!r}", self._facts())
+
+
+def same_contents(one: Bundle, other: Bundle) -> bool:
+    """Say whether two bundles would hold the same files, whether they were saved or not."""
+    return one is other or _contents(one) == _contents(other)
+
+
+def save_bundle(bundle: Bundle, folder: FilePath) -> str:
+    """Write a bundle into a new folder and return its digest.
+
+    The folder appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists, or cannot be written.
+    """
+    folder = read_path(folder, name="folder")
+    require_new(folder)
+    files = _contents(bundle)
+    manifest = _manifest(bundle, files)
+    half = folder.with_name(f".{folder.name}.writing")
+    try:
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(parents=True)
+        for name, text in {**files, MANIFEST: manifest}.items():
+            (half / name).write_bytes(text.encode())
+        half.replace(folder)
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        reason = error.strerror or "the device refused"
+        msg = f"bundle {folder} could not be written: {reason}; free space or rights"
+        raise OutputError(msg) from None
+    return _sha256(manifest.encode())
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder that exists: a bundle is never written over.
+
+    Raises
+    ------
+    OutputError
+        If it exists.
+    """
+    if folder.exists():
+        msg = f"bundle folder {folder} exists already: remove it or name another one"
+        raise OutputError(msg)
+
+
+class _DamagedError(BundleError):
+    """A bundle is not as it was saved; who loads it knows where to restore it from."""
+
+
+def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RESTORE) -> Bundle:
+    """Read a bundle after checking every byte of it.
+
+    Parameters
+    ----------
+    digest : str, optional
+        Digest the bundle must have, as the registry recorded it.
+    cure : str, optional
+        What to do about a bundle that is not as it was saved.
+
+    Raises
+    ------
+    BundleError
+        If the folder is no bundle, a file was changed, removed or added, or the format is
+        not supported.
+    """
+    try:
+        return _load(read_path(folder, name="folder"), digest=digest)
+    except _DamagedError as error:
+        msg = f"{error}; {cure}"
+        raise BundleError(msg) from None
+
+
+def _load(folder: Path, *, digest: str | None) -> Bundle:
+    manifest, raw = _checked_files(folder)
+    found = _sha256(raw[MANIFEST])
+    if digest is not None and digest != found:
+        msg = (
+            f"bundle {folder} has digest {found[:12]}, but {digest[:12]} was registered: it "
+            "was replaced"
+        )
+        raise _DamagedError(msg)
+    text = {name: raw[name].decode() for name in manifest["files"]}
+    features = json.loads(text[_FEATURES])
+    reference = json.loads(text[_REFERENCE])
+    specs, definitions = _declared(features["specs"], version=manifest["format_version"])
+    if definitions != manifest["feature_definitions"]:
+        msg = f"bundle {folder}: feature definitions do not match the manifest"
+        raise _DamagedError(msg)
+    model = Model(text[_MODEL])
+    return Bundle(
+        model=model,
+        calibrator=Calibrator.from_dict(json.loads(text[_CALIBRATION])),
+        policy=parse_section(text[_TIERS], TierPolicy, subject=f"{folder / _TIERS}"),
+        config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}"),
+        specs=_computable(specs, model.feature_names, folder=folder),
+        vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
+        reference=Reference.from_dict(reference),
+        metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
+        data=manifest["data"],
+        digest=found,
+        profile=Profile.from_dict(json.loads(text[_PROFILE])) if _PROFILE in text else None,
+    )
+
+
+def _contents(bundle: Bundle) -> dict[str, str]:
+    """Write every file of the bundle but the manifest, as text."""
+    features = {
+        "specs": to_plain(bundle.specs),
+        "vocabularies": {name: list(known) for name, known in bundle.vocabularies.items()},
+    }
+    profile = {} if bundle.profile is None else {_PROFILE: dump_json(bundle.profile.to_dict())}
+    return {
+        **profile,
+        _MODEL: bundle.model.text,
+        _FEATURES: dump_json(features),
+        _CALIBRATION: dump_json(bundle.calibrator.to_dict()),
+        _REFERENCE: dump_json(bundle.reference.to_dict()),
+        _METRICS: dump_json(
+            {
+                part: {name: _finite(value) for name, value in figures.items()}
+                for part, figures in bundle.metrics.items()
+            }
+        ),
+        _CONFIG: dump_section(_without_threads(bundle.config)),
+        _TIERS: dump_section(bundle.policy),
+    }
+
+
+def _without_threads(config: RunConfig) -> RunConfig:
+    """Leave out how many threads trained the model: they change nothing of it."""
+    usual = ModelConfig().num_threads
+    model = config.model.model_copy(update={"num_threads": usual})
+    return config.model_copy(update={"model": model})
+
+
+def compare_manifests(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name every file of two bundles that differs; of the manifest, the entries that do.
+
+    Parameters
+    ----------
+    before, after : mapping
+        Manifests, read as JSON.
+    """
+    files = before["files"], after["files"]
+    differing = [
+        name
+        for name in sorted(files[0].keys() | files[1].keys())
+        if files[0].get(name) != files[1].get(name)
+    ]
+    entries = [
+        name
+        for name in sorted((before.keys() | after.keys()) - {"files", _SEAL})
+        if before.get(name) != after.get(name)
+    ]
+    if entries:
+        differing.append(f"{MANIFEST} ({', '.join(entries)})")
+    return tuple(differing)
+
+
+def _seeds(config: RunConfig) -> dict[str, int]:
+    """List every seed of a configuration by the section that has it."""
+    return {
+        name: section["seed"]
+        for name, section in config.model_dump().items()
+        if isinstance(section, dict) and "seed" in section
+    }
+
+
+def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
+    installed = needed_distributions()
+    content = {
+        "format_version": FORMAT_VERSION,
+        "name": bundle.config.name,
+        "unit": bundle.config.unit,
+        "code_version": installed[DISTRIBUTION],
+        "python": python_version(),
+        "libraries": {name: installed[name] for name in _LIBRARIES},
+        "distributions_digest": digest_distributions(),
+        "seeds": _seeds(bundle.config),
+        "config_digest": section_digest(_without_threads(bundle.config)),
+        "policy_digest": section_digest(bundle.policy),
+        "feature_definitions": definitions_digest(bundle.specs),
+        "data": dict(bundle.data),
+        "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
+    }
+    return dump_json({**content, _SEAL: _seal(content)})
+
+
+def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read each file once, and refuse what differs from the manifest.
+
+    Returns
+    -------
+    manifest : dict
+    raw : mapping of file name to the very bytes that were checked
+    """
+    if not (folder / MANIFEST).is_file():
+        msg = f"{folder} is no bundle: it has no {MANIFEST}; name the folder that holds one"
+        raise BundleError(msg)
+    try:
+        raw = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    except OSError as error:
+        msg = f"bundle {folder} cannot be read: {error.strerror}; check the rights on its files"
+        raise BundleError(msg) from None
+    manifest = _checked_manifest(folder, raw[MANIFEST])
+    present = {path.name for path in folder.iterdir()}
+    differences = _differences(manifest["files"], raw, present)
+    if differences:
+        msg = f"bundle {folder} differs from its manifest: {'; '.join(differences)}"
+        raise _DamagedError(msg)
+    return manifest, raw
+
+
+def _checked_manifest(folder: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads(raw)
+        supported = manifest["format_version"] in _READABLE
+        sealed = manifest.get(_SEAL) == _seal(manifest) and dump_json(manifest).encode() == raw
+    except (ValueError, KeyError, TypeError):
+        msg = f"bundle {folder}: {MANIFEST} was changed or cut short"
+        raise _DamagedError(msg) from None
+    if not supported:
+        msg = (
+            f"bundle {folder} has format {manifest['format_version']}, this kyc_ml reads formats "
+            f"{' and '.join(map(str, _READABLE))}: use the kyc_ml version that wrote it"
+        )
+        raise BundleError(msg)
+    if not sealed:
+        msg = f"bundle {folder}: {MANIFEST} was changed"
+        raise _DamagedError(msg)
+    return manifest
+
+
+def _declared(plain: list[Any], *, version: int) -> tuple[tuple[FeatureSpec, ...], str]:
+    """Read feature declarations as a format wrote them, and the digest it took of them."""
+    if version == 1:
+        return from_format_1(plain), digest_of_format_1(plain)
+    specs = from_plain(plain)
+    return specs, definitions_digest(specs)
+
+
+def _computable(
+    specs: tuple[FeatureSpec, ...], own: Collection[str], *, folder: Path
+) -> tuple[FeatureSpec, ...]:
+    """Leave out hidden features that no column of the model reads and nothing can compute.
+
+    A training before December 2026 kept them where the source lacked what they are made of.
+
+    Raises
+    ------
+    BundleError
+        If a column of the model itself is made of what is not declared.
+    """
+    lost = {spec.name for spec in incomplete(specs)}
+    needed = sorted(lost.intersection(own))
+    if needed:
+        msg = (
+            f"bundle {folder}: {len(needed)} column(s) of the model are made of features that the "
+            f"bundle does not declare: {', '.join(needed)}; train the model again"
+        )
+        raise BundleError(msg)
+    return tuple(spec for spec in specs if spec.name not in lost)
+
+
+def _differences(
+    hashes: Mapping[str, str], raw: Mapping[str, bytes], present: Collection[str]
+) -> list[str]:
+    """Name every file that is missing, was added, or has other bytes than it should."""
+    there = set(present) - {MANIFEST}
+    differences = [f"{name} is missing" for name in sorted(set(hashes) - there)]
+    differences += [f"{name} was added" for name in sorted(there - set(hashes))]
+    differences += [
+        f"{name} was changed"
+        for name in sorted(there & set(hashes))
+        if name not in raw or _sha256(raw[name]) != hashes[name]
+    ]
+    return differences
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Hash a manifest without its seal, so that a byte changed by accident shows."""
+    content = {name: value for name, value in manifest.items() if name != _SEAL}
+    return _sha256(dump_json(content).encode())
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _numbers(content: Mapping[str, float | None]) -> dict[str, float]:
+    """Read what `_finite` wrote: null is an undefined number."""
+    return {name: np.nan if value is None else value for name, value in content.items()}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

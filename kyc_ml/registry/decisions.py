@@ -1,0 +1,103 @@
+"""List what the audit log holds: decisions and open findings; no registry is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from kyc_ml.registry.governance.chain import Entry
+from kyc_ml.registry.governance.log import AuditLog
+from kyc_ml.registry.governance.register import (
+    ConditionsOfUse,
+    RegisteredFinding,
+    conditions_in_force,
+    findings_register,
+)
+
+_STATUSES: Final = ("overdue", "open", "closed")
+
+
+def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tuple[Entry, ...]:
+    """List the entries of a sound log, of one model or kind if asked to.
+
+    Raises
+    ------
+    AuditError
+        If there is no log, or its chain does not hold.
+    """
+    return tuple(
+        entry
+        for entry in AuditLog(log).require_kept().require_sound()
+        if model in (None, entry.model) and kind in (None, entry.kind)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenMatters:
+    """What sign-offs left to be done.
+
+    Attributes
+    ----------
+    findings : tuple of RegisteredFinding
+    conditions : tuple of ConditionsOfUse
+    """
+
+    findings: tuple[RegisteredFinding, ...]
+    conditions: tuple[ConditionsOfUse, ...]
+
+    @property
+    def overdue(self) -> bool:
+        """True if a finding is."""
+        return any(each.status == "overdue" for each in self.findings)
+
+    def findings_frame(self) -> pd.DataFrame:
+        """Tabulate: model, champion ('yes' or ''), finding, severity, owner, due, status."""
+        rows = [
+            {
+                "model": f"{each.model} v{each.version}",
+                "champion": "yes" if each.is_champion else "",
+                "finding": each.finding.id,
+                "severity": each.finding.severity,
+                "owner": each.finding.owner,
+                "due": each.finding.due,
+                "status": each.status,
+            }
+            for each in self.findings
+        ]
+        return pd.DataFrame(rows)
+
+    def facts(self) -> dict[str, object]:
+        """Give the facts of the one summary that ends the job."""
+        counts = {
+            status: sum(each.status == status for each in self.findings) for status in _STATUSES
+        }
+        conditions = {
+            f"condition {n} of {_version(each)}": text
+            for each in self.conditions
+            for n, text in enumerate(each.texts, 1)
+        }
+        return {**counts, **conditions}
+
+
+def run_findings(*, log: Path) -> OpenMatters:
+    """List findings with owner, due date and how they stand today, and conditions of use.
+
+    Raises
+    ------
+    AuditError
+        If there is no log, or its chain does not hold.
+    """
+    entries = AuditLog(log).require_kept().require_sound()
+    return OpenMatters(
+        findings=findings_register(entries, today=datetime.now(UTC).date()),
+        conditions=conditions_in_force(entries),
+    )
+
+
+def _version(conditions: ConditionsOfUse) -> str:
+    champion = " (champion)" if conditions.is_champion else ""
+    return f"{conditions.model} v{conditions.version}{champion}"

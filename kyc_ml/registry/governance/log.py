@@ -1,0 +1,203 @@
+"""The audit log: a file of chained entries that is only ever appended to.
+
+One log serves one MLflow store. Who may append can also rewrite the file, so the head of
+the chain is kept apart as well: in the tags of the registry's models and versions, in every
+signoff.json, and in the receipts that the commands print.
+
+Found are: any changed byte, and any entry put in, taken out or moved (by the chain); a cut
+end, another log, and a log written anew (by the anchors and receipts); a champion that was
+set without kyc-ml (by `verify`, which holds the registry against the log).
+
+Not found are: a false name (names are claims; the account beside them is the operating
+system's); an entry cut off between its writing and the keeping of its anchor, a moment later;
+a log rewritten together with all anchors in the registry, by someone who may write to both,
+where no receipt was kept out of their reach; an entry about a bundle's folder while it is
+the last one, for the registry keeps no anchor of it.
+
+Locks and accounts are those of POSIX systems.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from kyc_ml.errors import AuditError, OutputError
+from kyc_ml.registry.governance.chain import (
+    Anchor,
+    Entry,
+    Fault,
+    Kind,
+    Reading,
+    check_anchors,
+    read_chain,
+)
+
+_NOBODY_ELSE: Final = 0o640  # owner and group; an entry names people
+
+
+class AuditLog:
+    """A log by its path; the file is made with its first entry."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Reading:
+        """Read all entries and check the chain; a log that is not there yet is empty.
+
+        Raises
+        ------
+        AuditError
+            If the file cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)  # not in the middle of another's line
+                return read_chain(file.read())
+        except FileNotFoundError:
+            return read_chain(b"")
+        except OSError as error:
+            msg = f"audit log {self.path} cannot be read: {error.strerror}; check rights"
+            raise AuditError(msg) from None
+
+    def require_kept(self) -> Self:
+        """Refuse to list from a log that is not there: nothing found is no good news then.
+
+        Raises
+        ------
+        AuditError
+        """
+        if not self.path.exists():
+            raise AuditError.absent(path=str(self.path.absolute()))
+        return self
+
+    def find_faults(self, anchors: Iterable[tuple[str, Anchor]] = ()) -> tuple[Fault, ...]:
+        """Check the chain, and that it reaches every anchor."""
+        found = self.read()
+        return (*found.faults, *check_anchors(found.entries, anchors))
+
+    def require_sound(self, anchors: Iterable[tuple[str, Anchor]] = ()) -> tuple[Entry, ...]:
+        """Give the entries of a log whose chain holds.
+
+        Raises
+        ------
+        AuditError
+            With every fault.
+        """
+        anchors = tuple(anchors)
+        self._require_kept_if_known(anchors)
+        found = self.read()
+        self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
+        return found.entries
+
+    def append(
+        self,
+        kind: Kind,
+        *,
+        actor: str,
+        model: str,
+        version: str,
+        facts: Mapping[str, Any],
+        anchors: Iterable[tuple[str, Anchor]] = (),
+    ) -> Entry:
+        """Write one entry at the end, on disk before this returns.
+
+        Writers wait for each other. Nothing is added to a log that is not sound: the new
+        head would cover up what happened to it.
+
+        Parameters
+        ----------
+        anchors : iterable of (where it is kept, Anchor)
+            What the log must reach.
+
+        Raises
+        ------
+        AuditError
+            If the chain does not hold or does not reach an anchor.
+        OutputError
+            If the entry cannot be written; the log is then as it was.
+        """
+        anchors = tuple(anchors)
+        self._require_kept_if_known(anchors)  # before a new one is made in its place
+        with self._locked() as file:
+            found = read_chain(self.path.read_bytes())
+            self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
+            entry = Entry(
+                sequence=len(found.entries) + 1,
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                kind=kind,
+                actor=actor,
+                account=current_account(),
+                model=model,
+                version=version,
+                facts=dict(facts),
+                previous=found.head,
+            ).sealed()
+            self._write(file, entry.line() + b"\n", size=found.whole)
+        return entry
+
+    def _write(self, file: int, line: bytes, *, size: int) -> None:
+        try:
+            done = 0
+            while done < len(line):
+                done += os.write(file, line[done:])
+            os.fsync(file)
+            if size == 0:
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            os.ftruncate(file, size)  # our own unfinished line, still under the lock
+            msg = f"audit log {self.path} cannot be written: {error.strerror}; free space"
+            raise OutputError(msg) from None
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Open the log to append, and wait until no other process writes to it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _NOBODY_ELSE)
+        except OSError as error:
+            msg = f"audit log {self.path} cannot be written: {error.strerror}; check rights"
+            raise OutputError(msg) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)
+
+    def _require_kept_if_known(self, anchors: tuple[tuple[str, Anchor], ...]) -> None:
+        if anchors:
+            self.require_kept()
+
+    def _refuse(self, faults: tuple[Fault, ...]) -> None:
+        if faults:
+            raise AuditError.unsound(
+                path=str(self.path), faults=[f"line {each.line} {each.text}" for each in faults]
+            )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name last through a crash."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def current_account() -> str:
+    """Name the account of this process, as the operating system knows it.
+
+    Unlike a login name from the environment it cannot be set by a variable; who may become
+    another account, or administers the machine, can still choose it.
+    """
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # containers run as numbers without a name
+        return f"uid {number}"

@@ -1,0 +1,153 @@
+"""A model from a folder or the registry, and the features it needs."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from kyc_ml.contract import ContractedTables
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
+from kyc_ml.features import FeatureSpec, FeatureTable, build_features
+from kyc_ml.registry.bundle import Bundle, load_bundle
+from kyc_ml.registry.score import graded_specs
+from kyc_ml.registry.tracking.registry import fetch_bundle
+
+_RESTORE: Final = (
+    "what the registry stores is damaged: restore its artifacts (mlruns/) from the backup; "
+    "without one, train again"
+)
+_ADDRESS_WITHOUT_SCHEME: Final = re.compile(r"[^/@\s]+(/\d+|@[^/@\s]+)")
+
+
+def load_model(model: str) -> tuple[Bundle, str]:
+    """Load a bundle from a folder or from the registry, with a name for the score table.
+
+    Raises
+    ------
+    BundleError, RegistryError
+        If it does not exist or was changed.
+    """
+    if not model.startswith("models:/"):
+        if re.match(r"(models?|runs):", model):
+            msg = (
+                f"{model} is no model address: write models:/NAME@ALIAS or "
+                "models:/NAME/VERSION, or name a bundle's folder"
+            )
+            raise RegistryError(msg)
+        if _ADDRESS_WITHOUT_SCHEME.fullmatch(model) and not Path(model).exists():
+            msg = f"{model} is no bundle: there is no such folder (did you mean models:/{model}?)"
+            raise BundleError(msg)
+        bundle = load_bundle(Path(model))
+        return bundle, f"{bundle.config.name} {bundle.digest[:12]}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, digest, label = fetch_bundle(model, Path(scratch))
+        try:
+            return load_bundle(folder, digest=digest, cure=_RESTORE), label
+        except BundleError as error:
+            msg = str(error).replace(str(folder), f"of {model}")
+            raise BundleError(msg) from None
+
+
+def features_of(
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: ProgressReporter
+) -> FeatureTable:
+    """Compute the bundle's own features; see `columns_of`."""
+    return columns_of(bundle, _build(bundle.specs, tables, observations, watch))
+
+
+def features_and_facts(
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: ProgressReporter
+) -> tuple[FeatureTable, FeatureTable]:
+    """Compute the bundle's own features, and beside them the facts that its policy reads.
+
+    Returns
+    -------
+    features : FeatureTable
+        The model's columns, in its order; one that the source lacks is an error here.
+    facts : FeatureTable
+        All that was computed, for `kyc_ml.tiers.grade`; a fact that the source lacks is
+        left out of it, and the policy says what that means.
+
+    Raises
+    ------
+    ConfigError
+        If the policy reads what is no feature of this unit.
+    DatasetError
+        If a feature the model was trained on cannot be computed; see `columns_of`.
+    """
+    facts = _build(graded_specs(bundle), tables, observations, watch)
+    return columns_of(bundle, facts), facts
+
+
+def _build(
+    specs: tuple[FeatureSpec, ...],
+    tables: ContractedTables,
+    observations: pa.Table,
+    watch: ProgressReporter,
+) -> FeatureTable:
+    return build_features(
+        tables,
+        observations,
+        specs=specs,
+        progress=lambda done, total: watch.progress("building features", done, total),
+    )
+
+
+def columns_of(bundle: Bundle, built: FeatureTable) -> FeatureTable:
+    """Take a model's own columns, in its order, from a table that may hold more.
+
+    Raises
+    ------
+    DatasetError
+        If a feature the model was trained on was left out: scoring it as missing would
+        change the model silently.
+    """
+    own = {spec.name for spec in bundle.specs}
+    require_own(own, built.left_out, model=f"model {bundle.config.name!r}")
+    return built.reorder(bundle.model.feature_names)
+
+
+def require_own(own: Collection[str], left_out: Mapping[str, str], *, model: str) -> None:
+    """Refuse to score without a feature that the model was trained on.
+
+    Raises
+    ------
+    DatasetError
+        Naming each, and why it was left out.
+    """
+    lines = [f"  - {name}: {why}" for name, why in left_out.items() if name in own]
+    if lines:
+        head = (
+            f"{model} needs {len(lines)} feature(s) that this source cannot give: map the "
+            "missing tables and columns, or train a model without them"
+        )
+        raise DatasetError("\n".join([head, *lines]))
+
+
+def require_currency(bundle: Bundle, tables: ContractedTables) -> None:
+    """Refuse a source of another base currency than the models'.
+
+    Raises
+    ------
+    ConfigError
+        Naming both, or that the bundle, of an older kyc_ml.train, names none.
+    """
+    stated = bundle.data.get("base_currency")
+    if stated is None:
+        msg = (
+            f"bundle {bundle.config.name!r} does not say in what base_currency it was trained: "
+            "train it again"
+        )
+        raise ConfigError(msg)
+    if tables.base_currency != stated:
+        msg = (
+            f"the source's base_currency is {tables.base_currency}, but the models were trained "
+            f"on {stated}: map the amounts to that currency"
+        )
+        raise ConfigError(msg)

@@ -1,0 +1,167 @@
+"""The registry of models: versions, their addresses and what is fetched from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import mlflow
+
+from kyc_ml.errors import RegistryError, UnreachableError
+from kyc_ml.registry.bundle import MANIFEST
+from kyc_ml.registry.tracking.server import connected
+from kyc_ml.registry.tracking.store import is_here, path_of_files
+
+RECORD: Final = "record"
+DIGEST: Final = "kyc_ml.bundle_digest"
+_OF_TRAINING: Final = "bundle_digest"
+"""Tag that only runs have that made a bundle."""
+TRAINED_BY: Final = "kyc_ml.trained_by"
+"""Account of the operating system that registered a version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredModel:
+    """A version in the registry.
+
+    Attributes
+    ----------
+    runs : str
+        How to see its run beside the others, in words: a page of MLflow.
+    was_there : bool
+        True where the registry had it already.
+    is_challenger : bool
+        False where a newer version has that alias.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    digest: str
+    runs: str
+    was_there: bool = False
+    is_challenger: bool = True
+
+    @property
+    def uri(self) -> str:
+        """Registry address of exactly this version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
+    """Bring a registered bundle to a local folder.
+
+    Parameters
+    ----------
+    uri : str
+        ``models:/name@alias`` or ``models:/name/version``.
+
+    Returns
+    -------
+    folder : Path
+        The bundle.
+    digest : str
+        The digest that was registered.
+    version : str
+        Name and version, for the score table.
+
+    Raises
+    ------
+    RegistryError
+        If the model, version or alias does not exist.
+    UnreachableError
+        If the server cannot be reached, or its files are not there: MLflow gives nothing for
+        a folder that is not mounted, and says no word.
+    """
+    with connected(uri=uri):
+        name, number = resolve(uri)
+        client = mlflow.MlflowClient()
+        tags = client.get_model_version(name, number).tags
+        _require_files(client.get_model_version_download_uri(name, number), subject=uri)
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{name}/{number}", dst_path=str(into)
+        )
+    manifests = sorted(Path(fetched).rglob(MANIFEST))
+    if len(manifests) != 1:
+        msg = f"{uri} holds {len(manifests)} kyc_ml bundles, must hold 1: was it logged by kyc_ml?"
+        raise RegistryError(msg)
+    if DIGEST not in tags:
+        msg = (
+            f"{uri} has no tag {DIGEST}: without the digest that was registered the bundle "
+            "cannot be trusted; register it again with kyc-ml train"
+        )
+        raise RegistryError(msg)
+    return manifests[0].parent, tags[DIGEST], f"{name} v{number}"
+
+
+def fetch_record(run: str, into: Path) -> tuple[str, Path]:
+    """Bring what a training run recorded of itself to a local folder.
+
+    Parameters
+    ----------
+    run : str
+        Id of the run, or ``models:/name@alias`` or ``models:/name/version`` for the run that
+        made this version.
+
+    Returns
+    -------
+    run_id : str
+    folder : Path
+
+    Raises
+    ------
+    RegistryError
+        If there is no such run, or it has no record.
+    UnreachableError
+        If the server cannot be reached, or its files are not there.
+    """
+    with connected(uri=run):
+        run_id = _run_of(run) if run.startswith("models:/") else run
+        client = mlflow.MlflowClient()
+        logged = client.get_run(run_id)
+        made_a_bundle = run.startswith("models:/") or _OF_TRAINING in logged.data.tags
+        if made_a_bundle:  # another run may have left no file, and so no folder
+            _require_files(logged.info.artifact_uri, subject=f"run {run_id}")
+        if not client.list_artifacts(run_id, RECORD):
+            msg = (
+                f"run {run_id} has no record to train again from: it is no training run, or "
+                "an older kyc-ml logged it; name another run, or train again"
+            )
+            raise RegistryError(msg)
+        return run_id, Path(client.download_artifacts(run_id, RECORD, str(into)))
+
+
+def resolve(uri: str) -> tuple[str, str]:
+    """Split a registry address into name and version, looking an alias up."""
+    rest = uri.removeprefix("models:/")
+    client = mlflow.MlflowClient()
+    if "@" in rest:
+        name, alias = rest.split("@", 1)
+        return name, str(client.get_model_version_by_alias(name, alias).version)
+    name, slash, number = rest.partition("/")
+    if not slash or not number.isdigit():
+        msg = f"{uri} is no model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
+        raise RegistryError(msg)
+    return name, number
+
+
+def _require_files(location: str, *, subject: str) -> None:
+    """Refuse files of this machine that are not where MLflow's store says they are."""
+    path = path_of_files(location)
+    if is_here(location) and not path.exists():
+        msg = (
+            f"MLflow knows {subject}, but its files are not at {path}: mount that disk, or "
+            "restore them to this very path, which the store holds; try again then"
+        )
+        raise UnreachableError(msg)
+
+
+def _run_of(uri: str) -> str:
+    """Find the run that made a registered version."""
+    name, number = resolve(uri)
+    run_id = mlflow.MlflowClient().get_model_version(name, number).run_id
+    if not run_id:
+        msg = f"{uri} names no run that made it: name the id of a run of kyc-ml train"
+        raise RegistryError(msg)
+    return str(run_id)

@@ -1,0 +1,184 @@
+"""Runs: what a job tells MLflow of itself besides a model."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pandas as pd
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+from kyc_ml.registry.environment import digest_code
+from kyc_ml.registry.tracking.server import NIGHTLY, connected, experiment_of, start_run
+from kyc_ml.registry.tracking.views import NIGHTS
+from kyc_ml.storage import save_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedPart:
+    """Rows that MLflow lists as a dataset of the run; the rows themselves stay where they are.
+
+    Attributes
+    ----------
+    name : str
+        Source and part, such as "synthetic test".
+    context : str
+        What they were for: training, early_stopping, calibration or test.
+    digest : str
+        SHA-256 of what determines them: files, mapping, period, features.
+    facts : mapping
+        Where they come from, in names that mean the same elsewhere: no absolute path.
+    rows, positives : int
+    """
+
+    name: str
+    context: str
+    digest: str
+    facts: Mapping[str, str]
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What a training run leaves in MLflow besides the bundle.
+
+    Attributes
+    ----------
+    parameters : mapping of name to value
+    metrics : mapping of ``part/figure`` to number; NaN is left out
+    tags : mapping of name to text
+    tables : mapping of file name to data frame
+    figures : mapping of file name to plot
+    note : str
+        Markdown that the page of the run opens with.
+    parts : tuple of LoggedPart
+        The rows a model was made of and judged by.
+    began : float or None
+        When the job began, in seconds since 1970; None is when it is logged.
+    """
+
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
+    note: str = ""
+    parts: tuple[LoggedPart, ...] = ()
+    began: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildRecord:
+    """One trial of a tuning study, as MLflow keeps it.
+
+    Attributes
+    ----------
+    steps : mapping of metric name to its values, step by step from 1
+    """
+
+    name: str
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, float]
+    steps: Mapping[str, Sequence[float]]
+    tags: Mapping[str, str]
+
+
+def log_scoring(
+    *, model: str, day: str, metrics: Mapping[str, float], tags: Mapping[str, str], began: float
+) -> str:
+    """Log the counts of a scoring run of a day; returns the run's id."""
+    title = f"score {model} {day}"
+    with connected(), start_run(experiment_of(NIGHTLY), title, view=NIGHTS, began=began) as run:
+        mlflow.set_tags(dict(tags))  # first: whoever finds a run that was cut off sees of what
+        mlflow.log_metrics(dict(metrics))
+    return str(run.info.run_id)
+
+
+def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> str:
+    """Log a tuning study as one run, its trials as runs nested in it; returns the run's id.
+
+    Raises
+    ------
+    RegistryError
+        If the tracking server cannot be reached or refuses.
+    """
+    with connected(), start_run(experiment_of(name), f"tune {name}", began=record.began) as run:
+        log_record(record)
+        for trial in trials:
+            with mlflow.start_run(run_name=trial.name, nested=True):
+                mlflow.log_params(dict(trial.parameters))
+                mlflow.log_metrics(dict(trial.metrics))
+                for metric, values in trial.steps.items():
+                    for step, value in enumerate(values, 1):
+                        mlflow.log_metric(metric, value, step=step)
+                mlflow.set_tags(dict(trial.tags))
+    return str(run.info.run_id)
+
+
+def log_comparison(name: str, record: RunRecord) -> str:
+    """Log what a challenger is worth beside a champion; returns the run's id.
+
+    Raises
+    ------
+    RegistryError
+        If the tracking server cannot be reached or refuses.
+    """
+    title = f"compare {name}"
+    with connected(), start_run(experiment_of(name), title, began=record.began) as run:
+        log_record(record)
+    return str(run.info.run_id)
+
+
+def log_record(record: RunRecord) -> None:
+    """Log all that a record holds to the run in progress."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(record, Path(folder))
+        log_facts(dict(record.parameters), facts_of(record), tags_of(record), Path(folder))
+
+
+def log_facts(
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Path,
+) -> None:
+    """Log facts to the run in progress, and all files of a folder."""
+    mlflow.log_params(dict(parameters))
+    mlflow.log_metrics(dict(metrics))
+    mlflow.set_tags(dict(tags))
+    mlflow.log_artifacts(str(files))
+
+
+def facts_of(record: RunRecord) -> dict[str, float]:
+    """Give the metrics that are numbers: NaN is none."""
+    return {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
+
+
+def write_files(record: RunRecord, folder: Path) -> None:
+    """Write plots and tables as a run holds them."""
+    for name, figure in record.figures.items():
+        (folder / "plots").mkdir(exist_ok=True)
+        figure.savefig(folder / "plots" / f"{name}.svg")
+    for name, table in record.tables.items():
+        (folder / "tables").mkdir(exist_ok=True)
+        save_csv(table, folder / "tables" / f"{name}.csv")
+
+
+def tags_of(record: RunRecord) -> dict[str, str]:
+    """Give the tags with names that MLflow takes; the bundle keeps the names as they are.
+
+    Every run also has `code_digest`, which `kyc-ml --version` prints: in development the source
+    changes, and the version does not.
+    """
+    tags = {"code_digest": digest_code(), **record.tags}
+    named = {re.sub(r"[^\w./: -]", "_", name)[:250]: text for name, text in tags.items()}
+    return {**named, **({MLFLOW_RUN_NOTE: record.note} if record.note else {})}

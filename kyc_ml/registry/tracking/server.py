@@ -1,0 +1,197 @@
+"""The tracking server: where it is, how it is reached, and how a run starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import mlflow
+from mlflow.entities import Experiment, LifecycleStage
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from sqlalchemy.exc import SQLAlchemyError
+
+from kyc_ml.errors import RegistryError
+from kyc_ml.registry.tracking.refusing import REGISTERED, explained, without_password
+from kyc_ml.registry.tracking.store import (
+    address,
+    location_for,
+    open_store,
+    require_writable_files,
+    require_writable_store,
+)
+from kyc_ml.registry.tracking.views import MODELS, View
+
+NIGHTLY: Final = "scoring"
+"""What scoring runs are kept under, whatever model scored."""
+
+_KIND: Final = "mlflow.experimentKind"
+# without a kind MLflow's page shows an experiment as one of language models, without its runs
+_EXPERIMENT: Final = {
+    _KIND: "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "test/average_precision",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
+
+# MLflow alone retries for four minutes a server that is not there.
+_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+
+
+def tracking_uri() -> str:
+    """Name the tracking server in use, without a password."""
+    return without_password(address())
+
+
+def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
+    """Ask the tracking server for a sign of life, before a long job relies on it.
+
+    A store that is a file and does not exist is made here and nowhere else, unless one of
+    the models must be in it.
+
+    Parameters
+    ----------
+    models : str
+        What the job scores or judges by: registry addresses, or bundles' folders.
+    writes_to : str, optional
+        Model whose experiment the job will log its run to, or `NIGHTLY`: it is made if it is
+        not there, and written to, for a store that can be read may refuse that.
+
+    Raises
+    ------
+    UnreachableError
+        If it does not answer.
+    RegistryError
+        If its address is none, it refuses, or the experiment was deleted.
+    """
+    asked = any(model.startswith(REGISTERED) for model in models)
+    with connected(makes=not asked):
+        mlflow.search_experiments(max_results=1)
+        if writes_to:
+            require_writable_store()
+            if "MLFLOW_RUN_ID" not in os.environ:  # else `mlflow run` has chosen it
+                _open_experiment(experiment_of(writes_to), view)
+
+
+def experiment_of(name: str) -> str:
+    """Name the experiment of a model's runs."""
+    return f"kyc_ml {name}"
+
+
+@contextmanager
+def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
+    """Use the tracking server; whatever keeps it from serving is one error.
+
+    Parameters
+    ----------
+    makes : bool
+        Whether a store that is a file may be made where it does not exist.
+
+    Raises
+    ------
+    UnreachableError
+        If it does not answer, or its file is not there: to be tried again later.
+    RegistryError
+        If it refuses.
+    """
+    for name, value in {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_PATIENCE}.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # it logs SQL with a traceback beside the error that it raises, which is reported here
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    try:
+        open_store(makes=makes)
+        mlflow.set_tracking_uri(address())
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise explained(error, uri=uri) from None
+
+
+@contextmanager
+def start_run(
+    experiment: str, name: str, *, view: View = MODELS, began: float | None = None
+) -> Iterator[mlflow.ActiveRun]:
+    """Start a run, or go on with the one that `mlflow run` started for this process.
+
+    That one stays in the experiment that `mlflow run` was told: a run cannot be moved. A run
+    that a signal or Ctrl-C ends has the status KILLED.
+
+    Parameters
+    ----------
+    view : View
+        Of the experiment's runs; one that was changed in MLflow stays as it is.
+    began : float, optional
+        When the job began, in seconds since 1970: MLflow shows how long it took. None is now.
+    """
+    client = mlflow.MlflowClient()
+    begun = os.environ.get("MLFLOW_RUN_ID")
+    if begun is None:
+        found = _open_experiment(experiment, view)
+        mlflow.set_experiment(experiment_id=found.experiment_id)
+        run_id = client.create_run(
+            found.experiment_id,
+            start_time=None if began is None else int(began * 1000),
+            tags=resolve_tags({MLFLOW_RUN_NAME: name}),
+            run_name=name,
+        ).info.run_id
+    else:
+        run_id = begun
+        found = mlflow.get_experiment(mlflow.get_run(begun).info.experiment_id)
+        if found.name == experiment:  # `mlflow run` may have been told another: it is not ours
+            _tag_experiment(found, view)
+    try:
+        with mlflow.start_run(run_id=None if begun else run_id, run_name=name) as run:
+            yield run
+    except Exception:
+        raise
+    except BaseException:
+        client.set_terminated(run_id, status="KILLED")
+        raise
+
+
+def _open_experiment(name: str, view: View) -> Experiment:
+    """Make an experiment, or write to the one that is there.
+
+    Raises
+    ------
+    RegistryError
+        If it was deleted, or its files would lie where this user cannot write.
+    """
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(name) or _make_experiment(client, name)
+    if found.lifecycle_stage == LifecycleStage.DELETED:
+        number = found.experiment_id
+        msg = (
+            f"experiment {name!r} of MLflow at {tracking_uri()} was deleted: restore it with "
+            f"mlflow experiments restore -x {number}, or remove it for good with mlflow gc "
+            f"--experiment-ids {number}"
+        )
+        raise RegistryError(msg)
+    require_writable_files(found.artifact_location, experiment=name)
+    _tag_experiment(found, view)
+    return found
+
+
+def _make_experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
+    try:
+        number = client.create_experiment(name, artifact_location=location_for(name))
+    except MlflowException as error:
+        made = client.get_experiment_by_name(name)
+        if made is None:
+            raise error from None
+        return made  # by another job, in the same moment
+    return client.get_experiment(number)
+
+
+def _tag_experiment(found: Experiment, view: View) -> None:
+    """Say what the experiment is and how its runs compare; a view that is there stays."""
+    client = mlflow.MlflowClient()
+    known = {**_EXPERIMENT, **view.as_tags()}
+    # its kind is written each time: it is the sign that this user may write here
+    for tag in (known.keys() - found.tags.keys()) | {_KIND}:
+        client.set_experiment_tag(found.experiment_id, tag, known[tag])

@@ -1,0 +1,17 @@
+from .earlier import nights_before as nights_before
+from .explain_job import Explained as Explained
+from .explain_job import Told as Told
+from .explain_job import run_customer_safe as run_customer_safe
+from .explain_job import run_explain as run_explain
+from .one_observation import require_known as require_known
+from .request import ScoringRequest as ScoringRequest
+from .score_job import ScoringResult as ScoringResult
+from .score_job import load_limits as load_limits
+from .score_job import run_score as run_score
+from .scored_dates import run_tiers_moves as run_tiers_moves
+from .workbench import compare as compare
+from .workbench import explain_one as explain_one
+from .workbench import fit_tiers as fit_tiers
+from .workbench import plot_check as plot_check
+from .workbench import tune as tune
+from .workbench import validate as validate

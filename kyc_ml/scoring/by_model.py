@@ -1,0 +1,76 @@
+"""Scoring a part by a model: what the night is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from kyc_ml.decision import OverrideBook, TierHistory, TierPolicy
+from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.registry import Bundle, graded_specs, score_and_grade
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.parts import ScoredPart, contributions_table
+from kyc_ml.scoring.schema import MODEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelScorer:
+    """Scores, grades and explains rows of features.
+
+    Attributes
+    ----------
+    label : str
+        Name and version of the model.
+    full : bool
+        Whether to hand over the contribution of every feature.
+    """
+
+    who: ClassVar[str] = MODEL
+    bundle: Bundle
+    label: str
+    book: OverrideBook
+    history: TierHistory | None
+    full: bool
+    threads: int = 2
+
+    @property
+    def policy(self) -> TierPolicy:
+        """The tier policy that grades."""
+        return self.bundle.policy
+
+    @property
+    def specs(self) -> tuple[FeatureSpec, ...]:
+        """The model's features and what its policy reads."""
+        return graded_specs(self.bundle)
+
+    @property
+    def own(self) -> frozenset[str]:
+        """Names of the features without which the model cannot score."""
+        return frozenset(spec.name for spec in self.bundle.specs)
+
+    def score(self, facts: FeatureTable) -> ScoredPart:
+        """Score rows; a row's score depends on no other row."""
+        features = facts.reorder(self.bundle.model.feature_names)
+        scored = score_and_grade(
+            self.bundle,
+            features,
+            facts=facts,
+            book=self.book,
+            history=self.history,
+            threads=self.threads,
+        )
+        n, profile = len(features), self.bundle.profile
+        proba = scored.table["probability"].to_numpy()
+        table = scored.table.append_column(
+            "model_version", pa.array([self.label] * n, pa.string())
+        ).append_column("scored_by", pa.array([MODEL] * n, pa.string()))
+        full = contributions_table(features, scored.contributions) if self.full else None
+        counts = Counts.of(
+            scored.scores.grades,
+            proba,
+            unknown_categories=scored.scores.unknown_categories,
+            profile={} if profile is None else profile.count(features, proba),
+        )
+        return ScoredPart(scores=table, contributions=full, counts=counts)

@@ -1,0 +1,137 @@
+"""Scoring a part by the expert rating alone: what to do on a night without a model.
+
+A rated row has no margin and no probability. Its tier is the one that the policy gives the
+grade, never undercut by a floor; its history is not looked at, which could only hold it up
+by probabilities that it does not have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+
+from kyc_ml.decision import (
+    RAISED_BY_RATING,
+    OverrideBook,
+    Rating,
+    RatingCard,
+    Reference,
+    TierPolicy,
+    grade,
+    make_reasons,
+    rate,
+)
+from kyc_ml.errors import ConfigError
+from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.parts import ScoredPart
+from kyc_ml.scoring.schema import RATING
+
+_EFFECTS: Final = {
+    1.0: ("raises the expert rating", "使专家评级升高"),
+    -1.0: ("lowers the expert rating", "使专家评级降低"),
+    0.0: ("does not change the expert rating", "不改变专家评级"),
+}
+_NOBODY: Final = Reference(medians={}, modes={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingScorer:
+    """Rates rows by the card of a policy.
+
+    Attributes
+    ----------
+    specs : tuple of FeatureSpec
+        What the policy reads.
+    name : str
+        Of the model that should have scored.
+    currency : str
+    reasons : int
+        How many reasons a row gets.
+    """
+
+    who: ClassVar[str] = RATING
+    own: ClassVar[frozenset[str]] = frozenset()
+    policy: TierPolicy
+    specs: tuple[FeatureSpec, ...]
+    name: str
+    currency: str
+    reasons: int
+    book: OverrideBook
+
+    def score(self, facts: FeatureTable) -> ScoredPart:
+        """Rate rows; a row's rating depends on no other row.
+
+        Raises
+        ------
+        ConfigError
+            If the policy has no card.
+        """
+        card = card_of(self.policy)
+        rating = rate(facts, card)
+        n = len(facts)
+        grades = grade(np.zeros(n), facts, policy=self.policy, book=self.book)
+        columns = grades.columns()
+        columns["tier_of_model"] = pa.nulls(n, pa.string())
+        unknown = pa.nulls(n, pa.float64())
+        table = pa.table(
+            {
+                **{name: facts.keys[name] for name in facts.keys.column_names},
+                "margin": unknown,
+                "probability": unknown,
+                **columns,
+                "base_value": pa.array(np.full(n, 100.0 / card.m)),
+                **self._reasons(facts, rating),
+                "model_name": pa.array([self.name] * n, pa.string()),
+                "model_digest": pa.nulls(n, pa.string()),
+                "model_version": pa.array([f"{card.name} {card.version}"] * n, pa.string()),
+                "scored_by": pa.array([RATING] * n, pa.string()),
+            }
+        )
+        counts = Counts.of(grades, None)
+        # the zeros above are no model's scores: the rating moves nobody away from them
+        graded = {what: rows for what, rows in counts.graded.items() if what != RAISED_BY_RATING}
+        return ScoredPart(scores=table, contributions=None, counts=replace(counts, graded=graded))
+
+    def _reasons(self, facts: FeatureTable, rating: Rating) -> dict[str, pa.Array]:
+        """Say what a row's points come from: those of each sub-item above the lowest score."""
+        places = {name: column for column, name in enumerate(facts.names)}
+        items = [
+            (column, item)
+            for column, item in enumerate(rating.card.sub_items)
+            if item.feature in places
+        ]
+        read = list(dict.fromkeys(item.feature for _, item in items))
+        points = np.zeros((len(facts), len(read)))
+        for column, item in items:
+            weight = rating.weights[rating.segment, column]
+            above = np.nan_to_num(rating.sub_scores[:, column], nan=1.0) - 1.0
+            points[:, read.index(item.feature)] += weight * above / rating.card.m
+        return make_reasons(
+            facts.reorder(read),
+            points,
+            reference=_NOBODY,
+            currency=self.currency,
+            k=self.reasons,
+            effects=_EFFECTS,
+        )
+
+
+def card_of(policy: TierPolicy) -> RatingCard:
+    """Give the card that a policy rates by.
+
+    Raises
+    ------
+    ConfigError
+        If it has none.
+    """
+    if policy.expert is None:
+        msg = (
+            f"policy {policy.label!r} has no expert rating to fall back on: name a configuration "
+            "whose tier policy has a section expert"
+        )
+        raise ConfigError(msg)
+    return policy.expert.card

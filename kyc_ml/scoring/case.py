@@ -1,0 +1,158 @@
+"""Gather the case sheet of one explained observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables
+from kyc_ml.decision import (
+    CaseSheet,
+    Drop,
+    OverrideBook,
+    OverrideRule,
+    ReasonRow,
+    TierHistory,
+    TierPolicy,
+    has_range,
+    list_in_force,
+    recent_behaviour,
+    say_value,
+)
+from kyc_ml.features import DECISION_TIME, FeatureTable, Latest, name_of
+from kyc_ml.registry import Bundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One observation with all that explains it; tables hold its one row.
+
+    Attributes
+    ----------
+    timezone : str
+        Of the source: people are shown its dates.
+    """
+
+    bundle: Bundle
+    features: FeatureTable
+    facts: FeatureTable
+    book: OverrideBook
+    history: TierHistory | None
+    score: dict[str, Any]
+    reasons: pd.DataFrame
+    timezone: str = "UTC"
+
+    @property
+    def decided(self) -> pd.Timestamp:
+        """The decision, on the clock of the source: at local midnight UTC is still a day before."""
+        return pd.Timestamp(self.score[DECISION_TIME]).tz_convert(self.timezone)
+
+
+def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Drop) -> CaseSheet:
+    """Gather all that the sheet of a case tells.
+
+    Parameters
+    ----------
+    tables : ContractedTables
+        Read as they were known at the decision.
+    label : str
+        Name and version of the model.
+    """
+    bundle, score = case.bundle, case.score
+    decision = case.decided
+    return CaseSheet(
+        model=label,
+        tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
+        score={**score, DECISION_TIME: decision},
+        peers=score["reason_peers"],
+        reasons=tuple(_rows(case)),
+        lowering=lowering,
+        measures=recent_behaviour(
+            tables, score[CUSTOMER_ID], decision=decision, peers=_peers_of(case)
+        ),
+        overrides=tuple(_in_force(case)),
+        history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
+    )
+
+
+def _rows(case: Case) -> list[ReasonRow]:
+    specs = {spec.reason_code: spec for spec in case.features.specs}
+    currency = case.bundle.data["base_currency"]
+    rows = []
+    for row in case.reasons.to_dict("records"):
+        spec = specs[str(row["code"])]
+        category = spec.kind == "category"
+        own = case.features.category(spec.name)[0] if category else row["value"]
+        usual = case.bundle.reference.modes.get(spec.name) if category else row["peer_median"]
+        said = [say_value(spec, each, currency=currency, chinese=False) for each in (own, usual)]
+        place = row["percentile"]
+        rows.append(
+            ReasonRow(
+                code=str(row["code"]),
+                family=str(row["family"]),
+                text=str(row["text"]),
+                text_zh=str(row["text_zh"]),
+                value=said[0],
+                peer_median=said[1],
+                percentile=float(place) if has_range(spec) and not np.isnan(place) else None,
+                contribution=float(row["contribution"]),
+                share=float(row["share"]),
+            )
+        )
+    return rows
+
+
+def _peers_of(case: Case) -> dict[str, str] | None:
+    """Say which column of the customers table makes the row's peers, where it is one."""
+    reference = case.bundle.reference
+    if reference.peers is None or not reference.group_of(case.features)[0]:
+        return None
+    spec = next(each for each in case.features.specs if each.name == reference.peers)
+    value = case.features.category(spec.name)[0]
+    match spec.how:
+        case Latest(table=table, reading="category", column=column, at=None) if (
+            table == CUSTOMERS and column is not None
+        ):
+            return {name_of(column): value}
+        case _:
+            return None
+
+
+def _in_force(case: Case) -> list[dict[str, str]]:
+    """Say what each override in force gives and where it comes from."""
+    found = list_in_force(case.facts, policy=case.bundle.policy, book=case.book)
+    return [
+        {
+            "code": each.code,
+            "gives": f"tier {each.tier}" if each.floor is None else f"floor {each.floor}",
+            "reason": f"{each.english} {each.chinese}"
+            if isinstance(each, OverrideRule)
+            else each.reason,
+            "source": each.source,
+            "until": str(each.expiry),
+            "approver": each.approver,
+        }
+        for each in found
+    ]
+
+
+def _earlier(
+    history: TierHistory | None, policy: TierPolicy, customer: str, decision: pd.Timestamp
+) -> tuple[tuple[pd.Timestamp, str, str], ...]:
+    """List the customer's earlier reviews, the oldest first."""
+    if history is None or customer not in history.names:
+        return ()
+    names = policy.tier_names
+    own = np.flatnonzero(history.customer == history.names.get_loc(customer))
+    listed = (
+        (
+            pd.Timestamp(int(history.time[row]), unit="us", tz="UTC").tz_convert(decision.tz),
+            names[history.before[row]],
+            names[history.of_score[row]],
+        )
+        for row in own
+    )
+    return tuple(each for each in listed if each[0] < decision)

@@ -1,0 +1,137 @@
+"""What scored rows came to, counted part by part and summed over a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.decision import Grades, TierPolicy, say_counts
+from kyc_ml.model import sum_counts
+
+Floats = npt.NDArray[np.float64]
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Counts of scored rows.
+
+    Attributes
+    ----------
+    rows : int
+    tiers : mapping of tier to rows
+    expected : mapping of tier to sum of probabilities
+        Empty where rows were rated, not scored.
+    unknown_categories : mapping of feature to rows
+        Whose value the model has never seen.
+    graded : mapping of what happened in grading to rows
+        See `Grades.counts`.
+    unchecked : mapping of part of the policy to reason
+        What could not be applied for want of a fact.
+    profile : mapping of column to counts
+        Rows in each bin of the model's own profile; empty where it has none.
+    """
+
+    rows: int = 0
+    tiers: Mapping[str, int] = field(default_factory=dict)
+    expected: Mapping[str, float] = field(default_factory=dict)
+    unknown_categories: Mapping[str, int] = field(default_factory=dict)
+    graded: Mapping[str, int] = field(default_factory=dict)
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, list[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        grades: Grades,
+        proba: Floats | None,
+        *,
+        unknown_categories: Mapping[str, int] = MappingProxyType({}),
+        profile: Mapping[str, list[int]] = MappingProxyType({}),
+    ) -> Self:
+        """Count one part; rows that were rated have no probabilities."""
+        names = grades.policy.tier_names
+        rows = np.bincount(grades.tier, minlength=len(names))
+        expected = {}
+        if proba is not None:
+            sums = np.bincount(grades.tier, weights=proba, minlength=len(names))
+            expected = {name: float(total) for name, total in zip(names, sums, strict=True)}
+        return cls(
+            rows=int(grades.tier.size),
+            tiers={name: int(n) for name, n in zip(names, rows, strict=True)},
+            expected=expected,
+            unknown_categories=dict(unknown_categories),
+            graded=dict(grades.counts),
+            unchecked=dict(grades.unchecked),
+            profile=dict(profile),
+        )
+
+    @classmethod
+    def total(cls, parts: Iterable[Self]) -> Self:
+        """Sum the counts of all parts, in their order."""
+        parts = list(parts)
+        return cls(
+            rows=sum(part.rows for part in parts),
+            tiers=_sum(part.tiers for part in parts),
+            expected=_sum(part.expected for part in parts),
+            unknown_categories=_sum(part.unknown_categories for part in parts),
+            graded=_sum(part.graded for part in parts),
+            unchecked={what: why for part in parts for what, why in part.unchecked.items()},
+            profile=sum_counts(part.profile for part in parts),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write it as JSON keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**content)
+
+    def tier_table(self, policy: TierPolicy) -> pd.DataFrame:
+        """Show the tiers, lowest first: its names, start, rows, share, expected rate.
+
+        The rate of an empty tier, and of rated rows, is NaN.
+        """
+        rows = []
+        for rule in policy.tiers:
+            count = self.tiers.get(rule.name, 0)
+            expected = self.expected.get(rule.name, np.nan)
+            rows.append(
+                {
+                    "tier": rule.name,
+                    "tier_zh": rule.name_zh,
+                    "from_probability": rule.from_probability,
+                    "rows": count,
+                    "share": count / self.rows if self.rows else np.nan,
+                    "expected_rate": expected / count if count else np.nan,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def notes(self, policy: TierPolicy) -> list[str]:
+        """Say in lines what a reader of the scores should know; see `kyc_ml.tiers.say_counts`."""
+        label = f"tier policy {policy.label}"
+        return [
+            *(
+                f"unknown categories: {name}: {rows:,} row(s), treated as missing"
+                for name, rows in self.unknown_categories.items()
+            ),
+            *(f"{label}: {line}" for line in say_counts(self.graded)),
+            *(f"{label}: not applied: {what}: {why}" for what, why in self.unchecked.items()),
+        ]
+
+
+def _sum(parts: Iterable[Mapping[str, Number]]) -> dict[str, Number]:
+    total: dict[str, Number] = {}
+    for part in parts:
+        for name, number in part.items():
+            total[name] = total.get(name, 0) + number
+    return total

@@ -1,0 +1,104 @@
+"""Whether a run may be published: its counts held against its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kyc_ml.config import LimitsConfig
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, NOT_IN_CUSTOMERS, QualitySummary
+from kyc_ml.errors import Faults, GateError
+from kyc_ml.model import DriftFound
+from kyc_ml.scoring.counts import Counts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a run is judged by.
+
+    Attributes
+    ----------
+    drift : DriftFound or None
+        None where the model has no profile, or did not score.
+    """
+
+    quality: QualitySummary
+    counts: Counts
+    drift: DriftFound | None
+
+    @property
+    def drift_table(self) -> pd.DataFrame | None:
+        """The drift by column; see `DriftFound.table`."""
+        return None if self.drift is None else self.drift.table
+
+
+def check_limits(judged: Judged, limits: LimitsConfig) -> tuple[str, ...]:
+    """List the limits that a run passes; equal to a limit is within it."""
+    return (
+        *_check_tables(judged.quality, limits),
+        *_check_customers(judged.quality, limits),
+        *_check_categories(judged.counts, limits),
+        *(judged.drift.faults if judged.drift is not None else ()),
+    )
+
+
+def refuse(faults: Sequence[str], *, subject: str) -> None:
+    """Refuse to publish what passes its limits.
+
+    Raises
+    ------
+    GateError
+        Listing all of them.
+    """
+    found = Faults(f"{subject}: not published", GateError)
+    found.extend(faults)
+    found.raise_if_any()
+
+
+def _check_tables(quality: QualitySummary, limits: LimitsConfig) -> list[str]:
+    faults = []
+    for table in quality.tables:
+        if table.quarantined_share > limits.quarantined_share:
+            faults.append(
+                f"quarantined_share: {table.table}: {table.quarantined:,} of {table.read:,} rows, "
+                f"above {limits.quarantined_share:g}: see quarantine/ for the reasons"
+            )
+        late = _share(table.late_rows, table.accepted)
+        if limits.late_share is not None and late > limits.late_share:
+            faults.append(
+                f"late_share: {table.table}: {table.late_rows:,} of {table.accepted:,} rows were "
+                f"known only later, above {limits.late_share:g}: ask for the extract's delay"
+            )
+    return faults
+
+
+def _check_customers(quality: QualitySummary, limits: LimitsConfig) -> list[str]:
+    accepted = {table.table: table.accepted for table in quality.tables}
+    return [
+        f"unknown_customers_share: {found.table}: {found.count:,} of {accepted[found.table]:,} "
+        f"rows name a customer whom {CUSTOMERS} does not have, above "
+        f"{limits.unknown_customers_share:g}: ask for the missing customers"
+        for found in quality.warnings
+        if found.column == CUSTOMER_ID
+        and found.rule == NOT_IN_CUSTOMERS
+        and _share(found.count, accepted[found.table]) > limits.unknown_customers_share
+    ]
+
+
+def _check_categories(counts: Counts, limits: LimitsConfig) -> list[str]:
+    return [
+        f"unknown_categories_share: {name}: {rows:,} of {counts.rows:,} rows hold a value that "
+        f"the model has never seen, above {limits.unknown_categories_share:g}: map the new codes, "
+        "or train again"
+        for name, rows in counts.unknown_categories.items()
+        if _share(rows, counts.rows) > limits.unknown_categories_share
+    ]
+
+
+def _share(count: int, total: int) -> float:
+    """Divide, rather than multiply a limit: 29 of 100 is then exactly 0.29; 0 of 0 is 0."""
+    return count / total if total else 0.0

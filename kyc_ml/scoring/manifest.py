@@ -1,0 +1,214 @@
+"""What a published folder says of itself: inputs, versions, counts, parts and their digests.
+
+It holds no time of its own making: the same inputs, model, policy and code give the same
+bytes. When a run started and how long it took is in MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.contract import QualitySummary, read_quality, write_quality
+from kyc_ml.errors import ConfigError
+from kyc_ml.model import DRIFT_COLUMNS
+from kyc_ml.scoring.counts import Counts
+from kyc_ml.scoring.identity import run_id
+from kyc_ml.scoring.schema import SCHEMA_VERSION
+from kyc_ml.storage import MANIFEST, digest_file, dump_json, written_whole
+
+FORMAT_VERSION: Final = 1
+
+_NOT_JSON: Final = (json.JSONDecodeError, UnicodeDecodeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A run's own account.
+
+    Attributes
+    ----------
+    identity : mapping of what to digest, version or date
+        All that the result depends on; see `identity`.
+    as_of : str
+        Instant as of which was scored, ISO, UTC.
+    scored_by : str
+        'model', or 'rating' where the fallback scored.
+    reason : str
+        Why the fallback scored; empty where it did not.
+    observations : int
+        How many were chosen; as many are scored.
+    customers : int
+        Different customers among them.
+    not_scored : mapping of reason to customers
+        Customers of the source that a batch of reviews is not about; see `count_not_scored`.
+    drift : DataFrame or None
+        As `DriftFound.table`; None where nothing was compared. Where the fallback stepped in
+        for a limit passed, that of the model's scores, which are not published.
+    faults : tuple of str
+        Limits passed; a published run has none, unless the fallback stepped in for them.
+    files : mapping of relative path to SHA-256
+    """
+
+    identity: Mapping[str, str]
+    as_of: str
+    scored_by: str
+    reason: str
+    observations: int
+    customers: int
+    not_scored: Mapping[str, int]
+    quality: QualitySummary
+    counts: Counts
+    drift: pd.DataFrame | None
+    faults: tuple[str, ...]
+    files: Mapping[str, str]
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run; see `identity.run_id`."""
+        return run_id(self.identity)
+
+    @property
+    def read(self) -> int:
+        """Rows read, of all tables."""
+        return sum(table.read for table in self.quality.tables)
+
+    @property
+    def quarantined(self) -> int:
+        """Rows refused, of all tables."""
+        return sum(table.quarantined for table in self.quality.tables)
+
+    def to_json(self) -> str:
+        """Write it, the same for the same content."""
+        content = {
+            "format_version": FORMAT_VERSION,
+            "schema_version": SCHEMA_VERSION,
+            "run_id": self.run_id,
+            "identity": dict(self.identity),
+            "as_of": self.as_of,
+            "scored_by": self.scored_by,
+            "reason": self.reason,
+            "rows": {
+                "read": self.read,
+                "quarantined": self.quarantined,
+                "observations": self.observations,
+                "scored": self.counts.rows,
+                "customers": self.customers,
+            },
+            "not_scored": dict(self.not_scored),
+            "quality": write_quality(self.quality),
+            "counts": self.counts.to_dict(),
+            "drift": write_drift(self.drift),
+            "faults": list(self.faults),
+            "files": dict(sorted(self.files.items())),
+        }
+        return dump_json(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        content = json.loads(text)
+        return cls(
+            identity=content["identity"],
+            as_of=content["as_of"],
+            scored_by=content["scored_by"],
+            reason=content["reason"],
+            observations=content["rows"]["observations"],
+            customers=content["rows"]["customers"],
+            not_scored=content.get("not_scored", {}),  # absent before December 2026
+            quality=read_quality(content["quality"]),
+            counts=Counts.from_dict(content["counts"]),
+            drift=read_drift(content["drift"]),
+            faults=tuple(content["faults"]),
+            files=content["files"],
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write it into a run's folder, if its counts reconcile.
+
+        Raises
+        ------
+        AssertionError
+            If rows were lost or doubled: a defect of kyc_ml.
+        OutputError
+            If it cannot be written.
+        """
+        if not self.observations == self.counts.rows == sum(self.counts.tiers.values()):
+            msg = f"{self.observations} observations, but {self.counts.rows} scored: rows were lost"
+            raise AssertionError(msg)
+        with written_whole(folder / MANIFEST) as handle:
+            handle.write(self.to_json().encode())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a published run.
+
+    Raises
+    ------
+    ConfigError
+        If the folder has none, or one of another format.
+    """
+    try:
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        if json.loads(text)["format_version"] != FORMAT_VERSION:
+            msg = f"{folder} was written by another version of kyc_ml: read it with that one"
+            raise ConfigError(msg)
+        return Manifest.from_json(text)
+    except (OSError, KeyError, TypeError, AttributeError, *_NOT_JSON) as error:
+        msg = f"{folder} is no folder of a scoring run ({type(error).__name__}): name another"
+        raise ConfigError(msg) from None
+
+
+def score_files(published: Path) -> list[Path]:
+    """List the score files of a published folder in order; a file stands for itself."""
+    if not published.is_dir():
+        return [published]
+    names = sorted(read_manifest(published).files)
+    return [published / name for name in names if name.startswith("scores/")]
+
+
+def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Name the files of a folder that are gone, are not as its manifest says, or came later."""
+    changed = [
+        name
+        for name, digest in files.items()
+        if not (folder / name).is_file() or digest_file(folder / name) != digest
+    ]
+    folders = {str(Path(name).parent) for name in files} - {"."}
+    present = {str(path.relative_to(folder)) for path in _below(folder, sorted(folders))}
+    return [*changed, *sorted(present - files.keys())]
+
+
+def digest_files(work: Path, names: Sequence[str]) -> dict[str, str]:
+    """Digest some files, and every file below some folders, of a run, by relative path."""
+    found = sorted(_below(work, names))
+    return {str(path.relative_to(work)): digest_file(path) for path in found}
+
+
+def _below(work: Path, names: Sequence[str]) -> list[Path]:
+    paths = [path for name in names for path in (work / name, *(work / name).rglob("*"))]
+    return [path for path in paths if path.is_file()]
+
+
+def write_drift(table: pd.DataFrame | None) -> list[dict[str, Any]] | None:
+    """Write a drift table as JSON keeps it: what is undefined is null."""
+    if table is None:
+        return None
+    return [
+        {
+            str(name): None if isinstance(value, float) and not np.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def read_drift(records: list[dict[str, Any]] | None) -> pd.DataFrame | None:
+    """Read what `write_drift` wrote."""
+    return None if records is None else pd.DataFrame(records, columns=list(DRIFT_COLUMNS))

@@ -1,0 +1,183 @@
+"""Find the one observation that a person names, or say early what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kyc_ml.config import DatasetConfig, IdentifierForm, SourceMapping, Unit, parse_time
+from kyc_ml.contract import (
+    CUSTOMER_ID,
+    REVIEW_ID,
+    REVIEWS,
+    TRANSACTION_ID,
+    TRANSACTIONS,
+    ContractedTables,
+    Sought,
+    find_end,
+    find_oldest,
+    look_up,
+    put_in_form,
+    require_behaviour,
+    seek_in,
+)
+from kyc_ml.dataset import make_observations, make_reviews_at, seen_in, when_first_seen
+from kyc_ml.errors import ConfigError, DatasetError
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
+
+_FOREVER: Final = pd.Timestamp("2200-01-01", tz="UTC")
+_DATE: Final = "the date after @"
+_CALLED: Final = {
+    TRANSACTION_ID: "transaction",
+    REVIEW_ID: "planned review",
+    CUSTOMER_ID: "customer",
+}
+_SHOWN: Final = 10
+"""Reviews of a customer that a message lists."""
+
+
+def in_form(observation: str, form: IdentifierForm) -> str:
+    """Return an observation's name as the source's tables have it; CUSTOMER@DATE keeps its date."""
+    customer, at, day = observation.rpartition("@")
+    (name,) = put_in_form([customer if at else observation], form)
+    return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
+
+
+def require_known(mapping: SourceMapping, data: Path, observation: str) -> None:
+    """Refuse an observation of which the source has no identifier, before anything is loaded.
+
+    Of which kind the model is, is not known yet: a transaction, a planned review or a customer
+    of that name will do.
+
+    Raises
+    ------
+    DatasetError
+        If no row has the identifier, accepted or not.
+    ConfigError
+        If it is of the form CUSTOMER@DATE, and what follows @ is no date.
+    """
+    observation = in_form(observation, mapping.identifiers)
+    customer, at, day = observation.rpartition("@")
+    mapped = mapping.completed
+    places = [
+        _Place(tables=(table,), column=column, name=observation)
+        for table, column in ((TRANSACTIONS, TRANSACTION_ID), (REVIEWS, REVIEW_ID))
+        if table in mapped
+    ]
+    places.append(_customers(seen_in(mapped), customer or observation))
+    try:
+        dated, no_date = bool(at and parse_time(day, name=_DATE)), None
+    except ConfigError as error:  # an identifier may hold an @ too
+        dated, no_date = False, error
+    alike = 0
+    for place in reversed(places) if dated else places:
+        sought = look_up(
+            mapping, data=data, tables=place.tables, column=place.column, identifier=place.name
+        )
+        if sought is None:
+            return
+        if sought.there:
+            if no_date is not None and place.column == CUSTOMER_ID:
+                raise no_date
+            return
+        alike += sought.alike
+    raise _unknown(places, Sought(there=False, alike=alike))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Tables and a column that an identifier may be in."""
+
+    tables: tuple[str, ...]
+    column: str
+    name: str
+
+    def __str__(self) -> str:
+        where = f"table{'' if len(self.tables) == 1 else 's'} {', '.join(self.tables)}"
+        return f"{_CALLED[self.column]} {self.name!r} in {where}"
+
+
+def _customers(tables: Sequence[str], name: str) -> _Place:
+    return _Place(tables=tuple(tables), column=CUSTOMER_ID, name=name)
+
+
+def _unknown(places: Sequence[_Place], sought: Sought) -> DatasetError:
+    return DatasetError(
+        f"no {', no '.join(str(each) for each in places)}{sought.say_alike()}: a fraud model "
+        "explains a transaction's id, a risk model CUSTOMER@YYYY-MM-DD or the id of a planned "
+        "review, written as the source has it"
+    )
+
+
+def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Table:
+    """Find one observation by its id: a transaction's, a review's, or CUSTOMER@DATE.
+
+    Raises
+    ------
+    DatasetError
+        If the source has none of that id: the customer is not known, or not at that date.
+    ConfigError
+        If it is a review before the data begins or after it ends.
+    """
+    planned = unit == "fraud" or REVIEWS in tables.tables
+    row = _with_id(tables, observation, unit=unit) if planned else None
+    if unit == "fraud" and row is not None:
+        return row
+    row = _review_at(tables, observation) if row is None else row
+    require_behaviour(pd.Timestamp(row[DECISION_TIME][0].as_py()), tables)
+    return row
+
+
+def _with_id(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Table | None:
+    """Find the transaction or the planned review of an id; None where no review has it."""
+    found = make_observations(tables, unit=unit, start=None, end=_FOREVER, config=DatasetConfig())
+    row = found.filter(pc.equal(found[OBSERVATION_ID], observation))
+    if row.num_rows == 0 and unit == "fraud":
+        sought = seek_in(found[OBSERVATION_ID], observation)
+        place = _Place(tables=(TRANSACTIONS,), column=TRANSACTION_ID, name=observation)
+        raise _unknown([place], sought)
+    return row if row.num_rows else None
+
+
+def _review_at(tables: ContractedTables, observation: str) -> pa.Table:
+    """Review the customer that CUSTOMER@DATE names, at that date."""
+    customer, at, day = observation.rpartition("@")
+    seen = when_first_seen(tables)
+    named = customer or observation
+    if named not in seen.index:
+        ids = pa.chunked_array([pa.array(seen.index, pa.string())])
+        raise _unknown([_customers(seen_in(tables.tables), named)], seek_in(ids, named))
+    if not at:
+        msg = f"{named!r} is a customer: write CUSTOMER@DATE, {_say_dates(tables, named, seen)}"
+        raise DatasetError(msg)
+    found = make_reviews_at(tables, at=parse_time(day, name=_DATE))
+    row = found.filter(pc.equal(found[CUSTOMER_ID], customer))
+    if not row.num_rows:
+        msg = (
+            f"customer {customer!r} was not known before {day}: "
+            f"{_say_dates(tables, customer, seen)}"
+        )
+        raise DatasetError(msg)
+    return row
+
+
+def _say_dates(tables: ContractedTables, customer: str, seen: pd.Series) -> str:
+    """Return at which dates a customer can be reviewed, and when it was planned."""
+    first, end = pd.Timestamp(seen[customer]), find_end(tables)
+    begun = find_oldest(tables)
+    first = first if begun is None else max(first, begun)
+    last = "" if end is None else f" and until {end:%Y-%m-%d}"
+    dates = f"a date after {first:%Y-%m-%d}{last} (UTC)"
+    if REVIEWS not in tables.tables:
+        return dates
+    reviews = tables.tables[REVIEWS]
+    own = reviews.filter(pc.equal(reviews[CUSTOMER_ID], customer)).sort_by("event_time")
+    ids = own[REVIEW_ID].to_pylist()
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return f"{dates}, or the id of a planned review ({', '.join(ids[:_SHOWN]) or 'none'}{more})"

@@ -1,0 +1,107 @@
+"""What a run has done so far, on disk, so that the next start goes on from there.
+
+A step is one or more files and the facts about them. It is noted after its files are
+complete, with their digests; a note whose files are not as noted does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kyc_ml.errors import OutputError
+from kyc_ml.storage.run_directory import NOTES
+from kyc_ml.storage.writing import dump_json, written_whole
+
+_IDENTITY: Final = "identity.json"
+
+
+class Steps:
+    """Notes of the steps done in a work folder.
+
+    Parameters
+    ----------
+    work : Path
+        The folder; files of steps lie below it.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._notes = work / NOTES
+
+    def identity(self) -> dict[str, str] | None:
+        """Read what the run in this folder is; None where none has begun, or damaged."""
+        return _read(self._notes / _IDENTITY)
+
+    def begin(self, identity: Mapping[str, str]) -> None:
+        """Note what the run is, before anything that depends on it."""
+        _write(self._notes / _IDENTITY, dict(identity))
+
+    def done(self, name: str) -> dict[str, Any] | None:
+        """Give the facts of a step; None where it is not done, or its files are not as noted."""
+        note = _read(self._notes / f"{name}.json")
+        if note is None:
+            return None
+        whole = all(
+            (self._work / file).is_file() and digest_file(self._work / file) == digest
+            for file, digest in note["files"].items()
+        )
+        facts: dict[str, Any] | None = note["facts"] if whole else None
+        return facts
+
+    def note(self, name: str, files: Sequence[Path], facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Note that a step is done.
+
+        Returns
+        -------
+        dict
+            The facts as `done` will give them, in the same order: what follows must not
+            depend on whether the run was interrupted.
+
+        Raises
+        ------
+        OutputError
+            If the note cannot be written.
+        """
+        digests = {str(path.relative_to(self._work)): digest_file(path) for path in files}
+        text = _write(self._notes / f"{name}.json", {"files": digests, "facts": dict(facts)})
+        noted: dict[str, Any] = json.loads(text)["facts"]
+        return noted
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        msg = f"{path} cannot be read again: {error.strerror}; mend its rights, then start again"
+        raise OutputError(msg) from None
+
+
+def _write(path: Path, content: object) -> str:
+    text = dump_json(content)
+    with written_whole(path) as handle:
+        handle.write(text.encode())
+    return text
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Read a note; one that is damaged does not count, so that its step is done again."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        msg = f"{path} cannot be read again: {error.strerror}; mend its rights, then start again"
+        raise OutputError(msg) from None
+    return found if isinstance(found, dict) else None

@@ -1,8 +1,0 @@
-"""What a person sees of a job in a terminal, or a scheduler in its log.
-
-`watching` shows progress, notes and the one summary; `results` draws what each job found.
-"""
-
-from kyc_ml.terminal.watching import JsonLines, Terminal
-
-__all__ = ["JsonLines", "Terminal"]

@@ -1,0 +1,104 @@
+"""Warnings of a job whose result stands: chance decided, or a tier does not fit its rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.display import ProgressReporter
+from kyc_ml.training.model_card.limitations import FEW_POSITIVES
+
+_NAMED: Final = 5
+"""Features that a line names; the others are counted."""
+_MANY: Final = 1_000
+"""Rows from which the share of a tier says something of its policy; convention."""
+_EMPTY: Final = 0.01
+_SWOLLEN: Final = 0.9
+"""Share of the rows; a lowest tier of less, or a higher one of more, grades nobody; convention."""
+
+
+def warn_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
+    """Warn where nearly no row is in the lowest tier, or nearly all are in one above it.
+
+    Most customers are no risk: such cut-offs were made for other probabilities than these.
+
+    Parameters
+    ----------
+    tiers : DataFrame
+        One row a tier, lowest first, with tier and rows, as `compute_tier_table` gives it.
+    """
+    total = int(tiers["rows"].sum())
+    if total < _MANY:
+        return
+    share = tiers["rows"].to_numpy() / total
+    odd = np.where(np.arange(share.size) == 0, share < _EMPTY, share > _SWOLLEN)
+    named = " and ".join(
+        f"tier {row['tier']} holds {row['rows']:,} of {total:,} rows"
+        for row in tiers[odd].to_dict("records")
+    )
+    if named:
+        watch.warning(
+            f"{named}: the cut-offs of the policy do not suit these probabilities; have "
+            "others proposed from rows with outcomes, with kyc-ml tiers fit"
+        )
+
+
+def warn_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter) -> None:
+    """Warn where parts for early stopping, calibration or evaluation hold few positives.
+
+    Parameters
+    ----------
+    positives : mapping of part, in words, to its positives
+    """
+    few = ", ".join(f"{part} {n:,}" for part, n in positives.items() if n < FEW_POSITIVES)
+    if few:
+        watch.warning(
+            f"few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
+            "they decide moves by chance; bring more data, or give parts in time more days"
+        )
+
+
+def warn_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
+    """Warn of each tier whose expected rate lies outside the interval of its observed rate.
+
+    Parameters
+    ----------
+    tiers : DataFrame
+        As `compute_tier_table` gives it with outcomes; tiers without rows have no rates.
+    """
+    for row in tiers.to_dict("records"):
+        expected, low, high = row["expected_rate"], row["ci_low"], row["ci_high"]
+        if not (expected < low or expected > high):
+            continue
+        side = "more" if expected < low else "fewer"
+        watch.warning(
+            f"tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
+            f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities cannot be taken "
+            "at their word: look at the reliability plot before tiers are set by them"
+        )
+
+
+def report_left_out(
+    left_out: Mapping[str, str], watch: ProgressReporter, *, and_so: str = ""
+) -> None:
+    """Report which features are left out: one line for each reason.
+
+    Parameters
+    ----------
+    left_out : mapping of feature to reason
+    and_so : str
+        What follows from it, after "left out".
+    """
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in left_out.items():
+        by_reason[reason].append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        features = "feature" if len(names) == 1 else "features"
+        watch.info(
+            f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
+        )

@@ -1,0 +1,178 @@
+"""run_reproduce: train again from a run's own record, and compare the bundles byte by byte."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kyc_ml.config import RunConfig, SourceMapping
+from kyc_ml.contract import digest_files, find_files, read_tables
+from kyc_ml.decision import RunFiles
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import Faults, SourceError
+from kyc_ml.features import FeatureSpec, compare_definitions
+from kyc_ml.registry import (
+    MANIFEST,
+    SOURCE,
+    Environment,
+    TrainingRecord,
+    compare_manifests,
+    digest_each,
+    fetch_record,
+    load_record,
+    save_bundle,
+)
+from kyc_ml.training.train_job import train_on
+
+_FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReproductionResult:
+    """Whether the same bundle came out again.
+
+    Attributes
+    ----------
+    run_id : str
+        Of the run in MLflow.
+    recorded, again : str
+        Digest of the bundle then and now.
+    differing : tuple of str
+        Files of the bundle that differ, the manifest with its entries.
+    features : tuple of str
+        Features that were added, removed or are defined otherwise, a line each; those of a run
+        that an older version recorded are not known.
+    changes : tuple of str
+        What is different in code, Python and libraries, a line each.
+    """
+
+    run_id: str
+    name: str
+    command: str
+    recorded: str
+    again: str
+    differing: tuple[str, ...]
+    features: tuple[str, ...]
+    changes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def reproduced(self) -> bool:
+        """True if the bundles are equal to the last byte."""
+        return self.recorded == self.again
+
+
+def run_reproduce(
+    *, run: str, data: Path, threads: int | None, quarantine: Path | None, watch: ProgressReporter
+) -> ReproductionResult:
+    """Train again from a run's own record and compare the bundles; nothing is registered.
+
+    Parameters
+    ----------
+    run : str
+        Id of the run, or ``models:/name@alias`` or ``models:/name/version``.
+    data : Path
+        Folder with the very files that the run was trained on.
+    threads : int or None
+        Threads to train with; None takes as many as the run.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such run, or it has no record.
+    SourceError
+        If a data file is missing or differs from the record; all are named.
+    """
+    clock = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        run_id, folder = fetch_record(run, Path(scratch))
+        record = load_record(folder, subject=f"run {run_id}")
+        require_same_files(record.mapping, data, files=record.files, subject=f"run {run_id}")
+        tables, mapping = read_tables(folder / SOURCE, data, quarantine=quarantine, watch=watch)
+        seconds = {"reading": time.perf_counter() - clock}
+        clock = time.perf_counter()
+        files = RunFiles(
+            run=_with_threads(record.run, threads), policy=record.policy, card=record.card
+        )
+        trained = train_on(tables, mapping, files=files, as_of=record.as_of, watch=watch)
+        bundle = Path(scratch) / "bundle"
+        again = save_bundle(trained.bundle, bundle)
+        manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+    return _compare(
+        record,
+        run_id=run_id,
+        again=again,
+        manifest=manifest,
+        specs=trained.bundle.specs,
+        seconds={**seconds, "training": time.perf_counter() - clock},
+    )
+
+
+def require_same_files(
+    mapping: SourceMapping, data: Path, *, files: Mapping[str, str], subject: str
+) -> None:
+    """Refuse a data folder whose files are not those of a record.
+
+    Parameters
+    ----------
+    files : mapping of file name, relative to the data folder, to SHA-256
+
+    Raises
+    ------
+    SourceError
+        Naming every file that is missing, was added or has other bytes.
+    """
+    if not data.is_dir():
+        msg = f"data folder {data} of {subject} does not exist: name the one it was trained on"
+        raise SourceError(msg)
+    faults = Faults(f"data folder {data} is not what {subject} was trained on", SourceError)
+    unusable = Faults(subject, SourceError)  # told below, file by file
+    found = digest_files(find_files(mapping.files, data=data, faults=unusable).values())
+    for name in sorted(files.keys() | found.keys()):
+        was, now = files.get(name), found.get(name)
+        if was is None:
+            faults.add(f"{name} was not there: move it away")
+        elif now is None:
+            faults.add(f"{name} is missing or empty; restore the file of that day")
+        elif now != was:
+            faults.add(
+                f"{name} was changed: its SHA-256 is {now[:12]}, recorded is {was[:12]}; "
+                "restore the file of that day"
+            )
+    faults.raise_if_any()
+
+
+def _with_threads(run: RunConfig, threads: int | None) -> RunConfig:
+    if threads is None:
+        return run
+    model = run.model.model_copy(update={"num_threads": threads})
+    return run.model_copy(update={"model": model})
+
+
+def _compare(
+    record: TrainingRecord,
+    *,
+    run_id: str,
+    again: str,
+    manifest: Mapping[str, object],
+    specs: Iterable[FeatureSpec],
+    seconds: dict[str, float],
+) -> ReproductionResult:
+    return ReproductionResult(
+        run_id=run_id,
+        name=record.run.name,
+        command=record.command,
+        recorded=record.digest,
+        again=again,
+        differing=compare_manifests(record.manifest, manifest),
+        features=_FEATURES_UNKNOWN
+        if record.features is None
+        else compare_definitions(record.features, digest_each(specs)),
+        changes=record.environment.changes(Environment.current()),
+        seconds=seconds,
+    )

@@ -1,0 +1,345 @@
+"""How much of a model is chance: refits by other seeds and on other samples of customers."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+from scipy.special import expit
+
+from kyc_ml.config import ModelConfig, StabilityConfig
+from kyc_ml.decision import rank_reasons
+from kyc_ml.display import Progress
+from kyc_ml.errors import DatasetError, require_both_classes
+from kyc_ml.features import FeatureSpec
+from kyc_ml.metrics import (
+    compute_quality,
+    draw_customers,
+    drawn_rows,
+    number_customers,
+    sample_rows,
+)
+from kyc_ml.model import Model, fit_fixed, fit_model
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+METRICS: Final = (
+    "auc",
+    "average_precision",
+    "recall_at_5_percent_fpr",
+    "log_loss",
+    "brier",
+    "observed_over_expected",
+)
+OVERLAPS: Final = ("top_features", "reasons", "rank_correlation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledRows:
+    """Rows, their outcomes, and whose they are.
+
+    Attributes
+    ----------
+    matrix : float64 array of shape (n, n_features)
+    target : array of 0 and 1, shape (n,)
+    customers : array of shape (n,), or None where each row is its own customer
+    """
+
+    matrix: Floats
+    target: Floats
+    customers: npt.NDArray[np.object_] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stability:
+    """What changed from refit to refit, judged on the same later rows.
+
+    Attributes
+    ----------
+    kind : 'seed' or 'bootstrap'
+    runs : DataFrame
+        One row a refit: run, seed, rows, customers, trees and the `METRICS` on the later
+        rows. Probabilities are the margin's own, before calibration.
+    metrics : DataFrame
+        One row a metric: metric, refits, mean, sd, min, max.
+    pairs : DataFrame
+        One row a pair of refits: one, other, top_features (Jaccard overlap of the features
+        of largest mean contribution), reasons (Jaccard overlap of a row's reasons, mean
+        over rows), rank_correlation (Spearman's, of the margins).
+    overlaps : DataFrame
+        One row a column of `pairs`: overlap, pairs, mean, sd, min, max.
+    skipped : int
+        Bootstrap samples that held one class only and could not be fitted.
+    """
+
+    kind: Literal["seed", "bootstrap"]
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+    pairs: pd.DataFrame
+    overlaps: pd.DataFrame
+    skipped: int = 0
+
+
+def seed_stability(
+    train: LabelledRows,
+    later: LabelledRows,
+    *,
+    stopping: LabelledRows | None,
+    specs: tuple[FeatureSpec, ...],
+    model: ModelConfig,
+    config: StabilityConfig,
+    progress: Progress | None = None,
+) -> Stability:
+    """Refit with other seeds; the first refit has the model's own.
+
+    A seed draws features, bags and the negatives kept: with all of them at 1 it changes
+    nothing, and the spread is 0.
+
+    Parameters
+    ----------
+    later : LabelledRows
+        Rows no refit has seen, such as those of the test.
+    stopping : LabelledRows or None
+        Rows to stop on; None fits all rounds.
+
+    Raises
+    ------
+    ValueError
+        If `config.seed_refits` is 0.
+    DatasetError
+        If a part has one class only, or no rows.
+    """
+    _require_refits("seed_refits", config.seed_refits)
+    _require_both_classes(later)
+    shown = _choose_shown(later, config)
+    refits = []
+    for number in range(config.seed_refits):
+        seeded = model.model_copy(update={"seed": model.seed + number})
+        refits.append(
+            _refit(train, later, stopping, shown, specs=specs, model=seeded, config=config)
+        )
+        _tell(progress, number + 1, config.seed_refits)
+    return _summarise("seed", refits, later)
+
+
+def bootstrap_stability(
+    train: LabelledRows,
+    later: LabelledRows,
+    *,
+    stopping: LabelledRows | None,
+    specs: tuple[FeatureSpec, ...],
+    model: ModelConfig,
+    config: StabilityConfig,
+    progress: Progress | None = None,
+) -> Stability:
+    """Refit on customers drawn with replacement, each with all training rows; the seed stays.
+
+    The spread is what other customers of the same kind and time would change, not what
+    another time would; rows to stop on and later rows are the same for all.
+
+    Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
+
+    Parameters
+    ----------
+    later : LabelledRows
+        Rows no refit has seen, such as those of the test.
+    stopping : LabelledRows or None
+        Rows to stop on; None fits all rounds.
+
+    Raises
+    ------
+    ValueError
+        If `config.bootstrap_refits` is 0.
+    DatasetError
+        If a part has one class only, or fewer than two samples hold both classes.
+    """
+    _require_refits("bootstrap_refits", config.bootstrap_refits)
+    _require_both_classes(later)
+    shown = _choose_shown(later, config)
+    refits, n = [], config.bootstrap_refits
+    for number in range(n):
+        rng = np.random.default_rng([config.seed, number])
+        sample = _draw(train, rng)
+        if 0 < sample.target.sum() < sample.target.size:
+            refits.append(
+                _refit(sample, later, stopping, shown, specs=specs, model=model, config=config)
+            )
+        _tell(progress, number + 1, n)
+    if len(refits) < 2:
+        msg = (
+            f"only {len(refits)} of {n} bootstrap samples of {train.target.size} training rows "
+            f"with {int(train.target.sum())} positives hold both classes: widen the part 'train'"
+        )
+        raise DatasetError(msg)
+    return _summarise("bootstrap", refits, later, skipped=n - len(refits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refit:
+    """What is compared of a refit: margins of the later rows, its features and reasons."""
+
+    seed: int
+    rows: int
+    customers: int
+    trees: int
+    margin: Floats
+    top: Ints
+    reasons: Ints
+
+
+def _require_refits(name: str, refits: int) -> None:
+    if not refits:
+        msg = f"{name} must be at least 2, got 0: set stability.{name}"
+        raise ValueError(msg)
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress(done, total)
+
+
+def _require_both_classes(later: LabelledRows) -> None:
+    positives, rows = int(later.target.sum()), later.target.size
+    require_both_classes("stability", positives, rows, cure="widen the part of the later rows")
+
+
+def _choose_shown(later: LabelledRows, config: StabilityConfig) -> Ints:
+    """Choose the later rows that every refit explains, in their order."""
+    every = np.arange(later.target.size)
+    drawn = sample_rows(later.matrix, every, count=config.explained_rows, seed=config.seed)
+    return np.sort(drawn)
+
+
+def _refit(
+    train: LabelledRows,
+    later: LabelledRows,
+    stopping: LabelledRows | None,
+    shown: Ints,
+    *,
+    specs: tuple[FeatureSpec, ...],
+    model: ModelConfig,
+    config: StabilityConfig,
+) -> _Refit:
+    fitted = _fit(train, stopping, specs=specs, config=model)
+    found = fitted.contributions(later.matrix[shown], threads=model.num_threads)
+    pushed = found.values  # noqa: PD011  no data frame
+    return _Refit(
+        seed=model.seed,
+        rows=train.target.size,
+        customers=int(np.unique(_groups(train)).size),
+        trees=fitted.n_trees,
+        margin=fitted.margin(later.matrix, threads=model.num_threads),
+        top=rank_reasons(np.abs(pushed).mean(axis=0, keepdims=True), k=config.top_features),
+        reasons=rank_reasons(pushed, k=config.top_reasons),
+    )
+
+
+def _fit(
+    train: LabelledRows,
+    stopping: LabelledRows | None,
+    *,
+    specs: tuple[FeatureSpec, ...],
+    config: ModelConfig,
+) -> Model:
+    if stopping is None:
+        return fit_fixed(train.matrix, train.target, specs=specs, config=config)
+    return fit_model(
+        train.matrix,
+        train.target,
+        stopping_matrix=stopping.matrix,
+        stopping_target=stopping.target,
+        specs=specs,
+        config=config,
+    ).model
+
+
+def _groups(rows: LabelledRows) -> Ints:
+    """Give each customer a number from 0."""
+    if rows.customers is None:
+        return np.arange(rows.target.size)
+    return number_customers(rows.customers)
+
+
+def _draw(rows: LabelledRows, rng: np.random.Generator) -> LabelledRows:
+    """Draw customers with replacement, all their rows with them."""
+    groups = _groups(rows)
+    drawn = drawn_rows(draw_customers(groups, rng))
+    return LabelledRows(
+        matrix=rows.matrix[drawn],
+        target=rows.target[drawn],
+        customers=groups[drawn].astype(object),
+    )
+
+
+def _summarise(
+    kind: Literal["seed", "bootstrap"],
+    refits: list[_Refit],
+    later: LabelledRows,
+    *,
+    skipped: int = 0,
+) -> Stability:
+    runs = pd.DataFrame([_run(number, refit, later) for number, refit in enumerate(refits, 1)])
+    pairs = pd.DataFrame(
+        [
+            {"one": i, "other": j, **_compare(one, other)}
+            for (i, one), (j, other) in itertools.combinations(enumerate(refits, 1), 2)
+        ]
+    )
+    return Stability(
+        kind=kind,
+        runs=runs,
+        metrics=_spread(runs, METRICS, name="metric", count="refits"),
+        pairs=pairs,
+        overlaps=_spread(pairs, OVERLAPS, name="overlap", count="pairs"),
+        skipped=skipped,
+    )
+
+
+def _run(number: int, refit: _Refit, later: LabelledRows) -> dict[str, float]:
+    quality = compute_quality(later.target, refit.margin, expit(refit.margin)).as_dict()
+    return {
+        "run": number,
+        "seed": refit.seed,
+        "rows": refit.rows,
+        "customers": refit.customers,
+        "trees": refit.trees,
+        **{name: quality[name] for name in METRICS},
+    }
+
+
+def _compare(one: _Refit, other: _Refit) -> dict[str, float]:
+    constant = np.ptp(one.margin) == 0.0 or np.ptp(other.margin) == 0.0
+    correlation = np.nan if constant else stats.spearmanr(one.margin, other.margin).statistic
+    return {
+        "top_features": float(_jaccard(one.top, other.top).mean()),
+        "reasons": float(_jaccard(one.reasons, other.reasons).mean()),
+        "rank_correlation": float(correlation),
+    }
+
+
+def _jaccard(one: Ints, other: Ints) -> Floats:
+    """Overlap of each row's set, of shape (n, k) without repeats: common over all."""
+    common = (one[:, :, None] == other[:, None, :]).sum(axis=(1, 2))
+    return np.asarray(common / (2 * one.shape[1] - common), dtype=np.float64)
+
+
+def _spread(
+    table: pd.DataFrame, columns: tuple[str, ...], *, name: str, count: str
+) -> pd.DataFrame:
+    found = table[list(columns)]
+    return pd.DataFrame(
+        {
+            name: columns,
+            count: len(table),
+            "mean": found.mean().to_numpy(),
+            "sd": found.std(ddof=1).to_numpy(),
+            "min": found.min().to_numpy(),
+            "max": found.max().to_numpy(),
+        }
+    )

@@ -1,0 +1,195 @@
+"""The report of a training run: plots, tables and explained examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kyc_ml.contract import CUSTOMER_ID, QualitySummary
+from kyc_ml.decision import say_path
+from kyc_ml.display import (
+    Example,
+    ModelStory,
+    ReasonLine,
+    plot_beeswarm,
+    plot_importance,
+    plot_parts,
+    plot_periods,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+    plot_score_distribution,
+    plot_tiers,
+)
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.metrics import (
+    compute_precision_recall,
+    compute_reliability,
+    compute_roc,
+    compute_score_distribution,
+)
+from kyc_ml.registry import Bundle, score_features
+from kyc_ml.training.evidence import MODEL, Evidence, Trained
+
+NO_MODEL = "prevalence (no model)"
+_SWARMS: Final = 15
+"""Features drawn in the beeswarm; convention."""
+
+
+def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]:
+    """Draw the evaluation of the model, on rows that it was not fitted on."""
+    seen = trained.evidence
+    scores = {MODEL: seen.margin, **{who: said.score for who, said in seen.baselines.items()}}
+    figures = {
+        "roc": plot_roc({who: compute_roc(seen.target, s) for who, s in scores.items()}),
+        "precision_recall": plot_precision_recall(
+            {who: compute_precision_recall(seen.target, s) for who, s in scores.items()},
+            prevalence=float(seen.target.mean()),
+        ),
+        "reliability": plot_reliability(compute_reliability(seen.target, seen.probability)),
+        "score_distribution": plot_score_distribution(
+            compute_score_distribution(seen.target, seen.probability),
+            cut_offs=dict(zip(tiers["tier"], tiers["from_probability"], strict=True)),
+        ),
+        "tiers": plot_tiers(tiers),
+        "importance": plot_importance(trained.importance),
+        "beeswarm": plot_beeswarm(trained.explained.beeswarm(top=_SWARMS)),
+    }
+    if trained.boundaries is not None:
+        figures["parts"] = plot_parts(
+            trained.parts,
+            development_cutoff=trained.boundaries.development_cutoff,
+            as_of=trained.boundaries.as_of,
+        )
+    if trained.folds is not None:
+        figures["folds"] = plot_periods(trained.folds)
+    return figures
+
+
+def quality_table(trained: Trained) -> pd.DataFrame:
+    """Return the figures of the evaluated rows: the model, the baseline, and no model at all.
+
+    Returns
+    -------
+    DataFrame
+        who, then every figure of `Quality`; NaN where a figure means nothing.
+    """
+    part = trained.evidence.part
+    rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in trained.quality]
+    prevalence = float(trained.evidence.target.mean())
+    none: dict[str, object] = {**dict.fromkeys(rows[0], np.nan)}
+    none |= {
+        "who": NO_MODEL,
+        "rows": rows[0]["rows"],
+        "positives": rows[0]["positives"],
+        "prevalence": prevalence,
+        "auc": 0.5,
+        "average_precision": prevalence,
+        "recall_at_5_percent_fpr": 0.05,
+        "brier": prevalence * (1.0 - prevalence),
+    }
+    return pd.DataFrame([*rows, none])
+
+
+def choose_examples(evidence: Evidence) -> list[int]:
+    """Choose five rows worth reading: found, false alarm, missed, borderline, quiet.
+
+    Rows of a kind that does not occur are passed over; ties take the first row.
+    """
+    positive = np.flatnonzero(evidence.target == 1)
+    negative = np.flatnonzero(evidence.target == 0)
+    margin = evidence.margin
+    order = np.argsort(margin, kind="stable")
+    chosen = [
+        positive[np.argmax(margin[positive])] if positive.size else order[-1],
+        negative[np.argmax(margin[negative])] if negative.size else order[-2],
+        positive[np.argsort(margin[positive], kind="stable")[positive.size // 2]]
+        if positive.size
+        else order[0],
+        positive[np.argmin(margin[positive])] if positive.size else order[0],
+        order[order.size // 2],
+    ]
+    return list(dict.fromkeys(int(row) for row in chosen))
+
+
+def explain_examples(bundle: Bundle, evidence: Evidence, rows: list[int]) -> tuple[Example, ...]:
+    """Score the chosen rows as the batch job would, with their reasons."""
+    picked = evidence.features.take(rows)
+    scores = score_features(bundle, picked).to_pylist()
+    return tuple(
+        _example(bundle, score, outcome=evidence.target[row])
+        for row, score in zip(rows, scores, strict=True)
+    )
+
+
+def tell_model(
+    bundle: Bundle,
+    trained: Trained,
+    *,
+    title: str,
+    version: str,
+    tiers: pd.DataFrame,
+    figures: Mapping[str, Figure],
+    scored: int,
+    seconds: Mapping[str, float],
+) -> ModelStory:
+    """Collect the evidence of one model for the page."""
+    rows = choose_examples(trained.evidence)
+    return ModelStory(
+        name=bundle.config.name,
+        unit=bundle.config.unit,
+        title=title,
+        model_version=version,
+        model_digest=bundle.digest,
+        figures=quality_table(trained),
+        added_value=trained.added_value.table,
+        added_sentence=trained.added_value.sentence,
+        parts=trained.parts,
+        left_out_features=trained.left_out,
+        tiers=tiers,
+        plots=dict(figures),
+        examples=explain_examples(bundle, trained.evidence, rows),
+        scored=scored,
+        seconds=dict(seconds),
+    )
+
+
+def flow_table(quality: QualitySummary) -> pd.DataFrame:
+    """Return the rows of each table that were read, accepted and quarantined, for the page."""
+    names = {
+        "late_rows": "late",
+        "first_event_time": "first_event",
+        "last_event_time": "last_event",
+    }
+    frame = quality.to_frame().rename(columns=names)
+    return frame[["table", "read", "accepted", "quarantined", "late", "first_event", "last_event"]]
+
+
+def _example(bundle: Bundle, score: dict[str, object], *, outcome: float) -> Example:
+    lines = tuple(
+        ReasonLine(
+            text=str(score[f"reason_{place}_text"]),
+            text_zh=str(score[f"reason_{place}_text_zh"]),
+            contribution=float(str(score[f"reason_{place}_contribution"])),
+        )
+        for place in range(1, bundle.config.explain.reasons + 1)
+        if f"reason_{place}_text" in score
+    )
+    named = {name: score[name] for name in ("probability", "margin", "base_value")}
+    return Example(
+        observation_id=str(score[OBSERVATION_ID]),
+        customer_id=str(score[CUSTOMER_ID]),
+        decision_time=pd.Timestamp(score[DECISION_TIME]).tz_convert(  # type: ignore[arg-type]
+            bundle.data.get("timezone", "UTC")  # old bundles name none
+        ),
+        tier=str(score["tier"]),
+        tier_zh=str(score["tier_zh"]),
+        tier_path=say_path(score),
+        outcome="positive" if outcome == 1 else "negative",
+        reasons=lines,
+        **{name: float(str(value)) for name, value in named.items()},
+    )

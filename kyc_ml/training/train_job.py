@@ -1,0 +1,345 @@
+"""run_train: read, train, register, and leave a page to look at."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, isoformat, section_digest
+from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
+from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
+from kyc_ml.display import PageStory, ProgressReporter, render_page
+from kyc_ml.registry import (
+    BUNDLE,
+    VERSION_MARK,
+    Bundle,
+    RegisteredModel,
+    keep_training,
+    kept_unless_registered,
+    load_bundle,
+    reach_store,
+    register_kept,
+    require_new,
+    save_bundle,
+    without_marks,
+    write_record,
+)
+from kyc_ml.storage import require_place, written_whole
+from kyc_ml.training.doubts import (
+    report_left_out,
+    warn_of_few_positives,
+    warn_of_missed_rates,
+    warn_of_odd_tiers,
+)
+from kyc_ml.training.evidence import Trained
+from kyc_ml.training.model_card.card import ModelCard, make_model_card
+from kyc_ml.training.model_card.limitations import say_one_instant
+from kyc_ml.training.recording import make_run_record
+from kyc_ml.training.story import flow_table, tell_model, training_figures
+from kyc_ml.training.train_model import train
+
+_FEW_TREES: Final = 20
+"""Convention: a model that stopped before has hardly begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A registered model, the bundle as it was saved, and its evidence.
+
+    Attributes
+    ----------
+    page_text : str
+        The page of the training as HTML, as MLflow keeps it.
+    page : Path or None
+        Where it was written to as well.
+    """
+
+    registered: RegisteredModel
+    bundle: Bundle
+    trained: Trained
+    tiers: pd.DataFrame
+    figures: dict[str, Figure]
+    card: ModelCard
+    seconds: dict[str, float]
+    page_text: str = ""
+    page: Path | None = None
+
+
+def run_train(
+    *,
+    config: Path,
+    source: Path,
+    data: Path,
+    as_of: pd.Timestamp | None,
+    quarantine: Path | None,
+    keep: Path | None,
+    page: Path | None,
+    watch: ProgressReporter,
+    card: Path | None = None,
+) -> TrainingResult:
+    """Train a model on a source and register it as challenger.
+
+    Parameters
+    ----------
+    as_of : Timestamp or None
+        What was known then may be used; None is the end of the data: see `end_of_data`.
+    keep : Path or None
+        Folder to leave a copy of the bundle in.
+    page : Path or None
+        HTML page to write.
+    card : Path or None
+        Markdown file to write the model card to.
+    """
+    files = load_run(config, source=source)
+    for place in (keep, page, card):
+        if place is not None:
+            require_place(place)
+    if keep is not None:
+        require_new(keep)
+    reach_store(writes_to=files.run.name)
+    start = time.perf_counter()
+    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    reading = time.perf_counter() - start
+    result = train_tables(
+        tables,
+        mapping,
+        files=files,
+        as_of=as_of,
+        keep=keep,
+        watch=watch,
+        command=_command(config=config, source=source, data=data, as_of=as_of),
+        spent={"reading": reading},
+    )
+    result = replace(result, page=page)
+    if page is not None:
+        with written_whole(page) as handle:
+            handle.write(result.page_text.encode())
+    if card is not None:
+        with written_whole(card) as handle:
+            handle.write(result.card.render(result.registered.run_id).encode())
+    return result
+
+
+def train_tables(
+    tables: ContractedTables,
+    mapping: SourceMapping,
+    *,
+    files: RunFiles,
+    as_of: pd.Timestamp | None,
+    keep: Path | None,
+    watch: ProgressReporter,
+    command: str = "kyc_ml.jobs.train_tables",
+    spent: Mapping[str, float] | None = None,
+) -> TrainingResult:
+    """Train on tables already read; see `run_train`.
+
+    Parameters
+    ----------
+    as_of : Timestamp or None
+        See `known_until`.
+    command : str
+        What the run's record is to say started it; without absolute paths.
+    spent : mapping of stage to seconds, optional
+        What the job did before.
+
+    Raises
+    ------
+    ConfigError
+        If `as_of` lies beyond the data.
+    RegistryError
+        If MLflow does not take the model; the message names the folder that keeps it.
+    """
+    reach_store(writes_to=files.run.name)
+    as_of = known_until(tables, as_of)
+    seconds = dict(spent or {})
+    began = time.time() - sum(seconds.values())
+    start = time.perf_counter()
+    trained = train_on(tables, mapping, files=files, as_of=as_of, watch=watch)
+    seconds["training"] = time.perf_counter() - start
+    _tell(trained, watch)
+    tier = assign_tiers(trained.evidence.probability, policy=files.policy)
+    tiers = compute_tier_table(
+        tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
+    )
+    warn_of_odd_tiers(tiers, watch)
+    warn_of_missed_rates(tiers, watch)
+    figures = training_figures(trained, tiers)
+    start = time.perf_counter()
+    watch.progress("registering", 0, 1)
+    with kept_unless_registered(files.run.name, watch) as folder:
+        save_bundle(trained.bundle, folder / BUNDLE)
+        bundle = load_bundle(folder / BUNDLE)
+        if keep is not None:
+            save_bundle(trained.bundle, keep)
+        card = make_model_card(bundle, trained, tiers=tiers)
+        record = make_run_record(
+            trained,
+            bundle,
+            tables,
+            tiers=tiers,
+            figures=figures,
+            seconds=seconds,
+            note=card.headline,
+            began=began,
+        )
+        own = write_record(
+            run=files.run,
+            policy=files.policy,
+            card=files.card,
+            mapping=mapping,
+            as_of=as_of,
+            command=command,
+            files=tables.digests,
+            bundle=folder / BUNDLE,
+            specs=bundle.specs,
+        )
+        page = render_page(
+            _story(trained, bundle, tables, mapping, tiers=tiers, figures=figures, seconds=seconds)
+        )
+        keep_training(folder, bundle, record, own=own, card=card, page=page)
+        registered = register_kept(folder, later=False)
+    watch.progress("registering", 1, 1)
+    seconds["registering"] = time.perf_counter() - start
+    return TrainingResult(
+        registered=registered,
+        bundle=bundle,
+        trained=trained,
+        tiers=tiers,
+        figures=figures,
+        card=card,
+        seconds=seconds,
+        page_text=without_marks(page, run=registered.run_id, version=registered.version),
+    )
+
+
+def train_on(
+    tables: ContractedTables,
+    mapping: SourceMapping,
+    *,
+    files: RunFiles,
+    as_of: pd.Timestamp,
+    watch: ProgressReporter,
+) -> Trained:
+    """Train on tables already read, and write nothing: the same arguments, the same bundle.
+
+    Raises
+    ------
+    DatasetError
+        If the labelled observations cannot carry a model.
+    """
+    tell_late_reviews(tables, as_of, watch)
+    return train(
+        tables,
+        config=files.run,
+        policy=files.policy,
+        card=files.card,
+        as_of=as_of,
+        data={
+            "source": mapping.name,
+            "source_digest": section_digest(mapping),
+            "files": dict(tables.digests),
+            "as_of": as_of.isoformat(),
+            "base_currency": tables.base_currency,
+            "timezone": tables.timezone,
+        },
+        progress=watch.progress,
+    )
+
+
+def _command(*, config: Path, source: Path, data: Path, as_of: pd.Timestamp | None) -> str:
+    """Write the command as it was given, but for the folders above each name."""
+    names = {"--config": config.name, "--source": source.name, "--data": data.resolve().name}
+    words = [word for option, name in names.items() for word in (option, name)]
+    words += [] if as_of is None else ["--as-of", isoformat(as_of)]
+    return shlex.join(["kyc-ml", "train", *words])
+
+
+def _story(
+    trained: Trained,
+    bundle: Bundle,
+    tables: ContractedTables,
+    mapping: SourceMapping,
+    *,
+    tiers: pd.DataFrame,
+    figures: dict[str, Figure],
+    seconds: dict[str, float],
+) -> PageStory:
+    """Tell of a training, with a mark where the version's number is to be."""
+    run = bundle.config
+    model = tell_model(
+        bundle,
+        trained,
+        title=f"{run.name}: {run.unit} model",
+        version=f"{run.name} v{VERSION_MARK} (alias challenger)",
+        tiers=tiers,
+        figures=figures,
+        scored=trained.evidence.target.size,
+        seconds=seconds,
+    )
+    return PageStory(
+        title=f"kyc_ml: model {run.name}",
+        subtitle=f"Trained on {mapping.name}, known on {bundle.data['as_of'][:10]}",
+        facts=(("source", mapping.name), ("base currency", tables.base_currency)),
+        flow=flow_table(tables.quality),
+        findings=tuple(tables.quality.lines()),
+        models=(model,),
+    )
+
+
+def _tell_of_few_trees(trained: Trained, watch: ProgressReporter) -> None:
+    """Warn where so few positives decided when to stop that chance did."""
+    stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
+    if trained.best_round >= _FEW_TREES or stopping.empty:
+        return
+    watch.warning(
+        f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
+        "positives of the early-stopping part: chance more than learning; give that part more "
+        "days or the model a lower learning_rate, and look at the logistic regression beside it"
+    )
+
+
+def _tell_of_selection(trained: Trained, watch: ProgressReporter) -> None:
+    """Say in one line how many features were dropped for what; the run keeps the figures."""
+    if trained.selection is None:
+        return
+    counts = trained.selection.counts()
+    told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
+    watch.info(
+        f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
+        f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
+    )
+
+
+def _positives_of_judges(trained: Trained) -> dict[str, int]:
+    """Count the positives of each part that stops, calibrates or judges."""
+    judges = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
+    return {
+        row["part"].replace("_", " "): int(row["positives"])
+        for row in trained.parts.to_dict("records")
+        if row["part"] in judges
+    }
+
+
+def _tell(trained: Trained, watch: ProgressReporter) -> None:
+    watch.show("parts", trained.parts)
+    dropped = {} if trained.selection is None else trained.selection.dropped
+    report_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
+    _tell_of_selection(trained, watch)
+    _tell_of_few_trees(trained, watch)
+    instant = say_one_instant(trained)
+    if instant is not None:
+        watch.info(instant)
+    warn_of_few_positives(_positives_of_judges(trained), watch)
+    watch.show("calibration candidates", trained.calibration.candidates)
+    if trained.calibration.segments is not None:
+        watch.show("calibration by segment", trained.calibration.segments)
+    for found in trained.stability:
+        watch.show(f"{found.kind} stability: metrics on the test rows", found.metrics)
+        watch.show(f"{found.kind} stability: overlap of refits", found.overlaps)

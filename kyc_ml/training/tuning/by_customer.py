@@ -1,0 +1,237 @@
+"""Nested cross-validation by customer: inner folds choose parameters, outer folds evaluate.
+
+Every row is predicted with parameters that its customer had no say in: the search is done
+again for each outer fold, on the other rows alone.
+
+Source: Cawley and Talbot 2010, Journal of Machine Learning Research 11, 2079-2107; Varma and
+Simon 2006, BMC Bioinformatics 7, 91.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.config import CustomerFoldsConfig, ModelConfig, PrequentialConfig, RunConfig
+from kyc_ml.contract import ContractedTables
+from kyc_ml.dataset import customers_of
+from kyc_ml.display import StageProgress
+from kyc_ml.errors import ConfigError, Faults, require_both_classes
+from kyc_ml.features import DECISION_TIME, choose_features, microseconds
+from kyc_ml.training.customer_folds import list_observations
+from kyc_ml.training.evidence import build_all
+from kyc_ml.training.out_of_fold import fit_whole, split_customers
+from kyc_ml.training.tuning.comparison import (
+    ParameterComparison,
+    compute_differences,
+    conclude,
+    nothing_to_compare,
+)
+from kyc_ml.training.tuning.rows import (
+    FoldRows,
+    OuterFold,
+    Part,
+    TuningRows,
+    fold_rows,
+    require_classes_in,
+)
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Choose = Callable[[TuningRows, int], ModelConfig]
+"""Takes the rows and the number of an outer fold; returns what the search on its folds chose."""
+
+
+def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:
+    """Refuse settings of tuning that folds by customer cannot follow; all are named.
+
+    Raises
+    ------
+    ConfigError
+        If there are any.
+    """
+    tuning, inner = config.tuning, config.tuning.folds.folds
+    usual = PrequentialConfig(method="prequential", folds=inner)
+    fewest = 2 if splits.early_stopping_folds is None else 3
+    faults = Faults("tuning of a run with splits.method customer_folds", ConfigError)
+    if tuning.folds != usual:
+        faults.add("tuning.folds: only folds, their number, is read: leave the days out")
+    if inner < fewest:
+        faults.add(f"tuning.folds.folds must be at least {fewest}, got {inner}")
+    if tuning.objective == "recall_at_capacity":
+        faults.add(
+            "tuning.objective recall_at_capacity needs all rows of a day, and a fold holds a part "
+            "of them: choose another objective"
+        )
+    faults.raise_if_any()
+
+
+def prepare_folds(
+    source: ContractedTables,
+    *,
+    config: RunConfig,
+    splits: CustomerFoldsConfig,
+    as_of: pd.Timestamp,
+    tell: StageProgress,
+) -> TuningRows:
+    """Part the rows that the run would be trained on into outer folds, and inner ones.
+
+    Raises
+    ------
+    ConfigError
+        See `require_foldable`.
+    DatasetError
+        If a fold lacks rows of one of the classes.
+    """
+    require_foldable(config, splits)
+    found = list_observations(source, config=config, as_of=as_of)
+    require_both_classes(
+        f"tuning on {splits.folds} folds",
+        int(found.target.sum()),
+        found.target.size,
+        fewest=splits.folds,
+        cure="lower splits.folds, or check cases and the dates",
+    )
+    specs = choose_features(config.features, unit=config.unit, attributes=source.attributes)
+    features = build_all(source, found.used, specs, config=config, tell=tell)
+    parting = _Parting(
+        target=found.target,
+        customers=customers_of(features.keys),
+        times=microseconds(features.keys[DECISION_TIME]),
+        end=as_of,
+        config=config,
+        inner=config.tuning.folds.folds,
+        stops=splits.early_stopping_folds is not None,
+    )
+    everything = np.arange(found.target.size)
+    fold = split_customers(
+        found.target, parting.customers, folds=splits.folds, seed=config.model.seed
+    )
+    outer = tuple(
+        OuterFold(
+            fit=parting.part(np.flatnonzero(fold != number)),
+            test=parting.part(np.flatnonzero(fold == number)),
+            folds=parting.inner_folds(np.flatnonzero(fold != number), f"outer fold {number + 1}, "),
+        )
+        for number in range(splits.folds)
+    )
+    folds = parting.inner_folds(everything, "")
+    require_classes_in([*folds, *(each for one in outer for each in one.folds)])
+    nothing = parting.part(everything[:0])
+    return TuningRows(
+        features=features,
+        folds=folds,
+        final=fold_rows(
+            "all rows out of fold",
+            {"fit": nothing, "test": parting.part(everything)},
+            parting.times,
+            as_of,
+        ),
+        summary=parting.summarise(outer),
+        outer=outer,
+    )
+
+
+def compare_out_of_fold(
+    rows: TuningRows,
+    *,
+    own: ModelConfig,
+    chosen: ModelConfig,
+    config: RunConfig,
+    choose: Choose,
+    tell: StageProgress,
+) -> ParameterComparison:
+    """Predict each outer fold with the own parameters and with what the other rows choose.
+
+    Nothing is searched where no trial on all rows beat the own parameters. The interval is
+    that of `compute_differences`; margins of the folds are pooled as they are.
+
+    Parameters
+    ----------
+    chosen : ModelConfig
+        What the search on all rows found; it is what is taken.
+    """
+    if own == chosen:
+        return nothing_to_compare(own)
+    customers = customers_of(rows.features.keys)
+    margins = np.zeros((2, customers.size))
+    for number, fold in enumerate(rows.outer, 1):
+        inner = choose(replace(rows, folds=fold.folds, outer=()), number)
+        fitted = np.zeros(customers.size, np.bool_)
+        fitted[fold.fit.rows] = True
+        matrix, _ = rows.features.encode(rows.features.learn_vocabularies(fitted))
+        for place, model in enumerate((own, inner)):
+            found = fit_whole(
+                matrix[fold.fit.rows],
+                fold.fit.target,
+                customers[fold.fit.rows],
+                specs=rows.features.specs,
+                config=config.model_copy(update={"model": model}),
+            )
+            margins[place, fold.test.rows] = found.margin(matrix[fold.test.rows], threads=1)
+        tell("comparing on outer folds", number, len(rows.outer))
+    table = compute_differences(
+        rows.final, margins[0], margins[1], customers=customers, config=config.tuning
+    )
+    where = "On outer folds, of customers that had no say in the choice,"
+    return conclude(table, own=own, chosen=chosen, config=config.tuning, where=where)
+
+
+class _Parting:
+    """Parts rows into inner folds, and counts what each fold holds."""
+
+    def __init__(
+        self,
+        *,
+        target: Floats,
+        customers: npt.NDArray[np.object_],
+        times: Ints,
+        end: pd.Timestamp,
+        config: RunConfig,
+        inner: int,
+        stops: bool,
+    ) -> None:
+        self.target, self.customers, self.times = target, customers, times
+        self._end, self._seed = end, config.tuning.seed
+        self._inner, self._stops = inner, stops
+
+    def part(self, rows: Ints) -> Part:
+        """Take rows with their outcomes."""
+        return Part(rows=rows, target=self.target[rows])
+
+    def inner_folds(self, rows: Ints, name: str) -> tuple[FoldRows, ...]:
+        """Part rows by customer: each inner fold tests once; the next one stops, if any does."""
+        fold = split_customers(
+            self.target[rows], self.customers[rows], folds=self._inner, seed=self._seed
+        )
+        made = []
+        for number in range(self._inner):
+            stop = (number + 1) % self._inner if self._stops else -1
+            places = {"fit": (fold != number) & (fold != stop), "test": fold == number}
+            places |= {"stop": fold == stop} if self._stops else {}
+            parts = {each: self.part(rows[here]) for each, here in places.items()}
+            made.append(fold_rows(f"{name}inner fold {number + 1}", parts, self.times, self._end))
+        return tuple(made)
+
+    def summarise(self, outer: tuple[OuterFold, ...]) -> pd.DataFrame:
+        """Count the rows of each outer fold, in the form of `TuningRows.summary`."""
+        when = pd.to_datetime(self.times, unit="us", utc=True)
+        return pd.DataFrame(
+            [
+                {
+                    "fold": number,
+                    "part": name,
+                    "start": when[part.rows].min(),
+                    "end": when[part.rows].max(),
+                    "labels_read": self._end,
+                    "rows": part.rows.size,
+                    "positives": int(part.target.sum()),
+                }
+                for number, fold in enumerate(outer, 1)
+                for name, part in (("fit", fold.fit), ("test", fold.test))
+            ]
+        )

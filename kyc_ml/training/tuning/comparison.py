@@ -1,0 +1,165 @@
+"""Whether the chosen parameters beat the configuration's own on rows that no choice saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.config import ModelConfig, Objective, TuningConfig
+from kyc_ml.dataset import customers_of
+from kyc_ml.display import StageProgress
+from kyc_ml.metrics import Verdict, drawn_rows, judge_difference, paired_differences
+from kyc_ml.training.tuning.objectives import MAXIMISED, Floats, compute_objective
+from kyc_ml.training.tuning.rows import FoldRows, TuningRows
+from kyc_ml.training.tuning.study import predict_test
+
+_COLUMNS: Final = ["figure", "own", "chosen", "difference", "low", "high", "better"]
+_KEPT: Final = (
+    "No trial was better than the configuration's own parameters: they are kept, and there is "
+    "nothing to compare on other rows."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterComparison:
+    """Own and chosen parameters on the run's test part, which no trial saw.
+
+    Of a run that is cross-validated by customer: on all rows, each predicted with what the
+    inner folds of the other rows chose. That evaluates the tuning as a procedure; the parameters
+    taken are those that it finds on all rows.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a figure: figure, own, chosen, difference (chosen - own), low, high (its
+        interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
+    verdict : 'better', 'not shown better' or 'worse'
+        Of the chosen parameters; see `judge_difference`.
+    sentence : str
+        The verdict with its figures.
+    taken : ModelConfig
+        What to train with: the chosen parameters, or the own where the chosen are worse.
+    """
+
+    table: pd.DataFrame
+    verdict: Verdict
+    sentence: str
+    taken: ModelConfig
+
+    @property
+    def worse(self) -> bool:
+        """True if the chosen parameters are surely worse than the own, which are kept."""
+        return self.verdict == "worse"
+
+    @property
+    def compared(self) -> bool:
+        """True if the chosen parameters are others than the own, so that there are figures."""
+        return not self.table.empty
+
+
+def compare(
+    rows: TuningRows,
+    *,
+    own: ModelConfig,
+    chosen: ModelConfig,
+    config: TuningConfig,
+    tell: StageProgress,
+) -> ParameterComparison:
+    """Fit both on the run's train and early stopping, and compare them on its test.
+
+    Nothing is fitted where both are the same: there is nothing to compare.
+
+    Intervals are those of `paired_differences`; no probability is calibrated.
+    """
+    if own == chosen:
+        return nothing_to_compare(own)
+    margins = []
+    for number, model in enumerate((own, chosen), 1):
+        margins.append(predict_test(rows, rows.final, model=model)[0])
+        tell("comparing on the test part", number, 2)
+    customers = customers_of(rows.features.keys)[rows.final.test.rows]
+    table = compute_differences(
+        rows.final, margins[0], margins[1], customers=customers, config=config
+    )
+    return conclude(table, own=own, chosen=chosen, config=config, where="On later data")
+
+
+def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
+    """Say that the configuration's own parameters are kept."""
+    return ParameterComparison(
+        table=pd.DataFrame(columns=_COLUMNS), verdict="not shown better", sentence=_KEPT, taken=own
+    )
+
+
+def conclude(
+    table: pd.DataFrame, *, own: ModelConfig, chosen: ModelConfig, config: TuningConfig, where: str
+) -> ParameterComparison:
+    """Judge the differences, and take the own parameters where the chosen are surely worse.
+
+    Parameters
+    ----------
+    where : str
+        What the rows are, as the sentence begins.
+    """
+    verdict, sentence = _judge(table, config.objective, where=where)
+    taken = own if verdict == "worse" else chosen
+    return ParameterComparison(table=table, verdict=verdict, sentence=sentence, taken=taken)
+
+
+def compute_differences(
+    final: FoldRows,
+    own: Floats,
+    chosen: Floats,
+    *,
+    customers: npt.NDArray[np.object_],
+    config: TuningConfig,
+) -> pd.DataFrame:
+    """Tabulate both models' figures and their differences; see `ParameterComparison.table`."""
+    target = final.test.target
+    names: tuple[Objective, ...] = ("average_precision", "log_loss")
+    names += () if config.objective in names else (config.objective,)
+
+    def figure(name: Objective, margin: Floats, rows: npt.NDArray[np.int64]) -> float:
+        return compute_objective(
+            target[rows],
+            margin[rows],
+            final.test_day[rows],
+            end_day=final.end_day,
+            objective=name,
+            config=config,
+        )
+
+    def differences(times: npt.NDArray[np.int64]) -> dict[Objective, float]:
+        rows = drawn_rows(times)
+        return {name: figure(name, chosen, rows) - figure(name, own, rows) for name in names}
+
+    everything = np.arange(target.size)
+    values = [[figure(name, margin, everything) for margin in (own, chosen)] for name in names]
+    paired = paired_differences(differences, target=target, customers=customers, seed=config.seed)
+    return pd.DataFrame(
+        [
+            {
+                "figure": name,
+                "own": before,
+                "chosen": after,
+                "difference": after - before,
+                "low": paired.low[name],
+                "high": paired.high[name],
+                "better": "higher" if name in MAXIMISED else "lower",
+            }
+            for name, (before, after) in zip(names, values, strict=True)
+        ],
+        columns=_COLUMNS,
+    )
+
+
+def _judge(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:
+    row = next(each for each in table.to_dict("records") if each["figure"] == objective)
+    names = (f"{where} the tuned model", "the configuration's own")
+    verdict, sentence = judge_difference(row, "chosen", "own", names=names, digits=".4f")
+    kept = " Its parameters are not taken: the configuration's own are kept."
+    return verdict, sentence + (kept if verdict == "worse" else "")

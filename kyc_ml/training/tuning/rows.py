@@ -1,0 +1,303 @@
+"""The rows that tuning may see: folds before calibration and test, and the parts of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig, SplitConfig
+from kyc_ml.contract import ContractedTables
+from kyc_ml.dataset import (
+    Boundaries,
+    Fold,
+    Period,
+    customers_of,
+    make_splitter,
+    mature_labels,
+    plan_out_of_time,
+    summarise_parts,
+    to_target,
+)
+from kyc_ml.display import StageProgress
+from kyc_ml.errors import ConfigError, DatasetError, Faults
+from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, choose_features, microseconds
+from kyc_ml.training.evidence import build_all
+from kyc_ml.training.out_of_time import label_parts, require_rows
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """Rows of the feature table, with their outcomes as known on one day."""
+
+    rows: Rows
+    target: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoldRows:
+    """What a fold, or the run itself, fits on, stops on and is tested on.
+
+    Attributes
+    ----------
+    name : str
+        Such as 'fold 1'.
+    stop : Part or None
+        None where all of `model.rounds` are fitted.
+    test_day : int64 array, one a test row
+        Day of the decision.
+    end_day : int
+        The day after the test period.
+    """
+
+    name: str
+    fit: Part
+    stop: Part | None
+    test: Part
+    test_day: npt.NDArray[np.int64]
+    end_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OuterFold:
+    """A fold that tests what inner folds of the other rows chose.
+
+    Attributes
+    ----------
+    folds : tuple of FoldRows
+        Of the rows of `fit`.
+    """
+
+    fit: Part
+    test: Part
+    folds: tuple[FoldRows, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TuningRows:
+    """Features of all rows that tuning uses, and which rows each fold takes of them.
+
+    Attributes
+    ----------
+    final : FoldRows
+        The run's own train, early stopping and test; no trial sees its test. Of a run that is
+        cross-validated by customer its test is all rows, each held out once.
+    summary : DataFrame
+        One row a fold and part: fold, part, start, end, labels_read, rows, positives.
+    outer : tuple of OuterFold
+        Of a run that is cross-validated by customer; empty of others.
+    """
+
+    features: FeatureTable
+    folds: tuple[FoldRows, ...]
+    final: FoldRows
+    summary: pd.DataFrame
+    outer: tuple[OuterFold, ...] = ()
+
+
+def prepare_rows(
+    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: StageProgress
+) -> TuningRows:
+    """Label the rows of each fold as known at its own cut-offs, and compute features once.
+
+    The last fold ends where the run's early stopping does, before calibration and test, and
+    no label is read after the run's development cut-off: nothing of the test is known.
+
+    Raises
+    ------
+    ConfigError
+        If the run's rows are not parted in time.
+    DatasetError
+        If a fold or a part lacks rows or one of the classes.
+    """
+    splits = require_parts_in_time(config)
+    boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)
+    observations, part, status = label_parts(source, config=config, boundaries=boundaries)
+    parts = summarise_parts(part, status, customers_of(observations), boundaries)
+    require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
+    times = microseconds(observations[DECISION_TIME])
+    when = times.view("datetime64[us]")
+    splitter = make_splitter(
+        config.tuning.folds,
+        dataset=config.dataset,
+        seed=config.tuning.seed,
+        end=boundaries.parts[EARLY_STOPPING][1],
+        times=when,
+    )
+    labelled = [
+        _label_fold(source, observations, times, fold, config=config, boundaries=boundaries)
+        for fold in splitter.folds(when)
+    ]
+    own = _own_parts(part, to_target(status), times, boundaries)
+    require_classes_in([rows for rows, _ in labelled])
+    used = np.unique(
+        np.concatenate(
+            [
+                each.rows
+                for rows in [own, *(f for f, _ in labelled)]
+                for each in parts_of(rows).values()
+            ]
+        )
+    )
+    taken = np.zeros(times.size, np.bool_)
+    taken[used] = True
+    specs = choose_features(config.features, unit=config.unit, attributes=source.attributes)
+    features = build_all(
+        source, observations.filter(pa.array(taken)), specs, config=config, tell=tell
+    )
+    return TuningRows(
+        features=features,
+        folds=tuple(_renumbered(rows, used) for rows, _ in labelled),
+        final=_renumbered(own, used),
+        summary=pd.DataFrame([line for _, lines in labelled for line in lines]),
+    )
+
+
+def require_parts_in_time(config: RunConfig) -> SplitConfig:
+    """Return the run's parts in time, or raise if it has none."""
+    if not isinstance(config.splits, SplitConfig):
+        msg = f"splits.method is {config.splits.method}: its rows are not parted in time"
+        raise ConfigError(msg)
+    return config.splits
+
+
+def _label_fold(
+    source: ContractedTables,
+    observations: pa.Table,
+    times: npt.NDArray[np.int64],
+    fold: Fold,
+    *,
+    config: RunConfig,
+    boundaries: Boundaries,
+) -> tuple[FoldRows, list[dict[str, object]]]:
+    """Mature the labels at the fold's cut-offs, and part early stopping from the training."""
+    period, splits = _period_of(fold), require_parts_in_time(config)
+    day = pd.Timedelta(days=1)
+    stop_start = period.train_end - splits.early_stopping_days * day
+    fit_end = stop_start - splits.inner_embargo_days * day
+    when = times[fold.train]
+    test_known = min(period.test_cutoff, boundaries.development_cutoff)
+    wanted = (
+        ("fit", fold.train[when < _us(fit_end)], period.train_cutoff, period.train_start, fit_end),
+        (
+            "stop",
+            fold.train[when >= _us(stop_start)],
+            period.train_cutoff,
+            stop_start,
+            period.train_end,
+        ),
+        ("test", fold.test, test_known, period.test_start, period.test_end),
+    )
+    parts, lines = {}, []
+    for name, rows, known, start, end in wanted:
+        labels = mature_labels(
+            source,
+            observations.take(pa.array(rows)),
+            unit=config.unit,
+            as_of=known,
+            config=config.dataset,
+        )
+        found = Part(rows=rows[labels.usable], target=labels.target[labels.usable])
+        parts[name] = found
+        lines.append(
+            {
+                "fold": fold.number,
+                "part": name,
+                "start": start,
+                "end": end,
+                "labels_read": known,
+                "rows": found.rows.size,
+                "positives": int(found.target.sum()),
+            }
+        )
+    made = fold_rows(f"fold {fold.number}", parts, times, period.test_end)
+    return made, lines
+
+
+def _own_parts(
+    part: npt.NDArray[np.object_],
+    target: Floats,
+    times: npt.NDArray[np.int64],
+    boundaries: Boundaries,
+) -> FoldRows:
+    parts = {}
+    for short, name in (("fit", TRAIN), ("stop", EARLY_STOPPING), ("test", TEST)):
+        rows = np.flatnonzero((part == name) & ~np.isnan(target))
+        parts[short] = Part(rows=rows, target=target[rows])
+    return fold_rows("the run's own parts", parts, times, boundaries.parts[TEST][1])
+
+
+def fold_rows(
+    name: str, parts: Mapping[str, Part], times: npt.NDArray[np.int64], end: pd.Timestamp
+) -> FoldRows:
+    """Put a fold together from its parts by name; one without 'stop' has none.
+
+    Parameters
+    ----------
+    times : int64 array
+        Decision of each observation that the parts count, in microseconds.
+    end : Timestamp
+        End of the test's period.
+    """
+    return FoldRows(
+        name=name,
+        fit=parts["fit"],
+        stop=parts.get("stop"),
+        test=parts["test"],
+        test_day=times[parts["test"].rows] // DAY_US,
+        end_day=-(-_us(end) // DAY_US),
+    )
+
+
+def parts_of(rows: FoldRows) -> dict[str, Part]:
+    """Name the parts that a fold has."""
+    named = {"fit": rows.fit, "stop": rows.stop, "test": rows.test}
+    return {name: part for name, part in named.items() if part is not None}
+
+
+def _renumbered(rows: FoldRows, used: Rows) -> FoldRows:
+    """Count rows in the table of used rows instead of all observations."""
+    parts = {
+        name: Part(rows=np.searchsorted(used, part.rows), target=part.target)
+        for name, part in parts_of(rows).items()
+    }
+    return replace(rows, fit=parts["fit"], stop=parts.get("stop"), test=parts["test"])
+
+
+def require_classes_in(folds: Iterable[FoldRows]) -> None:
+    """Refuse folds of which a part lacks one of the classes; all are named.
+
+    Raises
+    ------
+    DatasetError
+        If there are any.
+    """
+    faults = Faults(
+        "tuning.folds leaves parts without one of the two classes: choose fewer folds or longer "
+        "parts, or check cases and dates",
+        DatasetError,
+    )
+    for fold in folds:
+        for name, part in parts_of(fold).items():
+            positives = int(part.target.sum())
+            if positives in {0, part.target.size}:
+                faults.add(f"{fold.name}, {name}: {positives} positives of {part.target.size} rows")
+    faults.raise_if_any()
+
+
+def _period_of(fold: Fold) -> Period:
+    if fold.period is None:  # a prequential fold always has one
+        msg = f"fold {fold.number} has no period"
+        raise DatasetError(msg)
+    return fold.period
+
+
+def _us(time: pd.Timestamp) -> int:
+    return int(time.value) // 1_000  # pandas gives nanoseconds, whatever the unit

@@ -1,0 +1,264 @@
+"""run_audit: prove on the user's own data that features and labels are point in time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.contract import (
+    KNOWN_IMMEDIATELY,
+    ContractedTables,
+    known_until,
+    observable_until,
+    read_tables,
+)
+from kyc_ml.dataset import EvaluationRows, customers_of, history_start, make_observations
+from kyc_ml.display import ProgressReporter
+from kyc_ml.features import (
+    FeatureAudit,
+    FeatureSpec,
+    audit_features,
+    build_features,
+    choose_features,
+)
+from kyc_ml.storage import require_place, written_whole
+from kyc_ml.training import report_left_out
+from kyc_ml.validation.probes import (
+    CONFIDENCE,
+    FEWEST,
+    HIGHEST_AUC,
+    ShuffledLabels,
+    shuffled_label_auc,
+    single_feature_auc,
+)
+
+MOST_LABELLED: Final = 200_000
+"""Labelled observations probed: all positives, and a sample of negatives (convention)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelProbes:
+    """What mature labels say of the features.
+
+    Attributes
+    ----------
+    rows, positives : int
+        Observations probed; negatives are a sample where there are many.
+    single : DataFrame
+        feature, auc; the highest first. Empty if the probe was not run.
+    shuffled : ShuffledLabels or None
+        None if the probe was not run.
+    not_run : str
+        Why a probe was not run; empty if both were.
+    """
+
+    rows: int
+    positives: int
+    single: pd.DataFrame
+    shuffled: ShuffledLabels | None
+    not_run: str = ""
+
+    @property
+    def alarms(self) -> pd.DataFrame:
+        """Features that rank better than `HIGHEST_AUC` alone."""
+        return self.single[self.single["auc"] > HIGHEST_AUC]
+
+    @property
+    def passed(self) -> bool:
+        """True if no probe raised an alarm; a probe that was not run raises none."""
+        return self.alarms.empty and (self.shuffled is None or self.shuffled.passed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditResult:
+    """The whole audit of one configuration on one source.
+
+    Attributes
+    ----------
+    unseen : str
+        What may be wrong with the times of cases that no proof can see; empty if nothing is.
+    """
+
+    name: str
+    as_of: pd.Timestamp
+    features: FeatureAudit
+    labels: LabelProbes
+    seconds: dict[str, float]
+    path: Path | None
+    unseen: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True if nothing moved and no probe raised an alarm."""
+        return self.features.passed and self.labels.passed
+
+
+def run_audit(
+    *,
+    config: Path,
+    source: Path,
+    data: Path,
+    as_of: pd.Timestamp | None,
+    times: int,
+    seed: int,
+    out: Path | None,
+    quarantine: Path | None,
+    watch: ProgressReporter,
+) -> AuditResult:
+    """Audit the features that a configuration chooses, and their mature labels.
+
+    Parameters
+    ----------
+    as_of : Timestamp or None
+        Observations before it are audited, with the labels known then; rows after it are
+        the future. None is the end of the data: see `end_of_data`.
+    times : int
+        Decision times to sample.
+    out : Path or None
+        JSON file to write.
+    """
+    run = load_section(config, RunConfig)
+    declared = load_section(source, SourceMapping).attributes
+    specs = choose_features(run.features, unit=run.unit, attributes=declared)
+    if out is not None:
+        require_place(out)
+    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    moment = known_until(tables, as_of)
+    observations = make_observations(
+        tables,
+        unit=run.unit,
+        start=history_start(run.dataset),
+        end=observable_until(tables, moment),
+        config=run.dataset,
+    )
+    start = time.perf_counter()
+    features = audit_features(
+        tables,
+        observations,
+        specs=specs,
+        times=times,
+        seed=seed,
+        build=build_features,
+        threads=run.model.num_threads,
+        progress=lambda done, total: watch.progress("tampering and rebuilding", done, total),
+    )
+    seconds = {"tampering and rebuilding": time.perf_counter() - start}
+    report_left_out(features.left_out, watch, and_so=", not audited")
+    start = time.perf_counter()
+    labels = probe_labels(
+        tables, observations, specs, run=run, as_of=moment, seed=seed, watch=watch
+    )
+    seconds["probing labels"] = time.perf_counter() - start
+    result = AuditResult(
+        name=run.name,
+        as_of=moment,
+        features=features,
+        labels=labels,
+        seconds=seconds,
+        path=out,
+        unseen="; ".join(
+            str(each) for each in tables.quality.warnings if each.rule == KNOWN_IMMEDIATELY
+        ),
+    )
+    if out is not None:
+        with written_whole(out) as handle:
+            handle.write(json.dumps(_as_json(result), indent=2).encode())
+    return result
+
+
+def probe_labels(
+    tables: ContractedTables,
+    observations: pa.Table,
+    specs: Sequence[FeatureSpec],
+    *,
+    run: RunConfig,
+    as_of: pd.Timestamp,
+    seed: int,
+    watch: ProgressReporter,
+) -> LabelProbes:
+    """Compute what the features say of the labels that are mature at `as_of`."""
+    target = EvaluationRows.of(tables, observations, run, as_of=as_of).target
+    positives, negatives = int((target == 1).sum()), int((target == 0).sum())
+    if min(positives, negatives) < FEWEST:
+        why = (
+            f"at least {FEWEST} mature labels of each class are needed, got {positives:,} "
+            f"positives and {negatives:,} negatives"
+        )
+        none = pd.DataFrame({"feature": [], "auc": np.zeros(0)})
+        return LabelProbes(rows=0, positives=positives, single=none, shuffled=None, not_run=why)
+    rows = _sample_labelled(target, seed=seed)
+    features = build_features(
+        tables,
+        observations.take(pa.array(rows)),
+        specs=specs,
+        threads=run.model.num_threads,
+        progress=lambda done, total: watch.progress("building labelled features", done, total),
+    )
+    customers = customers_of(features.keys)
+    watch.progress("probing labels", 0, 2)
+    single = single_feature_auc(features, target[rows], customers=customers)
+    watch.progress("probing labels", 1, 2)
+    shuffled = shuffled_label_auc(
+        features, target[rows], customers=customers, config=run.model, seed=seed
+    )
+    watch.progress("probing labels", 2, 2)
+    return LabelProbes(
+        rows=rows.size,
+        positives=positives,
+        single=single,
+        shuffled=shuffled,
+        not_run="" if shuffled else "shuffled labels: half of the customers have one class only",
+    )
+
+
+def _sample_labelled(target: npt.NDArray[np.float64], *, seed: int) -> npt.NDArray[np.int64]:
+    """Take all positives and so many negatives that there are `MOST_LABELLED` in all."""
+    rng = np.random.default_rng([seed, 2])
+    positives, negatives = np.flatnonzero(target == 1), np.flatnonzero(target == 0)
+    room = max(MOST_LABELLED - positives.size, MOST_LABELLED // 2)
+    if negatives.size > room:
+        negatives = rng.choice(negatives, room, replace=False)
+    return np.sort(np.concatenate([positives, negatives]))
+
+
+def _as_json(result: AuditResult) -> dict[str, Any]:
+    """Everything that was found: counts, figures and names, no customer's value."""
+    audit, labels = result.features, result.labels
+    shuffled = labels.shuffled
+    return {
+        "name": result.name,
+        "passed": result.passed,
+        "as_of": result.as_of.isoformat(),
+        "decision_times": [each.isoformat() for each in audit.decision_times],
+        "observations": audit.observations,
+        "checks": audit.summary().to_dict("records"),
+        "features": json.loads(audit.features.to_json(orient="records", date_format="iso")),
+        "left_out": dict(audit.left_out),
+        "unseen": result.unseen,
+        "labels": {
+            "not_run": labels.not_run,
+            "rows": labels.rows,
+            "positives": labels.positives,
+            "highest_auc_allowed": HIGHEST_AUC,
+            "single_feature_auc": labels.single.to_dict("records"),
+            "shuffled_labels": None
+            if shuffled is None
+            else {
+                "auc": shuffled.auc,
+                "low": shuffled.low,
+                "high": shuffled.high,
+                "confidence": CONFIDENCE,
+            },
+        },
+        "seconds": result.seconds,
+    }

@@ -1,0 +1,1 @@
+"""A challenger against a champion on the same later rows. Pure: it writes nothing."""

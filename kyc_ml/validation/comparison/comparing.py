@@ -1,0 +1,229 @@
+"""Two models and later rows in, a comparison and its verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from kyc_ml.display import StageProgress, say_count, say_in_html, say_plainly
+from kyc_ml.metrics import (
+    Verdict,
+    calibration_line,
+    compute_quality,
+    compute_reliability,
+    judge_difference,
+    number_customers,
+)
+from kyc_ml.registry import Bundle, Scores, require_comparable
+from kyc_ml.validation.comparison.alerts import compute_alerts
+from kyc_ml.validation.comparison.figures import BOOTSTRAP, compute_metrics, objective_figure
+from kyc_ml.validation.comparison.moves import compute_causes, compute_tier_moves, explain_moves
+from kyc_ml.validation.comparison.rows import Floats, LaterRows
+from kyc_ml.validation.comparison.settings import ComparisonSettings
+
+CHALLENGER: Final = "challenger"
+CHAMPION: Final = "champion"
+_OE: Final = "observed_over_expected"
+_CALIBRATION: Final = (
+    *("rows", "positives", "expected", _OE, f"{_OE}_low", f"{_OE}_high"),
+    *("calibration_error", "brier", "log_loss"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A challenger beside a champion on the same later rows. Intervals are at 95 %.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        One row a figure: figure, champion, challenger, difference (challenger - champion),
+        low, high (of the difference), better ('higher' or 'lower'), method (of the interval).
+    calibration : DataFrame
+        One row a model: model, rows, positives, expected, observed_over_expected with _low
+        and _high, calibration_error (20 bins of equal mass), brier, log_loss, and intercept
+        and slope of `calibration_line`.
+    reliability : DataFrame
+        model, then the columns of `compute_reliability`.
+    tiers : DataFrame
+        One row a pair of tiers, lowest first: champion_tier, challenger_tier, rows (all later
+        ones), judged, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
+        was judged).
+    moved : DataFrame
+        One row an observation whose tier changes: observation_id, customer_id, decision_time,
+        champion_tier, challenger_tier, direction ('up' or 'down'), both probabilities,
+        tier_by_policy_alone (what the challenger's policy makes of the champion's
+        probability), outcome (see `Labels`), log_odds_difference (challenger - champion, of
+        the calibrated probability) and the three parts it is the sum of, features_, base_
+        and calibration_difference (of out-of-fold rows also what the models of the folds say
+        differently from the final ones); then the features whose contributions (log-odds) differ
+        most in the direction of the move: for i from 1 reason_i_code, reason_i_text,
+        reason_i_text_zh, reason_i_value, reason_i_difference, reason_i_challenger,
+        reason_i_champion, missing where no more features push that way.
+    causes : DataFrame
+        Moved rows by their first reason: feature (its reason code, or `NO_FEATURE`), rows,
+        up, down, mean_difference (log-odds).
+    alerts : DataFrame
+        For each rule ('50 a day', or 'all that pays') and model: rule, model, alerts,
+        alerts_a_day, positives_found, precision, recall, cost_of_reviews, loss_avoided, net.
+    kind : str
+        What the rows are: 'later' or 'out-of-fold'.
+    rows, judged, positives, customers : int
+        All of these rows, those that figures come from, and positives and customers among these.
+    skipped : int
+        Bootstrap samples of one class only, which have no figures.
+    verdict : 'better', 'not shown better' or 'worse'
+        Better or worse only where the whole bootstrap interval of the objective is.
+    sentence : str
+        The verdict with its figures.
+    """
+
+    metrics: pd.DataFrame
+    calibration: pd.DataFrame
+    reliability: pd.DataFrame
+    tiers: pd.DataFrame
+    moved: pd.DataFrame
+    causes: pd.DataFrame
+    alerts: pd.DataFrame
+    rows: int
+    judged: int
+    positives: int
+    customers: int
+    skipped: int
+    verdict: Verdict
+    sentence: str
+    kind: str = "later"
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "verdict": self.sentence,
+            "judged": f"{say_count(self.judged, 'row')}, {self.positives:,} positive, of "
+            f"{say_count(self.customers, 'customer')}",
+            "changed tiers": f"{len(self.moved):,} of {say_count(self.rows, 'row')}",
+        }
+
+    def __repr__(self) -> str:
+        columns = self.metrics[["figure", "difference", "low", "high"]]
+        figures = {
+            str(figure): f"{difference:+.4g} ({low:+.4g} to {high:+.4g})"
+            for figure, difference, low, high in columns.itertuples(index=False)
+        }
+        return say_plainly("Comparison", {**self._facts(), **figures})
+
+    def _repr_html_(self) -> str:
+        return say_in_html("Comparison", self._facts(), tables=[self.metrics.round(4)])
+
+
+def compare_models(
+    challenger: Bundle,
+    champion: Bundle,
+    rows: LaterRows,
+    *,
+    settings: ComparisonSettings,
+    tell: StageProgress,
+    threads: int = 2,
+) -> Comparison:
+    """Compare a challenger with a champion.
+
+    Raises
+    ------
+    ConfigError
+        If the models do not predict the same thing; see `require_comparable`.
+    DatasetError
+        If the judged rows are not of both classes.
+    """
+    require_comparable(challenger, champion)
+    rows.require_both_classes()
+    # one after the other: encoding writes into memory that both tables may share
+    held_out = rows.out_of_fold or (None, None)
+    new = Scores.of(challenger, rows.challenger, threads=threads, predicted=held_out[0])
+    old = Scores.of(champion, rows.champion, threads=threads, predicted=held_out[1])
+    metrics, skipped = compute_metrics(
+        rows,
+        new,
+        old,
+        settings=settings,
+        progress=lambda done, total: tell("drawing customers", done, total),
+    )
+    moved = explain_moves(
+        rows,
+        challenger,
+        champion,
+        scores=(new, old),
+        reasons=settings.reasons,
+        threads=threads,
+        progress=lambda done, total: tell("explaining changed tiers", done, total),
+    )
+    said = {CHAMPION: old, CHALLENGER: new}
+    target, names = rows.target, champion.policy.tier_names
+    calibration, reliability = _calibration(rows, said, target)
+    same = challenger.digest == champion.digest != ""
+    verdict, sentence = judge(metrics, settings, same=same, kind=rows.kind)
+    return Comparison(
+        metrics=metrics,
+        calibration=calibration,
+        reliability=reliability,
+        tiers=compute_tier_moves(rows, new, old, names=names),
+        moved=moved,
+        causes=compute_causes(moved),
+        alerts=compute_alerts(rows, said, settings=settings),
+        rows=rows.judged.size,
+        judged=target.size,
+        positives=int(target.sum()),
+        customers=int(pd.unique(rows.customers).size),
+        skipped=skipped,
+        verdict=verdict,
+        sentence=sentence,
+        kind=rows.kind,
+    )
+
+
+def judge(
+    metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool, kind: str = "later"
+) -> tuple[Verdict, str]:
+    """Say whether the challenger is better, by the objective and its bootstrap interval.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        See `Comparison.metrics`.
+    same : bool
+        Whether both are the same bundle.
+    kind : str
+        What the rows are; see `LaterRows.kind`.
+    """
+    drawn = metrics[metrics["method"] == BOOTSTRAP].to_dict("records")
+    row = next(each for each in drawn if each["figure"] == objective_figure(settings))
+    names = (f"On {kind} rows the challenger", "the champion")
+    verdict, sentence = judge_difference(row, CHALLENGER, CHAMPION, names=names, digits=".4g")
+    if same:
+        sentence = "The challenger is the champion: both are the same bundle."
+    return verdict, sentence
+
+
+def _calibration(
+    rows: LaterRows, said: dict[str, Scores], target: Floats
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tabulate the calibration of each model, as a whole and by bins."""
+    lines, bins = [], []
+    for who, scores in said.items():
+        proba = scores.probability[rows.judged]
+        quality = compute_quality(
+            target, scores.margin[rows.judged], proba, customers=number_customers(rows.customers)
+        )
+        figures = {**quality.as_dict(), "expected": float(proba.sum())}
+        intercept, slope = calibration_line(target, proba)
+        lines.append(
+            {
+                "model": who,
+                **{name: figures[name] for name in _CALIBRATION},
+                "intercept": intercept,
+                "slope": slope,
+            }
+        )
+        table = compute_reliability(target, proba)
+        table.insert(0, "model", who)
+        bins.append(table)
+    return pd.DataFrame(lines), pd.concat(bins, ignore_index=True)

@@ -1,0 +1,252 @@
+"""Which rows change their tier, and which features are behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy.special import logit
+
+from kyc_ml.contract import CUSTOMER_ID
+from kyc_ml.decision import Reference, grade, make_reasons, rank_reasons
+from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureTable
+from kyc_ml.metrics import jeffreys_interval
+from kyc_ml.registry import Bundle, Scores, explain_rows, model_columns
+from kyc_ml.validation.comparison.rows import LaterRows
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+NO_FEATURE: Final = "(base value, calibration or policy)"
+"""Cause of a move that no feature pushes."""
+_PIECE: Final = 2_000
+"""Rows explained at a time: a few seconds of work."""
+
+_TEXTS: Final = (
+    "champion_tier",
+    "challenger_tier",
+    "direction",
+    "tier_by_policy_alone",
+    "outcome",
+)
+
+# What a difference of contributions of this sign does, in English and Chinese.
+_EFFECTS: Final = {
+    1.0: ("the challenger takes it for more risk", "挑战者模型认为风险更高"),
+    -1.0: ("the challenger takes it for less risk", "挑战者模型认为风险更低"),
+    0.0: ("both take it for the same risk", "两个模型判断相同"),  # never said, see `_say`
+}
+
+
+def compute_tier_moves(
+    rows: LaterRows, challenger: Scores, champion: Scores, *, names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Count rows by the tiers of both models.
+
+    Returns
+    -------
+    DataFrame
+        See `Comparison.tiers`.
+    """
+    cells = champion.tier * len(names) + challenger.tier
+    size = len(names) ** 2
+    count = np.bincount(cells, minlength=size)
+    judged = np.bincount(cells[rows.judged], minlength=size)
+    hits = np.bincount(cells[rows.judged], weights=rows.target, minlength=size)
+    low, high = jeffreys_interval(hits, judged)
+    known = judged > 0
+    before, after = np.divmod(np.arange(size), len(names))
+    return pd.DataFrame(
+        {
+            "champion_tier": [names[place] for place in before],
+            "challenger_tier": [names[place] for place in after],
+            "rows": count,
+            "judged": judged,
+            "positives": hits.astype(np.int64),
+            "observed_rate": np.where(known, hits / np.maximum(judged, 1), np.nan),
+            "ci_low": np.where(known, low, np.nan),
+            "ci_high": np.where(known, high, np.nan),
+        }
+    )
+
+
+def explain_moves(
+    rows: LaterRows,
+    challenger: Bundle,
+    champion: Bundle,
+    *,
+    scores: tuple[Scores, Scores],
+    reasons: int,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> pd.DataFrame:
+    """List the rows whose tier changes, those that move most first, with what moves them.
+
+    Parameters
+    ----------
+    scores : the challenger's and the champion's
+
+    Returns
+    -------
+    DataFrame
+        See `Comparison.moved`.
+    """
+    new, old = scores
+    moved = np.flatnonzero(new.tier != old.tier)
+    reference = challenger.reference.filled_by(champion.reference)
+    pieces = []
+    for start in range(0, max(moved.size, 1), _PIECE):
+        here = moved[start : start + _PIECE]
+        both, added, base = _contributions(rows, challenger, champion, here, threads=threads)
+        table = _facts(rows, challenger, champion, here, scores=scores)
+        table["features_difference"] = (added[0] - added[1]).sum(axis=1)
+        table["base_difference"] = base
+        table["calibration_difference"] = (
+            table["log_odds_difference"] - table["features_difference"] - base
+        )
+        said = _say(
+            both,
+            added,
+            up=new.tier[here] > old.tier[here],
+            reference=reference,
+            currency=str(champion.data["base_currency"]),
+            k=reasons,
+        )
+        pieces.append(pd.concat([table, said], axis=1))
+        progress(min(start + _PIECE, moved.size), moved.size)
+    listed = pd.concat(pieces, ignore_index=True)
+    order = np.lexsort((listed[OBSERVATION_ID], -listed["log_odds_difference"].abs()))
+    return listed.iloc[order].reset_index(drop=True)
+
+
+def compute_causes(moved: pd.DataFrame) -> pd.DataFrame:
+    """Count the moves by the feature that pushes most that way.
+
+    Returns
+    -------
+    DataFrame
+        See `Comparison.causes`.
+    """
+    first = moved.groupby(moved["reason_1_code"].fillna(NO_FEATURE))
+    table = pd.DataFrame(
+        {
+            "rows": first.size(),
+            "up": first["direction"].agg(lambda way: int((way == "up").sum())),
+            "down": first["direction"].agg(lambda way: int((way == "down").sum())),
+            "mean_difference": first["reason_1_difference"].mean(),
+        }
+    )
+    table = table.rename_axis("feature").reset_index()
+    return table.sort_values(["rows", "feature"], ascending=[False, True], ignore_index=True)
+
+
+def _facts(
+    rows: LaterRows,
+    challenger: Bundle,
+    champion: Bundle,
+    here: Ints,
+    *,
+    scores: tuple[Scores, Scores],
+) -> pd.DataFrame:
+    """Say of each moved row whose it is, from where to where it moves, and its outcome."""
+    new, old = scores
+    names = np.array(champion.policy.tier_names, dtype=object)
+    by_policy = grade(old.probability[here], rows.challenger.take(here), policy=challenger.policy)
+    keys = rows.champion.keys.take(pa.array(here))
+    rose = new.tier[here] > old.tier[here]
+    return pd.DataFrame(
+        {
+            OBSERVATION_ID: keys[OBSERVATION_ID].to_pandas(),
+            CUSTOMER_ID: keys[CUSTOMER_ID].to_pandas(),
+            DECISION_TIME: keys[DECISION_TIME].to_pandas(),
+            "champion_tier": names[old.tier[here]],
+            "challenger_tier": names[new.tier[here]],
+            "direction": np.where(rose, "up", "down"),
+            "champion_probability": old.probability[here],
+            "challenger_probability": new.probability[here],
+            "tier_by_policy_alone": names[by_policy.tier],
+            "outcome": rows.status[here],
+            "log_odds_difference": logit(new.probability[here]) - logit(old.probability[here]),
+        }
+    ).astype(dict.fromkeys(_TEXTS, "str"))
+
+
+def _contributions(
+    rows: LaterRows, challenger: Bundle, champion: Bundle, here: Ints, *, threads: int
+) -> tuple[FeatureTable, tuple[Floats, Floats], Floats]:
+    """Explain rows by both models over the features of either.
+
+    Returns
+    -------
+    both : FeatureTable
+        The challenger's columns, then those that only the champion has.
+    added : two float64 arrays of shape (n, columns of `both`)
+        The challenger's and the champion's contributions; 0 of a feature a model has not.
+    base : float64 array of shape (n,)
+        Difference of the base values.
+    """
+    tables = (
+        model_columns(challenger, rows.challenger.take(here)),
+        model_columns(champion, rows.champion.take(here)),
+    )
+    found = [
+        explain_rows(bundle, table, threads=threads)
+        for bundle, table in zip((challenger, champion), tables, strict=True)
+    ]
+    both = _beside(*tables)
+    place = {name: column for column, name in enumerate(both.names)}
+    added = np.zeros((len(both), len(place))), np.zeros((len(both), len(place)))
+    for filled, table, part in zip(added, tables, found, strict=True):
+        filled[:, [place[name] for name in table.names]] = part.values  # noqa: PD011  no data frame
+    return both, added, found[0].base - found[1].base
+
+
+def _beside(one: FeatureTable, other: FeatureTable) -> FeatureTable:
+    """Put the columns that only `other` has beside those of `one`.
+
+    A feature of one name that both declare differently counts as one; its value is `one`'s.
+    """
+    mine = set(one.names)
+    added = [column for column, name in enumerate(other.names) if name not in mine]
+    return FeatureTable(
+        keys=one.keys,
+        specs=(*one.specs, *(other.specs[column] for column in added)),
+        numbers=np.column_stack([one.numbers, other.numbers[:, added]]),
+        categories={**other.categories, **one.categories},
+        left_out={},
+    )
+
+
+def _say(
+    both: FeatureTable,
+    added: tuple[Floats, Floats],
+    *,
+    up: npt.NDArray[np.bool_],
+    reference: Reference,
+    currency: str,
+    k: int,
+) -> pd.DataFrame:
+    """Say the features that push most the way a row moves, with what each model adds for them.
+
+    A feature that pushes the other way is no reason: where fewer than k push, the rest is
+    missing.
+    """
+    apart = added[0] - added[1]
+    pushing = np.where((apart > 0) == up[:, None], apart, 0.0)
+    reasons = make_reasons(
+        both, pushing, reference=reference, currency=currency, k=k, effects=_EFFECTS
+    )
+    told: pd.DataFrame = pa.table(reasons).to_pandas()
+    told.columns = told.columns.str.replace("contribution", "difference")
+    ranked, each = rank_reasons(pushing, k=k), np.arange(len(both))
+    for place in range(ranked.shape[1]):
+        stem = f"reason_{place + 1}"
+        for who, values in zip(("challenger", "champion"), added, strict=True):
+            told[f"{stem}_{who}"] = values[each, ranked[:, place]]
+        columns = [name for name in told.columns if name.startswith(f"{stem}_")]
+        told.loc[told[f"{stem}_difference"] == 0.0, columns] = None
+    return told

@@ -1,0 +1,85 @@
+"""The rows of a comparison, and what each model says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kyc_ml.dataset import POSITIVE, customers_of
+from kyc_ml.errors import require_both_classes
+from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, microseconds
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterRows:
+    """Observations that are new to both models.
+
+    Attributes
+    ----------
+    challenger, champion : FeatureTable
+        The same n observations in the same order, with the columns of each model and what
+        its tier policy reads; it may be one table for both.
+    status : object array of shape (n,)
+        What is known of each outcome; see `Labels`.
+    judged : bool array of shape (n,)
+        The rows that figures are computed from: their outcome is known, and all rows of their
+        time are old enough for it to be known. The others only change tiers.
+    end : Timestamp
+        End of the time that judged rows come from.
+    out_of_fold : two pairs of float64 arrays of shape (n,), or None
+        Margin and probability of the challenger, then of the champion, by models that saw
+        nothing of a row's customer; None where the rows are later than both trainings.
+    """
+
+    challenger: FeatureTable
+    champion: FeatureTable
+    status: npt.NDArray[np.object_]
+    judged: npt.NDArray[np.bool_]
+    end: pd.Timestamp
+    out_of_fold: tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the rows are, in a word: later or out-of-fold."""
+        return "later" if self.out_of_fold is None else "out-of-fold"
+
+    @property
+    def target(self) -> Floats:
+        """1 for a positive and 0 for a negative, of the judged rows."""
+        return np.asarray(self.status[self.judged] == POSITIVE, dtype=np.float64)
+
+    @property
+    def customers(self) -> npt.NDArray[np.object_]:
+        """The customers of the judged rows."""
+        return customers_of(self.champion.keys)[self.judged]
+
+    @property
+    def day(self) -> Ints:
+        """Day of each judged row's decision, counted from 1970."""
+        return np.asarray(microseconds(self.champion.keys[DECISION_TIME])[self.judged] // DAY_US)
+
+    @property
+    def end_day(self) -> int:
+        """The day after the time of the judged rows."""
+        return -(-(self.end.value // 1000) // DAY_US)
+
+    def require_both_classes(self) -> None:
+        """Raise unless the rows can compare models.
+
+        Raises
+        ------
+        DatasetError
+            If the judged rows are not of both classes.
+        """
+        require_both_classes(
+            f"a comparison on {self.kind} rows",
+            int(self.target.sum()),
+            self.target.size,
+            cure="name a later --as-of, or wait until more labels are mature",
+        )

@@ -1,0 +1,1 @@
+"""The validation report as one HTML file, in English or Chinese."""

@@ -1,0 +1,232 @@
+"""One self-contained HTML file of a validation, for a committee to read and keep.
+
+It needs no network, and shows the same without its few lines of script, which only sort
+tables. Its content security policy lets nothing through but that script and that style, by
+their hashes.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kyc_ml.display import template_environment
+from kyc_ml.registry import Entry, SignOff
+from kyc_ml.storage import written_whole
+from kyc_ml.validation.report.changes import Changes, find_changes
+from kyc_ml.validation.report.inline import source_hash
+from kyc_ml.validation.report.numbers import write_change, write_interval, write_number
+from kyc_ml.validation.report.view import (
+    VERDICTS,
+    FamilyView,
+    anchor_of,
+    view_families,
+    view_rows,
+    view_tiles,
+)
+from kyc_ml.validation.report.words import GLOSSARY, word
+from kyc_ml.validation.result import Report
+from kyc_ml.validation.text import Language, say
+
+_TEMPLATE = "report.html.j2"
+
+
+def render_report(
+    report: Report,
+    *,
+    language: Language = "en",
+    previous: Report | None = None,
+    signed: Entry | None = None,
+) -> str:
+    """Write a report as HTML; every value in it is escaped.
+
+    Parameters
+    ----------
+    previous : Report, optional
+        Report of the previous version, to show what changed.
+    signed : Entry, optional
+        The sign-off in the audit log, if there is one.
+    """
+    environment = template_environment()
+    style = environment.get_template("style.css.j2").render()
+    style += environment.get_template("report.css.j2").render()
+    script = environment.get_template("report.js.j2").render()
+    families = view_families(report, language)
+    return environment.get_template(_TEMPLATE).render(
+        language=language,
+        t=lambda key: word(key, language),
+        report=report,
+        identity=_identity(report, language),
+        families=families,
+        counts=_counts(families),
+        summary=_summary(report, families, language),
+        verdicts=VERDICTS,
+        tiles=view_tiles(report, previous, language),
+        findings=_findings(report, signed, language),
+        changes=None if previous is None else _changes(previous, report, language),
+        rows=view_rows(report, language),
+        signed=None if signed is None else _signed(signed, language),
+        glossary=[(say(term, language), say(text, language)) for term, text in GLOSSARY],
+        files=sorted(report.data.files.items()),
+        style=style,
+        script=script,
+        policy="; ".join(
+            (
+                "default-src 'none'",
+                f"style-src {source_hash(style)}",
+                f"script-src {source_hash(script)}",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+    )
+
+
+def save_report_page(page: str, path: Path) -> None:
+    """Write a rendered report to `path`, under a temporary name first.
+
+    Raises
+    ------
+    OutputError
+        If the disk refuses; a page that was there before is untouched.
+    """
+    with written_whole(path) as handle:
+        handle.write(page.encode())
+
+
+def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:
+    return {verdict: sum(family.counts[verdict] for family in families) for verdict in VERDICTS}
+
+
+def _summary(report: Report, families: tuple[FamilyView, ...], language: Language) -> list[str]:
+    """Write one line on the verdicts of the checks and one on the evaluated rows."""
+    counts = _counts(families)
+    listed = word("comma", language).join(
+        word(f"count_{verdict}", language).format(n=counts[verdict])
+        for verdict in VERDICTS
+        if counts[verdict]
+    )
+    lines = [word("said_checks", language).format(count=sum(counts.values()), counts=listed)]
+    lines += [
+        word("said_rows", language).format(
+            evaluated=f"{rows.judged:,}",
+            positives=f"{rows.positives:,}",
+            customers=f"{rows.customers:,}",
+            since=rows.since[:10],
+            until=rows.until[:10],
+        )
+        for rows in report.rows
+        if rows.role == "current"
+    ]
+    return lines
+
+
+def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
+    """List what identifies model, data and policy: label, value, and whether it is code."""
+    model, policy = report.model, report.policy
+    made = pd.Timestamp(report.created_at)
+    until = made + timedelta(days=policy.report_valid_days)
+    took = sum(report.seconds.values())
+    facts = [
+        ("model", model.name, False),
+        ("version", model.version, False),
+        ("bundle", model.digest, True),
+        ("unit", word(model.unit, language), False),
+        ("use", word(f"use_{model.unit}", language), False),
+        ("trainer", model.trainer, False),
+        ("trained_at", model.trained_at[:16].replace("T", " "), False),
+        ("known_until", model.known_until[:10], False),
+        ("features", f"{model.features:,}", False),
+        ("trees", f"{model.trees:,}", False),
+        ("tier_policy", model.policy, False),
+        ("validator", report.validator, False),
+        ("created_at", f"{made:%Y-%m-%d %H:%M}", False),
+        ("as_of", report.as_of[:10], False),
+        ("gates", f"{policy.name} v{policy.version} ({policy.digest[:12]})", False),
+        ("valid_until", f"{until:%Y-%m-%d}", False),
+        ("data_source", report.data.source, False),
+        ("data", report.data.digest, True),
+        ("code", _code(report), False),
+        ("took", word("seconds", language).format(seconds=f"{took:.0f}"), False),
+        ("command", report.command, True),
+    ]
+    absent = word("not_recorded", language)
+    return [(word(key, language), value or absent, bool(value) and code)
+            for key, value, code in facts]  # fmt: skip
+
+
+def _code(report: Report) -> str:
+    found = report.environment
+    return f"kyc-ml {found.get('code_version', '')} ({str(found.get('code_digest', ''))[:12]})"
+
+
+def _findings(report: Report, signed: Entry | None, language: Language) -> list[dict[str, str]]:
+    owned = {} if signed is None else {
+        each.id: each for each in SignOff.from_facts(signed.facts).findings
+    }  # fmt: skip
+    ordered = sorted(report.findings, key=lambda each: each.severity != "red")
+    return [
+        {
+            "id": each.id,
+            "anchor": anchor_of(each.check),
+            "severity": each.severity,
+            "severity_word": word(each.severity, language),
+            "text": say(each.text, language),
+            "owner": owned[each.id].owner if each.id in owned else "",
+            "due": owned[each.id].due if each.id in owned else "",
+        }
+        for each in ordered
+    ]
+
+
+def _changes(before: Report, now: Report, language: Language) -> dict[str, Any]:
+    found: Changes = find_changes(before, now)
+    return {
+        "before": f"{before.model.name} v{before.model.version}"
+        if before.model.version
+        else f"{before.model.name} {before.model.digest[:12]}",
+        "comparable": found.comparable,
+        "facts": [(word(key, language), was, is_now) for key, was, is_now in found.facts],
+        "figures": [
+            {
+                "check": say(each.check.title, language),
+                "anchor": anchor_of(each.check.id),
+                "label": say(each.now.measure.label, language),
+                "before": write_number(each.before.value, each.before.measure.unit),
+                "before_interval": write_interval(each.before),
+                "now": write_number(each.now.value, each.now.measure.unit),
+                "now_interval": write_interval(each.now),
+                "change": write_change(
+                    each.before.value, each.now.value, each.now.measure.unit
+                ),
+                "beyond": each.beyond_chance,
+                "headline": each.headline,
+            }
+            for each in sorted(found.figures, key=lambda each: not each.headline)
+        ],
+        "verdicts": [
+            (say(check.title, language), anchor_of(check.id), was, word(was, language), is_now,
+             word(is_now, language))
+            for check, was, is_now in found.verdicts
+        ],
+        "new": [(each.id, say(each.text, language)) for each in found.new],
+        "gone": [(each.id, say(each.text, language)) for each in found.gone],
+    }  # fmt: skip
+
+
+def _signed(entry: Entry, language: Language) -> dict[str, Any]:
+    sign_off = SignOff.from_facts(entry.facts)
+    return {
+        "conclusion": sign_off.conclusion,
+        "conclusion_word": word(sign_off.conclusion, language),
+        "materiality": sign_off.materiality,
+        "validator": entry.actor,
+        "account": entry.account,
+        "time": entry.time[:16].replace("T", " "),
+        "conditions": sign_off.conditions,
+        "comment": sign_off.comment,
+        "receipt": str(entry.anchor),
+    }

@@ -1,0 +1,329 @@
+"""A report as its page shows it: one language, every number written, nothing left to compute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.drawing import draw
+from kyc_ml.validation.report.inline import strict_svg
+from kyc_ml.validation.report.numbers import (
+    sort_key,
+    write_bounds,
+    write_cell,
+    write_interval,
+    write_number,
+)
+from kyc_ml.validation.report.words import name_column, word
+from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, Table, Verdict
+from kyc_ml.validation.text import Language, name_value, say
+
+MOST_ROWS: Final = 60
+"""Rows of a table on the page; the Parquet file beside the report has all."""
+
+VERDICTS: Final[tuple[Verdict, ...]] = (
+    "fail", "finding", "pass", "not_judged", "information", "not_applicable",
+)  # fmt: skip
+_BROKEN: Final = {"finding": "amber", "fail": "red"}
+_STATES: Final = {"pass": "kept", **dict.fromkeys(_BROKEN, "broken")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateView:
+    """A bound in words, and whether the figure meets it."""
+
+    text: str
+    severity: str
+    source: str
+    broken: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureView:
+    """A figure with its interval and gates; `state` is 'broken', 'kept' or 'free'."""
+
+    label: str
+    about: str
+    value: str
+    interval: str
+    gates: tuple[GateView, ...]
+    state: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableView:
+    """A table with cells as (text, key to sort by); `note` names rows that are not shown."""
+
+    title: str
+    columns: tuple[tuple[str, bool], ...]
+    rows: tuple[tuple[tuple[str, str], ...], ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView:
+    """One check with all that a reader needs to evaluate and repeat it."""
+
+    id: str
+    anchor: str
+    title: str
+    verdict: str
+    verdict_word: str
+    purpose: str
+    method: str
+    source: str
+    signs: str
+    limits: str
+    figures: tuple[FigureView, ...]
+    plots: tuple[tuple[str, str], ...]
+    tables: tuple[TableView, ...]
+    notes: tuple[str, ...]
+    reason: str
+    command: str
+    seconds: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyView:
+    """A family with its checks, and the number of checks by verdict."""
+
+    key: str
+    title: str
+    counts: Mapping[str, int]
+    checks: tuple[CheckView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A figure of the first screen.
+
+    Attributes
+    ----------
+    before : str
+        The last version's value, '' for none.
+    state : str
+        'broken', 'kept' or 'free': the worse of the figure and its check.
+    severity : str
+        'red' or 'amber' where it is broken.
+    standing : str
+        How its check stands, where the figure alone does not say it.
+    """
+
+    label: str
+    check: str
+    anchor: str
+    figure: FigureView
+    before: str
+    state: str
+    severity: str
+    standing: str
+
+
+def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
+    """Return the families in order, without those of which no check was run."""
+    found = []
+    for key, title in FAMILIES.items():
+        results = [result for result in report.results if result.check.family == key]
+        if results:
+            counts = Counter(result.verdict for result in results)
+            found.append(
+                FamilyView(
+                    key=key,
+                    title=say(title, language),
+                    counts={verdict: counts[verdict] for verdict in VERDICTS},
+                    checks=tuple(view_check(result, language) for result in results),
+                )
+            )
+    return tuple(found)
+
+
+def view_check(result: CheckResult, language: Language) -> CheckView:
+    """Show one check, with its plots drawn."""
+    check = result.check
+    return CheckView(
+        id=check.id,
+        anchor=anchor_of(check.id),
+        title=say(check.title, language),
+        verdict=result.verdict,
+        verdict_word=word(result.verdict, language),
+        purpose=say(check.purpose, language),
+        method=say(check.method, language),
+        source=check.source,
+        signs=say(check.signs, language),
+        limits=say(check.limits, language),
+        figures=tuple(view_figure(figure, result.gates, language) for figure in result.figures),
+        plots=tuple(_plots(result, language)),
+        tables=tuple(_table(table, check.id, language) for table in result.tables),
+        notes=tuple(say(note, language) for note in result.notes),
+        reason=say(result.reason, language),
+        command=result.command,
+        seconds=word("seconds", language).format(seconds=f"{result.seconds:.1f}"),
+    )
+
+
+def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language) -> FigureView:
+    """Show a figure with those of the gates that are on it."""
+    own = [gate for gate in gates if gate.figure == figure.name]
+    broken = [gate for gate in own if gate.broken]
+    severity = "red" if any(gate.severity == "red" for gate in broken) else "amber"
+    undefined = figure.value is None
+    return FigureView(
+        label=say(figure.measure.label, language),
+        about=say(name_value(figure.about), language),
+        value=word("undefined", language)
+        if undefined
+        else write_number(figure.value, figure.measure.unit),
+        interval=write_interval(figure),
+        gates=tuple(
+            GateView(
+                text=write_bounds(gate, figure.measure.unit),
+                severity=word(gate.severity, language),
+                source=(language == "zh" and gate.source_zh)
+                or say(name_value(gate.source), language),
+                broken=gate.broken,
+                note=say(gate.note, language),
+            )
+            for gate in own
+        ),
+        state="broken" if broken else "kept" if own and not undefined else "free",
+        severity=severity if broken else "",
+    )
+
+
+def view_tiles(report: Report, before: Report | None, language: Language) -> tuple[Tile, ...]:
+    """Return the tiles of the key figures that were computed."""
+    results = {result.check.id: result for result in report.results}
+    tiles = []
+    for check, name in report.headline:
+        result = results.get(check)
+        figure = _figure(result, name)
+        if result is None or figure is None:
+            continue
+        shown = view_figure(figure, result.gates, language)
+        # another figure of the check may be broken: a green tile would hide it
+        speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
+        tiles.append(
+            Tile(
+                label=say(figure.measure.label, language),
+                check=say(result.check.title, language),
+                anchor=anchor_of(check),
+                figure=shown,
+                before=_value_before(before, check, name),
+                state=shown.state if speaks else _STATES.get(result.verdict, "free"),
+                severity=shown.severity or _BROKEN.get(result.verdict, ""),
+                standing="" if speaks else word(f"standing_{result.verdict}", language),
+            )
+        )
+    return tuple(tiles)
+
+
+def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
+    """Show which rows the figures come from."""
+    return [
+        {
+            "role": word(rows.role, language),
+            "origin": say(rows.origin, language),
+            "since": rows.since[:10],
+            "until": rows.until[:10],
+            "rows": f"{rows.rows:,}",
+            "judged": f"{rows.judged:,}",
+            "positives": f"{rows.positives:,}",
+            "customers": f"{rows.customers:,}",
+        }
+        for rows in report.rows
+    ]
+
+
+def anchor_of(check: str) -> str:
+    """Name the place of a check on the page."""
+    return "check-" + check.replace(".", "-").replace("_", "-")
+
+
+def _figure(result: CheckResult | None, name: str) -> Figure | None:
+    if result is None:
+        return None
+    return next((figure for figure in result.figures if figure.name == name), None)
+
+
+def _value_before(before: Report | None, check: str, name: str) -> str:
+    if before is None:
+        return ""
+    results = {result.check.id: result for result in before.results}
+    figure = _figure(results.get(check), name)
+    return "" if figure is None else write_number(figure.value, figure.measure.unit)
+
+
+def _plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]:
+    for plot in result.plots:
+        figure = draw(plot, result.table(plot.table), language=language)
+        if figure is not None:
+            prefix = f"{anchor_of(result.check.id)}-{plot.name.replace('_', '-')}-"
+            yield say(plot.title, language), strict_svg(figure, prefix=prefix)
+
+
+def _table(table: Table, check: str, language: Language) -> TableView:
+    shown = table.frame.head(MOST_ROWS)
+    total = len(table.frame)
+    note = ""
+    if total > len(shown):
+        note = word("shown_rows", language).format(
+            shown=len(shown), total=f"{total:,}", file=f"tables/{check}.{table.name}.parquet"
+        )
+    names = [str(name) for name in shown.columns]
+    written_as = _formats(names)
+    shown = shown.assign(**{name: _whole(shown[name]) for name in names if _is_whole(shown[name])})
+    return TableView(
+        title=say(table.title, language),
+        columns=tuple((name_column(name, language), _is_number(shown[name])) for name in names),
+        rows=tuple(
+            tuple(
+                (_cell(value, written, language), sort_key(value))
+                for written, value in zip(written_as, row, strict=True)
+            )
+            for row in shown.itertuples(index=False)
+        ),
+        note=note,
+    )
+
+
+def _cell(value: object, column: str, language: Language) -> str:
+    """Write a cell; a text may be one of the categories that checks bring in."""
+    if isinstance(value, str):
+        return say(name_value(value), language)
+    return write_cell(value, column)
+
+
+def _formats(names: Sequence[str]) -> list[str]:
+    """Write the ends of an interval as the column before them is written."""
+    found: list[str] = []
+    for name in names:
+        found.append(found[-1] if found and name in _ENDS else name)
+    return found
+
+
+_ENDS: Final = ("low", "high", "ci_low", "ci_high", "interval_low", "interval_high")
+
+
+def _is_whole(values: pd.Series) -> bool:
+    """Tell whether a column of floats holds whole numbers only, and larger ones than 1."""
+    if not pd.api.types.is_float_dtype(values):
+        return False
+    known = values.dropna().to_numpy(dtype=np.float64)
+    whole = np.isclose(known, np.round(known), rtol=1e-9, atol=0.0)
+    return bool(known.size and whole.all() and np.abs(known).max() > 1)
+
+
+def _whole(values: pd.Series) -> pd.Series:
+    return values.map(round, na_action="ignore").astype(object)
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values)

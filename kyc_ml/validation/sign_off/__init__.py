@@ -1,0 +1,1 @@
+"""Sign-off and promotion of a validated model."""

@@ -1,0 +1,327 @@
+"""run_promote, run_rollback, run_withdraw: who is champion, decided by people and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kyc_ml.config import load_section
+from kyc_ml.errors import RegistryError
+from kyc_ml.registry import (
+    AuditLog,
+    Candidate,
+    Entry,
+    ReportFacts,
+    champions,
+    current_account,
+    fetch_anchors,
+    fetch_candidate,
+    fetch_champion,
+    find_refusals,
+    latest_sign_off,
+    record,
+    say_no_rollback,
+    set_champion,
+    withdraw_champion,
+)
+from kyc_ml.validation.policy import ValidationPolicy
+from kyc_ml.validation.sign_off.reports import read_report
+from kyc_ml.validation.sign_off.sign_job import SIGN_OFF, readable_entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionResult:
+    """A promotion or rollback, or why it was refused.
+
+    Attributes
+    ----------
+    model, version : str
+        What was to be champion.
+    previous : str
+        The champion before; '' for none.
+    refusals : tuple of str
+        Every reason; empty where the alias was moved.
+    conditions : tuple of str
+        What the use of the version is subject to.
+    verdicts : tuple of str
+        Of every validation of the bundle that the log knows, first to last: who validates
+        until one passes is seen.
+    receipt : str
+        ``COUNT:HASH`` of the entry in the audit log.
+    """
+
+    model: str
+    version: str
+    previous: str
+    refusals: tuple[str, ...]
+    conditions: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    receipt: str
+
+
+def run_promote(
+    *,
+    model: str,
+    report: Path,
+    policy: Path,
+    approver: str,
+    reason: str,
+    conditions: Sequence[str],
+    log: Path,
+    despite: str = "",
+) -> PromotionResult:
+    """Make a version champion if a validation by someone else lets it; log it either way.
+
+    The entry is written before the alias moves: a crash between leaves a promotion that
+    `verify` names and that can be run again, never a champion that nobody approved.
+
+    Parameters
+    ----------
+    model : str
+        ``NAME@VERSION``, or an address as elsewhere.
+    policy : Path
+        The validation policy in force.
+    despite : str
+        Why the version may pass although the same bundle failed or was rejected before.
+
+    Raises
+    ------
+    AuditError
+        If the log is not sound.
+    ConfigError, RegistryError
+        If report, policy or version cannot be read.
+    """
+    in_force = load_section(policy, ValidationPolicy)
+    candidate = fetch_candidate(model_address(model))
+    _, facts = read_report(report)
+    entries = AuditLog(log).require_sound(fetch_anchors())
+    refusals = (
+        *_absent(approver=approver, reason=reason),
+        *find_refusals(
+            candidate,
+            facts,
+            entries,
+            approver=approver,
+            account=current_account(),
+            policy=in_force.promotion,
+            policy_digest=in_force.identity().digest,
+            valid_days=in_force.report_valid_days,
+            now=datetime.now(UTC),
+            despite=despite,
+        ),
+        *_changed_sign_off(report.with_name(SIGN_OFF), entries, facts),
+    )
+    signed = latest_sign_off(entries, report=facts.digest)
+    verdicts = _verdicts(entries, candidate)
+    agreed = (*facts.caveats, *(() if signed is None else signed[1].conditions), *conditions)
+    evidence: dict[str, Any] = {
+        "reason": reason,
+        "despite": despite,
+        "report_sha256": facts.digest,
+        "bundle_digest": candidate.digest,
+        "verdicts": list(verdicts),
+    }
+    if refusals:
+        return _refuse("promote", candidate, approver, evidence, refusals, log=log)
+    entry = record(
+        "promotion",
+        actor=approver,
+        model=candidate.name,
+        version=candidate.version,
+        facts={
+            **evidence,
+            "verdict": facts.verdict,
+            "validator": facts.validator,
+            "trainers": list(candidate.trainers),
+            "policy_digest": facts.policy_digest,
+            "sign_off": "" if signed is None else signed[0].hash,
+            "findings": [] if signed is None else [asdict(each) for each in signed[1].findings],
+            "conditions": list(agreed),
+            "previous_champion": candidate.champion,
+        },
+        log=log,
+    )
+    set_champion(candidate.name, candidate.version, previous=candidate.champion)
+    return PromotionResult(
+        model=candidate.name,
+        version=candidate.version,
+        previous=candidate.champion,
+        refusals=(),
+        conditions=agreed,
+        verdicts=verdicts,
+        receipt=str(entry.anchor),
+    )
+
+
+def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> PromotionResult:
+    """Make the champion before the last promotion champion again; log it either way.
+
+    Each rollback goes one promotion further back. The version was approved when it was
+    promoted and needs no new report; whoever rolls back answers for it.
+
+    Raises
+    ------
+    AuditError
+        If the log is not sound.
+    ConfigError
+        If there is no approver.
+    RegistryError
+        If there is no such model, or it has no champion.
+    """
+    now = fetch_champion(model)
+    entries = AuditLog(log).require_sound(fetch_anchors())
+    if now is None:
+        raise RegistryError(say_no_rollback(entries, model=model))
+    stack = champions(entries, model=model)
+    target = stack[-2] if len(stack) > 1 else ""
+    refusals = [*_absent(approver=approver, reason=reason)]
+    if not stack or stack[-1] != now.version:
+        logged = f"v{stack[-1]}" if stack else "none"
+        refusals.append(
+            f"the registry's champion is v{now.version}, the audit log's {logged}: the alias was "
+            "moved without kyc-ml; promote a version instead"
+        )
+    elif not target:
+        refusals.append(
+            f"the audit log knows no champion of {model} before v{now.version}; to have none, "
+            f"kyc-ml withdraw {model}"
+        )
+    else:
+        refusals += _other_bundle(entries, model=model, version=target)
+    evidence: dict[str, Any] = {"reason": reason, "from": now.version}
+    if refusals:
+        return _refuse("rollback", now, approver, evidence, tuple(refusals), log=log)
+    entry = record("rollback", actor=approver, model=model, version=target, facts=evidence, log=log)
+    set_champion(model, target, previous=stack[-3] if len(stack) > 2 else "")
+    return PromotionResult(
+        model=model,
+        version=target,
+        previous=now.version,
+        refusals=(),
+        conditions=(),
+        verdicts=tuple(evidence.get("verdicts", ())),
+        receipt=str(entry.anchor),
+    )
+
+
+def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> PromotionResult:
+    """Take the champion down, with no other version in its place; log it either way.
+
+    Until a version is promoted, whatever asks for the champion is refused. Unlike a rollback it
+    needs no champion before, and it undoes an alias that was moved without kyc-ml.
+
+    Raises
+    ------
+    AuditError
+        If the log is not sound.
+    RegistryError
+        If there is no such model, or it has no champion.
+    """
+    now = fetch_champion(model)
+    if now is None:
+        msg = (
+            f"{model} has no champion: there is none to withdraw, and nights that ask for one are "
+            "refused already; if another model was meant, name that"
+        )
+        raise RegistryError(msg)
+    AuditLog(log).require_sound(fetch_anchors())
+    evidence = {"reason": reason}
+    if refusals := tuple(_absent(approver=approver, reason=reason)):
+        return _refuse("withdraw", now, approver, evidence, refusals, log=log)
+    entry = record(
+        "withdrawal", actor=approver, model=model, version=now.version, facts=evidence, log=log
+    )
+    withdraw_champion(model)
+    return PromotionResult(
+        model=model,
+        version=now.version,
+        previous=now.version,
+        refusals=(),
+        conditions=(),
+        verdicts=(),
+        receipt=str(entry.anchor),
+    )
+
+
+def model_address(model: str) -> str:
+    """Read NAME@VERSION, NAME@ALIAS or an address as a registry address.
+
+    Examples
+    --------
+    >>> model_address("fraud@3"), model_address("fraud@challenger")
+    ('models:/fraud/3', 'models:/fraud@challenger')
+    """
+    rest = model.removeprefix("models:/")
+    name, at, version = rest.partition("@")
+    if at and version.isdigit():
+        return f"models:/{name}/{version}"
+    return f"models:/{rest}"
+
+
+def _refuse(
+    command: str,
+    candidate: Candidate,
+    approver: str,
+    evidence: Mapping[str, Any],
+    refusals: tuple[str, ...],
+    *,
+    log: Path,
+) -> PromotionResult:
+    entry = record(
+        "refusal",
+        actor=approver,
+        model=candidate.name,
+        version=candidate.version,
+        facts={**evidence, "command": command, "refusals": list(refusals)},
+        log=log,
+    )
+    return PromotionResult(
+        model=candidate.name,
+        version=candidate.version,
+        previous=candidate.champion,
+        refusals=refusals,
+        conditions=(),
+        verdicts=tuple(evidence.get("verdicts", ())),
+        receipt=str(entry.anchor),
+    )
+
+
+def _verdicts(entries: Sequence[Entry], candidate: Candidate) -> tuple[str, ...]:
+    return tuple(
+        each.facts["verdict"]
+        for each in entries
+        if each.kind == "verdict" and each.facts["bundle_digest"] == candidate.digest
+    )
+
+
+def _absent(*, approver: str, reason: str) -> list[str]:
+    given = {"--approver must name a person": approver, "--reason must say why": reason}
+    return [rule for rule, text in given.items() if not text.strip()]
+
+
+def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts) -> list[str]:
+    """Refuse a signoff.json that tells its reader something else than the log holds."""
+    signed = latest_sign_off(entries, report=report.digest)
+    if not path.exists():
+        return []
+    if signed is None or path.read_bytes() != readable_entry(signed[0]).encode():
+        return [
+            f"{path.name} beside the report is not the last sign-off of it in the audit log: "
+            "sign off again"
+        ]
+    return []
+
+
+def _other_bundle(entries: Sequence[Entry], *, model: str, version: str) -> list[str]:
+    """Refuse a version whose bundle is not the one that was promoted."""
+    promoted = [
+        each for each in entries
+        if (each.kind, each.model, each.version) == ("promotion", model, version)
+    ]  # fmt: skip
+    found = fetch_candidate(f"models:/{model}/{version}").digest
+    if promoted and promoted[-1].facts["bundle_digest"] != found:
+        return [f"v{version} has another bundle now than when it was promoted"]
+    return []

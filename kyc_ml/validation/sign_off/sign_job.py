@@ -1,0 +1,137 @@
+"""run_sign_off: a validator's conclusion on a report, kept beside it and in the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from kyc_ml.errors import ConfigError
+from kyc_ml.registry import (
+    AuditLog,
+    Decision,
+    Entry,
+    ReportFacts,
+    SignOff,
+    fetch_anchors,
+    fetch_candidate,
+    latest_sign_off,
+    make_sign_off,
+    record,
+)
+from kyc_ml.storage import require_place, written_whole
+from kyc_ml.validation.sign_off.report_page import renew_page
+from kyc_ml.validation.sign_off.reports import read_report
+
+SIGN_OFF: Final = "signoff.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOffResult:
+    """A sign-off, where it lies, its receipt, and the one of the report it takes the place of.
+
+    Attributes
+    ----------
+    is_champion : bool
+        True where the version signed off is champion: a rejection alone does not take it down.
+    """
+
+    sign_off: SignOff
+    path: Path
+    receipt: str
+    replaced: str
+    is_champion: bool
+
+
+def run_sign_off(
+    *,
+    report: Path,
+    validator: str,
+    conclusion: Decision,
+    owners: Mapping[str, tuple[str, str]],
+    owner_of_others: tuple[str, str] | None = None,
+    conditions: Sequence[str],
+    comment: str,
+    materiality: str,
+    log: Path,
+) -> SignOffResult:
+    """Write a validator's conclusion beside the report, on its page and into the audit log.
+
+    A later sign-off of the same report takes the place of an earlier one; the log keeps both.
+
+    Parameters
+    ----------
+    report : Path
+        report.json.
+    owners : mapping of finding id to (owner, due date or '')
+    owner_of_others : (owner, due date or ''), optional
+        Takes every finding that `owners` does not name.
+
+    Raises
+    ------
+    ConfigError
+        With every rule that the sign-off breaks; or if the log has no verdict of the report.
+    AuditError
+        If the log is not sound.
+    """
+    _, facts = read_report(report)
+    path = report.with_name(SIGN_OFF)
+    require_place(path)
+    entries = AuditLog(log).require_sound(fetch_anchors())
+    if not any(_is_verdict_of(each, facts) for each in entries):
+        msg = (
+            f"report {report}: audit log {log} has no verdict of it (SHA-256 "
+            f"{facts.digest[:12]}): it was changed, or made with another log; validate again"
+        )
+        raise ConfigError(msg)
+    candidate = fetch_candidate(f"models:/{facts.model}/{facts.version}") if facts.version else None
+    sign_off = make_sign_off(
+        facts,
+        validator=validator,
+        trainers=() if candidate is None else candidate.trainers,
+        conclusion=conclusion,
+        owners={**_all_of(facts, owner_of_others), **owners},
+        conditions=conditions,
+        comment=comment,
+        materiality=materiality,
+        today=datetime.now(UTC).date(),
+    )
+    earlier = latest_sign_off(entries, report=facts.digest)
+    entry = record(
+        "sign_off",
+        actor=validator,
+        model=facts.model,
+        version=facts.version,
+        facts=sign_off.to_facts(),
+        log=log,
+    )
+    with written_whole(path) as handle:
+        handle.write(readable_entry(entry).encode())
+    renew_page(report, entry)
+    return SignOffResult(
+        sign_off=sign_off,
+        path=path,
+        receipt=str(entry.anchor),
+        replaced="" if earlier is None else _describe(*earlier),
+        is_champion=candidate is not None and candidate.champion == candidate.version,
+    )
+
+
+def readable_entry(entry: Entry) -> str:
+    """Write an entry as signoff.json holds it."""
+    return json.dumps(entry.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _describe(entry: Entry, sign_off: SignOff) -> str:
+    return f"entry {entry.sequence} by {entry.actor}: {sign_off.conclusion}; the log keeps both"
+
+
+def _all_of(report: ReportFacts, owner: tuple[str, str] | None) -> dict[str, tuple[str, str]]:
+    return {} if owner is None else {each.id: owner for each in report.findings}
+
+
+def _is_verdict_of(entry: Entry, report: ReportFacts) -> bool:
+    return entry.kind == "verdict" and entry.facts["report_sha256"] == report.digest
