@@ -16,7 +16,7 @@ from .features import FeatureTable as FeatureTable
 from .features import audit_features as audit_features
 from .features import build_features as build_features
 from .features import choose_features as choose_features
-from .metrics import compute_quality as compute_quality
+from .metrics import compute_metrics as compute_metrics
 from .model import FeatureBuilder as FeatureBuilder
 from .model import RiskClassifier as RiskClassifier
 from .onboarding import BankConfig as BankConfig

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import AsOf, Reads, example, job
+from kyc_ml.cli.options import AsOfOption, Reads, example, job
 from kyc_ml.cli.usage import LoggedCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,7 +35,7 @@ def main(
     source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
     data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
     config: Annotated[list[Path], typer.Option(help="Run configuration; may be repeated.")],
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the quarantine.")] = Path("build"),
 ) -> None:
     """Train and register one model a configuration."""
@@ -48,10 +48,10 @@ def main(
 
         runs = [load_run(path, source=source) for path in config]
         quarantine = out / "quarantine.parquet"
-        tables, mapping = read_tables(source, data, quarantine=quarantine, watch=terminal)
+        tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=terminal)
         for files in runs:
             result = train_tables(
-                tables, mapping, files=files, as_of=as_of, keep=None, watch=terminal
+                tables, mapping, files=files, as_of=as_of, keep=None, reporter=terminal
             )
             show_training(terminal, result)
 

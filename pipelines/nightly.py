@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kyc_ml.cli.batch import Fallback
-from kyc_ml.cli.options import Log, Time, example, exit_code_of, job, time_option
+from kyc_ml.cli.options import LogOption, Time, example, exit_code_of, job, time_option
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kyc_ml.cli.terminal.watching import Terminal
+    from kyc_ml.cli.terminal.reporters import Terminal
     from kyc_ml.scoring import ScoringRequest
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -80,7 +80,7 @@ def main(
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what an interrupted night has done.")
     ] = False,
-    log: Log = "text",
+    log: LogOption = "text",
 ) -> None:
     """Score one day with every model.
 
@@ -123,10 +123,10 @@ def main(
         if worst == 0:  # else a card may be that of a model which will not load
             _require_used(cards, requests)
         if requests:  # else there is nothing to read the tables for
-            with read_once(source, data, place=night.out / "tables", watch=terminal) as tables:
+            with read_once(source, data, place=night.out / "tables", reporter=terminal) as tables:
                 for request in requests:
                     try:
-                        show_scoring(terminal, run_score(request, watch=terminal, tables=tables))
+                        show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
                     except KycMlError as error:
                         worst = max(worst, _tell(terminal, request.model, error))
     raise typer.Exit(code=worst)

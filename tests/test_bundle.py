@@ -14,7 +14,7 @@ import pytest
 
 import kyc_ml
 from kyc_ml.config import FeatureConfig, section_digest
-from kyc_ml.decision import Reference
+from kyc_ml.decision import PeerReference
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.features import FAMILIES, Formula, choose_features, definitions_digest, split_available
 from kyc_ml.registry import (
@@ -145,7 +145,7 @@ def test_another_content_has_another_digest(bundle, tmp_path):
         replace(bundle, metrics={"test": {"auc": 0.8}}),
         replace(bundle, data={**bundle.data, "as_of": "2024-07-02"}),
         replace(bundle, vocabularies={"channel": ("app",)}),
-        replace(bundle, reference=Reference(medians={}, modes={})),
+        replace(bundle, reference=PeerReference(medians={}, modes={})),
         replace(
             bundle, policy=bundle.policy.model_copy(update={"version": bundle.policy.version + 1})
         ),

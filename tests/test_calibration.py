@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 
 from kyc_ml.config import CalibrationConfig
 from kyc_ml.errors import DatasetError
-from kyc_ml.metrics import calibration_error, compute_quality, compute_reliability
+from kyc_ml.metrics import calibration_error, compute_metrics, compute_reliability
 from kyc_ml.model import Calibrator, choose_calibrator, to_probability
 from kyc_ml.model.calibration.choosing import cross_calibrate
 from kyc_ml.model.calibration.fitting import ReversedRankingError, fit_calibrator
@@ -65,7 +65,7 @@ def test_the_order_of_rows_changes_no_bit_of_a_map(method, seed, random):
 def test_what_was_calibrated_on_other_rows_of_the_same_law_is_calibrated(method):
     fit = fit_calibrator(*drawn(20_000, slope=1.5, intercept=-3.0, seed=1), method=method)
     margin, target = drawn(20_000, slope=1.5, intercept=-3.0, seed=2)
-    quality = compute_quality(target, margin, fit.probability(margin))
+    quality = compute_metrics(target, margin, fit.probability(margin))
     assert quality.observed_over_expected_low <= 1.0 <= quality.observed_over_expected_high
     assert quality.calibration_error < 0.01
 
@@ -74,7 +74,7 @@ def test_margins_that_are_log_odds_are_left_calibrated():
     margin, target = drawn(20_000, slope=1.0, intercept=0.0)
     for method in METHODS:
         proba = cross_calibrate(margin, target, method=method, folds=5)
-        quality = compute_quality(target, margin, proba)
+        quality = compute_metrics(target, margin, proba)
         assert quality.observed_over_expected_low <= 1.0 <= quality.observed_over_expected_high
 
 

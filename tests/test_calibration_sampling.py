@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 
-from kyc_ml.metrics import compute_quality
+from kyc_ml.metrics import compute_metrics
 from kyc_ml.model.calibration.sampling import undo_downsampling
 
 margins = st.floats(-15.0, 15.0)
@@ -69,7 +69,7 @@ def test_a_model_of_kept_rows_is_calibrated_on_all_rows_once_corrected():
     raw = part.predict(features[judged], raw_score=True)
     margin = undo_downsampling(raw, negatives_kept=0.1)
     full = whole.predict(features[judged], raw_score=True)
-    quality = compute_quality(target[judged], margin, expit(margin))
+    quality = compute_metrics(target[judged], margin, expit(margin))
     assert quality.observed_over_expected_low <= 1.0 <= quality.observed_over_expected_high
     assert expit(raw).sum() > 4 * target[judged].sum()
     assert np.abs(margin - full).mean() < 0.2

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.metrics import ReviewQueue, pays
-from kyc_ml.metrics.capacity import Catches
+from kyc_ml.metrics.capacity import CapturedPositives
 
 
 @st.composite
@@ -78,7 +78,7 @@ def test_catches_are_counted_as_the_queue_reviews(drawn, labels):
     target = np.array(labels[: day.size])
     queue = ReviewQueue.of(score, day, end_day=9)
     capacities = np.array([per_day, per_day + 1.5, 100.0])
-    reviewed, caught = Catches.of(queue, target).found(capacities, times)
+    reviewed, caught = CapturedPositives.of(queue, target).found(capacities, times)
     for place, capacity in enumerate(capacities):
         shares = queue.reviewed(capacity, times)
         assert reviewed[place] == pytest.approx((shares * times).sum())

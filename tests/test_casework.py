@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 from kyc_ml.contract.memory import contract_tables
-from kyc_ml.decision import CaseSheet, Drop, ReasonRow, recent_behaviour, save_sheet
-from kyc_ml.decision.casework.recent import RECENT, WEEKS, Measure
+from kyc_ml.decision import CaseSheet, Counterfactual, ReasonRow, recent_behaviour, save_sheet
+from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.decision.casework.sheet import render_sheet
 from kyc_ml.onboarding.synthetic.bank import make_bank
 from kyc_ml.onboarding.synthetic.settings import BankConfig
@@ -136,9 +136,9 @@ def sheet():
                 contribution=-0.25, share=0.1,
             ),
         ),
-        lowering=Drop(lines=(("payments: 1 instead of 5", "交易：5→1"),), note="Then low."),
+        lowering=Counterfactual(lines=(("payments: 1 instead of 5", "交易：5→1"),), note="Then low."),
         measures=(
-            Measure(
+            RecentMeasure(
                 title="Payments a week", title_zh="每周", unit="", starts=(AT.date(),) * WEEKS,
                 weekly=weekly, before=9.0, recent=24.0, peers_low=np.nan, peers_high=np.nan,
                 peers=0,

@@ -369,8 +369,8 @@ def test_an_error_before_anything_is_read_says_what_was_asked_for(day, known):
 
 @pytest.mark.usefixtures("beside_its_files")
 def test_a_defect_is_of_the_model_that_the_job_had_come_to(monkeypatch):
-    def broken(_, *, watch):
-        watch.about(model="fraud v3")
+    def broken(_, *, reporter):
+        reporter.about(model="fraud v3")
         raise ZeroDivisionError
 
     monkeypatch.setattr("kyc_ml.scoring.run_score", broken)
@@ -433,8 +433,8 @@ def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(
 @pytest.mark.parametrize("level", ["info", "warning"])
 @pytest.mark.parametrize("text", ["drift", "warning: of another text", ""])
 def test_the_level_of_a_line_is_that_of_its_call_whatever_the_text(monkeypatch, text, level):
-    def reporting(_, *, watch):
-        getattr(watch, level)(text)
+    def reporting(_, *, reporter):
+        getattr(reporter, level)(text)
         raise GateError
 
     monkeypatch.setattr("kyc_ml.scoring.run_score", reporting)

@@ -13,13 +13,13 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from kyc_ml.decision import learn_reference
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.metrics import Ranking, auc, average_precision, recall_at_fpr
-from kyc_ml.metrics.discrimination import recall_at_fpr as recall_of_all_rows
+from kyc_ml.metrics import Ranking, auc, average_precision, recall_at_fpr_of_ranks
+from kyc_ml.metrics.discrimination import recall_at_fpr_of_ranks as recall_of_all_rows
 from kyc_ml.model import Calibrator, fit_fixed
 from kyc_ml.registry import require_comparable, require_different, trained_until
 from kyc_ml.training.tuning.objectives import compute_objective
 from kyc_ml.validation import ComparisonSettings, compare_models
-from kyc_ml.validation.comparison.comparing import judge
+from kyc_ml.validation.comparison.comparing import evaluate_difference
 from kyc_ml.validation.comparison.moves import NO_FEATURE
 from kyc_ml.validation.comparison.rows import LaterRows
 
@@ -298,7 +298,7 @@ def verdict_of(low, high, *, objective="average_precision", same=False):
             "low": [low], "high": [high], "better": [better], "method": ["bootstrap by customer"],
         }
     )  # fmt: skip
-    return judge(metrics, ComparisonSettings(objective=objective), same=same)
+    return evaluate_difference(metrics, ComparisonSettings(objective=objective), same=same)
 
 
 @pytest.mark.parametrize(
@@ -425,4 +425,4 @@ def test_figures_of_counted_rows_are_those_of_repeated_rows(rows):
     assert auc(hits, false) == pytest.approx(roc_auc_score(y, s))
     assert average_precision(hits, false) == pytest.approx(average_precision_score(y, s))
     for fpr in (0.0, 0.05, 0.25):
-        assert recall_at_fpr(hits, false, fpr=fpr) == recall_of_all_rows(y, s, fpr=fpr)
+        assert recall_at_fpr_of_ranks(hits, false, fpr=fpr) == recall_of_all_rows(y, s, fpr=fpr)

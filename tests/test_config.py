@@ -391,7 +391,7 @@ def test_text_survives_in_any_script():
     assert "低" in dump_section(policy)
 
 
-def watch(*entries, name="watch"):
+def reporter(*entries, name="watch"):
     return {
         "name": name,
         "english": "watched countries",
@@ -408,15 +408,15 @@ PANAMA = {"country": "PA", "since": "2019-06-21", "until": "2023-10-27"}
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (watch(), "entries"),
-        (watch({**PANAMA, "country": "Panama"}), "entries.0.country"),
-        (watch({**PANAMA, "since": "June 2019"}), "entries.0.since"),
+        (reporter(), "entries"),
+        (reporter({**PANAMA, "country": "Panama"}), "entries.0.country"),
+        (reporter({**PANAMA, "since": "June 2019"}), "entries.0.since"),
         (
-            watch({**PANAMA, "until": "2019-06-21"}),
+            reporter({**PANAMA, "until": "2019-06-21"}),
             "until",
         ),
-        (watch(PANAMA, name="FATF list"), "name:"),
-        ({**watch(PANAMA), "verified_on": None}, "verified_on"),
+        (reporter(PANAMA, name="FATF list"), "name:"),
+        ({**reporter(PANAMA), "verified_on": None}, "verified_on"),
     ],
 )
 def test_a_list_of_countries_that_breaks_a_rule_is_refused_with_the_reason(content, told):
@@ -424,7 +424,7 @@ def test_a_list_of_countries_that_breaks_a_rule_is_refused_with_the_reason(conte
 
 
 def test_two_lists_of_countries_need_two_names():
-    lists = [watch(PANAMA), watch(PANAMA)]
+    lists = [reporter(PANAMA), reporter(PANAMA)]
     told = refusal({"families": ["geography"], "country_lists": lists}, FeatureConfig)
     assert "country_lists" in told
 
@@ -432,7 +432,7 @@ def test_two_lists_of_countries_need_two_names():
 def test_a_country_may_come_back_to_a_list_and_the_list_is_read_back_equal():
     back = {"country": "PA", "since": "2025-01-01"}
     features = FeatureConfig.model_validate(
-        {"families": ["geography"], "country_lists": [watch(PANAMA, back)]}
+        {"families": ["geography"], "country_lists": [reporter(PANAMA, back)]}
     )
     assert parse_section(dump_section(features), FeatureConfig, subject="f") == features
 

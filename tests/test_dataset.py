@@ -14,7 +14,7 @@ from kyc_ml.config import DatasetConfig, RunConfig
 from kyc_ml.contract import observable_until
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
-    Chosen,
+    ChosenObservations,
     Labels,
     make_observations,
     make_reviews_at,
@@ -329,7 +329,7 @@ def test_every_transaction_arrives_in_exactly_one_of_consecutive_nights():
         try:
             arrived = choose_observations(
                 source,
-                Chosen(unit="fraud", since=day(on(number)), as_of=day(on(number + 1))),
+                ChosenObservations(unit="fraud", since=day(on(number)), as_of=day(on(number + 1))),
             )
         except DatasetError:
             continue  # a night without arrivals

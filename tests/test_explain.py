@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from kyc_ml.config import FeatureConfig
-from kyc_ml.decision import Reference, learn_reference, make_reasons, rank_reasons
+from kyc_ml.decision import PeerReference, learn_reference, make_reasons, rank_reasons
 from kyc_ml.decision.explain.reasons import family_contributions
 from kyc_ml.decision.explain.reference import Usual
 from kyc_ml.decision.explain.wording import say_usual
@@ -30,7 +30,7 @@ def say(make_spec, make_table):
         features = make_table(
             [spec], [[np.nan if category else value]], {"x": [value]} if category else {}
         )
-        reference = Reference(
+        reference = PeerReference(
             medians={} if category else {"x": usual}, modes={"x": usual} if category else {}
         )
         columns = make_reasons(
@@ -144,7 +144,7 @@ def test_every_declared_feature_can_be_said_in_both_languages(make_table):
     declared = declare_features(config).values()
     numbers = [spec for spec in declared if spec.kind == "number"]
     features = make_table(numbers, np.ones((1, len(numbers))), {})
-    reference = Reference(medians=dict.fromkeys(features.names, 1.0), modes={})
+    reference = PeerReference(medians=dict.fromkeys(features.names, 1.0), modes={})
     columns = make_reasons(
         features,
         np.arange(1.0, len(numbers) + 1)[None, ::-1],

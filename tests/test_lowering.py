@@ -15,7 +15,7 @@ from kyc_ml.features import FeatureTable, Window
 from kyc_ml.features.spec import period_of
 from kyc_ml.registry import score_features
 from kyc_ml.scoring.case import Case
-from kyc_ml.scoring.lowering import find_drop
+from kyc_ml.scoring.counterfactual import find_drop
 
 CASH = Window(
     table="transactions",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import FeatureConfig, ModelConfig
 from kyc_ml.errors import BundleError, DatasetError
 from kyc_ml.features import Own, declare_features
-from kyc_ml.metrics import auc_interval, compute_quality, sample_rows
+from kyc_ml.metrics import auc_interval, compute_metrics, sample_rows
 from kyc_ml.model import Model, fit_fixed, fit_model
 
 OWN = Own(reading="value", column="x")
@@ -318,7 +318,7 @@ def test_sampled_or_weighted_fits_give_the_probabilities_of_a_full_fit(make_spec
         margin = model.margin(later)
         got = 1 / (1 + np.exp(-margin))
         errors.append(np.sqrt(np.mean((got - proba) ** 2)))
-        quality = compute_quality(outcome, margin, got)
+        quality = compute_metrics(outcome, margin, got)
         assert quality.observed_over_expected_low <= 1 <= quality.observed_over_expected_high
     assert errors[0] < 0.02
     assert errors[1] < 0.03

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from kyc_ml.config import CalibrationConfig, CustomerFoldsConfig
 from kyc_ml.decision import assign_tiers, compute_tier_table
-from kyc_ml.metrics import Predictions, compute_quality
+from kyc_ml.metrics import Predictions, compute_metrics
 from kyc_ml.model import choose_calibrator
 from kyc_ml.training.added_value import AddedValue
-from kyc_ml.training.evidence import BASELINE, MODEL, Evidence, Trained
+from kyc_ml.training.evidence import BASELINE, MODEL, HoldoutPredictions, Trained
 from kyc_ml.training.explained import explain_sample
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
 from kyc_ml.training.model_card.limitations import find_limitations
@@ -34,7 +34,7 @@ def trained(saved, small):
     margin = saved.model.margin(small.matrix)
     proba = saved.calibrator.probability(margin)
     poor = np.random.default_rng(1).normal(size=margin.size)
-    quality = compute_quality(small.target, margin, proba, draws=50)
+    quality = compute_metrics(small.target, margin, proba, draws=50)
     day = pd.Timestamp("2024-02-01", tz="UTC")
     counts = {
         "observations": 1600, "used": 600, "positives": 1, "customers": 7, "immature": 3,
@@ -42,7 +42,7 @@ def trained(saved, small):
     }  # fmt: skip
     return Trained(
         bundle=saved,
-        evidence=Evidence(
+        evidence=HoldoutPredictions(
             part="test",
             target=small.target,
             margin=margin,
@@ -52,7 +52,7 @@ def trained(saved, small):
         ),
         quality={
             MODEL: dict.fromkeys(("train", "early_stopping", "calibration", "test"), quality),
-            BASELINE: {"test": compute_quality(small.target, poor, proba, draws=50)},
+            BASELINE: {"test": compute_metrics(small.target, poor, proba, draws=50)},
         },
         added_value=AddedValue(table=pd.DataFrame(), sentence="It adds something."),
         explained=explain_sample(saved.model, small.features, small.matrix, threads=1, seed=0),

@@ -13,7 +13,7 @@ from kyc_ml.contract import look_up
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.contract.source import read_source
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.scoring import require_known
+from kyc_ml.scoring import require_known_rows
 from kyc_ml.scoring.one_observation import find_observation
 
 DAYS = ("2025-01-01", "2025-03-01", "2025-05-01")
@@ -65,7 +65,7 @@ def tables(request, frames):
 
 @pytest.mark.parametrize("name", ["T1", "T3", "R1", "R2@x", "C1", "C3@2025-06-01"])
 def test_whatever_the_source_can_explain_is_known(on_disk, name):
-    require_known(*on_disk, name)
+    require_known_rows(*on_disk, name)
 
 
 @pytest.mark.parametrize("name", ["R1", "R2@x"])
@@ -87,7 +87,7 @@ def test_a_planned_review_is_found_by_its_id_whatever_it_looks_like(on_disk, nam
 )
 def test_what_nobody_has_is_refused_before_the_source_is_read(on_disk, name, parts):
     with pytest.raises(DatasetError) as refused:
-        require_known(*on_disk, name)
+        require_known_rows(*on_disk, name)
     for part in parts:
         assert part in str(refused.value)
     assert not any(other in str(refused.value) for other in ("00C2", "'T1'"))  # no one else's
@@ -100,7 +100,7 @@ def test_a_source_with_faults_is_left_to_those_who_list_all_of_them(on_disk):
     columns = {"tables": ("customers",), "column": "customer_id", "identifier": "C9"}
     assert look_up(broken, data=data, **columns) is None
     assert look_up(mapping, data=data, **columns).alike == 0
-    require_known(broken, data, "C9@2025-04-01")
+    require_known_rows(broken, data, "C9@2025-04-01")
 
 
 def test_an_unknown_customer_is_another_thing_than_a_date_too_early(tables):
@@ -127,7 +127,7 @@ def test_what_follows_the_at_must_be_a_date(tables, on_disk):
     with pytest.raises(ConfigError, match="date"):
         find_observation(tables, "C1@soon", unit="risk")
     with pytest.raises(ConfigError, match="date"):
-        require_known(*on_disk, "C1@soon")
+        require_known_rows(*on_disk, "C1@soon")
 
 
 def test_nothing_heavy_is_loaded_to_refuse_an_identifier(on_disk, tmp_path):

@@ -189,16 +189,16 @@ def night(monkeypatch, tmp_path):
         return () if rule is None else (out / "2026-03-01" / name,)
 
     @contextmanager
-    def read_once(source, data, *, place, watch):
+    def read_once(source, data, *, place, reporter):
         asked.append(("read", place))
-        watch.info("read")
+        reporter.info("read")
         yield "tables"
 
-    def run_score(request, *, watch, tables):
+    def run_score(request, *, reporter, tables):
         assert tables == "tables"
         asked.append(("score", request))
-        watch.about(model=request.model.removeprefix("models:/").replace("/", " v"))
-        watch.warning("drift: moved")
+        reporter.about(model=request.model.removeprefix("models:/").replace("/", " v"))
+        reporter.warning("drift: moved")
         if request.model in faults.get("score", ()):
             msg = "not published: drift.score"
             raise GateError(msg)

@@ -15,7 +15,7 @@ import kyc_ml
 PUBLIC = {
     *("BankConfig", "Bundle", "ContractedTables", "FeatureSpec", "FeatureTable", "KycMlError"),
     *("RunConfig", "SourceMapping", "TierPolicy", "build_features", "choose_features"),
-    *("compute_quality", "contract_tables", "load_bundle", "load_section", "make_bank"),
+    *("compute_metrics", "contract_tables", "load_bundle", "load_section", "make_bank"),
     *("make_observations", "make_reviews_at", "mature_labels", "read_source", "save_bundle"),
     *("score_features", "train"),
     *("FeatureBuilder", "RiskClassifier", "audit_features", "explain_one", "fit_tiers", "tune"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from kyc_ml.metrics import Ranking
-from kyc_ml.metrics.ranking import ks, partial_auc, standardise_partial_auc
+from kyc_ml.metrics.ranking import ks, partial_auc_of_ranks, standardise_partial_auc
 
 
 @st.composite
@@ -39,7 +39,7 @@ def test_the_partial_area_and_ks_are_those_of_repeated_rows(rows, max_fpr):
     target, score, times = rows
     hits, false = Ranking.of(target, score).found(times)
     y, s = np.repeat(target, times), np.repeat(score, times)
-    raw = partial_auc(hits, false, max_fpr=max_fpr)
+    raw = partial_auc_of_ranks(hits, false, max_fpr=max_fpr)
     assert standardise_partial_auc(raw, max_fpr=max_fpr) == pytest.approx(
         roc_auc_score(y, s, max_fpr=max_fpr)
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import RunConfig, check_section, dump_section, load_section, parse_section
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations
-from kyc_ml.decision import RatingCard, add_needed, card_features, rate
+from kyc_ml.decision import Scorecard, add_needed, card_features, rate
 from kyc_ml.decision.rating.card import EVERYONE
 from kyc_ml.decision.rating.needs import check_card
 from kyc_ml.errors import ConfigError
@@ -50,7 +50,7 @@ def card_of(*items, **rest):
         "name": "test", "version": 1, "unit": "risk", "source": "convention", "absent": "drop",
         "grades": GRADES, "cut_offs_source": "convention", "sub_items": items, **rest,
     }  # fmt: skip
-    return check_section(content, RatingCard, subject="card")
+    return check_section(content, Scorecard, subject="card")
 
 
 @pytest.fixture(scope="session")
@@ -350,7 +350,7 @@ def source():
 @pytest.fixture(scope="module", params=SHIPPED)
 def shipped(request, configs):
     """A shipped card, and the run configuration of its unit with all it needs."""
-    card = load_section(configs / "rating" / f"{request.param}.yaml", RatingCard)
+    card = load_section(configs / "rating" / f"{request.param}.yaml", Scorecard)
     return card, load_section(configs / f"{SHIPPED[request.param]}.yaml", RunConfig)
 
 
@@ -369,11 +369,11 @@ def test_a_shipped_card_has_five_grades_and_reads_declared_features(shipped):
     assert [each.name_zh for each in card.grades] == ["低", "中低", "中", "中高", "高"]
     assert card.unit == config.unit
     check_card(card, declare_features(config.features))
-    assert parse_section(dump_section(card), RatingCard, subject="card") == card
+    assert parse_section(dump_section(card), Scorecard, subject="card") == card
 
 
 def test_the_card_of_customers_has_the_families_of_the_guideline(configs):
-    card = load_section(configs / "rating" / "customer.yaml", RatingCard)
+    card = load_section(configs / "rating" / "customer.yaml", Scorecard)
     for segment in card.segment_names:
         families = {each.family for each in card.sub_items if segment in each.weights}
         assert families == {"customer", "geography", "product", "industry"}
@@ -430,7 +430,7 @@ def test_features_of_a_card_leave_the_columns_of_a_model_as_they_were(source, sh
 
 
 def test_a_bank_without_third_parties_and_cases_is_rated_without_them(source, configs):
-    card = load_section(configs / "rating" / "customer.yaml", RatingCard)
+    card = load_section(configs / "rating" / "customer.yaml", Scorecard)
     config = load_section(configs / "risk.yaml", RunConfig)
     kept = {n: t for n, t in source.tables.items() if n not in {"third_party", "cases"}}
     poorer = replace(source, tables=kept)

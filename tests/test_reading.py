@@ -34,7 +34,7 @@ def refuse(monkeypatch, tmp_path):
         source.write_text(MAPPING.format(name=name))
         with pytest.raises(ContractError):
             reading.read_tables(
-                source, tmp_path / folder, quarantine=quarantine, watch=ProgressReporter()
+                source, tmp_path / folder, quarantine=quarantine, reporter=ProgressReporter()
             )
         return {str(path.relative_to(work)) for path in work.rglob("*.parquet")}
 

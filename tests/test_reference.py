@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.decision import Reference, learn_reference, make_reasons, require_peers
+from kyc_ml.decision import PeerReference, learn_reference, make_reasons, require_peers
 from kyc_ml.decision.explain.reasons import sum_by_code
 from kyc_ml.decision.explain.reference import FEWEST_PEERS, LEVELS, place_in
 from kyc_ml.errors import ConfigError
@@ -96,7 +96,7 @@ def test_each_large_group_has_its_own_and_the_others_borrow_the_whole_and_say_so
 
 def test_it_comes_back_from_json_to_the_last_bit(bank):
     learned = learn_reference(bank, np.ones(len(bank), np.bool_), peers="group")
-    again = Reference.from_dict(json.loads(json.dumps(learned.to_dict(), allow_nan=False)))
+    again = PeerReference.from_dict(json.loads(json.dumps(learned.to_dict(), allow_nan=False)))
     assert again.to_dict() == learned.to_dict()
 
 
@@ -125,7 +125,9 @@ def test_what_another_knows_fills_what_is_unknown_group_by_group_and_changes_not
 
 
 def test_what_was_written_before_there_were_quantiles_gives_no_percentile(bank):
-    old = Reference.from_dict({"medians": {"amount": 2.0, "twin": None}, "modes": {"group": "a"}})
+    old = PeerReference.from_dict(
+        {"medians": {"amount": 2.0, "twin": None}, "modes": {"group": "a"}}
+    )
     assert np.isnan(old.medians["twin"])
     columns = make_reasons(
         bank, np.tile([1.0, 0.5, 0.2], (len(bank), 1)), reference=old, currency="CNY", k=3
@@ -157,7 +159,7 @@ def test_features_of_one_code_are_summed_and_the_strongest_that_way_speaks(make_
     codes, by_code = sum_by_code(features.specs, contributions)
     assert codes.tolist() == [0, 1, 0, 0]
     assert by_code.sum(axis=1) == pytest.approx(contributions.sum(axis=1))
-    reference = Reference(medians={"rate": 0.0, "other": 0.0}, modes={})
+    reference = PeerReference(medians={"rate": 0.0, "other": 0.0}, modes={})
     columns = make_reasons(features, contributions, reference=reference, currency="CNY", k=4)
     assert "reason_3_code" not in columns  # as many reasons as there are codes
     first, second = columns["reason_1_value"].to_pylist(), columns["reason_2_value"].to_pylist()

@@ -24,11 +24,11 @@ from kyc_ml.config import PARTS, DatasetConfig, FoldsConfig, SplitConfig
 from kyc_ml.dataset import (
     LEFT_OUT,
     CustomerDisjointSplit,
-    Fate,
     Labels,
     OutOfTimeCustomerSplit,
     OutOfTimeSplit,
     PrequentialSplit,
+    RowAssignment,
     assign_parts,
     make_splitter,
     plan_out_of_time,
@@ -87,11 +87,11 @@ def test_parts_follow_one_another_with_the_days_between_left_out(splits, dataset
 @given(splits=SPLITS, dataset=DATASETS)
 def test_labels_are_ripe_when_they_are_used(splits, dataset):
     boundaries = plan(splits, dataset)
-    ripening = (dataset.horizon_days + dataset.label_maturity_days) * DAY
+    label_delay = (dataset.horizon_days + dataset.label_maturity_days) * DAY
     for name in PARTS[:3]:
-        assert boundaries.parts[name][1] + ripening <= boundaries.development_cutoff
-    assert boundaries.parts["calibration"][1] + ripening == boundaries.development_cutoff
-    assert boundaries.parts["test"][1] + ripening == boundaries.as_of == AS_OF
+        assert boundaries.parts[name][1] + label_delay <= boundaries.development_cutoff
+    assert boundaries.parts["calibration"][1] + label_delay == boundaries.development_cutoff
+    assert boundaries.parts["test"][1] + label_delay == boundaries.as_of == AS_OF
     assert boundaries.development_cutoff <= boundaries.parts["test"][0]
 
 
@@ -306,16 +306,16 @@ def test_each_row_of_each_fold_has_the_fate_that_its_time_gives_it(hours, length
         begin = START if lengths["train_days"] is None else ripe - lengths["train_days"] * DAY
         for when, fate in zip(times, fold.fate, strict=True):
             if when < begin or when >= test_end:
-                want = Fate.OUTSIDE
+                want = RowAssignment.OUTSIDE
             elif when >= test_start:
-                want = Fate.TEST
+                want = RowAssignment.TEST
             elif when >= cutoff:
-                want = Fate.EMBARGOED
+                want = RowAssignment.EMBARGOED
             elif when >= ripe:
-                want = Fate.DELAYED
+                want = RowAssignment.DELAYED
             else:  # (when, when + horizon] meets [test_start, test_end)
                 reaches = when + lengths["horizon_days"] * DAY >= test_start
-                want = Fate.PURGED if reaches else Fate.TRAIN
+                want = RowAssignment.PURGED if reaches else RowAssignment.TRAIN
             assert fate == want
 
 
@@ -331,8 +331,8 @@ def test_training_ends_before_the_test_less_embargo_and_delay(hours, lengths, n_
         assert (times[fold.train] + lengths["horizon_days"] * DAY < period.test_start).all()
         assert (times[fold.test] >= period.test_start).all()
         assert period.train_cutoff == period.test_start - lengths["embargo_days"] * DAY
-        ripening = max(lengths["delay_days"], lengths["horizon_days"]) * DAY
-        assert period.test_cutoff == period.test_end + ripening
+        label_delay = max(lengths["delay_days"], lengths["horizon_days"]) * DAY
+        assert period.test_cutoff == period.test_end + label_delay
 
 
 @given(hours=HOURS, lengths=LENGTHS)
@@ -343,7 +343,7 @@ def test_purging_drops_exactly_the_labels_that_reach_into_the_test(hours, length
     reach = times + lengths["horizon_days"] * DAY
     overlapping = set(np.flatnonzero(reach >= purged.period.test_start))
     assert set(purged.train) == set(kept.train) - overlapping
-    assert set(np.flatnonzero(purged.fate == Fate.PURGED)) == set(kept.train) & overlapping
+    assert set(np.flatnonzero(purged.fate == RowAssignment.PURGED)) == set(kept.train) & overlapping
     assert np.array_equal(purged.test, kept.test)
 
 
@@ -543,7 +543,7 @@ def test_a_description_counts_every_row_of_a_fold_once(splitter, states):
     for fold in splitter.folds(frame, target, customers):
         mine = table[table["fold"] == fold.number].set_index("part")
         counted = mine[["observations", *dropped]].to_numpy().sum()
-        assert counted + (fold.fate == Fate.OUTSIDE).sum() == 400
+        assert counted + (fold.fate == RowAssignment.OUTSIDE).sum() == 400
         for part, rows in (("train", fold.train), ("test", fold.test)):
             used = rows[np.isin(status[rows], ["positive", "negative"])]
             assert mine.loc[part, "rows"] == used.size

@@ -11,8 +11,8 @@ from kyc_ml.cli.terminal.results import _say_example, _say_peers
 from kyc_ml.display import ProgressReporter
 from kyc_ml.model import Selection
 from kyc_ml.training import report_left_out, warn_of_odd_tiers
-from kyc_ml.training.doubts import warn_of_few_positives, warn_of_missed_rates
 from kyc_ml.training.train_job import _tell_of_few_trees, _tell_of_selection
+from kyc_ml.training.training_warnings import warn_of_few_positives, warn_of_missed_rates
 
 
 class Listener(ProgressReporter):
@@ -28,10 +28,10 @@ class Listener(ProgressReporter):
 
 
 def test_features_left_out_for_one_reason_share_a_line():
-    watch = Listener()
+    reporter = Listener()
     left_out = {f"f{n}": "no table events" for n in range(7)} | {"g": "no column branch"}
-    report_left_out(left_out, watch, and_so=", not audited")
-    assert watch.said == [
+    report_left_out(left_out, reporter, and_so=", not audited")
+    assert reporter.said == [
         "7 features left out, not audited: no table events: f0, f1, f2, f3, f4 and 2 more",
         "1 feature left out, not audited: no column branch: g",
     ]
@@ -42,30 +42,30 @@ def test_what_selection_left_out_is_one_line_with_the_total_by_reason():
     table = pd.DataFrame({"feature": list("abcdefghij"), "why": why})
     table["kept"] = table["why"] == ""
     selection = Selection(kept=("i", "j"), dropped={}, table=table)
-    watch = Listener()
-    _tell_of_selection(SimpleNamespace(selection=selection), watch)
-    assert watch.said == [
+    reporter = Listener()
+    _tell_of_selection(SimpleNamespace(selection=selection), reporter)
+    assert reporter.said == [
         "selection left out 8 of 10 features: 6 useless, 2 constant; each with its figures in "
         "tables/selection.csv of the run in MLflow"
     ]
-    _tell_of_selection(SimpleNamespace(selection=None), watch)
-    assert len(watch.said) == 1
+    _tell_of_selection(SimpleNamespace(selection=None), reporter)
+    assert len(reporter.said) == 1
 
 
 @pytest.mark.parametrize(("trees", "said"), [(1, True), (19, True), (20, False)])
 def test_a_model_that_hardly_began_is_told(trees, said):
     parts = pd.DataFrame({"part": ["train", "early_stopping"], "positives": [90, 4]})
-    watch = Listener()
-    _tell_of_few_trees(SimpleNamespace(parts=parts, best_round=trees), watch)
-    assert bool(watch.said) is said
-    assert all("by 4 positives" in line for line in watch.said)
+    reporter = Listener()
+    _tell_of_few_trees(SimpleNamespace(parts=parts, best_round=trees), reporter)
+    assert bool(reporter.said) is said
+    assert all("by 4 positives" in line for line in reporter.said)
 
 
 def test_without_a_part_to_stop_on_nothing_is_told():
     parts = pd.DataFrame({"part": ["train"], "positives": [90]})
-    watch = Listener()
-    _tell_of_few_trees(SimpleNamespace(parts=parts, best_round=3), watch)
-    assert not watch.said
+    reporter = Listener()
+    _tell_of_few_trees(SimpleNamespace(parts=parts, best_round=3), reporter)
+    assert not reporter.said
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_an_example_says_why_its_tier_is_not_that_of_its_probability(path, said)
 
 
 def test_parts_that_decide_by_few_positives_are_told_in_one_line():
-    watch = Listener()
-    warn_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, watch)
-    (line,) = watch.said
+    reporter = Listener()
+    warn_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, reporter)
+    (line,) = reporter.said
     assert line.startswith("few positives decide: early stopping 2, calibration 99 ")
     assert "fewer than 100" in line
     assert "test" not in line.partition(":")[2].partition("(")[0]
 
 
 def test_parts_of_enough_positives_need_no_word():
-    watch = Listener()
-    warn_of_few_positives({"early stopping": 100, "test": 4_000}, watch)
-    assert not watch.said
+    reporter = Listener()
+    warn_of_few_positives({"early stopping": 100, "test": 4_000}, reporter)
+    assert not reporter.said
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_parts_of_enough_positives_need_no_word():
     ],
 )
 def test_cut_offs_that_grade_nobody_are_told(rows, named):
-    watch = Listener()
-    warn_of_odd_tiers(pd.DataFrame({"tier": ["low", "medium", "high"], "rows": rows}), watch)
-    assert len(watch.said) == (named is not None)
-    assert all(named in line and "tiers" in line for line in watch.said)
+    reporter = Listener()
+    warn_of_odd_tiers(pd.DataFrame({"tier": ["low", "medium", "high"], "rows": rows}), reporter)
+    assert len(reporter.said) == (named is not None)
+    assert all(named in line and "tiers" in line for line in reporter.said)
 
 
 def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():
@@ -127,9 +127,9 @@ def test_a_tier_whose_observed_interval_misses_its_expected_rate_is_told():
             "ci_high": [0.002, 0.2, 0.4, float("nan")],
         }
     )
-    watch = Listener()
-    warn_of_missed_rates(tiers, watch)
-    assert [line.partition(";")[0] for line in watch.said] == [
+    reporter = Listener()
+    warn_of_missed_rates(tiers, reporter)
+    assert [line.partition(";")[0] for line in reporter.said] == [
         "tier medium: more positives than expected (5.00 %, observed 10.00 % to 20.00 %)",
         "tier high: fewer positives than expected (50.00 %, observed 10.00 % to 40.00 %)",
     ]

@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from kyc_ml.cli.terminal.reporters import JsonLines, Terminal
 from kyc_ml.cli.terminal.tables import draw_frame
-from kyc_ml.cli.terminal.watching import JsonLines, Terminal
 
 
 def drawn(frame):

@@ -10,13 +10,13 @@ import pytest
 from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig, parse_section
 from kyc_ml.config.tuning import FloatRange, SearchConfig
 from kyc_ml.errors import ConfigError
-from kyc_ml.training import ParameterComparison, identify
+from kyc_ml.training import ParameterComparison, identify_study
 from kyc_ml.training import tune_job as tuning_job
 from kyc_ml.training.tuning import comparison as comparison_module
 from kyc_ml.training.tuning import study as study_module
 from kyc_ml.training.tuning.comparison import compare, compute_differences
 from kyc_ml.training.tuning.objectives import compute_objective
-from kyc_ml.training.tuning.rows import FoldRows, Part, TuningRows
+from kyc_ml.training.tuning.rows import TuningFold, TuningPart, TuningRows
 from kyc_ml.training.tuning.study import search
 
 MODEL = ModelConfig(rounds=8, stopping_rounds=3, min_data_in_leaf=10, learning_rate=0.2,
@@ -47,11 +47,11 @@ def rows(small):
 
     def part(first, last):
         numbers = np.arange(first, last)
-        return Part(rows=numbers, target=small.target[numbers])
+        return TuningPart(rows=numbers, target=small.target[numbers])
 
     def fold(name, start):
         test = part(start + 300, start + 400)
-        return FoldRows(
+        return TuningFold(
             name=name,
             fit=part(start, start + 200),
             stop=part(start + 200, start + 300),
@@ -134,17 +134,17 @@ def test_a_range_must_be_one_and_hold_what_a_model_can_have():
 
 def test_identity_hangs_on_all_but_budgets_threads_and_what_is_searched():
     run = RunConfig.model_validate(RUN)
-    before = identify(run, {"as_of": "d"})
+    before = identify_study(run, {"as_of": "d"})
 
     def changed(**sections):
-        return identify(RunConfig.model_validate({**RUN, **sections}), {"as_of": "d"})
+        return identify_study(RunConfig.model_validate({**RUN, **sections}), {"as_of": "d"})
 
     assert changed(tuning={"trials": 3, "minutes": 1.0}, name="y") == before
     assert changed(model={"num_leaves": 3, "num_threads": 1}) == before
     assert changed(model={"rounds": 3}) != before
     assert changed(tuning={"objective": "log_loss"}) != before
     assert changed(dataset={"label_maturity_days": 3}) != before
-    assert identify(run, {"as_of": "e"}) != before
+    assert identify_study(run, {"as_of": "e"}) != before
 
 
 # --- the study ------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_the_order_of_rows_changes_no_interval(rows):
     order = rng.permutation(test.target.size)
     moved = replace(
         rows.final,
-        test=Part(rows=test.rows[order], target=test.target[order]),
+        test=TuningPart(rows=test.rows[order], target=test.target[order]),
         test_day=rows.final.test_day[order],
     )
     config = TuningConfig(objective="recall_at_capacity")

@@ -265,10 +265,10 @@ def test_cut_offs_are_fitted_on_nothing_after_the_end_of_the_data(source, traine
     cases = cases.set_column(place, cases.field(place), pa.array(known, cases.field(place).type))
     late = replace(source, tables={**source.tables, "cases": cases})
     dataset = trained.bundle.config.dataset
-    ripening = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
+    label_delay = pd.Timedelta(days=dataset.horizon_days + dataset.label_maturity_days)
     end = end_of_data(source)
     fitted = kyc_ml.fit_tiers(trained.bundle, late, policy=policy)
-    assert fitted.until == end - ripening
+    assert fitted.until == end - label_delay
     asked = kyc_ml.fit_tiers(trained.bundle, late, policy=policy, as_of=pd.Timestamp(known[0]))
     assert asked.until == end
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from kyc_ml.cli.options import (
-    AsOf,
+    AsOfOption,
     Data,
-    Log,
-    Model,
+    LogOption,
+    ModelOption,
     Quiet,
     Source,
     Time,
@@ -36,7 +36,7 @@ Fallback = Literal["rating"]
 )
 def score(
     *,
-    model: Model,
+    model: ModelOption,
     source: Source,
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder to publish; it appears whole, by one rename.")],
@@ -48,7 +48,7 @@ def score(
             "for risk: reviews planned from then on (default: every customer, at --as-of).",
         ),
     ] = None,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     full: Annotated[
         bool, typer.Option("--full", help="All transactions, or planned reviews, before --as-of.")
     ] = False,
@@ -93,7 +93,7 @@ def score(
         int, typer.Option(min=1, help="Rows scored at once: fewer take less memory.")
     ] = 32_768,
     memory: Annotated[str, typer.Option(help="What DuckDB may use before it spills.")] = "512MB",
-    log: Log = "text",
+    log: LogOption = "text",
     quiet: Quiet = False,
 ) -> None:
     """Score, grade and explain what arrived; killed and started again, it goes on.
@@ -141,6 +141,6 @@ def score(
                 part_rows=part_rows,
                 memory=memory,
             ),
-            watch=terminal,
+            reporter=terminal,
         )
         show_scoring(terminal, result)

@@ -28,7 +28,7 @@ def synth(
         from kyc_ml.onboarding import bank_config, run_synth
 
         bank = bank_config(transactions=transactions, days=days, seed=seed)
-        rows = run_synth(bank=bank, out=out, overwrite=overwrite, watch=terminal)
+        rows = run_synth(bank=bank, out=out, overwrite=overwrite, reporter=terminal)
         terminal.summary(
             "synthetic bank",
             {**{name: say_count(n, "row") for name, n in rows.items()}, "written to": out},
@@ -53,7 +53,7 @@ def check(
         from kyc_ml.contract import read_tables
 
         tables, _ = read_tables(
-            source, data, quarantine=quarantine, watch=terminal, telling="table"
+            source, data, quarantine=quarantine, reporter=terminal, telling="table"
         )
         counts = tables.quality.tables
         terminal.summary(

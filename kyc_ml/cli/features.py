@@ -9,7 +9,7 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    AsOf,
+    AsOfOption,
     Config,
     Data,
     Quarantine,
@@ -56,7 +56,7 @@ def build(
     data: Data,
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     since: Since = None,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     buckets: Annotated[
         int | None,
         typer.Option(min=1, max=256, help="Build so many parts of the customers on disk."),
@@ -81,7 +81,7 @@ def build(
             out=out,
             buckets=buckets,
             quarantine=quarantine,
-            watch=terminal,
+            reporter=terminal,
         )
         terminal.summary(
             "features",
@@ -149,7 +149,7 @@ def audit(
     config: Config,
     source: Source,
     data: Data,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     times: Annotated[int, typer.Option(min=1, help="Decision times to sample.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same audit.")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file to write all findings to.")] = None,
@@ -174,7 +174,7 @@ def audit(
             seed=seed,
             out=out,
             quarantine=quarantine,
-            watch=terminal,
+            reporter=terminal,
         )
         show_audit(terminal, result)
     if not result.passed:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import GATE_FAILED, VALIDATION, Lang, Policy, example, job
+from kyc_ml.cli.options import GATE_FAILED, VALIDATION, Lang, PolicyOption, example, job
 from kyc_ml.cli.shipped import find_shipped
 
 if TYPE_CHECKING:
-    from kyc_ml.cli.terminal.watching import Terminal
+    from kyc_ml.cli.terminal.reporters import Terminal
     from kyc_ml.validation import PromotionResult
 from kyc_ml.cli.usage import HelpfulGroup
 
@@ -165,7 +165,7 @@ def promote(
     despite: Annotated[
         str, typer.Option(help="Why, although the same bundle failed or was rejected before.")
     ] = "",
-    policy: Policy = None,
+    policy: PolicyOption = None,
     log: Log = LOG,
 ) -> None:
     """Make a validated version champion; exit code 1 with every reason if it may not be."""

@@ -90,9 +90,9 @@ def _section_of(kind: str) -> type[Section]:
         return _NEAR[kind]
     match kind:  # only what is asked for: these lie beside code that is slow to import
         case "rating":
-            from kyc_ml.decision import RatingCard
+            from kyc_ml.decision import Scorecard
 
-            return RatingCard
+            return Scorecard
         case "tiers":
             from kyc_ml.decision import TierPolicy
 

@@ -9,10 +9,10 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    AsOf,
+    AsOfOption,
     Config,
     Data,
-    Model,
+    ModelOption,
     Quarantine,
     Quiet,
     Source,
@@ -38,7 +38,7 @@ def train(
     config: Config,
     source: Source,
     data: Data,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     keep: Annotated[
         Path | None, typer.Option(help="New folder to leave a copy of the bundle in.")
     ] = None,
@@ -69,7 +69,7 @@ def train(
             keep=keep,
             page=page,
             card=card,
-            watch=terminal,
+            reporter=terminal,
         )
         show_training(terminal, result)
 
@@ -96,7 +96,7 @@ def register(
     with job(quiet=quiet, reads={"FOLDER": folder}) as terminal:
         from kyc_ml.registry import run_register
 
-        made = run_register(folder, trained_by=trained_by, watch=terminal)
+        made = run_register(folder, trained_by=trained_by, reporter=terminal)
         terminal.summary(
             "registered before" if made.was_there else "registered",
             {
@@ -136,7 +136,7 @@ def reproduce(
         from kyc_ml.training import run_reproduce
 
         result = run_reproduce(
-            run=run, data=data, threads=threads, quarantine=quarantine, watch=terminal
+            run=run, data=data, threads=threads, quarantine=quarantine, reporter=terminal
         )
         show_reproduction(terminal, result)
     if not result.reproduced:
@@ -162,7 +162,7 @@ def tune(
         Path | None,
         typer.Option(help="SQLite file to keep or resume; default: the --out file as .db."),
     ] = None,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, help="Trials of the whole study; default: tuning.trials."),
@@ -193,7 +193,7 @@ def tune(
             trials=trials,
             minutes=minutes,
             quarantine=quarantine,
-            watch=terminal,
+            reporter=terminal,
         )
         show_tuning(terminal, result)
 
@@ -210,7 +210,7 @@ def explain(
     observation: Annotated[
         str, typer.Argument(help="Transaction id; for a risk model a review id or CUSTOMER@DATE.")
     ],
-    model: Model,
+    model: ModelOption,
     source: Source,
     data: Data,
     top: Annotated[int, typer.Option(min=1, help="Reasons to print.")] = 10,
@@ -261,7 +261,7 @@ def explain(
                 source=source,
                 data=data,
                 quarantine=quarantine,
-                watch=terminal,
+                reporter=terminal,
             )
             show_told(terminal, told, chinese=chinese)
             return
@@ -272,7 +272,7 @@ def explain(
             data=data,
             top=top,
             quarantine=quarantine,
-            watch=terminal,
+            reporter=terminal,
             sheet=sheet,
             overrides=overrides,
             previous=previous or (),
@@ -283,9 +283,9 @@ def explain(
 def _require_known(source: Path, data: Path, observation: str) -> None:
     """Refuse a mistyped identifier before models and their packages are loaded."""
     from kyc_ml.config import SourceMapping, load_section
-    from kyc_ml.scoring import require_known
+    from kyc_ml.scoring import require_known_rows
 
-    require_known(load_section(source, SourceMapping), data, observation)
+    require_known_rows(load_section(source, SourceMapping), data, observation)
 
 
 @app.command(
@@ -305,7 +305,7 @@ def compare(
     champion: Annotated[str, typer.Argument(help="The model in force, named in the same way.")],
     source: Source,
     data: Data,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     since: Annotated[
         Time | None,
         time_option(
@@ -359,7 +359,7 @@ def compare(
             loss=loss,
             out=out,
             quarantine=quarantine,
-            watch=terminal,
+            reporter=terminal,
         )
         terminal.summary("compared", result.facts())
 
@@ -394,4 +394,4 @@ def demo(
             launderer_share=0.06,
             seed=seed,
         )
-        show_demo(terminal, run_demo(configs=configs, out=out, bank=bank, watch=terminal))
+        show_demo(terminal, run_demo(configs=configs, out=out, bank=bank, reporter=terminal))

@@ -25,7 +25,7 @@ from kyc_ml.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kyc_ml.cli.terminal.watching import Terminal
+    from kyc_ml.cli.terminal.reporters import Terminal
 
     Time = pd.Timestamp
 else:
@@ -49,7 +49,7 @@ Source = Annotated[
 ]
 Data = Annotated[Path, typer.Option(help="Folder that holds the files the mapping names.")]
 Config = Annotated[Path, typer.Option(help="Run configuration (YAML), such as configs/fraud.yaml.")]
-Model = Annotated[
+ModelOption = Annotated[
     str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a bundle's folder.")
 ]
 
@@ -72,7 +72,7 @@ def time_option(name: str, *, help: str) -> Any:  # noqa: A002, ANN401  as typer
     return typer.Option(parser=parse, help=help)
 
 
-AsOf = Annotated[
+AsOfOption = Annotated[
     Time | None,
     time_option(
         "--as-of",
@@ -95,7 +95,7 @@ Quarantine = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the last summary only.")]
 
-Policy = Annotated[
+PolicyOption = Annotated[
     Path | None,
     typer.Option(
         help="Validation policy (YAML): settings and gates; default: configs/validation.yaml of "
@@ -104,7 +104,9 @@ Policy = Annotated[
 ]
 
 LogFormat = Literal["text", "json"]
-Log = Annotated[LogFormat, typer.Option(help="How to log: text, or json for one object a line.")]
+LogOption = Annotated[
+    LogFormat, typer.Option(help="How to log: text, or json for one object a line.")
+]
 Lang = Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")]
 
 
@@ -179,7 +181,7 @@ def job(
     dates : mapping of an argument's name to what its `time_option` gave
         Looked at together with the paths. A log of JSON has ``--as-of`` in each line.
     """
-    from kyc_ml.cli.terminal.watching import JsonLines, Terminal
+    from kyc_ml.cli.terminal.reporters import JsonLines, Terminal
 
     several = len(models) > 1
     made = JsonLines(several=several) if log == "json" else Terminal(quiet=quiet, several=several)

@@ -44,7 +44,7 @@ def init(
 
         result = run_init(
             data=data, out=out, timezone=timezone, base_currency=currency, force=force,
-            watch=terminal,
+            reporter=terminal,
         )  # fmt: skip
         terminal.show("proposed tables", result.tables_frame())
         unused = result.unused_frame()

@@ -9,7 +9,7 @@ import typer
 
 from kyc_ml.cli.options import (
     GATE_FAILED,
-    AsOf,
+    AsOfOption,
     Data,
     Quarantine,
     Quiet,
@@ -51,7 +51,7 @@ def fit(
     ],
     source: Source,
     data: Data,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
     since: Annotated[
         Time | None,
         time_option(
@@ -96,7 +96,7 @@ def fit(
             policy=policy,
             out=out,
             quarantine=quarantine,
-            watch=terminal,
+            reporter=terminal,
             learned_rows=learned_rows,
         )
         terminal.show("proposed cut-offs", proposal_table(result.proposal))

@@ -77,7 +77,7 @@ def _run(
         try:
             code = main(**{**options, "standalone_mode": False})  # else it prints the error itself
         except _USAGE_ERROR as error:
-            from kyc_ml.cli.terminal.watching import JsonLines
+            from kyc_ml.cli.terminal.reporters import JsonLines
 
             hint = "" if error.ctx is None else f": try '{error.ctx.command_path} --help'"
             JsonLines().failed(f"{error.format_message().rstrip('.')}{hint}")

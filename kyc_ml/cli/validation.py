@@ -10,10 +10,10 @@ import typer
 from kyc_ml.cli.options import (
     GATE_FAILED,
     VALIDATION,
-    AsOf,
+    AsOfOption,
     Data,
     Lang,
-    Policy,
+    PolicyOption,
     Quarantine,
     Quiet,
     Source,
@@ -43,8 +43,8 @@ def validate(
     source: Source,
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the report and its tables.")],
-    as_of: AsOf = None,
-    policy: Policy = None,
+    as_of: AsOfOption = None,
+    policy: PolicyOption = None,
     rows: Annotated[
         Literal["later", "test", "out_of_fold"] | None,
         typer.Option(
@@ -119,7 +119,7 @@ def validate(
             quarantine=quarantine,
             force=force,
             judged_rows=judged_rows,
-            watch=terminal,
+            reporter=terminal,
         )
         terminal.summary("validated", result.facts())
     if not result.passed:

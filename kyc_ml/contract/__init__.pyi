@@ -1,8 +1,8 @@
 from .binding import BoundTable as BoundTable
 from .binding import bind_table as bind_table
 from .binding import note_zone_fault as note_zone_fault
-from .checks import Family as Family
 from .checks import RowRules as RowRules
+from .checks import RuleFamily as RuleFamily
 from .checks import family_of as family_of
 from .contracted import ContractedTables as ContractedTables
 from .contracted import StoredTables as StoredTables
@@ -37,7 +37,7 @@ from .packing import open_plain as open_plain
 from .packing import stranger as stranger
 from .plain import make_plain as make_plain
 from .plain import say_os_error as say_os_error
-from .quality import QualitySummary as QualitySummary
+from .quality import DataQualityReport as DataQualityReport
 from .quality import TableQuality as TableQuality
 from .quality import read_quality as read_quality
 from .quality import write_quality as write_quality

@@ -14,7 +14,12 @@ from kyc_ml.contract.contracted import ContractedTables, ReadSource
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.followup import follow_up
 from kyc_ml.contract.links import cross_tables, refuse_orphans
-from kyc_ml.contract.quality import Finding, QualitySummary, TableQuality, check_quarantined_share
+from kyc_ml.contract.quality import (
+    DataQualityReport,
+    RuleFinding,
+    TableQuality,
+    check_quarantined_share,
+)
 from kyc_ml.contract.rows import contract_rows
 from kyc_ml.contract.shelves import MemoryShelf, Shelf
 from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
@@ -92,7 +97,7 @@ class BoundSource:
     settings: SourceSettings
     digests: Mapping[str, str]
 
-    def contract(self, shelf: Shelf) -> QualitySummary:
+    def contract(self, shelf: Shelf) -> DataQualityReport:
         """Check every table's rows, put them on the shelf, and check the source as a whole.
 
         Raises
@@ -102,7 +107,7 @@ class BoundSource:
         ContractError
             If too many rows break the contract, or too many cases are orphans.
         """
-        noted: list[Finding] = []
+        noted: list[RuleFinding] = []
         found: dict[str, TableQuality] = {}
         # customers last: by then it is known until when what they say of themselves may be true
         for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
@@ -128,7 +133,7 @@ class BoundSource:
             base_currency=self.settings.base_currency,
         )
         warnings = (*followed, *noted, *crossed)
-        quality = QualitySummary(tables=tuple(found.values()), warnings=warnings)
+        quality = DataQualityReport(tables=tuple(found.values()), warnings=warnings)
         settings = self.settings
         try:
             check_quarantined_share(
@@ -142,7 +147,7 @@ class BoundSource:
 
     def _contract(
         self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
-    ) -> tuple[TableQuality, list[Finding]]:
+    ) -> tuple[TableQuality, list[RuleFinding]]:
         malformed = self.files.malformed
         return contract_rows(
             self.connection,

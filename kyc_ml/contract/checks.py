@@ -14,11 +14,11 @@ from kyc_ml.contract.quality import word_rule
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, Column, ColumnType, TableContract
 from kyc_ml.storage import quote_list, quote_name, quote_text
 
-Family = Literal["text", "integer", "decimal", "float", "boolean", "date", "naive", "instant"]
+RuleFamily = Literal["text", "integer", "decimal", "float", "boolean", "date", "naive", "instant"]
 
 # Types an expression may have for a contracted type. A float is refused for text: an
 # identifier that went through a float reads "17.0" and joins with nothing.
-_ACCEPTED: Final[dict[ColumnType, tuple[Family, ...]]] = {
+_ACCEPTED: Final[dict[ColumnType, tuple[RuleFamily, ...]]] = {
     "string": ("text", "integer", "decimal", "boolean", "date", "naive", "instant"),
     "double": ("text", "integer", "decimal", "float"),
     "boolean": ("text", "integer", "boolean"),
@@ -69,7 +69,7 @@ AS_THEY_ARE: Final = RowRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class ContractCheck:
     """One rule: `broken` is SQL that is true where a row breaks it.
 
     Attributes
@@ -89,7 +89,7 @@ class Check:
     @classmethod
     def of(
         cls, key: str, column: str, broken: str, *, voids: bool = False, **values: object
-    ) -> Check:
+    ) -> ContractCheck:
         """Return the check of a rule; see `word_rule`."""
         rule, cure = word_rule(key, **values)
         return cls(column=column, rule=rule, cure=cure, broken=broken, voids=voids)
@@ -100,7 +100,7 @@ class Check:
         return f"{self.column}: {self.rule}" if self.column else self.rule
 
 
-def family_of(duck_type: str) -> Family | None:
+def family_of(duck_type: str) -> RuleFamily | None:
     """Group a DuckDB type; None for one that no contracted column can hold.
 
     Examples
@@ -115,7 +115,7 @@ def family_of(duck_type: str) -> Family | None:
         return "text"
     if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", name):
         return "integer"
-    families: dict[str, Family] = {
+    families: dict[str, RuleFamily] = {
         "DECIMAL": "decimal",
         "FLOAT": "float",
         "DOUBLE": "float",
@@ -166,7 +166,7 @@ def typed_sql(column: Column, duck_type: str, rules: RowRules) -> str:
     return value if duck_type == "VARCHAR" else f"TRY_CAST({value} AS VARCHAR)"
 
 
-def _day(value: str, family: Family | None, *, zone: str) -> str:
+def _day(value: str, family: RuleFamily | None, *, zone: str) -> str:
     if family == "instant":
         return f"CAST(timezone({quote_text(zone)}, CAST({value} AS TIMESTAMPTZ)) AS DATE)"
     if family == "text":
@@ -190,7 +190,7 @@ def checks_of(
     *,
     guarded: bool,
     rules: RowRules = AS_THEY_ARE,
-) -> tuple[Check, ...]:
+) -> tuple[ContractCheck, ...]:
     """List every rule of the contract that the mapped columns can break, in order.
 
     The last two are about keys that come twice; they are found once all rows are there.
@@ -202,37 +202,37 @@ def checks_of(
     guarded : bool
         Also check that an expression could be computed at all.
     """
-    checks: list[Check] = []
+    checks: list[ContractCheck] = []
     for column in contract.columns:
         if column.name in types:
             if guarded:
                 failed = quote_name(f"failed:{column.name}")
-                checks.append(Check.of("failed", column.name, failed))
+                checks.append(ContractCheck.of("failed", column.name, failed))
             checks.extend(_column_checks(column, types[column.name], guarded=guarded))
             checks.extend(_identifier_checks(column, types[column.name], rules.form))
     if contract.known_after_event and KNOWN_AT in types:
         early = f"{quote_name(KNOWN_AT)} < {quote_name(EVENT_TIME)}"
-        checks.append(Check.of("known before", KNOWN_AT, early))
+        checks.append(ContractCheck.of("known before", KNOWN_AT, early))
     checks.extend(_period_checks(contract, types, rules))
     # found later, once all rows are there: no row breaks them yet
-    checks += [Check.of(key, "", "false") for key in ("duplicate", "different")]
+    checks += [ContractCheck.of(key, "", "false") for key in ("duplicate", "different")]
     return tuple(checks)
 
 
-def _identifier_checks(column: Column, duck_type: str, form: IdentifierForm) -> list[Check]:
+def _identifier_checks(column: Column, duck_type: str, form: IdentifierForm) -> list[ContractCheck]:
     """Refuse text that was a float: many identifiers have become one, or join with nothing."""
     if not column.identifier or family_of(duck_type) != "text" or form.floats == "keep":
         return []
     typed = quote_name(column.name)
     return [
-        Check.of("scientific", column.name, was_scientific_sql(typed)),
-        Check.of("float", column.name, was_float_sql(typed)),
+        ContractCheck.of("scientific", column.name, was_scientific_sql(typed)),
+        ContractCheck.of("float", column.name, was_float_sql(typed)),
     ]
 
 
 def _period_checks(
     contract: TableContract, types: Mapping[str, str], rules: RowRules
-) -> list[Check]:
+) -> list[ContractCheck]:
     """Refuse what happened outside the period that the mapping names."""
     if not contract.known_after_event:
         return []
@@ -240,18 +240,18 @@ def _period_checks(
     checks = []
     if rules.earliest is not None:
         first = f"timezone({zone}, TIMESTAMP '{rules.earliest}')"
-        checks.append(Check.of("before earliest", EVENT_TIME, f"{event} < {first}"))
+        checks.append(ContractCheck.of("before earliest", EVENT_TIME, f"{event} < {first}"))
     if rules.latest is not None:
         end = f"timezone({zone}, TIMESTAMP '{rules.latest}' + INTERVAL 1 DAY)"
         checks += [
-            Check.of("after latest", column, f"{quote_name(column)} >= {end}")
+            ContractCheck.of("after latest", column, f"{quote_name(column)} >= {end}")
             for column in (EVENT_TIME, KNOWN_AT)
             if column == EVENT_TIME or KNOWN_AT in types
         ]
     return checks
 
 
-def mask_sql(checks: Sequence[Check]) -> str:
+def mask_sql(checks: Sequence[ContractCheck]) -> str:
     """Write the rules that a row breaks as SQL: a sum of bits, or a text of 0 and 1 for many.
 
     A number of 63 bits is all that the engine adds up fast; wide tables have more rules.
@@ -270,14 +270,14 @@ def mask_sql(checks: Sequence[Check]) -> str:
     return f"CAST({' + '.join(terms)} AS BIGINT)" if terms else "CAST(0 AS BIGINT)"
 
 
-def mask_literal(bits: int, checks: Sequence[Check]) -> str:
+def mask_literal(bits: int, checks: Sequence[ContractCheck]) -> str:
     """Write some rules' bits as SQL, as `mask_sql` gives them; 0 stands for a sound row."""
     if len(checks) > _MOST_BITS:
         return quote_text(f"{bits:0{len(checks)}b}")
     return str(bits)
 
 
-def broken_checks(mask: int | str, checks: Sequence[Check]) -> list[Check]:
+def broken_checks(mask: int | str, checks: Sequence[ContractCheck]) -> list[ContractCheck]:
     """Return the rules whose bits are set in `mask`."""
     bits = int(mask, 2) if isinstance(mask, str) else mask
     return [check for bit, check in enumerate(checks) if bits >> bit & 1]
@@ -291,7 +291,7 @@ def _present(column: str, duck_type: str) -> str:
     return f"CASE WHEN trim({raw}) = '' THEN NULL ELSE {raw} END"
 
 
-def _instant(value: str, family: Family | None, *, zone: str) -> str:
+def _instant(value: str, family: RuleFamily | None, *, zone: str) -> str:
     zone = quote_text(zone)
     if family == "instant":
         return f"CAST({value} AS TIMESTAMPTZ)"  # rounds nanoseconds
@@ -306,13 +306,13 @@ def _instant(value: str, family: Family | None, *, zone: str) -> str:
     return f"timezone({zone}, TRY_CAST({value} AS TIMESTAMP))"
 
 
-def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Check]:
+def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[ContractCheck]:
     typed = quote_name(column.name)
     present = typed if column.identifier else _present(column.name, duck_type)
     checks = []
 
     def add(key: str, broken: str, **values: object) -> None:
-        checks.append(Check.of(key, column.name, broken, voids=False, **values))
+        checks.append(ContractCheck.of(key, column.name, broken, voids=False, **values))
 
     if column.required:
         computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.config import TableAttribute, require_kind
-from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.shelves import Columns, FileColumns, FileShelf, TableColumns
 from kyc_ml.display import say_count, say_in_html, say_plainly, say_span
 
@@ -41,7 +41,7 @@ class ContractedTables:
     timezone: str
     base_currency: str
     digests: Mapping[str, str]
-    quality: QualitySummary
+    quality: DataQualityReport
     attributes: tuple[TableAttribute, ...] = ()
 
     def __getitem__(self, name: str) -> pa.Table:
@@ -131,7 +131,7 @@ class StoredTables:
     timezone: str
     base_currency: str
     digests: Mapping[str, str]
-    quality: QualitySummary
+    quality: DataQualityReport
     attributes: tuple[TableAttribute, ...] = ()
 
     def columns(self) -> dict[str, Columns]:

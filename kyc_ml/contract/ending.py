@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from kyc_ml.contract.contracted import ContractedTables, Tables
-from kyc_ml.contract.quality import QualitySummary, TableQuality
+from kyc_ml.contract.quality import DataQualityReport, TableQuality
 from kyc_ml.contract.tables import EVENTS, REVIEWS, TRANSACTIONS
 
 _BEHAVIOUR: Final = (TRANSACTIONS, EVENTS)
@@ -50,7 +50,7 @@ def find_end(tables: Tables) -> pd.Timestamp | None:
     return None if last is None else last[0].normalize() + _DAY
 
 
-def say_dating(quality: QualitySummary) -> str | None:
+def say_dating(quality: DataQualityReport) -> str | None:
     """Return by which table a source without transactions or events is dated; else None."""
     last = _last_dated(quality)
     if last is None or last[1] in _BEHAVIOUR:
@@ -61,7 +61,7 @@ def say_dating(quality: QualitySummary) -> str | None:
     )
 
 
-def say_strays(quality: QualitySummary) -> str | None:
+def say_strays(quality: DataQualityReport) -> str | None:
     """Return which rows make the end of a source's data unclear; None where there are none."""
     late = [
         f"{each.strays.after:,} of {each.accepted:,} row(s) of {each.table}"
@@ -95,12 +95,12 @@ def observable_until(tables: ContractedTables, moment: pd.Timestamp) -> pd.Times
     return min(moment, end)
 
 
-def _behaviour(quality: QualitySummary) -> list[TableQuality]:
+def _behaviour(quality: DataQualityReport) -> list[TableQuality]:
     """List the tables of what customers did, by which a source is dated."""
     return [each for each in quality.tables if each.table in _BEHAVIOUR]
 
 
-def _last_dated(quality: QualitySummary) -> tuple[pd.Timestamp, str] | None:
+def _last_dated(quality: DataQualityReport) -> tuple[pd.Timestamp, str] | None:
     """Return the time and table of the last row: of what customers did, or else of all tables."""
     dated = [
         (pd.Timestamp(each.last_usual), each.table)

@@ -14,7 +14,7 @@ from stdnum.exceptions import ValidationError
 from stdnum.util import isdigits
 
 from kyc_ml.config import TableAttribute
-from kyc_ml.contract.quality import Finding, TableQuality, word_rule
+from kyc_ml.contract.quality import RuleFinding, TableQuality, word_rule
 from kyc_ml.contract.shelves import Columns
 from kyc_ml.contract.tables import (
     AMOUNT,
@@ -90,7 +90,7 @@ def follow_up(
     left_out: Mapping[str, str],
     attributes: Iterable[TableAttribute],
     base_currency: str,
-) -> list[Finding]:
+) -> list[RuleFinding]:
     """List what to follow up in accepted tables: counts, never a value.
 
     Parameters
@@ -105,7 +105,7 @@ def follow_up(
     last = max((time for time in times if time is not None), default=None)
     return [
         *(
-            Finding.of("left out", table=table, column="", count=0, why=why)
+            RuleFinding.of("left out", table=table, column="", count=0, why=why)
             for table, why in left_out.items()
         ),
         *_absent_transactions(mapped),
@@ -119,16 +119,16 @@ def follow_up(
     ]
 
 
-def _absent_transactions(mapped: Collection[str]) -> list[Finding]:
+def _absent_transactions(mapped: Collection[str]) -> list[RuleFinding]:
     """Warn where a source has no transactions: most models and features need them."""
     if TRANSACTIONS in mapped:
         return []
-    return [Finding.of("no transactions", table=TRANSACTIONS, column="", count=0)]
+    return [RuleFinding.of("no transactions", table=TRANSACTIONS, column="", count=0)]
 
 
 def _attributes(
     attributes: Iterable[TableAttribute], tables: Mapping[str, Columns]
-) -> list[Finding]:
+) -> list[RuleFinding]:
     """Warn of attributes without Chinese words, and of texts that are no categories."""
     found = []
     for each in attributes:
@@ -139,7 +139,7 @@ def _attributes(
                 keys.append("too many values")
             about = {"table": each.table, "column": each.column}
             found += [
-                Finding.of(key, **about, count=table.num_rows, most=_MOST_CATEGORIES)
+                RuleFinding.of(key, **about, count=table.num_rows, most=_MOST_CATEGORIES)
                 for key in keys
             ]
     return found
@@ -154,19 +154,19 @@ def _has_too_many(pieces: Iterable[pa.RecordBatch]) -> bool:
     return False
 
 
-def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[Finding]:
+def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[RuleFinding]:
     """Warn of amounts in no currency, such as `kyc-ml init` writes where no file tells one."""
     if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
         return []
     count = tables[TRANSACTIONS].num_rows
     about = {"table": TRANSACTIONS, "column": AMOUNT}
-    return [Finding.of("no currency", **about, count=count, currency=base_currency)]
+    return [RuleFinding.of("no currency", **about, count=count, currency=base_currency)]
 
 
-def _strays(tables: Iterable[TableQuality]) -> list[Finding]:
+def _strays(tables: Iterable[TableQuality]) -> list[RuleFinding]:
     """Count the rows dated far from all others; planned reviews may well lie far ahead."""
     return [
-        Finding.of(key, table=table.table, column=EVENT_TIME, count=count)
+        RuleFinding.of(key, table=table.table, column=EVENT_TIME, count=count)
         for table in tables
         if table.table in {TRANSACTIONS, EVENTS, THIRD_PARTY, CASES}
         for key, count in (
@@ -177,15 +177,15 @@ def _strays(tables: Iterable[TableQuality]) -> list[Finding]:
     ]
 
 
-def _empty_tables(tables: Mapping[str, Columns]) -> list[Finding]:
+def _empty_tables(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     return [
-        Finding.of("no row", table=name, column="", count=0)
+        RuleFinding.of("no row", table=name, column="", count=0)
         for name, table in tables.items()
         if not table.num_rows
     ]
 
 
-def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Finding]:
+def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[RuleFinding]:
     """Count the cases known after the last booking's day, when a model reads its labels.
 
     The latest bookings' cases come to light late in any bank, so a minority is no finding.
@@ -200,10 +200,10 @@ def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Fi
     )
     if count <= _LATE_SHARE * tables[CASES].num_rows:
         return []
-    return [Finding.of("known late", table=CASES, column=KNOWN_AT, count=count)]
+    return [RuleFinding.of("known late", table=CASES, column=KNOWN_AT, count=count)]
 
 
-def _instant_cases(tables: Mapping[str, Columns]) -> list[Finding]:
+def _instant_cases(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     """Count the cases known when their event happened, where nearly all of them are.
 
     Times that are wrong, but consistent, are the one fault that no tampering can show.
@@ -216,10 +216,10 @@ def _instant_cases(tables: Mapping[str, Columns]) -> list[Finding]:
     )
     if not count or count < _INSTANT_SHARE * tables[CASES].num_rows:
         return []
-    return [Finding.of("known immediately", table=CASES, column=KNOWN_AT, count=count)]
+    return [RuleFinding.of("known immediately", table=CASES, column=KNOWN_AT, count=count)]
 
 
-def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:
+def _unknown_documents(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     """Count identity documents whose check digit is wrong; a customer counts per version."""
     customers = tables.get(CUSTOMERS)
     if customers is None or not {DOCUMENT_TYPE, DOCUMENT_NUMBER} <= set(customers.column_names):
@@ -233,5 +233,5 @@ def _unknown_documents(tables: Mapping[str, Columns]) -> list[Finding]:
             count += sum(each["counts"] for each in counts if not is_valid(each["values"]))
         if count:
             about = {"table": CUSTOMERS, "column": DOCUMENT_NUMBER}
-            found.append(Finding.of("invalid document", **about, count=count, kind=kind))
+            found.append(RuleFinding.of("invalid document", **about, count=count, kind=kind))
     return found

@@ -14,7 +14,7 @@ import duckdb
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.identifiers import alike_sql, form_sql, single_forms
-from kyc_ml.contract.quality import Finding, word_rule
+from kyc_ml.contract.quality import RuleFinding, word_rule
 from kyc_ml.contract.tables import (
     ACCOUNT_ID,
     ACCOUNTS,
@@ -95,10 +95,10 @@ class Orphans:
             "mapping"
         )
 
-    def finding(self) -> Finding:
+    def finding(self) -> RuleFinding:
         """Return the rows as a finding of the quality summary."""
         about = {"table": self.table, "column": self.column, "target": self.target}
-        return Finding.of(self.key, **about, count=self.unmatched, hint=self.hint)
+        return RuleFinding.of(self.key, **about, count=self.unmatched, hint=self.hint)
 
 
 def cross_tables(
@@ -107,7 +107,7 @@ def cross_tables(
     *,
     bound: Sequence[BoundTable],
     whole: bool,
-) -> tuple[list[Finding], list[Orphans]]:
+) -> tuple[list[RuleFinding], list[Orphans]]:
     """Compare the identifiers of all accepted tables.
 
     Parameters
@@ -188,7 +188,7 @@ class _Asked:
         ]
         self.connection.execute(f"CREATE TEMP TABLE {_COUNTS} AS {' UNION ALL '.join(parts)}")
 
-    def unmatched(self) -> Iterator[Finding]:
+    def unmatched(self) -> Iterator[RuleFinding]:
         """Return the rows whose customer or account the table of these does not have."""
         for column, target in ((CUSTOMER_ID, CUSTOMERS), (ACCOUNT_ID, ACCOUNTS)):
             if target in self.views:
@@ -199,7 +199,7 @@ class _Asked:
                 )
                 for table, count in found:
                     about = {"table": table, "column": column, "target": target}
-                    yield Finding.of("not in", **about, count=count, hint="")
+                    yield RuleFinding.of("not in", **about, count=count, hint="")
 
     def orphans(self) -> Iterator[Orphans]:
         """Return the cases whose customer, transaction or review is nowhere, and such reviews.
@@ -293,7 +293,7 @@ class _Asked:
                 of=of,
             )
 
-    def dominant(self, bound: Mapping[str, BoundTable]) -> Iterator[Finding]:
+    def dominant(self, bound: Mapping[str, BoundTable]) -> Iterator[RuleFinding]:
         """Find keys of which one value has too many rows, such as a word for no customer."""
         found = self.rows(
             f"SELECT holder, kind, max(n, 2), sum(n)::BIGINT FROM {_COUNTS} "
@@ -308,9 +308,9 @@ class _Asked:
                 and first >= _DOMINANT_TIMES * second
             ):
                 shown = {"share": first / total, "sql": _look(bound[table], column)}
-                yield Finding.of("dominant", table=table, column=column, count=first, **shown)
+                yield RuleFinding.of("dominant", table=table, column=column, count=first, **shown)
 
-    def look_alikes(self) -> Iterator[Finding]:
+    def look_alikes(self) -> Iterator[RuleFinding]:
         """Return the rows whose identifier is another one, but for its form."""
         odd = f"SELECT 1 FROM {_COUNTS} WHERE {alike_sql('id')} <> id LIMIT 1"
         if not self.rows(odd):  # as where all are numbers: most of the work is spared
@@ -338,7 +338,7 @@ class _Asked:
         for table, column, count, *by_form in found:
             met = [key for (key, _), rows in zip(forms, by_form, strict=True) if rows]
             keys = ", ".join(met or [key for key, _ in forms])
-            yield Finding.of("alike", table=table, column=column, count=count, keys=keys)
+            yield RuleFinding.of("alike", table=table, column=column, count=count, keys=keys)
 
 
 def _look(table: BoundTable, column: str) -> str:

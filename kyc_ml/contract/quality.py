@@ -32,7 +32,7 @@ def word_rule(key: str, **values: object) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class RuleFinding:
     """How many rows of a table break one rule, and how to fix them.
 
     Attributes
@@ -48,7 +48,7 @@ class Finding:
     cure: str
 
     @classmethod
-    def of(cls, key: str, *, table: str, column: str, count: int, **values: object) -> Finding:
+    def of(cls, key: str, *, table: str, column: str, count: int, **values: object) -> RuleFinding:
         """Return the finding of a rule; see `word_rule`."""
         rule, cure = word_rule(key, **values)
         return cls(table=table, column=column, rule=rule, count=count, cure=cure)
@@ -81,7 +81,7 @@ class TableQuality:
     read: int
     accepted: int
     quarantined: int
-    reasons: tuple[Finding, ...]
+    reasons: tuple[RuleFinding, ...]
     missing: Mapping[str, float]
     first_event_time: datetime | None
     last_event_time: datetime | None
@@ -114,7 +114,7 @@ class TableQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QualitySummary:
+class DataQualityReport:
     """Quality of all tables read, and warnings that cost no row.
 
     Attributes
@@ -127,7 +127,7 @@ class QualitySummary:
     """
 
     tables: tuple[TableQuality, ...]
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[RuleFinding, ...] = ()
 
     def table(self, name: str) -> TableQuality:
         """Return the quality of the table called `name`; KeyError if it was not read."""
@@ -142,13 +142,13 @@ class QualitySummary:
         times = dict.fromkeys(columns[-2:], "datetime64[us, UTC]")
         return frame.astype(times)
 
-    def findings(self) -> list[tuple[str, Finding]]:
+    def findings(self) -> list[tuple[str, RuleFinding]]:
         """Return every finding with its severity: quarantined or warning."""
         refused = [("quarantined", each) for table in self.tables for each in table.reasons]
         return refused + [("warning", each) for each in self.warnings]
 
     def findings_frame(self) -> pd.DataFrame:
-        """Return one row a finding: severity (quarantined, warning), then as in `Finding`."""
+        """Return one row a finding: severity (quarantined, warning), then as in `RuleFinding`."""
         return pd.DataFrame(
             [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in self.findings()],
             columns=["severity", "table", "column", "rule", "count", "cure"],
@@ -177,7 +177,7 @@ class QualitySummary:
         return [*lines, *(f"  warning: {warning}" for warning in self.warnings)]
 
 
-def check_quarantined_share(quality: QualitySummary, *, subject: str, maximum: float) -> None:
+def check_quarantined_share(quality: DataQualityReport, *, subject: str, maximum: float) -> None:
     """Refuse a source of which too many rows are quarantined.
 
     Raises
@@ -198,7 +198,7 @@ def check_quarantined_share(quality: QualitySummary, *, subject: str, maximum: f
         Faults(head, ContractError).extend(reasons).raise_if_any()
 
 
-def write_quality(quality: QualitySummary) -> dict[str, Any]:
+def write_quality(quality: DataQualityReport) -> dict[str, Any]:
     """Write a summary as plain values; `read_quality` gives an equal one back."""
     return {
         "tables": [_plain(table) for table in quality.tables],
@@ -206,11 +206,11 @@ def write_quality(quality: QualitySummary) -> dict[str, Any]:
     }
 
 
-def read_quality(content: Mapping[str, Any]) -> QualitySummary:
+def read_quality(content: Mapping[str, Any]) -> DataQualityReport:
     """Read what `write_quality` wrote."""
-    return QualitySummary(
+    return DataQualityReport(
         tables=tuple(_table(each) for each in content["tables"]),
-        warnings=tuple(Finding(**each) for each in content["warnings"]),
+        warnings=tuple(RuleFinding(**each) for each in content["warnings"]),
     )
 
 
@@ -225,7 +225,7 @@ def _plain(table: TableQuality) -> dict[str, Any]:
 
 
 def _table(plain: Mapping[str, Any]) -> TableQuality:
-    reasons = tuple(Finding(**each) for each in plain["reasons"])
+    reasons = tuple(RuleFinding(**each) for each in plain["reasons"])
     strays = Strays(**_read_times(plain.get("strays", {}), ("first", "last")))  # none before
     times = _read_times(plain, ("first_event_time", "last_event_time"))
     return TableQuality(**{**times, "reasons": reasons, "strays": strays})

@@ -21,7 +21,7 @@ from kyc_ml.contract.ending import (
     say_dating,
     say_strays,
 )
-from kyc_ml.contract.quality import QualitySummary
+from kyc_ml.contract.quality import DataQualityReport
 from kyc_ml.contract.quarantine import save_quarantine
 from kyc_ml.contract.source import read_source
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, REVIEWS
@@ -43,7 +43,7 @@ def read_tables(
     data: Path,
     *,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     telling: Telling = "findings",
 ) -> tuple[ContractedTables, SourceMapping]:
     """Read a source mapping's tables and put refused rows into `quarantine`.
@@ -63,23 +63,23 @@ def read_tables(
     """
     mapping = load_section(source, SourceMapping)
     aside = _place_of(mapping, data) if quarantine is None else quarantine
-    watch.progress("reading", 0, 1)
+    reporter.progress("reading", 0, 1)
     try:
         read = read_source(mapping, data=data)
     except ContractError as error:
         if error.quarantine is not None:
-            _put_aside(error.quarantine, aside, watch)
-        tell_refused(error, watch)
+            _put_aside(error.quarantine, aside, reporter)
+        tell_refused(error, reporter)
         raise
-    watch.progress("reading", 1, 1)
-    _put_aside(read.quarantine, aside, watch)
+    reporter.progress("reading", 1, 1)
+    _put_aside(read.quarantine, aside, reporter)
     quality = read.accepted.quality
     if telling == "table":
-        tell_quality(quality, watch)
+        tell_quality(quality, reporter)
     else:
-        watch.info(_sum_up(quality))
+        reporter.info(_sum_up(quality))
     if telling == "findings":
-        _tell_findings(quality, watch)
+        _tell_findings(quality, reporter)
     return read.accepted, mapping
 
 
@@ -91,28 +91,28 @@ def _place_of(mapping: SourceMapping, data: Path) -> Path:
     return _ASIDE / source / f"{folder}.parquet"
 
 
-def _put_aside(refused: pa.Table, path: Path, watch: ProgressReporter) -> None:
+def _put_aside(refused: pa.Table, path: Path, reporter: ProgressReporter) -> None:
     if not refused.num_rows:
         if path.exists():
-            watch.info(f"no row was refused; {path} is of an earlier run")
+            reporter.info(f"no row was refused; {path} is of an earlier run")
         return
     save_quarantine(refused, path)
-    watch.info(f"{refused.num_rows:,} refused rows are in {path}")
+    reporter.info(f"{refused.num_rows:,} refused rows are in {path}")
 
 
-def tell_refused(error: ContractError, watch: ProgressReporter) -> None:
+def tell_refused(error: ContractError, reporter: ProgressReporter) -> None:
     """Show the counts of each table of a source that is refused; the error lists its findings."""
     if error.quality is not None:
-        watch.show(_COUNTS, error.quality.to_frame())
+        reporter.show(_COUNTS, error.quality.to_frame())
 
 
-def tell_quality(quality: QualitySummary, watch: ProgressReporter) -> None:
+def tell_quality(quality: DataQualityReport, reporter: ProgressReporter) -> None:
     """Show the counts of each table, each finding in a line, and what dates an unusual source."""
-    watch.show(_COUNTS, quality.to_frame())
-    _tell_findings(quality, watch)
+    reporter.show(_COUNTS, quality.to_frame())
+    _tell_findings(quality, reporter)
 
 
-def _sum_up(quality: QualitySummary) -> str:
+def _sum_up(quality: DataQualityReport) -> str:
     """Sum up what was read in one line."""
     read, refused = (
         sum(getattr(table, name) for table in quality.tables) for name in ("read", "quarantined")
@@ -125,12 +125,12 @@ def _sum_up(quality: QualitySummary) -> str:
     )
 
 
-def _tell_findings(quality: QualitySummary, watch: ProgressReporter) -> None:
+def _tell_findings(quality: DataQualityReport, reporter: ProgressReporter) -> None:
     dating = say_dating(quality)
     if dating is not None:
-        watch.info(dating)
+        reporter.info(dating)
     for severity, finding in quality.findings():
-        report = watch.warning if severity == "warning" else watch.info
+        report = reporter.warning if severity == "warning" else reporter.info
         report(str(finding) if severity == "warning" else f"{severity}: {finding}")
 
 
@@ -246,7 +246,7 @@ def require_fresh(
 
 
 def tell_late_reviews(
-    tables: ContractedTables, as_of: pd.Timestamp, watch: ProgressReporter
+    tables: ContractedTables, as_of: pd.Timestamp, reporter: ProgressReporter
 ) -> None:
     """Report how many planned reviews before a date teach nothing, as the data ends before them."""
     if REVIEWS not in tables.tables:
@@ -255,7 +255,7 @@ def tell_late_reviews(
     planned = pd.DatetimeIndex(tables[REVIEWS][EVENT_TIME].to_pandas())
     late = int(((planned >= end) & (planned < as_of)).sum())
     if late:
-        watch.info(
+        reporter.info(
             f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
             f"events, which end before {end:%Y-%m-%d %H:%M}: they see no behaviour and are left out"
         )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
-from kyc_ml.contract.checks import Check, RowRules, family_of, raw_name
+from kyc_ml.contract.checks import ContractCheck, RowRules, family_of, raw_name
 from kyc_ml.contract.identifiers import is_nothing_sql
 from kyc_ml.contract.tables import (
     BIRTH_DATE,
@@ -30,7 +30,7 @@ def remarks_of(
     *,
     rules: RowRules,
     horizon: datetime | None,
-) -> tuple[Check, ...]:
+) -> tuple[ContractCheck, ...]:
     """List what is noted of rows: identifiers that were trimmed or are words, impossible dates.
 
     Parameters
@@ -51,20 +51,20 @@ def remarks_of(
     return tuple(remarks)
 
 
-def _identifier_remarks(column: str, duck_type: str, rules: RowRules) -> list[Check]:
+def _identifier_remarks(column: str, duck_type: str, rules: RowRules) -> list[ContractCheck]:
     typed = quote_name(column)
-    remarks = [Check.of("word for nothing", column, is_nothing_sql(typed))]
+    remarks = [ContractCheck.of("word for nothing", column, is_nothing_sql(typed))]
     if rules.form.trim and duck_type == "VARCHAR":
         raw = raw_name(column)
         trimmed = (
             f"strlen({raw}) > strlen({typed}) "
             rf"AND regexp_matches({raw}, '^[\s\pZ]|[\s\pZ]$|[\pC]')"
         )
-        remarks.append(Check.of("trimmed", column, trimmed))
+        remarks.append(ContractCheck.of("trimmed", column, trimmed))
     return remarks
 
 
-def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list[Check]:
+def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list[ContractCheck]:
     """Note dates of a profile that cannot be; those of which that is certain are not used."""
     remarks = []
     born, begun, ends = (quote_name(each) for each in (BIRTH_DATE, ONBOARDED_AT, DOCUMENT_EXPIRY))
@@ -74,7 +74,7 @@ def _profile_remarks(types: Mapping[str, str], horizon: datetime | None) -> list
     def note(key: str, needed: Collection[str], broken: str, *, voids: bool = True) -> None:
         column, *_ = needed
         if set(needed) <= set(types):
-            remarks.append(Check.of(key, column, broken, voids=voids, years=OLDEST_YEARS))
+            remarks.append(ContractCheck.of(key, column, broken, voids=voids, years=OLDEST_YEARS))
 
     if horizon is not None:  # and a day, for the zone
         last = f"greatest(TIMESTAMPTZ '{horizon.isoformat()}', {event}, {known}) + INTERVAL 1 DAY"

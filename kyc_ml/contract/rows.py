@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kyc_ml.contract.binding import BoundTable
 from kyc_ml.contract.checks import (
-    Check,
+    ContractCheck,
     RowRules,
     broken_checks,
     checks_of,
@@ -21,7 +21,7 @@ from kyc_ml.contract.checks import (
     raw_name,
     typed_sql,
 )
-from kyc_ml.contract.quality import Finding, TableQuality
+from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, MalformedLine, malformed_rows
 from kyc_ml.contract.remarks import remarks_of
 from kyc_ml.contract.shelves import Shelf
@@ -50,7 +50,7 @@ def contract_rows(
     horizon: datetime | None,
     malformed: Sequence[MalformedLine],
     shelf: Shelf,
-) -> tuple[TableQuality, list[Finding]]:
+) -> tuple[TableQuality, list[RuleFinding]]:
     """Read, type and check the rows of one table, and put them on a shelf.
 
     Returns its quality, and what was noted of accepted rows.
@@ -102,7 +102,7 @@ def contract_rows(
     for key in ("malformed", "no text"):
         lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:
-            finding = Finding.of(key, table=table, column="", count=len(lines))
+            finding = RuleFinding.of(key, table=table, column="", count=len(lines))
             refused += shelf.refuse([malformed_rows(table, lines, reason=finding.rule)])
             reasons.append(finding)
     rows = summary["rows"]
@@ -128,7 +128,7 @@ def _check_rows(
     horizon: datetime | None,
     *,
     guarded: bool,
-) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+) -> tuple[tuple[ContractCheck, ...], tuple[ContractCheck, ...]]:
     """Make the table of typed columns, broken rules and, for broken rows, the raw values.
 
     Returns the rules that refuse a row, and the remarks that do not.
@@ -164,7 +164,7 @@ def _check_rows(
     return checks, remarks
 
 
-def _used(name: str, remarks: Sequence[Check]) -> str:
+def _used(name: str, remarks: Sequence[ContractCheck]) -> str:
     """Write a column as SQL, without the values that a remark makes void."""
     void = sum(1 << bit for bit, each in enumerate(remarks) if each.voids and each.column == name)
     column = quote_name(name)
@@ -237,13 +237,13 @@ def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> Itera
 
 
 def _count(
-    connection: duckdb.DuckDBPyConnection, table: str, checks: tuple[Check, ...]
-) -> tuple[list[Finding], int]:
+    connection: duckdb.DuckDBPyConnection, table: str, checks: tuple[ContractCheck, ...]
+) -> tuple[list[RuleFinding], int]:
     """Count how many rows broke each rule, and how many were read."""
     by_mask = dict(
         connection.execute(f"SELECT {_BROKEN}, count(*) FROM {_CHECKED} GROUP BY ALL").fetchall()
     )
-    counts: Counter[Check] = Counter()
+    counts: Counter[ContractCheck] = Counter()
     for mask, count in by_mask.items():
         counts.update(dict.fromkeys(broken_checks(mask, checks), count))
     reasons = [_finding(table, check, counts[check]) for check in checks if counts[check]]
@@ -251,8 +251,8 @@ def _count(
 
 
 def _count_noted(
-    connection: duckdb.DuckDBPyConnection, table: str, remarks: tuple[Check, ...]
-) -> list[Finding]:
+    connection: duckdb.DuckDBPyConnection, table: str, remarks: tuple[ContractCheck, ...]
+) -> list[RuleFinding]:
     """Count the accepted rows of which each remark was noted."""
     if not remarks:
         return []
@@ -267,7 +267,7 @@ def _count_noted(
 
 
 def _refused(
-    connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[Check, ...]
+    connection: duckdb.DuckDBPyConnection, bound: BoundTable, checks: tuple[ContractCheck, ...]
 ) -> Iterator[pa.Table]:
     """Return the refused rows with their reasons."""
     row_id = quote_name(bound.contract.key[0])
@@ -291,5 +291,7 @@ def _refused(
         yield pa.table(columns).cast(QUARANTINE_SCHEMA)
 
 
-def _finding(table: str, check: Check, count: int) -> Finding:
-    return Finding(table=table, column=check.column, rule=check.rule, count=count, cure=check.cure)
+def _finding(table: str, check: ContractCheck, count: int) -> RuleFinding:
+    return RuleFinding(
+        table=table, column=check.column, rule=check.rule, count=count, cure=check.cure
+    )

@@ -16,7 +16,7 @@ from kyc_ml.contract.reading import tell_quality, tell_refused
 from kyc_ml.contract.source import digest_source, store_source
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ContractError, GateError, KycMlError, OutputError, SourceError
-from kyc_ml.storage import Place, Steps, hold
+from kyc_ml.storage import Checkpoints, RunDirectory, hold
 
 TABLES: Final = "tables"
 QUARANTINE: Final = "quarantine"
@@ -52,7 +52,12 @@ class SourceOnDisk:
         return digest_source(self.mapping, data=self.data)
 
     def stored(
-        self, place: Place, steps: Steps, watch: ProgressReporter, *, digests: Mapping[str, str]
+        self,
+        place: RunDirectory,
+        steps: Checkpoints,
+        reporter: ProgressReporter,
+        *,
+        digests: Mapping[str, str],
     ) -> StoredTables:
         """Read the source into a work folder, or take what an earlier start has read.
 
@@ -72,9 +77,9 @@ class SourceOnDisk:
             return self.given
         done = steps.done(TABLES)
         if done is not None:
-            watch.info("reading: done by an earlier start")
+            reporter.info("reading: done by an earlier start")
         else:
-            done = self._read(place, steps, watch, digests=digests)
+            done = self._read(place, steps, reporter, digests=digests)
         return StoredTables(
             files={name: place.work / path for name, path in done["files"].items()},
             timezone=self.mapping.timezone,
@@ -85,10 +90,15 @@ class SourceOnDisk:
         )
 
     def _read(
-        self, place: Place, steps: Steps, watch: ProgressReporter, *, digests: Mapping[str, str]
+        self,
+        place: RunDirectory,
+        steps: Checkpoints,
+        reporter: ProgressReporter,
+        *,
+        digests: Mapping[str, str],
     ) -> dict[str, Any]:
         """Read the source, and note what came of it."""
-        watch.progress("reading", 0, 1)
+        reporter.progress("reading", 0, 1)
         work, quarantine = place.work, place.work / QUARANTINE
         place.remove((TABLES, QUARANTINE))
         try:
@@ -101,13 +111,13 @@ class SourceOnDisk:
                 scratch=place.scratch,
             )
         except ContractError as error:
-            tell_refused(error, watch)
+            tell_refused(error, reporter)
             raise GateError(str(error)) from None
         if tables.digests != digests:
             msg = f"source {self.mapping.name!r}: a file changed while it was read: start again"
             raise SourceError(msg)
-        watch.progress("reading", 1, 1)
-        tell_quality(tables.quality, watch)
+        reporter.progress("reading", 1, 1)
+        tell_quality(tables.quality, reporter)
         files = {name: str(path.relative_to(work)) for name, path in tables.files.items()}
         return steps.note(
             TABLES,
@@ -122,7 +132,7 @@ class SourceOnDisk:
 
 @contextmanager
 def read_once(
-    source: Path, data: Path, *, place: Path, watch: ProgressReporter, memory: str = "512MB"
+    source: Path, data: Path, *, place: Path, reporter: ProgressReporter, memory: str = "512MB"
 ) -> Iterator[StoredTables]:
     """Read a source for several runs; the next start continues one that was killed.
 
@@ -139,7 +149,7 @@ def read_once(
     """
     mapping = load_section(source, SourceMapping)
     with hold(place, known_as=place.parent) as held:
-        steps = Steps(held.work)
+        steps = Checkpoints(held.work)
         on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory)
         digests = on_disk.digests()
         identity = {**digests, "source mapping": section_digest(mapping)}
@@ -147,7 +157,7 @@ def read_once(
             held.clear()
             steps.begin(identity)
         try:
-            tables = on_disk.stored(held, steps, watch, digests=digests)
+            tables = on_disk.stored(held, steps, reporter, digests=digests)
         except OutputError:
             raise  # what is done so far is good: the next start continues
         except GateError as error:

@@ -1,4 +1,4 @@
-from .chosen import Chosen as Chosen
+from .chosen import ChosenObservations as ChosenObservations
 from .chosen import count_not_scored as count_not_scored
 from .chosen import store_observations as store_observations
 from .evaluated import EvaluationRows as EvaluationRows
@@ -22,8 +22,8 @@ from .positives import positive_cases as positive_cases
 from .splits.by_customer import CustomerDisjointSplit as CustomerDisjointSplit
 from .splits.by_customer import OutOfTimeCustomerSplit as OutOfTimeCustomerSplit
 from .splits.choice import make_splitter as make_splitter
-from .splits.folds import Fate as Fate
 from .splits.folds import Fold as Fold
+from .splits.folds import RowAssignment as RowAssignment
 from .splits.folds import summarise_folds as summarise_folds
 from .splits.in_time import OutOfTimeSplit as OutOfTimeSplit
 from .splits.in_time import PrequentialSplit as PrequentialSplit

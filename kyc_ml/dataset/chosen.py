@@ -39,7 +39,7 @@ _CUSTOMERS_AT_ONCE: Final = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenObservations:
     """Which observations a batch is about.
 
     Attributes
@@ -63,7 +63,9 @@ class Chosen:
     not_due: Collection[str] = ()
 
     @classmethod
-    def by_default(cls, unit: Unit, *, since: pd.Timestamp | None, as_of: pd.Timestamp) -> Chosen:
+    def by_default(
+        cls, unit: Unit, *, since: pd.Timestamp | None, as_of: pd.Timestamp
+    ) -> ChosenObservations:
         """Choose the transactions of the day before, or all reviews, where no `since` is given.
 
         Transactions count from when they became known, however late: consecutive nights score
@@ -79,7 +81,7 @@ class Chosen:
         return self.unit == "risk" and (self.planned or self.since is not None)
 
 
-def choose_observations(tables: Tables, chosen: Chosen) -> pa.Table:
+def choose_observations(tables: Tables, chosen: ChosenObservations) -> pa.Table:
     """List the chosen observations.
 
     Raises
@@ -93,7 +95,7 @@ def choose_observations(tables: Tables, chosen: Chosen) -> pa.Table:
     return found
 
 
-def store_observations(tables: Tables, chosen: Chosen, path: Path) -> int:
+def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -> int:
     """Write the chosen observations as Parquet, and return their number.
 
     Raises
@@ -112,7 +114,7 @@ def store_observations(tables: Tables, chosen: Chosen, path: Path) -> int:
     return rows
 
 
-def _pieces(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
+def _pieces(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
     """Return the chosen observations piece by piece, at least one piece: it has the columns."""
     columns = tables.columns()
     if chosen.unit == "fraud":
@@ -129,7 +131,9 @@ def _pieces(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
     return _between(columns[REVIEWS], EVENT_TIME, REVIEW_ID, chosen)
 
 
-def count_not_scored(tables: Tables, chosen: Chosen, scored: Collection[str]) -> dict[str, int]:
+def count_not_scored(
+    tables: Tables, chosen: ChosenObservations, scored: Collection[str]
+) -> dict[str, int]:
     """Count the customers that a batch of reviews is not about, by reason.
 
     Parameters
@@ -157,7 +161,9 @@ def count_not_scored(tables: Tables, chosen: Chosen, scored: Collection[str]) ->
     return {reason: customers for reason, customers in counts.items() if customers}
 
 
-def _between(table: Columns, time: str, identifier: str, chosen: Chosen) -> Iterator[pa.Table]:
+def _between(
+    table: Columns, time: str, identifier: str, chosen: ChosenObservations
+) -> Iterator[pa.Table]:
     """Choose the rows whose time lies in ``[since, as_of)``."""
     for batch in table.pieces(*table.column_names):
         kept = pc.less(batch[time], instant(chosen.as_of))
@@ -166,7 +172,7 @@ def _between(table: Columns, time: str, identifier: str, chosen: Chosen) -> Iter
         yield as_observations(pa.Table.from_batches([batch]).filter(kept), identifier)
 
 
-def _reviewed(tables: Tables, chosen: Chosen) -> Iterator[pa.Table]:
+def _reviewed(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
     """Review every customer who is due at `as_of`."""
     seen = when_first_seen(tables)
     if chosen.not_due:
@@ -189,7 +195,7 @@ def _write(pieces: Iterator[pa.Table], path: Path) -> int:
     return rows
 
 
-def _say_nothing(tables: Tables, chosen: Chosen) -> str:
+def _say_nothing(tables: Tables, chosen: ChosenObservations) -> str:
     since = chosen.since
     between = "" if since is None else f" between {since.date()} and {chosen.as_of.date()}"
     if chosen.unit == "fraud":
@@ -203,7 +209,7 @@ def _say_nothing(tables: Tables, chosen: Chosen) -> str:
     return f"{msg}{_say_later(tables, chosen)}" if chosen.by_plan else msg
 
 
-def _say_later(tables: Tables, chosen: Chosen) -> str:
+def _say_later(tables: Tables, chosen: ChosenObservations) -> str:
     """Return how many reviews are planned for later, and what would score them."""
     pieces = tables.columns()[REVIEWS].pieces(EVENT_TIME)
     times = pa.chunked_array([piece[EVENT_TIME] for piece in pieces], UTC_TIME)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract import end_of_data, read_tables, require_fresh
-from kyc_ml.dataset.chosen import Chosen, choose_observations
+from kyc_ml.dataset.chosen import ChosenObservations, choose_observations
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
     BucketedFeatures,
@@ -45,7 +45,7 @@ def run_features(
     out: Path,
     buckets: int | None,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> FeaturesBuilt:
     """Compute the features a configuration chooses, as a file.
 
@@ -59,12 +59,12 @@ def run_features(
     declared = load_section(source, SourceMapping).attributes
     specs = choose_features(run.features, unit=run.unit, attributes=declared)
     require_place(out)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = end_of_data(tables) if as_of is None else as_of
     require_fresh(moment, tables)
-    chosen = Chosen.by_default(run.unit, since=since, as_of=moment)
+    chosen = ChosenObservations.by_default(run.unit, since=since, as_of=moment)
     observations = choose_observations(tables, chosen)
-    tell = partial(watch.progress, "building features")
+    tell = partial(reporter.progress, "building features")
     threads = run.model.num_threads
     built: FeatureTable | BucketedFeatures
     if buckets is None:
@@ -87,9 +87,9 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    report_left_out(built.left_out, watch)
+    report_left_out(built.left_out, reporter)
     for note in built.notes:
-        watch.info(note)
+        reporter.info(note)
     return FeaturesBuilt(
         rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
     )

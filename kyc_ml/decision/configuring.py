@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
-from kyc_ml.decision.rating.card import RatingCard
+from kyc_ml.decision.rating.card import Scorecard
 from kyc_ml.decision.tiers.needs import policy_features
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.features import on_source, require_named_features
@@ -24,7 +24,7 @@ class RunFiles:
 
     run: RunConfig
     policy: TierPolicy
-    card: RatingCard | None
+    card: Scorecard | None
 
 
 def load_run(config: Path, *, source: Path | None = None) -> RunFiles:
@@ -50,5 +50,5 @@ def load_run(config: Path, *, source: Path | None = None) -> RunFiles:
     return RunFiles(
         run=run,
         policy=policy,
-        card=None if run.rating is None else load_section(config.parent / run.rating, RatingCard),
+        card=None if run.rating is None else load_section(config.parent / run.rating, Scorecard),
     )

@@ -8,20 +8,20 @@ from datetime import date
 from pathlib import Path
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql
-from kyc_ml.dataset import Chosen
+from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision.tiers.overrides import OverrideBook
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.storage import connect, quote_text
 
 
-def require_known(
+def require_known_customers(
     book: OverrideBook,
     tables: StoredTables,
-    chosen: Chosen,
+    chosen: ChosenObservations,
     *,
     most: int | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> None:
     """Refuse overrides in force whose customer is in no table; those of other days are no fault.
 
@@ -52,7 +52,7 @@ def require_known(
         for place, why in unknown.items()
     ]
     if most is None or len(unknown) <= most:
-        watch.warning(f"{head}: {'; '.join(lines)}")
+        reporter.warning(f"{head}: {'; '.join(lines)}")
         return
     cure = (
         "correct them, or set unmatched_overrides in the file of --limits to what is as it must be"

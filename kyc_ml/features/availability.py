@@ -18,14 +18,14 @@ from kyc_ml.features.prepare import MADE_FROM
 from kyc_ml.features.spec import (
     CURRENT_ACCOUNTS,
     LABELS,
-    AsOf,
-    Cell,
     FeatureSpec,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Window,
     columns_of_observer,
     columns_of_table,
@@ -95,11 +95,11 @@ def _lacking(there: Columns, table: str, *columns: str | RowColumn | None) -> It
         if not isinstance(column, RowColumn):
             continue
         match column.how:
-            case Cell(operation="listed", listing=()):
+            case RowFunction(operation="listed", listing=()):
                 yield _NO_LIST
-            case Cell(inputs=inputs) | Mix(inputs=inputs):
+            case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
                 yield from _lacking(there, table, *inputs)
-            case AsOf(how=how):
+            case LatestValue(how=how):
                 yield from _faults(how, there, observing=table)
             case Matched():
                 yield from _lacking(there, table, CUSTOMER_ID, DIRECTION, AMOUNT)

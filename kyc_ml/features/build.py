@@ -75,7 +75,7 @@ def build_features(
     levels = needed_columns(available)
     made = made_tables(available, {need.table for level in levels for need in level})
     tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
-    bench = Bench(
+    bench = FeatureComputation(
         {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
         timezone=source.timezone,
         threads=threads,
@@ -150,7 +150,7 @@ class Computed:
         return {name: self.column(name) for name in names if name not in texts}, texts
 
 
-class Bench:
+class FeatureComputation:
     """Tables laid out for reading, with the columns that features read besides.
 
     A row column is computed once for each table, whoever reads it.

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator
 from kyc_ml.features.spec import (
     DAY_US,
     HOUR_US,
-    AsOf,
-    Cell,
     FeatureSpec,
     Formula,
     How,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     Peer,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Where,
     Window,
     columns_of_table,
@@ -99,14 +99,14 @@ def _arithmetic(operation: str, inputs: Iterable[str], parameter: float) -> str:
 def _column(column: RowColumn) -> str:
     how = column.how
     match how:
-        case Cell():
+        case RowFunction():
             names = ", ".join(name_of(each) for each in how.inputs)
             others = ", ".join([*map(_number, how.parameters), *how.values])
             listed = f"; a list of {len(how.listing)} stays" if how.listing else ""
             return f"{how.operation}({names}{f'; {others}' if others else ''}{listed})"
-        case Mix():
+        case RowFormula():
             return _arithmetic(how.operation, map(name_of, how.inputs), how.parameter)
-        case AsOf():
+        case LatestValue():
             return define(how.how)
         case Matched():
             within = "" if how.within_us is None else f" within {_span(how.within_us)}"
@@ -121,9 +121,9 @@ def _columns_in(how: object) -> Iterator[RowColumn]:
                 yield from _columns_in(column)
         case Own(column=column):
             yield from _columns_in(column)
-        case AsOf(how=looked):
+        case LatestValue(how=looked):
             yield from _columns_in(looked)
-        case Cell(inputs=inputs) | Mix(inputs=inputs):
+        case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
             for column in inputs:
                 yield from _columns_in(column)
         case RowColumn():

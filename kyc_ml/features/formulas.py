@@ -85,7 +85,7 @@ _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]]
     "equals_zero": lambda x, _: _flag(x[0] == 0, x[0]),
     "at_least": _at_least,
     "below": _below,
-    "shrunk_share": _shrunk_share,
+    "smoothed_rate": _shrunk_share,
     "minus_log": lambda x, _: np.where(x[0] > 0, 0.0 - np.log(x[0]), np.nan),
     "log_ratio": _log_ratio,
     "scaled": lambda x, k: x[0] * k,

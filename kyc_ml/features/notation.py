@@ -10,41 +10,41 @@ from typing import Any, Final
 
 from kyc_ml.errors import BundleError
 from kyc_ml.features.spec import (
-    AsOf,
-    Cell,
     FeatureSpec,
     Formula,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     Peer,
-    Period,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Where,
     Window,
+    WindowLength,
 )
 
 _TYPES: Final[dict[str, Any]] = {
     kind.__name__: kind
     for kind in (
-        AsOf,
-        Cell,
+        LatestValue,
+        RowFunction,
         FeatureSpec,
         Formula,
         Latest,
         Matched,
-        Mix,
+        RowFormula,
         Own,
         Peer,
-        Period,
+        WindowLength,
         RowColumn,
         Where,
         Window,
     )
 }
 _TAG: Final = "is"
-_NIGHT: Final = RowColumn(name="is_night", how=Cell(operation="night"))
+_NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 
 
 def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
@@ -105,7 +105,7 @@ def _feature_of_format_1(item: Mapping[str, Any]) -> FeatureSpec:
         name: tuple(v) if isinstance(v, list) else v for name, v in item["how"].items()
     }
     if how.get("period") is not None:
-        how["period"] = Period(**how["period"])
+        how["period"] = WindowLength(**how["period"])
     if how.get("where") is not None:
         where = how["where"]
         how["where"] = Where(column=where["column"], values=tuple(where["values"]))
@@ -148,7 +148,7 @@ def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> 
 def _without_words(plain: Any) -> Any:  # noqa: ANN401  JSON
     """Leave out the names that a period has in human languages."""
     if isinstance(plain, Mapping):
-        words = {"english", "chinese", "label"} if plain.get(_TAG) == "Period" else set()
+        words = {"english", "chinese", "label"} if plain.get(_TAG) == "WindowLength" else set()
         return {name: _without_words(value) for name, value in plain.items() if name not in words}
     if isinstance(plain, list):
         return [_without_words(each) for each in plain]

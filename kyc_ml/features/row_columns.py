@@ -19,15 +19,15 @@ from kyc_ml.features.kernels import flow
 from kyc_ml.features.listings import on_listing
 from kyc_ml.features.reading import TEXT, Request, as_column, read_rows
 from kyc_ml.features.spec import (
-    AsOf,
-    Cell,
     CellOperation,
     FeatureSpec,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Window,
     columns_of_observer,
     columns_of_table,
@@ -117,14 +117,14 @@ def _add_to(
     """Compute columns of one table: those read from other rows all at once."""
     for column in columns:
         match column.how:
-            case Cell() as cell:
+            case RowFunction() as cell:
                 place.append(column.name, _cell(cell, place, timezone=timezone))
-            case Mix(operation=operation, inputs=inputs, parameter=parameter):
+            case RowFormula(operation=operation, inputs=inputs, parameter=parameter):
                 read = [place.number(name_of(each)) for each in inputs]
                 mixed = evaluate(operation, read, parameter=parameter)
                 place.append(column.name, as_column(mixed))
     looks_back = [
-        (column.name, column.how.how) for column in columns if isinstance(column.how, AsOf)
+        (column.name, column.how.how) for column in columns if isinstance(column.how, LatestValue)
     ]
     if looks_back:
         numbers = np.full((len(place), len(looks_back)), np.nan, order="F")
@@ -140,7 +140,7 @@ def _add_to(
         place.append(name, as_column(values))
 
 
-def _cell(how: Cell, place: TimedRows, *, timezone: str) -> pa.Array:
+def _cell(how: RowFunction, place: TimedRows, *, timezone: str) -> pa.Array:
     """Compute a column from the row alone."""
     if how.operation in {"hour", "weekday", "night"}:
         return _clock(how.operation, place.event_time, timezone=timezone)
@@ -163,32 +163,32 @@ def _clock(operation: CellOperation, moments: Int64s, *, timezone: str) -> pa.Ar
     return pa.array(np.asarray(number, dtype=np.int32)).cast(pa.string())
 
 
-def _is_any_of(how: Cell, texts: Sequence[pa.Array], _: Int64s) -> pa.Array:
+def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Int64s) -> pa.Array:
     found = pc.is_in(texts[0], value_set=pa.array(how.values, pa.string()))
     return pc.if_else(texts[0].is_valid(), found.cast(pa.float64()), None)
 
 
-def _differs(_: Cell, texts: Sequence[pa.Array], __: Int64s) -> pa.Array:
+def _differs(_: RowFunction, texts: Sequence[pa.Array], __: Int64s) -> pa.Array:
     return pc.not_equal(texts[0], texts[1]).cast(pa.float64())
 
 
-def _listed(how: Cell, texts: Sequence[pa.Array], moments: Int64s) -> pa.Array:
+def _listed(how: RowFunction, texts: Sequence[pa.Array], moments: Int64s) -> pa.Array:
     return as_column(on_listing(texts[0], moments, how.listing))
 
 
-def _between(how: Cell, values: Floats) -> Floats:
+def _between(how: RowFunction, values: Floats) -> Floats:
     low, high = how.parameters
     inside = ((values >= low) & (values < high)).astype(np.float64)
     return np.where(np.isnan(values), np.nan, inside)
 
 
-def _multiple_of(how: Cell, amounts: Floats) -> Floats:
+def _multiple_of(how: RowFunction, amounts: Floats) -> Floats:
     cents = _cents(amounts)
     whole = (cents > 0) & (cents % round(how.parameters[0] * _CENTS) == 0)
     return np.where(cents < 0, np.nan, whole.astype(np.float64))
 
 
-def _trailing_zeros(_: Cell, amounts: Floats) -> Floats:
+def _trailing_zeros(_: RowFunction, amounts: Floats) -> Floats:
     cents = _cents(amounts)
     zeros = np.zeros(amounts.size)
     unit = _CENTS
@@ -205,12 +205,14 @@ def _cents(amounts: Floats) -> Int64s:
     return np.where(np.isnan(amounts), -1.0, np.rint(amounts * _CENTS)).astype(np.int64)
 
 
-_ON_TEXT: Final[dict[CellOperation, Callable[[Cell, Sequence[pa.Array], Int64s], pa.Array]]] = {
+_ON_TEXT: Final[
+    dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Int64s], pa.Array]]
+] = {
     "is_any_of": _is_any_of,
     "differs": _differs,
     "listed": _listed,
 }
-_ON_NUMBERS: Final[dict[CellOperation, Callable[[Cell, Floats], Floats]]] = {
+_ON_NUMBERS: Final[dict[CellOperation, Callable[[RowFunction, Floats], Floats]]] = {
     "between": _between,
     "multiple_of": _multiple_of,
     "trailing_zeros": _trailing_zeros,
@@ -248,9 +250,9 @@ def _inputs(need: Need) -> Iterator[Need]:
     """Row columns that one is made of."""
     how = need.column.how
     match how:
-        case Cell(inputs=inputs) | Mix(inputs=inputs):
+        case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
             yield from _on(need.table, *inputs)
-        case AsOf(how=looked):
+        case LatestValue(how=looked):
             yield from _of_how(looked, need.table)
 
 

@@ -10,7 +10,7 @@ The sentences are those that `kyc_ml.features.definition` writes for people:
 * ``customer_count_30d compared with at least 20 customers alike in profile_segment`` (`Peer`).
 
 A row column is a window or a latest row, both as known at the row's time, arithmetic
-(`Mix`), a `Cell` such as ``between(amount; 0, 10)``, ``matched within 2h`` or ``dwell``.
+(`RowFormula`), a `RowFunction` such as ``between(amount; 0, 10)``, ``matched within 2h`` or ``dwell``.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from kyc_ml.features.spec import (
     PATTERN,
     ROLE,
     WIDTH,
-    AsOf,
-    Cell,
     CellOperation,
     Formula,
     How,
     Latest,
+    LatestValue,
     Listing,
     Matched,
     Matching,
-    Mix,
     Operation,
     Own,
     Peer,
     Reading,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Statistic,
     Where,
     Window,
@@ -138,7 +138,7 @@ def read_feature(sentence: str, names: Names) -> How:
     return _read_rows(sentence, names)
 
 
-def read_column(sentence: str, names: Names) -> Cell | AsOf | Mix | Matched:
+def read_column(sentence: str, names: Names) -> RowFunction | LatestValue | RowFormula | Matched:
     """Read how a row column is computed; errors are those of `read_feature`."""
     if found := _MATCHED.fullmatch(sentence):
         return Matched(
@@ -148,18 +148,18 @@ def read_column(sentence: str, names: Names) -> Cell | AsOf | Mix | Matched:
         operation, extra = found["operation"], found["extra"]
         inputs = tuple(names.column(name) for name in _listed(found["inputs"]))
         if operation in get_args(Operation):
-            return Mix(
+            return RowFormula(
                 operation=_one_of(operation, Operation),
                 inputs=inputs,
                 parameter=number(extra or "0"),
             )
-        cell = Cell(operation=_one_of(operation, CellOperation), inputs=inputs)
+        cell = RowFunction(operation=_one_of(operation, CellOperation), inputs=inputs)
         if operation == "listed":
             return replace(cell, listing=names.listing(extra))
         if operation == "is_any_of":
             return replace(cell, values=_listed(extra))
         return replace(cell, parameters=tuple(number(each) for each in _listed(extra)))
-    return AsOf(how=_read_rows(sentence, names))
+    return LatestValue(how=_read_rows(sentence, names))
 
 
 def number(text: str) -> float:

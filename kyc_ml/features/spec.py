@@ -70,7 +70,7 @@ Operation = Literal[
     "equals_zero",
     "at_least",
     "below",
-    "shrunk_share",
+    "smoothed_rate",
     "minus_log",
     "log_ratio",
     "scaled",
@@ -108,7 +108,7 @@ Listing = tuple[tuple[str, str, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
+class WindowLength:
     """The length of a window, with its name in both languages."""
 
     label: str
@@ -117,10 +117,10 @@ class Period:
     chinese: str
 
 
-EVER: Final = Period(label="ever", us=None, english="all history", chinese="全部历史")
+EVER: Final = WindowLength(label="ever", us=None, english="all history", chinese="全部历史")
 
 
-def period_of(window: str) -> Period:
+def period_of(window: str) -> WindowLength:
     """Return the window that a text such as 90d, 6h or ever names.
 
     Examples
@@ -137,7 +137,7 @@ def period_of(window: str) -> Period:
     count, in_days = int(found[1]), found[2] == "d" and found[1] != "1"  # a day is said in hours
     hours = 24 if window == "1d" else count
     english = f"{count} days" if in_days else "hour" if hours == 1 else f"{hours} hours"
-    return Period(
+    return WindowLength(
         label=window,
         us=count * (DAY_US if found[2] == "d" else HOUR_US),
         english=f"the last {english}",
@@ -176,7 +176,7 @@ class Window:
     table: str
     key: tuple[str | RowColumn, ...]
     statistic: Statistic
-    period: Period
+    period: WindowLength
     value: str | RowColumn | None = None
     lag_us: int = 0
     where: Where | None = None
@@ -234,7 +234,7 @@ class Formula:
     ratio: a / b, missing where b is 0 · difference: a - b · sum, product, minimum,
     maximum: of all inputs, missing where one is · z_score: (a - b) / c, missing where c is
     0 · equals_zero: 1 where a is 0 · at_least: 1 where a >= b, or a >= `parameter` if
-    there is one input · below: 1 where a < b or a < `parameter` · shrunk_share:
+    there is one input · below: 1 where a < b or a < `parameter` · smoothed_rate:
     (a + k * prior) / (b + k) with k = `parameter` and prior = c / d, what was known of all
     keys together · minus_log: -ln(a), missing where a is 0 · log_ratio: ln((a + k) / (b + k))
     with k = `parameter` · scaled: a * `parameter`. Two numbers that differ by rounding only
@@ -266,7 +266,7 @@ How = Window | Latest | Own | Formula | Peer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class RowFunction:
     """A row's column computed from the row alone."""
 
     operation: CellOperation
@@ -277,14 +277,14 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AsOf:
+class LatestValue:
     """A row's column read from other rows, as they were known when the row happened."""
 
     how: Window | Latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mix:
+class RowFormula:
     """A row's column made of other columns of the row, by the arithmetic of `Formula`."""
 
     operation: Operation
@@ -315,7 +315,7 @@ class RowColumn:
     """
 
     name: str
-    how: Cell | AsOf | Mix | Matched
+    how: RowFunction | LatestValue | RowFormula | Matched
 
 
 def name_of(column: str | RowColumn) -> str:

@@ -54,12 +54,12 @@ from .paired import Verdict as Verdict
 from .paired import judge_difference as judge_difference
 from .paired import log_losses as log_losses
 from .paired import paired_differences as paired_differences
-from .quality import Quality as Quality
-from .quality import compute_quality as compute_quality
+from .quality import ModelMetrics as ModelMetrics
+from .quality import compute_metrics as compute_metrics
 from .ranking import Ranking as Ranking
 from .ranking import auc as auc
 from .ranking import average_precision as average_precision
-from .ranking import recall_at_fpr as recall_at_fpr
+from .ranking import recall_at_fpr_of_ranks as recall_at_fpr_of_ranks
 from .recalibration import CalibrationLine as CalibrationLine
 from .recalibration import calibration_line as calibration_line
 from .recalibration import fit_calibration_line as fit_calibration_line

@@ -113,7 +113,7 @@ def _share(room: Floats, before: Floats, size: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catches:
+class CapturedPositives:
     """Positives in a queue, ready to be counted for many capacities and samples.
 
     Attributes

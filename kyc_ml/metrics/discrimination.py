@@ -242,7 +242,7 @@ def partial_auc(target: Floats, score: Floats, *, max_fpr: float) -> PartialAuc:
         raise ValueError(msg)
     if not _both(target):
         return PartialAuc(raw=np.nan, standardised=np.nan)
-    raw = ranking.partial_auc(*_corners(target, score), max_fpr=max_fpr)
+    raw = ranking.partial_auc_of_ranks(*_corners(target, score), max_fpr=max_fpr)
     scaled = ranking.standardise_partial_auc(raw, max_fpr=max_fpr)
     return PartialAuc(raw=raw, standardised=scaled)
 

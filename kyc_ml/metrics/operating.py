@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import ranking
-from kyc_ml.metrics.capacity import Catches, ReviewQueue
+from kyc_ml.metrics.capacity import CapturedPositives, ReviewQueue
 from kyc_ml.metrics.intervals import jeffreys_interval
 from kyc_ml.metrics.resampling import Strata, bootstrap, percentile_interval
 
@@ -149,7 +149,7 @@ def compute_operating_points(
     # rows are sorted once here, so that no draw jumps about in memory
     order = np.lexsort((-score, when))
     queue = ReviewQueue.of(score[order], when[order], end_day=end)
-    catches = Catches.of(queue, target[order])
+    catches = CapturedPositives.of(queue, target[order])
     positive = target[order].astype(np.int64)
 
     def figures(times: Ints) -> Floats:
@@ -218,14 +218,14 @@ def compute_ranking_figures(
         if not (hits[-1] and false[-1]):
             return np.full(len(RANKING_FIGURES), np.nan)
         area = ranking.auc(hits, false)
-        part = ranking.partial_auc(hits, false, max_fpr=max_fpr)
+        part = ranking.partial_auc_of_ranks(hits, false, max_fpr=max_fpr)
         return np.array(
             [
                 area,
                 2.0 * area - 1.0,
                 ranking.ks(hits, false),
                 ranking.average_precision(hits, false),
-                ranking.recall_at_fpr(hits, false, fpr=max_fpr),
+                ranking.recall_at_fpr_of_ranks(hits, false, fpr=max_fpr),
                 ranking.standardise_partial_auc(part, max_fpr=max_fpr),
             ]
         )

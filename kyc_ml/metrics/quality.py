@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
+class ModelMetrics:
     """How well probabilities rank and how far they can be believed.
 
     Intervals are at 95 %. `average_precision` has prevalence as its floor, not 0.5; its interval
@@ -47,7 +47,7 @@ class Quality:
         return asdict(self)
 
 
-def compute_quality(
+def compute_metrics(
     target: Floats,
     score: Floats,
     proba: Floats,
@@ -55,7 +55,7 @@ def compute_quality(
     customers: Ints | None = None,
     draws: int = 0,
     seed: int = 0,
-) -> Quality:
+) -> ModelMetrics:
     """Compute ranking figures of `score` and calibration figures of `proba`.
 
     Parameters
@@ -85,7 +85,7 @@ def compute_quality(
         if customers is None
         else clustered_observed_over_expected(target, proba, customers)
     )
-    return Quality(
+    return ModelMetrics(
         rows=int(target.size),
         positives=positives,
         prevalence=positives / target.size if target.size else np.nan,

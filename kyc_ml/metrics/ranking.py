@@ -82,7 +82,7 @@ def auc(hits: Ints, false: Ints) -> float:
     return float(width @ height) / (2.0 * float(hits[-1]) * float(false[-1]))
 
 
-def partial_auc(hits: Ints, false: Ints, *, max_fpr: float) -> float:
+def partial_auc_of_ranks(hits: Ints, false: Ints, *, max_fpr: float) -> float:
     """Area under the ROC curve up to a false-positive rate, in [0, `max_fpr`]."""
     rate = np.concatenate([[0.0], false / false[-1]])
     recall = np.concatenate([[0.0], hits / hits[-1]])
@@ -116,7 +116,7 @@ def average_precision(hits: Ints, false: Ints) -> float:
     return float((np.diff(hits, prepend=0) / hits[-1] * (hits / flagged)).sum())
 
 
-def recall_at_fpr(hits: Ints, false: Ints, *, fpr: float) -> float:
+def recall_at_fpr_of_ranks(hits: Ints, false: Ints, *, fpr: float) -> float:
     """Share of positives above the lowest score whose false-positive rate is <= `fpr`."""
     within = hits[false / false[-1] <= fpr]
     return float(within[-1] / hits[-1]) if within.size else 0.0

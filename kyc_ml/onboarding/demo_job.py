@@ -35,7 +35,9 @@ class DemoResult:
     seconds: float
 
 
-def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: ProgressReporter) -> DemoResult:
+def run_demo(
+    *, configs: Path, out: Path, bank: BankConfig, reporter: ProgressReporter
+) -> DemoResult:
     """Run the main job on a synthetic bank: synth, train, register, score, explain.
 
     Parameters
@@ -48,9 +50,11 @@ def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: ProgressRepor
     """
     start = time.perf_counter()
     data = out / "bank"
-    run_synth(bank=bank, out=data, overwrite=True, watch=watch)
+    run_synth(bank=bank, out=data, overwrite=True, reporter=reporter)
     source = configs / "sources" / "synthetic.yaml"
-    tables, mapping = read_tables(source, data, quarantine=out / "quarantine.parquet", watch=watch)
+    tables, mapping = read_tables(
+        source, data, quarantine=out / "quarantine.parquet", reporter=reporter
+    )
     as_of = end_of_data(tables)
     models = {
         name: _train_and_score(
@@ -60,7 +64,7 @@ def run_demo(*, configs: Path, out: Path, bank: BankConfig, watch: ProgressRepor
             source=source,
             as_of=as_of,
             out=out,
-            watch=watch,
+            reporter=reporter,
         )
         for name in ("fraud", "risk")
     }
@@ -86,7 +90,7 @@ def _train_and_score(
     source: Path,
     as_of: pd.Timestamp,
     out: Path,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
     """Train one model, then score the latest rows with the version the registry holds."""
     files = load_run(config, source=source)
@@ -99,7 +103,7 @@ def _train_and_score(
         files=files,
         as_of=as_of,
         keep=None,
-        watch=watch,
+        reporter=reporter,
         command="kyc-ml demo",
     )
     bundle, label = load_model(result.registered.uri)
@@ -116,7 +120,7 @@ def _train_and_score(
             as_of=as_of,
             restart=True,
         ),
-        watch=watch,
+        reporter=reporter,
     )
     story = tell_model(
         bundle,

@@ -13,7 +13,7 @@ from kyc_ml.config import FilePath, SourceMapping, load_section, parse_section, 
 from kyc_ml.decision import load_run
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import OutputError
-from kyc_ml.onboarding.proposal.guesses import Proposal
+from kyc_ml.onboarding.proposal.guesses import MappingProposal
 from kyc_ml.onboarding.proposal.proposing import propose_source
 from kyc_ml.onboarding.proposal.run_files import RunFile, run_files, tiers_text
 from kyc_ml.onboarding.proposal.writing import write_source
@@ -32,7 +32,7 @@ class InitResult:
         The sample of the files, as the contract accepts it under the proposal.
     """
 
-    proposal: Proposal
+    proposal: MappingProposal
     runs: tuple[RunFile, ...]
     files: Mapping[str, Path]
     accepted: Mapping[str, pa.Table]
@@ -138,7 +138,7 @@ def run_init(
     timezone: str | None = None,
     base_currency: str | None = None,
     force: bool = False,
-    watch: ProgressReporter | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> InitResult:
     """Propose a source mapping and run configurations for a folder, and write them.
 
@@ -152,12 +152,12 @@ def run_init(
     OutputError
         If a file to be written exists and `force` is false, or it cannot be written.
     """
-    watch = ProgressReporter() if watch is None else watch
+    reporter = ProgressReporter() if reporter is None else reporter
     data, out = read_path(data, name="data"), read_path(out, name="out")
     _require_free(out, force=force)
-    watch.progress("looking at the files", 0, 1)
+    reporter.progress("looking at the files", 0, 1)
     proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)
-    watch.progress("looking at the files", 1, 1)
+    reporter.progress("looking at the files", 1, 1)
     texts = {"source": write_source(proposal)}
     # what would not be read back is a defect of the proposal, and is not written
     mapping = parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")

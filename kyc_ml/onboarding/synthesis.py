@@ -11,12 +11,12 @@ from kyc_ml.onboarding.synthetic.storage import save_bank
 
 
 def run_synth(
-    *, bank: BankConfig, out: Path, overwrite: bool, watch: ProgressReporter
+    *, bank: BankConfig, out: Path, overwrite: bool, reporter: ProgressReporter
 ) -> dict[str, int]:
     """Make a synthetic bank and write its tables; returns rows by table."""
-    watch.progress("making the bank", 0, 2)
+    reporter.progress("making the bank", 0, 2)
     made = make_bank(bank)
-    watch.progress("making the bank", 1, 2)
+    reporter.progress("making the bank", 1, 2)
     save_bank(made, out, overwrite=overwrite)
-    watch.progress("making the bank", 2, 2)
+    reporter.progress("making the bank", 2, 2)
     return {name: table.num_rows for name, table in made.tables.items()}

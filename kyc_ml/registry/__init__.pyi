@@ -1,4 +1,4 @@
-from .audit_trail import record as record
+from .audit_trail import record_entry as record_entry
 from .audit_trail import run_audit_log_verify as run_audit_log_verify
 from .bundle import MANIFEST as MANIFEST
 from .bundle import Bundle as Bundle
@@ -33,9 +33,9 @@ from .governance.sign_off import latest_sign_off as latest_sign_off
 from .governance.sign_off import make_sign_off as make_sign_off
 from .governance.words import describe as describe
 from .governance.words import say_no_rollback as say_no_rollback
-from .loading import columns_of as columns_of
+from .loading import columns_of_bundle as columns_of_bundle
 from .loading import features_and_facts as features_and_facts
-from .loading import features_of as features_of
+from .loading import features_of_bundle as features_of_bundle
 from .loading import load_model as load_model
 from .loading import require_currency as require_currency
 from .loading import require_own as require_own

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.registry.governance.chain import Anchor, Entry, Kind
+from kyc_ml.registry.governance.chain import Entry, Kind, LogAnchor
 from kyc_ml.registry.governance.log import AuditLog
 from kyc_ml.registry.governance.promotion import champions
 from kyc_ml.registry.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
@@ -79,7 +79,7 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
     )
 
 
-def record(
+def record_entry(
     kind: Kind, *, actor: str, model: str, version: str, facts: Mapping[str, Any], log: Path
 ) -> Entry:
     """Append an entry to a log that reaches all anchors, then keep the new anchor.
@@ -94,12 +94,12 @@ def record(
     return entry
 
 
-def _read_receipt(text: str) -> Anchor:
-    anchor = Anchor.parse(text)
+def _read_receipt(text: str) -> LogAnchor:
+    anchor = LogAnchor.parse(text)
     if anchor is None and Path(text).is_file():
         try:
             content = json.loads(Path(text).read_text(encoding="utf-8"))
-            anchor = Anchor.parse(f"{content['sequence']}:{content['hash']}")
+            anchor = LogAnchor.parse(f"{content['sequence']}:{content['hash']}")
         except (ValueError, KeyError, TypeError):
             anchor = None
     if anchor is None:

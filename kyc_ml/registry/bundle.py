@@ -27,7 +27,7 @@ from kyc_ml.config import (
     read_path,
     section_digest,
 )
-from kyc_ml.decision import Reference, TierPolicy
+from kyc_ml.decision import PeerReference, TierPolicy
 from kyc_ml.display import say_in_html, say_plainly
 from kyc_ml.errors import BundleError, OutputError
 from kyc_ml.features import (
@@ -83,7 +83,7 @@ class Bundle:
     config: RunConfig
     specs: tuple[FeatureSpec, ...]
     vocabularies: Mapping[str, tuple[str, ...]]
-    reference: Reference
+    reference: PeerReference
     metrics: Mapping[str, Mapping[str, float]]
     data: Mapping[str, Any]
     digest: str = ""
@@ -210,7 +210,7 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
         config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}"),
         specs=_computable(specs, model.feature_names, folder=folder),
         vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
-        reference=Reference.from_dict(reference),
+        reference=PeerReference.from_dict(reference),
         metrics={part: _numbers(found) for part, found in json.loads(text[_METRICS]).items()},
         data=manifest["data"],
         digest=found,

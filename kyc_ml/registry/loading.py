@@ -54,15 +54,15 @@ def load_model(model: str) -> tuple[Bundle, str]:
             raise BundleError(msg) from None
 
 
-def features_of(
-    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: ProgressReporter
+def features_of_bundle(
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
 ) -> FeatureTable:
-    """Compute the bundle's own features; see `columns_of`."""
-    return columns_of(bundle, _build(bundle.specs, tables, observations, watch))
+    """Compute the bundle's own features; see `columns_of_bundle`."""
+    return columns_of_bundle(bundle, _build(bundle.specs, tables, observations, reporter))
 
 
 def features_and_facts(
-    bundle: Bundle, tables: ContractedTables, observations: pa.Table, watch: ProgressReporter
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
 ) -> tuple[FeatureTable, FeatureTable]:
     """Compute the bundle's own features, and beside them the facts that its policy reads.
 
@@ -79,27 +79,27 @@ def features_and_facts(
     ConfigError
         If the policy reads what is no feature of this unit.
     DatasetError
-        If a feature the model was trained on cannot be computed; see `columns_of`.
+        If a feature the model was trained on cannot be computed; see `columns_of_bundle`.
     """
-    facts = _build(graded_specs(bundle), tables, observations, watch)
-    return columns_of(bundle, facts), facts
+    facts = _build(graded_specs(bundle), tables, observations, reporter)
+    return columns_of_bundle(bundle, facts), facts
 
 
 def _build(
     specs: tuple[FeatureSpec, ...],
     tables: ContractedTables,
     observations: pa.Table,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> FeatureTable:
     return build_features(
         tables,
         observations,
         specs=specs,
-        progress=lambda done, total: watch.progress("building features", done, total),
+        progress=lambda done, total: reporter.progress("building features", done, total),
     )
 
 
-def columns_of(bundle: Bundle, built: FeatureTable) -> FeatureTable:
+def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:
     """Take a model's own columns, in its order, from a table that may hold more.
 
     Raises

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pandas as pd
 
 from kyc_ml.config import RunConfig, SourceMapping, dump_section, load_section
-from kyc_ml.decision import RatingCard, TierPolicy
+from kyc_ml.decision import Scorecard, TierPolicy
 from kyc_ml.errors import KycMlError, RegistryError
 from kyc_ml.features import FeatureSpec, definitions_digest
 from kyc_ml.registry.bundle import MANIFEST
@@ -53,7 +53,7 @@ class TrainingRecord:
 
     run: RunConfig
     policy: TierPolicy
-    card: RatingCard | None
+    card: Scorecard | None
     mapping: SourceMapping
     as_of: pd.Timestamp
     command: str
@@ -68,7 +68,7 @@ def write_record(
     *,
     run: RunConfig,
     policy: TierPolicy,
-    card: RatingCard | None,
+    card: Scorecard | None,
     mapping: SourceMapping,
     as_of: pd.Timestamp,
     command: str,
@@ -118,7 +118,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
         return TrainingRecord(
             run=load_section(folder / _RUN, RunConfig),
             policy=load_section(folder / _TIERS, TierPolicy),
-            card=load_section(rating, RatingCard) if rating.is_file() else None,
+            card=load_section(rating, Scorecard) if rating.is_file() else None,
             mapping=load_section(folder / SOURCE, SourceMapping),
             as_of=pd.Timestamp(facts["as_of"]),
             command=facts["command"],

@@ -19,7 +19,7 @@ UNREGISTERED: Final = Path("build") / "unregistered"
 
 
 def run_register(
-    folder: Path, *, trained_by: str | None, watch: ProgressReporter
+    folder: Path, *, trained_by: str | None, reporter: ProgressReporter
 ) -> RegisteredModel:
     """Register a model from a folder, as its training would have done; it trains nothing.
 
@@ -42,14 +42,14 @@ def run_register(
     UnreachableError
         If MLflow is not there: to be tried again later.
     """
-    watch.progress("registering", 0, 1)
+    reporter.progress("registering", 0, 1)
     registered = register_kept(folder, trained_by=trained_by or "")
-    watch.progress("registering", 1, 1)
+    reporter.progress("registering", 1, 1)
     return registered
 
 
 @contextmanager
-def kept_unless_registered(name: str, watch: ProgressReporter) -> Iterator[Path]:
+def kept_unless_registered(name: str, reporter: ProgressReporter) -> Iterator[Path]:
     """Give a private folder to register from, and keep it if that fails.
 
     Parameters
@@ -73,7 +73,7 @@ def kept_unless_registered(name: str, watch: ProgressReporter) -> Iterator[Path]
         if isinstance(error, RegistryError):
             msg = f"{error}\n{kept}"
             raise type(error)(msg) from None
-        watch.warning(f"{kept}")
+        reporter.warning(f"{kept}")
         raise
     shutil.rmtree(scratch, ignore_errors=True)
 

@@ -3,7 +3,7 @@ from .explain_job import Explained as Explained
 from .explain_job import Told as Told
 from .explain_job import run_customer_safe as run_customer_safe
 from .explain_job import run_explain as run_explain
-from .one_observation import require_known as require_known
+from .one_observation import require_known_rows as require_known_rows
 from .request import ScoringRequest as ScoringRequest
 from .score_job import ScoringResult as ScoringResult
 from .score_job import load_limits as load_limits

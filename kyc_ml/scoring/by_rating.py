@@ -16,9 +16,9 @@ import pyarrow as pa
 from kyc_ml.decision import (
     RAISED_BY_RATING,
     OverrideBook,
+    PeerReference,
     Rating,
-    RatingCard,
-    Reference,
+    Scorecard,
     TierPolicy,
     grade,
     make_reasons,
@@ -35,7 +35,7 @@ _EFFECTS: Final = {
     -1.0: ("lowers the expert rating", "使专家评级降低"),
     0.0: ("does not change the expert rating", "不改变专家评级"),
 }
-_NOBODY: Final = Reference(medians={}, modes={})
+_NOBODY: Final = PeerReference(medians={}, modes={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class RatingScorer:
         )
 
 
-def card_of(policy: TierPolicy) -> RatingCard:
+def card_of(policy: TierPolicy) -> Scorecard:
     """Give the card that a policy rates by.
 
     Raises

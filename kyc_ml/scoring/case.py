@@ -11,7 +11,7 @@ import pandas as pd
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables
 from kyc_ml.decision import (
     CaseSheet,
-    Drop,
+    Counterfactual,
     OverrideBook,
     OverrideRule,
     ReasonRow,
@@ -51,7 +51,9 @@ class Case:
         return pd.Timestamp(self.score[DECISION_TIME]).tz_convert(self.timezone)
 
 
-def make_sheet(case: Case, tables: ContractedTables, *, label: str, lowering: Drop) -> CaseSheet:
+def make_sheet(
+    case: Case, tables: ContractedTables, *, label: str, lowering: Counterfactual
+) -> CaseSheet:
     """Gather all that the sheet of a case tells.
 
     Parameters

@@ -15,14 +15,14 @@ from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import ContractedTables, read_tables
 from kyc_ml.decision import (
     NOBODY,
-    Drop,
+    Counterfactual,
     OverrideBook,
     TierHistory,
     customer_safe,
+    disclosable,
     load_overrides,
     save_sheet,
     say_value,
-    tellable,
 )
 from kyc_ml.display import ProgressReporter, say_in_html, say_moment, say_plainly
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureTable
@@ -30,13 +30,13 @@ from kyc_ml.registry import (
     Bundle,
     explain_rows,
     features_and_facts,
-    features_of,
+    features_of_bundle,
     load_model,
     reasons_of,
     score_features,
 )
 from kyc_ml.scoring.case import Case, make_sheet
-from kyc_ml.scoring.lowering import find_drop
+from kyc_ml.scoring.counterfactual import find_drop
 from kyc_ml.scoring.one_observation import find_observation, in_form
 from kyc_ml.scoring.scored_dates import read_history
 from kyc_ml.storage import require_place
@@ -70,7 +70,7 @@ class Explained:
     base_value: float
     score: Mapping[str, Any]
     contributions: pd.DataFrame
-    lowering: Drop
+    lowering: Counterfactual
     sheet: Path | None
 
     def _facts(self) -> dict[str, object]:
@@ -117,7 +117,7 @@ def run_explain(
     data: Path,
     top: int,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     sheet: Path | None = None,
     overrides: Path | None = None,
     previous: Sequence[Path] = (),
@@ -145,15 +145,15 @@ def run_explain(
     book = NOBODY if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
     observation = in_form(observation, form)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
-    case = explain_case(bundle, tables, observation, watch, book=book, history=history, top=top)
+    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter, telling="line")
+    case = explain_case(bundle, tables, observation, reporter, book=book, history=history, top=top)
     lowering = find_drop(case)
     if sheet is not None:
         save_sheet(make_sheet(case, tables, label=label, lowering=lowering), sheet)
     return as_explained(case, lowering=lowering, sheet=sheet)
 
 
-def as_explained(case: Case, *, lowering: Drop, sheet: Path | None = None) -> Explained:
+def as_explained(case: Case, *, lowering: Counterfactual, sheet: Path | None = None) -> Explained:
     """Tell of a case what its reader asks first."""
     return Explained(
         observation_id=case.score[OBSERVATION_ID],
@@ -176,7 +176,7 @@ def run_customer_safe(
     source: Path,
     data: Path,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> Told:
     """List what the customer may be told of one observation: see `customer_safe`.
 
@@ -187,16 +187,16 @@ def run_customer_safe(
     """
     bundle, _ = load_model(model)
     observation = in_form(observation, load_section(source, SourceMapping).identifiers)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch, telling="line")
+    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter, telling="line")
     observations = find_observation(tables, observation, unit=bundle.config.unit)
-    features = features_of(bundle, tables, observations, watch)
+    features = features_of_bundle(bundle, tables, observations, reporter)
     return tell(bundle, features)
 
 
 def tell(bundle: Bundle, features: FeatureTable) -> Told:
     """Say what the customer of the one row of a table may be told, all reasons considered."""
     columns = reasons_of(bundle, features, explain_rows(bundle, features), k=len(features.specs))
-    told = tellable(
+    told = disclosable(
         {spec.name: spec for spec in bundle.specs}, families=bundle.policy.tellable_families
     )
     keys = {name: features.keys[name] for name in features.keys.column_names}
@@ -227,7 +227,7 @@ def explain_case(
     bundle: Bundle,
     tables: ContractedTables,
     observation: str,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     *,
     book: OverrideBook,
     history: TierHistory | None,
@@ -241,7 +241,7 @@ def explain_case(
         If the source has no such observation.
     """
     observations = find_observation(tables, observation, unit=bundle.config.unit)
-    features, facts = features_and_facts(bundle, tables, observations, watch)
+    features, facts = features_and_facts(bundle, tables, observations, reporter)
     scores = score_features(bundle, features, facts=facts, book=book, history=history)
     columns = reasons_of(bundle, features, explain_rows(bundle, features), k=top)
     names = (

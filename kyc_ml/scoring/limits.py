@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kyc_ml.config import LimitsConfig
-from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, NOT_IN_CUSTOMERS, QualitySummary
+from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, NOT_IN_CUSTOMERS, DataQualityReport
 from kyc_ml.errors import Faults, GateError
 from kyc_ml.model import DriftFound
 from kyc_ml.scoring.counts import Counts
@@ -26,7 +26,7 @@ class Judged:
         None where the model has no profile, or did not score.
     """
 
-    quality: QualitySummary
+    quality: DataQualityReport
     counts: Counts
     drift: DriftFound | None
 
@@ -59,7 +59,7 @@ def refuse(faults: Sequence[str], *, subject: str) -> None:
     found.raise_if_any()
 
 
-def _check_tables(quality: QualitySummary, limits: LimitsConfig) -> list[str]:
+def _check_tables(quality: DataQualityReport, limits: LimitsConfig) -> list[str]:
     faults = []
     for table in quality.tables:
         if table.quarantined_share > limits.quarantined_share:
@@ -76,7 +76,7 @@ def _check_tables(quality: QualitySummary, limits: LimitsConfig) -> list[str]:
     return faults
 
 
-def _check_customers(quality: QualitySummary, limits: LimitsConfig) -> list[str]:
+def _check_customers(quality: DataQualityReport, limits: LimitsConfig) -> list[str]:
     accepted = {table.table: table.accepted for table in quality.tables}
     return [
         f"unknown_customers_share: {found.table}: {found.count:,} of {accepted[found.table]:,} "

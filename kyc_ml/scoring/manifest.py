@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import pandas as pd
 
-from kyc_ml.contract import QualitySummary, read_quality, write_quality
+from kyc_ml.contract import DataQualityReport, read_quality, write_quality
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
@@ -63,7 +63,7 @@ class Manifest:
     observations: int
     customers: int
     not_scored: Mapping[str, int]
-    quality: QualitySummary
+    quality: DataQualityReport
     counts: Counts
     drift: pd.DataFrame | None
     faults: tuple[str, ...]
@@ -185,7 +185,7 @@ def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
     return [*changed, *sorted(present - files.keys())]
 
 
-def digest_files(work: Path, names: Sequence[str]) -> dict[str, str]:
+def digest_published(work: Path, names: Sequence[str]) -> dict[str, str]:
     """Digest some files, and every file below some folders, of a run, by relative path."""
     found = sorted(_below(work, names))
     return {str(path.relative_to(work)): digest_file(path) for path in found}

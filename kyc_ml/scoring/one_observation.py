@@ -49,7 +49,7 @@ def in_form(observation: str, form: IdentifierForm) -> str:
     return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
 
 
-def require_known(mapping: SourceMapping, data: Path, observation: str) -> None:
+def require_known_rows(mapping: SourceMapping, data: Path, observation: str) -> None:
     """Refuse an observation of which the source has no identifier, before anything is loaded.
 
     Of which kind the model is, is not known yet: a transaction, a planned review or a customer

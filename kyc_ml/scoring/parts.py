@@ -19,7 +19,7 @@ from kyc_ml.display import Progress
 from kyc_ml.features import OBSERVATION_ID, FeatureSpec, FeatureTable
 from kyc_ml.model import Contributions
 from kyc_ml.scoring.counts import Counts
-from kyc_ml.storage import Steps, written_whole
+from kyc_ml.storage import Checkpoints, written_whole
 
 PART_ROWS: Final = 32_768
 """Rows of a part by default: of 400 features, about 0.1 GB beside as much of contributions."""
@@ -75,7 +75,7 @@ def score_parts(
     scorer: PartScorer,
     finish: Callable[[pa.Table], pa.Table],
     work: Path,
-    steps: Steps,
+    steps: Checkpoints,
     tell: Progress,
 ) -> list[Counts]:
     """Score every row group of a file of features into a part of its own; pass over those done.

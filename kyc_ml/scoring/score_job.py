@@ -11,7 +11,7 @@ import pandas as pd
 
 from kyc_ml.config import LimitsConfig, SourceMapping, load_section
 from kyc_ml.contract import QUARANTINE, SourceOnDisk, StoredTables
-from kyc_ml.decision import require_known
+from kyc_ml.decision import require_known_customers
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import (
     ConfigError,
@@ -26,12 +26,12 @@ from kyc_ml.registry import NIGHTLY, NIGHTS, log_scoring, reach_store
 from kyc_ml.scoring.exports import DUCKDB
 from kyc_ml.scoring.identity import changes, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
-from kyc_ml.scoring.night import KEPT, KEPT_OF_REFUSED, Night, Outputs
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import MODEL
-from kyc_ml.scoring.scorers import Scorers, choose, identify, load_scorers
+from kyc_ml.scoring.scorers import Scorers, choose, identify_run, load_scorers
+from kyc_ml.scoring.scoring_run import KEPT, KEPT_OF_REFUSED, Outputs, ScoringRun
 from kyc_ml.scoring.stopwatch import Stopwatch
-from kyc_ml.storage import MANIFEST, Place, Steps, hold
+from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory, hold
 from kyc_ml.training import warn_of_odd_tiers
 
 
@@ -72,7 +72,7 @@ class ScoringResult:
 
 
 def run_score(
-    request: ScoringRequest, *, watch: ProgressReporter, tables: StoredTables | None = None
+    request: ScoringRequest, *, reporter: ProgressReporter, tables: StoredTables | None = None
 ) -> ScoringResult:
     """Score, grade and explain what arrived, and publish it by one rename.
 
@@ -95,26 +95,26 @@ def run_score(
         If the model, the source or a configuration is at fault.
     """
     asked = None if request.as_of is None else request.as_of.isoformat()
-    watch.about(model=request.model, as_of=asked)
+    reporter.about(model=request.model, as_of=asked)
     began = time.time()
     reach_store(request.model)
-    _tell_of_refused_writing(request, watch)
+    _tell_of_refused_writing(request, reporter)
     limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
     source = SourceOnDisk(mapping=mapping, data=request.data, memory=request.memory, given=tables)
-    scorers = load_scorers(request, mapping=mapping, watch=watch)
-    watch.about(model=scorers.label)
+    scorers = load_scorers(request, mapping=mapping, reporter=reporter)
+    reporter.about(model=scorers.label)
     inputs = source.digests()
-    identity = identify(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
+    identity = identify_run(request, scorers, mapping=mapping, limits=limits, inputs=inputs)
     with hold(request.out) as place:
         manifest = _published(place, identity, request)
         was_there = manifest is not None
         if manifest is None:
-            steps = _begin(place, identity, restart=request.restart, watch=watch)
+            steps = _begin(place, identity, restart=request.restart, reporter=reporter)
             # what is scored already bears the run's id, which hangs on how its dates were noted
             identity = steps.identity() or identity
-            night = Night(
+            night = ScoringRun(
                 identity=identity,
                 model=scorers.model,
                 no_model=scorers.no_model,
@@ -126,16 +126,16 @@ def run_score(
                 place=place,
                 steps=steps,
                 stopwatch=stopwatch,
-                watch=watch,
+                reporter=reporter,
             )
             manifest = _finished(place, identity, request) or _run(
                 night, request, source, scorers, inputs=inputs
             )
             place.keep(KEPT)
             place.publish()
-    watch.about(as_of=manifest.as_of)
+    reporter.about(as_of=manifest.as_of)
     if was_there:
-        watch.info(f"{place.goal} holds this very run already: nothing to do")
+        reporter.info(f"{place.goal} holds this very run already: nothing to do")
     result = ScoringResult(
         path=place.goal,
         manifest=manifest,
@@ -143,12 +143,12 @@ def run_score(
         was_there=was_there,
         seconds=stopwatch.seconds,
     )
-    warn_of_odd_tiers(result.tiers, watch)
+    warn_of_odd_tiers(result.tiers, reporter)
     if not was_there:
         try:
             _log(result, scorers, began=began)
         except RegistryError as error:  # the scores are out: a scheduler must not score again
-            watch.warning(f"published, but MLflow holds no run of it: {error}")
+            reporter.warning(f"published, but MLflow holds no run of it: {error}")
     return result
 
 
@@ -164,7 +164,7 @@ def load_limits(path: Path | None) -> LimitsConfig:
 
 
 def _published(
-    place: Place, identity: Mapping[str, str], request: ScoringRequest
+    place: RunDirectory, identity: Mapping[str, str], request: ScoringRequest
 ) -> Manifest | None:
     """Give the account of this very run, if it is published already, under whatever limits.
 
@@ -200,8 +200,8 @@ def _published(
 
 
 def _begin(
-    place: Place, identity: Mapping[str, str], *, restart: bool, watch: ProgressReporter
-) -> Steps:
+    place: RunDirectory, identity: Mapping[str, str], *, restart: bool, reporter: ProgressReporter
+) -> Checkpoints:
     """Go on with an interrupted run of this identity, or begin one.
 
     Raises
@@ -209,7 +209,7 @@ def _begin(
     OutputError
         If the interrupted run was about something else.
     """
-    steps = Steps(place.work)
+    steps = Checkpoints(place.work)
     if restart:
         place.clear()
     noted = steps.identity()
@@ -219,13 +219,13 @@ def _begin(
         place.clear()
     else:
         require_same(before, identity, goal=place.goal)
-        watch.info(f"going on with the interrupted run to {place.goal}")
+        reporter.info(f"going on with the interrupted run to {place.goal}")
     if noted is None:  # or its notes were cleared up before it was published
         steps.begin(identity)
     return steps
 
 
-def _account(place: Place) -> Manifest | None:
+def _account(place: RunDirectory) -> Manifest | None:
     """Read the account that an interrupted run has left; None where it has none."""
     try:
         return read_manifest(place.work)
@@ -234,7 +234,7 @@ def _account(place: Place) -> Manifest | None:
 
 
 def _finished(
-    place: Place, identity: Mapping[str, str], request: ScoringRequest
+    place: RunDirectory, identity: Mapping[str, str], request: ScoringRequest
 ) -> Manifest | None:
     """Give the account of a run that was killed between its last file and its publication."""
     manifest = _account(place)
@@ -257,7 +257,7 @@ def _broken(folder: Path, manifest: Manifest, request: ScoringRequest) -> list[s
 
 
 def _run(
-    night: Night,
+    night: ScoringRun,
     request: ScoringRequest,
     source: SourceOnDisk,
     scorers: Scorers,
@@ -267,16 +267,16 @@ def _run(
     """Run the stages; what is refused by its limits is put aside, without its scores."""
     place = night.place
     try:
-        tables = source.stored(place, night.steps, night.watch, digests=inputs)
+        tables = source.stored(place, night.steps, night.reporter, digests=inputs)
         night.stopwatch.note("reading")
         chosen = choose(request, scorers, tables, limits=night.limits)
-        night.watch.about(as_of=chosen.as_of.isoformat())
-        require_known(
+        night.reporter.about(as_of=chosen.as_of.isoformat())
+        require_known_customers(
             scorers.book,
             tables,
             chosen,
             most=night.limits.unmatched_overrides,
-            watch=night.watch,
+            reporter=night.reporter,
         )
         return night.run(tables, chosen)
     except OutputError:
@@ -298,14 +298,14 @@ def _say_left(failed: Path) -> str:
     return f"in {failed}: {' and '.join(there)}"
 
 
-def _tell_of_refused_writing(request: ScoringRequest, watch: ProgressReporter) -> None:
+def _tell_of_refused_writing(request: ScoringRequest, reporter: ProgressReporter) -> None:
     """Say before the work that its run will not be kept: scores matter more, and go out."""
     try:
         reach_store(request.model, writes_to=NIGHTLY, view=NIGHTS)
     except UnreachableError:
         raise
     except RegistryError as error:
-        watch.warning(f"MLflow can be read, but will hold no run of this night: {error}")
+        reporter.warning(f"MLflow can be read, but will hold no run of this night: {error}")
 
 
 def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kyc_ml.config import LimitsConfig, SourceMapping, Unit, isoformat, section_digest
 from kyc_ml.contract import StoredTables, digest_together, end_of_data, require_fresh
-from kyc_ml.dataset import Chosen
+from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision import (
     NOBODY,
     OverrideBook,
@@ -60,7 +60,7 @@ class Scorers:
 
 
 def load_scorers(
-    request: ScoringRequest, *, mapping: SourceMapping, watch: ProgressReporter
+    request: ScoringRequest, *, mapping: SourceMapping, reporter: ProgressReporter
 ) -> Scorers:
     """Load the model and, if asked for, the rating that stands in.
 
@@ -84,7 +84,7 @@ def load_scorers(
         if files is None:
             raise
         no_model = f"{request.model} {_NO_MODEL}: {error}"
-        watch.warning(f"{no_model}")
+        reporter.warning(f"{no_model}")
     else:
         model = ModelScorer(
             bundle=bundle,
@@ -107,7 +107,7 @@ def load_scorers(
     )
 
 
-def identify(
+def identify_run(
     request: ScoringRequest,
     scorers: Scorers,
     *,
@@ -169,7 +169,7 @@ def _earlier(path: Path) -> str:
 
 def choose(
     request: ScoringRequest, scorers: Scorers, tables: StoredTables, *, limits: LimitsConfig
-) -> Chosen:
+) -> ChosenObservations:
     """Return which observations a request is about.
 
     Raises
@@ -186,9 +186,11 @@ def choose(
         if scorer is not None:
             require_in_force(scorer.policy, as_of)
     if request.full:
-        chosen = Chosen(unit=unit, since=request.since, as_of=as_of, planned=unit == "risk")
+        chosen = ChosenObservations(
+            unit=unit, since=request.since, as_of=as_of, planned=unit == "risk"
+        )
     else:
-        chosen = Chosen.by_default(unit, since=request.since, as_of=as_of)
+        chosen = ChosenObservations.by_default(unit, since=request.since, as_of=as_of)
     if request.incremental and unit == "fraud":
         chosen = replace(chosen, since=last_as_of(request.previous))
     elif request.incremental:

@@ -26,18 +26,18 @@ from kyc_ml.config import (
     require_section,
 )
 from kyc_ml.contract import ContractedTables, digest_together, known_until, require_contracted
-from kyc_ml.decision import NOBODY, OverrideBook, RatingCard, TierHistory, TierPolicy
+from kyc_ml.decision import NOBODY, OverrideBook, Scorecard, TierHistory, TierPolicy
 from kyc_ml.display import ProgressReporter, say_in_html, say_plainly
 from kyc_ml.registry import Bundle, require_comparable, require_currency, require_different
+from kyc_ml.scoring.counterfactual import find_drop
 from kyc_ml.scoring.explain_job import Explained, as_explained, explain_case
-from kyc_ml.scoring.lowering import find_drop
 from kyc_ml.training import (
     FitResult,
     ParameterComparison,
     Search,
     Studies,
     fit_policy,
-    identify,
+    identify_study,
     prepare,
     require_tunable,
     trials_table,
@@ -45,7 +45,7 @@ from kyc_ml.training import (
 from kyc_ml.validation import (
     CHECKS,
     CheckResult,
-    Chosen,
+    ChosenPart,
     Comparison,
     ComparisonSettings,
     DataIdentity,
@@ -157,15 +157,15 @@ def tune(
     run = config.model_copy(update={"tuning": tuning})
     require_tunable(run)
     moment = known_until(source, parse_time(as_of, name="as_of"))
-    watch = ProgressReporter()
-    rows = prepare(source, config=run, as_of=moment, tell=watch.progress)
+    reporter = ProgressReporter()
+    rows = prepare(source, config=run, as_of=moment, tell=reporter.progress)
     facts = {"files": dict(source.digests), "as_of": moment.isoformat()}
     with tempfile.TemporaryDirectory() as scratch:
         studies = Studies(
             config=run,
-            identity=identify(run, facts),
+            identity=identify_study(run, facts),
             path=Path(scratch) / "study.db" if study is None else read_path(study, name="study"),
-            tell=watch.progress,
+            tell=reporter.progress,
         )
         found = studies.search(rows)
         compared = studies.compare(rows, found.chosen)
@@ -230,16 +230,16 @@ def compare(
         miss_cost=usual.miss_cost,
     )
     first = parse_time(since, name="since")
-    watch = ProgressReporter()
+    reporter = ProgressReporter()
     rows, _ = rows_new_to_both(
         challenger,
         champion,
         source,
         since=first,
         as_of=known_until(source, parse_time(as_of, name="as_of")),
-        watch=watch,
+        reporter=reporter,
     )
-    return compare_models(challenger, champion, rows, settings=chosen, tell=watch.progress)
+    return compare_models(challenger, champion, rows, settings=chosen, tell=reporter.progress)
 
 
 def validate(
@@ -247,12 +247,12 @@ def validate(
     source: ContractedTables,
     *,
     policy: ValidationPolicy | Path,
-    rows: Chosen | None = None,
+    rows: ChosenPart | None = None,
     since: TimeLike | None = None,
     as_of: TimeLike | None = None,
     only: Sequence[str] = (),
     champion: Bundle | None = None,
-    card: RatingCard | None = None,
+    card: Scorecard | None = None,
     validator: str | None = None,
 ) -> Report:
     """Hold a bundle against a validation policy; everything is computed anew from the tables.
@@ -307,7 +307,7 @@ def validate(
     reviewed = ReviewedModel(
         address="a bundle in memory", bundle=bundle, candidate=None, card=card or own
     )
-    watch = ProgressReporter()
+    reporter = ProgressReporter()
     if first is not None:
         require_later(first, bundle)
     moment = known_until(source, parse_time(as_of, name="as_of"))
@@ -335,14 +335,14 @@ def validate(
                 bundle,
                 tables=source,
                 rows=found,
-                watch=watch,
+                reporter=reporter,
             )
         ),
         retrain=lambda: None,
         validator=validator,
         command="kyc_ml.validate(bundle, source, policy=policy)",
         rerun=lambda check: f"kyc_ml.validate(bundle, source, policy=policy, only=[{check.id!r}])",
-        watch=watch,
+        reporter=reporter,
     )
 
 
@@ -419,7 +419,7 @@ def fit_tiers(
         in_force,
         since=first,
         as_of=moment,
-        watch=ProgressReporter(),
+        reporter=ProgressReporter(),
         learned_rows=learned_rows,
     )
 

@@ -1,4 +1,4 @@
-from .checkpoints import Steps as Steps
+from .checkpoints import Checkpoints as Checkpoints
 from .checkpoints import digest_file as digest_file
 from .compiling import kernel as kernel
 from .delimited import save_csv as save_csv
@@ -12,7 +12,7 @@ from .local import quote_name as quote_name
 from .local import quote_text as quote_text
 from .local import read_batches as read_batches
 from .run_directory import MANIFEST as MANIFEST
-from .run_directory import Place as Place
+from .run_directory import RunDirectory as RunDirectory
 from .run_directory import hold as hold
 from .writing import dump_json as dump_json
 from .writing import require_place as require_place

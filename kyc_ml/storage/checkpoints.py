@@ -19,7 +19,7 @@ from kyc_ml.storage.writing import dump_json, written_whole
 _IDENTITY: Final = "identity.json"
 
 
-class Steps:
+class Checkpoints:
     """Notes of the steps done in a work folder.
 
     Parameters

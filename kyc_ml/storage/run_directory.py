@@ -29,7 +29,7 @@ _SCRATCH: Final = "scratch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RunDirectory:
     """One run's goal, and the folder that becomes it.
 
     Attributes
@@ -130,7 +130,7 @@ class Place:
 
 
 @contextmanager
-def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[Place]:
+def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
     """Hold a goal: no other job can until the block ends, or the process does.
 
     The lock is one of the kernel's: it cannot outlive the job that holds it.
@@ -150,7 +150,7 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[Place]:
         msg = f"{goal} is no name of a new folder: name one to publish, such as scores/2025-06-24"
         raise OutputError(msg)
     require_place(goal)
-    place = Place(
+    place = RunDirectory(
         goal=goal,
         work=goal.with_name(f".{goal.name}.work"),
         failed=goal.with_name(f"{goal.name}.failed"),
@@ -204,7 +204,7 @@ def _names(path: Path, number: int) -> bool:
         return False
 
 
-def _clean(place: Place) -> None:
+def _clean(place: RunDirectory) -> None:
     """Make the work folder, without what a killed run left half done."""
     _remove(place.scratch)
     try:

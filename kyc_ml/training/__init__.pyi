@@ -1,5 +1,3 @@
-from .doubts import report_left_out as report_left_out
-from .doubts import warn_of_odd_tiers as warn_of_odd_tiers
 from .evaluation_rows import is_cross_validated as is_cross_validated
 from .evaluation_rows import list_fold_rows as list_fold_rows
 from .out_of_fold import FOLDS as FOLDS
@@ -9,9 +7,6 @@ from .out_of_fold import require_customer_folds as require_customer_folds
 from .out_of_time import label_parts as label_parts
 from .reproduce_job import ReproductionResult as ReproductionResult
 from .reproduce_job import run_reproduce as run_reproduce
-from .story import flow_table as flow_table
-from .story import quality_table as quality_table
-from .story import tell_model as tell_model
 from .tiers_job import FitResult as FitResult
 from .tiers_job import fit_policy as fit_policy
 from .tiers_job import run_tiers_fit as run_tiers_fit
@@ -19,12 +14,17 @@ from .train_job import TrainingResult as TrainingResult
 from .train_job import run_train as run_train
 from .train_job import train_tables as train_tables
 from .train_model import train as train
+from .training_page import flow_table as flow_table
+from .training_page import quality_table as quality_table
+from .training_page import tell_model as tell_model
+from .training_warnings import report_left_out as report_left_out
+from .training_warnings import warn_of_odd_tiers as warn_of_odd_tiers
 from .tune_job import TuningResult as TuningResult
 from .tune_job import run_tune as run_tune
 from .tune_job import trials_table as trials_table
 from .tuning.comparison import ParameterComparison as ParameterComparison
 from .tuning.study import Search as Search
-from .tuning.study import identify as identify
+from .tuning.study import identify_study as identify_study
 from .tuning.tune import Studies as Studies
 from .tuning.tune import prepare as prepare
 from .tuning.tune import require_tunable as require_tunable

@@ -16,9 +16,9 @@ from kyc_ml.contract import ContractedTables, observable_until
 from kyc_ml.dataset import (
     ALREADY_ADVERSE,
     OPEN_CASE,
-    Fate,
     Fold,
     Labels,
+    RowAssignment,
     customers_of,
     history_start,
     make_observations,
@@ -35,11 +35,11 @@ from kyc_ml.model import choose_calibrator
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
-    Evidence,
+    HoldoutPredictions,
     Trained,
     build_all,
-    conclude,
     judge_all,
+    make_trained,
 )
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.out_of_fold import (
@@ -136,7 +136,7 @@ def train_customer_folds(
         customers=number_customers(names),
         seed=config.model.seed,
     )
-    evidence = Evidence(
+    evidence = HoldoutPredictions(
         part=FOLDS,
         target=target,
         margin=held_out.margin,
@@ -144,7 +144,7 @@ def train_customer_folds(
         baselines={BASELINE: baseline},
         features=features,
     )
-    return conclude(
+    return make_trained(
         config=config,
         policy=policy,
         data=data,
@@ -203,7 +203,7 @@ def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> p
 def _fold(number: int, held: npt.NDArray[np.int64], *, n_rows: int) -> Fold:
     tested = np.zeros(n_rows, np.bool_)
     tested[held] = True
-    fate = np.where(tested, Fate.TEST, Fate.TRAIN).astype(np.int8)
+    fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
     return Fold(number=number, period=None, fate=fate, in_test_period=tested)
 
 

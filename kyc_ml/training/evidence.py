@@ -18,7 +18,7 @@ from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import FeatureSpec, FeatureTable, all_made_of, build_features
-from kyc_ml.metrics import DRAWS, Predictions, Quality, compute_quality
+from kyc_ml.metrics import DRAWS, ModelMetrics, Predictions, compute_metrics
 from kyc_ml.model import (
     BinnedLogistic,
     CalibrationChoice,
@@ -41,7 +41,7 @@ RATING: Final = "expert rating"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class HoldoutPredictions:
     """Outcomes and predictions of the held-out rows; the model was fitted on none of them.
 
     Attributes
@@ -91,8 +91,8 @@ class Trained:
     """
 
     bundle: Bundle
-    evidence: Evidence
-    quality: dict[str, dict[str, Quality]]
+    evidence: HoldoutPredictions
+    quality: dict[str, dict[str, ModelMetrics]]
     added_value: AddedValue
     explained: ExplainedRows
     parts: pd.DataFrame
@@ -138,7 +138,7 @@ class Trained:
 _PART_COLUMNS: Final = ("part", "start", "end", "used", "positives", "immature")
 
 
-def conclude(
+def make_trained(
     *,
     config: RunConfig,
     policy: TierPolicy,
@@ -149,8 +149,8 @@ def conclude(
     model: Model,
     best_round: int,
     calibration: CalibrationChoice,
-    evidence: Evidence,
-    quality: dict[str, dict[str, Quality]],
+    evidence: HoldoutPredictions,
+    quality: dict[str, dict[str, ModelMetrics]],
     parts: pd.DataFrame,
     boundaries: Boundaries | None,
     folds: pd.DataFrame | None = None,
@@ -217,7 +217,7 @@ def conclude(
     )
 
 
-def _recorded(figures: Quality) -> dict[str, float]:
+def _recorded(figures: ModelMetrics) -> dict[str, float]:
     """Return the figures that a bundle keeps: none that depends on drawn samples."""
     drawn = {"average_precision_low", "average_precision_high"}
     return {name: value for name, value in figures.as_dict().items() if name not in drawn}
@@ -294,11 +294,11 @@ def judge_all(
     *,
     customers: Ints,
     seed: int,
-) -> dict[str, dict[str, Quality]]:
+) -> dict[str, dict[str, ModelMetrics]]:
     """Compute the figures of the model and each baseline on the held-out part."""
     return {
         who: {
-            part: compute_quality(
+            part: compute_metrics(
                 target,
                 said.score,
                 said.probability,

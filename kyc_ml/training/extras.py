@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig
 from kyc_ml.dataset import customers_of
-from kyc_ml.decision import RatingCard, add_needed
+from kyc_ml.decision import Scorecard, add_needed
 from kyc_ml.display import StageProgress
 from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
 from kyc_ml.model import Selection, narrow_specs, narrow_table, select_features
@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 Specs = tuple[FeatureSpec, ...]
 
 
-def with_card(specs: Specs, card: RatingCard | None, *, config: RunConfig) -> Specs:
+def with_card(specs: Specs, card: Scorecard | None, *, config: RunConfig) -> Specs:
     """Add what a rating card reads to the features of a run."""
     return specs if card is None else add_needed(specs, card, declare_features(config.features))
 

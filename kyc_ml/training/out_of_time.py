@@ -33,22 +33,22 @@ from kyc_ml.dataset import (
     summarise_parts,
     to_target,
 )
-from kyc_ml.decision import RatingCard, TierPolicy, rate, require_peers
+from kyc_ml.decision import Scorecard, TierPolicy, rate, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
-from kyc_ml.metrics import Predictions, compute_quality, number_customers
+from kyc_ml.metrics import Predictions, compute_metrics, number_customers
 from kyc_ml.model import Fit, calibrate_later, choose_calibrator, fit_fixed, fit_model, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
     MODEL,
     RATING,
-    Evidence,
+    HoldoutPredictions,
     Trained,
     build_all,
-    conclude,
     fit_baseline,
     judge_all,
+    make_trained,
 )
 from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.late_cases import say_late_cases
@@ -64,7 +64,7 @@ def train_out_of_time(
     config: RunConfig,
     splits: SplitConfig,
     policy: TierPolicy,
-    card: RatingCard | None,
+    card: Scorecard | None,
     as_of: pd.Timestamp,
     data: dict[str, Any],
     tell: StageProgress,
@@ -125,7 +125,7 @@ def train_out_of_time(
     numbers = number_customers(customers)
     quality = {
         MODEL: {
-            name: compute_quality(
+            name: compute_metrics(
                 target[part == name],
                 margin[part == name],
                 proba[part == name],
@@ -146,7 +146,7 @@ def train_out_of_time(
         return LabelledRows(matrix=matrix[here], target=target[here], customers=customers[here])
 
     stability = refit(take, features.specs, config=config, tell=tell)
-    evidence = Evidence(
+    evidence = HoldoutPredictions(
         part=TEST,
         target=target[tested],
         margin=margin[tested],
@@ -154,7 +154,7 @@ def train_out_of_time(
         baselines=baselines,
         features=features.take(np.flatnonzero(tested)),
     )
-    return conclude(
+    return make_trained(
         config=config,
         policy=policy,
         data=data,

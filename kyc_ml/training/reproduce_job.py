@@ -68,7 +68,12 @@ class ReproductionResult:
 
 
 def run_reproduce(
-    *, run: str, data: Path, threads: int | None, quarantine: Path | None, watch: ProgressReporter
+    *,
+    run: str,
+    data: Path,
+    threads: int | None,
+    quarantine: Path | None,
+    reporter: ProgressReporter,
 ) -> ReproductionResult:
     """Train again from a run's own record and compare the bundles; nothing is registered.
 
@@ -93,13 +98,15 @@ def run_reproduce(
         run_id, folder = fetch_record(run, Path(scratch))
         record = load_record(folder, subject=f"run {run_id}")
         require_same_files(record.mapping, data, files=record.files, subject=f"run {run_id}")
-        tables, mapping = read_tables(folder / SOURCE, data, quarantine=quarantine, watch=watch)
+        tables, mapping = read_tables(
+            folder / SOURCE, data, quarantine=quarantine, reporter=reporter
+        )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()
         files = RunFiles(
             run=_with_threads(record.run, threads), policy=record.policy, card=record.card
         )
-        trained = train_on(tables, mapping, files=files, as_of=record.as_of, watch=watch)
+        trained = train_on(tables, mapping, files=files, as_of=record.as_of, reporter=reporter)
         bundle = Path(scratch) / "bundle"
         again = save_bundle(trained.bundle, bundle)
         manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))

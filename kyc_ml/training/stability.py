@@ -18,7 +18,7 @@ from kyc_ml.display import Progress
 from kyc_ml.errors import DatasetError, require_both_classes
 from kyc_ml.features import FeatureSpec
 from kyc_ml.metrics import (
-    compute_quality,
+    compute_metrics,
     draw_customers,
     drawn_rows,
     number_customers,
@@ -302,7 +302,7 @@ def _summarise(
 
 
 def _run(number: int, refit: _Refit, later: LabelledRows) -> dict[str, float]:
-    quality = compute_quality(later.target, refit.margin, expit(refit.margin)).as_dict()
+    quality = compute_metrics(later.target, refit.margin, expit(refit.margin)).as_dict()
     return {
         "run": number,
         "seed": refit.seed,

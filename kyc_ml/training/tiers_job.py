@@ -15,15 +15,15 @@ from kyc_ml.config import dump_section, load_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
 from kyc_ml.dataset import customers_of, evaluation_rows
 from kyc_ml.decision import (
+    CutOffProposal,
     FitRows,
-    Proposal,
     TierPolicy,
     decision_days,
     diff_policies,
     judge_cut_offs,
     propose,
     require_fit,
-    segments_of,
+    tier_segments,
 )
 from kyc_ml.display import ProgressReporter, say_count, say_in_html, say_plainly, say_span
 from kyc_ml.errors import LeakageError
@@ -70,7 +70,7 @@ class FitResult:
         What the rows are to the model.
     """
 
-    proposal: Proposal
+    proposal: CutOffProposal
     in_force: TierPolicy
     judged: pd.DataFrame
     diff: str
@@ -126,7 +126,7 @@ def run_tiers_fit(
     policy: Path | None,
     out: Path | None,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is changed.
@@ -149,7 +149,7 @@ def run_tiers_fit(
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
     require_fit(in_force)
     _require_unseen(bundle, since, learned_rows=learned_rows)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     require_currency(bundle, tables)
     found = fit_policy(
         bundle,
@@ -157,7 +157,7 @@ def run_tiers_fit(
         in_force,
         since=since,
         as_of=known_until(tables, as_of),
-        watch=watch,
+        reporter=reporter,
         learned_rows=learned_rows,
     )
     found = replace(found, model=label, path=out)
@@ -190,7 +190,7 @@ def fit_policy(
     *,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     learned_rows: bool = False,
 ) -> FitResult:
     """Propose cut-offs by the `fit` section of a policy; nothing is written.
@@ -213,11 +213,11 @@ def fit_policy(
     require_fit(in_force)
     basis, start = _require_unseen(bundle, since, learned_rows=learned_rows)
     if start is None:
-        rows, start, until = _out_of_fold_rows(bundle, tables, in_force, watch=watch)
+        rows, start, until = _out_of_fold_rows(bundle, tables, in_force, reporter=reporter)
         as_of, left_out = until, 0
     else:
         rows, left_out, until = mature_rows(
-            bundle, tables, in_force, since=start, as_of=as_of, watch=watch
+            bundle, tables, in_force, since=start, as_of=as_of, reporter=reporter
         )
     proposal = propose(rows, in_force)
     return FitResult(
@@ -278,7 +278,7 @@ def mature_rows(
     *,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> tuple[FitRows, int, pd.Timestamp]:
     """Score the rows decided since a day whose outcome anybody can know at `as_of`.
 
@@ -299,7 +299,7 @@ def mature_rows(
     found = evaluation_rows(tables, bundle.config, since=since, as_of=as_of)
     used = found.counted
     features, facts = _build(
-        bundle, tables, policy, found.observations.filter(pa.array(used)), watch
+        bundle, tables, policy, found.observations.filter(pa.array(used)), reporter
     )
     _, proba, _ = predict(bundle, features)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.labels.target[used])
@@ -308,7 +308,7 @@ def mature_rows(
 
 
 def _out_of_fold_rows(
-    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, watch: ProgressReporter
+    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, reporter: ProgressReporter
 ) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
     """Predict the rows of a cross-validated training by the models of its folds.
 
@@ -319,9 +319,9 @@ def _out_of_fold_rows(
     """
     found = list_fold_rows(bundle, tables)
     if found.difference:
-        watch.warning(found.difference)
-    features, facts = _build(bundle, tables, policy, found.observations, watch)
-    _, proba = predict_again(bundle, features, found.target, tell=watch.progress)
+        reporter.warning(found.difference)
+    features, facts = _build(bundle, tables, policy, found.observations, reporter)
+    _, proba = predict_again(bundle, features, found.target, tell=reporter.progress)
     rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)
     return rows, found.since, found.until
 
@@ -331,10 +331,10 @@ def _build(
     tables: ContractedTables,
     policy: TierPolicy,
     observations: pa.Table,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> tuple[FeatureTable, FeatureTable]:
     graded = bundle if policy is bundle.policy else replace(bundle, policy=policy)
-    return features_and_facts(graded, tables, observations, watch)
+    return features_and_facts(graded, tables, observations, reporter)
 
 
 def _fit_rows(
@@ -345,7 +345,7 @@ def _fit_rows(
     proba: npt.NDArray[np.float64],
     target: npt.NDArray[np.float64],
 ) -> FitRows:
-    segment, _, _ = segments_of(facts, policy)
+    segment, _, _ = tier_segments(facts, policy)
     decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())
     return FitRows(
         proba=proba,

@@ -32,18 +32,18 @@ from kyc_ml.registry import (
     write_record,
 )
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.training.doubts import (
+from kyc_ml.training.evidence import Trained
+from kyc_ml.training.model_card.card import ModelCard, make_model_card
+from kyc_ml.training.model_card.limitations import say_one_instant
+from kyc_ml.training.recording import make_run_record
+from kyc_ml.training.train_model import train
+from kyc_ml.training.training_page import flow_table, tell_model, training_figures
+from kyc_ml.training.training_warnings import (
     report_left_out,
     warn_of_few_positives,
     warn_of_missed_rates,
     warn_of_odd_tiers,
 )
-from kyc_ml.training.evidence import Trained
-from kyc_ml.training.model_card.card import ModelCard, make_model_card
-from kyc_ml.training.model_card.limitations import say_one_instant
-from kyc_ml.training.recording import make_run_record
-from kyc_ml.training.story import flow_table, tell_model, training_figures
-from kyc_ml.training.train_model import train
 
 _FEW_TREES: Final = 20
 """Convention: a model that stopped before has hardly begun."""
@@ -81,7 +81,7 @@ def run_train(
     quarantine: Path | None,
     keep: Path | None,
     page: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     card: Path | None = None,
 ) -> TrainingResult:
     """Train a model on a source and register it as challenger.
@@ -105,7 +105,7 @@ def run_train(
         require_new(keep)
     reach_store(writes_to=files.run.name)
     start = time.perf_counter()
-    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     reading = time.perf_counter() - start
     result = train_tables(
         tables,
@@ -113,7 +113,7 @@ def run_train(
         files=files,
         as_of=as_of,
         keep=keep,
-        watch=watch,
+        reporter=reporter,
         command=_command(config=config, source=source, data=data, as_of=as_of),
         spent={"reading": reading},
     )
@@ -134,7 +134,7 @@ def train_tables(
     files: RunFiles,
     as_of: pd.Timestamp | None,
     keep: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     command: str = "kyc_ml.jobs.train_tables",
     spent: Mapping[str, float] | None = None,
 ) -> TrainingResult:
@@ -161,19 +161,19 @@ def train_tables(
     seconds = dict(spent or {})
     began = time.time() - sum(seconds.values())
     start = time.perf_counter()
-    trained = train_on(tables, mapping, files=files, as_of=as_of, watch=watch)
+    trained = train_on(tables, mapping, files=files, as_of=as_of, reporter=reporter)
     seconds["training"] = time.perf_counter() - start
-    _tell(trained, watch)
+    _tell(trained, reporter)
     tier = assign_tiers(trained.evidence.probability, policy=files.policy)
     tiers = compute_tier_table(
         tier, trained.evidence.probability, policy=files.policy, target=trained.evidence.target
     )
-    warn_of_odd_tiers(tiers, watch)
-    warn_of_missed_rates(tiers, watch)
+    warn_of_odd_tiers(tiers, reporter)
+    warn_of_missed_rates(tiers, reporter)
     figures = training_figures(trained, tiers)
     start = time.perf_counter()
-    watch.progress("registering", 0, 1)
-    with kept_unless_registered(files.run.name, watch) as folder:
+    reporter.progress("registering", 0, 1)
+    with kept_unless_registered(files.run.name, reporter) as folder:
         save_bundle(trained.bundle, folder / BUNDLE)
         bundle = load_bundle(folder / BUNDLE)
         if keep is not None:
@@ -205,7 +205,7 @@ def train_tables(
         )
         keep_training(folder, bundle, record, own=own, card=card, page=page)
         registered = register_kept(folder, later=False)
-    watch.progress("registering", 1, 1)
+    reporter.progress("registering", 1, 1)
     seconds["registering"] = time.perf_counter() - start
     return TrainingResult(
         registered=registered,
@@ -225,7 +225,7 @@ def train_on(
     *,
     files: RunFiles,
     as_of: pd.Timestamp,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> Trained:
     """Train on tables already read, and write nothing: the same arguments, the same bundle.
 
@@ -234,7 +234,7 @@ def train_on(
     DatasetError
         If the labelled observations cannot carry a model.
     """
-    tell_late_reviews(tables, as_of, watch)
+    tell_late_reviews(tables, as_of, reporter)
     return train(
         tables,
         config=files.run,
@@ -249,7 +249,7 @@ def train_on(
             "base_currency": tables.base_currency,
             "timezone": tables.timezone,
         },
-        progress=watch.progress,
+        progress=reporter.progress,
     )
 
 
@@ -293,25 +293,25 @@ def _story(
     )
 
 
-def _tell_of_few_trees(trained: Trained, watch: ProgressReporter) -> None:
+def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
     """Warn where so few positives decided when to stop that chance did."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return
-    watch.warning(
+    reporter.warning(
         f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
         "positives of the early-stopping part: chance more than learning; give that part more "
         "days or the model a lower learning_rate, and look at the logistic regression beside it"
     )
 
 
-def _tell_of_selection(trained: Trained, watch: ProgressReporter) -> None:
+def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
     """Say in one line how many features were dropped for what; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
     told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
-    watch.info(
+    reporter.info(
         f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
         f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
     )
@@ -327,19 +327,19 @@ def _positives_of_judges(trained: Trained) -> dict[str, int]:
     }
 
 
-def _tell(trained: Trained, watch: ProgressReporter) -> None:
-    watch.show("parts", trained.parts)
+def _tell(trained: Trained, reporter: ProgressReporter) -> None:
+    reporter.show("parts", trained.parts)
     dropped = {} if trained.selection is None else trained.selection.dropped
-    report_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, watch)
-    _tell_of_selection(trained, watch)
-    _tell_of_few_trees(trained, watch)
+    report_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, reporter)
+    _tell_of_selection(trained, reporter)
+    _tell_of_few_trees(trained, reporter)
     instant = say_one_instant(trained)
     if instant is not None:
-        watch.info(instant)
-    warn_of_few_positives(_positives_of_judges(trained), watch)
-    watch.show("calibration candidates", trained.calibration.candidates)
+        reporter.info(instant)
+    warn_of_few_positives(_positives_of_judges(trained), reporter)
+    reporter.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
-        watch.show("calibration by segment", trained.calibration.segments)
+        reporter.show("calibration by segment", trained.calibration.segments)
     for found in trained.stability:
-        watch.show(f"{found.kind} stability: metrics on the test rows", found.metrics)
-        watch.show(f"{found.kind} stability: overlap of refits", found.overlaps)
+        reporter.show(f"{found.kind} stability: metrics on the test rows", found.metrics)
+        reporter.show(f"{found.kind} stability: overlap of refits", found.overlaps)

@@ -8,7 +8,7 @@ from typing import Any
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig, TimeLike, parse_time, require_section
 from kyc_ml.contract import ContractedTables, require_contracted
-from kyc_ml.decision import RatingCard, TierPolicy
+from kyc_ml.decision import Scorecard, TierPolicy
 from kyc_ml.display import ProgressReporter, StageProgress
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import on_source, require_named_features
@@ -25,7 +25,7 @@ def train(
     policy: TierPolicy,
     as_of: TimeLike,
     data: Mapping[str, Any] = MappingProxyType({}),
-    card: RatingCard | None = None,
+    card: Scorecard | None = None,
     progress: StageProgress | None = None,
 ) -> Trained:
     """Train, calibrate and evaluate a model with what was known at `as_of`.
@@ -84,7 +84,7 @@ def train(
     )
 
 
-def _require_no_extras(config: RunConfig, card: RatingCard | None) -> None:
+def _require_no_extras(config: RunConfig, card: Scorecard | None) -> None:
     """Refuse what needs parts in time: it must not be left out in silence."""
     asked = {
         "selection.method": config.selection.method != "none",

@@ -16,11 +16,11 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError
 from kyc_ml.registry import ChildRecord, RunRecord, log_tuning, reach_store
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.training.doubts import warn_of_few_positives
+from kyc_ml.training.training_warnings import warn_of_few_positives
 from kyc_ml.training.tuning.comparison import ParameterComparison
 from kyc_ml.training.tuning.objectives import MAXIMISED
 from kyc_ml.training.tuning.rows import TuningRows
-from kyc_ml.training.tuning.study import Search, TrialRecord, identify
+from kyc_ml.training.tuning.study import Search, TrialRecord, identify_study
 from kyc_ml.training.tuning.tune import Studies, prepare, require_tunable
 
 
@@ -62,7 +62,7 @@ def run_tune(
     trials: int | None,
     minutes: float | None,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> TuningResult:
     """Search the model's parameters and write the best as the model section of a run.
 
@@ -104,22 +104,22 @@ def run_tune(
         now = time.perf_counter()
         seconds[stage], clock = now - clock, now
 
-    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     took("reading")
     moment = known_until(tables, as_of)
-    rows = prepare(tables, config=run, as_of=moment, tell=watch.progress)
-    watch.show("folds", rows.summary)
-    warn_of_few_positives(_positives_of_judges(rows.summary), watch)
+    rows = prepare(tables, config=run, as_of=moment, tell=reporter.progress)
+    reporter.show("folds", rows.summary)
+    warn_of_few_positives(_positives_of_judges(rows.summary), reporter)
     if run.selection.method != "none":
-        watch.info("selection is not part of tuning: all trials use all features")
+        reporter.info("selection is not part of tuning: all trials use all features")
     took("features")
     facts = {
         "source": section_digest(mapping),
         "files": dict(tables.digests),
         "as_of": moment.isoformat(),
     }
-    identity = identify(run, facts)
-    studies = Studies(config=run, identity=identity, path=study, tell=watch.progress)
+    identity = identify_study(run, facts)
+    studies = Studies(config=run, identity=identity, path=study, tell=reporter.progress)
     found = studies.search(rows)
     took("searching")
     comparison = studies.compare(rows, found.chosen)

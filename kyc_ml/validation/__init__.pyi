@@ -25,5 +25,5 @@ from .validate_job import review_model as review_model
 from .validate_job import run_validate as run_validate
 from .validation_model import ReviewedModel as ReviewedModel
 from .validation_model import as_rival as as_rival
-from .validation_parts import Chosen as Chosen
+from .validation_parts import ChosenPart as ChosenPart
 from .validation_parts import choose_rows as choose_rows

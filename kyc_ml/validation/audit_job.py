@@ -113,7 +113,7 @@ def run_audit(
     seed: int,
     out: Path | None,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> AuditResult:
     """Audit the features that a configuration chooses, and their mature labels.
 
@@ -132,7 +132,7 @@ def run_audit(
     specs = choose_features(run.features, unit=run.unit, attributes=declared)
     if out is not None:
         require_place(out)
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = known_until(tables, as_of)
     observations = make_observations(
         tables,
@@ -150,13 +150,13 @@ def run_audit(
         seed=seed,
         build=build_features,
         threads=run.model.num_threads,
-        progress=lambda done, total: watch.progress("tampering and rebuilding", done, total),
+        progress=lambda done, total: reporter.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
-    report_left_out(features.left_out, watch, and_so=", not audited")
+    report_left_out(features.left_out, reporter, and_so=", not audited")
     start = time.perf_counter()
     labels = probe_labels(
-        tables, observations, specs, run=run, as_of=moment, seed=seed, watch=watch
+        tables, observations, specs, run=run, as_of=moment, seed=seed, reporter=reporter
     )
     seconds["probing labels"] = time.perf_counter() - start
     result = AuditResult(
@@ -184,7 +184,7 @@ def probe_labels(
     run: RunConfig,
     as_of: pd.Timestamp,
     seed: int,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> LabelProbes:
     """Compute what the features say of the labels that are mature at `as_of`."""
     target = EvaluationRows.of(tables, observations, run, as_of=as_of).target
@@ -202,16 +202,16 @@ def probe_labels(
         observations.take(pa.array(rows)),
         specs=specs,
         threads=run.model.num_threads,
-        progress=lambda done, total: watch.progress("building labelled features", done, total),
+        progress=lambda done, total: reporter.progress("building labelled features", done, total),
     )
     customers = customers_of(features.keys)
-    watch.progress("probing labels", 0, 2)
+    reporter.progress("probing labels", 0, 2)
     single = single_feature_auc(features, target[rows], customers=customers)
-    watch.progress("probing labels", 1, 2)
+    reporter.progress("probing labels", 1, 2)
     shuffled = shuffled_label_auc(
         features, target[rows], customers=customers, config=run.model, seed=seed
     )
-    watch.progress("probing labels", 2, 2)
+    reporter.progress("probing labels", 2, 2)
     return LabelProbes(
         rows=rows.size,
         positives=positives,

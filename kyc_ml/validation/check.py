@@ -16,7 +16,7 @@ Unit = Literal["share", "ratio", "count", "p-value", "log-odds", "index", "days"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class FigureText:
     """A figure that a check computes, and that a gate may bound.
 
     Attributes
@@ -54,7 +54,7 @@ class Check:
     signs: Text
     limits: Text
     source: str
-    measures: tuple[Measure, ...]
+    measures: tuple[FigureText, ...]
 
     def __post_init__(self) -> None:
         if self.id.partition(".")[0] != self.family:

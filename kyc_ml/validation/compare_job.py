@@ -123,7 +123,7 @@ def run_compare(
     loss: float | None,
     out: Path | None,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> ComparisonResult:
     """Hold a challenger against a champion on rows that neither learnt from.
 
@@ -162,13 +162,13 @@ def run_compare(
     reach_store(challenger, champion, writes_to=new.config.name)
     began = time.time()
     clock = [time.perf_counter()]
-    tables, _ = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     clock.append(time.perf_counter())
     require_currency(old, tables)
     moment = known_until(tables, as_of)
-    rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, watch=watch)
+    rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, reporter=reporter)
     clock.append(time.perf_counter())
-    comparison = compare_models(new, old, rows, settings=settings, tell=watch.progress)
+    comparison = compare_models(new, old, rows, settings=settings, tell=reporter.progress)
     clock.append(time.perf_counter())
     stages = ("reading", "features", "comparing")
     spent = [end - begin for begin, end in itertools.pairwise(clock)]
@@ -186,7 +186,7 @@ def run_compare(
     )
     if out is not None:
         _write(result, out)
-    _tell(comparison, watch)
+    _tell(comparison, reporter)
     record = replace(_record(result, tables, new), began=began)
     return replace(result, mlflow_run=log_comparison(new.config.name, record))
 
@@ -210,19 +210,21 @@ def _settings(
     return check_section(content, ComparisonSettings, subject="the options of kyc-ml compare")
 
 
-def _tell(comparison: Comparison, watch: ProgressReporter) -> None:
-    watch.show(f"on the same {comparison.kind} rows (95 % intervals)", _rounded(comparison.metrics))
+def _tell(comparison: Comparison, reporter: ProgressReporter) -> None:
+    reporter.show(
+        f"on the same {comparison.kind} rows (95 % intervals)", _rounded(comparison.metrics)
+    )
     beside = comparison.calibration.set_index("model").T.rename_axis("figure").reset_index()
-    watch.show("calibration", _rounded(beside))
-    watch.show(
+    reporter.show("calibration", _rounded(beside))
+    reporter.show(
         "rows by tier: champion down, challenger across (observed rate of judged rows)",
         _matrix(comparison.tiers),
     )
-    watch.show("largest moves", _rounded(comparison.moved[list(_MOVE)].head(_SHOWN)))
-    watch.show("what moves tiers most", comparison.causes.head(_SHOWN))
-    watch.show("alerts", _rounded(comparison.alerts))
+    reporter.show("largest moves", _rounded(comparison.moved[list(_MOVE)].head(_SHOWN)))
+    reporter.show("what moves tiers most", comparison.causes.head(_SHOWN))
+    reporter.show("alerts", _rounded(comparison.alerts))
     if comparison.skipped:
-        watch.info(
+        reporter.info(
             f"{comparison.skipped:,} bootstrap samples held one class only and have no figures"
         )
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.contract import ContractedTables
-from kyc_ml.decision import RatingCard
+from kyc_ml.decision import Scorecard
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import FeatureSpec
-from kyc_ml.metrics import Predictions, Quality
+from kyc_ml.metrics import ModelMetrics, Predictions
 from kyc_ml.registry import Bundle
 from kyc_ml.validation.attribution import Attribution, attribute
 from kyc_ml.validation.rows import ScoredRows
@@ -38,7 +38,7 @@ class Retrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rival:
+class ChampionScores:
     """The champion, and what it says of the current rows."""
 
     label: str
@@ -87,7 +87,7 @@ class ReviewEvidence:
     current: ScoredRows
     reference: ScoredRows
     train: ScoredRows | None = None
-    recorded: Quality | None = None
+    recorded: ModelMetrics | None = None
     recorded_part: str = ""
     current_is_recorded: bool = False
     fitted: ScoredRows | None = None
@@ -95,8 +95,8 @@ class ReviewEvidence:
     tables: ContractedTables | None = None
     observations: pa.Table | None = None
     specs: tuple[FeatureSpec, ...] = ()
-    card: RatingCard | None = None
-    rival: Rival | None = None
+    card: Scorecard | None = None
+    rival: ChampionScores | None = None
     retrained: Retrained | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     reporter: ProgressReporter = field(default_factory=ProgressReporter)

@@ -16,7 +16,13 @@ from kyc_ml.decision import merge_specs
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import LeakageError
 from kyc_ml.features import OBSERVATION_ID, FeatureSpec, FeatureTable, build_features
-from kyc_ml.registry import Bundle, columns_of, features_and_facts, policy_needs, trained_until
+from kyc_ml.registry import (
+    Bundle,
+    columns_of_bundle,
+    features_and_facts,
+    policy_needs,
+    trained_until,
+)
 from kyc_ml.training import is_cross_validated, list_fold_rows, predict_again
 from kyc_ml.validation.comparison.rows import LaterRows
 
@@ -53,7 +59,7 @@ def rows_new_to_both(
     *,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:
     """Choose the rows that compare two models: later ones, else what both have out of fold.
 
@@ -70,8 +76,8 @@ def rows_new_to_both(
     if since is None and is_cross_validated(challenger) and is_cross_validated(champion):
         run = _run(challenger, champion)
         if not can_evaluate(tables, run, since=start, as_of=as_of):
-            return _rows_out_of_fold(challenger, champion, tables, as_of=as_of, watch=watch)
-    rows = later_rows(challenger, champion, tables, since=start, as_of=as_of, watch=watch)
+            return _rows_out_of_fold(challenger, champion, tables, as_of=as_of, reporter=reporter)
+    rows = later_rows(challenger, champion, tables, since=start, as_of=as_of, reporter=reporter)
     return rows, start
 
 
@@ -82,7 +88,7 @@ def later_rows(
     *,
     since: pd.Timestamp,
     as_of: pd.Timestamp,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> LaterRows:
     """List the observations in ``[since, as_of)`` with both models' features and outcomes.
 
@@ -101,7 +107,7 @@ def later_rows(
         as_of=as_of,
         cure=", or compare models trained earlier",
     )
-    features = _features_of_both(challenger, champion, tables, found.observations, watch)
+    features = _features_of_both(challenger, champion, tables, found.observations, reporter)
     return LaterRows(
         challenger=features[0],
         champion=features[1],
@@ -117,7 +123,7 @@ def _rows_out_of_fold(
     tables: ContractedTables,
     *,
     as_of: pd.Timestamp,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> tuple[LaterRows, pd.Timestamp]:
     """Predict the rows that both models were cross-validated on, each by its own folds.
 
@@ -130,9 +136,9 @@ def _rows_out_of_fold(
     tables_of, said = [], []
     for bundle, rows, here in zip((challenger, champion), found, (mine, theirs), strict=True):
         if rows.difference:
-            watch.warning(rows.difference)
-        _, facts = features_and_facts(bundle, tables, rows.observations, watch)
-        predicted, probability = predict_again(bundle, facts, rows.target, tell=watch.progress)
+            reporter.warning(rows.difference)
+        _, facts = features_and_facts(bundle, tables, rows.observations, reporter)
+        predicted, probability = predict_again(bundle, facts, rows.target, tell=reporter.progress)
         tables_of.append(facts.take(here))
         said.append((predicted.margin[here], probability[here]))
     observations = found[1].observations.take(pa.array(theirs))
@@ -184,13 +190,13 @@ def _features_of_both(
     champion: Bundle,
     tables: ContractedTables,
     observations: pa.Table,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> tuple[FeatureTable, FeatureTable]:
     specs = join_specs(challenger.specs, champion.specs)
     if specs is None:
-        watch.info("the models declare a feature differently: features are computed for each")
-        _, new = features_and_facts(challenger, tables, observations, watch)
-        _, old = features_and_facts(champion, tables, observations, watch)
+        reporter.info("the models declare a feature differently: features are computed for each")
+        _, new = features_and_facts(challenger, tables, observations, reporter)
+        _, old = features_and_facts(champion, tables, observations, reporter)
         return new, old
     for bundle in (challenger, champion):
         specs = merge_specs(specs, policy_needs(bundle))
@@ -198,8 +204,10 @@ def _features_of_both(
         tables,
         observations,
         specs=specs,
-        progress=lambda done, total: watch.progress("building features", done, total),
+        progress=lambda done, total: reporter.progress("building features", done, total),
     )
     for bundle in (challenger, champion):
-        columns_of(bundle, built.take(_NO_ROWS))  # an error if one is missing; it copies rows
+        columns_of_bundle(
+            bundle, built.take(_NO_ROWS)
+        )  # an error if one is missing; it copies rows
     return built, built

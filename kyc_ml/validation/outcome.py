@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.validation.check import Check, Measure
+from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.result import Figure, Plot
 from kyc_ml.validation.text import Text, notice, read_yaml, texts_of
 
@@ -125,7 +125,7 @@ def _procedure(name: str, declared: Mapping[str, Any], run: Run) -> Procedure:
         family=name.partition(".")[0],
         source=declared["source"],
         measures=tuple(
-            Measure(name=figure, label=labels[figure], unit=content["unit"])
+            FigureText(name=figure, label=labels[figure], unit=content["unit"])
             for figure, content in declared["figures"].items()
         ),
         **texts_of({key: declared[key] for key in _TEXTS}),

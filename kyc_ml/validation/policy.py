@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Condition(Section):
+class GateCondition(Section):
     """Another figure of the same check that must lie within bounds for a gate to count."""
 
     figure: str
@@ -59,7 +59,7 @@ class Gate(Section):
     or_figure: str | None = None
     """A figure of the same check: the bound is the larger of `at_most` and it, as for a
     critical value that grows as rows become few."""
-    only_if: Condition | None = None
+    only_if: GateCondition | None = None
     """The gate counts only where this holds."""
     severity: Severity
     """amber is a finding that gets an owner and a due date, red fails the model."""
@@ -189,11 +189,13 @@ def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
         are listed.
     """
     policy = load_section(path, ValidationPolicy)
-    require_known(policy, checks=checks, subject=str(path))
+    require_known_checks(policy, checks=checks, subject=str(path))
     return policy
 
 
-def require_known(policy: ValidationPolicy, *, checks: Mapping[str, Check], subject: str) -> None:
+def require_known_checks(
+    policy: ValidationPolicy, *, checks: Mapping[str, Check], subject: str
+) -> None:
     """Refuse gates and headlines on figures that no check computes, and gates written twice.
 
     Raises

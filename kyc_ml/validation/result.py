@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.display import say_in_html, say_plainly
-from kyc_ml.validation.check import Check, Measure
+from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.text import NOTHING, Text
 
 Severity = Literal["amber", "red"]
@@ -26,7 +26,7 @@ Conclusion = Literal["pass", "pass_with_findings", "fail"]
 PlotKind = Literal["line", "step", "bar", "interval", "heatmap", "histogram"]
 """`interval` draws points with whiskers from `low` to `high`; `heatmap` a value for x and y."""
 
-Reference = Literal["none", "diagonal", "zero", "one"]
+GateSource = Literal["none", "diagonal", "zero", "one"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Figure:
         What of several it is the figure of, such as the tier with the lowest p-value.
     """
 
-    measure: Measure
+    measure: FigureText
     value: float | None
     low: float | None = None
     high: float | None = None
@@ -109,7 +109,7 @@ class Plot:
     low: str = ""
     high: str = ""
     value: str = ""
-    reference: Reference = "none"
+    reference: GateSource = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

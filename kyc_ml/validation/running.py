@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.judging import apply_gates, find_findings, judge
+from kyc_ml.validation.gates import apply_gates, evaluate_gate, find_findings
 from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings, ValidationPolicy
@@ -72,7 +72,7 @@ def run_check(
     return (
         CheckResult(
             check=check,
-            verdict=judge(gates),
+            verdict=evaluate_gate(gates),
             figures=figures,
             tables=tuple(
                 Table(name=name, title=procedure.tables[name], frame=frame)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.storage import dump_json, written_whole
-from kyc_ml.validation.check import FAMILIES, Check, Measure
+from kyc_ml.validation.check import FAMILIES, Check, FigureText
 from kyc_ml.validation.result import (
     AppliedGate,
     CheckResult,
@@ -214,8 +214,8 @@ def _text(content: Mapping[str, str]) -> Text:
     return Text(content["en"], content["zh"])
 
 
-def _measure(content: Mapping[str, Any]) -> Measure:
-    return Measure(name=content["name"], label=_text(content["label"]), unit=content["unit"])
+def _measure(content: Mapping[str, Any]) -> FigureText:
+    return FigureText(name=content["name"], label=_text(content["label"]), unit=content["unit"])
 
 
 def _check(content: Mapping[str, Any]) -> Check:

@@ -30,7 +30,7 @@ from kyc_ml.registry import (
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.validation.catalogue import CHECKS, choose_checks
 from kyc_ml.validation.check import Check
-from kyc_ml.validation.evidence import Retrained, ReviewEvidence, Rival
+from kyc_ml.validation.evidence import ChampionScores, Retrained, ReviewEvidence
 from kyc_ml.validation.out_of_fold import caveat
 from kyc_ml.validation.outcome import Procedure
 from kyc_ml.validation.policy import ValidationPolicy, load_policy
@@ -47,7 +47,7 @@ from kyc_ml.validation.validation_keeping import (
     require_same_request,
 )
 from kyc_ml.validation.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
-from kyc_ml.validation.validation_parts import Chosen, choose_rows
+from kyc_ml.validation.validation_parts import ChosenPart, choose_rows
 from kyc_ml.validation.validation_rows import ValidationRows, collect_rows
 
 _STAGES: Final = ("features", "retraining", "checking")
@@ -60,7 +60,7 @@ def run_validate(
     data: Path,
     policy: Path,
     out: Path,
-    rows: Chosen | None,
+    rows: ChosenPart | None,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp | None,
     only: Sequence[str],
@@ -70,7 +70,7 @@ def run_validate(
     language: Language,
     log: Path,
     quarantine: Path | None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     force: bool = False,
     judged_rows: Path | None = None,
 ) -> ValidationResult:
@@ -123,12 +123,12 @@ def run_validate(
     procedures = choose_checks(tuple(only))
     reach_store(model, champion or "")
     start_reading, began = time.perf_counter(), time.time()
-    reviewed = load_reviewed(model, watch)
+    reviewed = load_reviewed(model, reporter)
     reach_store(model, champion or "", writes_to=reviewed.bundle.config.name)
-    _require_another(validator, reviewed, watch)
+    _require_another(validator, reviewed, reporter)
     if since is not None:
         require_later(since, reviewed.bundle)
-    tables, mapping = read_tables(source, data, quarantine=quarantine, watch=watch)
+    tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=reporter)
     moment = known_until(tables, as_of)
     rows = choose_rows(reviewed.bundle, tables, rows, since=since, as_of=moment)
     reading = time.perf_counter() - start_reading
@@ -164,12 +164,12 @@ def run_validate(
         rows=rows,
         since=since,
         as_of=moment,
-        rival=lambda found: load_rival(reviewed, champion, tables, found, watch),
-        retrain=lambda: train_again(model, data, quarantine, watch) if retrain else None,
+        rival=lambda found: load_rival(reviewed, champion, tables, found, reporter),
+        retrain=lambda: train_again(model, data, quarantine, reporter) if retrain else None,
         validator=validator,
         command=_with_out(command, out),
         rerun=lambda check: f"{_with_out(command, out / 'again' / check.id)} --only {check.id}",
-        watch=watch,
+        reporter=reporter,
         hand_out=lambda rows: _write_rows(rows, reviewed.bundle, judged_rows),
     )
     report = replace(report, seconds={"reading": reading, **report.seconds})
@@ -181,7 +181,7 @@ def run_validate(
         candidate=reviewed.candidate,
         language=language,
         log=log,
-        watch=watch,
+        reporter=reporter,
         part=rows,
         began=began,
     )
@@ -195,15 +195,15 @@ def review_model(
     policy: ValidationPolicy,
     procedures: tuple[Procedure, ...],
     complete: bool,
-    rows: Chosen,
+    rows: ChosenPart,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-    rival: Callable[[ValidationRows], Rival | None],
+    rival: Callable[[ValidationRows], ChampionScores | None],
     retrain: Callable[[], Retrained | None],
     validator: str | None,
     command: str,
     rerun: Callable[[Check], str],
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
     hand_out: Callable[[ScoredRows], None] = lambda _: None,
 ) -> Report:
     """Hold a model against a validation policy; nothing is written.
@@ -238,7 +238,7 @@ def review_model(
         as_of=as_of,
         settings=policy.settings,
         card=reviewed.card,
-        watch=watch,
+        reporter=reporter,
     )
     hand_out(found.current)
     other = rival(found)
@@ -246,7 +246,7 @@ def review_model(
     again = retrain()
     clock.append(time.perf_counter())
     evidence = _evidence(
-        reviewed, found, tables, as_of, other, retrained=again, chosen=rows, watch=watch
+        reviewed, found, tables, as_of, other, retrained=again, chosen=rows, reporter=reporter
     )
     results, findings = run_checks(procedures, evidence, policy=policy, command=rerun)
     clock.append(time.perf_counter())
@@ -273,7 +273,7 @@ def review_model(
     )
 
 
-def _caveats(bundle: Bundle, rows: Chosen) -> tuple[Finding, ...]:
+def _caveats(bundle: Bundle, rows: ChosenPart) -> tuple[Finding, ...]:
     """Say what rows that are not later than the training leave open."""
     if rows != "out_of_fold":
         return ()
@@ -288,7 +288,7 @@ def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:
 
 
 def _require_another(
-    validator: str | None, reviewed: ReviewedModel, watch: ProgressReporter
+    validator: str | None, reviewed: ReviewedModel, reporter: ProgressReporter
 ) -> None:
     """Refuse a validator who trained the model; say so where nobody was named."""
     trainers = () if reviewed.candidate is None else reviewed.candidate.trainers
@@ -298,7 +298,7 @@ def _require_another(
     if validator is not None:
         msg = f"--validator {who} trained the model: somebody else must validate it"
         raise ConfigError(msg)
-    watch.warning(
+    reporter.warning(
         f"{who}, whose account this is, trained the model: the report will promote nothing; name "
         "who validates with --validator"
     )
@@ -327,11 +327,11 @@ def _evidence(
     rows: ValidationRows,
     tables: ContractedTables,
     as_of: pd.Timestamp,
-    rival: Rival | None,
+    rival: ChampionScores | None,
     *,
     retrained: Retrained | None,
-    chosen: Chosen,
-    watch: ProgressReporter,
+    chosen: ChosenPart,
+    reporter: ProgressReporter,
 ) -> ReviewEvidence:
     return ReviewEvidence(
         bundle=reviewed.bundle,
@@ -350,7 +350,7 @@ def _evidence(
         rival=rival,
         retrained=retrained,
         left_out=rows.left_out,
-        reporter=watch,
+        reporter=reporter,
     )
 
 

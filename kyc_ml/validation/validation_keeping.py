@@ -17,7 +17,7 @@ from kyc_ml.validation.sign_off.report_page import PAGE, earlier_report, write_p
 from kyc_ml.validation.sign_off.reports import digest_report, read_report, record_verdict
 from kyc_ml.validation.storage import REPORT, content_digest, write_report
 from kyc_ml.validation.text import Language
-from kyc_ml.validation.validation_parts import Chosen
+from kyc_ml.validation.validation_parts import ChosenPart
 
 _SHARED: Final = {
     "average_precision": "discrimination.ranking/average_precision",
@@ -154,8 +154,8 @@ def keep_validation(
     candidate: Candidate | None,
     language: Language,
     log: Path,
-    watch: ProgressReporter,
-    part: Chosen,
+    reporter: ProgressReporter,
+    part: ChosenPart,
     began: float,
 ) -> ValidationResult:
     """Write report and page, log them to MLflow, and enter a verdict into the audit log.
@@ -184,7 +184,7 @@ def keep_validation(
     page = out / PAGE
     previous = None if candidate is None else earlier_report(candidate)
     write_page(report, page, language=language, previous=previous)
-    watch.progress("logging to MLflow", 0, 1)
+    reporter.progress("logging to MLflow", 0, 1)
     try:
         run = log_validation(
             report.model.name,
@@ -200,12 +200,12 @@ def keep_validation(
             "same command again makes the same report and logs it"
         )
         raise type(error)(msg) from None
-    watch.progress("logging to MLflow", 1, 1)
+    reporter.progress("logging to MLflow", 1, 1)
     receipt = str(record_verdict(report, path, log=log).anchor) if report.complete else ""
     return ValidationResult(report=report, path=path, page=page, mlflow_run=run, receipt=receipt)
 
 
-def _record(report: Report, path: Path, *, part: Chosen, began: float) -> RunRecord:
+def _record(report: Report, path: Path, *, part: ChosenPart, began: float) -> RunRecord:
     """Collect what MLflow is to keep beside the files; `path` is report.json as written."""
     metrics = {
         f"{result.check.id}/{figure.name}": figure.value

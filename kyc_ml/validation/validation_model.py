@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.contract import ContractedTables
-from kyc_ml.decision import RatingCard
+from kyc_ml.decision import Scorecard
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.features import OBSERVATION_ID
@@ -25,7 +25,7 @@ from kyc_ml.registry import (
     trained_until,
 )
 from kyc_ml.training import is_cross_validated, list_fold_rows, run_reproduce
-from kyc_ml.validation.evidence import Retrained, Rival
+from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.result import ModelIdentity
 from kyc_ml.validation.validation_rows import ValidationRows, collect_rival
 
@@ -47,7 +47,7 @@ class ReviewedModel:
     address: str
     bundle: Bundle
     candidate: Candidate | None
-    card: RatingCard | None
+    card: Scorecard | None
 
     def identity(self) -> ModelIdentity:
         """Name it as a report does."""
@@ -67,7 +67,7 @@ class ReviewedModel:
         )
 
 
-def load_reviewed(model: str, watch: ProgressReporter) -> ReviewedModel:
+def load_reviewed(model: str, reporter: ProgressReporter) -> ReviewedModel:
     """Load the bundle, who trained it, and the rating card that its run recorded.
 
     Raises
@@ -81,11 +81,11 @@ def load_reviewed(model: str, watch: ProgressReporter) -> ReviewedModel:
         return ReviewedModel(address=model, bundle=bundle, candidate=None, card=card)
     candidate = fetch_candidate(model)
     return ReviewedModel(
-        address=model, bundle=bundle, candidate=candidate, card=_recorded_card(model, watch)
+        address=model, bundle=bundle, candidate=candidate, card=_recorded_card(model, reporter)
     )
 
 
-def _recorded_card(model: str, watch: ProgressReporter) -> RatingCard | None:
+def _recorded_card(model: str, reporter: ProgressReporter) -> Scorecard | None:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             run_id, folder = fetch_record(model, Path(scratch))
@@ -93,7 +93,7 @@ def _recorded_card(model: str, watch: ProgressReporter) -> RatingCard | None:
         except UnreachableError:  # not the same as a model that has none
             raise
         except RegistryError as error:
-            watch.info(f"no rating card to compare with: {error}")
+            reporter.info(f"no rating card to compare with: {error}")
             return None
 
 
@@ -102,8 +102,8 @@ def load_rival(
     champion: str | None,
     tables: ContractedTables,
     rows: ValidationRows,
-    watch: ProgressReporter,
-) -> Rival | None:
+    reporter: ProgressReporter,
+) -> ChampionScores | None:
     """Load the champion and score the current rows by it; None if they are not new to it.
 
     Parameters
@@ -120,13 +120,13 @@ def load_rival(
     address = champion
     if address is None and candidate is not None and candidate.champion:
         if candidate.champion == candidate.version:
-            watch.info("the model is the champion: there is none to hold it against")
+            reporter.info("the model is the champion: there is none to hold it against")
             return None
         address = f"models:/{candidate.name}/{candidate.champion}"
     if address is None:
         return None
     bundle, label = load_model(address)
-    return as_rival(bundle, label, reviewed.bundle, tables=tables, rows=rows, watch=watch)
+    return as_rival(bundle, label, reviewed.bundle, tables=tables, rows=rows, reporter=reporter)
 
 
 def as_rival(
@@ -136,8 +136,8 @@ def as_rival(
     *,
     tables: ContractedTables,
     rows: ValidationRows,
-    watch: ProgressReporter,
-) -> Rival | None:
+    reporter: ProgressReporter,
+) -> ChampionScores | None:
     """Score the current rows by another bundle; None if they are not new to it.
 
     Raises
@@ -148,15 +148,15 @@ def as_rival(
     require_comparable(reviewed, bundle)
     learned = _learned_out_of_fold(bundle, tables, rows)
     if learned is None and trained_until(bundle) > rows.current.since:
-        watch.info(
+        reporter.info(
             f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
             "and may have learnt from the rows judged here"
         )
         return None
     scored = collect_rival(
-        bundle, tables, rows.current, rows.observations, learned=learned, watch=watch
+        bundle, tables, rows.current, rows.observations, learned=learned, reporter=reporter
     )
-    return Rival(label=label, bundle=bundle, rows=scored)
+    return ChampionScores(label=label, bundle=bundle, rows=scored)
 
 
 def _learned_out_of_fold(
@@ -171,10 +171,12 @@ def _learned_out_of_fold(
 
 
 def train_again(
-    model: str, data: Path, quarantine: Path | None, watch: ProgressReporter
+    model: str, data: Path, quarantine: Path | None, reporter: ProgressReporter
 ) -> Retrained:
     """Train again from the run's own record; see `run_reproduce`."""
-    again = run_reproduce(run=model, data=data, threads=None, quarantine=quarantine, watch=watch)
+    again = run_reproduce(
+        run=model, data=data, threads=None, quarantine=quarantine, reporter=reporter
+    )
     return Retrained(
         recorded=again.recorded,
         again=again.again,

@@ -29,7 +29,7 @@ from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role
 from kyc_ml.validation.text import Text, notice
 
-Chosen = Literal["later", "test", "out_of_fold"]
+ChosenPart = Literal["later", "test", "out_of_fold"]
 """Which rows evaluate the model: those after its training date, those of its own test part, or,
 where it was cross-validated by customer, its own rows out of fold."""
 
@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ReviewPart:
     """Observations of one role, with what is known of them."""
 
     role: Role
@@ -55,11 +55,11 @@ class Part:
 def choose_rows(
     bundle: Bundle,
     tables: ContractedTables,
-    asked: Chosen | None,
+    asked: ChosenPart | None,
     *,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
-) -> Chosen:
+) -> ChosenPart:
     """Choose the rows that evaluate a model where nobody named them: later ones.
 
     A model cross-validated by customer is judged out of fold while no later rows of both
@@ -94,11 +94,11 @@ def plan_parts(
     bundle: Bundle,
     tables: ContractedTables,
     *,
-    chosen: Chosen,
+    chosen: ChosenPart,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-) -> tuple[list[Part], npt.NDArray[np.object_]]:
+) -> tuple[list[ReviewPart], npt.NDArray[np.object_]]:
     """Choose the observations of each role.
 
     Returns
@@ -122,7 +122,7 @@ def plan_parts(
     known, rows = trained_until(bundle), list_fold_rows(bundle, tables)
     labels = _labels(bundle, tables, rows.observations, as_of=as_of)
     role: Role = "current" if chosen == "out_of_fold" else "reference"
-    held_out = Part(
+    held_out = ReviewPart(
         role=role,
         origin=notice("origin_out_of_fold"),
         observations=rows.observations,
@@ -144,11 +144,11 @@ def _plan_in_time(
     tables: ContractedTables,
     splits: SplitConfig,
     *,
-    chosen: Chosen,
+    chosen: ChosenPart,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-) -> tuple[list[Part], npt.NDArray[np.object_]]:
+) -> tuple[list[ReviewPart], npt.NDArray[np.object_]]:
     boundaries = plan_out_of_time(
         as_of=trained_until(bundle), splits=splits, dataset=bundle.config.dataset
     )
@@ -156,12 +156,12 @@ def _plan_in_time(
         tables, config=bundle.config, boundaries=boundaries
     )
 
-    def take(name: str, role: Role) -> Part:
+    def take(name: str, role: Role) -> ReviewPart:
         here = part == name
         rows = observations.filter(pa.array(here))
         start, end = boundaries.parts[name]
         labels = _labels(bundle, tables, rows, as_of=as_of)
-        return Part(
+        return ReviewPart(
             role=role,
             origin=notice(f"origin_{name}"),
             observations=rows,
@@ -190,7 +190,7 @@ def _plan_in_time(
 
 def _later(
     bundle: Bundle, tables: ContractedTables, *, since: pd.Timestamp | None, as_of: pd.Timestamp
-) -> Part:
+) -> ReviewPart:
     """Take the observations after the training date; judged are those old enough."""
     start = trained_until(bundle) if since is None else since
     kind = "out_of_fold" if is_cross_validated(bundle) else "test"
@@ -201,7 +201,7 @@ def _later(
         as_of=as_of,
         cure=f", or evaluate on the training run's own held-out rows: --rows {kind}",
     )
-    return Part(
+    return ReviewPart(
         role="current",
         origin=notice("origin_later"),
         observations=found.observations,
@@ -227,13 +227,13 @@ def _train_part(
     *,
     since: pd.Timestamp | None,
     until: pd.Timestamp,
-) -> Part:
+) -> ReviewPart:
     """Draw at most so many usable rows, at random: a sample has the rate of the whole."""
     usable = np.flatnonzero(~np.isnan(to_target(status)))
     if usable.size > settings.train_rows:
         rng = np.random.default_rng(settings.seed)
         usable = np.sort(rng.choice(usable, settings.train_rows, replace=False))
-    return Part(
+    return ReviewPart(
         role="train",
         origin=notice("origin_train"),
         observations=rows.take(pa.array(usable)),

@@ -13,7 +13,7 @@ from kyc_ml.config import TEST
 from kyc_ml.contract import AMOUNT, ContractedTables
 from kyc_ml.dataset import positive_cases, to_target
 from kyc_ml.decision import (
-    RatingCard,
+    Scorecard,
     card_features,
     declare_facts,
     features_needed,
@@ -23,12 +23,12 @@ from kyc_ml.decision import (
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
-from kyc_ml.metrics import Predictions, Quality, compute_quality
-from kyc_ml.registry import Bundle, columns_of, features_and_facts
+from kyc_ml.metrics import ModelMetrics, Predictions, compute_metrics
+from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
 from kyc_ml.training import FOLDS, OutOfFold, is_cross_validated, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_built
-from kyc_ml.validation.validation_parts import Chosen, Part, plan_parts
+from kyc_ml.validation.validation_parts import ChosenPart, ReviewPart, plan_parts
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class ValidationRows:
     fitted: ScoredRows | None
     baseline: Predictions | None
     observations: pa.Table
-    recorded: Quality | None
+    recorded: ModelMetrics | None
     recorded_part: str
     left_out: dict[str, str]
 
@@ -60,12 +60,12 @@ def collect_rows(
     bundle: Bundle,
     tables: ContractedTables,
     *,
-    chosen: Chosen,
+    chosen: ChosenPart,
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-    card: RatingCard | None,
-    watch: ProgressReporter,
+    card: Scorecard | None,
+    reporter: ProgressReporter,
 ) -> ValidationRows:
     """List, compute, label and score the rows that judge a model, and those beside them.
 
@@ -88,12 +88,14 @@ def collect_rows(
     found: dict[Role, ScoredRows] = {}
     fitted, baseline, held_out = None, None, None
     for part in parts:
-        built = _build(tables, part, specs, watch)
-        columns_of(bundle, built.take(np.zeros(0, np.int64)))  # an error if one is missing
+        built = _build(tables, part, specs, reporter)
+        columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))  # an error if one is missing
         left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
         said = None
         if part.learned is not None:
-            held_out, probability = predict_again(bundle, built, part.learned, tell=watch.progress)
+            held_out, probability = predict_again(
+                bundle, built, part.learned, tell=reporter.progress
+            )
             said = (held_out.margin, probability)
             if part.role == "current":
                 fitted = _score(bundle, tables, part, built, as_of=as_of)
@@ -114,21 +116,24 @@ def collect_rows(
 
 
 def _build(
-    tables: ContractedTables, part: Part, specs: tuple[FeatureSpec, ...], watch: ProgressReporter
+    tables: ContractedTables,
+    part: ReviewPart,
+    specs: tuple[FeatureSpec, ...],
+    reporter: ProgressReporter,
 ) -> FeatureTable:
     stage = f"building features of {part.role} rows"
     return build_features(
         tables,
         part.observations,
         specs=specs,
-        progress=lambda done, total: watch.progress(stage, done, total),
+        progress=lambda done, total: reporter.progress(stage, done, total),
     )
 
 
 def _score(
     bundle: Bundle,
     tables: ContractedTables,
-    part: Part,
+    part: ReviewPart,
     built: FeatureTable,
     *,
     as_of: pd.Timestamp,
@@ -172,10 +177,10 @@ def _baseline(held_out: OutOfFold, learned: Floats, judged: npt.NDArray[np.bool_
     )
 
 
-def _quality_then(rows: ScoredRows, status: npt.NDArray[np.object_]) -> Quality:
+def _quality_then(rows: ScoredRows, status: npt.NDArray[np.object_]) -> ModelMetrics:
     target = to_target(status)
     used = ~np.isnan(target)
-    return compute_quality(
+    return compute_metrics(
         target[used], rows.margin[used], rows.probability[used], customers=rows.customers[used]
     )
 
@@ -185,7 +190,7 @@ def _named(settings: Settings) -> tuple[str, ...]:
 
 
 def _specs(
-    bundle: Bundle, settings: Settings, card: RatingCard | None
+    bundle: Bundle, settings: Settings, card: Scorecard | None
 ) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
     """Declare all that is computed: for the model, its tiers, a card, segments and groups."""
     run = bundle.config
@@ -215,7 +220,7 @@ def collect_rival(
     observations: pa.Table,
     *,
     learned: Floats | None = None,
-    watch: ProgressReporter,
+    reporter: ProgressReporter,
 ) -> ScoredRows:
     """Score the current rows by another model, with its own features.
 
@@ -229,9 +234,9 @@ def collect_rival(
         Where the rows are all that it was cross-validated on, the outcomes known then: they are
         predicted out of fold.
     """
-    _, built = features_and_facts(bundle, tables, observations, watch)
+    _, built = features_and_facts(bundle, tables, observations, reporter)
     said = None
     if learned is not None:
-        found, probability = predict_again(bundle, built, learned, tell=watch.progress)
+        found, probability = predict_again(bundle, built, learned, tell=reporter.progress)
         said = (found.margin, probability)
     return replace(current, **score_built(bundle, built, predicted=said))

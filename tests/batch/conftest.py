@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kyc_ml.contract import NOT_IN_CUSTOMERS, QualitySummary, TableQuality
-from kyc_ml.contract.quality import Finding
+from kyc_ml.contract import NOT_IN_CUSTOMERS, DataQualityReport, TableQuality
+from kyc_ml.contract.quality import RuleFinding
 from kyc_ml.decision import NOBODY
 from kyc_ml.model import learn_profile
 from kyc_ml.scoring.by_model import ModelScorer
@@ -17,8 +17,10 @@ from kyc_ml.scoring.manifest import Manifest
 
 def quality_of(*, read=100, refused=0, late=0, unknown=0):
     """Make a summary of a table of transactions."""
-    why = Finding(table="transactions", column="amount", rule="below 0", count=refused, cure="c")
-    who = Finding(
+    why = RuleFinding(
+        table="transactions", column="amount", rule="below 0", count=refused, cure="c"
+    )
+    who = RuleFinding(
         table="transactions", column="customer_id", rule=NOT_IN_CUSTOMERS, count=unknown, cure="c"
     )
     table = TableQuality(
@@ -32,7 +34,7 @@ def quality_of(*, read=100, refused=0, late=0, unknown=0):
         last_event_time=datetime(2024, 3, 1, 12, 0, 0, 1, tzinfo=UTC),
         late_rows=late,
     )
-    return QualitySummary(tables=(table,), warnings=(who,) if unknown else ())
+    return DataQualityReport(tables=(table,), warnings=(who,) if unknown else ())
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.scoring.counts import Counts
-from kyc_ml.scoring.manifest import Manifest, damaged, digest_files, read_manifest, score_files
+from kyc_ml.scoring.manifest import Manifest, damaged, digest_published, read_manifest, score_files
 from kyc_ml.storage import MANIFEST
 
 
@@ -73,7 +73,7 @@ def run(make_manifest, tmp_path):
     for name in ("scores/part-00001.parquet", "scores/part-00000.parquet", "scores.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    files = digest_files(tmp_path, ["scores", "quarantine", "scores.csv"])
+    files = digest_published(tmp_path, ["scores", "quarantine", "scores.csv"])
     make_manifest(files=files).write(tmp_path)
     return tmp_path
 

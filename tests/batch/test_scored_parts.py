@@ -17,7 +17,7 @@ from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.exports import export_csv, export_duckdb
 from kyc_ml.scoring.parts import score_parts
 from kyc_ml.scoring.schema import SCHEMA_VERSION, describe_columns, with_meanings
-from kyc_ml.storage import Steps
+from kyc_ml.storage import Checkpoints
 
 CUTS = st.lists(st.integers(0, 80), max_size=4)
 
@@ -112,7 +112,7 @@ def run(scorer, small, tmp_path):
         return score_parts(
             tmp_path / "features.parquet", small.features.specs, left_out={},
             finish=changed.pop("finish", lambda scores: scores), work=tmp_path,
-            steps=Steps(tmp_path), tell=lambda *step: told.append(step),
+            steps=Checkpoints(tmp_path), tell=lambda *step: told.append(step),
             scorer=changed.pop("scorer", scorer),
         )  # fmt: skip
 

@@ -5,14 +5,14 @@ import os
 import pytest
 
 from kyc_ml.errors import OutputError
-from kyc_ml.storage import Steps, dump_json
+from kyc_ml.storage import Checkpoints, dump_json
 
 FACTS = {"z": [1, 2], "a": {"y": 0.1, "b": None}, "rows": 3}
 
 
 @pytest.fixture
 def steps(tmp_path):
-    return Steps(tmp_path)
+    return Checkpoints(tmp_path)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_damaged_note_does_not_count(tmp_path, steps, noted, content):
 def test_the_identity_is_kept(tmp_path, steps):
     assert steps.identity() is None
     steps.begin({"model": "模型", "policy": "p"})
-    assert Steps(tmp_path).identity() == {"model": "模型", "policy": "p"}
+    assert Checkpoints(tmp_path).identity() == {"model": "模型", "policy": "p"}
 
 
 def test_a_step_of_a_file_that_is_not_there_cannot_be_noted(tmp_path, steps):

@@ -11,7 +11,7 @@ from kyc_ml.config import DatasetConfig
 from kyc_ml.contract import StoredTables, shelves
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
-    Chosen,
+    ChosenObservations,
     count_not_scored,
     make_observations,
     make_reviews_at,
@@ -85,7 +85,7 @@ def written(stored, folder, **chosen):
     """Give what is written, or None where nothing is chosen."""
     path = folder / "observations.parquet"
     try:
-        rows = store_observations(stored, Chosen(**chosen), path)
+        rows = store_observations(stored, ChosenObservations(**chosen), path)
     except DatasetError:
         assert not path.exists()
         return None
@@ -116,7 +116,7 @@ def test_arrivals_become_known_in_the_period(keep, tmp_path_factory, rows, since
     source, folder = accepted_of(rows), tmp_path_factory.getbasetemp()
     chosen = {"unit": "fraud", "since": at(since), "as_of": at(since + length)}
     got = written(keep(source), folder, **chosen)
-    same(got, made(choose_observations, source, Chosen(**chosen)))
+    same(got, made(choose_observations, source, ChosenObservations(**chosen)))
     names = set() if got is None else set(got["observation_id"].to_pylist())
     assert names == {
         f"t{n}" for n, (_, day, late) in enumerate(rows) if since <= day + late < since + length
@@ -177,17 +177,17 @@ def test_every_customer_is_scored_or_counted_with_a_reason(
     chosen["not_due"] = () if planned else not_due
     got = written(stored, tmp_path_factory.getbasetemp(), **chosen)
     scored = set() if got is None else set(got["customer_id"].to_pylist())
-    counted = count_not_scored(stored, Chosen(**chosen), scored)
+    counted = count_not_scored(stored, ChosenObservations(**chosen), scored)
     assert not planned or set(counted) <= {"known only later", "no review planned in the period"}
     everybody = {who for who, _, _ in rows} | {f"{who}'" for who, _, _ in reviews}
     assert len(scored) + sum(counted.values()) == len(everybody)
     assert scored <= everybody
-    assert count_not_scored(stored, Chosen(**{**chosen, "unit": "fraud"}), scored) == {}
+    assert count_not_scored(stored, ChosenObservations(**{**chosen, "unit": "fraud"}), scored) == {}
 
 
 def test_planned_reviews_that_come_later_are_counted_and_dated(keep, tmp_path):
     stored = keep(accepted_of([("a", 0, 0)], reviews=[("a", 5, 0), ("b", 6, 0)]))
-    chosen = Chosen(unit="risk", since=None, as_of=at(5), planned=True)
+    chosen = ChosenObservations(unit="risk", since=None, as_of=at(5), planned=True)
     with pytest.raises(DatasetError, match=r"\b2\b.*2024-01-06"):
         store_observations(stored, chosen, tmp_path / "observations.parquet")
 

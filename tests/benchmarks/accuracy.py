@@ -22,9 +22,9 @@ import pyarrow as pa
 from kyc_ml.features import DAY_US, Window
 from kyc_ml.features.history import TimedRows
 from kyc_ml.features.reading import Request, read_rows
-from kyc_ml.features.spec import HOUR_US, Period
+from kyc_ml.features.spec import HOUR_US, WindowLength
 
-WEEK = Period(label="7d", us=7 * DAY_US, english="7 days", chinese="7天")
+WEEK = WindowLength(label="7d", us=7 * DAY_US, english="7 days", chinese="7天")
 STATISTICS = ("count", "sum", "mean", "std")
 SAMPLED = 400
 

@@ -141,7 +141,7 @@ def build_in_memory(folder: Path) -> dict:
     """Build the same in memory on one thread, and tell where the time goes."""
     import pyarrow.parquet as pq
 
-    from kyc_ml.contract import ContractedTables, QualitySummary
+    from kyc_ml.contract import ContractedTables, DataQualityReport
     from kyc_ml.features import build, reading
 
     spent: dict[str, float] = defaultdict(float)
@@ -157,7 +157,7 @@ def build_in_memory(folder: Path) -> dict:
         timezone="UTC",
         base_currency="EUR",
         digests={},
-        quality=QualitySummary(tables=()),
+        quality=DataQualityReport(tables=()),
     )
     features = build.build_features(source, observations, specs=card_specs(), threads=1)
     built = time.perf_counter()

@@ -22,13 +22,13 @@ import pandas as pd
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import end_of_data
 from kyc_ml.contract.source import read_source
-from kyc_ml.dataset import Chosen
+from kyc_ml.dataset import ChosenObservations
 from kyc_ml.dataset.chosen import choose_observations
 from kyc_ml.decision import NOBODY
 from kyc_ml.display import ProgressReporter
 from kyc_ml.registry import features_and_facts, load_model, score_features
 from kyc_ml.scoring.case import Case
-from kyc_ml.scoring.lowering import find_drop
+from kyc_ml.scoring.counterfactual import find_drop
 
 SOURCE = Path(__file__).parents[2] / "configs" / "sources" / "synthetic.yaml"
 
@@ -44,7 +44,7 @@ def main() -> None:
         bundle, _ = load_model(f"models:/demo-{name}@challenger")
         now = end_of_data(tables).floor("D")
         since = None if days is None else now - pd.Timedelta(days=days)
-        chosen = Chosen.by_default(bundle.config.unit, since=since, as_of=now)
+        chosen = ChosenObservations.by_default(bundle.config.unit, since=since, as_of=now)
         observations = choose_observations(tables, chosen)
         features, facts = features_and_facts(bundle, tables, observations, ProgressReporter())
         scores = score_features(bundle, features, facts=facts).to_pylist()

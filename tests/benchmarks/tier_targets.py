@@ -128,11 +128,11 @@ def _measure(name: str, tables: ContractedTables, *, title: str, trained_on: pd.
         files.policy,
         since=unseen_since(bundle),
         as_of=trained_on,
-        watch=ProgressReporter(),
+        reporter=ProgressReporter(),
     )
     end = end_of_data(tables)
     later, left_out, stop = mature_rows(
-        bundle, tables, files.policy, since=until, as_of=end, watch=ProgressReporter()
+        bundle, tables, files.policy, since=until, as_of=end, reporter=ProgressReporter()
     )
     print(
         f"\n{title}: {later.proba.size:,} rows decided {until:%Y-%m-%d} to before "

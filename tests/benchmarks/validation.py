@@ -21,7 +21,7 @@ import pyarrow as pa
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.features import FeatureSpec, FeatureTable, Own
-from kyc_ml.metrics import compute_quality
+from kyc_ml.metrics import compute_metrics
 from kyc_ml.model import fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle
@@ -99,7 +99,7 @@ def make_bundle(declared: tuple[FeatureSpec, ...]) -> tuple[Bundle, tuple]:
     later, outcome = draw(REFERENCE_ROWS, declared, seed=2, day=90)
     margin = model.margin(later.encode(vocabularies)[0])
     calibrator = fit_calibrator(margin, outcome, method="platt")
-    quality = compute_quality(outcome, margin, calibrator.probability(margin))
+    quality = compute_metrics(outcome, margin, calibrator.probability(margin))
     bundle = Bundle(
         model=model,
         calibrator=calibrator,

@@ -37,7 +37,7 @@ def with_kyc_ml(source: str, target: str) -> None:
 
     from kyc_ml.features import DAY_US, Window
     from kyc_ml.features.history import History, TimedRows, build_history
-    from kyc_ml.features.spec import Period
+    from kyc_ml.features.spec import WindowLength
     from kyc_ml.features.sweeps import ColumnsRead, Sweep
 
     table = pq.ParquetFile(source).read(columns=COLUMNS)
@@ -58,7 +58,7 @@ def with_kyc_ml(source: str, target: str) -> None:
         numbers = np.full((n, len(names)), np.nan, order="F")
         read = ColumnsRead(here)
         for place, days in enumerate(DAYS):
-            period = Period(label=f"{days}d", us=days * DAY_US, english="", chinese="")
+            period = WindowLength(label=f"{days}d", us=days * DAY_US, english="", chinese="")
             wanted = [
                 Window(
                     table="transactions",

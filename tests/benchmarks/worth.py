@@ -25,7 +25,7 @@ from kyc_ml.config import RunConfig, SourceMapping, load_section
 from kyc_ml.contract.reading import last_known
 from kyc_ml.contract.source import read_source
 from kyc_ml.decision import TierPolicy
-from kyc_ml.metrics import compute_quality
+from kyc_ml.metrics import compute_metrics
 from kyc_ml.training.train_model import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -69,7 +69,7 @@ def main() -> None:
         trained = train(tables, config=config, policy=policy, as_of=as_of, data={})
         seconds = time.perf_counter() - start
         evidence = trained.evidence
-        found = compute_quality(evidence.target, evidence.margin, evidence.probability)
+        found = compute_metrics(evidence.target, evidence.margin, evidence.probability)
         added = [family for family in step if family.startswith("+ ")]
         print(
             f"| {', '.join(added) or ', '.join(families)} "

@@ -177,7 +177,7 @@ def model(place):
             quarantine=place.home / "refused.parquet",
             keep=place.home / "bundle",
             page=None,
-            watch=ProgressReporter(),
+            reporter=ProgressReporter(),
         )
     return Registered(result=result, folder=place.home / "bundle")
 
@@ -255,10 +255,10 @@ class Night:
         }  # fmt: skip
         return ScoringRequest(**{**asked, **changed})
 
-    def score(self, out, *, watch=None, tables=None, **changed):
+    def score(self, out, *, reporter=None, tables=None, **changed):
         """Score in this process."""
         request = self.request(out, **changed)
-        return run_score(request, watch=watch or ProgressReporter(), tables=tables)
+        return run_score(request, reporter=reporter or ProgressReporter(), tables=tables)
 
     def copy(self, folder):
         """Copy everything but the MLflow store, for a test that changes some of it."""

@@ -70,7 +70,7 @@ def tables(place):
         place.source,
         place.data,
         quarantine=place.home / "refused.parquet",
-        watch=ProgressReporter(),
+        reporter=ProgressReporter(),
     )
     return read
 

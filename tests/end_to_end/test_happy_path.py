@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.cli.terminal.tables import say_share
-from kyc_ml.decision import tellable
+from kyc_ml.decision import disclosable
 
 
 def facts(outcome):
@@ -139,7 +139,7 @@ def test_what_a_customer_may_be_told_tips_nobody_off(place, model, scored, more)
     assert told.is_summary_alone
     assert worst.observation_id in told.out
     bundle = model.result.bundle
-    safe = tellable({spec.name: spec for spec in bundle.specs}, families=("profile",))
+    safe = disclosable({spec.name: spec for spec in bundle.specs}, families=("profile",))
     shown = {spec.name for spec in bundle.inputs if spec.reason_code in safe}
     assert shown
     text = told.out.replace(worst.observation_id, "")

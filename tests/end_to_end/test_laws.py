@@ -11,7 +11,7 @@ import yaml
 
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract.source import read_source
-from kyc_ml.dataset import Chosen
+from kyc_ml.dataset import ChosenObservations
 from kyc_ml.dataset.chosen import choose_observations
 from kyc_ml.features import build_features
 from kyc_ml.registry import score_features
@@ -32,7 +32,7 @@ def bundle(model):
 
 @pytest.fixture(scope="module")
 def observations(tables, scored):
-    chosen = Chosen(unit="fraud", since=scored.since, as_of=scored.as_of)
+    chosen = ChosenObservations(unit="fraud", since=scored.since, as_of=scored.as_of)
     return choose_observations(tables, chosen)
 
 

@@ -55,10 +55,10 @@ def lean(place):
     config["model"]["rounds"] = 5
     (place.configs / "lean.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
 
-    def train(watch):
+    def train(reporter):
         return run_train(
             config=place.configs / "lean.yaml", source=place.source, data=place.data, as_of=None,
-            quarantine=place.home / "refused.parquet", keep=None, page=None, watch=watch,
+            quarantine=place.home / "refused.parquet", keep=None, page=None, reporter=reporter,
         )  # fmt: skip
 
     return train
@@ -101,7 +101,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
     page = Path(client().download_artifacts(client().get_model_version("fraud", "1").run_id,
                                             "page.html")).read_text(encoding="utf-8")  # fmt: skip
     assert "fraud v1 (alias challenger)" in page
-    again = run_register(kept, trained_by=None, watch=ProgressReporter())
+    again = run_register(kept, trained_by=None, reporter=ProgressReporter())
     assert (again.was_there, again.uri, again.is_challenger) == (True, "models:/fraud/1", False)
     assert client().get_model_version_by_alias("fraud", "challenger").version == 2
     first = client().get_run(again.run_id).info
@@ -117,11 +117,11 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
     ]:
         facts_file.write_text(json.dumps({**json.loads(sound), name: value}), encoding="utf-8")
         with pytest.raises(RegistryError, match=r"registration\.json"):
-            run_register(kept, trained_by=None, watch=ProgressReporter())
+            run_register(kept, trained_by=None, reporter=ProgressReporter())
     facts_file.write_text(sound, encoding="utf-8")
     (kept / "bundle" / "model.txt").write_text("")
     with pytest.raises(ValueError, match=r"model\.txt was changed"):
-        run_register(kept, trained_by=None, watch=ProgressReporter())
+        run_register(kept, trained_by=None, reporter=ProgressReporter())
 
 
 GIVEN_BACK = """
@@ -176,7 +176,7 @@ def test_a_bundle_that_mlflow_does_not_give_back_is_not_registered(
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", damaged)
     with pytest.raises(RegistryError, match="does not give back"):
-        run_register(model.folder, trained_by="x", watch=ProgressReporter())
+        run_register(model.folder, trained_by="x", reporter=ProgressReporter())
     assert client().search_registered_models() == []
     assert [run.info.status for run in client().search_runs(["1"])] == ["FAILED"]
 
@@ -325,9 +325,9 @@ def test_a_signal_while_it_registers_keeps_the_trained_model(lean, place, alone,
     def stop(*_, **__):
         raise Terminated(128 + signal.SIGTERM)
 
-    watch = Stopping()
+    reporter = Stopping()
     monkeypatch.setattr("kyc_ml.registry.tracking.training._require_given_back", stop)
     with pytest.raises(Terminated):
-        lean(watch)
-    kept = Path(re.search(r" in (\S+):", watch.said)[1])
+        lean(reporter)
+    kept = Path(re.search(r" in (\S+):", reporter.said)[1])
     assert load_bundle(kept / "bundle").config.name == "fraud"

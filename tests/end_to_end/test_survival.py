@@ -277,7 +277,7 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
     with pytest.raises(OutputError, match="since: 2024-03-01 then, 2024-03-02 now"):
         night.score(out, since="2024-03-02")
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.scoring.night.Night.run", None)  # nothing is computed again
+        context.setattr("kyc_ml.scoring.scoring_run.Night.run", None)  # nothing is computed again
         night.score(out)
     same_run(out, reference)
 
@@ -628,11 +628,11 @@ def test_an_earlier_run_that_was_changed_is_refused(night, tmp_path):
 def test_tables_read_once_for_several_models_survive_a_kill(night, tmp_path, reference):
     with (
         pytest.raises(RuntimeError, match="killed"),
-        read_once(night.source, night.data, place=tmp_path / "tables", watch=_Said()),
+        read_once(night.source, night.data, place=tmp_path / "tables", reporter=_Said()),
     ):
         raise RuntimeError("killed")  # noqa: EM101
     said = _Said()
-    with read_once(night.source, night.data, place=tmp_path / "tables", watch=said) as tables:
+    with read_once(night.source, night.data, place=tmp_path / "tables", reporter=said) as tables:
         assert "start" in said.lines
         night.score(tmp_path / "scores", tables=tables)
     assert left_beside(tmp_path) == ["quarantine", "scores"]
@@ -647,7 +647,7 @@ def test_a_refused_source_says_where_its_rows_are_and_counts_them(night, tmp_pat
     said = _Said()
     with (
         pytest.raises(GateError, match=r"above max_quarantined_share 0\.001") as refused,
-        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", watch=said),
+        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", reporter=said),
     ):
         pytest.fail("it was read")
     aside = tmp_path / "day" / "tables.failed" / "quarantine"
@@ -664,7 +664,7 @@ def test_a_source_at_fault_leaves_nothing_behind(night, tmp_path):
     mine.source.write_text(yaml.safe_dump(mapping))
     with (
         pytest.raises(SourceError, match="no_such_column"),
-        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", watch=_Said()),
+        read_once(mine.source, mine.data, place=tmp_path / "day" / "tables", reporter=_Said()),
     ):
         pytest.fail("it was read")
     assert left_beside(tmp_path) == ["mine"]

@@ -20,13 +20,13 @@ from kyc_ml.dataset import make_observations, make_reviews_at
 from kyc_ml.errors import ConfigError, OutputError, SourceError
 from kyc_ml.features import (
     EVER,
-    AsOf,
-    Cell,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Window,
     all_made_of,
     build_features,
@@ -159,18 +159,18 @@ def test_columns_read_by_one_key_feed_features_of_another(source, observed, buil
         value="amount",
         period=period_of("7d"),
     )
-    spent = RowColumn(name="spent_before", how=AsOf(how=by_customer))
-    grown = Mix(operation="log_ratio", inputs=(spent, spent), parameter=1.0)
+    spent = RowColumn(name="spent_before", how=LatestValue(how=by_customer))
+    grown = RowFormula(operation="log_ratio", inputs=(spent, spent), parameter=1.0)
     scaled = RowColumn(name="spent_scaled", how=grown)
     by_device = replace(by_customer, key=("device_id",), statistic="max", value=spent)
-    through_device = RowColumn(name="most_of_device", how=AsOf(how=by_device))
+    through_device = RowColumn(name="most_of_device", how=LatestValue(how=by_device))
     passed_on = RowColumn(
         name="passed_on", how=Matched(reading="matched", within_us=period_of("30d").us)
     )
-    hour = RowColumn(name="at_hour", how=Cell(operation="hour"))
+    hour = RowColumn(name="at_hour", how=RowFunction(operation="hour"))
     hourly = RowColumn(
         name="bank_hourly",
-        how=AsOf(
+        how=LatestValue(
             how=Window(
                 table="transactions", key=(hour,), statistic="count", period=period_of("30d")
             )

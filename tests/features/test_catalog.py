@@ -14,14 +14,14 @@ from kyc_ml.contract import CONTRACT, CUSTOMER_ID, TRANSACTIONS
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import (
     FAMILIES,
-    AsOf,
-    Cell,
     FeatureSpec,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Where,
     Window,
     all_made_of,
@@ -64,7 +64,7 @@ def row_columns(how: object, table: str):
             direct += [(table, how.own)] if isinstance(how, Window) else []
         case Own():
             direct += [(table, how.column)]
-        case Cell() | Mix():
+        case RowFunction() | RowFormula():
             direct += [(table, column) for column in how.inputs]
         case Matched():
             direct += [(table, "amount"), (table, "direction")]
@@ -73,7 +73,7 @@ def row_columns(how: object, table: str):
             continue
         yield where, column
         if isinstance(column, RowColumn):
-            inner = column.how.how if isinstance(column.how, AsOf) else column.how
+            inner = column.how.how if isinstance(column.how, LatestValue) else column.how
             yield from row_columns(inner, where)
 
 

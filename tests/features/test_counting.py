@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kyc_ml.features import EVER, Cell, FeatureSpec, RowColumn, Where, Window
+from kyc_ml.features import EVER, FeatureSpec, RowColumn, RowFunction, Where, Window
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
-from kyc_ml.features.build import Bench, Computed
+from kyc_ml.features.build import Computed, FeatureComputation
 from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.kernels.timeline import Span
 from kyc_ml.features.spec import period_of
@@ -19,8 +19,8 @@ from kyc_ml.features.spec import period_of
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 UTC = pa.timestamp("us", "UTC")
-HOUR = RowColumn(name="local_hour", how=Cell(operation="hour"))
-WEEKDAY = RowColumn(name="local_weekday", how=Cell(operation="weekday"))
+HOUR = RowColumn(name="local_hour", how=RowFunction(operation="hour"))
+WEEKDAY = RowColumn(name="local_weekday", how=RowFunction(operation="weekday"))
 
 
 def count(**how):
@@ -40,7 +40,9 @@ def engine(spec, rows, observed):
     """Count all at once."""
     computed = Computed([spec], len(observed))
     observed = TimedRows(observed, time="decision_time")
-    bench = Bench({"transactions": TimedRows(rows)}, timezone="Asia/Shanghai", threads=1)
+    bench = FeatureComputation(
+        {"transactions": TimedRows(rows)}, timezone="Asia/Shanghai", threads=1
+    )
     bench.read(observed, [spec], computed)
     return computed.column("counted")
 

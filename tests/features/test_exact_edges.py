@@ -19,7 +19,7 @@ from kyc_ml.features.formulas import evaluate
 from kyc_ml.features.history import TimedRows, build_history
 from kyc_ml.features.kernels.flow import match_flow
 from kyc_ml.features.peers import MEASURED_AT, distance, group_statistics
-from kyc_ml.features.spec import HOUR_US, Peer, Period
+from kyc_ml.features.spec import HOUR_US, Peer, WindowLength
 from kyc_ml.features.sweeps import Sweep
 
 UTC = pa.timestamp("us", tz="UTC")
@@ -59,7 +59,7 @@ def read(rows, *wanted, own=math.nan):
     )
     decided = TimedRows(observed, time="decision_time")
     history = build_history(TimedRows(table), decided, key=("key",))
-    period = Period(label="w", us=WINDOW, english="w", chinese="w")
+    period = WindowLength(label="w", us=WINDOW, english="w", chinese="w")
     out = np.full((len(looks), len(wanted)), np.nan, order="F")
     hows = [
         Window(table="t", key=("key",), statistic=statistic, period=period, **how)
@@ -172,11 +172,11 @@ def test_formulas_of_equal_sums_are_exact(parts, other):
 def test_a_shrunk_share_is_its_prior_where_nothing_else_is_known(known, more, k):
     total = known + more + 1
     zero, bank = np.zeros(1), [np.array([float(known)]), np.array([float(total)])]
-    assert evaluate("shrunk_share", [zero, zero, *bank], parameter=k).tolist() == [known / total]
+    assert evaluate("smoothed_rate", [zero, zero, *bank], parameter=k).tolist() == [known / total]
     every = np.array([float(total)])
-    assert evaluate("shrunk_share", [every] * 4, parameter=k).tolist() == [1.0]
-    assert evaluate("shrunk_share", [zero, every, zero, every], parameter=k).tolist() == [0.0]
-    same = evaluate("shrunk_share", [*bank, *bank], parameter=k)
+    assert evaluate("smoothed_rate", [every] * 4, parameter=k).tolist() == [1.0]
+    assert evaluate("smoothed_rate", [zero, every, zero, every], parameter=k).tolist() == [0.0]
+    same = evaluate("smoothed_rate", [*bank, *bank], parameter=k)
     assert same.tolist() == [known / total]
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import RunConfig, TableAttribute
-from kyc_ml.contract import ContractedTables, QualitySummary
+from kyc_ml.contract import ContractedTables, DataQualityReport
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import on_source, require_named_features
 from kyc_ml.training.train_model import train
@@ -16,7 +16,7 @@ NO_ROWS = ContractedTables(
     timezone="UTC",
     base_currency="CNY",
     digests={},
-    quality=QualitySummary(tables=()),
+    quality=DataQualityReport(tables=()),
 )
 EDUCATION = TableAttribute(
     table="customers", name="education", type="text", description="education"

@@ -16,7 +16,7 @@ from kyc_ml.errors import DatasetError, LeakageError
 from kyc_ml.features import Where, Window
 from kyc_ml.features.history import TimedRows, build_history
 from kyc_ml.features.kernels import timeline
-from kyc_ml.features.spec import Period
+from kyc_ml.features.spec import WindowLength
 from kyc_ml.features.sweeps import Sweep
 
 UTC = pa.timestamp("us", tz="UTC")
@@ -80,7 +80,7 @@ class Read:
     window: int | None
 
     def __call__(self, statistic, value=None, **rest):
-        period = Period(label="w", us=self.window, english="w", chinese="w")
+        period = WindowLength(label="w", us=self.window, english="w", chinese="w")
         how = Window(
             table="t", key=("key",), statistic=statistic, period=period, value=value, **rest
         )
@@ -107,7 +107,7 @@ def summaries(rows, observations, window, lag):
     """All summaries of one window, filled at once."""
     _, table, observed = tables(rows, observations)
     read = sweep_of(table, observed, window=window, lag=lag)
-    period = Period(label="w", us=window, english="w", chinese="w")
+    period = WindowLength(label="w", us=window, english="w", chinese="w")
     values = [None if name == "count" else "value" for name in SUMMARIES]
     wanted = [
         Window(table="t", key=("key",), statistic=name, period=period, value=value)
@@ -444,7 +444,7 @@ def test_more_rows_than_a_timeline_can_number_are_refused(monkeypatch):
 
 @pytest.mark.parametrize(("us", "lag_us"), [(-5, 0), (0, 0), (5, -1)])
 def test_a_window_that_could_reach_past_the_decision_cannot_be_declared(us, lag_us):
-    period = Period(label="x", us=us, english="x", chinese="x")
+    period = WindowLength(label="x", us=us, english="x", chinese="x")
     with pytest.raises(LeakageError, match=r"longer.*\b0\b"):
         Window(table="t", key=("k",), statistic="count", period=period, lag_us=lag_us)
 

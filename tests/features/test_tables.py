@@ -10,13 +10,13 @@ from kyc_ml.errors import ConfigError
 from kyc_ml.features import (
     DAY_US,
     FAMILIES,
-    AsOf,
-    Cell,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Where,
     Window,
     declare_features,
@@ -30,7 +30,7 @@ from kyc_ml.features.spec import HOUR_US, Peer, period_of
 
 LISTING = (("KP", "2011-02-25", None),)
 NAMES = Names(columns={"is_night": "night()"}, listings={"watched": LISTING})
-NIGHT = RowColumn(name="is_night", how=Cell(operation="night"))
+NIGHT = RowColumn(name="is_night", how=RowFunction(operation="night"))
 ONE = {
     "source": "test",
     "features": [{"feature": "f", "how": "own amount", "unit": "u", "en": "e", "zh": "z"}],
@@ -127,14 +127,14 @@ def test_readings_and_lists_of_the_other_forms():
     [
         ("matched within 2h", Matched(reading="matched", within_us=2 * HOUR_US)),
         ("dwell", Matched(reading="dwell")),
-        ("is_any_of(channel; atm, web)", Cell(
+        ("is_any_of(channel; atm, web)", RowFunction(
             operation="is_any_of", inputs=("channel",), values=("atm", "web"))),
-        ("between(amount; 0, 0.5*7)", Cell(
+        ("between(amount; 0, 0.5*7)", RowFunction(
             operation="between", inputs=("amount",), parameters=(0.0, 3.5))),
-        ("listed(country; watched)", Cell(
+        ("listed(country; watched)", RowFunction(
             operation="listed", inputs=("country",), listing=LISTING)),
-        ("product(is_night, amount)", Mix(operation="product", inputs=(NIGHT, "amount"))),
-        ("count over events by customer_id, 1d", AsOf(how=Window(
+        ("product(is_night, amount)", RowFormula(operation="product", inputs=(NIGHT, "amount"))),
+        ("count over events by customer_id, 1d", LatestValue(how=Window(
             table="events", key=("customer_id",), statistic="count", period=period_of("1d")))),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kyc_ml.errors import AuditError, OutputError
 from kyc_ml.registry import AuditLog, Entry
 from kyc_ml.registry.governance import log as log_module
-from kyc_ml.registry.governance.chain import GENESIS, Anchor, check_anchors, read_chain
+from kyc_ml.registry.governance.chain import GENESIS, LogAnchor, check_anchors, read_chain
 
 LENGTH = 6
 
@@ -137,12 +137,12 @@ def test_what_is_no_entry_is_named_and_never_crashes(line):
 def test_an_anchor_of_an_earlier_moment_holds_for_a_log_that_grew():
     early = [("receipt", read_chain(b"".join(LINES[:2])).entries[-1].anchor)]
     assert faults(WHOLE, anchors=early) == ()
-    assert Anchor.parse(str(early[0][1])) == early[0][1]
+    assert LogAnchor.parse(str(early[0][1])) == early[0][1]
 
 
 @pytest.mark.parametrize("text", ["", "3", "0:" + "0" * 64, "3:xyz", "-1:" + "0" * 64])
 def test_what_is_no_anchor_is_none(text):
-    assert Anchor.parse(text) is None
+    assert LogAnchor.parse(text) is None
 
 
 def write(log, number, anchors=()):

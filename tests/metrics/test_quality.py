@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score
 from kyc_ml.metrics import (
     calibration_error,
     clustered_observed_over_expected,
-    compute_quality,
+    compute_metrics,
     compute_reliability,
 )
 
@@ -18,7 +18,7 @@ BRIER_O = np.array([0.0, 0, 0, 1, 0, 1, 0, 1, 1, 0])
 
 
 def test_brier_score_and_calibration_error_are_those_of_the_golden_groups():
-    quality = compute_quality(BRIER_O, BRIER_P, BRIER_P)
+    quality = compute_metrics(BRIER_O, BRIER_P, BRIER_P)
     assert quality.brier == pytest.approx(0.224, abs=1e-12)
     assert calibration_error(BRIER_O, BRIER_P, n_bins=3) == pytest.approx(0.12, abs=1e-12)
     assert quality.observed_over_expected == pytest.approx(4 / 4.0)
@@ -29,15 +29,15 @@ def test_probabilities_twice_too_high_are_found_out():
     rng = np.random.default_rng(5)
     proba = rng.beta(1, 9, size=5000)
     target = (rng.random(5000) < proba).astype(float)
-    quality = compute_quality(target, proba, np.minimum(1.0, 2 * proba))
+    quality = compute_metrics(target, proba, np.minimum(1.0, 2 * proba))
     assert quality.observed_over_expected == pytest.approx(0.5, abs=0.06)
     assert quality.observed_over_expected_high < 1.0
-    assert quality.calibration_error > 4 * compute_quality(target, proba, proba).calibration_error
+    assert quality.calibration_error > 4 * compute_metrics(target, proba, proba).calibration_error
 
 
 def test_quality_ranks_by_the_score_and_believes_the_probability():
     level = np.full(12, DELONG_Y.mean())
-    quality = compute_quality(DELONG_Y, DELONG_A, level)
+    quality = compute_metrics(DELONG_Y, DELONG_A, level)
     assert quality.auc == 0.859375
     assert quality.average_precision == average_precision_score(DELONG_Y, DELONG_A)
     assert quality.calibration_error == pytest.approx(
@@ -49,7 +49,7 @@ def test_quality_ranks_by_the_score_and_believes_the_probability():
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_one_class_has_no_ranking_figures_but_a_calibration(label):
     proba = np.full(5, 0.1)
-    quality = compute_quality(np.full(5, label), proba, proba)
+    quality = compute_metrics(np.full(5, label), proba, proba)
     for figure in ("auc", "auc_low", "auc_high", "average_precision", "recall_at_5_percent_fpr"):
         assert np.isnan(quality.as_dict()[figure])
     assert quality.brier == pytest.approx((label - 0.1) ** 2)
@@ -61,8 +61,8 @@ def test_rows_of_one_customer_widen_the_interval_of_observed_over_expected():
     customers = np.repeat(np.arange(200), 20)
     target = np.repeat((rng.random(200) < 0.2).astype(float), 20)  # a customer's rows agree
     proba = np.full(target.size, 0.2)
-    alone = compute_quality(target, proba, proba)
-    together = compute_quality(target, proba, proba, customers=customers)
+    alone = compute_metrics(target, proba, proba)
+    together = compute_metrics(target, proba, proba, customers=customers)
     found = clustered_observed_over_expected(target, proba, customers)
     assert together.observed_over_expected == alone.observed_over_expected
     assert together.observed_over_expected_low == found.low
@@ -78,9 +78,9 @@ def test_average_precision_has_an_interval_by_customer_where_samples_are_drawn()
     margin = np.repeat(rng.normal(size=300), 5)  # a customer's rows agree, outcome and score
     target = np.repeat((rng.random(300) < 1 / (1 + np.exp(2 - 2 * margin[::5]))).astype(float), 5)
     proba = 1 / (1 + np.exp(2 - 2 * margin))
-    plain = compute_quality(target, margin, proba)
-    alone = compute_quality(target, margin, proba, draws=200)
-    together = compute_quality(target, margin, proba, customers=customers, draws=200)
+    plain = compute_metrics(target, margin, proba)
+    alone = compute_metrics(target, margin, proba, draws=200)
+    together = compute_metrics(target, margin, proba, customers=customers, draws=200)
     assert np.isnan(plain.average_precision_low)
     assert plain.average_precision == together.average_precision
     low, high = together.average_precision_low, together.average_precision_high

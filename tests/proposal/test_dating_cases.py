@@ -46,7 +46,7 @@ def write_labels(folder, name, *, days=20, customer=False, key=True):
 
 def propose(folder, tmp_path):
     """Propose, read, and give the proposed cases with the rows they become."""
-    result = run_init(data=folder, out=tmp_path / "out", watch=ProgressReporter())
+    result = run_init(data=folder, out=tmp_path / "out", reporter=ProgressReporter())
     mapping = load_section(result.files["source"], SourceMapping)
     tables = read_source(mapping, data=folder).accepted.tables
     rows = tables["cases"].to_pandas().sort_values("event_time")

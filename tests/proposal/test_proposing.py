@@ -39,7 +39,7 @@ def bookings(rows=ROWS):
 
 def init(data, out, **rest):
     settings = {"timezone": None, "base_currency": None, "force": False, **rest}
-    return run_init(data=data, out=out, watch=ProgressReporter(), **settings)
+    return run_init(data=data, out=out, reporter=ProgressReporter(), **settings)
 
 
 def read(result, data):

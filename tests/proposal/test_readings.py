@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import SourceMapping, parse_section
 from kyc_ml.onboarding.proposal.codes import translate
 from kyc_ml.onboarding.proposal.finding import find_sources
-from kyc_ml.onboarding.proposal.guesses import Guess, Proposal, TableProposal
+from kyc_ml.onboarding.proposal.guesses import Guess, MappingProposal, TableProposal
 from kyc_ml.onboarding.proposal.looking import looked_at, plain_name
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
 from kyc_ml.onboarding.proposal.numbers import read_number
@@ -123,7 +123,7 @@ def test_whatever_is_proposed_reads_back(path, sql, evidence):
     shown = "".join(mark for mark in path if mark.isprintable()) or "x"
     guess = Guess(column="amount", sql=sql, certainty="guess", evidence=evidence)
     table = TableProposal(name="transactions", rows=sql, files=(), columns={"amount": guess})
-    proposal = Proposal(
+    proposal = MappingProposal(
         name=shown, timezone="UTC", timezone_evidence=evidence, base_currency="XXX",
         currency_evidence=evidence, looks=(), tables={"transactions": table},
         unused={path: evidence}, decisions=[evidence],

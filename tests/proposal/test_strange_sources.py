@@ -49,7 +49,9 @@ def data(tmp_path):
 
 
 def propose(data, tmp_path, **rest):
-    return run_init(data=data, out=tmp_path / "out", watch=ProgressReporter(), force=True, **rest)
+    return run_init(
+        data=data, out=tmp_path / "out", reporter=ProgressReporter(), force=True, **rest
+    )
 
 
 def read(result, data):
@@ -488,7 +490,7 @@ def test_whatever_a_folder_holds_what_is_proposed_reads_or_asks(tmp_path, one, o
             csv.writer(handle, delimiter=delimiter).writerows([header, *rows])
     out = tmp_path / f"o{len(list(tmp_path.iterdir()))}"
     try:
-        result = run_init(data=folder, out=out, watch=ProgressReporter())
+        result = run_init(data=folder, out=out, reporter=ProgressReporter())
     except KycMlError:
         return
     marks = {g.certainty for t in result.proposal.tables.values() for g in t.columns.values()}

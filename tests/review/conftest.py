@@ -9,7 +9,7 @@ import pytest
 
 from kyc_ml.registry import Environment
 from kyc_ml.validation import CheckResult, DataIdentity, Report
-from kyc_ml.validation.check import Check, Measure
+from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.result import (
     AppliedGate,
     Figure,
@@ -40,7 +40,7 @@ def declare(name, *, family="stability", measures=("psi",)):
         signs=both("signs"),
         limits=both("limits"),
         source="Author 1999",
-        measures=tuple(Measure(name=each, label=both(each), unit="index") for each in measures),
+        measures=tuple(FigureText(name=each, label=both(each), unit="index") for each in measures),
     )
 
 

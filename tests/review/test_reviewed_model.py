@@ -18,7 +18,7 @@ class Listener(ProgressReporter):
 
 
 def test_a_store_that_is_away_is_not_a_model_without_a_card(monkeypatch):
-    watch = Listener()
+    reporter = Listener()
 
     def fails(error):
         def fetch(*_):
@@ -27,8 +27,8 @@ def test_a_store_that_is_away_is_not_a_model_without_a_card(monkeypatch):
         monkeypatch.setattr(validation_model, "fetch_record", fetch)
 
     fails(RegistryError("run 1 has no record"))
-    assert validation_model._recorded_card("models:/fraud/1", watch) is None
-    assert watch.said == ["no rating card to compare with: run 1 has no record"]
+    assert validation_model._recorded_card("models:/fraud/1", reporter) is None
+    assert reporter.said == ["no rating card to compare with: run 1 has no record"]
     fails(UnreachableError("MLflow does not answer"))
     with pytest.raises(UnreachableError):
-        validation_model._recorded_card("models:/fraud/1", watch)
+        validation_model._recorded_card("models:/fraud/1", reporter)

@@ -20,11 +20,11 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import choose_features, incomplete, split_available
 from kyc_ml.features.build import in_table_order, told_left_out
 from kyc_ml.features.prepare import columns_of
-from kyc_ml.registry import features_of, load_bundle, save_bundle
+from kyc_ml.registry import features_of_bundle, load_bundle, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
 from kyc_ml.scoring.case import make_sheet
+from kyc_ml.scoring.counterfactual import find_drop
 from kyc_ml.scoring.explain_job import explain_case, tell
-from kyc_ml.scoring.lowering import find_drop
 from kyc_ml.scoring.one_observation import find_observation
 from kyc_ml.training.evidence import needed_specs
 from kyc_ml.training.train_job import train_on
@@ -144,7 +144,9 @@ def train(form, source, *, folder):
     files = replace(files, policy=TierPolicy.model_validate(content))
     as_of = pd.Timestamp(form.as_of, tz="UTC")
     try:
-        trained = train_on(source, form.mapping, files=files, as_of=as_of, watch=ProgressReporter())
+        trained = train_on(
+            source, form.mapping, files=files, as_of=as_of, reporter=ProgressReporter()
+        )
     except (DatasetError, ConfigError) as error:
         return None, str(error)
     save_bundle(trained.bundle, folder / "bundle")
@@ -160,7 +162,7 @@ def use(form, source, bundle, *, folder, validated):
     sheet = make_sheet(case, source, label="model", lowering=find_drop(case))
     save_sheet(sheet, folder / "sheet.html")
     found = find_observation(source, name, unit=bundle.config.unit)
-    tell(bundle, features_of(bundle, source, found, ProgressReporter()))
+    tell(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))
     limits = folder / "limits.yaml"
     passed = {"stale_hours": None, "drift": {"score": None}, "unknown_categories_share": 1.0}
     limits.write_text(yaml.safe_dump(passed))
@@ -172,7 +174,7 @@ def use(form, source, bundle, *, folder, validated):
         limits=limits,
     )
     stored = source.store(folder / "tables")
-    assert run_score(request, watch=ProgressReporter(), tables=stored).rows > 0
+    assert run_score(request, reporter=ProgressReporter(), tables=stored).rows > 0
     kyc_ml.fit_tiers(bundle, source, as_of=form.as_of)
     if validated:  # it takes as long as all the rest
         in_time = isinstance(bundle.config.splits, SplitConfig)

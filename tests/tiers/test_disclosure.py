@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from kyc_ml.config import FeatureConfig, load_section
-from kyc_ml.decision import confidentiality, customer_safe, declare_facts, tellable
+from kyc_ml.decision import confidentiality, customer_safe, declare_facts, disclosable
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import FeatureSpec, Latest
 
@@ -26,7 +26,7 @@ def every_family(declared):
 
 
 def test_profile_facts_are_told_but_for_lists_and_exposure(declared):
-    told = tellable(declared, families=("profile",))
+    told = disclosable(declared, families=("profile",))
     assert "profile.profile_document_days_left" in told
     assert "profile.profile_age_years" in told
     for name in ("profile_list_hit", "profile_pep_status", "profile_inflow_90d_to_quarter_income",
@@ -35,7 +35,7 @@ def test_profile_facts_are_told_but_for_lists_and_exposure(declared):
 
 
 def test_even_a_policy_that_allows_every_family_tips_nobody_off(declared, every_family):
-    told = tellable(declared, families=every_family)
+    told = disclosable(declared, families=every_family)
     assert told
     assert not {spec.family for spec in told.values()} & SECRET_FAMILIES
     assert all(spec.typology is None for spec in told.values())
@@ -51,8 +51,8 @@ def test_a_policy_that_would_tell_of_a_secret_family_is_refused(make_policy):
 
 
 def test_nothing_is_told_of_a_family_that_is_not_listed(declared):
-    assert tellable(declared, families=()) == {}
-    assert {spec.family for spec in tellable(declared, families=("velocity",)).values()} == {
+    assert disclosable(declared, families=()) == {}
+    assert {spec.family for spec in disclosable(declared, families=("velocity",)).values()} == {
         "velocity"
     }
 
@@ -79,8 +79,8 @@ def test_a_family_is_no_pass_for_what_else_a_feature_reads(change):
             description="x", description_zh="x",
         )  # fmt: skip
 
-    assert tellable({"x": spec_of()}, families=("profile",))
-    assert not tellable({"x": spec_of(**change)}, families=("profile",))
+    assert disclosable({"x": spec_of()}, families=("profile",))
+    assert not disclosable({"x": spec_of(**change)}, families=("profile",))
 
 
 def test_the_safe_rendering_holds_facts_only(declared):
@@ -102,7 +102,7 @@ def test_the_safe_rendering_holds_facts_only(declared):
             "reason_2_contribution": [1.0, 0.0],
         }
     )
-    safe = customer_safe(scores, tellable(declared, families=("profile",)))
+    safe = customer_safe(scores, disclosable(declared, families=("profile",)))
     assert safe.column_names == [
         *("observation_id", "customer_id", "decision_time"),
         *("fact_1", "fact_1_zh", "fact_1_value", "fact_1_code"),

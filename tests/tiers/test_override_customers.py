@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kyc_ml.contract import QualitySummary, StoredTables
-from kyc_ml.dataset import Chosen
-from kyc_ml.decision import OverrideBook, require_known
+from kyc_ml.contract import DataQualityReport, StoredTables
+from kyc_ml.dataset import ChosenObservations
+from kyc_ml.decision import OverrideBook, require_known_customers
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError
 
@@ -37,7 +37,7 @@ def stored(tmp_path):
         pq.write_table(pa.table({"customer_id": ids}), files[name])
     return StoredTables(
         files=files, timezone="UTC", base_currency="CNY", digests={},
-        quality=QualitySummary(tables=()),
+        quality=DataQualityReport(tables=()),
     )  # fmt: skip
 
 
@@ -45,10 +45,12 @@ def look(stored, *entries, most=0, day="2026-06-01", since=None, unit="risk"):
     book = OverrideBook.model_validate({"overrides": [{**ENTRY, **entry} for entry in entries]})
     moment = pd.Timestamp(day, tz="UTC")
     start = None if since is None else pd.Timestamp(since, tz="UTC")
-    chosen = Chosen(unit=unit, since=start, as_of=moment, planned=False, not_due=frozenset())
-    watch = Told()
-    require_known(book, stored, chosen, most=most, watch=watch)
-    return watch.lines
+    chosen = ChosenObservations(
+        unit=unit, since=start, as_of=moment, planned=False, not_due=frozenset()
+    )
+    reporter = Told()
+    require_known_customers(book, stored, chosen, most=most, reporter=reporter)
+    return reporter.lines
 
 
 NOBODY = {"customer_id": "C0000999"}

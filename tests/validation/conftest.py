@@ -10,7 +10,7 @@ import pytest
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.features import FeatureTable, Own
-from kyc_ml.metrics import compute_quality
+from kyc_ml.metrics import compute_metrics
 from kyc_ml.model import fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle
@@ -86,7 +86,7 @@ def tested_bundle(world, configs):
     calibrator = fit_calibrator(margin, outcome, method="platt")
     test, seen = world.draw(12_000, seed=3, first_day=120)
     tested = model.margin(test.encode(vocabularies)[0])
-    quality = compute_quality(seen, tested, calibrator.probability(tested))
+    quality = compute_metrics(seen, tested, calibrator.probability(tested))
     return Bundle(
         model=model,
         calibrator=calibrator,
@@ -138,7 +138,7 @@ def evidence(world, tested_bundle, score):
         current=score(world.draw(12_000, seed=4, first_day=160, days=60)),
         reference=test,
         train=score(world.draw(6_000, seed=1, first_day=0, days=90), role="train"),
-        recorded=compute_quality(test.target, test.judged_margin, test.judged_probability),
+        recorded=compute_metrics(test.target, test.judged_margin, test.judged_probability),
         recorded_part="test",
         threads=1,
     )

@@ -2,15 +2,15 @@
 
 import pytest
 
-from kyc_ml.validation.check import Check, Measure
-from kyc_ml.validation.judging import apply_gates, find_findings, judge
-from kyc_ml.validation.policy import Condition, Gate
+from kyc_ml.validation.check import Check, FigureText
+from kyc_ml.validation.gates import apply_gates, evaluate_gate, find_findings
+from kyc_ml.validation.policy import Gate, GateCondition
 from kyc_ml.validation.result import Figure
 from kyc_ml.validation.text import Text
 
 SAID = Text("words", "文字")
 MEASURES = tuple(
-    Measure(name=name, label=Text(name, name), unit="index") for name in ("psi", "critical", "p")
+    FigureText(name=name, label=Text(name, name), unit="index") for name in ("psi", "critical", "p")
 )
 CHECK = Check(
     id="stability.drift",
@@ -61,7 +61,7 @@ def test_the_larger_of_bound_and_critical_value_counts(critical, broken):
 
 @pytest.mark.parametrize(("p", "broken"), [(0.05, True), (0.06, False), (None, False)])
 def test_a_condition_must_hold_for_a_gate_to_count(p, broken):
-    rule = gate(at_most=0.1, only_if=Condition(figure="p", at_most=0.05))
+    rule = gate(at_most=0.1, only_if=GateCondition(figure="p", at_most=0.05))
     (found,) = apply_gates([rule], figures(psi=0.2, p=p))
     assert found.broken == broken
     assert bool(found.note.en) != broken
@@ -79,12 +79,12 @@ def test_an_undefined_figure_breaks_no_gate_and_says_so():
 )
 def test_the_worst_broken_gate_is_the_verdict(severities, verdict):
     rules = [gate(at_most=9.0)] + [gate(at_most=0.1, severity=each) for each in severities]
-    assert judge(apply_gates(rules, figures(psi=0.2))) == verdict
+    assert evaluate_gate(apply_gates(rules, figures(psi=0.2))) == verdict
 
 
 def test_a_check_without_a_gate_that_could_be_held_informs():
-    assert judge(()) == "information"
-    assert judge(apply_gates([gate(at_most=0.1)], figures())) == "not_judged"
+    assert evaluate_gate(()) == "information"
+    assert evaluate_gate(apply_gates([gate(at_most=0.1)], figures())) == "not_judged"
 
 
 def test_a_finding_is_named_after_check_figure_and_severity():

@@ -14,7 +14,7 @@ from kyc_ml.cli.terminal.tables import draw_frame, draw_quality, say_estimate, s
 from kyc_ml.display import say_count, say_moment, say_number
 
 if TYPE_CHECKING:
-    from kyc_ml.cli.terminal.watching import Terminal
+    from kyc_ml.cli.terminal.reporters import Terminal
     from kyc_ml.config import SectionKeys
     from kyc_ml.display import Example
     from kyc_ml.features import FeatureSpec

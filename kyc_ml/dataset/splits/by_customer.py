@@ -9,11 +9,17 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.dataset.splits.customers import deal_customers
-from kyc_ml.dataset.splits.folds import Fate, Fold, Times
+from kyc_ml.dataset.splits.customers import assign_customer_folds
+from kyc_ml.dataset.splits.folds import Fold, RowAssignment, Times
 from kyc_ml.dataset.splits.in_time import SplitInTime
 from kyc_ml.dataset.splits.protocol import Rows, Splitter, check_counts
-from kyc_ml.dataset.splits.rows import Data, count_rows, find_times, read_customers, read_target
+from kyc_ml.dataset.splits.rows import (
+    Data,
+    count_fold_rows,
+    find_times,
+    read_customers,
+    read_target,
+)
 from kyc_ml.errors import ConfigError, Faults
 
 
@@ -76,7 +82,7 @@ class CustomerDisjointSplit(Splitter):
         found = []
         for number in range(self.n_splits):
             tested = side == number
-            fate = np.where(tested, Fate.TEST, Fate.TRAIN).astype(np.int8)
+            fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
             found.append(Fold(number=number + 1, period=None, fate=fate, in_test_period=tested))
         return tuple(found)
 
@@ -121,13 +127,13 @@ class OutOfTimeCustomerSplit(SplitInTime):
         """
         (whole,) = super().folds(X)
         side = _deal(self, X, y, groups)
-        training = np.isin(whole.fate, [Fate.TRAIN, Fate.UNKNOWN])
+        training = np.isin(whole.fate, [RowAssignment.TRAIN, RowAssignment.UNKNOWN])
         testing = whole.in_test_period
         found = []
         for number in range(self.n_splits):
             tested = side == number
             fate = whole.fate.copy()
-            fate[(training & tested) | (testing & ~tested)] = Fate.OTHER_CUSTOMER
+            fate[(training & tested) | (testing & ~tested)] = RowAssignment.OTHER_CUSTOMER
             found.append(replace(whole, number=number + 1, fate=fate))
         return tuple(found)
 
@@ -138,8 +144,8 @@ def _deal(
     y: npt.ArrayLike | None,
     groups: npt.ArrayLike | None,
 ) -> Rows:
-    n_rows, subject = count_rows(data), type(splitter).__name__
-    return deal_customers(
+    n_rows, subject = count_fold_rows(data), type(splitter).__name__
+    return assign_customer_folds(
         read_customers(groups, n_rows=n_rows, subject=subject),
         None if y is None else read_target(y, n_rows=n_rows, subject=subject),
         folds=splitter.n_splits,

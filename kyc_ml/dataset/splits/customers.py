@@ -11,7 +11,7 @@ import pandas as pd
 from kyc_ml.errors import DatasetError, Faults
 
 
-def deal_customers(
+def assign_customer_folds(
     customers: npt.NDArray[Any],
     target: npt.NDArray[np.float64] | None,
     *,

@@ -22,7 +22,7 @@ StatusAt: TypeAlias = Callable[[pd.Timestamp], Status]
 """Gives the status of all rows as known at a date; see `mature_labels`."""
 
 
-class Fate(IntEnum):
+class RowAssignment(IntEnum):
     """What becomes of a row in one fold."""
 
     OUTSIDE = 0
@@ -50,7 +50,7 @@ class Fold:
     period : Period or None
         None where the fold does not depend on time.
     fate : int8 array of shape (n,)
-        A `Fate` for every row.
+        A `RowAssignment` for every row.
     in_test_period : bool array of shape (n,)
         Tells the rows of OTHER_CUSTOMER apart: those of the test period from the others.
     """
@@ -63,23 +63,23 @@ class Fold:
     @property
     def train(self) -> npt.NDArray[np.int64]:
         """Row numbers to train on, ascending."""
-        return np.flatnonzero(self.fate == Fate.TRAIN)
+        return np.flatnonzero(self.fate == RowAssignment.TRAIN)
 
     @property
     def test(self) -> npt.NDArray[np.int64]:
         """Row numbers to test on, ascending."""
-        return np.flatnonzero(self.fate == Fate.TEST)
+        return np.flatnonzero(self.fate == RowAssignment.TEST)
 
 
 _BETWEEN: Final = np.array(
     [
-        Fate.OUTSIDE,
-        Fate.TRAIN,
-        Fate.PURGED,
-        Fate.DELAYED,
-        Fate.EMBARGOED,
-        Fate.TEST,
-        Fate.OUTSIDE,
+        RowAssignment.OUTSIDE,
+        RowAssignment.TRAIN,
+        RowAssignment.PURGED,
+        RowAssignment.DELAYED,
+        RowAssignment.EMBARGOED,
+        RowAssignment.TEST,
+        RowAssignment.OUTSIDE,
     ],
     dtype=np.int8,
 )
@@ -98,7 +98,7 @@ def assign_fates(times: Times, period: Period, *, known_at: Times | None) -> npt
     fate = _BETWEEN[np.searchsorted(np.array([moment(edge) for edge in edges]), times, "right")]
     if known_at is not None:
         known = known_at <= moment(period.train_cutoff)  # NaT, never known, is False
-        fate[(fate == Fate.TRAIN) & ~known] = Fate.UNKNOWN
+        fate[(fate == RowAssignment.TRAIN) & ~known] = RowAssignment.UNKNOWN
     return fate
 
 
@@ -174,7 +174,7 @@ def _states(status: Status | StatusAt | None, fold: Fold, part: str) -> Status |
 
 
 def _used(fold: Fold, part: str, states: Status | None) -> npt.NDArray[np.bool_]:
-    used = np.asarray(fold.fate == (Fate.TRAIN if part == TRAIN else Fate.TEST))
+    used = np.asarray(fold.fate == (RowAssignment.TRAIN if part == TRAIN else RowAssignment.TEST))
     if states is not None:
         used &= np.isin(states, [POSITIVE, NEGATIVE])
     return used
@@ -207,14 +207,14 @@ def _counts(
 ) -> dict[str, int | None]:
     fate, training = fold.fate, part == TRAIN
     used = _used(fold, part, states)
-    unknown = (fate == Fate.UNKNOWN) & training
-    here = (fate == (Fate.TRAIN if training else Fate.TEST)) | unknown
+    unknown = (fate == RowAssignment.UNKNOWN) & training
+    here = (fate == (RowAssignment.TRAIN if training else RowAssignment.TEST)) | unknown
     counted = here & ~unknown
 
     def having(state: str) -> int | None:
         return None if states is None else int((counted & (states == state)).sum())
 
-    def dropped(reason: Fate) -> int:
+    def dropped(reason: RowAssignment) -> int:
         return int((fate == reason).sum()) if training else 0
 
     young = having(IMMATURE)
@@ -229,10 +229,10 @@ def _counts(
         "immature": young,
         "open_case": having(OPEN_CASE),
         "already_adverse": having(ALREADY_ADVERSE),
-        "dropped_by_delay": dropped(Fate.DELAYED),
-        "dropped_by_embargo": dropped(Fate.EMBARGOED),
-        "dropped_by_purging": dropped(Fate.PURGED),
+        "dropped_by_delay": dropped(RowAssignment.DELAYED),
+        "dropped_by_embargo": dropped(RowAssignment.EMBARGOED),
+        "dropped_by_purging": dropped(RowAssignment.PURGED),
         "dropped_by_customer": int(
-            ((fate == Fate.OTHER_CUSTOMER) & (fold.in_test_period != training)).sum()
+            ((fate == RowAssignment.OTHER_CUSTOMER) & (fold.in_test_period != training)).sum()
         ),
     }

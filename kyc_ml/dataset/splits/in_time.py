@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.dataset.splits.folds import Fate, Fold, Times, assign_fates
+from kyc_ml.dataset.splits.folds import Fold, RowAssignment, Times, assign_fates
 from kyc_ml.dataset.splits.periods import Lengths, Period, plan_periods
 from kyc_ml.dataset.splits.protocol import Splitter, check_counts
 from kyc_ml.dataset.splits.rows import Data, read_times, to_times
@@ -100,7 +100,12 @@ class SplitInTime(Splitter):
         for number, period in enumerate(self._plan(times), 1):
             fate = assign_fates(times, period, known_at=known)
             found.append(
-                Fold(number=number, period=period, fate=fate, in_test_period=fate == Fate.TEST)
+                Fold(
+                    number=number,
+                    period=period,
+                    fate=fate,
+                    in_test_period=fate == RowAssignment.TEST,
+                )
             )
         return tuple(found)
 

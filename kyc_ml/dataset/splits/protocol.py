@@ -31,7 +31,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from kyc_ml.dataset.splits.folds import Fold, Status, StatusAt, Times, summarise_folds
 from kyc_ml.dataset.splits.rows import (
     Data,
-    count_rows,
+    count_fold_rows,
     read_customers,
     read_status,
     read_target,
@@ -92,7 +92,9 @@ class Splitter(ABC):
             warnings.warn(
                 f"The groups parameter is ignored by {self._subject}", UserWarning, stacklevel=2
             )
-        target = None if y is None else read_target(y, n_rows=count_rows(X), subject=self._subject)
+        target = (
+            None if y is None else read_target(y, n_rows=count_fold_rows(X), subject=self._subject)
+        )
         parts = []
         for fold in self.folds(X, y, groups):
             train, test = fold.train, fold.test
@@ -129,7 +131,7 @@ class Splitter(ABC):
             immature, open_case, already_adverse, dropped_by_delay, dropped_by_embargo,
             dropped_by_purging, dropped_by_customer. What nothing tells is missing.
         """
-        n_rows, subject = count_rows(X), self._subject
+        n_rows, subject = count_fold_rows(X), self._subject
         states: Status | StatusAt | None = None
         if callable(status):
             states = status

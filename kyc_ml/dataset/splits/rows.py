@@ -18,7 +18,7 @@ Data: TypeAlias = Any
 """Whatever scikit-learn takes as X: an array, a frame, a sparse matrix, a list."""
 
 
-def count_rows(data: Data) -> int:
+def count_fold_rows(data: Data) -> int:
     """Count the rows of X."""
     return int(data.shape[0]) if hasattr(data, "shape") else len(data)
 
@@ -46,7 +46,7 @@ def find_times(data: Data, given: npt.ArrayLike | None, *, subject: str) -> Time
     found = given if given is not None else _times_inside(data)
     if found is None:
         return None
-    times = to_times(found, n_rows=count_rows(data), name="times", subject=subject)
+    times = to_times(found, n_rows=count_fold_rows(data), name="times", subject=subject)
     missing = int(np.isnat(times).sum())
     if missing:
         msg = f"{subject}: {missing} of {times.size} rows have no decision time: leave them out"

@@ -36,7 +36,7 @@ RECENT: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class RecentMeasure:
     """One thing measured week by week, the oldest week first.
 
     Attributes
@@ -73,7 +73,7 @@ def recent_behaviour(
     *,
     decision: pd.Timestamp,
     peers: Mapping[str, str] | None = None,
-) -> tuple[Measure, ...]:
+) -> tuple[RecentMeasure, ...]:
     """Measure payments, amounts and events a week, from rows known at the decision only.
 
     A row counts if it happened before the decision and was known at it, as for features.
@@ -174,7 +174,7 @@ def _measure(
     allowed: pd.Index | None,
     names: tuple[str, str, str],
     decision: pd.Timestamp,
-) -> Measure:
+) -> RecentMeasure:
     mine = (customers == customer).to_numpy()
     weekly = np.zeros(WEEKS)
     np.add.at(weekly, week[mine], values[mine])
@@ -187,7 +187,7 @@ def _measure(
     last = weekly[WEEKS - RECENT :]
     last = last[~np.isnan(last)]
     start = _since(decision)
-    return Measure(
+    return RecentMeasure(
         title=names[0],
         title_zh=names[1],
         unit=names[2],

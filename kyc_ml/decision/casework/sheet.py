@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.decision.casework.recent import RECENT, WEEKS, Measure
+from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.display import template_environment
 from kyc_ml.storage import written_whole
 
@@ -48,7 +48,7 @@ class ReasonRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class Counterfactual:
     """What would lower the tier: lines in both languages, or why nothing does."""
 
     lines: tuple[tuple[str, str], ...]
@@ -80,8 +80,8 @@ class CaseSheet:
     score: Mapping[str, Any]
     peers: str
     reasons: tuple[ReasonRow, ...]
-    lowering: Drop
-    measures: tuple[Measure, ...]
+    lowering: Counterfactual
+    measures: tuple[RecentMeasure, ...]
     overrides: tuple[Mapping[str, str], ...]
     history: tuple[tuple[pd.Timestamp, str, str], ...]
 
@@ -148,7 +148,7 @@ def _number(value: float) -> str:
     return f"{value:,.1f}" if value < 1000.0 else f"{value:,.0f}"
 
 
-def _draw(measure: Measure) -> dict[str, Any]:
+def _draw(measure: RecentMeasure) -> dict[str, Any]:
     """Give the bars, the peers' band and the line of the weeks before their places."""
     known = np.nan_to_num(measure.weekly)
     others = [v for v in (measure.peers_high, measure.before) if not np.isnan(v)]

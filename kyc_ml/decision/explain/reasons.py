@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kyc_ml.decision.explain.reference import Reference
+from kyc_ml.decision.explain.reference import PeerReference
 from kyc_ml.decision.explain.wording import EFFECTS, Effects, Said, say_reason, say_usual
 from kyc_ml.features import FeatureSpec, FeatureTable
 
@@ -35,7 +35,7 @@ def make_reasons(
     features: FeatureTable,
     contributions: Floats,
     *,
-    reference: Reference,
+    reference: PeerReference,
     currency: str,
     k: int,
     effects: Effects = EFFECTS,
@@ -154,7 +154,7 @@ def _say_all(
     chosen: Ints,
     pushed: Floats,
     *,
-    reference: Reference,
+    reference: PeerReference,
     currency: str,
     effects: Effects,
 ) -> _Spoken:

@@ -88,7 +88,7 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference(Usual):
+class PeerReference(Usual):
     """What is usual among all training rows, and among those of each peer group.
 
     Attributes
@@ -132,7 +132,7 @@ class Reference(Usual):
             for group, value in zip(place.tolist(), own, strict=True)
         ]
 
-    def filled_by(self, other: Reference) -> Reference:
+    def filled_by(self, other: PeerReference) -> PeerReference:
         """Add what another reference knows of features that this one does not know.
 
         Peer groups stay this one's. Of a group that the other does not have, nothing is
@@ -140,7 +140,7 @@ class Reference(Usual):
         """
         same = other.groups if other.peers == self.peers else {}
         whole = _fill(self, other)
-        return Reference(
+        return PeerReference(
             medians=whole.medians,
             modes=whole.modes,
             quantiles=whole.quantiles,
@@ -173,7 +173,9 @@ class Reference(Usual):
         )
 
 
-def learn_reference(features: FeatureTable, rows: Mask, *, peers: str | None = None) -> Reference:
+def learn_reference(
+    features: FeatureTable, rows: Mask, *, peers: str | None = None
+) -> PeerReference:
     """Take medians, quantiles and commonest categories over the given rows.
 
     Parameters
@@ -195,7 +197,7 @@ def learn_reference(features: FeatureTable, rows: Mask, *, peers: str | None = N
             own = rows & (values == value)
             if own.sum() >= FEWEST_PEERS:
                 groups[value] = _learn(features, own)
-    return Reference(
+    return PeerReference(
         medians=whole.medians,
         modes=whole.modes,
         quantiles=whole.quantiles,

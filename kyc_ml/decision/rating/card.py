@@ -23,7 +23,7 @@ _WEIGHTS_SUM: Final = 100.0
 _SUM_TOLERANCE: Final = 1e-6
 _FEWEST_GRADES: Final = 3
 
-Family = Literal["customer", "geography", "product", "industry"]
+FactorFamily = Literal["customer", "geography", "product", "industry"]
 """Source: 银发〔2013〕2号: 客户特性, 地域, 业务（含金融产品、金融服务）, 行业（含职业）."""
 
 
@@ -38,7 +38,7 @@ class Grade(Section):
     """Lowest score of the grade."""
 
 
-class Step(Section):
+class PointStep(Section):
     """Values from `from` on, up to the next step, have this score."""
 
     from_: float = Field(alias="from")
@@ -55,7 +55,7 @@ class SubItem(Section):
 
     name: str
     """Name of the sub-item."""
-    family: Family
+    family: FactorFamily
     """Which of the four risks it belongs to."""
     english: str
     """What it is, for people."""
@@ -67,7 +67,7 @@ class SubItem(Section):
     """Weight p by segment; a segment that is not named does without this sub-item."""
     below: int | None = None
     """Score of numbers below the first step."""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PointStep, ...] = ()
     """Scores of numbers, by rising value."""
     scores: dict[str, int] = Field(default_factory=dict)
     """Score of each category."""
@@ -97,7 +97,7 @@ class SegmentRule(Section):
     """Where the segments come from."""
 
 
-class Condition(Section):
+class PointCondition(Section):
     """A condition on one feature, as known at the decision.
 
     It holds for a number of `at_least` so much, or for a category that is `any_of` these;
@@ -122,7 +122,7 @@ class Condition(Section):
         return (self.at_least is not None) != bool(self.any_of)
 
 
-class DirectRule(Condition):
+class DirectRule(PointCondition):
     """A criterion that puts a row into the highest grade whatever it scores (直接定级)."""
 
     code: str
@@ -135,7 +135,7 @@ class DirectRule(Condition):
     """Where the criterion comes from."""
 
 
-class RatingCard(Section):
+class Scorecard(Section):
     """A versioned expert rating card; grades run from the lowest to the highest risk.
 
     Score = sum(a_i * p_i) / m, where a_i in 1..m is a sub-item's score, p_i its weight
@@ -209,7 +209,7 @@ class RatingCard(Section):
         return self
 
 
-def _grade_faults(card: RatingCard) -> Iterator[str]:
+def _grade_faults(card: Scorecard) -> Iterator[str]:
     if card.m < _FEWEST_GRADES:
         yield f"at least {_FEWEST_GRADES} grades are needed, got {card.m}"
     if card.grades and card.grades[0].from_score is not None:
@@ -225,7 +225,7 @@ def _grade_faults(card: RatingCard) -> Iterator[str]:
         yield f"every from_score must lie above 100 / {card.m} and be at most 100, got {cuts}"
 
 
-def _weight_faults(card: RatingCard) -> Iterator[str]:
+def _weight_faults(card: Scorecard) -> Iterator[str]:
     known = card.segment_names
     for item in card.sub_items:
         for segment, weight in item.weights.items():
@@ -262,7 +262,7 @@ def _scale_faults(item: SubItem, m: int) -> Iterator[str]:
         yield f"scores must lie in 1 to {m}, got {', '.join(map(str, outside))}"
 
 
-def _twice_faults(card: RatingCard) -> Iterator[str]:
+def _twice_faults(card: Scorecard) -> Iterator[str]:
     named: Mapping[str, list[str]] = {
         "grades": [each.name for each in card.grades],
         "sub-items": [item.name for item in card.sub_items],
@@ -276,7 +276,7 @@ def _twice_faults(card: RatingCard) -> Iterator[str]:
             yield f"{what} must have a name"
 
 
-def _source_faults(card: RatingCard) -> Iterator[str]:
+def _source_faults(card: Scorecard) -> Iterator[str]:
     sources = [("source", card.source), ("cut_offs_source", card.cut_offs_source)]
     if card.segments is not None:
         sources.append(("segments", card.segments.source))

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kyc_ml.config import Unit
-from kyc_ml.decision.rating.card import RatingCard
+from kyc_ml.decision.rating.card import Scorecard
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features import FeatureSpec, Kind, all_made_of
 
 
-def check_card(card: RatingCard, declared: Mapping[str, FeatureSpec]) -> None:
+def check_card(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> None:
     """Hold a card against the declared features of a configuration.
 
     Parameters
@@ -62,7 +62,7 @@ def check_reads(
     faults.raise_if_any()
 
 
-def card_features(card: RatingCard, declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
+def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
     """List the features a card reads, and, hidden, those that they are made of.
 
     The features read are not hidden: a feature table holds no hidden ones. The list is
@@ -87,7 +87,7 @@ def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple
 
 
 def add_needed(
-    specs: Sequence[FeatureSpec], card: RatingCard, declared: Mapping[str, FeatureSpec]
+    specs: Sequence[FeatureSpec], card: Scorecard, declared: Mapping[str, FeatureSpec]
 ) -> tuple[FeatureSpec, ...]:
     """Add what a card reads to the features of a run, so that one table serves both.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.decision.rating.card import Condition, RatingCard, SubItem
+from kyc_ml.decision.rating.card import PointCondition, Scorecard, SubItem
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import FeatureTable
 
@@ -46,7 +46,7 @@ class Rating:
         What could not be read, such as 'sub_items.age' or 'direct_highest.list_hit'.
     """
 
-    card: RatingCard
+    card: Scorecard
     score: Floats
     grade: Ints
     sub_scores: Floats
@@ -67,7 +67,7 @@ class Rating:
         return np.where(self.direct == "", self.score, self.score + 100.0)
 
 
-def rate(features: FeatureTable, card: RatingCard) -> Rating:
+def rate(features: FeatureTable, card: Scorecard) -> Rating:
     """Rate each row by a card: sum of score times weight over the number of grades.
 
     A missing value has the score the card declares for it. A score equal to a cut-off
@@ -111,7 +111,7 @@ def rate(features: FeatureTable, card: RatingCard) -> Rating:
     )
 
 
-def _check_table(features: FeatureTable, card: RatingCard) -> dict[str, str]:
+def _check_table(features: FeatureTable, card: Scorecard) -> dict[str, str]:
     """Find what the card reads but the source does not have, by place in the card."""
     kinds = {spec.name: spec.kind for spec in features.specs}
     faults = Faults(f"rating card {card.name!r}", ConfigError)
@@ -135,7 +135,7 @@ def _check_table(features: FeatureTable, card: RatingCard) -> dict[str, str]:
     return dropped
 
 
-def _weights_left(card: RatingCard, dropped: Collection[str]) -> Floats:
+def _weights_left(card: Scorecard, dropped: Collection[str]) -> Floats:
     """Weights of the sub-items that are left, scaled to 100 in each segment."""
     kept = [f"sub_items.{item.name}" not in dropped for item in card.sub_items]
     raw = np.array(
@@ -158,7 +158,7 @@ def _weights_left(card: RatingCard, dropped: Collection[str]) -> Floats:
     return raw if all(kept) else raw * (100.0 / sums)
 
 
-def _segments(features: FeatureTable, card: RatingCard, dropped: Collection[str]) -> Ints:
+def _segments(features: FeatureTable, card: Scorecard, dropped: Collection[str]) -> Ints:
     """Give each row the place of its segment."""
     n, names = len(features), list(card.segment_names)
     rule = card.segments
@@ -185,7 +185,7 @@ def _score_item(features: FeatureTable, item: SubItem) -> Floats:
     return np.where(unknown, float(item.missing), scores[_places(texts, list(item.scores))])
 
 
-def holds(features: FeatureTable, condition: Condition) -> npt.NDArray[np.bool_]:
+def holds(features: FeatureTable, condition: PointCondition) -> npt.NDArray[np.bool_]:
     """Tell in which rows a condition holds; never where the value is missing.
 
     Returns

@@ -22,20 +22,20 @@ from kyc_ml.contract import (
     PEP_STATUS,
     TRANSACTIONS,
 )
-from kyc_ml.decision.tiers.lawful import TELLABLE
 from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.policy_rules import TELLABLE
 from kyc_ml.features import (
     DECISION_TIME,
     OBSERVATION_ID,
-    AsOf,
-    Cell,
     FeatureSpec,
     Formula,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Window,
     columns_of_observer,
     columns_of_table,
@@ -62,7 +62,7 @@ def confidentiality(policy: TierPolicy) -> dict[str, str]:
     }
 
 
-def tellable(
+def disclosable(
     specs: Mapping[str, FeatureSpec], *, families: tuple[str, ...]
 ) -> dict[str, FeatureSpec]:
     """List the features that tip nobody off, by reason code.
@@ -93,7 +93,7 @@ def customer_safe(scores: pa.Table, told: Mapping[str, FeatureSpec]) -> pa.Table
     scores : pyarrow.Table
         With columns reason_1_code, reason_1_value and so on.
     told : mapping of reason code to FeatureSpec
-        As `tellable` gives it.
+        As `disclosable` gives it.
 
     Returns
     -------
@@ -165,9 +165,9 @@ def _is_plain(column: str | RowColumn) -> bool:
     if isinstance(column, str):
         return column not in _SECRET_COLUMNS
     match column.how:
-        case Cell(listing=listing) if listing:
+        case RowFunction(listing=listing) if listing:
             return False
-        case AsOf(how=how):
+        case LatestValue(how=how):
             return _reads_own(how)
         case Matched():
             return False  # following money through an account is what monitoring does
@@ -175,5 +175,5 @@ def _is_plain(column: str | RowColumn) -> bool:
 
 
 def _inputs(column: RowColumn) -> Iterator[str | RowColumn]:
-    if isinstance(column.how, Cell | Mix):
+    if isinstance(column.how, RowFunction | RowFormula):
         yield from column.how.inputs

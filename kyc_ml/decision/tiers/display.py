@@ -7,7 +7,7 @@ import pandas as pd
 from kyc_ml.decision.tiers.expert import combination_table
 from kyc_ml.decision.tiers.migration import Migration
 from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
-from kyc_ml.decision.tiers.proposal import Proposal
+from kyc_ml.decision.tiers.proposal import CutOffProposal
 
 
 def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
@@ -58,7 +58,7 @@ def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def proposal_table(proposal: Proposal) -> pd.DataFrame:
+def proposal_table(proposal: CutOffProposal) -> pd.DataFrame:
     """Show a proposal's evidence, cut-offs in as many digits as they need."""
     met = proposal.table["met"]
     table = proposal.table.assign(

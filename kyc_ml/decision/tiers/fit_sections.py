@@ -94,7 +94,7 @@ class CostFit(Section):
         )
 
 
-Method = Annotated[
+FitMethod = Annotated[
     FixedFit | BadRateFit | CapacityFit | CostFit,
     Field(discriminator="method"),
 ]
@@ -103,9 +103,9 @@ Method = Annotated[
 class FitPolicy(Section):
     """How cut-offs are proposed, for all and for segments that have their own."""
 
-    whole: Method
+    whole: FitMethod
     """Method for the whole."""
-    segments: dict[str, Method] = Field(default_factory=dict)
+    segments: dict[str, FitMethod] = Field(default_factory=dict)
     """Method by segment; a segment that is not named keeps its cut-offs."""
     borrow_strength: float = Field(default=30.0, ge=0.0, allow_inf_nan=False)
     """Positives' worth of evidence that pull a segment's cut-offs to those of the whole."""
@@ -126,7 +126,7 @@ class FitPolicy(Section):
             yield from (f"{where}: {fault}" for fault in _method_faults(method, tiers))
 
 
-def _method_faults(method: Method, tiers: Sequence[str]) -> Iterator[str]:
+def _method_faults(method: FitMethod, tiers: Sequence[str]) -> Iterator[str]:
     match method:
         case BadRateFit():
             yield from _target_faults(method.highest_bad_rate, tiers)

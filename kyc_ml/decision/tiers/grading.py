@@ -23,7 +23,7 @@ from kyc_ml.decision.tiers.calendar import (
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
 from kyc_ml.decision.tiers.expert import combine, rate_beside
-from kyc_ml.decision.tiers.history import TierHistory, hold_up
+from kyc_ml.decision.tiers.history import TierHistory, apply_hysteresis
 from kyc_ml.decision.tiers.overrides import OverrideBook, find_in_force, say_absent
 from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
 from kyc_ml.decision.tiers.validity import mark_in_force
@@ -177,7 +177,7 @@ def grade(
     """
     decision = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
     customers = customers_of(facts.keys)
-    segment, counts, unchecked = segments_of(facts, policy)
+    segment, counts, unchecked = tier_segments(facts, policy)
     rating, unrated = rate_beside(facts, policy)
 
     def tier_of(values: Floats) -> Ints:
@@ -187,7 +187,9 @@ def grade(
     of_score = before = tier_of(proba)
     if policy.hysteresis is not None and history is not None:
         last = history.last_known(customers, decision, reviews=policy.hysteresis.reviews or 1)
-        before = hold_up(of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of)
+        before = apply_hysteresis(
+            of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of
+        )
     days = decision_days(decision, policy.calendar)
     in_force, unruled = find_in_force(facts, customers, days, policy=policy, book=book)
     tier = in_force.apply(before, timeless=np.isnat(days))
@@ -224,7 +226,7 @@ def grade(
     )
 
 
-def segments_of(
+def tier_segments(
     facts: FeatureTable, policy: TierPolicy
 ) -> tuple[Names, dict[str, int], dict[str, str]]:
     """Name each row's segment; count those without, or say why there are none at all.

@@ -177,7 +177,7 @@ class Last:
     risen: Ints
 
 
-def hold_up(
+def apply_hysteresis(
     tier: Ints,
     proba: Floats,
     last: Last,

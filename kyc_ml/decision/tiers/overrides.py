@@ -26,8 +26,8 @@ from kyc_ml.contract import CUSTOMER_ID, TRIMMED, put_in_form
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision.rating.rate import holds
 from kyc_ml.decision.tiers.calendar import decision_days
-from kyc_ml.decision.tiers.lawful import override_faults
 from kyc_ml.decision.tiers.policy import OverrideRule, TierPolicy
+from kyc_ml.decision.tiers.policy_rules import override_faults
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 

@@ -12,9 +12,9 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from kyc_ml.config import Day, Section
-from kyc_ml.decision.rating.card import Condition, RatingCard
+from kyc_ml.decision.rating.card import PointCondition, Scorecard
 from kyc_ml.decision.tiers.fit_sections import FitPolicy
-from kyc_ml.decision.tiers.lawful import faults_of
+from kyc_ml.decision.tiers.policy_rules import faults_of
 from kyc_ml.display import say_in_html, say_plainly
 
 WHOLE: Final = "all"
@@ -79,7 +79,7 @@ class OverrideRule(Section):
     """The same in Chinese."""
     source: str = ""
     """Where the rule comes from."""
-    when: tuple[Condition, ...] = ()
+    when: tuple[PointCondition, ...] = ()
     """Conditions that must all hold."""
     floor: str | None = None
     """Lowest tier that it allows; or tier."""
@@ -107,7 +107,7 @@ class FactPolicy(Section):
 class ExpertPolicy(Section):
     """The expert rating beside the model, and what both together give."""
 
-    card: RatingCard
+    card: Scorecard
     tier_of_grade: dict[str, str]
     """The tier each grade of the card stands for."""
     raise_only: bool = True

@@ -12,16 +12,16 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from kyc_ml.config import check_section, dump_section
+from kyc_ml.decision.tiers.fit_evaluation import FitRows, hold_against
 from kyc_ml.decision.tiers.fit_sections import (
     BadRateFit,
     CapacityFit,
     CostFit,
+    FitMethod,
     FitPolicy,
     FixedFit,
-    Method,
 )
 from kyc_ml.decision.tiers.fitting import Ladder, fit_bad_rates, fit_capacities, observed_periods
-from kyc_ml.decision.tiers.judging import FitRows, hold_against
 from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
 from kyc_ml.display import say_count
 from kyc_ml.errors import ConfigError, DatasetError
@@ -38,7 +38,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class CutOffProposal:
     """Cut-offs that a policy's own `fit` section asks for; nothing is changed by it.
 
     Attributes
@@ -79,7 +79,7 @@ class Proposal:
         )
 
 
-def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
+def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     """Fit cut-offs by the policy's `fit` section, for all rows and for segments apart.
 
     A segment's own cut-offs c are drawn to those of the whole, w, in log-odds ::
@@ -118,7 +118,7 @@ def propose(rows: FitRows, policy: TierPolicy) -> Proposal:
         low, high = _percentiles(drawn[name], len(policy.tiers))
         tables.append(evidence.assign(low=low, high=high)[[*_COLUMNS]])
     table = pd.concat(tables, ignore_index=True)
-    return Proposal(policy=proposed, table=table, notes=tuple(notes))
+    return CutOffProposal(policy=proposed, table=table, notes=tuple(notes))
 
 
 def require_fit(policy: TierPolicy) -> FitPolicy:
@@ -155,13 +155,13 @@ class _Part:
     """The rows of all, or of one segment, ready to be fitted again and again."""
 
     name: str
-    method: Method
+    method: FitMethod
     ladder: Ladder
     mask: npt.NDArray[np.bool_]
     periods: float
 
     @classmethod
-    def of(cls, rows: FitRows, name: str, method: Method) -> _Part:
+    def of(cls, rows: FitRows, name: str, method: FitMethod) -> _Part:
         mask = np.ones(rows.proba.size, np.bool_) if name == WHOLE else rows.segment == name
         days = rows.days[mask]
         per = method.per if isinstance(method, CapacityFit) else "day"

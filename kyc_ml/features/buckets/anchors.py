@@ -17,30 +17,30 @@ from kyc_ml.contract import AMOUNT, CUSTOMER_ID, DIRECTION
 from kyc_ml.features.reading import TEXT
 from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import (
-    AsOf,
-    Cell,
     FeatureSpec,
     Latest,
+    LatestValue,
     Matched,
-    Mix,
     Own,
-    Period,
     RowColumn,
+    RowFormula,
+    RowFunction,
     Window,
+    WindowLength,
     columns_of_observer,
     columns_of_table,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
+class AnchorRows:
     """Columns that rows with one value of a key share: the observer's and the tables'."""
 
     observed: str
     rows: str
 
 
-CUSTOMER: Final = Anchor(observed=CUSTOMER_ID, rows=CUSTOMER_ID)
+CUSTOMER: Final = AnchorRows(observed=CUSTOMER_ID, rows=CUSTOMER_ID)
 
 Place = str
 """A table whose rows look back, or OBSERVED, or another name of observations."""
@@ -54,7 +54,7 @@ class Site:
     """
 
     place: Place
-    anchor: Anchor | None
+    anchor: AnchorRows | None
     carries: bool = False
 
 
@@ -123,7 +123,7 @@ def plan_passes(specs: Mapping[Place, Sequence[FeatureSpec]]) -> Plan:
             if isinstance(spec.how, Own):
                 planner.add(Site(place=place, anchor=CUSTOMER), spec)
             elif isinstance(spec.how, Window | Latest):
-                planner.add(Site(place=place, anchor=anchor_of(spec.how)), spec)
+                planner.add(Site(place=place, anchor=anchor_rows_of(spec.how)), spec)
     return planner.plan([Site(place=place, anchor=CUSTOMER) for place in specs])
 
 
@@ -175,7 +175,7 @@ class _Planner:
         for (place, name), column in new.items():
             spec = _reading_of(column)
             how = spec.how
-            anchor = anchor_of(how) if isinstance(how, Window | Latest) else CUSTOMER
+            anchor = anchor_rows_of(how) if isinstance(how, Window | Latest) else CUSTOMER
             self._homes[place, name] = Site(place=place, anchor=anchor, carries=True)
             self.add(self._homes[place, name], spec)
         return bool(new)
@@ -204,7 +204,11 @@ class _Planner:
 def _reading_of(column: RowColumn) -> FeatureSpec:
     """Declare a row's column as if its rows were observations that have it as a feature."""
     # matched money is no reading of rows: the place's own rows get it
-    how = column.how.how if isinstance(column.how, AsOf) else Own(reading="value", column=column)
+    how = (
+        column.how.how
+        if isinstance(column.how, LatestValue)
+        else Own(reading="value", column=column)
+    )
     text = isinstance(how, Latest) and how.reading in TEXT
     return FeatureSpec(
         name=column.name,
@@ -217,12 +221,12 @@ def _reading_of(column: RowColumn) -> FeatureSpec:
     )
 
 
-def anchor_of(how: Window | Latest) -> Anchor | None:
+def anchor_rows_of(how: Window | Latest) -> AnchorRows | None:
     """Choose by which column of its key a reading is parted: the customer where it can be."""
     pairs = _plain_pairs(how)
     if (CUSTOMER_ID, CUSTOMER_ID) in pairs:
         return CUSTOMER
-    return Anchor(observed=pairs[0][1], rows=pairs[0][0]) if pairs else None
+    return AnchorRows(observed=pairs[0][1], rows=pairs[0][0]) if pairs else None
 
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part
@@ -231,7 +235,7 @@ def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa:
         return declared.name
     if isinstance(declared, tuple):
         return tuple(replace_columns(each, moved) for each in declared)
-    if is_dataclass(declared) and not isinstance(declared, type | Period):
+    if is_dataclass(declared) and not isinstance(declared, type | WindowLength):
         values = {each.name: getattr(declared, each.name) for each in fields(declared)}
         changed = {name: replace_columns(value, moved) for name, value in values.items()}
         return declared if changed == values else replace(declared, **changed)
@@ -245,9 +249,9 @@ def _plain_pairs(how: Window | Latest) -> list[tuple[str, str]]:
     return [(k, o) for k, o in pairs if isinstance(k, str) and isinstance(o, str)]
 
 
-def _moved(how: object, anchor: Anchor | None) -> Iterator[RowColumn]:
+def _moved(how: object, anchor: AnchorRows | None) -> Iterator[RowColumn]:
     """Row columns that parts by this anchor cannot compute themselves."""
-    on_rows = None if anchor is None else Anchor(observed=anchor.rows, rows=anchor.rows)
+    on_rows = None if anchor is None else AnchorRows(observed=anchor.rows, rows=anchor.rows)
     match how:
         case Window() | Latest():
             for column in columns_of_table(how):
@@ -260,14 +264,14 @@ def _moved(how: object, anchor: Anchor | None) -> Iterator[RowColumn]:
                 yield from _moved_in(column, anchor)
 
 
-def _moved_in(column: object, anchor: Anchor | None) -> Iterator[RowColumn]:
+def _moved_in(column: object, anchor: AnchorRows | None) -> Iterator[RowColumn]:
     if not isinstance(column, RowColumn):
         return
     match column.how:
-        case Cell(inputs=inputs) | Mix(inputs=inputs):
+        case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
             for each in inputs:
                 yield from _moved_in(each, anchor)
-        case AsOf(how=how):
+        case LatestValue(how=how):
             pairs = _plain_pairs(how)
             here = (anchor.rows, anchor.observed) in pairs if anchor else not pairs
             if here:
@@ -299,10 +303,10 @@ def _with_inputs(
     yield place, column
     if isinstance(column, RowColumn):
         match column.how:
-            case Cell(inputs=inputs) | Mix(inputs=inputs):
+            case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
                 for each in inputs:
                     yield from _with_inputs(each, place)
-            case AsOf(how=how):
+            case LatestValue(how=how):
                 yield from _columns_read(how, place)
             case Matched():
                 yield from ((place, name) for name in (CUSTOMER_ID, DIRECTION, AMOUNT))
@@ -315,7 +319,7 @@ def _tables_read(how: object) -> Iterator[str]:
     if isinstance(how, tuple):
         for each in how:
             yield from _tables_read(each)
-    elif is_dataclass(how) and not isinstance(how, type | Period):
+    elif is_dataclass(how) and not isinstance(how, type | WindowLength):
         for each in fields(how):
             yield from _tables_read(getattr(how, each.name))
 

@@ -30,7 +30,7 @@ from kyc_ml.errors import ConfigError, SourceError
 from kyc_ml.features.availability import split_available
 from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
 from kyc_ml.features.buckets.exchange import scan, scratch_folder
-from kyc_ml.features.buckets.parts import Parts, Stored, free_memory, only_new_objects
+from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
 from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
 from kyc_ml.features.history import microseconds
@@ -194,7 +194,7 @@ class _Work:
     ) -> tuple[int, list[str]]:
         """Run the passes and write the features; gives the number of rows, and notes."""
         n_buckets = self._n_buckets
-        parts = Parts(
+        parts = BucketParts(
             self._plan,
             self._stored,
             folder=self._folder,
@@ -216,7 +216,7 @@ class _Work:
                 rows = self._write(parts, each, out, group_rows=group_rows)
         return rows, self._notes
 
-    def _write(self, parts: Parts, last: Pass, out: Path, *, group_rows: int) -> int:
+    def _write(self, parts: BucketParts, last: Pass, out: Path, *, group_rows: int) -> int:
         """Finish the observations of each bucket and append them to the file."""
         parts.prepare(last)
         with written_whole(out) as handle, ExitStack() as files:
@@ -226,7 +226,7 @@ class _Work:
                 free_memory()
             return writer.rows
 
-    def _finish(self, parts: Parts, last: Pass, bucket: int) -> FeatureTable:
+    def _finish(self, parts: BucketParts, last: Pass, bucket: int) -> FeatureTable:
         observed, computed = parts.finish(last, self._specs, bucket)
         self._populations.combine(self._specs, observed, computed)
         return as_table(observed.table, computed, self._specs, left_out={}, notes=())

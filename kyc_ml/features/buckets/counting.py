@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
-from kyc_ml.features.build import Bench, Computed
+from kyc_ml.features.build import Computed, FeatureComputation
 from kyc_ml.features.history import NEVER_US, UNTIL, TimedRows
 from kyc_ml.features.kernels.timeline import FOREVER_US, Span
 from kyc_ml.features.spec import (
-    Cell,
     FeatureSpec,
     RowColumn,
+    RowFunction,
     Window,
     columns_of_observer,
     columns_of_table,
@@ -48,7 +48,7 @@ def adds_up(spec: FeatureSpec) -> bool:
 def _is_of_the_clock(column: str | RowColumn) -> bool:
     return (
         isinstance(column, RowColumn)
-        and isinstance(column.how, Cell)
+        and isinstance(column.how, RowFunction)
         and column.how.operation in {"hour", "weekday", "night"}
     )
 
@@ -111,7 +111,9 @@ class WholeCount:
     def _read(self, observed: TimedRows, rows: TimedRows) -> Floats:
         """Let the engine count in some of the rows."""
         computed = Computed([self._spec], len(observed))
-        bench = Bench({self._how.table: rows}, timezone=self._timezone, threads=self._threads)
+        bench = FeatureComputation(
+            {self._how.table: rows}, timezone=self._timezone, threads=self._threads
+        )
         bench.read(observed, [self._spec], computed)
         return computed.column(self._spec.name)
 

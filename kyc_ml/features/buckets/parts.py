@@ -32,7 +32,7 @@ from kyc_ml.features.buckets.exchange import (
     read_handed,
     scan,
 )
-from kyc_ml.features.build import Bench, Computed
+from kyc_ml.features.build import Computed, FeatureComputation
 from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.row_columns import Need, add_row_columns
 from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn, Window
@@ -73,7 +73,7 @@ class Stored:
         return pq.read_schema(self.files[place])
 
 
-class Parts:
+class BucketParts:
     """The rows of all places by bucket, the values that passes hand on, and the engine.
 
     Parameters
@@ -249,7 +249,7 @@ class Parts:
         )
         return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
 
-    def _bench(self, each: Pass, bucket: int, observed: TimedRows) -> Bench:
+    def _bench(self, each: Pass, bucket: int, observed: TimedRows) -> FeatureComputation:
         """Lay out the tables of a bucket; a place that looks back on itself is there once."""
         anchor = each.site.anchor
         by = None if anchor is None else anchor.rows
@@ -257,7 +257,7 @@ class Parts:
         for name, columns in each.rows.items():
             itself = each.is_of_itself and name == each.site.place
             tables[name] = observed if itself else self.load(name, by, bucket, columns)[1]
-        return Bench(tables, timezone=self._timezone, threads=self._threads)
+        return FeatureComputation(tables, timezone=self._timezone, threads=self._threads)
 
     def prepare(self, each: Pass) -> None:
         """Part the rows that a pass reads, if that is not done."""

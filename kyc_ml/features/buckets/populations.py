@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS
 from kyc_ml.features.buckets.anchors import Pass, Place
 from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
-from kyc_ml.features.buckets.parts import Parts, free_memory
+from kyc_ml.features.buckets.parts import BucketParts, free_memory
 from kyc_ml.features.build import Computed, combine
 from kyc_ml.features.history import TimedRows
 from kyc_ml.features.peers import (
@@ -98,14 +98,14 @@ class Populations:
         """Every customer at every month, as observations."""
         return self._folder / "peers.parquet"
 
-    def list_members(self, parts: Parts, n_buckets: int) -> None:
+    def list_members(self, parts: BucketParts, n_buckets: int) -> None:
         """Write who was a customer when."""
         with pq.ParquetWriter(self.file, _PEERS) as writer:
             for bucket in range(n_buckets if self._months.size else 0):
                 _, customers = parts.load(CUSTOMERS, CUSTOMER_ID, bucket, frozenset())
                 writer.write_table(population(customers, self._months).cast(_PEERS))
 
-    def measure(self, parts: Parts, last: Pass, n_buckets: int) -> None:
+    def measure(self, parts: BucketParts, last: Pass, n_buckets: int) -> None:
         """Measure the peers of a round, and find the statistics of their groups."""
         asked = self._rounds[last.site.place]
         folder = self._folder / f"measures of {last.site.place}"
@@ -120,7 +120,7 @@ class Populations:
                 free_memory()
         self._compare_groups(asked, folder, schema)
 
-    def _measured(self, parts: Parts, last: Pass, asked: PeerRound, bucket: int) -> pa.Table:
+    def _measured(self, parts: BucketParts, last: Pass, asked: PeerRound, bucket: int) -> pa.Table:
         observed, computed = parts.finish(last, asked.measured, bucket)
         self.combine(asked.measured, observed, computed)
         numbers, texts = computed.named(asked.names)

@@ -20,9 +20,9 @@ from kyc_ml.features.spec import (
     How,
     Latest,
     Own,
-    Period,
     Statistic,
     Window,
+    WindowLength,
     period_of,
 )
 
@@ -138,7 +138,7 @@ def _latest(attribute: TableAttribute) -> FeatureSpec:
 
 
 def _of_rows(
-    attribute: TableAttribute, reading: Reading, period: Period, *, table: str
+    attribute: TableAttribute, reading: Reading, period: WindowLength, *, table: str
 ) -> FeatureSpec:
     """Declare a statistic of the customer's rows in a period, or of the current accounts."""
     statistic, short, english, chinese = _STATISTICS[reading]

@@ -26,7 +26,7 @@ their own customers within seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payments:
+class NetworkPayments:
     """Payments from one party to another, in order of time.
 
     Attributes
@@ -47,7 +47,7 @@ class Payments:
     amount: Floats
 
 
-def payments_of(transactions: pa.Table) -> Payments:
+def payments_of(transactions: pa.Table) -> NetworkPayments:
     """Turn bookings into payments, each once.
 
     A transfer between two customers is booked twice, out of one account and into the
@@ -73,7 +73,7 @@ def payments_of(transactions: pa.Table) -> Payments:
     first = first[
         np.lexsort((amount[first], target[first], source[first], known[first], time[first]))
     ]
-    return Payments(
+    return NetworkPayments(
         names=parties.dictionary,
         source=source[first],
         target=target[first],

@@ -30,7 +30,7 @@ from kyc_ml.model.estimators.columns import (
     require_readable,
     with_text_names,
 )
-from kyc_ml.model.estimators.parts import Labelled, Parts, is_chance, lay_out, order_of
+from kyc_ml.model.estimators.parts import FitParts, Labelled, is_chance, lay_out, order_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -413,7 +413,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             )
             raise DatasetError(msg)
 
-    def _lay_out(self, target: Floats, given: Mapping[str, Labelled]) -> Parts:
+    def _lay_out(self, target: Floats, given: Mapping[str, Labelled]) -> FitParts:
         """Cut the rows into parts; hold none back for a part that they are too few for.
 
         Raises
@@ -601,7 +601,7 @@ def _find_adverse(classes: npt.NDArray[Any], asked: object) -> Any:  # noqa: ANN
     return asked
 
 
-def _describe(parts: Parts, target: Floats, held: Mapping[str, Labelled]) -> pd.DataFrame:
+def _describe(parts: FitParts, target: Floats, held: Mapping[str, Labelled]) -> pd.DataFrame:
     outcomes = {"train": target[parts.train], **{name: rows[1] for name, rows in held.items()}}
     return pd.DataFrame(
         [

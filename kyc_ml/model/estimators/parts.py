@@ -20,7 +20,7 @@ Labelled: TypeAlias = tuple[Any, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class FitParts:
     """Row numbers of each part, in the order the rows were given.
 
     Attributes
@@ -41,7 +41,7 @@ def lay_out(
     calibration_share: float,
     given: frozenset[str],
     order: Rows | None = None,
-) -> Parts:
+) -> FitParts:
     """Cut n rows, in order of time, into train, early stopping and calibration.
 
     Parameters
@@ -83,7 +83,7 @@ def lay_out(
         if count:
             held[name] = np.sort(taken[start : start + count])
         start += count
-    return Parts(train=np.sort(taken[:first]), held=held)
+    return FitParts(train=np.sort(taken[:first]), held=held)
 
 
 def order_of(target: npt.NDArray[np.float64]) -> Rows | None:

@@ -27,7 +27,7 @@ from kyc_ml.onboarding.proposal.codes import (
 from kyc_ml.onboarding.proposal.guesses import Guess, certainty_of
 from kyc_ml.onboarding.proposal.looking import ColumnLook, FileLook, words_held
 from kyc_ml.onboarding.proposal.numbers import read_number
-from kyc_ml.onboarding.proposal.roles import Part
+from kyc_ml.onboarding.proposal.roles import RolePart
 from kyc_ml.onboarding.proposal.vocabulary import COUNTRY_CODES, DOCUMENTS, name_score, phrases, say
 from kyc_ml.storage import quote_text
 
@@ -38,7 +38,7 @@ _COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
 
 
 def guess_column(  # noqa: PLR0911  one kind of column after the other
-    look: FileLook, table: str, name: str, part: Part
+    look: FileLook, table: str, name: str, part: RolePart
 ) -> Guess | None:
     """Write a contracted column from the column that plays its role."""
     contracted = CONTRACT[table].column(name)
@@ -61,7 +61,7 @@ def guess_column(  # noqa: PLR0911  one kind of column after the other
     return _guess(name, identifier_sql(column), part, say("key_shape", kind=kind, widths=widths))
 
 
-def _country(look: FileLook, name: str, part: Part) -> Guess:
+def _country(look: FileLook, name: str, part: RolePart) -> Guess:
     """Write a country in two letters, translated from names where they are written out."""
     column = part.column
     two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
@@ -74,7 +74,7 @@ def _country(look: FileLook, name: str, part: Part) -> Guess:
     return _guess(name, _case_of_words(column, known, COUNTRY_CODES, upper), part, say("country"))
 
 
-def _document(look: FileLook, part: Part) -> Guess:
+def _document(look: FileLook, part: RolePart) -> Guess:
     """Write the kind of an identity document in the words whose numbers are checked."""
     column = part.column
     kinds = dict(DOCUMENTS)
@@ -97,12 +97,12 @@ def _case_of_words(
     return f"CASE lower(trim({column.text})) {cases}\nELSE {others} END"
 
 
-def todo_guess(name: str, part: Part) -> Guess:
+def todo_guess(name: str, part: RolePart) -> Guess:
     """Leave a column to the user, with what kept it from being read."""
     return Guess(name, quote_text(TODO), "yours", f"column {part.column.name} {part.todo}")
 
 
-def time_guess(name: str, part: Part) -> Guess:
+def time_guess(name: str, part: RolePart) -> Guess:
     """Write a time; a doubt of the reading makes it a guess."""
     reading = part.time
     if part.todo or reading is None:
@@ -118,7 +118,7 @@ def confirm(doubt: str) -> str:
     return f"; {doubt}: please confirm" if doubt else ""
 
 
-def code_guess(name: str, part: Part) -> Guess:  # noqa: PLR0911  one kind of codes after the other
+def code_guess(name: str, part: RolePart) -> Guess:  # noqa: PLR0911  one kind of codes after the other
     """Translate codes; those without a known meaning become a word that check refuses."""
     column = part.column
     allowed = next((t.column(name).allowed for t in CONTRACT.values() if name in t.names), ())
@@ -146,7 +146,7 @@ def code_guess(name: str, part: Part) -> Guess:  # noqa: PLR0911  one kind of co
     return Guess(name, sql, "yours", shown)
 
 
-def _number(look: FileLook, name: str, part: Part) -> Guess | None:
+def _number(look: FileLook, name: str, part: RolePart) -> Guess | None:
     reading = read_number(part.column, money=name != "value")
     if reading is None:
         return None
@@ -175,7 +175,7 @@ def identifier_sql(column: ColumnLook) -> str:
     return column.sql
 
 
-def _guess(name: str, sql: str, part: Part, shown: str) -> Guess:
+def _guess(name: str, sql: str, part: RolePart, shown: str) -> Guess:
     filled = "" if part.column.filled >= 0.995 else f", {part.column.filled:.0%} filled"
     shown = say("column", column=part.column.name, form=shown + filled)
     return Guess(name, sql, certainty_of(part.score), shown)

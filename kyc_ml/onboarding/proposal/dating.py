@@ -13,7 +13,7 @@ from typing import Final
 from kyc_ml.onboarding.proposal.columns import time_guess, todo_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
 from kyc_ml.onboarding.proposal.looking import Desk
-from kyc_ml.onboarding.proposal.roles import Part, Parts
+from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts
 from kyc_ml.onboarding.proposal.vocabulary import LABEL_TIME, say
 
 BOOKED_AT: Final = "booked_at"
@@ -33,7 +33,7 @@ def delay_days(span: tuple[datetime, datetime] | None) -> int:
 
 
 def date_case(
-    desk: Desk, made: TableProposal, parts: Parts, *, booking: Part | None, days: int
+    desk: Desk, made: TableProposal, parts: RoleParts, *, booking: RolePart | None, days: int
 ) -> None:
     """Date the cases of a file: when they happened, and when they came to light.
 
@@ -63,7 +63,7 @@ def date_case(
 
 
 def _event(
-    parts: Parts, own: Part | None, known: Part | None, booking: Part | None
+    parts: RoleParts, own: RolePart | None, known: RolePart | None, booking: RolePart | None
 ) -> Guess | None:
     """Date the conduct: by its booking, by its own date, at worst by when it was known."""
     if booking is not None and own is None:
@@ -83,7 +83,7 @@ def _event(
     return replace(guess, certainty="guess", evidence=f"{guess.evidence}; or is it known_at?")
 
 
-def _known(desk: Desk, made: TableProposal, known: Part, booking: Part | None) -> Guess:
+def _known(desk: Desk, made: TableProposal, known: RolePart, booking: RolePart | None) -> Guess:
     """Use a column for when the cases came to light; one of days does not give the hour."""
     guess = time_guess("known_at", known)
     guess = replace(guess, evidence=f"{guess.evidence}; {say('taken_for_known')}")
@@ -101,7 +101,7 @@ def _known(desk: Desk, made: TableProposal, known: Part, booking: Part | None) -
     )
 
 
-def known_after(part: Part | None, sql: str, *, days: int) -> Guess:
+def known_after(part: RolePart | None, sql: str, *, days: int) -> Guess:
     """Assume a delay after a time; ISO text becomes one first, in its own zone if it has one."""
     if part is not None and part.todo:
         return todo_guess("known_at", part)
@@ -111,7 +111,7 @@ def known_after(part: Part | None, sql: str, *, days: int) -> Guess:
     return Guess("known_at", f"{moment} + INTERVAL {days} DAY", "guess", shown)
 
 
-def _moment(sql: str, *parts: Part) -> str:
+def _moment(sql: str, *parts: RolePart) -> str:
     """Make a time of SQL that may be ISO text; in its own zone where all parts carry one."""
     zoned = all(part.time is not None and part.time.zoned for part in parts)
     return f"TRY_CAST({sql} AS {'TIMESTAMPTZ' if zoned else 'TIMESTAMP'})"

@@ -33,7 +33,7 @@ _MOST_ITEMS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class ColumnFamily:
     """What a source gives of one family.
 
     Attributes
@@ -65,7 +65,7 @@ def weigh_families(
     unit: Unit,
     items: tuple[str, ...] = (),
     attributes: Sequence[TableAttribute] = (),
-) -> tuple[Family, ...]:
+) -> tuple[ColumnFamily, ...]:
     """Count what each family gives of a source with these tables and columns."""
     observed = [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
     if unit == "fraud":
@@ -85,7 +85,7 @@ def weigh_families(
         members = [spec.name for spec in shown if spec.family == family]
         reasons = Counter(left_out[name] for name in members if name in left_out)
         found.append(
-            Family(
+            ColumnFamily(
                 name=family,
                 available=given[family],
                 declared=len(members),

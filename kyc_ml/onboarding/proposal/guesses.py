@@ -129,7 +129,7 @@ class TableProposal:
 
 
 @dataclass(slots=True, kw_only=True)
-class Proposal:
+class MappingProposal:
     """A proposed source mapping, with its evidence.
 
     Attributes

@@ -15,10 +15,10 @@ from kyc_ml.onboarding.proposal.columns import code_guess, constant, guess_colum
 from kyc_ml.onboarding.proposal.dating import BOOKED_AT, date_case, delay_days, known_after
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
 from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook, contained
-from kyc_ml.onboarding.proposal.money import Payments
-from kyc_ml.onboarding.proposal.owners import OWNING, Bank, Owned, find_owner
+from kyc_ml.onboarding.proposal.money import PaymentColumns
+from kyc_ml.onboarding.proposal.owners import OWNING, BankOwners, Owned, find_owner
 from kyc_ml.onboarding.proposal.profiles import customer_guess, numbered_key
-from kyc_ml.onboarding.proposal.roles import Parts
+from kyc_ml.onboarding.proposal.roles import RoleParts
 from kyc_ml.onboarding.proposal.times import EPOCH_OF_STEPS
 from kyc_ml.onboarding.proposal.vocabulary import LABEL, LABEL_TIME, file_score, means, say, words
 from kyc_ml.storage import quote_text
@@ -43,14 +43,14 @@ def count_rows(desk: Desk, made: TableProposal) -> int:
     return desk.counts(made.rows + where, "count(*)")[0]
 
 
-def label_of(payments: Payments) -> str:
+def label_of(payments: PaymentColumns) -> str:
     """Return SQL that is true for bookings that a flag of their own file marks; empty if none."""
     part = payments.parts.get(LABEL)
     return "" if part is None else positives(part.column) or ""
 
 
 def cases_of_payments(
-    payments: Payments, span: tuple[datetime, datetime] | None
+    payments: PaymentColumns, span: tuple[datetime, datetime] | None
 ) -> TableProposal | None:
     """Write a case for each booking that a flag of the bookings' own file marks."""
     yes = label_of(payments)
@@ -83,7 +83,7 @@ def _outcome(column: ColumnLook, evidence: str) -> Guess:
 
 
 def cases_of_customers(
-    bank: Bank, look: FileLook, parts: Parts, span: tuple[datetime, datetime]
+    bank: BankOwners, look: FileLook, parts: RoleParts, span: tuple[datetime, datetime]
 ) -> tuple[TableProposal, TableProposal] | None:
     """Write a case for each customer whom a flag marks, and a review of all at the end.
 
@@ -117,7 +117,7 @@ def cases_of_customers(
     return made, asked
 
 
-def _when_marked(look: FileLook, parts: Parts, yes: str, end: datetime) -> Guess:
+def _when_marked(look: FileLook, parts: RoleParts, yes: str, end: datetime) -> Guess:
     """Date the conduct by a column beside the flag, where one has its name."""
     last = f"TIMESTAMP '{end - timedelta(days=1):%Y-%m-%d}'"
     marked = parts.get(LABEL_TIME)
@@ -141,7 +141,7 @@ def _when_marked(look: FileLook, parts: Parts, yes: str, end: datetime) -> Guess
     return Guess("event_time", last, "guess", say("last_day"))
 
 
-def fits_cases(look: FileLook, parts: Parts) -> float:
+def fits_cases(look: FileLook, parts: RoleParts) -> float:
     """Score a file of cases: what was found, of whom, and when."""
     found, key = parts.get("outcome"), parts.get("case_id")
     graded = found is not None and are_grades(found.column.codes)
@@ -162,10 +162,10 @@ def fits_cases(look: FileLook, parts: Parts) -> float:
 
 
 def propose_cases(
-    payments: Payments | None,
-    bank: Bank,
+    payments: PaymentColumns | None,
+    bank: BankOwners,
     look: FileLook,
-    parts: Parts,
+    parts: RoleParts,
     *,
     span: tuple[datetime, datetime] | None,
 ) -> TableProposal | None:
@@ -188,7 +188,7 @@ def propose_cases(
     return made
 
 
-def _by_booking(payments: Payments | None, look: FileLook, parts: Parts) -> Owned | None:
+def _by_booking(payments: PaymentColumns | None, look: FileLook, parts: RoleParts) -> Owned | None:
     """Look the customer and the time up in the bookings that the cases name."""
     part = parts.get("transaction_id")
     booked = None if payments is None else payments.parts.get("transaction_id")
@@ -218,7 +218,7 @@ def _by_booking(payments: Payments | None, look: FileLook, parts: Parts) -> Owne
     )
 
 
-def add_outcome(made: TableProposal, look: FileLook, parts: Parts) -> None:
+def add_outcome(made: TableProposal, look: FileLook, parts: RoleParts) -> None:
     """Write what a case was found to be, from codes or a flag."""
     flag = parts.get(LABEL)
     part = parts.get("outcome") or flag

@@ -17,8 +17,8 @@ from typing import Final
 import duckdb
 
 from kyc_ml.contract import (
-    Family,
     FoundFiles,
+    RuleFamily,
     as_utf8,
     family_of,
     make_plain,
@@ -94,7 +94,7 @@ class ColumnLook:
         return plain_name(self.name)
 
     @property
-    def family(self) -> Family | None:
+    def family(self) -> RuleFamily | None:
         """The contract's grouping of its type."""
         return family_of(self.type)
 

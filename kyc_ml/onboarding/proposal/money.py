@@ -14,8 +14,8 @@ from kyc_ml.onboarding.proposal.columns import code_guess, confirm, constant, to
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook, contained
 from kyc_ml.onboarding.proposal.numbers import NumberReading, read_number
-from kyc_ml.onboarding.proposal.owners import Bank
-from kyc_ml.onboarding.proposal.roles import LEAST, Part, Parts
+from kyc_ml.onboarding.proposal.owners import BankOwners
+from kyc_ml.onboarding.proposal.roles import LEAST, RolePart, RoleParts
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.vocabulary import (
     CREDIT,
@@ -35,7 +35,7 @@ _LASTING_DAYS: Final = 10
 
 
 @dataclass(slots=True, kw_only=True)
-class Payments:
+class PaymentColumns:
     """The proposal for transactions, and what the other tables need to know of it.
 
     Attributes
@@ -48,8 +48,8 @@ class Payments:
     """
 
     look: FileLook
-    parts: Parts
-    bank: Bank
+    parts: RoleParts
+    bank: BankOwners
     table: TableProposal
     identifier: str
     customer: str
@@ -59,7 +59,7 @@ class Payments:
     decisions: list[str] = field(default_factory=list)
 
 
-def add_money(desk: Desk, made: Payments) -> None:
+def add_money(desk: Desk, made: PaymentColumns) -> None:
     """Add amount and direction, and keep to one currency."""
     parts, table = made.parts, made.table
     debit, credit = parts.get(DEBIT), parts.get(CREDIT)
@@ -83,7 +83,7 @@ def add_money(desk: Desk, made: Payments) -> None:
         table.add(_direction(made, reading))
 
 
-def _amount(desk: Desk, made: Payments, part: Part, reading: NumberReading) -> Guess:
+def _amount(desk: Desk, made: PaymentColumns, part: RolePart, reading: NumberReading) -> Guess:
     """Write the amount without its sign, in one currency."""
     signed = reading.negative > 0
     number = f"abs({reading.numeric})" if signed else reading.numeric
@@ -110,7 +110,7 @@ def _amount(desk: Desk, made: Payments, part: Part, reading: NumberReading) -> G
     return Guess("amount", sql, "yours", f"{shown}; {unrated}{doubt}", reading.alternatives)
 
 
-def _rated(desk: Desk, made: Payments, currency: ColumnLook, number: str) -> Guess | None:
+def _rated(desk: Desk, made: PaymentColumns, currency: ColumnLook, number: str) -> Guess | None:
     """Write the amount by a file's rates of the day; None where none fits the bookings."""
     table, look = made.table, made.look
     rates = _find_rates(look, currency)
@@ -181,7 +181,7 @@ def _base_of(rates: _Rates, currency: ColumnLook, look: FileLook) -> str | None:
     return str(rows[0][0]) if len(rows) == 1 else None
 
 
-def _two_columns(made: Payments, debit: Part, credit: Part) -> None:
+def _two_columns(made: PaymentColumns, debit: RolePart, credit: RolePart) -> None:
     out = read_number(debit.column, money=True)
     into = read_number(credit.column, money=True)
     assert out is not None  # noqa: S101  both were cast for their numbers
@@ -195,7 +195,7 @@ def _two_columns(made: Payments, debit: Part, credit: Part) -> None:
     )
 
 
-def _direction(made: Payments, reading: NumberReading) -> Guess:
+def _direction(made: PaymentColumns, reading: NumberReading) -> Guess:
     part = made.parts.get("direction")
     if part is not None:
         codes = part.column.codes

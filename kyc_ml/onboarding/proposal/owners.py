@@ -42,7 +42,7 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bank:
+class BankOwners:
     """Who counts as a customer, by the transactions.
 
     Attributes
@@ -66,18 +66,18 @@ class Bank:
 
 def identify_customers(
     look: FileLook | None, customer: ColumnLook | None, accounts: tuple[ColumnLook, ...]
-) -> Bank:
+) -> BankOwners:
     """Decide whether customers or accounts are scored; `look` holds the transactions."""
     if look is None or (customer is None and not accounts):
-        return Bank()
+        return BankOwners()
     holders = _holders(look, accounts)
     if customer is not None:
-        return Bank(of_customers=True, ids=((look.name, customer.name),), holders=holders)
+        return BankOwners(of_customers=True, ids=((look.name, customer.name),), holders=holders)
     ids = tuple((look.name, column.name) for column in accounts)
     if holders is None:
-        return Bank(by_account=True, ids=ids, note=say("accounts_are_customers"))
+        return BankOwners(by_account=True, ids=ids, note=say("accounts_are_customers"))
     where = f" where {holders[3]}" if holders[3] else ""
-    return Bank(ids=ids, holders=holders, note=say("looked_up", file=holders[0], where=where))
+    return BankOwners(ids=ids, holders=holders, note=say("looked_up", file=holders[0], where=where))
 
 
 def _holders(look: FileLook, accounts: tuple[ColumnLook, ...]) -> tuple[str, str, str, str] | None:
@@ -116,7 +116,7 @@ def _one_owner(look: FileLook, account: ColumnLook) -> str | None:
     return None
 
 
-def find_owner(bank: Bank, look: FileLook, table: str, *, hops: int = 0) -> Owned | None:
+def find_owner(bank: BankOwners, look: FileLook, table: str, *, hops: int = 0) -> Owned | None:
     """Find whose a file's rows are; None if nothing says it."""
     parts = cast_parts(look, table)
     customer, account = parts.get("customer_id"), parts.get("account_id")
@@ -139,7 +139,7 @@ def _own(look: FileLook, column: ColumnLook, score: float, evidence: str) -> Own
     )
 
 
-def _names_account(bank: Bank, look: FileLook, column: ColumnLook) -> bool:
+def _names_account(bank: BankOwners, look: FileLook, column: ColumnLook) -> bool:
     """Return whether a column called customer holds accounts, and no customers."""
     if bank.holders is None:
         return False
@@ -166,7 +166,7 @@ def owners_sql(desk: Desk, holders: tuple[str, str, str, str], customer: str) ->
     )
 
 
-def _through_account(bank: Bank, look: FileLook, account: ColumnLook) -> Owned | None:
+def _through_account(bank: BankOwners, look: FileLook, account: ColumnLook) -> Owned | None:
     if bank.holders is None:
         return None
     name, key, _, _ = bank.holders
@@ -183,7 +183,7 @@ def _through_account(bank: Bank, look: FileLook, account: ColumnLook) -> Owned |
     )
 
 
-def _entity(bank: Bank, look: FileLook) -> Owned | None:
+def _entity(bank: BankOwners, look: FileLook) -> Owned | None:
     """Take a unique column that holds the transactions' customers, if a word is shared."""
     for column in look.columns:
         if not column.unique:
@@ -204,7 +204,7 @@ def _words(name: str) -> set[str]:
     return {word for word in words if len(word) > 1} - {"from", "to", "no", "account", "source"}
 
 
-def _through_key(bank: Bank, look: FileLook, *, hops: int) -> Owned | None:
+def _through_key(bank: BankOwners, look: FileLook, *, hops: int) -> Owned | None:
     """Join a file whose unique column has the same name, and whose customer is known."""
     if hops == _MOST_HOPS:
         return None

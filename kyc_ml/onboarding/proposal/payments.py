@@ -11,9 +11,9 @@ from kyc_ml.contract import TRANSACTIONS
 from kyc_ml.onboarding.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.looking import Desk, FileLook, contained
-from kyc_ml.onboarding.proposal.money import Payments, add_money
-from kyc_ml.onboarding.proposal.owners import Bank, find_owner, identify_customers, owners_sql
-from kyc_ml.onboarding.proposal.roles import Part, Parts, cast_parts, missed_parts
+from kyc_ml.onboarding.proposal.money import PaymentColumns, add_money
+from kyc_ml.onboarding.proposal.owners import BankOwners, find_owner, identify_customers, owners_sql
+from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts, cast_parts, missed_parts
 from kyc_ml.onboarding.proposal.times import read_clock, with_clock
 from kyc_ml.onboarding.proposal.vocabulary import (
     CLOCK,
@@ -33,9 +33,9 @@ _OVERLAP: Final = 0.2
 _WORTH: Final = 0.6
 
 
-def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
+def choose_payments(desk: Desk) -> tuple[FileLook, RoleParts] | None:
     """Choose the file that looks most like bookings: amount, time, whose, many a customer."""
-    best: tuple[float, FileLook, Parts] | None = None
+    best: tuple[float, FileLook, RoleParts] | None = None
     for look in desk.looks:
         parts = cast_parts(look, TRANSACTIONS)
         money = parts.get("amount") or parts.get(DEBIT) or parts.get(CREDIT)
@@ -56,7 +56,7 @@ def choose_payments(desk: Desk) -> tuple[FileLook, Parts] | None:
     return best[1], best[2]
 
 
-def propose_payments(look: FileLook, parts: Parts) -> Payments:
+def propose_payments(look: FileLook, parts: RoleParts) -> PaymentColumns:
     """Write the transactions table."""
     parts = _with_identifier(look, _with_counterparty(look, _with_twin(look, parts)))
     customer, account = parts.get("customer_id"), parts.get("account_id")
@@ -74,7 +74,7 @@ def propose_payments(look: FileLook, parts: Parts) -> Payments:
     return made
 
 
-def _with_twin(look: FileLook, parts: Parts) -> Parts:
+def _with_twin(look: FileLook, parts: RoleParts) -> RoleParts:
     """Take two columns of one name for the two sides of a payment, in the order of the file."""
     account = parts.get("account_id")
     if account is None or {PAYER, PAYEE, "counterparty_id"} & set(parts):
@@ -83,37 +83,39 @@ def _with_twin(look: FileLook, parts: Parts) -> Parts:
     if not twins or "customer_id" in parts:
         return parts
     rest = {role: part for role, part in parts.items() if role != "account_id"}
-    payee = Part(column=twins[0], score=account.score)
+    payee = RolePart(column=twins[0], score=account.score)
     return {**rest, PAYER: account, PAYEE: payee}
 
 
-def _with_counterparty(look: FileLook, parts: Parts) -> Parts:
+def _with_counterparty(look: FileLook, parts: RoleParts) -> RoleParts:
     """Take a second account column for the counterparty, where nothing better is there."""
     if {"counterparty_id", PAYEE} & set(parts) or not {"account_id", "customer_id"} & set(parts):
         return parts
     used = {part.column.name for part in parts.values()}
     for column in look.columns:
         if column.normal in words("weak_counterparties") and column.name not in used:
-            return {**parts, "counterparty_id": Part(column=column, score=0.5)}
+            return {**parts, "counterparty_id": RolePart(column=column, score=0.5)}
     return parts
 
 
-def _with_identifier(look: FileLook, parts: Parts) -> Parts:
+def _with_identifier(look: FileLook, parts: RoleParts) -> RoleParts:
     """Take a unique column that is named like a key, where no usual name is there."""
     used = {part.column.name for part in parts.values()}
     for column in look.columns:
         named = re.search(r"(id|ref|reference|nr|no|number|key|号|编号)$", column.normal)
         if named and column.unique and column.name not in used and "transaction_id" not in parts:
-            return {**parts, "transaction_id": Part(column=column, score=0.5)}
+            return {**parts, "transaction_id": RolePart(column=column, score=0.5)}
     return parts
 
 
-def _both_ours(look: FileLook, payer: Part, payee: Part) -> bool:
+def _both_ours(look: FileLook, payer: RolePart, payee: RolePart) -> bool:
     inner = (look.name, payee.column.name)
     return contained(look.desk, inner, (look.name, payer.column.name)) >= _OVERLAP
 
 
-def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: Part) -> Payments:
+def _two_sided(
+    look: FileLook, parts: RoleParts, bank: BankOwners, *, payer: RolePart, payee: RolePart
+) -> PaymentColumns:
     """Make two bookings of a payment: out of the payer's account, into the payee's."""
     one, two = payer.column.sql, payee.column.sql
     key, numbered, notes = _identifier(look, parts)
@@ -153,7 +155,7 @@ def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: 
         Guess("counterparty_id", "booking_other", certainty, shown),
         Guess("direction", "booking_direction", certainty, shown),
     )
-    return Payments(
+    return PaymentColumns(
         look=look,
         parts=parts,
         bank=bank,
@@ -164,7 +166,7 @@ def _two_sided(look: FileLook, parts: Parts, bank: Bank, *, payer: Part, payee: 
     )
 
 
-def _one_sided(look: FileLook, parts: Parts, bank: Bank) -> Payments:
+def _one_sided(look: FileLook, parts: RoleParts, bank: BankOwners) -> PaymentColumns:
     owned = find_owner(bank, look, TRANSACTIONS)
     payer = parts.get(PAYER)
     if owned is None and payer is not None:
@@ -192,7 +194,7 @@ def _one_sided(look: FileLook, parts: Parts, bank: Bank) -> Payments:
     other = parts.get("counterparty_id") or parts.get(PAYEE)
     if other is not None:
         table.add(guess_column(look, TRANSACTIONS, "counterparty_id", other))
-    return Payments(
+    return PaymentColumns(
         look=look,
         parts=parts,
         bank=bank,
@@ -203,7 +205,7 @@ def _one_sided(look: FileLook, parts: Parts, bank: Bank) -> Payments:
     )
 
 
-def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
+def _identifier(look: FileLook, parts: RoleParts) -> tuple[str, str, list[str]]:
     """Return SQL for a booking's identifier, the rows it is over, and notes on it."""
     part = parts.get("transaction_id")
     if part is not None and (part.column.unique or part.score >= 0.75):
@@ -224,7 +226,7 @@ def _identifier(look: FileLook, parts: Parts) -> tuple[str, str, list[str]]:
     return "numbered_id", numbered, [say("numbered_note")]
 
 
-def _common(desk: Desk, made: Payments) -> None:
+def _common(desk: Desk, made: PaymentColumns) -> None:
     """Add time, amount, direction and the plain columns."""
     look, parts, table = made.look, made.parts, made.table
     table.add(_time(look, parts))
@@ -239,7 +241,7 @@ def _common(desk: Desk, made: Payments) -> None:
             table.dropped[name] = f"column {missed.column.name} {missed.todo}"
 
 
-def _time(look: FileLook, parts: Parts) -> Guess:
+def _time(look: FileLook, parts: RoleParts) -> Guess:
     part = parts["event_time"]
     guess = time_guess("event_time", part)
     clock = parts.get(CLOCK)

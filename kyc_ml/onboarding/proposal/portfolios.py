@@ -20,7 +20,7 @@ from kyc_ml.onboarding.proposal.columns import constant, guess_column, identifie
 from kyc_ml.onboarding.proposal.guesses import Guess, Kind, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.labels import outcome_of
 from kyc_ml.onboarding.proposal.looking import Desk, FileLook
-from kyc_ml.onboarding.proposal.roles import Part, Parts, cast_parts
+from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts, cast_parts
 from kyc_ml.onboarding.proposal.times import TimeReading
 from kyc_ml.onboarding.proposal.vocabulary import LABEL, LABEL_TIME, file_score, say
 from kyc_ml.storage import quote_name, quote_text
@@ -47,8 +47,8 @@ class Portfolio:
 
     kind: Kind
     look: FileLook
-    parts: Parts
-    label: Part
+    parts: RoleParts
+    label: RolePart
 
     @property
     def reading(self) -> TimeReading:
@@ -101,7 +101,7 @@ def _portfolio(look: FileLook) -> Portfolio | None:
     return Portfolio(kind="panel", look=look, parts=parts, label=label)
 
 
-def _is_panel(look: FileLook, whose: Part, when: Part) -> bool:
+def _is_panel(look: FileLook, whose: RolePart, when: RolePart) -> bool:
     """Return whether each customer has a row at each of a few days."""
     if when.time is None or not when.time.daily:
         return False
@@ -132,7 +132,7 @@ def _customers(found: Portfolio) -> TableProposal:
     return made
 
 
-def _key(name: str, part: Part) -> Guess:
+def _key(name: str, part: RolePart) -> Guess:
     evidence = f"column {part.column.name}"
     return Guess(name, identifier_sql(part.column), certainty_of(part.score), evidence)
 

@@ -10,8 +10,8 @@ from kyc_ml.contract import ACCOUNTS, CONTRACT, CUSTOMERS, EVENTS, THIRD_PARTY
 from kyc_ml.onboarding.proposal.columns import constant, guess_column
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.looking import Desk, FileLook
-from kyc_ml.onboarding.proposal.owners import OWNING, Bank, Owned, find_owner
-from kyc_ml.onboarding.proposal.roles import Parts, cast_parts, missed_parts
+from kyc_ml.onboarding.proposal.owners import OWNING, BankOwners, Owned, find_owner
+from kyc_ml.onboarding.proposal.roles import RoleParts, cast_parts, missed_parts
 from kyc_ml.onboarding.proposal.vocabulary import CLOCK, file_score, names_key, say, words
 from kyc_ml.storage import quote_text
 
@@ -23,16 +23,16 @@ _WELL: Final = 0.7
 _WIDE: Final = 5
 """Columns from which a file with a row a customer is more than a list of labels (convention)."""
 
-Fits = Callable[[FileLook, Parts], float]
+Fits = Callable[[FileLook, RoleParts], float]
 """A score of how well a file fits a table; 0 where it does not."""
 
 
 def choose_file(
     desk: Desk, table: str, taken: set[str], fits: Fits | None = None
-) -> tuple[FileLook, Parts] | None:
+) -> tuple[FileLook, RoleParts] | None:
     """Choose the file that fits a table best, among those not taken; None if none does."""
     fits = fits or _FITS[table]
-    best: tuple[float, FileLook, Parts] | None = None
+    best: tuple[float, FileLook, RoleParts] | None = None
     for look in desk.looks:
         if look.name in taken:
             continue
@@ -43,7 +43,7 @@ def choose_file(
     return None if best is None else (best[1], best[2])
 
 
-def _fits_customers(look: FileLook, parts: Parts) -> float:
+def _fits_customers(look: FileLook, parts: RoleParts) -> float:
     """Score a file of profiles: facts of persons, a row or a version each."""
     facts = [name for name in _FACTS if name in parts and parts[name].score >= _WELL]
     named = file_score(CUSTOMERS, look.normal)
@@ -56,7 +56,7 @@ def _fits_customers(look: FileLook, parts: Parts) -> float:
     return len(facts) + named + float(whose.column.unique)
 
 
-def _fits_accounts(look: FileLook, parts: Parts) -> float:
+def _fits_accounts(look: FileLook, parts: RoleParts) -> float:
     """Score a file of accounts: an identifier and a date, and a word in its name."""
     account = parts.get("account_id")
     if account is None or account.score < _WELL or "event_time" not in parts:
@@ -65,7 +65,7 @@ def _fits_accounts(look: FileLook, parts: Parts) -> float:
     return named + float(account.column.unique) if named else 0.0
 
 
-def _fits_events(look: FileLook, parts: Parts) -> float:
+def _fits_events(look: FileLook, parts: RoleParts) -> float:
     """Score a file of events: a time and a kind, and a word in its name."""
     if "event_time" not in parts:
         return 0.0
@@ -74,7 +74,7 @@ def _fits_events(look: FileLook, parts: Parts) -> float:
     return named * (1.0 + float("event_type" in parts)) + float(exact and bool(named))
 
 
-def _fits_third_party(look: FileLook, parts: Parts) -> float:
+def _fits_third_party(look: FileLook, parts: RoleParts) -> float:
     """Score a file of reports: what is reported, its value, and when."""
     needed = ("item", "value", "event_time")
     if any(name not in parts for name in needed):
@@ -92,7 +92,7 @@ _FITS: Final[Mapping[str, Fits]] = {
 
 
 def propose_plain(
-    bank: Bank, look: FileLook, parts: Parts, table: str, *, start: datetime | None = None
+    bank: BankOwners, look: FileLook, parts: RoleParts, table: str, *, start: datetime | None = None
 ) -> TableProposal | None:
     """Write a table column by column; None if nothing says whose the rows are.
 
@@ -128,7 +128,7 @@ def customer_guess(owned: Owned) -> Guess:
 
 
 def numbered_key(
-    made: TableProposal, look: FileLook, owned: Owned, parts: Parts, key: str
+    made: TableProposal, look: FileLook, owned: Owned, parts: RoleParts, key: str
 ) -> Guess:
     """Take a unique column for a key, or number rows by their content."""
     unique = [c for c in look.columns if c.unique and names_key(c.normal)]

@@ -29,7 +29,7 @@ from kyc_ml.contract import (
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.onboarding.proposal.attributes import TAKING, add_attributes
 from kyc_ml.onboarding.proposal.finding import find_sources
-from kyc_ml.onboarding.proposal.guesses import Kind, Proposal, TableProposal
+from kyc_ml.onboarding.proposal.guesses import Kind, MappingProposal, TableProposal
 from kyc_ml.onboarding.proposal.labels import (
     cases_of_customers,
     cases_of_payments,
@@ -40,13 +40,13 @@ from kyc_ml.onboarding.proposal.labels import (
 )
 from kyc_ml.onboarding.proposal.looking import Desk, FileLook, looked_at
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
-from kyc_ml.onboarding.proposal.money import Payments
-from kyc_ml.onboarding.proposal.owners import Bank
+from kyc_ml.onboarding.proposal.money import PaymentColumns
+from kyc_ml.onboarding.proposal.owners import BankOwners
 from kyc_ml.onboarding.proposal.payments import choose_payments, propose_payments, span_of
 from kyc_ml.onboarding.proposal.portfolios import Portfolio, find_portfolio, propose_portfolio
 from kyc_ml.onboarding.proposal.profiles import choose_file, propose_plain
 from kyc_ml.onboarding.proposal.reviews import fits_reviews, keep_booked, propose_reviews
-from kyc_ml.onboarding.proposal.roles import Parts, cast_parts
+from kyc_ml.onboarding.proposal.roles import RoleParts, cast_parts
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.trying import try_table
 from kyc_ml.onboarding.proposal.vocabulary import (
@@ -80,8 +80,8 @@ class _Draft:
     """A proposal in the making."""
 
     desk: Desk
-    bank: Bank
-    payments: Payments | None = None
+    bank: BankOwners
+    payments: PaymentColumns | None = None
     span: tuple[datetime, datetime] | None = None
     tables: dict[str, TableProposal] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
@@ -122,7 +122,7 @@ def _lacks(table: str, given: set[str]) -> list[str]:
 
 def propose_source(
     data: Path, *, timezone: str | None = None, base_currency: str | None = None
-) -> tuple[Proposal, dict[str, pa.Table]]:
+) -> tuple[MappingProposal, dict[str, pa.Table]]:
     """Look at a folder of files, and propose how they become contracted tables.
 
     Every expression has been tried on a sample of the files before it is proposed. Values
@@ -166,7 +166,7 @@ def propose_source(
             raise _nothing(data, desk, draft)
         currency, evidence = _currency(base_currency, draft.payments, chinese=chinese)
         unused = {**desk.unusable, **_unused(desk, draft)}
-        proposal = Proposal(
+        proposal = MappingProposal(
             name=data.resolve().name or "source",
             timezone=zone,
             timezone_evidence=zone_evidence,
@@ -236,7 +236,7 @@ def _draft(desk: Desk) -> _Draft:
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
         return _portfolio(desk, portfolio)
     if chosen is None:
-        draft = _Draft(desk=desk, bank=Bank(), decisions=[say("no_bookings")])
+        draft = _Draft(desk=desk, bank=BankOwners(), decisions=[say("no_bookings")])
     else:
         payments = propose_payments(*chosen)
         draft = _Draft(desk=desk, bank=payments.bank, payments=payments)
@@ -259,7 +259,7 @@ def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
     made = propose_portfolio(found)
     draft = _Draft(
         desk=desk,
-        bank=Bank(),
+        bank=BankOwners(),
         kind=found.kind,
         snapshot=made.snapshot,
         span=made.span,
@@ -322,7 +322,7 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
     return False
 
 
-def _profile_of_flagged(draft: _Draft, look: FileLook, parts: Parts) -> None:
+def _profile_of_flagged(draft: _Draft, look: FileLook, parts: RoleParts) -> None:
     """Take the other columns of a file of flags for profiles, where no file holds any.
 
     Customers are scored at days without a review, too: what only a review holds is missing then.
@@ -334,7 +334,7 @@ def _profile_of_flagged(draft: _Draft, look: FileLook, parts: Parts) -> None:
     draft.put(propose_plain(draft.bank, look, rest, CUSTOMERS, start=start))
 
 
-def _end(draft: _Draft, parts: Parts) -> datetime | None:
+def _end(draft: _Draft, parts: RoleParts) -> datetime | None:
     """Return the midnight of the last day that bookings or reviews show."""
     times = [draft.span[1]] if draft.span else []
     reading = parts["event_time"].time
@@ -342,7 +342,7 @@ def _end(draft: _Draft, parts: Parts) -> datetime | None:
     return max(times).replace(hour=0, minute=0, second=0, microsecond=0) if times else None
 
 
-def _zone(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
+def _zone(given: str | None, payments: PaymentColumns | None, *, chinese: bool) -> tuple[str, str]:
     if given is not None:
         return given, "as given"
     when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
@@ -353,7 +353,9 @@ def _zone(given: str | None, payments: Payments | None, *, chinese: bool) -> tup
     return "UTC", say("zone_unknown")
 
 
-def _currency(given: str | None, payments: Payments | None, *, chinese: bool) -> tuple[str, str]:
+def _currency(
+    given: str | None, payments: PaymentColumns | None, *, chinese: bool
+) -> tuple[str, str]:
     if given is not None:
         return given, "as given"
     codes = () if payments is None else payments.currencies

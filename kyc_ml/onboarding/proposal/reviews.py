@@ -11,16 +11,16 @@ from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
 from kyc_ml.onboarding.proposal.labels import add_outcome
 from kyc_ml.onboarding.proposal.looking import Desk, FileLook
 from kyc_ml.onboarding.proposal.numbers import read_number
-from kyc_ml.onboarding.proposal.owners import Bank, Owned, find_owner
+from kyc_ml.onboarding.proposal.owners import BankOwners, Owned, find_owner
 from kyc_ml.onboarding.proposal.profiles import customer_guess
-from kyc_ml.onboarding.proposal.roles import Part, Parts
+from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts
 from kyc_ml.onboarding.proposal.vocabulary import DURATION, LABEL, file_score, names_key, say, words
 from kyc_ml.storage import quote_name, quote_text
 
 _WELL: Final = 0.7
 
 
-def fits_reviews(look: FileLook, parts: Parts) -> float:
+def fits_reviews(look: FileLook, parts: RoleParts) -> float:
     """Score a file of decisions on customers, such as loans: when, of whom, what."""
     named = file_score(REVIEWS, look.normal)
     key = parts.get("review_id")
@@ -30,7 +30,7 @@ def fits_reviews(look: FileLook, parts: Parts) -> float:
 
 
 def propose_reviews(
-    bank: Bank, look: FileLook, parts: Parts, end: datetime | None
+    bank: BankOwners, look: FileLook, parts: RoleParts, end: datetime | None
 ) -> list[TableProposal]:
     """Write a review for each row, its case where a column says how it ended, and its terms."""
     owned = find_owner(bank, look, REVIEWS)
@@ -53,7 +53,7 @@ def propose_reviews(
 
 
 def _case_of_review(
-    look: FileLook, owned: Owned, parts: Parts, *, label: Part, end: datetime
+    look: FileLook, owned: Owned, parts: RoleParts, *, label: RolePart, end: datetime
 ) -> TableProposal:
     """Write how each review ended; it is known when the data end unless a column says when."""
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
@@ -80,7 +80,7 @@ def _case_of_review(
     return made
 
 
-def _terms(look: FileLook, owned: Owned, parts: Parts, when: Guess) -> TableProposal | None:
+def _terms(look: FileLook, owned: Owned, parts: RoleParts, when: Guess) -> TableProposal | None:
     """Write what was applied for as items known a second before the decision."""
     used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
     terms = [

@@ -39,7 +39,7 @@ _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class RolePart:
     """A column in a role, and how well it fits: 1 is the contract's own name.
 
     Attributes
@@ -54,10 +54,10 @@ class Part:
     todo: str = ""
 
 
-Parts = Mapping[str, Part]
+RoleParts = Mapping[str, RolePart]
 
 
-def cast_parts(look: FileLook, table: str) -> dict[str, Part]:
+def cast_parts(look: FileLook, table: str) -> dict[str, RolePart]:
     """Assign to each role of a contracted table the column that fits best; none plays two."""
     offers = []
     for place, column in enumerate(look.columns):
@@ -65,7 +65,7 @@ def cast_parts(look: FileLook, table: str) -> dict[str, Part]:
             part = _try_role(look, table, role, column)
             if part is not None:
                 offers.append((-part.score, place, role, part))
-    cast: dict[str, Part] = {}
+    cast: dict[str, RolePart] = {}
     taken: set[str] = set()
     for _, _, role, part in sorted(offers, key=lambda offer: offer[:3]):
         if role not in cast and part.column.name not in taken:
@@ -82,10 +82,10 @@ def cast_parts(look: FileLook, table: str) -> dict[str, Part]:
     return cast
 
 
-def missed_parts(look: FileLook, table: str, cast: Parts) -> dict[str, Part]:
+def missed_parts(look: FileLook, table: str, cast: RoleParts) -> dict[str, RolePart]:
     """Find columns whose names fit a role that is free, but whose values are not read."""
     taken = {part.column.name for part in cast.values()}
-    found: dict[str, Part] = {}
+    found: dict[str, RolePart] = {}
     for role in CONTRACT[table].names:
         if role in cast or HOLDS[role] not in {"time", "number"}:
             continue
@@ -94,14 +94,14 @@ def missed_parts(look: FileLook, table: str, cast: Parts) -> dict[str, Part]:
         for score, column in sorted(named, key=lambda pair: -pair[0]):
             reason = why(column) if score >= _SPOKEN else ""
             if reason:
-                found[role] = Part(column=column, score=score, todo=reason)
+                found[role] = RolePart(column=column, score=score, todo=reason)
                 taken.add(column.name)
             if reason or score < _SPOKEN:
                 break
     return found
 
 
-def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> Part | None:
+def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> RolePart | None:
     """Test a column for a role; None if its name or its values do not fit."""
     roles = (role, *ALSO.get(table, {}).get(role, ()))
     score = max(name_score(each, column.normal) for each in roles)
@@ -117,11 +117,11 @@ def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> Part
         if reading is None:
             return None
         # a time says more than a day
-        return Part(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
+        return RolePart(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
     fits = _holds(column, holds)
     if fits and holds == "identifier" and first and role not in {"customer_id", "account_id"}:
         fits = column.distinct > 0.5 * column.filled * look.rows
-    return Part(column=column, score=score) if fits else None
+    return RolePart(column=column, score=score) if fits else None
 
 
 def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
@@ -157,7 +157,7 @@ def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
             return column.family in {"text", "integer", "boolean"}
 
 
-def _only_time(look: FileLook, taken: set[str]) -> Part | None:
+def _only_time(look: FileLook, taken: set[str]) -> RolePart | None:
     """Find the one column without a known word whose values are times; None if several are."""
     others = [role for role, holds in HOLDS.items() if holds == "time" and role != "event_time"]
     found = []
@@ -172,7 +172,7 @@ def _only_time(look: FileLook, taken: set[str]) -> Part | None:
         return None
     column, reading = found[0]
     doubt = "; ".join(filter(None, (say("unnamed_time"), reading.doubt)))
-    return Part(column=column, score=LEAST, time=replace(reading, doubt=doubt))
+    return RolePart(column=column, score=LEAST, time=replace(reading, doubt=doubt))
 
 
 def _is_identifier(column: ColumnLook) -> bool:

@@ -26,8 +26,8 @@ from kyc_ml.contract import (
     TRANSACTIONS,
 )
 from kyc_ml.onboarding.proposal.dating import delay_days
-from kyc_ml.onboarding.proposal.families import Family, items_of, weigh_families
-from kyc_ml.onboarding.proposal.guesses import Proposal
+from kyc_ml.onboarding.proposal.families import ColumnFamily, items_of, weigh_families
+from kyc_ml.onboarding.proposal.guesses import MappingProposal
 from kyc_ml.onboarding.proposal.vocabulary import content
 
 _FEW_DAYS: Final = 90
@@ -64,13 +64,13 @@ class RunFile:
     name: str
     planned: bool
     text: str
-    families: tuple[Family, ...]
+    families: tuple[ColumnFamily, ...]
     trainable: bool
     as_of: str | None = None
 
 
 def run_files(
-    proposal: Proposal, accepted: Mapping[str, pa.Table], mapping: SourceMapping
+    proposal: MappingProposal, accepted: Mapping[str, pa.Table], mapping: SourceMapping
 ) -> tuple[RunFile, ...]:
     """Write a configuration for each unit that the tables allow.
 
@@ -105,7 +105,7 @@ def run_files(
     return tuple(files)
 
 
-def tiers_text(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str:
+def tiers_text(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> str:
     """Write the tier policy that the configurations name, its cut-offs near the usual rate."""
     # the day of a snapshot is a guess: a policy from then on would grade no earlier one
     first = proposal.span[0] if proposal.span else date(2000, 1, 1)
@@ -145,7 +145,7 @@ def _rounded(rate: float) -> float:
     return float(f"{rate:.1g}")
 
 
-def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[Unit]:
+def _units(columns: Mapping[str, tuple[str, ...]], proposal: MappingProposal) -> list[Unit]:
     """Choose the units: payments with labels of their own, customers with reviews or others."""
     units: list[Unit] = []
     cases = columns.get(CASES, ())
@@ -161,10 +161,10 @@ def _units(columns: Mapping[str, tuple[str, ...]], proposal: Proposal) -> list[U
 
 
 def _write(
-    proposal: Proposal,
+    proposal: MappingProposal,
     accepted: Mapping[str, pa.Table],
     unit: Unit,
-    families: tuple[Family, ...],
+    families: tuple[ColumnFamily, ...],
     items: tuple[str, ...],
     *,
     trainable: bool,
@@ -198,12 +198,12 @@ def _label(name: str) -> str:
     return re.sub(r"[^\w-]+", "-", name).strip("-") or "proposed"
 
 
-def _days(proposal: Proposal) -> int:
+def _days(proposal: MappingProposal) -> int:
     """Return the whole days of the bookings; 0 without any."""
     return 0 if proposal.span is None else (proposal.span[1] - proposal.span[0]).days
 
 
-def _dataset(proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
+def _dataset(proposal: MappingProposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
     days = _days(proposal)
     if unit == "fraud":
         text = _piece("maturity", days=delay_days(proposal.span))
@@ -220,7 +220,7 @@ def _dataset(proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit) -
     return _piece("horizon", days=365 if REVIEWS in proposal.tables else 60)
 
 
-def _as_of(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> str | None:
+def _as_of(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> str | None:
     """Return the day after the last review and the last case known, where reviews are given."""
     if proposal.snapshot is not None:
         known = datetime.combine(
@@ -241,7 +241,7 @@ def _one_review_day(accepted: Mapping[str, pa.Table]) -> bool:
     return len(accepted[REVIEWS][EVENT_TIME].unique()) == 1
 
 
-def _teaches(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> bool:
+def _teaches(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> bool:
     """Return whether a panel is so long that its training part has adverse outcomes."""
     if proposal.span is None or CASES not in accepted:
         return False
@@ -255,7 +255,7 @@ def _teaches(proposal: Proposal, accepted: Mapping[str, pa.Table]) -> bool:
     return any(first < each.date() <= known for each in adverse[KNOWN_AT].to_pylist() if each)
 
 
-def _splits(proposal: Proposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
+def _splits(proposal: MappingProposal, accepted: Mapping[str, pa.Table], unit: Unit) -> str:
     days, fraud = _days(proposal), unit == "fraud"
     few = REVIEWS in accepted and accepted[REVIEWS].num_rows < _FEW_REVIEWS
     if proposal.kind == "panel" and not few and _teaches(proposal, accepted):

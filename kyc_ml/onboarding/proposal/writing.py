@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Final
 
 from kyc_ml.contract import CONTRACT
-from kyc_ml.onboarding.proposal.guesses import Guess, Proposal, TableProposal
+from kyc_ml.onboarding.proposal.guesses import Guess, MappingProposal, TableProposal
 from kyc_ml.onboarding.proposal.looking import FileLook
 
 _WIDTH: Final = 96
@@ -28,7 +28,7 @@ _SAID: Final = {
 }
 
 
-def write_source(proposal: Proposal) -> str:
+def write_source(proposal: MappingProposal) -> str:
     """Write a source mapping, with the evidence of each guess above it."""
     lines = [
         "# Proposed by kyc-ml init: every expression was tried on a sample of the files.",

@@ -12,7 +12,7 @@ from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import draw_payers
-from kyc_ml.onboarding.synthetic.records import Ledger, Log, make_log, pick, stack
+from kyc_ml.onboarding.synthetic.records import EventLog, Ledger, make_log, pick, stack
 from kyc_ml.onboarding.synthetic.settings import DAY, SECOND, BankConfig
 
 _MINUTE: Final = 60 * SECOND
@@ -21,7 +21,7 @@ _IDLE_LOGINS: Final = 0.15
 _TRAVEL_SHARE: Final = 0.02
 
 
-def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -> Log:
+def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -> EventLog:
     """Log the honest events; those of takeovers come with the incidents.
 
     `ledger` holds the payments whose logins are wanted: half of its remote ones have one,
@@ -43,7 +43,7 @@ def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -
     return stack([logins, failed, resets, *_log_changes(market.config, market.people)])
 
 
-def _log_payments(ledger: Ledger, rng: np.random.Generator) -> Log:
+def _log_payments(ledger: Ledger, rng: np.random.Generator) -> EventLog:
     rows = np.flatnonzero((ledger.device >= 0) & (rng.random(len(ledger)) < 0.5))
     abroad = rng.integers(1, len(v.COUNTRIES), rows.size)
     return make_log(
@@ -56,7 +56,7 @@ def _log_payments(ledger: Ledger, rng: np.random.Generator) -> Log:
     )
 
 
-def _log_idle(market: Market, rng: np.random.Generator) -> Log:
+def _log_idle(market: Market, rng: np.random.Generator) -> EventLog:
     n = round(market.config.transactions * _IDLE_LOGINS)
     who = draw_payers(n, market.people, rng=rng)
     days = rhythm.draw_days(market.config, market.people, who, rng=rng)
@@ -72,7 +72,7 @@ def _log_idle(market: Market, rng: np.random.Generator) -> Log:
     )
 
 
-def _log_changes(config: BankConfig, customers: Customers) -> list[Log]:
+def _log_changes(config: BankConfig, customers: Customers) -> list[EventLog]:
     """Log new phones, and the document check of each customer that joins in the period."""
     end = config.start_us + config.days * DAY
     phone = np.flatnonzero(

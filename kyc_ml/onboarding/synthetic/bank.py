@@ -36,7 +36,7 @@ from kyc_ml.onboarding.synthetic.laundering import (
 from kyc_ml.onboarding.synthetic.market import Market, make_market
 from kyc_ml.onboarding.synthetic.payments import Scales, make_payments, make_scales
 from kyc_ml.onboarding.synthetic.profiles import make_profiles
-from kyc_ml.onboarding.synthetic.records import Ints, Ledger, Log, pick, stack
+from kyc_ml.onboarding.synthetic.records import EventLog, Ints, Ledger, pick, stack
 from kyc_ml.onboarding.synthetic.reports import draw_scores, make_reports
 from kyc_ml.onboarding.synthetic.settings import HOUR, BankConfig
 from kyc_ml.onboarding.synthetic.whereabouts import draw_whereabouts, locate_payments
@@ -49,7 +49,7 @@ _STREAMS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bank:
+class SyntheticBank:
     """A synthetic bank.
 
     The tables are the full record: a case may be known after the period ends, and
@@ -91,7 +91,7 @@ class Bank:
     answer_key: Mapping[str, pa.Table]
 
 
-def make_bank(config: BankConfig) -> Bank:
+def make_bank(config: BankConfig) -> SyntheticBank:
     """Draw the bank that `config` describes: equal configurations give equal tables.
 
     Time grows with the number of transactions: about 5 seconds for a million.
@@ -138,12 +138,12 @@ def make_bank(config: BankConfig) -> Bank:
         TRANSACTIONS: _answer_transactions(ledger),
         CUSTOMERS: _answer_customers(len(customers), involvement),
     }
-    return Bank(tables=MappingProxyType(contracted), answer_key=MappingProxyType(key))
+    return SyntheticBank(tables=MappingProxyType(contracted), answer_key=MappingProxyType(key))
 
 
 def _make_flows(
     market: Market, rngs: dict[str, np.random.Generator]
-) -> tuple[Ledger, Log, Involvement]:
+) -> tuple[Ledger, EventLog, Involvement]:
     """Draw all payments and events, in order of time.
 
     Planted payments come first; honest ones fill up to the wanted number.
@@ -171,7 +171,7 @@ def _make_flows(
 
 def _make_incidents(
     market: Market, scales: Scales, rngs: dict[str, np.random.Generator], *, first_ring: int
-) -> tuple[Ledger, Log, int]:
+) -> tuple[Ledger, EventLog, int]:
     """Draw takeovers and card thefts; also return the next free ring."""
     takeovers, thefts = incidents.count_incidents(market.config)
     second_ring = first_ring + takeovers
@@ -199,7 +199,7 @@ def _answer_transactions(ledger: Ledger) -> pa.Table:
             TRANSACTION_ID: tables.label_transactions(np.arange(len(ledger))),
             "true_fraud": pa.array(ledger.fraud),
             "true_probability": pa.array(ledger.probability),
-            TYPOLOGY: tables.say(v.TYPOLOGIES, ledger.typology),
+            TYPOLOGY: tables.texts_of(v.TYPOLOGIES, ledger.typology),
             "ring_id": tables.label_rings(ledger.ring),
         }
     )
@@ -221,7 +221,7 @@ def _answer_customers(n: int, involvement: Involvement) -> pa.Table:
             CUSTOMER_ID: tables.label_customers(np.arange(n)),
             "true_launderer": pa.array(~innocent),
             "true_probability": pa.array(probability),
-            TYPOLOGY: tables.say(v.TYPOLOGIES, columns[TYPOLOGY]),
+            TYPOLOGY: tables.texts_of(v.TYPOLOGIES, columns[TYPOLOGY]),
             "start": pa.array(columns["start"], mask=innocent).cast(moments),
             "end": pa.array(columns["end"], mask=innocent).cast(moments),
         }

@@ -23,10 +23,10 @@ from kyc_ml.onboarding.synthetic.payments import Scales, round_to
 from kyc_ml.onboarding.synthetic.records import (
     NONE,
     Bools,
+    EventLog,
     Floats,
     Ints,
     Ledger,
-    Log,
     make_ledger,
     make_log,
     sigmoid,
@@ -114,7 +114,7 @@ def draw_incidents(
 
 def take_over_accounts(
     incidents: Incidents, market: Market, scales: Scales, *, rng: np.random.Generator
-) -> tuple[Ledger, Log]:
+) -> tuple[Ledger, EventLog]:
     """Lay a burst of transfers to new payees, and the logins before it."""
     s = incidents.severity
     count = np.minimum(1 + rng.poisson(1.6 * np.exp(0.3 * s)), 8)
@@ -186,7 +186,7 @@ def _blame(ledger: Ledger, incidents: Incidents, of: Ints, typology: int) -> Led
     )
 
 
-def _log_takeover(incidents: Incidents, market: Market, rng: np.random.Generator) -> Log:
+def _log_takeover(incidents: Incidents, market: Market, rng: np.random.Generator) -> EventLog:
     """Log failed logins, a password reset, a new device and the login before the burst."""
     s = incidents.severity
     everyone = np.arange(s.size)

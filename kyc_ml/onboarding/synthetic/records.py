@@ -53,7 +53,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class EventLog:
     """What customers do besides paying; arrays of shape (n,)."""
 
     customer: Ints
@@ -67,7 +67,7 @@ class Log:
         return int(self.time.size)
 
 
-RecordT = TypeVar("RecordT", Ledger, Log)
+RecordT = TypeVar("RecordT", Ledger, EventLog)
 
 
 def stack(parts: Sequence[RecordT]) -> RecordT:
@@ -128,10 +128,10 @@ def make_log(
     device: Ints | int = NONE,
     channel: Ints | int = NONE,
     country: Ints | int = 0,
-) -> Log:
+) -> EventLog:
     """Make events of one kind; a single value stands for all rows."""
     n = time.size
-    return Log(
+    return EventLog(
         time=time,
         customer=customer,
         kind=_column(kind, n),

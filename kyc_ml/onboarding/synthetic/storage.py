@@ -14,10 +14,10 @@ from kyc_ml.config import FilePath, read_path
 from kyc_ml.errors import OutputError
 
 if TYPE_CHECKING:
-    from kyc_ml.onboarding.synthetic.bank import Bank
+    from kyc_ml.onboarding.synthetic.bank import SyntheticBank
 
 
-def save_bank(bank: Bank, folder: FilePath, *, overwrite: bool = False) -> None:
+def save_bank(bank: SyntheticBank, folder: FilePath, *, overwrite: bool = False) -> None:
     """Write ``<table>.parquet`` for each table and ``answer_key/<name>.parquet``.
 
     All files are written under temporary names first and renamed at the end. With

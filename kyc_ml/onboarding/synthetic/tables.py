@@ -59,7 +59,7 @@ from kyc_ml.onboarding.synthetic.customers import NEVER, Customers
 from kyc_ml.onboarding.synthetic.identifiers import make_labels
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.profiles import Columns
-from kyc_ml.onboarding.synthetic.records import Floats, Ints, Ledger, Log
+from kyc_ml.onboarding.synthetic.records import EventLog, Floats, Ints, Ledger
 from kyc_ml.onboarding.synthetic.reports import ITEMS, PROVIDERS, Reports
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {
@@ -83,7 +83,7 @@ def tabulate_profiles(profiles: Columns) -> pa.Table:
         if name == CUSTOMER_ID:
             columns[name] = label_customers(ordered.astype(np.int64))
         elif name in _WORDS:
-            columns[name] = say(_WORDS[name], ordered.astype(np.int64))
+            columns[name] = texts_of(_WORDS[name], ordered.astype(np.int64))
         elif name in (BIRTH_DATE, DOCUMENT_EXPIRY):
             columns[name] = pa.array(ordered.astype(np.int32)).cast(pa.date32())
         else:
@@ -105,8 +105,8 @@ def tabulate_accounts(customers: Customers, market: Market) -> pa.Table:
         CUSTOMER_ID: label_customers(np.concatenate([np.arange(n), owner, owner[shut]])),
         EVENT_TIME: time,
         KNOWN_AT: time,
-        ACCOUNT_TYPE: say(("current", "savings"), (account >= n).astype(np.int64)),
-        STATUS: say(("open", "closed"), status),
+        ACCOUNT_TYPE: texts_of(("current", "savings"), (account >= n).astype(np.int64)),
+        STATUS: texts_of(("open", "closed"), status),
     }
     return _contracted(ACCOUNTS, columns)
 
@@ -121,30 +121,30 @@ def tabulate_transactions(
         EVENT_TIME: ledger.time,
         KNOWN_AT: known,
         AMOUNT: ledger.amount,
-        DIRECTION: say(("out", "in"), ledger.incoming.astype(np.int64)),
+        DIRECTION: texts_of(("out", "in"), ledger.incoming.astype(np.int64)),
         BALANCE: balance,
         ACCOUNT_ID: label_accounts(account),
         COUNTERPARTY_ID: _label_counterparties(market, ledger.counterparty),
-        INSTRUMENT: say(v.INSTRUMENTS, ledger.instrument),
-        CHANNEL: say(v.CHANNELS, ledger.channel),
-        COUNTRY: say(v.COUNTRIES, ledger.country),
-        REGION: say(v.PROVINCES, province),
+        INSTRUMENT: texts_of(v.INSTRUMENTS, ledger.instrument),
+        CHANNEL: texts_of(v.CHANNELS, ledger.channel),
+        COUNTRY: texts_of(v.COUNTRIES, ledger.country),
+        REGION: texts_of(v.PROVINCES, province),
         DEVICE_ID: _label_devices(market, ledger.device),
     }
     return _contracted(TRANSACTIONS, columns)
 
 
-def tabulate_events(log: Log, market: Market) -> pa.Table:
+def tabulate_events(log: EventLog, market: Market) -> pa.Table:
     """Write the events table in the order of `log`; events are known immediately."""
     columns = {
         EVENT_ID: make_labels("E", np.arange(len(log)), width=9),
         CUSTOMER_ID: label_customers(log.customer),
         EVENT_TIME: log.time,
         KNOWN_AT: log.time,
-        EVENT_TYPE: say(v.EVENT_TYPES, log.kind),
+        EVENT_TYPE: texts_of(v.EVENT_TYPES, log.kind),
         DEVICE_ID: _label_devices(market, log.device),
-        CHANNEL: say(v.CHANNELS, log.channel),
-        COUNTRY: say(v.COUNTRIES, log.country),
+        CHANNEL: texts_of(v.CHANNELS, log.channel),
+        COUNTRY: texts_of(v.COUNTRIES, log.country),
     }
     return _contracted(EVENTS, columns)
 
@@ -157,8 +157,8 @@ def tabulate_reports(reports: Reports) -> pa.Table:
         CUSTOMER_ID: label_customers(reports.customer[order]),
         EVENT_TIME: reports.time[order],
         KNOWN_AT: reports.known[order],
-        PROVIDER: say(PROVIDERS, reports.item[order]),
-        ITEM: say(ITEMS, reports.item[order]),
+        PROVIDER: texts_of(PROVIDERS, reports.item[order]),
+        ITEM: texts_of(ITEMS, reports.item[order]),
         VALUE: reports.value[order],
     }
     return _contracted(THIRD_PARTY, columns)
@@ -183,9 +183,9 @@ def tabulate_cases(cases: Cases) -> pa.Table:
         CUSTOMER_ID: label_customers(cases.customer[row]),
         EVENT_TIME: cases.time[row],
         KNOWN_AT: known,
-        OUTCOME: say(v.OUTCOMES, np.where(final, cases.outcome[row], v.OPEN_OUTCOME)),
+        OUTCOME: texts_of(v.OUTCOMES, np.where(final, cases.outcome[row], v.OPEN_OUTCOME)),
         TRANSACTION_ID: _or_none(label_transactions, cases.transaction[row]),
-        TYPOLOGY: say(v.TYPOLOGIES, np.where(final, cases.typology[row], -1)),
+        TYPOLOGY: texts_of(v.TYPOLOGIES, np.where(final, cases.typology[row], -1)),
     }
     return _contracted(CASES, columns)
 
@@ -210,7 +210,7 @@ def label_rings(position: Ints) -> pa.Array:
     return _or_none(lambda p: make_labels("R", p, width=6), position)
 
 
-def say(words: Sequence[str], position: Ints) -> pa.Array:
+def texts_of(words: Sequence[str], position: Ints) -> pa.Array:
     """Write words by position; none where the position is -1."""
     return pa.array(words, pa.string()).take(pa.array(position, mask=position < 0))
 

@@ -4,7 +4,7 @@ A line is the canonical JSON of an entry, keys sorted and without spaces, so tha
 has one spelling only and any changed byte is found. An entry's hash covers all of it but
 the hash itself, and so the hash of the entry before and, through it, all entries before.
 
-What a chain alone cannot see is that its end was cut off: that needs an `Anchor` kept
+What a chain alone cannot see is that its end was cut off: that needs an `LogAnchor` kept
 elsewhere. Nor can it see a chain that was written anew from the first changed entry on by
 someone who can also change every place where anchors are kept.
 
@@ -81,9 +81,9 @@ class Entry:
         return _canonical(self.to_dict())
 
     @property
-    def anchor(self) -> Anchor:
+    def anchor(self) -> LogAnchor:
         """What to keep elsewhere to prove that this entry was there."""
-        return Anchor(count=self.sequence, head=self.hash)
+        return LogAnchor(count=self.sequence, head=self.hash)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -91,7 +91,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
+class LogAnchor:
     """How long a log was and the hash of its last entry, at some moment.
 
     Examples
@@ -137,7 +137,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class LogReading:
     """What a log holds.
 
     Attributes
@@ -160,7 +160,7 @@ class Reading:
         return self.entries[-1].hash if self.entries else GENESIS
 
 
-def read_chain(content: bytes) -> Reading:
+def read_chain(content: bytes) -> LogReading:
     """Read a log and check its chain; `check_anchors` then finds a cut or rewritten end."""
     lines = content.split(b"\n")
     rest = lines.pop()
@@ -178,11 +178,11 @@ def read_chain(content: bytes) -> Reading:
         before = entry.hash
     if rest:
         faults.append(_half_written(len(lines) + 1, whole=len(content) - len(rest), rest=len(rest)))
-    return Reading(entries=tuple(entries), faults=tuple(faults), whole=len(content) - len(rest))
+    return LogReading(entries=tuple(entries), faults=tuple(faults), whole=len(content) - len(rest))
 
 
 def check_anchors(
-    entries: Sequence[Entry], anchors: Iterable[tuple[str, Anchor]]
+    entries: Sequence[Entry], anchors: Iterable[tuple[str, LogAnchor]]
 ) -> tuple[Fault, ...]:
     """Hold a log against anchors kept elsewhere.
 

@@ -30,11 +30,11 @@ from typing import Any, Final, Self
 
 from kyc_ml.errors import AuditError, OutputError
 from kyc_ml.registry.governance.chain import (
-    Anchor,
     Entry,
     Fault,
     Kind,
-    Reading,
+    LogAnchor,
+    LogReading,
     check_anchors,
     read_chain,
 )
@@ -48,7 +48,7 @@ class AuditLog:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self) -> Reading:
+    def read(self) -> LogReading:
         """Read all entries and check the chain; a log that is not there yet is empty.
 
         Raises
@@ -77,12 +77,12 @@ class AuditLog:
             raise AuditError.absent(path=str(self.path.absolute()))
         return self
 
-    def find_faults(self, anchors: Iterable[tuple[str, Anchor]] = ()) -> tuple[Fault, ...]:
+    def find_faults(self, anchors: Iterable[tuple[str, LogAnchor]] = ()) -> tuple[Fault, ...]:
         """Check the chain, and that it reaches every anchor."""
         found = self.read()
         return (*found.faults, *check_anchors(found.entries, anchors))
 
-    def require_sound(self, anchors: Iterable[tuple[str, Anchor]] = ()) -> tuple[Entry, ...]:
+    def require_sound(self, anchors: Iterable[tuple[str, LogAnchor]] = ()) -> tuple[Entry, ...]:
         """Give the entries of a log whose chain holds.
 
         Raises
@@ -104,7 +104,7 @@ class AuditLog:
         model: str,
         version: str,
         facts: Mapping[str, Any],
-        anchors: Iterable[tuple[str, Anchor]] = (),
+        anchors: Iterable[tuple[str, LogAnchor]] = (),
     ) -> Entry:
         """Write one entry at the end, on disk before this returns.
 
@@ -170,7 +170,7 @@ class AuditLog:
         finally:
             os.close(file)
 
-    def _require_kept_if_known(self, anchors: tuple[tuple[str, Anchor], ...]) -> None:
+    def _require_kept_if_known(self, anchors: tuple[tuple[str, LogAnchor], ...]) -> None:
         if anchors:
             self.require_kept()
 

@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from kyc_ml.errors import RegistryError
-from kyc_ml.registry.governance.chain import Anchor
+from kyc_ml.registry.governance.chain import LogAnchor
 from kyc_ml.registry.governance.evidence import Candidate
 from kyc_ml.registry.tracking.listing import list_models, list_versions
 from kyc_ml.registry.tracking.registry import DIGEST, TRAINED_BY, resolve
@@ -110,7 +110,7 @@ def withdraw_champion(name: str) -> None:
                 client.delete_registered_model_alias(name, alias)
 
 
-def keep_anchor(anchor: Anchor, *, name: str, version: str) -> None:
+def keep_anchor(anchor: LogAnchor, *, name: str, version: str) -> None:
     """Keep the head of the audit log in the tags of a registered model and its version.
 
     An anchor that tells of more entries stays: two writers may come here in any order.
@@ -122,14 +122,14 @@ def keep_anchor(anchor: Anchor, *, name: str, version: str) -> None:
     """
     with connected(uri=f"models:/{name}"):
         client = mlflow.MlflowClient()
-        kept = Anchor.parse(client.get_registered_model(name).tags.get(_ANCHOR, ""))
+        kept = LogAnchor.parse(client.get_registered_model(name).tags.get(_ANCHOR, ""))
         if kept is None or kept.count < anchor.count:
             client.set_registered_model_tag(name, _ANCHOR, str(anchor))
         if version:
             client.set_model_version_tag(name, version, _ANCHOR, str(anchor))
 
 
-def fetch_anchors() -> list[tuple[str, Anchor]]:
+def fetch_anchors() -> list[tuple[str, LogAnchor]]:
     """List the anchors in the registry, each with where it is kept.
 
     Raises
@@ -146,8 +146,8 @@ def fetch_anchors() -> list[tuple[str, Anchor]]:
         ]
 
 
-def _read(text: str, *, place: str) -> Anchor:
-    anchor = Anchor.parse(text)
+def _read(text: str, *, place: str) -> LogAnchor:
+    anchor = LogAnchor.parse(text)
     if anchor is None:
         msg = (
             f"MLflow's tag {_ANCHOR} of {place} is no COUNT:HASH: it was changed; restore it "

@@ -18,7 +18,7 @@ import pandas as pd
 from kyc_ml.config import DatasetConfig, Unit
 from kyc_ml.contract import digest_together
 from kyc_ml.dataset import LEFT_OUT
-from kyc_ml.metrics import Quality
+from kyc_ml.metrics import ModelMetrics
 from kyc_ml.registry import Bundle
 from kyc_ml.training.evidence import MODEL, Trained
 from kyc_ml.training.model_card.limitations import find_limitations
@@ -138,7 +138,7 @@ def _headline(trained: Trained) -> str:
     )
 
 
-def _ratio(quality: Quality) -> str:
+def _ratio(quality: ModelMetrics) -> str:
     return _interval(
         quality.observed_over_expected,
         quality.observed_over_expected_low,
@@ -212,12 +212,12 @@ def _quality(trained: Trained) -> str:
     return f"{_table(head, rows)}\n\n{text}\n\n{trained.added_value.sentence}"
 
 
-def _precision(quality: Quality, digits: int) -> str:
+def _precision(quality: ModelMetrics, digits: int) -> str:
     low, high = quality.average_precision_low, quality.average_precision_high
     return _interval(quality.average_precision, low, high, digits)
 
 
-def _judged(who: str, quality: Quality) -> list[str]:
+def _judged(who: str, quality: ModelMetrics) -> list[str]:
     return [
         who,
         _interval(quality.auc, quality.auc_low, quality.auc_high),

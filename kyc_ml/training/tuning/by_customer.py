@@ -28,13 +28,13 @@ from kyc_ml.training.out_of_fold import fit_whole, split_customers
 from kyc_ml.training.tuning.comparison import (
     ParameterComparison,
     compute_differences,
-    conclude,
+    conclude_tuning,
     nothing_to_compare,
 )
 from kyc_ml.training.tuning.rows import (
-    FoldRows,
     OuterFold,
-    Part,
+    TuningFold,
+    TuningPart,
     TuningRows,
     fold_rows,
     require_classes_in,
@@ -178,7 +178,7 @@ def compare_out_of_fold(
         rows.final, margins[0], margins[1], customers=customers, config=config.tuning
     )
     where = "On outer folds, of customers that had no say in the choice,"
-    return conclude(table, own=own, chosen=chosen, config=config.tuning, where=where)
+    return conclude_tuning(table, own=own, chosen=chosen, config=config.tuning, where=where)
 
 
 class _Parting:
@@ -199,11 +199,11 @@ class _Parting:
         self._end, self._seed = end, config.tuning.seed
         self._inner, self._stops = inner, stops
 
-    def part(self, rows: Ints) -> Part:
+    def part(self, rows: Ints) -> TuningPart:
         """Take rows with their outcomes."""
-        return Part(rows=rows, target=self.target[rows])
+        return TuningPart(rows=rows, target=self.target[rows])
 
-    def inner_folds(self, rows: Ints, name: str) -> tuple[FoldRows, ...]:
+    def inner_folds(self, rows: Ints, name: str) -> tuple[TuningFold, ...]:
         """Part rows by customer: each inner fold tests once; the next one stops, if any does."""
         fold = split_customers(
             self.target[rows], self.customers[rows], folds=self._inner, seed=self._seed

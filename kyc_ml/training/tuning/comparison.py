@@ -14,7 +14,7 @@ from kyc_ml.dataset import customers_of
 from kyc_ml.display import StageProgress
 from kyc_ml.metrics import Verdict, drawn_rows, judge_difference, paired_differences
 from kyc_ml.training.tuning.objectives import MAXIMISED, Floats, compute_objective
-from kyc_ml.training.tuning.rows import FoldRows, TuningRows
+from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 from kyc_ml.training.tuning.study import predict_test
 
 _COLUMNS: Final = ["figure", "own", "chosen", "difference", "low", "high", "better"]
@@ -85,7 +85,7 @@ def compare(
     table = compute_differences(
         rows.final, margins[0], margins[1], customers=customers, config=config
     )
-    return conclude(table, own=own, chosen=chosen, config=config, where="On later data")
+    return conclude_tuning(table, own=own, chosen=chosen, config=config, where="On later data")
 
 
 def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
@@ -95,7 +95,7 @@ def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
     )
 
 
-def conclude(
+def conclude_tuning(
     table: pd.DataFrame, *, own: ModelConfig, chosen: ModelConfig, config: TuningConfig, where: str
 ) -> ParameterComparison:
     """Judge the differences, and take the own parameters where the chosen are surely worse.
@@ -111,7 +111,7 @@ def conclude(
 
 
 def compute_differences(
-    final: FoldRows,
+    final: TuningFold,
     own: Floats,
     chosen: Floats,
     *,

@@ -34,7 +34,7 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class TuningPart:
     """Rows of the feature table, with their outcomes as known on one day."""
 
     rows: Rows
@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FoldRows:
+class TuningFold:
     """What a fold, or the run itself, fits on, stops on and is tested on.
 
     Attributes
@@ -58,9 +58,9 @@ class FoldRows:
     """
 
     name: str
-    fit: Part
-    stop: Part | None
-    test: Part
+    fit: TuningPart
+    stop: TuningPart | None
+    test: TuningPart
     test_day: npt.NDArray[np.int64]
     end_day: int
 
@@ -75,9 +75,9 @@ class OuterFold:
         Of the rows of `fit`.
     """
 
-    fit: Part
-    test: Part
-    folds: tuple[FoldRows, ...]
+    fit: TuningPart
+    test: TuningPart
+    folds: tuple[TuningFold, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,8 +96,8 @@ class TuningRows:
     """
 
     features: FeatureTable
-    folds: tuple[FoldRows, ...]
-    final: FoldRows
+    folds: tuple[TuningFold, ...]
+    final: TuningFold
     summary: pd.DataFrame
     outer: tuple[OuterFold, ...] = ()
 
@@ -176,7 +176,7 @@ def _label_fold(
     *,
     config: RunConfig,
     boundaries: Boundaries,
-) -> tuple[FoldRows, list[dict[str, object]]]:
+) -> tuple[TuningFold, list[dict[str, object]]]:
     """Mature the labels at the fold's cut-offs, and part early stopping from the training."""
     period, splits = _period_of(fold), require_parts_in_time(config)
     day = pd.Timedelta(days=1)
@@ -204,7 +204,7 @@ def _label_fold(
             as_of=known,
             config=config.dataset,
         )
-        found = Part(rows=rows[labels.usable], target=labels.target[labels.usable])
+        found = TuningPart(rows=rows[labels.usable], target=labels.target[labels.usable])
         parts[name] = found
         lines.append(
             {
@@ -226,17 +226,17 @@ def _own_parts(
     target: Floats,
     times: npt.NDArray[np.int64],
     boundaries: Boundaries,
-) -> FoldRows:
+) -> TuningFold:
     parts = {}
     for short, name in (("fit", TRAIN), ("stop", EARLY_STOPPING), ("test", TEST)):
         rows = np.flatnonzero((part == name) & ~np.isnan(target))
-        parts[short] = Part(rows=rows, target=target[rows])
+        parts[short] = TuningPart(rows=rows, target=target[rows])
     return fold_rows("the run's own parts", parts, times, boundaries.parts[TEST][1])
 
 
 def fold_rows(
-    name: str, parts: Mapping[str, Part], times: npt.NDArray[np.int64], end: pd.Timestamp
-) -> FoldRows:
+    name: str, parts: Mapping[str, TuningPart], times: npt.NDArray[np.int64], end: pd.Timestamp
+) -> TuningFold:
     """Put a fold together from its parts by name; one without 'stop' has none.
 
     Parameters
@@ -246,7 +246,7 @@ def fold_rows(
     end : Timestamp
         End of the test's period.
     """
-    return FoldRows(
+    return TuningFold(
         name=name,
         fit=parts["fit"],
         stop=parts.get("stop"),
@@ -256,22 +256,22 @@ def fold_rows(
     )
 
 
-def parts_of(rows: FoldRows) -> dict[str, Part]:
+def parts_of(rows: TuningFold) -> dict[str, TuningPart]:
     """Name the parts that a fold has."""
     named = {"fit": rows.fit, "stop": rows.stop, "test": rows.test}
     return {name: part for name, part in named.items() if part is not None}
 
 
-def _renumbered(rows: FoldRows, used: Rows) -> FoldRows:
+def _renumbered(rows: TuningFold, used: Rows) -> TuningFold:
     """Count rows in the table of used rows instead of all observations."""
     parts = {
-        name: Part(rows=np.searchsorted(used, part.rows), target=part.target)
+        name: TuningPart(rows=np.searchsorted(used, part.rows), target=part.target)
         for name, part in parts_of(rows).items()
     }
     return replace(rows, fit=parts["fit"], stop=parts.get("stop"), test=parts["test"])
 
 
-def require_classes_in(folds: Iterable[FoldRows]) -> None:
+def require_classes_in(folds: Iterable[TuningFold]) -> None:
     """Refuse folds of which a part lacks one of the classes; all are named.
 
     Raises

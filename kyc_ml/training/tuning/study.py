@@ -24,7 +24,7 @@ from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import fit_fixed, fit_model
 from kyc_ml.training.tuning.objectives import MAXIMISED, Floats, compute_objective
-from kyc_ml.training.tuning.rows import FoldRows, TuningRows
+from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 
 _IDENTITY: Final = "kyc_ml.identity"
 _FOLDS: Final = "folds"
@@ -89,7 +89,7 @@ class Search:
     stopped_by: str
 
 
-def identify(config: RunConfig, facts: Mapping[str, Any]) -> str:
+def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
     """SHA-256 of all that a trial's figures hang on besides the parameters searched.
 
     Budgets, threads, and sections that no trial reads may differ between runs of a study.
@@ -259,7 +259,7 @@ def _suggest(trial: optuna.Trial, own: dict[str, Any], config: TuningConfig) -> 
 
 
 def _judge(
-    rows: TuningRows, fold: FoldRows, *, model: ModelConfig, config: TuningConfig
+    rows: TuningRows, fold: TuningFold, *, model: ModelConfig, config: TuningConfig
 ) -> tuple[float, int]:
     margin, trees = predict_test(rows, fold, model=model)
     value = compute_objective(
@@ -273,7 +273,7 @@ def _judge(
     return value, trees
 
 
-def predict_test(rows: TuningRows, fold: FoldRows, *, model: ModelConfig) -> tuple[Floats, int]:
+def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> tuple[Floats, int]:
     """Fit on a fold's rows; give the margins of its test rows, and the number of trees.
 
     Fitting stops on the rows to stop on; without such rows it takes all of `model.rounds`.

@@ -11,14 +11,14 @@ from kyc_ml.display import StageProgress, say_count, say_in_html, say_plainly
 from kyc_ml.metrics import (
     Verdict,
     calibration_line,
-    compute_quality,
+    compute_metrics,
     compute_reliability,
     judge_difference,
     number_customers,
 )
 from kyc_ml.registry import Bundle, Scores, require_comparable
 from kyc_ml.validation.comparison.alerts import compute_alerts
-from kyc_ml.validation.comparison.figures import BOOTSTRAP, compute_metrics, objective_figure
+from kyc_ml.validation.comparison.figures import BOOTSTRAP, compute_differences, objective_figure
 from kyc_ml.validation.comparison.moves import compute_causes, compute_tier_moves, explain_moves
 from kyc_ml.validation.comparison.rows import Floats, LaterRows
 from kyc_ml.validation.comparison.settings import ComparisonSettings
@@ -140,7 +140,7 @@ def compare_models(
     held_out = rows.out_of_fold or (None, None)
     new = Scores.of(challenger, rows.challenger, threads=threads, predicted=held_out[0])
     old = Scores.of(champion, rows.champion, threads=threads, predicted=held_out[1])
-    metrics, skipped = compute_metrics(
+    metrics, skipped = compute_differences(
         rows,
         new,
         old,
@@ -160,7 +160,7 @@ def compare_models(
     target, names = rows.target, champion.policy.tier_names
     calibration, reliability = _calibration(rows, said, target)
     same = challenger.digest == champion.digest != ""
-    verdict, sentence = judge(metrics, settings, same=same, kind=rows.kind)
+    verdict, sentence = evaluate_difference(metrics, settings, same=same, kind=rows.kind)
     return Comparison(
         metrics=metrics,
         calibration=calibration,
@@ -180,7 +180,7 @@ def compare_models(
     )
 
 
-def judge(
+def evaluate_difference(
     metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool, kind: str = "later"
 ) -> tuple[Verdict, str]:
     """Say whether the challenger is better, by the objective and its bootstrap interval.
@@ -210,7 +210,7 @@ def _calibration(
     lines, bins = [], []
     for who, scores in said.items():
         proba = scores.probability[rows.judged]
-        quality = compute_quality(
+        quality = compute_metrics(
             target, scores.margin[rows.judged], proba, customers=number_customers(rows.customers)
         )
         figures = {**quality.as_dict(), "expected": float(proba.sum())}

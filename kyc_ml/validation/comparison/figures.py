@@ -19,7 +19,7 @@ from kyc_ml.metrics import (
     log_losses,
     paired_differences,
     pays,
-    recall_at_fpr,
+    recall_at_fpr_of_ranks,
 )
 from kyc_ml.registry import Scores
 from kyc_ml.validation.comparison.rows import LaterRows
@@ -89,7 +89,7 @@ class Figures:
         return {
             "auc": auc(hits, false),
             "average_precision": average_precision(hits, false),
-            "recall_at_5_percent_fpr": recall_at_fpr(hits, false, fpr=0.05),
+            "recall_at_5_percent_fpr": recall_at_fpr_of_ranks(hits, false, fpr=0.05),
             **{
                 recall_name(per_day): _mean(self._queue.reviewed(per_day, times), positives)
                 for per_day in self._capacities
@@ -103,7 +103,7 @@ def _mean(values: Floats, weight: Floats | Ints) -> float:
     return float((values * weight).sum() / weight.sum())
 
 
-def compute_metrics(
+def compute_differences(
     rows: LaterRows,
     challenger: Scores,
     champion: Scores,

@@ -12,7 +12,7 @@ import pyarrow as pa
 from scipy.special import logit
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.decision import Reference, grade, make_reasons, rank_reasons
+from kyc_ml.decision import PeerReference, grade, make_reasons, rank_reasons
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureTable
 from kyc_ml.metrics import jeffreys_interval
 from kyc_ml.registry import Bundle, Scores, explain_rows, model_columns
@@ -226,7 +226,7 @@ def _say(
     added: tuple[Floats, Floats],
     *,
     up: npt.NDArray[np.bool_],
-    reference: Reference,
+    reference: PeerReference,
     currency: str,
     k: int,
 ) -> pd.DataFrame:

@@ -188,7 +188,9 @@ def run_binomial(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     )  # fmt: skip
 
 
-def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_segment_calibration(
+    evidence: ReviewEvidence, settings: Settings
+) -> Outcome | NotApplicable:
     """Compute O/E in each segment."""
     rows = evidence.current
     found = list(segments(rows, settings.segments))
@@ -274,5 +276,5 @@ PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     hosmer_lemeshow=run_hosmer_lemeshow,
     jeffreys=run_jeffreys,
     binomial=run_binomial,
-    segments=run_segments,
+    segments=run_segment_calibration,
 )

@@ -53,7 +53,7 @@ class _Groups:
     notes: tuple[Text, ...]
 
 
-def run_parity(figure: str) -> Run:
+def run_group_parity(figure: str) -> Run:
     """Make the check of one parity."""
 
     def run(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -205,8 +205,8 @@ def _absent(evidence: ReviewEvidence, group: Group) -> Text:
 
 PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "fairness",
-    selection=run_parity("demographic_parity"),
-    predictive_equality=run_parity("predictive_equality"),
-    equal_opportunity=run_parity("equal_opportunity"),
+    selection=run_group_parity("demographic_parity"),
+    predictive_equality=run_group_parity("predictive_equality"),
+    equal_opportunity=run_group_parity("equal_opportunity"),
     calibration=run_calibration,
 )

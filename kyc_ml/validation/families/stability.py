@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 _TOP: Final = 10
 
 
-def run_score(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_score_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compute the PSI of score and tiers."""
     now, before = evidence.current, evidence.reference
     if (refused := _too_few(evidence)) is not None:
@@ -51,7 +51,7 @@ def run_score(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     )
 
 
-def run_features(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_feature_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compute the CSI of every feature; gates apply to the most important ones."""
     if (refused := _too_few(evidence)) is not None:
         return refused
@@ -125,7 +125,7 @@ def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     )
 
 
-def run_reasons(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reason_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compare the distribution of first reasons."""
     del settings
     if (refused := _too_few(evidence)) is not None:
@@ -205,8 +205,8 @@ def _shares(labels: tuple[str, ...], one: Ints, two: Ints) -> pd.DataFrame:
 
 PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
     "stability",
-    score_psi=run_score,
-    feature_csi=run_features,
+    score_psi=run_score_stability,
+    feature_csi=run_feature_stability,
     importance=run_importance,
-    reasons=run_reasons,
+    reasons=run_reason_stability,
 )

@@ -22,7 +22,7 @@ from kyc_ml.registry import (
     fetch_champion,
     find_refusals,
     latest_sign_off,
-    record,
+    record_entry,
     say_no_rollback,
     set_champion,
     withdraw_champion,
@@ -126,7 +126,7 @@ def run_promote(
     }
     if refusals:
         return _refuse("promote", candidate, approver, evidence, refusals, log=log)
-    entry = record(
+    entry = record_entry(
         "promotion",
         actor=approver,
         model=candidate.name,
@@ -194,7 +194,9 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     evidence: dict[str, Any] = {"reason": reason, "from": now.version}
     if refusals:
         return _refuse("rollback", now, approver, evidence, tuple(refusals), log=log)
-    entry = record("rollback", actor=approver, model=model, version=target, facts=evidence, log=log)
+    entry = record_entry(
+        "rollback", actor=approver, model=model, version=target, facts=evidence, log=log
+    )
     set_champion(model, target, previous=stack[-3] if len(stack) > 2 else "")
     return PromotionResult(
         model=model,
@@ -231,7 +233,7 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     evidence = {"reason": reason}
     if refusals := tuple(_absent(approver=approver, reason=reason)):
         return _refuse("withdraw", now, approver, evidence, refusals, log=log)
-    entry = record(
+    entry = record_entry(
         "withdrawal", actor=approver, model=model, version=now.version, facts=evidence, log=log
     )
     withdraw_champion(model)
@@ -270,7 +272,7 @@ def _refuse(
     *,
     log: Path,
 ) -> PromotionResult:
-    entry = record(
+    entry = record_entry(
         "refusal",
         actor=approver,
         model=candidate.name,

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kyc_ml.errors import ConfigError
-from kyc_ml.registry import Entry, ReportFacts, ReportFinding, record
+from kyc_ml.registry import Entry, ReportFacts, ReportFinding, record_entry
 from kyc_ml.validation.result import Report
 from kyc_ml.validation.storage import from_json
 
@@ -84,7 +84,7 @@ def record_verdict(report: Report, path: Path, *, log: Path) -> Entry:
         "policy_digest": report.policy.digest,
         "findings": [each.id for each in report.findings],
     }
-    return record(
+    return record_entry(
         "verdict",
         actor=report.validator,
         model=model.name,

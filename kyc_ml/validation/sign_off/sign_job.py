@@ -20,7 +20,7 @@ from kyc_ml.registry import (
     fetch_candidate,
     latest_sign_off,
     make_sign_off,
-    record,
+    record_entry,
 )
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.validation.sign_off.report_page import renew_page
@@ -100,7 +100,7 @@ def run_sign_off(
         today=datetime.now(UTC).date(),
     )
     earlier = latest_sign_off(entries, report=facts.digest)
-    entry = record(
+    entry = record_entry(
         "sign_off",
         actor=validator,
         model=facts.model,

@@ -21,7 +21,7 @@ _SWOLLEN: Final = 0.9
 """Share of the rows; a lowest tier of less, or a higher one of more, grades nobody; convention."""
 
 
-def warn_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
+def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
     """Warn where nearly no row is in the lowest tier, or nearly all are in one above it.
 
     Most customers are no risk: such cut-offs were made for other probabilities than these.
@@ -41,13 +41,13 @@ def warn_of_odd_tiers(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
         for row in tiers[odd].to_dict("records")
     )
     if named:
-        watch.warning(
+        reporter.warning(
             f"{named}: the cut-offs of the policy do not suit these probabilities; have "
             "others proposed from rows with outcomes, with kyc-ml tiers fit"
         )
 
 
-def warn_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter) -> None:
+def warn_of_few_positives(positives: Mapping[str, int], reporter: ProgressReporter) -> None:
     """Warn where parts for early stopping, calibration or evaluation hold few positives.
 
     Parameters
@@ -56,13 +56,13 @@ def warn_of_few_positives(positives: Mapping[str, int], watch: ProgressReporter)
     """
     few = ", ".join(f"{part} {n:,}" for part, n in positives.items() if n < FEW_POSITIVES)
     if few:
-        watch.warning(
+        reporter.warning(
             f"few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
             "they decide moves by chance; bring more data, or give parts in time more days"
         )
 
 
-def warn_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
+def warn_of_missed_rates(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
     """Warn of each tier whose expected rate lies outside the interval of its observed rate.
 
     Parameters
@@ -75,7 +75,7 @@ def warn_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
         if not (expected < low or expected > high):
             continue
         side = "more" if expected < low else "fewer"
-        watch.warning(
+        reporter.warning(
             f"tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
             f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities cannot be taken "
             "at their word: look at the reliability plot before tiers are set by them"
@@ -83,7 +83,7 @@ def warn_of_missed_rates(tiers: pd.DataFrame, watch: ProgressReporter) -> None:
 
 
 def report_left_out(
-    left_out: Mapping[str, str], watch: ProgressReporter, *, and_so: str = ""
+    left_out: Mapping[str, str], reporter: ProgressReporter, *, and_so: str = ""
 ) -> None:
     """Report which features are left out: one line for each reason.
 
@@ -99,6 +99,6 @@ def report_left_out(
     for reason, names in by_reason.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         features = "feature" if len(names) == 1 else "features"
-        watch.info(
+        reporter.info(
             f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
         )

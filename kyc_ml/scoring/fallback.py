@@ -9,13 +9,13 @@ from typing import Any, Final
 import pandas as pd
 
 from kyc_ml.scoring.manifest import read_drift, write_drift
-from kyc_ml.storage import Steps
+from kyc_ml.storage import Checkpoints
 
 _NOTE: Final = "fallback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handover:
+class Fallback:
     """Why the rating scores a night.
 
     Attributes
@@ -32,20 +32,20 @@ class Handover:
     drift: pd.DataFrame | None = None
 
 
-def hand_over(steps: Steps, faults: Sequence[str], drift: pd.DataFrame | None) -> Handover:
+def hand_over(steps: Checkpoints, faults: Sequence[str], drift: pd.DataFrame | None) -> Fallback:
     """Note that limits were passed; gives the handover as every later start will read it."""
     facts = {"faults": list(faults), "reason": "; ".join(faults), "drift": write_drift(drift)}
     return _read(steps.note(_NOTE, [], facts))
 
 
-def handed_over(steps: Steps) -> Handover | None:
+def handed_over(steps: Checkpoints) -> Fallback | None:
     """Tell whether an earlier start has handed over, and why."""
     done = steps.done(_NOTE)
     return None if done is None else _read(done)
 
 
-def _read(note: dict[str, Any]) -> Handover:
-    return Handover(
+def _read(note: dict[str, Any]) -> Fallback:
+    return Fallback(
         reason=str(note["reason"]),
         faults=tuple(note["faults"]),
         drift=read_drift(note["drift"]),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kyc_ml.contract import CUSTOMER_ID, QualitySummary
+from kyc_ml.contract import CUSTOMER_ID, DataQualityReport
 from kyc_ml.decision import say_path
 from kyc_ml.display import (
     Example,
@@ -33,7 +33,7 @@ from kyc_ml.metrics import (
     compute_score_distribution,
 )
 from kyc_ml.registry import Bundle, score_features
-from kyc_ml.training.evidence import MODEL, Evidence, Trained
+from kyc_ml.training.evidence import MODEL, HoldoutPredictions, Trained
 
 NO_MODEL = "prevalence (no model)"
 _SWARMS: Final = 15
@@ -95,7 +95,7 @@ def quality_table(trained: Trained) -> pd.DataFrame:
     return pd.DataFrame([*rows, none])
 
 
-def choose_examples(evidence: Evidence) -> list[int]:
+def choose_examples(evidence: HoldoutPredictions) -> list[int]:
     """Choose five rows worth reading: found, false alarm, missed, borderline, quiet.
 
     Rows of a kind that does not occur are passed over; ties take the first row.
@@ -116,7 +116,9 @@ def choose_examples(evidence: Evidence) -> list[int]:
     return list(dict.fromkeys(int(row) for row in chosen))
 
 
-def explain_examples(bundle: Bundle, evidence: Evidence, rows: list[int]) -> tuple[Example, ...]:
+def explain_examples(
+    bundle: Bundle, evidence: HoldoutPredictions, rows: list[int]
+) -> tuple[Example, ...]:
     """Score the chosen rows as the batch job would, with their reasons."""
     picked = evidence.features.take(rows)
     scores = score_features(bundle, picked).to_pylist()
@@ -158,7 +160,7 @@ def tell_model(
     )
 
 
-def flow_table(quality: QualitySummary) -> pd.DataFrame:
+def flow_table(quality: DataQualityReport) -> pd.DataFrame:
     """Return the rows of each table that were read, accepted and quarantined, for the page."""
     names = {
         "late_rows": "late",

@@ -21,7 +21,7 @@ def apply_gates(gates: Iterable[Gate], figures: Mapping[str, Figure]) -> tuple[A
     return tuple(_apply(gate, figures) for gate in gates)
 
 
-def judge(gates: tuple[AppliedGate, ...]) -> Verdict:
+def evaluate_gate(gates: tuple[AppliedGate, ...]) -> Verdict:
     """Return the verdict that the gates of a check give; see `Verdict`."""
     if not gates:
         return "information"

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.decision import (
-    Change,
-    Drop,
+    Counterfactual,
+    FeatureChange,
     Grades,
     declare_facts,
     find_change,
@@ -23,7 +23,7 @@ from kyc_ml.scoring.case import Case
 Floats = npt.NDArray[np.float64]
 
 
-def find_drop(case: Case) -> Drop:
+def find_drop(case: Case) -> Counterfactual:
     """Find the nearest change of conduct that would lower a case's tier, and say it.
 
     Every change is scored by the model and graded by the whole policy, card, history and
@@ -31,7 +31,7 @@ def find_drop(case: Case) -> Drop:
     """
     bundle = case.bundle
     if case.score["tier"] == bundle.policy.tier_names[0]:
-        return Drop(lines=(), note="None: it is the lowest tier.")
+        return Counterfactual(lines=(), note="None: it is the lowest tier.")
     here = bundle.policy.place(case.score["tier"])
     declared = declare_facts(bundle.config.features, bundle.policy)
     found = find_change(
@@ -52,7 +52,7 @@ def _grade_changed(case: Case, rows: Floats) -> Grades:
     return Scores.of(case.bundle, changed, book=case.book, history=case.history).grades
 
 
-def _say_found(case: Case, found: Change) -> Drop:
+def _say_found(case: Case, found: FeatureChange) -> Counterfactual:
     bundle = case.bundle
     currency = bundle.data["base_currency"]
     tier = _grade_changed(case, found.values[None]).tier[0]
@@ -64,14 +64,14 @@ def _say_found(case: Case, found: Change) -> Drop:
     beyond = (
         "" if bound else " It holds at these values; further on the model may see it otherwise."
     )
-    return Drop(
+    return Counterfactual(
         lines=lines,
         note=f"Then the tier would be {bundle.policy.tier_names[tier]}, all else as it is. What "
         f"model and policy would say, no advice; never for the customer.{beyond}",
     )
 
 
-def _say_none(case: Case, found: Change) -> Drop:
+def _say_none(case: Case, found: FeatureChange) -> Counterfactual:
     holder = held_by(
         case.score["probability"],
         case.facts,
@@ -81,7 +81,7 @@ def _say_none(case: Case, found: Change) -> Drop:
     )
     held = f" Even at probability 0 it is held by {holder}." if holder else ""
     searched = "" if found.complete else ", as far as pairs could be tried"
-    return Drop(
+    return Counterfactual(
         lines=(),
         note="None: no change of one or two habits that the customer could take up from now on "
         f"would be enough{searched}.{held}",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, Method
+from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, FitMethod
 from kyc_ml.decision.tiers.fitting import observed_periods
 from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
 from kyc_ml.errors import ConfigError
@@ -79,7 +79,7 @@ def judge_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
 
 
 def hold_against(
-    rows: FitRows, name: str, method: Method, in_force: TierPolicy, proposed: TierPolicy
+    rows: FitRows, name: str, method: FitMethod, in_force: TierPolicy, proposed: TierPolicy
 ) -> pd.DataFrame:
     """Count the rows of each tier, and hold rate and alerts against what a method allows.
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.config import LimitsConfig
 from kyc_ml.contract import CUSTOMER_ID, QUARANTINE, StoredTables
-from kyc_ml.dataset import Chosen, count_not_scored, store_observations
+from kyc_ml.dataset import ChosenObservations, count_not_scored, store_observations
 from kyc_ml.decision import confidentiality
 from kyc_ml.display import ProgressReporter, say_count
 from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bound
@@ -24,14 +24,14 @@ from kyc_ml.scoring.by_model import ModelScorer
 from kyc_ml.scoring.by_rating import RatingScorer
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.exports import CSV, DUCKDB, export_csv, export_duckdb
-from kyc_ml.scoring.handover import Handover, hand_over, handed_over
+from kyc_ml.scoring.fallback import Fallback, hand_over, handed_over
 from kyc_ml.scoring.identity import run_id
 from kyc_ml.scoring.limits import Judged, check_limits, refuse
-from kyc_ml.scoring.manifest import Manifest, digest_files
+from kyc_ml.scoring.manifest import Manifest, digest_published
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
 from kyc_ml.scoring.schema import SCHEMA_VERSION, with_meanings
 from kyc_ml.scoring.stopwatch import Stopwatch
-from kyc_ml.storage import MANIFEST, Place, Steps
+from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory
 from kyc_ml.training import is_cross_validated
 
 KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
@@ -54,7 +54,7 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class ScoringRun:
     """One scoring run in its place.
 
     Attributes
@@ -73,12 +73,12 @@ class Night:
     rating: RatingScorer | None
     outputs: Outputs
     limits: LimitsConfig
-    place: Place
-    steps: Steps
+    place: RunDirectory
+    steps: Checkpoints
     stopwatch: Stopwatch
-    watch: ProgressReporter
+    reporter: ProgressReporter
 
-    def run(self, tables: StoredTables, chosen: Chosen) -> Manifest:
+    def run(self, tables: StoredTables, chosen: ChosenObservations) -> Manifest:
         """Do every stage that is not done, and leave the account of all in the work folder.
 
         Raises
@@ -102,12 +102,12 @@ class Night:
             handed = hand_over(self.steps, faults, judged.drift_table)
         if self.rating is None:
             raise AssertionError  # without a model and without a rating no run begins
-        handed = handed or Handover(reason=self.no_model)
-        self.watch.warning(f"the expert rating scores every row, because: {handed.reason}")
+        handed = handed or Fallback(reason=self.no_model)
+        self.reporter.warning(f"the expert rating scores every row, because: {handed.reason}")
         judged = self._score(self.rating, tables, observed, chosen)
         return self._finish(judged, observed, chosen, scorer=self.rating, handed=handed)
 
-    def _observe(self, tables: StoredTables, chosen: Chosen) -> dict[str, Any]:
+    def _observe(self, tables: StoredTables, chosen: ChosenObservations) -> dict[str, Any]:
         """Write what is to be scored."""
         done = self.steps.done(_OBSERVATIONS)
         if done is None:
@@ -127,7 +127,7 @@ class Night:
             }
             done = self.steps.note(_OBSERVATIONS, [path], facts)
         for reason, customers in done["not_scored"].items():
-            self.watch.info(f"{say_count(customers, 'customer')} not scored: {reason}")
+            self.reporter.info(f"{say_count(customers, 'customer')} not scored: {reason}")
         self.stopwatch.note("choosing")
         return done
 
@@ -136,7 +136,7 @@ class Night:
         scorer: PartScorer,
         tables: StoredTables,
         observed: Mapping[str, Any],
-        chosen: Chosen,
+        chosen: ChosenObservations,
     ) -> Judged:
         """Compute features, and score them part by part."""
         features, specs, left_out = self._build(scorer, tables)
@@ -162,12 +162,12 @@ class Night:
             finish=finish,
             work=self.place.work,
             steps=self.steps,
-            tell=lambda done, total: self.watch.progress("scoring and explaining", done, total),
+            tell=lambda done, total: self.reporter.progress("scoring and explaining", done, total),
         )
         self.stopwatch.note("scoring and explaining")
         counts = Counts.total(parts)
         for note in counts.notes(scorer.policy):
-            self.watch.info(note)
+            self.reporter.info(note)
         drift = (
             self._drift(counts, chosen, effective_customers=observed["effective_customers"])
             if parts[0].profile
@@ -191,7 +191,9 @@ class Night:
                 out=path,
                 scratch=self.place.scratch,
                 group_rows=self.outputs.part_rows,
-                progress=lambda done, total: self.watch.progress("building features", done, total),
+                progress=lambda done, total: self.reporter.progress(
+                    "building features", done, total
+                ),
             )
             require_own(scorer.own, built.left_out, model="the model")
             columns = [spec.name for spec in built.specs]
@@ -202,12 +204,12 @@ class Night:
             }
             done = self.steps.note(path.stem, [path], facts)
         for note in done["notes"]:
-            self.watch.info(note)
+            self.reporter.info(note)
         declared = {spec.name: spec for spec in specs}
         return path, tuple(declared[name] for name in done["columns"]), done["left_out"]
 
     def _drift(
-        self, counts: Counts, chosen: Chosen, *, effective_customers: float
+        self, counts: Counts, chosen: ChosenObservations, *, effective_customers: float
     ) -> DriftFound | None:
         if self.model is None or (profile := self.model.bundle.profile) is None:
             return None
@@ -224,9 +226,9 @@ class Night:
             not_counted=not_counted,
         )
         title = "drift against the rows that judged the model"
-        self.watch.show(title, found.table.head(_COLUMNS_SHOWN))
+        self.reporter.show(title, found.table.head(_COLUMNS_SHOWN))
         if found.drifted:
-            self.watch.warning(
+            self.reporter.warning(
                 f"drift: {len(found.drifted)} feature(s) moved beyond "
                 f"{self.limits.drift.feature:g} and beyond chance: {found.drifted_text}"
             )
@@ -236,10 +238,10 @@ class Night:
         self,
         judged: Judged,
         observed: Mapping[str, Any],
-        chosen: Chosen,
+        chosen: ChosenObservations,
         *,
         scorer: PartScorer,
-        handed: Handover | None = None,
+        handed: Fallback | None = None,
     ) -> Manifest:
         """Write what was asked for beside the scores, then the account, and clear up."""
         work = self.place.work
@@ -263,11 +265,11 @@ class Night:
         self,
         judged: Judged,
         observed: Mapping[str, Any],
-        chosen: Chosen,
+        chosen: ChosenObservations,
         *,
         scorer: PartScorer,
         faults: Sequence[str],
-        handed: Handover | None = None,
+        handed: Fallback | None = None,
         kept: Sequence[str] = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV),
     ) -> Manifest:
         """Write the account of the run and of the files that are kept of it."""
@@ -283,7 +285,7 @@ class Night:
             counts=judged.counts,
             drift=judged.drift_table if handed is None else handed.drift,
             faults=tuple(faults),
-            files=digest_files(self.place.work, kept),
+            files=digest_published(self.place.work, kept),
         )
         manifest.write(self.place.work)
         return manifest

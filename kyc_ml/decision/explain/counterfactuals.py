@@ -42,7 +42,7 @@ _ANY: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TriedValue:
     """One feature moved past a point at which model or policy see a difference.
 
     Attributes
@@ -70,7 +70,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FeatureChange:
     """The nearest change that was looked for.
 
     Attributes
@@ -83,7 +83,7 @@ class Change:
         False if there were more pairs than were tried.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[TriedValue, ...]
     values: Floats
     complete: bool
 
@@ -109,7 +109,7 @@ def find_change(
     splits: Mapping[str, Floats],
     limits: Mapping[str, Sequence[float]],
     lowers: Callable[[Floats], Mask],
-) -> Change:
+) -> FeatureChange:
     """Find the nearest change of one feature of conduct that is enough; else of two.
 
     Each feature is moved against its risk (`direction_of`), past one point after the other
@@ -128,7 +128,7 @@ def find_change(
     lowers : callable
         Tells of rows of shape (m, p) whether the tier would be lower.
     """
-    ways: dict[int, list[Step]] = {}
+    ways: dict[int, list[TriedValue]] = {}
     for column, spec in enumerate(columns):
         rising = direction_of(spec, specs)
         if rising == 0 or not np.isfinite(row[column]):
@@ -143,14 +143,14 @@ def find_change(
     if found is None:
         pairs, left_out = _pairs(ways)
         found = _nearest(row, pairs, lowers)
-    return Change(
+    return FeatureChange(
         steps=() if found is None else tuple(step for _, step in found),
         values=row if found is None else _moved(row, [found])[0],
         complete=not left_out,
     )
 
 
-_Tried = tuple[tuple[int, Step], ...]
+_Tried = tuple[tuple[int, TriedValue], ...]
 """Columns and how each is moved."""
 
 
@@ -168,7 +168,7 @@ def _sides(
     return np.unique(np.concatenate(low)), np.unique(np.concatenate(high))
 
 
-def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) -> list[Step]:
+def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) -> list[TriedValue]:
     """List the values ahead, the nearest first."""
     ahead = points[points < now][::-1] if rising > 0 else points[points > now]
     possible = (ahead >= 0.0) | (now < 0.0)  # nothing that counts or measures turns negative
@@ -176,12 +176,12 @@ def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) 
         possible &= ahead <= 1.0
     passed = (1.0 + np.arange(ahead.size)) / max(points.size, 1)
     return [
-        Step(spec=spec, now=now, then=float(value), distance=float(far))
+        TriedValue(spec=spec, now=now, then=float(value), distance=float(far))
         for value, far in zip(ahead[possible], passed[possible], strict=True)
     ]
 
 
-def _pairs(ways: Mapping[int, list[Step]]) -> tuple[list[_Tried], bool]:
+def _pairs(ways: Mapping[int, list[TriedValue]]) -> tuple[list[_Tried], bool]:
     """List pairs of steps of two features, and whether some were too many to be tried."""
     sizes = {pair: len(ways[pair[0]]) * len(ways[pair[1]]) for pair in combinations(ways, 2)}
     fitting, left = [], _MOST_TRIED
