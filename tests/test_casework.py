@@ -136,7 +136,7 @@ def sheet():
                 contribution=-0.25, share=0.1,
             ),
         ),
-        lowering=Counterfactual(lines=(("payments: 1 instead of 5", "交易：5→1"),), note="Then low."),
+        lowering=Counterfactual(lines=(("payments: 1, not 5", "交易：5→1"),), note="Then low."),
         measures=(
             RecentMeasure(
                 title="Payments a week", title_zh="每周", unit="", starts=(AT.date(),) * WEEKS,

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from kyc_ml.decision import learn_reference
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.metrics import Ranking, auc, average_precision, recall_at_fpr_of_ranks
-from kyc_ml.metrics.discrimination import recall_at_fpr_of_ranks as recall_of_all_rows
+from kyc_ml.metrics.discrimination import recall_at_fpr as recall_of_all_rows
 from kyc_ml.model import Calibrator, fit_fixed
 from kyc_ml.registry import require_comparable, require_different, trained_until
 from kyc_ml.training.tuning.objectives import compute_objective

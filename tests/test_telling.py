@@ -9,8 +9,9 @@ import pytest
 
 from kyc_ml.cli.terminal.results import _say_example, _say_peers
 from kyc_ml.display import ProgressReporter
+from kyc_ml.features import report_left_out
 from kyc_ml.model import Selection
-from kyc_ml.training import report_left_out, warn_of_odd_tiers
+from kyc_ml.training import warn_of_odd_tiers
 from kyc_ml.training.train_job import _tell_of_few_trees, _tell_of_selection
 from kyc_ml.training.training_warnings import warn_of_few_positives, warn_of_missed_rates
 

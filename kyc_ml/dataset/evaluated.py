@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -21,6 +20,7 @@ from kyc_ml.dataset.labels import Labels, mature_labels
 from kyc_ml.dataset.observations import make_observations
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, microseconds
+from kyc_ml.metrics import Floats, Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class EvaluationRows:
 
     observations: pa.Table
     labels: Labels
-    counted: npt.NDArray[np.bool_]
+    counted: Mask
     end: pd.Timestamp
     until: pd.Timestamp
 
@@ -68,7 +68,7 @@ class EvaluationRows:
         )
 
     @property
-    def target(self) -> npt.NDArray[np.float64]:
+    def target(self) -> Floats:
         """1 for positive and 0 for negative rows, shape (n,); NaN for rows that do not count."""
         return np.where(self.counted, self.labels.target, np.nan)
 

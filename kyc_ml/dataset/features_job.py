@@ -20,10 +20,10 @@ from kyc_ml.features import (
     build_features,
     build_features_in_buckets,
     choose_features,
+    report_left_out,
     scratch_folder,
 )
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.training import report_left_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -24,6 +23,7 @@ from kyc_ml.contract import (
     Frame,
 )
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, microseconds, read_observations
+from kyc_ml.metrics import Floats, Mask, Names
 
 POSITIVE: Final = "positive"
 NEGATIVE: Final = "negative"
@@ -47,21 +47,21 @@ class Labels:
         younger ones only positives are usable, so their share is no estimate of a rate.
     """
 
-    status: npt.NDArray[np.object_]
-    settled: npt.NDArray[np.bool_]
+    status: Names
+    settled: Mask
 
     @property
-    def usable(self) -> npt.NDArray[np.bool_]:
+    def usable(self) -> Mask:
         """True where the outcome is known well enough to count."""
         return np.asarray((self.status == POSITIVE) | (self.status == NEGATIVE))
 
     @property
-    def target(self) -> npt.NDArray[np.float64]:
+    def target(self) -> Floats:
         """1 for positive, 0 for negative, NaN where the outcome may not be used."""
         return to_target(self.status)
 
 
-def to_target(status: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+def to_target(status: Names) -> Floats:
     """Turn states of shape (n,) into 1 for positive, 0 for negative, NaN for the others."""
     target = np.full(status.size, np.nan)
     target[status == POSITIVE] = 1.0

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable
 from functools import reduce
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,13 +30,14 @@ from kyc_ml.contract import (
 )
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
+from kyc_ml.metrics import Names
 
 UTC_TIME: Final = pa.timestamp("us", tz="UTC")
 _INSTANT: Final = pd.Timedelta(microseconds=1)
 _SEEN_BY: Final = (CUSTOMER_ID, EVENT_TIME, KNOWN_AT)
 
 
-def customers_of(rows: pa.Table) -> npt.NDArray[np.object_]:
+def customers_of(rows: pa.Table) -> Names:
     """Return the customer of each observation, shape (n,), from observations or feature keys."""
     ids: pd.Series = rows[CUSTOMER_ID].to_pandas()
     return ids.to_numpy(dtype=object)

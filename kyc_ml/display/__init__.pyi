@@ -31,7 +31,6 @@ from .plots.style import RAISES as RAISES
 from .plots.style import SIZE as SIZE
 from .plots.style import SMALL as SMALL
 from .plots.style import THEME as THEME
-from .plots.style import Floats as Floats
 from .plots.style import dress as dress
 from .plots.style import finish as finish
 from .plots.style import format_rate as format_rate

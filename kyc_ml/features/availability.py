@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from kyc_ml.config import attribute_of
@@ -14,6 +15,7 @@ from kyc_ml.contract import (
     TRANSACTION_ID,
     TRANSACTIONS,
 )
+from kyc_ml.display import ProgressReporter
 from kyc_ml.features.prepare import MADE_FROM
 from kyc_ml.features.spec import (
     CURRENT_ACCOUNTS,
@@ -122,3 +124,28 @@ def _origin(table: str, column: str) -> str:
     if table != LABELS:
         return table
     return CASES if column == TRANSACTION_ID else TRANSACTIONS
+
+
+_NAMED = 5
+
+
+def report_left_out(
+    left_out: Mapping[str, str], reporter: ProgressReporter, *, and_so: str = ""
+) -> None:
+    """Report which features are left out: one line for each reason.
+
+    Parameters
+    ----------
+    left_out : mapping of feature to reason
+    and_so : str
+        What follows from it, after "left out".
+    """
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in left_out.items():
+        by_reason[reason].append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        features = "feature" if len(names) == 1 else "features"
+        reporter.info(
+            f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
+        )

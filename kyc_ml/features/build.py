@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables, Frame
@@ -33,8 +32,7 @@ from kyc_ml.features.spec import (
     name_of,
 )
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
-
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats
 
 Compare = Callable[[Sequence[FeatureSpec]], Mapping[str, Floats]]
 """Gives the values of the features that compare with peers, by name."""

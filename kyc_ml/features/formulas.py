@@ -7,12 +7,9 @@ from functools import reduce
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.spec import DAY_US, HOUR_US, Operation, Reading
-
-Floats = npt.NDArray[np.float64]
-Int64s = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Mask
 
 _YEAR_DAYS = 365.25
 _ROUNDED: Final = 4 * float(np.finfo(np.float64).eps)
@@ -25,7 +22,7 @@ def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float
         return np.asarray(_OPERATIONS[operation](inputs, parameter), dtype=np.float64)
 
 
-def _flag(condition: npt.NDArray[np.bool_], *inputs: Floats) -> Floats:
+def _flag(condition: Mask, *inputs: Floats) -> Floats:
     """1 where true, 0 where false, missing where an input is."""
     missing = reduce(np.logical_or, [np.isnan(values) for values in inputs])
     return np.where(missing, np.nan, condition.astype(np.float64))
@@ -36,7 +33,7 @@ def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
     return inputs[1] if len(inputs) > 1 else np.full_like(inputs[0], parameter)
 
 
-def _equal(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+def _equal(x: Floats, y: Floats) -> Mask:
     """Tell where two numbers are one but for rounding: what is made of them is exact there."""
     return np.asarray(np.abs(x - y) <= _ROUNDED * np.maximum(np.abs(x), np.abs(y)))
 
@@ -85,14 +82,14 @@ _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]]
     "equals_zero": lambda x, _: _flag(x[0] == 0, x[0]),
     "at_least": _at_least,
     "below": _below,
-    "smoothed_rate": _shrunk_share,
+    "shrunk_share": _shrunk_share,
     "minus_log": lambda x, _: np.where(x[0] > 0, 0.0 - np.log(x[0]), np.nan),
     "log_ratio": _log_ratio,
     "scaled": lambda x, k: x[0] * k,
 }
 
 
-def read_time(reading: Reading, *, decision: Int64s, moment: Int64s, missing: Floats) -> Floats:
+def read_time(reading: Reading, *, decision: Ints, moment: Ints, missing: Floats) -> Floats:
     """Turn a moment of a visible row into hours, years or days from the decision.
 
     Parameters

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,10 +15,7 @@ from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.kernels import shares, timeline
 from kyc_ml.features.kernels.timeline import gather
 from kyc_ml.features.spec import Where, name_of
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 
 T = TypeVar("T")
 
@@ -29,7 +25,7 @@ UNTIL: Final = "superseded_at"
 NEVER_US: Final = 2**61
 
 
-def microseconds(column: pa.ChunkedArray | pa.Array) -> Int64s:
+def microseconds(column: pa.ChunkedArray | pa.Array) -> Ints:
     """Read a timestamp column without nulls as int64 microseconds."""
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(flat.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -58,12 +54,12 @@ class TimedRows:
         return int(self.table.num_rows)
 
     @property
-    def known_at(self) -> Int64s:
+    def known_at(self) -> Ints:
         """When each row was known, in microseconds."""
         return self._once("known_at", KNOWN_AT, lambda: microseconds(self.table[KNOWN_AT]))
 
     @property
-    def until(self) -> Int64s | None:
+    def until(self) -> Ints | None:
         """When each row was superseded, in microseconds; None if none ever is."""
         if UNTIL not in self.table.column_names or not self.table.num_rows:
             return None
@@ -86,13 +82,13 @@ class TimedRows:
             "encoded", name, lambda: self.table[name].combine_chunks().dictionary_encode()
         )
 
-    def codes(self, name: str) -> tuple[Int32s, int]:
+    def codes(self, name: str) -> tuple[Ints32, int]:
         """Codes of a column's values, -1 where missing, and how many values there are."""
         encoded = self.encoded(name)
         codes = self._once("codes", name, lambda: _as_codes(encoded.indices))
         return codes, len(encoded.dictionary)
 
-    def has(self, name: str) -> npt.NDArray[np.bool_] | None:
+    def has(self, name: str) -> Mask | None:
         """Tell which rows have a value in a column; None if all have."""
         column = self.table[name]
         if not column.null_count:
@@ -124,14 +120,14 @@ class History:
     """
 
     source: TimedRows
-    rows: Int32s
-    row_starts: Int64s
-    event_time: Int64s
-    known_at: Int64s
-    until: Int64s | None
-    observations: Int32s
-    observed_starts: Int64s
-    observed_at: Int64s
+    rows: Ints32
+    row_starts: Ints
+    event_time: Ints
+    known_at: Ints
+    until: Ints | None
+    observations: Ints32
+    observed_starts: Ints
+    observed_at: Ints
 
     @property
     def n_keys(self) -> int:
@@ -168,12 +164,12 @@ class History:
             observed_at=self.observed_at[observed:observed_end],
         )
 
-    def entries(self, lag_us: int) -> tuple[Int64s, Int32s]:
+    def entries(self, lag_us: int) -> tuple[Ints, Ints32]:
         """Instants at which rows become visible, and their order (empty: as they are)."""
         enters = np.maximum(self.event_time + (lag_us + 1), self.known_at)
         return enters, timeline.order_by_instant(self.row_starts, enters)
 
-    def leaves(self, reach_us: int) -> tuple[Int64s, Int32s, int]:
+    def leaves(self, reach_us: int) -> tuple[Ints, Ints32, int]:
         """Instants at which rows leave, less a delay; their order; and the delay."""
         if self.until is None:
             return self.event_time, np.empty(0, np.int32), reach_us + 1
@@ -209,7 +205,7 @@ class History:
         """Read a column by position."""
         return gather(self.source.number(name), self.rows)
 
-    def pair_codes(self, name: str) -> tuple[Int32s, Int64s]:
+    def pair_codes(self, name: str) -> tuple[Ints32, Ints]:
         """Code (key, value) pairs by position; see `shares.code_pairs`."""
         codes, n_values = self.source.codes(name)
         values = codes[self.rows]
@@ -226,12 +222,12 @@ class Keys:
 
     def __init__(self, observations: TimedRows) -> None:
         self.observations = observations
-        self._cache: dict[tuple[int, str, str], tuple[Int32s, Int32s, int]] = {}
+        self._cache: dict[tuple[int, str, str], tuple[Ints32, Ints32, int]] = {}
         self._lock = threading.RLock()
 
     def codes(
         self, source: TimedRows, key: tuple[str, ...], at: tuple[str, ...]
-    ) -> tuple[Int32s, Int32s, int]:
+    ) -> tuple[Ints32, Ints32, int]:
         """Code keys so that rows and observations of one key share a code; -1 without one.
 
         An empty key puts everything under one.
@@ -245,14 +241,14 @@ class Keys:
             rows, observed, width = _pair(rows, observed, more_rows, more_observed, more_width)
         return rows, observed, width
 
-    def _column(self, source: TimedRows, column: str, own: str) -> tuple[Int32s, Int32s, int]:
+    def _column(self, source: TimedRows, column: str, own: str) -> tuple[Ints32, Ints32, int]:
         with self._lock:
             known = (id(source), column, own)
             if known not in self._cache:
                 self._cache[known] = self._encode(source, column, own)
             return self._cache[known]
 
-    def _encode(self, source: TimedRows, column: str, own: str) -> tuple[Int32s, Int32s, int]:
+    def _encode(self, source: TimedRows, column: str, own: str) -> tuple[Ints32, Ints32, int]:
         left, right = source.table[column], self.observations.table[own]
         if _same_memory(left, right):
             codes, width = source.codes(column)
@@ -311,9 +307,7 @@ def build_history(
     )
 
 
-def _kept(
-    source: TimedRows, where: Where | None, having: str | None
-) -> npt.NDArray[np.bool_] | None:
+def _kept(source: TimedRows, where: Where | None, having: str | None) -> Mask | None:
     """Tell which rows pass a filter; None if all do."""
     kept = None if having is None else source.has(having)
     while where is not None:
@@ -325,7 +319,7 @@ def _kept(
     return kept
 
 
-def _group_in_time(codes: Int32s, source: TimedRows, n_keys: int) -> tuple[Int32s, Int64s]:
+def _group_in_time(codes: Ints32, source: TimedRows, n_keys: int) -> tuple[Ints32, Ints]:
     """Group by key, in order of time inside a key; contracted tables are sorted already."""
     if source.is_sorted:
         return timeline.group_rows(codes, n_keys)
@@ -335,8 +329,8 @@ def _group_in_time(codes: Int32s, source: TimedRows, n_keys: int) -> tuple[Int32
 
 
 def _pair(
-    rows: Int32s, observed: Int32s, more_rows: Int32s, more_observed: Int32s, width: int
-) -> tuple[Int32s, Int32s, int]:
+    rows: Ints32, observed: Ints32, more_rows: Ints32, more_observed: Ints32, width: int
+) -> tuple[Ints32, Ints32, int]:
     """Code pairs of codes: dense again, -1 where one of them is."""
     joint = np.concatenate([rows, observed]).astype(np.int64) * width
     more = np.concatenate([more_rows, more_observed])
@@ -358,7 +352,7 @@ def _same_memory(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
     )
 
 
-def _as_codes(indices: pa.Array) -> Int32s:
+def _as_codes(indices: pa.Array) -> Ints32:
     return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
 

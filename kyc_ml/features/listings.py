@@ -5,17 +5,14 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.features.spec import DAY_US, Listing
-
-Int64s = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats, Ints
 
 
-def on_listing(countries: pa.Array, moments: Int64s, listing: Listing) -> Floats:
+def on_listing(countries: pa.Array, moments: Ints, listing: Listing) -> Floats:
     """Tell whether each country stood on a list at its moment (UTC days).
 
     Parameters

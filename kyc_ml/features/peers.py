@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -14,9 +13,8 @@ from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.features.history import TimedRows
 from kyc_ml.features.spec import FeatureSpec, Peer
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.metrics import Floats, Ints
 
-Floats = npt.NDArray[np.float64]
-Int64s = npt.NDArray[np.int64]
 Measured = tuple[Mapping[str, Floats], Mapping[str, pa.Array]]
 Measure = Callable[[pa.Table, Sequence[str]], Measured]
 """Computes features, by name, of customers at their times: numbers and categories."""
@@ -76,27 +74,27 @@ def compare_with_peers(
     return found
 
 
-def month_starts(moments: Int64s) -> Int64s:
+def month_starts(moments: Ints) -> Ints:
     """Give the first instant (UTC) of each moment's month, all in microseconds."""
     months = moments.view("datetime64[us]").astype("datetime64[M]")
     return months.astype("datetime64[us]").view(np.int64)
 
 
-def _in_batches(starts: Int64s, customers: TimedRows) -> Iterator[Int64s]:
+def _in_batches(starts: Ints, customers: TimedRows) -> Iterator[Ints]:
     """Part the months so that few enough peers are measured at once."""
     at_most = max(1, _MOST_ROWS // max(customers.codes(CUSTOMER_ID)[1], 1))
     for first in range(0, starts.size, at_most):
         yield starts[first : first + at_most]
 
 
-def _known_customers(customers: TimedRows, start: int) -> Int64s:
+def _known_customers(customers: TimedRows, start: int) -> Ints:
     """Codes of the customers of whom a profile was known at a time."""
     codes, _ = customers.codes(CUSTOMER_ID)
     known = (customers.event_time < start) & (customers.known_at <= start)
     return np.unique(codes[known]).astype(np.int64)
 
 
-def population(customers: TimedRows, starts: Int64s) -> pa.Table:
+def population(customers: TimedRows, starts: Ints) -> pa.Table:
     """List everybody who was a customer at each time, as observations."""
     names = customers.encoded(CUSTOMER_ID).dictionary
     members = [_known_customers(customers, int(start)) for start in starts]
@@ -105,13 +103,13 @@ def population(customers: TimedRows, starts: Int64s) -> pa.Table:
     return pa.table({CUSTOMER_ID: names.take(pa.array(who)), DECISION_TIME: when})
 
 
-def _population_times(customers: TimedRows, starts: Int64s) -> Int64s:
+def _population_times(customers: TimedRows, starts: Ints) -> Ints:
     sizes = [_known_customers(customers, int(start)).size for start in starts]
     return np.repeat(starts, sizes)
 
 
 def frame(
-    numbers: Mapping[str, Floats], categories: Mapping[str, pa.Array], when: Int64s
+    numbers: Mapping[str, Floats], categories: Mapping[str, pa.Array], when: Ints
 ) -> pd.DataFrame:
     """Put measures and categories beside the month; a missing category is one of its own."""
     texts = {name: values.fill_null("").to_pandas() for name, values in categories.items()}

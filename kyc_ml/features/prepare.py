@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,10 +33,6 @@ from kyc_ml.features.kernels.timeline import supersede_versions
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
 from kyc_ml.features.network.payments import payments_of
 from kyc_ml.features.spec import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     LABELS: {CASES: (), TRANSACTIONS: ()},

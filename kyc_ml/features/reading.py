@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kyc_ml.display import Progress
@@ -24,9 +23,7 @@ from kyc_ml.features.history import History, Keys, TimedRows, build_history
 from kyc_ml.features.listings import on_listing
 from kyc_ml.features.spec import Latest, Listing, Reading, Where, Window, name_of
 from kyc_ml.features.sweeps import ColumnsRead, Sweep
-
-Floats = npt.NDArray[np.float64]
-Int32s = npt.NDArray[np.int32]
+from kyc_ml.metrics import Floats, Ints, Ints32
 
 _PART: Final = 1 << 16
 """Rows and observations swept at once: their times and values fit into a core's cache."""
@@ -135,7 +132,7 @@ def _latest(windows: _Windows) -> list[Request]:
 
 
 def _sweep(
-    part: History, *, windows: _Windows, observed: TimedRows, out: Floats, nearest: Int32s
+    part: History, *, windows: _Windows, observed: TimedRows, out: Floats, nearest: Ints32
 ) -> None:
     """Sweep every window over some of the keys."""
     columns = ColumnsRead(part)
@@ -148,7 +145,7 @@ def _sweep(
 
 
 def read_column(
-    values: pa.Array, reading: Reading, *, decision: npt.NDArray[np.int64], listing: Listing = ()
+    values: pa.Array, reading: Reading, *, decision: Ints, listing: Listing = ()
 ) -> Floats:
     """Turn a column of one value an observation into numbers; NaN where it is missing."""
     if reading in {"value", "flag"}:
@@ -168,7 +165,7 @@ def _read_latest(
     history: History,
     observed: TimedRows,
     requests: Sequence[Request],
-    nearest: Int32s,
+    nearest: Ints32,
     out: Floats,
 ) -> dict[str, pa.Array]:
     """Read a column, or the age, of each observation's latest visible row."""

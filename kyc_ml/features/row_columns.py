@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -33,9 +32,7 @@ from kyc_ml.features.spec import (
     columns_of_table,
     name_of,
 )
-
-Floats = npt.NDArray[np.float64]
-Int64s = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints
 
 OBSERVED: Final = ""
 """Stands for the observations among the names of tables."""
@@ -154,7 +151,7 @@ def _cell(how: RowFunction, place: TimedRows, *, timezone: str) -> pa.Array:
     return as_column(_ON_NUMBERS[how.operation](how, place.number(names[0])))
 
 
-def _clock(operation: CellOperation, moments: Int64s, *, timezone: str) -> pa.Array:
+def _clock(operation: CellOperation, moments: Ints, *, timezone: str) -> pa.Array:
     """Read the row's time on the clock that customers live by."""
     local = local_time(moments, timezone=timezone)
     if operation == "night":
@@ -163,16 +160,16 @@ def _clock(operation: CellOperation, moments: Int64s, *, timezone: str) -> pa.Ar
     return pa.array(np.asarray(number, dtype=np.int32)).cast(pa.string())
 
 
-def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Int64s) -> pa.Array:
+def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Ints) -> pa.Array:
     found = pc.is_in(texts[0], value_set=pa.array(how.values, pa.string()))
     return pc.if_else(texts[0].is_valid(), found.cast(pa.float64()), None)
 
 
-def _differs(_: RowFunction, texts: Sequence[pa.Array], __: Int64s) -> pa.Array:
+def _differs(_: RowFunction, texts: Sequence[pa.Array], __: Ints) -> pa.Array:
     return pc.not_equal(texts[0], texts[1]).cast(pa.float64())
 
 
-def _listed(how: RowFunction, texts: Sequence[pa.Array], moments: Int64s) -> pa.Array:
+def _listed(how: RowFunction, texts: Sequence[pa.Array], moments: Ints) -> pa.Array:
     return as_column(on_listing(texts[0], moments, how.listing))
 
 
@@ -200,13 +197,13 @@ def _trailing_zeros(_: RowFunction, amounts: Floats) -> Floats:
         zeros += whole
 
 
-def _cents(amounts: Floats) -> Int64s:
+def _cents(amounts: Floats) -> Ints:
     """Amounts in hundredths; -1 where missing."""
     return np.where(np.isnan(amounts), -1.0, np.rint(amounts * _CENTS)).astype(np.int64)
 
 
 _ON_TEXT: Final[
-    dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Int64s], pa.Array]]
+    dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Ints], pa.Array]]
 ] = {
     "is_any_of": _is_any_of,
     "differs": _differs,

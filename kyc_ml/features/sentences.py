@@ -10,7 +10,8 @@ The sentences are those that `kyc_ml.features.definition` writes for people:
 * ``customer_count_30d compared with at least 20 customers alike in profile_segment`` (`Peer`).
 
 A row column is a window or a latest row, both as known at the row's time, arithmetic
-(`RowFormula`), a `RowFunction` such as ``between(amount; 0, 10)``, ``matched within 2h`` or ``dwell``.
+(`RowFormula`), or a `RowFunction` such as ``between(amount; 0, 10)``, ``matched within 2h``
+or ``dwell``.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ Operation = Literal[
     "equals_zero",
     "at_least",
     "below",
-    "smoothed_rate",
+    "shrunk_share",
     "minus_log",
     "log_ratio",
     "scaled",
@@ -234,7 +234,7 @@ class Formula:
     ratio: a / b, missing where b is 0 · difference: a - b · sum, product, minimum,
     maximum: of all inputs, missing where one is · z_score: (a - b) / c, missing where c is
     0 · equals_zero: 1 where a is 0 · at_least: 1 where a >= b, or a >= `parameter` if
-    there is one input · below: 1 where a < b or a < `parameter` · smoothed_rate:
+    there is one input · below: 1 where a < b or a < `parameter` · shrunk_share:
     (a + k * prior) / (b + k) with k = `parameter` and prior = c / d, what was known of all
     keys together · minus_log: -ln(a), missing where a is 0 · log_ratio: ln((a + k) / (b + k))
     with k = `parameter` · scaled: a * `parameter`. Two numbers that differ by rounding only

@@ -8,17 +8,13 @@ from functools import cache, cached_property
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.history import History, TimedRows
 from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline, trends
 from kyc_ml.features.kernels.ranks import rank_values
 from kyc_ml.features.spec import Statistic, Window, name_of
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats, Ints, Ints32
 
 _MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")
 _EXTREMES: Final[tuple[Statistic, ...]] = ("max", "min")
@@ -26,7 +22,7 @@ _SHARES: Final[tuple[Statistic, ...]] = ("first_share", "herfindahl", "entropy")
 _RANKS: Final[tuple[Statistic, ...]] = ("median", "rank")
 _GAPS: Final[tuple[Statistic, ...]] = ("gap_mean", "gap_std")
 
-_Timeline = tuple[Int32s, Int64s, Int64s, Int64s]
+_Timeline = tuple[Ints32, Ints, Ints, Ints]
 """What every kernel of a timeline takes first."""
 
 _Pass = tuple[str, str | None, str | None, str | None, int | None]
@@ -100,7 +96,7 @@ class Sweep:
         return entries, lengths, history.row_starts, history.observed_starts
 
     @cached_property
-    def _ends(self) -> tuple[Int32s, Int32s]:
+    def _ends(self) -> tuple[Ints32, Ints32]:
         """The run of rows that each observation sees, where rows enter and leave in order."""
         history = self._history
         first, last = np.empty((2, history.observations.size), np.int32)
@@ -168,7 +164,7 @@ class Sweep:
         for column, served_column in repeated:
             out[:, column] = out[:, served_column]
 
-    def find_nearest(self, nearest: Int32s) -> None:
+    def find_nearest(self, nearest: Ints32) -> None:
         """Write, for each observation that sees one, the table's row that happened last."""
         history = self._history
         moments.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
@@ -301,6 +297,6 @@ def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
         passes[others[0]].update(passes.pop(alone))
 
 
-def _columns(names: Sequence[Statistic], columns: Mapping[Statistic, int]) -> Int64s:
+def _columns(names: Sequence[Statistic], columns: Mapping[Statistic, int]) -> Ints:
     """Place of each statistic in the matrix; -1 where it was not asked for."""
     return np.array([columns.get(name, -1) for name in names], np.int64)

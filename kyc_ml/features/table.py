@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.display import say_in_html, say_plainly, say_span
 from kyc_ml.errors import DatasetError
 from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.metrics import Floats, Ints, Mask, Names
 
 OBSERVATION_ID: Final = "observation_id"
 DECISION_TIME: Final = "decision_time"
@@ -44,7 +44,7 @@ class FeatureTable:
 
     keys: pa.Table
     specs: tuple[FeatureSpec, ...]
-    numbers: npt.NDArray[np.float64]
+    numbers: Floats
     categories: Mapping[str, pa.Array]
     left_out: Mapping[str, str]
     notes: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class FeatureTable:
     def __len__(self) -> int:
         return int(self.numbers.shape[0])
 
-    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> FeatureTable:
+    def take(self, rows: Sequence[int] | Ints) -> FeatureTable:
         """Give the rows of these numbers, in the order asked for, as a table of its own."""
         places = pa.array(rows, pa.int64())
         return FeatureTable(
@@ -84,11 +84,11 @@ class FeatureTable:
             notes=self.notes,
         )
 
-    def category(self, name: str) -> npt.NDArray[np.object_]:
+    def category(self, name: str) -> Names:
         """Give a category's value of each row, shape (n,); None where it is missing."""
         return np.array(self.categories[name].to_pylist(), dtype=object)
 
-    def segment(self, name: str | None) -> npt.NDArray[np.object_] | None:
+    def segment(self, name: str | None) -> Names | None:
         """Return the category that a calibration is segmented by, shape (n,); None for no segments.
 
         Raises
@@ -106,7 +106,7 @@ class FeatureTable:
             raise DatasetError(msg)
         return self.category(name)
 
-    def learn_vocabularies(self, rows: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:
+    def learn_vocabularies(self, rows: Mask) -> dict[str, tuple[str, ...]]:
         """List the values each category takes in `rows`, sorted."""
         mask = pa.array(rows)
         return {
@@ -114,9 +114,7 @@ class FeatureTable:
             for name, values in self.categories.items()
         }
 
-    def encode(
-        self, vocabularies: Mapping[str, tuple[str, ...]]
-    ) -> tuple[npt.NDArray[np.float64], dict[str, int]]:
+    def encode(self, vocabularies: Mapping[str, tuple[str, ...]]) -> tuple[Floats, dict[str, int]]:
         """Write each category's place in its vocabulary beside the numbers.
 
         Returns

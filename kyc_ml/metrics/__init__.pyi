@@ -1,3 +1,15 @@
+from .arrays import AnyArray as AnyArray
+from .arrays import Bytes as Bytes
+from .arrays import Codes as Codes
+from .arrays import Floats as Floats
+from .arrays import Hashes as Hashes
+from .arrays import Ints as Ints
+from .arrays import Ints32 as Ints32
+from .arrays import Mask as Mask
+from .arrays import Names as Names
+from .arrays import Texts as Texts
+from .arrays import Times as Times
+from .arrays import Values as Values
 from .calibration import BrierParts as BrierParts
 from .calibration import ObservedOverExpected as ObservedOverExpected
 from .calibration import calibration_error as calibration_error

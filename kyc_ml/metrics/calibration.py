@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.intervals import jeffreys_interval, poisson_interval
 from kyc_ml.metrics.significance import SignificanceTest
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 def compute_reliability(target: Floats, proba: Floats, *, n_bins: int = 20) -> pd.DataFrame:

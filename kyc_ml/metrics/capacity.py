@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics.arrays import Floats, Ints, Mask
 
 
-def pays(proba: Floats, *, review_cost: float, miss_cost: float) -> npt.NDArray[np.bool_]:
+def pays(proba: Floats, *, review_cost: float, miss_cost: float) -> Mask:
     """Tell which rows' expected loss is worth a review; it takes calibrated probabilities.
 
     Source: Bahnsen, Stojanovic, Aouada and Ottersten 2014, SIAM Data Mining, 677-685 (Bayes

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.calibration import ObservedOverExpected
 from kyc_ml.metrics.intervals import poisson_interval
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> Floats:

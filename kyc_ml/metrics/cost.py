@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from kyc_ml.metrics.arrays import Floats, Mask
 
 
 def compute_costs(
-    target: Floats, flagged: Flags, *, review_cost: float, miss_cost: float | Floats
+    target: Floats, flagged: Mask, *, review_cost: float, miss_cost: float | Floats
 ) -> Floats:
     """Give each row's cost: a review where it is flagged, a miss where a positive is not.
 
@@ -48,7 +46,7 @@ class Savings:
 
 
 def compute_savings(
-    target: Floats, flagged: Flags, *, review_cost: float, miss_cost: float | Floats
+    target: Floats, flagged: Mask, *, review_cost: float, miss_cost: float | Floats
 ) -> Savings:
     """Compare the cost of flags with the cheaper of reviewing nothing and everything.
 

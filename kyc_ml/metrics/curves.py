@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics.arrays import Floats
 
 
 def compute_roc(target: Floats, score: Floats) -> pd.DataFrame:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from kyc_ml.metrics import ranking
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.intervals import NORMAL_REACH
 from kyc_ml.metrics.resampling import bootstrap, percentile_interval
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 def auc_interval(target: Floats, score: Floats) -> tuple[float, float, float]:

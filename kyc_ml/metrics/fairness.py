@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.metrics.arrays import AnyArray, Floats, Ints, Mask
 from kyc_ml.metrics.clustering import design_effect
 from kyc_ml.metrics.intervals import CONFIDENCE, jeffreys_interval, ratio_upper
 from kyc_ml.metrics.resampling import bootstrap, percentile_interval
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 RATES: Final = ("selection_rate", "fpr", "tpr", "observed_over_expected")
 PARITIES: Final = {
@@ -50,9 +47,9 @@ class Fairness:
 
 def compute_fairness(
     target: Floats,
-    flagged: npt.NDArray[np.bool_],
+    flagged: Mask,
     proba: Floats,
-    group: npt.NDArray[Any],
+    group: AnyArray,
     *,
     groups: Ints,
     fewest: int = 1,
@@ -144,7 +141,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.asarray(above / np.where(below > 0, below, np.nan))
 
 
-def _farthest(rates: Floats, names: npt.NDArray[Any]) -> dict[str, Any]:
+def _farthest(rates: Floats, names: AnyArray) -> dict[str, Any]:
     """Give the lowest rate over the highest; NaN is passed over."""
     known = pd.Series(rates, index=names).dropna()
     if not known.size:
@@ -153,9 +150,7 @@ def _farthest(rates: Floats, names: npt.NDArray[Any]) -> dict[str, Any]:
     return {"value": float(value), "lowest": known.idxmin(), "highest": known.idxmax()}
 
 
-def _surest(
-    flagged: npt.NDArray[np.bool_], place: Ints, groups: Ints, names: npt.NDArray[Any]
-) -> dict[str, Any]:
+def _surest(flagged: Mask, place: Ints, groups: Ints, names: AnyArray) -> dict[str, Any]:
     """Give the least upper end of a ratio of two groups' rates, and the groups."""
     k = names.size
     nothing = {"high": np.nan, "high_lowest": None, "high_highest": None}

@@ -12,11 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.intervals import jeffreys_interval
 from kyc_ml.metrics.significance import holm
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 def jeffreys_p(

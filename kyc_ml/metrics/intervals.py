@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics.arrays import Floats
 
 CONFIDENCE: Final = 0.95
 NORMAL_REACH: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))

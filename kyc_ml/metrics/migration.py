@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics.arrays import Floats, Ints
 
 
 def matrix_weighted_bandwidth(counts: Ints) -> tuple[float, float]:

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import ranking
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.capacity import CapturedPositives, ReviewQueue
 from kyc_ml.metrics.intervals import jeffreys_interval
 from kyc_ml.metrics.resampling import Strata, bootstrap, percentile_interval
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 RANKING_FIGURES: Final = ("auc", "gini", "ks", "average_precision", "recall_at_fpr", "partial_auc")
 """Figures of `compute_ranking_figures`."""

@@ -9,10 +9,9 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.resampling import bootstrap, number_customers
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Name = TypeVar("Name", bound=Hashable)
 
 DRAWS: Final = 400

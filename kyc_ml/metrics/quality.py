@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
+from kyc_ml.metrics.arrays import Floats, Ints
 from kyc_ml.metrics.calibration import calibration_error, observed_over_expected
 from kyc_ml.metrics.clustering import clustered_observed_over_expected
 from kyc_ml.metrics.discrimination import auc_interval, average_precision_interval, recall_at_fpr
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

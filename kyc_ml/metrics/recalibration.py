@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 from scipy.special import expit, logit
 
+from kyc_ml.metrics.arrays import Floats
 from kyc_ml.metrics.intervals import NORMAL_REACH
-
-Floats = npt.NDArray[np.float64]
 
 _NEWTON_STEPS = 50
 _SINGULAR = 1e12

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics.arrays import Floats, Ints, Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ class Strata:
         return cls(customers=order, first=first[found[order]], size=count[found[order]])
 
 
-def number_customers(customers: npt.NDArray[np.object_]) -> Ints:
+def number_customers(customers: Names) -> Ints:
     """Assign each customer a number from 0, in the order of names, whatever the order of rows."""
     return np.asarray(pd.factorize(customers, sort=True)[0], dtype=np.int64)
 

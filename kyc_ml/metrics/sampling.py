@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from kyc_ml.metrics.arrays import Floats, Hashes, Ints
 from kyc_ml.storage import kernel
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
 
-
-def sample_rows(matrix: Floats, rows: Rows, *, count: int, seed: int) -> Rows:
+def sample_rows(matrix: Floats, rows: Ints, *, count: int, seed: int) -> Ints:
     """Draw `count` of the rows by what they hold: their order and the threads change nothing.
 
     Each row has a number made of its values, how many equal rows came before it, and the
@@ -60,7 +56,7 @@ def _mix_all(values: Hashes) -> Hashes:
 
 
 @kernel()
-def _hash_rows(matrix: Floats, bits: Hashes, rows: Rows, seed: np.uint64) -> Hashes:
+def _hash_rows(matrix: Floats, bits: Hashes, rows: Ints, seed: np.uint64) -> Hashes:
     """Hash each of the rows, column after column; `bits` is the matrix read as integers."""
     out = np.empty(rows.size, np.uint64)
     for place in range(rows.size):

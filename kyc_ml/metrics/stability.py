@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-Ints = npt.NDArray[np.int64]
-Values = npt.NDArray[Any]
+from kyc_ml.metrics.arrays import AnyArray, Ints
 
 _MISSING: Final = "missing"
 _OTHER: Final = "other"
@@ -35,7 +34,7 @@ class FrozenBins:
     cuts: tuple[Any, ...]
 
     @classmethod
-    def of(cls, values: Values, *, category: bool = False, n_bins: int = 10) -> Self:
+    def of(cls, values: AnyArray, *, category: bool = False, n_bins: int = 10) -> Self:
         """Learn bins: quantiles of numbers, or the commonest categories.
 
         Parameters
@@ -67,7 +66,7 @@ class FrozenBins:
         inner = [f"({low}, {high}]" for low, high in zip(starts, ends, strict=False)]
         return (_MISSING, *inner, f"({starts[-1]}, inf]")
 
-    def place(self, values: Values) -> Ints:
+    def place(self, values: AnyArray) -> Ints:
         """Give each value its bin, int64 of shape (n,)."""
         missing = np.asarray(pd.isna(values))
         known = values[~missing]
@@ -79,7 +78,7 @@ class FrozenBins:
             place[~missing] = np.searchsorted(np.array(self.cuts), known, side="left") + 1
         return place
 
-    def count(self, values: Values) -> Ints:
+    def count(self, values: AnyArray) -> Ints:
         """Count the values of each bin, int64 of shape (len(cuts) + 2,)."""
         return np.bincount(self.place(values), minlength=len(self.cuts) + 2)
 
@@ -110,7 +109,7 @@ def compute_psi(expected: npt.ArrayLike, actual: npt.ArrayLike, *, smoothing: fl
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _in_use(expected: npt.ArrayLike, actual: npt.ArrayLike) -> tuple[Values, Values]:
+def _in_use(expected: npt.ArrayLike, actual: npt.ArrayLike) -> tuple[AnyArray, AnyArray]:
     """Leave out bins that are empty in both."""
     one, two = np.asarray(expected, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     used = one + two > 0

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from kyc_ml.errors import require_both_classes
-from kyc_ml.metrics import number_customers
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Mask, Names, number_customers
 
 MOST_ROWS: Final = 100_000
 """Latest training rows the baseline is fitted on. Convention: enough for a linear model
@@ -93,8 +89,8 @@ def fit_logistic(
     matrix: Floats,
     target: Floats,
     *,
-    categories: npt.NDArray[np.bool_],
-    customers: npt.NDArray[np.object_],
+    categories: Mask,
+    customers: Names,
     seed: int,
 ) -> BinnedLogistic:
     """Fit a logistic regression on features cut into bins, as a scorecard does.

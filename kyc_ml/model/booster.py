@@ -12,16 +12,12 @@ from urllib.parse import quote, unquote
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.config import ModelConfig
 from kyc_ml.errors import BundleError, require_both_classes
 from kyc_ml.features import Direction, Kind
-from kyc_ml.metrics import sample_rows
+from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
-
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 # threads add up a metric in another order: its last digits say nothing
 _DIGITS: Final = 12
@@ -149,7 +145,7 @@ def fit_model(
     stopping_target: Floats,
     specs: Sequence[Input],
     config: ModelConfig,
-    rows: Rows | None = None,
+    rows: Ints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fit:
     """Fit LightGBM, and stop when rows of a later time no longer gain.
@@ -207,7 +203,7 @@ def fit_fixed(
     *,
     specs: Sequence[Input],
     config: ModelConfig,
-    rows: Rows | None = None,
+    rows: Ints | None = None,
 ) -> Model:
     """Fit LightGBM for all of `config.rounds`: for data too small to spare rows to stop on.
 
@@ -230,7 +226,7 @@ def fit_fixed(
 def choose_rounds(
     matrix: Floats,
     target: Floats,
-    folds: Sequence[tuple[Rows, Rows]],
+    folds: Sequence[tuple[Ints, Ints]],
     *,
     specs: Sequence[Input],
     config: ModelConfig,
@@ -279,8 +275,8 @@ def choose_rounds(
 def _started(
     matrix: Floats,
     target: Floats,
-    fitted: Rows,
-    held: Rows,
+    fitted: Ints,
+    held: Ints,
     *,
     specs: Sequence[Input],
     config: ModelConfig,
@@ -299,8 +295,8 @@ def _started(
 
 
 def _choose_rows(
-    matrix: Floats, target: Floats, config: ModelConfig, rows: Rows | None
-) -> tuple[Rows, float]:
+    matrix: Floats, target: Floats, config: ModelConfig, rows: Ints | None
+) -> tuple[Ints, float]:
     """Choose the rows to fit on, and the shift that makes their margins those of all rows.
 
     Keeping a share r of the negatives, whatever they hold, and weighting positives by w
@@ -356,7 +352,7 @@ def _require_both_classes(part: str, target: Floats) -> None:
 def _dataset(
     matrix: Floats,
     target: Floats,
-    rows: Rows,
+    rows: Ints,
     specs: Sequence[Input],
     config: ModelConfig,
 ) -> lgb.Dataset:

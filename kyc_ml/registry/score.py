@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -25,10 +24,9 @@ from kyc_ml.decision import (
 )
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureSpec, FeatureTable
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model import Contributions
 from kyc_ml.registry.bundle import Bundle, load_bundle
-
-Floats = npt.NDArray[np.float64]
 
 _PIECE: Final = 8_192
 """Rows explained at a time: under a second of work, and several blocks for each thread."""
@@ -103,7 +101,7 @@ class Scores:
     unknown_categories: Mapping[str, int]
 
     @property
-    def tier(self) -> npt.NDArray[np.int64]:
+    def tier(self) -> Ints:
         """Place of each row's tier in the tiers of the bundle's policy, shape (n,)."""
         return self.grades.tier
 

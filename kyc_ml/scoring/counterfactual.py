@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.decision import (
     Counterfactual,
@@ -17,10 +16,9 @@ from kyc_ml.decision import (
     limits_of,
     splits_of,
 )
+from kyc_ml.metrics import Floats
 from kyc_ml.registry import Scores
 from kyc_ml.scoring.case import Case
-
-Floats = npt.NDArray[np.float64]
 
 
 def find_drop(case: Case) -> Counterfactual:

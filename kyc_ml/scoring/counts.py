@@ -8,13 +8,12 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.decision import Grades, TierPolicy, say_counts
+from kyc_ml.metrics import Floats
 from kyc_ml.model import sum_counts
 
-Floats = npt.NDArray[np.float64]
 Number = TypeVar("Number", int, float)
 
 

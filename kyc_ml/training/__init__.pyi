@@ -17,7 +17,6 @@ from .train_model import train as train
 from .training_page import flow_table as flow_table
 from .training_page import quality_table as quality_table
 from .training_page import tell_model as tell_model
-from .training_warnings import report_left_out as report_left_out
 from .training_warnings import warn_of_odd_tiers as warn_of_odd_tiers
 from .tune_job import TuningResult as TuningResult
 from .tune_job import run_tune as run_tune

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.display import say_number
 from kyc_ml.metrics import (
+    Floats,
+    Ints,
+    Names,
     Predictions,
     Ranking,
     auc,
@@ -19,9 +21,6 @@ from kyc_ml.metrics import (
     log_losses,
     paired_differences,
 )
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _BETTER: Final = {"auc": "higher", "average_precision": "higher", "log_loss": "lower"}
 _OBJECTIVE: Final = "average_precision"
@@ -52,7 +51,7 @@ def compute_added_value(
     baselines: Mapping[str, Predictions],
     *,
     who: str,
-    customers: npt.NDArray[np.object_],
+    customers: Names,
     seed: int,
 ) -> AddedValue:
     """Compare a model with each baseline on the same rows.

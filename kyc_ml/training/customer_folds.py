@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -30,7 +29,7 @@ from kyc_ml.decision import TierPolicy, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureTable, choose_features, microseconds
-from kyc_ml.metrics import Predictions, number_customers
+from kyc_ml.metrics import Floats, Ints, Mask, Predictions, number_customers
 from kyc_ml.model import choose_calibrator
 from kyc_ml.training.evidence import (
     BASELINE,
@@ -49,8 +48,6 @@ from kyc_ml.training.out_of_fold import (
     predict_out_of_fold,
     segment_rows,
 )
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,16 +197,14 @@ def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> p
     return table.assign(trees=np.repeat(held_out.trees, 2))
 
 
-def _fold(number: int, held: npt.NDArray[np.int64], *, n_rows: int) -> Fold:
+def _fold(number: int, held: Ints, *, n_rows: int) -> Fold:
     tested = np.zeros(n_rows, np.bool_)
     tested[held] = True
     fate = np.where(tested, RowAssignment.TEST, RowAssignment.TRAIN).astype(np.int8)
     return Fold(number=number, period=None, fate=fate, in_test_period=tested)
 
 
-def _count_all(
-    observations: pa.Table, labels: Labels, usable: npt.NDArray[np.bool_]
-) -> pd.DataFrame:
+def _count_all(observations: pa.Table, labels: Labels, usable: Mask) -> pd.DataFrame:
     """Count all observations as one part, in the form of `summarise_parts`."""
     decision = observations[DECISION_TIME].to_pandas()
     barred = {name: labels.status == name for name in (OPEN_CASE, ALREADY_ADVERSE)}

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -19,11 +17,10 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import plan_out_of_time
 from kyc_ml.errors import require_both_classes
 from kyc_ml.features import DECISION_TIME
+from kyc_ml.metrics import Floats
 from kyc_ml.registry import Bundle, trained_until
 from kyc_ml.training.customer_folds import list_observations
 from kyc_ml.training.out_of_fold import FOLDS, require_customer_folds
-
-Floats = npt.NDArray[np.float64]
 
 
 def unseen_since(bundle: Bundle) -> pd.Timestamp:

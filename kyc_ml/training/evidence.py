@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -18,7 +17,16 @@ from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.display import StageProgress, say_in_html, say_plainly
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import FeatureSpec, FeatureTable, all_made_of, build_features
-from kyc_ml.metrics import DRAWS, ModelMetrics, Predictions, compute_metrics
+from kyc_ml.metrics import (
+    DRAWS,
+    Floats,
+    Ints,
+    Mask,
+    ModelMetrics,
+    Names,
+    Predictions,
+    compute_metrics,
+)
 from kyc_ml.model import (
     BinnedLogistic,
     CalibrationChoice,
@@ -31,9 +39,6 @@ from kyc_ml.registry import Bundle
 from kyc_ml.training.added_value import AddedValue, compute_added_value
 from kyc_ml.training.explained import ExplainedRows, explain_sample
 from kyc_ml.training.stability import Stability
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 MODEL: Final = "LightGBM"
 BASELINE: Final = "logistic regression on bins"
@@ -145,7 +150,7 @@ def make_trained(
     data: dict[str, Any],
     specs: tuple[FeatureSpec, ...],
     features: FeatureTable,
-    learned_from: npt.NDArray[np.bool_],
+    learned_from: Mask,
     model: Model,
     best_round: int,
     calibration: CalibrationChoice,
@@ -272,7 +277,7 @@ def build_all(
 def fit_baseline(
     matrix: Floats,
     target: Floats,
-    customers: npt.NDArray[np.object_],
+    customers: Names,
     *,
     specs: tuple[FeatureSpec, ...],
     config: RunConfig,

@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from kyc_ml.features import FeatureSpec, FeatureTable
-from kyc_ml.metrics import sample_rows
+from kyc_ml.metrics import Floats, sample_rows
 from kyc_ml.model import Model
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 MOST_ROWS: Final = 1_000
 """Rows explained: as many dots as a figure can show of a feature (convention)."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
-
 from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import Scorecard, add_needed
 from kyc_ml.display import StageProgress
 from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
+from kyc_ml.metrics import Floats, Mask
 from kyc_ml.model import Selection, narrow_specs, narrow_table, select_features
 from kyc_ml.training.stability import LabelledRows, Stability, bootstrap_stability, seed_stability
 
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Specs = tuple[FeatureSpec, ...]
 
 

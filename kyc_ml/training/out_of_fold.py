@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.model_selection import StratifiedGroupKFold
 
 from kyc_ml.config import CustomerFoldsConfig, RunConfig
@@ -18,13 +17,11 @@ from kyc_ml.dataset import customers_of
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import FeatureSpec, FeatureTable
+from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.model import Method, Model, SegmentRows, calibrate_by_fold, choose_rounds, fit_fixed
 from kyc_ml.registry import Bundle
 from kyc_ml.training.evidence import fit_baseline
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Names = npt.NDArray[np.object_]
 Specs = tuple[FeatureSpec, ...]
 
 FOLDS: Final = "cross_validation"

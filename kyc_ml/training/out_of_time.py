@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -37,7 +36,7 @@ from kyc_ml.decision import Scorecard, TierPolicy, rate, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
-from kyc_ml.metrics import Predictions, compute_metrics, number_customers
+from kyc_ml.metrics import Floats, Ints, Names, Predictions, compute_metrics, number_customers
 from kyc_ml.model import Fit, calibrate_later, choose_calibrator, fit_fixed, fit_model, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
@@ -53,9 +52,6 @@ from kyc_ml.training.evidence import (
 from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.stability import LabelledRows
-
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 
 def train_out_of_time(
@@ -176,7 +172,7 @@ def train_out_of_time(
 def fit_in_time(
     matrix: Floats,
     target: Floats,
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, Ints],
     specs: tuple[FeatureSpec, ...],
     *,
     config: RunConfig,
@@ -217,7 +213,7 @@ def fit_in_time(
 
 def label_parts(
     source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
-) -> tuple[pa.Table, npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+) -> tuple[pa.Table, Names, Names]:
     """Name each observation's part and its label, each part with what was known in time."""
     observations = make_observations(
         source,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 from scipy.special import expit
@@ -18,6 +17,9 @@ from kyc_ml.display import Progress
 from kyc_ml.errors import DatasetError, require_both_classes
 from kyc_ml.features import FeatureSpec
 from kyc_ml.metrics import (
+    Floats,
+    Ints,
+    Names,
     compute_metrics,
     draw_customers,
     drawn_rows,
@@ -25,9 +27,6 @@ from kyc_ml.metrics import (
     sample_rows,
 )
 from kyc_ml.model import Model, fit_fixed, fit_model
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 METRICS: Final = (
     "auc",
@@ -53,7 +52,7 @@ class LabelledRows:
 
     matrix: Floats
     target: Floats
-    customers: npt.NDArray[np.object_] | None = None
+    customers: Names | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

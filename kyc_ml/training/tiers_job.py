@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -28,6 +27,7 @@ from kyc_ml.decision import (
 from kyc_ml.display import ProgressReporter, say_count, say_in_html, say_plainly, say_span
 from kyc_ml.errors import LeakageError
 from kyc_ml.features import DECISION_TIME, FeatureTable, microseconds
+from kyc_ml.metrics import Floats
 from kyc_ml.registry import Bundle, features_and_facts, load_model, predict, require_currency
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.training.evaluation_rows import is_cross_validated, list_fold_rows, unseen_since
@@ -342,8 +342,8 @@ def _fit_rows(
     facts: FeatureTable,
     policy: TierPolicy,
     *,
-    proba: npt.NDArray[np.float64],
-    target: npt.NDArray[np.float64],
+    proba: Floats,
+    target: Floats,
 ) -> FitRows:
     segment, _, _ = tier_segments(facts, policy)
     decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())

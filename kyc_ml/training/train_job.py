@@ -16,6 +16,7 @@ from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, isoformat,
 from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
+from kyc_ml.features import report_left_out
 from kyc_ml.registry import (
     BUNDLE,
     VERSION_MARK,
@@ -39,7 +40,6 @@ from kyc_ml.training.recording import make_run_record
 from kyc_ml.training.train_model import train
 from kyc_ml.training.training_page import flow_table, tell_model, training_figures
 from kyc_ml.training.training_warnings import (
-    report_left_out,
     warn_of_few_positives,
     warn_of_missed_rates,
     warn_of_odd_tiers,

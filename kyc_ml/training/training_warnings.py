@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -79,26 +78,4 @@ def warn_of_missed_rates(tiers: pd.DataFrame, reporter: ProgressReporter) -> Non
             f"tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
             f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities cannot be taken "
             "at their word: look at the reliability plot before tiers are set by them"
-        )
-
-
-def report_left_out(
-    left_out: Mapping[str, str], reporter: ProgressReporter, *, and_so: str = ""
-) -> None:
-    """Report which features are left out: one line for each reason.
-
-    Parameters
-    ----------
-    left_out : mapping of feature to reason
-    and_so : str
-        What follows from it, after "left out".
-    """
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in left_out.items():
-        by_reason[reason].append(name)
-    for reason, names in by_reason.items():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        features = "feature" if len(names) == 1 else "features"
-        reporter.info(
-            f"{len(names)} {features} left out{and_so}: {reason}: {', '.join(names[:_NAMED])}{more}"
         )

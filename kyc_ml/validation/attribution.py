@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.decision import rank_reasons
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.registry import Bundle
 from kyc_ml.validation.rows import ScoredRows
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _PIECE: Final = 16_384
 """Rows explained at a time: some seconds of work, and little memory."""

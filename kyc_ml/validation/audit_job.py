@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -30,9 +29,10 @@ from kyc_ml.features import (
     audit_features,
     build_features,
     choose_features,
+    report_left_out,
 )
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.training import report_left_out
 from kyc_ml.validation.probes import (
     CONFIDENCE,
     FEWEST,
@@ -221,7 +221,7 @@ def probe_labels(
     )
 
 
-def _sample_labelled(target: npt.NDArray[np.float64], *, seed: int) -> npt.NDArray[np.int64]:
+def _sample_labelled(target: Floats, *, seed: int) -> Ints:
     """Take all positives and so many negatives that there are `MOST_LABELLED` in all."""
     rng = np.random.default_rng([seed, 2])
     positives, negatives = np.flatnonzero(target == 1), np.flatnonzero(target == 0)

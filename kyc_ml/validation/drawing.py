@@ -21,7 +21,6 @@ from kyc_ml.display import (
     PAPER,
     SIZE,
     SMALL,
-    Floats,
     Layer,
     draw_reliability,
     finish,
@@ -33,6 +32,7 @@ from kyc_ml.display import (
     percent_axis,
     shorten,
 )
+from kyc_ml.metrics import Floats
 from kyc_ml.validation.result import Plot
 from kyc_ml.validation.text import Language, name_value, say
 

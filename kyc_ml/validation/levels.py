@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.metrics import clustered_observed_over_expected
+from kyc_ml.metrics import Floats, Ints, clustered_observed_over_expected
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import Value
 from kyc_ml.validation.text import Text, notice
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.dataset import POSITIVE
 from kyc_ml.decision import TierPolicy, assign_tiers
 from kyc_ml.features import FeatureSpec
+from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.model import Calibrator, Model
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.rows import ScoredRows
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +40,8 @@ class Sample:
     model: Model
     calibrator: Calibrator
     policy: TierPolicy
-    cut_offs_of: npt.NDArray[np.object_]
-    calibrated_as: npt.NDArray[np.object_] | None
+    cut_offs_of: Names
+    calibrated_as: Names | None
     threads: int
 
     @classmethod

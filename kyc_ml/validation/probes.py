@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from scipy import stats
@@ -14,10 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from kyc_ml.config import ModelConfig
 from kyc_ml.features import FeatureTable
-from kyc_ml.metrics import auc_interval
+from kyc_ml.metrics import Floats, Ints, Names, auc_interval
 from kyc_ml.model import fit_fixed
-
-Floats = npt.NDArray[np.float64]
 
 HIGHEST_AUC: Final = 0.95
 """A feature that ranks better alone knows the label. Convention."""
@@ -49,9 +46,7 @@ class ShuffledLabels:
         return self.low <= 0.5 <= self.high
 
 
-def single_feature_auc(
-    features: FeatureTable, target: Floats, *, customers: npt.NDArray[np.object_]
-) -> pd.DataFrame:
+def single_feature_auc(features: FeatureTable, target: Floats, *, customers: Names) -> pd.DataFrame:
     """Rank by each feature alone: feature, auc; the highest first.
 
     Of a number it is the larger of AUC and 1 - AUC: low values may be the risky ones.
@@ -82,7 +77,7 @@ def shuffled_label_auc(
     features: FeatureTable,
     target: Floats,
     *,
-    customers: npt.NDArray[np.object_],
+    customers: Names,
     config: ModelConfig,
     seed: int,
 ) -> ShuffledLabels | None:
@@ -119,12 +114,12 @@ def _ranked(values: Floats) -> Floats:
     return np.asarray(stats.rankdata(np.where(np.isnan(values), -np.inf, values)))
 
 
-def _folds_of(customers: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+def _folds_of(customers: Names) -> Ints:
     codes, names = pd.factorize(customers, sort=True)
     return np.asarray(np.random.default_rng(0).permutation(len(names))[codes] % _FOLDS)
 
 
-def _share_elsewhere(values: pa.Array, target: Floats, folds: npt.NDArray[np.int64]) -> Floats:
+def _share_elsewhere(values: pa.Array, target: Floats, folds: Ints) -> Floats:
     """Share of positives of the same value in the other folds, drawn to the mean."""
     codes = pd.factorize(values.to_pandas(), use_na_sentinel=False)[0]
     score = np.zeros(target.size)

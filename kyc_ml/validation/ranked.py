@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from kyc_ml.metrics import Ranking, auc
+from kyc_ml.metrics import Floats, Ranking, auc
 from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
-
-Floats = npt.NDArray[np.float64]
 
 FPR: Final = 0.05
 """False-positive rate at the threshold. Source: Jesus et al. 2022."""

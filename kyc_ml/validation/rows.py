@@ -8,22 +8,17 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.decision import Grades
 from kyc_ml.features import DAY_US, DECISION_TIME, FeatureSpec, FeatureTable, microseconds
-from kyc_ml.metrics import number_customers
+from kyc_ml.metrics import Floats, Ints, Mask, Names, number_customers
 from kyc_ml.registry import Bundle, Scores, model_columns
 from kyc_ml.validation.result import RowsUsed
 from kyc_ml.validation.text import Text
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Names = npt.NDArray[np.object_]
 Role = Literal["current", "reference", "train"]
 
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from kyc_ml.metrics import Mask, Names
 from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows
-
-Mask = npt.NDArray[np.bool_]
-Names = npt.NDArray[np.object_]
 
 UNKNOWN = "(unknown)"
 """Name of the rows without a value."""

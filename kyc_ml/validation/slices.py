@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import entr, xlogy
 from sklearn.tree import DecisionTreeRegressor
 
 from kyc_ml.dataset import POSITIVE
+from kyc_ml.metrics import Ints
 from kyc_ml.validation.rows import ScoredRows
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _SMALLEST: Final = 0.02
 """Share of the rows that a region must hold: a smaller one is a case, not a region."""

@@ -6,14 +6,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from kyc_ml.contract import ContractedTables
 from kyc_ml.decision import Scorecard
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.features import OBSERVATION_ID
+from kyc_ml.metrics import Floats
 from kyc_ml.registry import (
     Bundle,
     Candidate,
@@ -161,7 +159,7 @@ def as_rival(
 
 def _learned_out_of_fold(
     bundle: Bundle, tables: ContractedTables, rows: ValidationRows
-) -> npt.NDArray[np.float64] | None:
+) -> Floats | None:
     """Give the outcomes a champion learned, where it has the very rows out of fold as well."""
     if rows.fitted is None or not is_cross_validated(bundle):
         return None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -23,6 +22,7 @@ from kyc_ml.dataset import (
 )
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import DECISION_TIME, microseconds
+from kyc_ml.metrics import Floats, Mask, Names
 from kyc_ml.registry import Bundle, trained_until
 from kyc_ml.training import is_cross_validated, label_parts, list_fold_rows, require_customer_folds
 from kyc_ml.validation.policy import Settings
@@ -33,8 +33,6 @@ ChosenPart = Literal["later", "test", "out_of_fold"]
 """Which rows evaluate the model: those after its training date, those of its own test part, or,
 where it was cross-validated by customer, its own rows out of fold."""
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewPart:
@@ -43,8 +41,8 @@ class ReviewPart:
     role: Role
     origin: Text
     observations: pa.Table
-    status: npt.NDArray[np.object_]
-    judged: npt.NDArray[np.bool_]
+    status: Names
+    judged: Mask
     since: pd.Timestamp
     until: pd.Timestamp
     end: pd.Timestamp
@@ -98,7 +96,7 @@ def plan_parts(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-) -> tuple[list[ReviewPart], npt.NDArray[np.object_]]:
+) -> tuple[list[ReviewPart], Names]:
     """Choose the observations of each role.
 
     Returns
@@ -148,7 +146,7 @@ def _plan_in_time(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     settings: Settings,
-) -> tuple[list[ReviewPart], npt.NDArray[np.object_]]:
+) -> tuple[list[ReviewPart], Names]:
     boundaries = plan_out_of_time(
         as_of=trained_until(bundle), splits=splits, dataset=bundle.config.dataset
     )
@@ -222,7 +220,7 @@ def _labels(
 
 def _train_part(
     rows: pa.Table,
-    status: npt.NDArray[np.object_],
+    status: Names,
     settings: Settings,
     *,
     since: pd.Timestamp | None,

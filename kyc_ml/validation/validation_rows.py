@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -23,14 +22,12 @@ from kyc_ml.decision import (
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
-from kyc_ml.metrics import ModelMetrics, Predictions, compute_metrics
+from kyc_ml.metrics import Floats, Mask, ModelMetrics, Names, Predictions, compute_metrics
 from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
 from kyc_ml.training import FOLDS, OutOfFold, is_cross_validated, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_built
 from kyc_ml.validation.validation_parts import ChosenPart, ReviewPart, plan_parts
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +166,7 @@ def _score(
     )
 
 
-def _baseline(held_out: OutOfFold, learned: Floats, judged: npt.NDArray[np.bool_]) -> Predictions:
+def _baseline(held_out: OutOfFold, learned: Floats, judged: Mask) -> Predictions:
     """Give what the logistic regression of each row's fold says of the judged rows."""
     return Predictions(
         score=held_out.baseline[judged],
@@ -177,7 +174,7 @@ def _baseline(held_out: OutOfFold, learned: Floats, judged: npt.NDArray[np.bool_
     )
 
 
-def _quality_then(rows: ScoredRows, status: npt.NDArray[np.object_]) -> ModelMetrics:
+def _quality_then(rows: ScoredRows, status: Names) -> ModelMetrics:
     target = to_target(status)
     used = ~np.isnan(target)
     return compute_metrics(

@@ -172,11 +172,11 @@ def test_formulas_of_equal_sums_are_exact(parts, other):
 def test_a_shrunk_share_is_its_prior_where_nothing_else_is_known(known, more, k):
     total = known + more + 1
     zero, bank = np.zeros(1), [np.array([float(known)]), np.array([float(total)])]
-    assert evaluate("smoothed_rate", [zero, zero, *bank], parameter=k).tolist() == [known / total]
+    assert evaluate("shrunk_share", [zero, zero, *bank], parameter=k).tolist() == [known / total]
     every = np.array([float(total)])
-    assert evaluate("smoothed_rate", [every] * 4, parameter=k).tolist() == [1.0]
-    assert evaluate("smoothed_rate", [zero, every, zero, every], parameter=k).tolist() == [0.0]
-    same = evaluate("smoothed_rate", [*bank, *bank], parameter=k)
+    assert evaluate("shrunk_share", [every] * 4, parameter=k).tolist() == [1.0]
+    assert evaluate("shrunk_share", [zero, every, zero, every], parameter=k).tolist() == [0.0]
+    same = evaluate("shrunk_share", [*bank, *bank], parameter=k)
     assert same.tolist() == [known / total]
 
 

@@ -30,7 +30,7 @@ NAN = np.nan
         ("minus_log", 0, [[1, 0, NAN]], [0, NAN, NAN]),
         ("log_ratio", 1, [[1, 0, NAN], [1, 0, 1]], [0, 0, NAN]),
         ("scaled", 0.5, [[6, NAN]], [3, NAN]),
-        ("smoothed_rate", 5, [[0, 0], [0, 0], [2, 0], [100, 0]], [0.02, NAN]),
+        ("shrunk_share", 5, [[0, 0], [0, 0], [2, 0], [100, 0]], [0.02, NAN]),
     ],
 )
 def test_arithmetic_is_missing_where_it_is_undefined(operation, parameter, inputs, expected):
@@ -41,7 +41,7 @@ def test_arithmetic_is_missing_where_it_is_undefined(operation, parameter, input
 def test_a_shrunk_share_starts_at_the_prior_and_follows_the_evidence():
     columns = [[0, 50, 0], [0, 100, 0], [2, 2, 0], [100, 100, 0]]
     arrays = [np.array(column, dtype=float) for column in columns]
-    got = evaluate("smoothed_rate", arrays, parameter=5.0)
+    got = evaluate("shrunk_share", arrays, parameter=5.0)
     np.testing.assert_allclose(got, [0.02, (50 + 5 * 0.02) / 105, np.nan])
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.dataset.splits.customers import assign_customer_folds
-from kyc_ml.dataset.splits.folds import Fold, RowAssignment, Times
+from kyc_ml.dataset.splits.folds import Fold, RowAssignment
 from kyc_ml.dataset.splits.in_time import SplitInTime
-from kyc_ml.dataset.splits.protocol import Rows, Splitter, check_counts
+from kyc_ml.dataset.splits.protocol import Splitter, check_counts
 from kyc_ml.dataset.splits.rows import (
     Data,
     count_fold_rows,
@@ -21,6 +21,7 @@ from kyc_ml.dataset.splits.rows import (
     read_target,
 )
 from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.metrics import Ints, Times
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +144,7 @@ def _deal(
     data: Data,
     y: npt.ArrayLike | None,
     groups: npt.ArrayLike | None,
-) -> Rows:
+) -> Ints:
     n_rows, subject = count_fold_rows(data), type(splitter).__name__
     return assign_customer_folds(
         read_customers(groups, n_rows=n_rows, subject=subject),

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.errors import DatasetError, Faults
+from kyc_ml.metrics import AnyArray, Floats, Ints
 
 
 def assign_customer_folds(
-    customers: npt.NDArray[Any],
-    target: npt.NDArray[np.float64] | None,
+    customers: AnyArray,
+    target: Floats | None,
     *,
     folds: int,
     seed: int,
     subject: str,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Give each row the number of its customer's fold, 0 to folds - 1.
 
     Customers with a positive row, and those without, are each shuffled and dealt out in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,9 @@ from kyc_ml.config import TEST, TRAIN
 from kyc_ml.dataset.labels import ALREADY_ADVERSE, IMMATURE, NEGATIVE, OPEN_CASE, POSITIVE
 from kyc_ml.dataset.splits.periods import Period
 from kyc_ml.errors import DatasetError
+from kyc_ml.metrics import AnyArray, Ints, Mask, Names, Times
 
-Times: TypeAlias = npt.NDArray[np.datetime64]
-Status: TypeAlias = npt.NDArray[np.object_]
-StatusAt: TypeAlias = Callable[[pd.Timestamp], Status]
+StatusAt: TypeAlias = Callable[[pd.Timestamp], Names]
 """Gives the status of all rows as known at a date; see `mature_labels`."""
 
 
@@ -58,15 +57,15 @@ class Fold:
     number: int
     period: Period | None
     fate: npt.NDArray[np.int8]
-    in_test_period: npt.NDArray[np.bool_]
+    in_test_period: Mask
 
     @property
-    def train(self) -> npt.NDArray[np.int64]:
+    def train(self) -> Ints:
         """Row numbers to train on, ascending."""
         return np.flatnonzero(self.fate == RowAssignment.TRAIN)
 
     @property
-    def test(self) -> npt.NDArray[np.int64]:
+    def test(self) -> Ints:
         """Row numbers to test on, ascending."""
         return np.flatnonzero(self.fate == RowAssignment.TEST)
 
@@ -128,8 +127,8 @@ def summarise_folds(
     folds: Sequence[Fold],
     *,
     times: Times | None,
-    status: Status | StatusAt | None,
-    customers: npt.NDArray[Any] | None,
+    status: Names | StatusAt | None,
+    customers: AnyArray | None,
 ) -> pd.DataFrame:
     """Count what each part of each fold holds and what was left out of it.
 
@@ -159,7 +158,7 @@ def summarise_folds(
     return pd.DataFrame(rows).astype({**instants, **dict.fromkeys(COUNTS, "Int64")})
 
 
-def _states(status: Status | StatusAt | None, fold: Fold, part: str) -> Status | None:
+def _states(status: Names | StatusAt | None, fold: Fold, part: str) -> Names | None:
     if not callable(status):
         return status
     if fold.period is None:
@@ -173,7 +172,7 @@ def _states(status: Status | StatusAt | None, fold: Fold, part: str) -> Status |
     return states
 
 
-def _used(fold: Fold, part: str, states: Status | None) -> npt.NDArray[np.bool_]:
+def _used(fold: Fold, part: str, states: Names | None) -> Mask:
     used = np.asarray(fold.fate == (RowAssignment.TRAIN if part == TRAIN else RowAssignment.TEST))
     if states is not None:
         used &= np.isin(states, [POSITIVE, NEGATIVE])
@@ -181,7 +180,7 @@ def _used(fold: Fold, part: str, states: Status | None) -> npt.NDArray[np.bool_]
 
 
 def _dates(
-    fold: Fold, part: str, *, times: Times | None, states: Status | None
+    fold: Fold, part: str, *, times: Times | None, states: Names | None
 ) -> dict[str, pd.Timestamp | None]:
     period = fold.period
     dates: dict[str, pd.Timestamp | None] = dict.fromkeys(DATES)
@@ -203,7 +202,7 @@ def _at(when: np.datetime64) -> pd.Timestamp:
 
 
 def _counts(
-    fold: Fold, part: str, *, states: Status | None, customers: npt.NDArray[Any] | None
+    fold: Fold, part: str, *, states: Names | None, customers: AnyArray | None
 ) -> dict[str, int | None]:
     fate, training = fold.fate, part == TRAIN
     used = _used(fold, part, states)

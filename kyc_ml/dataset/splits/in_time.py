@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.dataset.splits.folds import Fold, RowAssignment, Times, assign_fates
+from kyc_ml.dataset.splits.folds import Fold, RowAssignment, assign_fates
 from kyc_ml.dataset.splits.periods import Lengths, Period, plan_periods
 from kyc_ml.dataset.splits.protocol import Splitter, check_counts
 from kyc_ml.dataset.splits.rows import Data, read_times, to_times
 from kyc_ml.errors import ConfigError, DatasetError, Faults
+from kyc_ml.metrics import Times
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

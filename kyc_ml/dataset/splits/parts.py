@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import (
@@ -20,6 +19,7 @@ from kyc_ml.config import (
 )
 from kyc_ml.dataset.observations import history_start
 from kyc_ml.errors import DatasetError
+from kyc_ml.metrics import Names, Times
 
 LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
 """Why an observation is in no model and no judgement; with those used they are all."""
@@ -95,9 +95,7 @@ def _train_start(
     return max((start for start in starts if start is not None), default=None)
 
 
-def assign_parts(
-    decision: npt.NDArray[np.datetime64], boundaries: Boundaries
-) -> npt.NDArray[np.object_]:
+def assign_parts(decision: Times, boundaries: Boundaries) -> Names:
     """Name each observation's part; an empty name where it falls between the parts.
 
     Examples
@@ -120,9 +118,9 @@ def assign_parts(
 
 
 def summarise_parts(
-    part: npt.NDArray[np.object_],
-    status: npt.NDArray[np.object_],
-    customer: npt.NDArray[np.object_],
+    part: Names,
+    status: Names,
+    customer: Names,
     boundaries: Boundaries,
 ) -> pd.DataFrame:
     """Count what each part holds and what was left out of it.

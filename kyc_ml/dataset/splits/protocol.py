@@ -28,7 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from kyc_ml.dataset.splits.folds import Fold, Status, StatusAt, Times, summarise_folds
+from kyc_ml.dataset.splits.folds import Fold, StatusAt, summarise_folds
 from kyc_ml.dataset.splits.rows import (
     Data,
     count_fold_rows,
@@ -38,8 +38,7 @@ from kyc_ml.dataset.splits.rows import (
     to_status,
 )
 from kyc_ml.errors import DatasetError, Faults
-
-Rows = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Names, Times
 
 
 class Splitter(ABC):
@@ -72,7 +71,7 @@ class Splitter(ABC):
 
     def split(
         self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
-    ) -> Iterator[tuple[Rows, Rows]]:
+    ) -> Iterator[tuple[Ints, Ints]]:
         """Yield the row numbers to train and to test on, fold by fold.
 
         Parameters
@@ -132,7 +131,7 @@ class Splitter(ABC):
             dropped_by_purging, dropped_by_customer. What nothing tells is missing.
         """
         n_rows, subject = count_fold_rows(X), self._subject
-        states: Status | StatusAt | None = None
+        states: Names | StatusAt | None = None
         if callable(status):
             states = status
         elif status is not None:
@@ -154,7 +153,7 @@ class Splitter(ABC):
 
 
 def _require_both_classes(
-    parts: list[tuple[Rows, Rows]], target: npt.NDArray[np.float64] | None, *, subject: str
+    parts: list[tuple[Ints, Ints]], target: Floats | None, *, subject: str
 ) -> None:
     faults = Faults(
         f"{subject} leaves parts that nothing can be learnt from or judged by: choose longer "

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.dataset.labels import NEGATIVE, POSITIVE
-from kyc_ml.dataset.splits.folds import Times
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME
+from kyc_ml.metrics import AnyArray, Floats, Names, Times
 
 Data: TypeAlias = Any
 """Whatever scikit-learn takes as X: an array, a frame, a sparse matrix, a list."""
@@ -86,7 +86,7 @@ def to_times(values: npt.ArrayLike, *, n_rows: int, name: str, subject: str) -> 
     return index.tz_localize(None).to_numpy(dtype="datetime64[us]")
 
 
-def read_target(values: npt.ArrayLike, *, n_rows: int, subject: str) -> npt.NDArray[np.float64]:
+def read_target(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Floats:
     """Read outcomes: 1, 0, or NaN where the outcome may not be used."""
     try:
         target = np.asarray(values, dtype=np.float64)
@@ -99,7 +99,7 @@ def read_target(values: npt.ArrayLike, *, n_rows: int, subject: str) -> npt.NDAr
     return target
 
 
-def read_status(values: npt.ArrayLike, *, n_rows: int, subject: str) -> npt.NDArray[np.object_]:
+def read_status(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Names:
     """Read the states of labels, one a row."""
     status = np.asarray(values, dtype=object)
     if status.shape != (n_rows,):
@@ -108,13 +108,13 @@ def read_status(values: npt.ArrayLike, *, n_rows: int, subject: str) -> npt.NDAr
     return status
 
 
-def to_status(target: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
+def to_status(target: Floats) -> Names:
     """Turn 1 and 0 into states; what is unknown counts as immature."""
     names = np.array([NEGATIVE, POSITIVE, "immature"], dtype=object)
     return names[np.where(np.isnan(target), 2, target).astype(np.int64)]
 
 
-def read_customers(groups: npt.ArrayLike | None, *, n_rows: int, subject: str) -> npt.NDArray[Any]:
+def read_customers(groups: npt.ArrayLike | None, *, n_rows: int, subject: str) -> AnyArray:
     """Read the customer of each row.
 
     Raises

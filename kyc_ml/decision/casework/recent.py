@@ -8,7 +8,6 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +24,7 @@ from kyc_ml.contract import (
     ContractedTables,
 )
 from kyc_ml.features import DAY_US
-
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats, Ints
 
 WEEKS: Final = 26
 """Weeks shown (convention: half a year)."""
@@ -137,7 +135,7 @@ def _visible(table: pa.Table, *, decision: pd.Timestamp, since: pd.Timestamp | N
     return table.filter(kept)
 
 
-def _week_of(rows: pa.Table, decision: pd.Timestamp) -> npt.NDArray[np.int64]:
+def _week_of(rows: pa.Table, decision: pd.Timestamp) -> Ints:
     """Give the week of each row, 0 the oldest; each ends just before the next begins."""
     start = (_since(decision) - _EPOCH) // pd.Timedelta(microseconds=1)
     weeks = (rows[EVENT_TIME].cast(pa.int64()).to_numpy() - start) // (7 * DAY_US)
@@ -166,7 +164,7 @@ def _alike(customers: pa.Table, wanted: Mapping[str, str], *, decision: pd.Times
 
 def _measure(
     customers: pd.Series,
-    week: npt.NDArray[np.int64],
+    week: Ints,
     values: Floats,
     *,
     customer: str,

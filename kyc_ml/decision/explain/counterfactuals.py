@@ -12,15 +12,12 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.decision.explain.directions import direction_of
 from kyc_ml.decision.explain.wording import say_value
 from kyc_ml.features import Direction, FeatureSpec
+from kyc_ml.metrics import Floats, Mask
 from kyc_ml.model import Model, parse_forest
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _CONTINUOUS: Final = frozenset(
     {

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kyc_ml.decision.explain.reference import PeerReference
 from kyc_ml.decision.explain.wording import EFFECTS, Effects, Said, say_reason, say_usual
 from kyc_ml.features import FeatureSpec, FeatureTable
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Names = npt.NDArray[np.object_]
+from kyc_ml.metrics import Floats, Ints, Names
 
 
 def rank_reasons(contributions: Floats, *, k: int) -> Ints:

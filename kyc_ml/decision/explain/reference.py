@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.features import FeatureTable
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from kyc_ml.metrics import Floats, Ints, Mask
 
 WHOLE_BANK: Final = "all"
 """Name of the peers of a row whose own group is too small, unknown or not asked for."""

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.decision.rating.card import PointCondition, Scorecard, SubItem
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import FeatureTable
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Mask, Names
 
 _DECIMALS: Final = 9
 """Scores are rounded to so many places: a sum of weights in binary misses a cut-off that
@@ -52,7 +49,7 @@ class Rating:
     sub_scores: Floats
     segment: Ints
     weights: Floats
-    direct: npt.NDArray[np.object_]
+    direct: Names
     dropped: Mapping[str, str]
 
     def __len__(self) -> int:
@@ -185,7 +182,7 @@ def _score_item(features: FeatureTable, item: SubItem) -> Floats:
     return np.where(unknown, float(item.missing), scores[_places(texts, list(item.scores))])
 
 
-def holds(features: FeatureTable, condition: PointCondition) -> npt.NDArray[np.bool_]:
+def holds(features: FeatureTable, condition: PointCondition) -> Mask:
     """Tell in which rows a condition holds; never where the value is missing.
 
     Returns

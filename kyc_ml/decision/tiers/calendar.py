@@ -7,13 +7,10 @@ from datetime import date, timedelta
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.decision.tiers.policy import CalendarPolicy, TierPolicy
-
-Ints = npt.NDArray[np.int64]
-Days = npt.NDArray[np.datetime64]
+from kyc_ml.metrics import Ints, Times
 
 _SATURDAY: Final = 5
 
@@ -96,7 +93,7 @@ def last_working_day(day: date, calendar: WorkingDays) -> date:
     raise ValueError(msg)
 
 
-def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Days:
+def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Times:
     """Give the local day of each instant, as datetime64[D]; NaT stays NaT."""
     local = decision.tz_convert(calendar.timezone).tz_localize(None)
     return np.asarray(local.to_numpy().astype("datetime64[D]"))
@@ -108,7 +105,7 @@ def due_days(
     *,
     policy: TierPolicy,
     calendar: WorkingDays | None = None,
-) -> Days:
+) -> Times:
     """Give the day by which each customer is to be reviewed again, as datetime64[D].
 
     So many calendar months after the local day of the decision; where that is no working
@@ -139,14 +136,14 @@ def next_reviews(decision: pd.DatetimeIndex, tier: Ints, *, policy: TierPolicy) 
     return pd.DatetimeIndex(due.astype("datetime64[us]")).tz_localize("UTC")
 
 
-def count_beyond(due: Days, calendar: CalendarPolicy) -> int:
+def count_beyond(due: Times, calendar: CalendarPolicy) -> int:
     """Count days after the last one that the listed calendar knows; they follow the week alone."""
     if calendar.listed is None:
         return 0
     return int((due > np.datetime64(calendar.listed.until, "D")).sum())
 
 
-def count_announced(decided: Days, due: Days, calendar: CalendarPolicy) -> int:
+def count_announced(decided: Times, due: Times, calendar: CalendarPolicy) -> int:
     """Count those of `count_beyond` that the list should know by now.
 
     A list is for a year, and reviews are due later: most nights some lie beyond it, and nobody

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.decision.tiers.policy import WHOLE, SegmentPolicy, TierPolicy
-from kyc_ml.metrics import jeffreys_interval
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Names = npt.NDArray[np.object_]
+from kyc_ml.metrics import Floats, Ints, Names, jeffreys_interval
 
 
 def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = None) -> Ints:

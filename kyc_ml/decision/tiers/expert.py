@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.decision.rating.rate import Rating, rate
 from kyc_ml.decision.tiers.overrides import say_absent
 from kyc_ml.decision.tiers.policy import ExpertPolicy, TierPolicy
 from kyc_ml.features import FeatureTable
-
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Ints
 
 
 def rate_beside(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | None, dict[str, str]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
@@ -14,9 +13,7 @@ from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, FitMetho
 from kyc_ml.decision.tiers.fitting import observed_periods
 from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
 from kyc_ml.errors import ConfigError
-
-Floats = npt.NDArray[np.float64]
-Names = npt.NDArray[np.object_]
+from kyc_ml.metrics import Floats, Mask, Names, Times
 
 _CONFIDENCE: Final = 0.95
 """Level of the upper bounds shown where the method sets none."""
@@ -39,9 +36,9 @@ class FitRows:
     target: Floats
     customers: Names
     segment: Names
-    days: npt.NDArray[np.datetime64]
+    days: Times
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> FitRows:
+    def take(self, rows: Mask) -> FitRows:
         """Give some of the rows."""
         return FitRows(
             proba=self.proba[rows],

@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betainc, betaincinv
 
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit
 from kyc_ml.errors import DatasetError
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Mask, Times
 
 _MOST_STEPS: Final = 1_500
 """Places at which a bad rate may be cut: more of them change no cut-off worth a name."""
@@ -102,9 +99,7 @@ def shortest_between(low: float, high: float) -> float:
     return high
 
 
-def upper_within(
-    hits: Floats, rows: Floats, rate: float, method: BadRateFit
-) -> npt.NDArray[np.bool_]:
+def upper_within(hits: Floats, rows: Floats, rate: float, method: BadRateFit) -> Mask:
     """Tell where the one-sided upper bound of an observed rate is at most `rate`.
 
     Jeffreys: the `confidence` quantile of Beta(hits + 1/2, rows - hits + 1/2).
@@ -244,7 +239,7 @@ def fit_capacities(
     return found[::-1]
 
 
-def observed_periods(days: npt.NDArray[np.datetime64], *, per: str) -> float:
+def observed_periods(days: Times, *, per: str) -> float:
     """Count the days, or months of 365.25 / 12 days, that decisions cover.
 
     The last day of decisions stands for as long as days of decisions usually lie apart: a

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,10 +28,7 @@ from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
 from kyc_ml.decision.tiers.validity import mark_in_force
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Names = npt.NDArray[np.object_]
+from kyc_ml.metrics import Floats, Ints, Names, Times
 
 NOBODY: Final[OverrideBook] = OverrideBook()
 """No override was entered."""
@@ -86,8 +82,8 @@ class Grades:
     grade: Names
     segment: Names
     override_code: Names
-    day: npt.NDArray[np.datetime64]
-    next_review: npt.NDArray[np.datetime64]
+    day: Times
+    next_review: Times
     unchecked: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 

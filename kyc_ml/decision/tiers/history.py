@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.decision.tiers.policy import Hysteresis, TierPolicy
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Names = npt.NDArray[np.object_]
+from kyc_ml.metrics import Floats, Ints, Names
 
 BEFORE: Final = "tier_before_overrides"
 """Column of a score table: the tier that the next review is held against."""

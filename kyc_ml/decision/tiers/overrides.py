@@ -9,7 +9,6 @@ from datetime import date
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import field_validator, model_validator
 
@@ -30,11 +29,7 @@ from kyc_ml.decision.tiers.policy import OverrideRule, TierPolicy
 from kyc_ml.decision.tiers.policy_rules import override_faults
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Days = npt.NDArray[np.datetime64]
-Names = npt.NDArray[np.object_]
+from kyc_ml.metrics import Ints, Mask, Names, Times
 
 
 class EnteredOverride(Section):
@@ -142,7 +137,7 @@ class InForce:
 def find_in_force(
     facts: FeatureTable,
     customers: Names,
-    day: Days,
+    day: Times,
     *,
     policy: TierPolicy,
     book: OverrideBook,
@@ -191,7 +186,7 @@ def list_in_force(
 
 
 def _find(
-    facts: FeatureTable, customers: Names, day: Days, *, policy: TierPolicy, book: OverrideBook
+    facts: FeatureTable, customers: Names, day: Times, *, policy: TierPolicy, book: OverrideBook
 ) -> tuple[list[Found], dict[str, str]]:
     check_book(book, policy)
     found: list[Found] = []
@@ -288,13 +283,13 @@ def _book_faults(book: OverrideBook, *, tiers: tuple[str, ...] | None) -> Iterat
             yield f"{where}: approved_on is missing: the day from which it was known"
 
 
-def _valid(day: Days, start: date | None, expiry: date | None) -> Mask:
+def _valid(day: Times, start: date | None, expiry: date | None) -> Mask:
     """Tell in which rows the decision lies in ``[start, expiry)``, or has no day."""
     first, end = np.datetime64(start, "D"), np.datetime64(expiry, "D")
     return np.asarray(np.isnat(day) | ((first <= day) & (day < end)))
 
 
-def _entered(book: OverrideBook, customers: Names, day: Days) -> Iterator[Found]:
+def _entered(book: OverrideBook, customers: Names, day: Times) -> Iterator[Found]:
     """Give the rows of its customer in which each entered override is in force."""
     named = {entry.customer_id for entry in book.overrides}
     rows = np.flatnonzero(pd.Series(customers, dtype=object).isin(named).to_numpy())

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
@@ -25,10 +24,7 @@ from kyc_ml.decision.tiers.fitting import Ladder, fit_bad_rates, fit_capacities,
 from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
 from kyc_ml.display import say_count
 from kyc_ml.errors import ConfigError, DatasetError
-from kyc_ml.metrics import draw_customers, number_customers
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Mask, draw_customers, number_customers
 
 _TAIL: Final = 0.025
 _COLUMNS: Final = (
@@ -157,7 +153,7 @@ class _Part:
     name: str
     method: FitMethod
     ladder: Ladder
-    mask: npt.NDArray[np.bool_]
+    mask: Mask
     periods: float
 
     @classmethod

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.decision.tiers.calendar import decision_days
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.errors import ConfigError
+from kyc_ml.metrics import Times
 
 
 def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
@@ -37,7 +37,7 @@ def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
         raise ConfigError(msg)
 
 
-def mark_in_force(policy: TierPolicy, days: npt.NDArray[np.datetime64]) -> pa.Array:
+def mark_in_force(policy: TierPolicy, days: Times) -> pa.Array:
     """Tell of each decision's local day whether the policy was valid, shape (n,).
 
     Null where the day is NaT, or where the policy does not say since when it is valid.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -17,12 +16,12 @@ from kyc_ml.display.plots.style import (
     MUTED,
     SIZE,
     SMALL,
-    Floats,
     finish,
     label_rows,
     new_figure,
     shorten,
 )
+from kyc_ml.metrics import Floats, Ints
 
 # Both ends and the middle stand out on white and on dark paper.
 _LEVELS: Final = LinearSegmentedColormap.from_list("levels", ["#2b7bba", "#9a76b0", "#d0433a"])
@@ -95,7 +94,7 @@ def _stack(pushes: Floats, *, width: float) -> Floats:
     mixed = np.random.default_rng(0).permutation(pushes.size)
     order = np.lexsort((mixed, column))
     _, starts, counts = np.unique(column[order], return_index=True, return_counts=True)
-    rank: npt.NDArray[np.int64] = np.arange(pushes.size) - np.repeat(starts, counts)
+    rank: Ints = np.arange(pushes.size) - np.repeat(starts, counts)
     # 0, 1, -1, 2, -2: the first dot of a column lies on the line
     step = np.where(rank % 2 == 1, (rank + 1) // 2, -(rank // 2))
     most = max(int(np.abs(step).max(initial=0)), 6)

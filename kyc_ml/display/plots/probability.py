@@ -22,7 +22,6 @@ from kyc_ml.display.plots.style import (
     PAPER,
     RAISES,
     SMALL,
-    Floats,
     draw_legend,
     finish,
     legend_above,
@@ -31,6 +30,7 @@ from kyc_ml.display.plots.style import (
     percent_axis,
     scale_rates,
 )
+from kyc_ml.metrics import Floats
 
 _BOTH: Final = ((MODEL, "o"), (OTHER, "D"))
 

@@ -15,13 +15,13 @@ from kyc_ml.display.plots.style import (
     MUTED,
     OTHER,
     SMALL,
-    Floats,
     finish,
     format_rate,
     legend_above,
     new_figure,
     percent_axis,
 )
+from kyc_ml.metrics import Floats
 
 _COLUMNS: Final = 200
 

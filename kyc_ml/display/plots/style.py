@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullLocator
 from scipy.special import logit
 
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats, Ints
 
 INK: Final = "#1f2933"
 MUTED: Final = "#5f6b77"
@@ -243,7 +243,7 @@ def log_odds_axis(axes: Axes, places: Floats) -> None:
     axes.set_xticks([float(logit(rate)) for rate in ticks], labels=labels)
 
 
-def label_rows(axes: Axes, place: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
+def label_rows(axes: Axes, place: Ints, labels: Sequence[str]) -> None:
     """Name horizontal bars, without a tick or a grid line across them."""
     axes.set_yticks(place, labels=labels)
     axes.tick_params(axis="y", length=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +21,7 @@ from kyc_ml.display.plots.style import (
     log_rates,
     short_count,
 )
+from kyc_ml.metrics import Ints
 
 
 def plot_tiers(table: pd.DataFrame) -> Figure:
@@ -68,7 +68,7 @@ def plot_tiers(table: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-def _draw_tier_rates(axes: Axes, table: pd.DataFrame, place: npt.NDArray[np.int64]) -> None:
+def _draw_tier_rates(axes: Axes, table: pd.DataFrame, place: Ints) -> None:
     columns = [
         name for name in ("expected_rate", "observed_rate", "ci_low", "ci_high") if name in table
     ]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.features.table import FeatureTable
+from kyc_ml.metrics import Floats, Ints
 
 DELETED: Final = "deleted"
 CORRUPTED: Final = "corrupted"
@@ -22,8 +22,6 @@ CHECKS: Final = (DELETED, CORRUPTED, CROWDED, SHUFFLED)
 
 TOLERANCE: Final = 1e-9
 """Relative and absolute difference that is rounding, not knowledge (convention)."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ class Tally:
         Decision times in microseconds.
     """
 
-    def __init__(self, expected: FeatureTable, at: npt.NDArray[np.int64]) -> None:
+    def __init__(self, expected: FeatureTable, at: Ints) -> None:
         shape = (len(CHECKS), len(expected.names))
         self._expected, self._at = expected, at
         self._moved = np.zeros(shape, np.int64)
@@ -102,9 +100,7 @@ class Tally:
         self._first = np.full(shape, np.iinfo(np.int64).max)
         self.touched = dict.fromkeys(CHECKS, 0)
 
-    def compare(
-        self, check: str, rows: npt.NDArray[np.int64], got: FeatureTable, touched: int
-    ) -> None:
+    def compare(self, check: str, rows: Ints, got: FeatureTable, touched: int) -> None:
         """Hold features of these rows, computed from tampered tables, against the expected."""
         line = CHECKS.index(check)
         self.touched[check] += touched
@@ -135,9 +131,7 @@ class Tally:
         )
 
 
-def _changes(
-    expected: FeatureTable, got: FeatureTable, name: str, rows: npt.NDArray[np.int64]
-) -> Floats:
+def _changes(expected: FeatureTable, got: FeatureTable, name: str, rows: Ints) -> Floats:
     """Relative change of each value; 0 for rounding, 1 if a category or what is missing."""
     if name not in got.names:  # what left the table out is no rounding
         return np.ones(rows.size)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -38,6 +37,7 @@ from kyc_ml.features.build import build_features
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.metrics import Ints
 
 MOST_OBSERVATIONS: Final = 200
 """Observations audited at one decision time (convention: rebuilding them is quick)."""
@@ -155,7 +155,7 @@ def _touched(tampered: _Tampered) -> int:
 
 def _sample_times(
     source: ContractedTables, observations: pa.Table, *, times: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Choose one time from each stretch of the decision times that rows follow."""
     if times < 1:
         msg = f"times must be at least 1, got {times}: without a decision time nothing is audited"
@@ -181,8 +181,8 @@ def _sample_times(
 
 
 def _sample_observations(
-    observations: pa.Table, chosen: npt.NDArray[np.int64], *, rng: np.random.Generator
-) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    observations: pa.Table, chosen: Ints, *, rng: np.random.Generator
+) -> tuple[pa.Table, Ints]:
     """Take observations decided at each time, and recent ones to be asked again then.
 
     Returns

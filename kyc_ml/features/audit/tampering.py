@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +31,7 @@ from kyc_ml.contract import (
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import DAY_US, HOUR_US
 from kyc_ml.features.table import OBSERVATION_ID
+from kyc_ml.metrics import Ints, Mask
 
 KEYS: Final = (CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID, ACCOUNT_ID)
 """Columns by which an observation finds its rows."""
@@ -55,7 +55,7 @@ _PLANNED: Final = ((0, -DAY_US), (DAY_US, -DAY_US))
 """Versions known ahead of the day they take effect, where the contract allows them."""
 
 
-def out_of_reach(table: pa.Table, at_us: int) -> npt.NDArray[np.bool_]:
+def out_of_reach(table: pa.Table, at_us: int) -> Mask:
     """Mark the rows that a decision at `at_us` may not use."""
     event, known = microseconds(table[EVENT_TIME]), microseconds(table[KNOWN_AT])
     return np.asarray((event >= at_us) | (known > at_us))
@@ -162,13 +162,13 @@ def _keys_of(audited: pa.Table) -> pa.Table:
     return pa.concat_tables([keys, mirrored.filter(pc.is_valid(mirrored[CUSTOMER_ID]))])
 
 
-def _first_of_each(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+def _first_of_each(column: pa.ChunkedArray) -> Mask:
     """Mark where each text stands for the first time."""
     texts: pd.Series = column.to_pandas()
     return np.asarray(~texts.duplicated())
 
 
-def _about(observed: pa.ChunkedArray, *, late: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
+def _about(observed: pa.ChunkedArray, *, late: Mask) -> dict[str, pa.Array]:
     """Link cases to observations, those known late only.
 
     The outcome of a payment counts at the payment's own time: one that names a payment
@@ -204,7 +204,7 @@ def _next_text(values: pa.Array, column: Column) -> pa.Array:
 
 def _far_from_usual(
     values: pa.ChunkedArray,
-    copied: npt.NDArray[np.int64],
+    copied: Ints,
     column: Column,
     rng: np.random.Generator,
 ) -> pa.Array:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, EVENT_TIME, KNOWN_AT, FileColumns
@@ -39,9 +38,8 @@ from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
 from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
+from kyc_ml.metrics import Ints
 from kyc_ml.storage import require_place, written_whole
-
-Int64s = npt.NDArray[np.int64]
 
 BUCKET_ROWS: Final = 500_000
 """Rows of the longest table that a bucket holds by default."""
@@ -288,7 +286,7 @@ def _made(plan: Plan) -> dict[str, set[str]]:
     return found
 
 
-def _months(observations: Path) -> Int64s:
+def _months(observations: Path) -> Ints:
     """List the months in which observations are decided."""
     months: set[int] = set()
     for batch in scan(observations, [DECISION_TIME]):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,8 +28,7 @@ from kyc_ml.features.spec import (
     columns_of_table,
     name_of,
 )
-
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats
 
 _HELD: Final = 2
 """Runs kept in memory: observations in order of time need the same ones again."""

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.errors import OutputError
+from kyc_ml.metrics import Bytes, Codes, Ints
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
 
 ROW: Final = "row number"
 """Column of every exchanged row: its place in the file it came from."""
@@ -54,7 +52,7 @@ def scratch_folder(scratch: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def bucket_of(values: pa.Array, n_buckets: int) -> npt.NDArray[np.uint16]:
+def bucket_of(values: pa.Array, n_buckets: int) -> Codes:
     """Return for each value the number of a bucket: equal values one, missing values 0.
 
     The hash is FNV-1a of 64 bits with its upper half folded in, of the value as UTF-8 text.
@@ -72,9 +70,7 @@ def bucket_of(values: pa.Array, n_buckets: int) -> npt.NDArray[np.uint16]:
 
 
 @kernel()
-def _fold(
-    offsets: Int64s, content: npt.NDArray[np.uint8], n_buckets: np.uint64
-) -> npt.NDArray[np.uint16]:
+def _fold(offsets: Ints, content: Bytes, n_buckets: np.uint64) -> Codes:
     numbers = np.empty(offsets.size - 1, np.uint16)
     for row in range(numbers.size):
         digest = _FNV_OFFSET
@@ -110,7 +106,7 @@ class BucketWriter:
         except OSError as error:
             raise _refused(self._folder, error) from None
 
-    def write(self, rows: pa.Table, numbers: npt.NDArray[np.uint16]) -> None:
+    def write(self, rows: pa.Table, numbers: Codes) -> None:
         """Append rows to the buckets of these numbers, keeping their order.
 
         Raises
@@ -149,7 +145,7 @@ def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables(found).combine_chunks()
 
 
-def read_handed(folder: Path, number: int, rows: Int64s) -> Iterator[tuple[str, pa.Array]]:
+def read_handed(folder: Path, number: int, rows: Ints) -> Iterator[tuple[str, pa.Array]]:
     """Read values that were handed to a bucket, in the order of its rows; null where none was.
 
     Parameters

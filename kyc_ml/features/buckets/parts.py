@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -37,8 +36,7 @@ from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.row_columns import Need, add_row_columns
 from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn, Window
 from kyc_ml.features.table import DECISION_TIME
-
-Int64s = npt.NDArray[np.int64]
+from kyc_ml.metrics import Ints
 
 _HANDED_ROWS: Final = 1 << 18
 """Rows handed to other buckets at once."""
@@ -158,7 +156,7 @@ class BucketParts:
 
     def load(
         self, place: Place, column: str | None, bucket: int, wanted: frozenset[str]
-    ) -> tuple[Int64s, TimedRows]:
+    ) -> tuple[Ints, TimedRows]:
         """Bring a bucket into memory: its rows' numbers, and the rows with what was carried."""
         schema, names = self._kept(place, column)
         if column is None:
@@ -216,9 +214,7 @@ class BucketParts:
             computed.column(spec.name)[:] = counts.count(observed)
             self._hand(batch[ROW].to_numpy(), observed, computed, writers)
 
-    def _hand(
-        self, rows: Int64s, observed: TimedRows, computed: Computed, writers: _Writers
-    ) -> None:
+    def _hand(self, rows: Ints, observed: TimedRows, computed: Computed, writers: _Writers) -> None:
         """Send values to the buckets of their rows elsewhere."""
         for (target, names), writer in writers.items():
             for start in range(0, rows.size, _HANDED_ROWS):

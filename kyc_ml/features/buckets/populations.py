@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,9 +29,7 @@ from kyc_ml.features.peers import (
 )
 from kyc_ml.features.spec import FeatureSpec, Peer, all_made_of, made_of
 from kyc_ml.features.table import DECISION_TIME
-
-Floats = npt.NDArray[np.float64]
-Int64s = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints
 
 _PEERS: Final = pa.schema(
     [pa.field(CUSTOMER_ID, pa.string()), pa.field(DECISION_TIME, pa.timestamp("us", tz="UTC"))]
@@ -87,7 +84,7 @@ class Populations:
         The first instants of the months in question, in microseconds.
     """
 
-    def __init__(self, rounds: Mapping[Place, PeerRound], *, months: Int64s, folder: Path) -> None:
+    def __init__(self, rounds: Mapping[Place, PeerRound], *, months: Ints, folder: Path) -> None:
         self._rounds = rounds
         self._months = months
         self._folder = folder

@@ -9,26 +9,22 @@ answers all that is asked. The sums take the same steps in the same order as tho
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 
 @kernel()
 def sweep_contiguous(
-    first: Int32s,
-    last: Int32s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    first: Ints32,
+    last: Ints32,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     value: Floats,
     out: Floats,
-    columns: Int64s,
+    columns: Ints,
 ) -> None:
     """Count, sum, mean, sample standard deviation, largest and smallest visible value.
 

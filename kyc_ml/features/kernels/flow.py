@@ -11,13 +11,11 @@ from heapq import heappop, heappush
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from kyc_ml.features.kernels.timeline import Int64s, order_by_instant
+from kyc_ml.features.kernels.timeline import order_by_instant
 from kyc_ml.features.spec import HOUR_US
+from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 from kyc_ml.storage import kernel
-
-Floats = npt.NDArray[np.float64]
 
 GONE: Final = 1e-9
 """Money in of which no more than this share is left is used up: what subtracting rounds
@@ -30,12 +28,12 @@ subtracting its parts is not money either."""
 
 @kernel()
 def match_flow(
-    starts: Int64s,
-    event_time: Int64s,
-    known_at: Int64s,
-    is_out: npt.NDArray[np.bool_],
+    starts: Ints,
+    event_time: Ints,
+    known_at: Ints,
+    is_out: Mask,
     amount: Floats,
-    within_us: Int64s,
+    within_us: Ints,
 ) -> tuple[Floats, Floats]:
     """Match each booking out to the oldest money in that is left, as it was known then.
 
@@ -145,10 +143,10 @@ def _settled(matched: float, amount: float) -> float:
 def _share_instants(
     start: int,
     end: int,
-    by_entry: npt.NDArray[np.int32],
-    event_time: Int64s,
-    entry: Int64s,
-    is_out: npt.NDArray[np.bool_],
+    by_entry: Ints32,
+    event_time: Ints,
+    entry: Ints,
+    is_out: Mask,
     amount: Floats,
     met: Floats,
     matched: Floats,

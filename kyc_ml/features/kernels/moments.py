@@ -18,29 +18,25 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.kernels.exact import mean_of, squared_distance, two_product, two_sum
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 _HOUR_US: Final = 3.6e9
 
 
 @kernel()
 def sweep_moments(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     value: Floats,
     out: Floats,
-    columns: Int64s,
+    columns: Ints,
 ) -> None:
     """Count, sum, mean and sample standard deviation of the visible rows.
 
@@ -91,11 +87,11 @@ def sweep_moments(
 
 @kernel()
 def sweep_count(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     out: Floats,
     column: int,
 ) -> None:
@@ -113,11 +109,11 @@ def sweep_count(
 
 @kernel()
 def sweep_extremes(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     value: Floats,
     sign: float,
     out: Floats,
@@ -169,12 +165,12 @@ def sweep_extremes(
 
 @kernel()
 def sweep_distinct(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
-    codes: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
+    codes: Ints32,
     n_codes: int,
     out: Floats,
     column: int,
@@ -211,13 +207,13 @@ def sweep_distinct(
 
 @kernel()
 def sweep_nearest(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
-    rows: Int32s,
-    nearest: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
+    rows: Ints32,
+    nearest: Ints32,
 ) -> None:
     """Find the visible row with the latest event time, into `nearest`.
 
@@ -257,14 +253,14 @@ def sweep_nearest(
 
 @kernel()
 def sweep_decayed(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     value: Floats,
-    event_time: Int64s,
-    observed_at: Int64s,
+    event_time: Ints,
+    observed_at: Ints,
     half_life: float,
     out: Floats,
     column: int,
@@ -299,14 +295,14 @@ def sweep_decayed(
 
 @kernel()
 def sweep_gaps(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
-    event_time: Int64s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
+    event_time: Ints,
     out: Floats,
-    columns: Int64s,
+    columns: Ints,
 ) -> None:
     """Mean and sample standard deviation of the hours between consecutive visible rows.
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 
 @kernel()
-def rank_values(row_starts: Int64s, value: Floats) -> tuple[Int32s, Floats]:
+def rank_values(row_starts: Ints, value: Floats) -> tuple[Ints32, Floats]:
     """Rank the values of each key among themselves; equal values share a rank.
 
     Returns
@@ -40,16 +36,16 @@ def rank_values(row_starts: Int64s, value: Floats) -> tuple[Int32s, Floats]:
 
 @kernel()
 def sweep_ranks(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
-    ranks: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
+    ranks: Ints32,
     ordered: Floats,
     own: Floats,
     out: Floats,
-    columns: Int64s,
+    columns: Ints,
 ) -> None:
     """Median of the visible rows, and the share of them below the observation's own value.
 
@@ -106,7 +102,7 @@ def sweep_ranks(
 
 
 @kernel(inline="always")
-def _rank_at(tree: Int32s, values: int, number: int) -> int:
+def _rank_at(tree: Ints32, values: int, number: int) -> int:
     """Rank of the visible row that has `number` rows before it."""
     node, step = 0, 1
     while 2 * step <= values:
@@ -120,7 +116,7 @@ def _rank_at(tree: Int32s, values: int, number: int) -> int:
 
 
 @kernel(inline="always")
-def _count_first(tree: Int32s, ranks: int) -> int:
+def _count_first(tree: Ints32, ranks: int) -> int:
     """Count the visible rows of the lowest ranks, so many."""
     total, node = 0, ranks
     while node > 0:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.kernels.exact import EVEN, two_sum
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 
 @kernel()
-def code_pairs(row_starts: Int64s, values: Int32s, n_values: int) -> tuple[Int32s, Int64s]:
+def code_pairs(row_starts: Ints, values: Ints32, n_values: int) -> tuple[Ints32, Ints]:
     """Give each (key, value) pair a code, those of one key one after another.
 
     Parameters
@@ -53,16 +49,16 @@ def code_pairs(row_starts: Int64s, values: Int32s, n_values: int) -> tuple[Int32
 
 @kernel()
 def sweep_shares(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
-    codes: Int32s,
-    code_starts: Int64s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
+    codes: Ints32,
+    code_starts: Ints,
     weight: Floats,
     out: Floats,
-    columns: Int64s,
+    columns: Ints,
 ) -> None:
     """Largest share, sum of squared shares and entropy (nats) of the values seen.
 

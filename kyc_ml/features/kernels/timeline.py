@@ -21,15 +21,12 @@ All kernels release the GIL, so that several windows can be swept at once on thr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from kyc_ml.metrics import AnyArray, Ints, Ints32, Mask
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
 
 OBSERVE: Final = 0
 ENTER: Final = 1
@@ -64,7 +61,7 @@ class Span:
 
 
 @kernel()
-def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
+def group_rows(codes: Ints32, n_keys: int) -> tuple[Ints32, Ints]:
     """Group row numbers by key, keeping their order inside a key.
 
     Parameters
@@ -96,7 +93,7 @@ def group_rows(codes: Int32s, n_keys: int) -> tuple[Int32s, Int64s]:
 
 
 @kernel()
-def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
+def order_by_instant(starts: Ints, instants: Ints) -> Ints32:
     """Order positions inside each key by instant; ties keep their order.
 
     Returns
@@ -129,14 +126,14 @@ def order_by_instant(starts: Int64s, instants: Int64s) -> Int32s:
 
 @kernel()
 def find_ends(
-    observed_at: Int64s,
-    observed_starts: Int64s,
-    enters: Int64s,
-    leaves: Int64s,
+    observed_at: Ints,
+    observed_starts: Ints,
+    enters: Ints,
+    leaves: Ints,
     delay: int,
-    row_starts: Int64s,
-    first: Int32s,
-    last: Int32s,
+    row_starts: Ints,
+    first: Ints32,
+    last: Ints32,
 ) -> None:
     """Find the run of rows that each observation sees, where rows enter and leave in order.
 
@@ -162,16 +159,16 @@ def find_ends(
 
 @kernel()
 def build_timeline(
-    observed_at: Int64s,
-    observed_starts: Int64s,
-    enters: Int64s,
-    by_entry: Int32s,
-    leaves: Int64s,
-    by_leave: Int32s,
+    observed_at: Ints,
+    observed_starts: Ints,
+    enters: Ints,
+    by_entry: Ints32,
+    leaves: Ints,
+    by_leave: Ints32,
     delay: int,
-    row_starts: Int64s,
-    timeline: Int32s,
-    lengths: Int64s,
+    row_starts: Ints,
+    timeline: Ints32,
+    lengths: Ints,
 ) -> None:
     """Write each key's timeline of entering rows, leaving rows and observations.
 
@@ -231,8 +228,8 @@ def build_timeline(
 
 @kernel()
 def supersede_versions(
-    group: Int32s, event_time: Int64s, known_at: Int64s, never: int
-) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+    group: Ints32, event_time: Ints, known_at: Ints, never: int
+) -> tuple[Ints, Mask]:
     """Find when each version of a thing gives way to a later one, and whether it is ever seen.
 
     Parameters
@@ -263,7 +260,7 @@ def supersede_versions(
 
 
 @kernel()
-def gather(values: npt.NDArray[Any], rows: Int32s) -> npt.NDArray[Any]:
+def gather(values: AnyArray, rows: Ints32) -> AnyArray:
     """Bring a table's column into the order of positions."""
     ordered = np.empty(rows.size, values.dtype)
     for position in range(rows.size):

@@ -9,27 +9,23 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.features.kernels.timeline import ENTER, OBSERVE
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 _MONTH_US: Final = 30 * 86_400e6
 
 
 @kernel()
 def sweep_trend(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     value: Floats,
-    event_time: Int64s,
+    event_time: Ints,
     out: Floats,
     column: int,
 ) -> None:
@@ -93,11 +89,11 @@ def sweep_trend(
 
 @kernel()
 def sweep_extremes_anew(
-    timeline: Int32s,
-    lengths: Int64s,
-    row_starts: Int64s,
-    observed_starts: Int64s,
-    place: Int32s,
+    timeline: Ints32,
+    lengths: Ints,
+    row_starts: Ints,
+    observed_starts: Ints,
+    place: Ints32,
     value: Floats,
     sign: float,
     out: Floats,

@@ -13,11 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kyc_ml.features.kernels.timeline import Int32s, Int64s
+from kyc_ml.metrics import Floats, Ints, Ints32
 from kyc_ml.storage import kernel
-
-Floats = npt.NDArray[np.float64]
-
 
 SLOT: Final = np.dtype(
     [
@@ -47,12 +44,12 @@ class Edges(NamedTuple):
     n_nodes : int
     """
 
-    source: Int32s
-    target: Int32s
-    event_time: Int64s
+    source: Ints32
+    target: Ints32
+    event_time: Ints
     amount: Floats
-    enters: Int64s
-    by_entry: Int32s
+    enters: Ints
+    by_entry: Ints32
     n_nodes: int
 
 
@@ -75,16 +72,16 @@ class Lists(NamedTuple):
         so that a cut is noticed.
     """
 
-    owner: Int32s
-    partner: Int32s
-    starts: Int64s
-    filled: Int64s
+    owner: Ints32
+    partner: Ints32
+    starts: Ints
+    filled: Ints
     slot: npt.NDArray[np.void]
     keep: int
 
 
 @kernel()
-def empty_lists(owner: Int32s, partner: Int32s, n_nodes: int, cap: int) -> Lists:
+def empty_lists(owner: Ints32, partner: Ints32, n_nodes: int, cap: int) -> Lists:
     """Make room for the edges of each node, of which at most `cap` will be looked at."""
     starts = np.zeros(n_nodes + 1, np.int64)
     for code in owner:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, Lists, empty_lists, let_in, passed_on, recent
+from kyc_ml.metrics import Ints32
 from kyc_ml.storage import kernel
 
 
@@ -29,9 +29,9 @@ class CycleRule(NamedTuple):
 class _Search(NamedTuple):
     """Working space of one search, used anew for each closing edge."""
 
-    edge: Int32s  # paths found so far, as a tree: the first edge of each
-    parent: Int32s  # and the place of the edge after it
-    paid_by: Int32s  # the last edge for which a node was one of the payees of its target
+    edge: Ints32  # paths found so far, as a tree: the first edge of each
+    parent: Ints32  # and the place of the edge after it
+    paid_by: Ints32  # the last edge for which a node was one of the payees of its target
 
 
 @kernel()
@@ -45,7 +45,7 @@ def _meets(search: _Search, edges: Edges, place: int, node: int) -> bool:
 
 
 @kernel()
-def _write_members(search: _Search, edges: Edges, place: int, members: Int32s) -> None:
+def _write_members(search: _Search, edges: Edges, place: int, members: Ints32) -> None:
     """Write the nodes between the two of the closing edge, earliest first."""
     at = 0
     while search.parent[place] >= 0:
@@ -62,7 +62,7 @@ def _close(  # noqa: PLR0917  numba calls are positional
     closing: int,
     rule: CycleRule,
     search: _Search,
-    members: Int32s,
+    members: Ints32,
 ) -> tuple[int, int, bool]:
     """Search backwards from the closing edge, paths of one more edge at a time.
 
@@ -123,7 +123,7 @@ def _close(  # noqa: PLR0917  numba calls are positional
 
 
 @kernel()
-def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Int32s, Int32s, Int32s, int]:
+def find_cycles(edges: Edges, rule: CycleRule) -> tuple[Ints32, Ints32, Ints32, int]:
     """Find the shortest cycles that each edge closes.
 
     Returns

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, empty_lists, let_in, passed_on, recent
+from kyc_ml.metrics import Ints32
 from kyc_ml.storage import kernel
 
 
@@ -44,7 +44,7 @@ class ButterflyRule(NamedTuple):
 
 
 @kernel()
-def _with_room(values: Int32s, used: int) -> Int32s:
+def _with_room(values: Ints32, used: int) -> Ints32:
     """Return `values`, or a longer copy of it if no place is left."""
     if used < values.size:
         return values
@@ -56,7 +56,7 @@ def _with_room(values: Int32s, used: int) -> Int32s:
 @kernel()
 def find_scatter_gather(
     edges: Edges, rule: ScatterGatherRule
-) -> tuple[Int32s, Int32s, Int32s, int]:
+) -> tuple[Ints32, Ints32, Ints32, int]:
     """Find the sources whose money each edge gathers at its target through intermediaries.
 
     An edge (m -> d) relays the money of s if an earlier edge (s -> m) was passed on by
@@ -128,7 +128,7 @@ def find_scatter_gather(
 
 
 @kernel()
-def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Int32s, int]:
+def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Ints32, int]:
     """Find the edges by which a node scatters to several what it gathered from several.
 
     Returns
@@ -175,7 +175,7 @@ def find_gather_scatter(edges: Edges, rule: GatherScatterRule) -> tuple[Int32s, 
 
 
 @kernel()
-def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Int32s, int]:
+def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Ints32, int]:
     """Count the butterflies that each edge closes.
 
     Edge (u -> x) closes one for each pair (v, y) with earlier edges v -> x, v -> y and

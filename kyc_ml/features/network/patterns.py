@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kyc_ml.errors import DatasetError, Faults
-from kyc_ml.features.kernels.timeline import Int32s, Int64s
-from kyc_ml.features.network.adjacency import Edges, Floats
+from kyc_ml.features.network.adjacency import Edges
 from kyc_ml.features.network.cycles import CycleRule, find_cycles
 from kyc_ml.features.network.motifs import (
     ButterflyRule,
@@ -33,6 +32,7 @@ from kyc_ml.features.network.motifs import (
 from kyc_ml.features.network.rules import DEFAULT_RULES, PatternRules
 from kyc_ml.features.network.stacks import StackRule, measure_stacks
 from kyc_ml.features.spec import DAY_US, HOUR_US
+from kyc_ml.metrics import Floats, Ints, Ints32
 
 Int8s = npt.NDArray[np.int8]
 
@@ -85,10 +85,10 @@ class Patterns:
         the occurrences are complete.
     """
 
-    node: Int32s
-    event_time: Int64s
-    known_at: Int64s
-    edge: Int64s
+    node: Ints32
+    event_time: Ints
+    known_at: Ints
+    edge: Ints
     pattern: Int8s
     role: Int8s
     length: Floats
@@ -103,17 +103,17 @@ class _Block:
 
     pattern: int
     role: int
-    edge: Int32s | Int64s
-    node: Int32s
-    length: Int32s | None
-    width: Int32s | None
+    edge: Ints32 | Ints
+    node: Ints32
+    length: Ints32 | None
+    width: Ints32 | None
 
 
 def find_patterns(
-    source: Int32s,
-    target: Int32s,
-    event_time: Int64s,
-    known_at: Int64s,
+    source: Ints32,
+    target: Ints32,
+    event_time: Ints,
+    known_at: Ints,
     amount: Floats,
     *,
     n_nodes: int,
@@ -185,16 +185,16 @@ def _repeated(codes: list[int], blocks: list[_Block]) -> Int8s:
     return np.repeat(np.array(codes, np.int8), [block.edge.size for block in blocks])
 
 
-def _or_nan(values: Int32s | None, block: _Block) -> Floats:
+def _or_nan(values: Ints32 | None, block: _Block) -> Floats:
     """Return the numbers of a block's rows as floats, NaN where the pattern has none."""
     return np.full(block.edge.size, np.nan) if values is None else values.astype(np.float64)
 
 
 def _check_edges(
-    source: Int32s,
-    target: Int32s,
-    event_time: Int64s,
-    known_at: Int64s,
+    source: Ints32,
+    target: Ints32,
+    event_time: Ints,
+    known_at: Ints,
     amount: Floats,
     *,
     n_nodes: int,

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME, KNOWN_AT
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import HOUR_US
+from kyc_ml.metrics import Floats, Ints, Ints32, Mask, Values
 from kyc_ml.storage import kernel
-
-Int64s = npt.NDArray[np.int64]
-Int32s = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
 
 SAME_PAYMENT_US: Final = HOUR_US
 """Two bookings of one amount, out of one account and into the other, are one payment if
@@ -40,10 +36,10 @@ class NetworkPayments:
     """
 
     names: pa.Array
-    source: Int32s
-    target: Int32s
-    event_time: Int64s
-    known_at: Int64s
+    source: Ints32
+    target: Ints32
+    event_time: Ints
+    known_at: Ints
     amount: Floats
 
 
@@ -84,9 +80,7 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
 
 
 @kernel()
-def first_bookings(
-    starts: Int64s, event_time: Int64s, into: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
+def first_bookings(starts: Ints, event_time: Ints, into: Mask) -> Mask:
     """Tell which bookings are payments, and not the other side of one.
 
     Parameters
@@ -126,7 +120,7 @@ def first_bookings(
     return first
 
 
-def _group_starts(order: Int64s, *columns: npt.NDArray[np.generic]) -> Int64s:
+def _group_starts(order: Ints, *columns: Values) -> Ints:
     """Find where, in an order, each run of rows that agree in all columns begins."""
     changes = np.zeros(order.size, np.bool_)
     changes[:1] = True

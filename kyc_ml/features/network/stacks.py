@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kyc_ml.features.kernels.timeline import Int32s
 from kyc_ml.features.network.adjacency import Edges, empty_lists, let_in, passed_on, recent
+from kyc_ml.metrics import Ints32
 from kyc_ml.storage import kernel
 
 
@@ -26,7 +26,7 @@ class StackRule(NamedTuple):
 
 
 @kernel()
-def measure_stacks(edges: Edges, rule: StackRule) -> tuple[Int32s, Int32s, int]:
+def measure_stacks(edges: Edges, rule: StackRule) -> tuple[Ints32, Ints32, int]:
     """Measure the deepest stack that each edge is on top of.
 
     ``depth(e) = 1 + max depth(p)`` over the earlier edges p into e's source that e passes

@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from kyc_ml.config import CalibrationConfig
 from kyc_ml.errors import DatasetError
-from kyc_ml.metrics import calibration_error, compute_reliability
+from kyc_ml.metrics import Floats, Ints, calibration_error, compute_reliability
 from kyc_ml.model.calibration.fitting import ReversedRankingError, canonical_order, fit_calibrator
 from kyc_ml.model.calibration.maps import Calibrator, Method
 from kyc_ml.model.calibration.segments import SegmentRows, Values
-
-Floats = npt.NDArray[np.float64]
 
 _SIMPLEST_FIRST: Final[tuple[Method, ...]] = ("none", "platt", "beta", "isotonic", "venn_abers")
 _TIE_DIGITS: Final = 9
@@ -93,7 +90,7 @@ def cross_calibrate(
 def calibrate_by_fold(
     margin: Floats,
     target: Floats,
-    fold: npt.NDArray[np.int64],
+    fold: Ints,
     *,
     method: Method,
     segments: SegmentRows | None = None,
@@ -196,7 +193,7 @@ def _try(
     method: Method,
     config: CalibrationConfig,
     segments: SegmentRows | None,
-    order: npt.NDArray[np.int64],
+    order: Ints,
 ) -> _Trial:
     try:
         proba, whole = _cross(

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from kyc_ml.errors import DatasetError, require_both_classes
-from kyc_ml.metrics import Predictions
+from kyc_ml.metrics import Floats, Ints, Predictions
 from kyc_ml.model.calibration.maps import Calibrator, Method
 from kyc_ml.model.calibration.segments import SegmentRows, fit_segments
 from kyc_ml.model.calibration.venn_abers import fit_venn_abers
-
-Floats = npt.NDArray[np.float64]
 
 
 class ReversedRankingError(DatasetError):
@@ -51,9 +48,7 @@ def fit_calibrator(
     return replace(calibrator, segments=shifts)
 
 
-def canonical_order(
-    margin: Floats, target: Floats, segments: SegmentRows | None
-) -> npt.NDArray[np.int64]:
+def canonical_order(margin: Floats, target: Floats, segments: SegmentRows | None) -> Ints:
     """Order rows by what they hold, so that the order they came in changes no last bit."""
     keys = () if segments is None else (segments.codes,)
     return np.lexsort((*keys, target, margin))

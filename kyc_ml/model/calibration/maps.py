@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from kyc_ml.config import CalibrationMethod
+from kyc_ml.metrics import Floats
 from kyc_ml.model.calibration.segments import Segments, Values
 from kyc_ml.model.calibration.venn_abers import apply_steps
 
-Floats = npt.NDArray[np.float64]
 Method = CalibrationMethod
 
 _FARTHEST: Final = 36.0

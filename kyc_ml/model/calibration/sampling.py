@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from kyc_ml.metrics import Floats
 
 
 def undo_downsampling(margin: Floats, *, negatives_kept: float) -> Floats:

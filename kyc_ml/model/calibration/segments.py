@@ -8,15 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from kyc_ml.metrics import jeffreys_interval
+from kyc_ml.metrics import Floats, Ints, Names, jeffreys_interval
 
-Floats = npt.NDArray[np.float64]
-Values = Sequence[str | None] | npt.NDArray[np.object_]
+Values = Sequence[str | None] | Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,7 @@ class SegmentRows:
 
     feature: str
     names: tuple[str, ...]
-    codes: npt.NDArray[np.int64]
+    codes: Ints
     strength: float | None
 
     @classmethod
@@ -142,11 +140,11 @@ class SegmentRows:
         return cls(feature=feature, names=tuple(names.tolist()), codes=codes, strength=strength)
 
     @property
-    def values(self) -> npt.NDArray[np.object_]:
+    def values(self) -> Names:
         """The name of each row's segment; None is missing."""
         return np.array([*self.names, None], dtype=object)[self.codes]
 
-    def take(self, rows: npt.NDArray[np.int64]) -> SegmentRows:
+    def take(self, rows: Ints) -> SegmentRows:
         """Give the segments of these rows."""
         return SegmentRows(
             feature=self.feature,
@@ -247,7 +245,7 @@ def _solve_shift(proba: Floats, wanted: float) -> float:
     )
 
 
-def _as_objects(segment: Values, *, n: int) -> npt.NDArray[np.object_]:
+def _as_objects(segment: Values, *, n: int) -> Names:
     values = np.asarray(segment, dtype=object)
     if values.shape != (n,):
         msg = f"there must be one segment a row, got {values.shape} for {n} rows"

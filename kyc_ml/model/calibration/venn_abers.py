@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints
+
 Point = tuple[int, int]
 
 
@@ -64,7 +63,7 @@ def _merge(p0: Floats, p1: Floats) -> Floats:
     return p1 / (1.0 - p0 + p1)
 
 
-def _fits_with_a_positive(rows: Counts, hits: Counts) -> Floats:
+def _fits_with_a_positive(rows: Ints, hits: Ints) -> Floats:
     """For each of k margins, the isotonic value there after adding a positive row to it.
 
     An isotonic value is a slope of the greatest convex minorant of the points (rows so

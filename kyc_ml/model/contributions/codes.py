@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.errors import BundleError
-from kyc_ml.model.contributions.trees import Floats, Forest, Places
+from kyc_ml.metrics import Codes, Floats, Ints, Mask
+from kyc_ml.model.contributions.trees import Forest
 from kyc_ml.storage import kernel
 
 NEAR_ZERO: Final = float(np.float32(1e-35))
@@ -40,14 +40,14 @@ class Coding(NamedTuple):
         For each split, whether a code of its slot goes left.
     """
 
-    features: Places
-    cut_start: Places
+    features: Ints
+    cut_start: Ints
     cuts: Floats
-    is_category: npt.NDArray[np.bool_]
-    n_codes: Places
-    slot: Places
-    left_start: Places
-    goes_left: npt.NDArray[np.bool_]
+    is_category: Mask
+    n_codes: Ints
+    slot: Ints
+    left_start: Ints
+    goes_left: Mask
 
 
 def build_coding(forest: Forest) -> Coding:
@@ -64,7 +64,7 @@ def build_coding(forest: Forest) -> Coding:
     is_category = np.zeros(features.size, np.bool_)
     is_category[slot[by_set]] = True
     cuts = [np.empty(0)] * features.size
-    goes_left: list[npt.NDArray[np.bool_]] = [np.empty(0, np.bool_)] * slot.size
+    goes_left: list[Mask] = [np.empty(0, np.bool_)] * slot.size
     for each in range(features.size):
         splits = np.flatnonzero(slot == each)
         if by_set[splits].all():
@@ -94,11 +94,11 @@ def build_coding(forest: Forest) -> Coding:
     )
 
 
-def _starts(sizes: Places) -> Places:
+def _starts(sizes: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _code_numbers(forest: Forest, splits: Places, goes_left: list[npt.NDArray[np.bool_]]) -> Floats:
+def _code_numbers(forest: Forest, splits: Ints, goes_left: list[Mask]) -> Floats:
     cuts = np.unique(forest.threshold[splits])
     ranks = np.searchsorted(cuts, forest.threshold[splits])
     for split, rank in zip(splits, ranks, strict=True):
@@ -108,9 +108,7 @@ def _code_numbers(forest: Forest, splits: Places, goes_left: list[npt.NDArray[np
     return cuts
 
 
-def _code_categories(
-    forest: Forest, splits: Places, goes_left: list[npt.NDArray[np.bool_]]
-) -> Floats:
+def _code_categories(forest: Forest, splits: Ints, goes_left: list[Mask]) -> Floats:
     sets = {split: forest.categories[split] for split in splits}
     cuts = np.unique(np.concatenate([each for each in sets.values() if each is not None]))
     for split, chosen in sets.items():
@@ -123,7 +121,7 @@ _TILE: Final = 64
 
 
 @kernel()
-def encode_rows(matrix: Floats, coding: Coding, codes: npt.NDArray[np.uint16]) -> None:
+def encode_rows(matrix: Floats, coding: Coding, codes: Codes) -> None:
     """Write the codes of rows, shape (n_slots, n_rows)."""
     values, places = np.empty(_TILE), np.empty(_TILE, np.int64)
     for first in range(0, matrix.shape[0], _TILE):
@@ -153,7 +151,7 @@ def encode_rows(matrix: Floats, coding: Coding, codes: npt.NDArray[np.uint16]) -
 
 @kernel(inline="always")
 def _count_below(
-    cuts: Floats, start: int, stop: int, values: Floats, places: Places, size: int
+    cuts: Floats, start: int, stop: int, values: Floats, places: Ints, size: int
 ) -> None:
     """Find the first of ``cuts[start:stop]`` not below each value, all rows step by step."""
     length = stop - start

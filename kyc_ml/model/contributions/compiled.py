@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.errors import DatasetError
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.model.contributions.codes import Coding, build_coding
 from kyc_ml.model.contributions.groups import group_leaves
-from kyc_ml.model.contributions.paths import Floats, Paths, Places, Tree, follow_paths
+from kyc_ml.model.contributions.paths import Paths, Tree, follow_paths
 from kyc_ml.model.contributions.sums import explain_block
 from kyc_ml.model.contributions.tables import Rules, Tables, join_tables, make_rules, tabulate_tree
 from kyc_ml.model.contributions.trees import Forest, parse_forest
@@ -116,7 +117,7 @@ def compile_model(text: str) -> TreeContributions:
     )
 
 
-def _tabulate(grown: list[tuple[Places, Paths]], rules: Rules) -> Tables:
+def _tabulate(grown: list[tuple[Ints, Paths]], rules: Rules) -> Tables:
     """Group the leaves at a price of memory that keeps the tables small enough."""
     price = _PRICE
     while True:
@@ -131,7 +132,7 @@ def _tabulate(grown: list[tuple[Places, Paths]], rules: Rules) -> Tables:
     return join_tables(parts)
 
 
-def _tree(forest: Forest, coding: Coding, tree: int) -> tuple[Places, Tree]:
+def _tree(forest: Forest, coding: Coding, tree: int) -> tuple[Ints, Tree]:
     """Cut one tree out, its features counted from 0; the slots say which they are."""
     splits = slice(*forest.split_start[tree : tree + 2])
     leaves = slice(*forest.leaf_start[tree : tree + 2])

@@ -16,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from kyc_ml.model.contributions.paths import Flags, Paths, Places, refine
+from kyc_ml.metrics import Ints, Mask
+from kyc_ml.model.contributions.paths import Paths, refine
 from kyc_ml.storage import kernel
 
 _MOST_CELLS: Final = 1024
@@ -35,7 +36,7 @@ _PER_PRODUCT: Final = 0.4
 
 
 @kernel()
-def group_leaves(paths: Paths, price: float) -> tuple[Places, Places, int]:
+def group_leaves(paths: Paths, price: float) -> tuple[Ints, Ints, int]:
     """Find the cheapest groups of neighbouring leaves.
 
     Parameters
@@ -81,9 +82,7 @@ def group_leaves(paths: Paths, price: float) -> tuple[Places, Places, int]:
 
 
 @kernel()
-def add_leaf(
-    paths: Paths, first: int, leaf: int, labels: Places, counts: Places, stem: Flags
-) -> None:
+def add_leaf(paths: Paths, first: int, leaf: int, labels: Ints, counts: Ints, stem: Mask) -> None:
     """Let one more leaf join the group that begins with leaf `first`.
 
     Parameters
@@ -107,7 +106,7 @@ def add_leaf(
 
 
 @kernel()
-def count_cells(counts: Places, stem: Flags) -> float:
+def count_cells(counts: Ints, stem: Mask) -> float:
     """Count the cells over all features that are asked for and not in the stem."""
     cells = 1.0
     for at in range(counts.size):
@@ -117,7 +116,7 @@ def count_cells(counts: Places, stem: Flags) -> float:
 
 
 @kernel()
-def _weigh(paths: Paths, counts: Places, stem: Flags, n_points: int) -> tuple[float, float]:
+def _weigh(paths: Paths, counts: Ints, stem: Mask, n_points: int) -> tuple[float, float]:
     """Estimate the time a row takes, and count the bytes of the group."""
     asked, in_stem, cells, n_codes = 0, 0, 1.0, 0
     for at in range(counts.size):

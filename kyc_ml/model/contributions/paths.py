@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.storage import kernel
-
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 class Tree(NamedTuple):
@@ -28,12 +24,12 @@ class Tree(NamedTuple):
     split_rows, leaf_rows, leaf_value : float64 arrays
     """
 
-    n_codes: Places
-    feature: Places
-    left: Places
-    right: Places
-    left_start: Places
-    goes_left: Flags
+    n_codes: Ints
+    feature: Ints
+    left: Ints
+    right: Ints
+    left_start: Ints
+    goes_left: Mask
     split_rows: Floats
     leaf_rows: Floats
     leaf_value: Floats
@@ -58,10 +54,10 @@ class Paths(NamedTuple):
     value : float64 array of shape (n_leaves,)
     """
 
-    code_start: Places
-    cell: Places
-    cell_start: Places
-    inside: Flags
+    code_start: Ints
+    cell: Ints
+    cell_start: Ints
+    inside: Mask
     share: Floats
     value: Floats
 
@@ -106,14 +102,14 @@ def follow_paths(tree: Tree) -> Paths:
 
 
 @kernel()
-def _copy(source: Flags | Floats, target: Flags | Floats) -> None:
+def _copy(source: Mask | Floats, target: Mask | Floats) -> None:
     # an assignment of arrays takes numba seconds to compile
     for at in range(source.size):
         target[at] = source[at]
 
 
 @kernel()
-def _find_cells(tree: Tree) -> tuple[Places, Places, Places]:
+def _find_cells(tree: Tree) -> tuple[Ints, Ints, Ints]:
     """Put codes that every split of the tree treats alike into one cell."""
     n_features = tree.n_codes.size
     code_start = np.zeros(n_features + 1, np.int64)
@@ -134,7 +130,7 @@ def _find_cells(tree: Tree) -> tuple[Places, Places, Places]:
 
 
 @kernel()
-def refine(labels: Places, member: Flags, count: int) -> int:
+def refine(labels: Ints, member: Mask, count: int) -> int:
     """Part each of `count` labels into members and others; return how many there are."""
     renamed = np.zeros(2 * count, np.int64)
     found = 0

@@ -7,14 +7,11 @@ the trees: alone or in any batch, its contributions are the same to the last bit
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from kyc_ml.metrics import Codes, Floats, Mask
 from kyc_ml.model.contributions.codes import Coding, encode_rows
-from kyc_ml.model.contributions.paths import Floats
 from kyc_ml.model.contributions.tables import Rules, Tables
 from kyc_ml.storage import kernel
-
-Codes = npt.NDArray[np.uint16]
 
 
 @kernel()
@@ -86,7 +83,7 @@ def _add_looked_up(tables: Tables, group: int, cell: Codes, sums: Floats) -> Non
 
 
 @kernel(inline="always")
-def _find_passes(tables: Tables, group: int, codes: Codes, passes: npt.NDArray[np.bool_]) -> None:
+def _find_passes(tables: Tables, group: int, codes: Codes, passes: Mask) -> None:
     """Find which features of the stem each row passes."""
     first = tables.member_start[group]
     for member in range(first, first + tables.n_stem[group]):
@@ -101,7 +98,7 @@ def _add_integrated(
     group: int,
     rules: Rules,
     cell: Codes,
-    passes: npt.NDArray[np.bool_],
+    passes: Mask,
     product: Floats,
     crown: Floats,
     sums: Floats,

@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from kyc_ml.metrics import Codes, Floats, Ints, Mask
 from kyc_ml.model.contributions.groups import add_leaf, count_cells
-from kyc_ml.model.contributions.paths import Flags, Floats, Paths, Places
+from kyc_ml.model.contributions.paths import Paths
 from kyc_ml.storage import kernel
 
 
@@ -56,14 +56,14 @@ class Tables(NamedTuple):
         crown, and the contributions to each member of it that the stem multiplies.
     """
 
-    n_points: Places
-    n_cells: Places
-    member_start: Places
-    n_stem: Places
-    slot: Places
-    step_start: Places
-    steps: npt.NDArray[np.uint16]
-    value_start: Places
+    n_points: Ints
+    n_cells: Ints
+    member_start: Ints
+    n_stem: Ints
+    slot: Ints
+    step_start: Ints
+    steps: Codes
+    value_start: Ints
     values: Floats
 
 
@@ -91,9 +91,7 @@ def join_tables(parts: list[Tables]) -> Tables:
 
 
 @kernel()
-def tabulate_tree(
-    paths: Paths, slots: Places, bounds: Places, n_points: Places, rules: Rules
-) -> Tables:
+def tabulate_tree(paths: Paths, slots: Ints, bounds: Ints, n_points: Ints, rules: Rules) -> Tables:
     """Make the tables of one tree.
 
     Parameters
@@ -144,10 +142,10 @@ def tabulate_tree(
 def _fill_group(
     values: Floats,
     paths: Paths,
-    bounds: Places,
-    labels: Places,
-    counts: Places,
-    stem: Flags,
+    bounds: Ints,
+    labels: Ints,
+    counts: Ints,
+    stem: Mask,
     n_points: int,
     rules: Rules,
 ) -> None:
@@ -166,8 +164,8 @@ def _fill_group(
 
 @kernel()
 def _list_members(
-    paths: Paths, slots: Places, bounds: Places, labels: Places, counts: Places, stem: Flags
-) -> tuple[Places, Places, Places, Places, npt.NDArray[np.uint16]]:
+    paths: Paths, slots: Ints, bounds: Ints, labels: Ints, counts: Ints, stem: Mask
+) -> tuple[Ints, Ints, Ints, Ints, Codes]:
     """List each group's stem and crown, and what each code of a member adds."""
     n_groups, n_features = counts.shape
     n_codes = 0
@@ -206,12 +204,12 @@ def _list_members(
 
 @kernel()
 def _add_leaf_table(
-    grid: npt.NDArray[np.float64],
+    grid: Floats,
     paths: Paths,
     leaf: int,
-    labels: Places,
-    counts: Places,
-    in_crown: Flags,
+    labels: Ints,
+    counts: Ints,
+    in_crown: Mask,
     n_points: int,
     rules: Rules,
 ) -> None:

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.errors import BundleError
-
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from kyc_ml.metrics import Floats, Ints, Mask
 
 _CATEGORICAL: Final = 1
 _DEFAULT_LEFT: Final = 2
@@ -50,15 +46,15 @@ class Forest:
     """
 
     n_features: int
-    split_start: Places
-    leaf_start: Places
-    feature: Places
+    split_start: Ints
+    leaf_start: Ints
+    feature: Ints
     threshold: Floats
-    left: Places
-    right: Places
-    zero_left: Flags
-    nan_left: Flags
-    categories: tuple[Places | None, ...]
+    left: Ints
+    right: Ints
+    zero_left: Mask
+    nan_left: Mask
+    categories: tuple[Ints | None, ...]
     split_rows: Floats
     leaf_rows: Floats
     leaf_value: Floats
@@ -112,7 +108,7 @@ def _fields(section: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _starts(counts: list[int]) -> Places:
+def _starts(counts: list[int]) -> Ints:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
@@ -167,16 +163,14 @@ def _tree(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _category_sets(
-    fields: Mapping[str, str], threshold: Floats, by_set: Flags
-) -> list[Places | None]:
+def _category_sets(fields: Mapping[str, str], threshold: Floats, by_set: Mask) -> list[Ints | None]:
     """Read which categories go left: bits of 32-bit words."""
     if not by_set.any():
         return [None] * threshold.size
     bounds = _places(fields, "cat_boundaries")
     words = np.array(fields["cat_threshold"].split(), np.uint32)
     bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
-    sets: list[Places | None] = []
+    sets: list[Ints | None] = []
     for each, number in zip(by_set, threshold, strict=True):
         if each:
             at = int(number)
@@ -190,5 +184,5 @@ def _floats(fields: Mapping[str, str], name: str) -> Floats:
     return np.array(fields.get(name, "").split(), np.float64)
 
 
-def _places(fields: Mapping[str, str], name: str) -> Places:
+def _places(fields: Mapping[str, str], name: str) -> Ints:
     return np.array(fields.get(name, "").split(), np.int64)

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from kyc_ml.config import CalibrationConfig, CalibrationMethod, ModelConfig, check_section
 from kyc_ml.errors import ConfigError, DatasetError, Faults, RowOrderWarning, TooFewRowsWarning
 from kyc_ml.features import Direction
+from kyc_ml.metrics import AnyArray, Floats
 from kyc_ml.model.booster import Model, fit_fixed, fit_model
 from kyc_ml.model.calibration.choosing import CalibrationChoice, choose_calibrator
 from kyc_ml.model.calibration.maps import Calibrator
@@ -31,8 +32,6 @@ from kyc_ml.model.estimators.columns import (
     with_text_names,
 )
 from kyc_ml.model.estimators.parts import FitParts, Labelled, is_chance, lay_out, order_of
-
-Floats = npt.NDArray[np.float64]
 
 _MODEL: Final = (
     *("rounds", "stopping_rounds", "learning_rate", "num_leaves"),
@@ -283,7 +282,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         matrix = self._checked(X)
         return self.model_.margin(matrix, threads=self._threads())
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    def predict(self, X: Any) -> AnyArray:  # noqa: ANN401
         """Give the class whose calibrated probability is above one half, shape (n,)."""
         later = self.predict_proba(X)[:, 1] > 0.5
         return np.asarray(self.classes_[later.astype(np.intp)])
@@ -561,11 +560,11 @@ def _say_not_held(parts: Sequence[str]) -> str:
     )
 
 
-def _say_classes(classes: npt.NDArray[Any]) -> str:
+def _say_classes(classes: AnyArray) -> str:
     return ", ".join(repr(each) for each in classes.tolist())
 
 
-def _require_two(outcome: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
+def _require_two(outcome: AnyArray, found: AnyArray) -> None:
     """Refuse anything but two classes, in scikit-learn's own words where it has some."""
     if found.size > 2:
         msg = (
@@ -581,7 +580,7 @@ def _require_two(outcome: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
         raise DatasetError(msg)
 
 
-def _find_adverse(classes: npt.NDArray[Any], asked: object) -> Any:  # noqa: ANN401  any label
+def _find_adverse(classes: AnyArray, asked: object) -> Any:  # noqa: ANN401  any label
     """Give the label of the adverse outcome; None, with a warning, where it cannot be known."""
     if asked is None:
         if classes.dtype.kind in "OUT":  # numbers and flags have an order of their own

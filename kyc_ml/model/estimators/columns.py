@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.contract import ArrowStream
 from kyc_ml.errors import DatasetError, Faults
 from kyc_ml.features import Direction, FeatureTable, Kind
+from kyc_ml.metrics import Ints
 
-Floats = npt.NDArray[np.float64]
 Vocabularies = Mapping[str, tuple[str, ...]]
 
 _SHOWN: Final = 10
@@ -100,7 +99,7 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def learn_vocabularies(rows: Any, fitted: npt.NDArray[np.int64]) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
+def learn_vocabularies(rows: Any, fitted: Ints) -> dict[str, tuple[str, ...]]:  # noqa: ANN401
     """List the values that each category of a frame takes in the fitted rows, sorted as text."""
     if not isinstance(rows, pd.DataFrame):
         return {}

@@ -7,7 +7,6 @@ from collections.abc import Sequence, Sized
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from kyc_ml.contract import ContractedTables, Frame, require_contracted
 from kyc_ml.features import FeatureSpec, build_features, read_observations
+from kyc_ml.metrics import Names
 
 
 class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
@@ -89,9 +89,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         require_contracted(self.source)
         observations = read_observations(X)
         found = build_features(self.source, observations.slice(0, 0), specs=self.specs)
-        self.feature_names_in_: npt.NDArray[np.object_] = np.array(
-            observations.column_names, dtype=object
-        )
+        self.feature_names_in_: Names = np.array(observations.column_names, dtype=object)
         self.n_features_in_: int = len(observations.column_names)
         self.specs_: tuple[FeatureSpec, ...] = found.specs
         self.left_out_: dict[str, str] = dict(found.left_out)
@@ -113,7 +111,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         frame = built.to_pandas()[list(self.get_feature_names_out())]
         return frame.set_axis(X.index, axis="index") if isinstance(X, pd.DataFrame) else frame
 
-    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> Names:
         """Name the columns that `transform` gives; `input_features` is ignored."""
         del input_features
         check_is_fitted(self)

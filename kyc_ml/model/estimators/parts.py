@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import poisson
 
 from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.metrics import Floats, Ints
 
 _BY_CHANCE: Final = 0.01
 
-Rows = npt.NDArray[np.int64]
-Labelled: TypeAlias = tuple[Any, npt.NDArray[np.float64]]
+Labelled: TypeAlias = tuple[Any, Floats]
 """Rows, and 1 for each adverse outcome among them."""
 
 
@@ -30,8 +29,8 @@ class FitParts:
         Only parts that rows are held back for.
     """
 
-    train: Rows
-    held: Mapping[str, Rows]
+    train: Ints
+    held: Mapping[str, Ints]
 
 
 def lay_out(
@@ -40,7 +39,7 @@ def lay_out(
     early_stopping_share: float,
     calibration_share: float,
     given: frozenset[str],
-    order: Rows | None = None,
+    order: Ints | None = None,
 ) -> FitParts:
     """Cut n rows, in order of time, into train, early stopping and calibration.
 
@@ -86,7 +85,7 @@ def lay_out(
     return FitParts(train=np.sort(taken[:first]), held=held)
 
 
-def order_of(target: npt.NDArray[np.float64]) -> Rows | None:
+def order_of(target: Floats) -> Ints | None:
     """Spread the classes of rows that come sorted by class; None where they do not.
 
     Sorted by class, the last rows are of one class, and no part of them could stop a fit or
@@ -106,7 +105,7 @@ def order_of(target: npt.NDArray[np.float64]) -> Rows | None:
     return np.argsort(place, kind="stable")
 
 
-def is_chance(target: npt.NDArray[np.float64], *, share: float, least: int) -> bool:
+def is_chance(target: Floats, *, share: float, least: int) -> bool:
     """Tell whether so few rows are given that a part of them may lack `least` of a class by chance.
 
     They are too few where a part drawn at random would hold fewer more often than once in a

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.features import FeatureSpec, FeatureTable
-from kyc_ml.metrics import FrozenBins, effective_customers
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import AnyArray, Floats, FrozenBins, Ints, effective_customers
 
 PROBABILITY: Final = "probability"
 """Name of the calibrated probability beside the features."""
@@ -126,7 +122,7 @@ def sum_counts(parts: Iterable[Mapping[str, list[int]]]) -> dict[str, list[int]]
     return total
 
 
-def _values(features: FeatureTable, spec: FeatureSpec) -> npt.NDArray[Any]:
+def _values(features: FeatureTable, spec: FeatureSpec) -> AnyArray:
     if spec.kind == "category":
         return features.category(spec.name)
     return np.asarray(features.numbers[:, features.names.index(spec.name)])

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, SelectionConfig
-from kyc_ml.metrics import sample_rows
+from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.booster import fit_fixed
-from kyc_ml.model.selection.rows import Floats, Ints, TrainingRows, number_labels
+from kyc_ml.model.selection.rows import TrainingRows, number_labels
 
 NOISE: Final = ("gain", "noise_gain", "hits")
 """Columns of `compare_noise`; see `Selection.table`."""

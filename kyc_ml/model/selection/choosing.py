@@ -14,9 +14,10 @@ from scipy import stats
 from kyc_ml.config import SelectionConfig
 from kyc_ml.errors import ConfigError, DatasetError, Faults, hint, require_both_classes
 from kyc_ml.features import FeatureSpec
+from kyc_ml.metrics import Floats
 from kyc_ml.model.selection.against_noise import NOISE, compare_noise
 from kyc_ml.model.selection.over_time import TIME, compare_blocks, cut_blocks
-from kyc_ml.model.selection.rows import Floats, TrainingRows, number_labels
+from kyc_ml.model.selection.rows import TrainingRows, number_labels
 
 ALL_MISSING: Final = "all missing"
 CONSTANT: Final = "constant"

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from kyc_ml.metrics import FrozenBins, compute_psi, psi_critical
-from kyc_ml.model.selection.rows import Floats, Ints, TrainingRows, number_labels
+from kyc_ml.metrics import Floats, FrozenBins, Ints, compute_psi, psi_critical
+from kyc_ml.model.selection.rows import TrainingRows, number_labels
 
 TIME: Final = ("psi", "psi_real", "psi_blocks", "z_low", "z_high")
 """Columns of `compare_blocks`; see `Selection.table`."""

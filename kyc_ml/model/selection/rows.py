@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.features import FeatureSpec
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

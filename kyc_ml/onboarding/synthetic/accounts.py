@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
-from kyc_ml.onboarding.synthetic.records import NONE, Floats, Ints, Ledger
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger
 
 
 def assign_accounts(

@@ -21,6 +21,7 @@ from kyc_ml.contract import (
     TRANSACTIONS,
     TYPOLOGY,
 )
+from kyc_ml.metrics import Ints
 from kyc_ml.onboarding.synthetic import fraud, incidents, tables
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.accounts import assign_accounts, run_balances
@@ -36,7 +37,7 @@ from kyc_ml.onboarding.synthetic.laundering import (
 from kyc_ml.onboarding.synthetic.market import Market, make_market
 from kyc_ml.onboarding.synthetic.payments import Scales, make_payments, make_scales
 from kyc_ml.onboarding.synthetic.profiles import make_profiles
-from kyc_ml.onboarding.synthetic.records import EventLog, Ints, Ledger, pick, stack
+from kyc_ml.onboarding.synthetic.records import EventLog, Ledger, pick, stack
 from kyc_ml.onboarding.synthetic.reports import draw_scores, make_reports
 from kyc_ml.onboarding.synthetic.settings import HOUR, BankConfig
 from kyc_ml.onboarding.synthetic.whereabouts import draw_whereabouts, locate_payments

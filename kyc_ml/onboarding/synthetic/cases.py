@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.laundering import Involvement
-from kyc_ml.onboarding.synthetic.records import NONE, Floats, Ints, Ledger, sigmoid
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger, sigmoid
 from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
 
 # Convention, not theory.

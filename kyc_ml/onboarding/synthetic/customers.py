@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
-from kyc_ml.onboarding.synthetic.records import Bools, Floats, Ints
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
 # Shares that give the bank its shape. Convention, not theory.
@@ -43,8 +43,8 @@ class Customers:
     risk : weight with which it is drawn into laundering
     """
 
-    person: Bools
-    foreign: Bools
+    person: Mask
+    foreign: Mask
     segment: Ints
     industry: Ints
     earning: Ints
@@ -52,7 +52,7 @@ class Customers:
     nationality: Ints
     city: Ints
     pep: Ints
-    listed: Bools
+    listed: Mask
     birth: Ints
     expiry: Ints
     onboarded: Ints
@@ -70,15 +70,15 @@ class Customers:
         return int(self.person.size)
 
     @property
-    def steady(self) -> Bools:
+    def steady(self) -> Mask:
         """Customers from before the period who are never quiet."""
-        steady: Bools = (self.first_day == 0) & ~self.sleeps
+        steady: Mask = (self.first_day == 0) & ~self.sleeps
         return steady
 
     @property
-    def sleeps(self) -> Bools:
+    def sleeps(self) -> Mask:
         """Customers who are quiet for a time."""
-        sleeps: Bools = self.quiet_from < self.quiet_to
+        sleeps: Mask = self.quiet_from < self.quiet_to
         return sleeps
 
 
@@ -131,7 +131,7 @@ def make_customers(config: BankConfig, *, rng: np.random.Generator) -> Customers
     )
 
 
-def _draw_industries(person: Bools, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _draw_industries(person: Mask, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Draw an occupation or industry, and how the customer earns."""
     n = person.size
     occupation = rng.choice(len(v.OCCUPATIONS), n, p=[share for _, _, share in v.OCCUPATIONS])
@@ -171,7 +171,7 @@ def _draw_quiet_times(
 
 def _weigh_risk(
     earning: Ints,
-    foreign: Bools,
+    foreign: Mask,
     residence: Ints,
     pep: Ints,
     onboarding: Ints,

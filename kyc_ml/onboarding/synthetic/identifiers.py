@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.onboarding.synthetic.records import Ints
+from kyc_ml.metrics import Ints
 
 # Counties whose code has never changed, so that it suits every year of birth.
 REGIONS: Final = np.array(

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
@@ -22,10 +23,7 @@ from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import Scales, round_to
 from kyc_ml.onboarding.synthetic.records import (
     NONE,
-    Bools,
     EventLog,
-    Floats,
-    Ints,
     Ledger,
     make_ledger,
     make_log,
@@ -57,7 +55,7 @@ class Incidents:
     time: Ints
     severity: Floats
     probability: Floats
-    fraud: Bools
+    fraud: Mask
     device: Ints
     province: Ints
     ring: Ints

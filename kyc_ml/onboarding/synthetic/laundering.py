@@ -17,11 +17,12 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.payments import mirror
-from kyc_ml.onboarding.synthetic.records import NONE, Bools, Floats, Ints, Ledger, sigmoid, stack
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger, sigmoid, stack
 from kyc_ml.onboarding.synthetic.schemes import AMONG_MEMBERS, CASH_THRESHOLD, WAVE_DAYS, WAVES
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
@@ -67,7 +68,7 @@ class Involvement:
     customer: Ints
     typology: Ints
     probability: Floats
-    guilty: Bools
+    guilty: Mask
     start: Ints
     end: Ints
 
@@ -164,9 +165,9 @@ def _expect_schemes(config: BankConfig, customers: Customers) -> float:
     return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
 
 
-def _may_launder(config: BankConfig, customers: Customers) -> Bools:
+def _may_launder(config: BankConfig, customers: Customers) -> Mask:
     """Return which customers can be drawn: never quiet, and with time left for a wave."""
-    able: Bools = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
+    able: Mask = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
     return able
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import CITIES, NEVER, Customers
-from kyc_ml.onboarding.synthetic.records import Bools, Floats, Ints
 from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
 
 _FAVOURITES = 5
@@ -125,7 +125,7 @@ def _draw(items: Ints, weights: Floats, shape: tuple[int, ...], rng: np.random.G
 
 
 def _draw_countries(n: int, abroad_share: float, rng: np.random.Generator) -> Ints:
-    abroad: Bools = rng.random(n) < abroad_share
+    abroad: Mask = rng.random(n) < abroad_share
     abroad[[0, -1]] = True  # at least one shop and one webshop
     return np.where(abroad, rng.integers(1, len(v.COUNTRIES), n), v.HOME)
 

@@ -7,19 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.market import Market
-from kyc_ml.onboarding.synthetic.records import (
-    NONE,
-    Bools,
-    Floats,
-    Ints,
-    Ledger,
-    make_ledger,
-    stack,
-)
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger, make_ledger, stack
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, SECOND, BankConfig
 
 _POS, _WEB, _ATM, _PAY, _RECEIVE, _DEPOSIT, _CHEQUE_OUT, _CHEQUE_IN = range(8)
@@ -227,8 +220,8 @@ def _draw_counterparties(kind: Ints, who: Ints, market: Market, rng: np.random.G
     return np.where(cash, NONE, np.where(_is_card(kind), terminal, external))
 
 
-def _is_card(kind: Ints) -> Bools:
-    card: Bools = kind <= _WEB
+def _is_card(kind: Ints) -> Mask:
+    card: Mask = kind <= _WEB
     return card
 
 
@@ -237,7 +230,7 @@ def _noise(n: int, rng: np.random.Generator) -> Floats:
     return np.exp(_SPREAD * rng.standard_normal(n) - _SPREAD**2 / 2)
 
 
-def _round_some(amount: Floats, rng: np.random.Generator, *, cash: Bools | None = None) -> Floats:
+def _round_some(amount: Floats, rng: np.random.Generator, *, cash: Mask | None = None) -> Floats:
     """Round cash to 100 CNY, at least 100; of the rest a third to 10 CNY; at least 1 CNY."""
     tens = np.round(amount, -1)
     rounded = np.where(rng.random(amount.size) < 0.33, tens, amount)

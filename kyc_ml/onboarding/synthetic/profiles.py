@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from kyc_ml.contract import (
     BIRTH_DATE,
@@ -26,6 +25,7 @@ from kyc_ml.contract import (
     RESIDENCE_COUNTRY,
     SEGMENT,
 )
+from kyc_ml.metrics import Floats, Ints, Texts, Values
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.identifiers import (
@@ -33,7 +33,6 @@ from kyc_ml.onboarding.synthetic.identifiers import (
     make_passports,
     make_resident_ids,
 )
-from kyc_ml.onboarding.synthetic.records import Ints
 from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
 
 # Convention, not theory.
@@ -42,7 +41,7 @@ _CORRECTION_SHARE: Final = 0.02
 _LATE_SHARE: Final = 0.3
 
 
-Columns = dict[str, npt.NDArray[np.generic]]
+Columns = dict[str, Values]
 """Columns of numbers by contracted name; words and customers as positions."""
 
 
@@ -123,7 +122,7 @@ def _facts(customers: Customers, rng: np.random.Generator) -> Columns:
     }
 
 
-def _number_documents(kind: Ints, birth: Ints, rng: np.random.Generator) -> npt.NDArray[np.str_]:
+def _number_documents(kind: Ints, birth: Ints, rng: np.random.Generator) -> Texts:
     numbers = np.empty(kind.size, dtype="U18")
     residents = np.flatnonzero(kind == v.RESIDENT_ID)
     numbers[residents] = make_resident_ids(birth[residents], rng=rng)
@@ -134,9 +133,7 @@ def _number_documents(kind: Ints, birth: Ints, rng: np.random.Generator) -> npt.
     return numbers
 
 
-def _vary(
-    income: npt.NDArray[np.generic], spread: float, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _vary(income: Values, spread: float, rng: np.random.Generator) -> Floats:
     """Change incomes by a lognormal factor; rounded to 1000 CNY, at least 1000."""
     varied = income.astype(np.float64) * np.exp(spread * rng.standard_normal(income.size))
     return np.maximum(np.round(varied, -3), 1000.0)

@@ -11,11 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from kyc_ml.metrics import Floats, Ints, Mask
 
 NONE: Final = -1
 
@@ -36,14 +33,14 @@ class Ledger:
     customer: Ints
     time: Ints
     amount: Floats
-    incoming: Bools
+    incoming: Mask
     instrument: Ints
     channel: Ints
     counterparty: Ints
     country: Ints
     device: Ints
     probability: Floats
-    fraud: Bools
+    fraud: Mask
     typology: Ints
     ring: Ints
     province: Ints
@@ -77,7 +74,7 @@ def stack(parts: Sequence[RecordT]) -> RecordT:
     return kind(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
-def pick(record: RecordT, index: Ints | Bools) -> RecordT:
+def pick(record: RecordT, index: Ints | Mask) -> RecordT:
     """Take the rows at `index`, positions or a mask."""
     kind = type(record)
     return kind(**{field.name: getattr(record, field.name)[index] for field in fields(kind)})
@@ -88,14 +85,14 @@ def make_ledger(
     time: Ints,
     customer: Ints | int,
     amount: Floats,
-    incoming: Bools | bool,
+    incoming: Mask | bool,
     instrument: Ints | int,
     channel: Ints | int,
     counterparty: Ints | int = NONE,
     country: Ints | int = 0,
     device: Ints | int = NONE,
     probability: Floats | float = 0.0,
-    fraud: Bools | bool = False,
+    fraud: Mask | bool = False,
     typology: Ints | int = NONE,
     ring: Ints | int = NONE,
     province: Ints | int = NONE,

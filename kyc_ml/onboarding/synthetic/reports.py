@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import rhythm
 from kyc_ml.onboarding.synthetic.customers import Customers
 from kyc_ml.onboarding.synthetic.laundering import Involvement
-from kyc_ml.onboarding.synthetic.records import Floats, Ints
 from kyc_ml.onboarding.synthetic.settings import DAY, BankConfig
 
 ITEMS: Final = ("bureau_score", "adverse_media", "due_diligence_report")

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints, Mask
 from kyc_ml.onboarding.synthetic.customers import Customers
-from kyc_ml.onboarding.synthetic.records import Bools, Floats, Ints
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR, BankConfig
 
 SHOP, PHONE, OFFICE, NIGHT = range(4)
@@ -66,10 +66,10 @@ def draw_instants(
     return first + np.floor(rng.random(customer.size) * (end - first)).astype(np.int64)
 
 
-def active_on(customers: Customers, customer: Ints, day: Ints) -> Bools:
+def active_on(customers: Customers, customer: Ints, day: Ints) -> Mask:
     """Return whether each customer pays on each day of the period."""
     quiet = (customers.quiet_from[customer] <= day) & (day < customers.quiet_to[customer])
-    active: Bools = (customers.first_day[customer] <= day) & ~quiet
+    active: Mask = (customers.first_day[customer] <= day) & ~quiet
     return active
 
 

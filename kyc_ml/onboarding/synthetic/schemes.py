@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
-from kyc_ml.onboarding.synthetic.records import NONE, Floats, Ints, Ledger, make_ledger, stack
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger, make_ledger, stack
 from kyc_ml.onboarding.synthetic.settings import DAY, HOUR
 
 # Source: PBOC Order 2016 No. 3, article 5: cash of 50 000 CNY or more is reported.

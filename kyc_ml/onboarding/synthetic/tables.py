@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kyc_ml.contract import (
@@ -53,13 +52,14 @@ from kyc_ml.contract import (
     TYPOLOGY,
     VALUE,
 )
+from kyc_ml.metrics import Floats, Ints, Values
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.cases import Cases
 from kyc_ml.onboarding.synthetic.customers import NEVER, Customers
 from kyc_ml.onboarding.synthetic.identifiers import make_labels
 from kyc_ml.onboarding.synthetic.market import Market
 from kyc_ml.onboarding.synthetic.profiles import Columns
-from kyc_ml.onboarding.synthetic.records import EventLog, Floats, Ints, Ledger
+from kyc_ml.onboarding.synthetic.records import EventLog, Ledger
 from kyc_ml.onboarding.synthetic.reports import ITEMS, PROVIDERS, Reports
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {
@@ -245,6 +245,6 @@ def _contracted(name: str, columns: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _typed(column: pa.Array | npt.NDArray[np.generic], kind: pa.DataType) -> pa.Array:
+def _typed(column: pa.Array | Values, kind: pa.DataType) -> pa.Array:
     array = pa.array(column) if isinstance(column, np.ndarray) else column
     return array.cast(kind)

@@ -17,9 +17,10 @@ from typing import Final
 
 import numpy as np
 
+from kyc_ml.metrics import Ints, Mask
 from kyc_ml.onboarding.synthetic import vocabulary as v
 from kyc_ml.onboarding.synthetic.market import Market
-from kyc_ml.onboarding.synthetic.records import NONE, Bools, Ints, Ledger
+from kyc_ml.onboarding.synthetic.records import NONE, Ledger
 from kyc_ml.onboarding.synthetic.settings import DAY
 
 # Convention, not theory: four trips a year of five days, every other one to a usual place.
@@ -48,7 +49,7 @@ class Whereabouts:
     days: Ints
     goal: Ints
 
-    def locate(self, customer: Ints, time: Ints) -> tuple[Ints, Bools]:
+    def locate(self, customer: Ints, time: Ints) -> tuple[Ints, Mask]:
         """Return the province each customer is in at a time, and whether it travels.
 
         Of two simultaneous trips the later one counts; after it the customer is at home.

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import CustomerFoldsConfig, ModelConfig, PrequentialConfig, RunConfig
@@ -22,6 +21,7 @@ from kyc_ml.dataset import customers_of
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError, Faults, require_both_classes
 from kyc_ml.features import DECISION_TIME, choose_features, microseconds
+from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.training.customer_folds import list_observations
 from kyc_ml.training.evidence import build_all
 from kyc_ml.training.out_of_fold import fit_whole, split_customers
@@ -40,8 +40,6 @@ from kyc_ml.training.tuning.rows import (
     require_classes_in,
 )
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Choose = Callable[[TuningRows, int], ModelConfig]
 """Takes the rows and the number of an outer fold; returns what the search on its folds chose."""
 
@@ -188,7 +186,7 @@ class _Parting:
         self,
         *,
         target: Floats,
-        customers: npt.NDArray[np.object_],
+        customers: Names,
         times: Ints,
         end: pd.Timestamp,
         config: RunConfig,

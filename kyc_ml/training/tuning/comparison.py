@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.config import ModelConfig, Objective, TuningConfig
 from kyc_ml.dataset import customers_of
 from kyc_ml.display import StageProgress
-from kyc_ml.metrics import Verdict, drawn_rows, judge_difference, paired_differences
-from kyc_ml.training.tuning.objectives import MAXIMISED, Floats, compute_objective
+from kyc_ml.metrics import (
+    Floats,
+    Ints,
+    Names,
+    Verdict,
+    drawn_rows,
+    judge_difference,
+    paired_differences,
+)
+from kyc_ml.training.tuning.objectives import MAXIMISED, compute_objective
 from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 from kyc_ml.training.tuning.study import predict_test
 
@@ -115,7 +122,7 @@ def compute_differences(
     own: Floats,
     chosen: Floats,
     *,
-    customers: npt.NDArray[np.object_],
+    customers: Names,
     config: TuningConfig,
 ) -> pd.DataFrame:
     """Tabulate both models' figures and their differences; see `ParameterComparison.table`."""
@@ -123,7 +130,7 @@ def compute_differences(
     names: tuple[Objective, ...] = ("average_precision", "log_loss")
     names += () if config.objective in names else (config.objective,)
 
-    def figure(name: Objective, margin: Floats, rows: npt.NDArray[np.int64]) -> float:
+    def figure(name: Objective, margin: Floats, rows: Ints) -> float:
         return compute_objective(
             target[rows],
             margin[rows],
@@ -133,7 +140,7 @@ def compute_differences(
             config=config,
         )
 
-    def differences(times: npt.NDArray[np.int64]) -> dict[Objective, float]:
+    def differences(times: Ints) -> dict[Objective, float]:
         rows = drawn_rows(times)
         return {name: figure(name, chosen, rows) - figure(name, own, rows) for name in names}
 

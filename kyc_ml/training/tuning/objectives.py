@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import average_precision_score, log_loss
 
 from kyc_ml.config import Objective, TuningConfig
-from kyc_ml.metrics import ReviewQueue, pays
+from kyc_ml.metrics import Floats, Ints, ReviewQueue, pays
 from kyc_ml.model import to_probability
-
-Floats = npt.NDArray[np.float64]
-Days = npt.NDArray[np.int64]
 
 MAXIMISED: Final = frozenset({"average_precision", "recall_at_capacity"})
 """Objectives of which more is better; of the others less is."""
@@ -22,7 +17,7 @@ MAXIMISED: Final = frozenset({"average_precision", "recall_at_capacity"})
 def compute_objective(
     target: Floats,
     margin: Floats,
-    day: Days,
+    day: Ints,
     *,
     end_day: int,
     objective: Objective,
@@ -56,7 +51,7 @@ def compute_objective(
 
 
 def recall_at_capacity(
-    target: Floats, margin: Floats, day: Days, *, end_day: int, per_day: float
+    target: Floats, margin: Floats, day: Ints, *, end_day: int, per_day: float
 ) -> float:
     """Share of positives reviewed where each decision day's highest margins are.
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -26,18 +25,16 @@ from kyc_ml.dataset import (
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError, DatasetError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, choose_features, microseconds
+from kyc_ml.metrics import Floats, Ints, Names
 from kyc_ml.training.evidence import build_all
 from kyc_ml.training.out_of_time import label_parts, require_rows
-
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningPart:
     """Rows of the feature table, with their outcomes as known on one day."""
 
-    rows: Rows
+    rows: Ints
     target: Floats
 
 
@@ -61,7 +58,7 @@ class TuningFold:
     fit: TuningPart
     stop: TuningPart | None
     test: TuningPart
-    test_day: npt.NDArray[np.int64]
+    test_day: Ints
     end_day: int
 
 
@@ -171,7 +168,7 @@ def require_parts_in_time(config: RunConfig) -> SplitConfig:
 def _label_fold(
     source: ContractedTables,
     observations: pa.Table,
-    times: npt.NDArray[np.int64],
+    times: Ints,
     fold: Fold,
     *,
     config: RunConfig,
@@ -222,9 +219,9 @@ def _label_fold(
 
 
 def _own_parts(
-    part: npt.NDArray[np.object_],
+    part: Names,
     target: Floats,
-    times: npt.NDArray[np.int64],
+    times: Ints,
     boundaries: Boundaries,
 ) -> TuningFold:
     parts = {}
@@ -235,7 +232,7 @@ def _own_parts(
 
 
 def fold_rows(
-    name: str, parts: Mapping[str, TuningPart], times: npt.NDArray[np.int64], end: pd.Timestamp
+    name: str, parts: Mapping[str, TuningPart], times: Ints, end: pd.Timestamp
 ) -> TuningFold:
     """Put a fold together from its parts by name; one without 'stop' has none.
 
@@ -262,7 +259,7 @@ def parts_of(rows: TuningFold) -> dict[str, TuningPart]:
     return {name: part for name, part in named.items() if part is not None}
 
 
-def _renumbered(rows: TuningFold, used: Rows) -> TuningFold:
+def _renumbered(rows: TuningFold, used: Ints) -> TuningFold:
     """Count rows in the table of used rows instead of all observations."""
     parts = {
         name: TuningPart(rows=np.searchsorted(used, part.rows), target=part.target)

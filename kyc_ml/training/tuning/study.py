@@ -22,8 +22,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import ConfigError
+from kyc_ml.metrics import Floats
 from kyc_ml.model import fit_fixed, fit_model
-from kyc_ml.training.tuning.objectives import MAXIMISED, Floats, compute_objective
+from kyc_ml.training.tuning.objectives import MAXIMISED, compute_objective
 from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 
 _IDENTITY: Final = "kyc_ml.identity"

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.metrics import ReviewQueue, pays
+from kyc_ml.metrics import Floats, ReviewQueue, pays
 from kyc_ml.registry import Scores
 from kyc_ml.validation.comparison.rows import LaterRows
 from kyc_ml.validation.comparison.settings import ComparisonSettings
-
-Floats = npt.NDArray[np.float64]
 
 WHAT_PAYS: Final = "all that pays"
 

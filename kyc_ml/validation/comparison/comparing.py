@@ -9,6 +9,7 @@ import pandas as pd
 
 from kyc_ml.display import StageProgress, say_count, say_in_html, say_plainly
 from kyc_ml.metrics import (
+    Floats,
     Verdict,
     calibration_line,
     compute_metrics,
@@ -20,7 +21,7 @@ from kyc_ml.registry import Bundle, Scores, require_comparable
 from kyc_ml.validation.comparison.alerts import compute_alerts
 from kyc_ml.validation.comparison.figures import BOOTSTRAP, compute_differences, objective_figure
 from kyc_ml.validation.comparison.moves import compute_causes, compute_tier_moves, explain_moves
-from kyc_ml.validation.comparison.rows import Floats, LaterRows
+from kyc_ml.validation.comparison.rows import LaterRows
 from kyc_ml.validation.comparison.settings import ComparisonSettings
 
 CHALLENGER: Final = "challenger"

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import (
+    Floats,
+    Ints,
     Ranking,
     ReviewQueue,
     auc,
@@ -24,9 +25,6 @@ from kyc_ml.metrics import (
 from kyc_ml.registry import Scores
 from kyc_ml.validation.comparison.rows import LaterRows
 from kyc_ml.validation.comparison.settings import ComparisonSettings
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 BOOTSTRAP: Final = "bootstrap by customer"
 DELONG: Final = "DeLong, rows independent"

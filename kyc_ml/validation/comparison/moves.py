@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from scipy.special import logit
@@ -14,12 +13,9 @@ from scipy.special import logit
 from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.decision import PeerReference, grade, make_reasons, rank_reasons
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID, FeatureTable
-from kyc_ml.metrics import jeffreys_interval
+from kyc_ml.metrics import Floats, Ints, Mask, jeffreys_interval
 from kyc_ml.registry import Bundle, Scores, explain_rows, model_columns
 from kyc_ml.validation.comparison.rows import LaterRows
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 NO_FEATURE: Final = "(base value, calibration or policy)"
 """Cause of a move that no feature pushes."""
@@ -225,7 +221,7 @@ def _say(
     both: FeatureTable,
     added: tuple[Floats, Floats],
     *,
-    up: npt.NDArray[np.bool_],
+    up: Mask,
     reference: PeerReference,
     currency: str,
     k: int,

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.errors import require_both_classes
 from kyc_ml.features import DAY_US, DECISION_TIME, FeatureTable, microseconds
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from kyc_ml.metrics import Floats, Ints, Mask, Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +36,8 @@ class LaterRows:
 
     challenger: FeatureTable
     champion: FeatureTable
-    status: npt.NDArray[np.object_]
-    judged: npt.NDArray[np.bool_]
+    status: Names
+    judged: Mask
     end: pd.Timestamp
     out_of_fold: tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None = None
 
@@ -55,7 +52,7 @@ class LaterRows:
         return np.asarray(self.status[self.judged] == POSITIVE, dtype=np.float64)
 
     @property
-    def customers(self) -> npt.NDArray[np.object_]:
+    def customers(self) -> Names:
         """The customers of the judged rows."""
         return customers_of(self.champion.keys)[self.judged]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision import rate
 from kyc_ml.metrics import (
+    Floats,
+    Ints,
     Predictions,
     Ranking,
     auc,
@@ -37,9 +38,6 @@ from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, one_class
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _OUT_OF_FOLD: Final = notice("fitted_on_same_folds")
 

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import (
+    Floats,
+    Ints,
     bootstrap,
     calibration_error,
     clustered_observed_over_expected,
@@ -42,9 +43,6 @@ from kyc_ml.validation.ranked import draws_of
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
 

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE, customers_of
 from kyc_ml.features import audit_features, build_features
-from kyc_ml.metrics import compute_drift, effective_customers
+from kyc_ml.metrics import Ints, Mask, compute_drift, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted
 from kyc_ml.validation.outcome import (
@@ -27,8 +26,6 @@ from kyc_ml.validation.probes import FEWEST, shuffled_label_auc, single_feature_
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import values_of
 from kyc_ml.validation.text import notice
-
-Ints = npt.NDArray[np.int64]
 
 _NO_TABLES: Final = not_applicable("no_tables")
 _NO_FILES: Final = not_applicable("no_files")
@@ -255,7 +252,7 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     )
 
 
-def _missing(rows: ScoredRows, place: int) -> npt.NDArray[np.bool_]:
+def _missing(rows: ScoredRows, place: int) -> Mask:
     spec = rows.features.specs[place]
     if spec.kind != "category":
         return np.isnan(rows.matrix[:, place])

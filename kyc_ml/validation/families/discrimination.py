@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.metrics import (
@@ -31,9 +30,6 @@ from kyc_ml.validation.outcome import (
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
 from kyc_ml.validation.text import Text, notice
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _POINTS: Final = 200
 """Points of a drawn curve: more than a screen shows apart."""

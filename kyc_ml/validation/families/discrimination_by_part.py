@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from kyc_ml.metrics import auc_interval, design_effect, jeffreys_interval, threshold_at_fpr
+from kyc_ml.metrics import Mask, auc_interval, design_effect, jeffreys_interval, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
@@ -18,9 +17,6 @@ from kyc_ml.validation.ranked import FPR, one_class
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import segments
 from kyc_ml.validation.text import notice
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.decision import rank_reasons
+from kyc_ml.metrics import Ints
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
 from kyc_ml.validation.perturbing import add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _ROUNDING: Final = 1e-9
 """Step of the margin that is rounding. Convention."""

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from kyc_ml.metrics import compute_fairness, threshold_at_fpr
+from kyc_ml.metrics import Mask, Names, compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
@@ -188,7 +187,7 @@ def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | Not
     )
 
 
-def _each(names: npt.NDArray[np.object_]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+def _each(names: Names) -> Iterator[tuple[str, Mask]]:
     """Give each group with its rows; rows without a value are none."""
     for name in sorted(set(names) - {UNKNOWN}):
         yield str(name), names == name

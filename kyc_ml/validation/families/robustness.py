@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
@@ -26,9 +25,6 @@ from kyc_ml.validation.perturbing import Sample, add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
 from kyc_ml.validation.text import Text, notice
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 _LEVELS: Final = (0.5, 1.0, 2.0)
 

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE
-from kyc_ml.metrics import auc_interval
+from kyc_ml.metrics import Floats, Ints, Mask, auc_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
@@ -21,10 +20,6 @@ from kyc_ml.validation.ranked import area, one_class
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.slices import find_slices
 from kyc_ml.validation.text import notice
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 _REGIONS: Final = 4
 _MOST_SLICED: Final = 200_000

@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from kyc_ml.features import find_time_bound_beyond_the_clock
-from kyc_ml.metrics import Drift, FrozenBins, compute_drift, effective_customers
+from kyc_ml.metrics import Drift, FrozenBins, Ints, compute_drift, effective_customers
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import SHIFT, largest, most_drifted
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import Text, notice
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _TOP: Final = 10
 

@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from kyc_ml.dataset import POSITIVE, customers_of
 from kyc_ml.metrics import (
+    Ints,
     clustered_observed_over_expected,
     compute_ordering,
     concentration_change,
@@ -33,8 +33,6 @@ from kyc_ml.validation.outcome import (
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import notice
-
-Ints = npt.NDArray[np.int64]
 
 
 def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
