@@ -268,7 +268,7 @@ def test_a_store_that_cannot_be_written_is_named_with_the_user_and_at_once(alone
     assert (err, job.returncode) == ("", 0)
     assert str(closed) in out
     assert "read" in out if what == "unreadable" else "says 'Permission denied'" in out
-    assert not re.search("INSERT|SELECT|name", out)
+    assert not re.search("INSERT|SELECT", out)
     # MLflow alone tries for 95 seconds; the machine of a test may be busy
     assert int(re.search(r"after (\d+) s", out)[1]) < 60
 
@@ -293,7 +293,7 @@ def test_scores_go_out_where_the_store_can_only_be_read(night, alone, tmp_path):
     warned = [line for line in job.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warned) == 2
     assert "mlflow.db" in warned[0]
-    assert not re.search("Traceback|INSERT|name", job.stderr)
+    assert not re.search("Traceback|INSERT", job.stderr)
 
 
 def test_a_run_that_a_signal_ends_is_killed_and_one_that_fails_has_failed(alone, client):
