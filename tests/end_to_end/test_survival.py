@@ -632,7 +632,7 @@ def test_tables_read_once_for_several_models_survive_a_kill(night, tmp_path, ref
     ):
         raise RuntimeError("killed")  # noqa: EM101
     said = _Said()
-    with read_once(night.source, night.data, place=tmp_path / "tables", watch=said) as tables:
+    with read_once(night.source, night.data, place=tmp_path / "tables", reporter=said) as tables:
         assert any(line.startswith("reading: done ") for line in said.lines)
         night.score(tmp_path / "scores", tables=tables)
     assert left_beside(tmp_path) == ["quarantine", "scores"]
