@@ -131,7 +131,7 @@ from kyc_ml.registry.register_job import run_register
 from kyc_ml.display.progress import ProgressReporter
 from kyc_ml.registry.tracking.promoting import fetch_candidate
 for _ in range(2):
-    made = run_register(Path({folder!r}), trained_by="somebody", watch=ProgressReporter())
+    made = run_register(Path({folder!r}), trained_by="somebody", reporter=ProgressReporter())
 bundle, label = load_model("models:/fraud@challenger")
 print(bundle.digest, label, made.was_there, fetch_candidate(made.uri).trainers[0])
 """

@@ -51,7 +51,7 @@ scorers.ModelScorer = partial(scorers.ModelScorer, threads=1)
 random.seed(20)
 
 def score(out):
-    run_score(ScoringRequest(**{**asked, "out": home / out}), watch=ProgressReporter())
+    run_score(ScoringRequest(**{**asked, "out": home / out}), reporter=ProgressReporter())
 
 def start(out):
     child = os.fork()
