@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -103,7 +103,7 @@ class Manifest:
             },
             "not_scored": dict(self.not_scored),
             "quality": write_quality(self.quality),
-            "counts": self.counts.to_dict(),
+            "counts": asdict(self.counts),
             "drift": write_drift(self.drift),
             "faults": list(self.faults),
             "files": dict(sorted(self.files.items())),
@@ -123,7 +123,7 @@ class Manifest:
             customers=content["rows"]["customers"],
             not_scored=content.get("not_scored", {}),  # absent before December 2026
             quality=read_quality(content["quality"]),
-            counts=Counts.from_dict(content["counts"]),
+            counts=Counts(**content["counts"]),
             drift=read_drift(content["drift"]),
             faults=tuple(content["faults"]),
             files=content["files"],

@@ -102,7 +102,7 @@ def load_scorers(
     if model is not None:
         units.add(model.bundle.config.unit)
     if len(units) > 1:
-        msg = f"the fallback's configuration {request.config} is of another unit than {label}"
+        msg = f"--config {request.config} is of another unit than {label}: name that of the model"
         raise ConfigError(msg)
     return Scorers(
         model=model, no_model=no_model, rating=rating, label=label, unit=units.pop(), book=book

@@ -201,7 +201,9 @@ class ScoringRun:
             finish=finish,
             work=self.place.work,
             steps=self.steps,
-            tell=lambda done, total: self.reporter.progress("scoring and explaining", done, total),
+            progress=lambda done, total: self.reporter.progress(
+                "scoring and explaining", done, total
+            ),
         )
         self.stopwatch.note("scoring and explaining")
         counts = Counts.total(parts)
