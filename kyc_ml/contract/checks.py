@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
 
-from kyc_ml.config import ABBREVIATION, OFFSET, REGION_AND_CITY, IdentifierForm
+from kyc_ml.config import ABBREVIATION, OFFSET, REGION_AND_CITY, IdentifierForm, SourceMapping
 from kyc_ml.contract.identifiers import form_sql, was_float_sql, was_scientific_sql
 from kyc_ml.contract.quality import word_rule
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, Column, ColumnType, TableContract
@@ -48,12 +48,12 @@ _MOST_BITS: Final = 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """What a source says of how its rows are read.
+    """How the rows of a source are read.
 
     Attributes
     ----------
     zone : str
-        Of times that carry none.
+        Time zone of times without one.
     form : IdentifierForm
     earliest, latest : date or None
         First and last day of what happened, in `zone`; None is no limit.
@@ -63,6 +63,16 @@ class RowRules:
     form: IdentifierForm = field(default_factory=IdentifierForm)
     earliest: date | None = None
     latest: date | None = None
+
+    @classmethod
+    def of(cls, mapping: SourceMapping) -> RowRules:
+        """Return the rules of a source mapping."""
+        return cls(
+            zone=mapping.timezone,
+            form=mapping.identifiers,
+            earliest=mapping.earliest,
+            latest=mapping.latest,
+        )
 
 
 AS_THEY_ARE: Final = RowRules()

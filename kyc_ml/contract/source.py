@@ -10,7 +10,7 @@ import duckdb
 
 from kyc_ml.config import FilePath, SourceMapping, TableMapping, read_path
 from kyc_ml.contract.binding import note_mapping_faults, select_sql
-from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
+from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ReadSource, StoredTables
 from kyc_ml.contract.files import files_named_in, open_files
@@ -143,7 +143,7 @@ def look_up(
             ids = []
             for bound in opened.bound:
                 of_type = typed_sql(
-                    bound.contract.column(column), bound.types[column], opened.settings.rules
+                    bound.contract.column(column), bound.types[column], RowRules.of(mapping)
                 )
                 raw = f"(\n{bound.expressions[column]}\n) AS {raw_name(column)} {bound.rows}"
                 ids.append(f"SELECT {of_type} AS id FROM (SELECT {raw})")
@@ -184,23 +184,9 @@ def _opened(
 
     Without `digested` no file is read for its digest, which is empty then.
     """
-    settings = SourceSettings(
-        subject=f"source {mapping.name!r}",
-        mapped=mapping.completed,
-        attributes=mapping.attributes,
-        timezone=mapping.timezone,
-        base_currency=mapping.base_currency,
-        max_quarantined_share=mapping.max_quarantined_share,
-        max_orphan_share=mapping.max_orphan_share,
-        rules=RowRules(
-            zone=mapping.timezone,
-            form=mapping.identifiers,
-            earliest=mapping.earliest,
-            latest=mapping.latest,
-        ),
-    )
-    _require_folder(data, settings.subject)
-    faults = Faults(settings.subject, SourceError)
+    subject = f"source {mapping.name!r}"
+    _require_folder(data, subject)
+    faults = Faults(subject, SourceError)
     mapped = mapping.completed
     wanted = set(mapped if tables is None else tables)
     note_mapping_faults(mapped, wanted, faults)
@@ -220,13 +206,14 @@ def _opened(
         opened = open_files(connection, plain, faults=faults)
         unread = set(mapping.files) - opened.views
         bound = bind_tables(
-            connection, chosen, opened, unread=unread, settings=settings, faults=faults
+            connection, chosen, opened, unread=unread, mapping=mapping, faults=faults
         )
         yield BoundSource(
             connection=connection,
+            subject=subject,
+            mapping=mapping,
             bound=bound,
             files=opened,
-            settings=settings,
             digests=digest_files(found.values()) if digested else {},
         )
-    require_unchanged(state, file_states(found.values()), subject=settings.subject)
+    require_unchanged(state, file_states(found.values()), subject=subject)
