@@ -21,7 +21,7 @@ from kyc_ml.contract.quality import (
     check_quarantined_share,
 )
 from kyc_ml.contract.rows import contract_rows
-from kyc_ml.contract.shelves import MemoryShelf, Shelf
+from kyc_ml.contract.sinks import MemorySink, TableSink
 from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
 from kyc_ml.errors import ContractError, Faults, SourceError
 
@@ -82,8 +82,8 @@ class BoundSource:
     files: OpenedFiles
     digests: Mapping[str, str]
 
-    def contract(self, shelf: Shelf) -> DataQualityReport:
-        """Check every table's rows, put them on the shelf, and check the source as a whole.
+    def contract(self, sink: TableSink) -> DataQualityReport:
+        """Check every table's rows, put them on the sink, and check the source as a whole.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class BoundSource:
         found: dict[str, TableQuality] = {}
         # customers last: the times of the other tables bound which of their dates are possible
         for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
-            found[table.contract.name], remarks = self._contract(table, shelf, found.values())
+            found[table.contract.name], remarks = self._contract(table, sink, found.values())
             noted += remarks
         found = {name: found[name] for name in CONTRACT if name in found}
         if TRANSACTIONS in found and not found[TRANSACTIONS].read:
@@ -107,10 +107,10 @@ class BoundSource:
             raise SourceError(msg)
         read = {table.contract.name for table in self.bound} | set(self.files.left_out)
         whole = set(mapping.completed) == read  # without one table any customer may be in it
-        with shelf.queried(self.connection) as (connection, views):
+        with sink.queried(self.connection) as (connection, views):
             crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
         followed = follow_up(
-            shelf.columns(),
+            sink.columns(),
             found,
             mapped=mapping.completed,
             left_out=self.files.left_out,
@@ -125,12 +125,12 @@ class BoundSource:
             )
             refuse_orphans(orphans, subject=self.subject, maximum=mapping.max_orphan_share)
         except ContractError as error:  # a job still saves and shows these
-            error.quality, error.quarantine = quality, shelf.quarantine
+            error.quality, error.quarantine = quality, sink.quarantine
             raise
         return quality
 
     def _contract(
-        self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
+        self, table: BoundTable, sink: TableSink, others: Collection[TableQuality]
     ) -> tuple[TableQuality, list[RuleFinding]]:
         malformed = self.files.malformed
         return contract_rows(
@@ -139,7 +139,7 @@ class BoundSource:
             rules=RowRules.of(self.mapping),
             horizon=max((each.last_usual for each in others if each.last_usual), default=None),
             malformed=[line for name in sorted(table.files) for line in malformed.get(name, [])],
-            shelf=shelf,
+            sink=sink,
         )
 
     def read(self) -> ReadSource:
@@ -150,14 +150,14 @@ class BoundSource:
         SourceError, ContractError
             As `contract` does.
         """
-        shelf = MemoryShelf()
-        quality = self.contract(shelf)
+        sink = MemorySink()
+        quality = self.contract(sink)
         accepted = ContractedTables(
-            tables={name: shelf.tables[name] for name in CONTRACT if name in shelf.tables},
+            tables={name: sink.tables[name] for name in CONTRACT if name in sink.tables},
             timezone=self.mapping.timezone,
             base_currency=self.mapping.base_currency,
             digests=self.digests,
             quality=quality,
             attributes=self.mapping.attributes,
         )
-        return ReadSource(accepted=accepted, quarantine=shelf.quarantine)
+        return ReadSource(accepted=accepted, quarantine=sink.quarantine)

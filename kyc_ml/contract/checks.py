@@ -39,7 +39,7 @@ _NAIVE: Final = rf"{_DAY}({_CLOCK})?\s*"
 _ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|UTC|{REGION_AND_CITY}|{OFFSET})\s*"
 _ABBREVIATED: Final = rf"{_DAY}{_CLOCK}\s*{ABBREVIATION}\s*"
 # Nanosecond timestamps of pandas and Arrow end in 2262; a transaction before 1900 is a
-# unit error. Dates may lie further out: 9999-12-31 is the usual "no expiry".
+# unit error. Dates may be later: 9999-12-31 is the usual "no expiry".
 _FIRST, _END = "1900-01-01", "2200-01-01"
 _FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
 
@@ -106,7 +106,7 @@ class ContractCheck:
 
     @property
     def reason(self) -> str:
-        """The rule as it stands in the quarantine."""
+        """The rule as the quarantine file names it."""
         return f"{self.column}: {self.rule}" if self.column else self.rule
 
 
@@ -281,7 +281,7 @@ def mask_sql(checks: Sequence[ContractCheck]) -> str:
 
 
 def mask_literal(bits: int, checks: Sequence[ContractCheck]) -> str:
-    """Write some rules' bits as SQL, as `mask_sql` gives them; 0 stands for a sound row."""
+    """Write some rules' bits as SQL, as `mask_sql` gives them; 0 is a sound row."""
     if len(checks) > _MOST_BITS:
         return quote_text(f"{bits:0{len(checks)}b}")
     return str(bits)
@@ -328,7 +328,7 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Con
         computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""
         add("empty", f"{present} IS NULL{computed}")
     if column.type != "string":
-        # Conversion, not absence: a raw value is there and no typed one.
+        # a value that does not convert, unlike an absent one, has a raw value and no typed one
         unread = f"{present} IS NOT NULL AND {typed} IS NULL"
         if column.type == "timestamp" and duck_type == "VARCHAR":
             short = f"regexp_full_match({present}, {quote_text(_ABBREVIATED)})"
