@@ -64,7 +64,7 @@ def rows_of(small, challenger, champion, order=None):
     ]
     return LaterRows(
         challenger=tables[0], champion=tables[1], status=status[order],
-        judged=(status != "immature")[order], end=END,
+        judged=(status != "immature")[order], since=END, end=END, as_of=END,
     )  # fmt: skip
 
 

@@ -338,15 +338,15 @@ def compare(
     quarantine: Quarantine = None,
     quiet: Quiet = False,
 ) -> None:
-    """Hold a challenger against a champion on rows new to both; any verdict exits with 0."""
+    """Compare a challenger with a champion on rows new to both; any verdict exits with 0."""
     with job(
         quiet=quiet,
         reads={"--source": source, "--data": data},
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.validation import run_compare
+        from kyc_ml.validation import ComparisonRequest, run_compare
 
-        result = run_compare(
+        asked = ComparisonRequest(
             challenger=challenger,
             champion=champion,
             source=source,
@@ -356,12 +356,11 @@ def compare(
             objective=objective,
             capacities=capacity,
             review_cost=review_cost,
-            loss=loss,
+            miss_cost=loss,
             out=out,
             quarantine=quarantine,
-            reporter=terminal,
         )
-        terminal.summary("compared", result.facts())
+        terminal.summary("compared", run_compare(asked, reporter=terminal).facts())
 
 
 @app.command(epilog=example("kyc-ml demo --out build/demo"))

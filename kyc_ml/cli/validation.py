@@ -66,7 +66,7 @@ def validate(
     ] = None,
     champion: Annotated[
         str | None,
-        typer.Option(help="Model to hold it against; default: the registry's champion."),
+        typer.Option(help="Model to compare with; default: the registry's champion."),
     ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train again and compare the bundles' bytes.")
@@ -82,8 +82,8 @@ def validate(
     judged_rows: Annotated[
         Path | None,
         typer.Option(
-            help="Parquet file for every judged row with probability, tier and outcome, to compute "
-            "with other tools; customers' data, which goes nowhere else."
+            help="Parquet file for each evaluated row with probability, tier and outcome, for "
+            "other tools; customers' data, which is written nowhere else."
         ),
     ] = None,
     force: Annotated[
@@ -99,9 +99,9 @@ def validate(
         reads={"--source": source, "--data": data, "--policy": policy},
         dates={"--as-of": as_of, "--since": since},
     ) as terminal:
-        from kyc_ml.validation import run_validate
+        from kyc_ml.validation import ValidationRequest, run_validate
 
-        result = run_validate(
+        asked = ValidationRequest(
             model=model,
             source=source,
             data=data,
@@ -110,7 +110,7 @@ def validate(
             rows=rows,
             since=since,
             as_of=as_of,
-            only=only or (),
+            only=tuple(only or ()),
             champion=champion,
             retrain=retrain,
             validator=validator,
@@ -119,8 +119,8 @@ def validate(
             quarantine=quarantine,
             force=force,
             judged_rows=judged_rows,
-            reporter=terminal,
         )
-        terminal.summary("validated", result.facts())
-    if not result.passed:
+        report = run_validate(asked, reporter=terminal)
+        terminal.summary("validated", report.facts())
+    if not report.passed:
         raise typer.Exit(code=GATE_FAILED)

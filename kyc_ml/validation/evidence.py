@@ -39,10 +39,9 @@ class Retrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChampionScores:
-    """The champion, and what it says of the current rows."""
+    """The current rows as the champion scores them, and its name and version."""
 
     label: str
-    bundle: Bundle
     rows: ScoredRows
 
 

@@ -49,7 +49,7 @@ def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, V
     """
     known = table[table[column].notna()]
     if known.empty:
-        return {name: Value(value=np.nan) for name in ("drift", "critical_95", "critical_99")}
+        return {name: Value(np.nan) for name in ("drift", "critical_95", "critical_99")}
     major = known[column] > np.maximum(known["critical_99"], MAJOR_SHIFT)
     shift = known[column] > np.maximum(known["critical_95"], SHIFT)
     at = known.assign(major=major, shift=shift).sort_values(
@@ -66,6 +66,6 @@ def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, V
 def _of(table: pd.DataFrame, column: str, *, named: str, sign: float) -> Value:
     values = table[column].to_numpy(dtype=np.float64)
     if np.isnan(values).all():
-        return Value(value=np.nan)
+        return Value(np.nan)
     at = int(np.nanargmax(sign * values))
     return Value(value=float(values[at]), about=str(table[named].iloc[at]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kyc_ml.validation.policy import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """A number with its interval; NaN or infinite is undefined.
 
@@ -63,7 +63,7 @@ class Outcome:
         found = []
         for measure in check.measures:
             given = self.values[measure.name]
-            value = given if isinstance(given, Value) else Value(value=given)
+            value = given if isinstance(given, Value) else Value(given)
             found.append(
                 Figure(
                     measure=measure,

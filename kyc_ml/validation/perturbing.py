@@ -48,7 +48,7 @@ class Sample:
     def of(cls, evidence: ReviewEvidence, *, most: int, seed: int) -> Self:
         """Draw at most so many rows: positives first, to half of them."""
         current, bundle = evidence.current, evidence.bundle
-        rows = _draw(current, most=most, seed=seed)
+        rows = draw_judged(current, most=most, rng=np.random.default_rng(seed))
         segments = bundle.calibrator.segments
         named = None if segments is None else current.category(segments.feature)[rows]
         target = np.asarray(current.status[rows] == POSITIVE, dtype=np.float64)
@@ -74,11 +74,17 @@ class Sample:
         return margin, proba, assign_tiers(proba, policy=self.policy, segment=self.cut_offs_of)
 
 
-def _draw(rows: ScoredRows, *, most: int, seed: int) -> Ints:
+def draw_judged(rows: ScoredRows, *, most: int, rng: np.random.Generator) -> Ints:
+    """Draw at most `most` judged rows: all positives, or as many as half of them, then negatives.
+
+    Returns
+    -------
+    int64 array
+        Places of the rows, in rising order; all judged rows if they are not more than `most`.
+    """
     judged = np.flatnonzero(rows.judged)
     if judged.size <= most:
         return judged
-    rng = np.random.default_rng(seed)
     positive = rows.status[judged] == POSITIVE
     hits, others = judged[positive], judged[~positive]
     if hits.size > most // 2:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.display import say_in_html, say_plainly
+from kyc_ml.display import say_count, say_in_html, say_plainly
 from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.text import NOTHING, Text
 
@@ -325,6 +326,25 @@ class DataIdentity:
     digest: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPlace:
+    """Where a report is kept.
+
+    Attributes
+    ----------
+    report, page : Path
+        ``report.json`` and ``report.html``.
+    mlflow_run : str
+    receipt : str
+        ``COUNT:HASH`` of the entry in the audit log; '' for a report of some checks only.
+    """
+
+    report: Path
+    page: Path
+    mlflow_run: str
+    receipt: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Report:
     """A whole validation.
@@ -336,10 +356,12 @@ class Report:
     complete : bool
         False where only some checks were run: such a report approves nothing.
     headline : tuple of (check id, figure name)
-        The figures that decide, for the first screen.
+        Key figures, for the first screen.
     created_at : str
         ISO, UTC. With `seconds`, here and in results, the only thing that differs from run
         to run on the same model, data, policy and code.
+    place : ReportPlace or None
+        None where nothing was written. It is not part of ``report.json``.
     """
 
     model: ModelIdentity
@@ -357,6 +379,12 @@ class Report:
     environment: Mapping[str, object]
     created_at: str
     seconds: Mapping[str, float]
+    place: ReportPlace | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True unless the verdict is fail."""
+        return self.verdict != "fail"
 
     def result(self, check: str) -> CheckResult:
         """Return the result of the check with this id; KeyError if it was not run."""
@@ -378,30 +406,42 @@ class Report:
             columns=["check", "family", "verdict", "broken", "reason"],
         )
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
+        """Return the summary: verdict, model, rows, checks, and where the report is kept."""
         counts = self.to_frame()["verdict"].value_counts()
         current = next(rows for rows in self.rows if rows.role == "current")
+        model, place = self.model, self.place
+        kept = () if place is None else (
+            ("report", place.report), ("page", place.page), ("MLflow run", place.mlflow_run),
+            ("audit log", place.receipt),
+        )  # fmt: skip
         return {
             "verdict": self.verdict.replace("_", " ")
-            + ("" if self.complete else " (of some checks only: it approves nothing)"),
-            "judged": f"{current.judged:,} rows, {current.positives:,} positive; "
-            f"{current.origin.en}",
+            + ("" if self.complete else " (some checks only: this approves nothing)"),
+            "model": f"{model.name} {'v' + model.version if model.version else model.digest[:12]}",
+            "evaluated": f"{say_count(current.judged, 'row')}, "
+            f"{say_count(current.positives, 'positive')}, "
+            f"{say_count(current.customers, 'customer')}; {current.origin.en}",
             "checks": ", ".join(f"{n} {str(name).replace('_', ' ')}" for name, n in counts.items()),
             "policy": f"{self.policy.name} v{self.policy.version}",
             "validator": self.validator,
+            **{finding.id: finding.text.en for finding in self.findings},
+            **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},
+            **dict(kept),
         }
 
     def __repr__(self) -> str:
-        found = {finding.id: finding.text.en for finding in self.findings}
-        return say_plainly(f"Validation of {self.model.name!r}", {**self._facts(), **found})
+        return say_plainly(f"Validation of {self.model.name!r}", self.facts())
 
     def _repr_html_(self) -> str:
+        known = {finding.id for finding in self.findings}
         found = pd.DataFrame(
             [(each.severity, each.check, each.text.en) for each in self.findings],
             columns=["severity", "check", "finding"],
         )
+        facts = {name: fact for name, fact in self.facts().items() if name not in known}
         tables = [] if found.empty else [found]
-        return say_in_html(f"Validation of {self.model.name!r}", self._facts(), tables=tables)
+        return say_in_html(f"Validation of {self.model.name!r}", facts, tables=tables)
 
 
 def conclude(results: tuple[CheckResult, ...], findings: tuple[Finding, ...] = ()) -> Conclusion:

@@ -30,7 +30,7 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows, score_built
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 from kyc_ml.validation.text import Text
 
 CONFIGS = Path(__file__).parents[2] / "configs"

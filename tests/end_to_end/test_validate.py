@@ -14,7 +14,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from kyc_ml.validation import CHECKS
-from kyc_ml.validation.storage import from_json
+from kyc_ml.validation.report.storage import from_json
 
 TRAINED = "2024-09-10"
 SPLITS = {

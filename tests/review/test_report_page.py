@@ -11,8 +11,8 @@ import pytest
 
 from kyc_ml.registry import Entry, ReportFacts, ReportFinding, SignOff, make_sign_off
 from kyc_ml.registry.governance.chain import GENESIS
-from kyc_ml.validation import draw
 from kyc_ml.validation.report.changes import find_changes
+from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.numbers import write_cell, write_number
 from kyc_ml.validation.report.render import render_report, save_report_page

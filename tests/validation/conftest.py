@@ -19,7 +19,7 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows, score_built
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 from kyc_ml.validation.text import Text
 
 START = pd.Timestamp("2024-01-01", tz="UTC")

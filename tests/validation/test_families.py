@@ -16,7 +16,7 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.policy import Gate
 from kyc_ml.validation.report.words import COLUMNS
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 
 N = 6_000
 GATED = {"pass", "finding", "fail"}
@@ -264,7 +264,7 @@ def test_overrides_are_counted_by_direction(evidence, check):
 def test_a_worse_model_than_the_champion_fails(evidence, check):
     noise = np.random.default_rng(0).normal(size=len(evidence.current)) * 2
     rows = replace(evidence.current, margin=evidence.current.margin + noise)
-    rival = ChampionScores(label="world v1", bundle=evidence.bundle, rows=evidence.current)
+    rival = ChampionScores(label="world v1", rows=evidence.current)
     result, findings = check("benchmarks.champion", replace(evidence, current=rows, rival=rival))
     assert result.verdict == "fail"
     assert values(result)["auc_difference"] < 0
@@ -273,7 +273,7 @@ def test_a_worse_model_than_the_champion_fails(evidence, check):
 
 
 def test_the_champion_beside_itself_makes_no_difference(evidence, check):
-    rival = ChampionScores(label="itself", bundle=evidence.bundle, rows=evidence.current)
+    rival = ChampionScores(label="itself", rows=evidence.current)
     result, findings = check("benchmarks.champion", replace(evidence, rival=rival))
     assert values(result)["ap_difference"] == 0.0
     assert not findings

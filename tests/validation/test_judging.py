@@ -3,9 +3,9 @@
 import pytest
 
 from kyc_ml.validation.check import Check, FigureText
-from kyc_ml.validation.gates import apply_gates, evaluate_gate, find_findings
 from kyc_ml.validation.policy import Gate, GateCondition
 from kyc_ml.validation.result import Figure
+from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
 from kyc_ml.validation.text import Text
 
 SAID = Text("words", "文字")

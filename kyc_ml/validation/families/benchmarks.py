@@ -142,7 +142,7 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     lost = notice("loss_by_amount") if by_amount else notice("loss_per_positive", loss=usual)
     return Outcome(
         values={
-            "savings": Value(value=found.savings, low=low, high=high),
+            "savings": Value(found.savings, low, high),
             "savings_high": high,
             "cost": found.cost,
             "cost_of_none": found.cost_of_none,
@@ -176,7 +176,7 @@ def _against(
         draws=draws_of(rows, settings),
     )
     value = {
-        name: Value(value=gap, low=found.low[name], high=found.high[name])
+        name: Value(gap, found.low[name], found.high[name])
         for name, gap in differences(whole).items()
     }
     points = theirs.found(whole)
@@ -184,7 +184,7 @@ def _against(
         values={
             "auc": auc(*points),
             "average_precision": average_precision(*points),
-            "auc_difference": Value(value=area.difference, low=area.low, high=area.high),
+            "auc_difference": Value(area.difference, area.low, area.high),
             "ap_difference": value["ap"],
             "ap_difference_high": found.high["ap"],
             "log_loss_difference": value["log_loss"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -29,7 +28,7 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
+from kyc_ml.validation.levels import level_at, level_note, surest_levels
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
@@ -47,9 +46,8 @@ from kyc_ml.validation.text import notice
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
 
 
-def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compute O/E and the line of recalibration."""
-    del settings
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
@@ -59,13 +57,11 @@ def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     line = fit_calibration_line(rows.target, rows.judged_probability)
     return Outcome(
         values={
-            "o_e": Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+            "o_e": Value(ratio.ratio, ratio.low, ratio.high),
             "o_e_low": ratio.low,
             "o_e_high": ratio.high,
-            "intercept": Value(
-                value=line.intercept, low=line.intercept_low, high=line.intercept_high
-            ),
-            "slope": Value(value=line.slope, low=line.slope_low, high=line.slope_high),
+            "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
+            "slope": Value(line.slope, line.slope_low, line.slope_high),
             "p_value": line.p_value,
         },
         notes=(notice("interval_by_customer"),),
@@ -114,15 +110,14 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             "reliability": parts.reliability,
             "resolution": parts.resolution,
             "uncertainty": parts.uncertainty,
-            "skill": Value(value=parts.skill, low=low, high=high),
+            "skill": Value(parts.skill, low, high),
             "skill_high": high,
         }
     )
 
 
-def run_spiegelhalter(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Test whether the Brier score is what it would be."""
-    del settings
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
@@ -130,9 +125,8 @@ def run_spiegelhalter(evidence: ReviewEvidence, settings: Settings) -> Outcome |
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
-def run_hosmer_lemeshow(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Test observed against expected counts by groups of probability."""
-    del settings
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
@@ -143,9 +137,8 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, settings: Settings) -> Outcome
     )
 
 
-def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Test each tier's level, Jeffreys' way."""
-    del settings
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
@@ -163,9 +156,8 @@ def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     )
 
 
-def run_binomial(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Test each tier's level by the binomial distribution."""
-    del settings
     if not evidence.current.target.size:
         return _NO_ROWS
     table = _grades(evidence)
@@ -197,11 +189,8 @@ def run_segment_calibration(
     lines = []
     for segment in found:
         here = segment.rows[rows.judged]
-        target, proba = rows.target[here], rows.judged_probability[here]
-        if not target.size:
-            continue
-        level = level_of(target, proba, rows.judged_customers[here])
-        lines.append({"segment": segment.label, **asdict(level)})
+        if here.any():
+            lines.append({"segment": segment.label, **level_at(rows, here)})
     if not lines:
         return _NO_ROWS
     table = pd.DataFrame(lines)
@@ -211,7 +200,7 @@ def run_segment_calibration(
             "judged": int(table["low"].notna().sum()),
         },
         tables={"segments": table},
-        notes=(who_is_judged(settings.fewest),),
+        notes=(level_note(settings.fewest),),
     )
 
 

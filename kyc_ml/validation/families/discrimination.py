@@ -46,8 +46,8 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
     given = rows.judged_probability
     return Outcome(
         values={
-            "auc": Value(value=auc, low=low, high=high),
-            "gini": Value(value=2 * auc - 1, low=2 * low - 1, high=2 * high - 1),
+            "auc": Value(auc, low, high),
+            "gini": Value(2 * auc - 1, 2 * low - 1, 2 * high - 1),
             "auc_low_by_customer": drawn.low,
             "auc_of_probability": auc_interval(rows.target, given)[0],
             "distinct": int(np.unique(given).size),
@@ -72,9 +72,9 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
             "average_precision": precision,
             "prevalence": prevalence,
             "lift": Value(
-                value=precision.value / prevalence,
-                low=precision.low / prevalence,
-                high=precision.high / prevalence,
+                precision.value / prevalence,
+                precision.low / prevalence,
+                precision.high / prevalence,
             ),
             "ks": drawn["ks"],
             "partial_auc": drawn["partial_auc"],
@@ -107,7 +107,7 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         values={
             "capacity": own,
             **{
-                name: Value(value=at[name], low=at[f"{name}_low"], high=at[f"{name}_high"])
+                name: Value(at[name], at[f"{name}_low"], at[f"{name}_high"])
                 for name in ("precision", "recall")
             },
         },
@@ -125,16 +125,15 @@ def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
     return notice("capacity", per_day=per_day, reviews=per_day * days, days=days, on=on)
 
 
-def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compute recall at 5 % false positives, at a threshold of now and at one set earlier."""
-    del settings
     rows, before = evidence.current, evidence.reference
     if (refused := one_class(rows)) is not None:
         return refused
     own = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
     now = rates_at_threshold(rows.target, rows.judged_margin, threshold=own)
     values: dict[str, Value | float] = {
-        "recall": Value(value=now.recall, low=now.recall_low, high=now.recall_high),
+        "recall": Value(now.recall, now.recall_low, now.recall_high),
         "recall_frozen": np.nan,
         "fpr_frozen": np.nan,
     }
@@ -142,18 +141,15 @@ def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome |
     if one_class(before) is None:
         frozen = threshold_at_fpr(before.target, before.judged_margin, fpr=FPR)
         then = rates_at_threshold(rows.target, rows.judged_margin, threshold=frozen)
-        values["recall_frozen"] = Value(
-            value=then.recall, low=then.recall_low, high=then.recall_high
-        )
-        values["fpr_frozen"] = Value(value=then.fpr, low=then.fpr_low, high=then.fpr_high)
+        values["recall_frozen"] = Value(then.recall, then.recall_low, then.recall_high)
+        values["fpr_frozen"] = Value(then.fpr, then.fpr_low, then.fpr_high)
     else:
         notes = [notice("no_frozen_threshold")]
     return Outcome(values=values, notes=tuple(notes))
 
 
-def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare the AUC with the one that the bundle recorded in training."""
-    del settings
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
@@ -168,14 +164,12 @@ def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
         values={
             "initial": found.initial,
             "current": Value(
-                value=found.current,
-                low=max(0.0, found.current - reach),
-                high=min(1.0, found.current + reach),
+                found.current, max(0.0, found.current - reach), min(1.0, found.current + reach)
             ),
             "drop": Value(
-                value=found.initial - found.current,
-                low=found.initial - found.current - reach,
-                high=found.initial - found.current + reach,
+                found.initial - found.current,
+                found.initial - found.current - reach,
+                found.initial - found.current + reach,
             ),
             "p_value": found.p_value,
         }
@@ -196,7 +190,7 @@ def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
         seed=settings.seed,
     )
     found = {
-        str(line["figure"]): Value(value=line["value"], low=line["low"], high=line["high"])
+        str(line["figure"]): Value(line["value"], line["low"], line["high"])
         for line in table.to_dict("records")
     }
     evidence.memory[key] = found

@@ -23,9 +23,8 @@ _FINE: Final = 0.1
 """Share of the policy's noise that reasons must survive. Convention."""
 
 
-def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_additivity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Check that contributions add up to the score, for every current row."""
-    del settings
     found = evidence.attributed
     if not found.rows:
         return _no_rows()

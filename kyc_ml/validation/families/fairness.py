@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, cast
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from kyc_ml.metrics import Mask, Names, compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
+from kyc_ml.validation.levels import level_at, level_note, surest_levels
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
@@ -121,10 +121,7 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
             notes.append(_absent(evidence, group))
             continue
         for name, here in _each(names[rows.judged]):
-            level = level_of(
-                rows.target[here], rows.judged_probability[here], rows.judged_customers[here]
-            )
-            lines.append({"feature": group.feature, "group": name, **asdict(level)})
+            lines.append({"feature": group.feature, "group": name, **level_at(rows, here)})
     if not lines:
         return _NO_GROUP
     rates = pd.DataFrame(lines)
@@ -135,7 +132,7 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
             "groups": int(rates["low"].notna().sum()),
         },
         tables={"rates": rates},
-        notes=(*notes, who_is_judged(settings.fewest)),
+        notes=(*notes, level_note(settings.fewest)),
     )
 
 

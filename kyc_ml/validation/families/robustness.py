@@ -142,13 +142,13 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
         ["share", "feature"], ascending=[False, True], ignore_index=True
     )
     here = outside & rows.judged
-    ratio = Value(value=np.nan)
+    ratio = Value(np.nan)
     if here.any():
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
         found = clustered_observed_over_expected(
             target, rows.probability[here], rows.customers[here]
         )
-        ratio = Value(value=found.ratio, low=found.low, high=found.high)
+        ratio = Value(found.ratio, found.low, found.high)
     return Outcome(
         values={
             "rows": float(outside.mean()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from kyc_ml.dataset import POSITIVE
 from kyc_ml.metrics import Floats, Ints, Mask, auc_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
-from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
+from kyc_ml.validation.levels import level_note, level_of, surest_levels
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
@@ -44,7 +43,7 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     slices = find_slices(rows, judged, columns=leading, leaves=settings.slices, seed=settings.seed)
     if slices is None:
         return not_applicable("no_regions")
-    table = _judge_regions(rows, slices, fewest=settings.fewest)
+    table = _tabulate_regions(rows, slices, fewest=settings.fewest)
     least = settings.fewest / 2  # the other half of the customers went into the search
     return Outcome(
         values={
@@ -53,11 +52,11 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
             "regions": int(table["low"].notna().sum()),
         },
         tables={"regions": table.sort_values("o_e", ascending=False, ignore_index=True)},
-        notes=(who_is_judged(least),),
+        notes=(level_note(least),),
     )
 
 
-def _judge_regions(
+def _tabulate_regions(
     rows: ScoredRows, slices: Sequence[tuple[str, Ints]], *, fewest: int
 ) -> pd.DataFrame:
     """Tabulate level and ranking of each region; AUC only where both classes suffice."""
@@ -65,11 +64,11 @@ def _judge_regions(
     for described, here in slices:
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
         level = level_of(target, rows.probability[here], rows.customers[here])
-        both = min(level.positives, level.rows - level.positives) >= fewest
+        both = min(level["positives"], level["rows"] - level["positives"]) >= fewest
         lines.append(
             {
                 "region": described,
-                **asdict(level),
+                **level,
                 "auc": area(target, rows.margin[here]) if both else np.nan,
             }
         )
@@ -100,7 +99,7 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     judged = regions[regions["gap"].notna()].reset_index(drop=True)
     return Outcome(
         values={
-            "gap": Value(value=whole["gap"], low=whole["low"], high=whole["high"]),
+            "gap": Value(whole["gap"], whole["low"], whole["high"]),
             "largest_low": largest(judged, "low", named="region"),
             "regions": len(judged),
         },

@@ -95,9 +95,8 @@ def run_feature_stability(evidence: ReviewEvidence, settings: Settings) -> Outco
     )
 
 
-def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_importance(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare what contributes most, then and now."""
-    del settings
     if (refused := _too_few(evidence)) is not None:
         return refused
     before, now = evidence.attributed_reference, evidence.attributed
@@ -121,9 +120,8 @@ def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     )
 
 
-def run_reason_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reason_stability(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare the distribution of first reasons."""
-    del settings
     if (refused := _too_few(evidence)) is not None:
         return refused
     one, two = (

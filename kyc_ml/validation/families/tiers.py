@@ -35,9 +35,8 @@ from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import notice
 
 
-def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_ordering(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare the observed rates of neighbouring tiers."""
-    del settings
     rows, names = evidence.current, evidence.bundle.policy.tier_names
     if not rows.target.size:
         return not_applicable("no_mature_outcome")
@@ -128,9 +127,8 @@ def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame
     )
 
 
-def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Measure how evenly rows spread over tiers, now and before."""
-    del settings
     names = evidence.bundle.policy.tier_names
     now, before = (_counts(rows, len(names)) for rows in (evidence.current, evidence.reference))
     change = concentration_change(before, now)
@@ -159,9 +157,8 @@ def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome |
     )
 
 
-def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_migration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Follow customers from the reference period to now."""
-    del settings
     if evidence.bundle.config.unit != "risk":
         return not_applicable("transactions_do_not_migrate")
     names = evidence.bundle.policy.tier_names
@@ -197,9 +194,8 @@ def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
     )
 
 
-def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Count overrides, and compare outcomes with expectations of their rows."""
-    del settings
     rows = evidence.current
     grades, names = rows.grades, np.array(evidence.bundle.policy.tier_names, dtype=object)
     moved = grades.tier != grades.before
@@ -238,9 +234,9 @@ def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
             "rate": float(moved.mean()) if moved.size else np.nan,
             "raised": int(raised.sum()),
             "lowered": int((moved & ~raised).sum()),
-            "observed_over_expected": Value(value=np.nan)
+            "observed_over_expected": Value(np.nan)
             if ratio is None
-            else Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+            else Value(ratio.ratio, ratio.low, ratio.high),
         },
         tables={"overrides": table},
         notes=unchecked,

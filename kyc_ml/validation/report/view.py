@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.drawing import draw
+from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.numbers import (
     sort_key,

@@ -28,7 +28,7 @@ from kyc_ml.registry import (
     withdraw_champion,
 )
 from kyc_ml.validation.policy import ValidationPolicy
-from kyc_ml.validation.sign_off.reports import read_report
+from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.sign_off.sign_job import SIGN_OFF, readable_entry
 
 
@@ -56,10 +56,10 @@ class PromotionResult:
     model: str
     version: str
     previous: str
-    refusals: tuple[str, ...]
-    conditions: tuple[str, ...]
-    verdicts: tuple[str, ...]
     receipt: str
+    refusals: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
 
 
 def run_promote(
@@ -149,7 +149,6 @@ def run_promote(
         model=candidate.name,
         version=candidate.version,
         previous=candidate.champion,
-        refusals=(),
         conditions=agreed,
         verdicts=verdicts,
         receipt=str(entry.anchor),
@@ -202,9 +201,6 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
         model=model,
         version=target,
         previous=now.version,
-        refusals=(),
-        conditions=(),
-        verdicts=tuple(evidence.get("verdicts", ())),
         receipt=str(entry.anchor),
     )
 
@@ -241,9 +237,6 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
         model=model,
         version=now.version,
         previous=now.version,
-        refusals=(),
-        conditions=(),
-        verdicts=(),
         receipt=str(entry.anchor),
     )
 
@@ -285,7 +278,6 @@ def _refuse(
         version=candidate.version,
         previous=candidate.champion,
         refusals=refusals,
-        conditions=(),
         verdicts=tuple(evidence.get("verdicts", ())),
         receipt=str(entry.anchor),
     )

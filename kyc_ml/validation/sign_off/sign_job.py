@@ -23,8 +23,8 @@ from kyc_ml.registry import (
     record_entry,
 )
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.validation.sign_off.report_page import renew_page
-from kyc_ml.validation.sign_off.reports import read_report
+from kyc_ml.validation.report.files import read_report
+from kyc_ml.validation.report.page import renew_page
 
 SIGN_OFF: Final = "signoff.json"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.registry import Entry, ReportFacts, ReportFinding, record_entry
+from kyc_ml.validation.report.storage import from_json
 from kyc_ml.validation.result import Report
-from kyc_ml.validation.storage import from_json
 
 
 def read_report(path: Path) -> tuple[Report, ReportFacts]:

@@ -27,7 +27,7 @@ from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
 from kyc_ml.training import FOLDS, OutOfFold, is_cross_validated, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_built
-from kyc_ml.validation.validation_parts import ChosenPart, ReviewPart, plan_parts
+from kyc_ml.validation.run.row_choice import ChosenPart, ReviewPart, plan_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +210,7 @@ def _specs(
     return specs, left_out
 
 
-def collect_rival(
+def score_with(
     bundle: Bundle,
     tables: ContractedTables,
     current: ScoredRows,
@@ -219,17 +219,17 @@ def collect_rival(
     learned: Floats | None = None,
     reporter: ProgressReporter,
 ) -> ScoredRows:
-    """Score the current rows by another model, with its own features.
+    """Score the current rows with another model, from its own features.
 
     Parameters
     ----------
     current : ScoredRows
-        What is known of the rows; outcomes are taken from there.
+        The rows with their outcomes.
     observations : pyarrow.Table
         The same rows as observations.
     learned : float64 array of shape (n,), optional
-        Where the rows are all that it was cross-validated on, the outcomes known then: they are
-        predicted out of fold.
+        Outcomes known at its training, if these are the rows that it was cross-validated on:
+        they are then predicted out of fold.
     """
     _, built = features_and_facts(bundle, tables, observations, reporter)
     said = None

@@ -17,9 +17,9 @@ from kyc_ml.registry import (
     fetch_report,
     latest_sign_off,
 )
+from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.report.render import render_report, save_report_page
 from kyc_ml.validation.result import Report
-from kyc_ml.validation.sign_off.reports import read_report
 from kyc_ml.validation.text import Language
 
 PAGE: Final = "report.html"

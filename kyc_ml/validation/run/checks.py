@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.gates import apply_gates, evaluate_gate, find_findings
-from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings, ValidationPolicy
 from kyc_ml.validation.result import CheckResult, Finding, Table
+from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
+from kyc_ml.validation.run.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 
 
 def run_checks(

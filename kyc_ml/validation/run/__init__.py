@@ -1,0 +1,1 @@
+"""One validation: which rows, which models, the checks and their gates, and what is kept."""
