@@ -32,8 +32,10 @@ def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]
 
 
 def level_at(rows: ScoredRows, here: Mask) -> dict[str, float]:
-    """Return the level of some of the judged rows; see `level_of`."""
-    return level_of(rows.target[here], rows.judged_probability[here], rows.judged_customers[here])
+    """Return the level of some of the evaluated rows; see `level_of`."""
+    return level_of(
+        rows.target[here], rows.evaluated_probability[here], rows.evaluated_customers[here]
+    )
 
 
 def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:

@@ -1,4 +1,4 @@
-"""What the code of a check returns, before gates are applied to it."""
+"""The result of a check before gates are applied."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Value:
     Attributes
     ----------
     about : str
-        Which of several things it is the figure of, such as the name of a tier.
+        Name of the tier, segment or feature that the figure belongs to; '' for all rows.
     """
 
     value: float
@@ -37,7 +37,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Figures by the name of their measure, and tables by name; the rest is declared as YAML."""
+    """Figures and tables by name; labels and titles are declared in the YAML of the family."""
 
     values: Mapping[str, Value | float]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -78,13 +78,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApplicable:
-    """Why a check does not apply to this model and data."""
+    """The reason why a check does not apply to this model and data."""
 
     reason: Text
 
 
 def not_applicable(key: str, **values: object) -> NotApplicable:
-    """Return the reason of ``notices.yaml`` why a check does not apply."""
+    """Return a reason from ``notices.yaml`` why a check does not apply."""
     return NotApplicable(reason=notice(key, **values))
 
 

@@ -1,4 +1,4 @@
-"""Shared by families: whether rows can be ranked, the threshold, and the number of draws."""
+"""Conditions and constants of checks that rank rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draws_of(rows: ScoredRows, settings: Settings) -> int:
 
 
 def one_class(rows: ScoredRows) -> NotApplicable | None:
-    """Return why rows of one class cannot be ranked; None if both classes are there."""
+    """Return the reason why rows of one class cannot be ranked; None if there are both classes."""
     positives, negatives = rows.classes
     if positives and negatives:
         return None
@@ -29,6 +29,6 @@ def one_class(rows: ScoredRows) -> NotApplicable | None:
 
 
 def area(target: Floats, score: Floats) -> float:
-    """Area under the ROC curve; quicker than with its interval."""
+    """Return the area under the ROC curve, without its interval, which takes longer."""
     hits, false = Ranking.of(target, score).found(np.ones(target.size, np.int64))
     return auc(hits, false)

@@ -1,4 +1,4 @@
-"""What a validation found: figures, tables, verdicts, and the report that holds them all."""
+"""The results of a validation: figures, tables, verdicts, and the report with all of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.text import NOTHING, Text
 
 Severity = Literal["amber", "red"]
-"""What breaking a gate means: amber is a finding to be followed up, red fails the model."""
+"""Severity of a gate: amber (warning) gives a finding to fix, red (critical) fails the model."""
 
 Verdict = Literal["pass", "finding", "fail", "not_judged", "information", "not_applicable"]
-"""Of one check; `information` has no gate on any of its figures, and of `not_judged` every
-figure that has one is undefined, as where rows are too few."""
+"""Verdict of one check. `information`: no figure has a gate. `not_judged`: every figure with a
+gate is undefined, for example because there are too few rows."""
 
 Conclusion = Literal["pass", "pass_with_findings", "fail"]
-"""Of the whole report."""
+"""Verdict of the whole report."""
 
 PlotKind = Literal["line", "step", "bar", "interval", "heatmap", "histogram"]
 """`interval` draws points with whiskers from `low` to `high`; `heatmap` a value for x and y."""
@@ -37,11 +37,11 @@ class Figure:
     Attributes
     ----------
     value : float or None
-        None where it is undefined, as an AUC of one class is.
+        None if it is undefined, such as an AUC of one class.
     low, high : float or None
-        Interval at 95 %; None where none is computed.
+        95% interval; None if there is no interval.
     about : str
-        What of several it is the figure of, such as the tier with the lowest p-value.
+        Name of the tier, segment or feature that the figure belongs to; '' for all rows.
     """
 
     measure: FigureText
@@ -70,7 +70,7 @@ class Table:
     Attributes
     ----------
     name : str
-        Of this check's own; the Parquet file is named after check and table.
+        Unique within its check; the Parquet file is named after check and table.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """How to draw a table of the same check; it holds no numbers of its own.
+    """How to draw a table of the same check; it contains no numbers.
 
     Attributes
     ----------
@@ -89,13 +89,13 @@ class Plot:
     x, y : str
         Its columns; for 'histogram' x is the lower edge of each bin.
     group : str
-        Column that parts the rows into lines or bars of their own; '' for none.
+        Column that splits the rows into separate lines or bars; '' for none.
     low, high : str
         Columns of the interval; '' for none.
     value : str
         Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none.
     reference : str
-        Line to draw beside: what a perfect or unchanged model would give.
+        Reference line: the values of a perfect or unchanged model.
     """
 
     name: str
@@ -120,10 +120,10 @@ class AppliedGate:
     Attributes
     ----------
     at_least, at_most : float or None
-        The bounds that counted, after `or_figure` of the policy; equal passes.
+        The thresholds, after `or_figure` of the policy; an equal figure passes.
     broken : bool
-        False also where the figure is undefined or the gate's condition did not hold;
-        `note` says so.
+        False also if the figure is undefined or the gate's condition is not met; then `note`
+        gives the reason.
     """
 
     figure: str
@@ -139,7 +139,7 @@ class AppliedGate:
 
 
 def say_figure(value: float | None) -> str:
-    """Write a figure whose unit is not known: whole numbers in full, others to four digits."""
+    """Write a figure without a unit: whole numbers in full, others with four digits."""
     if value is None:
         return "undefined"
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
@@ -147,18 +147,18 @@ def say_figure(value: float | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckResult:
-    """What one check found.
+    """The result of one check.
 
     Attributes
     ----------
     notes : tuple of Text
-        What a reader must know of these figures: what they rest on, what was left out.
+        Further information on the figures: rows used, rows left out.
     reason : Text
-        Why the check does not apply; empty where it does.
+        Why the check does not apply; empty if it applies.
     command : str
-        Reruns this check alone.
+        Command that reruns only this check.
     seconds : float
-        How long it took; no part of what is compared between runs.
+        Duration; not part of `content_digest`.
     """
 
     check: Check
@@ -207,7 +207,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A broken gate, in a sentence, to be given an owner and a due date elsewhere.
+    """A broken gate in a sentence. The sign-off gives it an owner and a due date.
 
     Attributes
     ----------
@@ -231,17 +231,17 @@ class ModelIdentity:
     name, version : str
         Version is the registry's number; '' for a bundle's folder.
     address : str
-        What was asked for: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
+        Address that the user named: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
     digest : str
         SHA-256 of the bundle's manifest.
     unit : str
         'fraud' or 'risk'.
     trainer : str
-        Who started the training run; '' where nobody recorded it.
+        Person who started the training run; '' if not recorded.
     trained_at : str
-        When it was started, ISO; '' where nobody recorded it.
+        Start of the training run, ISO; '' if not recorded.
     known_until : str
-        The model learned from what was known then, ISO.
+        Training date, ISO: the model learned from what was known then.
     policy : str
         Name and version of its tier policy.
     features, trees : int
@@ -267,9 +267,9 @@ class RowsUsed:
     Attributes
     ----------
     role : 'current', 'reference' or 'train'
-        Judged, compared with, and learned from.
+        Evaluated, compared with, and learned from.
     origin : Text
-        What they are, such as 'observations after the training date'.
+        Description, such as 'observations after the training date'.
     since, until : str
         Decisions in ``[since, until)``, ISO.
     rows, judged, positives, customers : int
@@ -297,7 +297,7 @@ class PolicyIdentity:
     report_valid_days : int
         A report older than this promotes no model.
     finding_due_days : int
-        From the report to when a finding is to be closed, where nobody says otherwise.
+        Days from the report to the due date of a finding, unless the sign-off names a date.
     """
 
     name: str
@@ -317,7 +317,7 @@ class DataIdentity:
         Name of the source mapping and SHA-256 of its content.
     files : mapping of file name to SHA-256
     digest : str
-        Of all files together.
+        Digest of all files together.
     """
 
     source: str
@@ -445,9 +445,9 @@ class Report:
 
 
 def conclude(results: tuple[CheckResult, ...], findings: tuple[Finding, ...] = ()) -> Conclusion:
-    """Sum the verdicts up: one failed check fails the model, one finding leaves a finding.
+    """Return the verdict of the report: one failed check fails it, one finding leaves a finding.
 
-    What is not applicable says nothing; the report names it.
+    Checks that are not applicable have no effect on it.
     """
     verdicts = {result.verdict for result in results}
     if "fail" in verdicts:

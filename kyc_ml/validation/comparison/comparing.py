@@ -53,18 +53,19 @@ class Comparison:
     tiers : DataFrame
         One row a pair of tiers, lowest first: champion_tier, challenger_tier, rows (all later
         ones), judged, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
-        was judged).
+        has a known outcome).
     moved : DataFrame
         One row an observation whose tier changes: observation_id, customer_id, decision_time,
         champion_tier, challenger_tier, direction ('up' or 'down'), both probabilities,
         tier_by_policy_alone (what the challenger's policy makes of the champion's
         probability), outcome (see `Labels`), log_odds_difference (challenger - champion, of
         the calibrated probability) and the three parts it is the sum of, features_, base_
-        and calibration_difference (of out-of-fold rows also what the models of the folds say
-        differently from the final ones); then the features whose contributions (log-odds) differ
-        most in the direction of the move: for i from 1 reason_i_code, reason_i_text,
-        reason_i_text_zh, reason_i_value, reason_i_difference, reason_i_challenger,
-        reason_i_champion, missing where no more features push that way.
+        and calibration_difference (for out-of-fold rows this includes the difference between
+        the models of the folds and the final ones); then the features whose contributions
+        (log-odds) differ most in the direction of the move: for i from 1 reason_i_code,
+        reason_i_text, reason_i_text_zh, reason_i_value, reason_i_difference,
+        reason_i_challenger, reason_i_champion, missing where no more features contribute in that
+        direction.
     causes : DataFrame
         Moved rows by their first reason: feature (its reason code, or `NO_FEATURE`), rows,
         up, down, mean_difference (log-odds).
@@ -72,27 +73,27 @@ class Comparison:
         For each rule ('50 a day', or 'all that pays') and model: rule, model, alerts,
         alerts_a_day, positives_found, precision, recall, cost_of_reviews, loss_avoided, net.
     kind : str
-        What the rows are: 'later' or 'out-of-fold'.
+        Kind of the rows: 'later' or 'out-of-fold'.
     rows, judged, positives, customers : int
-        All of these rows, those that figures come from, and positives and customers among these.
+        All rows, those that figures come from, and positives and customers among the latter.
     skipped : int
-        Bootstrap samples of one class only, which have no figures.
+        Bootstrap samples of one class only, for which no figure is defined.
     verdict : 'better', 'not shown better' or 'worse'
-        Better or worse only where the whole bootstrap interval of the objective is.
+        Better or worse only if the whole bootstrap interval of the objective's difference is.
     sentence : str
         The verdict with its figures.
     settings : ComparisonSettings
     names, digests : mapping of 'challenger' and 'champion' to str
         Name and version of each model, and the digest of its bundle.
     since, until : Timestamp
-        The judged rows were decided in ``[since, until)``; later ones are too young.
+        The evaluated rows were decided in ``[since, until)``; later ones are too young.
     as_of : Timestamp
         What was known then was used.
     seconds : mapping of stage to duration
     folder : Path or None
         Folder of ``comparison.json`` and ``moved.parquet``; None where nothing was written.
     mlflow_run : str
-        Identifier of the run; '' where nothing was logged.
+        Id of the MLflow run; '' where nothing was logged.
     """
 
     metrics: pd.DataFrame
@@ -165,7 +166,7 @@ def compare_models(
     ConfigError
         If the models do not predict the same thing; see `require_comparable`.
     DatasetError
-        If the judged rows are not of both classes.
+        If the evaluated rows are not of both classes.
     """
     require_comparable(challenger, champion)
     rows.require_both_classes()
@@ -202,7 +203,7 @@ def compare_models(
         moved=moved,
         causes=compute_causes(moved),
         alerts=compute_alerts(rows, scores, settings=settings),
-        rows=rows.judged.size,
+        rows=rows.evaluated.size,
         judged=target.size,
         positives=int(target.sum()),
         customers=int(pd.unique(rows.customers).size),
@@ -247,10 +248,13 @@ def _calibration(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tabulate the calibration of each model, as a whole and by bins."""
     lines, bins = [], []
-    for who, of_model in scores.items():
-        proba = of_model.probability[rows.judged]
+    for who, found in scores.items():
+        margin, proba = found.margin[rows.evaluated], found.probability[rows.evaluated]
         quality = compute_metrics(
-            target, of_model.margin[rows.judged], proba, customers=number_customers(rows.customers)
+            target,
+            margin,
+            proba,
+            customers=number_customers(rows.customers),
         )
         figures = {**quality.as_dict(), "expected": float(proba.sum())}
         intercept, slope = calibration_line(target, proba)

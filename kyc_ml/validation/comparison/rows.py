@@ -24,11 +24,11 @@ class LaterRows:
         its tier policy reads; it may be one table for both.
     status : object array of shape (n,)
         What is known of each outcome; see `Labels`.
-    judged : bool array of shape (n,)
+    evaluated : bool array of shape (n,)
         The rows that figures are computed from: their outcome is known, and all rows of their
         time are old enough for it to be known. The others only change tiers.
     since, end : Timestamp
-        Judged rows were decided in ``[since, end)``.
+        Evaluated rows were decided in ``[since, end)``.
     as_of : Timestamp
         Outcomes are those known at this time.
     out_of_fold : two pairs of float64 arrays of shape (n,), or None
@@ -39,7 +39,7 @@ class LaterRows:
     challenger: FeatureTable
     champion: FeatureTable
     status: Names
-    judged: Mask
+    evaluated: Mask
     since: pd.Timestamp
     end: pd.Timestamp
     as_of: pd.Timestamp
@@ -52,26 +52,26 @@ class LaterRows:
 
     @property
     def target(self) -> Floats:
-        """Target of the judged rows: 1 for a positive and 0 for a negative."""
-        return np.asarray(self.status[self.judged] == POSITIVE, dtype=np.float64)
+        """Target of the evaluated rows: 1 for a positive and 0 for a negative."""
+        return np.asarray(self.status[self.evaluated] == POSITIVE, dtype=np.float64)
 
     @property
     def customers(self) -> Names:
-        """The customers of the judged rows."""
-        return customers_of(self.champion.keys)[self.judged]
+        """The customers of the evaluated rows."""
+        return customers_of(self.champion.keys)[self.evaluated]
 
     @property
     def day(self) -> Ints:
-        """Day of each judged row's decision, counted from 1970."""
-        return np.asarray(microseconds(self.champion.keys[DECISION_TIME])[self.judged] // DAY_US)
+        """Day of each evaluated row's decision, counted from 1970."""
+        return np.asarray(microseconds(self.champion.keys[DECISION_TIME])[self.evaluated] // DAY_US)
 
     @property
     def end_day(self) -> int:
-        """The day after the time of the judged rows."""
+        """The day after the time of the evaluated rows."""
         return -(-(self.end.value // 1000) // DAY_US)
 
     def require_both_classes(self) -> None:
-        """Raise DatasetError unless the judged rows have positives and negatives."""
+        """Raise DatasetError unless the evaluated rows have positives and negatives."""
         require_both_classes(
             f"a comparison on {self.kind} rows",
             int(self.target.sum()),

@@ -1,4 +1,4 @@
-"""Calibration: figures of the calibrated probability of judged rows."""
+"""Calibration: figures of the calibrated probability of the evaluated rows."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicabl
     if not rows.target.size:
         return _NO_ROWS
     ratio = clustered_observed_over_expected(
-        rows.target, rows.judged_probability, rows.judged_customers
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
-    line = fit_calibration_line(rows.target, rows.judged_probability)
+    line = fit_calibration_line(rows.target, rows.evaluated_probability)
     return Outcome(
         values={
             "o_e": Value(ratio.ratio, ratio.low, ratio.high),
@@ -73,7 +73,7 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
-    proba = rows.judged_probability
+    proba = rows.evaluated_probability
     ece = calibration_error(rows.target, proba, n_bins=settings.bins)
     prevalence = float(rows.target.mean())
     return Outcome(
@@ -87,12 +87,12 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
 
 
 def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Take the Brier score apart."""
+    """Decompose the Brier score."""
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
-    parts = decompose_brier(rows.target, rows.judged_probability, n_bins=settings.bins)
-    loss = (rows.target - rows.judged_probability) ** 2
+    parts = decompose_brier(rows.target, rows.evaluated_probability, n_bins=settings.bins)
+    loss = (rows.target - rows.evaluated_probability) ** 2
 
     def skill(times: Ints) -> Floats:
         rate = float((times * rows.target).sum()) / float(times.sum())
@@ -101,7 +101,7 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
         return np.array([1.0 - mean / least if least else np.nan])
 
     drawn = bootstrap(
-        skill, rows.judged_customers, draws=draws_of(rows, settings), seed=settings.seed
+        skill, rows.evaluated_customers, draws=draws_of(rows, settings), seed=settings.seed
     )
     low, high = (float(end[0]) for end in percentile_interval(drawn))
     return Outcome(
@@ -117,11 +117,11 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
 
 
 def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
-    """Test whether the Brier score is what it would be."""
+    """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
-    found = spiegelhalter(rows.target, rows.judged_probability)
+    found = spiegelhalter(rows.target, rows.evaluated_probability)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
@@ -130,7 +130,7 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome | NotA
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
-    found = hosmer_lemeshow(rows.target, rows.judged_probability, n_bins=10)
+    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
@@ -138,7 +138,7 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome | NotA
 
 
 def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
-    """Test each tier's level, Jeffreys' way."""
+    """Test the level of each tier with Jeffreys' test."""
     rows = evidence.current
     if not rows.target.size:
         return _NO_ROWS
@@ -157,7 +157,7 @@ def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicab
 
 
 def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
-    """Test each tier's level by the binomial distribution."""
+    """Test the level of each tier with the binomial distribution."""
     if not evidence.current.target.size:
         return _NO_ROWS
     table = _grades(evidence)
@@ -188,7 +188,7 @@ def run_segment_calibration(
         return not_applicable("no_segment")
     lines = []
     for segment in found:
-        here = segment.rows[rows.judged]
+        here = segment.rows[rows.evaluated]
         if here.any():
             lines.append({"segment": segment.label, **level_at(rows, here)})
     if not lines:
@@ -205,12 +205,12 @@ def run_segment_calibration(
 
 
 def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
-    """Tabulate the tiers of the probability alone: overrides are no prediction of the model."""
+    """Tabulate the tiers of the probability alone: overrides are not predictions of the model."""
     rows = evidence.current
     return compute_grade_calibration(
-        rows.grades.model[rows.judged],
+        rows.grades.model[rows.evaluated],
         rows.target,
-        rows.judged_probability,
+        rows.evaluated_probability,
         names=evidence.bundle.policy.tier_names,
     )
 
@@ -218,7 +218,7 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
 def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
     """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
     rows = evidence.current
-    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.judged], table)
+    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.evaluated], table)
     return table.assign(
         design_effect=effect,
         jeffreys_under_clustered=holm(under),
@@ -227,12 +227,12 @@ def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFram
 
 
 def _under_p_of_all(rows: ScoredRows) -> float:
-    """Give Jeffreys' p-value of under-prediction for all rows together, by customer."""
+    """Return Jeffreys' p-value of under-prediction for all rows together, by customer."""
     whole = pd.DataFrame(
         {
             "positives": [rows.target.sum()],
             "rows": [rows.target.size],
-            "expected_rate": [rows.judged_probability.mean()],
+            "expected_rate": [rows.evaluated_probability.mean()],
         }
     )
     _, under, _ = _jeffreys_by_customer(rows, np.zeros(rows.target.size, np.int64), whole)
@@ -242,12 +242,12 @@ def _under_p_of_all(rows: ScoredRows) -> float:
 def _jeffreys_by_customer(
     rows: ScoredRows, part: Ints, table: pd.DataFrame
 ) -> tuple[Floats, Floats, Floats]:
-    """Give the design effect and both p-values of each part; `table` has a row a part."""
+    """Return the design effect and both p-values of each part, that is each row of `table`."""
     parts = len(table)
     residual = residual_at_observed_level(
-        rows.target, rows.judged_probability, part=part, parts=parts
+        rows.target, rows.evaluated_probability, part=part, parts=parts
     )
-    effect = design_effect(residual, rows.judged_customers, part=part, parts=parts)
+    effect = design_effect(residual, rows.evaluated_customers, part=part, parts=parts)
     under, over = jeffreys_p(
         table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
     )

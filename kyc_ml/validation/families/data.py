@@ -21,7 +21,7 @@ from kyc_ml.validation.outcome import (
     not_applicable,
     procedures,
 )
-from kyc_ml.validation.perturbing import draw_judged
+from kyc_ml.validation.perturbing import draw_evaluated
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.probes import FEWEST, probe
 from kyc_ml.validation.rows import ScoredRows
@@ -31,7 +31,7 @@ from kyc_ml.validation.text import notice
 _NO_TABLES: Final = not_applicable("no_tables")
 _NO_FILES: Final = not_applicable("no_files")
 _MOST_PROBED: Final = 50_000
-"""Rows probed for leaks, positives first: a leak shows in few (convention)."""
+"""Most rows to probe for leaks: a leak is visible in few rows (convention)."""
 
 
 def run_lineage(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
@@ -166,7 +166,7 @@ def run_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicab
     curve = pd.DataFrame({"days": grid, "share_known": share})
     return Outcome(
         values={
-            "judged": float(rows.judged.mean()),
+            "judged": float(rows.evaluated.mean()),
             "immature": float((rows.status == IMMATURE).mean()),
             "open": float((rows.status == OPEN_CASE).mean()),
             "known_at_maturity": known,
@@ -180,7 +180,7 @@ def run_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicab
 
 
 def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Change rows that were not known yet and compute features again."""
+    """Change rows that were not yet known, and compute the features again."""
     if evidence.tables is None or evidence.observations is None:
         return _NO_TABLES
     found = audit_features(
@@ -219,7 +219,7 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     if min(positives, negatives) < FEWEST:
         return not_applicable("too_few_to_probe", fewest=FEWEST)
     rng = np.random.default_rng([settings.seed, 2])
-    places = draw_judged(rows, most=_MOST_PROBED, rng=rng)
+    places = draw_evaluated(rows, most=_MOST_PROBED, rng=rng)
     features = rows.features.take(places)
     target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
     single, shuffled = probe(

@@ -1,4 +1,4 @@
-"""Discrimination: figures of ranking, all on the margin of judged rows."""
+"""Discrimination: ranking figures, all of the margin of the evaluated rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from kyc_ml.validation.ranked import FPR, draws_of, one_class
 from kyc_ml.validation.text import Text, notice
 
 _POINTS: Final = 200
-"""Points of a drawn curve: more than a screen shows apart."""
+"""Points of a drawn curve: more cannot be distinguished on a screen."""
 
 
 def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -40,10 +40,10 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
-    auc, low, high = auc_interval(rows.target, rows.judged_margin)
+    auc, low, high = auc_interval(rows.target, rows.evaluated_margin)
     drawn = _ranking(evidence, settings)["auc"]
-    roc = _thin(compute_roc(rows.target, rows.judged_margin))
-    given = rows.judged_probability
+    roc = _thin(compute_roc(rows.target, rows.evaluated_margin))
+    given = rows.evaluated_probability
     return Outcome(
         values={
             "auc": Value(auc, low, high),
@@ -58,7 +58,7 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
 
 
 def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute the figures of the top of the ranking."""
+    """Compute figures of the head of the ranking."""
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
@@ -66,7 +66,7 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     prevalence = float(rows.target.mean())
 
     precision = drawn["average_precision"]
-    curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.judged_margin))
+    curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.evaluated_margin))
     return Outcome(
         values={
             "average_precision": precision,
@@ -90,13 +90,13 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     if (refused := one_class(rows)) is not None:
         return refused
     own = evidence.bundle.config.tuning.capacity_per_day
-    day = rows.day[rows.judged]
+    day = rows.day[rows.evaluated]
     steps = np.arange(1, settings.operating_points + 1) / settings.operating_points
     points = compute_operating_points(
         rows.target,
-        rows.judged_margin,
+        rows.evaluated_margin,
         per_day=np.unique(np.append(steps * 2 * own, own)),
-        groups=rows.judged_customers,
+        groups=rows.evaluated_customers,
         day=day,
         end_day=rows.end_day,
         draws=draws_of(rows, settings),
@@ -126,12 +126,12 @@ def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
 
 
 def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
-    """Compute recall at 5 % false positives, at a threshold of now and at one set earlier."""
+    """Compute recall at 5% false positives, at a current threshold and at an earlier one."""
     rows, before = evidence.current, evidence.reference
     if (refused := one_class(rows)) is not None:
         return refused
-    own = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
-    now = rates_at_threshold(rows.target, rows.judged_margin, threshold=own)
+    own = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
+    now = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=own)
     values: dict[str, Value | float] = {
         "recall": Value(now.recall, now.recall_low, now.recall_high),
         "recall_frozen": np.nan,
@@ -139,8 +139,8 @@ def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
     }
     notes = [notice("threshold_source", origin=before.origin)]
     if one_class(before) is None:
-        frozen = threshold_at_fpr(before.target, before.judged_margin, fpr=FPR)
-        then = rates_at_threshold(rows.target, rows.judged_margin, threshold=frozen)
+        frozen = threshold_at_fpr(before.target, before.evaluated_margin, fpr=FPR)
+        then = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=frozen)
         values["recall_frozen"] = Value(then.recall, then.recall_low, then.recall_high)
         values["fpr_frozen"] = Value(then.fpr, then.fpr_low, then.fpr_high)
     else:
@@ -149,7 +149,7 @@ def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
 
 
 def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
-    """Compare the AUC with the one that the bundle recorded in training."""
+    """Compare the AUC with the one recorded at training."""
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
@@ -158,7 +158,7 @@ def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppli
     initial = evidence.bundle.metrics[evidence.recorded_part].get("auc", np.nan)
     if not np.isfinite(initial):
         return not_applicable("no_initial_auc")
-    found = auc_decline(rows.target, rows.judged_margin, initial=initial)
+    found = auc_decline(rows.target, rows.evaluated_margin, initial=initial)
     reach = 1.959964 * found.error
     return Outcome(
         values={
@@ -183,8 +183,8 @@ def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
         return cast("dict[str, Value]", evidence.memory[key])
     table = compute_ranking_figures(
         rows.target,
-        rows.judged_margin,
-        groups=rows.judged_customers,
+        rows.evaluated_margin,
+        groups=rows.evaluated_customers,
         max_fpr=FPR,
         draws=draws_of(rows, settings),
         seed=settings.seed,
@@ -198,7 +198,7 @@ def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
 
 
 def _thin(curve: pd.DataFrame) -> pd.DataFrame:
-    """Keep so many points of a curve as can be seen apart, its ends among them."""
+    """Keep `_POINTS` points of a curve, including both ends."""
     if len(curve) <= _POINTS:
         return curve
     keep = np.unique(np.linspace(0, len(curve) - 1, _POINTS).round().astype(np.int64))
@@ -206,10 +206,10 @@ def _thin(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
-    """Keep the last points of a curve, and ever fewer of the ones before them.
+    """Keep the last points of a curve, and fewer and fewer of the points before them.
 
-    Alerts are raised at the head: of evenly spaced points most would be of rows that nobody
-    ever looks at.
+    Alerts are raised at the head: most of evenly spaced points would belong to rows that are
+    never reviewed.
     """
     if len(curve) <= _POINTS:
         return curve

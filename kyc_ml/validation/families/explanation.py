@@ -1,4 +1,4 @@
-"""Explanation: additivity, agreement, declared directions, steadiness of reasons."""
+"""Explanation: additivity, agreement, declared directions, stability of reasons."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
 
 _ROUNDING: Final = 1e-9
-"""Step of the margin that is rounding. Convention."""
+"""Largest step of the margin that counts as rounding. Convention."""
 
 _FINE: Final = 0.1
-"""Share of the policy's noise that reasons must survive. Convention."""
+"""Size of the disturbance, as a share of the policy's noise. Convention."""
 
 
 def run_additivity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:

@@ -38,7 +38,7 @@ _NEEDS: Final = {
     "predictive_equality": notice("negatives"),
     "equal_opportunity": notice("positives"),
 }
-"""What a group must have enough of, for each parity."""
+"""What a group must have at least `fewest` of, for each parity."""
 
 _NO_GROUP: Final = not_applicable("no_group")
 
@@ -53,7 +53,7 @@ class _Groups:
 
 
 def run_group_parity(figure: str) -> Run:
-    """Make the check of one parity."""
+    """Return the check of one parity."""
 
     def run(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
         found = _compare(evidence, settings)
@@ -78,7 +78,7 @@ def run_group_parity(figure: str) -> Run:
         return Outcome(
             values={
                 "ratio": smallest(farthest, "value", named="pair"),
-                # what decides: of many groups chance alone makes the ratio itself low
+                # gates use this one: with many groups the ratio itself is low by chance alone
                 "ratio_high": smallest(surest, "high", named="pair"),
             },
             tables={"rates": rates, "parity": parity},
@@ -120,7 +120,7 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
         if names is None:
             notes.append(_absent(evidence, group))
             continue
-        for name, here in _each(names[rows.judged]):
+        for name, here in _each(names[rows.evaluated]):
             lines.append({"feature": group.feature, "group": name, **level_at(rows, here)})
     if not lines:
         return _NO_GROUP
@@ -137,36 +137,36 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
 
 
 def _compare(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
-    """Compare the groups, once for all checks of this family."""
+    """Compare the groups; computed once for all checks of this family."""
     key = ("fairness", settings)
     if key not in evidence.memory:
-        evidence.memory[key] = _compare_anew(evidence, settings)
+        evidence.memory[key] = _compare_groups(evidence, settings)
     return cast("_Groups | NotApplicable", evidence.memory[key])
 
 
-def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
+def _compare_groups(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
     rows = evidence.current
     if (refused := one_class(rows)) is not None:
         return refused
-    threshold = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
-    flagged = rows.judged_margin >= threshold
+    threshold = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
+    flagged = rows.evaluated_margin >= threshold
     rates, parities, notes = [], [], []
     for group in settings.groups:
         names = group_names(rows, group)
         if names is None:
             notes.append(_absent(evidence, group))
             continue
-        kept = names[rows.judged]
+        kept = names[rows.evaluated]
         here = kept != UNKNOWN
         if not here.all():
             notes.append(_without_value(group, int((~here).sum())))
         if len(set(kept[here])) < 2:
             continue
-        customers = np.unique(rows.judged_customers[here], return_inverse=True)[1]
+        customers = np.unique(rows.evaluated_customers[here], return_inverse=True)[1]
         found = compute_fairness(
             rows.target[here],
             flagged[here],
-            rows.judged_probability[here],
+            rows.evaluated_probability[here],
             kept[here],
             groups=customers,
             fewest=settings.fewest,
@@ -185,7 +185,7 @@ def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | Not
 
 
 def _each(names: Names) -> Iterator[tuple[str, Mask]]:
-    """Give each group with its rows; rows without a value are none."""
+    """Yield each group with its rows; rows without a value are not a group."""
     for name in sorted(set(names) - {UNKNOWN}):
         yield str(name), names == name
 

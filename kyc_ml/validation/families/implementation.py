@@ -40,7 +40,7 @@ def run_reproduction(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppl
 def run_recorded(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare recomputed figures of the test part with the recorded ones.
 
-    Ends of intervals are left out: a later version may have a better interval for one figure.
+    Ends of intervals are not compared: a later version may compute a better interval.
     """
     if evidence.recorded is None or evidence.recorded_part not in evidence.bundle.metrics:
         return not_applicable("not_split_in_time")

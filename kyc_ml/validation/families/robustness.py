@@ -37,7 +37,9 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     whole = area(sample.target, sample.margin)
     lines = []
     for level in _LEVELS:
-        rng = np.random.default_rng(settings.seed)  # the same directions at every level
+        rng = np.random.default_rng(
+            settings.seed
+        )  # the same draws at every level, so that only the size differs
         size = settings.noise * level
         matrix = add_noise(sample.matrix, evidence.current.features.specs, size=size, rng=rng)
         margin, proba, tier = sample.again(matrix)
@@ -124,7 +126,7 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             grid = bundle.reference.quantiles.get(spec.name)
             values = rows.matrix[:, place]
             low, high = (np.nan, np.nan) if grid is None else (float(grid[0]), float(grid[-1]))
-            # no value at all in training: any is new
+            # without a value in training, any value is outside the range
             beyond = ~np.isnan(values) if grid is None else (values < low) | (values > high)
         if spec.name in leading:
             (grown_out if spec.name in time_bound else outside)[beyond] = True
@@ -141,7 +143,7 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     table = pd.DataFrame(lines).sort_values(
         ["share", "feature"], ascending=[False, True], ignore_index=True
     )
-    here = outside & rows.judged
+    here = outside & rows.evaluated
     ratio = Value(np.nan)
     if here.any():
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Tiers: order, concentration, migration and overrides of the tiers that hold."""
+"""Tiers: order, concentration, migration and overrides of the tiers in force."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run_ordering(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicab
     if not rows.target.size:
         return not_applicable("no_mature_outcome")
     of_model, final = (
-        _rates(tier[rows.judged], rows, names) for tier in (rows.grades.model, rows.tier)
+        _rates(tier[rows.evaluated], rows, names) for tier in (rows.grades.model, rows.tier)
     )
     tables = {
         "probability alone": _pairs(of_model, names),
@@ -79,7 +79,7 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     return table.assign(
         p_value=p_value,
         p_holm=holm(p_value),
-        # where all rows are in one tier there is no pair, and pandas has no text to add
+        # a list, because pandas cannot add text columns of a table without rows
         pair=[
             f"{high} below {low}" for high, low in zip(table["higher"], table["lower"], strict=True)
         ],
@@ -89,8 +89,8 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 def _clustered_p(pair: pd.DataFrame) -> float:
     """Test two neighbours by counts divided by a design effect that both share.
 
-    Apart, a tier with hardly a positive shows no dependence of its rows, and would count as
-    far too much evidence.
+    With a design effect of its own, a tier with hardly any positive would seem to have
+    independent rows, which overstates the evidence.
     """
     hits, rows = (pair[name].to_numpy(dtype=np.float64) for name in ("positives", "rows"))
     within = hits * (1.0 - hits / rows)  # sum of squared residuals of each tier
@@ -110,7 +110,7 @@ def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame
     hits = np.bincount(tier, weights=rows.target, minlength=len(names)).astype(np.int64)
     rate = hits / np.maximum(size, 1)
     effect = design_effect(
-        rows.target - rate[tier], rows.judged_customers, part=tier, parts=len(names)
+        rows.target - rate[tier], rows.evaluated_customers, part=tier, parts=len(names)
     )
     low, high = jeffreys_interval(hits / effect, size / effect)
     some = size > 0
@@ -200,8 +200,8 @@ def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
     grades, names = rows.grades, np.array(evidence.bundle.policy.tier_names, dtype=object)
     moved = grades.tier != grades.before
     raised = grades.tier > grades.before
-    here = moved & rows.judged
-    target, proba = rows.target[moved[rows.judged]], rows.probability[here]
+    here = moved & rows.evaluated
+    target, proba = rows.target[moved[rows.evaluated]], rows.probability[here]
     ratio = (
         clustered_observed_over_expected(target, proba, rows.customers[here])
         if target.size
@@ -213,9 +213,9 @@ def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplica
                 "code": np.where(grades.override_code == "", "(none)", grades.override_code)[moved],
                 "before": names[grades.before[moved]],
                 "after": names[grades.tier[moved]],
-                "judged": rows.judged[moved],
-                "positive": (rows.status[moved] == POSITIVE) & rows.judged[moved],
-                "expected": np.where(rows.judged[moved], rows.probability[moved], 0.0),
+                "judged": rows.evaluated[moved],
+                "positive": (rows.status[moved] == POSITIVE) & rows.evaluated[moved],
+                "expected": np.where(rows.evaluated[moved], rows.probability[moved], 0.0),
             }
         )
         .groupby(["code", "before", "after"], as_index=False)

@@ -1,8 +1,7 @@
-"""One self-contained HTML file of a validation, for a committee to read and keep.
+"""Render a report as one self-contained HTML file, for a committee to read and keep.
 
-It needs no network, and shows the same without its few lines of script, which only sort
-tables. Its content security policy lets nothing through but that script and that style, by
-their hashes.
+The page needs no network. Its few lines of script only sort tables. Its content security policy
+allows nothing but this script and style, by their hashes.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ def save_report_page(page: str, path: Path) -> None:
     Raises
     ------
     OutputError
-        If the disk refuses; a page that was there before is untouched.
+        If the file cannot be written; an earlier page then stays as it was.
     """
     with written_whole(path) as handle:
         handle.write(page.encode())
@@ -125,7 +124,7 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
-    """List what identifies model, data and policy: label, value, and whether it is code."""
+    """List the identity of model, data and policy: label, value, and whether to show it as code."""
     model, policy = report.model, report.policy
     made = pd.Timestamp(report.created_at)
     until = made + timedelta(days=policy.report_valid_days)

@@ -1,4 +1,4 @@
-"""A report as its page shows it: one language, every number written, nothing left to compute."""
+"""The content of the page of a report: texts of one language, and numbers as text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, T
 from kyc_ml.validation.text import Language, name_value, say
 
 MOST_ROWS: Final = 60
-"""Rows of a table on the page; the Parquet file beside the report has all."""
+"""Most rows of a table on the page; its Parquet file has all rows."""
 
 VERDICTS: Final[tuple[Verdict, ...]] = (
     "fail", "finding", "pass", "not_judged", "information", "not_applicable",
@@ -70,7 +70,7 @@ class TableView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckView:
-    """One check with all that a reader needs to evaluate and repeat it."""
+    """One check, with its result and the command that repeats it."""
 
     id: str
     anchor: str
@@ -108,13 +108,13 @@ class Tile:
     Attributes
     ----------
     before : str
-        The last version's value, '' for none.
+        Value of the previous version; '' for none.
     state : str
         'broken', 'kept' or 'free': the worse of the figure and its check.
     severity : str
-        'red' or 'amber' where it is broken.
+        'red' or 'amber' if it is broken, else ''.
     standing : str
-        How its check stands, where the figure alone does not say it.
+        Verdict of its check, if the figure alone does not show it.
     """
 
     label: str
@@ -128,7 +128,7 @@ class Tile:
 
 
 def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
-    """Return the families in order, without those of which no check was run."""
+    """Return the families in order, if at least one of their checks was run."""
     found = []
     for key, title in FAMILIES.items():
         results = [result for result in report.results if result.check.family == key]
@@ -146,7 +146,7 @@ def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
 
 
 def view_check(result: CheckResult, language: Language) -> CheckView:
-    """Show one check, with its plots drawn."""
+    """Return the view of one check, with its plots as SVG."""
     check = result.check
     return CheckView(
         id=check.id,
@@ -170,7 +170,7 @@ def view_check(result: CheckResult, language: Language) -> CheckView:
 
 
 def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language) -> FigureView:
-    """Show a figure with those of the gates that are on it."""
+    """Return the view of a figure with its gates."""
     own = [gate for gate in gates if gate.figure == figure.name]
     broken = [gate for gate in own if gate.broken]
     severity = "red" if any(gate.severity == "red" for gate in broken) else "amber"
@@ -208,7 +208,7 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
         if result is None or figure is None:
             continue
         shown = view_figure(figure, result.gates, language)
-        # another figure of the check may be broken: a green tile would hide it
+        # another figure of the check may be outside its threshold: a green tile would hide that
         speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
         tiles.append(
             Tile(
@@ -226,7 +226,7 @@ def view_tiles(report: Report, before: Report | None, language: Language) -> tup
 
 
 def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
-    """Show which rows the figures come from."""
+    """Return a line for each role: description, period and numbers of rows."""
     return [
         {
             "role": word(rows.role, language),
@@ -243,7 +243,7 @@ def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
 
 
 def anchor_of(check: str) -> str:
-    """Name the place of a check on the page."""
+    """Return the anchor of a check on the page."""
     return "check-" + check.replace(".", "-").replace("_", "-")
 
 
@@ -295,14 +295,14 @@ def _table(table: Table, check: str, language: Language) -> TableView:
 
 
 def _cell(value: object, column: str, language: Language) -> str:
-    """Write a cell; a text may be one of the categories that checks bring in."""
+    """Write a cell; a text may be the name of a category, which has a translation."""
     if isinstance(value, str):
         return say(name_value(value), language)
     return write_cell(value, column)
 
 
 def _formats(names: Sequence[str]) -> list[str]:
-    """Write the ends of an interval as the column before them is written."""
+    """Return the column whose format each column has: ends of an interval follow their figure."""
     found: list[str] = []
     for name in names:
         found.append(found[-1] if found and name in _ENDS else name)
@@ -313,7 +313,7 @@ _ENDS: Final = ("low", "high", "ci_low", "ci_high", "interval_low", "interval_hi
 
 
 def _is_whole(values: pd.Series) -> bool:
-    """Tell whether a column of floats holds whole numbers only, and larger ones than 1."""
+    """Return whether a column of floats contains only whole numbers, not all of them 0 or 1."""
     if not pd.api.types.is_float_dtype(values):
         return False
     known = values.dropna().to_numpy(dtype=np.float64)

@@ -1,1 +1,1 @@
-"""One validation: which rows, which models, the checks and their gates, and what is kept."""
+"""One validation: rows, models, checks, gates, and where the results are kept."""

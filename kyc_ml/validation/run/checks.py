@@ -1,4 +1,4 @@
-"""Carrying checks out: figures, then gates, then verdicts."""
+"""Run checks: compute figures, apply gates, return verdicts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def run_checks(
     policy: ValidationPolicy,
     command: Callable[[Check], str],
 ) -> tuple[tuple[CheckResult, ...], tuple[Finding, ...]]:
-    """Carry out checks one after the other.
+    """Run checks one after the other.
 
     Parameters
     ----------
     command : callable
-        Says how to rerun a check alone.
+        Returns the command that reruns one check.
 
     Returns
     -------
@@ -49,9 +49,9 @@ def run_checks(
 def run_check(
     procedure: Procedure, evidence: ReviewEvidence, *, policy: ValidationPolicy, command: str
 ) -> tuple[CheckResult, tuple[Finding, ...]]:
-    """Carry out one check and hold the policy's gates against its figures."""
+    """Run one check and apply the gates of the policy to its figures."""
     check, start = procedure.check, time.perf_counter()
-    outcome = _carry_out(procedure, evidence, policy.settings)
+    outcome = _run(procedure, evidence, policy.settings)
     spent = time.perf_counter() - start
     if isinstance(outcome, NotApplicable):
         return (
@@ -88,10 +88,10 @@ def run_check(
     )
 
 
-def _carry_out(
+def _run(
     procedure: Procedure, evidence: ReviewEvidence, settings: Settings
 ) -> Outcome | NotApplicable:
-    """Run a check on the rows that can carry it; out-of-fold rows cannot carry all."""
+    """Run a check, if it applies to these rows: not every check applies to out-of-fold rows."""
     name = procedure.check.id
     if evidence.fitted is None:
         return procedure.run(evidence, settings)

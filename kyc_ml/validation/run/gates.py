@@ -1,4 +1,4 @@
-"""Gates applied to figures: the verdict of a check, and its findings."""
+"""Apply gates to figures: verdicts of checks, and findings."""
 
 from __future__ import annotations
 
@@ -11,18 +11,12 @@ from kyc_ml.validation.text import NOTHING, Text, name_value, notice
 
 
 def apply_gates(gates: Iterable[Gate], figures: Mapping[str, Figure]) -> tuple[AppliedGate, ...]:
-    """Compare each figure with its gates.
-
-    Parameters
-    ----------
-    figures : mapping of name to Figure
-        All figures of the check that the gates are of.
-    """
+    """Compare the figures of a check, by name, with its gates."""
     return tuple(_apply(gate, figures) for gate in gates)
 
 
 def evaluate_gate(gates: tuple[AppliedGate, ...]) -> Verdict:
-    """Return the verdict that the gates of a check give; see `Verdict`."""
+    """Return the verdict of a check; see `Verdict`."""
     if not gates:
         return "information"
     if all(gate.value is None for gate in gates):
@@ -34,7 +28,7 @@ def evaluate_gate(gates: tuple[AppliedGate, ...]) -> Verdict:
 
 
 def find_findings(check: Check, gates: tuple[AppliedGate, ...]) -> tuple[Finding, ...]:
-    """List broken gates as sentences; of amber and red on one figure only red is reported."""
+    """Return a finding for each broken gate; red replaces amber on the same figure."""
     red = {gate.figure for gate in gates if gate.broken and gate.severity == "red"}
     return tuple(
         Finding(
