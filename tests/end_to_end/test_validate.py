@@ -225,7 +225,7 @@ def test_a_report_that_cannot_be_read_is_not_written_over(validated, place):
     [
         (("--only", "calibration.jefreys"), "'calibration.jeffreys'"),
         (("--rows", "mine"), "'later', 'test'"),
-        (("--since", "2024-08-01"), "learnt"),
+        (("--since", "2024-08-01"), "--since is 2024-08-01"),
         (("--as-of", "2024-09-20"), "--rows test"),
         (("--policy", "nowhere.yaml"), "--policy nowhere.yaml"),
     ],

@@ -37,9 +37,8 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     whole = area(sample.target, sample.margin)
     lines = []
     for level in _LEVELS:
-        rng = np.random.default_rng(
-            settings.seed
-        )  # the same draws at every level, so that only the size differs
+        # the same draws at every level, so that only the size of the noise differs
+        rng = np.random.default_rng(settings.seed)
         size = settings.noise * level
         matrix = add_noise(sample.matrix, evidence.current.features.specs, size=size, rng=rng)
         margin, proba, tier = sample.again(matrix)

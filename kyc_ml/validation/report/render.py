@@ -101,7 +101,7 @@ def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:
 
 
 def _summary(report: Report, families: tuple[FamilyView, ...], language: Language) -> list[str]:
-    """Write one line on the verdicts of the checks and one on the evaluated rows."""
+    """Write a line each on the verdicts, the evaluated rows, and the level of probabilities."""
     counts = _counts(families)
     listed = word("comma", language).join(
         word(f"count_{verdict}", language).format(n=counts[verdict])
@@ -120,7 +120,23 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
         for rows in report.rows
         if rows.role == "current"
     ]
-    return lines
+    return lines + _level(report, language)
+
+
+def _level(report: Report, language: Language) -> list[str]:
+    """Write how many positives there were per predicted one, if that was computed."""
+    overall = (each for each in report.results if each.check.id == "calibration.overall")
+    figure = next((each for one in overall for each in one.figures if each.name == "o_e"), None)
+    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+        return []
+    meaning = "low" if figure.low > 1 else "high" if figure.high < 1 else "right"
+    return [
+        word("said_level", language).format(
+            ratio=write_number(figure.value, figure.measure.unit),
+            interval=write_interval(figure),
+            meaning=word(f"said_level_{meaning}", language),
+        )
+    ]
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:

@@ -199,30 +199,43 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
 
 
 def view_tiles(report: Report, before: Report | None, language: Language) -> tuple[Tile, ...]:
-    """Return the tiles of the key figures that were computed."""
+    """Return the tiles of the key figures that were computed.
+
+    If another figure of the check is outside its threshold, the tile shows that figure: a key
+    figure within its threshold would hide the finding.
+    """
     results = {result.check.id: result for result in report.results}
-    tiles = []
-    for check, name in report.headline:
+    tiles: dict[tuple[str, str], Tile] = {}
+    for check, key in report.headline:
         result = results.get(check)
-        figure = _figure(result, name)
+        figure = _figure(result, key)
         if result is None or figure is None:
             continue
+        figure = _decisive(result, figure)
+        name = figure.name
         shown = view_figure(figure, result.gates, language)
         # another figure of the check may be outside its threshold: a green tile would hide that
         speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
-        tiles.append(
-            Tile(
-                label=say(figure.measure.label, language),
-                check=say(result.check.title, language),
-                anchor=anchor_of(check),
-                figure=shown,
-                before=_value_before(before, check, name),
-                state=shown.state if speaks else _STATES.get(result.verdict, "free"),
-                severity=shown.severity or _BROKEN.get(result.verdict, ""),
-                standing="" if speaks else word(f"standing_{result.verdict}", language),
-            )
+        tiles[check, name] = Tile(
+            label=say(figure.measure.label, language),
+            check=say(result.check.title, language),
+            anchor=anchor_of(check),
+            figure=shown,
+            before=_value_before(before, check, name),
+            state=shown.state if speaks else _STATES.get(result.verdict, "free"),
+            severity=shown.severity or _BROKEN.get(result.verdict, ""),
+            standing="" if speaks else word(f"standing_{result.verdict}", language),
         )
-    return tuple(tiles)
+    return tuple(tiles.values())
+
+
+def _decisive(result: CheckResult, figure: Figure) -> Figure:
+    """Return the figure itself, or another one of the check if only that is out of bounds."""
+    severity = _BROKEN.get(result.verdict)
+    broken = {gate.figure for gate in result.gates if gate.broken and gate.severity == severity}
+    if figure.name in broken:
+        return figure
+    return next((each for each in result.figures if each.name in broken), figure)
 
 
 def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:

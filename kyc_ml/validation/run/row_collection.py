@@ -86,9 +86,8 @@ def collect_rows(
     fitted, baseline, held_out = None, None, None
     for part in parts:
         built = _build(tables, part, specs, reporter)
-        columns_of_bundle(
-            bundle, built.take(np.zeros(0, np.int64))
-        )  # raises if a column is missing
+        # raises if a column is missing; without rows, because it copies them
+        columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))
         left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
         predicted = None
         if part.learned is not None:
