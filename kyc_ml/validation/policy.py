@@ -19,22 +19,26 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class GateCondition(Section):
-    """A condition for a gate: another figure of the same check must be within bounds."""
+class _Bounded(Section):
+    """A figure and its bounds, at least one; a figure equal to a bound is within it."""
 
     figure: str
-    """Its name."""
+    """Name of the figure."""
     at_least: Number | None = None
-    """Lower bound; equal counts."""
+    """Lower bound; equal passes."""
     at_most: Number | None = None
-    """Upper bound; equal counts."""
+    """Upper bound; equal passes."""
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
         if self.at_least is None and self.at_most is None:
-            msg = f"condition on {self.figure!r} needs at_least, at_most or both"
+            msg = f"{self.figure!r} needs at_least, at_most or both"
             raise ValueError(msg)
         return self
+
+
+class GateCondition(_Bounded):
+    """A condition for a gate: another figure of the same check must be within bounds."""
 
     def holds(self, value: float) -> bool:
         """Return whether a figure is within the bounds; an equal one is."""
@@ -42,7 +46,7 @@ class GateCondition(Section):
         return low and (self.at_most is None or value <= self.at_most)
 
 
-class Gate(Section):
+class Gate(_Bounded):
     """A threshold for a figure; a figure equal to it passes.
 
     An undefined figure does not break a gate; the report shows that it is undefined.
@@ -50,12 +54,6 @@ class Gate(Section):
 
     check: str
     """Id of the check, such as calibration.overall."""
-    figure: str
-    """Name of its figure."""
-    at_least: Number | None = None
-    """Lower bound; equal passes."""
-    at_most: Number | None = None
-    """Upper bound; equal passes."""
     or_figure: str | None = None
     """A figure of the same check: the threshold is the larger of `at_most` and that figure, such
     as a critical value, which is larger for few rows."""
@@ -70,10 +68,7 @@ class Gate(Section):
     """Source in Chinese, for the Chinese report; default: `source`."""
 
     @model_validator(mode="after")
-    def _has_a_bound(self) -> Self:
-        if self.at_least is None and self.at_most is None:
-            msg = f"the gate on {self.check}/{self.figure} needs at_least, at_most or both"
-            raise ValueError(msg)
+    def _or_figure_has_a_bound(self) -> Self:
         if self.or_figure is not None and self.at_most is None:
             msg = f"the gate on {self.check}/{self.figure}: or_figure needs at_most as well"
             raise ValueError(msg)

@@ -23,7 +23,10 @@ from kyc_ml.validation.report.view import (
     FamilyView,
     anchor_of,
     view_families,
+    view_figure,
+    view_plots,
     view_rows,
+    view_table,
     view_tiles,
 )
 from kyc_ml.validation.report.words import GLOSSARY, word
@@ -57,6 +60,15 @@ def render_report(
     return environment.get_template(_TEMPLATE).render(
         language=language,
         t=lambda key: word(key, language),
+        say=lambda text: say(text, language),
+        anchor_of=anchor_of,
+        figures_of=lambda result: [
+            view_figure(figure, result.gates, language) for figure in result.figures
+        ],
+        plots_of=lambda result: list(view_plots(result, language)),
+        tables_of=lambda result: [
+            view_table(table, result.check.id, language) for table in result.tables
+        ],
         report=report,
         identity=_identity(report, language),
         families=families,

@@ -69,36 +69,13 @@ class TableView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckView:
-    """One check, with its result and the command that repeats it."""
-
-    id: str
-    anchor: str
-    title: str
-    verdict: str
-    verdict_word: str
-    purpose: str
-    method: str
-    source: str
-    signs: str
-    limits: str
-    figures: tuple[FigureView, ...]
-    plots: tuple[tuple[str, str], ...]
-    tables: tuple[TableView, ...]
-    notes: tuple[str, ...]
-    reason: str
-    command: str
-    seconds: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyView:
-    """A family with its checks, and the number of checks by verdict."""
+    """A family with the results of its checks, and the number of checks by verdict."""
 
     key: str
     title: str
     counts: Mapping[str, int]
-    checks: tuple[CheckView, ...]
+    results: tuple[CheckResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,34 +116,10 @@ def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
                     key=key,
                     title=say(title, language),
                     counts={verdict: counts[verdict] for verdict in VERDICTS},
-                    checks=tuple(view_check(result, language) for result in results),
+                    results=tuple(results),
                 )
             )
     return tuple(found)
-
-
-def view_check(result: CheckResult, language: Language) -> CheckView:
-    """Return the view of one check, with its plots as SVG."""
-    check = result.check
-    return CheckView(
-        id=check.id,
-        anchor=anchor_of(check.id),
-        title=say(check.title, language),
-        verdict=result.verdict,
-        verdict_word=word(result.verdict, language),
-        purpose=say(check.purpose, language),
-        method=say(check.method, language),
-        source=check.source,
-        signs=say(check.signs, language),
-        limits=say(check.limits, language),
-        figures=tuple(view_figure(figure, result.gates, language) for figure in result.figures),
-        plots=tuple(_plots(result, language)),
-        tables=tuple(_table(table, check.id, language) for table in result.tables),
-        notes=tuple(say(note, language) for note in result.notes),
-        reason=say(result.reason, language),
-        command=result.command,
-        seconds=word("seconds", language).format(seconds=f"{result.seconds:.1f}"),
-    )
 
 
 def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language) -> FigureView:
@@ -274,7 +227,8 @@ def _value_before(before: Report | None, check: str, name: str) -> str:
     return "" if figure is None else write_number(figure.value, figure.measure.unit)
 
 
-def _plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]:
+def view_plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]:
+    """Yield title and SVG of each plot of a check; plots without a row to draw are left out."""
     for plot in result.plots:
         figure = draw(plot, result.table(plot.table), language=language)
         if figure is not None:
@@ -282,7 +236,8 @@ def _plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]
             yield say(plot.title, language), strict_svg(figure, prefix=prefix)
 
 
-def _table(table: Table, check: str, language: Language) -> TableView:
+def view_table(table: Table, check: str, language: Language) -> TableView:
+    """Return the first `MOST_ROWS` rows of a table, and where the rest is."""
     shown = table.frame.head(MOST_ROWS)
     total = len(table.frame)
     note = ""
