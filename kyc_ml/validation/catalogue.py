@@ -19,22 +19,20 @@ from kyc_ml.validation.families import (
     stability,
     tiers,
 )
-from kyc_ml.validation.outcome import Procedure
+from kyc_ml.validation.outcome import Procedure, procedures
 
-_ALL: Final = (
-    *data.PROCEDURES,
-    *discrimination.PROCEDURES,
-    *calibration.PROCEDURES,
-    *tiers.PROCEDURES,
-    *stability.PROCEDURES,
-    *robustness.PROCEDURES,
-    *explanation.PROCEDURES,
-    *fairness.PROCEDURES,
-    *benchmarks.PROCEDURES,
-    *implementation.PROCEDURES,
+_MODULES: Final = (
+    data, discrimination, calibration, tiers, stability, robustness, explanation, fairness,
+    benchmarks, implementation,
+)  # fmt: skip
+
+PROCEDURES: Final = MappingProxyType(
+    {
+        each.check.id: each
+        for module in _MODULES
+        for each in procedures(module.__name__.rpartition(".")[2], vars(module))
+    }
 )
-
-PROCEDURES: Final = MappingProxyType({each.check.id: each for each in _ALL})
 """Checks with the functions that run them, by id."""
 
 CHECKS: Final = MappingProxyType({name: each.check for name, each in PROCEDURES.items()})

@@ -93,28 +93,43 @@ Run = Callable[["ReviewEvidence", "Settings"], Outcome | NotApplicable]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """A check, the function that runs it, and the titles of its tables and plots."""
+    """A check, the function that runs it, and the titles of its tables and plots.
+
+    Attributes
+    ----------
+    needs : '', 'outcomes', 'both_classes' or 'two_periods'
+        Condition on the rows without which the check does not apply; see `missing`.
+    """
 
     check: Check
     run: Run
+    needs: str
     tables: Mapping[str, Text]
     plots: tuple[Plot, ...]
 
 
-def procedures(family: str, **runs: Run) -> tuple[Procedure, ...]:
-    """Join the checks that ``families/FAMILY.yaml`` declares with the functions that run them.
+def procedures(family: str, functions: Mapping[str, Any]) -> tuple[Procedure, ...]:
+    """Join the checks in ``families/FAMILY.yaml`` with the functions ``run_NAME`` of the family.
+
+    Parameters
+    ----------
+    functions : mapping of name to object
+        Names of the family's module; those that begin with ``run_`` are the functions.
 
     Raises
     ------
     ValueError
-        If a check is declared without a function, or a function has no declaration.
+        If a check has no function, or a function has no declaration.
     """
     declared = read_yaml(Path(__file__).parent / "families" / f"{family}.yaml")
+    runs = {name[4:]: each for name, each in functions.items() if name.startswith("run_")}
     if declared.keys() != runs.keys():
         names = sorted(declared.keys() ^ runs.keys())
         msg = f"{names} must have both a declaration in families/{family}.yaml and a function"
         raise ValueError(msg)
-    return tuple(_procedure(f"{family}.{name}", declared[name], run) for name, run in runs.items())
+    return tuple(
+        _procedure(f"{family}.{name}", each, runs[name]) for name, each in declared.items()
+    )
 
 
 def _procedure(name: str, declared: Mapping[str, Any], run: Run) -> Procedure:
@@ -132,7 +147,7 @@ def _procedure(name: str, declared: Mapping[str, Any], run: Run) -> Procedure:
     )
     plots = declared.get("plots", {}).items()
     return Procedure(
-        check=check, run=run, tables=tables,
+        check=check, run=run, needs=declared.get("needs", ""), tables=tables,
         plots=tuple(_plot(plot, content, tables) for plot, content in plots),
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.metrics import Floats, Ranking, auc
+from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
@@ -26,6 +27,22 @@ def one_class(rows: ScoredRows) -> NotApplicable | None:
     if positives and negatives:
         return None
     return not_applicable("one_class", positives=positives, negatives=negatives)
+
+
+def missing(needs: str, evidence: ReviewEvidence) -> NotApplicable | None:
+    """Return the reason why the rows do not meet a condition; None if they do.
+
+    Parameters
+    ----------
+    needs : str
+        See `Procedure.needs`.
+    """
+    rows = evidence.current
+    if needs == "outcomes" and not rows.target.size:
+        return not_applicable("no_mature_outcome")
+    if needs == "two_periods" and not (len(evidence.reference) and len(rows)):
+        return not_applicable("nothing_to_compare")
+    return one_class(rows) if needs == "both_classes" else None
 
 
 def area(target: Floats, score: Floats) -> float:

@@ -29,10 +29,8 @@ from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Value,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, one_class
@@ -115,11 +113,9 @@ def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     )
 
 
-def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute cost and savings of reviewing every row whose expected loss is at least the cost."""
     rows, tuning = evidence.current, evidence.bundle.config.tuning
-    if (refused := one_class(rows)) is not None:
-        return refused
     review = tuning.review_cost if settings.review_cost is None else settings.review_cost
     amount = rows.amount[rows.evaluated]
     by_amount = settings.miss_cost is None and bool(np.isfinite(amount).all())
@@ -194,12 +190,3 @@ def _against(
 
 def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
     return notice("fitted_on", train=len(train), reference=before.target.size)
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "benchmarks",
-    logistic=run_logistic,
-    rating=run_rating,
-    champion=run_champion,
-    savings=run_savings,
-)

@@ -32,10 +32,8 @@ from kyc_ml.validation.levels import level_at, level_note, surest_levels
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Value,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
@@ -46,11 +44,9 @@ from kyc_ml.validation.text import notice
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
 
 
-def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute O/E and the line of recalibration."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     ratio = clustered_observed_over_expected(
         rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
@@ -68,11 +64,9 @@ def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicabl
     )
 
 
-def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the reliability table and its distances."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     proba = rows.evaluated_probability
     ece = calibration_error(rows.target, proba, n_bins=settings.bins)
     prevalence = float(rows.target.mean())
@@ -86,11 +80,9 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
     )
 
 
-def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Decompose the Brier score."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     parts = decompose_brier(rows.target, rows.evaluated_probability, n_bins=settings.bins)
     loss = (rows.target - rows.evaluated_probability) ** 2
 
@@ -116,20 +108,16 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     )
 
 
-def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     found = spiegelhalter(rows.target, rows.evaluated_probability)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
-def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
@@ -137,11 +125,9 @@ def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome | NotA
     )
 
 
-def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test the level of each tier with Jeffreys' test."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     table = _with_clusters(evidence, _grades(evidence))
     return Outcome(
         values={
@@ -156,10 +142,8 @@ def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicab
     )
 
 
-def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test the level of each tier with the binomial distribution."""
-    if not evidence.current.target.size:
-        return _NO_ROWS
     table = _grades(evidence)
     table = table.assign(
         binomial_under_holm=holm(table["binomial_under"].to_numpy()),
@@ -178,9 +162,7 @@ def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicab
     )  # fmt: skip
 
 
-def run_segment_calibration(
-    evidence: ReviewEvidence, settings: Settings
-) -> Outcome | NotApplicable:
+def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compute O/E in each segment."""
     rows = evidence.current
     found = list(segments(rows, settings.segments))
@@ -252,16 +234,3 @@ def _jeffreys_by_customer(
         table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
     )
     return effect, np.asarray(under), np.asarray(over)
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "calibration",
-    overall=run_overall,
-    reliability=run_reliability,
-    brier=run_brier,
-    spiegelhalter=run_spiegelhalter,
-    hosmer_lemeshow=run_hosmer_lemeshow,
-    jeffreys=run_jeffreys,
-    binomial=run_binomial,
-    segments=run_segment_calibration,
-)

@@ -16,10 +16,8 @@ from kyc_ml.validation.extremes import largest, most_drifted
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Value,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.perturbing import draw_evaluated
 from kyc_ml.validation.policy import Settings
@@ -152,7 +150,7 @@ def run_missingness(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppli
 _KNOWN_BY_DEFINITION: Final = notice("positives_known_by_definition")
 
 
-def run_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_label_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Count outcomes by status, and measure how fast they arrive."""
     rows, before = evidence.current, evidence.reference
     limit = evidence.bundle.config.dataset.label_delay.days
@@ -251,15 +249,3 @@ def _missing(rows: ScoredRows, place: int) -> Mask:
         return np.isnan(rows.matrix[:, place])
     values = rows.features.categories[spec.name]
     return np.asarray(values.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "data",
-    lineage=run_lineage,
-    quarantine=run_quarantine,
-    representativeness=run_representativeness,
-    missingness=run_missingness,
-    label_maturity=run_maturity,
-    point_in_time=run_point_in_time,
-    leakage=run_leakage,
-)

@@ -22,10 +22,8 @@ from kyc_ml.validation.families import discrimination_by_part as parts
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Value,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
@@ -35,11 +33,9 @@ _POINTS: Final = 200
 """Points of a drawn curve: more cannot be distinguished on a screen."""
 
 
-def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the AUC with both intervals, and the curves."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     auc, low, high = auc_interval(rows.target, rows.evaluated_margin)
     drawn = _ranking(evidence, settings)["auc"]
     roc = _thin(compute_roc(rows.target, rows.evaluated_margin))
@@ -57,11 +53,9 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
     )
 
 
-def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute figures of the head of the ranking."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     drawn = _ranking(evidence, settings)
     prevalence = float(rows.target.mean())
 
@@ -84,11 +78,9 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     )
 
 
-def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute precision and recall at capacities up to twice the configured one."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     own = evidence.bundle.config.tuning.capacity_per_day
     day = rows.day[rows.evaluated]
     steps = np.arange(1, settings.operating_points + 1) / settings.operating_points
@@ -125,11 +117,9 @@ def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
     return notice("capacity", per_day=per_day, reviews=per_day * days, days=days, on=on)
 
 
-def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute recall at 5% false positives, at a current threshold and at an earlier one."""
     rows, before = evidence.current, evidence.reference
-    if (refused := one_class(rows)) is not None:
-        return refused
     own = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
     now = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=own)
     values: dict[str, Value | float] = {
@@ -151,8 +141,6 @@ def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApp
 def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare the AUC with the one recorded at training."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     if evidence.current_is_recorded or not evidence.recorded_part:
         return not_applicable("same_as_initial")
     initial = evidence.bundle.metrics[evidence.recorded_part].get("auc", np.nan)
@@ -217,14 +205,5 @@ def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
     return curve.iloc[len(curve) - back[::-1]].reset_index(drop=True)
 
 
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "discrimination",
-    auc=run_auc,
-    ranking=run_ranking,
-    capacity=run_capacity,
-    recall_at_fpr=run_recall_at_fpr,
-    auc_decline=run_auc_decline,
-    segments=parts.run_segments,
-    periods=parts.run_periods,
-    typologies=parts.run_typologies,
-)
+run_segments, run_periods = parts.run_segments, parts.run_periods
+run_typologies = parts.run_typologies

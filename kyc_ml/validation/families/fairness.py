@@ -16,13 +16,11 @@ from kyc_ml.validation.levels import level_at, level_note, surest_levels
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Run,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.policy import Group, Settings
-from kyc_ml.validation.ranked import FPR, draws_of, one_class
+from kyc_ml.validation.ranked import FPR, draws_of
 from kyc_ml.validation.segments import UNKNOWN, group_names
 from kyc_ml.validation.text import Text, notice
 
@@ -52,8 +50,8 @@ class _Groups:
     notes: tuple[Text, ...]
 
 
-def run_group_parity(figure: str) -> Run:
-    """Return the check of one parity."""
+def _check_parity(figure: str) -> Run:
+    """Return the function that runs the check of one parity."""
 
     def run(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
         found = _compare(evidence, settings)
@@ -112,8 +110,6 @@ def _too_few(rates: pd.DataFrame, figure: str, *, fewest: int) -> NotApplicable:
 def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compare the level of probabilities between groups."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     lines, notes = [], []
     for group in settings.groups:
         names = group_names(rows, group)
@@ -146,8 +142,6 @@ def _compare(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotAppli
 
 def _compare_groups(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     threshold = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
     flagged = rows.evaluated_margin >= threshold
     rates, parities, notes = [], [], []
@@ -199,10 +193,6 @@ def _absent(evidence: ReviewEvidence, group: Group) -> Text:
     return notice("group_absent", feature=group.feature, why=why)
 
 
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "fairness",
-    selection=run_group_parity("demographic_parity"),
-    predictive_equality=run_group_parity("predictive_equality"),
-    equal_opportunity=run_group_parity("equal_opportunity"),
-    calibration=run_calibration,
-)
+run_selection = _check_parity("demographic_parity")
+run_predictive_equality = _check_parity("predictive_equality")
+run_equal_opportunity = _check_parity("equal_opportunity")

@@ -12,7 +12,7 @@ from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.registry import Scorer, score_features
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
 
@@ -37,7 +37,7 @@ def run_reproduction(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAppl
     )
 
 
-def run_recorded(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_recorded_figures(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare recomputed figures of the test part with the recorded ones.
 
     Ends of intervals are not compared: a later version may compute a better interval.
@@ -147,12 +147,3 @@ def run_reconciliation(evidence: ReviewEvidence, _: Settings) -> Outcome | NotAp
 def _unequal(one: pd.Series, other: pd.Series) -> int:
     pair = one.fillna("").astype(str).to_numpy() != other.fillna("").astype(str).to_numpy()
     return int(pair.sum())
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "implementation",
-    reproduction=run_reproduction,
-    recorded_figures=run_recorded,
-    parity=run_parity,
-    reconciliation=run_reconciliation,
-)

@@ -16,23 +16,19 @@ from kyc_ml.validation.families import robustness_by_region as regions
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Value,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.perturbing import Sample, add_noise
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import area, one_class
+from kyc_ml.validation.ranked import area
 from kyc_ml.validation.text import Text, notice
 
 _LEVELS: Final = (0.5, 1.0, 2.0)
 
 
-def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Add noise to numbers and score again."""
-    if (refused := one_class(evidence.current)) is not None:
-        return refused
     sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
     whole = area(sample.target, sample.margin)
     lines = []
@@ -63,10 +59,8 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     )
 
 
-def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_missing_columns(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Set leading features, and whole families, to missing and score again."""
-    if (refused := one_class(evidence.current)) is not None:
-        return refused
     sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
     specs = evidence.current.features.specs
     leading = evidence.attributed.top(settings.top_features)
@@ -107,7 +101,7 @@ def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     )
 
 
-def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_training_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Count values outside the range of the training rows."""
     rows, bundle = evidence.current, evidence.bundle
     if not bundle.reference.quantiles:
@@ -167,11 +161,4 @@ def _sampled(sample: Sample) -> Text:
     return notice("positives_first", rows=sample.rows.size)
 
 
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "robustness",
-    noise=run_noise,
-    missing_columns=run_missing,
-    weak_spots=regions.run_weak_spots,
-    overfit=regions.run_overfit,
-    training_range=run_range,
-)
+run_weak_spots, run_overfit = regions.run_weak_spots, regions.run_overfit

@@ -28,8 +28,6 @@ _MOST_SLICED: Final = 200_000
 def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Find regions on half of the customers, and evaluate them on the other half."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     places = np.flatnonzero(rows.evaluated)
     if places.size > _MOST_SLICED:
         rng = np.random.default_rng(settings.seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -25,21 +24,17 @@ from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.outcome import (
     NotApplicable,
     Outcome,
-    Procedure,
     Value,
     not_applicable,
-    procedures,
 )
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import notice
 
 
-def run_ordering(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+def run_ordering(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compare the observed rates of neighbouring tiers."""
     rows, names = evidence.current, evidence.bundle.policy.tier_names
-    if not rows.target.size:
-        return not_applicable("no_mature_outcome")
     of_model, final = (
         _rates(tier[rows.evaluated], rows, names) for tier in (rows.grades.model, rows.tier)
     )
@@ -258,12 +253,3 @@ def _last_tier(rows: ScoredRows) -> pd.Series:
     )
     last = frame.sort_values("day", kind="stable").drop_duplicates("customer", keep="last")
     return last.set_index("customer")["tier"]
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "tiers",
-    ordering=run_ordering,
-    concentration=run_concentration,
-    migration=run_migration,
-    overrides=run_overrides,
-)

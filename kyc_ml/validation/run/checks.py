@@ -9,6 +9,7 @@ from kyc_ml.validation.check import Check
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings, ValidationPolicy
+from kyc_ml.validation.ranked import missing
 from kyc_ml.validation.result import CheckResult, Finding, Table
 from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
 from kyc_ml.validation.run.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
@@ -93,8 +94,8 @@ def _run(
 ) -> Outcome | NotApplicable:
     """Run a check, if it applies to these rows: not every check applies to out-of-fold rows."""
     name = procedure.check.id
-    if evidence.fitted is None:
-        return procedure.run(evidence, settings)
-    if name in NOT_APPLICABLE:
-        return NotApplicable(reason=NOT_APPLICABLE[name])
-    return procedure.run(evidence.of_the_model if name in OF_THE_MODEL else evidence, settings)
+    if evidence.fitted is not None:
+        if name in NOT_APPLICABLE:
+            return NotApplicable(reason=NOT_APPLICABLE[name])
+        evidence = evidence.of_the_model if name in OF_THE_MODEL else evidence
+    return missing(procedure.needs, evidence) or procedure.run(evidence, settings)
