@@ -33,13 +33,7 @@ from kyc_ml.features import (
 )
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.validation.probes import (
-    CONFIDENCE,
-    FEWEST,
-    HIGHEST_AUC,
-    ShuffledLabels,
-    probe,
-)
+from kyc_ml.validation.probes import CONFIDENCE, FEWEST, HIGHEST_AUC, ShuffledLabels, probe
 
 MOST_LABELLED: Final = 200_000
 """Most labelled observations to probe: all positives, a sample of negatives (convention)."""

@@ -18,12 +18,7 @@ import pyarrow.parquet as pq
 
 from kyc_ml.config import Objective, check_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
-from kyc_ml.display import (
-    ProgressReporter,
-    plot_reliabilities,
-    plot_tier_moves,
-    say_number,
-)
+from kyc_ml.display import ProgressReporter, plot_reliabilities, plot_tier_moves, say_number
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.registry import (
     Bundle,

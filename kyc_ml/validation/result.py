@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from kyc_ml.validation.text import NOTHING, Text
 
 Severity = Literal["amber", "red"]
 """Severity of a gate: amber (warning) gives a finding to fix, red (critical) fails the model."""
+
+_SEVERITIES: Final[dict[Severity, str]] = {"amber": "warning", "red": "critical"}
 
 Verdict = Literal["pass", "finding", "fail", "not_judged", "information", "not_applicable"]
 """Verdict of one check. `information`: no figure has a gate. `not_judged`: every figure with a
@@ -188,7 +190,7 @@ class CheckResult:
 
     def _facts(self) -> dict[str, object]:
         gates = {
-            f"gate on {gate.figure}": f"{'BROKEN' if gate.broken else 'kept'} ({gate.severity})"
+            f"{_SEVERITIES[gate.severity]} on {gate.figure}": "BROKEN" if gate.broken else "met"
             for gate in self.gates
         }
         notes = {f"note {place}": note.en for place, note in enumerate(self.notes, start=1)}

@@ -26,12 +26,7 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.model import calibrate_later, fit_logistic
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Value,
-    not_applicable,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, one_class
 from kyc_ml.validation.rows import ScoredRows

@@ -29,12 +29,7 @@ from kyc_ml.metrics import (
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_at, level_note, surest_levels
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Value,
-    not_applicable,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
 from kyc_ml.validation.rows import ScoredRows

@@ -13,12 +13,7 @@ from kyc_ml.features import audit_features, build_features
 from kyc_ml.metrics import Mask, compute_drift, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Value,
-    not_applicable,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.perturbing import draw_evaluated
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.probes import FEWEST, probe

@@ -13,12 +13,7 @@ from kyc_ml.metrics import Mask, Names, compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
 from kyc_ml.validation.levels import level_at, level_note, surest_levels
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Run,
-    not_applicable,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Run, not_applicable
 from kyc_ml.validation.policy import Group, Settings
 from kyc_ml.validation.ranked import FPR, draws_of
 from kyc_ml.validation.segments import UNKNOWN, group_names

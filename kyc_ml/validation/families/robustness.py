@@ -13,12 +13,7 @@ from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.families import robustness_by_region as regions
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Value,
-    not_applicable,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.perturbing import Sample, add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area

@@ -14,13 +14,7 @@ import pandas as pd
 from kyc_ml.contract import ContractedTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import LeakageError
-from kyc_ml.registry import (
-    Bundle,
-    Environment,
-    current_account,
-    require_currency,
-    trained_until,
-)
+from kyc_ml.registry import Bundle, Environment, current_account, require_currency, trained_until
 from kyc_ml.validation.catalogue import choose_checks
 from kyc_ml.validation.evidence import Retrained, ReviewEvidence
 from kyc_ml.validation.policy import ValidationPolicy
