@@ -38,7 +38,7 @@ from kyc_ml.validation.comparison.settings import ComparisonSettings
 FIGURES: Final = "comparison.json"
 MOVED: Final = "moved.parquet"
 _TABLES: Final = ("metrics", "calibration", "reliability", "tiers", "causes", "alerts")
-"""Tables of figures; `moved` holds single customers and stays out of MLflow and JSON."""
+"""Tables of figures; `moved` has single customers and stays out of MLflow and JSON."""
 
 _MOVE: Final = (
     OBSERVATION_ID,

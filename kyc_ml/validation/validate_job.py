@@ -69,7 +69,7 @@ class ValidationRequest:
     quarantine : Path or None
         Parquet file for rows that break the contract.
     force : bool
-        Replace another report that `out` holds.
+        Replace another report in `out`.
     judged_rows : Path or None
         Parquet file for the evaluated rows one by one; they are written nowhere else.
     """
@@ -105,7 +105,7 @@ def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Rep
     DatasetError
         If no row has a mature outcome, or a feature cannot be computed.
     OutputError
-        If `out` holds another report, which would be lost.
+        If `out` has another report, which would be lost.
     """
     require_place(asked.out / REPORT)
     if asked.judged_rows is not None:

@@ -45,7 +45,7 @@ def first_later(
     if since < first:
         msg = (
             f"--since is {since:%Y-%m-%d %H:%M}, but the models were trained with what was "
-            f"known on {first:%Y-%m-%d %H:%M}: they may have learnt from the rows between; "
+            f"known on {first:%Y-%m-%d %H:%M}: they may have learned from the rows between; "
             "name that date or a later one, or leave it out"
         )
         raise LeakageError(msg)

@@ -79,7 +79,7 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 def _clustered_p(pair: pd.DataFrame) -> float:
     """Test two neighbours by counts divided by a design effect that both share.
 
-    With a design effect of its own, a tier with hardly any positive would seem to have
+    With a separate design effect, a tier with hardly any positive would seem to have
     independent rows, which overstates the evidence.
     """
     hits, rows = (pair[name].to_numpy(dtype=np.float64) for name in ("positives", "rows"))
