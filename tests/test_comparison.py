@@ -183,7 +183,7 @@ def test_the_interval_is_that_of_rows_drawn_one_by_one(small, challenger, champi
 def test_moved_rows_are_those_of_the_tier_table_and_their_parts_add_up(compared):
     moved, tiers = compared.moved, compared.tiers
     assert tiers["rows"].sum() == compared.rows == 600
-    assert tiers["judged"].sum() == compared.evaluated == 540
+    assert tiers["judged"].sum() == compared.judged == 540
     assert tiers["positives"].sum() == compared.positives
     counts = moved.groupby(["champion_tier", "challenger_tier"]).size()
     apart = tiers[tiers["champion_tier"] != tiers["challenger_tier"]]

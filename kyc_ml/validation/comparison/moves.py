@@ -32,8 +32,8 @@ _TEXTS: Final = (
 
 # Meaning of the sign of a difference of contributions, in English and Chinese.
 _EFFECTS: Final = {
-    1.0: ("more risk according to the challenger", "挑战者模型认为风险更高"),
-    -1.0: ("less risk according to the challenger", "挑战者模型认为风险更低"),
+    1.0: ("for the challenger: more risk", "挑战者模型认为风险更高"),
+    -1.0: ("for the challenger: less risk", "挑战者模型认为风险更低"),
     0.0: ("the same risk for both", "两个模型判断相同"),  # needed by make_reasons, never shown
 }
 
