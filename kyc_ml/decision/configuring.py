@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.decision.needs import policy_features
 from kyc_ml.decision.rating.card import Scorecard
-from kyc_ml.decision.tiers.needs import policy_features
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.features import on_source, require_named_features
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.decision.tiers.policy import WHOLE, SegmentPolicy, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE, SegmentPolicy
 from kyc_ml.metrics import Floats, Ints, Names, jeffreys_interval
 
 

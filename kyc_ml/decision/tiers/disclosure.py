@@ -23,7 +23,7 @@ from kyc_ml.contract import (
     TRANSACTIONS,
 )
 from kyc_ml.decision.tiers.policy import TierPolicy
-from kyc_ml.decision.tiers.policy_rules import TELLABLE
+from kyc_ml.decision.tiers.policy_rules import DISCLOSABLE_FAMILIES
 from kyc_ml.features import (
     DECISION_TIME,
     OBSERVATION_ID,
@@ -81,7 +81,9 @@ def disclosable(
     return {
         spec.reason_code: spec
         for spec in specs.values()
-        if spec.family in families and spec.family in TELLABLE and _is_harmless(spec, specs)
+        if spec.family in families
+        and spec.family in DISCLOSABLE_FAMILIES
+        and _is_harmless(spec, specs)
     }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from kyc_ml.decision.tiers.expert import combination_table
 from kyc_ml.decision.tiers.migration import Migration
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.proposal import CutOffProposal
+from kyc_ml.decision.tiers.sections import WHOLE
 
 
 def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
@@ -47,7 +50,7 @@ def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
             ]
         )
     if policy.expert is not None:
-        places = combination_table(policy.expert, policy.tier_names)
+        places = policy.expert.combine(policy.tier_names)
         grades = [grade.name for grade in policy.expert.card.grades]
         table = pd.DataFrame(
             [[policy.tier_names[place] for place in row] for row in places],
@@ -82,3 +85,43 @@ def migration_tables(migration: Migration) -> dict[str, pd.DataFrame]:
         .reset_index()
     )
     return {"customers by tier before (rows) and after (columns)": counts, "moves": causes}
+
+
+def say_path(score: Mapping[str, Any]) -> str:
+    """Say what but the probability decided a tier; nothing where it decided alone.
+
+    Two rows of one probability may have two tiers: a reader is owed the reason.
+
+    Parameters
+    ----------
+    score : mapping
+        A row that the model scored, with the columns of `Grades.columns`.
+
+    Examples
+    --------
+    >>> say_path(
+    ...     {
+    ...         "tier_of_model": "medium",
+    ...         "segment": "all",
+    ...         "tier_of_score": "high",
+    ...         "expert_grade": "top",
+    ...         "tier_before_overrides": "high",
+    ...         "tier": "high",
+    ...         "override_code": None,
+    ...     }
+    ... )
+    'medium by the probability; high with the expert rating (top)'
+    """
+    model, rated = score["tier_of_model"], score["tier_of_score"]
+    before, tier = score["tier_before_overrides"], score["tier"]
+    own = score["segment"] != WHOLE
+    moved = [
+        f"{rated} with the expert rating ({score['expert_grade']})" if rated != model else "",
+        f"held at {before} by the customer's history" if before != rated else "",
+        f"{tier} by override {score['override_code']}" if tier != before else "",
+    ]
+    if not own and not any(moved):
+        return ""
+    cut_offs = f", cut-offs of segment {score['segment']}" if own else ""
+    first = f"{model} by the probability{cut_offs}"
+    return "; ".join([first, *filter(None, moved)])

@@ -11,7 +11,8 @@ from scipy import stats
 
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, FitMethod
 from kyc_ml.decision.tiers.fitting import observed_periods
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE
 from kyc_ml.errors import ConfigError
 from kyc_ml.metrics import Floats, Mask, Names, Times
 

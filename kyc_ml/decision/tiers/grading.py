@@ -12,20 +12,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.dataset import customers_of
-from kyc_ml.decision.rating.rate import Rating
+from kyc_ml.decision.rating.rate import Rating, rate
 from kyc_ml.decision.tiers.calendar import (
     WorkingDays,
     count_announced,
     count_beyond,
     decision_days,
     due_days,
+    mark_in_force,
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
-from kyc_ml.decision.tiers.expert import combine, rate_beside
 from kyc_ml.decision.tiers.history import TierHistory, apply_hysteresis
 from kyc_ml.decision.tiers.overrides import OverrideBook, find_in_force, say_absent
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
-from kyc_ml.decision.tiers.validity import mark_in_force
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names, Times
@@ -174,11 +174,13 @@ def grade(
     decision = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
     customers = customers_of(facts.keys)
     segment, counts, unchecked = tier_segments(facts, policy)
-    rating, unrated = rate_beside(facts, policy)
+    rating, unrated = _rate_by_card(facts, policy)
 
     def tier_of(values: Floats) -> Ints:
         model = assign_tiers(values, policy=policy, segment=segment)
-        return model if rating is None else combine(model, rating.grade, policy)
+        if rating is None or policy.expert is None:
+            return model
+        return policy.expert.combine(policy.tier_names)[rating.grade, model]
 
     of_score = before = tier_of(proba)
     if policy.hysteresis is not None and history is not None:
@@ -256,3 +258,27 @@ def _refuse(unchecked: Mapping[str, str], policy: TierPolicy) -> None:
         faults = Faults(f"policy {policy.label!r} says facts.absent: refuse", ConfigError)
         faults.extend(f"{what}: {why}" for what, why in unchecked.items())
         faults.raise_if_any()
+
+
+def _rate_by_card(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | None, dict[str, str]]:
+    """Rate rows by the policy's card.
+
+    A feature that the source does not have is the card's to deal with (`absent`). Where a
+    table was built without one, as a request to a served model may be, nothing is rated.
+
+    Returns
+    -------
+    rating : Rating or None
+        None where the policy has no card, or nothing was rated.
+    unchecked : dict of place to reason
+        What of the card could not be read.
+    """
+    if policy.expert is None:
+        return None, {}
+    card = policy.expert.card
+    reads = [name for name, _ in card.reads.values()]
+    absent = [name for name in reads if name not in facts.names and name not in facts.left_out]
+    if absent:
+        return None, {"expert rating": say_absent(list(dict.fromkeys(absent)), facts)}
+    rating = rate(facts, card)
+    return rating, {f"expert rating: {where}": why for where, why in rating.dropped.items()}

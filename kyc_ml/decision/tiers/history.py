@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.decision.tiers.policy import Hysteresis, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import Hysteresis
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME
 from kyc_ml.metrics import Floats, Ints, Names

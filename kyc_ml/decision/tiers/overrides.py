@@ -15,54 +15,56 @@ from pydantic import field_validator, model_validator
 from kyc_ml.config import (
     Day,
     FilePath,
+    FilledText,
     IdentifierForm,
     Section,
     check_section,
     load_section,
     read_path,
+    refuse_faults,
 )
 from kyc_ml.contract import CUSTOMER_ID, TRIMMED, put_in_form
 from kyc_ml.dataset import customers_of
 from kyc_ml.decision.rating.rate import holds
 from kyc_ml.decision.tiers.calendar import decision_days
-from kyc_ml.decision.tiers.policy import OverrideRule, TierPolicy
-from kyc_ml.decision.tiers.policy_rules import override_faults
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import OverrideRule, override_faults
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import Ints, Mask, Names, Times
 
 
 class EnteredOverride(Section):
-    """An override that somebody asked for and somebody else approved, for one customer.
+    """An override for one customer, requested by one person and approved by another.
 
     It is in force from `start`, and not before `approved_on`, until the day before `expiry`
     or `withdrawn_on`.
     """
 
-    customer_id: str
-    """Whom it is about."""
-    code: str
+    customer_id: FilledText
+    """The customer."""
+    code: FilledText
     """Short code that score rows carry."""
-    reason: str = ""
+    reason: FilledText
     """Why."""
-    source: str = ""
+    source: FilledText
     """Where the reason comes from."""
     floor: str | None = None
     """Lowest tier that it allows; or tier."""
     tier: str | None = None
     """Tier that it sets; or floor."""
-    start: Day | None = None
+    start: Day
     """First day in force."""
-    expiry: Day | None = None
+    expiry: Day
     """First day no longer in force."""
-    approved_on: Day | None = None
-    """Day of the approval."""
+    approved_on: Day
+    """Day of the approval: it was not known before."""
     withdrawn_on: Day | None = None
     """First day no longer in force, where it was withdrawn."""
-    requester: str = ""
+    requester: FilledText
     """Who asked for it."""
-    approver: str = ""
-    """Who approved it; someone else."""
+    approver: FilledText
+    """Who approved it; another person."""
 
     @field_validator("customer_id", mode="before")
     @classmethod
@@ -72,24 +74,22 @@ class EnteredOverride(Section):
             raise ValueError(msg)
         return given
 
+    @model_validator(mode="after")
+    def _check_terms(self) -> Self:
+        refuse_faults(override_faults(self))
+        return self
+
     def is_in_force(self, *, first: date, last: date) -> bool:
-        """Tell whether it is in force on any day from `first` to `last`."""
-        begins = max(day for day in (self.start, self.approved_on, date.min) if day is not None)
-        ends = min(day for day in (self.expiry, self.withdrawn_on, date.max) if day is not None)
+        """Return whether it is in force on any day from `first` to `last`."""
+        begins = max(self.start, self.approved_on)
+        ends = min(self.expiry, self.withdrawn_on or date.max)
         return begins <= last and first < ends and begins < ends
 
 
 class OverrideBook(Section):
-    """All overrides entered so far; expired and withdrawn ones stay, for what they did then."""
+    """All overrides entered so far; expired and withdrawn ones stay, for scores of those days."""
 
     overrides: tuple[EnteredOverride, ...] = ()
-
-    @model_validator(mode="after")
-    def _entries_are_lawful(self) -> Self:
-        faults = list(_book_faults(self, tiers=None))
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
 
 
 Found = tuple[Ints, OverrideRule | EnteredOverride]
@@ -219,7 +219,14 @@ def check_book(book: OverrideBook, policy: TierPolicy) -> None:
         Naming each entry by its number, never by its customer.
     """
     faults = Faults(f"entered overrides under policy {policy.label!r}", ConfigError)
-    faults.extend(_book_faults(book, tiers=policy.tier_names)).raise_if_any()
+    for number, entry in enumerate(book.overrides, start=1):
+        unknown = sorted({entry.floor or "", entry.tier or ""} - {"", *policy.tier_names})
+        faults.extend(
+            f"override {number} ({entry.code}): unknown tier {name!r}; known: "
+            f"{', '.join(policy.tier_names)}"
+            for name in unknown
+        )
+    faults.raise_if_any()
 
 
 def load_overrides(path: FilePath, *, form: IdentifierForm = TRIMMED) -> OverrideBook:
@@ -269,18 +276,6 @@ def _filled(row: dict[str | None, str | list[str] | None]) -> dict[str, str | li
         for name, raw in row.items()
         if (cell := raw.strip() if isinstance(raw, str) else raw)
     }
-
-
-def _book_faults(book: OverrideBook, *, tiers: tuple[str, ...] | None) -> Iterator[str]:
-    for number, entry in enumerate(book.overrides, start=1):
-        where = f"override {number} ({entry.code})"
-        yield from (f"{where}: {fault}" for fault in override_faults(entry, tiers))
-        if not entry.reason.strip():
-            yield f"{where}: reason is missing"
-        if not entry.customer_id.strip():
-            yield f"{where}: customer_id is missing"
-        if entry.approved_on is None:
-            yield f"{where}: approved_on is missing: the day from which it was known"
 
 
 def _valid(day: Times, start: date | None, expiry: date | None) -> Mask:

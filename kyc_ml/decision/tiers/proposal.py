@@ -21,7 +21,8 @@ from kyc_ml.decision.tiers.fit_sections import (
     FixedFit,
 )
 from kyc_ml.decision.tiers.fitting import Ladder, fit_bad_rates, fit_capacities, observed_periods
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE
 from kyc_ml.display import say_count
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.metrics import Floats, Ints, Mask, draw_customers, number_customers
