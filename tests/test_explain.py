@@ -10,7 +10,7 @@ from kyc_ml.config import FeatureConfig
 from kyc_ml.decision import PeerReference, learn_reference, make_reasons, rank_reasons
 from kyc_ml.decision.explain.reasons import family_contributions
 from kyc_ml.decision.explain.reference import Usual
-from kyc_ml.decision.explain.wording import say_usual
+from kyc_ml.decision.explain.sentences import say_usual
 from kyc_ml.features import FAMILIES, Own, declare_features
 
 TABLES = nps.arrays(

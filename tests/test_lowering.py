@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.decision import NOBODY, OverrideBook, TierPolicy
+from kyc_ml.decision import NOBODY, OverrideBook, TierPolicy, write_both
 from kyc_ml.features import FeatureTable, Window
 from kyc_ml.features.spec import period_of
 from kyc_ml.registry import score_features
@@ -91,7 +91,7 @@ def test_a_tier_that_the_rating_holds_falls_with_what_the_rating_reads(rated, ca
     assert re.search(f": {then} {currency} .* {cash:.0f} {currency}$", english)
     assert chinese.endswith(f"：{cash:.0f} {currency}→{then} {currency}")
     lower = case.bundle.policy.expert.tier_of_grade[NAMES[grade]]
-    assert f" {lower}," in drop.note
+    assert f" {lower}," in drop.note[0]
     after = rated(float(then))
     assert after.score["tier"] == lower
 
@@ -106,10 +106,10 @@ def test_what_an_override_holds_no_habit_lowers(rated):
     book = check_section({"overrides": [entry]}, OverrideBook, subject="book")
     drop = find_drop(rated(700.0, book))
     assert drop.lines == ()
-    assert re.search(r"probability 0 .*\(g3\).* B-1\.$", drop.note)
+    assert re.search(r"probability 0 .*\(g3\).* B-1\.$", drop.note[0])
 
 
 def test_nothing_lowers_the_lowest_tier(rated):
     case = rated(0.0)
     assert case.score["tier"] == case.bundle.policy.tier_names[0]
-    assert "lowest" in find_drop(case).note
+    assert find_drop(case).note == write_both("counterfactual", "lowest")

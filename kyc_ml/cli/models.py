@@ -214,7 +214,9 @@ def explain(
     source: Source,
     data: Data,
     top: Annotated[int, typer.Option(min=1, help="Reasons to print.")] = 10,
-    chinese: Annotated[bool, typer.Option(help="Print the Chinese sentences.")] = False,
+    chinese: Annotated[
+        bool, typer.Option(help="Print reasons and write the case sheet in Chinese.")
+    ] = False,
     sheet: Annotated[
         Path | None, typer.Option(help="HTML file to write a case sheet to; internal only.")
     ] = None,
@@ -276,6 +278,7 @@ def explain(
             sheet=sheet,
             overrides=overrides,
             previous=previous or (),
+            language="zh" if chinese else "en",
         )
         show_explanation(terminal, explained, chinese=chinese)
 

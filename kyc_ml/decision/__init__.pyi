@@ -14,8 +14,9 @@ from .explain.reference import WHOLE_BANK as WHOLE_BANK
 from .explain.reference import PeerReference as PeerReference
 from .explain.reference import learn_reference as learn_reference
 from .explain.reference import require_peers as require_peers
-from .explain.wording import has_range as has_range
-from .explain.wording import say_value as say_value
+from .explain.sentences import has_range as has_range
+from .explain.sentences import say_both as say_both
+from .explain.sentences import say_value as say_value
 from .needs import card_features as card_features
 from .needs import declare_facts as declare_facts
 from .needs import features_needed as features_needed
@@ -50,6 +51,7 @@ from .tiers.lower_tier import held_by as held_by
 from .tiers.lower_tier import limits_of as limits_of
 from .tiers.migration import Migration as Migration
 from .tiers.migration import compare_scores as compare_scores
+from .tiers.overrides import EnteredOverride as EnteredOverride
 from .tiers.overrides import OverrideBook as OverrideBook
 from .tiers.overrides import list_in_force as list_in_force
 from .tiers.overrides import load_overrides as load_overrides
@@ -61,3 +63,7 @@ from .tiers.proposal import require_fit as require_fit
 from .tiers.sections import Hysteresis as Hysteresis
 from .tiers.sections import OverrideRule as OverrideRule
 from .tiers_check_job import run_tiers_check as run_tiers_check
+from .wording import Language as Language
+from .wording import join_both as join_both
+from .wording import write_both as write_both
+from .wording import write_text as write_text

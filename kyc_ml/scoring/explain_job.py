@@ -16,6 +16,7 @@ from kyc_ml.contract import ContractedTables, read_tables
 from kyc_ml.decision import (
     NOBODY,
     Counterfactual,
+    Language,
     OverrideBook,
     TierHistory,
     customer_safe,
@@ -80,7 +81,7 @@ class Explained:
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
-            "would lower it": " ".join([*lines, self.lowering.note]),
+            "would lower it": " ".join([*lines, self.lowering.note[0]]),
         }
 
     def __repr__(self) -> str:
@@ -121,6 +122,7 @@ def run_explain(
     sheet: Path | None = None,
     overrides: Path | None = None,
     previous: Sequence[Path] = (),
+    language: Language = "en",
 ) -> Explained:
     """Explain one observation: a transaction id, or CUSTOMER@DATE for a review.
 
@@ -131,7 +133,9 @@ def run_explain(
     overrides : Path or None
         Overrides entered for single customers; see `load_overrides`.
     previous : sequence of Path
-        Score files of earlier reviews: what hysteresis holds the tier against.
+        Score files of earlier reviews, which hysteresis needs.
+    language : {'en', 'zh'}
+        Language of the case sheet.
 
     Raises
     ------
@@ -149,7 +153,8 @@ def run_explain(
     case = explain_case(bundle, tables, observation, reporter, book=book, history=history, top=top)
     lowering = find_drop(case)
     if sheet is not None:
-        save_sheet(make_sheet(case, tables, label=label, lowering=lowering), sheet)
+        content = make_sheet(case, tables, label=label, lowering=lowering, language=language)
+        save_sheet(content, sheet)
     return as_explained(case, lowering=lowering, sheet=sheet)
 
 
@@ -211,9 +216,9 @@ def tell(bundle: Bundle, features: FeatureTable) -> Told:
         rows.append(
             {
                 "fact": safe[f"fact_{place}"],
-                "value": say_value(spec, value, currency=currency, chinese=False),
+                "value": say_value(spec, value, currency=currency, language="en"),
                 "fact_zh": safe[f"fact_{place}_zh"],
-                "value_zh": say_value(spec, value, currency=currency, chinese=True),
+                "value_zh": say_value(spec, value, currency=currency, language="zh"),
             }
         )
     return Told(

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.decision.explain.directions import direction_of
-from kyc_ml.decision.explain.wording import say_value
+from kyc_ml.decision.explain.sentences import say_both
+from kyc_ml.decision.wording import Pair, write_both
 from kyc_ml.features import Direction, FeatureSpec
 from kyc_ml.metrics import Floats, Mask
 from kyc_ml.model import Model, parse_forest
@@ -55,15 +56,15 @@ class TriedValue:
     then: float
     distance: float
 
-    def say(self, *, currency: str, chinese: bool) -> str:
-        """Say the step in one language."""
-        now, then = (
-            say_value(self.spec, value, currency=currency, chinese=chinese)
-            for value in (self.now, self.then)
+    def say(self, *, currency: str) -> Pair:
+        """Write the change in both languages."""
+        return write_both(
+            "counterfactual",
+            "change",
+            what=(self.spec.description, self.spec.description_zh),
+            now=say_both(self.spec, self.now, currency=currency),
+            then=say_both(self.spec, self.then, currency=currency),
         )
-        if chinese:
-            return f"{self.spec.description_zh}：{now}→{then}"
-        return f"{self.spec.description}: {then} instead of {now}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

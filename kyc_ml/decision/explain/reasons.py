@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.decision.explain.reference import PeerReference
-from kyc_ml.decision.explain.wording import EFFECTS, Effects, Said, say_reason, say_usual
+from kyc_ml.decision.explain.sentences import EFFECTS, Effects, Value, say_reason, say_usual
 from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names
 
@@ -202,7 +202,7 @@ def _say_all(
     return spoken
 
 
-def _values(features: FeatureTable, column: np.int64, row: Ints) -> tuple[list[Said], Ints]:
+def _values(features: FeatureTable, column: np.int64, row: Ints) -> tuple[list[Value], Ints]:
     """List the different values that a feature takes in rows, and which each row has."""
     spec = features.specs[column]
     if spec.kind == "category":

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kyc_ml.decision.wording import Language, write_text
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Mask
@@ -114,8 +115,22 @@ class PeerReference(Usual):
         place = pc.index_in(values, value_set=pa.array(list(self.groups), pa.string()))
         return np.asarray(pc.fill_null(place, -1).to_numpy(zero_copy_only=False) + 1, np.int64)
 
+    def name_peers(self, features: FeatureTable, language: Language) -> str:
+        """Name the peers of the first row for people: the group, or the whole bank and why."""
+        if self.peers is None:
+            return write_text("peers", "whole", language)
+        values = features.categories.get(self.peers)
+        if values is None:
+            return write_text("peers", "absent", language, feature=self.peers)
+        own = values[0].as_py()
+        if own is None:
+            return write_text("peers", "unknown", language, feature=self.peers)
+        if own in self.groups:
+            return str(own)
+        return write_text("peers", "small", language, group=own, rows=FEWEST_PEERS)
+
     def name_groups(self, features: FeatureTable) -> list[str]:
-        """Say who each row's peers are: the group, or 'all' and why it is not the group."""
+        """Name each row's peers as score files do: the group, or 'all' and the reason."""
         place = self.group_of(features)
         names = [WHOLE_BANK, *self.groups]
         if self.peers is None:
