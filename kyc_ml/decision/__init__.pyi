@@ -51,8 +51,6 @@ from .tiers.lower_tier import held_by as held_by
 from .tiers.lower_tier import limits_of as limits_of
 from .tiers.migration import Migration as Migration
 from .tiers.migration import compare_scores as compare_scores
-from .tiers.overrides import EnteredOverride as EnteredOverride
-from .tiers.overrides import OverrideBook as OverrideBook
 from .tiers.overrides import list_in_force as list_in_force
 from .tiers.overrides import load_overrides as load_overrides
 from .tiers.policy import TierPolicy as TierPolicy
@@ -60,7 +58,9 @@ from .tiers.proposal import CutOffProposal as CutOffProposal
 from .tiers.proposal import diff_policies as diff_policies
 from .tiers.proposal import propose as propose
 from .tiers.proposal import require_fit as require_fit
+from .tiers.sections import EnteredOverride as EnteredOverride
 from .tiers.sections import Hysteresis as Hysteresis
+from .tiers.sections import OverrideBook as OverrideBook
 from .tiers.sections import OverrideRule as OverrideRule
 from .tiers_check_job import run_tiers_check as run_tiers_check
 from .wording import Language as Language

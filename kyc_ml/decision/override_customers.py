@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql
 from kyc_ml.dataset import ChosenObservations
-from kyc_ml.decision.tiers.overrides import OverrideBook
+from kyc_ml.decision.tiers.sections import OverrideBook
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.storage import connect, quote_text

@@ -23,9 +23,9 @@ from kyc_ml.decision.tiers.calendar import (
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
 from kyc_ml.decision.tiers.history import TierHistory, apply_hysteresis
-from kyc_ml.decision.tiers.overrides import OverrideBook, find_in_force, say_absent
+from kyc_ml.decision.tiers.overrides import InForce, explain_absence, find_in_force
 from kyc_ml.decision.tiers.policy import TierPolicy
-from kyc_ml.decision.tiers.sections import WHOLE
+from kyc_ml.decision.tiers.sections import WHOLE, OverrideBook
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names, Times
@@ -189,7 +189,8 @@ def grade(
             of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of
         )
     days = decision_days(decision, policy.calendar)
-    in_force, unruled = find_in_force(facts, customers, days, policy=policy, book=book)
+    found, unruled = find_in_force(facts, days, policy=policy, book=book)
+    in_force = InForce.of(days.size, found, policy.tier_names)
     tier = in_force.apply(before, timeless=np.isnat(days))
     due = due_days(decision, tier, policy=policy, calendar=calendar)
     valid = mark_in_force(policy, days)
@@ -238,7 +239,7 @@ def tier_segments(
     segments = policy.segments
     if segments is None or segments.feature not in facts.names:
         whole = np.full(len(facts), WHOLE, dtype=object)
-        why = {} if segments is None else {"segments": say_absent([segments.feature], facts)}
+        why = {} if segments is None else {"segments": explain_absence([segments.feature], facts)}
         return whole, {}, why
     named, without = name_segments(facts.categories[segments.feature], segments)
     said = {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}
@@ -279,6 +280,6 @@ def _rate_by_card(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | Non
     reads = [name for name, _ in card.reads.values()]
     absent = [name for name in reads if name not in facts.names and name not in facts.left_out]
     if absent:
-        return None, {"expert rating": say_absent(list(dict.fromkeys(absent)), facts)}
+        return None, {"expert rating": explain_absence(list(dict.fromkeys(absent)), facts)}
     rating = rate(facts, card)
     return rating, {f"expert rating: {where}": why for where, why in rating.dropped.items()}

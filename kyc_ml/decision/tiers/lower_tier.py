@@ -6,8 +6,8 @@ import numpy as np
 
 from kyc_ml.decision.tiers.grading import NOBODY, grade
 from kyc_ml.decision.tiers.history import TierHistory
-from kyc_ml.decision.tiers.overrides import OverrideBook
 from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import OverrideBook
 from kyc_ml.decision.wording import Pair, write_both
 from kyc_ml.features import FeatureTable
 

@@ -1,4 +1,4 @@
-"""The sections of a tier policy: their types, and the rules that concern one section alone.
+"""The sections of a tier policy, entered overrides, and the rules that concern one section.
 
 Rules between sections are in `kyc_ml.decision.tiers.policy_rules`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -69,44 +69,6 @@ class SegmentPolicy(Section):
     """Segments with separate cut-offs."""
 
 
-class OverrideTerms(Protocol):
-    """What a declared rule and an entered override have in common."""
-
-    @property
-    def floor(self) -> str | None:
-        """Lowest tier that it allows."""
-
-    @property
-    def tier(self) -> str | None:
-        """Tier that it sets."""
-
-    @property
-    def start(self) -> date:
-        """First day in force."""
-
-    @property
-    def expiry(self) -> date:
-        """First day no longer in force."""
-
-    @property
-    def requester(self) -> str:
-        """Who asked for it."""
-
-    @property
-    def approver(self) -> str:
-        """Who approved it."""
-
-
-def override_faults(override: OverrideTerms) -> Iterator[str]:
-    """List what is wrong with the terms of a declared rule or an entered override."""
-    if override.approver == override.requester:
-        yield f"approver {override.approver!r} is also the requester: another person must approve"
-    if override.expiry <= override.start:
-        yield f"expiry ({override.expiry}) must be later than start ({override.start})"
-    if (override.floor is None) == (override.tier is None):
-        yield "give either floor or tier"
-
-
 class OverrideRule(Section):
     """A declared rule: where all its conditions hold, a floor or a fixed tier.
 
@@ -140,8 +102,75 @@ class OverrideRule(Section):
 
     @model_validator(mode="after")
     def _check_terms(self) -> Self:
-        refuse_faults(override_faults(self))
+        refuse_faults(_override_faults(self))
         return self
+
+
+class EnteredOverride(Section):
+    """An override for one customer, requested by one person and approved by another.
+
+    It is in force from `start`, and not before `approved_on`, until the day before `expiry`
+    or `withdrawn_on`.
+    """
+
+    customer_id: FilledText
+    """The customer."""
+    code: FilledText
+    """Short code that score rows carry."""
+    reason: FilledText
+    """Why."""
+    source: FilledText
+    """Where the reason comes from."""
+    floor: str | None = None
+    """Lowest tier that it allows; or tier."""
+    tier: str | None = None
+    """Tier that it sets; or floor."""
+    start: Day
+    """First day in force."""
+    expiry: Day
+    """First day no longer in force."""
+    approved_on: Day
+    """Day of the approval: it was not known before."""
+    withdrawn_on: Day | None = None
+    """First day no longer in force, where it was withdrawn."""
+    requester: FilledText
+    """Who asked for it."""
+    approver: FilledText
+    """Who approved it; another person."""
+
+    @field_validator("customer_id", mode="before")
+    @classmethod
+    def _is_text(cls, given: object) -> object:
+        if isinstance(given, (int, float)):  # YAML reads 0012 as the number ten
+            msg = "a number has lost its leading zeros: write the identifier in quotes"
+            raise ValueError(msg)
+        return given
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> Self:
+        refuse_faults(_override_faults(self))
+        return self
+
+    def is_in_force(self, *, first: date, last: date) -> bool:
+        """Return whether it is in force on any day from `first` to `last`."""
+        begins = max(self.start, self.approved_on)
+        ends = min(self.expiry, self.withdrawn_on or date.max)
+        return begins <= last and first < ends and begins < ends
+
+
+class OverrideBook(Section):
+    """All overrides entered so far; expired and withdrawn ones stay, for scores of those days."""
+
+    overrides: tuple[EnteredOverride, ...] = ()
+
+
+def _override_faults(override: OverrideRule | EnteredOverride) -> Iterator[str]:
+    if override.approver == override.requester:
+        yield f"approver {override.approver!r} is also the requester: another person must approve"
+    if override.expiry <= override.start:
+        yield f"expiry ({override.expiry}) must be later than start ({override.start})"
+    if (override.floor is None) == (override.tier is None):
+        yield "give either floor or tier"
 
 
 class FactPolicy(Section):
