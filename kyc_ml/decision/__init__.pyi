@@ -39,8 +39,8 @@ from .tiers.display import policy_tables as policy_tables
 from .tiers.display import proposal_table as proposal_table
 from .tiers.display import say_path as say_path
 from .tiers.fit_evaluation import FitRows as FitRows
-from .tiers.fit_evaluation import judge_cut_offs as judge_cut_offs
-from .tiers.grading import NOBODY as NOBODY
+from .tiers.fit_evaluation import evaluate_cut_offs as evaluate_cut_offs
+from .tiers.grading import NO_OVERRIDES as NO_OVERRIDES
 from .tiers.grading import RAISED_BY_RATING as RAISED_BY_RATING
 from .tiers.grading import Grades as Grades
 from .tiers.grading import grade as grade

@@ -23,7 +23,7 @@ from kyc_ml.registry import Scores
 from kyc_ml.scoring.case import Case
 
 
-def find_drop(case: Case) -> Counterfactual:
+def find_counterfactual(case: Case) -> Counterfactual:
     """Find the nearest change of conduct that would lower a case's tier.
 
     Every change is scored by the model and by the whole policy, card, history and overrides

@@ -14,7 +14,7 @@ import pyarrow as pa
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import ContractedTables, read_tables
 from kyc_ml.decision import (
-    NOBODY,
+    NO_OVERRIDES,
     Counterfactual,
     Language,
     OverrideBook,
@@ -37,7 +37,7 @@ from kyc_ml.registry import (
     score_features,
 )
 from kyc_ml.scoring.case import Case, make_sheet
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.one_observation import find_observation, in_form
 from kyc_ml.scoring.scored_dates import read_history
 from kyc_ml.storage import require_place
@@ -146,12 +146,12 @@ def run_explain(
         require_place(sheet)
     bundle, label = load_model(model)
     form = load_section(source, SourceMapping).identifiers
-    book = NOBODY if overrides is None else load_overrides(overrides, form=form)
+    book = NO_OVERRIDES if overrides is None else load_overrides(overrides, form=form)
     history = read_history(previous, bundle.policy)
     observation = in_form(observation, form)
     tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter, telling="line")
     case = explain_case(bundle, tables, observation, reporter, book=book, history=history, top=top)
-    lowering = find_drop(case)
+    lowering = find_counterfactual(case)
     if sheet is not None:
         content = make_sheet(case, tables, label=label, lowering=lowering, language=language)
         save_sheet(content, sheet)

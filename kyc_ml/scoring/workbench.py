@@ -26,10 +26,10 @@ from kyc_ml.config import (
     require_section,
 )
 from kyc_ml.contract import ContractedTables, digest_together, known_until, require_contracted
-from kyc_ml.decision import NOBODY, OverrideBook, Scorecard, TierHistory, TierPolicy
+from kyc_ml.decision import NO_OVERRIDES, OverrideBook, Scorecard, TierHistory, TierPolicy
 from kyc_ml.display import ProgressReporter, say_in_html, say_plainly
 from kyc_ml.registry import Bundle, require_comparable, require_currency, require_different
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.explain_job import Explained, as_explained, explain_case
 from kyc_ml.training import (
     FitResult,
@@ -430,7 +430,7 @@ def explain_one(
     observation: str,
     *,
     reasons: int = 5,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
 ) -> Explained:
     """Score one observation and say why, and what would lower its tier.
@@ -464,7 +464,7 @@ def explain_one(
     case = explain_case(
         bundle, source, observation, ProgressReporter(), book=book, history=history, top=reasons
     )
-    return as_explained(case, lowering=find_drop(case))
+    return as_explained(case, lowering=find_counterfactual(case))
 
 
 def _require_bundle(given: object, *, name: str) -> None:

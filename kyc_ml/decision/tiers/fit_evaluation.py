@@ -50,7 +50,7 @@ class FitRows:
         )
 
 
-def judge_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
+def evaluate_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
     """Hold a policy's cut-offs against rows: how near targets and capacities came there.
 
     Returns
@@ -71,12 +71,15 @@ def judge_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
         raise ConfigError(msg)
     methods = {WHOLE: policy.fit.whole, **policy.fit.segments}
     return pd.concat(
-        [hold_against(rows, name, method, policy, policy) for name, method in methods.items()],
+        [
+            compare_with_limits(rows, name, method, policy, policy)
+            for name, method in methods.items()
+        ],
         ignore_index=True,
     )
 
 
-def hold_against(
+def compare_with_limits(
     rows: FitRows, name: str, method: FitMethod, in_force: TierPolicy, proposed: TierPolicy
 ) -> pd.DataFrame:
     """Count the rows of each tier, and hold rate and alerts against what a method allows.
@@ -91,7 +94,7 @@ def hold_against(
     Returns
     -------
     DataFrame
-        One row a tier; see `judge_cut_offs`.
+        One row a tier; see `evaluate_cut_offs`.
     """
     own = rows if name == WHOLE else rows.take(rows.segment == name)
     cuts = proposed.cut_offs(name)

@@ -30,7 +30,7 @@ from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names, Times
 
-NOBODY: Final[OverrideBook] = OverrideBook()
+NO_OVERRIDES: Final[OverrideBook] = OverrideBook()
 """A book without overrides."""
 
 RAISED_BY_RATING: Final = "moved up by the expert rating"
@@ -138,7 +138,7 @@ def grade(
     facts: FeatureTable,
     *,
     policy: TierPolicy,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
     calendar: WorkingDays | None = None,
 ) -> Grades:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kyc_ml.decision.tiers.grading import NOBODY, grade
+from kyc_ml.decision.tiers.grading import NO_OVERRIDES, grade
 from kyc_ml.decision.tiers.history import TierHistory
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.sections import OverrideBook
@@ -37,7 +37,7 @@ def held_by(
     facts: FeatureTable,
     *,
     policy: TierPolicy,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
 ) -> Pair:
     """Name what keeps one row's tier up even if its probability were 0, in both languages.

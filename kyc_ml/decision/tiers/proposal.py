@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from kyc_ml.config import check_section, dump_section
-from kyc_ml.decision.tiers.fit_evaluation import FitRows, hold_against
+from kyc_ml.decision.tiers.fit_evaluation import FitRows, compare_with_limits
 from kyc_ml.decision.tiers.fit_sections import (
     BadRateFit,
     CapacityFit,
@@ -111,7 +111,7 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     proposed = _with_cut_offs(policy, cuts, sources=_sources(parts, notes, rows))
     tables = []
     for name, part in parts.items():
-        evidence = hold_against(rows, name, part.method, policy, proposed)
+        evidence = compare_with_limits(rows, name, part.method, policy, proposed)
         low, high = _percentiles(drawn[name], len(policy.tiers))
         tables.append(evidence.assign(low=low, high=high)[[*_COLUMNS]])
     table = pd.concat(tables, ignore_index=True)
