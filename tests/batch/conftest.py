@@ -87,6 +87,6 @@ def scorer(bundle, small):
     proba = bundle.calibrator.probability(small.model.margin(small.matrix))
     profile = learn_profile(small.features, proba)
     return ModelScorer(
-        bundle=replace(bundle, profile=profile, digest="d" * 64), label="small 1", book=NO_OVERRIDES,
-        history=None, full=True,
+        bundle=replace(bundle, profile=profile, digest="d" * 64), label="small 1",
+        book=NO_OVERRIDES, history=None, full=True,
     )  # fmt: skip

@@ -168,7 +168,8 @@ def use(form, source, bundle, *, folder, validated):
     case = explain_case(
         bundle, source, name, ProgressReporter(), book=NO_OVERRIDES, history=None, top=5
     )
-    sheet = make_sheet(case, source, label="model", lowering=find_counterfactual(case))
+    lowering = find_counterfactual(case)
+    sheet = make_sheet(case, source, label="model", lowering=lowering, language="zh")
     save_sheet(sheet, folder / "sheet.html")
     found = find_observation(source, name, unit=bundle.config.unit)
     tell(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))

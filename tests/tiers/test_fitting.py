@@ -20,9 +20,13 @@ from kyc_ml.decision import (
     proposal_table,
     propose,
 )
-from kyc_ml.decision.tiers.fit_evaluation import upper_rate
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CostFit
-from kyc_ml.decision.tiers.fitting import observed_periods, shortest_between, upper_within
+from kyc_ml.decision.tiers.fitting import (
+    observed_periods,
+    shortest_between,
+    upper_rate,
+    upper_within,
+)
 from kyc_ml.errors import ConfigError, DatasetError
 
 TARGETS = {"low": 0.02, "medium": 0.2}

@@ -1,4 +1,4 @@
-"""What is usual among the training rows, whole and by peer group, kept in a few numbers."""
+"""Usual values of the training rows, overall and by peer group, summarised in quantiles."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Mask
 
 WHOLE_BANK: Final = "all"
-"""Name of the peers of a row whose own group is too small, unknown or not asked for."""
+"""Name of the peers of a row whose group is too small, unknown or not configured."""
 
 FEWEST_PEERS: Final = 200
-"""Training rows that make a peer group; fewer borrow the whole (convention)."""
+"""Fewest training rows of a peer group; a smaller one uses the whole bank (convention)."""
 
 LEVELS: Final = (
     *(0.0, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
     *(0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99, 1.0),
 )
-"""Shares whose quantiles are kept: 21, closer to the ends, where reasons come from."""
+"""Levels of the quantiles that are kept: 21, denser at the ends, where reasons come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """What is usual in one group of rows.
+    """Usual values in one group of rows.
 
     Attributes
     ----------
-    medians : mapping of number feature to median of the finite values; NaN where none is
-    modes : mapping of category feature to its commonest value; None where none has one
+    medians : mapping of number feature to median of the finite values; NaN without any
+    modes : mapping of category feature to its commonest value; None without any
     quantiles : mapping of number feature to float64 array of shape (21,)
-        The values at `LEVELS`, each one that occurs. A feature without a finite value is
-        absent, and so are all in a bundle written before there were any.
+        The values at `LEVELS`, each of which occurs. A feature without a finite value is
+        absent, and so are all features in bundles of early formats.
     rows : int
-        Rows of the group; 0 where nobody counted.
+        Rows of the group; 0 in bundles of early formats.
     """
 
     medians: Mapping[str, float]
@@ -49,19 +49,19 @@ class Usual:
     rows: int = 0
 
     def percentile(self, name: str, values: Floats) -> Floats:
-        """Place values of shape (n,) among the group's; NaN where nothing is known."""
+        """Return the places of values of shape (n,) among the group's; NaN without quantiles."""
         grid = self.quantiles.get(name)
         return np.full(values.shape, np.nan) if grid is None else place_in(grid, values)
 
     def quartiles(self, name: str) -> tuple[float, float] | None:
-        """Give the values that the middle half lies between; None where nothing is known."""
+        """Return the lower and upper quartile; None without quantiles."""
         grid = self.quantiles.get(name)
         if grid is None:
             return None
         return float(grid[LEVELS.index(0.25)]), float(grid[LEVELS.index(0.75)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Write it as numbers that JSON keeps to the last bit; null is an undefined one."""
+        """Return plain content that JSON keeps to the bit; null is an undefined number."""
         medians = {name: None if np.isnan(value) else value for name, value in self.medians.items()}
         quantiles = {
             name: [float(value) for value in grid] for name, grid in self.quantiles.items()
@@ -75,7 +75,7 @@ class Usual:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote, or wrote before there were quantiles."""
+        """Read what `to_dict` of this or an earlier version returned."""
         return cls(
             medians={n: np.nan if v is None else v for n, v in content["medians"].items()},
             modes=content["modes"],
@@ -86,14 +86,14 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerReference(Usual):
-    """What is usual among all training rows, and among those of each peer group.
+    """Usual values among all training rows, and among those of each peer group.
 
     Attributes
     ----------
     peers : str or None
-        Category feature whose values part the rows into peers; None is the whole bank.
+        Category feature whose values divide the rows into peers; None is the whole bank.
     groups : mapping of value to Usual
-        Only groups of at least `FEWEST_PEERS` rows; the others borrow the whole.
+        Only groups of at least `FEWEST_PEERS` rows; others use the whole bank.
     """
 
     peers: str | None = None
@@ -101,13 +101,13 @@ class PeerReference(Usual):
 
     @property
     def usuals(self) -> tuple[Usual, ...]:
-        """The whole, then the groups in their order."""
+        """The whole bank, then the groups in their order."""
         return (self, *self.groups.values())
 
     def group_of(self, features: FeatureTable) -> Ints:
-        """Find each row's group: its place in `usuals`, 0 where it borrows the whole.
+        """Find each row's group: its place in `usuals`.
 
-        A missing or unknown value, and a group that was too small, borrow the whole.
+        It is 0, the whole bank, for a missing or unknown value and for a small group.
         """
         values = None if self.peers is None else features.categories.get(self.peers)
         if values is None:
@@ -144,10 +144,10 @@ class PeerReference(Usual):
         ]
 
     def filled_by(self, other: PeerReference) -> PeerReference:
-        """Add what another reference knows of features that this one does not know.
+        """Add another reference's values of features that this one lacks.
 
-        Peer groups stay this one's. Of a group that the other does not have, nothing is
-        added: what is usual in the whole is not what is usual in it.
+        The peer groups are not changed. Nothing is added to a group that the other lacks,
+        because usual values of the whole bank are not those of the group.
         """
         same = other.groups if other.peers == self.peers else {}
         whole = _fill(self, other)
@@ -164,14 +164,14 @@ class PeerReference(Usual):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Write it as numbers that JSON keeps to the last bit."""
+        """Return plain content that JSON keeps to the bit."""
         groups = {name: usual.to_dict() for name, usual in self.groups.items()}
         whole = Usual.to_dict(self)
         return {**whole, "levels": list(LEVELS), "peers": self.peers, "groups": groups}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote, or wrote before there were groups."""
+        """Read what `to_dict` of this or an earlier version returned."""
         whole = Usual.from_dict(content)
         groups = content.get("groups", {})
         return cls(
@@ -187,17 +187,17 @@ class PeerReference(Usual):
 def learn_reference(
     features: FeatureTable, rows: Mask, *, peers: str | None = None
 ) -> PeerReference:
-    """Take medians, quantiles and commonest categories over the given rows.
+    """Compute medians, quantiles and commonest categories of the given rows.
 
     Parameters
     ----------
     peers : str, optional
-        Category feature whose values part the rows into peer groups.
+        Category feature whose values divide the rows into peer groups.
 
     Raises
     ------
     ConfigError
-        If `peers` is no category of the table.
+        If `peers` is not a category of the table.
     """
     whole = _learn(features, rows)
     groups: dict[str, Usual] = {}
@@ -219,12 +219,12 @@ def learn_reference(
 
 
 def require_peers(features: FeatureTable, peers: str | None) -> None:
-    """Refuse to compare with peers that the model's own columns do not tell apart.
+    """Check that the model has the category that defines peers.
 
     Raises
     ------
     ConfigError
-        If `peers` is no category among the columns.
+        If `peers` is not a category among the columns.
     """
     known = [spec.name for spec in features.specs if spec.kind == "category"]
     if peers is None or peers in known:
@@ -234,20 +234,20 @@ def require_peers(features: FeatureTable, peers: str | None) -> None:
         f"it was left out: {why}" if why else f"the model has no such category{hint(peers, known)}"
     )
     msg = (
-        f"explain.peers: {peers!r} cannot part the customers into peers: {reason}; name one of "
+        f"explain.peers: {peers!r} cannot divide the customers into peers: {reason}; name one of "
         f"{', '.join(known) or 'none'}, keep it in selection.keep, or leave explain.peers out"
     )
     raise ConfigError(msg)
 
 
 def place_in(grid: Floats, values: Floats) -> Floats:
-    """Place values among others of which only the quantiles at `LEVELS` are known.
+    """Find the places of values among others of which only quantiles at `LEVELS` are known.
 
     Returns
     -------
     float64 array of the shape of `values`
-        Share of the others below, ties counting half, from 0 to 1, off by about the step
-        between two levels at most. It never falls as the value rises. NaN where the value is.
+        Share of the others below, ties counting half, from 0 to 1; the error is at most about
+        the step between two levels. It never falls as the value rises. NaN for NaN.
     """
     levels = np.array(LEVELS)
     left = np.searchsorted(grid, values, side="left")
@@ -277,12 +277,13 @@ def _learn(features: FeatureTable, rows: Mask) -> Usual:
             medians[spec.name] = np.nan
             continue
         medians[spec.name] = float(known[[(known.size - 1) // 2, known.size // 2]].mean())
-        quantiles[spec.name] = known[_places(known.size)] + 0.0  # -0 is 0
+        # adding 0 turns -0 into 0, so that equal values are written alike
+        quantiles[spec.name] = known[_places(known.size)] + 0.0
     return Usual(medians=medians, modes=modes, quantiles=quantiles, rows=int(rows.sum()))
 
 
 def _fill(usual: Usual, other: Usual) -> Usual:
-    """Add another's features; those that both know stay as they are."""
+    """Add another's features; those in both stay as they are."""
     known = {*usual.medians, *usual.modes}
     quantiles = {name: grid for name, grid in other.quantiles.items() if name not in known}
     return Usual(
@@ -294,7 +295,7 @@ def _fill(usual: Usual, other: Usual) -> Usual:
 
 
 def _places(n: int) -> Ints:
-    """Find the quantiles of n sorted values: the least whose share up to it is the level."""
+    """Find the quantiles of n sorted values: the first whose share reaches the level."""
     return np.maximum(np.ceil(np.array(LEVELS) * n - 1e-9).astype(np.int64) - 1, 0)
 
 

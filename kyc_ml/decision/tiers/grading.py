@@ -61,7 +61,7 @@ class Grades:
     segment : object array of shape (n,)
         Segment whose cut-offs were used; 'all' for those of the whole.
     override_code : object array of shape (n,)
-        Codes of the overrides in force, joined by ';'; '' is none.
+        Codes of the overrides in force, joined by ';'; '' without one.
     day : datetime64[D] array of shape (n,)
         Local day of the decision; NaT where it has no time.
     next_review : datetime64[D] array of shape (n,)
@@ -242,8 +242,7 @@ def tier_segments(
         why = {} if segments is None else {"segments": explain_absence([segments.feature], facts)}
         return whole, {}, why
     named, without = name_segments(facts.categories[segments.feature], segments)
-    said = {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}
-    return named, said, {}
+    return named, {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}, {}
 
 
 def _grade_names(rating: Rating | None, policy: TierPolicy, n: int) -> Names:

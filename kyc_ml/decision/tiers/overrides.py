@@ -39,9 +39,9 @@ class InForce:
     Attributes
     ----------
     floor, fixed : int64 arrays of shape (n,)
-        Highest floor and highest fixed tier, as places in the policy's tiers; -1 is none.
+        Highest floor and highest fixed tier, as places in the policy's tiers; -1 without one.
     code : object array of shape (n,)
-        Codes of all overrides in force, joined by ';'; '' is none.
+        Codes of all overrides in force, joined by ';'; '' without one.
     """
 
     floor: Ints

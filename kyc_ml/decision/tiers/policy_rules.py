@@ -30,8 +30,8 @@ DISCLOSABLE_FAMILIES: Final = (
     *("profile", "amounts", "velocity", "timing", "dormancy", "novelty", "devices"),
     *("instruments", "counterparties"),
 )
-"""Feature families that may hold plain facts about the customer alone; all others reveal cases,
-lists, reports of others, or what monitoring looks for."""
+"""Feature families that may contain plain facts about the customer alone; all others reveal
+cases, lists, reports of others, or what monitoring looks for."""
 
 _Earlier = Mapping[str, Any]
 """Values of the policy's fields before the one that is checked."""

@@ -70,7 +70,7 @@ class SegmentPolicy(Section):
 
 
 class OverrideRule(Section):
-    """A declared rule: where all its conditions hold, a floor or a fixed tier.
+    """A declared rule: a floor or a fixed tier for rows that meet all its conditions.
 
     A floor only raises; nothing lowers it. A fixed tier replaces that of the score, up or
     down, but never goes below a floor. A rule is in force from `start` until the day before
@@ -86,7 +86,7 @@ class OverrideRule(Section):
     source: FilledText
     """Where the rule comes from."""
     when: tuple[PointCondition, ...] = Field(min_length=1)
-    """Conditions that must all hold."""
+    """Conditions that must all be met."""
     floor: str | None = None
     """Lowest tier that it allows; or tier."""
     tier: str | None = None
