@@ -212,7 +212,7 @@ def test_costs_under_which_a_tier_never_pays_are_refused(make_policy, figures, t
 
 def test_a_method_for_a_segment_that_the_policy_does_not_have_is_refused(make_policy):
     fit = {"whole": {"method": "fixed"}, "segments": {"entity": {"method": "fixed"}}}
-    assert "fit.segments.entity" in refusal(make_policy, fit=fit)
+    assert "fit: segments.entity: " in refusal(make_policy, fit=fit)
 
 
 def test_hysteresis_without_a_way_down_is_refused(make_policy):

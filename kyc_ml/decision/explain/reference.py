@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 import numpy as np
@@ -62,14 +62,10 @@ class Usual:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain content that JSON keeps to the bit; null is an undefined number."""
-        medians = {name: None if np.isnan(value) else value for name, value in self.medians.items()}
-        quantiles = {
-            name: [float(value) for value in grid] for name, grid in self.quantiles.items()
-        }
         return {
-            "medians": medians,
+            "medians": {n: None if np.isnan(v) else v for n, v in self.medians.items()},
             "modes": dict(self.modes),
-            "quantiles": quantiles,
+            "quantiles": {n: [float(v) for v in grid] for n, grid in self.quantiles.items()},
             "rows": self.rows,
         }
 
@@ -98,6 +94,12 @@ class PeerReference(Usual):
 
     peers: str | None = None
     groups: Mapping[str, Usual] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, whole: Usual, *, peers: str | None, groups: Mapping[str, Usual]) -> Self:
+        """Add peer groups to the usual values of the whole bank."""
+        known = {each.name: getattr(whole, each.name) for each in fields(Usual)}
+        return cls(**known, peers=peers, groups=groups)
 
     @property
     def usuals(self) -> tuple[Usual, ...]:
@@ -131,17 +133,12 @@ class PeerReference(Usual):
 
     def name_groups(self, features: FeatureTable) -> list[str]:
         """Name each row's peers as score files do: the group, or 'all' and the reason."""
-        place = self.group_of(features)
-        names = [WHOLE_BANK, *self.groups]
         if self.peers is None:
             return [WHOLE_BANK] * len(features)
         if self.peers not in features.categories:
             return [f"{WHOLE_BANK} ({self.peers} not given)"] * len(features)
         own = features.categories[self.peers].to_pylist()
-        return [
-            names[group] if group else _say_borrowed(value, self.peers)
-            for group, value in zip(place.tolist(), own, strict=True)
-        ]
+        return [each if each in self.groups else _say_borrowed(each, self.peers) for each in own]
 
     def filled_by(self, other: PeerReference) -> PeerReference:
         """Add another reference's values of features that this one lacks.
@@ -150,35 +147,24 @@ class PeerReference(Usual):
         because usual values of the whole bank are not those of the group.
         """
         same = other.groups if other.peers == self.peers else {}
-        whole = _fill(self, other)
-        return PeerReference(
-            medians=whole.medians,
-            modes=whole.modes,
-            quantiles=whole.quantiles,
-            rows=self.rows,
-            peers=self.peers,
-            groups={
-                name: _fill(usual, same[name]) if name in same else usual
-                for name, usual in self.groups.items()
-            },
-        )
+        groups = {
+            name: _fill(usual, same[name]) if name in same else usual
+            for name, usual in self.groups.items()
+        }
+        return PeerReference.of(_fill(self, other), peers=self.peers, groups=groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain content that JSON keeps to the bit."""
         groups = {name: usual.to_dict() for name, usual in self.groups.items()}
-        whole = Usual.to_dict(self)
-        return {**whole, "levels": list(LEVELS), "peers": self.peers, "groups": groups}
+        more = {"levels": list(LEVELS), "peers": self.peers, "groups": groups}
+        return {**Usual.to_dict(self), **more}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `to_dict` of this or an earlier version returned."""
-        whole = Usual.from_dict(content)
         groups = content.get("groups", {})
-        return cls(
-            medians=whole.medians,
-            modes=whole.modes,
-            quantiles=whole.quantiles,
-            rows=whole.rows,
+        return cls.of(
+            Usual.from_dict(content),
             peers=content.get("peers"),
             groups={name: Usual.from_dict(each) for name, each in groups.items()},
         )
@@ -199,7 +185,6 @@ def learn_reference(
     ConfigError
         If `peers` is not a category of the table.
     """
-    whole = _learn(features, rows)
     groups: dict[str, Usual] = {}
     if peers is not None:
         require_peers(features, peers)
@@ -208,14 +193,7 @@ def learn_reference(
             own = rows & (values == value)
             if own.sum() >= FEWEST_PEERS:
                 groups[value] = _learn(features, own)
-    return PeerReference(
-        medians=whole.medians,
-        modes=whole.modes,
-        quantiles=whole.quantiles,
-        rows=whole.rows,
-        peers=peers,
-        groups=groups,
-    )
+    return PeerReference.of(_learn(features, rows), peers=peers, groups=groups)
 
 
 def require_peers(features: FeatureTable, peers: str | None) -> None:

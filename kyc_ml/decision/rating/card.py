@@ -142,7 +142,6 @@ _Earlier = Mapping[str, Any]
 
 
 def _grade_faults(grades: Sequence[Grade], earlier: _Earlier) -> Iterator[str]:
-    del earlier
     yield from _name_faults([each.name for each in grades])
     if len(grades) < _FEWEST_GRADES:
         yield f"at least {_FEWEST_GRADES} grades are needed, got {len(grades)}"
@@ -208,7 +207,6 @@ def _scale_faults(item: SubItem, earlier: _Earlier) -> Iterator[str]:
 
 
 def _direct_faults(rules: Sequence[DirectRule], earlier: _Earlier) -> Iterator[str]:
-    del earlier
     yield from _name_faults([rule.code for rule in rules])
 
 

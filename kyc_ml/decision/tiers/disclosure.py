@@ -107,31 +107,26 @@ def customer_safe(scores: pa.Table, allowed: Mapping[str, FeatureSpec]) -> pa.Ta
         margin, tier, contribution or direction.
     """
     k = sum(name.startswith("reason_") and name.endswith("_code") for name in scores.column_names)
-    codes = [scores[f"reason_{i}_code"].to_pylist() for i in range(1, k + 1)]
-    values = [scores[f"reason_{i}_value"].to_pylist() for i in range(1, k + 1)]
-    facts: list[list[tuple[str, str, float | None, str]]] = []
-    for row in range(len(scores)):
-        named = [(codes[i][row], values[i][row]) for i in range(k)]
-        facts.append(
-            [
-                (allowed[code].description, allowed[code].description_zh, value, code)
-                for code, value in named
-                if code in allowed
-            ]
-        )
+    facts = [
+        [
+            (
+                allowed[code].description,
+                allowed[code].description_zh,
+                row[f"reason_{i}_value"],
+                code,
+            )
+            for i in range(1, k + 1)
+            if (code := row[f"reason_{i}_code"]) in allowed
+        ]
+        for row in scores.to_pylist()
+    ]
     columns: dict[str, pa.Array] = {
         name: scores[name] for name in (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
     }
     for i in range(k):
-        for place, (suffix, kind) in enumerate(
-            (
-                ("", pa.string()),
-                ("_zh", pa.string()),
-                ("_value", pa.float64()),
-                ("_code", pa.string()),
-            )
-        ):
+        for place, suffix in enumerate(("", "_zh", "_value", "_code")):
             cells = [row[i][place] if i < len(row) else None for row in facts]
+            kind = pa.float64() if suffix == "_value" else pa.string()
             columns[f"fact_{i + 1}{suffix}"] = pa.array(cells, kind)
     return pa.table(columns)
 

@@ -118,9 +118,9 @@ class FitPolicy(Section):
 
     def faults(self, tiers: Sequence[str], segments: Sequence[str]) -> Iterator[str]:
         """List what does not match the policy's tiers and segments."""
-        yield from (f"fit.whole: {fault}" for fault in _method_faults(self.whole, tiers))
+        yield from (f"whole: {fault}" for fault in _method_faults(self.whole, tiers))
         for name, method in self.segments.items():
-            where = f"fit.segments.{name}"
+            where = f"segments.{name}"
             if name not in segments:
                 yield f"{where}: unknown segment{hint(name, segments)}"
             yield from (f"{where}: {fault}" for fault in _method_faults(method, tiers))

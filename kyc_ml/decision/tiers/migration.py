@@ -32,6 +32,11 @@ _READ: Final = (
 )
 """Columns of a score table from which moves and their causes are read."""
 
+_MOVES: Final = (
+    *(CUSTOMER_ID, "tier_before", "tier_after", "steps", "why", "probability_before"),
+    *("probability_after", "override_before", "override_after"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
@@ -99,17 +104,10 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
     both["steps"] = places[1] - places[0]
     moved = both[both["steps"] != 0].copy()
     moved["why"] = _why(moved)
-    moved = moved.rename(
-        columns={
-            "override_code_before": "override_before",
-            "override_code_after": "override_after",
-        }
-    ).reset_index()
-    shown = (
-        *(CUSTOMER_ID, "tier_before", "tier_after", "steps", "why", "probability_before"),
-        *("probability_after", "override_before", "override_after"),
+    moved.columns = moved.columns.str.replace("override_code", "override")
+    moved = moved.reset_index().sort_values(
+        ["steps", CUSTOMER_ID], ascending=[False, True], ignore_index=True
     )
-    moved = moved.sort_values(["steps", CUSTOMER_ID], ascending=[False, True], ignore_index=True)
     return Migration(
         counts=pd.DataFrame(
             counts,
@@ -118,7 +116,7 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
         ),
         upward=upward,
         downward=downward,
-        moves=moved[list(shown)],
+        moves=moved[list(_MOVES)],
         only_before=int((~one.index.isin(other.index)).sum()),
         only_after=int((~other.index.isin(one.index)).sum()),
         model_before=_versions(before),

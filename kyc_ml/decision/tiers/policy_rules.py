@@ -37,15 +37,12 @@ _Earlier = Mapping[str, Any]
 """Values of the policy's fields before the one that is checked."""
 
 
-def approver_faults(approver: str | None, earlier: _Earlier) -> Iterator[str]:
-    """List what is wrong with who approved the policy."""
+def _approver_faults(approver: str | None, earlier: _Earlier) -> Iterator[str]:
     if approver is not None and approver == earlier.get("author"):
         yield f"approver {approver!r} is also the author: another person must approve"
 
 
-def disclosure_faults(families: Sequence[str], earlier: _Earlier) -> Iterator[str]:
-    """List the families that may not be disclosed to customers."""
-    del earlier
+def _disclosure_faults(families: Sequence[str], earlier: _Earlier) -> Iterator[str]:
     secret = [name for name in families if name not in DISCLOSABLE_FAMILIES]
     if secret:
         yield (
@@ -54,9 +51,7 @@ def disclosure_faults(families: Sequence[str], earlier: _Earlier) -> Iterator[st
         )
 
 
-def tier_faults(tiers: Sequence[TierRule], earlier: _Earlier) -> Iterator[str]:
-    """List what is wrong with number, order and review intervals of the tiers."""
-    del earlier
+def _tier_faults(tiers: Sequence[TierRule], earlier: _Earlier) -> Iterator[str]:
     if not FEWEST_TIERS <= len(tiers) <= MOST_TIERS:
         yield (
             f"there must be at least {FEWEST_TIERS} tiers and at most {MOST_TIERS}, "
@@ -78,8 +73,7 @@ def tier_faults(tiers: Sequence[TierRule], earlier: _Earlier) -> Iterator[str]:
             )
 
 
-def segment_faults(segments: SegmentPolicy, earlier: _Earlier) -> Iterator[str]:
-    """List what is wrong with segments: names, values, and cut-offs by tier."""
+def _segment_faults(segments: SegmentPolicy, earlier: _Earlier) -> Iterator[str]:
     names = [segment.name for segment in segments.own]
     if len(set(names)) < len(names) or WHOLE in names:
         yield f"segments must have different names, and none may be {WHOLE!r}"
@@ -96,8 +90,7 @@ def segment_faults(segments: SegmentPolicy, earlier: _Earlier) -> Iterator[str]:
         yield from (f"{where}: {fault}" for fault in _bound_faults(segment.bounds(tiers)))
 
 
-def rule_faults(rules: Sequence[OverrideRule], earlier: _Earlier) -> Iterator[str]:
-    """List codes that two overrides share, and unknown tiers."""
+def _rule_faults(rules: Sequence[OverrideRule], earlier: _Earlier) -> Iterator[str]:
     codes = [rule.code for rule in rules]
     for code in sorted({code for code in codes if codes.count(code) > 1}):
         yield f"two overrides have the code {code!r}"
@@ -108,8 +101,7 @@ def rule_faults(rules: Sequence[OverrideRule], earlier: _Earlier) -> Iterator[st
                 yield f"override {rule.code!r}: {fault}"
 
 
-def expert_faults(expert: ExpertPolicy, earlier: _Earlier) -> Iterator[str]:
-    """List what is wrong with how the expert rating and the model's tier are combined."""
+def _expert_faults(expert: ExpertPolicy, earlier: _Earlier) -> Iterator[str]:
     grades = [grade.name for grade in expert.card.grades]
     if sorted(expert.tier_of_grade) != sorted(grades):
         yield f"tier_of_grade must name every grade of the card once: {', '.join(grades)}"
@@ -139,8 +131,7 @@ def expert_faults(expert: ExpertPolicy, earlier: _Earlier) -> Iterator[str]:
         yield from _table_faults(expert, grades, tiers)
 
 
-def fit_faults(fit: FitPolicy, earlier: _Earlier) -> Iterator[str]:
-    """List what does not match the policy's tiers and segments."""
+def _fit_faults(fit: FitPolicy, earlier: _Earlier) -> Iterator[str]:
     if "tiers" in earlier and "segments" in earlier:
         segments = earlier["segments"]
         names = [] if segments is None else [each.name for each in segments.own]
@@ -148,13 +139,13 @@ def fit_faults(fit: FitPolicy, earlier: _Earlier) -> Iterator[str]:
 
 
 RULES: Final[Mapping[str, Callable[[Any, _Earlier], Iterator[str]]]] = {
-    "approver": approver_faults,
-    "tellable_families": disclosure_faults,
-    "tiers": tier_faults,
-    "segments": segment_faults,
-    "overrides": rule_faults,
-    "expert": expert_faults,
-    "fit": fit_faults,
+    "approver": _approver_faults,
+    "tellable_families": _disclosure_faults,
+    "tiers": _tier_faults,
+    "segments": _segment_faults,
+    "overrides": _rule_faults,
+    "expert": _expert_faults,
+    "fit": _fit_faults,
 }
 """The rule of each field of `TierPolicy`; a field that is null is not checked."""
 
