@@ -149,14 +149,14 @@ def check(
         Time | None, time_option("--on", help="Day (ISO date) on which it is to be used.")
     ] = None,
 ) -> None:
-    """Check a policy; exit code 1 if it is lawful but not approved or not in force then."""
+    """Check a policy; exit code 1 if it is valid but not approved or not in force then."""
     with job(reads={"policy": policy}, dates={"--on": on}) as terminal:
         from kyc_ml.decision import run_tiers_check
 
         read = run_tiers_check(policy, on=on)
         facts = {"policy": read.policy.label, "SHA-256": read.digest}
         facts |= {f"finding {n}": text for n, text in enumerate(read.findings, start=1)}
-        terminal.summary("lawful, with findings" if read.findings else "lawful", facts)
+        terminal.summary("valid, with findings" if read.findings else "valid", facts)
     if read.findings:
         raise typer.Exit(code=GATE_FAILED)
 

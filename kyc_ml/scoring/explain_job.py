@@ -56,8 +56,8 @@ class Explained:
     contributions : DataFrame
         One row a reason, the strongest first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share.
-    lowering : Drop
-        What would lower the tier.
+    lowering : Counterfactual
+        What would lower the tier, in English and Chinese.
     sheet : Path or None
         Where the case sheet was written.
     """

@@ -64,7 +64,7 @@ def main() -> None:
                 reasons=pd.DataFrame(),
             )
             drop = find_counterfactual(case)
-            held = "held" if re.search(r"probability \b0\b", drop.note) else "none"
+            held = "held" if re.search(r"probability \b0\b", drop.note[0]) else "none"
             found[tier[row]][len(drop.lines) or held] += 1
         each = (time.perf_counter() - start) / drawn.size
         everybody = sum(found.values(), Counter())

@@ -1,4 +1,4 @@
-"""A policy is lawful, or refused with every reason at once."""
+"""A policy that breaks a rule is refused, with all faults together."""
 
 import copy
 import re
