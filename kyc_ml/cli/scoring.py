@@ -120,6 +120,7 @@ def explain(
             previous=tuple(previous or ()),
             overrides=overrides,
             sheet=sheet,
+            language="zh" if chinese else "en",
             quarantine=quarantine,
         )
         if customer_safe:

@@ -138,9 +138,9 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds)"
     )
     terminal.draw("what would lower the tier:")
-    for english, said_zh in explained.lowering.lines:
-        terminal.draw(f"  - {said_zh if chinese else english}")
-    terminal.draw(f"  {explained.lowering.note}")
+    for line in explained.lowering.lines:
+        terminal.draw(f"  - {line[chinese]}")
+    terminal.draw(f"  {explained.lowering.note[chinese]}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
         "decided": say_moment(explained.decided),
