@@ -191,7 +191,7 @@ UNSEEN = _spec(
     "unseen",
     Window(table="transactions", key=(), statistic="count", period=EVER, lag_us=5),
     unit="transactions",
-    hidden=True,
+    intermediate=True,
 )
 
 
@@ -242,7 +242,7 @@ def make_table():
             specs=tuple(specs),
             numbers=np.asfortranarray(np.asarray(numbers, dtype=np.float64)),
             categories={name: pa.array(values, pa.string()) for name, values in categories.items()},
-            left_out={},
+            unavailable={},
         )
 
     return make

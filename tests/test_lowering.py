@@ -67,7 +67,7 @@ def rated(bundle, small, make_spec):
             specs=(*features.specs, spec),
             numbers=np.asfortranarray(np.column_stack([features.numbers, [cash]])),
             categories=features.categories,
-            left_out={},
+            unavailable={},
         )
         own = replace(bundle, policy=policy, specs=(*bundle.specs, spec))
         score = score_features(own, features, facts=facts, book=book).to_pylist()[0]

@@ -1,6 +1,6 @@
 from .audit.movement import FeatureAudit as FeatureAudit
 from .audit.proof import audit_features as audit_features
-from .availability import report_left_out as report_left_out
+from .availability import report_unavailable as report_unavailable
 from .availability import split_available as split_available
 from .buckets.build import BucketedFeatures as BucketedFeatures
 from .buckets.build import build_features_in_buckets as build_features_in_buckets

@@ -57,7 +57,7 @@ def split_available(
     -------
     available : list of FeatureSpec
         In the given order.
-    left_out : dict of name to reason
+    unavailable : dict of name to reason
     """
     known = {spec.name: spec for spec in specs}
     there = {**tables, _OBSERVATIONS: observations}
@@ -69,8 +69,8 @@ def split_available(
             reasons[spec.name] = next(filter(None, (*_faults(spec.how, there), *inputs)), "")
         return reasons[spec.name]
 
-    left_out = {spec.name: reason_of(spec) for spec in specs if reason_of(spec)}
-    return [spec for spec in specs if spec.name not in left_out], left_out
+    unavailable = {spec.name: reason_of(spec) for spec in specs if reason_of(spec)}
+    return [spec for spec in specs if spec.name not in unavailable], unavailable
 
 
 def _faults(how: object, there: Columns, *, observing: str = _OBSERVATIONS) -> Iterator[str]:
@@ -129,19 +129,19 @@ def _origin(table: str, column: str) -> str:
 _NAMED = 5
 
 
-def report_left_out(
-    left_out: Mapping[str, str], reporter: ProgressReporter, *, and_so: str = ""
+def report_unavailable(
+    unavailable: Mapping[str, str], reporter: ProgressReporter, *, and_so: str = ""
 ) -> None:
     """Report which features are left out: one line for each reason.
 
     Parameters
     ----------
-    left_out : mapping of feature to reason
+    unavailable : mapping of feature to reason
     and_so : str
         What follows from it, after "left out".
     """
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in left_out.items():
+    for name, reason in unavailable.items():
         by_reason[reason].append(name)
     for reason, names in by_reason.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

@@ -69,7 +69,7 @@ def build_features(
     """
     observations = read_observations(observations)
     columns = columns_of(source)
-    available, left_out = split_available(specs, columns, observations.column_names)
+    available, unavailable = split_available(specs, columns, observations.column_names)
     levels = needed_columns(available)
     made = made_tables(available, {need.table for level in levels for need in level})
     tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
@@ -80,23 +80,29 @@ def build_features(
     )
     computed = bench.compute(observations, available, progress=progress)
     return as_table(
-        observations, computed, available, left_out=told_left_out(specs, left_out), notes=notes
+        observations,
+        computed,
+        available,
+        unavailable=chosen_unavailable(specs, unavailable),
+        notes=notes,
     )
 
 
 def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
     """List the features that a model is given: numbers first, then categories."""
-    visible = [spec for spec in specs if not spec.hidden]
+    visible = [spec for spec in specs if not spec.intermediate]
     numbers = [spec for spec in visible if spec.kind == "number"]
     return (*numbers, *(spec for spec in visible if spec.kind == "category"))
 
 
-def told_left_out(specs: Sequence[FeatureSpec], left_out: Mapping[str, str]) -> dict[str, str]:
+def chosen_unavailable(
+    specs: Sequence[FeatureSpec], unavailable: Mapping[str, str]
+) -> dict[str, str]:
     """Return the reasons of the features that somebody chose, not of those behind them."""
     return {
-        spec.name: left_out[spec.name]
+        spec.name: unavailable[spec.name]
         for spec in specs
-        if spec.name in left_out and not spec.hidden
+        if spec.name in unavailable and not spec.intermediate
     }
 
 
@@ -105,10 +111,10 @@ def as_table(
     computed: Computed,
     specs: Sequence[FeatureSpec],
     *,
-    left_out: Mapping[str, str],
+    unavailable: Mapping[str, str],
     notes: Sequence[str],
 ) -> FeatureTable:
-    """Put computed features beside the keys of their observations; hidden ones stay behind."""
+    """Put computed features beside the keys of their observations, without intermediate ones."""
     ordered = in_table_order(specs)
     return FeatureTable(
         keys=observations.select(KEYS),
@@ -117,7 +123,7 @@ def as_table(
         categories={
             spec.name: computed.categories[spec.name] for spec in ordered if spec.kind == "category"
         },
-        left_out=left_out,
+        unavailable=unavailable,
         notes=tuple(notes),
     )
 
@@ -127,7 +133,7 @@ class Computed:
 
     def __init__(self, specs: Sequence[FeatureSpec], n: int) -> None:
         order = [spec.name for spec in in_table_order(specs)]
-        order += [spec.name for spec in specs if spec.hidden]
+        order += [spec.name for spec in specs if spec.intermediate]
         self.place = {name: column for column, name in enumerate(order)}
         self.numbers = np.full((n, len(order)), np.nan, order="F")
         self.categories: dict[str, pa.Array] = {}

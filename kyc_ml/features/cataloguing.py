@@ -55,9 +55,9 @@ def run_list(
     return tuple(
         spec
         for spec in specs
-        if not spec.hidden
+        if not spec.intermediate
         and (family is None or spec.family == family)
-        and (unit is None or unit in spec.units)
+        and (unit is None or unit in spec.observation_units)
     )
 
 
@@ -102,7 +102,7 @@ def _attributes(source: Path) -> tuple[TableAttribute, ...]:
 def run_page(config: Path | None, *, source: Path | None = None) -> str:
     """Write the catalogue as Markdown: one table a family."""
     declared = declared_features(config, source=source)
-    shown = [spec for spec in declared.values() if not spec.hidden]
+    shown = [spec for spec in declared.values() if not spec.intermediate]
     lines = [
         "# Feature catalogue",
         "",
@@ -145,7 +145,7 @@ def run_page(config: Path | None, *, source: Path | None = None) -> str:
 
 def _line(spec: FeatureSpec) -> str:
     direction = {1: " +", -1: " −", 0: ""}[spec.monotone]
-    units = "".join({"fraud": "T", "risk": "R"}[unit] for unit in spec.units)
+    units = "".join({"fraud": "T", "risk": "R"}[unit] for unit in spec.observation_units)
     cells = (
         f"`{spec.name}`{direction}",
         spec.description,

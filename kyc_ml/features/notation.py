@@ -27,23 +27,14 @@ from kyc_ml.features.spec import (
 
 _TYPES: Final[dict[str, Any]] = {
     kind.__name__: kind
-    for kind in (
-        LatestValue,
-        RowFunction,
-        FeatureSpec,
-        Formula,
-        Latest,
-        Matched,
-        RowFormula,
-        Own,
-        Peer,
-        WindowLength,
-        RowColumn,
-        Where,
-        Window,
-    )
-}
+    for kind in (FeatureSpec, Formula, Latest, Matched, Own, Peer, RowColumn, Where, Window)
+} | {"AsOf": LatestValue, "Cell": RowFunction, "Mix": RowFormula, "Period": WindowLength}
+"""Declarations by the name that bundles store; the last four had that name once."""
+_TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
 _TAG: Final = "is"
+_STORED: Final = {"intermediate": "hidden", "observation_units": "units"}
+"""Fields that bundles store under an earlier name: a new name changes no bundle and no digest."""
+_FIELDS: Final = {stored: name for name, stored in _STORED.items()}
 _NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 
 
@@ -53,12 +44,12 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
     Fields that keep their default are left out: a field added later, with a default that
     means what its absence meant, changes neither the notation nor its digest.
     """
-    if type(declared).__name__ in _TYPES:
-        content = {_TAG: type(declared).__name__}
+    if type(declared) in _TAGS:
+        content = {_TAG: _TAGS[type(declared)]}
         for each in fields(declared):  # type: ignore[arg-type]  # all are dataclasses
             value = getattr(declared, each.name)
             if each.default is MISSING or value != each.default:
-                content[each.name] = to_plain(value)
+                content[_STORED.get(each.name, each.name)] = to_plain(value)
         return content
     if isinstance(declared, tuple):
         return [to_plain(each) for each in declared]
@@ -75,7 +66,9 @@ def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
     """
     if isinstance(content, Mapping):
         kind = _TYPES.get(content[_TAG])
-        known = set() if kind is None else {each.name for each in fields(kind)}
+        known = (
+            set() if kind is None else {_STORED.get(each.name, each.name) for each in fields(kind)}
+        )
         unknown = sorted(set(content) - known - {_TAG})
         if kind is None or unknown:
             msg = (
@@ -83,7 +76,12 @@ def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
                 "kyc_ml does not know: use the version that wrote it, or a newer one"
             )
             raise BundleError(msg)
-        return kind(**{name: from_plain(content[name]) for name in content if name != _TAG})
+        read: dict[str, Any] = {
+            _FIELDS.get(str(name), str(name)): from_plain(value)
+            for name, value in content.items()
+            if name != _TAG
+        }
+        return kind(**read)
     if isinstance(content, list):
         return tuple(from_plain(each) for each in content)
     return content
@@ -111,8 +109,12 @@ def _feature_of_format_1(item: Mapping[str, Any]) -> FeatureSpec:
         how["where"] = Where(column=where["column"], values=tuple(where["values"]))
     if how.get("value") == _NIGHT.name:  # a column that format 1 took for granted
         how["value"] = _NIGHT
-    rest = {name: value for name, value in item.items() if name not in {"how", "kind_of_how"}}
-    rest["units"] = tuple(rest["units"])
+    rest: dict[str, Any] = {
+        _FIELDS.get(name, name): value
+        for name, value in item.items()
+        if name not in {"how", "kind_of_how"}
+    }
+    rest["observation_units"] = tuple(rest["observation_units"])
     read: Any = _TYPES[item["kind_of_how"]](**how)
     return FeatureSpec(how=read, **rest)
 
@@ -148,7 +150,7 @@ def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> 
 def _without_words(plain: Any) -> Any:  # noqa: ANN401  JSON
     """Leave out the names that a period has in human languages."""
     if isinstance(plain, Mapping):
-        words = {"english", "chinese", "label"} if plain.get(_TAG) == "WindowLength" else set()
+        words = {"english", "chinese", "label"} if plain.get(_TAG) == "Period" else set()
         return {name: _without_words(value) for name, value in plain.items() if name not in words}
     if isinstance(plain, list):
         return [_without_words(each) for each in plain]

@@ -341,9 +341,9 @@ class FeatureSpec:
         The misconduct that the feature is meant to detect.
     monotone : {-1, 0, 1}
         Direction in which risk may move with the value, where that is certain.
-    units : tuple of str
+    observation_units : tuple of str
         Kinds of observation that have the feature: a review has no payment to describe.
-    hidden : bool
+    intermediate : bool
         True for an intermediate feature, which formulas read and models do not.
     """
 
@@ -356,8 +356,8 @@ class FeatureSpec:
     source: str = "kyc_ml"
     typology: str | None = None
     monotone: Direction = 0
-    units: tuple[str, ...] = ("fraud", "risk")
-    hidden: bool = False
+    observation_units: tuple[str, ...] = ("fraud", "risk")
+    intermediate: bool = False
     kind: Kind = field(default="number")
 
     @property

@@ -36,7 +36,7 @@ class FeatureTable:
         Values of the numbers; NaN is missing. Columns of categories are room for the
         codes that `encode` writes.
     categories : mapping of name to pyarrow string array of length n
-    left_out : mapping of name to reason
+    unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
     notes : tuple of str
         What a reader should know of how the features were computed.
@@ -46,7 +46,7 @@ class FeatureTable:
     specs: tuple[FeatureSpec, ...]
     numbers: Floats
     categories: Mapping[str, pa.Array]
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,7 +65,7 @@ class FeatureTable:
             specs=self.specs,
             numbers=np.asfortranarray(self.numbers[np.asarray(rows)]),
             categories={name: values.take(places) for name, values in self.categories.items()},
-            left_out=self.left_out,
+            unavailable=self.unavailable,
             notes=self.notes,
         )
 
@@ -80,7 +80,7 @@ class FeatureTable:
             specs=tuple(self.specs[column] for column in order),
             numbers=np.asfortranarray(self.numbers[:, order]),
             categories=self.categories,
-            left_out=self.left_out,
+            unavailable=self.unavailable,
             notes=self.notes,
         )
 
@@ -151,7 +151,7 @@ class FeatureTable:
 
     @classmethod
     def from_arrow(
-        cls, table: pa.Table, specs: Sequence[FeatureSpec], *, left_out: Mapping[str, str]
+        cls, table: pa.Table, specs: Sequence[FeatureSpec], *, unavailable: Mapping[str, str]
     ) -> Self:
         """Read what `to_arrow` gave: keys, then a column for each of the specs."""
         numbers = np.full((table.num_rows, len(specs)), np.nan, order="F")
@@ -169,7 +169,7 @@ class FeatureTable:
             specs=tuple(specs),
             numbers=numbers,
             categories=categories,
-            left_out=left_out,
+            unavailable=unavailable,
         )
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -185,8 +185,8 @@ class FeatureTable:
             "decided": say_span(pc.min(when).as_py(), pc.max(when).as_py()),
             "features": f"{len(self.specs):,}, {categories:,} of them categories",
         }
-        if self.left_out:
-            facts["left out"] = f"{len(self.left_out):,}, see left_out"
+        if self.unavailable:
+            facts["unavailable"] = f"{len(self.unavailable):,}, see unavailable"
         return facts
 
     def families(self) -> pd.DataFrame:

@@ -87,7 +87,9 @@ def collect_rows(
     for part in parts:
         built = _build(tables, part, specs, reporter)
         columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))  # an error if one is missing
-        left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
+        left_out |= {
+            name: why for name, why in built.unavailable.items() if name in _named(settings)
+        }
         said = None
         if part.learned is not None:
             held_out, probability = predict_again(
@@ -198,7 +200,7 @@ def _specs(
         spec = declared.get(name)
         if spec is None:
             faults.add(f"{name!r} is no declared feature{hint(name, declared)}")
-        elif run.unit not in spec.units:
+        elif run.unit not in spec.observation_units:
             left_out[name] = f"no feature of {run.unit} observations"
         else:
             names.append(name)

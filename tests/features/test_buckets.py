@@ -111,7 +111,7 @@ def test_every_feature_is_that_of_the_engine_in_memory(  # noqa: PLR0917  fixtur
     assert_same(got, expected.to_arrow())
     assert result.rows == len(expected)
     assert result.specs == expected.specs
-    assert result.left_out == expected.left_out
+    assert result.unavailable == expected.unavailable
     assert result.notes == expected.notes
 
 

@@ -130,7 +130,7 @@ def test_a_formula_brings_its_inputs_hidden():
     chosen = choose_features(
         FeatureConfig(families=("amounts",), exclude=("customer_amount_mean_1d",)), unit="fraud"
     )
-    hidden = {spec.name for spec in chosen if spec.hidden}
+    hidden = {spec.name for spec in chosen if spec.intermediate}
     assert "customer_amount_mean_1d" in hidden
     assert "amount_to_customer_mean_1d" not in hidden
 

@@ -192,12 +192,12 @@ def test_words_multiply_and_the_first_is_the_slowest(declare):
 def test_a_group_gives_its_fields_and_a_feature_overrides_them(declare):
     inner = {"feature": "a", "how": "own amount", "en": "e", "zh": "z"}
     group = {
-        "typology": "t", "units": "fraud", "unit": "u", "monotone": 1,
+        "typology": "t", "observation_units": "fraud", "unit": "u", "monotone": 1,
         "features": [inner, {**inner, "feature": "b", "typology": None, "monotone": -1}],
     }  # fmt: skip
     first, second = declare({"source": "s", "features": [group]})
-    assert (first.typology, first.units, first.monotone) == ("t", ("fraud",), 1)
-    assert (second.typology, second.units, second.monotone) == (None, ("fraud",), -1)
+    assert (first.typology, first.observation_units, first.monotone) == ("t", ("fraud",), 1)
+    assert (second.typology, second.observation_units, second.monotone) == (None, ("fraud",), -1)
 
 
 def test_a_third_party_item_may_be_any_text():

@@ -54,18 +54,18 @@ def check_reads(
             continue
         if spec.kind != kind:
             faults.add(f"{where}: {name!r} is a {spec.kind}, but is read as a {kind}")
-        if unit not in spec.units:
+        if unit not in spec.observation_units:
             faults.add(
-                f"{where}: {name!r} is a feature of {' and '.join(spec.units)} observations, "
-                f"not of {unit}"
+                f"{where}: {name!r} is a feature of {' and '.join(spec.observation_units)} "
+                f"observations, not of {unit}"
             )
     faults.raise_if_any()
 
 
 def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
-    """List the features a card reads, and, hidden, those that they are made of.
+    """List the features a card reads and the intermediate features they are made of.
 
-    The features read are not hidden: a feature table holds no hidden ones. The list is
+    The features read are not intermediate: a feature table has no such columns. The list is
     enough to build a table for `rate`.
 
     Raises
@@ -78,11 +78,11 @@ def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple
 
 
 def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
-    """Declare features by name and, hidden, those that they are made of."""
-    needed = {name: replace(declared[name], hidden=False) for name in dict.fromkeys(names)}
+    """Declare features by name, with the intermediate features they are made of."""
+    needed = {name: replace(declared[name], intermediate=False) for name in dict.fromkeys(names)}
     for name in tuple(needed):
         for part in all_made_of(declared[name], declared):
-            needed.setdefault(part, replace(declared[part], hidden=True))
+            needed.setdefault(part, replace(declared[part], intermediate=True))
     return tuple(needed.values())
 
 
@@ -91,11 +91,11 @@ def add_needed(
 ) -> tuple[FeatureSpec, ...]:
     """Add what a card reads to the features of a run, so that one table serves both.
 
-    What was hidden and is read by the card is hidden no more: the model's own columns are
-    ``table.reorder`` of the names it had before.
+    An intermediate feature that the card reads is no longer intermediate: the model's own
+    columns are ``table.reorder`` of the names it had before.
     """
     both = {spec.name: spec for spec in specs}
     for spec in card_features(card, declared):
-        if not spec.hidden or spec.name not in both:
+        if not spec.intermediate or spec.name not in both:
             both[spec.name] = spec
     return tuple(both.values())

@@ -28,7 +28,7 @@ def rate_beside(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | None,
         return None, {}
     card = policy.expert.card
     reads = [name for name, _ in card.reads.values()]
-    absent = [name for name in reads if name not in facts.names and name not in facts.left_out]
+    absent = [name for name in reads if name not in facts.names and name not in facts.unavailable]
     if absent:
         return None, {"expert rating": say_absent(list(dict.fromkeys(absent)), facts)}
     rating = rate(facts, card)

@@ -58,7 +58,7 @@ def reads_of(policy: TierPolicy) -> dict[str, tuple[str, Kind]]:
 def features_needed(
     policy: TierPolicy, declared: Mapping[str, FeatureSpec], *, unit: Unit
 ) -> tuple[FeatureSpec, ...]:
-    """List the features a policy reads and, hidden, those that they are made of.
+    """List the features a policy reads and the intermediate features they are made of.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def merge_specs(
 ) -> tuple[FeatureSpec, ...]:
     """Add what a policy needs to a model's features.
 
-    A model's own feature stays as the model knows it; it is only no longer hidden where the
+    A model's own feature stays as the model knows it; it is only no longer intermediate where the
     policy reads it.
     """
     both = {spec.name: spec for spec in own}
@@ -108,6 +108,6 @@ def merge_specs(
         known = both.get(spec.name)
         if known is None:
             both[spec.name] = spec
-        elif known.hidden and not spec.hidden:
-            both[spec.name] = replace(known, hidden=False)
+        elif known.intermediate and not spec.intermediate:
+            both[spec.name] = replace(known, intermediate=False)
     return tuple(both.values())

@@ -206,7 +206,7 @@ def _find(
 def say_absent(names: list[str], facts: FeatureTable) -> str:
     """Say why a table does not have these features."""
     return "; ".join(
-        f"{name}: {facts.left_out.get(name, 'not among the columns given')}" for name in names
+        f"{name}: {facts.unavailable.get(name, 'not among the columns given')}" for name in names
     )
 
 

@@ -41,7 +41,7 @@ class FeatureAudit:
         One row a check and feature: check, feature, times, observations, moved
         (observations whose value changed), largest_change (relative, 0 to 2; 1 for a
         category, or missing against present), first_moved (decision time or NaT).
-    left_out : mapping of feature to reason
+    unavailable : mapping of feature to reason
         Chosen features that the source cannot give; not audited.
     """
 
@@ -49,7 +49,7 @@ class FeatureAudit:
     observations: int
     rows: Mapping[str, int]
     features: pd.DataFrame
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
 
     @property
     def moved(self) -> pd.DataFrame:

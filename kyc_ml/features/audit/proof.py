@@ -120,7 +120,7 @@ def audit_features(
         observations=audited.num_rows,
         rows=tally.touched,
         features=tally.frame(),
-        left_out=expected.left_out,
+        unavailable=expected.unavailable,
     )
 
 

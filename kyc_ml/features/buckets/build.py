@@ -31,7 +31,7 @@ from kyc_ml.features.buckets.anchors import Pass, Plan, plan_passes
 from kyc_ml.features.buckets.exchange import scan, scratch_folder
 from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
-from kyc_ml.features.build import KEYS, as_table, in_table_order, told_left_out
+from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
 from kyc_ml.features.history import microseconds
 from kyc_ml.features.peers import month_starts
 from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
@@ -63,7 +63,7 @@ class BucketedFeatures:
     rows : int
     specs : tuple of FeatureSpec
         The columns after the keys, numbers first, then categories.
-    left_out : mapping of name to reason
+    unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
     notes : tuple of str
         What a reader should know of how the features were computed.
@@ -71,7 +71,7 @@ class BucketedFeatures:
 
     rows: int
     specs: tuple[FeatureSpec, ...]
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -126,7 +126,7 @@ def build_features_in_buckets(
     require_place(out)
     columns = {name: pq.read_schema(path).names for name, path in stored.items()}
     fields = pq.read_schema(observations).names
-    available, left_out = split_available(specs, with_made(columns), fields)
+    available, unavailable = split_available(specs, with_made(columns), fields)
     with scratch_folder(scratch) as folder, only_new_objects():
         work = _Work(stored, observations, available, folder=folder, buckets=buckets)
         rows, notes = work.run(
@@ -135,7 +135,7 @@ def build_features_in_buckets(
     return BucketedFeatures(
         rows=rows,
         specs=in_table_order(available),
-        left_out=told_left_out(specs, left_out),
+        unavailable=chosen_unavailable(specs, unavailable),
         notes=tuple(notes),
     )
 
@@ -227,7 +227,7 @@ class _Work:
     def _finish(self, parts: BucketParts, last: Pass, bucket: int) -> FeatureTable:
         observed, computed = parts.finish(last, self._specs, bucket)
         self._populations.combine(self._specs, observed, computed)
-        return as_table(observed.table, computed, self._specs, left_out={}, notes=())
+        return as_table(observed.table, computed, self._specs, unavailable={}, notes=())
 
 
 class _Writer:

@@ -132,7 +132,9 @@ def _latest(attribute: TableAttribute) -> FeatureSpec:
         description_zh=f"{attribute.chinese}距今时间" if since else attribute.chinese,
         source=_SOURCE,
         monotone=attribute.direction,
-        units={CUSTOMERS: ("fraud", "risk"), REVIEWS: ("risk",)}.get(attribute.table, ("fraud",)),
+        observation_units={CUSTOMERS: ("fraud", "risk"), REVIEWS: ("risk",)}.get(
+            attribute.table, ("fraud",)
+        ),
         kind="category" if attribute.type == "text" else "number",
     )
 

@@ -34,7 +34,18 @@ from kyc_ml.features.spec import Direction, FeatureSpec, Listing, period_of
 
 _GROUP: Final = frozenset({"for", "words", "columns", "features"})
 _FEATURE: Final = frozenset(
-    {"feature", "how", "unit", "en", "zh", "source", "typology", "monotone", "units", "hidden"}
+    {
+        "feature",
+        "how",
+        "unit",
+        "en",
+        "zh",
+        "source",
+        "typology",
+        "monotone",
+        "observation_units",
+        "intermediate",
+    }
 )
 _REQUIRED: Final = frozenset({"how", "unit", "en", "zh", "source"})
 _DIRECTIONS: Final[dict[str, Direction]] = {"-1": -1, "0": 0, "1": 1}
@@ -227,8 +238,10 @@ def _declare(scope: _Scope) -> FeatureSpec:
             source=given["source"],
             typology=_fill(given.get("typology") or "", words, "name") or None,
             monotone=_DIRECTIONS[_fill(str(given.get("monotone", 0)), words, "name")],
-            units=tuple(_fill(given.get("units", "fraud, risk"), words, "name").split(", ")),
-            hidden=given.get("hidden", False),
+            observation_units=tuple(
+                _fill(given.get("observation_units", "fraud, risk"), words, "name").split(", ")
+            ),
+            intermediate=given.get("intermediate", False),
             kind="category" if getattr(how, "reading", None) == "category" else "number",
         )
     except (KeyError, ValueError) as error:
