@@ -24,7 +24,7 @@ from kyc_ml.cli.terminal.sheets import Sheet
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.features import EVER, FeatureSpec, FeatureTable, Formula, Latest, Own, Where, Window
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.model import Model, fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle

@@ -12,7 +12,7 @@ import pytest
 from kyc_ml.config import check_section
 from kyc_ml.decision import NOBODY, OverrideBook, TierPolicy
 from kyc_ml.features import FeatureTable, Window
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.registry import score_features
 from kyc_ml.scoring.case import Case
 from kyc_ml.scoring.counterfactual import find_drop

@@ -12,26 +12,17 @@ import pyarrow as pa
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables, Frame
 from kyc_ml.display import Progress
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
-from kyc_ml.features.formulas import evaluate
-from kyc_ml.features.history import TimedRows
+from kyc_ml.features.how import tables_read
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.observed import read_observations
 from kyc_ml.features.peers import Measured, compare_with_peers
 from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
-from kyc_ml.features.reading import Request, as_column, read_column, read_rows
+from kyc_ml.features.reading import Request, read_rows
 from kyc_ml.features.row_columns import add_row_columns, needed_columns
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    Formula,
-    Latest,
-    Own,
-    Peer,
-    Window,
-    all_made_of,
-    made_of,
-    name_of,
-)
+from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
+from kyc_ml.features.timed_rows import TimedRows, as_column
 from kyc_ml.metrics import Floats
 
 Compare = Callable[[Sequence[FeatureSpec]], Mapping[str, Floats]]
@@ -70,15 +61,14 @@ def build_features(
     observations = read_observations(observations)
     columns = columns_of(source)
     available, unavailable = split_available(specs, columns, observations.column_names)
-    levels = needed_columns(available)
-    made = made_tables(available, {need.table for level in levels for need in level})
+    made = _made_tables(available)
     tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
-    bench = FeatureComputation(
+    computation = FeatureComputation(
         {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
         timezone=source.timezone,
         threads=threads,
     )
-    computed = bench.compute(observations, available, progress=progress)
+    computed = computation.compute(observations, available, progress=progress)
     return as_table(
         observations,
         computed,
@@ -141,6 +131,13 @@ class Computed:
     def column(self, name: str) -> Floats:
         """Return the column of a feature in the matrix."""
         return np.asarray(self.numbers[:, self.place[name]])
+
+    def put(self, spec: FeatureSpec, values: Floats | pa.Array) -> None:
+        """Fill in a feature: numbers with NaN where missing, or categories."""
+        if spec.how.is_text():
+            self.categories[spec.name] = values
+        else:
+            self.column(spec.name)[:] = values
 
     def values(self, name: str, rows: slice) -> pa.Array:
         """Return some rows of a feature as an Arrow array; missing values are null."""
@@ -211,29 +208,9 @@ class FeatureComputation:
             )
         )
         for spec in specs:
-            if isinstance(spec.how, Own):
-                self._read_own(spec, spec.how, observed, computed)
-
-    def _read_own(
-        self, spec: FeatureSpec, how: Own, observed: TimedRows, computed: Computed
-    ) -> None:
-        """Read a field of the observations, or the clock at their times."""
-        if how.column is None:
-            local = local_time(observed.event_time, timezone=self._timezone)
-            clock = {
-                "hour": local.hour,
-                "weekday": local.day_of_week,
-                "night": local.hour < NIGHT_ENDS_HOUR,
-            }
-            computed.column(spec.name)[:] = np.asarray(clock[how.reading], dtype=np.float64)
-            return
-        values = observed.table[name_of(how.column)].combine_chunks()
-        if how.reading == "category":
-            computed.categories[spec.name] = values.cast(pa.string())
-            return
-        computed.column(spec.name)[:] = read_column(
-            values, how.reading, decision=observed.event_time
-        )
+            if not spec.how.features_read() and not isinstance(spec.how, Window | Latest):
+                values = spec.how.read(observed, tables=self._tables, timezone=self._timezone)
+                computed.put(spec, values)
 
     def _compare(
         self,
@@ -244,7 +221,7 @@ class FeatureComputation:
     ) -> dict[str, Floats]:
         """Compare with peers, whose features are computed as the observations' own are."""
         known = {spec.name: spec for spec in specs}
-        names = list(dict.fromkeys(name for spec in peers for name in made_of(spec)))
+        names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
 
         def measure(population: pa.Table, wanted: Sequence[str]) -> Measured:
             needed = dict.fromkeys(
@@ -263,24 +240,22 @@ class FeatureComputation:
 
 def combine(specs: Sequence[FeatureSpec], computed: Computed, *, compare: Compare) -> None:
     """Compute what is made of other features, each after those that it reads."""
-    waiting = [spec for spec in specs if isinstance(spec.how, Formula | Peer)]
+    waiting = [spec for spec in specs if spec.how.features_read()]
     done = {spec.name for spec in specs} - {spec.name for spec in waiting}
     while waiting:
-        ready = [spec for spec in waiting if done.issuperset(made_of(spec))]
+        ready = [spec for spec in waiting if done.issuperset(spec.how.features_read())]
         peers = [spec for spec in ready if isinstance(spec.how, Peer)]
         for name, values in (compare(peers) if peers else {}).items():
             computed.column(name)[:] = values
         for spec in ready:
-            if isinstance(spec.how, Formula):
-                inputs = [computed.column(name) for name in spec.how.inputs]
-                computed.column(spec.name)[:] = evaluate(
-                    spec.how.operation, inputs, parameter=spec.how.parameter
-                )
+            if not isinstance(spec.how, Peer):
+                inputs = [computed.column(name) for name in spec.how.features_read()]
+                computed.put(spec, spec.how.combine(inputs))
         done.update(spec.name for spec in ready)
         waiting = [spec for spec in waiting if spec.name not in done]
 
 
-def made_tables(specs: Sequence[FeatureSpec], others: set[str]) -> set[str]:
-    """Names of the tables to make for these features and for other tables' columns."""
-    read = {spec.how.table for spec in specs if isinstance(spec.how, Window | Latest)}
-    return (read | others) & set(MADE_FROM)
+def _made_tables(specs: Sequence[FeatureSpec]) -> set[str]:
+    """Return the names of the tables to make for these features and their row columns."""
+    read = {table for spec in specs for table in tables_read(spec.how)}
+    return read & set(MADE_FROM)

@@ -16,7 +16,7 @@ from kyc_ml.config import (
 )
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.features.catalog import FAMILIES, choose_features, declare_features
-from kyc_ml.features.definition import define, row_columns_of
+from kyc_ml.features.how import row_columns_of
 from kyc_ml.features.spec import FeatureSpec
 
 _UNITS: Final = get_args(Unit)
@@ -76,7 +76,7 @@ def run_show(
         msg = f"{name!r} is not a declared feature{hint(name, declared)}; see kyc-ml features list"
         raise ConfigError(msg)
     spec = declared[name]
-    return spec, define(spec.how), row_columns_of(spec)
+    return spec, spec.how.define(), row_columns_of(spec.how)
 
 
 def declared_features(config: Path | None, *, source: Path | None = None) -> dict[str, FeatureSpec]:
@@ -129,7 +129,7 @@ def run_page(config: Path | None, *, source: Path | None = None) -> str:
         ]
         lines += [_line(spec) for spec in members]
         lines.append("")
-    columns = {name: text for spec in shown for name, text in row_columns_of(spec).items()}
+    columns = {name: text for spec in shown for name, text in row_columns_of(spec.how).items()}
     lines += [
         "## Columns of rows",
         "",
@@ -152,7 +152,7 @@ def _line(spec: FeatureSpec) -> str:
         spec.description_zh,
         spec.unit,
         units,
-        define(spec.how),
+        spec.how.define(),
         spec.typology or "",
         spec.source,
     )

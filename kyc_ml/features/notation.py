@@ -9,31 +9,28 @@ from dataclasses import MISSING, fields
 from typing import Any, Final
 
 from kyc_ml.errors import BundleError
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    Formula,
-    Latest,
-    LatestValue,
-    Matched,
-    Own,
-    Peer,
-    RowColumn,
-    RowFormula,
-    RowFunction,
-    Where,
-    Window,
-    WindowLength,
-)
+from kyc_ml.features.how import RowColumn, Where
+from kyc_ml.features.kinds import COLUMN_KINDS, KINDS
+from kyc_ml.features.kinds.row_function import RowFunction
+from kyc_ml.features.periods import WindowLength
+from kyc_ml.features.spec import FeatureSpec
 
+_RENAMED: Final = {
+    "LatestValue": "AsOf",
+    "RowFunction": "Cell",
+    "RowFormula": "Mix",
+    "WindowLength": "Period",
+}
+"""Classes that bundles store under an earlier name: a new name changes no bundle and no digest."""
 _TYPES: Final[dict[str, Any]] = {
-    kind.__name__: kind
-    for kind in (FeatureSpec, Formula, Latest, Matched, Own, Peer, RowColumn, Where, Window)
-} | {"AsOf": LatestValue, "Cell": RowFunction, "Mix": RowFormula, "Period": WindowLength}
-"""Declarations by the name that bundles store; the last four had that name once."""
+    _RENAMED.get(kind.__name__, kind.__name__): kind
+    for kind in (FeatureSpec, RowColumn, Where, WindowLength, *KINDS, *COLUMN_KINDS)
+}
+"""Declarations by the name that bundles store."""
 _TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
 _TAG: Final = "is"
 _STORED: Final = {"intermediate": "hidden", "observation_units": "units"}
-"""Fields that bundles store under an earlier name: a new name changes no bundle and no digest."""
+"""Fields likewise."""
 _FIELDS: Final = {stored: name for name, stored in _STORED.items()}
 _NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 

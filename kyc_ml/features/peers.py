@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.features.history import TimedRows
-from kyc_ml.features.spec import FeatureSpec, Peer
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints
 
 Measured = tuple[Mapping[str, Floats], Mapping[str, pa.Array]]

@@ -28,11 +28,11 @@ from kyc_ml.contract import (
     Columns,
     ContractedTables,
 )
-from kyc_ml.features.history import NEVER_US, UNTIL, microseconds
 from kyc_ml.features.kernels.timeline import supersede_versions
+from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
 from kyc_ml.features.network.payments import payments_of
-from kyc_ml.features.spec import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.timed_rows import NEVER_US, UNTIL, microseconds
 
 MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     LABELS: {CASES: (), TRANSACTIONS: ()},

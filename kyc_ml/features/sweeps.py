@@ -10,10 +10,12 @@ from typing import Final, Literal
 import numpy as np
 
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.history import History, TimedRows
+from kyc_ml.features.history import History
+from kyc_ml.features.how import name_of
 from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline, trends
 from kyc_ml.features.kernels.ranks import rank_values
-from kyc_ml.features.spec import Statistic, Window, name_of
+from kyc_ml.features.kinds.rows_of_key import Statistic, Window
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32
 
 _MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")

@@ -30,7 +30,7 @@ from kyc_ml.features import (
     to_plain,
 )
 from kyc_ml.features.families.attributes import declare, with_attributes
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 
 DAY = 86_400_000_000
 MONTH = 30 * DAY

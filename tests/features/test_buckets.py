@@ -35,7 +35,8 @@ from kyc_ml.features import (
 from kyc_ml.features.buckets import build as under_test
 from kyc_ml.features.buckets import exchange
 from kyc_ml.features.buckets.exchange import bucket_of
-from kyc_ml.features.spec import Peer, period_of
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.periods import period_of
 
 
 @pytest.fixture(scope="module")

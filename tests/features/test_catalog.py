@@ -29,7 +29,7 @@ from kyc_ml.features import (
     declare_features,
     definitions_digest,
 )
-from kyc_ml.features.spec import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.made import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 
 LISTED = CountryList(
     name="watched",

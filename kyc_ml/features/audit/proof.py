@@ -34,9 +34,9 @@ from kyc_ml.features.audit.tampering import (
     shuffle_ties,
 )
 from kyc_ml.features.build import build_features
-from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
 
 MOST_OBSERVATIONS: Final = 200

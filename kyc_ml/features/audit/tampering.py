@@ -28,9 +28,9 @@ from kyc_ml.contract import (
     Column,
     column_of,
 )
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import DAY_US, HOUR_US
+from kyc_ml.features.periods import DAY_US, HOUR_US
 from kyc_ml.features.table import OBSERVATION_ID
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints, Mask
 
 KEYS: Final = (CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID, ACCOUNT_ID)

@@ -32,12 +32,12 @@ from kyc_ml.features.buckets.exchange import scan, scratch_folder
 from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only_new_objects
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
-from kyc_ml.features.history import microseconds
+from kyc_ml.features.how import OBSERVED
 from kyc_ml.features.peers import month_starts
 from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
-from kyc_ml.features.row_columns import OBSERVED
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
 from kyc_ml.storage import require_place, written_whole
 

@@ -17,17 +17,12 @@ import pyarrow.parquet as pq
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.build import Computed, FeatureComputation
-from kyc_ml.features.history import NEVER_US, UNTIL, TimedRows
+from kyc_ml.features.how import OBSERVED, RowColumn, name_of
 from kyc_ml.features.kernels.timeline import FOREVER_US, Span
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    RowColumn,
-    RowFunction,
-    Window,
-    columns_of_observer,
-    columns_of_table,
-    name_of,
-)
+from kyc_ml.features.kinds.row_function import RowFunction
+from kyc_ml.features.kinds.rows_of_key import Window
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
 from kyc_ml.metrics import Floats
 
 _HELD: Final = 2
@@ -39,15 +34,11 @@ def adds_up(spec: FeatureSpec) -> bool:
     how = spec.how
     if not isinstance(how, Window) or how.statistic != "count":
         return False
-    columns = [*columns_of_table(how), *columns_of_observer(how)]
-    return len(how.key) <= 1 and all(_is_of_the_clock(column) for column in columns)
-
-
-def _is_of_the_clock(column: str | RowColumn) -> bool:
-    return (
+    return len(how.key) <= 1 and all(
         isinstance(column, RowColumn)
         and isinstance(column.how, RowFunction)
-        and column.how.operation in {"hour", "weekday", "night"}
+        and column.how.is_of_the_clock
+        for _, column in how.columns(OBSERVED)
     )
 
 

@@ -20,7 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, replace_columns
+from kyc_ml.features.buckets.anchors import (
+    Pass,
+    Place,
+    Plan,
+    as_pass,
+    own_match,
+    replace_columns,
+)
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
@@ -32,10 +39,11 @@ from kyc_ml.features.buckets.exchange import (
     scan,
 )
 from kyc_ml.features.build import Computed, FeatureComputation
-from kyc_ml.features.history import UNTIL, TimedRows
+from kyc_ml.features.kinds.rows_of_key import Window
 from kyc_ml.features.row_columns import Need, add_row_columns
-from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn, Window
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.timed_rows import UNTIL, TimedRows
 from kyc_ml.metrics import Ints
 
 _HANDED_ROWS: Final = 1 << 18
@@ -229,13 +237,7 @@ class BucketParts:
         self, place: Place, specs: Sequence[FeatureSpec], observed: TimedRows
     ) -> list[FeatureSpec]:
         """Match the money of a place's own rows, where its other readers cannot."""
-        columns = frozenset(
-            spec.how.column
-            for spec in specs
-            if isinstance(spec.how, Own)
-            and isinstance(spec.how.column, RowColumn)
-            and isinstance(spec.how.column.how, Matched)
-        )
+        columns = frozenset(filter(None, (own_match(spec.how) for spec in specs)))
         add_row_columns(
             [[Need(table=place, column=column) for column in columns]],
             tables={place: observed},

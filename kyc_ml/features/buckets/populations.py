@@ -17,7 +17,7 @@ from kyc_ml.features.buckets.anchors import Pass, Place
 from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
 from kyc_ml.features.buckets.parts import BucketParts, free_memory
 from kyc_ml.features.build import Computed, combine
-from kyc_ml.features.history import TimedRows
+from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.peers import (
     MEASURED_AT,
     GroupStatistics,
@@ -27,8 +27,9 @@ from kyc_ml.features.peers import (
     month_starts,
     population,
 )
-from kyc_ml.features.spec import FeatureSpec, Peer, all_made_of, made_of
+from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints
 
 _PEERS: Final = pa.schema(
@@ -54,7 +55,9 @@ class PeerRound:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the measures that groups of peers are made by and compared in."""
-        return tuple(dict.fromkeys(name for spec in self.compared for name in made_of(spec)))
+        return tuple(
+            dict.fromkeys(name for spec in self.compared for name in spec.how.features_read())
+        )
 
 
 def peer_rounds(specs: Sequence[FeatureSpec]) -> dict[Place, PeerRound]:
@@ -62,7 +65,7 @@ def peer_rounds(specs: Sequence[FeatureSpec]) -> dict[Place, PeerRound]:
     known = {spec.name: spec for spec in specs}
 
     def depth(spec: FeatureSpec) -> int:
-        below = max((depth(known[name]) for name in made_of(spec)), default=0)
+        below = max((depth(known[name]) for name in spec.how.features_read()), default=0)
         return below + isinstance(spec.how, Peer)
 
     rounds: dict[Place, PeerRound] = {}
@@ -144,7 +147,7 @@ class Populations:
         """Compute what is made of other features, comparisons with these peers included."""
 
         def compare(peers: Sequence[FeatureSpec]) -> dict[str, Floats]:
-            names = list(dict.fromkeys(name for spec in peers for name in made_of(spec)))
+            names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
             mine = frame(*computed.named(names), month_starts(observed.event_time))
             return {
                 spec.name: distance(spec.how, self._found[spec.name], mine)

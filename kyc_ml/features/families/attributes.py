@@ -12,19 +12,13 @@ from typing import Final
 from kyc_ml.config import AttributeType, FeatureConfig, Reading, TableAttribute
 from kyc_ml.contract import ACCOUNT_ID, ACCOUNTS, CUSTOMER_ID, CUSTOMERS, REVIEWS, TRANSACTIONS
 from kyc_ml.errors import ConfigError
-from kyc_ml.features import spec as s
-from kyc_ml.features.spec import (
-    CURRENT_ACCOUNTS,
-    EVER,
-    FeatureSpec,
-    How,
-    Latest,
-    Own,
-    Statistic,
-    Window,
-    WindowLength,
-    period_of,
-)
+from kyc_ml.features import values
+from kyc_ml.features.how import How
+from kyc_ml.features.kinds.own import Own
+from kyc_ml.features.kinds.rows_of_key import Latest, Statistic, Window
+from kyc_ml.features.made import CURRENT_ACCOUNTS
+from kyc_ml.features.periods import EVER, WindowLength, period_of
+from kyc_ml.features.spec import FeatureSpec
 
 ATTRIBUTES: Final = "attributes"
 _SOURCE: Final = "declared in the source mapping"
@@ -38,7 +32,7 @@ _STEMS: Final = {
 _ALL_ACCOUNTS: Final = "accounts_attr"
 """Stem of what a customer's accounts have together; of one account, see `_STEMS`."""
 
-_READINGS: Final[dict[AttributeType, tuple[s.Reading, str]]] = {
+_READINGS: Final[dict[AttributeType, tuple[values.Reading, str]]] = {
     "number": ("value", ""),
     "text": ("category", ""),
     "boolean": ("flag", ""),

@@ -1,7 +1,7 @@
 """Read the features of a family from its table: the YAML file of its name in this folder.
 
 A table holds `features`: each has a name (`feature`), says how it is computed (`how`, a
-sentence of `kyc_ml.features.sentences`), and has a unit, a description in both languages
+sentence of `kyc_ml.features.kinds`), and has a unit, a description in both languages
 (`en`, `zh`), a `source` and a `typology`. What several features share is written once: in
 the group that lists them under `features`, or at the top of the file.
 
@@ -29,8 +29,11 @@ from typing import Any, Final, Literal
 
 from kyc_ml.config import WINDOW, AmountsOfInterest, CountryList, read_content
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features.sentences import Names, read_feature
-from kyc_ml.features.spec import Direction, FeatureSpec, Listing, period_of
+from kyc_ml.features.how import Names, read_sentence
+from kyc_ml.features.kinds import COLUMN_KINDS, KINDS
+from kyc_ml.features.periods import period_of
+from kyc_ml.features.spec import Direction, FeatureSpec
+from kyc_ml.features.values import Listing
 
 _GROUP: Final = frozenset({"for", "words", "columns", "features"})
 _FEATURE: Final = frozenset(
@@ -104,6 +107,7 @@ def read_families(
             for name, sentence in table.get("columns", {}).items()
         },
         listings={each.name: _listing(each) for each in country_lists},
+        kinds=COLUMN_KINDS,
     )
     declared: list[FeatureSpec] = []
     faults = Faults("feature tables", ConfigError)
@@ -227,7 +231,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
         msg = f"{name}: {', '.join(missing)} missing"
         raise ConfigError(msg)
     try:
-        how = read_feature(_fill(given["how"], words, "how"), scope.names)
+        how = read_sentence(_fill(given["how"], words, "how"), scope.names, KINDS)
         return FeatureSpec(
             name=name,
             family=scope.family,
@@ -242,7 +246,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
                 _fill(given.get("observation_units", "fraud, risk"), words, "name").split(", ")
             ),
             intermediate=given.get("intermediate", False),
-            kind="category" if getattr(how, "reading", None) == "category" else "number",
+            kind="category" if how.is_text() else "number",
         )
     except (KeyError, ValueError) as error:
         msg = f"{name}: {error}"

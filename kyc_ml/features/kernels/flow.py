@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.features.kernels.timeline import order_by_instant
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.periods import HOUR_US
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 from kyc_ml.storage import kernel
 

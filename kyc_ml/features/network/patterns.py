@@ -31,7 +31,7 @@ from kyc_ml.features.network.motifs import (
 )
 from kyc_ml.features.network.rules import DEFAULT_RULES, PatternRules
 from kyc_ml.features.network.stacks import StackRule, measure_stacks
-from kyc_ml.features.spec import DAY_US, HOUR_US
+from kyc_ml.features.periods import DAY_US, HOUR_US
 from kyc_ml.metrics import Floats, Ints, Ints32
 
 Int8s = npt.NDArray[np.int8]

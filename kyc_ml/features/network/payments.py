@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.periods import HOUR_US
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask, Values
 from kyc_ml.storage import kernel
 
