@@ -30,7 +30,7 @@ _TYPES: Final[dict[str, Any]] = {
 _TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
 _TAG: Final = "is"
 _STORED: Final = {"intermediate": "hidden", "observation_units": "units"}
-"""Fields likewise."""
+"""The same for fields."""
 _FIELDS: Final = {stored: name for name, stored in _STORED.items()}
 _NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 
