@@ -16,7 +16,7 @@ from kyc_ml.features.how import tables_read
 from kyc_ml.features.kinds.peer import Peer
 from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.observed import read_observations
-from kyc_ml.features.peers import Measured, compare_with_peers
+from kyc_ml.features.peer_distance import Measured, compare_with_peers
 from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
 from kyc_ml.features.reading import Request, read_rows
 from kyc_ml.features.row_columns import add_row_columns, needed_columns

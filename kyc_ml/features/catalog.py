@@ -8,7 +8,7 @@ from typing import Final
 
 from kyc_ml.config import FeatureConfig, TableAttribute
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features.families.attributes import ATTRIBUTES, features_of, with_attributes
+from kyc_ml.features.families.attributes import ATTRIBUTES, declare, with_attributes
 from kyc_ml.features.families.tables import read_families
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 
@@ -32,7 +32,7 @@ def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     declared: dict[str, FeatureSpec] = {}
     faults = Faults("features", ConfigError)
     read = read_families(_TABLES, config.amounts, config.country_lists, config.third_party_items)
-    for spec in (*read, *features_of(config)):
+    for spec in (*read, *declare(config.attributes)):
         if spec.name in declared:
             faults.add(
                 "attributes, third_party_items or country_lists: two give a feature named "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
@@ -60,13 +60,11 @@ class FeatureTable:
     def take(self, rows: Sequence[int] | Ints) -> FeatureTable:
         """Give the rows of these numbers, in the order asked for, as a table of its own."""
         places = pa.array(rows, pa.int64())
-        return FeatureTable(
+        return replace(
+            self,
             keys=self.keys.take(places),
-            specs=self.specs,
             numbers=np.asfortranarray(self.numbers[np.asarray(rows)]),
             categories={name: values.take(places) for name, values in self.categories.items()},
-            unavailable=self.unavailable,
-            notes=self.notes,
         )
 
     def reorder(self, names: Sequence[str]) -> FeatureTable:
@@ -75,13 +73,10 @@ class FeatureTable:
         order = [place[name] for name in names]
         if order == list(range(len(self.specs))):
             return self
-        return FeatureTable(
-            keys=self.keys,
+        return replace(
+            self,
             specs=tuple(self.specs[column] for column in order),
             numbers=np.asfortranarray(self.numbers[:, order]),
-            categories=self.categories,
-            unavailable=self.unavailable,
-            notes=self.notes,
         )
 
     def category(self, name: str) -> Names:

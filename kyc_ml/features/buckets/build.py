@@ -33,7 +33,7 @@ from kyc_ml.features.buckets.parts import BucketParts, Stored, free_memory, only
 from kyc_ml.features.buckets.populations import Populations, peer_rounds
 from kyc_ml.features.build import KEYS, as_table, chosen_unavailable, in_table_order
 from kyc_ml.features.how import OBSERVED
-from kyc_ml.features.peers import month_starts
+from kyc_ml.features.peer_distance import month_starts
 from kyc_ml.features.prepare import MADE_FROM, make_tables, with_made
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable, parquet_options

@@ -18,7 +18,7 @@ from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
 from kyc_ml.features.buckets.parts import BucketParts, free_memory
 from kyc_ml.features.build import Computed, combine
 from kyc_ml.features.kinds.peer import Peer
-from kyc_ml.features.peers import (
+from kyc_ml.features.peer_distance import (
     MEASURED_AT,
     GroupStatistics,
     distance,

@@ -87,13 +87,8 @@ def with_attributes(config: FeatureConfig, attributes: Sequence[TableAttribute])
     return config.model_copy(update={"attributes": tuple(attributes)})
 
 
-def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
-    """Declare what is read of each attribute, in the order of the mapping."""
-    return declare(config.attributes)
-
-
 def declare(attributes: Sequence[TableAttribute]) -> tuple[FeatureSpec, ...]:
-    """Declare the features of attributes."""
+    """Declare the features of attributes, in the order of the mapping."""
     return tuple(spec for attribute in attributes for spec in _of_attribute(attribute))
 
 

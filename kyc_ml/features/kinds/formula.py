@@ -34,12 +34,10 @@ class Formula(How):
     parameter: float = 0.0
 
     def define(self) -> str:
-        """Write the arithmetic; see `How.define`."""
         return write_call(self.operation, self.inputs, _parameter(self.parameter))
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a call whose inputs are features; see `How.parse`."""
         found = CALL.fullmatch(sentence)
         if found is None:
             return None
@@ -50,7 +48,6 @@ class Formula(How):
         )
 
     def features_read(self) -> tuple[str, ...]:
-        """Return the inputs."""
         return self.inputs
 
     def time_bound(self, of_feature: Callable[[str], str]) -> str:
@@ -58,7 +55,6 @@ class Formula(How):
         return next(filter(None, map(of_feature, self.inputs)), "")
 
     def combine(self, inputs: Sequence[Floats]) -> Floats:
-        """Compute the arithmetic; see `How.combine`."""
         return evaluate(self.operation, inputs, parameter=self.parameter)
 
 
@@ -71,12 +67,10 @@ class RowFormula(How):
     parameter: float = 0.0
 
     def define(self) -> str:
-        """Write the arithmetic; see `How.define`."""
         return write_call(self.operation, map(name_of, self.inputs), _parameter(self.parameter))
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a call of an `Operation` whose inputs are columns; see `How.parse`."""
         found = CALL.fullmatch(sentence)
         if found is None or found["operation"] not in get_args(Operation):
             return None
@@ -87,7 +81,6 @@ class RowFormula(How):
         )
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
-        """List the inputs; see `How.columns`."""
         yield from ((place, column) for column in self.inputs)
 
     def read(
@@ -97,7 +90,6 @@ class RowFormula(How):
         tables: Mapping[str, TimedRows],
         timezone: str,
     ) -> Floats | pa.Array:
-        """Compute the arithmetic for each row; see `How.read`."""
         read = [place.number(name_of(each)) for each in self.inputs]
         return as_column(evaluate(self.operation, read, parameter=self.parameter))
 

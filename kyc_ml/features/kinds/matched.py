@@ -28,20 +28,17 @@ class Matched(How):
     within_us: int | None = None
 
     def define(self) -> str:
-        """Write the reading; see `How.define`."""
         within = "" if self.within_us is None else f" within {write_span(self.within_us)}"
         return f"{self.reading}{within}"
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a reading; see `How.parse`."""
         found = _SENTENCE.fullmatch(sentence)
         if found is None:
             return None
         return cls(reading=one_of(found["reading"], Matching), within_us=read_span(found["within"]))
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
-        """List the columns of a booking; see `How.columns`."""
         yield from ((place, name) for name in (CUSTOMER_ID, DIRECTION, AMOUNT))
 
     def key_pairs(self) -> Sequence[tuple[str, str]]:

@@ -29,13 +29,11 @@ class Own(How):
     column: str | RowColumn | None = None
 
     def define(self) -> str:
-        """Write the reading; see `How.define`."""
         field = "time" if self.column is None else name_of(self.column)
         return f"own {field}{'' if self.reading == 'value' else f' as {self.reading}'}"
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a reading; see `How.parse`."""
         found = _SENTENCE.fullmatch(sentence)
         if found is None:
             return None
@@ -43,12 +41,10 @@ class Own(How):
         return cls(reading=one_of(found["reading"] or "value", Reading), column=column)
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
-        """List the field, if it is not the time; see `How.columns`."""
         if self.column is not None:
             yield place, self.column
 
     def is_text(self) -> bool:
-        """Return whether the field is read as a category."""
         return self.reading in TEXT
 
     def time_bound(self, of_feature: Callable[[str], str]) -> str:

@@ -30,18 +30,15 @@ class Peer(How):
     fewest: int = 20
 
     def define(self) -> str:
-        """Write the comparison; see `How.define`."""
         alike = f"at least {self.fewest} customers alike in {', '.join(self.by)}"
         return f"{self.feature} compared with {alike}"
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a comparison; see `How.parse`."""
         found = _SENTENCE.fullmatch(sentence)
         if found is None:
             return None
         return cls(feature=found["feature"], by=listed(found["by"]), fewest=int(found["fewest"]))
 
     def features_read(self) -> tuple[str, ...]:
-        """Return the feature compared, and those that make the groups."""
         return (self.feature, *self.by)

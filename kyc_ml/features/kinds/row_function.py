@@ -52,7 +52,6 @@ class RowFunction(How):
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a call of a `CellOperation`; see `How.parse`."""
         found = CALL.fullmatch(sentence)
         if found is None:
             return None
@@ -73,11 +72,9 @@ class RowFunction(How):
         return self.operation in _CLOCK
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
-        """List the inputs; see `How.columns`."""
         yield from ((place, column) for column in self.inputs)
 
     def fault(self) -> str:
-        """Return what a list of countries lacks; see `How.fault`."""
         lacks = self.operation == "listed" and not self.listing
         return "no country_lists are configured" if lacks else ""
 
@@ -88,7 +85,6 @@ class RowFunction(How):
         tables: Mapping[str, TimedRows],
         timezone: str,
     ) -> Floats | pa.Array:
-        """Compute the value of each row; see `How.read`."""
         if self.is_of_the_clock:
             local = local_time(place.event_time, timezone=timezone)
             if self.operation == "night":

@@ -119,7 +119,6 @@ class Window(How):
                 raise ValueError(msg)
 
     def define(self) -> str:
-        """Write the statistic, its rows and its period; see `How.define`."""
         value = "" if self.value is None else f" of {name_of(self.value)}"
         weight = "" if self.weight is None else f" by {name_of(self.weight)}"
         own = "" if self.own is None else f" below own {self.own}"
@@ -130,7 +129,6 @@ class Window(How):
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a statistic over rows; see `How.parse`."""
         found = _WINDOW.fullmatch(sentence)
         if found is None:
             return None
@@ -146,7 +144,6 @@ class Window(How):
         )
 
     def tables(self) -> tuple[str, ...]:
-        """Return the table."""
         return (self.table,)
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
@@ -156,7 +153,6 @@ class Window(How):
             yield place, self.own
 
     def key_pairs(self) -> Sequence[tuple[str, str]]:
-        """Return the plain columns of the key; see `How.key_pairs`."""
         return _key_pairs(self)
 
     def time_bound(self, of_feature: Callable[[str], str]) -> str:
@@ -179,14 +175,12 @@ class Latest(How):
     listing: Listing = ()
 
     def define(self) -> str:
-        """Write the reading and its rows; see `How.define`."""
         what = "age" if self.column is None else name_of(self.column)
         on = f" on a list of {len(self.listing)} stays" if self.listing else ""
         return f"{what} as {self.reading}{on} of the latest row of {_write_rows(self)}"
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read a reading of the latest row; see `How.parse`."""
         found = _LATEST.fullmatch(sentence)
         if found is None:
             return None
@@ -198,7 +192,6 @@ class Latest(How):
         )
 
     def tables(self) -> tuple[str, ...]:
-        """Return the table."""
         return (self.table,)
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
@@ -206,11 +199,9 @@ class Latest(How):
         yield from _columns(self, place, self.column)
 
     def key_pairs(self) -> Sequence[tuple[str, str]]:
-        """Return the plain columns of the key; see `How.key_pairs`."""
         return _key_pairs(self)
 
     def is_text(self) -> bool:
-        """Return whether the column is read as a category."""
         return self.reading in TEXT
 
     def time_bound(self, of_feature: Callable[[str], str]) -> str:
@@ -225,25 +216,20 @@ class LatestValue(How):
     how: Window | Latest
 
     def define(self) -> str:
-        """Write the reading; see `How.define`."""
         return self.how.define()
 
     @classmethod
     def parse(cls, sentence: str, names: Names) -> Self | None:
-        """Read the sentence of a window or a latest row; see `How.parse`."""
         how = read_sentence(sentence, names, (Window, Latest))
         return cls(how=how) if isinstance(how, Window | Latest) else None
 
     def tables(self) -> tuple[str, ...]:
-        """Return the table."""
         return self.how.tables()
 
     def columns(self, place: str) -> Iterator[tuple[str, str | RowColumn]]:
-        """List the columns of the reading; see `How.columns`."""
         return self.how.columns(place)
 
     def key_pairs(self) -> Sequence[tuple[str, str]]:
-        """Return the plain columns of the reading's key; see `How.key_pairs`."""
         return self.how.key_pairs()
 
 
