@@ -1,4 +1,4 @@
-"""Observations and tables in, feature table out."""
+"""Compute the feature table of observations in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from kyc_ml.features.timed_rows import TimedRows, as_column
 from kyc_ml.metrics import Floats
 
 Compare = Callable[[Sequence[FeatureSpec]], Mapping[str, Floats]]
-"""Gives the values of the features that compare with peers, by name."""
+"""Returns the values of the features that compare with peers, by name."""
 
 KEYS: Final = (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
 """Columns that a feature table begins with."""
@@ -88,7 +88,7 @@ def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
 def chosen_unavailable(
     specs: Sequence[FeatureSpec], unavailable: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the reasons of the features that somebody chose, not of those behind them."""
+    """Return the reasons of the chosen features, without intermediate ones."""
     return {
         spec.name: unavailable[spec.name]
         for spec in specs
@@ -104,7 +104,7 @@ def as_table(
     unavailable: Mapping[str, str],
     notes: Sequence[str],
 ) -> FeatureTable:
-    """Put computed features beside the keys of their observations, without intermediate ones."""
+    """Join computed features to the keys of their observations, without intermediate ones."""
     ordered = in_table_order(specs)
     return FeatureTable(
         keys=observations.select(KEYS),
@@ -146,15 +146,15 @@ class Computed:
         return as_column(self.column(name)[rows])
 
     def named(self, names: Sequence[str]) -> Measured:
-        """Numbers and categories among these features."""
+        """Return these features: numbers, and categories."""
         texts = {name: self.categories[name] for name in names if name in self.categories}
         return {name: self.column(name) for name in names if name not in texts}, texts
 
 
 class FeatureComputation:
-    """Tables laid out for reading, with the columns that features read besides.
+    """Computes features from tables, which get the row columns that features read.
 
-    A row column is computed once for each table, whoever reads it.
+    A row column is computed once for each table, however many features read it.
     """
 
     def __init__(self, tables: Mapping[str, TimedRows], *, timezone: str, threads: int) -> None:
@@ -169,7 +169,7 @@ class FeatureComputation:
         *,
         progress: Progress | None = None,
     ) -> Computed:
-        """Fill a matrix: what reads rows first, then what reads other features."""
+        """Compute features that read rows first, then those that read other features."""
         observed = TimedRows(observations, time=DECISION_TIME)
         computed = Computed(specs, len(observed))
         self.read(observed, specs, computed, progress=progress)
@@ -219,7 +219,7 @@ class FeatureComputation:
         computed: Computed,
         peers: Sequence[FeatureSpec],
     ) -> dict[str, Floats]:
-        """Compare with peers, whose features are computed as the observations' own are."""
+        """Compare with peers, whose features are computed like those of the observations."""
         known = {spec.name: spec for spec in specs}
         names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
 
@@ -239,7 +239,7 @@ class FeatureComputation:
 
 
 def combine(specs: Sequence[FeatureSpec], computed: Computed, *, compare: Compare) -> None:
-    """Compute what is made of other features, each after those that it reads."""
+    """Compute features made of other features, each after those that it reads."""
     waiting = [spec for spec in specs if spec.how.features_read()]
     done = {spec.name for spec in specs} - {spec.name for spec in waiting}
     while waiting:

@@ -64,7 +64,7 @@ def run_list(
 def run_show(
     name: str, *, config: Path | None, source: Path | None = None
 ) -> tuple[FeatureSpec, str, Mapping[str, str]]:
-    """Give one feature, its definition in a line, and those of the columns it reads.
+    """Return one feature, its definition, and the definitions of the columns it reads.
 
     Raises
     ------

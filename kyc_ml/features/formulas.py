@@ -38,18 +38,18 @@ def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float
 
 
 def _flag(condition: Mask, *inputs: Floats) -> Floats:
-    """1 where true, 0 where false, missing where an input is."""
+    """Return 1 where true, 0 where false, missing where an input is."""
     missing = reduce(np.logical_or, [np.isnan(values) for values in inputs])
     return np.where(missing, np.nan, condition.astype(np.float64))
 
 
 def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
-    """Give the second input, or the parameter where there is one input."""
+    """Return the second input, or the parameter where there is one input."""
     return inputs[1] if len(inputs) > 1 else np.full_like(inputs[0], parameter)
 
 
 def _equal(x: Floats, y: Floats) -> Mask:
-    """Tell where two numbers are one but for rounding: what is made of them is exact there."""
+    """Return where two numbers differ by rounding only: results are exact there."""
     return np.asarray(np.abs(x - y) <= _ROUNDED * np.maximum(np.abs(x), np.abs(y)))
 
 

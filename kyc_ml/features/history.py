@@ -1,4 +1,4 @@
-"""Rows of a table grouped by key beside the observations that look back on them."""
+"""Rows of a table grouped by key, together with the observations that look back on them."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class History:
         return int(self.row_starts.size - 1)
 
     def parts(self, size: int) -> Iterator[History]:
-        """Part the keys into runs of about `size` rows and observations, as views.
+        """Divide the keys into runs of about `size` rows and observations, as views.
 
         A run fits into the processor's cache, and threads can take different ones. A key
-        is never parted.
+        is never divided.
         """
         load = self.row_starts + self.observed_starts
         first = 0
@@ -83,9 +83,9 @@ class History:
         return leaves, timeline.order_by_instant(self.row_starts, leaves), 0
 
     def level(self, values: Floats) -> Floats:
-        """Give rows of one key that happened, and were known, at one instant their mean value.
+        """Replace values of one key with equal event and known times by their mean.
 
-        Which of them is the latest is not for their order to say.
+        The order of such rows carries no information, so it must not decide which is the latest.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ def build_history(
 
 
 def _kept(source: TimedRows, where: Where | None, having: str | None) -> Mask | None:
-    """Tell which rows pass a filter; None if all do."""
+    """Return which rows pass a filter; None if all do."""
     kept = None if having is None else source.has(having)
     while where is not None:
         column = source.table[name_of(where.column)]
@@ -247,7 +247,7 @@ def _pair(
 
 
 def _same_memory(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
-    """Tell whether two columns are one and the same."""
+    """Return whether two columns share their memory."""
     if left.num_chunks != right.num_chunks or len(left) != len(right):
         return False
     return all(

@@ -12,7 +12,7 @@ from kyc_ml.features.spec import FeatureSpec
 
 
 def on_source(config: RunConfig, attributes: Sequence[TableAttribute]) -> RunConfig:
-    """Give a run the attributes of the source that it runs on, so that all it names is declared.
+    """Return a run with the attributes of its source, so that every feature it names is declared.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def require_named_features(config: RunConfig) -> None:
 
 
 def _say_absent(name: str, chosen: dict[str, FeatureSpec], config: RunConfig) -> str:
-    """Say why a run has no feature of that name, and what would give it one."""
+    """Return why a run has no feature of that name, and what would add it."""
     spec = declare_features(config.features).get(name)
     if spec is None:
         return f"{name!r} is no declared feature{hint(name, chosen)}; see kyc-ml features list"

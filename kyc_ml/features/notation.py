@@ -90,7 +90,7 @@ def from_format_1(items: Sequence[Mapping[str, Any]]) -> tuple[FeatureSpec, ...]
 
 
 def digest_of_format_1(items: Sequence[Mapping[str, Any]]) -> str:
-    """Give the digest of definitions as format 1 took it."""
+    """Return the digest of definitions as format 1 computed it."""
     plain = [[item["name"], item["kind_of_how"], item["how"]] for item in items]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -123,7 +123,7 @@ def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
 
 
 def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """Say which features two sets do not share, or define otherwise; a line a kind.
+    """List the features that two sets do not share or define differently; a line per kind.
 
     Parameters
     ----------

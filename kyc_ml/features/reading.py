@@ -1,4 +1,4 @@
-"""Windows and latest rows of many features at once: grouped, swept on threads.
+"""Windows and latest rows of many features together: grouped, swept on threads.
 
 Features that read the same table, key and filter share one grouping of its rows, and
 those of the same window share one timeline, so the cost grows with windows and
@@ -27,7 +27,7 @@ from kyc_ml.features.values import read_column
 from kyc_ml.metrics import Floats, Ints32
 
 _PART: Final = 1 << 16
-"""Rows and observations swept at once: their times and values fit into a core's cache."""
+"""Rows and observations of one task: their times and values fit into a core's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

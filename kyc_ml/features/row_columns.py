@@ -29,7 +29,7 @@ class Need:
 
 
 def needed_columns(specs: Iterable[FeatureSpec]) -> list[list[Need]]:
-    """List the row columns that features read, those that others are made of first.
+    """List the row columns that features read, inputs of others first.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One window over one history: a timeline, and the statistics read off it."""
+"""One window over one history: a timeline, and the statistics computed from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Pass = tuple[str, str | None, str | None, str | None, int | None]
 
 
 class ColumnsRead:
-    """What several windows of one history read of it, found once."""
+    """Columns of a history, computed once for all windows."""
 
     def __init__(self, history: History) -> None:
         values = cache(history.values)
@@ -116,7 +116,7 @@ class Sweep:
         return first, last
 
     def _in_order(self) -> bool:
-        """Tell whether rows enter and leave in the order they happened in, all punctual."""
+        """Return whether rows enter and leave in the order they happened in."""
         return self._history.until is None and not self._columns.entries(self._lag_us)[1].size
 
     def fill(
@@ -223,7 +223,7 @@ class Sweep:
 
 
 def _pass_of(how: Window) -> _Pass:
-    """Tell which kernel call serves a statistic."""
+    """Return which kernel call computes a statistic."""
     value = None if how.value is None else name_of(how.value)
     weight = None if how.weight is None else name_of(how.weight)
     match how.statistic:
@@ -244,7 +244,7 @@ def _pass_of(how: Window) -> _Pass:
 def _extremes_beside_moments(
     passes: Mapping[_Pass, dict[Statistic, int]],
 ) -> dict[_Pass, dict[Statistic, int]]:
-    """Let one pass over a run of rows find both sums and extremes of a value."""
+    """Merge passes so that one finds both sums and extremes of a value."""
     merged: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
     for key, columns in passes.items():
         merged[("moments", *key[1:]) if key[0] in _EXTREMES else key].update(columns)
@@ -252,7 +252,7 @@ def _extremes_beside_moments(
 
 
 def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
-    """Let a pass that sums a value count too: a history holds the same rows for both."""
+    """Let a pass that sums a value also count: both read the same rows."""
     alone: _Pass = ("moments", None, None, None, None)
     others = [key for key in passes if key[0] == "moments" and key != alone]
     if alone in passes and others:
@@ -260,5 +260,5 @@ def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
 
 
 def _columns(names: Sequence[Statistic], columns: Mapping[Statistic, int]) -> Ints:
-    """Place of each statistic in the matrix; -1 where it was not asked for."""
+    """Return the column of each statistic in the matrix; -1 where it is not wanted."""
     return np.array([columns.get(name, -1) for name in names], np.int64)

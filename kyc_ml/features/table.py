@@ -39,7 +39,7 @@ class FeatureTable:
     unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
     notes : tuple of str
-        What a reader should know of how the features were computed.
+        Warnings about how the features were computed.
     """
 
     keys: pa.Table
@@ -58,7 +58,7 @@ class FeatureTable:
         return int(self.numbers.shape[0])
 
     def take(self, rows: Sequence[int] | Ints) -> FeatureTable:
-        """Give the rows of these numbers, in the order asked for, as a table of its own."""
+        """Return the rows of these numbers, in this order, as a new table."""
         places = pa.array(rows, pa.int64())
         return replace(
             self,
@@ -68,7 +68,7 @@ class FeatureTable:
         )
 
     def reorder(self, names: Sequence[str]) -> FeatureTable:
-        """Give the columns of these names, in the order asked for, as a table of its own."""
+        """Return a table with the columns of these names, in this order."""
         place = {name: column for column, name in enumerate(self.names)}
         order = [place[name] for name in names]
         if order == list(range(len(self.specs))):
@@ -80,7 +80,7 @@ class FeatureTable:
         )
 
     def category(self, name: str) -> Names:
-        """Give a category's value of each row, shape (n,); None where it is missing."""
+        """Return a category's value of each row, shape (n,); None where it is missing."""
         return np.array(self.categories[name].to_pylist(), dtype=object)
 
     def segment(self, name: str | None) -> Names | None:
@@ -110,7 +110,7 @@ class FeatureTable:
         }
 
     def encode(self, vocabularies: Mapping[str, tuple[str, ...]]) -> tuple[Floats, dict[str, int]]:
-        """Write each category's place in its vocabulary beside the numbers.
+        """Write each category's place in its vocabulary into its column of the matrix.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class FeatureTable:
         return self.numbers, unknown
 
     def to_arrow(self) -> pa.Table:
-        """Give the keys and all features as an Arrow table; missing values are null."""
+        """Return the keys and all features as an Arrow table; missing values are null."""
         columns = {name: self.keys.column(name) for name in self.keys.column_names}
         for column, spec in enumerate(self.specs):
             columns[spec.name] = (
@@ -148,7 +148,7 @@ class FeatureTable:
     def from_arrow(
         cls, table: pa.Table, specs: Sequence[FeatureSpec], *, unavailable: Mapping[str, str]
     ) -> Self:
-        """Read what `to_arrow` gave: keys, then a column for each of the specs."""
+        """Read a table of `to_arrow`: keys, then a column for each of the specs."""
         numbers = np.full((table.num_rows, len(specs)), np.nan, order="F")
         categories: dict[str, pa.Array] = {}
         for column, spec in enumerate(specs):
@@ -202,8 +202,8 @@ class FeatureTable:
 
     def __repr__(self) -> str:
         families = self.families()
-        told = ", ".join(f"{name} {count}" for name, count, _ in families.itertuples(index=False))
-        return say_plainly("FeatureTable", {**self._facts(), "families": told})
+        listed = ", ".join(f"{name} {count}" for name, count, _ in families.itertuples(index=False))
+        return say_plainly("FeatureTable", {**self._facts(), "families": listed})
 
     def _repr_html_(self) -> str:
         families = self.families()
@@ -216,14 +216,14 @@ class FeatureTable:
         pq.write_table(table, handle, **parquet_options(table.schema))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give the keys and all features as a data frame; categories have dtype category."""
+        """Return the keys and all features as a data frame; categories have dtype category."""
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         categories = {spec.name: "category" for spec in self.specs if spec.kind == "category"}
         return frame.astype(categories)
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Say how features are written as Parquet.
+    """Return the Parquet options for features.
 
     A number column is cut into its bytes before it is compressed, which suits numbers of
     one size; a dictionary of its values would cost more than it saves.

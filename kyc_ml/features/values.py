@@ -75,7 +75,7 @@ def read_time(reading: Reading, *, decision: Ints, moment: Ints, missing: Floats
 
 
 def on_listing(countries: pa.Array, moments: Ints, listing: Listing) -> Floats:
-    """Tell whether each country stood on a list at its moment (UTC days).
+    """Return whether each country was on a list at its moment (UTC days).
 
     Parameters
     ----------

@@ -216,7 +216,7 @@ def _sample_observations(
 
 
 def _with_swapped_keys(recent: pa.Table) -> pa.Table:
-    """Give every other observation the keys of the next, but for its customer.
+    """Give every second observation the keys of the next one, except the customer.
 
     A payment asked about again has been to its counterparty before; a pair that never met
     shows what a feature of first meetings sees.

@@ -1,9 +1,9 @@
-"""Where features can be computed a part at a time, and what each part must hold.
+"""Plan how to compute features one part of the rows at a time.
 
 A reading of a key needs, for each observation, only the rows of that key. So observations
-and rows can be parted by one column of the key, the *anchor*, and each part computed by
-itself. What a part cannot know, a row's column that was read by another key, is computed in
-a pass of its own first and carried along as a plain column.
+and rows can be divided by one column of the key, the *anchor*, and each part computed
+separately. A row's column that is read by another key is unknown in such a part: it is computed
+in an earlier pass and carried along as a plain column.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kyc_ml.features.spec import FeatureSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchorRows:
-    """Columns that rows with one value of a key share: the observer's and the tables'."""
+    """The column of a key by which parts are made: of the observer and of the rows."""
 
     observed: str
     rows: str
@@ -40,7 +40,7 @@ Place = str
 class Site:
     """Readings of one place by one anchor: features, or columns to carry to other sites.
 
-    An anchor of None needs all rows at once.
+    An anchor of None needs all rows together.
     """
 
     place: Place
@@ -95,7 +95,7 @@ class Plan:
     ending: tuple[Site, ...]
 
     def ends(self, each: Pass) -> bool:
-        """Return whether a pass ends the parts of its place: the others hand values on."""
+        """Return whether a pass is the last of its place: the others send values to later ones."""
         return each.site in self.ending
 
 
@@ -151,7 +151,7 @@ class _Planner:
         )
 
     def _carry_more(self) -> bool:
-        """Put the columns that sites lack where they can be computed; tell if any was new."""
+        """Add passes for the columns that sites lack; return whether any was new."""
         lacking = {
             (place, name): column
             for site, asked in list(self._asked.items())
@@ -177,7 +177,7 @@ class _Planner:
         }
 
     def _level(self, site: Site, how: How) -> int:
-        """One more than the highest level of the columns that a reading is carried."""
+        """Return the level of a reading: above those of the columns carried to it."""
         levels = [0]
         for place, column in columns_read(how, OBSERVED):
             if isinstance(column, str):
@@ -214,7 +214,7 @@ def _anchor_of(how: How) -> AnchorRows | None:
 
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part
-    """List the row columns that are carried, wherever a declaration holds them."""
+    """Replace carried row columns by their names throughout a declaration."""
     if isinstance(declared, RowColumn) and declared in moved:
         return declared.name
     if isinstance(declared, tuple):
@@ -256,7 +256,7 @@ def _moved_in(column: str | RowColumn, anchor: AnchorRows | None) -> Iterator[Ro
 
 
 def as_pass(level: int, site: Site, specs: Sequence[FeatureSpec]) -> Pass:
-    """Note the tables and columns that the readings of a pass touch."""
+    """Return a pass with the tables and columns that its readings need."""
     rows: dict[str, set[str]] = {}
     observed: set[str] = set()
     for spec in specs:

@@ -39,7 +39,7 @@ _PEERS: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRound:
-    """Comparisons that need the same measures of peers, who need no others first.
+    """Comparisons that need the same measures of peers and no later round.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class PeerRound:
 
 
 def peer_rounds(specs: Sequence[FeatureSpec]) -> dict[Place, PeerRound]:
-    """Part comparisons so that each compares measures of rounds before its own."""
+    """Divide comparisons into rounds: each reads measures of earlier rounds only."""
     known = {spec.name: spec for spec in specs}
 
     def depth(spec: FeatureSpec) -> int:
@@ -99,7 +99,7 @@ class Populations:
         return self._folder / "peers.parquet"
 
     def list_members(self, parts: BucketParts, n_buckets: int) -> None:
-        """Write who was a customer when."""
+        """Write the customers known at the start of each month."""
         with pq.ParquetWriter(self.file, _PEERS) as writer:
             for bucket in range(n_buckets if self._months.size else 0):
                 _, customers = parts.load(CUSTOMERS, CUSTOMER_ID, bucket, frozenset())
@@ -136,15 +136,15 @@ class Populations:
                 peers = _as_frame(measures)
                 for name, how in hows.items():
                     found[name].append(group_statistics(how, peers))
-        nobody = _as_frame(schema.empty_table())
+        empty = _as_frame(schema.empty_table())
         for name, how in hows.items():
-            months = found[name] or [group_statistics(how, nobody)]
+            months = found[name] or [group_statistics(how, empty)]
             self._found[name] = [pd.concat(each) for each in zip(*months, strict=True)]
 
     def combine(
         self, specs: Sequence[FeatureSpec], observed: TimedRows, computed: Computed
     ) -> None:
-        """Compute what is made of other features, comparisons with these peers included."""
+        """Compute features made of other features, and comparisons with these peers."""
 
         def compare(peers: Sequence[FeatureSpec]) -> dict[str, Floats]:
             names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))

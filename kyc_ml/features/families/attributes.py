@@ -151,7 +151,7 @@ def _of_rows(
         description=english.format(attribute.description, when),
         description_zh=chinese.format(when_zh, attribute.chinese),
         source=_SOURCE,
-        # a direction is one of the value: that risk rises with it says nothing of its trend
+        # the direction is that of the value; the trend of a value has none
         monotone=attribute.direction if reading != "trend" else 0,
     )
 

@@ -1,13 +1,13 @@
 """Read the features of a family from its table: the YAML file of its name in this folder.
 
-A table holds `features`: each has a name (`feature`), says how it is computed (`how`, a
+A table holds `features`: each has a name (`feature`), defines how it is computed (`how`, a
 sentence of `kyc_ml.features.kinds`), and has a unit, a description in both languages
 (`en`, `zh`), a `source` and a `typology`. What several features share is written once: in
 the group that lists them under `features`, or at the top of the file.
 
 ``for`` repeats a feature or a group for each of some words, the first one slowest. ``<p>``
 stands for the word in a name or sentence, and for what the word means in a description:
-7d is "the last 7 days". `words` at the top of a file say what other words mean:
+7d is "the last 7 days". `words` at the top of a file define other words:
 ``[English, Chinese]``, or keys of which ``<p.key>`` is replaced.
 
 ``columns`` are row columns, computed before features read them; those at the top of a
@@ -59,7 +59,7 @@ _PLACE: Final = re.compile(r"<([a-z_.]+)>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Word:
-    """What a placeholder is replaced by: in a name, in a sentence, and in each language."""
+    """Replacements of a placeholder: in a name, in a sentence, and in each language."""
 
     name: str
     how: str
@@ -69,7 +69,7 @@ class _Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scope:
-    """What holds where a feature is declared."""
+    """Words, columns and fields that apply where a feature is declared."""
 
     family: str
     words: Mapping[str, _Word]
@@ -258,7 +258,7 @@ def _fill(text: str, words: Mapping[str, _Word], side: Literal["name", "how", "e
 
     def word(found: re.Match[str]) -> str:
         if found[1] not in words:
-            msg = f"<{found[1]}> in {text!r} stands for no word{hint(found[1], words)}"
+            msg = f"<{found[1]}> in {text!r} is not a known placeholder{hint(found[1], words)}"
             raise ConfigError(msg)
         return str(getattr(words[found[1]], side))
 

@@ -142,7 +142,7 @@ def find_patterns(
     Raises
     ------
     DatasetError
-        If the edges are not as described; all faults at once.
+        If the edges are not as described; all faults are listed.
     """
     _check_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
     moving = np.flatnonzero((amount > 0.0) & (source != target))
