@@ -22,7 +22,7 @@ from kyc_ml.decision import (
 from kyc_ml.decision.explain.directions import RISING, direction_of
 from kyc_ml.decision.tiers.sections import EnteredOverride
 from kyc_ml.features import EVER, Formula, Latest, Own, Window, choose_features, declare_features
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.model import fit_fixed
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -25,7 +25,7 @@ def with_card(specs: Specs, card: Scorecard | None, *, config: RunConfig) -> Spe
 
 def own_columns(built: FeatureTable, chosen: Specs) -> FeatureTable:
     """Take the run's own columns from a table that may also hold those of a card."""
-    names = {spec.name for spec in chosen if not spec.hidden}
+    names = {spec.name for spec in chosen if not spec.intermediate}
     return built.reorder([name for name in built.names if name in names])
 
 
