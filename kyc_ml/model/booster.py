@@ -178,13 +178,13 @@ def fit_model(
     booster = lgb.train(
         _parameters(specs, config),
         train,
-        num_boost_round=config.rounds,
+        num_boost_round=config.n_estimators,
         valid_sets=[stopping],
         valid_names=["early_stopping"],
         callbacks=_callbacks(config, progress),
     )
     ended = booster.current_iteration()
-    if progress is not None and ended < config.rounds:
+    if progress is not None and ended < config.n_estimators:
         progress(ended, ended)
     best = booster.best_iteration or ended
     score = booster.best_score["early_stopping"][config.metric]
@@ -205,7 +205,7 @@ def fit_fixed(
     config: ModelConfig,
     rows: Ints | None = None,
 ) -> Model:
-    """Fit LightGBM for all of `config.rounds`: for data too small to spare rows to stop on.
+    """Fit LightGBM for all of `config.n_estimators`: for data too small to spare rows to stop on.
 
     Negatives may be left out and positives weighted, and `rows` chosen, as in `fit_model`.
 
@@ -218,7 +218,7 @@ def fit_fixed(
     booster = lgb.train(
         _parameters(specs, config),
         _dataset(matrix, target, fitted, specs, config),
-        num_boost_round=config.rounds,
+        num_boost_round=config.n_estimators,
     )
     return Model(_text_of(booster, trees=booster.current_iteration(), shift=shift))
 
@@ -247,7 +247,7 @@ def choose_rounds(
     Returns
     -------
     int
-        From 1 to `config.rounds`.
+        From 1 to `config.n_estimators`.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def choose_rounds(
         _started(matrix, target, fitted, held, specs=specs, config=config) for fitted, held in folds
     ]
     best, chosen = -math.inf, 1
-    for trees in range(1, config.rounds + 1):
+    for trees in range(1, config.n_estimators + 1):
         scores = []
         for booster in boosters:
             booster.update()
@@ -368,8 +368,8 @@ def _dataset(
         categorical_feature=[quote(spec.name) for spec in specs if spec.kind == "category"],
         params={
             "max_bin": config.max_bin,
-            "min_data_in_leaf": config.min_data_in_leaf,
-            "num_threads": config.num_threads,
+            "min_data_in_leaf": config.min_child_samples,
+            "num_threads": config.n_jobs,
             "verbosity": -1,
         },
     )
@@ -381,14 +381,14 @@ def _parameters(specs: Sequence[Input], config: ModelConfig) -> dict[str, object
         "metric": config.metric,
         "learning_rate": config.learning_rate,
         "num_leaves": config.num_leaves,
-        "min_data_in_leaf": config.min_data_in_leaf,
-        "feature_fraction": config.feature_fraction,
-        "bagging_fraction": config.bagging_fraction,
-        "bagging_freq": 1 if config.bagging_fraction < 1.0 else 0,
-        "lambda_l2": config.lambda_l2,
+        "min_data_in_leaf": config.min_child_samples,
+        "feature_fraction": config.colsample_bytree,
+        "bagging_fraction": config.subsample,
+        "bagging_freq": 1 if config.subsample < 1.0 else 0,
+        "lambda_l2": config.reg_lambda,
         "max_bin": config.max_bin,
         "seed": config.seed,
-        "num_threads": config.num_threads,
+        "num_threads": config.n_jobs,
         # the same rows give the same trees on any number of threads: by columns, one thread
         # adds up a whole histogram; by rows, the order of the sum hangs on their number
         "deterministic": True,
@@ -412,7 +412,7 @@ def _callbacks(
         report = progress
 
         def tell(environment: lgb.callback.CallbackEnv) -> None:
-            report(environment.iteration + 1, config.rounds)
+            report(environment.iteration + 1, config.n_estimators)
 
         callbacks.append(tell)
     return callbacks

@@ -207,7 +207,7 @@ def make_trained(
             model,
             evidence.features,
             matrix,
-            threads=config.model.num_threads,
+            threads=config.model.n_jobs,
             seed=config.model.seed,
         ),
         parts=parts,
@@ -260,7 +260,7 @@ def build_all(
         source,
         observations,
         specs=specs,
-        threads=config.model.num_threads,
+        threads=config.model.n_jobs,
         progress=lambda done, total: tell("building features", done, total),
     )
     if not built.specs:

@@ -55,7 +55,7 @@ def select(
         specs=features.specs,
         config=config.selection,
         customers=customers_of(features.keys)[fitted],
-        threads=config.model.num_threads,
+        threads=config.model.n_jobs,
         progress=lambda done, total: tell("selecting features", done, total),
     )
     kept = narrow_table(features, selection)

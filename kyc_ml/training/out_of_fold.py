@@ -89,7 +89,7 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
 def fit_whole(
     matrix: Floats, target: Floats, customers: Names, *, specs: Specs, config: RunConfig
 ) -> Model:
-    """Fit on all given rows, with as many trees as inner folds choose, or all of `rounds`.
+    """Fit on all given rows, with as many trees as inner folds choose, or all of `n_estimators`.
 
     The outer folds repeat this whole procedure, the choice of the number included: otherwise
     their test rows would have had a part in it.
@@ -101,7 +101,7 @@ def fit_whole(
         fold = split_customers(target, customers, folds=inner, seed=model.seed)
         pairs = [(np.flatnonzero(fold != n), np.flatnonzero(fold == n)) for n in range(inner)]
         trees = choose_rounds(matrix, target, pairs, specs=specs, config=model)
-        model = model.model_copy(update={"rounds": trees})
+        model = model.model_copy(update={"n_estimators": trees})
     return fit_fixed(matrix, target, specs=specs, config=model)
 
 

@@ -87,7 +87,7 @@ def train_out_of_time(
     customers = customers_of(features.keys)
     rows = {name: np.flatnonzero(part == name) for name in PARTS}
     fit = fit_in_time(matrix, target, rows, features.specs, config=config, tell=tell)
-    margin = fit.model.margin(matrix, threads=config.model.num_threads)
+    margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
     calibrating = part == CALIBRATION
     choice = choose_calibrator(
@@ -205,7 +205,7 @@ def fit_in_time(
         target,
         rows=np.concatenate([rows[TRAIN], stopping]),
         specs=specs,
-        config=config.model.model_copy(update={"rounds": fit.best_round}),
+        config=config.model.model_copy(update={"n_estimators": fit.best_round}),
     )
     tell("fitting again with early stopping rows", 1, 1)
     return replace(fit, model=model)

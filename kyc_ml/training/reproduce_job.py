@@ -17,6 +17,7 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.features import FeatureSpec, compare_definitions
 from kyc_ml.registry import (
+    FORMAT_VERSION,
     MANIFEST,
     SOURCE,
     Environment,
@@ -108,7 +109,9 @@ def run_reproduce(
         )
         trained = train_on(tables, mapping, files=files, as_of=record.as_of, reporter=reporter)
         bundle = Path(scratch) / "bundle"
-        again = save_bundle(trained.bundle, bundle)
+        # in the recorded format: otherwise other key names alone would make another digest
+        written = 2 if record.manifest.get("format_version") == 2 else FORMAT_VERSION
+        again = save_bundle(trained.bundle, bundle, format_version=written)
         manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
     return _compare(
         record,
@@ -157,7 +160,7 @@ def require_same_files(
 def _with_threads(run: RunConfig, threads: int | None) -> RunConfig:
     if threads is None:
         return run
-    model = run.model.model_copy(update={"num_threads": threads})
+    model = run.model.model_copy(update={"n_jobs": threads})
     return run.model_copy(update={"model": model})
 
 

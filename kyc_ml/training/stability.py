@@ -105,7 +105,7 @@ def seed_stability(
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
-        Rows to stop on; None fits all rounds.
+        Rows to stop on; None fits all trees.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def bootstrap_stability(
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
-        Rows to stop on; None fits all rounds.
+        Rows to stop on; None fits all trees.
 
     Raises
     ------
@@ -226,14 +226,14 @@ def _refit(
     config: StabilityConfig,
 ) -> _Refit:
     fitted = _fit(train, stopping, specs=specs, config=model)
-    found = fitted.contributions(later.matrix[shown], threads=model.num_threads)
+    found = fitted.contributions(later.matrix[shown], threads=model.n_jobs)
     pushed = found.values  # noqa: PD011  no data frame
     return _Refit(
         seed=model.seed,
         rows=train.target.size,
         customers=int(np.unique(_groups(train)).size),
         trees=fitted.n_trees,
-        margin=fitted.margin(later.matrix, threads=model.num_threads),
+        margin=fitted.margin(later.matrix, threads=model.n_jobs),
         top=rank_reasons(np.abs(pushed).mean(axis=0, keepdims=True), k=config.top_features),
         reasons=rank_reasons(pushed, k=config.top_reasons),
     )

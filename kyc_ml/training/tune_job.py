@@ -169,7 +169,7 @@ def trials_table(found: Search) -> pd.DataFrame:
                 "value": float("nan") if trial.value is None else trial.value,
                 **{f"fold_{number}": value for number, value in enumerate(trial.folds, 1)},
                 **{name: trial.parameters[name] for name in SEARCHED},
-                "trees": max(trial.rounds),
+                "trees": max(trial.trees),
                 "seconds": trial.seconds,
             }
             for trial in found.trials
@@ -262,6 +262,6 @@ def _child(trial: TrialRecord, objective: str) -> ChildRecord:
         name=f"trial {trial.number}",
         parameters={f"model.{name}": chosen for name, chosen in trial.parameters.items()},
         metrics={**value, "seconds": trial.seconds},
-        steps={f"fold/{objective}": trial.folds, "fold/trees": trial.rounds},
+        steps={f"fold/{objective}": trial.folds, "fold/trees": trial.trees},
         tags={"state": "pruned" if trial.pruned else "complete"},
     )

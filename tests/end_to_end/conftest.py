@@ -24,7 +24,7 @@ from kyc_ml.scoring import ScoringRequest, run_score
 from kyc_ml.training import TrainingResult, run_train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-QUICK = {"rounds": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_data_in_leaf": 20}
+QUICK = {"n_estimators": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_child_samples": 20}
 
 
 def pytest_itemcollected(item):

@@ -52,7 +52,7 @@ class Breaking(ProgressReporter):
 def lean(place):
     config = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     config["features"] = {"name": "lean", "description": "few", "families": ["velocity"]}
-    config["model"]["rounds"] = 5
+    config["model"]["n_estimators"] = 5
     (place.configs / "lean.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
 
     def train(reporter):

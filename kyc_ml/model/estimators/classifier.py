@@ -34,8 +34,8 @@ from kyc_ml.model.estimators.columns import (
 from kyc_ml.model.estimators.parts import FitParts, Labelled, is_chance, lay_out, order_of
 
 _MODEL: Final = (
-    *("rounds", "stopping_rounds", "learning_rate", "num_leaves"),
-    *("feature_fraction", "bagging_fraction", "lambda_l2", "max_bin", "metric"),
+    *("n_estimators", "stopping_rounds", "learning_rate", "num_leaves"),
+    *("colsample_bytree", "subsample", "reg_lambda", "max_bin", "metric"),
     *("negative_share", "positive_weight"),
 )
 """Parameters that are called as in `ModelConfig`."""
@@ -43,7 +43,6 @@ _CALLED: Final = {
     "candidates": "calibration",
     "folds": "calibration_folds",
     "seed": "random_state",
-    "num_threads": "n_jobs",
 }
 """Parameters by the keys of a configuration, where they are called otherwise."""
 _PARAMETERS: Final = "parameters of RiskClassifier"
@@ -71,10 +70,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
     Parameters
     ----------
-    rounds, stopping_rounds, learning_rate, num_leaves, feature_fraction, bagging_fraction,
-    lambda_l2, max_bin, metric, negative_share, positive_weight
+    n_estimators, stopping_rounds, learning_rate, num_leaves, colsample_bytree, subsample,
+    reg_lambda, max_bin, metric, negative_share, positive_weight
         See `kyc_ml.config.ModelConfig`, whose defaults these are.
-    min_data_in_leaf : int or None
+    min_child_samples : int or None
         Fewest rows of a leaf. None takes that of `ModelConfig`, but at most a twentieth of the
         rows that train, so that few rows can be told apart at all.
     monotone : mapping of column to -1, 0 or 1, optional
@@ -85,7 +84,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         `fit` warns, and what is about the adverse outcome (`margin`, `contributions`,
         `base_value`, `positive_weight`, `negative_share`, `monotone`) is refused.
     early_stopping_share, calibration_share : float, in [0, 1)
-        Shares of the rows held back, the last of them. Without rows to stop on all rounds are
+        Shares of the rows held back, the last of them. Without rows to stop on all trees are
         fitted; without rows to calibrate on probabilities are the margin's own.
     calibration : str or sequence of str
         The map, or maps that are compared, on the rows to calibrate on; see
@@ -114,7 +113,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     parts_ : DataFrame
         What each part held: part, rows, positives.
     parts_not_held_ : tuple of 'early_stopping', 'calibration'
-        Parts for which too few rows of a class were given. Without the first all rounds were
+        Parts for which too few rows of a class were given. Without the first all trees were
         fitted, without the second probabilities are not calibrated.
     rows_taken_by_class_ : bool
         Rows came sorted by class, and parts were taken of each class.
@@ -139,7 +138,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame({"amount": rng.gamma(2.0, size=2000), "night": rng.random(2000) < 0.2})
     >>> y = rng.random(2000) < 0.04 * X["amount"] * (1 + 3 * X["night"])
-    >>> model = RiskClassifier(rounds=50).fit(X, y)
+    >>> model = RiskClassifier(n_estimators=50).fit(X, y)
     >>> model.predict_proba(X).shape
     (2000, 2)
     >>> shares = model.contributions(X)
@@ -150,14 +149,14 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     def __init__(
         self,
         *,
-        rounds: int = 600,
+        n_estimators: int = 600,
         stopping_rounds: int = 50,
         learning_rate: float = 0.05,
         num_leaves: int = 31,
-        min_data_in_leaf: int | None = None,
-        feature_fraction: float = 0.5,
-        bagging_fraction: float = 1.0,
-        lambda_l2: float = 5.0,
+        min_child_samples: int | None = None,
+        colsample_bytree: float = 0.5,
+        subsample: float = 1.0,
+        reg_lambda: float = 5.0,
         max_bin: int = 255,
         metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision",
         negative_share: float = 1.0,
@@ -171,14 +170,14 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         random_state: int | np.random.RandomState | None = _SEED,
         n_jobs: int | None = 2,
     ) -> None:
-        self.rounds = rounds
+        self.n_estimators = n_estimators
         self.stopping_rounds = stopping_rounds
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
-        self.min_data_in_leaf = min_data_in_leaf
-        self.feature_fraction = feature_fraction
-        self.bagging_fraction = bagging_fraction
-        self.lambda_l2 = lambda_l2
+        self.min_child_samples = min_child_samples
+        self.colsample_bytree = colsample_bytree
+        self.subsample = subsample
+        self.reg_lambda = reg_lambda
         self.max_bin = max_bin
         self.metric = metric
         self.negative_share = negative_share
@@ -200,8 +199,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         `refit` are not taken over: the first follows from declared features, the second from
         parts in time.
         """
-        taken = {name: getattr(model, name) for name in (*_MODEL, "min_data_in_leaf")}
-        taken |= {"random_state": model.seed, "n_jobs": model.num_threads}
+        taken = {name: getattr(model, name) for name in (*_MODEL, "min_child_samples")}
+        taken |= {"random_state": model.seed, "n_jobs": model.n_jobs}
         return cls(**(taken | others))
 
     def __sklearn_tags__(self) -> Tags:
@@ -477,7 +476,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             asked = {str(name): direction for name, direction in asked.items()}
         specs = input_columns(self._names(), self.vocabularies_, asked)
         matrix, target = fitted
-        self.best_round_: int = config.rounds
+        self.best_round_: int = config.n_estimators
         if stopping is None:
             self.model_: Model = fit_fixed(matrix, target, specs=specs, config=config)
             return
@@ -512,9 +511,9 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
         content = {name: getattr(self, name) for name in _MODEL}
-        least = self.min_data_in_leaf
-        content["min_data_in_leaf"] = _least_in_leaf(rows) if least is None else least
-        content |= {"seed": seed, "num_threads": self._threads(), "monotone": bool(self.monotone)}
+        least = self.min_child_samples
+        content["min_child_samples"] = _least_in_leaf(rows) if least is None else least
+        content |= {"seed": seed, "n_jobs": self._threads(), "monotone": bool(self.monotone)}
         return check_section(content, ModelConfig, subject=_PARAMETERS, names=_CALLED)
 
     def _threads(self) -> int:
@@ -533,7 +532,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
 def _least_in_leaf(rows: int) -> int:
     """Give the fewest rows of a leaf, where so many rows train."""
-    return max(1, min(ModelConfig().min_data_in_leaf, rows // _LEAVES_AT_LEAST))
+    return max(1, min(ModelConfig().min_child_samples, rows // _LEAVES_AT_LEAST))
 
 
 def _require_parts(poor: Mapping[str, str]) -> None:
@@ -550,7 +549,7 @@ def _require_parts(poor: Mapping[str, str]) -> None:
 
 def _say_not_held(parts: Sequence[str]) -> str:
     done = {
-        "early_stopping": "to stop by: all rounds are fitted",
+        "early_stopping": "to stop by: all trees are fitted",
         "calibration": "to calibrate on: probabilities are the model's own",
     }
     return (

@@ -100,12 +100,12 @@ def _gain_beside_noise(
     ]
     small = ModelConfig(
         seed=config.seed + number,
-        num_threads=threads,
-        rounds=config.rounds,
+        n_jobs=threads,
+        n_estimators=config.n_estimators,
         num_leaves=config.num_leaves,
         learning_rate=0.1,
-        min_data_in_leaf=20,
-        feature_fraction=0.5,
+        min_child_samples=20,
+        colsample_bytree=0.5,
     )
     shown = [rows.specs[column] for column in alive]
     model = fit_fixed(beside, rows.target[drawn], specs=[*shown, *noise], config=small)

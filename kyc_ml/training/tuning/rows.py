@@ -47,7 +47,7 @@ class TuningFold:
     name : str
         Such as 'fold 1'.
     stop : Part or None
-        None where all of `model.rounds` are fitted.
+        None where all of `model.n_estimators` are fitted.
     test_day : int64 array, one a test row
         Day of the decision.
     end_day : int

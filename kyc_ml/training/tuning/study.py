@@ -29,7 +29,7 @@ from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 
 _IDENTITY: Final = "kyc_ml.identity"
 _FOLDS: Final = "folds"
-_ROUNDS: Final = "best_rounds"
+_TREES: Final = "best_rounds"
 _STUDY: Final = "kyc_ml"
 _FINISHED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _STARTUP: Final = 5
@@ -45,7 +45,7 @@ class TrialRecord:
     parameters : dict of the searched model parameters
     folds : tuple of float
         The objective on each fold judged; fewer than all where the trial was pruned.
-    rounds : tuple of int
+    trees : tuple of int
         Trees at which early stopping left each fold.
     value : float or None
         Mean over all folds; None where pruned.
@@ -54,7 +54,7 @@ class TrialRecord:
     number: int
     parameters: dict[str, float]
     folds: tuple[float, ...]
-    rounds: tuple[int, ...]
+    trees: tuple[int, ...]
     value: float | None
     seconds: float
 
@@ -103,7 +103,7 @@ def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
     sections = config.model_dump(
         mode="json", include={"unit", "features", "dataset", "splits", "model", "tuning"}
     )
-    for name in (*SEARCHED, "num_threads"):
+    for name in (*SEARCHED, "n_jobs"):
         del sections["model"][name]
     for name in ("trials", "minutes"):
         del sections["tuning"][name]
@@ -218,12 +218,12 @@ def _run_trial(
     if config.negative_share is not None:
         chosen = chosen.model_copy(update={"negative_share": config.negative_share})
     values: list[float] = []
-    rounds: list[int] = []
+    trees: list[int] = []
     try:
         for number, fold in enumerate(rows.folds, 1):
-            value, trees = _judge(rows, fold, model=chosen, config=config)
+            value, grown = _judge(rows, fold, model=chosen, config=config)
             values.append(value)
-            rounds.append(trees)
+            trees.append(grown)
             gain = np.mean(values) - np.mean((yardstick or values)[:number])
             trial.report(float(gain), number)
             tell("folds of the trial", number, len(rows.folds))
@@ -233,7 +233,7 @@ def _run_trial(
         study.tell(trial, state=TrialState.FAIL)
         raise
     trial.set_user_attr(_FOLDS, values)
-    trial.set_user_attr(_ROUNDS, rounds)
+    trial.set_user_attr(_TREES, trees)
     if len(values) < len(rows.folds):
         study.tell(trial, state=TrialState.PRUNED)
     else:
@@ -277,7 +277,7 @@ def _judge(
 def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> tuple[Floats, int]:
     """Fit on a fold's rows; give the margins of its test rows, and the number of trees.
 
-    Fitting stops on the rows to stop on; without such rows it takes all of `model.rounds`.
+    Fitting stops on the rows to stop on; without such rows it takes all of `model.n_estimators`.
     """
     fitted = np.zeros(len(rows.features), np.bool_)
     fitted[fold.fit.rows] = True
@@ -286,7 +286,7 @@ def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> t
         fixed = fit_fixed(
             matrix[fold.fit.rows], fold.fit.target, specs=rows.features.specs, config=model
         )
-        return fixed.margin(matrix[fold.test.rows], threads=model.num_threads), fixed.n_trees
+        return fixed.margin(matrix[fold.test.rows], threads=model.n_jobs), fixed.n_trees
     fit = fit_model(
         matrix[fold.fit.rows],
         fold.fit.target,
@@ -295,7 +295,7 @@ def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> t
         specs=rows.features.specs,
         config=model,
     )
-    return fit.model.margin(matrix[fold.test.rows], threads=model.num_threads), fit.best_round
+    return fit.model.margin(matrix[fold.test.rows], threads=model.n_jobs), fit.best_round
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -314,7 +314,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         parameters=dict(trial.params),
         folds=tuple(trial.user_attrs[_FOLDS]),
-        rounds=tuple(trial.user_attrs[_ROUNDS]),
+        trees=tuple(trial.user_attrs[_TREES]),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         seconds=seconds,
     )
