@@ -23,7 +23,7 @@ from kyc_ml.model import PROBABILITY, calibrate_by_fold, choose_rounds, fit_fixe
 from kyc_ml.model.booster import _dataset, _parameters
 from kyc_ml.registry import OUT_OF_FOLD
 from kyc_ml.training import FOLDS, list_fold_rows, out_of_fold, predict_again
-from kyc_ml.training import tiers_job as tiering
+from kyc_ml.training import tier_fitting as tiering
 from kyc_ml.training.out_of_fold import fit_whole, predict_out_of_fold, split_customers
 from kyc_ml.training.tiers_job import write_proposal
 from kyc_ml.validation import CHECKS

@@ -10,14 +10,18 @@ import pytest
 from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig, parse_section
 from kyc_ml.config.tuning import FloatRange, SearchConfig
 from kyc_ml.errors import ConfigError
-from kyc_ml.training import ParameterComparison, identify_study
 from kyc_ml.training import tune_job as tuning_job
 from kyc_ml.training.tuning import comparison as comparison_module
 from kyc_ml.training.tuning import study as study_module
-from kyc_ml.training.tuning.comparison import compare, compute_differences
+from kyc_ml.training.tuning.comparison import (
+    ParameterComparison,
+    compare,
+    compute_differences,
+)
 from kyc_ml.training.tuning.objectives import compute_objective
 from kyc_ml.training.tuning.rows import TuningFold, TuningPart, TuningRows
-from kyc_ml.training.tuning.study import search
+from kyc_ml.training.tuning.study import identify_study, search
+from kyc_ml.training.tuning.tune import Tuned
 
 MODEL = ModelConfig(n_estimators=8, stopping_rounds=3, min_child_samples=10, learning_rate=0.2,
                     num_leaves=6, n_jobs=1, seed=0)  # fmt: skip
@@ -380,7 +384,9 @@ def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(
         table=pd.DataFrame(), verdict="worse", sentence="It is worse.", taken=MODEL
     )
     run = SimpleNamespace(name="x", tuning=QUICK)
-    text = tuning_job._section(run, found, worse)
+    text = tuning_job._section(
+        Tuned(config=run, search=found, comparison=worse, folds=pd.DataFrame())
+    )
     assert parse_section(text, ModelConfig, subject="it") == MODEL
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert "kyc-ml tune" in comments[0]

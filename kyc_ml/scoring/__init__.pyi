@@ -11,7 +11,5 @@ from .score_job import run_score as run_score
 from .scored_dates import run_tiers_moves as run_tiers_moves
 from .workbench import compare as compare
 from .workbench import explain_one as explain_one
-from .workbench import fit_tiers as fit_tiers
 from .workbench import plot_check as plot_check
-from .workbench import tune as tune
 from .workbench import validate as validate

@@ -57,7 +57,8 @@ def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:
     fewest = 2 if splits.early_stopping_folds is None else 3
     faults = Faults("tuning of a run with splits.method customer_folds", ConfigError)
     if tuning.folds != usual:
-        faults.add("tuning.folds: only folds, their number, is read: leave the days out")
+        days = ", ".join(sorted(tuning.folds.model_fields_set - {"method", "folds"}))
+        faults.add(f"tuning.folds: only folds, their number, is read: leave {days} out")
     if inner < fewest:
         faults.add(f"tuning.folds.folds must be at least {fewest}, got {inner}")
     if tuning.objective == "recall_at_capacity":
