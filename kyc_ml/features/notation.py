@@ -25,6 +25,7 @@ from kyc_ml.features.spec import (
     WindowLength,
 )
 
+# Names as bundles store them: a class may be renamed, its name in a bundle never.
 _TYPES: Final[dict[str, Any]] = {
     "AsOf": LatestValue,
     "Cell": RowFunction,
@@ -40,8 +41,7 @@ _TYPES: Final[dict[str, Any]] = {
     "Where": Where,
     "Window": Window,
 }
-"""Classes by the tag that bundles store: a class may be renamed, its tag never."""
-_TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
+_STORED_NAMES: Final = {kind: name for name, kind in _TYPES.items()}
 _TAG: Final = "is"
 _NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 
@@ -52,8 +52,8 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
     Fields that keep their default are left out: a field added later, with a default that
     means what its absence meant, changes neither the notation nor its digest.
     """
-    if type(declared) in _TAGS:
-        content = {_TAG: _TAGS[type(declared)]}
+    if type(declared) in _STORED_NAMES:
+        content = {_TAG: _STORED_NAMES[type(declared)]}
         for each in fields(declared):  # type: ignore[arg-type]  # all are dataclasses
             value = getattr(declared, each.name)
             if each.default is MISSING or value != each.default:
