@@ -37,7 +37,7 @@ from kyc_ml.training.evidence import (
     HoldoutPredictions,
     Trained,
     build_all,
-    judge_all,
+    evaluate_all,
     make_trained,
 )
 from kyc_ml.training.late_cases import say_late_cases
@@ -126,7 +126,7 @@ def train_customer_folds(
         target, method=choice.calibrator.method, segments=segment_rows(features, config)
     )
     model = fit_whole(matrix, target, names, specs=features.specs, config=config)
-    quality = judge_all(
+    quality = evaluate_all(
         FOLDS,
         target,
         {MODEL: Predictions(score=held_out.margin, probability=proba), BASELINE: baseline},

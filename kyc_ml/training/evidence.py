@@ -292,7 +292,7 @@ def fit_baseline(
     )
 
 
-def judge_all(
+def evaluate_all(
     part: str,
     target: Floats,
     predictors: Mapping[str, Predictions],

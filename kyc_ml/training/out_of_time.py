@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,15 @@ from kyc_ml.decision import Scorecard, TierPolicy, rate, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
-from kyc_ml.metrics import Floats, Ints, Names, Predictions, compute_metrics, number_customers
+from kyc_ml.metrics import (
+    Floats,
+    Ints,
+    ModelMetrics,
+    Names,
+    Predictions,
+    compute_metrics,
+    number_customers,
+)
 from kyc_ml.model import Fit, calibrate_later, choose_calibrator, fit_fixed, fit_model, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
@@ -45,13 +53,34 @@ from kyc_ml.training.evidence import (
     HoldoutPredictions,
     Trained,
     build_all,
+    evaluate_all,
     fit_baseline,
-    judge_all,
     make_trained,
 )
 from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.stability import LabelledRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _PartedRows:
+    """The usable rows, each in one part, with everything that fitting and evaluation read."""
+
+    part: Names
+    target: Floats
+    matrix: Floats
+    customers: Names
+
+    def of(self, name: str) -> Ints:
+        """Return the row numbers of a part."""
+        return np.flatnonzero(self.part == name)
+
+    def take(self, name: str) -> LabelledRows:
+        """Copy the rows of a part."""
+        here = self.of(name)
+        return LabelledRows(
+            matrix=self.matrix[here], target=self.target[here], customers=self.customers[here]
+        )
 
 
 def train_out_of_time(
@@ -73,83 +102,44 @@ def train_out_of_time(
     usable = ~np.isnan(target) & (part != "")
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
-    specs = with_card(chosen, card, config=config)
     built = build_all(
-        source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
+        source,
+        observations.filter(pa.array(usable)),
+        with_card(chosen, card, config=config),
+        config=config,
+        tell=tell,
     )
     part, target = part[usable], target[usable]
-    own = own_columns(built, chosen)
     specs, features, selection = select(
-        chosen, own, part == TRAIN, target, config=config, tell=tell
+        chosen, own_columns(built, chosen), part == TRAIN, target, config=config, tell=tell
     )
     require_peers(features, config.explain.peers)
     matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
-    customers = customers_of(features.keys)
-    rows = {name: np.flatnonzero(part == name) for name in PARTS}
-    fit = fit_in_time(matrix, target, rows, features.specs, config=config, tell=tell)
+    rows = _PartedRows(
+        part=part, target=target, matrix=matrix, customers=customers_of(features.keys)
+    )
+    numbers = {name: rows.of(name) for name in PARTS}
+    fit = fit_in_time(matrix, target, numbers, features.specs, config=config, tell=tell)
     margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
-    calibrating = part == CALIBRATION
+    calibrating, tested = numbers[CALIBRATION], numbers[TEST]
     choice = choose_calibrator(
         margin[calibrating],
         target[calibrating],
         config=config.calibration,
         segment=None if segment is None else segment[calibrating],
     )
-    proba = choice.calibrator.probability(margin, segment)
-    tested = part == TEST
-    tell("fitting the baseline", 0, 1)
-    latest = rows[TRAIN][latest_rows(target[rows[TRAIN]])]
-    baseline = fit_baseline(
-        matrix[latest],
-        target[latest],
-        customers[latest],
-        specs=features.specs,
-        config=config,
+    predicted = Predictions(
+        score=margin, probability=choice.calibrator.probability(margin, segment)
     )
-    baselines = {
-        BASELINE: calibrate_later(
-            baseline.margin(matrix[calibrating]),
-            target[calibrating],
-            baseline.margin(matrix[tested]),
-        )
-    }
+    tell("fitting the baseline", 0, 1)
+    baselines = {BASELINE: _fit_baseline(rows, features.specs, config=config)}
     if card is not None:
         score = rate(built, card).margin
         baselines[RATING] = calibrate_later(score[calibrating], target[calibrating], score[tested])
     tell("fitting the baseline", 1, 1)
-    numbers = number_customers(customers)
-    quality = {
-        MODEL: {
-            name: compute_metrics(
-                target[part == name],
-                margin[part == name],
-                proba[part == name],
-                customers=numbers[part == name],
-            )
-            for name in PARTS
-            if name != TEST and not (config.model.refit and name == EARLY_STOPPING)
-        },
-    }
-    said = {MODEL: Predictions(score=margin[tested], probability=proba[tested]), **baselines}
-    for who, found in judge_all(
-        TEST, target[tested], said, customers=numbers[tested], seed=config.model.seed
-    ).items():
-        quality[who] = quality.get(who, {}) | found
-
-    def take(name: str) -> LabelledRows:
-        here = rows[name]
-        return LabelledRows(matrix=matrix[here], target=target[here], customers=customers[here])
-
-    stability = refit(take, features.specs, config=config, tell=tell)
-    evidence = HoldoutPredictions(
-        part=TEST,
-        target=target[tested],
-        margin=margin[tested],
-        probability=proba[tested],
-        baselines=baselines,
-        features=features.take(np.flatnonzero(tested)),
-    )
+    quality = _evaluate(rows, predicted, baselines, config=config)
+    stability = refit(rows.take, features.specs, config=config, tell=tell)
     return make_trained(
         config=config,
         policy=policy,
@@ -161,12 +151,74 @@ def train_out_of_time(
         model=fit.model,
         best_round=fit.best_round,
         calibration=choice,
-        evidence=evidence,
+        evidence=HoldoutPredictions(
+            part=TEST,
+            target=target[tested],
+            margin=margin[tested],
+            probability=predicted.probability[tested],
+            baselines=baselines,
+            features=features.take(tested),
+        ),
         quality=quality,
         parts=parts,
         boundaries=boundaries,
         stability=stability,
     )
+
+
+def _fit_baseline(
+    rows: _PartedRows, specs: tuple[FeatureSpec, ...], *, config: RunConfig
+) -> Predictions:
+    """Fit the logistic regression on train rows; return its predictions of the test rows."""
+    train = rows.of(TRAIN)
+    latest = train[latest_rows(rows.target[train])]
+    baseline = fit_baseline(
+        rows.matrix[latest],
+        rows.target[latest],
+        rows.customers[latest],
+        specs=specs,
+        config=config,
+    )
+    calibrating, tested = rows.of(CALIBRATION), rows.of(TEST)
+    return calibrate_later(
+        baseline.margin(rows.matrix[calibrating]),
+        rows.target[calibrating],
+        baseline.margin(rows.matrix[tested]),
+    )
+
+
+def _evaluate(
+    rows: _PartedRows,
+    predicted: Predictions,
+    baselines: Mapping[str, Predictions],
+    *,
+    config: RunConfig,
+) -> dict[str, dict[str, ModelMetrics]]:
+    """Compute the metrics of the model on every part, and of the baselines on the test."""
+    numbers = number_customers(rows.customers)
+    tested = rows.of(TEST)
+    # a refit has learned the early stopping rows: figures on them would be too good
+    seen = {TEST, EARLY_STOPPING} if config.model.refit else {TEST}
+    own = {
+        name: compute_metrics(
+            rows.target[here],
+            predicted.score[here],
+            predicted.probability[here],
+            customers=numbers[here],
+        )
+        for name in PARTS
+        if name not in seen
+        for here in [rows.of(name)]
+    }
+    on_test = Predictions(score=predicted.score[tested], probability=predicted.probability[tested])
+    found = evaluate_all(
+        TEST,
+        rows.target[tested],
+        {MODEL: on_test, **baselines},
+        customers=numbers[tested],
+        seed=config.model.seed,
+    )
+    return {**found, MODEL: own | found[MODEL]}
 
 
 def fit_in_time(
