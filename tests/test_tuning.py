@@ -205,15 +205,15 @@ def test_new_own_parameters_are_judged_even_when_the_trials_are_spent(rows, tmp_
 
 
 def test_an_interrupted_trial_does_not_count(rows, tmp_path, monkeypatch):
-    judged = study_module._judge
+    judged = study_module._evaluate
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study_module, "_judge", interrupted)
+    monkeypatch.setattr(study_module, "_evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_search(rows, tmp_path / "s.db")
-    monkeypatch.setattr(study_module, "_judge", judged)
+    monkeypatch.setattr(study_module, "_evaluate", judged)
     found = run_search(rows, tmp_path / "s.db")
     assert found.resumed == 0
     assert len(found.trials) == 4
@@ -239,7 +239,7 @@ def test_poor_trials_are_given_up_after_a_fold(rows, tmp_path, monkeypatch):
         return (0.5 if model.num_leaves == MODEL.num_leaves else 0.4 - calls.pop() / 100), 1
 
     calls = list(range(40))[::-1]
-    monkeypatch.setattr(study_module, "_judge", judge)
+    monkeypatch.setattr(study_module, "_evaluate", judge)
     found = run_search(rows, tmp_path / "s.db", config=QUICK.model_copy(update={"trials": 12}))
     pruned = [trial for trial in found.trials if trial.pruned]
     assert pruned
@@ -375,7 +375,7 @@ def test_only_a_whole_interval_on_one_side_decides(objective, low, high, verdict
             }
         ]
     )
-    assert comparison_module._judge(table, objective, where="There")[0] == verdict
+    assert comparison_module._conclude(table, objective, where="There")[0] == verdict
 
 
 def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(rows, tmp_path):

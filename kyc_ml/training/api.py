@@ -61,9 +61,9 @@ def train(
     Raises
     ------
     ConfigError
-        If selection, refits or a card are asked for where rows are not parted in time, the
-        configuration names features that it does not choose, `as_of` has no zone, an argument
-        is of another kind, or `data` has another currency.
+        If cross-validation by customer is combined with selection, refits or a scorecard, the
+        configuration names features that it does not choose, `as_of` has no zone or lies
+        beyond the data, an argument is of another kind, or `data` has another currency.
     LeakageError
         If `data` has another `as_of`.
     DatasetError
@@ -109,7 +109,7 @@ def tune(
     minutes: float | None = None,
     study: FilePath | None = None,
 ) -> Tuned:
-    """Search LightGBM parameters on folds, and try the best on rows that no choice saw.
+    """Search LightGBM parameters on folds, and compare the best on rows that no choice saw.
 
     Folds lie in time and the rows are later ones; of a run cross-validated by customer both are
     folds by customer, nested.
@@ -122,12 +122,12 @@ def tune(
     trials, minutes
         Budgets to use instead of the configuration's.
     study : path or None
-        SQLite file of a study to begin or go on with; None keeps none.
+        SQLite file of a study to create or resume; None keeps none.
 
     Raises
     ------
     ConfigError
-        If a setting cannot be followed, the study is of other data or settings, `as_of` has no
+        If tuning cannot follow a setting, the study is of other data or settings, `as_of` has no
         zone, or an argument is of another kind.
     DatasetError
         If a fold lacks rows of either class.
@@ -178,14 +178,14 @@ def fit_tiers(
         What was known then is used; None is the end of the data: the midnight (UTC)
         after the last transaction or event.
     learned_rows : bool
-        Let `since` be earlier, and say so in the proposal.
+        Allow an earlier `since`; the proposal then warns of it.
 
     Raises
     ------
     LeakageError
         If the model learned from rows that `since` lets in.
     ConfigError
-        If the policy has no `fit` section, what is proposed makes no lawful policy, the source
+        If the policy has no `fit` section, the proposed policy is not valid, the source
         is of another currency, or a time has no zone.
     DatasetError
         If no row is old enough, or the rows cannot meet a target.
@@ -221,7 +221,7 @@ def fit_tiers(
 
 
 def _require_no_extras(config: RunConfig, card: Scorecard | None) -> None:
-    """Refuse what needs parts in time: it must not be left out in silence."""
+    """Raise for settings that need parts in time: ignoring them silently would mislead."""
     asked = {
         "selection.method": config.selection.method != "none",
         "model.refit": config.model.refit,

@@ -230,13 +230,13 @@ def fit_in_time(
     config: RunConfig,
     tell: StageProgress,
 ) -> Fit:
-    """Fit on the train rows, stop on later ones; with ``model.refit`` fit on both for as long.
+    """Fit on the train rows, stop on later ones; with ``model.refit`` fit again on both.
 
     Parameters
     ----------
     matrix : float64 array of shape (n, len(specs))
     target : float64 array of shape (n,)
-    rows : mapping of part to the rows it holds
+    rows : mapping of part to its row numbers
     """
     stopping = rows[EARLY_STOPPING]
     fit = fit_model(
@@ -266,7 +266,7 @@ def fit_in_time(
 def label_parts(
     source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
 ) -> tuple[pa.Table, Names, Names]:
-    """Name each observation's part and its label, each part with what was known in time."""
+    """Return each observation's part and label; labels of a part are those known at its cut-off."""
     observations = make_observations(
         source,
         unit=config.unit,
@@ -294,7 +294,7 @@ def label_parts(
 
 
 def _say_end(dataset: DatasetConfig, as_of: pd.Timestamp) -> str:
-    """Say where the end of the parts comes from: nobody gave that date."""
+    """Return how the end of the parts follows from `as_of`: no user gave that date."""
     horizon = f"{dataset.horizon_days} days of horizon and " if dataset.horizon_days else ""
     delay = f"{horizon}{dataset.label_maturity_days} days of label maturity"
     return f"as_of {as_of.date().isoformat()} less {delay}"
@@ -307,7 +307,7 @@ def require_rows(
     boundaries: Boundaries,
     dataset: DatasetConfig,
 ) -> None:
-    """Raise if a part has no positive or no negative; the message lists all such parts."""
+    """Raise if a part lacks positives or negatives; the message lists all such parts."""
     poor = parts[(parts["part"].isin(PARTS))]
     poor = poor[(poor["positives"] == 0) | (poor["positives"] == poor["used"])]
     if poor.empty:

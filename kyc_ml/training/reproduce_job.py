@@ -35,21 +35,21 @@ _FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproductionResult:
-    """Whether the same bundle came out again.
+    """The comparison of a recorded bundle with the one trained again.
 
     Attributes
     ----------
     run_id : str
         Of the run in MLflow.
     recorded, again : str
-        Digest of the bundle then and now.
+        Digest of the recorded bundle and of the new one, in the recorded format.
     differing : tuple of str
         Files of the bundle that differ, the manifest with its entries.
     features : tuple of str
-        Features that were added, removed or are defined otherwise, a line each; those of a run
-        that an older version recorded are not known.
+        Features that were added, removed or have another definition, a line each; unknown for
+        a run that an older version recorded.
     changes : tuple of str
-        What is different in code, Python and libraries, a line each.
+        Differences in code, Python and libraries, a line each.
     """
 
     run_id: str
@@ -83,7 +83,7 @@ def run_reproduce(
     run : str
         Id of the run, or ``models:/name@alias`` or ``models:/name/version``.
     data : Path
-        Folder with the very files that the run was trained on.
+        Folder with exactly the files that the run was trained on.
     threads : int or None
         Threads to train with; None takes as many as the run.
 
@@ -126,7 +126,7 @@ def run_reproduce(
 def require_same_files(
     mapping: SourceMapping, data: Path, *, files: Mapping[str, str], subject: str
 ) -> None:
-    """Refuse a data folder whose files are not those of a record.
+    """Raise if the files of a data folder are not those of a record.
 
     Parameters
     ----------
@@ -141,12 +141,12 @@ def require_same_files(
         msg = f"data folder {data} of {subject} does not exist: name the one it was trained on"
         raise SourceError(msg)
     faults = Faults(f"data folder {data} is not what {subject} was trained on", SourceError)
-    unusable = Faults(subject, SourceError)  # told below, file by file
+    unusable = Faults(subject, SourceError)  # its faults are repeated below, file by file
     found = digest_files(find_files(mapping.files, data=data, faults=unusable).values())
     for name in sorted(files.keys() | found.keys()):
         was, now = files.get(name), found.get(name)
         if was is None:
-            faults.add(f"{name} was not there: move it away")
+            faults.add(f"{name} is not in the record: move it away")
         elif now is None:
             faults.add(f"{name} is missing or empty; restore the file of that day")
         elif now != was:

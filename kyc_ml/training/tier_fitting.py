@@ -45,7 +45,7 @@ _KINDS: Final[dict[Basis, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitResult:
-    """A proposal, what it was fitted on, and how it differs from the policy in force.
+    """Proposed cut-offs, the rows they were fitted on, and the difference from the policy in force.
 
     Attributes
     ----------
@@ -85,14 +85,14 @@ class FitResult:
     path: Path | None = None
 
     def findings(self) -> dict[str, object]:
-        """Say what rows these are, how many targets are not met, and which tiers no row reaches."""
-        unmet, nobody = self.proposal.unmet, self.proposal.unreached
+        """Return the kind of the rows, the targets that are missed, and the tiers without a row."""
+        unmet, empty = self.proposal.unmet, self.proposal.unreached
         missed = f"{len(unmet)} of {self.proposal.targets} NOT met: {', '.join(unmet)}"
         found: dict[str, object] = {"kind of rows": _KINDS[self.basis]}
         if self.proposal.targets:
             found["targets"] = missed if unmet else f"all {self.proposal.targets} met"
-        if nobody:
-            found["no row reaches"] = ", ".join(nobody)
+        if empty:
+            found["no row reaches"] = ", ".join(empty)
         return found
 
     def _facts(self) -> dict[str, object]:
@@ -132,7 +132,7 @@ def fit_policy(
         First decision to fit on; None is the first whose row the model has not seen, and of
         a model cross-validated by customer all its rows out of fold.
     learned_rows : bool
-        Let `since` be earlier, and say so in the proposal.
+        Allow an earlier `since`; the proposal then warns of it.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def fit_policy(
 def require_unseen(
     bundle: Bundle, since: pd.Timestamp | None, *, learned_rows: bool
 ) -> tuple[Basis, pd.Timestamp | None]:
-    """Choose the rows to fit on, and refuse those the model learned from.
+    """Choose the rows to fit on; raise for rows that the model learned from.
 
     Returns
     -------
@@ -196,8 +196,8 @@ def require_unseen(
     msg = (
         f"--since is {start:%Y-%m-%d %H:%M}, but the model learned from rows decided before "
         f"{unseen:%Y-%m-%d %H:%M}: their probabilities are too good, and cut-offs fitted on them "
-        f"too bold; {cure}, name that date or a later one, or force it with --learned-rows, which "
-        "the proposal then says"
+        f"biased; {cure}, name that date or a later one, or force it with --learned-rows: the "
+        "proposal then states it"
     )
     raise LeakageError(msg)
 
@@ -211,14 +211,14 @@ def mature_rows(
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
 ) -> tuple[FitRows, int, pd.Timestamp]:
-    """Score the rows decided since a day whose outcome anybody can know at `as_of`.
+    """Score the rows decided since a day whose outcome is mature at `as_of`.
 
     Returns
     -------
     rows : FitRows
     left_out : int
-        Rows of the period without a usable outcome: open cases, and customers who were
-        known as adverse.
+        Rows of the period without a usable outcome: open cases, and customers with an earlier
+        adverse outcome.
     until : Timestamp
         End of the period: later outcomes are not mature.
 

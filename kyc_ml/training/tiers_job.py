@@ -89,8 +89,7 @@ def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> Fi
 def write_proposal(found: FitResult) -> str:
     """Write the proposed policy as YAML, headed by what it was fitted on, as comments."""
     facts = {
-        "proposed by": "kyc-ml tiers fit; approved by nobody; in force stays "
-        f"{found.in_force.label}",
+        "proposed by": f"kyc-ml tiers fit; not approved; still in force: {found.in_force.label}",
         "model": f"{found.model}, SHA-256 {found.model_digest}",
         "data": f"SHA-256 {found.data_digest}, known on {found.as_of:%Y-%m-%d %H:%M} UTC",
         "rows": f"{found.rows:,}, {say_count(found.positives, 'positive')}, "

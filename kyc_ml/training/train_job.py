@@ -155,9 +155,9 @@ def train_tables(
     as_of : Timestamp or None
         See `known_until`.
     command : str
-        What the run's record is to say started it; without absolute paths.
+        The command for the record of the run; without absolute paths.
     spent : mapping of stage to seconds, optional
-        What the job did before.
+        Stages that were done before.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def _story(
     figures: dict[str, Figure],
     seconds: dict[str, float],
 ) -> PageStory:
-    """Tell of a training, with a mark where the version's number is to be."""
+    """Make the page of a training, with a mark where the version number will be."""
     run = bundle.config
     model = tell_model(
         bundle,
@@ -296,36 +296,36 @@ def _story(
 
 
 def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
-    """Warn where so few positives decided when to stop that chance did."""
+    """Warn if early stopping ended after so few trees that chance may have decided."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return
     reporter.warning(
         f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
-        "positives of the early-stopping part: chance more than learning; give that part more "
-        "days or the model a lower learning_rate, and look at the logistic regression beside it"
+        "positives of the early-stopping part: results are unreliable; give that part more days "
+        "or the model a lower learning_rate, and compare with the logistic regression"
     )
 
 
 def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
-    """Say in one line how many features were dropped for what; the run keeps the figures."""
+    """Report how many features selection dropped, by reason; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
-    told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
+    reasons = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
     reporter.info(
         f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
-        f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
+        f"{reasons}; each with its figures in tables/selection.csv of the run in MLflow"
     )
 
 
-def _positives_of_judges(trained: Trained) -> dict[str, int]:
-    """Count the positives of each part that stops, calibrates or judges."""
-    judges = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
+def _positives_of_evaluation(trained: Trained) -> dict[str, int]:
+    """Count the positives of the parts for early stopping, calibration and evaluation."""
+    deciding = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
     return {
         row["part"].replace("_", " "): int(row["positives"])
         for row in trained.parts.to_dict("records")
-        if row["part"] in judges
+        if row["part"] in deciding
     }
 
 
@@ -338,7 +338,7 @@ def _tell(trained: Trained, reporter: ProgressReporter) -> None:
     instant = say_one_instant(trained)
     if instant is not None:
         reporter.info(instant)
-    warn_of_few_positives(_positives_of_judges(trained), reporter)
+    warn_of_few_positives(_positives_of_evaluation(trained), reporter)
     reporter.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         reporter.show("calibration by segment", trained.calibration.segments)

@@ -1,4 +1,4 @@
-"""The rows that tuning may see: folds before calibration and test, and the parts of the run."""
+"""The rows that tuning may use: folds before calibration and test, and the parts of the run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TuningPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningFold:
-    """What a fold, or the run itself, fits on, stops on and is tested on.
+    """The fit, early stopping and test rows of a fold, or of the run itself.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class TuningFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OuterFold:
-    """A fold that tests what inner folds of the other rows chose.
+    """A fold that tests the parameters chosen on inner folds of the other rows.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ def prepare_rows(
     Raises
     ------
     ConfigError
-        If the run's rows are not parted in time.
+        If the run's rows are not split in time.
     DatasetError
         If a fold or a part lacks rows or one of the classes.
     """
@@ -160,7 +160,7 @@ def prepare_rows(
 def require_parts_in_time(config: RunConfig) -> SplitConfig:
     """Return the run's parts in time, or raise if it has none."""
     if not isinstance(config.splits, SplitConfig):
-        msg = f"splits.method is {config.splits.method}: its rows are not parted in time"
+        msg = f"splits.method is {config.splits.method}: its rows are not split in time"
         raise ConfigError(msg)
     return config.splits
 
@@ -174,7 +174,7 @@ def _label_fold(
     config: RunConfig,
     boundaries: Boundaries,
 ) -> tuple[TuningFold, list[dict[str, object]]]:
-    """Mature the labels at the fold's cut-offs, and part early stopping from the training."""
+    """Label the rows at the fold's cut-offs, and separate early stopping from training."""
     period, splits = _period_of(fold), require_parts_in_time(config)
     day = pd.Timedelta(days=1)
     stop_start = period.train_end - splits.early_stopping_days * day
@@ -234,7 +234,7 @@ def _own_parts(
 def fold_rows(
     name: str, parts: Mapping[str, TuningPart], times: Ints, end: pd.Timestamp
 ) -> TuningFold:
-    """Put a fold together from its parts by name; one without 'stop' has none.
+    """Assemble a fold from its parts by name; 'stop' may be absent.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def fold_rows(
 
 
 def parts_of(rows: TuningFold) -> dict[str, TuningPart]:
-    """Name the parts that a fold has."""
+    """Return the parts of a fold by name."""
     named = {"fit": rows.fit, "stop": rows.stop, "test": rows.test}
     return {name: part for name, part in named.items() if part is not None}
 
@@ -269,7 +269,7 @@ def _renumbered(rows: TuningFold, used: Ints) -> TuningFold:
 
 
 def require_classes_in(folds: Iterable[TuningFold]) -> None:
-    """Refuse folds of which a part lacks one of the classes; all are named.
+    """Raise if a part of a fold lacks one of the classes; all are named.
 
     Raises
     ------
@@ -297,4 +297,4 @@ def _period_of(fold: Fold) -> Period:
 
 
 def _us(time: pd.Timestamp) -> int:
-    return int(time.value) // 1_000  # pandas gives nanoseconds, whatever the unit
+    return int(time.value) // 1_000  # `value` is in nanoseconds, whatever the unit
