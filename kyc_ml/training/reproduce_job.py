@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kyc_ml.config import RunConfig, SourceMapping
+from kyc_ml.config import SourceMapping
 from kyc_ml.contract import digest_files, find_files, read_tables
 from kyc_ml.decision import RunFiles
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import Faults, SourceError
-from kyc_ml.features import FeatureSpec, compare_definitions
+from kyc_ml.features import compare_definitions
 from kyc_ml.registry import (
     FORMAT_VERSION,
     MANIFEST,
     SOURCE,
     Environment,
-    TrainingRecord,
     compare_manifests,
     digest_each,
     fetch_record,
@@ -104,21 +103,28 @@ def run_reproduce(
         )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()
-        files = RunFiles(
-            run=_with_threads(record.run, threads), policy=record.policy, card=record.card
-        )
+        model = record.run.model
+        if threads is not None:
+            model = model.model_copy(update={"n_jobs": threads})
+        run_again = record.run.model_copy(update={"model": model})
+        files = RunFiles(run=run_again, policy=record.policy, card=record.card)
         trained = train_on(tables, mapping, files=files, as_of=record.as_of, reporter=reporter)
         bundle = Path(scratch) / "bundle"
         # in the recorded format: otherwise other key names alone would make another digest
         written = 2 if record.manifest.get("format_version") == 2 else FORMAT_VERSION
         again = save_bundle(trained.bundle, bundle, format_version=written)
         manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
-    return _compare(
-        record,
+    return ReproductionResult(
         run_id=run_id,
+        name=record.run.name,
+        command=record.command,
+        recorded=record.digest,
         again=again,
-        manifest=manifest,
-        specs=trained.bundle.specs,
+        differing=compare_manifests(record.manifest, manifest),
+        features=_FEATURES_UNKNOWN
+        if record.features is None
+        else compare_definitions(record.features, digest_each(trained.bundle.specs)),
+        changes=record.environment.changes(Environment.current()),
         seconds={**seconds, "training": time.perf_counter() - clock},
     )
 
@@ -155,34 +161,3 @@ def require_same_files(
                 "restore the file of that day"
             )
     faults.raise_if_any()
-
-
-def _with_threads(run: RunConfig, threads: int | None) -> RunConfig:
-    if threads is None:
-        return run
-    model = run.model.model_copy(update={"n_jobs": threads})
-    return run.model_copy(update={"model": model})
-
-
-def _compare(
-    record: TrainingRecord,
-    *,
-    run_id: str,
-    again: str,
-    manifest: Mapping[str, object],
-    specs: Iterable[FeatureSpec],
-    seconds: dict[str, float],
-) -> ReproductionResult:
-    return ReproductionResult(
-        run_id=run_id,
-        name=record.run.name,
-        command=record.command,
-        recorded=record.digest,
-        again=again,
-        differing=compare_manifests(record.manifest, manifest),
-        features=_FEATURES_UNKNOWN
-        if record.features is None
-        else compare_definitions(record.features, digest_each(specs)),
-        changes=record.environment.changes(Environment.current()),
-        seconds=seconds,
-    )

@@ -14,7 +14,6 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
     Boundaries,
     Fold,
-    Period,
     customers_of,
     make_splitter,
     mature_labels,
@@ -175,7 +174,8 @@ def _label_fold(
     boundaries: Boundaries,
 ) -> tuple[TuningFold, list[dict[str, object]]]:
     """Label the rows at the fold's cut-offs, and separate early stopping from training."""
-    period, splits = _period_of(fold), require_parts_in_time(config)
+    period, splits = fold.period, require_parts_in_time(config)
+    assert period is not None  # noqa: S101  a prequential fold always has one
     day = pd.Timedelta(days=1)
     stop_start = period.train_end - splits.early_stopping_days * day
     fit_end = stop_start - splits.inner_embargo_days * day
@@ -287,13 +287,6 @@ def require_classes_in(folds: Iterable[TuningFold]) -> None:
             if positives in {0, part.target.size}:
                 faults.add(f"{fold.name}, {name}: {positives} positives of {part.target.size} rows")
     faults.raise_if_any()
-
-
-def _period_of(fold: Fold) -> Period:
-    if fold.period is None:  # a prequential fold always has one
-        msg = f"fold {fold.number} has no period"
-        raise DatasetError(msg)
-    return fold.period
 
 
 def _us(time: pd.Timestamp) -> int:
