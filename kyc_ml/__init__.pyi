@@ -35,10 +35,7 @@ from .registry import load_bundle as load_bundle
 from .registry import save_bundle as save_bundle
 from .registry import score_features as score_features
 from .scoring import Explained as Explained
-from .scoring import compare as compare
 from .scoring import explain_one as explain_one
-from .scoring import plot_check as plot_check
-from .scoring import validate as validate
 from .training import FitResult as FitResult
 from .training import Trained as Trained
 from .training import Tuned as Tuned
@@ -50,3 +47,6 @@ from .validation import Comparison as Comparison
 from .validation import ComparisonSettings as ComparisonSettings
 from .validation import Report as Report
 from .validation import ValidationPolicy as ValidationPolicy
+from .validation import compare as compare
+from .validation import plot_check as plot_check
+from .validation import validate as validate

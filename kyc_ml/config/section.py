@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from kyc_ml.config.dates import parse_day
 
@@ -24,6 +24,17 @@ Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_require_words)]
 
 Day: TypeAlias = Annotated[date, BeforeValidator(parse_day)]
 """A day as people write it: pydantic alone takes 20250131 for seconds, and refuses 2025/1/31."""
+
+
+def _require_text(text: str) -> str:
+    if not text.strip():
+        msg = "must not be empty"
+        raise ValueError(msg)
+    return text
+
+
+FilledText: TypeAlias = Annotated[str, AfterValidator(_require_text)]
+"""Text that must be given: blanks alone are refused."""
 
 
 class Section(BaseModel):
@@ -54,3 +65,10 @@ class Section(BaseModel):
             if isinstance(inside, type) and issubclass(inside, Section) and isinstance(value, dict):
                 renamed[key] = inside._named(value, former=former)
         return renamed
+
+
+def refuse_faults(faults: Iterable[str]) -> None:
+    """Raise one ValueError that lists all faults; a validator of a section calls it."""
+    found = list(faults)
+    if found:
+        raise ValueError("; ".join(found))
