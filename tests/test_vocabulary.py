@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 import kyc_ml
+from kyc_ml.display import GLOSSARY
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.report import words
-from kyc_ml.validation.report.words import COLUMNS, GLOSSARY, WORDS
+from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.text import NOTICES, name_value
 
 PACKAGE = Path(kyc_ml.__file__).parent
@@ -18,7 +19,7 @@ BANKS_OWN = {
     PACKAGE / "onboarding" / "proposal" / "roles.yaml"
 }  # words that banks' columns have: all are right
 TEXTS = sorted(set(PACKAGE.rglob("*.yaml")) - BANKS_OWN)
-GLOSSARY_FILE = PACKAGE / "validation" / "report" / "glossary.yaml"
+GLOSSARY_FILE = PACKAGE / "display" / "glossary.yaml"
 TERMS = yaml.safe_load(GLOSSARY_FILE.read_text())["terms"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -56,7 +57,7 @@ def test_the_scan_reads_the_texts_of_the_checks():
 
 
 def test_the_glossary_is_in_the_order_of_the_alphabet():
-    terms = [term.en.lower() for term, _ in GLOSSARY]
+    terms = [entry.term.lower() for entry in GLOSSARY.values()]
     letters = [term for term in terms if term[0].isalpha()]
     assert letters == sorted(letters)
 

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from kyc_ml.config import TEST
+from kyc_ml.display.glossary import GLOSSARY
 from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
 from kyc_ml.display.presentation import say_moment
 from kyc_ml.errors import hint
@@ -36,6 +37,21 @@ PLOTS: Final = (
 )
 _DASH: Final = "–"
 _TEMPLATE: Final = "page.html.j2"
+_GLOSSARY: Final = (
+    "auc",
+    "average_precision",
+    "prevalence",
+    "recall_at_fpr",
+    "brier",
+    "log_loss",
+    "benchmark",
+    "calibration_error",
+    "observed_over_expected",
+    "tier",
+    "contribution",
+    "interval",
+)
+"""Entries of the glossary for terms on this page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +235,12 @@ def render_page(story: PageStory) -> str:
         for place, model in enumerate(story.models, start=1)
     ]
     template = template_environment().get_template(_TEMPLATE)
-    return template.render(story=story, drawings=drawings, totals=_totals(story.flow))
+    return template.render(
+        story=story,
+        drawings=drawings,
+        totals=_totals(story.flow),
+        glossary=[GLOSSARY[key] for key in _GLOSSARY],
+    )
 
 
 def template_environment() -> Environment:

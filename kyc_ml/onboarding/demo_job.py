@@ -20,8 +20,8 @@ from kyc_ml.scoring import ScoringRequest, ScoringResult, run_score
 from kyc_ml.training import TrainingResult, flow_table, tell_model, train_tables
 
 _TITLES = {
-    "fraud": "Fraud: each transaction, at its own time",
-    "risk": "Risk: each customer, at a monthly review",
+    "fraud": "Transaction fraud",
+    "risk": "Customer risk at monthly reviews",
 }
 
 
