@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,10 @@ def test_pictures_are_light():
     pictures = [*(ROOT / "notebooks" / "pictures").iterdir()]
     assert pictures
     assert all(picture.stat().st_size < 150_000 for picture in pictures)
+
+
+def test_the_map_of_rooms_is_that_of_the_layers():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (each["layers"] for each in rules["contracts"] if each["id"] == "layers")
+    page = read(ROOT / "CONTRIBUTING.md").partition("## Map of rooms")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE) == layers[:-1]

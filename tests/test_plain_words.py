@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST = 1_327
+MOST = 1167
 """Places at the last count; this number may only fall."""
 
 AVOIDED = {
@@ -94,12 +94,8 @@ def texts_of(path):
         case ".ipynb":
             for place, cell in enumerate(json.loads(source)["cells"], start=1):
                 text = "".join(cell["source"])
-                yield (
-                    place,
-                    text
-                    if cell["cell_type"] == "markdown"
-                    else "\n".join(re.findall(r"#.*", text)),
-                )
+                said = [text] if cell["cell_type"] == "markdown" else re.findall(r"#.*", text)
+                yield place, " ".join(" ".join(said).split())  # the number is that of the cell
         case ".md":
             yield 1, blank(FENCE, source)
         case ".j2":

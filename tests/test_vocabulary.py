@@ -1,6 +1,7 @@
 """Texts are data: one term for one thing in both languages, and every key is used."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.text import NOTICES, name_value
 
 PACKAGE = Path(kyc_ml.__file__).parent
+ROOT = Path(__file__).parents[1]
 BANKS_OWN = {
     PACKAGE / "onboarding" / "proposal" / "roles.yaml"
 }  # words that banks' columns have: all are right
@@ -22,6 +24,31 @@ TEXTS = sorted(set(PACKAGE.rglob("*.yaml")) - BANKS_OWN)
 GLOSSARY_FILE = PACKAGE / "display" / "glossary.yaml"
 TERMS = yaml.safe_load(GLOSSARY_FILE.read_text())["terms"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+PAGES = sorted(
+    {
+        page
+        for folder in (
+            ROOT / "configs",
+            PACKAGE,
+            ROOT / "notebooks",
+            ROOT / "pipelines",
+            ROOT / "tests",
+        )
+        for kind in ("*.md", "*.ipynb", "*.j2")
+        for page in folder.rglob(kind)
+    }
+    | set(ROOT.glob("*.md")) - {ROOT / "CHANGELOG.md"}
+    | set((ROOT / "configs").rglob("*.yaml"))
+    - {
+        ROOT / "configs" / "REFERENCE.md",
+        ROOT / "pipelines" / "SCORES.md",
+        PACKAGE / "display" / "templates" / "case_sheet.html.j2",
+    }
+)
+"""Documents, notebooks, templates and configurations; the changelog keeps what it said."""
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`|\{%.*?%\}|\{\{.*?\}\}", re.MULTILINE | re.DOTALL)
 
 
 def strings(content):
@@ -38,16 +65,43 @@ def texts_of(path):
     return strings(content)
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
-def test_a_term_is_one_term_everywhere(path):
-    found = [
+def page_of(path):
+    """Return the text of a page without its code."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n".join(
+            "".join(each["source"]) for each in cells if each["cell_type"] == "markdown"
+        )
+    return CODE.sub("", text)
+
+
+def avoided_in(texts):
+    """List term, avoided word and text of each place that has another word for a term."""
+    return [
         (term, avoided, text)
         for term, rule in TERMS.items()
         for avoided in rule["instead_of"]
-        for text in texts_of(path)
+        for text in texts
         if re.search(avoided if CHINESE.search(avoided) else rf"\b{avoided}\b", text)
     ]
-    assert found == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_a_term_is_one_term_everywhere(path):
+    assert avoided_in(texts_of(path)) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_term_is_one_term_on_all_pages(path):
+    assert avoided_in(page_of(path).split("\n\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("本行策略", ["策略"]), ("a rating card", ["rating card"]), ("政策", [])]
+)
+def test_other_words_for_a_term_are_found(text, found):
+    assert [avoided for _, avoided, _ in avoided_in([text])] == found
 
 
 def test_the_scan_reads_the_texts_of_the_checks():

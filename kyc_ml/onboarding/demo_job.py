@@ -27,7 +27,7 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
-    """What the demo made, model by model, and where the page is."""
+    """The models of the demo and the path of its page."""
 
     page: Path
     tables: ContractedTables
@@ -45,8 +45,7 @@ def run_demo(
     configs : Path
         Folder of the shipped configurations.
     out : Path
-        Folder to write the bank, the scores and the page into; an earlier demo's are
-        replaced.
+        Folder for the bank, the scores and the page; those of an earlier demo are replaced.
     """
     start = time.perf_counter()
     data = out / "bank"
@@ -92,9 +91,9 @@ def _train_and_score(
     out: Path,
     reporter: ProgressReporter,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
-    """Train one model, then score the latest rows with the version the registry holds."""
+    """Train one model, then score the latest rows with the registered version."""
     files = load_run(config, source=source)
-    # a name of its own: a demo must not touch the aliases of a model in use
+    # another name, because a demo must not change the aliases of a model in use
     run = files.run.model_copy(update={"name": f"demo-{files.run.name}"})
     files = replace(files, run=run)
     result = train_tables(

@@ -44,8 +44,8 @@ READ = {
 }
 NAMED = {
     "several_currencies": (["$12", "€5", "$7"], "several currencies (USD, EUR)"),
-    "unknown_mark": (["12 fl", "13 fl", "9 fl"], "not understood: 'fl'"),
-    "two_signs": (["--5", "--7", "--9"], "not understood"),
+    "unknown_mark": (["12 fl", "13 fl", "9 fl"], "'fl'"),
+    "two_signs": (["--5", "--7", "--9"], "'--'"),
 }
 
 

@@ -39,7 +39,7 @@ READ = {
 NAMED = {
     "java": (["Sun Jan 07 11:35:00 CST 2024", "Mon Jan 08 11:35:00 CST 2024"],
              "try_strptime(replace(java, ' CST', ''), '%a %b %d %H:%M:%S %Y')"),
-    "suffix": (["2024-01-07 11:35:00 IST", "2024-01-08 11:35:00 IST"], "abbreviations (IST)"),
+    "suffix": (["2024-01-07 11:35:00 IST", "2024-01-08 11:35:00 IST"], "(IST)"),
     "unknown": (["2024 07 01 week 27", "2024 08 01 week 31"], "9999 99 99 aaaa 99"),
     "evening": (["2024-01-07 晚8:00", "2024-01-08 晚9:00"], "a form that is not known"),
 }  # fmt: skip

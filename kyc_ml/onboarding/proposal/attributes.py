@@ -1,4 +1,4 @@
-"""Columns that no contracted column takes: proposed as attributes, or named as unused."""
+"""Columns that match no contracted column: proposed as attributes, or listed as unused."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
 """Tables that take attributes."""
 _MOST_CATEGORIES: Final = 60
 _LEAST_ROWS: Final = 4
-"""Rows to each category below which a text is a name and no category (convention)."""
+"""Rows per category below which a text is a name and not a category (convention)."""
 _APART: Final = 0.8
-"""Difference of filled shares between both labels from which a column reveals the label."""
+"""Difference of filled shares between both labels above which a column reveals the label."""
 _FEW_LATER: Final = 0.01
 """Share of rows with a later date that may be wrong clocks (convention)."""
 _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
@@ -53,9 +53,9 @@ def add_attributes(
     tables : collection of TableProposal
         All tables: a column that any of them reads is in use.
     label : str
-        SQL that is true for rows that turned out bad; empty where no column says it.
+        SQL that is true for rows with a bad outcome; empty without a label.
     over_time : tuple of str
-        What is read of numbers, where a customer has many rows.
+        How numbers are read over time, where a customer has many rows.
     """
     texts = [
         sql
@@ -107,7 +107,7 @@ def _guess(
 
 
 def _kind(column: ColumnLook) -> tuple[AttributeKind, str] | None:
-    """Return what a column is and how it is read; None for identifiers, names and constants."""
+    """Return the kind of a column and its expression; None for identifiers, names and constants."""
     if column.distinct < 2 or _is_identifier(column):
         return None
     yes = positives(column)
@@ -165,7 +165,7 @@ def _unit(column: ColumnLook, sql: str) -> str:
 
 
 def _doubt(look: FileLook, column: ColumnLook, label: str) -> str:
-    """Explain why a column may reveal the label: by its name, or by where it is filled."""
+    """Explain why a column may reveal the label: by its name or by its missing values."""
     named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
     if named or any(means(word, words("known_later")) for word in column.normal.split("_")):
         return say("later_by_name")
@@ -182,7 +182,7 @@ def _doubt(look: FileLook, column: ColumnLook, label: str) -> str:
 
 
 def _later(desk: Desk, made: TableProposal, sql: str) -> str:
-    """Explain in how many rows a date comes after its row: it may not have been known then."""
+    """Explain in how many rows a date is later than its row, so that it may not be known yet."""
     own = made.columns.get("event_time")
     if own is None:
         return ""

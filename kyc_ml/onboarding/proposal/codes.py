@@ -1,4 +1,4 @@
-"""How codes become the contract's words; a code that nobody can know is left to the user."""
+"""Translation of codes into the contract's words; unknown codes are left to the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADVERSE: Final = frozenset(CODES["outcome"]) - {"cleared", "open"}
 
 
 def are_grades(codes: tuple[str, ...]) -> bool:
-    """Return whether codes are grades of loans: 可疑 among them is no suspicion of a crime.
+    """Return whether codes are grades of loans, in which 可疑 does not mean a suspicion of crime.
 
     Examples
     --------
@@ -55,10 +55,10 @@ def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
 
 
 def _outcome_of(code: str) -> str | None:
-    """Return what a code of an outcome means; None where its words contradict each other.
+    """Return the outcome that a code means; None where its words contradict each other.
 
-    "NOT FRAUD" is no fraud, and neither is "CONFIRMED GENUINE": a wrong label is worse than a
-    question.
+    "NOT FRAUD" and "CONFIRMED GENUINE" must not become frauds: a wrong label is worse than a
+    question to the user.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def _outcome_of(code: str) -> str | None:
     if parts & words("unproven") or (named & _ADVERSE and named - _ADVERSE):
         return None
     if parts & words("negations") or any(sign in text for sign in words("negating_signs")):
-        # "not confirmed" may yet be confirmed
+        # "not confirmed" may be confirmed later
         alleged = any(means(part, words("allegations")) for part in parts)
         return "cleared" if alleged and not ("confirmed" in parts or "确认" in text) else None
     return next((word for word, known in meanings.items() if means(code, known)), None)

@@ -1,4 +1,4 @@
-"""One contracted column from one of the user's: the expression, tried, with its evidence."""
+"""One contracted column from a column of the user: a tried expression and its evidence."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _country(look: FileLook, name: str, part: RolePart) -> Guess:
 
 
 def _document(look: FileLook, part: RolePart) -> Guess:
-    """Write the kind of an identity document in the words whose numbers are checked."""
+    """Write the kind of an identity document in the contract's words, whose numbers are checked."""
     column = part.column
     kinds = dict(DOCUMENTS)
     if any(
@@ -98,7 +98,7 @@ def _case_of_words(
 
 
 def todo_guess(name: str, part: RolePart) -> Guess:
-    """Leave a column to the user, with what kept it from being read."""
+    """Leave a column to the user, with the reason why it cannot be read."""
     return Guess(name, quote_text(TODO), "yours", f"column {part.column.name} {part.todo}")
 
 
@@ -107,19 +107,19 @@ def time_guess(name: str, part: RolePart) -> Guess:
     reading = part.time
     if part.todo or reading is None:
         return todo_guess(name, part)
-    # a person's dates are no range to show
+    # the range of a person's dates is not shown: it could identify a customer
     key = "time_of_person" if name in {"birth_date", "document_expiry"} else "time"
     shown = say(key, column=part.column.name, reading=reading) + confirm(reading.doubt)
     return Guess(name, reading.sql, "guess" if reading.doubt else certainty_of(part.score), shown)
 
 
 def confirm(doubt: str) -> str:
-    """Write a doubt behind a sentence; nothing without one."""
+    """Append a doubt to a sentence, if there is one."""
     return f"; {doubt}: please confirm" if doubt else ""
 
 
 def code_guess(name: str, part: RolePart) -> Guess:  # noqa: PLR0911  one kind of codes after the other
-    """Translate codes; those without a known meaning become a word that check refuses."""
+    """Translate codes; unknown ones become a word that `check` refuses."""
     column = part.column
     allowed = next((t.column(name).allowed for t in CONTRACT.values() if name in t.names), ())
     if column.codes and set(column.codes) <= set(allowed):
@@ -162,7 +162,7 @@ def _number(look: FileLook, name: str, part: RolePart) -> Guess | None:
 
 
 def identifier_sql(column: ColumnLook) -> str:
-    """Write an identifier; one that was stored as a float loses its ``.0`` again."""
+    """Write an identifier; remove the ``.0`` of one that was stored as a float."""
     if column.family == "float":
         return f"CAST({column.sql} AS BIGINT)"
     # every whole number has one decimal if the longest is two characters longer than its digits

@@ -1,7 +1,7 @@
-"""When a case happened, and when it came to light.
+"""When a case happened, and when it became known.
 
-A label says what was found, seldom when it was known. Where no column says when, a delay is
-assumed and shown: a label known immediately would give away the answer.
+A label rarely has the time at which it became known. Without such a column a delay is assumed and
+shown, because a label that is known immediately would reveal the outcome to features.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHORT_DAYS: Final = 150
 
 
 def delay_days(span: tuple[datetime, datetime] | None) -> int:
-    """Return the days after which a label is assumed known.
+    """Return the assumed label delay in days.
 
     A month, a week in data of less than 150 days (convention).
     """
@@ -35,15 +35,15 @@ def delay_days(span: tuple[datetime, datetime] | None) -> int:
 def date_case(
     desk: Desk, made: TableProposal, parts: RoleParts, *, booking: RolePart | None, days: int
 ) -> None:
-    """Date the cases of a file: when they happened, and when they came to light.
+    """Date the cases of a file: when they happened, and when they became known.
 
     Parameters
     ----------
     booking : Part or None
-        The bookings' time, where the cases' rows carry it as `BOOKED_AT`: it dates the
-        conduct better than a date beside the label, which may be that of the finding.
+        The bookings' time, where the cases' rows have it as `BOOKED_AT`: it dates the conduct
+        better than a date of the label, which may be the day of the finding.
     days : int
-        Delay to assume where no column says when a case came to light.
+        Label delay where no column has the time at which a case became known.
     """
     own, known = parts.get("event_time") or parts.get(LABEL_TIME), parts.get("known_at")
     made.add(_event(parts, own, known, booking))
@@ -65,7 +65,7 @@ def date_case(
 def _event(
     parts: RoleParts, own: RolePart | None, known: RolePart | None, booking: RolePart | None
 ) -> Guess | None:
-    """Date the conduct: by its booking, by its own date, at worst by when it was known."""
+    """Date the conduct: by its booking, by its own date, otherwise by when it became known."""
     if booking is not None and own is None:
         return Guess("event_time", BOOKED_AT, "likely", say("of_booking"))
     dated = own or known
@@ -84,7 +84,7 @@ def _event(
 
 
 def _known(desk: Desk, made: TableProposal, known: RolePart, booking: RolePart | None) -> Guess:
-    """Use a column for when the cases came to light; one of days does not give the hour."""
+    """Use a column for when the cases became known; a column of days does not give the hour."""
     guess = time_guess("known_at", known)
     guess = replace(guess, evidence=f"{guess.evidence}; {say('taken_for_known')}")
     if booking is None or known.time is None or not known.time.daily:

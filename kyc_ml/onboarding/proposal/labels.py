@@ -1,6 +1,6 @@
-"""How a booking or a customer turned out: cases and reviews, from flags and from files of cases.
+"""Outcomes of bookings and customers: cases and reviews, from flags and from files of cases.
 
-When it happened and when it was known is decided in `kyc_ml.proposal.dating`.
+The module `dating` decides when they happened and when they became known.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEAST_FOUND: Final = 0.5
 
 
 def outcome_of(column: ColumnLook) -> str:
-    """Return what a flag's yes means, by its name."""
+    """Return the outcome that a flag means, by its name."""
     name = column.normal.removeprefix("is_")
     if any(means(word, words("laundering")) for word in (*name.split("_"), name)):
         return "str_filed"
@@ -44,7 +44,7 @@ def count_rows(desk: Desk, made: TableProposal) -> int:
 
 
 def label_of(payments: PaymentColumns) -> str:
-    """Return SQL that is true for bookings that a flag of their own file marks; empty if none."""
+    """Return SQL that is true for bookings that a flag in their file marks; empty without one."""
     part = payments.parts.get(LABEL)
     return "" if part is None else positives(part.column) or ""
 
@@ -52,7 +52,7 @@ def label_of(payments: PaymentColumns) -> str:
 def cases_of_payments(
     payments: PaymentColumns, span: tuple[datetime, datetime] | None
 ) -> TableProposal | None:
-    """Write a case for each booking that a flag of the bookings' own file marks."""
+    """Write a case for each booking that a flag in the file of bookings marks."""
     yes = label_of(payments)
     if not yes:
         return None
@@ -87,8 +87,8 @@ def cases_of_customers(
 ) -> tuple[TableProposal, TableProposal] | None:
     """Write a case for each customer whom a flag marks, and a review of all at the end.
 
-    A flag of a customer has no date: every customer is reviewed once, when the data end, and
-    the answer is known the day after.
+    A flag of a customer has no date: every customer has one review at the end of the data, and
+    the outcome is known the day after.
     """
     part = parts.get(LABEL)
     yes = None if part is None else positives(part.column)
@@ -118,7 +118,7 @@ def cases_of_customers(
 
 
 def _when_marked(look: FileLook, parts: RoleParts, yes: str, end: datetime) -> Guess:
-    """Date the conduct by a column beside the flag, where one has its name."""
+    """Date the conduct by another column of the file, where a name fits."""
     last = f"TIMESTAMP '{end - timedelta(days=1):%Y-%m-%d}'"
     marked = parts.get(LABEL_TIME)
     if marked is not None:
@@ -145,7 +145,7 @@ def fits_cases(look: FileLook, parts: RoleParts) -> float:
     """Score a file of cases: what was found, of whom, and when."""
     found, key = parts.get("outcome"), parts.get("case_id")
     graded = found is not None and are_grades(found.column.codes)
-    # a case of its own in each row, and how it ended
+    # each row is a separate case with its outcome
     cases = (
         key is not None
         and found is not None

@@ -1,8 +1,7 @@
-"""A bounded look into files: what each column holds, in counts and shapes.
+"""Profiles of unknown files from a bounded sample: counts and shapes of each column's values.
 
-Values stay in the engine. Only codes leave it: the values of a column with at most
-`MOST_CODES` of them, each short and many rows to each, which are no identifiers and
-which a CASE expression has to name.
+Values stay in the engine, except codes that a CASE expression must name: the values of a column
+with at most `MOST_CODES` short ones, each with many rows, so that they are not identifiers.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from kyc_ml.onboarding.proposal.vocabulary import normalise, say, words
 from kyc_ml.storage import connect, quote_name, quote_text
 
 ROWS: Final = 300_000
-"""Rows of a table that are looked at, drawn at random where there are more."""
+"""Rows of the sample of a table, drawn at random where there are more."""
 MOST_CODES: Final = 12
 _LONGEST_CODE: Final = 40
 _ROWS_A_CODE: Final = 4
 _HEAD_BYTES: Final = 256 << 20
-"""Of a longer text file the beginning alone is looked at."""
+"""Bytes of the sample of a text file: its beginning, where it is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnLook:
-    """What a column holds, in the rows looked at.
+    """Profile of a column in the sample.
 
     Attributes
     ----------
@@ -53,21 +52,21 @@ class ColumnLook:
     filled : float
         Share of rows with a value, in [0, 1].
     distinct : int
-        How many values; `unique` where no two rows share one.
+        Number of different values; `unique` where no two rows have the same.
     number, whole : float
         Share of the values that are numbers, and whole ones.
     negative : float
         Share of the numbers below zero.
     low, high : float
-        Range of the numbers; NaN where there are none.
+        Range of the numbers; NaN without numbers.
     shortest, longest : int
         Length of the values as text.
     codes : tuple of str
-        The values, where they are few enough to be codes and no identifiers; else empty.
+        The values, if they are few enough to be codes and not identifiers; otherwise empty.
     table : str
-        Name of its source, and `rows` that were looked at there.
+        Name of its source, and `rows` of the sample.
     desk : Desk
-        Where expressions are tried on it.
+        Engine in which expressions are tried on it.
     """
 
     name: str
@@ -106,12 +105,12 @@ class ColumnLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLook:
-    """What a table to be holds, in the rows looked at.
+    """Profile of a source in the sample.
 
     Attributes
     ----------
     rows : int
-        Rows looked at; all there are unless `partly`.
+        Rows of the sample; all rows unless `partly`.
     malformed : int
         Lines that have more or fewer values than there are columns.
     """
@@ -145,7 +144,7 @@ class FileLook:
 
 @dataclass(slots=True)
 class Desk:
-    """Everything that was looked at, and the engine to try expressions on it.
+    """All samples, and the engine in which expressions are tried on them.
 
     Attributes
     ----------
@@ -158,13 +157,13 @@ class Desk:
     _answers: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
 
     def all(self, sql: str) -> list[tuple[object, ...]]:
-        """Run SQL; asked again, as a file is for each table, the rows are known."""
+        """Run SQL; the rows are cached, because a file is examined for each table."""
         if sql not in self._answers:
             self._answers[sql] = self.connection.execute(sql).fetchall()
         return self._answers[sql]
 
     def one(self, sql: str) -> tuple[object, ...]:
-        """Run SQL that gives one row."""
+        """Run SQL that returns one row."""
         return self.all(sql)[0]
 
     def counts(self, rows: str, *sums: str) -> list[int]:
@@ -173,7 +172,7 @@ class Desk:
         return [int(number or 0) for number in found]  # type: ignore[call-overload]
 
     def look(self, name: str) -> FileLook:
-        """Return the look at a source; KeyError without one."""
+        """Return the profile of a source; KeyError without one."""
         return {look.name: look for look in self.looks}[name]
 
 
@@ -187,7 +186,7 @@ def plain_name(name: str) -> str:
 def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
     """Open every source of a folder as the contract would, and profile a sample of it.
 
-    What cannot be opened is noted as unusable, in the contract's own words.
+    A source that cannot be opened is listed as unusable, with the contract's message.
     """
     with tempfile.TemporaryDirectory(prefix="kyc_ml_") as scratch:
         desk_unusable = dict(folder.unusable)
@@ -210,7 +209,7 @@ def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
 
 
 def _open(desk: Desk, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
-    """Open a source and profile it, or note why it cannot be."""
+    """Open a source and profile it, or list the reason why it cannot be opened."""
     faults = Faults(source.name, SourceError)
     malformed = open_files(desk.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
@@ -235,7 +234,7 @@ def _first(faults: Faults) -> str:
 
 
 def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:
-    """Return the files to look into: the heads of long text, in UTF-8; True if that is not all."""
+    """Return the files to read, heads of long texts in UTF-8; True if they are not complete."""
     root = data.resolve()
     names = tuple(str(path.relative_to(root)) for path in source.paths)
     found = FoundFiles(source=source.source, paths=source.paths, names=names)
@@ -299,7 +298,7 @@ def _profile(desk: Desk, table: str, name: str, type_: str, *, rows: int) -> Col
             f"THEN TRY_CAST({text} AS DOUBLE) END AS n FROM {quote_name(table)})"
         ).fetchall()[0]
     )
-    # more rows than values, few values and short ones: codes, and no identifiers
+    # more rows than values, few values and short ones: codes and not identifiers
     coded = 0 < distinct <= MOST_CODES and filled >= _ROWS_A_CODE * distinct
     codes: Sequence[tuple[str]] = ()
     if coded and (longest or 0) <= _LONGEST_CODE:

@@ -1,7 +1,7 @@
-"""A column that writes its times in several forms: which they are, and whether they agree.
+"""Columns with times in several forms: which forms they are, and whether they agree.
 
-Forms with the year first, or a month in letters, exclude each other: a value is read by one
-alone. Day and month can be exchanged, so there a value has to exclude one order.
+Forms with the year first or with a month in letters exclude each other: only one of them reads a
+value. Day and month can be exchanged: there, a value must exclude one order.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _with_rivals(forms: list[Form]) -> list[Form]:
 
 def _read(form: Form) -> str:
     time = f"try_strptime(t, {quote_text(form.format)})"
-    # digits alone are read by their number: 202411 is no day
+    # the number of digits decides: 202411 is not a day
     length = f" AND length(trim(t)) = {form.digits}" if form.digits else ""
     return f"CASE WHEN year({time}) BETWEEN 1900 AND 2100{length} THEN {time} END"
 

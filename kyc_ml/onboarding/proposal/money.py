@@ -1,7 +1,7 @@
-"""What a booking is worth and which way it went: amounts, signs, sides and currencies.
+"""Amount, direction and currency of bookings.
 
-Amounts in several currencies become one by rates of the day where a file has them; else the
-user has to give the rates.
+Amounts in several currencies are converted by the rates of the day if a file has them; otherwise
+the user must give the rates.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from kyc_ml.storage import quote_name, quote_text
 _SEVERAL: Final = 2
 _MOST_RATE_COLUMNS: Final = 6
 _LASTING_DAYS: Final = 10
-"""Days after which a rate is too old: longer than any row of bank holidays (convention)."""
+"""Days after which a rate is too old: longer than any bank holidays (convention)."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PaymentColumns:
-    """The proposal for transactions, and what the other tables need to know of it.
+    """The proposal for transactions, with what the other tables need from it.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def _amount(desk: Desk, made: PaymentColumns, part: RolePart, reading: NumberRea
     if rated is not None:
         return replace(rated, evidence=f"{shown}; {rated.evidence}{doubt}")
     codes = made.currencies = currency.column.codes
-    # the commonest currency's amounts stay; those of others wait for the user's rates
+    # amounts in the most frequent currency stay; the others need the user's rates
     lines = [f"CASE {currency.column.sql}", f"WHEN {quote_text(codes[0])} THEN {number}",
              *(f"WHEN {quote_text(code)} THEN {number} * NULL /* TODO rate */"
                for code in codes[1:]), "END"] if codes else []  # fmt: skip

@@ -1,7 +1,7 @@
-"""How a column gives numbers: separators, signs, currencies, units, minor units.
+"""Numbers of a column: separators, signs, currencies, units, minor units.
 
-What a mark means is found in the shapes of the values. An expression checks each value's
-form again, so that a later value of another form goes to quarantine and is not misread.
+The shapes of the values show what a mark means. The expression checks the form of each value
+again, so that a later value of another form goes to quarantine and is not misread.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kyc_ml.storage import quote_name, quote_text
 ENOUGH: Final = 0.98
 _HALF: Final = 0.5
 _MANY: Final = 20
-"""Distinct whole amounts from which hundredths of a currency are thought of (convention)."""
+"""Distinct whole amounts above which hundredths of a currency are considered (convention)."""
 _SMALL: Final = 1000
 _LONGEST_MARK: Final = 6
 _LONG: Final = 60
@@ -77,7 +77,7 @@ class _Expressions:
 
 
 def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | None:
-    """Find the expression that makes numbers of nearly all values; None if there is none.
+    """Find an expression that converts nearly all values to numbers; None without one.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | N
 
 
 def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
-    """Return whether what reads as numbers may hold points between thousands, or rarer marks."""
+    """Return whether readable numbers may have points between thousands, or rare marks."""
     if not marks.read:
         return False
     found = find_separators(_bodies(marks))
@@ -126,7 +126,7 @@ def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
 def _bodies(marks: Marks) -> Counter[tuple[str, bool]]:
     found: Counter[tuple[str, bool]] = Counter()
     for each, n in marks.written.items():
-        # 1.251万 is no thousand times 万
+        # in 1.251万 the point cannot separate thousands
         found[each.body, each.zero or bool(each.unit and "." in each.body)] += n
     return found
 
@@ -287,7 +287,7 @@ def _tried(column: ColumnLook, numeric: str) -> ColumnLook | None:
             f"WHERE nullif(trim({column.sql}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
         )
     except duckdb.Error:
-        return None  # the expression does not fit the column: it is no candidate
+        return None  # the expression does not fit the column
     if read is None or float(read) < ENOUGH:  # type: ignore[arg-type]
         return None
     return replace(
@@ -334,7 +334,7 @@ def _scaled(column: ColumnLook, made: NumberReading, *, money: bool) -> NumberRe
 
 
 def why_no_number(column: ColumnLook) -> str:
-    """Explain which marks keep a column from being read as numbers; empty where it holds none.
+    """Explain which marks prevent a column from being read as numbers; empty without numbers.
 
     Only marks that many rows share are named, never a number.
     """

@@ -1,4 +1,4 @@
-"""Whose row it is: the customer of every file's rows, by keys that other files contain."""
+"""The customer of each file's rows, by keys that other files contain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kyc_ml.onboarding.proposal.vocabulary import HOLDER, means, say, words
 from kyc_ml.storage import quote_name, quote_text
 
 CONTAINED: Final = 0.95
-"""Share of a key's values that the file joined to must hold (convention)."""
+"""Share of a key's values that the joined file must contain (convention)."""
 OWNING: Final = "owning_customer"
 _MOST_HOPS: Final = 2
 _FEW: Final = 0.5
@@ -99,7 +99,7 @@ def _holders(look: FileLook, accounts: tuple[ColumnLook, ...]) -> tuple[str, str
 
 
 def _one_owner(look: FileLook, account: ColumnLook) -> str | None:
-    """Find the condition that leaves one row an account; empty if owners never differ."""
+    """Find the condition that leaves one row per account; empty if owners never differ."""
     part = cast_parts(look, "accounts").get(HOLDER)
     columns = [part.column] if part else [c for c in look.columns if c.codes]
     for column in columns:
@@ -117,7 +117,7 @@ def _one_owner(look: FileLook, account: ColumnLook) -> str | None:
 
 
 def find_owner(bank: BankOwners, look: FileLook, table: str, *, hops: int = 0) -> Owned | None:
-    """Find whose a file's rows are; None if nothing says it."""
+    """Find the customers of a file's rows; None if no key leads to them."""
     parts = cast_parts(look, table)
     customer, account = parts.get("customer_id"), parts.get("account_id")
     if customer is not None and _names_account(bank, look, customer.column):
@@ -140,7 +140,7 @@ def _own(look: FileLook, column: ColumnLook, score: float, evidence: str) -> Own
 
 
 def _names_account(bank: BankOwners, look: FileLook, column: ColumnLook) -> bool:
-    """Return whether a column called customer holds accounts, and no customers."""
+    """Return whether a column called customer has accounts and not customers."""
     if bank.holders is None:
         return False
     name, account, owner, _ = bank.holders

@@ -1,4 +1,4 @@
-"""The table of transactions: which file holds it, whose each booking is, which way it went."""
+"""The table of transactions: its file, and customer and direction of each booking."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from kyc_ml.onboarding.proposal.vocabulary import (
 )
 
 _OVERLAP: Final = 0.2
-"""Share of the payees that pay, from which both sides are the bank's own (convention)."""
+"""Share of payees that also pay, above which both sides are customers (convention)."""
 _WORTH: Final = 0.6
 
 
 def choose_payments(desk: Desk) -> tuple[FileLook, RoleParts] | None:
-    """Choose the file that looks most like bookings: amount, time, whose, many a customer."""
+    """Choose the file most similar to bookings: amount, time, customer, many rows per customer."""
     best: tuple[float, FileLook, RoleParts] | None = None
     for look in desk.looks:
         parts = cast_parts(look, TRANSACTIONS)
@@ -47,7 +47,7 @@ def choose_payments(desk: Desk) -> tuple[FileLook, RoleParts] | None:
         score = money.score + whose.score + time.score + math.log10(max(each, 1.0))
         score += file_score(TRANSACTIONS, look.normal) + 0.2 * len(parts)
         lends = any(name_score(DURATION, column.normal) >= 0.7 for column in look.columns)
-        # one booking a customer is odd, and what lends is no booking
+        # one booking per customer is unusual, and a loan is not a booking
         score -= (1.0 if whose.column.unique else 0.0) + (3.0 if lends else 0.0)
         if best is None or score > best[0]:
             best = score, look, parts
@@ -75,7 +75,7 @@ def propose_payments(look: FileLook, parts: RoleParts) -> PaymentColumns:
 
 
 def _with_twin(look: FileLook, parts: RoleParts) -> RoleParts:
-    """Take two columns of one name for the two sides of a payment, in the order of the file."""
+    """Take two columns with the same name as the two sides of a payment, in the file's order."""
     account = parts.get("account_id")
     if account is None or {PAYER, PAYEE, "counterparty_id"} & set(parts):
         return parts
@@ -88,7 +88,7 @@ def _with_twin(look: FileLook, parts: RoleParts) -> RoleParts:
 
 
 def _with_counterparty(look: FileLook, parts: RoleParts) -> RoleParts:
-    """Take a second account column for the counterparty, where nothing better is there."""
+    """Take a second account column as the counterparty, if no other column fits."""
     if {"counterparty_id", PAYEE} & set(parts) or not {"account_id", "customer_id"} & set(parts):
         return parts
     used = {part.column.name for part in parts.values()}
@@ -99,7 +99,7 @@ def _with_counterparty(look: FileLook, parts: RoleParts) -> RoleParts:
 
 
 def _with_identifier(look: FileLook, parts: RoleParts) -> RoleParts:
-    """Take a unique column that is named like a key, where no usual name is there."""
+    """Take a unique column with a name like a key, if there is no usual name."""
     used = {part.column.name for part in parts.values()}
     for column in look.columns:
         named = re.search(r"(id|ref|reference|nr|no|number|key|号|编号)$", column.normal)
@@ -211,7 +211,7 @@ def _identifier(look: FileLook, parts: RoleParts) -> tuple[str, str, list[str]]:
     if part is not None and (part.column.unique or part.score >= 0.75):
         return identifier_sql(part.column), look.sql, []
     money = parts.get("amount") or parts.get(DEBIT) or parts[CREDIT]
-    # a customer that a join brings in is no column of the file itself
+    # a customer that comes from a join is not a column of the file itself
     inner = ", ".join(
         dict.fromkeys(
             each.column.sql

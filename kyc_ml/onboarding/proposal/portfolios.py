@@ -27,22 +27,22 @@ from kyc_ml.storage import quote_name, quote_text
 
 _SPOKEN: Final = 0.6
 _MONTHS_EACH: Final = 3
-"""Rows a customer from which a file is a panel (convention)."""
+"""Rows per customer from which a file is a panel (convention)."""
 _SHARED: Final = 0.2
-"""Dates of a panel are few compared with its rows: everybody has the same ones (convention)."""
+"""A panel has few dates compared with its rows: customers share them (convention)."""
 _DAY_IN_NAME: Final = re.compile(r"(20\d\d)[-_.]?(0[1-9]|1[0-2])(?:[-_.]?([0-3]\d))?(?!\d)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """A file of customers, and what its rows are.
+    """A file of customers, with the kind of its rows.
 
     Attributes
     ----------
     parts : mapping of role to Part
         As the kind needs them.
     label : Part
-        A flag or codes of how it ended, or, of applications, the day of the default.
+        A flag or codes of the outcome; for applications, the day of the default.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortfolioTables:
-    """What a portfolio becomes.
+    """The proposed tables of a portfolio.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class PortfolioTables:
 
 
 def find_portfolio(desk: Desk) -> Portfolio | None:
-    """Find a file of customers with a label: a row each, a row a month, or an application a row."""
+    """Find a file of customers with a label: one row per customer, month or application."""
     found = [each for look in desk.looks if (each := _portfolio(look)) is not None]
     return max(found, key=lambda each: (each.label.score, each.look.rows), default=None)
 
@@ -86,7 +86,7 @@ def _portfolio(look: FileLook) -> Portfolio | None:
     asked = cast_parts(look, REVIEWS)
     ended = cast_parts(look, CASES).get(LABEL_TIME)
     if ended is not None and (ended.column.filled >= 1.0 or ended.score < _SPOKEN):
-        ended = None  # the day of a default is empty where there was none
+        ended = None  # the day of a default is empty without a default
     how = ended or (asked.get(LABEL) if file_score(REVIEWS, look.normal) else None)
     if how is not None and {"event_time", "customer_id"} <= set(asked):
         return Portfolio(kind="applications", look=look, parts=asked, label=how)
@@ -166,7 +166,7 @@ def _snapshot(found: Portfolio) -> PortfolioTables:
 
 
 def _day_of(look: FileLook) -> tuple[date, str]:
-    """Return the day of a snapshot: from the file's name, else the day before it was written."""
+    """Return the day of a snapshot: by its name, otherwise the day before the last change."""
     path = look.found.paths[0]
     named = _DAY_IN_NAME.search(path.name)
     if named is not None:

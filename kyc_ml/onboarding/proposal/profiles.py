@@ -21,7 +21,7 @@ _FACTS: Final = (
 )
 _WELL: Final = 0.7
 _WIDE: Final = 5
-"""Columns from which a file with a row a customer is more than a list of labels (convention)."""
+"""Columns from which a file with one row per customer is more than labels (convention)."""
 
 Fits = Callable[[FileLook, RoleParts], float]
 """A score of how well a file fits a table; 0 where it does not."""
@@ -30,7 +30,7 @@ Fits = Callable[[FileLook, RoleParts], float]
 def choose_file(
     desk: Desk, table: str, taken: set[str], fits: Fits | None = None
 ) -> tuple[FileLook, RoleParts] | None:
-    """Choose the file that fits a table best, among those not taken; None if none does."""
+    """Choose the file that fits a table best, among those not yet used; None without one."""
     fits = fits or _FITS[table]
     best: tuple[float, FileLook, RoleParts] | None = None
     for look in desk.looks:
@@ -44,12 +44,12 @@ def choose_file(
 
 
 def _fits_customers(look: FileLook, parts: RoleParts) -> float:
-    """Score a file of profiles: facts of persons, a row or a version each."""
+    """Score a file of profiles: facts of persons, one row or one version each."""
     facts = [name for name in _FACTS if name in parts and parts[name].score >= _WELL]
     named = file_score(CUSTOMERS, look.normal)
     whose = parts.get("customer_id")
     described = facts and (named or len(facts) > 1)
-    # a row a customer with facts of the bank's own
+    # one row per customer with columns that are not in the contract
     own = whose is not None and whose.column.unique and len(look.columns) >= _WIDE
     if whose is None or not (described or (own and "event_time" not in parts)):
         return 0.0
@@ -94,12 +94,12 @@ _FITS: Final[Mapping[str, Fits]] = {
 def propose_plain(
     bank: BankOwners, look: FileLook, parts: RoleParts, table: str, *, start: datetime | None = None
 ) -> TableProposal | None:
-    """Write a table column by column; None if nothing says whose the rows are.
+    """Write a table column by column; None if the customers of its rows are unknown.
 
     Parameters
     ----------
     start : datetime or None
-        Begin of the data: profiles without a date count as known since then.
+        Start of the data: profiles without a date count as known from then on.
     """
     owned = find_owner(bank, look, table)
     if owned is None:
@@ -121,7 +121,7 @@ def propose_plain(
 
 
 def customer_guess(owned: Owned) -> Guess:
-    """Write whose the rows are."""
+    """Write the customer of the rows."""
     through = "through " if owned.customer == OWNING else ""
     evidence = through + owned.evidence
     return Guess("customer_id", owned.customer, certainty_of(owned.score), evidence)
@@ -146,7 +146,7 @@ def numbered_key(
 
 
 def _complete(made: TableProposal, look: FileLook, start: datetime | None) -> None:
-    """Fill in what no column gives: the date of a profile, the kind of event, who reports."""
+    """Fill in what no column has: date of a profile, kind of event, provider of a report."""
     columns = made.columns
     if made.name == CUSTOMERS and "event_time" not in columns:
         if "onboarded_at" in columns:

@@ -1,4 +1,4 @@
-"""A source mapping proposed from a folder of strange files."""
+"""A source mapping proposed from a folder of unknown files."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ _BOOKING: Final = {
     "an amount": ("amount", DEBIT, CREDIT),
     "a customer or account": ("customer_id", "account_id", PAYER),
 }
-"""What bookings need at least, and the roles that give it."""
+"""What bookings need at least, and the roles that provide it."""
 
 
 _OVER_TIME: Final = ("latest", "mean", "maximum", "trend")
-"""What is read of the numbers of a panel."""
+"""How the numbers of a panel are read over time."""
 _FEW_MARKED: Final = 10
-"""Marked bookings that are too few to learn from, if customers are marked, too (convention)."""
+"""Marked bookings below which marked customers are used instead (convention)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,24 +123,24 @@ def _lacks(table: str, given: set[str]) -> list[str]:
 def propose_source(
     data: Path, *, timezone: str | None = None, base_currency: str | None = None
 ) -> tuple[MappingProposal, dict[str, pa.Table]]:
-    """Look at a folder of files, and propose how they become contracted tables.
+    """Examine a folder of files and propose how they become contracted tables.
 
-    Every expression has been tried on a sample of the files before it is proposed. Values
-    stay in the engine: a proposal names columns, shapes, shares, and codes where a CASE
-    needs them (at most 12 values, short, many rows each, no identifiers).
+    Every expression is tried on a sample of the files before it is proposed. Values stay in the
+    engine: a proposal has columns, shapes, shares, and codes where a CASE expression needs them
+    (at most 12 short values with many rows each, no identifiers).
 
     Parameters
     ----------
     timezone : str or None
-        IANA zone of times that carry none; None guesses, and says so.
+        IANA zone of times without one; None: guessed, and marked as a guess.
     base_currency : str or None
-        ISO 4217; None guesses from a column of currencies, and writes XXX without one.
+        ISO 4217; None: guessed from a column of currencies, XXX without one.
 
     Returns
     -------
     proposal : Proposal
     accepted : dict of table name to Arrow table
-        The sample as the contract accepts it, to see what features it gives.
+        The sample as the contract accepts it; it shows which features are possible.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def _attributes(draft: _Draft) -> None:
 
 
 def _doubt_made_names(draft: _Draft) -> None:
-    """Mark what rests on names that were made up for a file without names."""
+    """Mark guesses that use names made up for a file without names."""
     unnamed = {look.name for look in draft.desk.looks if not look.found.named}
     for table in draft.tables.values():
         if not unnamed & set(table.files):
@@ -232,7 +232,7 @@ def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
 def _draft(desk: Desk) -> _Draft:
     """Propose table after table; a file is used again only where it adds something."""
     chosen, portfolio = choose_payments(desk), find_portfolio(desk)
-    # an application has an amount and a time, and is no booking
+    # an application has an amount and a time, but is not a booking
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
         return _portfolio(desk, portfolio)
     if chosen is None:
@@ -325,7 +325,7 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
 def _profile_of_flagged(draft: _Draft, look: FileLook, parts: RoleParts) -> None:
     """Take the other columns of a file of flags for profiles, where no file holds any.
 
-    Customers are scored at days without a review, too: what only a review holds is missing then.
+    Customers are also scored on days without a review, on which a review's columns are missing.
     """
     if CUSTOMERS in draft.tables or draft.span is None:
         return

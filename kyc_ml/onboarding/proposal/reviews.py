@@ -1,4 +1,4 @@
-"""Decisions on customers, such as loans: reviews, how they ended, and what was applied for."""
+"""Decisions on customers, such as loans: reviews, their outcomes, and the terms applied for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WELL: Final = 0.7
 
 
 def fits_reviews(look: FileLook, parts: RoleParts) -> float:
-    """Score a file of decisions on customers, such as loans: when, of whom, what."""
+    """Score a file of decisions on customers, such as loans: time, customer, terms."""
     named = file_score(REVIEWS, look.normal)
     key = parts.get("review_id")
     if key is None or key.score < _WELL or "event_time" not in parts or not key.column.unique:
@@ -32,7 +32,7 @@ def fits_reviews(look: FileLook, parts: RoleParts) -> float:
 def propose_reviews(
     bank: BankOwners, look: FileLook, parts: RoleParts, end: datetime | None
 ) -> list[TableProposal]:
-    """Write a review for each row, its case where a column says how it ended, and its terms."""
+    """Write a review for each row, its case where a column has the outcome, and its terms."""
     owned = find_owner(bank, look, REVIEWS)
     if owned is None:
         return []
@@ -55,7 +55,7 @@ def propose_reviews(
 def _case_of_review(
     look: FileLook, owned: Owned, parts: RoleParts, *, label: RolePart, end: datetime
 ) -> TableProposal:
-    """Write how each review ended; it is known when the data end unless a column says when."""
+    """Write the outcome of each review, known at the end of the data unless a column dates it."""
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
     identifier = identifier_sql(parts["review_id"].column)
     sql = last = f"TIMESTAMP '{end:%Y-%m-%d}'"
@@ -81,7 +81,7 @@ def _case_of_review(
 
 
 def _terms(look: FileLook, owned: Owned, parts: RoleParts, when: Guess) -> TableProposal | None:
-    """Write what was applied for as items known a second before the decision."""
+    """Write the terms of the application as items known one second before the decision."""
     used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
     terms = [
         column
@@ -120,7 +120,7 @@ def _terms(look: FileLook, owned: Owned, parts: RoleParts, when: Guess) -> Table
 
 
 def keep_booked(desk: Desk, made: TableProposal, bookings: TableProposal) -> None:
-    """Leave out rows of customers without a single booking, and note how many they are."""
+    """Leave out rows of customers without a booking, and note their number."""
     whose = made.columns["customer_id"].sql
     booked = (
         f"CAST({whose} AS VARCHAR) IN (SELECT "

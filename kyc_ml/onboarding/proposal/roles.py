@@ -28,10 +28,10 @@ from kyc_ml.onboarding.proposal.vocabulary import (
 )
 
 _SPOKEN: Final = 0.6
-"""Score from which a name is worth a remark where the values are not read (convention)."""
+"""Score from which a name is reported if its values cannot be read (convention)."""
 _MOST_CURRENCIES: Final = 200
 LEAST: Final = 0.45
-"""Score below which a name is no evidence (convention)."""
+"""Score below which a name is not evidence (convention)."""
 _BARE_KEYS: Final = ("id", "no", "key", "uuid", "number", "编号", "序号")
 _FIRST_KEY: Final = {name: table.key[0] for name, table in CONTRACT.items()}
 _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
@@ -40,12 +40,12 @@ _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolePart:
-    """A column in a role, and how well it fits: 1 is the contract's own name.
+    """A column in a role, with its score: 1 is the contract's own name.
 
     Attributes
     ----------
     todo : str
-        Why its values cannot be read, where only its name fits; else empty.
+        Why its values cannot be read, if only its name fits; otherwise empty.
     """
 
     column: ColumnLook
@@ -58,7 +58,7 @@ RoleParts = Mapping[str, RolePart]
 
 
 def cast_parts(look: FileLook, table: str) -> dict[str, RolePart]:
-    """Assign to each role of a contracted table the column that fits best; none plays two."""
+    """Assign the best column to each role of a contracted table; no column has two roles."""
     offers = []
     for place, column in enumerate(look.columns):
         for role in dict.fromkeys((*CONTRACT[table].names, *helping_roles(table))):
@@ -116,7 +116,7 @@ def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> Role
                             expiry=role == "document_expiry")  # fmt: skip
         if reading is None:
             return None
-        # a time says more than a day
+        # a time has more information than a day
         return RolePart(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
     fits = _holds(column, holds)
     if fits and holds == "identifier" and first and role not in {"customer_id", "account_id"}:
@@ -141,7 +141,7 @@ def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
         case "currency":
             return _is_currency(column)
         case "direction":
-            # a "type" may be anything: there the codes have to decide
+            # "type" fits many roles, so that the codes decide
             named = "type" not in column.normal and name_score("direction", column.normal) >= 0.7
             known = bool(codes) and len(translate("direction", codes)) == len(codes)
             return (named and 0 < len(codes) <= 4) or known

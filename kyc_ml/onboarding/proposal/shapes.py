@@ -1,4 +1,4 @@
-"""The shapes of a column's texts: every digit is a 9, so that no value has to be looked at."""
+"""Shapes of a column's texts: every digit is replaced by 9, so that no value is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kyc_ml.storage import quote_name, quote_text
 
 TRIED_ROWS: Final = 20_000
 ZERO: Final = "\N{CIRCLED DIGIT ZERO}"
-"""Stands for a zero before a mark, as in 0.250: no thousands begin with one."""
+"""Replaces a zero before a mark, as in 0.250: a number with thousands never starts with one."""
 _MOST_SHAPES: Final = 400
 _LONGEST: Final = 60
 _WIDE: Final = (
@@ -27,10 +27,10 @@ class Shapes:
     Attributes
     ----------
     text : str
-        SQL of the column as text; full-width digits made plain, and blanks around taken off,
-        where there are any.
+        SQL of the column as text, with plain digits for full-width ones and without spaces
+        around it.
     counts : mapping of shape to number of values
-        Empty where there are too many shapes to be numbers or times.
+        Empty where there are too many shapes for numbers or times.
     """
 
     text: str
@@ -38,7 +38,7 @@ class Shapes:
 
     @property
     def values(self) -> int:
-        """How many values were looked at."""
+        """Number of values of the sample."""
         return sum(self.counts.values())
 
 

@@ -1,6 +1,6 @@
-"""How a column gives times: readings are tried on its values, none is taken on its name.
+"""Times of a column: readings are tried on its values; a name alone is not enough.
 
-A reading counts where at least `ENOUGH` of the values become a time between 1900 and 2100.
+A reading counts if at least `ENOUGH` of the values become a time between 1900 and 2100.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FEWEST_DIGITS: Final = 4
 _ABBREVIATED: Final = re.compile(
     r"(?<=9[ .])\(?((?![AP]M)[A-Z]{2,5}(?:[+-]9{1,2}(?::?99)?)?)\)?(?= 9{4}$|$)"
 )
-"""Where a time names its zone by letters; AM and PM are read before."""
+"""Finds the letters of a zone in the shape of a time; AM and PM are read before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class TimeReading:
     low, high : datetime
         Range of the times, without a zone.
     daily : bool
-        True where none has an hour.
+        True where no value has an hour.
     zoned : bool
         True where the values carry their own zone.
     doubt : str
@@ -75,7 +75,7 @@ class _Candidate:
     Attributes
     ----------
     plain : str
-        What to propose instead, where the contract checks the form itself; empty if nothing.
+        What to propose instead, where the contract checks the form itself; otherwise empty.
     """
 
     sql: str
@@ -90,18 +90,18 @@ class _Candidate:
 def read_time(
     column: ColumnLook, *, named: float, birth: bool = False, expiry: bool = False
 ) -> TimeReading | None:
-    """Find the reading that makes times of nearly all values; None if there is none.
+    """Find a reading that converts nearly all values to times; None without one.
 
     Parameters
     ----------
     named : float
-        How well the name fits a time, in [0, 1]. Whole numbers that may be something else
-        need it.
+        How well the name fits a time, in [0, 1]. Only whole numbers need it, because they may
+        be something else.
     birth : bool
         True for dates of birth: years before 1969 are likely.
     expiry : bool
-        True for the end of a validity: it may lie far ahead, and words such as 长期 say that
-        it never comes. They become `FOREVER`.
+        True for the end of a validity: it may be far in the future, and words such as 长期 mean
+        no end. They become `FOREVER`.
     """
     latest = 9999 if expiry else 2100
     if column.family in {"date", "naive", "instant"}:
@@ -131,7 +131,7 @@ def read_time(
         if mixed is None or not mixed.sql:
             return None
         return _try(column, _Candidate(mixed.sql, mixed.form, mixed.doubt))
-    # an order of day and month that reads more values than another is decided by them
+    # values that only one order of day and month reads decide between the orders
     first, best = max(found, key=lambda pair: pair[1].share)
     rivals = [
         each.form
@@ -166,7 +166,7 @@ def read_clock(column: ColumnLook) -> str | None:
     split = (
         f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
     )
-    # small numbers are no times of day: 149 is hardly 00:01:49
+    # small numbers are not times of day: 149 is hardly 00:01:49
     written = column.longest == 6 and column.high >= 60_000
     for sql in (colons, split) if written else (colons,):
         row = column.desk.one(
@@ -267,14 +267,14 @@ def _try(
     endless: tuple[str, ...] = (),
     empty: bool = False,
 ) -> TimeReading | None:
-    """Compute an expression on a sample; None where it makes a time of no value."""
+    """Compute an expression on a sample; None where no value becomes a time."""
     where = "" if empty else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
     if endless:
         where += f" AND lower(trim({column.text})) NOT IN {quoted_codes(endless)}"
     moment = f"CAST(TRY_CAST({each.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
     rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(column.table)} {where} LIMIT"
     try:
-        # most expressions make a time of no value at all, and a few rows show it
+        # most expressions read no value at all, and a few rows are enough to find that out
         if column.desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
             return None
         share, low, high, daily = column.desk.one(
@@ -282,7 +282,7 @@ def _try(
             f"min(m), max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {TRIED_ROWS}))"
         )
     except duckdb.Error:
-        return None  # the expression does not fit the column: it is no candidate
+        return None  # the expression does not fit the column
     if share is None or not isinstance(low, datetime) or not isinstance(high, datetime):
         return None
     return TimeReading(
@@ -298,7 +298,7 @@ def _try(
 
 
 def why_no_time(column: ColumnLook) -> str:
-    """Explain in which form a column writes what its name calls times, and what to write instead.
+    """Explain the unknown form of a column that its name calls times, and what to write instead.
 
     Empty where the values do not look like times. Letters and digits are masked.
     """

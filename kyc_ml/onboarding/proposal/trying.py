@@ -1,4 +1,4 @@
-"""A proposed table put through the contract's own checks, on the sample."""
+"""Checks of a proposed table by the contract, on the sample."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def try_table(
     Returns
     -------
     Table or None
-        The accepted rows; None where the table does not bind, which is noted.
+        The accepted rows; None where the table cannot be bound, which is noted.
     """
     open_ = [name for name, guess in made.columns.items() if guess.sql == quote_text(TODO)]
     if open_:

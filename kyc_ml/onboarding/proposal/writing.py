@@ -1,4 +1,4 @@
-"""A proposal as YAML that a person reads, corrects and keeps."""
+"""A proposal as YAML that a person can read, correct and keep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FILE_KEYS: Final = (
     *("header", "columns", "nulls", "partitions"),
 )
 _OF_SNAPSHOT: Final = ("case_id", "review_id", "event_time", "known_at")
-"""Columns that the day of a snapshot gives."""
+"""Columns that the day of a snapshot fills."""
 _YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
 _SAID: Final = {
     "sure": "",
