@@ -26,26 +26,21 @@ TERMS = yaml.safe_load(GLOSSARY_FILE.read_text())["terms"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
+FOLDERS = (PACKAGE, *(ROOT / name for name in ("configs", "notebooks", "pipelines", "tests")))
+LATER = {"REFERENCE.md", "SCORES.md", "case_sheet.html.j2"}
 PAGES = sorted(
-    {
-        page
-        for folder in (
-            ROOT / "configs",
-            PACKAGE,
-            ROOT / "notebooks",
-            ROOT / "pipelines",
-            ROOT / "tests",
-        )
-        for kind in ("*.md", "*.ipynb", "*.j2")
-        for page in folder.rglob(kind)
-    }
-    | set(ROOT.glob("*.md")) - {ROOT / "CHANGELOG.md"}
-    | set((ROOT / "configs").rglob("*.yaml"))
-    - {
-        ROOT / "configs" / "REFERENCE.md",
-        ROOT / "pipelines" / "SCORES.md",
-        PACKAGE / "display" / "templates" / "case_sheet.html.j2",
-    }
+    page
+    for page in (
+        *ROOT.glob("*.md"),
+        *(ROOT / "configs").rglob("*.yaml"),
+        *(
+            each
+            for folder in FOLDERS
+            for kind in ("md", "ipynb", "j2")
+            for each in folder.rglob(f"*.{kind}")
+        ),
+    )
+    if page.name != "CHANGELOG.md" and page.name not in LATER
 )
 """Documents, notebooks, templates and configurations; the changelog keeps what it said."""
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`|\{%.*?%\}|\{\{.*?\}\}", re.MULTILINE | re.DOTALL)
