@@ -116,7 +116,7 @@ class Counts:
         return pd.DataFrame(rows)
 
     def notes(self, policy: TierPolicy) -> list[str]:
-        """Say in lines what a reader of the scores should know; see `kyc_ml.tiers.say_counts`."""
+        """Say in lines what a reader of the scores should know; see `say_counts`."""
         label = f"tier policy {policy.label}"
         return [
             *(

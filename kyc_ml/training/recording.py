@@ -1,4 +1,4 @@
-"""What MLflow is told of a training run; see `kyc_ml.tracking` for the names."""
+"""The names that MLflow shows of a training run; see `kyc_ml.registry.tracking`."""
 
 from __future__ import annotations
 

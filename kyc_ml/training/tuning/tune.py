@@ -61,7 +61,7 @@ class Studies:
     tell: StageProgress
 
     def search(self, rows: TuningRows) -> Search:
-        """Search on all rows; see `kyc_ml.tuning.study.search`."""
+        """Search on all rows; see `search`."""
         return search(
             rows,
             model=self.config.model,

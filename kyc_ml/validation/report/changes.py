@@ -35,7 +35,7 @@ class Changes:
     Attributes
     ----------
     facts : tuple of (key, before, now)
-        Of the model, its data and the policy; keys are those of `kyc_ml.report.words`.
+        Of the model, its data and the policy; keys are those of `kyc_ml.validation.report.words`.
     figures : tuple of ChangedFigure
         Key figures, and figures with a significant change.
     verdicts : tuple of (Check, before, now)
