@@ -13,26 +13,25 @@ _PATH: Final = Path(__file__).with_name("glossary.yaml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlossaryEntry:
-    """A term and its explanation in both languages."""
+    """A term and its explanation in both languages; `on_page` if a training's page needs it."""
 
     term: str
     term_zh: str
     text: str
     text_zh: str
+    on_page: bool
 
 
-def _read_entries() -> dict[str, GlossaryEntry]:
-    content = read_content(_PATH.read_text(encoding="utf-8"), subject=_PATH.name, path=_PATH)
-    return {
-        key: GlossaryEntry(
-            term=each["term"]["en"],
-            term_zh=each["term"]["zh"],
-            text=each["text"]["en"],
-            text_zh=each["text"]["zh"],
-        )
-        for key, each in content["explained"].items()
-    }
-
-
-GLOSSARY: Final = _read_entries()
-"""Entries by key, in the order of the English alphabet."""
+GLOSSARY: Final = tuple(
+    GlossaryEntry(
+        term=each["term"]["en"],
+        term_zh=each["term"]["zh"],
+        text=each["text"]["en"],
+        text_zh=each["text"]["zh"],
+        on_page=each.get("on_page", False),
+    )
+    for each in read_content(_PATH.read_text(encoding="utf-8"), subject=_PATH.name, path=_PATH)[
+        "explained"
+    ].values()
+)
+"""Entries in the order of the English alphabet."""

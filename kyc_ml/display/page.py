@@ -37,21 +37,6 @@ PLOTS: Final = (
 )
 _DASH: Final = "–"
 _TEMPLATE: Final = "page.html.j2"
-_GLOSSARY: Final = (
-    "auc",
-    "average_precision",
-    "prevalence",
-    "recall_at_fpr",
-    "brier",
-    "log_loss",
-    "benchmark",
-    "calibration_error",
-    "observed_over_expected",
-    "tier",
-    "contribution",
-    "interval",
-)
-"""Entries of the glossary for terms on this page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +224,7 @@ def render_page(story: PageStory) -> str:
         story=story,
         drawings=drawings,
         totals=_totals(story.flow),
-        glossary=[GLOSSARY[key] for key in _GLOSSARY],
+        glossary=[each for each in GLOSSARY if each.on_page],
     )
 
 

@@ -129,7 +129,7 @@ def test_no_word_is_missing_in_either_language():
         assert text.zh.strip(), key
         if key not in ("comma", "colon", "seconds"):
             assert re.search("[\u4e00-\u9fff]", text.zh), key
-    for entry in GLOSSARY.values():
+    for entry in GLOSSARY:
         assert re.search("[\u4e00-\u9fff]", entry.text_zh), entry.term
     assert all(text.en and text.zh for text in COLUMNS.values())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kyc_ml.onboarding.proposal.looking import ColumnLook, FileLook, quoted_codes
+from kyc_ml.onboarding.proposal.samples import ColumnSample, FileSample, quoted_codes
 from kyc_ml.onboarding.proposal.vocabulary import CODES, GRADES, means, normalise, phrases, words
 from kyc_ml.storage import quote_name, quote_text
 
@@ -81,7 +81,7 @@ def _outcome_of(code: str) -> str | None:
     return next((word for word, known in meanings.items() if means(code, known)), None)
 
 
-def case_sql(column: ColumnLook, meanings: Mapping[str, str], *, others: str) -> str:
+def case_sql(column: ColumnSample, meanings: Mapping[str, str], *, others: str) -> str:
     """Write a CASE over codes, those of one meaning together; the bare column if all agree."""
     if meanings and all(code == word for code, word in meanings.items()) and others == column.sql:
         return column.sql
@@ -92,7 +92,7 @@ def case_sql(column: ColumnLook, meanings: Mapping[str, str], *, others: str) ->
     return "\n".join((*lines, f"ELSE {others} END"))
 
 
-def positives(column: ColumnLook) -> str | None:
+def positives(column: ColumnSample) -> str | None:
     """Return SQL that is true where a column of two values says yes; None for another column."""
     if column.type == "BOOLEAN":
         return column.sql
@@ -102,9 +102,9 @@ def positives(column: ColumnLook) -> str | None:
     return f"{column.text} IN {quoted_codes([c for c in column.codes if c.lower() in _TRUE])}"
 
 
-def share_of(look: FileLook, condition: str) -> float:
+def share_of(sample: FileSample, condition: str) -> float:
     """Return the share of a sample's rows for which SQL is true, in [0, 1]."""
-    share = look.desk.one(
-        f"SELECT count(*) FILTER ({condition}) / count(*) FROM {quote_name(look.name)}"
+    share = sample.engine.one(
+        f"SELECT count(*) FILTER ({condition}) / count(*) FROM {quote_name(sample.name)}"
     )[0]
     return float(share or 0.0)  # type: ignore[arg-type]

@@ -9,9 +9,9 @@ from functools import cache
 from itertools import product
 from typing import Final
 
-from kyc_ml.onboarding.proposal.vocabulary import content, say
+from kyc_ml.onboarding.proposal.vocabulary import content, note
 
-CENTURY: Final = say("century")
+CENTURY: Final = note("century")
 _FORMS: Final = content("time_forms")
 _PARTS: Final[Mapping[str, list[str]]] = _FORMS["parts"]
 _HALVES: Final[Mapping[str, str]] = _FORMS["halves"]

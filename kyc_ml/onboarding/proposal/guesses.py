@@ -8,8 +8,8 @@ from datetime import date, datetime
 from typing import Final, Literal
 
 from kyc_ml.contract import NO_CURRENCY, TableQuality
-from kyc_ml.onboarding.proposal.looking import FileLook
-from kyc_ml.onboarding.proposal.vocabulary import say
+from kyc_ml.onboarding.proposal.samples import FileSample
+from kyc_ml.onboarding.proposal.vocabulary import note
 
 PANEL_WINDOWS: Final = ("93d", "366d")
 """A quarter and a year of month ends."""
@@ -28,7 +28,7 @@ class Guess:
     evidence : str
         Names, shapes and shares that support it, never a value.
     alternatives : tuple of str
-        Other expressions worth a look; written as comments.
+        Other possible expressions; written as comments.
     """
 
     column: str
@@ -134,7 +134,7 @@ class MappingProposal:
 
     Attributes
     ----------
-    looks : tuple of FileLook
+    samples : tuple of FileSample
         Every table that could be opened; one that no proposal reads is in `unused`.
     unused : mapping of file to reason
     decisions : list of str
@@ -154,7 +154,7 @@ class MappingProposal:
     timezone_evidence: str
     base_currency: str
     currency_evidence: str
-    looks: tuple[FileLook, ...]
+    samples: tuple[FileSample, ...]
     tables: dict[str, TableProposal]
     unused: Mapping[str, str]
     decisions: list[str]
@@ -164,10 +164,10 @@ class MappingProposal:
     quoted: bool = False
 
     @property
-    def used_looks(self) -> tuple[FileLook, ...]:
+    def used_looks(self) -> tuple[FileSample, ...]:
         """The files that a table reads."""
         used = {name for table in self.tables.values() for name in table.files}
-        return tuple(look for look in self.looks if look.name in used)
+        return tuple(sample for sample in self.samples if sample.name in used)
 
     @property
     def open_points(self) -> tuple[str, ...]:
@@ -183,10 +183,14 @@ class MappingProposal:
         return (
             *(point for certainty, point in marked if certainty == "yours"),
             *self.decisions,
-            *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
+            *(
+                f"files.{sample.name}: {n}"
+                for sample in self.used_looks
+                for n in sample.found.confirm
+            ),
             *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
             *(
-                say("attributes", table=table.name, count=len(table.declared))
+                note("attributes", table=table.name, count=len(table.declared))
                 for table in self.tables.values()
                 if table.declared
             ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kyc_ml.onboarding.proposal.shapes import ZERO
-from kyc_ml.onboarding.proposal.vocabulary import CURRENCY_SIGNS, UNITS, say, words
+from kyc_ml.onboarding.proposal.vocabulary import CURRENCY_SIGNS, UNITS, note, words
 
 _NUMBER: Final = re.compile(r"(?P<before>[^9]*?)(?P<body>\.?9(?:[9.,'’\s]*9)?\.?)(?P<after>[^9]*)")
 _BLANKS: Final = re.compile(r"\s+")
@@ -180,7 +180,7 @@ def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None
     return Separators(
         thousands=first[0][0],
         decimal=first[0][1],
-        doubt=say("separators", mark=name, meaning="thousands" if grouped else "decimals"),
+        doubt=note("separators", mark=name, meaning="thousands" if grouped else "decimals"),
         other=Separators(thousands=second[0][0], decimal=second[0][1]),
     )
 

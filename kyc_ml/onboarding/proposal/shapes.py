@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kyc_ml.onboarding.proposal.looking import ColumnLook
+from kyc_ml.onboarding.proposal.samples import ColumnSample
 from kyc_ml.storage import quote_name, quote_text
 
 TRIED_ROWS: Final = 20_000
@@ -42,13 +42,13 @@ class Shapes:
         return sum(self.counts.values())
 
 
-def shapes_of(column: ColumnLook) -> Shapes:
+def shapes_of(column: ColumnSample) -> Shapes:
     """Count the shapes of a column's values, in its first rows."""
     if column.longest > _LONGEST or not column.distinct:
         return Shapes(text=column.text, counts={})
     plain = f"translate({column.text}, {quote_text(_WIDE)}, {quote_text(_PLAIN)})"
     zeros = f"regexp_replace(p, '(^|[^0-9.,])0([.,])', '\\1{ZERO}\\2')"
-    rows = column.desk.all(
+    rows = column.engine.all(
         f"SELECT regexp_replace({zeros}, '[0-9]', '9', 'g') AS shape, count(*), bool_or(p <> t), "
         f"bool_or(t <> x) FROM (SELECT {column.text} AS x, trim(x) AS t, trim({plain}) AS p FROM "
         f"{quote_name(column.table)} WHERE nullif(trim({column.text}), '') IS NOT NULL "

@@ -37,12 +37,12 @@ def content(name: str) -> dict[str, Any]:
     return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=None)
 
 
-def say(key: str, **values: object) -> str:
+def note(key: str, **values: object) -> str:
     """Return a sentence of ``sentences.yaml`` with its placeholders filled in.
 
     Examples
     --------
-    >>> say("column", column="amt", form="type DOUBLE")
+    >>> note("column", column="amt", form="type DOUBLE")
     'column amt: type DOUBLE'
     """
     text: str = content("sentences")[key]

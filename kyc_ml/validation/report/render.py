@@ -71,7 +71,7 @@ def render_report(
         signed=None if signed is None else _signed(signed, language),
         glossary=[
             (each.term_zh, each.text_zh) if language == "zh" else (each.term, each.text)
-            for each in GLOSSARY.values()
+            for each in GLOSSARY
         ],
         files=sorted(report.data.files.items()),
         style=style,
