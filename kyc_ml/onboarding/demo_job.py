@@ -143,8 +143,8 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     return (
         ("source", f"{mapping.name}, seed {bank.seed}, {bank.days} days"),
-        ("known up to", f"{as_of:%Y-%m-%d} UTC"),
+        ("data as of", f"{as_of:%Y-%m-%d} UTC"),
         ("base currency", tables.base_currency),
         ("MLflow", tracking_uri()),
-        ("whole run", f"{seconds:.0f} s"),
+        ("duration", f"{seconds:.0f} s"),
     )
