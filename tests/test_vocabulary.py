@@ -28,7 +28,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 FOLDERS = (PACKAGE, *(ROOT / name for name in ("configs", "notebooks", "pipelines", "tests")))
 LATER = {"REFERENCE.md", "SCORES.md", "case_sheet.html.j2"}
-"""To be emptied: texts of configuration keys, of score files (in their bytes), of the case sheet."""
+"""To be emptied: texts of configuration keys, score files (in their bytes) and the case sheet."""
 PAGES = sorted(
     page
     for page in (
