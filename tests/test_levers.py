@@ -286,5 +286,5 @@ def test_what_an_override_holds_no_probability_lowers(small, policy):
     book = OverrideBook(overrides=(entry,))
     assert held_by(0.9, facts, policy=policy, book=book) == (
         "override BANK-1",
-        "规则调整BANK-1",
+        "等级调整BANK-1",
     )
