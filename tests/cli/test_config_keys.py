@@ -12,7 +12,7 @@ from kyc_ml.cli.key_reference import KINDS, run_key_page, run_keys, say_places
 from kyc_ml.config import ModelConfig, RunConfig, Section, StabilityConfig, list_keys
 from kyc_ml.errors import ConfigError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Inner(Section):

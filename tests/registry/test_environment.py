@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from kyc_ml.registry import Environment, digest_distributions, environment, needed_distributions
 
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 
 def names(requirements):

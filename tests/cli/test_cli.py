@@ -25,7 +25,7 @@ from kyc_ml.errors import GateError
 from kyc_ml.registry import digest_code
 from kyc_ml.validation.sign_off.promote_job import model_address
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HEAVY = ("mlflow", "lightgbm", "pandas", "numba", "pyarrow", "duckdb", "sklearn", "matplotlib")
 TOP = typer.main.get_command(cli.app).commands
 GROUPS = ("features", "tiers", "audit-log")

@@ -18,7 +18,7 @@ from kyc_ml.onboarding.synthetic.bank import make_bank
 from kyc_ml.onboarding.synthetic.settings import BankConfig
 
 TABLES = ("customers", "accounts", "transactions", "events", "third_party", "cases")
-SOURCE = Path(__file__).parents[2] / "configs" / "sources" / "synthetic.yaml"
+SOURCE = Path(__file__).parents[3] / "configs" / "sources" / "synthetic.yaml"
 
 
 @pytest.mark.parametrize("name", TABLES)

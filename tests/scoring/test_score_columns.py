@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kyc_ml.scoring.schema import SCHEMA_VERSION, describe_columns
 
-PAGE = Path(__file__).parents[1] / "pipelines" / "SCORES.md"
+PAGE = Path(__file__).parents[2] / "pipelines" / "SCORES.md"
 
 
 def test_the_page_holds_every_column_with_its_meaning():

@@ -16,7 +16,7 @@ from kyc_ml.contract.contracted import ReadSource
 from kyc_ml.errors import ConfigError, DatasetError, LeakageError
 from kyc_ml.training.facts import state_facts
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 AS_OF = pd.Timestamp("2024-09-15", tz="UTC")
 LATER = pd.Timestamp("2024-12-15", tz="UTC")
 

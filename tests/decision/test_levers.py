@@ -25,7 +25,7 @@ from kyc_ml.features import EVER, Formula, Latest, Own, Window, choose_features,
 from kyc_ml.features.spec import period_of
 from kyc_ml.model import fit_fixed
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 ROWS = Window(table="transactions", key=("customer_id",), statistic="count", period=period_of("7d"))
 
 

@@ -29,7 +29,7 @@ from kyc_ml.training.tiers_job import write_proposal
 from kyc_ml.validation import CHECKS
 from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 AS_OF = pd.Timestamp("2024-09-15", tz="UTC")
 MODEL = "LightGBM"
 

@@ -13,7 +13,7 @@ from kyc_ml.config import check_section, dump_section, load_section, parse_secti
 from kyc_ml.decision import TierPolicy
 from kyc_ml.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "configs" / "tiers").glob("*.yaml"))
 SEGMENT = {
     "name": "entity", "values": ["company"], "from_probability": {"high": 0.2}, "source": "c",
