@@ -116,8 +116,8 @@ def test_people_are_not_told_the_only_model_again_and_again(capsys):
 
 def test_what_all_models_share_names_none(capsys):
     terminal = Terminal(several=True)
-    terminal.info("reading: done by an earlier start")
-    assert capsys.readouterr().err == "reading: done by an earlier start\n"
+    terminal.info("reading: tx.csv")
+    assert capsys.readouterr().err == "reading: tx.csv\n"
 
 
 def test_the_form_of_a_log_s_texts_hangs_on_no_number_of_models(capsys):

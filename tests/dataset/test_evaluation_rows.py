@@ -106,8 +106,8 @@ def test_chosen_rows_and_all_rows_follow_one_rule(outcomes, as_of):
 
 
 def test_where_no_row_is_old_enough_the_message_says_what_data_would_do():
-    with pytest.raises(DatasetError, match=r"2024-02-10 00:00.*, or wait"):
-        evaluation_rows(bank({}), TEN, since=day(30), as_of=day(40), cure=", or wait")
+    with pytest.raises(DatasetError, match=r"2024-02-10 00:00.*cure$"):
+        evaluation_rows(bank({}), TEN, since=day(30), as_of=day(40), cure="; cure")
 
 
 @pytest.mark.parametrize(("since", "can"), [(4, True), (5, False), (30, False)])
