@@ -205,8 +205,8 @@ def night(monkeypatch, tmp_path):
         return request
 
     monkeypatch.setattr("kyc_ml.registry.load_model", load_model)
-    monkeypatch.setattr("kyc_ml.scoring.earlier.nights_before", nights_before)
-    monkeypatch.setattr("kyc_ml.contract.storing.read_once", read_once)
+    monkeypatch.setattr("kyc_ml.scoring.nights_before", nights_before)
+    monkeypatch.setattr("kyc_ml.contract.read_once", read_once)
     monkeypatch.setattr("kyc_ml.scoring.run_score", run_score)
     monkeypatch.setattr("kyc_ml.cli.terminal.results.show_scoring", lambda *_: None)
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ class RunFiles:
 
     Attributes
     ----------
-    card : RatingCard or None
+    card : Scorecard or None
         The expert rating that the model is held against.
     """
 

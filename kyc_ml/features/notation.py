@@ -25,24 +25,23 @@ from kyc_ml.features.spec import (
     WindowLength,
 )
 
+# Names as bundles store them: a class may be renamed, its name in a bundle never.
 _TYPES: Final[dict[str, Any]] = {
-    kind.__name__: kind
-    for kind in (
-        LatestValue,
-        RowFunction,
-        FeatureSpec,
-        Formula,
-        Latest,
-        Matched,
-        RowFormula,
-        Own,
-        Peer,
-        WindowLength,
-        RowColumn,
-        Where,
-        Window,
-    )
+    "AsOf": LatestValue,
+    "Cell": RowFunction,
+    "FeatureSpec": FeatureSpec,
+    "Formula": Formula,
+    "Latest": Latest,
+    "Matched": Matched,
+    "Mix": RowFormula,
+    "Own": Own,
+    "Peer": Peer,
+    "Period": WindowLength,
+    "RowColumn": RowColumn,
+    "Where": Where,
+    "Window": Window,
 }
+_STORED_NAMES: Final = {kind: name for name, kind in _TYPES.items()}
 _TAG: Final = "is"
 _NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 
@@ -53,8 +52,8 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
     Fields that keep their default are left out: a field added later, with a default that
     means what its absence meant, changes neither the notation nor its digest.
     """
-    if type(declared).__name__ in _TYPES:
-        content = {_TAG: type(declared).__name__}
+    if type(declared) in _STORED_NAMES:
+        content = {_TAG: _STORED_NAMES[type(declared)]}
         for each in fields(declared):  # type: ignore[arg-type]  # all are dataclasses
             value = getattr(declared, each.name)
             if each.default is MISSING or value != each.default:
@@ -148,7 +147,7 @@ def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> 
 def _without_words(plain: Any) -> Any:  # noqa: ANN401  JSON
     """Leave out the names that a period has in human languages."""
     if isinstance(plain, Mapping):
-        words = {"english", "chinese", "label"} if plain.get(_TAG) == "WindowLength" else set()
+        words = {"english", "chinese", "label"} if plain.get(_TAG) == "Period" else set()
         return {name: _without_words(value) for name, value in plain.items() if name not in words}
     if isinstance(plain, list):
         return [_without_words(each) for each in plain]

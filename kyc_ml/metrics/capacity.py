@@ -171,7 +171,7 @@ class CapturedPositives:
         Examples
         --------
         >>> queue = ReviewQueue.of(np.array([0.9, 0.5, 0.5]), np.array([0, 0, 0]), end_day=1)
-        >>> catches = Catches.of(queue, np.array([0.0, 1.0, 0.0]))
+        >>> catches = CapturedPositives.of(queue, np.array([0.0, 1.0, 0.0]))
         >>> reviewed, caught = catches.found(np.array([1.0, 2.0]), np.ones(3, np.int64))
         >>> reviewed.tolist(), caught.tolist()
         ([1.0, 2.0], [0.0, 0.5])

@@ -275,7 +275,7 @@ def validate(
         Checks or families to run; empty runs all.
     champion : Bundle, optional
         Model to hold it against.
-    card : RatingCard, optional
+    card : Scorecard, optional
         Expert rating to hold it against; without it the tier policy's own, if it has one.
     validator : str or None
         Who validates; None is the account of the operating system.

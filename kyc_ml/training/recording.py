@@ -126,7 +126,7 @@ def _metrics(trained: Trained, seconds: Mapping[str, float]) -> dict[str, float]
 
 
 def _quality_of_parts(trained: Trained) -> pd.DataFrame:
-    """Tabulate every figure: who, part, then the columns of `Quality`."""
+    """Tabulate every figure: who, part, then the columns of `ModelMetrics`."""
     return pd.DataFrame(
         [
             {"who": who, "part": part, **quality.as_dict()}

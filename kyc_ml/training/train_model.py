@@ -39,7 +39,7 @@ def train(
         Facts about the source that go into the bundle, such as its name and digests. The
         bundle's `as_of` and `base_currency` are those of this call and of `source`, and need
         not be here.
-    card : RatingCard, optional
+    card : Scorecard, optional
         Expert rating to compare the model with, on the same test rows.
 
     Raises

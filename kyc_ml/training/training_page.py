@@ -76,7 +76,7 @@ def quality_table(trained: Trained) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        who, then every figure of `Quality`; NaN where a figure means nothing.
+        who, then every figure of `ModelMetrics`; NaN where a figure means nothing.
     """
     part = trained.evidence.part
     rows = [{"who": who, **trained.quality[who][part].as_dict()} for who in trained.quality]

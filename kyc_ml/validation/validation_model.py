@@ -38,7 +38,7 @@ class ReviewedModel:
         What was asked for.
     candidate : Candidate or None
         None for a bundle's folder.
-    card : RatingCard or None
+    card : Scorecard or None
         What its training run held it against; of a folder, the tier policy's own.
     """
 

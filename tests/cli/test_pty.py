@@ -13,13 +13,13 @@ import pytest
 LINES = 24
 JOB = """
 import time, pandas as pd
-from kyc_ml.cli.terminal import Terminal
+from kyc_ml.cli.terminal.reporters import Terminal
 with Terminal() as terminal:
-    for stage in ("reading", "building features"):
+    for stage in ("reading", "features"):
         terminal.progress(stage, 0, 3)
         time.sleep(0.3)
         rows = pd.DataFrame({"row": [f"{stage}-{n}" for n in range(5)]})
-        terminal.show(f"table of {stage}", rows)
+        terminal.show(f"table-{stage}", rows)
         terminal.info("a note of many words " * 8)
         terminal.progress(stage, 3, 3)
     for number in range(52):

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from kyc_ml import display as plots
 from kyc_ml.dataset import CustomerDisjointSplit, OutOfTimeCustomerSplit, PrequentialSplit
-from kyc_ml.display import plots
 from kyc_ml.display.plots.ranking import _thin
 from kyc_ml.display.plots.style import LOWERS, RAISES
 from kyc_ml.metrics import (

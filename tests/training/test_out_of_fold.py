@@ -363,7 +363,7 @@ def test_tuning_judges_by_folds_that_no_choice_saw(source, config):
         assert "outer" in tuned.comparison.sentence
     for changed, said in (
         ({"objective": "recall_at_capacity"}, "recall_at_capacity"),
-        ({"folds": {"method": "prequential", "folds": 3, "train_days": 30}}, "train_days"),
+        ({"folds": {"method": "prequential", "folds": 3, "train_days": 30}}, "tuning.folds"),
         ({"folds": {"method": "prequential", "folds": 2}}, "3, .* 2"),
     ):
         other = RunConfig.model_validate(content | {"tuning": tuning | changed})

@@ -25,7 +25,7 @@ def plot_cut_offs(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame[segment, tier, in_force, proposed, low, high]
-        As `Proposal.table` gives it.
+        As `CutOffProposal.table` gives it.
     """
     shown = table[table["proposed"] > 0]
     several = len(set(shown["segment"])) > 1

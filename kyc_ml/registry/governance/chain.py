@@ -96,9 +96,9 @@ class LogAnchor:
 
     Examples
     --------
-    >>> Anchor.parse(f"3:{'0' * 64}").count
+    >>> LogAnchor.parse(f"3:{'0' * 64}").count
     3
-    >>> Anchor.parse("3") is None
+    >>> LogAnchor.parse("3") is None
     True
     """
 

@@ -61,6 +61,7 @@ def recall_at_capacity(
 
     Examples
     --------
+    >>> import numpy as np
     >>> target, margin = np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.1, 0.9, 0.2, 0.3])
     >>> recall_at_capacity(target, margin, np.array([0, 0, 1, 1]), end_day=2, per_day=1.0)
     0.5
@@ -74,6 +75,7 @@ def expected_cost(target: Floats, proba: Floats, *, review_cost: float, miss_cos
 
     Examples
     --------
+    >>> import numpy as np
     >>> target, proba = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.5, 0.01, 0.3, 0.0])
     >>> expected_cost(target, proba, review_cost=1.0, miss_cost=10.0)  # 2 reviews, 1 missed
     3.0

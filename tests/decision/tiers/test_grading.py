@@ -329,7 +329,7 @@ import numpy as np
 spec = importlib.util.spec_from_file_location("sections", {conftest!r})
 conftest = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conftest)
-from kyc_ml.decision.tiers import grade
+from kyc_ml.decision import grade
 facts = conftest.facts_of(
     3, days=["2026-03-01 15:59", "2026-03-01 16:00", "2027-03-01 12:00"],
     listed=[1, 0, 1], age=[0, 2, 1], pep=["x", "foreign", "x"], kind=["company", "x", "x"])

@@ -202,7 +202,7 @@ def test_another_seed_gives_another_bank(small_bank):
 
 def test_the_zone_of_the_machine_changes_nothing(small_bank):
     code = (
-        "import hashlib, pyarrow as pa; from kyc_ml.onboarding.synthetic import *\n"
+        "import hashlib, pyarrow as pa; from kyc_ml.onboarding import BankConfig, make_bank\n"
         "bank = make_bank(BankConfig(transactions=5_000, seed=0))\n"
         "for table in [*bank.tables.values(), *bank.answer_key.values()]:\n"
         "    sink = pa.BufferOutputStream()\n"

@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
 WRITER = """
 import sys
 from pathlib import Path
-from kyc_ml.registry.governance import AuditLog
+from kyc_ml.registry import AuditLog
 for number in range(10):
     AuditLog(Path(sys.argv[1])).append(
         "verdict", actor=sys.argv[2], model="fraud", version="1", facts={"n": number}
