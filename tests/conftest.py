@@ -29,8 +29,8 @@ from kyc_ml.model import Model, fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle
 
-# A busy machine is no failure; a law that needs more examples says so itself.
-# KYC_ML_EXAMPLES=400 looks harder, for as long as you like
+# A busy machine is no failure. A law that needs more examples, or fewer, takes a multiple of this
+# number, so that KYC_ML_EXAMPLES=400 searches longer in every law, and `make quick` shorter.
 settings.register_profile(
     "kyc_ml", deadline=None, max_examples=int(os.environ.get("KYC_ML_EXAMPLES", "20"))
 )

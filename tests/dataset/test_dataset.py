@@ -26,7 +26,8 @@ from kyc_ml.errors import DatasetError
 from kyc_ml.features.prepare import known_labels
 from kyc_ml.training import label_parts
 
-QUICK = settings(max_examples=8)  # each reads tables through the contract twice
+# each example reads tables through the contract twice
+QUICK = settings(max_examples=settings.default.max_examples // 2)
 SHORT = DatasetConfig(label_maturity_days=10)
 RISK = DatasetConfig(label_maturity_days=10, horizon_days=30)
 

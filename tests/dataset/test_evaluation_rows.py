@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig, RunConfig
@@ -90,7 +90,6 @@ OUTCOMES = st.dictionaries(
 ).map(lambda found: {n: (what, max(n, known)) for n, (what, known) in found.items()})
 
 
-@settings(max_examples=15)
 @given(outcomes=OUTCOMES, as_of=st.integers(15, DAYS))
 def test_chosen_rows_and_all_rows_follow_one_rule(outcomes, as_of):
     """What an audit marks among all observations is what an evaluation lists."""

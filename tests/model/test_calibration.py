@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -39,7 +39,6 @@ margins = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30).map(np.array)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25)
 @given(seed=st.integers(0, 999), n=st.integers(60, 200), margin=margins)
 def test_a_larger_margin_never_has_a_smaller_probability(method, seed, n, margin):
     calibrator = fit_calibrator(*drawn(n, slope=2.0, seed=seed), method=method)
@@ -50,7 +49,6 @@ def test_a_larger_margin_never_has_a_smaller_probability(method, seed, n, margin
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25)
 @given(seed=st.integers(0, 999), random=st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_no_bit_of_a_map(method, seed, random):
     margin, target = drawn(80, seed=seed)
@@ -78,7 +76,6 @@ def test_margins_that_are_log_odds_are_left_calibrated():
         assert quality.observed_over_expected_low <= 1.0 <= quality.observed_over_expected_high
 
 
-@settings(max_examples=25)
 @given(seed=st.integers(0, 999), n=st.integers(2, 200))
 def test_isotonic_calls_nothing_impossible_and_nothing_certain(seed, n):
     calibrator = fit_calibrator(*drawn(n, slope=50.0, seed=seed), method="isotonic")

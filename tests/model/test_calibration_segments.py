@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
@@ -80,7 +80,6 @@ def test_with_pseudo_observations_without_end_a_segment_is_the_whole():
 
 
 @given(low=st.floats(0.0, 1e4), more=st.floats(1e-3, 1e4))
-@settings(max_examples=20)
 def test_the_stronger_the_whole_the_smaller_the_shift(low, more):
     margin, target, segment = drawn(400)
     whole = to_probability(margin)
@@ -156,7 +155,6 @@ def test_one_segment_says_nothing_of_differences():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=15)
 @given(
     seed=st.integers(0, 99),
     margin=st.lists(st.floats(-50, 50), min_size=1, max_size=30).map(np.array),

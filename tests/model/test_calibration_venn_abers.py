@@ -32,7 +32,7 @@ def rows(draw):
     return np.array(margin) / 3.0, np.array(target, dtype=float)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(drawn=rows())
 def test_it_is_the_brute_force_map_at_between_and_beyond_all_margins(drawn):
     margin, target = drawn

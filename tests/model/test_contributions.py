@@ -88,7 +88,7 @@ models = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(
     seed=st.integers(0, 10_000),
     parameters=models,
@@ -130,7 +130,7 @@ def test_a_deep_unbalanced_tree_is_integrated_exactly(chain):
     require_lightgbms_own(text, matrix[:300])
 
 
-@settings(max_examples=10)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(seed=st.integers(0, 10_000), leaves=st.integers(2, 40))
 def test_tables_keep_within_their_memory_and_nothing_changes(seed, leaves):
     matrix, target = drawn(seed)
@@ -159,7 +159,6 @@ def batch(chain):
     return explained, matrix[:2500], explained.explain(matrix[:2500], threads=2)[0]
 
 
-@settings(max_examples=25)
 @given(rows=st.lists(st.integers(0, 2499), min_size=1, max_size=40), threads=st.integers(1, 3))
 @example(rows=list(range(2499, -1, -1)), threads=3)
 @example(rows=list(range(1000, 2100)), threads=1)

@@ -30,6 +30,8 @@ from kyc_ml.model.estimators.classifier import RiskClassifier
 from kyc_ml.model.estimators.feature_builder import FeatureBuilder
 from kyc_ml.model.estimators.parts import lay_out, order_of
 
+pytestmark = pytest.mark.slow  # most tests train a model; together they take about a minute
+
 
 # As it is, on the 10 to 300 rows of the checks. Left out by scikit-learn itself, whatever the
 # estimator: check_array_api_input, unless the environment variable SCIPY_ARRAY_API is set.

@@ -32,7 +32,6 @@ def drawn(seed, n=120):
     return np.column_stack([number, group]), target
 
 
-@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), leaves=st.integers(2, 15))
 def test_contributions_and_base_add_up_to_the_margin(two, small, seed, leaves):
     matrix, target = drawn(seed)
@@ -45,7 +44,7 @@ def test_contributions_and_base_add_up_to_the_margin(two, small, seed, leaves):
     assert np.unique(got.base).size == 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(data=st.data())
 def test_a_row_scores_the_same_alone_in_a_batch_and_in_any_order(small, data):
     rows = data.draw(st.lists(st.integers(0, 599), min_size=1, max_size=30))
@@ -165,7 +164,7 @@ def steps_along(model, column):
     return np.concatenate(lines)
 
 
-@settings(max_examples=10)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(seed=st.integers(0, 999), direction=st.sampled_from([-1, 1]))
 def test_a_declared_direction_is_kept_where_the_config_asks_for_it(
     make_spec, small, seed, direction
@@ -265,7 +264,7 @@ def test_one_and_two_threads_give_the_same_text_and_margins(make_spec, share, me
     assert one.margin(matrix, threads=1).tobytes() == two.margin(matrix, threads=2).tobytes()
 
 
-@settings(max_examples=30)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(seed=st.integers(0, 99), order=st.randoms(), count=st.integers(0, 90), few=st.booleans())
 def test_the_rows_drawn_hang_on_what_rows_hold_not_on_their_order(seed, order, count, few):
     rng = np.random.default_rng(seed)

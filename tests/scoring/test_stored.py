@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig
@@ -110,7 +110,6 @@ def same(got, expected):
     assert got.to_pylist() == expected.to_pylist()
 
 
-@settings(max_examples=15)
 @given(rows=ROWS, since=DAYS, length=st.integers(1, 5))
 def test_arrivals_become_known_in_the_period(keep, tmp_path_factory, rows, since, length):
     source, folder = accepted_of(rows), tmp_path_factory.getbasetemp()
@@ -123,7 +122,6 @@ def test_arrivals_become_known_in_the_period(keep, tmp_path_factory, rows, since
     }
 
 
-@settings(max_examples=15)
 @given(rows=ROWS, as_of=DAYS, not_due=st.sets(st.sampled_from("abc")))
 def test_reviews_are_those_of_memory(keep, tmp_path_factory, rows, as_of, not_due):
     source, folder = accepted_of(rows), tmp_path_factory.getbasetemp()
@@ -136,7 +134,6 @@ def test_reviews_are_those_of_memory(keep, tmp_path_factory, rows, as_of, not_du
         assert ([] if due is None else due.to_pylist()) == kept
 
 
-@settings(max_examples=15)
 @given(rows=ROWS, reviews=ROWS, span=st.tuples(DAYS, st.integers(1, 5)))
 def test_planned_reviews_are_those_of_memory(keep, tmp_path_factory, rows, reviews, span):
     source, folder = accepted_of(rows, reviews=reviews), tmp_path_factory.getbasetemp()
@@ -148,7 +145,6 @@ def test_planned_reviews_are_those_of_memory(keep, tmp_path_factory, rows, revie
     same(written(keep(source), folder, **chosen), expected)
 
 
-@settings(max_examples=15)
 @given(rows=ROWS, cut=DAYS)
 def test_consecutive_periods_hold_each_payment_once(keep, tmp_path_factory, rows, cut):
     stored, folder = keep(accepted_of(rows)), tmp_path_factory.getbasetemp()
@@ -159,7 +155,6 @@ def test_consecutive_periods_hold_each_payment_once(keep, tmp_path_factory, rows
     assert sorted(names) == sorted(f"t{n}" for n in range(len(rows)))
 
 
-@settings(max_examples=15)
 @given(
     rows=ROWS,
     reviews=ROWS,

@@ -112,7 +112,7 @@ def test_the_other_way_round_every_difference_is_negated(small, challenger, cham
     )
 
 
-@settings(max_examples=8)  # each is a whole comparison
+@settings(max_examples=settings.default.max_examples // 2)  # each is a whole comparison
 @given(seed=st.integers(0, 99))
 def test_the_order_of_rows_changes_nothing(small, challenger, champion, compared, seed):
     order = np.random.default_rng(seed).permutation(small.target.size)

@@ -6,7 +6,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
@@ -70,7 +70,6 @@ def upper(hits, n, level, interval):
 # --- target bad rate ------------------------------------------------------------------
 
 
-@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000),
     interval=st.sampled_from(["jeffreys", "clopper_pearson"]),
@@ -165,7 +164,6 @@ def test_without_rows_or_a_fit_section_there_is_no_proposal(make_policy):
 # --- capacity -------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000),
     alerts=st.tuples(st.floats(0.5, 20.0), st.floats(0.5, 40.0)),

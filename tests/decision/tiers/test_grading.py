@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import IdentifierForm, check_section
@@ -302,7 +302,6 @@ def graded(make_policy, sections, make_facts, rows):
     return list(zip(*columns.values(), strict=True))
 
 
-@settings(max_examples=20)
 @given(rows=ROWS, seed=st.integers(0, 99))
 def test_a_row_is_graded_alike_alone_in_a_batch_and_shuffled(
     make_policy, sections, make_facts, rows, seed

@@ -87,7 +87,7 @@ def test_a_value_of_another_form_is_not_read(desk):
         assert desk.one(f"SELECT TRY_CAST({sql} AS DOUBLE)") == (None,)
 
 
-@settings(max_examples=60)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(
     numbers=st.lists(st.integers(-10_000_000, 10_000_000), min_size=3, max_size=20),
     thousands=st.sampled_from(["", ",", ".", "'"]),

@@ -477,9 +477,7 @@ def tables(draw):
     return names, cells
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=tables(), other=tables(), delimiter=st.sampled_from([",", ";", "\t"]))
 def test_whatever_a_folder_holds_what_is_proposed_reads_or_asks(tmp_path, one, other, delimiter):
     """No exception but KycMlError; a mapping without TODO or GUESS passes check."""

@@ -53,7 +53,7 @@ def test_an_untouched_chain_has_no_fault():
     assert read_chain(b"").head == GENESIS
 
 
-@settings(max_examples=300)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(place=st.integers(0, len(WHOLE) - 1), byte=st.integers(0, 255))
 def test_any_changed_byte_is_found_without_an_anchor(place, byte):
     changed = WHOLE[:place] + bytes([byte]) + WHOLE[place + 1 :]
@@ -65,7 +65,7 @@ def test_any_inserted_bytes_are_found_without_an_anchor(place, more):
     assert faults(WHOLE[:place] + more + WHOLE[place:], anchors=[])
 
 
-@settings(max_examples=300)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(first=st.integers(0, len(WHOLE) - 1), size=st.integers(1, 2_000))
 def test_any_removed_stretch_is_found_with_the_anchor(first, size):
     assert faults(WHOLE[:first] + WHOLE[first + size :])

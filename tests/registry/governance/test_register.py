@@ -201,7 +201,7 @@ def followed(steps):
     }
 
 
-@settings(max_examples=200)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(histories)
 def test_findings_of_the_champion_are_those_of_a_log_that_knows_no_other_version(steps):
     champion = in_use(steps)
@@ -210,7 +210,7 @@ def test_findings_of_the_champion_are_those_of_a_log_that_knows_no_other_version
     assert listed == (followed(own) if champion else {})
 
 
-@settings(max_examples=200)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(histories)
 def test_findings_of_other_versions_stand_as_they_would_without_a_champion(steps):
     expected = followed(steps)
@@ -222,7 +222,7 @@ def test_findings_of_other_versions_stand_as_they_would_without_a_champion(steps
         assert others == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=10 * settings.default.max_examples)
 @given(histories)
 def test_an_id_is_listed_once_or_once_more_for_the_champion(steps):
     listed = standing(steps)
