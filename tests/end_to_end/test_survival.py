@@ -117,7 +117,7 @@ def reference(night, place, tmp_path_factory):
     with place.entered():
         result = night.score(out)
     assert result.rows > 100
-    assert result.quarantined == 2
+    assert result.manifest.quarantined == 2
     assert len(list((out / "scores").iterdir())) >= 3
     assert (out / "quarantine" / "part-00000.parquet").is_file()
     return out
@@ -303,7 +303,7 @@ def test_a_run_that_noted_its_dates_as_they_were_typed_is_recognised(
     night, tmp_path, monkeypatch, step
 ):
     """As all runs did before December 2026; every row keeps the run id that it began with."""
-    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.scoring.scorers.isoformat"
+    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.scoring.identity.isoformat"
     with monkeypatch.context() as context:
         context.setattr(dates, lambda _: typed)
         context.setattr(*step, _full_disk)
@@ -388,14 +388,14 @@ def test_a_file_that_changes_between_its_digest_and_its_reading_is_refused(
     night, tmp_path, monkeypatch
 ):
     mine = night.copy(tmp_path / "mine")
-    real = scoring.identify
+    real = scoring.identify_run
 
     def then_changed(*args, **kwargs):
         found = real(*args, **kwargs)
         _append_row(mine)
         return found
 
-    monkeypatch.setattr(scoring, "identify", then_changed)
+    monkeypatch.setattr(scoring, "identify_run", then_changed)
     with pytest.raises(KycMlError, match="file"):
         mine.score(tmp_path / "scores")
     assert not (tmp_path / "scores").exists()
