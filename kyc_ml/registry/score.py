@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.decision import (
-    NOBODY,
+    NO_OVERRIDES,
     Grades,
     OverrideBook,
     TierHistory,
@@ -39,7 +39,7 @@ def score_features(
     features: FeatureTable,
     *,
     facts: FeatureTable | None = None,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -112,7 +112,7 @@ class Scores:
         features: FeatureTable,
         *,
         facts: FeatureTable | None = None,
-        book: OverrideBook = NOBODY,
+        book: OverrideBook = NO_OVERRIDES,
         history: TierHistory | None = None,
         threads: int = 2,
         predicted: tuple[Floats, Floats] | None = None,
@@ -174,7 +174,7 @@ def score_and_grade(
     features: FeatureTable,
     *,
     facts: FeatureTable | None = None,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import Attribute, DatasetConfig, FeatureConfig, TableAttribute
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
-from kyc_ml.decision.explain.wording import EFFECTS, say_reason, say_usual
+from kyc_ml.decision.explain.sentences import EFFECTS, say_reason, say_usual
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import (
     audit_features,
