@@ -29,6 +29,9 @@ from kyc_ml.model import Model, fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle
 
+# what tests read is English, whatever the locale of the machine
+os.environ["KYC_ML_LANGUAGE"] = "en"
+
 # A busy machine is no failure; a law that needs more examples says so itself.
 # KYC_ML_EXAMPLES=400 looks harder, for as long as you like
 settings.register_profile(

@@ -1,9 +1,9 @@
-"""Gather the case sheet of one explained observation."""
+"""One explained observation, and its case sheet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,13 @@ from kyc_ml.decision import (
     say_value,
     write_text,
 )
+from kyc_ml.display import ProgressReporter
 from kyc_ml.features import DECISION_TIME, FeatureTable, Latest, name_of
-from kyc_ml.registry import Bundle
+from kyc_ml.registry import Bundle, explain_rows, features_and_facts, reasons_of, score_features
+from kyc_ml.scoring.one_observation import find_observation
+
+_NUMBERS: Final = ("value", "peer_median", "percentile")
+_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, "contribution", "share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +40,14 @@ class Case:
 
     Attributes
     ----------
+    features, facts : FeatureTable
+        What the model reads, and what the tier policy reads.
+    score : dict
+        The observation's row of the score table.
+    reasons : DataFrame
+        See `Explained.contributions`.
     timezone : str
-        Of the source: people are shown its dates.
+        Time zone of the source, in which dates are shown to people.
     """
 
     bundle: Bundle
@@ -50,8 +61,55 @@ class Case:
 
     @property
     def decided(self) -> pd.Timestamp:
-        """The decision, on the clock of the source: at local midnight UTC is still a day before."""
+        """Time of the decision in the source's zone; its date may differ from the date in UTC."""
         return pd.Timestamp(self.score[DECISION_TIME]).tz_convert(self.timezone)
+
+
+def make_case(
+    bundle: Bundle,
+    tables: ContractedTables,
+    observation: str,
+    *,
+    reporter: ProgressReporter,
+    book: OverrideBook,
+    history: TierHistory | None,
+    reasons: int,
+) -> Case:
+    """Score one observation and collect all that explains it.
+
+    Parameters
+    ----------
+    observation : str
+        Identifier in the form of the tables; see `in_form`.
+    reasons : int
+        Number of reasons to list, the strongest first.
+
+    Raises
+    ------
+    DatasetError
+        If the source has no such observation.
+    """
+    observations = find_observation(tables, observation, unit=bundle.config.unit)
+    features, facts = features_and_facts(bundle, tables, observations, reporter)
+    scores = score_features(bundle, features, facts=facts, book=book, history=history)
+    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=reasons)
+    places = sum(name.endswith("_code") for name in columns)
+    rows = [
+        {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
+        for place in range(1, places + 1)
+    ]
+    listed = pd.DataFrame(rows, columns=list(_COLUMNS))
+    return Case(
+        bundle=bundle,
+        features=features,
+        facts=facts,
+        book=book,
+        history=history,
+        score=scores.to_pylist()[0],
+        # a column of missing values alone would be of objects, not of numbers
+        reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
+        timezone=tables.timezone,
+    )
 
 
 def make_sheet(
@@ -62,12 +120,12 @@ def make_sheet(
     lowering: Counterfactual,
     language: Language,
 ) -> CaseSheet:
-    """Gather the content of a case sheet.
+    """Collect the content of a case sheet.
 
     Parameters
     ----------
     tables : ContractedTables
-        Read as they were known at the decision.
+        The source's tables; only rows known at the decision are shown.
     label : str
         Name and version of the model.
     """
@@ -120,7 +178,7 @@ def _rows(case: Case, language: Language) -> list[ReasonRow]:
 
 
 def _peers_of(case: Case) -> dict[str, str] | None:
-    """Say which column of the customers table makes the row's peers, where it is one."""
+    """Return the column and value of the customers table that define the peers; None for others."""
     reference = case.bundle.reference
     if reference.peers is None or not reference.group_of(case.features)[0]:
         return None
@@ -136,12 +194,11 @@ def _peers_of(case: Case) -> dict[str, str] | None:
 
 
 def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
-    """List what each override in force sets, and where it comes from."""
+    """List what each override in force sets, and its source."""
     policy = case.bundle.policy
     shown = {rule.name: rule.name_zh if language == "zh" else rule.name for rule in policy.tiers}
-    found = list_in_force(case.facts, policy=policy, book=case.book)
     listed = []
-    for each in found:
+    for each in list_in_force(case.facts, policy=policy, book=case.book):
         kind, tier = ("tier", each.tier) if each.floor is None else ("floor", each.floor)
         listed.append(
             {

@@ -19,7 +19,7 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.features import Formula
 from kyc_ml.registry import load_bundle, save_bundle
 from kyc_ml.training.train_model import train
-from kyc_ml.validation.later_rows import join_specs
+from kyc_ml.validation.comparison.later_rows import join_specs
 
 TRAINED = "2024-09-10"
 SPLITS = {

@@ -29,9 +29,9 @@ from kyc_ml.features.build import in_table_order, told_left_out
 from kyc_ml.features.prepare import columns_of
 from kyc_ml.registry import features_of_bundle, load_bundle, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
-from kyc_ml.scoring.case import make_sheet
+from kyc_ml.scoring.case import make_case, make_sheet
 from kyc_ml.scoring.counterfactual import find_counterfactual
-from kyc_ml.scoring.explain_job import explain_case, tell
+from kyc_ml.scoring.explain_job import list_customer_facts
 from kyc_ml.scoring.one_observation import find_observation
 from kyc_ml.training.evidence import needed_specs
 from kyc_ml.training.train_job import train_on
@@ -165,14 +165,20 @@ def use(form, source, bundle, *, folder, validated):
     name = form.observation
     if form.name in {"berka", "amlsim"} and "reviews" not in source.tables:
         name = f"{source['transactions']['customer_id'][0]}@{end_of_data(source):%Y-%m-%d}"
-    case = explain_case(
-        bundle, source, name, ProgressReporter(), book=NO_OVERRIDES, history=None, top=5
+    case = make_case(
+        bundle,
+        source,
+        name,
+        reporter=ProgressReporter(),
+        book=NO_OVERRIDES,
+        history=None,
+        reasons=5,
     )
     lowering = find_counterfactual(case)
     sheet = make_sheet(case, source, label="model", lowering=lowering, language="zh")
     save_sheet(sheet, folder / "sheet.html")
     found = find_observation(source, name, unit=bundle.config.unit)
-    tell(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))
+    list_customer_facts(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))
     limits = folder / "limits.yaml"
     passed = {"stale_hours": None, "drift": {"score": None}, "unknown_categories_share": 1.0}
     limits.write_text(yaml.safe_dump(passed))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kyc_ml.display import Example
     from kyc_ml.features import FeatureSpec
     from kyc_ml.onboarding import DemoResult
-    from kyc_ml.scoring import Explained, ScoringResult, Told
+    from kyc_ml.scoring import CustomerFacts, Explained, ScoringResult
     from kyc_ml.training import ReproductionResult, TrainingResult, TuningResult
     from kyc_ml.validation import AuditResult
 
@@ -108,8 +108,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     manifest = result.manifest
     terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
-        "read": Quantity(result.read, "rows"),
-        "quarantined": Quantity(result.quarantined, "rows"),
+        "read": Quantity(result.manifest.read, "rows"),
+        "quarantined": Quantity(result.manifest.quarantined, "rows"),
         "scored": Quantity(result.rows, "observations"),
         "customers": Quantity(manifest.customers, "customers"),
         **{
@@ -177,11 +177,12 @@ def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     )
 
 
-def show_told(terminal: Terminal, told: Told, *, chinese: bool) -> None:
-    """Print what a customer may be told, and nothing else."""
+def show_customer_facts(terminal: Terminal, found: CustomerFacts, *, chinese: bool) -> None:
+    """Print what may be disclosed to a customer, and nothing else."""
     names = ["fact_zh", "value_zh"] if chinese else ["fact", "value"]
-    facts = dict(told.facts[names].itertuples(index=False, name=None))
-    terminal.summary(f"on record for {told.observation_id}", facts or {"": "nothing to be told"})
+    facts = dict(found.facts[names].itertuples(index=False, name=None))
+    title = f"on record for {found.observation_id}"
+    terminal.summary(title, facts or {"": "nothing may be disclosed"})
 
 
 def show_features(terminal: Terminal, specs: Sequence[FeatureSpec]) -> None:

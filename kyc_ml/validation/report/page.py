@@ -1,4 +1,4 @@
-"""The page of a validation: written beside report.json, and again once it is signed off."""
+"""Write the page of a report: after the validation, and again after the sign-off."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kyc_ml.registry import (
     fetch_report,
     latest_sign_off,
 )
+from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.report.render import render_report, save_report_page
 from kyc_ml.validation.result import Report
-from kyc_ml.validation.sign_off.reports import read_report
 from kyc_ml.validation.text import Language
 
 PAGE: Final = "report.html"
@@ -27,7 +27,7 @@ PAGE: Final = "report.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageResult:
-    """A page, and the version it compares with ('' for none)."""
+    """A page, its size in bytes, and the version that it compares with ('' for none)."""
 
     path: Path
     size: int
@@ -37,21 +37,21 @@ class PageResult:
 def run_report(
     *, report: Path, language: Language, out: Path | None, previous: Path | None, log: Path
 ) -> PageResult:
-    """Write the page of a report.json again: in another language, or with its sign-off.
+    """Write the page of a report.json again, in another language or with its sign-off.
 
     Parameters
     ----------
     out : Path or None
-        HTML file; None is report.html beside the report.
+        HTML file; None is report.html in the folder of the report.
     previous : Path or None
-        report.json to compare with; None is what `earlier_report` finds.
+        report.json to compare with; None is the rule of `earlier_report`.
 
     Raises
     ------
     ConfigError
         If a report cannot be read.
     AuditError
-        If the audit log is not sound: a page that names a sign-off must be able to trust it.
+        If the audit log is not intact: a page that names a sign-off must be able to trust it.
     """
     content, facts = read_report(report)
     before = _earlier(content) if previous is None else read_report(previous)[0]
@@ -93,7 +93,7 @@ def write_page(
 def earlier_report(candidate: Candidate) -> Report | None:
     """Find the last complete validation of the champion, or of the newest version before.
 
-    None where no other version was validated.
+    Return None if no other version was validated.
 
     Raises
     ------
@@ -114,12 +114,12 @@ def earlier_report(candidate: Candidate) -> Report | None:
 
 
 def renew_page(report: Path, signed: Entry) -> bool:
-    """Write the page beside a report again, in its language, with the sign-off.
+    """Write the existing page of a report again, in its language, with the sign-off.
 
     Returns
     -------
     bool
-        False where there is no page beside the report.
+        False if the report has no page.
     """
     path = report.with_name(PAGE)
     if not path.is_file():
@@ -127,7 +127,7 @@ def renew_page(report: Path, signed: Entry) -> bool:
     content = read_report(report)[0]
     found = re.search(r'<html lang="(en|zh)', path.read_text(encoding="utf-8")[:200])
     if found is None:
-        msg = f"{path} is no page of a validation: move it away and sign off again"
+        msg = f"{path} is not the page of a validation: move it away and sign off again"
         raise ConfigError(msg)
     language: Language = "zh" if found[1] == "zh" else "en"
     write_page(content, path, language=language, previous=_earlier(content), signed=signed)

@@ -1,10 +1,11 @@
-"""The model under validation, the champion beside it, and what training again gives."""
+"""Load the model to validate and its champion, and train it again."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kyc_ml.contract import ContractedTables
 from kyc_ml.decision import Scorecard
@@ -25,21 +26,21 @@ from kyc_ml.registry import (
 from kyc_ml.training import is_cross_validated, list_fold_rows, run_reproduce
 from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.result import ModelIdentity
-from kyc_ml.validation.validation_rows import ValidationRows, collect_rival
+from kyc_ml.validation.run.row_collection import ValidationRows, score_with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedModel:
-    """The model as the registry, or a folder, has it.
+    """A model to validate.
 
     Attributes
     ----------
     address : str
-        What was asked for.
+        Address or folder that the user named.
     candidate : Candidate or None
-        None for a bundle's folder.
+        Its version in the registry; None for a bundle's folder.
     card : Scorecard or None
-        What its training run held it against; of a folder, the tier policy's own.
+        Scorecard that its training run recorded; of a folder, that of the tier policy.
     """
 
     address: str
@@ -48,7 +49,7 @@ class ReviewedModel:
     card: Scorecard | None
 
     def identity(self) -> ModelIdentity:
-        """Name it as a report does."""
+        """Return the facts that identify the model in a report."""
         bundle, candidate = self.bundle, self.candidate
         return ModelIdentity(
             name=bundle.config.name if candidate is None else candidate.name,
@@ -65,8 +66,20 @@ class ReviewedModel:
         )
 
 
+class Champion(NamedTuple):
+    """A model to compare with, and its name and version for people."""
+
+    bundle: Bundle
+    label: str
+
+
+def card_of_policy(bundle: Bundle) -> Scorecard | None:
+    """Return the scorecard of the tier policy; None if it has none."""
+    return None if bundle.policy.expert is None else bundle.policy.expert.card
+
+
 def load_reviewed(model: str, reporter: ProgressReporter) -> ReviewedModel:
-    """Load the bundle, who trained it, and the rating card that its run recorded.
+    """Load a bundle, the people who trained it, and the scorecard that its run recorded.
 
     Raises
     ------
@@ -75,8 +88,9 @@ def load_reviewed(model: str, reporter: ProgressReporter) -> ReviewedModel:
     """
     bundle, _ = load_model(model)
     if not model.startswith("models:/"):
-        card = None if bundle.policy.expert is None else bundle.policy.expert.card
-        return ReviewedModel(address=model, bundle=bundle, candidate=None, card=card)
+        return ReviewedModel(
+            address=model, bundle=bundle, candidate=None, card=card_of_policy(bundle)
+        )
     candidate = fetch_candidate(model)
     return ReviewedModel(
         address=model, bundle=bundle, candidate=candidate, card=_recorded_card(model, reporter)
@@ -88,21 +102,17 @@ def _recorded_card(model: str, reporter: ProgressReporter) -> Scorecard | None:
         try:
             run_id, folder = fetch_record(model, Path(scratch))
             return load_record(folder, subject=f"run {run_id}").card
-        except UnreachableError:  # not the same as a model that has none
+        except UnreachableError:  # a server that is down does not mean that there is no record
             raise
         except RegistryError as error:
-            reporter.info(f"no rating card to compare with: {error}")
+            reporter.info(f"no scorecard to compare with: {error}")
             return None
 
 
-def load_rival(
-    reviewed: ReviewedModel,
-    champion: str | None,
-    tables: ContractedTables,
-    rows: ValidationRows,
-    reporter: ProgressReporter,
-) -> ChampionScores | None:
-    """Load the champion and score the current rows by it; None if they are not new to it.
+def load_champion(
+    reviewed: ReviewedModel, champion: str | None, reporter: ProgressReporter
+) -> Champion | None:
+    """Load the model to compare with; None if there is none.
 
     Parameters
     ----------
@@ -112,55 +122,54 @@ def load_rival(
     Raises
     ------
     ConfigError
-        If the two do not predict the same thing.
+        If the two do not predict the same outcome.
     """
     candidate = reviewed.candidate
-    address = champion
-    if address is None and candidate is not None and candidate.champion:
+    if champion is None and candidate is not None and candidate.champion:
         if candidate.champion == candidate.version:
-            reporter.info("the model is the champion: there is none to hold it against")
+            reporter.info("the model is the champion: it is not compared with another one")
             return None
-        address = f"models:/{candidate.name}/{candidate.champion}"
-    if address is None:
+        champion = f"models:/{candidate.name}/{candidate.champion}"
+    if champion is None:
         return None
-    bundle, label = load_model(address)
-    return as_rival(bundle, label, reviewed.bundle, tables=tables, rows=rows, reporter=reporter)
+    bundle, label = load_model(champion)
+    require_comparable(reviewed.bundle, bundle)
+    return Champion(bundle, label)
 
 
-def as_rival(
-    bundle: Bundle,
-    label: str,
+def score_champion(
+    champion: Champion,
     reviewed: Bundle,
-    *,
     tables: ContractedTables,
     rows: ValidationRows,
     reporter: ProgressReporter,
 ) -> ChampionScores | None:
-    """Score the current rows by another bundle; None if they are not new to it.
+    """Score the current rows with the champion; None if it may have learned from them.
 
     Raises
     ------
     ConfigError
-        If the two do not predict the same thing.
+        If the two do not predict the same outcome.
     """
+    bundle, label = champion
     require_comparable(reviewed, bundle)
     learned = _learned_out_of_fold(bundle, tables, rows)
     if learned is None and trained_until(bundle) > rows.current.since:
         reporter.info(
             f"{label} is not compared with: it was trained until {trained_until(bundle):%Y-%m-%d} "
-            "and may have learnt from the rows judged here"
+            "and may have learned from the rows evaluated here"
         )
         return None
-    scored = collect_rival(
+    scored = score_with(
         bundle, tables, rows.current, rows.observations, learned=learned, reporter=reporter
     )
-    return ChampionScores(label=label, bundle=bundle, rows=scored)
+    return ChampionScores(label=label, rows=scored)
 
 
 def _learned_out_of_fold(
     bundle: Bundle, tables: ContractedTables, rows: ValidationRows
 ) -> Floats | None:
-    """Give the outcomes a champion learned, where it has the very rows out of fold as well."""
+    """Return the outcomes that a champion learned, if these rows are its out-of-fold rows too."""
     if rows.fitted is None or not is_cross_validated(bundle):
         return None
     theirs = list_fold_rows(bundle, tables)

@@ -1,8 +1,9 @@
-"""Validation on out-of-fold rows: which checks they carry, and the caveat they come with.
+"""Validation on out-of-fold rows: the checks that apply, and the caveat.
 
-A model cross-validated by customer has learned from all rows of its time. Each was predicted
-once by a model that saw nothing of its customer: these predictions can be ranked, calibrated
-and graded. What needs rows of another time, or the scores of one model, cannot be had.
+A model cross-validated by customer has learned from all rows of its period. Each row was
+predicted once by a model that did not see its customer, and these predictions can be ranked,
+calibrated and graded. Checks that need rows of another period, or the scores of a single model,
+do not apply.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ NOT_APPLICABLE: Final = MappingProxyType(
         "benchmarks.rating": _SAME_ROWS,
     }
 )
-"""Why a check does not apply to out-of-fold rows, by its id."""
+"""Reason why a check does not apply to out-of-fold rows, by its id."""
 
 OF_THE_MODEL: Final = frozenset(
     {
@@ -47,11 +48,11 @@ OF_THE_MODEL: Final = frozenset(
         "implementation.parity",
     }
 )
-"""Checks of how the model computes: they look at its own scores, also of rows it learned from."""
+"""Checks of the computation: they use the final model's scores, also of rows it learned from."""
 
 
 def caveat(known: pd.Timestamp, label_delay: timedelta) -> Finding:
-    """Say what out-of-fold rows leave open, as a finding with an owner and a due date to come.
+    """Return a finding for the question that out-of-fold rows cannot answer: stability over time.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reports of validations: read one, and put its verdict into the audit log."""
+"""Read a report from its file, and record its verdict in the audit log."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.registry import Entry, ReportFacts, ReportFinding, record_entry
+from kyc_ml.validation.report.storage import from_json
 from kyc_ml.validation.result import Report
-from kyc_ml.validation.storage import from_json
 
 
 def read_report(path: Path) -> tuple[Report, ReportFacts]:
-    """Read a report.json, and what governance needs of it.
+    """Read a report.json, and the facts of it that governance needs.
 
     Raises
     ------
     ConfigError
-        If it cannot be read or is no report.
+        If it cannot be read or is not a report.
     """
     try:
         content = path.read_bytes()
@@ -27,7 +27,7 @@ def read_report(path: Path) -> tuple[Report, ReportFacts]:
         msg = f"report {path} cannot be read: {error.strerror}; name report.json of kyc-ml validate"
         raise ConfigError(msg) from None
     except UnicodeDecodeError:
-        msg = f"report {path} is not UTF-8 text: it is no report.json of kyc-ml validate"
+        msg = f"report {path} is not UTF-8 text, so it is not a report.json of kyc-ml validate"
         raise ConfigError(msg) from None
     model = report.model
     return report, ReportFacts(
@@ -61,7 +61,7 @@ def _moment(text: str, *, subject: str) -> datetime:
 
 
 def digest_report(path: Path) -> str:
-    """SHA-256 of report.json as written: what a sign-off and a promotion are about."""
+    """Return the SHA-256 of report.json as written: sign-offs and promotions refer to it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The rows of a validation: computed from data anew, none of them taken from the developer."""
+"""Compute the rows of a validation from the data: nothing is taken from the developer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
 from kyc_ml.training import FOLDS, OutOfFold, is_cross_validated, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_built
-from kyc_ml.validation.validation_parts import ChosenPart, ReviewPart, plan_parts
+from kyc_ml.validation.run.row_choice import ChosenPart, ReviewPart, plan_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,8 @@ class ValidationRows:
     Attributes
     ----------
     observations : pyarrow.Table
-        Those of the current rows.
-    recorded : Quality or None
+        Observations of the current rows.
+    recorded : ModelMetrics or None
         Figures of the model's own held-out rows, with the labels known at training.
     """
 
@@ -64,17 +64,17 @@ def collect_rows(
     card: Scorecard | None,
     reporter: ProgressReporter,
 ) -> ValidationRows:
-    """List, compute, label and score the rows that judge a model, and those beside them.
+    """Choose, compute, label and score the current, reference and training rows.
 
     Parameters
     ----------
     since : Timestamp or None
-        First decision to judge by, not before the training date.
+        First decision to evaluate, not before the training date.
 
     Raises
     ------
     ConfigError
-        If the policy names a segment or group that is no declared feature.
+        If the policy names a segment or group that is not a declared feature.
     DatasetError
         If no row has a mature outcome, or a feature of the model cannot be computed.
     """
@@ -86,18 +86,19 @@ def collect_rows(
     fitted, baseline, held_out = None, None, None
     for part in parts:
         built = _build(tables, part, specs, reporter)
-        columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))  # an error if one is missing
+        # raises if a column is missing; without rows, because it copies them
+        columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))
         left_out |= {name: why for name, why in built.left_out.items() if name in _named(settings)}
-        said = None
+        predicted = None
         if part.learned is not None:
             held_out, probability = predict_again(
                 bundle, built, part.learned, tell=reporter.progress
             )
-            said = (held_out.margin, probability)
+            predicted = (held_out.margin, probability)
             if part.role == "current":
                 fitted = _score(bundle, tables, part, built, as_of=as_of)
-                baseline = _baseline(held_out, part.learned, part.judged)
-        found[part.role] = _score(bundle, tables, part, built, as_of=as_of, said=said)
+                baseline = _baseline(held_out, part.learned, part.evaluated)
+        found[part.role] = _score(bundle, tables, part, built, as_of=as_of, predicted=predicted)
     tested = found["reference" if chosen == "later" else "current"]
     return ValidationRows(
         current=found["current"],
@@ -134,7 +135,7 @@ def _score(
     built: FeatureTable,
     *,
     as_of: pd.Timestamp,
-    said: tuple[Floats, Floats] | None = None,
+    predicted: tuple[Floats, Floats] | None = None,
 ) -> ScoredRows:
     typology = np.full(len(built), None, dtype=object)
     days = np.full(len(built), np.nan)
@@ -152,13 +153,13 @@ def _score(
     if AMOUNT in part.observations.column_names:
         amount = part.observations[AMOUNT].to_numpy()
     return ScoredRows(
-        **score_built(bundle, built, predicted=said),
+        **score_built(bundle, built, predicted=predicted),
         role=part.role,
         origin=part.origin,
         since=part.since,
         until=part.until,
         status=part.status,
-        judged=part.judged,
+        evaluated=part.evaluated,
         end=part.end,
         typology=typology,
         arrival_days=days,
@@ -166,11 +167,11 @@ def _score(
     )
 
 
-def _baseline(held_out: OutOfFold, learned: Floats, judged: Mask) -> Predictions:
-    """Give what the logistic regression of each row's fold says of the judged rows."""
+def _baseline(held_out: OutOfFold, learned: Floats, evaluated: Mask) -> Predictions:
+    """Return the out-of-fold predictions of the logistic regression for the evaluated rows."""
     return Predictions(
-        score=held_out.baseline[judged],
-        probability=held_out.baseline_probability(learned)[judged],
+        score=held_out.baseline[evaluated],
+        probability=held_out.baseline_probability(learned)[evaluated],
     )
 
 
@@ -189,7 +190,7 @@ def _named(settings: Settings) -> tuple[str, ...]:
 def _specs(
     bundle: Bundle, settings: Settings, card: Scorecard | None
 ) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
-    """Declare all that is computed: for the model, its tiers, a card, segments and groups."""
+    """Return the features to compute: for the model, tiers, scorecard, segments and groups."""
     run = bundle.config
     declared = declare_facts(run.features, bundle.policy)
     faults = Faults("settings of the validation policy", ConfigError)
@@ -197,9 +198,9 @@ def _specs(
     for name in dict.fromkeys(_named(settings)):
         spec = declared.get(name)
         if spec is None:
-            faults.add(f"{name!r} is no declared feature{hint(name, declared)}")
+            faults.add(f"{name!r} is not a declared feature{hint(name, declared)}")
         elif run.unit not in spec.units:
-            left_out[name] = f"no feature of {run.unit} observations"
+            left_out[name] = f"not a feature of {run.unit} observations"
         else:
             names.append(name)
     faults.raise_if_any()
@@ -210,7 +211,7 @@ def _specs(
     return specs, left_out
 
 
-def collect_rival(
+def score_with(
     bundle: Bundle,
     tables: ContractedTables,
     current: ScoredRows,
@@ -219,21 +220,21 @@ def collect_rival(
     learned: Floats | None = None,
     reporter: ProgressReporter,
 ) -> ScoredRows:
-    """Score the current rows by another model, with its own features.
+    """Score the current rows with another model, from its own features.
 
     Parameters
     ----------
     current : ScoredRows
-        What is known of the rows; outcomes are taken from there.
+        The rows with their outcomes.
     observations : pyarrow.Table
         The same rows as observations.
     learned : float64 array of shape (n,), optional
-        Where the rows are all that it was cross-validated on, the outcomes known then: they are
-        predicted out of fold.
+        Outcomes known at its training, if these are the rows that it was cross-validated on:
+        they are then predicted out of fold.
     """
     _, built = features_and_facts(bundle, tables, observations, reporter)
-    said = None
+    predicted = None
     if learned is not None:
         found, probability = predict_again(bundle, built, learned, tell=reporter.progress)
-        said = (found.margin, probability)
-    return replace(current, **score_built(bundle, built, predicted=said))
+        predicted = (found.margin, probability)
+    return replace(current, **score_built(bundle, built, predicted=predicted))

@@ -1,4 +1,4 @@
-"""Carrying checks out: figures, then gates, then verdicts."""
+"""Run checks: compute figures, apply gates, return verdicts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.gates import apply_gates, evaluate_gate, find_findings
-from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure
 from kyc_ml.validation.policy import Settings, ValidationPolicy
+from kyc_ml.validation.ranked import missing
 from kyc_ml.validation.result import CheckResult, Finding, Table
+from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
+from kyc_ml.validation.run.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 
 
 def run_checks(
@@ -21,12 +22,12 @@ def run_checks(
     policy: ValidationPolicy,
     command: Callable[[Check], str],
 ) -> tuple[tuple[CheckResult, ...], tuple[Finding, ...]]:
-    """Carry out checks one after the other.
+    """Run checks one after the other.
 
     Parameters
     ----------
     command : callable
-        Says how to rerun a check alone.
+        Returns the command that reruns one check.
 
     Returns
     -------
@@ -49,9 +50,9 @@ def run_checks(
 def run_check(
     procedure: Procedure, evidence: ReviewEvidence, *, policy: ValidationPolicy, command: str
 ) -> tuple[CheckResult, tuple[Finding, ...]]:
-    """Carry out one check and hold the policy's gates against its figures."""
+    """Run one check and apply the gates of the policy to its figures."""
     check, start = procedure.check, time.perf_counter()
-    outcome = _carry_out(procedure, evidence, policy.settings)
+    outcome = _run(procedure, evidence, policy.settings)
     spent = time.perf_counter() - start
     if isinstance(outcome, NotApplicable):
         return (
@@ -88,13 +89,13 @@ def run_check(
     )
 
 
-def _carry_out(
+def _run(
     procedure: Procedure, evidence: ReviewEvidence, settings: Settings
 ) -> Outcome | NotApplicable:
-    """Run a check on the rows that can carry it; out-of-fold rows cannot carry all."""
+    """Run a check, if it applies to these rows: not every check applies to out-of-fold rows."""
     name = procedure.check.id
-    if evidence.fitted is None:
-        return procedure.run(evidence, settings)
-    if name in NOT_APPLICABLE:
-        return NotApplicable(reason=NOT_APPLICABLE[name])
-    return procedure.run(evidence.of_the_model if name in OF_THE_MODEL else evidence, settings)
+    if evidence.fitted is not None:
+        if name in NOT_APPLICABLE:
+            return NotApplicable(reason=NOT_APPLICABLE[name])
+        evidence = evidence.of_the_model if name in OF_THE_MODEL else evidence
+    return missing(procedure.needs, evidence) or procedure.run(evidence, settings)

@@ -1,4 +1,4 @@
-"""Which observations a validation evaluates, compares with, and learns baselines from."""
+"""Choose the observations to evaluate, to compare with, and to fit baselines on."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from kyc_ml.validation.rows import Role
 from kyc_ml.validation.text import Text, notice
 
 ChosenPart = Literal["later", "test", "out_of_fold"]
-"""Which rows evaluate the model: those after its training date, those of its own test part, or,
-where it was cross-validated by customer, its own rows out of fold."""
+"""Rows to evaluate on: those after the training date, the model's own test part, or its
+out-of-fold rows if it was cross-validated by customer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewPart:
-    """Observations of one role, with what is known of them."""
+    """Observations of one role, with the status of their outcomes."""
 
     role: Role
     origin: Text
     observations: pa.Table
     status: Names
-    judged: Mask
+    evaluated: Mask
     since: pd.Timestamp
     until: pd.Timestamp
     end: pd.Timestamp
     learned: Floats | None = None
-    """Where the rows are to be predicted out of fold, the outcomes known on the training date."""
+    """Outcomes known on the training date, if the rows are to be predicted out of fold."""
 
 
 def choose_rows(
@@ -58,19 +58,19 @@ def choose_rows(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
 ) -> ChosenPart:
-    """Choose the rows that evaluate a model where nobody named them: later ones.
+    """Return the kind of rows to evaluate on: the one asked for, or by default later rows.
 
-    A model cross-validated by customer is judged out of fold while no later rows of both
-    classes are mature.
+    The default for a model cross-validated by customer is its out-of-fold rows while the mature
+    later rows do not have both classes.
 
     Raises
     ------
     ConfigError
-        If the model has no rows of the kind that was asked for, or `since` is given for rows
-        that are not later ones.
+        If the model does not have the rows asked for, or `since` is given for other rows than
+        later ones.
     """
     if asked in {"test", "out_of_fold"} and since is not None:
-        msg = f"--since is for later rows, and --rows {asked} are none: leave one of them out"
+        msg = f"--since applies to later rows only, not to --rows {asked}: leave one of them out"
         raise ConfigError(msg)
     if asked == "out_of_fold":
         require_customer_folds(bundle.config)
@@ -101,11 +101,11 @@ def plan_parts(
 
     Returns
     -------
-    parts : list of Part
-        Current, reference and train; of out-of-fold rows no reference, which would be the same.
+    parts : list of ReviewPart
+        Current, reference and train. Out-of-fold rows have no reference: it would be the same.
     status : object array
-        What was known on the training date of the run's own held-out rows: its test part, or
-        all its rows, each held out once.
+        Outcomes, as known on the training date, of the run's own held-out rows: its test part,
+        or all its rows, each held out once.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def plan_parts(
         origin=notice("origin_out_of_fold"),
         observations=rows.observations,
         status=labels.status,
-        judged=labels.usable,
+        evaluated=labels.usable,
         since=rows.since,
         until=known,
         end=known,
@@ -164,7 +164,7 @@ def _plan_in_time(
             origin=notice(f"origin_{name}"),
             observations=rows,
             status=labels.status,
-            judged=labels.usable,
+            evaluated=labels.usable,
             since=_first(rows) if start is None else start,
             until=end,
             end=end,
@@ -189,7 +189,7 @@ def _plan_in_time(
 def _later(
     bundle: Bundle, tables: ContractedTables, *, since: pd.Timestamp | None, as_of: pd.Timestamp
 ) -> ReviewPart:
-    """Take the observations after the training date; judged are those old enough."""
+    """Take the observations after the training date; those old enough are evaluated."""
     start = trained_until(bundle) if since is None else since
     kind = "out_of_fold" if is_cross_validated(bundle) else "test"
     found = evaluation_rows(
@@ -204,7 +204,7 @@ def _later(
         origin=notice("origin_later"),
         observations=found.observations,
         status=found.labels.status,
-        judged=found.counted,
+        evaluated=found.counted,
         since=start,
         until=found.until,
         end=found.end,
@@ -226,7 +226,7 @@ def _train_part(
     since: pd.Timestamp | None,
     until: pd.Timestamp,
 ) -> ReviewPart:
-    """Draw at most so many usable rows, at random: a sample has the rate of the whole."""
+    """Draw at most `train_rows` usable rows, not by class, so that the rate does not change."""
     usable = np.flatnonzero(~np.isnan(to_target(status)))
     if usable.size > settings.train_rows:
         rng = np.random.default_rng(settings.seed)
@@ -236,7 +236,7 @@ def _train_part(
         origin=notice("origin_train"),
         observations=rows.take(pa.array(usable)),
         status=status[usable],
-        judged=np.ones(usable.size, np.bool_),
+        evaluated=np.ones(usable.size, np.bool_),
         since=_first(rows) if since is None else since,
         until=until,
         end=until,

@@ -1,4 +1,4 @@
-"""Rows that are new to two models, with the features of both."""
+"""Choose rows that are new to two models, and compute the features of both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def first_later(
     if since < first:
         msg = (
             f"--since is {since:%Y-%m-%d %H:%M}, but the models were trained with what was "
-            f"known on {first:%Y-%m-%d %H:%M}: they may have learnt from the rows between; "
+            f"known on {first:%Y-%m-%d %H:%M}: they may have learned from the rows between; "
             "name that date or a later one, or leave it out"
         )
         raise LeakageError(msg)
@@ -60,28 +60,21 @@ def rows_new_to_both(
     since: pd.Timestamp | None,
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
-) -> tuple[LaterRows, pd.Timestamp]:
-    """Choose the rows that compare two models: later ones, else what both have out of fold.
+) -> LaterRows:
+    """Choose the rows to compare two models on: later rows, or else the out-of-fold rows of both.
 
-    Out-of-fold rows serve where both models were cross-validated by customer, nobody named
-    `since`, and no later rows of both classes are mature.
-
-    Returns
-    -------
-    rows : LaterRows
-    start : Timestamp
-        First decision.
+    Out-of-fold rows are taken where both models were cross-validated by customer, `since` is
+    None, and the mature later rows do not have both classes.
     """
     start = first_later(challenger, champion, since=since)
     if since is None and is_cross_validated(challenger) and is_cross_validated(champion):
         run = _run(challenger, champion)
         if not can_evaluate(tables, run, since=start, as_of=as_of):
             return _rows_out_of_fold(challenger, champion, tables, as_of=as_of, reporter=reporter)
-    rows = later_rows(challenger, champion, tables, since=start, as_of=as_of, reporter=reporter)
-    return rows, start
+    return _later_rows(challenger, champion, tables, since=start, as_of=as_of, reporter=reporter)
 
 
-def later_rows(
+def _later_rows(
     challenger: Bundle,
     champion: Bundle,
     tables: ContractedTables,
@@ -90,15 +83,10 @@ def later_rows(
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
 ) -> LaterRows:
-    """List the observations in ``[since, as_of)`` with both models' features and outcomes.
+    """List the observations in ``[since, as_of)`` with the features of both models.
 
-    Judged are those whose outcome is known at `as_of` and that are old enough for any
-    outcome to be: of younger ones the positives would be known first.
-
-    Raises
-    ------
-    DatasetError
-        If none is old enough, or a feature of a model cannot be computed.
+    Figures come only from rows that are old enough for any outcome to be known: of younger
+    rows the positives would be known first.
     """
     found = evaluation_rows(
         tables,
@@ -112,8 +100,10 @@ def later_rows(
         challenger=features[0],
         champion=features[1],
         status=found.labels.status,
-        judged=found.counted,
+        evaluated=found.counted,
+        since=since,
         end=found.end,
+        as_of=as_of,
     )
 
 
@@ -124,48 +114,51 @@ def _rows_out_of_fold(
     *,
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
-) -> tuple[LaterRows, pd.Timestamp]:
-    """Predict the rows that both models were cross-validated on, each by its own folds.
+) -> LaterRows:
+    """Predict the rows that both models were cross-validated on, each with its own folds.
 
-    Every one of them is new to the model of its fold, whether or not the folds of both
-    models are the same; where they are, the pairs differ by less chance.
+    Every row is new to the model of its fold, also where the two models have different folds.
+    Equal folds only make the paired differences less random.
     """
     found = [list_fold_rows(bundle, tables) for bundle in (challenger, champion)]
     ids = [rows.observations[OBSERVATION_ID].to_numpy(zero_copy_only=False) for rows in found]
     _, mine, theirs = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
-    tables_of, said = [], []
+    tables_of, predictions = [], []
     for bundle, rows, here in zip((challenger, champion), found, (mine, theirs), strict=True):
         if rows.difference:
             reporter.warning(rows.difference)
         _, facts = features_and_facts(bundle, tables, rows.observations, reporter)
         predicted, probability = predict_again(bundle, facts, rows.target, tell=reporter.progress)
         tables_of.append(facts.take(here))
-        said.append((predicted.margin[here], probability[here]))
+        predictions.append((predicted.margin[here], probability[here]))
     observations = found[1].observations.take(pa.array(theirs))
+    # what was known at a training cannot become unknown through an earlier `as_of`
+    known = max(as_of, *(rows.until for rows in found))
     labels = mature_labels(
         tables,
         observations,
         unit=champion.config.unit,
-        as_of=max(as_of, *(rows.until for rows in found)),
+        as_of=known,
         config=_run(challenger, champion).dataset,
     )
-    both = LaterRows(
+    return LaterRows(
         challenger=tables_of[0],
         champion=tables_of[1],
         status=labels.status,
-        judged=np.asarray(labels.usable & labels.settled),
+        evaluated=np.asarray(labels.usable & labels.settled),
+        since=max(each.since for each in found),
         end=min(each.until for each in found),
-        out_of_fold=(said[0], said[1]),
+        as_of=as_of,
+        out_of_fold=(predictions[0], predictions[1]),
     )
-    return both, max(each.since for each in found)
 
 
 def join_specs(
     one: tuple[FeatureSpec, ...], other: tuple[FeatureSpec, ...]
 ) -> tuple[FeatureSpec, ...] | None:
-    """Declare the features of both, so that they are computed once; None if they contradict.
+    """Merge the declarations of two models; None if they declare a feature differently.
 
-    What one only computes with and the other shows is shown.
+    A feature that is intermediate in one model and shown in the other is shown.
     """
     merged = {spec.name: spec for spec in one}
     for spec in other:
@@ -207,7 +200,6 @@ def _features_of_both(
         progress=lambda done, total: reporter.progress("building features", done, total),
     )
     for bundle in (challenger, champion):
-        columns_of_bundle(
-            bundle, built.take(_NO_ROWS)
-        )  # an error if one is missing; it copies rows
+        # raises if a column is missing; without rows, because it copies them
+        columns_of_bundle(bundle, built.take(_NO_ROWS))
     return built, built

@@ -1,28 +1,26 @@
-"""Gates applied to figures: the verdict of a check, and its findings."""
+"""Apply gates to figures: verdicts of checks, and findings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from kyc_ml.validation.check import Check
 from kyc_ml.validation.policy import Gate
 from kyc_ml.validation.result import AppliedGate, Figure, Finding, Verdict, say_figure
 from kyc_ml.validation.text import NOTHING, Text, name_value, notice
 
+_TINY_P: Final = 0.0001
+"""Smallest p-value that a finding gives in digits: a committee does not read 4.4e-08."""
+
 
 def apply_gates(gates: Iterable[Gate], figures: Mapping[str, Figure]) -> tuple[AppliedGate, ...]:
-    """Compare each figure with its gates.
-
-    Parameters
-    ----------
-    figures : mapping of name to Figure
-        All figures of the check that the gates are of.
-    """
+    """Compare the figures of a check, by name, with its gates."""
     return tuple(_apply(gate, figures) for gate in gates)
 
 
 def evaluate_gate(gates: tuple[AppliedGate, ...]) -> Verdict:
-    """Return the verdict that the gates of a check give; see `Verdict`."""
+    """Return the verdict of a check; see `Verdict`."""
     if not gates:
         return "information"
     if all(gate.value is None for gate in gates):
@@ -34,7 +32,7 @@ def evaluate_gate(gates: tuple[AppliedGate, ...]) -> Verdict:
 
 
 def find_findings(check: Check, gates: tuple[AppliedGate, ...]) -> tuple[Finding, ...]:
-    """List broken gates as sentences; of amber and red on one figure only red is reported."""
+    """Return a finding for each broken gate; red replaces amber on the same figure."""
     red = {gate.figure for gate in gates if gate.broken and gate.severity == "red"}
     return tuple(
         Finding(
@@ -84,7 +82,10 @@ def _counts(gate: Gate, figures: Mapping[str, Figure]) -> bool:
 
 
 def _sentence(check: Check, gate: AppliedGate) -> Text:
-    label = {measure.name: measure.label for measure in check.measures}[gate.figure]
+    measure = {each.name: each for each in check.measures}[gate.figure]
+    label, value = measure.label, say_figure(gate.value)
+    if measure.unit == "p-value" and gate.value is not None and gate.value < _TINY_P:
+        value = f"< {_TINY_P}"
     gap = "" if gate.about or not label.zh[-1].isascii() else " "  # none before Chinese characters
     named = name_value(gate.about)
     about = Text(f" ({named.en})", f"（{named.zh}）") if gate.about else Text("", gap)
@@ -95,6 +96,6 @@ def _sentence(check: Check, gate: AppliedGate) -> Text:
         check=check.title,
         figure=label,
         about=about,
-        value=say_figure(gate.value),
+        value=value,
         bound=notice(bound, low=say_figure(low), high=say_figure(high)),
     )

@@ -1,13 +1,13 @@
-"""A report as JSON and back, to the last bit, and its tables as Parquet."""
+"""Write a report as JSON and read it back, equal to the bit; write its tables as Parquet."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -16,26 +16,12 @@ import pyarrow.parquet as pq
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.storage import dump_json, written_whole
-from kyc_ml.validation.check import FAMILIES, Check, FigureText
-from kyc_ml.validation.result import (
-    AppliedGate,
-    CheckResult,
-    DataIdentity,
-    Figure,
-    Finding,
-    ModelIdentity,
-    Plot,
-    PolicyIdentity,
-    Report,
-    RowsUsed,
-    Table,
-)
-from kyc_ml.validation.text import Text
+from kyc_ml.validation.check import FAMILIES
+from kyc_ml.validation.result import Report, Table
 
 FORMAT: Final = 1
 REPORT: Final = "report.json"
 TABLES: Final = "tables"
-_TEXTS: Final = ("title", "purpose", "method", "signs", "limits")
 
 
 def to_json(report: Report) -> str:
@@ -53,9 +39,9 @@ def from_json(text: str, *, subject: str) -> Report:
     """
     try:
         content = json.loads(text)
-        version = content["format"]
-    except (ValueError, KeyError, TypeError):
-        msg = f"{subject} is no validation report: name a report.json of kyc-ml validate"
+        version = content.pop("format")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        msg = f"{subject} is not a validation report: name a report.json of kyc-ml validate"
         raise ConfigError(msg) from None
     if version != FORMAT:
         msg = (
@@ -64,14 +50,15 @@ def from_json(text: str, *, subject: str) -> Report:
         )
         raise ConfigError(msg)
     try:
-        return _report(content)
+        report: Report = _read(Report, content)
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{subject} was changed or cut short ({type(error).__name__}); validate again"
         raise ConfigError(msg) from None
+    return report
 
 
 def content_digest(report: Report) -> str:
-    """SHA-256 of all that the same model, data, policy and code give again: not of times."""
+    """Return the SHA-256 of what the same model, data, policy and code reproduce: all but times."""
     timeless = replace(
         report,
         created_at="",
@@ -112,7 +99,10 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:
-    """Turn a data frame into Arrow; pandas warns of how Arrow itself would read its zones."""
+    """Turn a data frame into Arrow.
+
+    Times are converted without their zone: Arrow's own reading of pandas zones raises a warning.
+    """
     columns = {}
     for name in frame.columns:
         values = frame[name]
@@ -124,42 +114,16 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def _plain(report: Report) -> dict[str, Any]:
-    content = {
-        field.name: getattr(report, field.name)
-        for field in fields(report)
-        if field.name not in {"results", "model", "data", "policy", "rows", "findings"}
-    }
-    return {
-        **content,
-        "headline": [list(pair) for pair in report.headline],
-        "environment": dict(report.environment),
-        "seconds": dict(report.seconds),
-        "model": asdict(report.model),
-        "data": {**asdict(report.data), "files": dict(report.data.files)},
-        "policy": asdict(report.policy),
-        "rows": [asdict(rows) for rows in report.rows],
-        "findings": [asdict(finding) for finding in report.findings],
-        "results": [_plain_result(result) for result in report.results],
-    }
-
-
-def _plain_result(result: CheckResult) -> dict[str, Any]:
-    return {
-        "check": asdict(result.check),
-        "verdict": result.verdict,
-        "figures": [asdict(figure) for figure in result.figures],
-        "tables": [
-            {"name": each.name, "title": asdict(each.title), **plain_frame(each.frame)}
-            for each in result.tables
-        ],
-        "plots": [asdict(plot) for plot in result.plots],
-        "gates": [asdict(gate) for gate in result.gates],
-        "notes": [asdict(note) for note in result.notes],
-        "reason": asdict(result.reason),
-        "command": result.command,
-        "seconds": result.seconds,
-    }
+def _plain(value: Any) -> Any:  # noqa: ANN401  a value of any field
+    """Write records as objects by field, tuples as arrays and the frame of a table in columns."""
+    if isinstance(value, Table):
+        return {"name": value.name, "title": asdict(value.title), **plain_frame(value.frame)}
+    if is_dataclass(value):
+        names = (field.name for field in fields(value) if field.name != "place")
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 _KINDS: Final[dict[str, str]] = {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}
@@ -210,73 +174,34 @@ def _cell(value: Any, kind: str) -> Any:  # noqa: ANN401  a cell of any column
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _text(content: Mapping[str, str]) -> Text:
-    return Text(content["en"], content["zh"])
+def _read(kind: type[Any], content: Any) -> Any:  # noqa: ANN401  a record of this kind
+    """Read what `_plain` wrote, by the types of the fields.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If a field is missing, unknown or of another shape.
+    """
+    if not isinstance(content, Mapping):
+        raise TypeError
+    types, given = get_type_hints(kind), dict(content)
+    if kind is Table:
+        given = {"name": given["name"], "title": given["title"], "frame": read_frame(given)}
+    for name in types.keys() - given.keys() - _OPTIONAL:
+        raise KeyError(name)
+    return kind(**{name: _value(types[name], each) for name, each in given.items()})
 
 
-def _measure(content: Mapping[str, Any]) -> FigureText:
-    return FigureText(name=content["name"], label=_text(content["label"]), unit=content["unit"])
+def _value(kind: Any, content: Any) -> Any:  # noqa: ANN401  a type annotation, and its JSON
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _read(kind, content)
+    if get_origin(kind) is not tuple:
+        return content
+    inner = get_args(kind)
+    if inner[-1] is Ellipsis:
+        return tuple(_value(inner[0], each) for each in content)
+    return tuple(_value(of, each) for of, each in zip(inner, content, strict=True))
 
 
-def _check(content: Mapping[str, Any]) -> Check:
-    return Check(
-        id=content["id"],
-        family=content["family"],
-        source=content["source"],
-        measures=tuple(_measure(each) for each in content["measures"]),
-        **{name: _text(content[name]) for name in _TEXTS},
-    )
-
-
-def _result(content: Mapping[str, Any]) -> CheckResult:
-    return CheckResult(
-        check=_check(content["check"]),
-        verdict=content["verdict"],
-        figures=tuple(
-            Figure(**{**each, "measure": _measure(each["measure"])}) for each in content["figures"]
-        ),
-        tables=tuple(
-            Table(name=each["name"], title=_text(each["title"]), frame=read_frame(each))
-            for each in content["tables"]
-        ),
-        plots=tuple(
-            Plot(
-                **{
-                    **each,
-                    **{name: _text(each[name]) for name in ("title", "x_label", "y_label")},
-                }
-            )
-            for each in content["plots"]
-        ),
-        gates=tuple(
-            AppliedGate(**{**each, "note": _text(each["note"])}) for each in content["gates"]
-        ),
-        notes=tuple(_text(each) for each in content["notes"]),
-        reason=_text(content["reason"]),
-        command=content["command"],
-        seconds=content["seconds"],
-    )
-
-
-def _report(content: Mapping[str, Any]) -> Report:
-    own = {name: content[name] for name in _SIMPLE}
-    return Report(
-        **own,
-        model=ModelIdentity(**content["model"]),
-        data=DataIdentity(**content["data"]),
-        policy=PolicyIdentity(**content["policy"]),
-        rows=tuple(
-            RowsUsed(**{**each, "origin": _text(each["origin"])}) for each in content["rows"]
-        ),
-        findings=tuple(
-            Finding(**{**each, "text": _text(each["text"])}) for each in content["findings"]
-        ),
-        headline=tuple((check, figure) for check, figure in content["headline"]),
-        results=tuple(_result(each) for each in content["results"]),
-    )
-
-
-_SIMPLE: Final = (
-    *("validator", "as_of", "verdict", "complete", "command", "environment", "created_at"),
-    "seconds",
-)
+_OPTIONAL: Final = frozenset({"place", "source_zh"})
+"""Fields that `report.json` never has, and those that older versions did not write."""

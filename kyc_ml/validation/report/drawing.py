@@ -1,4 +1,4 @@
-"""Plots of checks, drawn from the tables that their declarations name."""
+"""Draw the plots of checks from their tables."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from kyc_ml.validation.result import Plot
 from kyc_ml.validation.text import Language, name_value, say
 
 _COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
-_UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn lying
+_UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn as rows
 _LONG: Final = 9
 _NAME: Final = 34
-_ROW: Final = 0.27  # inches a lying category takes
-_MOST: Final = 24  # lying categories that one plot can hold
-_DODGE: Final = 0.7  # of a category's room that its groups share
+_ROW: Final = 0.27  # height of a category as a row, in inches
+_MOST: Final = 24  # categories that one plot can show as rows
+_DODGE: Final = 0.7  # share of a category's width for its groups
 
 
 def draw(plot: Plot, table: pd.DataFrame, *, language: Language) -> Figure | None:
-    """Draw a plot; None where its table has no row with all that it needs."""
+    """Draw a plot; return None if no row of its table is complete."""
     needed = [name for name in (plot.x, plot.y, plot.value) if name]
     rows = table.dropna(subset=needed)
     if rows.empty:
@@ -75,7 +75,7 @@ def _is_numeric(values: pd.Series) -> bool:
 
 
 def _is_lying(rows: pd.DataFrame, plot: Plot) -> bool:
-    """Tell whether categories get a row each: when many, or when their names are long."""
+    """Return whether categories are drawn as rows: if they are many, or their names are long."""
     values = rows[plot.x]
     if plot.kind not in ("bar", "interval") or _is_numeric(values) or _is_time(values):
         return False
@@ -95,7 +95,7 @@ def _places(values: pd.Series, names: Sequence[str]) -> Floats:
 def _layers(
     rows: pd.DataFrame, plot: Plot, language: Language, *, names: Sequence[str] | None
 ) -> list[Layer]:
-    """Split the rows into groups; with `names` the mark of a category is at its number."""
+    """Return a layer for each group; with `names` a category is drawn at its index."""
     found = []
     for number, (name, part) in enumerate(_groups(rows, plot)):
         found.append(
@@ -121,7 +121,7 @@ def _names(values: pd.Series) -> list[str]:
 
 
 def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, Axes]:
-    """Draw one row a category, the first on top."""
+    """Draw one row for each category, the first on top."""
     names = _names(rows[plot.x])[:_MOST]
     rows = rows[rows[plot.x].astype(str).isin(names)]
     layers = _layers(rows, plot, language, names=names)
@@ -142,7 +142,7 @@ def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, 
 
 
 def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: float) -> None:
-    """Draw one group of lying bars or points, with whiskers where there are intervals."""
+    """Draw one group of horizontal bars or points, with whiskers for intervals."""
     bars = plot.kind == "bar"
     if bars:
         axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)
@@ -221,7 +221,7 @@ def _line(axes: Axes, layer: Layer, *, steps: bool) -> None:
 
 
 def _outline(axes: Axes, layer: Layer) -> None:
-    """Draw a histogram from its lower edges; the last bin is as wide as the one before."""
+    """Draw a histogram from its lower edges; the last bin is as wide as the one before it."""
     edges = np.asarray(layer.at, dtype=np.float64)
     width = edges[-1] - edges[-2] if edges.size > 1 else 1.0
     axes.stairs(
@@ -246,7 +246,7 @@ def _heatmap_size(rows: pd.DataFrame, plot: Plot) -> tuple[float, float]:
 
 
 def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
-    """Draw cells whose tint grows with the value; the value stands in each."""
+    """Draw cells with the value in each; larger values have a stronger tint."""
     across, down = _names(rows[plot.x]), _names(rows[plot.y])
     values = rows[plot.value].to_numpy(dtype=np.float64)
     largest = float(np.abs(values).max()) or 1.0
