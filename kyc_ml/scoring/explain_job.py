@@ -54,7 +54,7 @@ class Explained:
         One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share.
     lowering : Counterfactual
-        The nearest change that would lower the tier.
+        The nearest change that would lower the tier, in English and Chinese.
     sheet : Path or None
         Where the case sheet was written; None without one.
     """
