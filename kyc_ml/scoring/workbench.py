@@ -24,11 +24,9 @@ from kyc_ml.config import (
     require_section,
 )
 from kyc_ml.contract import ContractedTables, known_until, require_contracted
-from kyc_ml.decision import NOBODY, OverrideBook, TierHistory, TierPolicy
+from kyc_ml.decision import TierPolicy
 from kyc_ml.display import ProgressReporter, say_in_html, say_plainly
 from kyc_ml.registry import Bundle, require_currency
-from kyc_ml.scoring.counterfactual import find_drop
-from kyc_ml.scoring.explain_job import Explained, as_explained, explain_case
 from kyc_ml.training import (
     FitResult,
     ParameterComparison,
@@ -211,49 +209,6 @@ def fit_tiers(
         reporter=ProgressReporter(),
         learned_rows=learned_rows,
     )
-
-
-def explain_one(
-    bundle: Bundle,
-    source: ContractedTables,
-    observation: str,
-    *,
-    reasons: int = 5,
-    book: OverrideBook = NOBODY,
-    history: TierHistory | None = None,
-) -> Explained:
-    """Score one observation and say why, and what would lower its tier.
-
-    Parameters
-    ----------
-    observation : str
-        A transaction's id, a review's, or CUSTOMER@DATE.
-    reasons : int
-        Most reasons to give, the strongest first.
-    book, history : optional
-        Overrides entered for single customers, and tiers of earlier reviews.
-
-    Raises
-    ------
-    DatasetError
-        If the source has no such observation.
-    ConfigError
-        If it is no text, as ids are.
-
-    Examples
-    --------
-    ::
-
-        case = kyc_ml.explain_one(bundle, tables, "T0001234")
-        case.contributions
-    """
-    _require_bundle(bundle, name="bundle")
-    require_contracted(source)
-    require_kind(observation, str, name="observation", cure="ids are text, give str() of it")
-    case = explain_case(
-        bundle, source, observation, ProgressReporter(), book=book, history=history, top=reasons
-    )
-    return as_explained(case, lowering=find_drop(case))
 
 
 def _require_bundle(given: object, *, name: str) -> None:

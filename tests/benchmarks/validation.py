@@ -83,7 +83,7 @@ def draw(n: int, declared: tuple[FeatureSpec, ...], *, seed: int, day: int) -> t
         specs=declared,
         numbers=numbers,
         categories={"segment": pa.array(segment, pa.string())},
-        left_out={},
+        unavailable={},
     )
     return features, target
 

@@ -57,7 +57,7 @@ class World:
             specs=self.specs,
             numbers=np.asfortranarray(numbers),
             categories={"segment": pa.array(list(segment), pa.string())},
-            left_out={},
+            unavailable={},
         )
         return features, target
 

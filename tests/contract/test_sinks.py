@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kyc_ml.config import SourceMapping, check_section
-from kyc_ml.contract import rows, shelves
+from kyc_ml.contract import rows, sinks
 from kyc_ml.contract.source import read_source, store_source
 from kyc_ml.errors import ContractError
 
@@ -57,7 +57,7 @@ def store(request, source, monkeypatch):
     """Store the source, a few rows at a time or all at once."""
     mapping, data, _ = source
     monkeypatch.setattr(rows, "_BATCH_ROWS", request.param)
-    monkeypatch.setattr(shelves, "_GROUP_ROWS", request.param)
+    monkeypatch.setattr(sinks, "_GROUP_ROWS", request.param)
 
     def store(**changed):
         return store_source(
@@ -106,7 +106,7 @@ def test_refused_rows_are_kept_even_where_they_are_too_many(store, source):
 
 def test_columns_come_piece_by_piece_in_the_order_of_rows(store):
     path = store().files["transactions"]
-    columns = shelves.FileColumns(path)
+    columns = sinks.FileColumns(path)
     names = [
         name
         for piece in columns.pieces("transaction_id")

@@ -1,4 +1,4 @@
-"""Read a tier policy, and say what stands against using it."""
+"""Read a tier policy, and list the reasons against using it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kyc_ml.decision.tiers.policy import TierPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRead:
-    """A policy file with its digest and what stands against using it.
+    """A policy file with its digest and the reasons against using it.
 
     Attributes
     ----------
@@ -27,12 +27,12 @@ class PolicyRead:
 
 
 def run_tiers_check(policy: Path, *, on: pd.Timestamp | None) -> PolicyRead:
-    """Read a policy file and say what stands against using it on a day.
+    """Read a policy file and list the reasons against using it on a day.
 
     Parameters
     ----------
     on : Timestamp or None
-        None leaves dates aside.
+        None does not check dates.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def run_tiers_check(policy: Path, *, on: pd.Timestamp | None) -> PolicyRead:
     if read.author is None or read.approver is None:
         findings.append("author and approver are not both named: it is a proposal, not in force")
     if read.valid_from is None:
-        findings.append("valid_from is absent: nobody can say since when it has been in force")
+        findings.append("valid_from is absent: its first day in force is unknown")
     if on is not None:
         day = on.date()
         if read.valid_from is not None and day < read.valid_from:

@@ -1,7 +1,7 @@
-"""Where contracted rows are put as they are read: memory, or files of any length.
+"""Where contracted rows go as they are read: memory, or files of any length.
 
 Both are needed: files alone would make small calls slower. Measured on 2 cores: reading 10,000
-transactions takes 226 ms into memory and 329 ms by way of files; 400,000 take 1.2 s and 4.6 s.
+transactions takes 226 ms into memory and 329 ms through files; 400,000 take 1.2 s and 4.6 s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GROUP_ROWS: Final = 1 << 18
 """Rows of a row group of a stored table: what a reader holds in memory."""
 
 Queried: TypeAlias = tuple[duckdb.DuckDBPyConnection, dict[str, str]]
-"""A connection, and the SQL name in it of each table of a shelf."""
+"""A connection, and the SQL name of each table of a sink in it."""
 
 
 class TableColumns:
@@ -38,7 +38,7 @@ class TableColumns:
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return int(self._table.num_rows)
 
     def schema(self, *names: str) -> pa.Schema:
@@ -46,7 +46,7 @@ class TableColumns:
         return self._table.select(list(names)).schema
 
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Return some columns, chunk after chunk."""
+        """Yield some columns, chunk by chunk."""
         yield from self._table.select(list(names)).to_batches()
 
 
@@ -63,7 +63,7 @@ class FileColumns:
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return int(pq.read_metadata(self._path).num_rows)
 
     def schema(self, *names: str) -> pa.Schema:
@@ -72,17 +72,17 @@ class FileColumns:
         return pa.schema([schema.field(name) for name in names])
 
     def pieces(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Return some columns, a group of rows after the other."""
+        """Yield some columns, one group of rows after the other."""
         with pq.ParquetFile(self._path) as file:
             for batch in file.iter_batches(_GROUP_ROWS, columns=list(names)):
-                yield batch.select(list(names))  # Parquet gives them in the file's order
+                yield batch.select(list(names))  # Parquet returns columns in the order of the file
 
 
 Columns: TypeAlias = TableColumns | FileColumns
 """A table that is read column by column, a piece at a time, in the order of its rows."""
 
 
-class MemoryShelf:
+class MemorySink:
     """Keeps rows as Arrow tables.
 
     Attributes
@@ -96,11 +96,11 @@ class MemoryShelf:
         self.quarantine = QUARANTINE_SCHEMA.empty_table()
 
     def put(self, table: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
-        """Keep a table's accepted rows."""
+        """Keep the accepted rows of a table."""
         self.tables[table] = pa.Table.from_batches(list(rows), schema=schema)
 
     def refuse(self, rows: Iterable[pa.Table]) -> int:
-        """Keep refused rows."""
+        """Keep refused rows; return their number."""
         before = self.quarantine.num_rows
         self.quarantine = pa.concat_tables([self.quarantine, *rows])
         return int(self.quarantine.num_rows - before)
@@ -111,7 +111,7 @@ class MemoryShelf:
 
     @contextmanager
     def queried(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Queried]:
-        """Make the tables kept so far views of the connection given."""
+        """Yield the given connection, with the tables kept so far as views."""
         views = {name: f"contracted {name}" for name in self.tables}
         for name, view in views.items():
             connection.register(view, self.tables[name])
@@ -120,15 +120,15 @@ class MemoryShelf:
             connection.unregister(view)
 
 
-class FileShelf:
-    """Writes each table into its own Parquet file, a group of rows at a time.
+class ParquetSink:
+    """Writes each table into a Parquet file, one group of rows at a time.
 
     Parameters
     ----------
     folder : Path
-        For the accepted rows: a file a table.
+        For the accepted rows: one file per table.
     quarantine : Path
-        Folder for the refused rows: a file of each writing, numbered.
+        Folder for the refused rows: one numbered file per call.
     threads, memory, scratch
         What DuckDB may use to query the tables; see `connect`.
     """
@@ -149,7 +149,7 @@ class FileShelf:
         self.files: dict[str, Path] = {}
 
     def put(self, table: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
-        """Write a table's accepted rows.
+        """Write the accepted rows of a table.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class FileShelf:
         self.files[table] = path
 
     def refuse(self, rows: Iterable[pa.Table]) -> int:
-        """Write refused rows, if there are any; only the user may read the file.
+        """Write refused rows, if any, readable by the user alone; return their number.
 
         Raises
         ------
@@ -187,8 +187,8 @@ class FileShelf:
 
     @contextmanager
     def queried(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Queried]:
-        """Make the tables written so far views of a new connection: the given one cannot."""
-        del connection
+        """Yield a new connection, with the tables written so far as views."""
+        del connection  # it may not read these files: its access is locked to those of the source
         new = connect(
             data=None,
             threads=self._threads,
@@ -203,5 +203,5 @@ class FileShelf:
             yield new, {name: quote_name(name) for name in self.files}
 
 
-Shelf: TypeAlias = MemoryShelf | FileShelf
-"""Takes the accepted rows of one table after the other, sorted, and the refused ones."""
+TableSink: TypeAlias = MemorySink | ParquetSink
+"""Takes the accepted rows of one table after the other, sorted, and the refused rows."""
