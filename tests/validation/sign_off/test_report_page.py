@@ -16,7 +16,8 @@ from kyc_ml.validation.report.changes import find_changes
 from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.numbers import write_cell, write_number
-from kyc_ml.validation.report.render import render_report, save_report_page
+from kyc_ml.validation.report.page import write_page
+from kyc_ml.validation.report.render import render_report
 from kyc_ml.validation.report.view import MOST_ROWS, view_tiles
 from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.result import Figure
@@ -298,7 +299,7 @@ def test_an_undefined_figure_is_a_dash_never_nan():
 
 def test_saving_makes_one_small_file(undrawn, tmp_path):
     path = tmp_path / "new" / "report.html"
-    save_report_page(render_report(undrawn), path)
+    write_page(undrawn, path, language="en")
     assert path.stat().st_size < 10_000_000
     assert [each.name for each in path.parent.iterdir()] == ["report.html"]
 
