@@ -152,9 +152,9 @@ def compare(
 ) -> None:
     """Compare a challenger with a champion on rows new to both."""
     with job(locals(), reads=["--source", "--data"]) as terminal:
-        from kyc_ml.validation import run_compare
+        from kyc_ml.validation import ComparisonRequest, run_compare
 
-        result = run_compare(
+        asked = ComparisonRequest(
             challenger=challenger,
             champion=champion,
             source=source,
@@ -164,12 +164,11 @@ def compare(
             objective=objective,
             capacities=capacity,
             review_cost=review_cost,
-            loss=loss,
+            miss_cost=loss,
             out=out,
             quarantine=quarantine,
-            reporter=terminal,
         )
-        terminal.summary("compared", result.facts())
+        terminal.summary("compared", run_compare(asked, reporter=terminal).facts())
 
 
 @app.command()

@@ -108,30 +108,24 @@ def explain(
             raise ConfigError(msg)
         # a mistyped identifier is refused before models and their packages are loaded
         require_known_rows(load_section(source, SourceMapping), data, observation)
-        from kyc_ml.cli.terminal.results import show_explanation, show_told
-        from kyc_ml.scoring import run_customer_safe, run_explain
+        from kyc_ml.cli.terminal.results import show_customer_facts, show_explanation
+        from kyc_ml.scoring import ExplainRequest, run_customer_safe, run_explain
 
-        if customer_safe:
-            told = run_customer_safe(
-                observation=observation,
-                model=model,
-                source=source,
-                data=data,
-                quarantine=quarantine,
-                reporter=terminal,
-            )
-            show_told(terminal, told, chinese=chinese)
-            return
-        explained = run_explain(
+        request = ExplainRequest(
             observation=observation,
             model=model,
             source=source,
             data=data,
-            top=top,
-            quarantine=quarantine,
-            reporter=terminal,
-            sheet=sheet,
+            reasons=top,
+            previous=tuple(previous or ()),
             overrides=overrides,
-            previous=previous or (),
+            sheet=sheet,
+            language="zh" if chinese else "en",
+            quarantine=quarantine,
         )
-        show_explanation(terminal, explained, chinese=chinese)
+        if customer_safe:
+            facts = run_customer_safe(request, reporter=terminal)
+            show_customer_facts(terminal, facts, chinese=chinese)
+        else:
+            explained = run_explain(request, reporter=terminal)
+            show_explanation(terminal, explained, chinese=chinese)

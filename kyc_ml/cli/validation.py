@@ -51,9 +51,9 @@ def validate(
     """Validate a model against a policy."""
     policy = policy or find_shipped(VALIDATION)
     with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
-        from kyc_ml.validation import run_validate
+        from kyc_ml.validation import ValidationRequest, run_validate
 
-        result = run_validate(
+        asked = ValidationRequest(
             model=model,
             source=source,
             data=data,
@@ -62,7 +62,7 @@ def validate(
             rows=rows,
             since=since,
             as_of=as_of,
-            only=only or (),
+            only=tuple(only or ()),
             champion=champion,
             retrain=retrain,
             validator=validator,
@@ -71,8 +71,8 @@ def validate(
             quarantine=quarantine,
             force=force,
             judged_rows=judged_rows,
-            reporter=terminal,
         )
-        terminal.summary("validated", result.facts())
-    if not result.passed:
+        report = run_validate(asked, reporter=terminal)
+        terminal.summary("validated", report.facts())
+    if not report.passed:
         raise typer.Exit(code=GATE_FAILED)

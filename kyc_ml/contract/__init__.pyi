@@ -48,9 +48,9 @@ from .reading import require_behaviour as require_behaviour
 from .reading import require_fresh as require_fresh
 from .reading import tell_late_reviews as tell_late_reviews
 from .rows import contract_rows as contract_rows
-from .shelves import Columns as Columns
-from .shelves import FileColumns as FileColumns
-from .shelves import MemoryShelf as MemoryShelf
+from .sinks import Columns as Columns
+from .sinks import FileColumns as FileColumns
+from .sinks import MemorySink as MemorySink
 from .source import look_up as look_up
 from .source import read_source as read_source
 from .storing import QUARANTINE as QUARANTINE

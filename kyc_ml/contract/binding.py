@@ -60,22 +60,22 @@ def note_mapping_faults(
     for table in wanted:
         if table not in tables:
             near = hint(table, tables)
-            faults.add(f"table {table!r} was asked for, but is not mapped{near}")
+            faults.add(f"table {table!r} was requested, but is not mapped{near}")
     for table, mapped in tables.items():
         note_column_faults(table, mapped.columns, mapped.attributes, faults)
         _note_undecided(table, mapped, faults)
 
 
 def _note_undecided(table: str, mapped: TableMapping, faults: Faults) -> None:
-    """Note columns that still say TODO, as `kyc-ml init` writes what only the user can say."""
+    """Note columns that are still TODO, which `kyc-ml init` writes if only the user can decide."""
     for column in CONTRACT[table].columns if table in CONTRACT else ():
         sql = mapped.columns.get(column.name, "")
         open_ = column.required and sql.strip() == "'TODO'"
         if open_ or (column.allowed and _UNDECIDED.search(sql)):
             cure = f"one of {', '.join(column.allowed)}" if column.allowed else "an SQL expression"
             faults.add(
-                f"table {table!r}: column {column.name!r} still says 'TODO' for what is not yet "
-                f"decided: write {cure} instead"
+                f"table {table!r}: column {column.name!r} is still 'TODO': decide, and write "
+                f"{cure} instead"
             )
 
 
@@ -87,7 +87,7 @@ def note_column_faults(
     if contract is None:
         faults.add(f"table {table!r} is not contracted{hint(table, CONTRACT)}")
         return
-    own = "; a column of your own goes under `attributes`" if table in ATTRIBUTE_TABLES else ""
+    own = "; an additional column belongs under `attributes`" if table in ATTRIBUTE_TABLES else ""
     faults.extend(
         f"table {table!r}: column {name!r} is not contracted{hint(name, contract.names)}{own}"
         for name in columns

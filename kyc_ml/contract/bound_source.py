@@ -1,4 +1,4 @@
-"""A source whose tables are bound: its rows checked, and put into memory or files."""
+"""A source whose tables are bound; its rows are checked, and put into memory or files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from kyc_ml.config import TableAttribute, TableMapping
+from kyc_ml.config import SourceMapping, TableMapping
 from kyc_ml.contract.binding import BoundTable, bind_table, note_zone_fault
 from kyc_ml.contract.checks import RowRules
 from kyc_ml.contract.contracted import ContractedTables, ReadSource
@@ -21,29 +21,9 @@ from kyc_ml.contract.quality import (
     check_quarantined_share,
 )
 from kyc_ml.contract.rows import contract_rows
-from kyc_ml.contract.shelves import MemoryShelf, Shelf
+from kyc_ml.contract.sinks import MemorySink, TableSink
 from kyc_ml.contract.tables import CONTRACT, CUSTOMERS, TRANSACTIONS
 from kyc_ml.errors import ContractError, Faults, SourceError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSettings:
-    """What a mapping and tables in memory have in common.
-
-    Attributes
-    ----------
-    mapped : collection of str
-        Tables that the source has, read now or not.
-    """
-
-    subject: str
-    mapped: Collection[str]
-    attributes: tuple[TableAttribute, ...]
-    timezone: str
-    base_currency: str
-    max_quarantined_share: float
-    max_orphan_share: float
-    rules: RowRules
 
 
 def bind_tables(
@@ -52,23 +32,23 @@ def bind_tables(
     opened: OpenedFiles,
     *,
     unread: Collection[str],
-    settings: SourceSettings,
+    mapping: SourceMapping,
     faults: Faults,
 ) -> list[BoundTable]:
     """Bind all tables; raise SourceError with every fault noted so far.
 
-    An optional table that does not bind is left out, and why is noted with the opened files.
+    An optional table that does not bind is left out, and the reason is noted in `opened`.
     """
-    note_zone_fault(connection, settings.timezone, faults)
+    note_zone_fault(connection, mapping.timezone, faults)
     bound = []
     for name, table in chosen.items():
-        own = Faults(settings.subject, SourceError) if table.optional else faults
+        own = Faults(name, SourceError) if table.optional else faults
         bound.append(
             bind_table(
                 connection,
                 name,
                 table,
-                attributes=settings.attributes,
+                attributes=mapping.attributes,
                 views=opened.views,
                 unread=unread,
                 folders=opened.folders,
@@ -83,22 +63,27 @@ def bind_tables(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSource:
-    """A source whose every table is bound, and no row read yet.
+    """A source whose tables are bound; no row is read yet.
 
     Attributes
     ----------
+    subject : str
+        The source as messages name it.
+    mapping : SourceMapping
+        Its settings; `completed` are all tables that it has, read now or not.
     digests : mapping of path to SHA-256
         Of the files; empty for tables in memory.
     """
 
     connection: duckdb.DuckDBPyConnection
+    subject: str
+    mapping: SourceMapping
     bound: Sequence[BoundTable]
     files: OpenedFiles
-    settings: SourceSettings
     digests: Mapping[str, str]
 
-    def contract(self, shelf: Shelf) -> DataQualityReport:
-        """Check every table's rows, put them on the shelf, and check the source as a whole.
+    def contract(self, sink: TableSink) -> DataQualityReport:
+        """Check every table's rows, put them on the sink, and check the source as a whole.
 
         Raises
         ------
@@ -107,55 +92,54 @@ class BoundSource:
         ContractError
             If too many rows break the contract, or too many cases are orphans.
         """
-        noted: list[RuleFinding] = []
+        mapping, noted = self.mapping, list[RuleFinding]()
         found: dict[str, TableQuality] = {}
-        # customers last: by then it is known until when what they say of themselves may be true
+        # customers last: the times of the other tables bound which of their dates are possible
         for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
-            found[table.contract.name], remarks = self._contract(table, shelf, found.values())
+            found[table.contract.name], remarks = self._contract(table, sink, found.values())
             noted += remarks
         found = {name: found[name] for name in CONTRACT if name in found}
         if TRANSACTIONS in found and not found[TRANSACTIONS].read:
             msg = (
-                f"{self.settings.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
+                f"{self.subject}: table {TRANSACTIONS!r}: 0 rows, at least 1 is needed: "
                 "check the file and `where`"
             )
             raise SourceError(msg)
         read = {table.contract.name for table in self.bound} | set(self.files.left_out)
-        whole = set(self.settings.mapped) == read  # without a table no customer is an orphan
-        with shelf.queried(self.connection) as (connection, views):
+        whole = set(mapping.completed) == read  # without one table any customer may be in it
+        with sink.queried(self.connection) as (connection, views):
             crossed, orphans = cross_tables(connection, views, bound=self.bound, whole=whole)
         followed = follow_up(
-            shelf.columns(),
+            sink.columns(),
             found,
-            mapped=self.settings.mapped,
+            mapped=mapping.completed,
             left_out=self.files.left_out,
-            attributes=self.settings.attributes,
-            base_currency=self.settings.base_currency,
+            attributes=mapping.attributes,
+            base_currency=mapping.base_currency,
         )
         warnings = (*followed, *noted, *crossed)
         quality = DataQualityReport(tables=tuple(found.values()), warnings=warnings)
-        settings = self.settings
         try:
             check_quarantined_share(
-                quality, subject=settings.subject, maximum=settings.max_quarantined_share
+                quality, subject=self.subject, maximum=mapping.max_quarantined_share
             )
-            refuse_orphans(orphans, subject=settings.subject, maximum=settings.max_orphan_share)
-        except ContractError as error:  # with what a job can still save and show
-            error.quality, error.quarantine = quality, shelf.quarantine
+            refuse_orphans(orphans, subject=self.subject, maximum=mapping.max_orphan_share)
+        except ContractError as error:  # a job still saves and shows these
+            error.quality, error.quarantine = quality, sink.quarantine
             raise
         return quality
 
     def _contract(
-        self, table: BoundTable, shelf: Shelf, others: Collection[TableQuality]
+        self, table: BoundTable, sink: TableSink, others: Collection[TableQuality]
     ) -> tuple[TableQuality, list[RuleFinding]]:
         malformed = self.files.malformed
         return contract_rows(
             self.connection,
             table,
-            rules=self.settings.rules,
+            rules=RowRules.of(self.mapping),
             horizon=max((each.last_usual for each in others if each.last_usual), default=None),
             malformed=[line for name in sorted(table.files) for line in malformed.get(name, [])],
-            shelf=shelf,
+            sink=sink,
         )
 
     def read(self) -> ReadSource:
@@ -166,14 +150,14 @@ class BoundSource:
         SourceError, ContractError
             As `contract` does.
         """
-        shelf = MemoryShelf()
-        quality = self.contract(shelf)
+        sink = MemorySink()
+        quality = self.contract(sink)
         accepted = ContractedTables(
-            tables={name: shelf.tables[name] for name in CONTRACT if name in shelf.tables},
-            timezone=self.settings.timezone,
-            base_currency=self.settings.base_currency,
+            tables={name: sink.tables[name] for name in CONTRACT if name in sink.tables},
+            timezone=self.mapping.timezone,
+            base_currency=self.mapping.base_currency,
             digests=self.digests,
             quality=quality,
-            attributes=self.settings.attributes,
+            attributes=self.mapping.attributes,
         )
-        return ReadSource(accepted=accepted, quarantine=shelf.quarantine)
+        return ReadSource(accepted=accepted, quarantine=sink.quarantine)

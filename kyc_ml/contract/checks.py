@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Literal
 
-from kyc_ml.config import ABBREVIATION, OFFSET, REGION_AND_CITY, IdentifierForm
+from kyc_ml.config import ABBREVIATION, OFFSET, REGION_AND_CITY, IdentifierForm, SourceMapping
 from kyc_ml.contract.identifiers import form_sql, was_float_sql, was_scientific_sql
 from kyc_ml.contract.quality import word_rule
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT, Column, ColumnType, TableContract
@@ -39,7 +39,7 @@ _NAIVE: Final = rf"{_DAY}({_CLOCK})?\s*"
 _ZONED: Final = rf"{_DAY}{_CLOCK}\s*(Z|UTC|{REGION_AND_CITY}|{OFFSET})\s*"
 _ABBREVIATED: Final = rf"{_DAY}{_CLOCK}\s*{ABBREVIATION}\s*"
 # Nanosecond timestamps of pandas and Arrow end in 2262; a transaction before 1900 is a
-# unit error. Dates may lie further out: 9999-12-31 is the usual "no expiry".
+# unit error. Dates may be later: 9999-12-31 is the usual "no expiry".
 _FIRST, _END = "1900-01-01", "2200-01-01"
 _FIRST_DATE, _LAST_DATE = "1000-01-01", "9999-12-31"
 
@@ -48,12 +48,12 @@ _MOST_BITS: Final = 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowRules:
-    """What a source says of how its rows are read.
+    """How the rows of a source are read.
 
     Attributes
     ----------
     zone : str
-        Of times that carry none.
+        Time zone of times without one.
     form : IdentifierForm
     earliest, latest : date or None
         First and last day of what happened, in `zone`; None is no limit.
@@ -63,6 +63,16 @@ class RowRules:
     form: IdentifierForm = field(default_factory=IdentifierForm)
     earliest: date | None = None
     latest: date | None = None
+
+    @classmethod
+    def of(cls, mapping: SourceMapping) -> RowRules:
+        """Return the rules of a source mapping."""
+        return cls(
+            zone=mapping.timezone,
+            form=mapping.identifiers,
+            earliest=mapping.earliest,
+            latest=mapping.latest,
+        )
 
 
 AS_THEY_ARE: Final = RowRules()
@@ -96,7 +106,7 @@ class ContractCheck:
 
     @property
     def reason(self) -> str:
-        """The rule as it stands in the quarantine."""
+        """The rule as the quarantine file names it."""
         return f"{self.column}: {self.rule}" if self.column else self.rule
 
 
@@ -271,7 +281,7 @@ def mask_sql(checks: Sequence[ContractCheck]) -> str:
 
 
 def mask_literal(bits: int, checks: Sequence[ContractCheck]) -> str:
-    """Write some rules' bits as SQL, as `mask_sql` gives them; 0 stands for a sound row."""
+    """Write some rules' bits as SQL, as `mask_sql` gives them; 0 is a sound row."""
     if len(checks) > _MOST_BITS:
         return quote_text(f"{bits:0{len(checks)}b}")
     return str(bits)
@@ -318,7 +328,7 @@ def _column_checks(column: Column, duck_type: str, *, guarded: bool) -> list[Con
         computed = f" AND NOT {quote_name(f'failed:{column.name}')}" if guarded else ""
         add("empty", f"{present} IS NULL{computed}")
     if column.type != "string":
-        # Conversion, not absence: a raw value is there and no typed one.
+        # a value that does not convert, unlike an absent one, has a raw value and no typed one
         unread = f"{present} IS NOT NULL AND {typed} IS NULL"
         if column.type == "timestamp" and duck_type == "VARCHAR":
             short = f"regexp_full_match({present}, {quote_text(_ABBREVIATED)})"

@@ -1,4 +1,4 @@
-"""Tables that satisfy the contract, in memory or in files, and what was refused beside them."""
+"""Tables that satisfy the contract, in memory or in files, and the rows that were refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kyc_ml.config import TableAttribute, require_kind
 from kyc_ml.contract.quality import DataQualityReport
-from kyc_ml.contract.shelves import Columns, FileColumns, FileShelf, TableColumns
+from kyc_ml.contract.sinks import Columns, FileColumns, ParquetSink, TableColumns
 from kyc_ml.display import say_count, say_in_html, say_plainly, say_span
 
 
@@ -31,10 +31,10 @@ class ContractedTables:
     base_currency : str
         Currency of all amounts.
     digests : mapping of relative path to SHA-256
-        Of every input file; empty for tables handed over in memory.
-    quality : QualitySummary
+        Of every input file; empty for tables in memory.
+    quality : DataQualityReport
     attributes : tuple of TableAttribute
-        Columns of the user's own among those of `tables`, and what they mean.
+        The additional columns in `tables` that the user has declared, and what they mean.
     """
 
     tables: Mapping[str, pa.Table]
@@ -56,11 +56,11 @@ class ContractedTables:
         OutputError
             If a file cannot be written.
         """
-        shelf = FileShelf(folder, quarantine=folder)
+        sink = ParquetSink(folder, quarantine=folder)
         for name, table in self.tables.items():
-            shelf.put(name, table.schema, table.to_batches())
+            sink.put(name, table.schema, table.to_batches())
         return StoredTables(
-            files=shelf.files,
+            files=sink.files,
             timezone=self.timezone,
             base_currency=self.base_currency,
             digests=self.digests,
@@ -100,13 +100,7 @@ class ContractedTables:
 
 
 def require_contracted(source: object) -> None:
-    """Refuse anything but contracted tables where a caller hands them over.
-
-    Raises
-    ------
-    ConfigError
-        Naming what came.
-    """
+    """Raise ConfigError if `source` is not of type ContractedTables."""
     require_kind(
         source,
         ContractedTables,
@@ -145,7 +139,7 @@ Tables: TypeAlias = ContractedTables | StoredTables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSource:
-    """What became of a source: the accepted tables, and the rows refused with reasons.
+    """Result of reading a source: the accepted tables, and the refused rows with reasons.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ def open_csv(
         faults.add(
             f"file {name!r} cannot be cut into lines: it mixes kinds of line ending, or its "
             "quotes are broken; write it with one kind of line ending and close every quote, or "
-            "say how it is quoted by `quote` and `escape`"
+            "set `quote` and `escape` to how it is quoted"
         )
         return []
     rejected = _rejected(connection, files)
@@ -179,7 +179,7 @@ def _line_end(start: bytes, source: FileSource) -> str | None:
 def _first_line(start: bytes) -> str:
     line = next(iter(start.splitlines()), b"")
     if len(line) >= _LONGEST_HEADER - len(_BOM):
-        msg = f"has a first line of more than {_LONGEST_HEADER:,} bytes: it is no table of text"
+        msg = f"has a first line of more than {_LONGEST_HEADER:,} bytes: it is not a table of text"
         raise FileFaultError(reason=msg)
     if not line.strip():
         msg = "begins with an empty line: remove it, or write how many lines to `skip`"
@@ -209,7 +209,7 @@ def _cut(line: str, source: FileSource) -> list[str]:
     try:
         return next(_reader(line, source))
     except csv.Error:  # a value longer than Python's reader takes
-        msg = "has a first line that cannot be cut into columns: it is no table of text"
+        msg = "has a first line that cannot be cut into columns: it is not a table of text"
         raise FileFaultError(reason=msg) from None
 
 
@@ -257,9 +257,7 @@ def _require_alike(header: list[str], first: list[str]) -> None:
     if header == first:
         return
     if sorted(header) == sorted(first):
-        msg = (
-            "has the columns of the pattern's first file in another order: name it as a file apart"
-        )
+        msg = "has the columns of the pattern's first file in another order: map it separately"
         raise FileFaultError(reason=msg)
     msg = f"has {len(header)} columns unlike the {len(first)} of the pattern's first file"
     raise FileFaultError(reason=msg)
@@ -302,7 +300,7 @@ def _lost_lines(
     table = quote_name(name)
     columns = connection.table(table).columns
     lost = lines - _count(connection, f"SELECT count(*) FROM {table}") - len(rejected)
-    if lost > 0:  # line breaks inside quoted values are no rows
+    if lost > 0:  # a line break inside a quoted value does not begin a row
         values = [f"replace({quote_name(c)}, chr(13) || chr(10), chr(10))" for c in columns]
         breaks = " + ".join(
             f"coalesce(length({value}) - length(translate({value}, chr(10) || chr(13), '')), 0)"
@@ -347,7 +345,7 @@ def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 
 
 def _count_lines(path: Path) -> int:
-    """Count lines that are not empty, whatever ends them; reads all, so that damage shows."""
+    """Count lines that are not empty, with any line ending; reads all, so that damage is found."""
     lines, ended = 0, True
     with open_plain(path) as handle:
         while block := handle.read(_BLOCK):

@@ -1,4 +1,4 @@
-"""The encoding of a text file: what its first bytes say for certain, and what they look like."""
+"""The encoding of a text file: certain from a byte-order mark, or a guess for a message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS: Final = {
 }
 _BLOCK: Final = 1 << 24
 _LETTERS_THAT_PROVE: Final = 50
-"""Convention: so many bytes beyond ASCII that happen to be UTF-8 are no accident."""
+"""Convention: 50 bytes beyond ASCII that are valid UTF-8 are not so by chance."""
 _MOSTLY: Final = 0.9
 
 
@@ -34,7 +34,7 @@ def encoding_fault(head: bytes, declared: str | None) -> str | None:
     head : bytes
         The beginning of the file.
     declared : str or None
-        Python's name of the encoding; None for UTF-8, or what a mark says.
+        Python's name of the encoding; None for UTF-8, or the encoding of a mark.
     """
     marked = marked_encoding(head)
     if declared is None or marked is None:
@@ -89,8 +89,8 @@ def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
     Raises
     ------
     FileFaultError
-        If the text is UTF-8 after all, or damaged and of an encoding whose lines cannot be told
-        apart before it is decoded.
+        If the text is UTF-8, or damaged in an encoding whose lines cannot be separated before
+        it is decoded.
     """
     blocks = _by_line(handle, encoding) if _keeps_ascii(encoding) else _by_state(handle, encoding)
     first = True
@@ -100,7 +100,7 @@ def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
 
 
 def _keeps_ascii(encoding: str) -> bool:
-    """Return whether ASCII stands for itself, so that bytes can be cut into lines."""
+    """Return whether ASCII bytes are the same in this encoding, so that bytes split into lines."""
     try:
         return all(bytes([code]).decode(encoding) == chr(code) for code in range(128))
     except UnicodeDecodeError:
@@ -113,7 +113,7 @@ def _by_line(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
         whole = rest + block
         end = max(whole.rfind(b"\n"), whole.rfind(b"\r")) + 1
         if not end and len(whole) > _BLOCK:
-            msg = "has a line of more than 16 MB: it is no table of text"
+            msg = "has a line of more than 16 MB: it is not a table of text"
             raise FileFaultError(reason=msg)
         lines, rest = whole[:end], whole[end:]
         letters = _letters_of_utf8(lines) if proven else None

@@ -1,4 +1,4 @@
-"""Where the data of a source begins and ends: the one definition that every job goes by."""
+"""Where the data of a source begins and ends: one definition for all jobs."""
 
 from __future__ import annotations
 
@@ -43,15 +43,14 @@ def find_end(tables: Tables) -> pd.Timestamp | None:
     """Return the midnight (UTC) after the last transaction or event.
 
     A source without either is dated by all its other tables, see `say_dating`; None where no
-    table has a row. Cases may be known later still: what became of these transactions takes
-    time to show.
+    table has a row. Cases may be known later: outcomes of transactions take time.
     """
     last = _last_dated(tables.quality)
     return None if last is None else last[0].normalize() + _DAY
 
 
 def say_dating(quality: DataQualityReport) -> str | None:
-    """Return by which table a source without transactions or events is dated; else None."""
+    """Return which table dates a source without transactions and events; None for other sources."""
     last = _last_dated(quality)
     if last is None or last[1] in _BEHAVIOUR:
         return None
@@ -62,7 +61,7 @@ def say_dating(quality: DataQualityReport) -> str | None:
 
 
 def say_strays(quality: DataQualityReport) -> str | None:
-    """Return which rows make the end of a source's data unclear; None where there are none."""
+    """Return which rows make the end of a source's data unclear; None if there are none."""
     late = [
         f"{each.strays.after:,} of {each.accepted:,} row(s) of {each.table}"
         for each in _behaviour(quality)
@@ -80,9 +79,9 @@ def say_strays(quality: DataQualityReport) -> str | None:
 def observable_until(tables: ContractedTables, moment: pd.Timestamp) -> pd.Timestamp:
     """Return the instant before which observations lie: the earlier of `moment` and the data's end.
 
-    What is decided later sees no behaviour: customers would look quiet who are not. A planned
-    review at the very midnight, in UTC or in the source's zone, at which the data ends sees
-    all of it and still counts.
+    Later decisions see no behaviour: active customers would look inactive. A planned review at
+    the midnight at which the data ends, in UTC or in the zone of the source, sees all of the
+    data and counts.
     """
     newest = find_newest(tables)
     if newest is None:

@@ -73,7 +73,7 @@ _OPENERS: Final[dict[str, _Opener]] = {
 
 @dataclass(slots=True, kw_only=True)
 class OpenedFiles:
-    """Which views exist, the lines that are none of their rows, and optional tables left out.
+    """The views that exist, the malformed lines of their files, and the tables left out.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def open_files(
     Parameters
     ----------
     found : mapping of source to FoundFiles
-        As `kyc_ml.contract.plain.make_plain` gives them: text is UTF-8.
+        Result of `make_plain`: text is UTF-8.
     """
     opened = OpenedFiles()
     for name, files in found.items():

@@ -21,11 +21,11 @@ _TABLE_LOGS: Final = {
     ".hoodie": "Hudi",
     "metadata/*.metadata.json": "Iceberg",
 }
-"""What lies in a folder whose table is not simply all of its files."""
+"""Signs of a folder whose table is not simply all of its files."""
 _NOT_DATA: Final = re.compile(
     r"\..*|_SUCCESS|_temporary|_metadata|_common_metadata|(_committed|_started)_.*"
 )
-"""Files and folders that systems put beside data: hidden ones, and the marks of Spark and Hive."""
+"""Files and folders that are not data: hidden ones, and the markers of Spark and Hive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def find_files(
 
 
 def _matched(root: Path, pattern: str) -> list[Path]:
-    """List what a pattern matches, without what systems put beside data under names of theirs."""
+    """List the files that match a pattern, without those that are not data."""
     wanted = set(Path(pattern).parts)
     return sorted(
         path
@@ -117,7 +117,7 @@ def _matched(root: Path, pattern: str) -> list[Path]:
 
 
 def _logged_tables(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    """Find the folders of Delta Lake, Hudi and Iceberg that files lie in, and which it is."""
+    """Find the folders above some files that are tables of Delta Lake, Hudi or Iceberg."""
     folders = {folder for path in paths for folder in path.parents if folder.is_relative_to(root)}
     return {
         str(folder.relative_to(root)): kind
@@ -169,18 +169,18 @@ def require_unchanged(
     *,
     subject: str,
 ) -> None:
-    """Refuse files that changed between two looks: what was read may be half of each.
+    """Raise if files changed while they were read: the rows may be a mixture of both states.
 
     Raises
     ------
     SourceError
-        Naming every such file.
+        Names every such file.
     """
     faults = Faults(subject, SourceError)
     faults.extend(
         f"file {name!r} changed while it was read: start again when its delivery is complete"
         for name, state in before.items()
-        if after.get(name) != state  # a file that came into being is no part of what was read
+        if after.get(name) != state  # a file that was added is not among those that were read
     )
     faults.raise_if_any()
 

@@ -1,4 +1,4 @@
-"""Warnings about rows that are readable, but want following up."""
+"""Warnings about rows that are accepted but should be checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stdnum.util import isdigits
 
 from kyc_ml.config import TableAttribute
 from kyc_ml.contract.quality import RuleFinding, TableQuality, word_rule
-from kyc_ml.contract.shelves import Columns
+from kyc_ml.contract.sinks import Columns
 from kyc_ml.contract.tables import (
     AMOUNT,
     CASES,
@@ -34,20 +34,20 @@ _LATE_SHARE: Final = 0.5
 """Convention: where most cases become known after the bookings, their dates should be checked."""
 
 _INSTANT_SHARE: Final = 0.99
-"""Convention: few cases are found immediately; where nearly all are, the date is another one."""
+"""Convention: few cases are found immediately; if nearly all are, the date is a different one."""
 
 _MOST_CATEGORIES: Final = 1_000
-"""Convention: merchant category codes, of which there are some hundreds, are categories still."""
+"""Convention: merchant category codes, several hundred, still are categories."""
 
 KNOWN_IMMEDIATELY, _ = word_rule("known immediately")
-"""Rule of the finding that nearly every case is: a proof by labels must say it."""
+"""Rule of the finding about nearly all cases: an audit by labels must mention it."""
 
 
 @cache
 def _is_born(place: str, day: str) -> bool:
     """Return whether a day exists, and six digits are a place that gave numbers in that year.
 
-    python-stdnum looks a place up for each number anew, which is most of the work of a check.
+    Cached, because python-stdnum searches the place for each number, most of the time of a check.
     """
     try:
         ric.get_birth_date(f"{place}{day}0000")
@@ -91,7 +91,7 @@ def follow_up(
     attributes: Iterable[TableAttribute],
     base_currency: str,
 ) -> list[RuleFinding]:
-    """List what to follow up in accepted tables: counts, never a value.
+    """List what to check in accepted tables: counts, never a value.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _absent_transactions(mapped: Collection[str]) -> list[RuleFinding]:
 def _attributes(
     attributes: Iterable[TableAttribute], tables: Mapping[str, Columns]
 ) -> list[RuleFinding]:
-    """Warn of attributes without Chinese words, and of texts that are no categories."""
+    """Warn of attributes without a Chinese description, and of texts with too many values."""
     found = []
     for each in attributes:
         if each.table in tables:
@@ -155,7 +155,7 @@ def _has_too_many(pieces: Iterable[pa.RecordBatch]) -> bool:
 
 
 def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[RuleFinding]:
-    """Warn of amounts in no currency, such as `kyc-ml init` writes where no file tells one."""
+    """Warn of a missing currency; `kyc-ml init` writes XXX if no file names one."""
     if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
         return []
     count = tables[TRANSACTIONS].num_rows
@@ -164,7 +164,7 @@ def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[
 
 
 def _strays(tables: Iterable[TableQuality]) -> list[RuleFinding]:
-    """Count the rows dated far from all others; planned reviews may well lie far ahead."""
+    """Count the rows dated far from all others; reviews are excluded, as they are planned ahead."""
     return [
         RuleFinding.of(key, table=table.table, column=EVENT_TIME, count=count)
         for table in tables
@@ -188,7 +188,7 @@ def _empty_tables(tables: Mapping[str, Columns]) -> list[RuleFinding]:
 def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[RuleFinding]:
     """Count the cases known after the last booking's day, when a model reads its labels.
 
-    The latest bookings' cases come to light late in any bank, so a minority is no finding.
+    In any bank the cases of the latest bookings become known late, so a minority is no finding.
     """
     if last is None or CASES not in tables:
         return []
@@ -206,7 +206,7 @@ def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Ru
 def _instant_cases(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     """Count the cases known when their event happened, where nearly all of them are.
 
-    Times that are wrong, but consistent, are the one fault that no tampering can show.
+    Times that are wrong but consistent are the one fault that the audit of features cannot find.
     """
     if CASES not in tables:
         return []

@@ -32,7 +32,7 @@ class ArrowStream(Protocol):
     """
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Hand the table over."""
+        """Export the table as an Arrow stream."""
 
 
 Frame: TypeAlias = "pa.Table | pd.DataFrame | ArrowStream"
@@ -43,8 +43,8 @@ def to_arrow(frame: Frame, *, name: str, faults: Faults) -> pa.Table:
     """Return a table as an Arrow table that DuckDB reads; a data frame's index is ignored.
 
     A table is converted column by column, so that a fault names its column and no value. Nothing
-    is lost: a column of a kind that no table here holds is a fault, and empty in the table given;
-    what is no table has no column.
+    is lost: a column of a type that is not supported is a fault, and empty in the result; the
+    result for something that is not a table has no column.
     """
     if isinstance(frame, pa.Table):
         columns = list(zip(frame.column_names, frame.columns, strict=True))
@@ -60,7 +60,7 @@ def to_arrow(frame: Frame, *, name: str, faults: Faults) -> pa.Table:
     plain = {}
     for column, values in columns:
         if column in plain:
-            faults.add(f"table {name!r}: column {column!r} is there twice")
+            faults.add(f"table {name!r}: column {column!r} occurs twice")
         try:
             plain[column] = _plain(values)
         except (pa.ArrowException, NotImplementedError):
@@ -87,7 +87,7 @@ def register(
 
 def _note_kind(name: str, column: str, kind: object, faults: Faults) -> None:
     faults.add(
-        f"table {name!r}: column {column!r} is of type {kind}, which no table here holds: cast it "
+        f"table {name!r}: column {column!r} is of type {kind}, which is not supported: cast it "
         "to text, a number or a time"
     )
 
@@ -98,7 +98,7 @@ def _plain(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     Raises
     ------
     ArrowException, NotImplementedError
-        If there is none.
+        If there is no such type.
     """
     kind = values.type
     if pa.types.is_dictionary(kind) and not _is_plain(kind.value_type):
@@ -135,14 +135,14 @@ def _from_stream(
 
 
 def _unreadable_columns(frame: object) -> list[str]:
-    """List the columns that cannot be handed over, of a table whose columns can be had singly."""
+    """List the columns of another library's table that Arrow cannot read."""
     found = []
     for column in getattr(frame, "columns", ()):
         try:
             pa.chunked_array(frame[column])  # type: ignore[index]
         except (pa.ArrowException, NotImplementedError):
             found.append(str(column))
-        except (TypeError, KeyError):  # no table of columns that stand alone
+        except (TypeError, KeyError):  # its columns cannot be read singly
             return []
     return found
 
@@ -168,10 +168,10 @@ def _from_pandas(frame: pd.DataFrame, *, name: str, faults: Faults) -> list[tupl
 
 
 def _mixture(values: pd.Series[Any]) -> str | None:
-    """Return which kinds of times a column of objects mixes; None where it is of one kind.
+    """Return which kinds of times a column of objects mixes; None if it is of one kind.
 
-    Arrow would read them all as the first is: times with a zone by their UTC clock, or times
-    without one as UTC, and of times beside dates the day alone.
+    Arrow would read all of them like the first: times with a zone by their time in UTC, times
+    without a zone as UTC, and of times among dates only the day.
     """
     dtype = values.dtype
     objects: Iterable[object] = ()

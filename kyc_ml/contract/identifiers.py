@@ -31,20 +31,20 @@ _HALF: Final = "".join(chr(code) for code in range(0x21, 0x7F))
 _SCIENTIFIC: Final = r"[+-]?\d+([.,]\d+)?[eE]\+\d+|[+-]?\d+[.,]\d+[eE]\d+"
 """1.1E+17 of a spreadsheet, 1.1E17 of Java; 12E45 may be an identifier and is not one of them."""
 _FLOAT: Final = r"[+-]?\d+\.0+"
-"""12345.0: a whole number that went through a float, as pandas makes it beside a missing one."""
+"""12345.0: a whole number that was a float, as in a pandas column with missing values."""
 _EXACT_DIGITS: Final = 15
-"""A whole number of so many digits goes through a float unchanged."""
+"""A whole number of up to this many digits is exact as a float."""
 
 NOTHING: Final = (
     *("null", "(null)", "<null>", "\\n", "nan", "<na>", "#n/a", "n/a", "na", "nat", "none", "nil"),
     *("undefined", "unknown", "missing", "empty", "-", "--", "?", "/", ".", "无", "空", "未知"),
     *("不详", "暂无"),
 )
-"""Words by which exports and people say that there is no value, in lower case."""
+"""Words that exports and people write for a missing value, in lower case."""
 LONGEST_WORD: Final = max(len(word.encode()) for word in NOTHING)
 
 TRIMMED: Final = IdentifierForm()
-"""The form where a mapping says nothing."""
+"""The form of a mapping without the key."""
 
 ALIKE: Final = IdentifierForm(
     quotes="strip", width="half", case="upper", leading_zeros="drop", floats="whole"
@@ -166,7 +166,7 @@ class Sought:
 
 
 def seek(connection: duckdb.DuckDBPyConnection, ids: str, identifier: str) -> Sought:
-    """Look for an identifier among those that SQL gives as a column ``id``."""
+    """Look for an identifier in the column ``id`` of a SQL query."""
     [(there,)] = connection.execute(
         f"SELECT EXISTS (SELECT 1 FROM ({ids}) WHERE id = ?)", [identifier]
     ).fetchall()

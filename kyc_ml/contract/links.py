@@ -1,7 +1,7 @@
 """Identifiers across tables: which match nothing, which fill a table, and which look alike.
 
-One pass over the accepted rows counts those of each identifier, and every question is put to
-these counts. Findings hold counts and column names, never an identifier.
+One pass over the accepted rows counts the rows of each identifier; all comparisons use these
+counts. Findings hold counts and column names, never an identifier.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _COUNTED: Final = (CUSTOMER_ID, ACCOUNT_ID, COUNTERPARTY_ID, DEVICE_ID)
 _COUNTS: Final = quote_name("counted identifiers")
 _ORPHANS: Final = quote_name("orphan identifiers")
 _POPULATION: Final = (CUSTOMERS, ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY)
-"""Tables that say more of a customer than that he is reviewed, or what became of him."""
+"""Tables that describe a customer, other than reviews and cases."""
 _KEYS: Final = (
     (ACCOUNTS, ACCOUNT_ID),
     (TRANSACTIONS, ACCOUNT_ID),
@@ -56,7 +56,7 @@ _MOST: Final = 0.5
 """Convention: where half of the orphans match another key, that key was meant."""
 
 _DOMINANT_SHARE, _DOMINANT_TIMES, _DOMINANT_ROWS = 0.1, 5, 100
-"""Convention: one key with a tenth of at least so many rows, five times as many as the next."""
+"""Convention: one key with a tenth of the rows (100 at least), five times as many as the next."""
 
 _LONG: Final = 6
 """Convention: shorter numbers of customers and of counterparties look alike by chance."""
@@ -64,18 +64,18 @@ _LONG: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans:
-    """Rows of cases or reviews that name what no other table has.
+    """Rows of cases or reviews whose identifier occurs in no other table.
 
     Attributes
     ----------
     unmatched : int
-        How many rows.
+        Number of such rows.
     rows, of : int
-        How many of them count against the limit, and of how many.
+        Number of them that count against the limit, and the number of rows it refers to.
     target : str
-        Table that has none of them; empty for all.
+        Table that lacks the identifiers; empty for all tables.
     hint : str
-        Which key they match instead; empty where none is known.
+        Which key they match instead; empty if none is known.
     """
 
     table: str
@@ -91,7 +91,7 @@ class Orphans:
         rule, _ = word_rule(self.key, target=self.target, hint="")
         return (
             f"{self.table}.{self.column}: {rule}: {self.rows:,} of {self.of:,} row(s), which "
-            f"would be lost{self.hint}; if that is as it must be, raise max_orphan_share of the "
+            f"would be lost{self.hint}; if that is correct, raise max_orphan_share of the "
             "mapping"
         )
 
@@ -116,7 +116,7 @@ def cross_tables(
     bound : sequence of BoundTable
         How the tables are mapped: for the SQL that shows a user the rows.
     whole : bool
-        All tables of the source are there: without one of them no customer is an orphan.
+        True if all tables of the source were read: otherwise no customer counts as an orphan.
 
     Raises
     ------
@@ -124,15 +124,15 @@ def cross_tables(
         If DuckDB has too little memory and scratch space.
     """
     columns = {table.contract.name: frozenset(table.columns) for table in bound}
-    asked = _Asked(connection=connection, views=views, columns=columns)
+    crossing = _Crossing(connection=connection, views=views, columns=columns)
     try:
-        asked.count()
-        orphans = [each for each in asked.orphans() if whole or each.column != CUSTOMER_ID]
+        crossing.count()
+        orphans = [each for each in crossing.orphans() if whole or each.column != CUSTOMER_ID]
         findings = [
-            *asked.unmatched(),
-            *(each.finding() for each in orphans if not asked.is_found(each)),
-            *asked.dominant({table.contract.name: table for table in bound}),
-            *asked.look_alikes(),
+            *crossing.unmatched(),
+            *(each.finding() for each in orphans if not crossing.is_found(each)),
+            *crossing.dominant({table.contract.name: table for table in bound}),
+            *crossing.look_alikes(),
         ]
         connection.execute(f"DROP TABLE {_COUNTS}")
     except duckdb.OutOfMemoryException:
@@ -142,7 +142,7 @@ def cross_tables(
 
 
 def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) -> None:
-    """Refuse a source of which too many labels would be lost; reviews are warned of only.
+    """Raise if too many labels of a source would be lost; reviews only cause a warning.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def refuse_orphans(orphans: Sequence[Orphans], *, subject: str, maximum: float) 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _Crossing:
     """Tables of a connection, and the columns that each has."""
 
     connection: duckdb.DuckDBPyConnection
@@ -173,7 +173,7 @@ class _Asked:
         return self.connection.execute(sql).fetchall()
 
     def is_found(self, orphan: Orphans) -> bool:
-        """Return whether `unmatched` gives the rows already."""
+        """Return whether `unmatched` lists the rows already."""
         return orphan.column == CUSTOMER_ID and CUSTOMERS in self.views
 
     def count(self) -> None:
@@ -202,10 +202,10 @@ class _Asked:
                     yield RuleFinding.of("not in", **about, count=count, hint="")
 
     def orphans(self) -> Iterator[Orphans]:
-        """Return the cases whose customer, transaction or review is nowhere, and such reviews.
+        """Return the cases whose customer, transaction or review no table has, and such reviews.
 
-        A case of a customer who is reviewed is not lost. Reviews may well name customers who
-        never did anything, but not only such.
+        A case of a customer who is reviewed is not lost. Some reviews may name customers without
+        any activity, but not all reviews.
         """
         for table, population in ((CASES, (*_POPULATION, REVIEWS)), (REVIEWS, _POPULATION)):
             if table in self.views and any(each in self.views for each in population):
@@ -243,7 +243,9 @@ class _Asked:
         total = self.rows(f"SELECT count(*) FROM {_ORPHANS}")[0][0]
         for table, column in _KEYS:
             if self.has(table, column):
-                name = quote_name(column)  # asked of the orphans: the table may be of any length
+                name = quote_name(
+                    column
+                )  # restricted to the orphans, as the table may be of any length
                 asked = f"SELECT count(DISTINCT {name}) FROM {self.views[table]} "
                 met = self.rows(f"{asked} WHERE {name} IN (SELECT id FROM {_ORPHANS})")[0][0]
                 if met >= _MOST * total:

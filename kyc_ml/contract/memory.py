@@ -1,4 +1,4 @@
-"""Tables in memory, put through the same checks as the files of a source."""
+"""Check tables in memory as the files of a source are checked."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from types import MappingProxyType
 from kyc_ml.config import (
     Attribute,
     IdentifierForm,
-    TableAttribute,
+    SourceMapping,
     TableMapping,
     attribute_faults,
     complete_snapshot,
     require_kind,
 )
 from kyc_ml.contract.binding import note_column_faults
-from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
-from kyc_ml.contract.checks import RowRules
+from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.contracted import ReadSource
 from kyc_ml.contract.files import OpenedFiles
 from kyc_ml.contract.frames import Frame, register, to_arrow
@@ -47,38 +46,29 @@ def contract_tables(
         Columns carry the contracted names; a pandas index is ignored. Any table that speaks
         Arrow (``__arrow_c_stream__``) will do.
     attributes : mapping of table name to column to Attribute
-        Columns of your own, and what they mean.
+        Additional columns, and what they mean.
     snapshot : date or None
-        Day at whose end the customers were as their rows say, where these carry no date; see
-        the key of `SourceMapping`.
+        Day at whose end the rows of customers were true, if they carry no date; see the key of
+        `SourceMapping`.
     identifiers : IdentifierForm
         The form of all identifiers; see its fields.
     max_orphan_share : float
-        Share of the cases that may name a customer that is not there; see `SourceMapping`.
+        Share of the cases that may name a customer whom no other table has; see `SourceMapping`.
 
     Raises
     ------
     SourceError
         With all faults together, as `read_source` does.
     ConfigError
-        If `snapshot` is no date.
+        If `snapshot` is not a date.
     ContractError
         If too many rows break the contract, or too many cases are orphans.
     """
     if snapshot is not None:
         require_kind(snapshot, date, name="snapshot", cure="give datetime.date(2025, 12, 31)")
-    faults = Faults("tables in memory", SourceError)
-    declared = _declared(frames, attributes, faults)
-    settings = SourceSettings(
-        subject="tables in memory",
-        mapped=frames,
-        attributes=declared,
-        timezone=timezone,
-        base_currency=base_currency,
-        max_quarantined_share=max_quarantined_share,
-        max_orphan_share=max_orphan_share,
-        rules=RowRules(zone=timezone, form=identifiers),
-    )
+    subject = "tables in memory"
+    faults = Faults(subject, SourceError)
+    sound = _sound_attributes(frames, attributes, faults)
     opened = OpenedFiles()
     with closing(connect(data=None, files=[])) as connection:
         tables, mapped = {}, {}
@@ -88,34 +78,53 @@ def contract_tables(
             if len(faults) == before:
                 tables[name] = table
             if table.column_names:
-                mapped[name] = _as_mapping(name, table.column_names, attributes.get(name, {}))
+                given = [
+                    each for each in table.column_names if each not in attributes.get(name, {})
+                ]
+                mapped[name] = _as_mapping(name, given, sound.get(name, {}))
             elif len(faults) == before:
                 note_column_faults(name, (), (), faults)
         if snapshot is not None and CUSTOMERS in mapped:
             mapped = complete_snapshot(mapped, snapshot)
-        for name, mapping in tuple(mapped.items()):
+        for name, declared in tuple(mapped.items()):
             before = len(faults)
-            note_column_faults(name, mapping.columns, mapping.attributes, faults)
+            note_column_faults(name, declared.columns, declared.attributes, faults)
             if len(faults) == before and name in tables:
                 register(connection, name, tables[name], faults=faults)
-            if len(faults) > before or mapping.from_ not in tables:
+            if len(faults) > before or declared.from_ not in tables:
                 del mapped[name]
             else:
-                opened.views.add(mapping.from_)
+                opened.views.add(declared.from_)
         chosen = {name: mapped[name] for name in CONTRACT if name in mapped}
-        bound = bind_tables(connection, chosen, opened, unread=(), settings=settings, faults=faults)
+        # not validated: a mapping of files must name one; attributes keep the order they came in
+        mapping = SourceMapping.model_construct(
+            name=subject,
+            timezone=timezone,
+            base_currency=base_currency,
+            max_quarantined_share=max_quarantined_share,
+            max_orphan_share=max_orphan_share,
+            identifiers=identifiers,
+            files={},
+            tables={name: mapped[name] for name in (*sound, *mapped) if name in mapped},
+        )
+        bound = bind_tables(connection, chosen, opened, unread=(), mapping=mapping, faults=faults)
         return BoundSource(
-            connection=connection, bound=bound, files=opened, settings=settings, digests={}
+            connection=connection,
+            subject=subject,
+            mapping=mapping,
+            bound=bound,
+            files=opened,
+            digests={},
         ).read()
 
 
-def _declared(
+def _sound_attributes(
     frames: Mapping[str, Frame],
     attributes: Mapping[str, Mapping[str, Attribute]],
     faults: Faults,
-) -> tuple[TableAttribute, ...]:
-    """List the attributes of tables in memory; note those that are faulty."""
-    found = []
+) -> dict[str, dict[str, Attribute]]:
+    """Return the attributes without a fault, by table and name; note the faults of the others."""
+    sound: dict[str, dict[str, Attribute]] = {}
     for table, own in attributes.items():
         if table not in frames:
             faults.add(f"attributes are declared for table {table!r}, which is not given")
@@ -123,17 +132,17 @@ def _declared(
             wrong = attribute_faults(table, name, attribute)
             faults.extend(wrong)
             if not wrong:
-                found.append(TableAttribute(table=table, name=name, **attribute.model_dump()))
-    return tuple(found)
+                sound.setdefault(table, {})[name] = attribute
+    return sound
 
 
 def _as_mapping(
     table: str, columns: Collection[str], attributes: Mapping[str, Attribute]
 ) -> TableMapping:
-    """Map a table in memory by the names of its columns."""
+    """Map a table in memory: `columns` without the attributes, and those."""
     own = {
         name: {**attribute.model_dump(), "sql": quote_name(name)}
         for name, attribute in attributes.items()
     }
-    mapped = {column: quote_name(column) for column in columns if column not in own}
+    mapped = {column: quote_name(column) for column in columns}
     return TableMapping.model_validate({"from": table, "columns": mapped, "attributes": own})

@@ -1,4 +1,4 @@
-"""Packed files, unpacked as they are read: what a file is, its first bytes say, never its name."""
+"""Unpack files as they are read; the first bytes of a file decide its packing, not its name."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FileFaultError(OSError):
 
 
 class _Unpacked(io.RawIOBase):
-    """The bytes of a packed stream, no more than `most`; damage is an OSError that says so."""
+    """The bytes of a packed stream, no more than `most`; damage is a FileFaultError."""
 
     def __init__(self, inner: BinaryIO, packed: BinaryIO, *, packing: Packing, most: int) -> None:
         self._inner = inner
@@ -101,13 +101,13 @@ def open_plain(path: Path) -> BinaryIO:
     Raises
     ------
     FileFaultError
-        At once or while reading: damaged, several files in a zip, unpacked beyond all measure.
+        Now or while reading: damaged, several files in a zip, or far larger when unpacked.
     """
     return open_layers(path)[0]
 
 
 def open_layers(path: Path) -> tuple[BinaryIO, tuple[Packing, ...]]:
-    """Open a file as `open_plain` does; also say how it is packed, the outermost first."""
+    """Open a file as `open_plain` does; also return its packings, the outermost first."""
     handle: BinaryIO = path.open("rb")
     most = max(_MOST_TIMES * path.stat().st_size, _ALWAYS_UNPACKED)
     layers: list[Packing] = []
@@ -126,8 +126,8 @@ def open_layers(path: Path) -> tuple[BinaryIO, tuple[Packing, ...]]:
 
 
 def stranger(head: bytes) -> str | None:
-    """Return what a file is, by its first bytes, that is no text; None if it may be text."""
-    return next((said for magic, said in _STRANGERS.items() if head.startswith(magic)), None)
+    """Return what a file is that is not text, by its first bytes; None if it may be text."""
+    return next((kind for magic, kind in _STRANGERS.items() if head.startswith(magic)), None)
 
 
 def _peek(handle: BinaryIO) -> bytes:
@@ -150,7 +150,7 @@ def _unpack(handle: BinaryIO, packing: Packing, *, outermost: bool) -> BinaryIO:
 
 def _only_member(handle: BinaryIO, *, outermost: bool) -> BinaryIO:
     """Open the one file of a zip file."""
-    if not outermost:  # its list of files stands at its end, which a stream has not reached
+    if not outermost:  # a zip file is read from its end, which a stream has not reached
         raise FileFaultError(reason="is a zip file that is packed again: unpack it")
     try:
         archive = zipfile.ZipFile(handle)

@@ -30,12 +30,12 @@ _INT96: Final = "instant (INT96)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What one file says about its columns.
+    """What one file declares about its columns.
 
     Attributes
     ----------
     kinds : mapping of column to kind
-        The kinds that must be alike in all files of a pattern; ``empty`` goes with any.
+        The kinds that must be the same in all files of a pattern; ``empty`` matches any.
     inexact : frozenset of str
         Columns of whole numbers that a float might not hold.
     """
@@ -119,7 +119,7 @@ def _int96_columns(file: pq.ParquetFile) -> Iterator[str]:
 
 
 def _inexact(metadata: pq.FileMetaData, kinds: Mapping[str, str]) -> Iterator[str]:
-    """List columns of whole numbers beyond what a float holds, as the file's statistics say."""
+    """List columns of whole numbers that a float may not hold, by the statistics of the file."""
     for group in range(metadata.num_row_groups):
         for position in range(metadata.num_columns):
             column = metadata.row_group(group).column(position)

@@ -1,4 +1,4 @@
-"""What files say beside their cells: folders named `key=value`, and words for a missing value."""
+"""Values outside the cells of files: folders named `key=value`, and words for missing values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kyc_ml.errors import Faults
 from kyc_ml.storage import quote_list, quote_name
 
 FILE: Final = "file of kyc_ml"
-"""Column that DuckDB fills with a row's file, until the values of its folders stand there."""
+"""Column with the file of a row, which the values of its folders replace."""
 
 
 def note_folder_faults(
@@ -22,12 +22,12 @@ def note_folder_faults(
     values = files.folder_values
     if not values[0]:
         faults.add(
-            f"file {name!r}: `partitions` are asked for, and {files.names[0]!r} lies in no folder "
+            f"file {name!r}: `partitions` is true, but {files.names[0]!r} is in no folder "
             "called key=value: leave the key out"
         )
     for shown, found in zip(files.names, values, strict=True):
         if list(found) != list(values[0]):
-            faults.add(f"file {name!r}: {shown!r} lies in other key=value folders than the first")
+            faults.add(f"file {name!r}: {shown!r} is in other key=value folders than the first")
             return
     taken = {column.lower() for column in columns}
     for key in values[0]:

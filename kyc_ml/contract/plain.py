@@ -1,4 +1,4 @@
-"""Files as people send them -> files as the engine reads them: copies only where it cannot."""
+"""Make files readable for DuckDB: UTF-8, packed simply; copies only if it cannot read them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def say_os_error(error: OSError) -> str:
 
 
 def _plain_file(source: FileSource, path: Path, copy: Path) -> tuple[Path, int]:
-    """Return the file to read, and how many lines of `path` stand above its first one."""
+    """Return the file to read, and how many lines of `path` are above its first line."""
     handle, layers = open_layers(path)
     with handle:
         if source.format in {"parquet", "duckdb"}:
@@ -91,7 +91,7 @@ def _encoding_of(head: bytes, source: FileSource) -> str:
     Raises
     ------
     FileFaultError
-        If it is no text, or its encoding is neither declared nor UTF-8.
+        If it is not text, or its encoding is neither declared nor UTF-8.
     """
     fault = stranger(head) or encoding_fault(head, source.encoding)
     if fault is not None:
@@ -136,7 +136,7 @@ def _separator_lines(head: bytes, encoding: str, delimiter: str) -> int:
     named = found[1].decode(errors="replace")
     if named != delimiter:
         shown = '"\\t"' if named == "\t" else f"'{named}'"
-        msg = f"says in its first line that it has another delimiter: set delimiter: {shown}"
+        msg = f"names another delimiter in its first line: set delimiter: {shown}"
         raise FileFaultError(reason=msg)
     return 1
 
@@ -147,12 +147,12 @@ def _blocks(handle: BinaryIO) -> Iterator[bytes]:
 
 
 def _below(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """Yield what stands below the first `count` lines.
+    """Yield the bytes below the first `count` lines.
 
     Raises
     ------
     FileFaultError
-        If nothing does.
+        If there is no further line.
     """
     lines = re.compile(rb"(?:[^\r\n]*(?:\r\n|\n|\r)){%d}" % count)
     start = b""

@@ -65,7 +65,7 @@ class TableQuality:
 
     Attributes
     ----------
-    reasons : tuple of Finding
+    reasons : tuple of RuleFinding
         A row that breaks two rules counts in both, and once in `quarantined`.
     missing : mapping of column to share
         Share of accepted rows without a value, for every mapped column; 0 of 0 is 0.
@@ -115,14 +115,14 @@ class TableQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataQualityReport:
-    """Quality of all tables read, and warnings that cost no row.
+    """Quality of all tables read, and warnings that do not refuse a row.
 
     Attributes
     ----------
     tables : tuple of TableQuality
         In the contract's order.
-    warnings : tuple of Finding
-        Rows to follow up that are readable all the same: a wrong check digit, an unknown
+    warnings : tuple of RuleFinding
+        About rows that are accepted but should be checked: a wrong check digit, an unknown
         customer, an empty optional table.
     """
 
@@ -134,7 +134,7 @@ class DataQualityReport:
         return {quality.table: quality for quality in self.tables}[name]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a table: counts, share, late rows, first and last event time (UTC)."""
+        """Return one row per table: counts, share, late rows, first and last event time (UTC)."""
         columns = ["table", "read", "accepted", "quarantined", "quarantined_share", "late_rows"]
         columns += ["first_event_time", "last_event_time"]
         rows = [[getattr(table, name) for name in columns] for table in self.tables]
@@ -148,21 +148,21 @@ class DataQualityReport:
         return refused + [("warning", each) for each in self.warnings]
 
     def findings_frame(self) -> pd.DataFrame:
-        """Return one row a finding: severity (quarantined, warning), then as in `RuleFinding`."""
+        """Return one row per finding: severity (quarantined, warning), then as in `RuleFinding`."""
         return pd.DataFrame(
             [(kind, f.table, f.column, f.rule, f.count, f.cure) for kind, f in self.findings()],
             columns=["severity", "table", "column", "rule", "count", "cure"],
         ).astype({"count": "int64"})
 
     def missing_frame(self) -> pd.DataFrame:
-        """Return one row a mapped column: table, column, missing_share in [0, 1]."""
+        """Return one row per mapped column: table, column, missing_share in [0, 1]."""
         return pd.DataFrame(
             [(t.table, column, share) for t in self.tables for column, share in t.missing.items()],
             columns=["table", "column", "missing_share"],
         ).astype({"missing_share": "float64"})
 
     def lines(self) -> list[str]:
-        """Short text for a log: a line a table, then a line a finding."""
+        """Return lines for a log: one per table, then one per finding."""
         lines = []
         for table in self.tables:
             line = (
@@ -178,13 +178,13 @@ class DataQualityReport:
 
 
 def check_quarantined_share(quality: DataQualityReport, *, subject: str, maximum: float) -> None:
-    """Refuse a source of which too many rows are quarantined.
+    """Raise if too many rows of a source are quarantined.
 
     Raises
     ------
     ContractError
-        If any table's share lies above `maximum` (equal passes), or if no row of a table is
-        left. It lists every finding of every table.
+        If the share of a table is above `maximum` (equal passes), or if no row of a table is
+        left. Lists every finding of every table.
     """
     refused = [
         table
@@ -199,7 +199,7 @@ def check_quarantined_share(quality: DataQualityReport, *, subject: str, maximum
 
 
 def write_quality(quality: DataQualityReport) -> dict[str, Any]:
-    """Write a summary as plain values; `read_quality` gives an equal one back."""
+    """Convert a report to plain values; `read_quality` is the inverse."""
     return {
         "tables": [_plain(table) for table in quality.tables],
         "warnings": [asdict(each) for each in quality.warnings],

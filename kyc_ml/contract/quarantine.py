@@ -35,7 +35,7 @@ class MalformedLine:
     Attributes
     ----------
     no_text : bool
-        It holds bytes that are no letters of the file's encoding.
+        True if it has bytes that are not valid in the encoding of the file.
     """
 
     file: str

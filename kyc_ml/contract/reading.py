@@ -1,4 +1,4 @@
-"""Reading a source for a job: contracted tables, with the quarantine put aside."""
+"""Read a source for a job: contracted tables, and refused rows in a quarantine file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COUNTS: Final = "data quality"
 Telling = Literal["table", "findings", "line"]
 
 _SILENCE: Final = pd.Timedelta(days=7)
-"""Convention: holidays may leave a small source without a row for so long."""
+"""Convention: a small source may have no row for a week of holidays."""
 
 
 def read_tables(
@@ -51,15 +51,16 @@ def read_tables(
     Parameters
     ----------
     quarantine : Path or None
-        None is a file of this source and this folder below ``build/quarantine``.
+        None is a file named by source and data folder below ``build/quarantine``.
     telling : 'table', 'findings' or 'line'
-        How much is reported of the quality of what was read: the counts of each table and each
-        finding, one line of counts and each finding, or the line alone.
+        How much is reported of data quality: the counts of each table and each finding, one
+        line of counts and each finding, or the line alone.
 
     Raises
     ------
     ConfigError, SourceError, ContractError
-        If the mapping, the files or too many rows are wrong. Refused rows are kept even then.
+        If the mapping or the files are faulty, or too many rows are refused. Refused rows are
+        written in any case.
     """
     mapping = load_section(source, SourceMapping)
     aside = _place_of(mapping, data) if quarantine is None else quarantine
@@ -84,7 +85,7 @@ def read_tables(
 
 
 def _place_of(mapping: SourceMapping, data: Path) -> Path:
-    """Name a place that no other source or folder uses; a name that is no file's is made one."""
+    """Return a path that no other source or data folder uses."""
     source, folder = (
         re.sub(r"[^\w-]+", "_", name) or "_" for name in (mapping.name, data.resolve().name)
     )
@@ -137,8 +138,8 @@ def _tell_findings(quality: DataQualityReport, reporter: ProgressReporter) -> No
 def end_of_data(tables: Tables) -> pd.Timestamp:
     """Return the midnight (UTC) after the last transaction or event.
 
-    Without either, after the last row of any other table. Cases may be known later still: what
-    became of these transactions takes time to show.
+    Without either, after the last row of any other table. Cases may be known later: outcomes of
+    transactions take time.
 
     Raises
     ------
@@ -155,15 +156,15 @@ def end_of_data(tables: Tables) -> pd.Timestamp:
 
 
 def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Timestamp:
-    """Return the date of knowledge of a job that trains or evaluates: `as_of`, or the data's end.
+    """Return the `as_of` of a job that trains or evaluates; None is the end of the data.
 
-    Outcomes may be known after the end of the data, so `as_of` may lie after it; nothing is
-    decided there all the same (`observable_until`).
+    Outcomes may be known after the end of the data, so `as_of` may be later; observations end
+    with the data in any case (`observable_until`).
 
     Raises
     ------
     ConfigError
-        If `as_of` lies more than a week after all that is known, or there is no end of the data.
+        If `as_of` is more than a week after all that is known, or the data has no end.
     """
     if as_of is None:
         return end_of_data(tables)
@@ -174,24 +175,24 @@ def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Time
 def _require_reached(
     time: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
 ) -> None:
-    """Raise where a time lies over a week beyond the data: missing rows look like quiet customers.
+    """Raise if a time is more than a week after the data: customers would look inactive.
 
     Parameters
     ----------
     name : str
-        What the message calls the time.
+        Name of the time in the message.
     """
     if time > end + _SILENCE:
         msg = (
             f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
-            "what is missing would look like quiet customers; bring newer data or name an "
+            "customers would look inactive in the days without rows; bring newer data or name an "
             "earlier date"
         )
         raise ConfigError(msg)
 
 
 def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
-    """Raise where a review lies before the first transaction or event, or a week after the last.
+    """Raise if a review is before the first transaction or event, or a week after the last.
 
     Raises
     ------
@@ -202,7 +203,7 @@ def require_behaviour(review: pd.Timestamp, tables: ContractedTables) -> None:
     if first is not None and review <= first:
         msg = (
             f"the review is of {review:%Y-%m-%d %H:%M}, before the first transaction or event of "
-            f"{first:%Y-%m-%d %H:%M}: there is no behaviour to look at; name a later date"
+            f"{first:%Y-%m-%d %H:%M}: no behaviour is known by then; name a later date"
         )
         raise ConfigError(msg)
     require_fresh(review, tables, name="the date of the review")
@@ -215,20 +216,20 @@ def require_fresh(
     stale_hours: float | None = None,
     name: str = "--as-of",
 ) -> None:
-    """Raise where a date lies too far after the last transaction or event, if there is any.
+    """Raise if a date is too far after the last transaction or event.
 
     Parameters
     ----------
     stale_hours : float or None
-        How far the newest of them may lie before the date, besides the week that no source may
-        be silent; None is no limit.
+        Hours that the newest of them may be older than the date, in addition to the limit of a
+        week for every source; None is no limit.
     name : str
-        What the message calls the date.
+        Name of the date in the message.
 
     Raises
     ------
     ConfigError
-        Naming both dates, and the limit that is passed.
+        Names both dates, and the limit that is exceeded.
     """
     newest, end = find_newest(tables), find_end_of_behaviour(tables)
     if newest is None or end is None:
@@ -248,7 +249,7 @@ def require_fresh(
 def tell_late_reviews(
     tables: ContractedTables, as_of: pd.Timestamp, reporter: ProgressReporter
 ) -> None:
-    """Report how many planned reviews before a date teach nothing, as the data ends before them."""
+    """Report how many planned reviews before a date are left out, as the data ends before them."""
     if REVIEWS not in tables.tables:
         return
     end = observable_until(tables, as_of)
@@ -257,12 +258,12 @@ def tell_late_reviews(
     if late:
         reporter.info(
             f"{late:,} of {len(planned):,} planned reviews come after the last transactions and "
-            f"events, which end before {end:%Y-%m-%d %H:%M}: they see no behaviour and are left out"
+            f"events, which end before {end:%Y-%m-%d %H:%M}: they are left out"
         )
 
 
 def last_known(tables: ContractedTables) -> pd.Timestamp:
-    """Return the latest instant at which any row of the source became known, but for strays."""
+    """Return the latest time at which a row of the source became known; strays do not count."""
     latest = []
     for name, table in tables.tables.items():
         strays = tables.quality.table(name).strays

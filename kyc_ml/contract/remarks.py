@@ -38,7 +38,7 @@ def remarks_of(
     types : mapping of column to DuckDB type
         Of the mapped expressions.
     horizon : datetime or None
-        Last time of the other tables: what a profile says was so by then; None is unknown.
+        Last time of the other tables: a profile cannot be later; None is unknown.
     """
     remarks = [
         remark

@@ -1,4 +1,4 @@
-"""One bound table -> its accepted and refused rows on a shelf, and its quality, in one SQL pass."""
+"""Check the rows of one bound table in one SQL pass: accepted and refused rows, and quality."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kyc_ml.contract.checks import (
 from kyc_ml.contract.quality import RuleFinding, TableQuality
 from kyc_ml.contract.quarantine import QUARANTINE_SCHEMA, MalformedLine, malformed_rows
 from kyc_ml.contract.remarks import remarks_of
-from kyc_ml.contract.shelves import Shelf
+from kyc_ml.contract.sinks import TableSink
 from kyc_ml.contract.strays import Strays, find_strays
 from kyc_ml.contract.tables import EVENT_TIME, KNOWN_AT
 from kyc_ml.errors import CapacityError, SourceError
@@ -49,15 +49,15 @@ def contract_rows(
     rules: RowRules,
     horizon: datetime | None,
     malformed: Sequence[MalformedLine],
-    shelf: Shelf,
+    sink: TableSink,
 ) -> tuple[TableQuality, list[RuleFinding]]:
-    """Read, type and check the rows of one table, and put them on a shelf.
+    """Read, type and check the rows of one table, and put them into a sink.
 
     Returns its quality, and what was noted of accepted rows.
 
     A row that breaks a rule is quarantined with every rule it breaks. Of rows with an
     equal key the first by all columns is kept, so the choice does not depend on their
-    order; copies of it are counted apart from rows that differ. An expression that fails on
+    order; copies of it and rows that differ are counted separately. An expression that fails on
     some rows costs those rows only: the pass is then repeated with every expression guarded.
 
     Parameters
@@ -83,10 +83,10 @@ def contract_rows(
         _mark_duplicates(connection, bound, copy=copy, other=other)
         summary = _summarise(connection, bound)
         strays = _strays(connection)
-        shelf.put(table, _schema(bound), _accepted(connection, bound))
+        sink.put(table, _schema(bound), _accepted(connection, bound))
         reasons, read = _count(connection, table, checks)
         noted = _count_noted(connection, table, remarks)
-        refused = shelf.refuse(_refused(connection, bound, checks))
+        refused = sink.refuse(_refused(connection, bound, checks))
         # only here: after an error a result may be open still, and the connection ends anyway
         connection.execute(f"DROP TABLE IF EXISTS {_CHECKED}")
     except (duckdb.Error, MemoryError) as error:
@@ -103,7 +103,7 @@ def contract_rows(
         lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:
             finding = RuleFinding.of(key, table=table, column="", count=len(lines))
-            refused += shelf.refuse([malformed_rows(table, lines, reason=finding.rule)])
+            refused += sink.refuse([malformed_rows(table, lines, reason=finding.rule)])
             reasons.append(finding)
     rows = summary["rows"]
     quality = TableQuality(
@@ -138,7 +138,7 @@ def _check_rows(
     computed, raw, typed = [], [], []
     for name, sql in bound.expressions.items():
         value = quote_name(f"value:{name}")
-        # One TRY over a struct tells "fails" (no struct) from "is empty" (no value in it).
+        # One TRY over a struct separates "fails" (no struct) from "is empty" (no value in it).
         # A second TRY of the same expression would not: DuckDB 2.0.0 computes what the two
         # have in common once, outside of both.
         plain = f"(\n{sql}\n)"
@@ -181,7 +181,7 @@ def _mark_duplicates(
     key = ", ".join(quote_name(name) for name in bound.contract.key)
     names = [quote_name(name) for name in bound.columns]
     repeated = f"SELECT {key} FROM {_CHECKED} WHERE {_SOUND} GROUP BY ALL HAVING count(*) > 1"
-    # a count, not the key itself: DuckDB hands times with a zone to Python only by way of pytz
+    # a count, not the key itself: DuckDB needs pytz to return times with a zone to Python
     if connection.execute(f"SELECT count(*) FROM ({repeated} LIMIT 1)").fetchall() == [(0,)]:
         return
     fields = ", ".join(f"{quote_text(name)}: {quote_name(name)}" for name in bound.columns)

@@ -1,4 +1,4 @@
-"""A user's files -> contracted tables, a quarantine and a quality summary."""
+"""Read a user's files: contracted tables, a quarantine and a data quality report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import duckdb
 
 from kyc_ml.config import FilePath, SourceMapping, TableMapping, read_path
 from kyc_ml.contract.binding import note_mapping_faults, select_sql
-from kyc_ml.contract.bound_source import BoundSource, SourceSettings, bind_tables
+from kyc_ml.contract.bound_source import BoundSource, bind_tables
 from kyc_ml.contract.checks import RowRules, raw_name, typed_sql
 from kyc_ml.contract.contracted import ReadSource, StoredTables
 from kyc_ml.contract.files import files_named_in, open_files
@@ -23,7 +23,7 @@ from kyc_ml.contract.folder import (
 )
 from kyc_ml.contract.identifiers import Sought, seek
 from kyc_ml.contract.plain import make_plain
-from kyc_ml.contract.shelves import FileShelf
+from kyc_ml.contract.sinks import ParquetSink
 from kyc_ml.contract.tables import CONTRACT
 from kyc_ml.errors import Faults, SourceError, hint_path
 from kyc_ml.storage import connect, private_folder
@@ -42,8 +42,8 @@ def read_source(
     Parameters
     ----------
     tables : collection of str or None
-        Contracted tables to read; None reads all that are mapped. Only files that these
-        tables need must be there.
+        Contracted tables to read; None reads all mapped tables. Only the files that these
+        tables need must exist.
     threads, memory
         What DuckDB may use.
 
@@ -77,9 +77,9 @@ def store_source(
     Parameters
     ----------
     folder : Path
-        For a Parquet file a table.
+        For the tables: one Parquet file each.
     quarantine : Path
-        New folder for the refused rows; written whatever else is wrong.
+        New folder for the refused rows; written even if reading fails.
     memory
         What DuckDB may use; it spills above it.
     scratch : Path or None
@@ -92,15 +92,15 @@ def store_source(
     OutputError
         If a file cannot be written.
     """
-    shelf = FileShelf(
+    sink = ParquetSink(
         folder, quarantine=quarantine, threads=threads, memory=memory, scratch=scratch
     )
     with _opened(
         mapping, data, tables=None, threads=threads, memory=memory, scratch=scratch
     ) as opened:
-        quality = opened.contract(shelf)
+        quality = opened.contract(sink)
     return StoredTables(
-        files={name: shelf.files[name] for name in CONTRACT if name in shelf.files},
+        files={name: sink.files[name] for name in CONTRACT if name in sink.files},
         timezone=mapping.timezone,
         base_currency=mapping.base_currency,
         digests=opened.digests,
@@ -110,7 +110,7 @@ def store_source(
 
 
 def digest_source(mapping: SourceMapping, *, data: Path) -> dict[str, str]:
-    """SHA-256 of every file that a mapping reads, by its path below `data`.
+    """Return the SHA-256 of every file that a mapping reads, by its path below `data`.
 
     Raises
     ------
@@ -133,8 +133,7 @@ def look_up(
     Returns
     -------
     Sought or None
-        None where that is not known before the tables are read completely: `read_source`
-        lists the faults of all of them together.
+        None if the columns cannot be read: `read_source` then reports all faults together.
     """
     try:
         with _opened(
@@ -143,7 +142,7 @@ def look_up(
             ids = []
             for bound in opened.bound:
                 of_type = typed_sql(
-                    bound.contract.column(column), bound.types[column], opened.settings.rules
+                    bound.contract.column(column), bound.types[column], RowRules.of(mapping)
                 )
                 raw = f"(\n{bound.expressions[column]}\n) AS {raw_name(column)} {bound.rows}"
                 ids.append(f"SELECT {of_type} AS id FROM (SELECT {raw})")
@@ -160,7 +159,7 @@ def _require_folder(data: Path, subject: str) -> None:
 
 
 def _needed_files(mapping: SourceMapping, chosen: Mapping[str, TableMapping]) -> set[str]:
-    """Files that the chosen tables read; all, where a mapping's SQL does not parse."""
+    """Return the files that the chosen tables read; all, if the SQL of a mapping does not parse."""
     needed: set[str] = set()
     with closing(connect(data=None, files=[])) as connection:
         for table in chosen.values():
@@ -180,27 +179,13 @@ def _opened(
     scratch: Path | None = None,
     digested: bool = True,
 ) -> Iterator[BoundSource]:
-    """Find, open and bind the files of a mapping; see that none changes while it is read.
+    """Find, open and bind the files of a mapping; raise if one changes while it is read.
 
-    Without `digested` no file is read for its digest, which is empty then.
+    Without `digested` no file is read for its digest, and `digests` is empty.
     """
-    settings = SourceSettings(
-        subject=f"source {mapping.name!r}",
-        mapped=mapping.completed,
-        attributes=mapping.attributes,
-        timezone=mapping.timezone,
-        base_currency=mapping.base_currency,
-        max_quarantined_share=mapping.max_quarantined_share,
-        max_orphan_share=mapping.max_orphan_share,
-        rules=RowRules(
-            zone=mapping.timezone,
-            form=mapping.identifiers,
-            earliest=mapping.earliest,
-            latest=mapping.latest,
-        ),
-    )
-    _require_folder(data, settings.subject)
-    faults = Faults(settings.subject, SourceError)
+    subject = f"source {mapping.name!r}"
+    _require_folder(data, subject)
+    faults = Faults(subject, SourceError)
     mapped = mapping.completed
     wanted = set(mapped if tables is None else tables)
     note_mapping_faults(mapped, wanted, faults)
@@ -220,13 +205,14 @@ def _opened(
         opened = open_files(connection, plain, faults=faults)
         unread = set(mapping.files) - opened.views
         bound = bind_tables(
-            connection, chosen, opened, unread=unread, settings=settings, faults=faults
+            connection, chosen, opened, unread=unread, mapping=mapping, faults=faults
         )
         yield BoundSource(
             connection=connection,
+            subject=subject,
+            mapping=mapping,
             bound=bound,
             files=opened,
-            settings=settings,
             digests=digest_files(found.values()) if digested else {},
         )
-    require_unchanged(state, file_states(found.values()), subject=settings.subject)
+    require_unchanged(state, file_states(found.values()), subject=subject)

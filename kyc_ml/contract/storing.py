@@ -1,4 +1,4 @@
-"""A source whose tables are put on disk once, when they are first asked for."""
+"""Read a source into files once, when its tables are first needed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ QUARANTINE: Final = "quarantine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOnDisk:
-    """A source mapping's files, or tables that are on disk already.
+    """The files of a source mapping, or tables that are on disk already.
 
     Attributes
     ----------
     memory : str
         What DuckDB may use while it reads.
     given : StoredTables or None
-        Tables that need no reading.
+        Tables that are on disk already; None reads the files.
     """
 
     mapping: SourceMapping
@@ -40,12 +40,12 @@ class SourceOnDisk:
     given: StoredTables | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digest the files that a run depends on.
+        """Return the SHA-256 of every file that a run depends on.
 
         Raises
         ------
         SourceError
-            If one is not there.
+            If a file is missing.
         """
         if self.given is not None:
             return dict(self.given.digests)
@@ -59,12 +59,12 @@ class SourceOnDisk:
         *,
         digests: Mapping[str, str],
     ) -> StoredTables:
-        """Read the source into a work folder, or take what an earlier start has read.
+        """Read the source into a work folder, or return what an earlier start has read.
 
         Parameters
         ----------
         digests : mapping
-            As `digests` gave them when the run began: what is read must be these files.
+            Result of `digests` when the run began: the files must not have changed since.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class SourceOnDisk:
         *,
         digests: Mapping[str, str],
     ) -> dict[str, Any]:
-        """Read the source, and note what came of it."""
+        """Read the source, and write its checkpoint."""
         reporter.progress("reading", 0, 1)
         work, quarantine = place.work, place.work / QUARANTINE
         place.remove((TABLES, QUARANTINE))
@@ -139,8 +139,8 @@ def read_once(
     Parameters
     ----------
     place : Path
-        Folder for the tables; they are removed at the end, refused rows stay in
-        ``quarantine`` beside it. A second job fails: the folder above is being written.
+        Folder for the tables, which are removed at the end; refused rows stay in a folder
+        ``quarantine`` next to it. A second job with the same folder fails.
 
     Raises
     ------
@@ -153,13 +153,13 @@ def read_once(
         on_disk = SourceOnDisk(mapping=mapping, data=data, memory=memory)
         digests = on_disk.digests()
         identity = {**digests, "source mapping": section_digest(mapping)}
-        if steps.identity() != identity:  # nothing here is a result: new files are read anew
+        if steps.identity() != identity:  # of other files; they hold no result, so no error
             held.clear()
             steps.begin(identity)
         try:
             tables = on_disk.stored(held, steps, reporter, digests=digests)
         except OutputError:
-            raise  # what is done so far is good: the next start continues
+            raise  # what is done so far is sound: the next start resumes
         except GateError as error:
             held.keep((QUARANTINE,))
             held.put_aside()
@@ -167,7 +167,7 @@ def read_once(
             msg = f"{error}\nthe refused rows, with their reasons, are in {aside}"
             raise GateError(msg) from None
         except KycMlError:
-            held.keep(())  # the input is at fault: nothing of this can be used
+            held.keep(())  # the input is faulty: nothing of this can be used
             raise
         yield tables
         quarantine = held.work / QUARANTINE

@@ -14,9 +14,9 @@ _STRAY_SHARE: Final = 0.05
 _STRAY_DAYS: Final = 30
 """Convention: a month without a row is rare in a table of what customers do."""
 _EARLY_DAYS: Final = 365
-"""Convention: where data begins it is thin; only a wrong year or century is meant."""
+"""Convention: data is sparse where it begins; only a wrong year or century is meant."""
 _TIMES_WIDER: Final = 10
-"""Convention: and so many times as wide as any other gap between the rows."""
+"""Convention: a gap is wide if it is ten times as wide as any other gap between the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Strays:
 
 
 def find_strays(days: pa.Table, *, today: date) -> Strays:
-    """Find the rows beyond a gap that is wide beside all other gaps, and those of the future.
+    """Find the rows beyond a gap far wider than all other gaps, and those of the future.
 
     Strays are at most one row in twenty at either end. They lie beyond a gap that is ten times
     as wide as any other on the way to it, and at least 30 days at the end, a year at the
@@ -47,7 +47,7 @@ def find_strays(days: pa.Table, *, today: date) -> Strays:
     Parameters
     ----------
     days : pyarrow.Table
-        One row a day that has rows, sorted: day (since 1970), rows, first and last (UTC).
+        One row per day with rows, sorted: day (since 1970), rows, first and last (UTC).
     """
     if not days.num_rows:
         return Strays()

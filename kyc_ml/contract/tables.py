@@ -2,7 +2,7 @@
 
 Every row carries when it happened (``event_time``) and when the institution knew
 (``known_at``, by default the same). Timestamps are UTC, microseconds. Amounts are in
-the base currency that the source mapping names. The tables stand in `tables.yaml`.
+the base currency that the source mapping names. The tables are declared in `tables.yaml`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Column:
     pattern : str or None
         Regular expression (RE2) that a text value must match in full.
     identifier : bool
-        True where values name something that other rows and tables name too.
+        True if values identify something that other rows and tables refer to.
     """
 
     name: str
@@ -132,7 +132,7 @@ class TableContract:
     key : tuple of str
         Columns that together name a row; duplicates are quarantined.
     known_after_event : bool
-        True where ``known_at`` may not lie before ``event_time``. Profile versions and
+        True if ``known_at`` may not be before ``event_time``. Profile versions and
         planned reviews may be known ahead of the day they take effect.
     """
 

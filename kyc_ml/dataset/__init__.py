@@ -1,4 +1,4 @@
-"""Observations, mature labels, and who learns from which rows: splits."""
+"""Observations, mature labels, and splits: which rows train and which evaluate."""
 
 import lazy_loader
 

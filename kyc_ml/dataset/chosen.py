@@ -1,4 +1,4 @@
-"""Which observations a batch is about: chosen a piece at a time, from memory or from files."""
+"""Choose the observations of a batch, piece by piece, from memory or from files."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _CUSTOMERS_AT_ONCE: Final = 1 << 17
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenObservations:
-    """Which observations a batch is about.
+    """The observations of a batch.
 
     Attributes
     ----------
     unit : str
     since : Timestamp or None
-        For `fraud`, transactions that became known from then on; None takes all. For
-        `risk`, planned reviews from then on; None reviews every customer at `as_of`.
+        For `fraud`, transactions that became known at or after it; None takes all. For
+        `risk`, planned reviews at or after it; None reviews every customer at `as_of`.
     as_of : Timestamp
-        Nothing from then on.
+        Only transactions known, and reviews planned, before it.
     planned : bool
-        For `risk`: planned reviews, even without `since`.
+        For `risk`: score planned reviews, even without `since`.
     not_due : collection of str
         Customers to leave out of the reviews at `as_of`.
     """
@@ -66,10 +66,10 @@ class ChosenObservations:
     def by_default(
         cls, unit: Unit, *, since: pd.Timestamp | None, as_of: pd.Timestamp
     ) -> ChosenObservations:
-        """Choose the transactions of the day before, or all reviews, where no `since` is given.
+        """Choose the transactions of the day before `as_of`, or all reviews, without `since`.
 
         Transactions count from when they became known, however late: consecutive nights score
-        each exactly once.
+        each transaction exactly once.
         """
         if unit == "fraud" and since is None:
             since = as_of - pd.Timedelta(days=1)
@@ -77,7 +77,7 @@ class ChosenObservations:
 
     @property
     def by_plan(self) -> bool:
-        """True where the reviews that the bank has planned are scored."""
+        """True if the reviews that the bank has planned are scored."""
         return self.unit == "risk" and (self.planned or self.since is not None)
 
 
@@ -101,7 +101,7 @@ def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -
     Raises
     ------
     ConfigError
-        If planned reviews are asked for and the source has none.
+        If planned reviews are requested and the source has no such table.
     DatasetError
         If nothing is chosen, or the tables it needs are absent.
     OutputError
@@ -115,7 +115,7 @@ def store_observations(tables: Tables, chosen: ChosenObservations, path: Path) -
 
 
 def _pieces(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
-    """Return the chosen observations piece by piece, at least one piece: it has the columns."""
+    """Return the chosen observations piece by piece; there is a first one even if it is empty."""
     columns = tables.columns()
     if chosen.unit == "fraud":
         require_transactions(columns)
@@ -134,7 +134,7 @@ def _pieces(tables: Tables, chosen: ChosenObservations) -> Iterator[pa.Table]:
 def count_not_scored(
     tables: Tables, chosen: ChosenObservations, scored: Collection[str]
 ) -> dict[str, int]:
-    """Count the customers that a batch of reviews is not about, by reason.
+    """Count the customers without a review in a batch, by reason.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def count_not_scored(
     Returns
     -------
     dict of reason to customers
-        Only reasons that hold for a customer; empty for `fraud`, which is about transactions.
-        With the scored ones they are all customers of the source: see `when_first_seen`.
+        Reasons that apply to at least one customer; empty for `fraud`. With the scored customers
+        they add up to all customers of the source; see `when_first_seen`.
     """
     if chosen.unit == "fraud":
         return {}
@@ -210,7 +210,7 @@ def _say_nothing(tables: Tables, chosen: ChosenObservations) -> str:
 
 
 def _say_later(tables: Tables, chosen: ChosenObservations) -> str:
-    """Return how many reviews are planned for later, and what would score them."""
+    """Return how many reviews are planned for later, and which option scores them."""
     pieces = tables.columns()[REVIEWS].pieces(EVENT_TIME)
     times = pa.chunked_array([piece[EVENT_TIME] for piece in pieces], UTC_TIME)
     later = times.filter(pc.greater_equal(times, instant(chosen.as_of)))

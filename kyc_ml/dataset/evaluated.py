@@ -1,8 +1,8 @@
-"""Which rows may evaluate a model: the one rule for audit, tier fitting, validation, comparison.
+"""Which rows may evaluate a model: one rule for audit, tier fitting, validation and comparison.
 
-A row counts if its outcome is known and it was decided before ``as_of - label_delay``, half
-open. Of younger rows only the positives are known: they would make a rate too high, and would
-make anything that changes over time look predictive.
+A row counts if its outcome is known and its decision is earlier than ``as_of - label_delay``.
+Of younger rows only the positives are known: they would make a rate too high, and would make
+anything that changes over time look predictive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""run_features: the features a configuration chooses, as a file."""
+"""run_features: write the features that a configuration chooses into a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kyc_ml.features import (
     build_features,
     build_features_in_buckets,
     choose_features,
-    report_left_out,
+    report_unavailable,
     scratch_folder,
 )
 from kyc_ml.storage import require_place, written_whole
@@ -28,11 +28,11 @@ from kyc_ml.storage import require_place, written_whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesBuilt:
-    """What `run_features` wrote: rows, columns, and the features left out with the reason."""
+    """Result of `run_features`: number of rows and columns, and why features were left out."""
 
     rows: int
     columns: int
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
 
 
 def run_features(
@@ -47,13 +47,13 @@ def run_features(
     quarantine: Path | None,
     reporter: ProgressReporter,
 ) -> FeaturesBuilt:
-    """Compute the features a configuration chooses, as a file.
+    """Compute the features that a configuration chooses, and write them into a file.
 
     Parameters
     ----------
     buckets : int or None
-        Parts of the customers to build one after the other, on disk beside `out`, for
-        tables whose features do not fit into memory; None builds all at once.
+        Number of customer partitions to build one after the other, on disk next to `out`, for
+        tables whose features do not fit into memory; None builds all together in memory.
     """
     run = load_section(config, RunConfig)
     declared = load_section(source, SourceMapping).attributes
@@ -87,9 +87,9 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    report_left_out(built.left_out, reporter)
+    report_unavailable(built.unavailable, reporter)
     for note in built.notes:
         reporter.info(note)
     return FeaturesBuilt(
-        rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
+        rows=observations.num_rows, columns=len(built.specs), unavailable=built.unavailable
     )

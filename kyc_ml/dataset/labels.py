@@ -1,4 +1,4 @@
-"""Matured labels: what became of a decision. Only this and `positives` look past it."""
+"""Mature labels: the outcome of a decision. Only this module and `positives` look past it."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ ALREADY_ADVERSE: Final = "already_adverse"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What was known of each observation's outcome at a date.
+    """The outcome of each observation, as known at a date.
 
     Attributes
     ----------
     status : object array of shape (n,)
         positive, negative, immature (too young to count as negative), open_case (under
         investigation) or already_adverse (a review of a customer whose adverse outcome was
-        known: policy decides, not the model). Only the first two may train or test a model.
+        known before it: the tier policy decides, not the model). Only the first two may train or
+        test a model.
     settled : bool array of shape (n,)
-        True where a case names the observation, or horizon and maturity have passed. Among
-        younger ones only positives are usable, so their share is no estimate of a rate.
+        True if a case names the observation, or its label delay has passed. Of younger
+        observations only positives are usable, so their share does not estimate a rate.
     """
 
     status: Names
@@ -52,17 +53,17 @@ class Labels:
 
     @property
     def usable(self) -> Mask:
-        """True where the outcome is known well enough to count."""
+        """True if the outcome is positive or negative."""
         return np.asarray((self.status == POSITIVE) | (self.status == NEGATIVE))
 
     @property
     def target(self) -> Floats:
-        """1 for positive, 0 for negative, NaN where the outcome may not be used."""
+        """1 for positive, 0 for negative, NaN if the outcome may not be used."""
         return to_target(self.status)
 
 
 def to_target(status: Names) -> Floats:
-    """Turn states of shape (n,) into 1 for positive, 0 for negative, NaN for the others."""
+    """Convert states of shape (n,) to 1 for positive, 0 for negative, NaN for the others."""
     target = np.full(status.size, np.nan)
     target[status == POSITIVE] = 1.0
     target[status == NEGATIVE] = 0.0
@@ -80,10 +81,10 @@ def mature_labels(
     """Label each observation by the cases known at `as_of`.
 
     A case that names the observation decides it: positive with an outcome of
-    `config.adverse_outcomes`, undecided while the case is open, else negative. For `risk`, a
-    review is positive if the institution learned of such an outcome of its customer in
-    ``(review, review + horizon]``; the window is the same for every review, and closes for good
-    when it has passed. Without a case, an observation is negative once horizon and maturity have
+    `config.adverse_outcomes`, open_case while the case is open, else negative. For `risk`, a
+    review is positive if the institution learned of such an outcome of its customer in the
+    outcome window ``(review, review + horizon]``, which has the same length for every review.
+    Without a case, an observation is negative once the label delay (horizon and maturity) has
     passed, else immature.
     """
     observations = read_observations(observations)
@@ -127,9 +128,9 @@ def states_known_at(cases: pa.Table, as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def positive_since(known: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
-    """Return the cases whose latest outcome makes a label positive, and since when it has been so.
+    """Return the cases whose latest outcome makes a label positive, `known_at` being since when.
 
-    A report that follows a confirmed fraud tells the institution nothing new.
+    A report that follows a confirmed fraud does not move that date: the outcome was known.
     """
     positive = known[OUTCOME].isin(list(config.adverse_outcomes))
     breaks = (~positive).groupby(known[CASE_ID]).cumsum()

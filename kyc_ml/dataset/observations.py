@@ -1,4 +1,4 @@
-"""Observations: what is decided, and when. They look back from there."""
+"""Observations: what is decided, and when. Features look back from that time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def customers_of(rows: pa.Table) -> Names:
 
 
 def history_start(config: DatasetConfig) -> pd.Timestamp | None:
-    """Return the first day whose observations count; None where all of them do."""
+    """Return the first day whose observations count; None if all count."""
     return None if config.history_start is None else pd.Timestamp(config.history_start, tz="UTC")
 
 
@@ -66,12 +66,12 @@ def make_observations(
     Parameters
     ----------
     end_is : str
-        What `end` was computed from, for the message where there is no observation.
+        What `end` was computed from, for the message of the error.
 
     Raises
     ------
     DatasetError
-        If there is none, or the tables it needs are absent.
+        If there is no observation, or a table that it needs is absent.
     """
     if unit == "fraud":
         require_transactions(source.tables)
@@ -97,7 +97,7 @@ def make_observations(
 
 
 def _say_later(source: ContractedTables, later: pa.Table) -> str:
-    """Return where the observations lie that come too late, and whether a later date would help."""
+    """Return where later observations lie, and whether a later date would include them."""
     if not later.num_rows:
         return ""
     first = pd.Timestamp(pc.min(later[DECISION_TIME]).as_py())
@@ -118,7 +118,7 @@ def make_reviews_at(source: ContractedTables, *, at: pd.Timestamp) -> pa.Table:
 
 
 def instant(time: pd.Timestamp) -> pa.Scalar:
-    """Return a time as Arrow compares it with the times of the tables."""
+    """Convert a time to the Arrow type of the times in the tables."""
     return pa.scalar(time.to_pydatetime(), UTC_TIME)
 
 
@@ -136,7 +136,7 @@ def require_transactions(tables: Collection[str]) -> None:
 
 
 def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
-    """Call rows of a table observations at their own time; their other columns stay."""
+    """Rename the key and the time of a table to those of observations; other columns stay."""
     names = {identifier: OBSERVATION_ID, EVENT_TIME: DECISION_TIME}
     renamed = [names.get(name, name) for name in rows.column_names]
     return rows.rename_columns(renamed).drop_columns([KNOWN_AT])
@@ -145,9 +145,9 @@ def as_observations(rows: pa.Table, identifier: str) -> pa.Table:
 def when_first_seen(source: Tables) -> pd.Series:
     """Find when each customer was first known.
 
-    The customers table says it. Without one, every customer counts whom a row of the bank's own
-    tables names, with or without a booking; a case alone makes nobody a customer. A customer
-    with a planned review was known before it.
+    The customers table gives it. Without that table, customers are those whom a row of the
+    bank's other tables names; a case alone does not make a customer. A customer with a planned
+    review was known before it.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def when_first_seen(source: Tables) -> pd.Series:
 
 
 def seen_in(tables: Collection[str]) -> list[str]:
-    """List the tables that say who is a customer; see `when_first_seen`."""
+    """List the tables that define who is a customer; see `when_first_seen`."""
     others = (ACCOUNTS, TRANSACTIONS, EVENTS, THIRD_PARTY, REVIEWS)
     names = [CUSTOMERS] if CUSTOMERS in tables else [name for name in others if name in tables]
     if not names:
@@ -188,7 +188,7 @@ def _earliest(pieces: Iterable[pa.RecordBatch]) -> pd.Series:
 
     def add(known: list[pa.Table], piece: pa.RecordBatch) -> list[pa.Table]:
         more = pa.Table.from_batches([piece]).select(names)
-        # a least value may be null to Arrow, a column of the contract not: the schemas differ
+        # Arrow's minimum is nullable and a contracted column is not, so the schemas differ
         together = pa.concat_tables([*known, more], promote_options="default")
         least = together.group_by(CUSTOMER_ID).aggregate([(EVENT_TIME, "min"), (KNOWN_AT, "min")])
         by_name = {CUSTOMER_ID: CUSTOMER_ID, f"{EVENT_TIME}_min": EVENT_TIME}
@@ -212,8 +212,8 @@ def _review_calendar(
 ) -> pa.Table:
     """Review every customer at the first instant of each calendar period.
 
-    Without a start, the calendar begins when the bank's transactions do: before, there is
-    no behaviour to look at, however long the customer has been known.
+    Without a start, the calendar begins with the bank's transactions: before them there is no
+    behaviour, however long the customer has been known.
     """
     seen = when_first_seen(source)
     first = _behaviour_begins(source, seen) if start is None else start
@@ -230,7 +230,7 @@ def _behaviour_begins(source: ContractedTables, seen: pd.Series) -> pd.Timestamp
 
 
 def reviews_of(seen: pd.Series, dates: list[pd.Timestamp]) -> pa.Table:
-    """Review every customer known by then at each date."""
+    """List, for each date, a review of every customer known before it."""
     parts = []
     for date in dates:
         known = seen.index[seen < date].to_numpy(dtype=object)

@@ -1,4 +1,4 @@
-"""The cases behind positive observations: how soon they became known, and of what kind."""
+"""The cases of positive observations: how soon they became known, and their typology."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def positive_cases(
     as_of: pd.Timestamp,
     config: DatasetConfig,
 ) -> pd.DataFrame:
-    """Find the case that makes each positive observation positive; the first one known.
+    """Find the case that makes each positive observation positive; the first case known.
 
     Returns
     -------
     DataFrame
-        One row a positive observation that has such a case: row (its place among the
-        observations), days (from the decision to when the outcome was known for good), and
-        typology (None where the source has none).
+        One row per positive observation with such a case: row (its place among the
+        observations), days (from the decision to when the outcome was known), and typology
+        (None if the source has none).
     """
     found: dict[str, list[object]] = {"row": [], "days": [], "typology": []}
     if CASES not in source.tables:

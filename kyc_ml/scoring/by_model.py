@@ -1,4 +1,4 @@
-"""Scoring a part by a model: what the night is for."""
+"""Score a part by the model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from kyc_ml.scoring.schema import MODEL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScorer:
-    """Scores, grades and explains rows of features.
+    """Scores, grades and explains rows of features by a bundle.
 
     Attributes
     ----------
     label : str
         Name and version of the model.
     full : bool
-        Whether to hand over the contribution of every feature.
+        Whether to return the contribution of every feature.
     """
 
     who: ClassVar[str] = MODEL
@@ -37,21 +37,21 @@ class ModelScorer:
 
     @property
     def policy(self) -> TierPolicy:
-        """The tier policy that grades."""
+        """The tier policy of the bundle."""
         return self.bundle.policy
 
     @property
     def specs(self) -> tuple[FeatureSpec, ...]:
-        """The model's features and what its policy reads."""
+        """The features that the model and its policy read."""
         return graded_specs(self.bundle)
 
     @property
     def own(self) -> frozenset[str]:
-        """Names of the features without which the model cannot score."""
+        """Names of the features that the model needs."""
         return frozenset(spec.name for spec in self.bundle.specs)
 
     def score(self, facts: FeatureTable) -> ScoredPart:
-        """Score rows; a row's score depends on no other row."""
+        """Score rows; the score of a row does not depend on other rows."""
         features = facts.reorder(self.bundle.model.feature_names)
         scored = score_and_grade(
             self.bundle,

@@ -1,8 +1,7 @@
-"""Scoring a part by the expert rating alone: what to do on a night without a model.
+"""Score a part by the expert rating alone: the fallback of the model.
 
-A rated row has no margin and no probability. Its tier is the one that the policy gives the
-grade, never undercut by a floor; its history is not looked at, which could only hold it up
-by probabilities that it does not have.
+A rated row has no margin and no probability. Its tier is the one that the policy assigns to the
+grade, or a floor if that is higher. Hysteresis is not applied: it compares probabilities.
 """
 
 from __future__ import annotations
@@ -35,22 +34,23 @@ _EFFECTS: Final = {
     -1.0: ("lowers the expert rating", "使专家评级降低"),
     0.0: ("does not change the expert rating", "不改变专家评级"),
 }
-_NOBODY: Final = PeerReference(medians={}, modes={})
+_NO_PEERS: Final = PeerReference(medians={}, modes={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatingScorer:
-    """Rates rows by the card of a policy.
+    """Rates rows by the scorecard of a policy.
 
     Attributes
     ----------
     specs : tuple of FeatureSpec
-        What the policy reads.
+        The features that the policy reads.
     name : str
-        Of the model that should have scored.
+        Name of the model that the rating replaces.
     currency : str
+        Base currency, for the sentences of the reasons.
     reasons : int
-        How many reasons a row gets.
+        Number of reasons per row.
     """
 
     who: ClassVar[str] = RATING
@@ -63,12 +63,12 @@ class RatingScorer:
     book: OverrideBook
 
     def score(self, facts: FeatureTable) -> ScoredPart:
-        """Rate rows; a row's rating depends on no other row.
+        """Rate rows; the rating of a row does not depend on other rows.
 
         Raises
         ------
         ConfigError
-            If the policy has no card.
+            If the policy has no scorecard.
         """
         card = card_of(self.policy)
         rating = rate(facts, card)
@@ -92,12 +92,12 @@ class RatingScorer:
             }
         )
         counts = Counts.of(grades, None)
-        # the zeros above are no model's scores: the rating moves nobody away from them
+        # the zeros above are not scores, so the rating has raised no row above its score
         graded = {what: rows for what, rows in counts.graded.items() if what != RAISED_BY_RATING}
         return ScoredPart(scores=table, contributions=None, counts=replace(counts, graded=graded))
 
     def _reasons(self, facts: FeatureTable, rating: Rating) -> dict[str, pa.Array]:
-        """Say what a row's points come from: those of each sub-item above the lowest score."""
+        """List the points of each sub-item above the lowest score, as the reasons of a rating."""
         places = {name: column for column, name in enumerate(facts.names)}
         items = [
             (column, item)
@@ -113,7 +113,7 @@ class RatingScorer:
         return make_reasons(
             facts.reorder(read),
             points,
-            reference=_NOBODY,
+            reference=_NO_PEERS,
             currency=self.currency,
             k=self.reasons,
             effects=_EFFECTS,
@@ -121,17 +121,17 @@ class RatingScorer:
 
 
 def card_of(policy: TierPolicy) -> Scorecard:
-    """Give the card that a policy rates by.
+    """Return the scorecard of a policy.
 
     Raises
     ------
     ConfigError
-        If it has none.
+        If the policy has no expert rating.
     """
     if policy.expert is None:
         msg = (
-            f"policy {policy.label!r} has no expert rating to fall back on: name a configuration "
-            "whose tier policy has a section expert"
+            f"policy {policy.label!r} has no expert rating, which the fallback needs: name a "
+            "configuration whose tier policy has a section expert"
         )
         raise ConfigError(msg)
     return policy.expert.card

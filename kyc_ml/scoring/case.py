@@ -1,9 +1,9 @@
-"""Gather the case sheet of one explained observation."""
+"""One explained observation, and its case sheet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables
 from kyc_ml.decision import (
     CaseSheet,
     Counterfactual,
+    EnteredOverride,
+    Language,
     OverrideBook,
     OverrideRule,
     ReasonRow,
@@ -21,9 +23,15 @@ from kyc_ml.decision import (
     list_in_force,
     recent_behaviour,
     say_value,
+    write_text,
 )
+from kyc_ml.display import ProgressReporter
 from kyc_ml.features import DECISION_TIME, FeatureTable, Latest, name_of
-from kyc_ml.registry import Bundle
+from kyc_ml.registry import Bundle, explain_rows, features_and_facts, reasons_of, score_features
+from kyc_ml.scoring.one_observation import find_observation
+
+_NUMBERS: Final = ("value", "peer_median", "percentile")
+_COLUMNS: Final = ("code", "family", "text", "text_zh", *_NUMBERS, "contribution", "share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +40,14 @@ class Case:
 
     Attributes
     ----------
+    features, facts : FeatureTable
+        What the model reads, and what the tier policy reads.
+    score : dict
+        The observation's row of the score table.
+    reasons : DataFrame
+        See `Explained.contributions`.
     timezone : str
-        Of the source: people are shown its dates.
+        Time zone of the source, in which dates are shown to people.
     """
 
     bundle: Bundle
@@ -47,40 +61,94 @@ class Case:
 
     @property
     def decided(self) -> pd.Timestamp:
-        """The decision, on the clock of the source: at local midnight UTC is still a day before."""
+        """Time of the decision in the source's zone; its date may differ from the date in UTC."""
         return pd.Timestamp(self.score[DECISION_TIME]).tz_convert(self.timezone)
 
 
+def make_case(
+    bundle: Bundle,
+    tables: ContractedTables,
+    observation: str,
+    *,
+    reporter: ProgressReporter,
+    book: OverrideBook,
+    history: TierHistory | None,
+    reasons: int,
+) -> Case:
+    """Score one observation and collect all that explains it.
+
+    Parameters
+    ----------
+    observation : str
+        Identifier in the form of the tables; see `in_form`.
+    reasons : int
+        Number of reasons to list, the strongest first.
+
+    Raises
+    ------
+    DatasetError
+        If the source has no such observation.
+    """
+    observations = find_observation(tables, observation, unit=bundle.config.unit)
+    features, facts = features_and_facts(bundle, tables, observations, reporter)
+    scores = score_features(bundle, features, facts=facts, book=book, history=history)
+    columns = reasons_of(bundle, features, explain_rows(bundle, features), k=reasons)
+    places = sum(name.endswith("_code") for name in columns)
+    rows = [
+        {name: columns[f"reason_{place}_{name}"][0].as_py() for name in _COLUMNS}
+        for place in range(1, places + 1)
+    ]
+    listed = pd.DataFrame(rows, columns=list(_COLUMNS))
+    return Case(
+        bundle=bundle,
+        features=features,
+        facts=facts,
+        book=book,
+        history=history,
+        score=scores.to_pylist()[0],
+        # a column of missing values alone would be of objects, not of numbers
+        reasons=listed.astype(dict.fromkeys(_NUMBERS, np.float64)),
+        timezone=tables.timezone,
+    )
+
+
 def make_sheet(
-    case: Case, tables: ContractedTables, *, label: str, lowering: Counterfactual
+    case: Case,
+    tables: ContractedTables,
+    *,
+    label: str,
+    lowering: Counterfactual,
+    language: Language,
 ) -> CaseSheet:
-    """Gather all that the sheet of a case tells.
+    """Collect the content of a case sheet.
 
     Parameters
     ----------
     tables : ContractedTables
-        Read as they were known at the decision.
+        The source's tables; only rows known at the decision are shown.
     label : str
         Name and version of the model.
     """
     bundle, score = case.bundle, case.score
     decision = case.decided
     return CaseSheet(
+        language=language,
+        unit=bundle.config.unit,
         model=label,
         tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
         score={**score, DECISION_TIME: decision},
-        peers=score["reason_peers"],
-        reasons=tuple(_rows(case)),
+        peers=bundle.reference.name_peers(case.features, language),
+        reasons=tuple(_rows(case, language)),
         lowering=lowering,
         measures=recent_behaviour(
             tables, score[CUSTOMER_ID], decision=decision, peers=_peers_of(case)
         ),
-        overrides=tuple(_in_force(case)),
+        overrides=tuple(_in_force(case, language)),
         history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
     )
 
 
-def _rows(case: Case) -> list[ReasonRow]:
+def _rows(case: Case, language: Language) -> list[ReasonRow]:
     specs = {spec.reason_code: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
     rows = []
@@ -89,7 +157,9 @@ def _rows(case: Case) -> list[ReasonRow]:
         category = spec.kind == "category"
         own = case.features.category(spec.name)[0] if category else row["value"]
         usual = case.bundle.reference.modes.get(spec.name) if category else row["peer_median"]
-        said = [say_value(spec, each, currency=currency, chinese=False) for each in (own, usual)]
+        value, median = (
+            say_value(spec, each, currency=currency, language=language) for each in (own, usual)
+        )
         place = row["percentile"]
         rows.append(
             ReasonRow(
@@ -97,8 +167,8 @@ def _rows(case: Case) -> list[ReasonRow]:
                 family=str(row["family"]),
                 text=str(row["text"]),
                 text_zh=str(row["text_zh"]),
-                value=said[0],
-                peer_median=said[1],
+                value=value,
+                peer_median=median,
                 percentile=float(place) if has_range(spec) and not np.isnan(place) else None,
                 contribution=float(row["contribution"]),
                 share=float(row["share"]),
@@ -108,7 +178,7 @@ def _rows(case: Case) -> list[ReasonRow]:
 
 
 def _peers_of(case: Case) -> dict[str, str] | None:
-    """Say which column of the customers table makes the row's peers, where it is one."""
+    """Return the column and value of the customers table that define the peers; None for others."""
     reference = case.bundle.reference
     if reference.peers is None or not reference.group_of(case.features)[0]:
         return None
@@ -123,22 +193,33 @@ def _peers_of(case: Case) -> dict[str, str] | None:
             return None
 
 
-def _in_force(case: Case) -> list[dict[str, str]]:
-    """Say what each override in force gives and where it comes from."""
-    found = list_in_force(case.facts, policy=case.bundle.policy, book=case.book)
-    return [
-        {
-            "code": each.code,
-            "gives": f"tier {each.tier}" if each.floor is None else f"floor {each.floor}",
-            "reason": f"{each.english} {each.chinese}"
-            if isinstance(each, OverrideRule)
-            else each.reason,
-            "source": each.source,
-            "until": str(each.expiry),
-            "approver": each.approver,
-        }
-        for each in found
-    ]
+def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
+    """List what each override in force sets, and where it comes from."""
+    policy = case.bundle.policy
+    shown = {rule.name: rule.name_zh if language == "zh" else rule.name for rule in policy.tiers}
+    found = list_in_force(case.facts, policy=policy, book=case.book)
+    listed = []
+    for each in found:
+        kind, tier = ("tier", each.tier) if each.floor is None else ("floor", each.floor)
+        listed.append(
+            {
+                "code": each.code,
+                "gives": write_text("gives", kind, language, tier=shown[str(tier)]),
+                "reason": _reason_of(each, language),
+                "source": each.source,
+                "until": str(each.expiry),
+                "approver": each.approver,
+            }
+        )
+    return listed
+
+
+def _reason_of(override: OverrideRule | EnteredOverride, language: Language) -> str:
+    if isinstance(override, EnteredOverride):
+        return override.reason
+    if language == "zh":
+        return override.chinese
+    return f"{override.english} {override.chinese}"
 
 
 def _earlier(

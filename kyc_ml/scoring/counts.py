@@ -1,11 +1,11 @@
-"""What scored rows came to, counted part by part and summed over a run."""
+"""Counts of scored rows, taken part by part and summed over a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,15 +26,15 @@ class Counts:
     rows : int
     tiers : mapping of tier to rows
     expected : mapping of tier to sum of probabilities
-        Empty where rows were rated, not scored.
+        Empty if rows were rated, not scored.
     unknown_categories : mapping of feature to rows
-        Whose value the model has never seen.
-    graded : mapping of what happened in grading to rows
+        Rows with a value that the training did not contain.
+    graded : mapping of event in grading to rows
         See `Grades.counts`.
     unchecked : mapping of part of the policy to reason
-        What could not be applied for want of a fact.
+        What could not be applied because an input is missing.
     profile : mapping of column to counts
-        Rows in each bin of the model's own profile; empty where it has none.
+        Rows in each bin of the model's profile; empty without a profile.
     """
 
     rows: int = 0
@@ -54,7 +54,7 @@ class Counts:
         unknown_categories: Mapping[str, int] = MappingProxyType({}),
         profile: Mapping[str, list[int]] = MappingProxyType({}),
     ) -> Self:
-        """Count one part; rows that were rated have no probabilities."""
+        """Count one part; `proba` is None for rows that were rated."""
         names = grades.policy.tier_names
         rows = np.bincount(grades.tier, minlength=len(names))
         expected = {}
@@ -85,17 +85,8 @@ class Counts:
             profile=sum_counts(part.profile for part in parts),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Write it as JSON keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return cls(**content)
-
     def tier_table(self, policy: TierPolicy) -> pd.DataFrame:
-        """Show the tiers, lowest first: its names, start, rows, share, expected rate.
+        """List the tiers, lowest first: names, start, rows, share, expected rate.
 
         The rate of an empty tier, and of rated rows, is NaN.
         """
@@ -116,7 +107,7 @@ class Counts:
         return pd.DataFrame(rows)
 
     def notes(self, policy: TierPolicy) -> list[str]:
-        """Say in lines what a reader of the scores should know; see `kyc_ml.tiers.say_counts`."""
+        """List what a reader of the scores should know, one line each; see `say_counts`."""
         label = f"tier policy {policy.label}"
         return [
             *(

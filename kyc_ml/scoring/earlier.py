@@ -1,31 +1,33 @@
-"""What earlier scoring runs say: how far they came, and who is not due again."""
+"""Earlier scoring runs: how far they reached, who is not due again, and the tiers they gave."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.decision import Hysteresis
+from kyc_ml.decision import Hysteresis, TierHistory, TierPolicy
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import DECISION_TIME
 from kyc_ml.scoring.manifest import read_manifest, score_files
 from kyc_ml.storage import MANIFEST
 
-_NEXT = "next_review"
+_HISTORY: Final = (CUSTOMER_ID, DECISION_TIME, "tier_before_overrides", "tier_of_score")
+_NEXT: Final = "next_review"
 
 
 def nights_before(
     out: Path, name: str, *, as_of: pd.Timestamp, rule: Hysteresis | None
 ) -> tuple[Path, ...]:
-    """Find the published nights that a policy holds the tiers of a new one against.
+    """Find the published nights whose tiers the hysteresis of a new night needs.
 
-    The newest one is always among them, those that `rule` counts as consecutive reviews, and
-    those of its cool-down with the one before: a rise is seen between two.
+    These are the newest night, the nights that `rule` counts as consecutive reviews, and those
+    of its cool-down with the one before: a rise shows only between two nights.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def nights_before(
     Returns
     -------
     tuple of Path
-        The newest first; empty where no night before `as_of` is published.
+        The newest first; empty if no night before `as_of` is published.
 
     Raises
     ------
@@ -60,12 +62,12 @@ def nights_before(
 
 
 def last_as_of(previous: Sequence[Path]) -> pd.Timestamp:
-    """Give the latest instant as of which an earlier run scored.
+    """Return the latest `as_of` of some earlier runs.
 
     Raises
     ------
     ConfigError
-        If there is none: a first run has nothing to go on from.
+        If no earlier run is given.
     """
     _require_some(previous)
     return max(pd.Timestamp(read_manifest(path).as_of) for path in previous)
@@ -77,35 +79,64 @@ def customers_not_due(previous: Sequence[Path], *, as_of: pd.Timestamp) -> froze
     Raises
     ------
     ConfigError
-        If there is no earlier run, or one without the columns of a review.
+        If no earlier run is given, or one lacks the columns of a review.
     """
     _require_some(previous)
+    columns = (CUSTOMER_ID, DECISION_TIME, _NEXT)
     latest = (
-        pd.concat([_reviews(run) for run in previous], ignore_index=True)
+        pd.concat([read_scores(run, columns=columns) for run in previous], ignore_index=True)
         .sort_values([CUSTOMER_ID, DECISION_TIME], kind="stable")
         .drop_duplicates(CUSTOMER_ID, keep="last")
     )
-    # a review without a next one compares as not later: its customer is due
+    # a missing date of the next review compares as not later: the customer is due
     later = pd.to_datetime(latest[_NEXT]) >= pd.Timestamp(as_of.date()) + pd.Timedelta(days=1)
     return frozenset(latest.loc[later, CUSTOMER_ID])
 
 
-def _reviews(run: Path) -> pd.DataFrame:
-    """Read who was reviewed by a run, when, and when next."""
-    columns = [CUSTOMER_ID, DECISION_TIME, _NEXT]
+def read_history(previous: Sequence[Path], policy: TierPolicy) -> TierHistory | None:
+    """Read earlier score files as tier history; None without earlier files.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, lacks a column, or holds tiers that `policy` does not have.
+    """
+    if not previous:
+        return None
+    frames = [read_scores(path, columns=_HISTORY) for path in previous]
+    return TierHistory.of(pd.concat(frames, ignore_index=True), policy=policy)
+
+
+def read_scores(path: Path, *, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Read the folder of a scoring run, or one score file.
+
+    Parameters
+    ----------
+    columns : tuple of str or None
+        Columns to read; None reads all.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read as Parquet, or lacks a column.
+    """
     try:
-        parts = [pq.read_table(path, columns=columns) for path in score_files(run)]
-        found: pd.DataFrame = pa.concat_tables(parts).select(columns).to_pandas()
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        msg = (
-            f"--previous {run}: its scores cannot be read, or lack one of {', '.join(columns)} "
-            f"({type(error).__name__}): name another, or leave --incremental out"
-        )
+        frames = []
+        for part in score_files(path):
+            absent = set(columns or ()) - set(pq.read_schema(part).names)
+            if absent:
+                msg = f"score file {part} lacks {', '.join(sorted(absent))}: name another"
+                raise ConfigError(msg)
+            wanted = None if columns is None else list(columns)
+            frames.append(pq.read_table(part, columns=wanted).to_pandas())
+        frame: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        msg = f"score file {path} cannot be read as Parquet ({type(error).__name__}): name another"
         raise ConfigError(msg) from None
-    return found
+    return frame
 
 
 def _require_some(previous: Sequence[Path]) -> None:
     if not previous:
-        msg = "--incremental goes on from earlier runs: name them by --previous, or leave it out"
+        msg = "--incremental continues earlier runs: name them by --previous, or leave it out"
         raise ConfigError(msg)

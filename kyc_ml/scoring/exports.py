@@ -1,4 +1,4 @@
-"""The scores of a run once more, as one CSV file or as a table in a DuckDB file."""
+"""The scores of a run as one CSV file, or as a table in a DuckDB file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TABLE: Final = "scores"
 
 
 def export_csv(parts: Sequence[Path], target: Path) -> None:
-    """Write parts as one CSV file for spreadsheets: see `write_csv`.
+    """Write parts as one CSV file for spreadsheets; see `write_csv`.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     schema = pq.read_schema(parts[0])
     with written_whole(target) as handle:
@@ -33,14 +33,12 @@ def export_csv(parts: Sequence[Path], target: Path) -> None:
 def export_duckdb(parts: Sequence[Path], target: Path, *, scratch: Path) -> None:
     """Write parts as the table `scores` of a DuckDB file.
 
-    The rows are the same at every run; the file's own bytes are DuckDB's affair.
-
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
-    half = scratch / target.name
+    half = scratch / target.name  # renamed when complete: DuckDB leaves a half file if killed
     half.unlink(missing_ok=True)
     files = quote_list([str(part) for part in parts])
     try:

@@ -1,22 +1,87 @@
-"""What a run is: everything that its result depends on, as digests and dates.
+"""The identity of a scoring run: everything that its result depends on, as digests and dates.
 
-Two runs of one identity write the same bytes. A run that was interrupted is resumed only under
-the identity it began with.
+Two runs of one identity write the same bytes. An interrupted run is resumed only under the
+identity with which it began.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from kyc_ml.config import parse_time
+from kyc_ml.config import LimitsConfig, SourceMapping, isoformat, parse_time, section_digest
+from kyc_ml.contract import digest_together
 from kyc_ml.errors import ConfigError, OutputError
 from kyc_ml.registry import DISTRIBUTION, digest_distributions, needed_distributions
-from kyc_ml.storage import MANIFEST, digest_file, dump_json
+from kyc_ml.scoring.manifest import damaged, read_manifest
+from kyc_ml.scoring.request import ScoringRequest
+from kyc_ml.scoring.scorers import NO_MODEL, Scorers
+from kyc_ml.storage import MANIFEST, digest_file
 
 _TIMES: Final = ("as of", "since")
+
+
+def identify_run(
+    request: ScoringRequest,
+    scorers: Scorers,
+    *,
+    mapping: SourceMapping,
+    limits: LimitsConfig,
+    inputs: Mapping[str, str],
+) -> dict[str, str]:
+    """Return everything that a run's result depends on, as digests, versions and dates.
+
+    The keys and texts are stored in manifests and compared with those of earlier runs.
+
+    Parameters
+    ----------
+    inputs : mapping of path to digest
+        The source's files; see `SourceOnDisk.digests`.
+
+    Raises
+    ------
+    ConfigError
+        If an earlier run differs from its manifest.
+    """
+    model, rating = scorers.model, scorers.rating
+    named = {
+        f"previous {n} {path.name}": _earlier(path) for n, path in enumerate(request.previous, 1)
+    }
+    if request.overrides is not None:
+        named["overrides"] = identify_file(request.overrides)
+    if rating is not None:
+        named["fallback policy"] = section_digest(rating.policy)
+        named["fallback reasons"] = str(rating.reasons)
+        named["fallback features"] = digest_together({s.name: repr(s) for s in rating.specs})
+    if model is not None:
+        named["policy"] = section_digest(model.policy)
+    return {
+        **{f"input {name}": digest for name, digest in inputs.items()},
+        **named,
+        **identify_code(),
+        "model": scorers.label,
+        "bundle": NO_MODEL if model is None else model.bundle.digest,
+        "source mapping": section_digest(mapping),
+        "limits": section_digest(limits),
+        "as of": "the end of the data" if request.as_of is None else isoformat(request.as_of),
+        "since": "default" if request.since is None else isoformat(request.since),
+        "rows": f"full {request.full}, incremental {request.incremental}",
+        "outputs": f"contributions {request.contributions}, csv {request.csv}, "
+        f"duckdb {request.duckdb}, part rows {request.part_rows}",
+    }
+
+
+def _earlier(path: Path) -> str:
+    """Return the digest of an earlier run, or of one score file."""
+    broken = damaged(path, read_manifest(path).files) if path.is_dir() else []
+    if broken:
+        msg = (
+            f"--previous {path}: {', '.join(broken)} differs from what was published: find out "
+            "who changed it, or leave that run out"
+        )
+        raise ConfigError(msg)
+    return identify_file(path)
 
 
 def identify_code() -> dict[str, str]:
@@ -28,12 +93,12 @@ def identify_code() -> dict[str, str]:
 
 
 def identify_file(path: Path) -> str:
-    """Digest a file, or what a published folder says of itself.
+    """Return the SHA-256 of a file, or of the manifest of a published folder.
 
     Raises
     ------
     ConfigError
-        If it is neither.
+        If `path` is neither.
     """
     found = path / MANIFEST if path.is_dir() else path
     if not found.is_file():
@@ -42,13 +107,8 @@ def identify_file(path: Path) -> str:
     return digest_file(found)
 
 
-def run_id(identity: Mapping[str, str]) -> str:
-    """Name a run by its identity: the same for the same, 16 hexadecimal digits."""
-    return hashlib.sha256(dump_json(dict(identity)).encode()).hexdigest()[:16]
-
-
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """List what differs between two identities, one line each."""
+    """List the differences between two identities, one line each."""
     lines = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name, "absent"), after.get(name, "absent")
@@ -58,31 +118,31 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def require_same(before: Mapping[str, str], after: Mapping[str, str], *, goal: Path) -> None:
-    """Check that an interrupted run, which is to be resumed, is about the same.
+    """Check that an interrupted run has the identity of the run that is to resume it.
 
     Raises
     ------
     OutputError
-        Naming all that changed.
+        If they differ; lists all differences.
     """
     differing = changes(before, after)
     if differing:
         lines = "\n".join(f"  - {line}" for line in differing)
         msg = (
-            f"an interrupted run to {goal} cannot go on, because something changed: restore it, "
-            f"or begin anew with --restart, which discards what the run has done\n{lines}"
+            f"the interrupted run to {goal} cannot be resumed, because something changed: restore "
+            f"it, or start again with --restart, which discards what the run has done\n{lines}"
         )
         raise OutputError(msg)
 
 
 def _is_same_time(one: str, other: str) -> bool:
-    """Compare dates as times: runs of before December 2026 note them as they were typed."""
+    """Compare dates as times: runs before December 2026 stored them as they were typed."""
     try:
         return parse_time(one, name="date") == parse_time(other, name="date")
-    except ConfigError:  # a run without the date notes in words what it takes instead
+    except ConfigError:  # without a date the stored text is words, such as "default"
         return False
 
 
 def _short(text: str) -> str:
-    """Shorten a digest."""
+    """Shorten a text if it is a digest."""
     return text[:12] if len(text) == 64 and not text.strip("0123456789abcdef") else text

@@ -1,4 +1,4 @@
-"""Whether a run may be published: its counts held against its limits."""
+"""Whether a run may be published: its counts compared with its limits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What a run is judged by.
+class RunFigures:
+    """The figures of a run that its limits apply to.
 
     Attributes
     ----------
     drift : DriftFound or None
-        None where the model has no profile, or did not score.
+        None if the model has no profile, or did not score.
     """
 
     quality: DataQualityReport
@@ -36,23 +36,23 @@ class Judged:
         return None if self.drift is None else self.drift.table
 
 
-def check_limits(judged: Judged, limits: LimitsConfig) -> tuple[str, ...]:
-    """List the limits that a run passes; equal to a limit is within it."""
+def check_limits(figures: RunFigures, limits: LimitsConfig) -> tuple[str, ...]:
+    """List the limits that a run exceeds; a figure equal to its limit is within it."""
     return (
-        *_check_tables(judged.quality, limits),
-        *_check_customers(judged.quality, limits),
-        *_check_categories(judged.counts, limits),
-        *(judged.drift.faults if judged.drift is not None else ()),
+        *_check_tables(figures.quality, limits),
+        *_check_customers(figures.quality, limits),
+        *_check_categories(figures.counts, limits),
+        *(figures.drift.faults if figures.drift is not None else ()),
     )
 
 
 def refuse(faults: Sequence[str], *, subject: str) -> None:
-    """Refuse to publish what passes its limits.
+    """Raise if a run exceeds limits.
 
     Raises
     ------
     GateError
-        Listing all of them.
+        Lists all of them.
     """
     found = Faults(f"{subject}: not published", GateError)
     found.extend(faults)
@@ -71,7 +71,7 @@ def _check_tables(quality: DataQualityReport, limits: LimitsConfig) -> list[str]
         if limits.late_share is not None and late > limits.late_share:
             faults.append(
                 f"late_share: {table.table}: {table.late_rows:,} of {table.accepted:,} rows were "
-                f"known only later, above {limits.late_share:g}: ask for the extract's delay"
+                f"known only later, above {limits.late_share:g}: ask how late the extract is"
             )
     return faults
 
@@ -80,7 +80,7 @@ def _check_customers(quality: DataQualityReport, limits: LimitsConfig) -> list[s
     accepted = {table.table: table.accepted for table in quality.tables}
     return [
         f"unknown_customers_share: {found.table}: {found.count:,} of {accepted[found.table]:,} "
-        f"rows name a customer whom {CUSTOMERS} does not have, above "
+        f"rows name a customer who is not in {CUSTOMERS}, above "
         f"{limits.unknown_customers_share:g}: ask for the missing customers"
         for found in quality.warnings
         if found.column == CUSTOMER_ID
@@ -100,5 +100,6 @@ def _check_categories(counts: Counts, limits: LimitsConfig) -> list[str]:
 
 
 def _share(count: int, total: int) -> float:
-    """Divide, rather than multiply a limit: 29 of 100 is then exactly 0.29; 0 of 0 is 0."""
+    """Return a share; 0 of 0 is 0."""
+    # divided, because 0.29 * 100 is less than 29, and 29 rows of 100 are within a limit of 0.29
     return count / total if total else 0.0

@@ -1,14 +1,15 @@
-"""What a published folder says of itself: inputs, versions, counts, parts and their digests.
+"""The manifest of a published folder: inputs, versions, counts, parts and their digests.
 
-It holds no time of its own making: the same inputs, model, policy and code give the same
-bytes. When a run started and how long it took is in MLflow.
+It does not record when it was written: the same inputs, model, policy and code give the same
+bytes. Start and duration of a run are in MLflow.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -19,7 +20,6 @@ from kyc_ml.contract import DataQualityReport, read_quality, write_quality
 from kyc_ml.errors import ConfigError
 from kyc_ml.model import DRIFT_COLUMNS
 from kyc_ml.scoring.counts import Counts
-from kyc_ml.scoring.identity import run_id
 from kyc_ml.scoring.schema import SCHEMA_VERSION
 from kyc_ml.storage import MANIFEST, digest_file, dump_json, written_whole
 
@@ -30,29 +30,29 @@ _NOT_JSON: Final = (json.JSONDecodeError, UnicodeDecodeError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A run's own account.
+    """The record of a scoring run.
 
     Attributes
     ----------
-    identity : mapping of what to digest, version or date
-        All that the result depends on; see `identity`.
+    identity : mapping of name to digest, version or date
+        All that the result depends on; see `identify_run`.
     as_of : str
-        Instant as of which was scored, ISO, UTC.
+        Decision time of the run: ISO, UTC.
     scored_by : str
-        'model', or 'rating' where the fallback scored.
+        'model', or 'rating' if the fallback scored.
     reason : str
-        Why the fallback scored; empty where it did not.
+        Why the fallback scored; empty if it did not.
     observations : int
-        How many were chosen; as many are scored.
+        Number of observations chosen, all of which are scored.
     customers : int
-        Different customers among them.
+        Number of different customers among them.
     not_scored : mapping of reason to customers
-        Customers of the source that a batch of reviews is not about; see `count_not_scored`.
+        Customers of the source without a review in the run; see `count_not_scored`.
     drift : DataFrame or None
-        As `DriftFound.table`; None where nothing was compared. Where the fallback stepped in
-        for a limit passed, that of the model's scores, which are not published.
+        See `DriftFound.table`; None if nothing was compared. If the fallback replaced scores
+        beyond a limit, the drift of those scores, which are not published.
     faults : tuple of str
-        Limits passed; a published run has none, unless the fallback stepped in for them.
+        Limits exceeded; empty for a published run, unless the fallback replaced the scores.
     files : mapping of relative path to SHA-256
     """
 
@@ -71,21 +71,21 @@ class Manifest:
 
     @property
     def run_id(self) -> str:
-        """Name of the run; see `identity.run_id`."""
+        """Identifier of the run; see `run_id`."""
         return run_id(self.identity)
 
     @property
     def read(self) -> int:
-        """Rows read, of all tables."""
+        """Number of rows read from all tables."""
         return sum(table.read for table in self.quality.tables)
 
     @property
     def quarantined(self) -> int:
-        """Rows refused, of all tables."""
+        """Number of rows quarantined from all tables."""
         return sum(table.quarantined for table in self.quality.tables)
 
     def to_json(self) -> str:
-        """Write it, the same for the same content."""
+        """Write the manifest as JSON, the same text for the same content."""
         content = {
             "format_version": FORMAT_VERSION,
             "schema_version": SCHEMA_VERSION,
@@ -103,7 +103,7 @@ class Manifest:
             },
             "not_scored": dict(self.not_scored),
             "quality": write_quality(self.quality),
-            "counts": self.counts.to_dict(),
+            "counts": asdict(self.counts),
             "drift": write_drift(self.drift),
             "faults": list(self.faults),
             "files": dict(sorted(self.files.items())),
@@ -112,7 +112,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote."""
+        """Read the JSON of `to_json`."""
         content = json.loads(text)
         return cls(
             identity=content["identity"],
@@ -123,21 +123,21 @@ class Manifest:
             customers=content["rows"]["customers"],
             not_scored=content.get("not_scored", {}),  # absent before December 2026
             quality=read_quality(content["quality"]),
-            counts=Counts.from_dict(content["counts"]),
+            counts=Counts(**content["counts"]),
             drift=read_drift(content["drift"]),
             faults=tuple(content["faults"]),
             files=content["files"],
         )
 
     def write(self, folder: Path) -> None:
-        """Write it into a run's folder, if its counts reconcile.
+        """Write the manifest into a run's folder.
 
         Raises
         ------
         AssertionError
             If rows were lost or doubled: a defect of kyc_ml.
         OutputError
-            If it cannot be written.
+            If the file cannot be written.
         """
         if not self.observations == self.counts.rows == sum(self.counts.tiers.values()):
             msg = f"{self.observations} observations, but {self.counts.rows} scored: rows were lost"
@@ -146,13 +146,18 @@ class Manifest:
             handle.write(self.to_json().encode())
 
 
+def run_id(identity: Mapping[str, str]) -> str:
+    """Return the identifier of a run, 16 hexadecimal digits: the same for the same identity."""
+    return hashlib.sha256(dump_json(dict(identity)).encode()).hexdigest()[:16]
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a published run.
 
     Raises
     ------
     ConfigError
-        If the folder has none, or one of another format.
+        If the folder has no manifest, or one of another format.
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
@@ -161,12 +166,12 @@ def read_manifest(folder: Path) -> Manifest:
             raise ConfigError(msg)
         return Manifest.from_json(text)
     except (OSError, KeyError, TypeError, AttributeError, *_NOT_JSON) as error:
-        msg = f"{folder} is no folder of a scoring run ({type(error).__name__}): name another"
+        msg = f"{folder} is not the folder of a scoring run ({type(error).__name__}): name another"
         raise ConfigError(msg) from None
 
 
 def score_files(published: Path) -> list[Path]:
-    """List the score files of a published folder in order; a file stands for itself."""
+    """List the score files of a published folder in order; of a score file, the file alone."""
     if not published.is_dir():
         return [published]
     names = sorted(read_manifest(published).files)
@@ -174,7 +179,7 @@ def score_files(published: Path) -> list[Path]:
 
 
 def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """Name the files of a folder that are gone, are not as its manifest says, or came later."""
+    """List the files that are missing, differ from the manifest, or were added later."""
     changed = [
         name
         for name, digest in files.items()
@@ -186,7 +191,7 @@ def damaged(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 
 def digest_published(work: Path, names: Sequence[str]) -> dict[str, str]:
-    """Digest some files, and every file below some folders, of a run, by relative path."""
+    """Return the SHA-256 of some files, and of all files below some folders, by relative path."""
     found = sorted(_below(work, names))
     return {str(path.relative_to(work)): digest_file(path) for path in found}
 
@@ -197,7 +202,7 @@ def _below(work: Path, names: Sequence[str]) -> list[Path]:
 
 
 def write_drift(table: pd.DataFrame | None) -> list[dict[str, Any]] | None:
-    """Write a drift table as JSON keeps it: what is undefined is null."""
+    """Convert a drift table to JSON records; an undefined value is null."""
     if table is None:
         return None
     return [
@@ -210,5 +215,5 @@ def write_drift(table: pd.DataFrame | None) -> list[dict[str, Any]] | None:
 
 
 def read_drift(records: list[dict[str, Any]] | None) -> pd.DataFrame | None:
-    """Read what `write_drift` wrote."""
+    """Convert the records of `write_drift` to a drift table."""
     return None if records is None else pd.DataFrame(records, columns=list(DRIFT_COLUMNS))

@@ -1,4 +1,4 @@
-"""Find the one observation that a person names, or say early what is wrong with it."""
+"""Find the one observation that a user names; report a wrong name before the tables are read."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ _CALLED: Final = {
     CUSTOMER_ID: "customer",
 }
 _SHOWN: Final = 10
-"""Reviews of a customer that a message lists."""
+"""Number of planned reviews of a customer that a message lists."""
 
 
 def in_form(observation: str, form: IdentifierForm) -> str:
-    """Return an observation's name as the source's tables have it; CUSTOMER@DATE keeps its date."""
+    """Return an observation id in the form of the tables; the date of CUSTOMER@DATE is kept."""
     customer, at, day = observation.rpartition("@")
     (name,) = put_in_form([customer if at else observation], form)
     return observation if name is None else f"{name}{at}{day.strip() if at else ''}"
 
 
 def require_known_rows(mapping: SourceMapping, data: Path, observation: str) -> None:
-    """Refuse an observation of which the source has no identifier, before anything is loaded.
+    """Raise if no file of the source contains the identifier of an observation.
 
-    Of which kind the model is, is not known yet: a transaction, a planned review or a customer
-    of that name will do.
+    This runs before the model is loaded, so it is not known yet whether the identifier is of a
+    transaction, a planned review or a customer: any of them passes.
 
     Raises
     ------
     DatasetError
         If no row has the identifier, accepted or not.
     ConfigError
-        If it is of the form CUSTOMER@DATE, and what follows @ is no date.
+        If it has the form CUSTOMER@DATE, and the part after @ is not a date.
     """
     observation = in_form(observation, mapping.identifiers)
     customer, at, day = observation.rpartition("@")
@@ -73,7 +73,7 @@ def require_known_rows(mapping: SourceMapping, data: Path, observation: str) -> 
     places.append(_customers(seen_in(mapped), customer or observation))
     try:
         dated, no_date = bool(at and parse_time(day, name=_DATE)), None
-    except ConfigError as error:  # an identifier may hold an @ too
+    except ConfigError as error:  # an identifier may contain an @ too
         dated, no_date = False, error
     alike = 0
     for place in reversed(places) if dated else places:
@@ -92,7 +92,7 @@ def require_known_rows(mapping: SourceMapping, data: Path, observation: str) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Tables and a column that an identifier may be in."""
+    """Tables and a column to look for an identifier in."""
 
     tables: tuple[str, ...]
     column: str
@@ -116,14 +116,14 @@ def _unknown(places: Sequence[_Place], sought: Sought) -> DatasetError:
 
 
 def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Table:
-    """Find one observation by its id: a transaction's, a review's, or CUSTOMER@DATE.
+    """Find one observation: a transaction id, a review id, or CUSTOMER@DATE.
 
     Raises
     ------
     DatasetError
-        If the source has none of that id: the customer is not known, or not at that date.
+        If the source has no such observation, or the customer is not known at that date.
     ConfigError
-        If it is a review before the data begins or after it ends.
+        If the review lies before the data begins or after it ends.
     """
     planned = unit == "fraud" or REVIEWS in tables.tables
     row = _with_id(tables, observation, unit=unit) if planned else None
@@ -135,7 +135,7 @@ def find_observation(tables: ContractedTables, observation: str, *, unit: Unit) 
 
 
 def _with_id(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Table | None:
-    """Find the transaction or the planned review of an id; None where no review has it."""
+    """Find a transaction or a planned review by its id; None if no review has it."""
     found = make_observations(tables, unit=unit, start=None, end=_FOREVER, config=DatasetConfig())
     row = found.filter(pc.equal(found[OBSERVATION_ID], observation))
     if row.num_rows == 0 and unit == "fraud":
@@ -146,7 +146,7 @@ def _with_id(tables: ContractedTables, observation: str, *, unit: Unit) -> pa.Ta
 
 
 def _review_at(tables: ContractedTables, observation: str) -> pa.Table:
-    """Review the customer that CUSTOMER@DATE names, at that date."""
+    """Return the review of CUSTOMER@DATE."""
     customer, at, day = observation.rpartition("@")
     seen = when_first_seen(tables)
     named = customer or observation
@@ -168,7 +168,7 @@ def _review_at(tables: ContractedTables, observation: str) -> pa.Table:
 
 
 def _say_dates(tables: ContractedTables, customer: str, seen: pd.Series) -> str:
-    """Return at which dates a customer can be reviewed, and when it was planned."""
+    """Return the dates at which a customer can be reviewed, and the ids of the planned reviews."""
     first, end = pd.Timestamp(seen[customer]), find_end(tables)
     begun = find_oldest(tables)
     first = first if begun is None else max(first, begun)

@@ -1,13 +1,13 @@
-"""Scoring a file of features part by part: each part is a file that appears whole.
+"""Score a file of features part by part; each part is a file that appears whole.
 
-A part is a row group of the features, so a part that is done is passed over without reading
-it. No value depends on where the parts are cut.
+A part is a row group of the features, so a part that is done is skipped without reading it. No
+value depends on where the parts are cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
@@ -22,7 +22,7 @@ from kyc_ml.scoring.counts import Counts
 from kyc_ml.storage import Checkpoints, written_whole
 
 PART_ROWS: Final = 32_768
-"""Rows of a part by default: of 400 features, about 0.1 GB beside as much of contributions."""
+"""Rows of a part: with 400 features about 0.1 GB, and as much again for contributions."""
 
 SCORES: Final = "scores"
 CONTRIBUTIONS: Final = "contributions"
@@ -36,7 +36,7 @@ class ScoredPart:
     ----------
     scores : pyarrow.Table
     contributions : pyarrow.Table or None
-        observation_id, base_value and a column a feature; None where not asked for.
+        observation_id, base_value and one column per feature; None if not requested.
     counts : Counts
     """
 
@@ -46,22 +46,22 @@ class ScoredPart:
 
 
 class PartScorer(Protocol):
-    """Scores the rows of a part, each by itself."""
+    """Scores the rows of a part independently of each other."""
 
     who: ClassVar[str]
-    """Who scores: the model, or the rating."""
+    """'model' or 'rating'."""
 
     @property
     def own(self) -> frozenset[str]:
-        """Names of the features without which nothing can be scored."""
+        """Names of the features without which no row can be scored."""
 
     @property
     def policy(self) -> TierPolicy:
-        """The tier policy that grades."""
+        """The tier policy that grades the rows."""
 
     @property
     def specs(self) -> tuple[FeatureSpec, ...]:
-        """All features that are read."""
+        """All features that are read, of model and policy."""
 
     def score(self, facts: FeatureTable) -> ScoredPart:
         """Score rows of these features."""
@@ -71,14 +71,14 @@ def score_parts(
     features: Path,
     specs: Sequence[FeatureSpec],
     *,
-    left_out: Mapping[str, str],
+    unavailable: Mapping[str, str],
     scorer: PartScorer,
     finish: Callable[[pa.Table], pa.Table],
     work: Path,
     steps: Checkpoints,
-    tell: Progress,
+    progress: Progress,
 ) -> list[Counts]:
-    """Score every row group of a file of features into a part of its own; pass over those done.
+    """Score every row group of a file of features into one part; skip the parts that are done.
 
     Parameters
     ----------
@@ -87,13 +87,13 @@ def score_parts(
     specs : sequence of FeatureSpec
         Its feature columns, in their order.
     finish : callable
-        Adds to a part's scores what is the same for the whole run.
+        Adds the columns that are the same for the whole run to a part's scores.
     work : Path
         Folder of the run; parts go below ``scores/`` and ``contributions/``.
 
     Returns
     -------
-    list of Counts, one a part
+    list of Counts, one per part
 
     Raises
     ------
@@ -105,22 +105,22 @@ def score_parts(
         total, done = file.metadata.num_rows, 0
         for number in range(file.num_row_groups):
             step, name = f"{scorer.who}-{number:05d}", f"part-{number:05d}"
-            facts = steps.done(step)
-            if facts is None:
+            noted = steps.done(step)
+            if noted is None:
                 rows = FeatureTable.from_arrow(
-                    file.read_row_group(number), specs, left_out=left_out
+                    file.read_row_group(number), specs, unavailable=unavailable
                 )
                 part = scorer.score(rows)
                 files = _write(finish(part.scores), part.contributions, name, work=work)
-                facts = steps.note(step, files, part.counts.to_dict())
-            counts.append(Counts.from_dict(facts))
+                noted = steps.note(step, files, asdict(part.counts))
+            counts.append(Counts(**noted))
             done += counts[-1].rows
-            tell(done, total)
+            progress(done, total)
     return counts
 
 
 def contributions_table(features: FeatureTable, contributions: Contributions) -> pa.Table:
-    """Put full contributions beside their observation: base_value and a column a feature."""
+    """Return observation id, base value, and the contribution of every feature by name."""
     names = enumerate(features.names)
     return pa.table(
         {
@@ -134,7 +134,7 @@ def contributions_table(features: FeatureTable, contributions: Contributions) ->
 def _write(
     scores: pa.Table, contributions: pa.Table | None, name: str, *, work: Path
 ) -> list[Path]:
-    """Write a part's files."""
+    """Write the files of a part; return their paths."""
     written = []
     for folder, table in ((SCORES, scores), (CONTRIBUTIONS, contributions)):
         if table is not None:

@@ -1,56 +1,55 @@
-"""What a scoring run is asked to do."""
+"""The request of each use case: what the command line, Python and the pipelines fill in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import pandas as pd
 
 from kyc_ml.config import parse_time, read_path
+from kyc_ml.decision import Language
 from kyc_ml.scoring.parts import PART_ROWS
-
-_PATHS: Final = ("source", "data", "out", "overrides", "limits", "config")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRequest:
-    """What a scoring run is asked to do; paths and times may be given as text.
+    """A scoring run; paths and times may be given as text.
 
     Attributes
     ----------
     model : str
-        Registry address or a bundle's folder.
+        Registry address or folder of a bundle.
     source, data : Path
         Source mapping, and the folder of the files it names.
     out : Path
-        Folder to publish; it must not exist, unless it holds this very run.
+        Folder to publish; it must not exist, unless it holds the result of this very request.
     since, as_of : Timestamp or None
-        In UTC; see `Chosen`.
+        In UTC; see `ChosenObservations`.
     full : bool
-        All transactions, or planned reviews, before `as_of`.
+        Score all transactions, or all planned reviews, before `as_of`.
     incremental : bool
-        Only what none of the runs in `previous` has scored: see `Chosen`.
+        Score only what none of the runs in `previous` has scored; see `ChosenObservations`.
     previous : sequence of Path
-        Earlier runs: history for the policy's hysteresis.
+        Earlier runs: tier history for the policy's hysteresis.
     overrides : Path or None
         Overrides entered for single customers.
     limits : Path or None
-        Limits of the run; None takes those of `LimitsConfig`.
+        Limits of the run; None takes the defaults of `LimitsConfig`.
     fallback : 'rating' or None
-        What scores where the model cannot be loaded or a limit is passed.
+        What scores if the model cannot be loaded or a limit is exceeded.
     config : Path or None
-        Run configuration whose tier policy and features the fallback takes.
+        Run configuration whose tier policy and features the fallback uses.
     contributions, csv, duckdb : bool
-        What to write beside the scores.
+        What to write in addition to the scores.
     restart : bool
         Discard what an interrupted run has done.
     part_rows : int
-        Rows scored and held at once.
+        Rows scored and held in memory together.
     memory : str
-        What DuckDB may use.
+        Memory limit of DuckDB.
     """
 
     model: str
@@ -74,12 +73,52 @@ class ScoringRequest:
     memory: str = "512MB"
 
     def __post_init__(self) -> None:
-        """Make paths and times of what was given as text."""
+        """Convert paths and times that were given as text."""
         for name in ("since", "as_of"):
             object.__setattr__(self, name, parse_time(getattr(self, name), name=name))
-        given = {name: getattr(self, name) for name in _PATHS}
-        for name, path in given.items():
-            if path is not None:
-                object.__setattr__(self, name, read_path(path, name=name))
-        earlier = tuple(read_path(path, name="previous") for path in self.previous)
-        object.__setattr__(self, "previous", earlier)
+        _convert_paths(self, "source", "data", "out", "overrides", "limits", "config")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainRequest:
+    """One observation to explain; paths may be given as text.
+
+    Attributes
+    ----------
+    observation : str
+        A transaction id; for a risk model a review id, or CUSTOMER@DATE.
+    model, source, data, previous, overrides
+        As in `ScoringRequest`.
+    reasons : int
+        Number of reasons to list, the strongest first.
+    sheet : Path or None
+        HTML file to write the case sheet to.
+    language : {'en', 'zh'}
+        Language of the case sheet.
+    quarantine : Path or None
+        File for refused rows; see `read_tables`.
+    """
+
+    observation: str
+    model: str
+    source: Path
+    data: Path
+    reasons: int = 10
+    previous: Sequence[Path] = ()
+    overrides: Path | None = None
+    sheet: Path | None = None
+    language: Language = "en"
+    quarantine: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Convert paths that were given as text."""
+        _convert_paths(self, "source", "data", "overrides", "sheet", "quarantine")
+
+
+def _convert_paths(request: ScoringRequest | ExplainRequest, *names: str) -> None:
+    for name in names:
+        given = getattr(request, name)
+        if given is not None:
+            object.__setattr__(request, name, read_path(given, name=name))
+    previous = tuple(read_path(path, name="previous") for path in request.previous)
+    object.__setattr__(request, "previous", previous)

@@ -1,4 +1,4 @@
-"""The columns of a score file, in words: one home for its documentation and its version."""
+"""The columns of a score file: their meaning, and the version of the schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 SCHEMA_VERSION: Final = 2
-"""Raised when a column is renamed, removed or changes its meaning; new columns do not raise it."""
+"""Increased if a column is renamed, removed or changes its meaning; not for a new column."""
 
 MODEL: Final = "model"
 RATING: Final = "rating"
@@ -61,8 +61,8 @@ _RUN: Final = {
 
 
 def describe_columns(*, reasons: int) -> dict[str, str]:
-    """Say what each column of a score file means, in order, for so many reasons a row."""
-    said = {
+    """Return the meaning of each column of a score file, in order; `reasons` is per row."""
+    of_reasons = {
         f"reason_{place}_{name}": f"{meaning} (reason {place}, the strongest first)"
         for place in range(1, reasons + 1)
         for name, meaning in _REASON.items()
@@ -73,21 +73,21 @@ def describe_columns(*, reasons: int) -> dict[str, str]:
         **_GRADES,
         "base_value": "margin of an average row: with all contributions it makes the margin",
         "reason_peers": "whose values the reasons are held against: a group, or 'all' and why",
-        **said,
+        **of_reasons,
         **_RUN,
     }
 
 
 def with_meanings(scores: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
-    """Put each column's meaning, and what holds of all rows, into the file's own schema.
+    """Put the meaning of each column, and `metadata` about all rows, into the schema of a table.
 
     Raises
     ------
     KeyError
-        If a column has no meaning here: it must not leave the house undocumented.
+        If a column has no meaning here: no column is published without documentation.
     """
     names = scores.column_names
     reasons = sum(name.startswith("reason_") and name.endswith("_code") for name in names)
-    said = describe_columns(reasons=reasons)
-    fields = [field.with_metadata({"meaning": said[field.name]}) for field in scores.schema]
+    meanings = describe_columns(reasons=reasons)
+    fields = [field.with_metadata({"meaning": meanings[field.name]}) for field in scores.schema]
     return scores.cast(pa.schema(fields, metadata=dict(metadata)))

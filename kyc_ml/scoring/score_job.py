@@ -1,4 +1,4 @@
-"""run_score: read, score, grade, explain and publish, going on wherever it was killed."""
+"""run_score: read, score, grade, explain and publish; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ from kyc_ml.errors import (
 from kyc_ml.model import summarise_drift
 from kyc_ml.registry import NIGHTLY, NIGHTS, log_scoring, reach_store
 from kyc_ml.scoring.exports import DUCKDB
-from kyc_ml.scoring.identity import changes, require_same
+from kyc_ml.scoring.identity import changes, identify_run, require_same
 from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import MODEL
-from kyc_ml.scoring.scorers import Scorers, choose, identify_run, load_scorers
-from kyc_ml.scoring.scoring_run import KEPT, KEPT_OF_REFUSED, Outputs, ScoringRun
-from kyc_ml.scoring.stopwatch import Stopwatch
+from kyc_ml.scoring.scorers import Scorers, choose, load_scorers
+from kyc_ml.scoring.scoring_run import KEPT, KEPT_OF_REFUSED, ScoringRun, Stopwatch
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory, hold
 from kyc_ml.training import warn_of_odd_tiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringResult:
-    """What a scoring run did.
+    """The result of a scoring run; its counts are in the manifest.
 
     Attributes
     ----------
     path : Path
         The published folder.
+    tiers : DataFrame
+        See `Counts.tier_table`.
     was_there : bool
-        True where an earlier start had published it.
+        True if an earlier start had published it.
     seconds : dict of stage to seconds
-        Of this start alone; a stage that was done before takes none.
+        Of this start alone; a stage that an earlier start has done is absent.
     """
 
     path: Path
@@ -56,49 +57,39 @@ class ScoringResult:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
-    def read(self) -> int:
-        """Rows read, of all tables."""
-        return self.manifest.read
-
-    @property
-    def quarantined(self) -> int:
-        """Rows refused, of all tables."""
-        return self.manifest.quarantined
-
-    @property
     def rows(self) -> int:
-        """Observations scored."""
+        """Number of observations scored."""
         return self.manifest.counts.rows
 
 
 def run_score(
     request: ScoringRequest, *, reporter: ProgressReporter, tables: StoredTables | None = None
 ) -> ScoringResult:
-    """Score, grade and explain what arrived, and publish it by one rename.
+    """Score, grade and explain new data, and publish the result by one rename.
 
-    Killed at any instant and started again with the same request it goes on; the result is
-    the same to the byte. Started again after it was published it does nothing.
+    A run that was killed at any instant is resumed by the same request; the result is the same
+    to the byte. Once a run is published, the same request does nothing.
 
     Parameters
     ----------
     tables : StoredTables, optional
-        The source's tables where they are on disk already; they are read otherwise.
+        The source's tables if they are on disk already; otherwise they are read.
 
     Raises
     ------
     GateError
-        If a limit was passed; nothing is published, and OUT.failed says why.
+        If a limit is exceeded; nothing is published, and OUT.failed holds the reasons.
     OutputError
-        If another job writes there; if an interrupted run was about something else; if the
+        If another job writes there; if an interrupted run has another identity; if the
         folder exists and holds another run; if a file cannot be written.
     KycMlError
-        If the model, the source or a configuration is at fault.
+        If the model, the source or a configuration is faulty.
     """
     asked = None if request.as_of is None else request.as_of.isoformat()
     reporter.about(model=request.model, as_of=asked)
     began = time.time()
     reach_store(request.model)
-    _tell_of_refused_writing(request, reporter)
+    _warn_if_not_logged(request, reporter)
     limits = load_limits(request.limits)
     mapping = load_section(request.source, SourceMapping)
     stopwatch = Stopwatch()
@@ -112,30 +103,24 @@ def run_score(
         was_there = manifest is not None
         if manifest is None:
             steps = _begin(place, identity, restart=request.restart, reporter=reporter)
-            # what is scored already bears the run's id, which hangs on how its dates were noted
+            # the rows scored so far bear a run id that depends on how their start wrote its dates
             identity = steps.identity() or identity
-            night = ScoringRun(
+            run = ScoringRun(
+                request=request,
+                scorers=scorers,
                 identity=identity,
-                model=scorers.model,
-                no_model=scorers.no_model,
-                rating=scorers.rating,
-                outputs=Outputs(
-                    csv=request.csv, duckdb=request.duckdb, part_rows=request.part_rows
-                ),
                 limits=limits,
                 place=place,
                 steps=steps,
-                stopwatch=stopwatch,
                 reporter=reporter,
+                stopwatch=stopwatch,
             )
-            manifest = _finished(place, identity, request) or _run(
-                night, request, source, scorers, inputs=inputs
-            )
+            manifest = _complete(run) or _run(run, source, inputs=inputs)
             place.keep(KEPT)
             place.publish()
     reporter.about(as_of=manifest.as_of)
     if was_there:
-        reporter.info(f"{place.goal} holds this very run already: nothing to do")
+        reporter.info(f"{place.goal} already holds this run: nothing to do")
     result = ScoringResult(
         path=place.goal,
         manifest=manifest,
@@ -147,18 +132,18 @@ def run_score(
     if not was_there:
         try:
             _log(result, scorers, began=began)
-        except RegistryError as error:  # the scores are out: a scheduler must not score again
-            reporter.warning(f"published, but MLflow holds no run of it: {error}")
+        except RegistryError as error:  # the scores are published: a scheduler must not repeat it
+            reporter.warning(f"published, but MLflow has no record of the run: {error}")
     return result
 
 
 def load_limits(path: Path | None) -> LimitsConfig:
-    """Read a file of limits; without one, give those of `LimitsConfig`.
+    """Read a file of limits; None gives the defaults of `LimitsConfig`.
 
     Raises
     ------
     ConfigError
-        If the file is at fault.
+        If the file is faulty.
     """
     return LimitsConfig() if path is None else load_section(path, LimitsConfig)
 
@@ -166,9 +151,7 @@ def load_limits(path: Path | None) -> LimitsConfig:
 def _published(
     place: RunDirectory, identity: Mapping[str, str], request: ScoringRequest
 ) -> Manifest | None:
-    """Give the account of this very run, if it is published already, under whatever limits.
-
-    A fallback's limits count: under others the model's own scores might have been published.
+    """Return the manifest of this run if it is published already; None if not.
 
     Raises
     ------
@@ -179,10 +162,11 @@ def _published(
         return None
     manifest = read_manifest(place.goal) if (place.goal / MANIFEST).is_file() else None
     if manifest is None:
-        msg = f"{place.goal} exists and is no folder of a scoring run: name another --out"
+        msg = f"{place.goal} exists and is not the folder of a scoring run: name another --out"
         raise OutputError(msg)
     before = dict(manifest.identity)
-    if manifest.scored_by == MODEL:  # published within the limits of then; they move no score
+    if manifest.scored_by == MODEL:
+        # other limits change no score of the model; but they may have caused a fallback
         before["limits"] = identity["limits"]
     differing = changes(before, identity)
     if differing:
@@ -192,8 +176,8 @@ def _published(
     broken = _broken(place.goal, manifest, request)
     if broken:
         msg = (
-            f"{place.goal} holds this run, but {', '.join(broken)} is not as it was published: "
-            "find out who changed it; move the folder away, as evidence, to score again"
+            f"{place.goal} holds this run, but {', '.join(broken)} differs from what was "
+            "published: find out who changed it; to score again, move the folder away as evidence"
         )
         raise OutputError(msg)
     return manifest
@@ -202,110 +186,98 @@ def _published(
 def _begin(
     place: RunDirectory, identity: Mapping[str, str], *, restart: bool, reporter: ProgressReporter
 ) -> Checkpoints:
-    """Go on with an interrupted run of this identity, or begin one.
+    """Resume the interrupted run of this identity, or begin one.
 
     Raises
     ------
     OutputError
-        If the interrupted run was about something else.
+        If the interrupted run has another identity.
     """
     steps = Checkpoints(place.work)
     if restart:
         place.clear()
     noted = steps.identity()
-    complete = _account(place)
+    complete = _read_manifest(place)
     before = complete.identity if noted is None and complete is not None else noted
     if before is None:
         place.clear()
     else:
         require_same(before, identity, goal=place.goal)
-        reporter.info(f"going on with the interrupted run to {place.goal}")
-    if noted is None:  # or its notes were cleared up before it was published
+        reporter.info(f"resuming the interrupted run to {place.goal}")
+    if noted is None:  # or the checkpoints were removed just before publication
         steps.begin(identity)
     return steps
 
 
-def _account(place: RunDirectory) -> Manifest | None:
-    """Read the account that an interrupted run has left; None where it has none."""
+def _read_manifest(place: RunDirectory) -> Manifest | None:
+    """Read the manifest that an interrupted run has left; None without a sound one."""
     try:
         return read_manifest(place.work)
-    except ConfigError:  # none, or damaged: it is made again
+    except ConfigError:  # it is written again
         return None
 
 
-def _finished(
-    place: RunDirectory, identity: Mapping[str, str], request: ScoringRequest
-) -> Manifest | None:
-    """Give the account of a run that was killed between its last file and its publication."""
-    manifest = _account(place)
+def _complete(run: ScoringRun) -> Manifest | None:
+    """Return the manifest of a run that was killed between its last file and its publication."""
+    manifest = _read_manifest(run.place)
     if manifest is not None:
         refused = bool(manifest.faults) and manifest.scored_by == MODEL
         if (
-            not changes(manifest.identity, identity)
+            not changes(manifest.identity, run.identity)
             and not refused
-            and not _broken(place.work, manifest, request)
+            and not _broken(run.place.work, manifest, run.request)
         ):
             return manifest
-    place.remove((MANIFEST,))
+    run.place.remove((MANIFEST,))
     return None
 
 
 def _broken(folder: Path, manifest: Manifest, request: ScoringRequest) -> list[str]:
-    """Name the files that are not as they were written; of the DuckDB file, only its absence."""
+    """List the files that differ from the manifest; of the DuckDB file, only its absence."""
+    # DuckDB writes other bytes for the same rows, so its file has no digest in the manifest
     lacking = [DUCKDB] if request.duckdb and not (folder / DUCKDB).is_file() else []
     return [*damaged(folder, manifest.files), *lacking]
 
 
-def _run(
-    night: ScoringRun,
-    request: ScoringRequest,
-    source: SourceOnDisk,
-    scorers: Scorers,
-    *,
-    inputs: Mapping[str, str],
-) -> Manifest:
-    """Run the stages; what is refused by its limits is put aside, without its scores."""
-    place = night.place
+def _run(run: ScoringRun, source: SourceOnDisk, *, inputs: Mapping[str, str]) -> Manifest:
+    """Run the stages; a run beyond its limits is moved aside, without its scores."""
+    place = run.place
     try:
-        tables = source.stored(place, night.steps, night.reporter, digests=inputs)
-        night.stopwatch.note("reading")
-        chosen = choose(request, scorers, tables, limits=night.limits)
-        night.reporter.about(as_of=chosen.as_of.isoformat())
+        tables = source.stored(place, run.steps, run.reporter, digests=inputs)
+        run.stopwatch.note("reading")
+        chosen = choose(run.request, run.scorers, tables, limits=run.limits)
+        run.reporter.about(as_of=chosen.as_of.isoformat())
         require_known_customers(
-            scorers.book,
+            run.scorers.book,
             tables,
             chosen,
-            most=night.limits.unmatched_overrides,
-            reporter=night.reporter,
+            most=run.limits.unmatched_overrides,
+            reporter=run.reporter,
         )
-        return night.run(tables, chosen)
+        return run.run(tables, chosen)
     except OutputError:
-        raise  # what is done so far is good: the next start goes on
+        raise  # what is done so far is sound: the next start resumes
     except GateError as error:
         place.keep(KEPT_OF_REFUSED)
         place.put_aside()
-        msg = f"{error}\n{_say_left(place.failed)}"
+        left = {MANIFEST: "the counts", QUARANTINE: "the refused rows, with their reasons"}
+        # tables that several runs share keep their own refused rows
+        present = [text for name, text in left.items() if (place.failed / name).exists()]
+        msg = f"{error}\nin {place.failed}: {' and '.join(present)}"
         raise GateError(msg) from None
     except KycMlError:
-        place.keep(())  # the input is at fault: with other input nothing of this can be used
+        place.keep(())  # the input is faulty: with other input nothing of this can be used
         raise
 
 
-def _say_left(failed: Path) -> str:
-    """Say what a refused run has left, and where; tables of several runs keep their own rows."""
-    kept = {MANIFEST: "what was counted", QUARANTINE: "the refused rows, with their reasons"}
-    there = [said for name, said in kept.items() if (failed / name).exists()]
-    return f"in {failed}: {' and '.join(there)}"
-
-
-def _tell_of_refused_writing(request: ScoringRequest, reporter: ProgressReporter) -> None:
-    """Say before the work that its run will not be kept: scores matter more, and go out."""
+def _warn_if_not_logged(request: ScoringRequest, reporter: ProgressReporter) -> None:
+    """Warn before the work if MLflow cannot record the run; the scores are published anyway."""
     try:
         reach_store(request.model, writes_to=NIGHTLY, view=NIGHTS)
     except UnreachableError:
         raise
     except RegistryError as error:
-        reporter.warning(f"MLflow can be read, but will hold no run of this night: {error}")
+        reporter.warning(f"MLflow can be read, but will not record this run: {error}")
 
 
 def _log(result: ScoringResult, scorers: Scorers, *, began: float) -> None:

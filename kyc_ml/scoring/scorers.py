@@ -1,16 +1,15 @@
-"""Who scores a night, over what, and all that its result depends on."""
+"""The scorers of a run, the model and its fallback, and the observations that they score."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Final
 
-from kyc_ml.config import LimitsConfig, SourceMapping, Unit, isoformat, section_digest
-from kyc_ml.contract import StoredTables, digest_together, end_of_data, require_fresh
+from kyc_ml.config import LimitsConfig, SourceMapping, Unit
+from kyc_ml.contract import StoredTables, end_of_data, require_fresh
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision import (
-    NOBODY,
+    NO_OVERRIDES,
     OverrideBook,
     RunFiles,
     TierPolicy,
@@ -24,24 +23,27 @@ from kyc_ml.errors import BundleError, ConfigError, RegistryError
 from kyc_ml.registry import load_model
 from kyc_ml.scoring.by_model import ModelScorer
 from kyc_ml.scoring.by_rating import RatingScorer, card_of
-from kyc_ml.scoring.earlier import customers_not_due, last_as_of
-from kyc_ml.scoring.identity import identify_code, identify_file
-from kyc_ml.scoring.manifest import damaged, read_manifest
+from kyc_ml.scoring.earlier import customers_not_due, last_as_of, read_history
 from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import RATING
-from kyc_ml.scoring.scored_dates import read_history
 
-_NO_MODEL = "cannot be loaded"
+NO_MODEL: Final = "cannot be loaded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorers:
-    """The model, and what stands in for it; at least one of them is there.
+    """The model and its fallback; at least one of them is present.
 
     Attributes
     ----------
+    model : ModelScorer or None
+        None if it could not be loaded.
     no_model : str
-        Why there is no model; empty where there is one.
+        Why the model could not be loaded; empty if it was.
+    rating : RatingScorer or None
+        The fallback; None without one.
+    label : str
+        Name and version of the model.
     """
 
     model: ModelScorer | None
@@ -52,7 +54,7 @@ class Scorers:
     book: OverrideBook
 
     def policy_of(self, who: str) -> TierPolicy:
-        """Return the policy by which one of them grades."""
+        """Return the tier policy of one of them; `who` is a value of `scored_by`."""
         scorer = self.rating if who == RATING else self.model
         if scorer is None:
             raise KeyError(who)
@@ -62,18 +64,18 @@ class Scorers:
 def load_scorers(
     request: ScoringRequest, *, mapping: SourceMapping, reporter: ProgressReporter
 ) -> Scorers:
-    """Load the model and, if asked for, the rating that stands in.
+    """Load the model and, if the request names one, its fallback.
 
     Raises
     ------
     BundleError, RegistryError
-        If the model cannot be loaded and nothing stands in.
+        If the model cannot be loaded and there is no fallback.
     ConfigError
-        If the fallback's configuration is absent, has no card or is of another unit.
+        If the fallback's configuration is absent, has no scorecard or is of another unit.
     """
     files = _fallback_files(request)
     book = (
-        NOBODY
+        NO_OVERRIDES
         if request.overrides is None
         else load_overrides(request.overrides, form=mapping.identifiers)
     )
@@ -83,8 +85,8 @@ def load_scorers(
     except (BundleError, RegistryError) as error:
         if files is None:
             raise
-        no_model = f"{request.model} {_NO_MODEL}: {error}"
-        reporter.warning(f"{no_model}")
+        no_model = f"{request.model} {NO_MODEL}: {error}"
+        reporter.warning(no_model)
     else:
         model = ModelScorer(
             bundle=bundle,
@@ -100,77 +102,17 @@ def load_scorers(
     if model is not None:
         units.add(model.bundle.config.unit)
     if len(units) > 1:
-        msg = f"the fallback's configuration {request.config} is of another unit than {label}"
+        msg = f"--config {request.config} is of another unit than {label}: name that of the model"
         raise ConfigError(msg)
     return Scorers(
         model=model, no_model=no_model, rating=rating, label=label, unit=units.pop(), book=book
     )
 
 
-def identify_run(
-    request: ScoringRequest,
-    scorers: Scorers,
-    *,
-    mapping: SourceMapping,
-    limits: LimitsConfig,
-    inputs: Mapping[str, str],
-) -> dict[str, str]:
-    """List everything that a run's result depends on, by name.
-
-    Parameters
-    ----------
-    inputs : mapping of path to digest
-        The source's files; see `SourceOnDisk.digests`.
-
-    Raises
-    ------
-    ConfigError
-        If an earlier run is not as it was published.
-    """
-    model, rating = scorers.model, scorers.rating
-    named = {
-        f"previous {n} {path.name}": _earlier(path) for n, path in enumerate(request.previous, 1)
-    }
-    if request.overrides is not None:
-        named["overrides"] = identify_file(request.overrides)
-    if rating is not None:
-        named["fallback policy"] = section_digest(rating.policy)
-        named["fallback reasons"] = str(rating.reasons)
-        named["fallback features"] = digest_together({s.name: repr(s) for s in rating.specs})
-    if model is not None:
-        named["policy"] = section_digest(model.policy)
-    return {
-        **{f"input {name}": digest for name, digest in inputs.items()},
-        **named,
-        **identify_code(),
-        "model": scorers.label,
-        "bundle": _NO_MODEL if model is None else model.bundle.digest,
-        "source mapping": section_digest(mapping),
-        "limits": section_digest(limits),
-        "as of": "the end of the data" if request.as_of is None else isoformat(request.as_of),
-        "since": "default" if request.since is None else isoformat(request.since),
-        "rows": f"full {request.full}, incremental {request.incremental}",
-        "outputs": f"contributions {request.contributions}, csv {request.csv}, "
-        f"duckdb {request.duckdb}, part rows {request.part_rows}",
-    }
-
-
-def _earlier(path: Path) -> str:
-    """Digest an earlier run, or one score file."""
-    broken = damaged(path, read_manifest(path).files) if path.is_dir() else []
-    if broken:
-        msg = (
-            f"--previous {path}: {', '.join(broken)} is not as it was published: find out who "
-            "changed it, or leave that run out"
-        )
-        raise ConfigError(msg)
-    return identify_file(path)
-
-
 def choose(
     request: ScoringRequest, scorers: Scorers, tables: StoredTables, *, limits: LimitsConfig
 ) -> ChosenObservations:
-    """Return which observations a request is about.
+    """Choose the observations that a request asks to score.
 
     Raises
     ------
@@ -199,17 +141,17 @@ def choose(
 
 
 def _fallback_files(request: ScoringRequest) -> RunFiles | None:
-    """Read the fallback's configuration, before anything else is done.
+    """Read the fallback's configuration; None without a fallback.
 
     Raises
     ------
     ConfigError
-        If it is not named, or its policy has no card.
+        If only one of fallback and configuration is given, or the policy has no scorecard.
     """
     if (request.fallback is None) != (request.config is None):
         msg = (
-            "--fallback rating and --config go together: the configuration names the tier policy "
-            "whose expert rating stands in, such as configs/risk.yaml"
+            "--fallback rating and --config belong together: the configuration names the tier "
+            "policy whose expert rating replaces the model, such as configs/risk.yaml"
         )
         raise ConfigError(msg)
     if request.config is None:

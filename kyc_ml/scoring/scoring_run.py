@@ -1,13 +1,15 @@
-"""The stages of a scoring run, each noted when it is done."""
+"""The stages of a scoring run, with a checkpoint after each."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,95 +22,132 @@ from kyc_ml.features import FeatureSpec, build_features_in_buckets, find_time_bo
 from kyc_ml.metrics import effective_size
 from kyc_ml.model import PROBABILITY, DriftFound, compare_profiles
 from kyc_ml.registry import require_own, trained_until
-from kyc_ml.scoring.by_model import ModelScorer
-from kyc_ml.scoring.by_rating import RatingScorer
 from kyc_ml.scoring.counts import Counts
 from kyc_ml.scoring.exports import CSV, DUCKDB, export_csv, export_duckdb
-from kyc_ml.scoring.fallback import Fallback, hand_over, handed_over
-from kyc_ml.scoring.identity import run_id
-from kyc_ml.scoring.limits import Judged, check_limits, refuse
-from kyc_ml.scoring.manifest import Manifest, digest_published
+from kyc_ml.scoring.limits import RunFigures, check_limits, refuse
+from kyc_ml.scoring.manifest import Manifest, digest_published, read_drift, run_id, write_drift
 from kyc_ml.scoring.parts import CONTRIBUTIONS, SCORES, PartScorer, score_parts
+from kyc_ml.scoring.request import ScoringRequest
 from kyc_ml.scoring.schema import SCHEMA_VERSION, with_meanings
-from kyc_ml.scoring.stopwatch import Stopwatch
+from kyc_ml.scoring.scorers import Scorers
 from kyc_ml.storage import MANIFEST, Checkpoints, RunDirectory
 from kyc_ml.training import is_cross_validated
 
 KEPT: Final = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV, DUCKDB, MANIFEST)
-"""What a published folder may hold."""
+"""What a published folder may contain."""
 
 KEPT_OF_REFUSED: Final = (QUARANTINE, MANIFEST)
-"""What the folder of a refused run holds: no scores."""
+"""What the folder of a refused run contains: no scores."""
 
 _OBSERVATIONS: Final = "observations"
+_FALLBACK: Final = "fallback"
 _COLUMNS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
-    """What to write beside the scores, and how many rows to hold at once."""
+class Fallback:
+    """Why the rating scores a run instead of the model.
 
-    csv: bool
-    duckdb: bool
-    part_rows: int
+    Attributes
+    ----------
+    reason : str
+    faults : tuple of str
+        Limits that the model's scores exceed; empty if the model could not be loaded.
+    drift : DataFrame or None
+        Drift of the model's scores; see `DriftFound.table`.
+    """
+
+    reason: str
+    faults: tuple[str, ...] = ()
+    drift: pd.DataFrame | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Read the facts of a checkpoint."""
+        faults = tuple(facts["faults"])
+        return cls(reason=facts["reason"], faults=faults, drift=read_drift(facts["drift"]))
+
+
+class Stopwatch:
+    """Measures the time of stages that follow each other.
+
+    Attributes
+    ----------
+    seconds : dict of stage to seconds
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def note(self, stage: str) -> None:
+        """Add the time since the previous call to a stage."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRun:
-    """One scoring run in its place.
+    """One scoring run in its folder.
 
     Attributes
     ----------
     identity : mapping
         All that the result depends on.
-    model : ModelScorer or None
-        None where it could not be loaded; `no_model` says why then.
-    rating : RatingScorer or None
-        What stands in; None where nothing does.
+    place : RunDirectory
+        Where the run writes.
+    steps : Checkpoints
+        The stages that are done.
     """
 
+    request: ScoringRequest
+    scorers: Scorers
     identity: Mapping[str, str]
-    model: ModelScorer | None
-    no_model: str
-    rating: RatingScorer | None
-    outputs: Outputs
     limits: LimitsConfig
     place: RunDirectory
     steps: Checkpoints
-    stopwatch: Stopwatch
     reporter: ProgressReporter
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def run(self, tables: StoredTables, chosen: ChosenObservations) -> Manifest:
-        """Do every stage that is not done, and leave the account of all in the work folder.
+        """Run every stage that is not done, and write the manifest into the work folder.
 
         Raises
         ------
         GateError
-            If a limit is passed and nothing stands in.
+            If a limit is exceeded and there is no fallback.
         """
+        model, rating = self.scorers.model, self.scorers.rating
         observed = self._observe(tables, chosen)
-        handed = handed_over(self.steps)
-        if self.model is not None and handed is None:
-            judged = self._score(self.model, tables, observed, chosen)
-            faults = check_limits(judged, self.limits)
+        noted = self.steps.done(_FALLBACK)  # an earlier start has exceeded a limit
+        if model is not None and noted is None:
+            figures = self._score(model, tables, observed, chosen)
+            faults = check_limits(figures, self.limits)
             if not faults:
-                return self._finish(judged, observed, chosen, scorer=self.model)
-            if self.rating is None:
-                self._account(
-                    judged, observed, chosen, scorer=self.model, faults=faults, kept=(QUARANTINE,)
+                return self._finish(figures, observed, chosen, scorer=model)
+            if rating is None:
+                self._write_manifest(
+                    figures, observed, chosen, scorer=model, faults=faults, kept=(QUARANTINE,)
                 )
-                refuse(faults, subject=f"scores of {self.model.label}")
+                refuse(faults, subject=f"scores of {model.label}")
             self.place.remove((SCORES, CONTRIBUTIONS))
-            handed = hand_over(self.steps, faults, judged.drift_table)
-        if self.rating is None:
-            raise AssertionError  # without a model and without a rating no run begins
-        handed = handed or Fallback(reason=self.no_model)
-        self.reporter.warning(f"the expert rating scores every row, because: {handed.reason}")
-        judged = self._score(self.rating, tables, observed, chosen)
-        return self._finish(judged, observed, chosen, scorer=self.rating, handed=handed)
+            facts = {
+                "faults": list(faults),
+                "reason": "; ".join(faults),
+                "drift": write_drift(figures.drift_table),
+            }
+            noted = self.steps.note(_FALLBACK, [], facts)
+        if rating is None:
+            raise AssertionError  # load_scorers gives a model or a rating
+        # read from the checkpoint, so that the result does not depend on an interruption
+        fallback = Fallback(reason=self.scorers.no_model) if noted is None else Fallback.of(noted)
+        self.reporter.warning(f"the expert rating scores every row, because: {fallback.reason}")
+        figures = self._score(rating, tables, observed, chosen)
+        return self._finish(figures, observed, chosen, scorer=rating, fallback=fallback)
 
     def _observe(self, tables: StoredTables, chosen: ChosenObservations) -> dict[str, Any]:
-        """Write what is to be scored."""
+        """Write the observations to score, and count their customers."""
         done = self.steps.done(_OBSERVATIONS)
         if done is None:
             path = self.place.work / f"{_OBSERVATIONS}.parquet"
@@ -137,9 +176,9 @@ class ScoringRun:
         tables: StoredTables,
         observed: Mapping[str, Any],
         chosen: ChosenObservations,
-    ) -> Judged:
+    ) -> RunFigures:
         """Compute features, and score them part by part."""
-        features, specs, left_out = self._build(scorer, tables)
+        features, specs, unavailable = self._build(scorer, tables)
         self.stopwatch.note("features")
         run = run_id(self.identity)
         about = {
@@ -157,12 +196,14 @@ class ScoringRun:
         parts = score_parts(
             features,
             specs,
-            left_out=left_out,
+            unavailable=unavailable,
             scorer=scorer,
             finish=finish,
             work=self.place.work,
             steps=self.steps,
-            tell=lambda done, total: self.reporter.progress("scoring and explaining", done, total),
+            progress=lambda done, total: self.reporter.progress(
+                "scoring and explaining", done, total
+            ),
         )
         self.stopwatch.note("scoring and explaining")
         counts = Counts.total(parts)
@@ -173,7 +214,7 @@ class ScoringRun:
             if parts[0].profile
             else None
         )
-        return Judged(quality=tables.quality, counts=counts, drift=drift)
+        return RunFigures(quality=tables.quality, counts=counts, drift=drift)
 
     def _build(
         self, scorer: PartScorer, tables: StoredTables
@@ -190,16 +231,16 @@ class ScoringRun:
                 timezone=tables.timezone,
                 out=path,
                 scratch=self.place.scratch,
-                group_rows=self.outputs.part_rows,
+                group_rows=self.request.part_rows,
                 progress=lambda done, total: self.reporter.progress(
                     "building features", done, total
                 ),
             )
-            require_own(scorer.own, built.left_out, model="the model")
+            require_own(scorer.own, built.unavailable, model="the model")
             columns = [spec.name for spec in built.specs]
             facts = {
                 "columns": columns,
-                "left_out": dict(built.left_out),
+                "left_out": dict(built.unavailable),
                 "notes": list(built.notes),
             }
             done = self.steps.note(path.stem, [path], facts)
@@ -211,12 +252,13 @@ class ScoringRun:
     def _drift(
         self, counts: Counts, chosen: ChosenObservations, *, effective_customers: float
     ) -> DriftFound | None:
-        if self.model is None or (profile := self.model.bundle.profile) is None:
+        model = self.scorers.model
+        if model is None or (profile := model.bundle.profile) is None:
             return None
-        bundle = self.model.bundle
+        bundle = model.bundle
         not_counted = find_time_bound(bundle.specs)
         if is_cross_validated(bundle) and chosen.as_of <= trained_until(bundle):
-            # the profile's probabilities are out of fold, those of learned rows more extreme
+            # the profile holds out-of-fold probabilities; those of training rows are more extreme
             not_counted[PROBABILITY] = "rows of the training"
         found = compare_profiles(
             profile,
@@ -225,65 +267,65 @@ class ScoringRun:
             limits=self.limits.drift,
             not_counted=not_counted,
         )
-        title = "drift against the rows that judged the model"
+        title = "drift since the rows that evaluated the model"
         self.reporter.show(title, found.table.head(_COLUMNS_SHOWN))
         if found.drifted:
             self.reporter.warning(
-                f"drift: {len(found.drifted)} feature(s) moved beyond "
-                f"{self.limits.drift.feature:g} and beyond chance: {found.drifted_text}"
+                f"drift: {len(found.drifted)} feature(s) moved significantly, by more than "
+                f"{self.limits.drift.feature:g}: {found.drifted_text}"
             )
         return found
 
     def _finish(
         self,
-        judged: Judged,
+        figures: RunFigures,
         observed: Mapping[str, Any],
         chosen: ChosenObservations,
         *,
         scorer: PartScorer,
-        handed: Fallback | None = None,
+        fallback: Fallback | None = None,
     ) -> Manifest:
-        """Write what was asked for beside the scores, then the account, and clear up."""
+        """Write the other outputs of the request, then the manifest."""
         work = self.place.work
         parts = sorted((work / SCORES).glob("part-*.parquet"))
         written = sum(pq.read_metadata(part).num_rows for part in parts)
-        if written != judged.counts.rows:
-            msg = f"{judged.counts.rows} rows scored, but {written} written: report this defect"
+        if written != figures.counts.rows:
+            msg = f"{figures.counts.rows} rows scored, but {written} written: a defect of kyc_ml"
             raise AssertionError(msg)
-        if self.outputs.csv:
+        if self.request.csv:
             export_csv(parts, work / CSV)
-        if self.outputs.duckdb:
+        if self.request.duckdb:
             export_duckdb(parts, work / DUCKDB, scratch=self.place.scratch)
-        faults = () if handed is None else handed.faults
-        manifest = self._account(
-            judged, observed, chosen, scorer=scorer, faults=faults, handed=handed
+        faults = () if fallback is None else fallback.faults
+        manifest = self._write_manifest(
+            figures, observed, chosen, scorer=scorer, faults=faults, fallback=fallback
         )
         self.stopwatch.note("publishing")
         return manifest
 
-    def _account(
+    def _write_manifest(
         self,
-        judged: Judged,
+        figures: RunFigures,
         observed: Mapping[str, Any],
         chosen: ChosenObservations,
         *,
         scorer: PartScorer,
         faults: Sequence[str],
-        handed: Fallback | None = None,
+        fallback: Fallback | None = None,
         kept: Sequence[str] = (SCORES, CONTRIBUTIONS, QUARANTINE, CSV),
     ) -> Manifest:
-        """Write the account of the run and of the files that are kept of it."""
+        """Write the manifest of the run and of the files that are kept."""
         manifest = Manifest(
             identity=self.identity,
             as_of=chosen.as_of.isoformat(),
             scored_by=scorer.who,
-            reason="" if handed is None else handed.reason,
+            reason="" if fallback is None else fallback.reason,
             observations=observed["rows"],
             customers=observed["customers"],
             not_scored=observed["not_scored"],
-            quality=judged.quality,
-            counts=judged.counts,
-            drift=judged.drift_table if handed is None else handed.drift,
+            quality=figures.quality,
+            counts=figures.counts,
+            drift=figures.drift_table if fallback is None else fallback.drift,
             faults=tuple(faults),
             files=digest_published(self.place.work, kept),
         )

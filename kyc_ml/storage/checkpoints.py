@@ -1,7 +1,7 @@
-"""What a run has done so far, on disk, so that the next start goes on from there.
+"""Checkpoints of a run on disk, from which the next start resumes.
 
-A step is one or more files and the facts about them. It is noted after its files are
-complete, with their digests; a note whose files are not as noted does not count.
+A step is one or more files and the facts about them. Its checkpoint is written after its files
+are complete, with their digests; a checkpoint whose files differ does not count.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _IDENTITY: Final = "identity.json"
 
 
 class Checkpoints:
-    """Notes of the steps done in a work folder.
+    """The checkpoints of a work folder.
 
     Parameters
     ----------
     work : Path
-        The folder; files of steps lie below it.
+        The folder; the files of all steps are below it.
     """
 
     def __init__(self, work: Path) -> None:
@@ -33,15 +33,15 @@ class Checkpoints:
         self._notes = work / NOTES
 
     def identity(self) -> dict[str, str] | None:
-        """Read what the run in this folder is; None where none has begun, or damaged."""
+        """Read the identity of the run in this folder; None if none has begun, or it is damaged."""
         return _read(self._notes / _IDENTITY)
 
     def begin(self, identity: Mapping[str, str]) -> None:
-        """Note what the run is, before anything that depends on it."""
+        """Write the identity of the run, before anything that depends on it."""
         _write(self._notes / _IDENTITY, dict(identity))
 
     def done(self, name: str) -> dict[str, Any] | None:
-        """Give the facts of a step; None where it is not done, or its files are not as noted."""
+        """Return the facts of a step; None if it is not done, or its files differ."""
         note = _read(self._notes / f"{name}.json")
         if note is None:
             return None
@@ -53,18 +53,18 @@ class Checkpoints:
         return facts
 
     def note(self, name: str, files: Sequence[Path], facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Note that a step is done.
+        """Write the checkpoint of a step.
 
         Returns
         -------
         dict
-            The facts as `done` will give them, in the same order: what follows must not
+            The facts as `done` returns them, in the same order: what follows must not
             depend on whether the run was interrupted.
 
         Raises
         ------
         OutputError
-            If the note cannot be written.
+            If the checkpoint cannot be written.
         """
         digests = {str(path.relative_to(self._work)): digest_file(path) for path in files}
         text = _write(self._notes / f"{name}.json", {"files": digests, "facts": dict(facts)})
@@ -73,7 +73,7 @@ class Checkpoints:
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file.
+    """Return the SHA-256 of a file.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def digest_file(path: Path) -> str:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        msg = f"{path} cannot be read again: {error.strerror}; mend its rights, then start again"
+        msg = f"{path} cannot be read: {error.strerror}; correct its permissions, then start again"
         raise OutputError(msg) from None
 
 
@@ -96,12 +96,12 @@ def _write(path: Path, content: object) -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Read a note; one that is damaged does not count, so that its step is done again."""
+    """Read a checkpoint; None for a damaged one, so that its step is done again."""
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
-        msg = f"{path} cannot be read again: {error.strerror}; mend its rights, then start again"
+        msg = f"{path} cannot be read: {error.strerror}; correct its permissions, then start again"
         raise OutputError(msg) from None
     return found if isinstance(found, dict) else None

@@ -1,14 +1,14 @@
-"""Compiled functions, and the one decision where what Numba compiled is kept.
+"""Compile functions, and decide where the compiled code is kept.
 
 A cache of compiled code is a program that will run: Numba reads it as a pickle. So it is kept
-only where nobody else can write, and where there is no such place nothing is kept: every process
-then compiles anew (some 30 seconds of processor time for all kernels).
+only in a folder that no other user can write. Without such a folder nothing is kept, and every
+process compiles again (about 30 seconds of processor time for all kernels).
 
-The first of these that serves is used:
+The first usable folder of this list is taken:
 
-1. ``NUMBA_CACHE_DIR``, where the operator set it; one that others can write is refused.
-2. ``__pycache__`` beside the source, if this user can write it and nobody can who could not
-   change the source itself.
+1. ``NUMBA_CACHE_DIR``, if the operator set it; a folder that others can write is an error.
+2. ``__pycache__`` next to the source, if this user can write it, and nobody else can who could
+   not change the source itself.
 3. ``kyc_ml`` in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``), made with mode
    0700.
 4. ``kyc_ml-UID`` in the system's temporary folder, made with mode 0700.
@@ -33,7 +33,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _SUPERUSER: Final = 0
 _PACKAGE: Final = Path(__file__).parents[1]
-_settings: Any = numba.config  # its names come from the environment: no type has them
+_settings: Any = numba.config  # its attributes come from the environment and have no types
 
 
 def kernel(*, inline: Literal["never", "always"] = "never") -> Callable[[_Function], _Function]:
@@ -42,7 +42,7 @@ def kernel(*, inline: Literal["never", "always"] = "never") -> Callable[[_Functi
     Parameters
     ----------
     inline : 'never' or 'always'
-        Whether Numba puts it into the functions that call it.
+        Whether Numba inlines it into the functions that call it.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def kernel(*, inline: Literal["never", "always"] = "never") -> Callable[[_Functi
     def compiled(function: _Function) -> _Function:
         place = find_cache()
         before, _settings.CACHE_DIR = _settings.CACHE_DIR, place or ""
-        try:  # Numba looks for the folder now, and once
+        try:  # Numba reads the folder once, here, so the setting is restored afterwards
             made = numba.njit(cache=place is not None, nogil=True, inline=inline)(function)
             return cast("_Function", made)
         finally:
@@ -64,9 +64,9 @@ def kernel(*, inline: Literal["never", "always"] = "never") -> Callable[[_Functi
 
 @cache
 def find_cache() -> str | None:
-    """Give the folder that compiled code is kept in, as Numba takes it.
+    """Return the folder that compiled code is kept in, as Numba's setting takes it.
 
-    Empty text is the ``__pycache__`` beside each source file; None is nowhere.
+    Empty text is the ``__pycache__`` next to each source file; None keeps nothing.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def find_cache() -> str | None:
 
 
 def _require_own(folder: Path) -> None:
-    """Refuse a folder of compiled code that somebody else can write."""
+    """Raise if another user can write a folder of compiled code."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = [folder, *(each for each in folder.iterdir() if each.is_dir())]
@@ -94,9 +94,9 @@ def _require_own(folder: Path) -> None:
         raise ConfigError(msg) from None
     if strange:
         msg = (
-            f"NUMBA_CACHE_DIR: {strange[0]} can be written by other users or is theirs, and what "
-            "lies in it is run as a program: chmod go-w it after removing its files, or name a "
-            "folder of your own"
+            f"NUMBA_CACHE_DIR: {strange[0]} can be written by other users or belongs to one, and "
+            "its files are run as a program: remove its files, then chmod go-w it, or name "
+            "another folder that only you can write"
         )
         raise ConfigError(msg)
     if not writable:
@@ -105,12 +105,10 @@ def _require_own(folder: Path) -> None:
 
 
 def _source_is_cache(package: Path) -> bool:
-    """Tell whether every ``__pycache__`` of the package can be written, and is as safe as it."""
-    return all(_is_safe_beside(source) for source in _folders_of_source(package))
-
-
-def _folders_of_source(package: Path) -> Iterable[Path]:
-    return {source.parent for source in package.rglob("*.py")}
+    """Return whether every ``__pycache__`` of the package is writable and as safe as its source."""
+    return all(
+        _is_safe_beside(folder) for folder in {each.parent for each in package.rglob("*.py")}
+    )
 
 
 def _is_safe_beside(source: Path) -> bool:
@@ -135,19 +133,19 @@ def _own_folders() -> Iterable[Path]:
 
 
 def _made_private(folder: Path) -> bool:
-    """Make a folder for this user alone; False where that fails, or it is another's.
+    """Make a folder for this user alone; return False if that fails, or another user owns it.
 
-    A home that does not exist is not made: service accounts have the name of one.
+    A home folder that does not exist is not made: a service account may only have its name.
     """
     try:
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()  # a link may lead to a folder that somebody else fills
+        found = folder.lstat()  # not followed: a link may lead to a folder that another user fills
         return stat.S_ISDIR(found.st_mode) and _is_own(found) and os.access(folder, os.W_OK)
     except OSError:
         return False
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Tell whether a folder is this user's or the superuser's, and nobody else can write it."""
+    """Return whether this user or the superuser owns a folder, and no other user can write it."""
     return found.st_uid in {os.geteuid(), _SUPERUSER} and not found.st_mode & _OTHERS

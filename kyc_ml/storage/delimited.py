@@ -1,4 +1,4 @@
-"""CSV files that a spreadsheet opens as they are, without running what is in them."""
+"""CSV files that a spreadsheet opens correctly, without running a cell as a formula."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 _BOM: Final = "\ufeff".encode()
-"""Without it Excel takes UTF-8 for the code page of the machine."""
+"""Without it Excel reads UTF-8 in the code page of the machine."""
 # Source: OWASP, "CSV Injection": cells that begin with one of these are formulas, full-width
 # ones in some languages. A number may have a sign and stays as it is.
 _FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"
@@ -24,7 +24,7 @@ _NUMBER: Final = r"^[+-]?(\d+([.,]\d+)*([eE][+-]?\d+)?)?$"
 def write_csv(handle: BinaryIO, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write tables as one CSV file with a header: UTF-8 with a byte-order mark.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    An apostrophe is put before text that a spreadsheet would run as a formula.
     """
     handle.write(_BOM)
     with pacsv.CSVWriter(handle, schema) as writer:

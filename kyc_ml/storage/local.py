@@ -19,14 +19,14 @@ from kyc_ml.errors import CapacityError, OutputError
 _LEAST_ADDRESSES: Final = 120_000_000
 """Bytes of address space without which DuckDB 2.0.0 ends the process as it starts; measured."""
 NO_MEMORY: Final = "does not fit into memory and scratch space: give more memory"
-"""What is said of anything that is too large, after its name."""
+"""Message about anything that is too large, to write after its name."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that memory, or the room to spill, is used up.
+    """Return whether an error means that memory, or the space to spill, is used up.
 
-    DuckDB's own class is lost where Arrow reads a result, and where the system refuses memory
-    that DuckDB's limit allows; Arrow's is a `MemoryError`.
+    DuckDB's own class is lost if Arrow reads a result, or if the system refuses memory that
+    DuckDB's limit allows; Arrow raises a `MemoryError`.
     """
     if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
         return True
@@ -70,7 +70,7 @@ def connect(
     """
     _require_address_space()
     spill = _make_private(scratch)
-    # preserve_insertion_order keeps its default: without it DuckDB 2.0.0 hands even the
+    # preserve_insertion_order keeps its default: without it DuckDB 2.0.0 returns even the
     # result of an ORDER BY to Arrow in another order.
     try:
         connection = duckdb.connect(
@@ -103,9 +103,9 @@ def connect(
 
 
 def _require_address_space() -> None:
-    """Refuse to begin where ``ulimit -v`` leaves less than DuckDB takes as it starts.
+    """Raise if ``ulimit -v`` leaves less than DuckDB needs to start.
 
-    The system's refusal of memory ends the process there, without a word.
+    DuckDB would end the process without a message.
     """
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     counts = Path("/proc/self/statm")
@@ -115,7 +115,7 @@ def _require_address_space() -> None:
     if limit - pages * resource.getpagesize() < _LEAST_ADDRESSES:
         msg = (
             f"memory: the limit on the address space (ulimit -v) of {limit / 1e9:.2f} GB leaves "
-            "too little to read tables in: raise it"
+            "too little to read tables: raise it"
         )
         raise CapacityError(msg)
 
@@ -123,13 +123,12 @@ def _require_address_space() -> None:
 def read_batches(
     connection: duckdb.DuckDBPyConnection, sql: str, *, rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """Give the result of SQL in batches of about `rows`.
+    """Return the result of SQL in batches of about `rows`.
 
     Raises
     ------
     duckdb.Error
-        Where the rows cannot be computed: Arrow makes an OSError of it, which says that a device
-        failed.
+        If the rows cannot be computed. Arrow raises an OSError then, as if a device had failed.
     """
     try:
         yield from connection.sql(sql).to_arrow_reader(rows)

@@ -1,8 +1,8 @@
-"""Where a run writes: a folder of its own, held by one job, published by one rename.
+"""Where a run writes: a folder that one job locks and publishes by one rename.
 
-Everything is made in a hidden folder beside the goal. Each file appears there whole, on
-disk and under its name, or not at all; so what a killed run leaves behind is a number of
-complete files and at most a few temporary ones, which the next start removes.
+Everything is written into a hidden folder next to the goal. Each file appears there whole or
+not at all; so a killed run leaves complete files and at most a few temporary ones, which the
+next start removes.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ MANIFEST: Final = "manifest.json"
 """Written last: a folder that holds one is complete."""
 
 NOTES: Final = "steps"
-"""Folder of the notes of what is done: a work without one is nothing to go on from."""
+"""Folder of the checkpoints: without it a run cannot be resumed."""
 
 _SCRATCH: Final = "scratch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDirectory:
-    """One run's goal, and the folder that becomes it.
+    """The goal of a run, and the folder that becomes it.
 
     Attributes
     ----------
     goal : Path
-        Appears by one rename, complete.
+        The published folder; it appears complete, by one rename.
     work : Path
-        Beside it, on the same file system; readable by its owner alone.
+        Next to it, on the same file system; readable by its owner alone.
     failed : Path
-        What a run leaves that was refused by its own limits.
+        What is left of a run that exceeded its limits.
     """
 
     goal: Path
@@ -48,11 +48,11 @@ class RunDirectory:
 
     @property
     def scratch(self) -> Path:
-        """A folder for what is needed only while a step runs; emptied at every start."""
+        """Folder for what is needed only while a step runs; emptied at every start."""
         return self.work / _SCRATCH
 
     def keep(self, names: Collection[str]) -> None:
-        """Remove everything from the work but these files and folders.
+        """Remove everything from the work folder except these files and folders.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class RunDirectory:
         self.remove([name for name in found if name not in names])
 
     def clear(self) -> None:
-        """Remove everything from the work, and make an empty scratch folder.
+        """Remove everything from the work folder, and make an empty scratch folder.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class RunDirectory:
             raise _refused(self.scratch, error) from None
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove these files and folders from the work, where they are there.
+        """Remove these files and folders from the work folder; absent ones are no error.
 
         Raises
         ------
@@ -98,12 +98,12 @@ class RunDirectory:
             raise _refused(self.work, error) from None
 
     def publish(self) -> None:
-        """Make the work the goal.
+        """Rename the work folder to the goal.
 
         Raises
         ------
         OutputError
-            If the goal exists, or the rename is refused; the work stays then.
+            If the goal exists, or the rename fails; the work folder stays.
         """
         if self.goal.exists():
             msg = f"{self.goal} exists already: name another --out, or remove it"
@@ -111,7 +111,7 @@ class RunDirectory:
         self._rename(self.goal)
 
     def put_aside(self) -> None:
-        """Move the work to where refused runs lie; an earlier one there is removed.
+        """Rename the work folder to `failed`; an earlier one there is removed.
 
         Raises
         ------
@@ -131,15 +131,14 @@ class RunDirectory:
 
 @contextmanager
 def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
-    """Hold a goal: no other job can until the block ends, or the process does.
+    """Lock a goal against other jobs until the block or the process ends.
 
-    The lock is one of the kernel's: it cannot outlive the job that holds it.
+    The lock is a lock of the kernel: it cannot outlive the job that holds it.
 
     Parameters
     ----------
     known_as : Path, optional
-        What a second job is told that it may not write, where the operator has never named
-        the goal itself.
+        Path for the message to a second job, if the user did not name the goal itself.
 
     Raises
     ------
@@ -147,7 +146,7 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
         If another job holds it, or its folder cannot be written.
     """
     if not goal.name:
-        msg = f"{goal} is no name of a new folder: name one to publish, such as scores/2025-06-24"
+        msg = f"{goal} cannot be the name of a new folder: name one, such as scores/2025-06-24"
         raise OutputError(msg)
     require_place(goal)
     place = RunDirectory(
@@ -163,24 +162,24 @@ def hold(goal: Path, *, known_as: Path | None = None) -> Iterator[RunDirectory]:
         yield place
     finally:
         if not any((place.work / name).exists() for name in (NOTES, MANIFEST)):
-            # nothing to go on from, and nothing complete
+            # nothing to resume, and nothing complete
             shutil.rmtree(place.work, ignore_errors=True)
         lock.unlink(missing_ok=True)
         os.close(number)
-        with suppress(OSError):  # what is not empty, or gone already, is not ours to remove
+        with suppress(OSError):  # a folder that is not empty belongs to another job too
             for folder in made:
                 folder.rmdir()
 
 
 def _locked(lock: Path, goal: Path, *, known_as: Path) -> int:
-    """Open and lock a file; gives its number, to be closed by whoever holds it."""
+    """Open and lock a file; return its descriptor, which the caller closes."""
     try:
         while True:
             goal.parent.mkdir(parents=True, exist_ok=True)
             try:
                 number = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
             except FileNotFoundError:
-                continue  # another job has just removed the folder that it had made
+                continue  # another job has just removed the folder: make it again
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _names(lock, number):
@@ -188,7 +187,7 @@ def _locked(lock: Path, goal: Path, *, known_as: Path) -> int:
             except BaseException:
                 os.close(number)
                 raise
-            os.close(number)  # its last holder has just removed it: make a new one
+            os.close(number)  # another job has just removed the file: make a new one
     except BlockingIOError:
         msg = f"another job is writing {known_as}: wait until it has ended, or name another --out"
         raise OutputError(msg) from None
@@ -197,7 +196,7 @@ def _locked(lock: Path, goal: Path, *, known_as: Path) -> int:
 
 
 def _names(path: Path, number: int) -> bool:
-    """Tell whether a path still leads to an open file: its last holder may have removed it."""
+    """Return whether a path still is the open file: another job may have removed it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(number))
     except FileNotFoundError:
@@ -205,7 +204,7 @@ def _names(path: Path, number: int) -> bool:
 
 
 def _clean(place: RunDirectory) -> None:
-    """Make the work folder, without what a killed run left half done."""
+    """Make the work folder, and remove the temporary files of a killed run."""
     _remove(place.scratch)
     try:
         place.work.mkdir(mode=0o700, exist_ok=True)
@@ -227,4 +226,4 @@ def _remove(folder: Path) -> None:
 
 def _refused(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or "the device refused"
-    return OutputError(f"{path} cannot be written: {reason}; mend that, then start again")
+    return OutputError(f"{path} cannot be written: {reason}; correct that, then start again")

@@ -15,7 +15,7 @@ from kyc_ml.errors import OutputError
 
 
 def require_place(path: Path) -> None:
-    """Refuse early a file or folder that could not be made later, after hours of work.
+    """Raise early if a file or folder could not be written later, after hours of work.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def require_place(path: Path) -> None:
 
 
 def why_unwritable(place: Path) -> int:
-    """Give the error number that writing a file, or into a folder, would end in; 0 for none."""
+    """Return the error number of writing a file, or into a folder; 0 if it is possible."""
     if os.access(place, os.W_OK | os.X_OK if place.is_dir() else os.W_OK):
         return 0
     return errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
@@ -40,15 +40,15 @@ def why_unwritable(place: Path) -> int:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path`, and rename it once it is complete and on disk.
+    """Open a temporary file next to `path`, and rename it once it is complete and on disk.
 
-    The folder is made if it is not there. The file is readable by its owner alone: it may
-    hold customers' data.
+    A missing folder is made. The file is readable by its owner alone: it may hold customers'
+    data.
 
     Raises
     ------
     OutputError
-        If it cannot be written; what `path` held before stays as it was.
+        If it cannot be written; an earlier file at `path` stays as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,17 +66,17 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise _refused(path, error) from None
     finally:
-        with suppress(OSError):  # a device that refuses this too has said why already
+        with suppress(OSError):  # the first error of a broken device is raised already
             half.unlink(missing_ok=True)
 
 
 def dump_json(content: object) -> str:
-    """Write JSON that is the same for the same content, readable, and of standard numbers."""
+    """Return content as readable JSON, the same text for the same content; no NaN or infinity."""
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on disk: a rename survives a loss of power only then."""
+    """Flush the entries of a folder to disk, so that a rename survives a loss of power."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.errors import ConfigError, OutputError
-from kyc_ml.scoring.identity import changes, identify_code, identify_file, require_same, run_id
+from kyc_ml.scoring.identity import changes, identify_code, identify_file, require_same
+from kyc_ml.scoring.manifest import run_id
 from kyc_ml.storage import MANIFEST
 
 NAMES = st.sampled_from(["input a.csv", "input b.csv", "model", "policy", "limits"])

@@ -11,7 +11,7 @@ from kyc_ml.config import LimitsConfig
 from kyc_ml.errors import GateError
 from kyc_ml.model import DriftFound
 from kyc_ml.scoring.counts import Counts
-from kyc_ml.scoring.limits import Judged, check_limits, refuse
+from kyc_ml.scoring.limits import RunFigures, check_limits, refuse
 
 NONE = LimitsConfig(quarantined_share=1, unknown_categories_share=1, unknown_customers_share=1)
 PERCENT = st.integers(0, 99)
@@ -20,7 +20,7 @@ PERCENT = st.integers(0, 99)
 def judged(quality, *, unknown=0, rows=100, faults=()):
     found = DriftFound(table=pd.DataFrame({"column": [], "psi": [], "drifted": []}), faults=faults)
     counts = Counts(rows=rows, unknown_categories={"channel": unknown})
-    return Judged(quality=quality, counts=counts, drift=found)
+    return RunFigures(quality=quality, counts=counts, drift=found)
 
 
 def faults_of(limit, percent, **found):

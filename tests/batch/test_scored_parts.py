@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import asdict
 
 import duckdb
 import numpy as np
@@ -39,8 +40,8 @@ def test_counts_of_the_parts_add_up_to_those_of_the_whole(scorer, small, cuts):
     spans = itertools.pairwise(edges)
     parts = [scorer.score(rows_of(small.features, start, end)) for start, end in spans]
     whole = scorer.score(rows_of(small.features, 0, 80))
-    total = Counts.total(part.counts for part in parts).to_dict()
-    expected = whole.counts.to_dict()
+    total = asdict(Counts.total(part.counts for part in parts))
+    expected = asdict(whole.counts)
     sums, right = total.pop("expected"), expected.pop("expected")
     assert total == expected
     assert sums == pytest.approx(right, abs=1e-12)
@@ -55,7 +56,7 @@ def test_counts_of_the_parts_add_up_to_those_of_the_whole(scorer, small, cuts):
 
 def test_counts_read_back_from_json(scorer, small):
     counts = scorer.score(small.features).counts
-    assert Counts.from_dict(json.loads(json.dumps(counts.to_dict()))) == counts
+    assert Counts(**json.loads(json.dumps(asdict(counts)))) == counts
 
 
 def test_the_table_of_tiers(policy):
@@ -76,7 +77,7 @@ def test_what_a_policy_does_by_design_is_counted_and_not_said(policy):
     assert counts.notes(policy) == [
         f"tier policy {policy.label}: 3 row(s) held up by their history"
     ]
-    assert by_design.items() <= counts.to_dict()["graded"].items()  # as the manifest keeps it
+    assert by_design.items() <= asdict(counts)["graded"].items()  # as the manifest keeps it
 
 
 def test_every_column_of_a_scored_table_has_a_meaning(scorer, small):
@@ -110,9 +111,9 @@ def run(scorer, small, tmp_path):
 
     def run(**changed):
         return score_parts(
-            tmp_path / "features.parquet", small.features.specs, left_out={},
+            tmp_path / "features.parquet", small.features.specs, unavailable={},
             finish=changed.pop("finish", lambda scores: scores), work=tmp_path,
-            steps=Checkpoints(tmp_path), tell=lambda *step: told.append(step),
+            steps=Checkpoints(tmp_path), progress=lambda *step: told.append(step),
             scorer=changed.pop("scorer", scorer),
         )  # fmt: skip
 

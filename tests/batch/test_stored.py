@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.config import DatasetConfig
-from kyc_ml.contract import StoredTables, shelves
+from kyc_ml.contract import StoredTables, sinks
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import (
     ChosenObservations,
@@ -76,7 +76,7 @@ def keep(tmp_path_factory):
 def small_pieces():
     """Read and write a few rows at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shelves, "_GROUP_ROWS", 2)
+        patch.setattr(sinks, "_GROUP_ROWS", 2)
         patch.setattr(chosen_module, "_CUSTOMERS_AT_ONCE", 2)
         yield
 

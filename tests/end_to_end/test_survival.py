@@ -115,7 +115,7 @@ def reference(night, place, tmp_path_factory):
     with place.entered():
         result = night.score(out)
     assert result.rows > 100
-    assert result.quarantined == 2
+    assert result.manifest.quarantined == 2
     assert len(list((out / "scores").iterdir())) >= 3
     assert (out / "quarantine" / "part-00000.parquet").is_file()
     return out
@@ -270,14 +270,16 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
 ):
     out = tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.storage.run_directory.Place.publish", _full_disk)
+        context.setattr("kyc_ml.storage.run_directory.RunDirectory.publish", _full_disk)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             night.score(out)
     assert not (tmp_path / ".scores.work" / "steps").exists()
     with pytest.raises(OutputError, match="since: 2024-03-01 then, 2024-03-02 now"):
         night.score(out, since="2024-03-02")
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.scoring.scoring_run.Night.run", None)  # nothing is computed again
+        context.setattr(
+            "kyc_ml.scoring.scoring_run.ScoringRun.run", None
+        )  # nothing is computed again
         night.score(out)
     same_run(out, reference)
 
@@ -296,12 +298,14 @@ def test_a_date_in_another_spelling_is_the_same_run(night, reference, tmp_path, 
         night.score(out, since="2024-03-01T00:01")
 
 
-@pytest.mark.parametrize("step", ["batch.manifest.Manifest.write", "batch.place.Place.publish"])
+@pytest.mark.parametrize(
+    "step", ["scoring.manifest.Manifest.write", "storage.run_directory.RunDirectory.publish"]
+)
 def test_a_run_that_noted_its_dates_as_they_were_typed_is_recognised(
     night, tmp_path, monkeypatch, step
 ):
     """As all runs did before December 2026; every row keeps the run id that it began with."""
-    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.scoring.scorers.isoformat"
+    out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.scoring.identity.isoformat"
     with monkeypatch.context() as context:
         context.setattr(dates, lambda _: typed)
         context.setattr(f"kyc_ml.{step}", _full_disk)
@@ -386,14 +390,14 @@ def test_a_file_that_changes_between_its_digest_and_its_reading_is_refused(
     night, tmp_path, monkeypatch
 ):
     mine = night.copy(tmp_path / "mine")
-    real = scoring.identify
+    real = scoring.identify_run
 
     def then_changed(*args, **kwargs):
         found = real(*args, **kwargs)
         _append_row(mine)
         return found
 
-    monkeypatch.setattr(scoring, "identify", then_changed)
+    monkeypatch.setattr(scoring, "identify_run", then_changed)
     with pytest.raises(KycMlError, match="file"):
         mine.score(tmp_path / "scores")
     assert not (tmp_path / "scores").exists()

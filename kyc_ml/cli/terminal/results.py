@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kyc_ml.display import Example
     from kyc_ml.features import FeatureSpec
     from kyc_ml.onboarding import DemoResult
-    from kyc_ml.scoring import Explained, ScoringResult, Told
+    from kyc_ml.scoring import CustomerFacts, Explained, ScoringResult
     from kyc_ml.training import ReproductionResult, TrainingResult, TuningResult
     from kyc_ml.validation import AuditResult
 
@@ -108,8 +108,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     manifest = result.manifest
     terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
-        "read": Quantity(result.read, "rows"),
-        "quarantined": Quantity(result.quarantined, "rows"),
+        "read": Quantity(result.manifest.read, "rows"),
+        "quarantined": Quantity(result.manifest.quarantined, "rows"),
         "scored": Quantity(result.rows, "observations"),
         "customers": Quantity(manifest.customers, "customers"),
         **{
@@ -138,9 +138,9 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds)"
     )
     terminal.draw("what would lower the tier:")
-    for english, said_zh in explained.lowering.lines:
-        terminal.draw(f"  - {said_zh if chinese else english}")
-    terminal.draw(f"  {explained.lowering.note}")
+    for line in explained.lowering.lines:
+        terminal.draw(f"  - {line[chinese]}")
+    terminal.draw(f"  {explained.lowering.note[chinese]}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
         "decided": say_moment(explained.decided),
@@ -177,18 +177,20 @@ def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
     )
 
 
-def show_told(terminal: Terminal, told: Told, *, chinese: bool) -> None:
-    """Print only what may be disclosed to a customer."""
+def show_customer_facts(terminal: Terminal, found: CustomerFacts, *, chinese: bool) -> None:
+    """Print what may be disclosed to a customer, and nothing else."""
     names = ["fact_zh", "value_zh"] if chinese else ["fact", "value"]
-    facts = dict(told.facts[names].itertuples(index=False, name=None))
-    terminal.summary(f"on record for {told.observation_id}", facts or {"": "nothing to disclose"})
+    facts = dict(found.facts[names].itertuples(index=False, name=None))
+    title = f"on record for {found.observation_id}"
+    terminal.summary(title, facts or {"": "nothing may be disclosed"})
 
 
 def show_features(terminal: Terminal, specs: Sequence[FeatureSpec]) -> None:
     """Print one line a feature, a table for each family."""
     for family, members in itertools.groupby(specs, key=lambda spec: spec.family):
         rows = tuple(
-            (spec.name, spec.description, spec.unit, ", ".join(spec.units)) for spec in members
+            (spec.name, spec.description, spec.unit, ", ".join(spec.observation_units))
+            for spec in members
         )
         names = ("feature", "meaning", "unit", "for")
         terminal.draw(
@@ -211,7 +213,7 @@ def show_feature(
         "含义": spec.description_zh,
         "family": spec.family,
         "unit": spec.unit,
-        "describes": ", ".join(spec.units),
+        "describes": ", ".join(spec.observation_units),
         "definition": definition,
         **{f"with {name}": text for name, text in columns.items()},
         "typology": spec.typology or "none in particular",
@@ -255,7 +257,7 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
     facts: dict[str, object] = {
         "decision times": ", ".join(f"{each:%Y-%m-%d %H:%M}" for each in audit.decision_times),
         "observations": f"{audit.observations:,}",
-        "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.left_out)}",
+        "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.unavailable)}",
     }
     if not audit.passed:
         facts["features that moved"] = ", ".join(dict.fromkeys(audit.moved["feature"]))

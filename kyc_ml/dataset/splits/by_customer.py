@@ -26,18 +26,18 @@ from kyc_ml.metrics import Ints, Times
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CustomerDisjointSplit(Splitter):
-    """Folds that share no customer, those with a positive dealt out evenly; blind to time.
+    """Folds that share no customer, stratified by customers with a positive; time is ignored.
 
-    Every row is tested once, by what was learnt from other customers. It says nothing of a
-    change over time, and past and future of the customers trained on stand side by side.
+    Every row is tested once, by a model trained on other customers. Such a test does not show
+    a change over time: training rows may be later than test rows.
 
     Parameters
     ----------
     n_splits : int
     seed : int
-        Deals the customers out; the same seed gives the same folds, whatever the rows' order.
+        Assigns customers to folds; the same seed gives the same folds in any order of rows.
     times : array of shape (n,), optional
-        Only for `describe`, where X itself does not tell them.
+        Only for `describe`, if X itself does not hold them.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class CustomerDisjointSplit(Splitter):
     def get_n_splits(
         self, X: Data = None, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> int:
-        """Give the number of folds; the arguments are there for scikit-learn."""
+        """Return the number of folds; scikit-learn requires the arguments."""
         return self.n_splits
 
     def _times(self, X: Data) -> Times | None:
@@ -72,14 +72,14 @@ class CustomerDisjointSplit(Splitter):
     def folds(
         self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> tuple[Fold, ...]:
-        """Decide by customer what becomes of each row in each fold.
+        """Assign each row of each fold by its customer.
 
         Raises
         ------
         DatasetError
             If there are fewer customers, or fewer with a positive, than folds.
         """
-        side = _deal(self, X, y, groups)
+        side = _customer_folds(self, X, y, groups)
         found = []
         for number in range(self.n_splits):
             tested = side == number
@@ -90,9 +90,9 @@ class CustomerDisjointSplit(Splitter):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OutOfTimeCustomerSplit(SplitInTime):
-    """`OutOfTimeSplit` and `CustomerDisjointSplit` at once: later rows of other customers.
+    """`OutOfTimeSplit` and `CustomerDisjointSplit` together: later rows of other customers.
 
-    All folds share the periods of one `OutOfTimeSplit`. Each tests the later rows of its own
+    All folds share the periods of one `OutOfTimeSplit`. Each fold tests the later rows of its
     customers, and trains on the earlier rows of the others: every row of the test period is
     tested once, by a model that saw neither its time nor its customer.
 
@@ -113,21 +113,21 @@ class OutOfTimeCustomerSplit(SplitInTime):
     def get_n_splits(
         self, X: Data = None, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> int:
-        """Give the number of folds; the arguments are there for scikit-learn."""
+        """Return the number of folds; scikit-learn requires the arguments."""
         return self.n_splits
 
     def folds(
         self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> tuple[Fold, ...]:
-        """Decide by time and customer what becomes of each row in each fold.
+        """Assign each row of each fold by its time and its customer.
 
         Raises
         ------
         DatasetError
-            As of both splits that it puts together.
+            As `OutOfTimeSplit` and `CustomerDisjointSplit` do.
         """
         (whole,) = super().folds(X)
-        side = _deal(self, X, y, groups)
+        side = _customer_folds(self, X, y, groups)
         training = np.isin(whole.fate, [RowAssignment.TRAIN, RowAssignment.UNKNOWN])
         testing = whole.in_test_period
         found = []
@@ -139,7 +139,7 @@ class OutOfTimeCustomerSplit(SplitInTime):
         return tuple(found)
 
 
-def _deal(
+def _customer_folds(
     splitter: CustomerDisjointSplit | OutOfTimeCustomerSplit,
     data: Data,
     y: npt.ArrayLike | None,

@@ -25,7 +25,7 @@ def make_splitter(
     Parameters
     ----------
     end : Timestamp or None
-        End of the rows that may be used: for tuning inside a training run the end of the
+        End of the rows that may be used. For tuning inside a training run it is the end of the
         training part, so that no fold sees a later part.
 
     Raises

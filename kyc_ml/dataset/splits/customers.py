@@ -1,4 +1,4 @@
-"""Dealing customers out to folds."""
+"""Assign customers to folds."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ def assign_customer_folds(
     seed: int,
     subject: str,
 ) -> Ints:
-    """Give each row the number of its customer's fold, 0 to folds - 1.
+    """Return the fold of the customer of each row, 0 to folds - 1, shape (n,).
 
-    Customers with a positive row, and those without, are each shuffled and dealt out in
-    turn: the numbers of either kind differ by at most one between folds. Customers, not
-    rows, are in balance. The order of rows does not matter.
+    Customers with a positive row, and those without, are shuffled separately and assigned in
+    turn, so that the number of each kind differs by at most one between folds. This balances
+    customers, not rows. The order of rows does not matter.
 
     Raises
     ------
     DatasetError
         If there are fewer customers, or fewer with a positive, than folds.
     """
-    # sorted as text where ids do not compare: the deal must not hang on the order of rows
+    # sorted, so that the folds do not depend on the order of rows; as text, as ids may be mixed
     codes, names = pd.factorize(customers)
     order = np.argsort(np.array([str(name) for name in names]), kind="stable")
     positive = np.zeros(names.size, np.bool_)
     if target is not None:
         positive[codes[target == 1]] = True
-    faults = Faults(f"{subject} cannot deal out the customers", DatasetError)
+    faults = Faults(f"{subject} cannot assign the customers to folds", DatasetError)
     if names.size < folds:
         faults.add(f"{folds} folds need as many customers, got {names.size}: lower folds")
     if target is not None and positive.sum() < folds:
@@ -45,7 +45,7 @@ def assign_customer_folds(
     faults.raise_if_any()
     rng = np.random.default_rng(seed)
     having, others = order[positive[order]], order[~positive[order]]
-    dealt = np.concatenate([rng.permutation(having), rng.permutation(others)])
+    shuffled = np.concatenate([rng.permutation(having), rng.permutation(others)])
     fold = np.empty(names.size, np.int64)
-    fold[dealt] = np.arange(names.size) % folds
+    fold[shuffled] = np.arange(names.size) % folds
     return fold[codes]

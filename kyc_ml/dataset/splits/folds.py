@@ -1,4 +1,4 @@
-"""What becomes of each row in each fold, and the table that says so."""
+"""The assignment of each row in each fold, and the table that counts them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import AnyArray, Ints, Mask, Names, Times
 
 StatusAt: TypeAlias = Callable[[pd.Timestamp], Names]
-"""Gives the status of all rows as known at a date; see `mature_labels`."""
+"""Returns the status of all rows as known at a date; see `mature_labels`."""
 
 
 class RowAssignment(IntEnum):
-    """What becomes of a row in one fold."""
+    """How a fold uses a row, or why it does not."""
 
     OUTSIDE = 0
     TRAIN = 1
@@ -35,7 +35,7 @@ class RowAssignment(IntEnum):
     UNKNOWN = 6
     """In the training period, but its label became known only after the cut-off."""
     OTHER_CUSTOMER = 7
-    """In the training or test period, but its customer stands on the other side."""
+    """In the training or test period, but its customer belongs to the other part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,13 +45,13 @@ class Fold:
     Attributes
     ----------
     number : int
-        From 1; the earliest first where folds lie in time.
+        From 1; folds in time are numbered from the earliest.
     period : Period or None
-        None where the fold does not depend on time.
+        None if the fold does not depend on time.
     fate : int8 array of shape (n,)
         A `RowAssignment` for every row.
     in_test_period : bool array of shape (n,)
-        Tells the rows of OTHER_CUSTOMER apart: those of the test period from the others.
+        Separates the rows of OTHER_CUSTOMER: those of the test period from the others.
     """
 
     number: int
@@ -85,11 +85,11 @@ _BETWEEN: Final = np.array(
 
 
 def assign_fates(times: Times, period: Period, *, known_at: Times | None) -> npt.NDArray[np.int8]:
-    """Decide by time what becomes of each row; all periods are half open."""
+    """Assign each row by its time; all periods are half open."""
     edges = [
         period.train_start,
         period.train_end,
-        period.ripe_until,
+        period.mature_until,
         period.train_cutoff,
         period.test_start,
         period.test_end,
@@ -102,7 +102,7 @@ def assign_fates(times: Times, period: Period, *, known_at: Times | None) -> npt
 
 
 def moment(time: pd.Timestamp) -> np.datetime64:
-    """Give an instant in UTC as numpy has it, without a zone."""
+    """Convert a time to a numpy datetime in UTC, without a zone."""
     return np.datetime64(time.tz_convert("UTC").tz_localize(None).to_pydatetime(), "us")
 
 
@@ -135,12 +135,12 @@ def summarise_folds(
     Parameters
     ----------
     status : object array of shape (n,), or a function of a date that gives one, or None
-        The function is asked at each fold's own cut-offs.
+        The function is called with the cut-offs of each fold.
 
     Returns
     -------
     DataFrame
-        One row a fold and part; a count is missing where nothing was given to tell it.
+        One row per fold and part; a count is missing if its input was not given.
     """
     rows = []
     for fold in folds:

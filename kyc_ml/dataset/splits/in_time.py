@@ -18,7 +18,7 @@ from kyc_ml.metrics import Times
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SplitInTime(Splitter):
-    """What splits in time have in common: the lengths of a fold, and its place."""
+    """The parameters that splits in time share: lengths and place of a fold."""
 
     train_days: int | None = None
     delay_days: int = 0
@@ -62,14 +62,14 @@ class SplitInTime(Splitter):
         y: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
     ) -> int:
-        """Give the number of folds; the arguments are there for scikit-learn."""
+        """Return the number of folds; scikit-learn requires the arguments."""
         return self._lengths().folds
 
     def _times(self, X: Data) -> Times:
         return read_times(X, self.times, subject=self._subject)
 
     def periods(self, X: Data) -> tuple[Period, ...]:
-        """Lay out the folds, the earliest first, with the days on which labels are read.
+        """Plan the folds, the earliest first, with the dates at which labels are read.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class SplitInTime(Splitter):
         y: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
     ) -> tuple[Fold, ...]:
-        """Decide by time what becomes of each row in each fold, whatever its outcome.
+        """Assign each row of each fold by its time, independently of its outcome.
 
         Raises
         ------
@@ -136,8 +136,8 @@ class OutOfTimeSplit(SplitInTime):
     delay_days : int
         Age at which a label is known: younger rows do not train.
     embargo_days : int
-        Days before the test that are left out whatever is known of them; the training labels
-        are those known when they begin.
+        Days before the test that are left out, even if their labels are known; the training
+        labels are those known when these days begin.
     horizon_days : int
         A label is made of what happens in ``(t, t + horizon_days]``. Training rows whose
         horizon reaches into the test are purged.
@@ -146,9 +146,9 @@ class OutOfTimeSplit(SplitInTime):
         Rows count from `start` (None: the first row's day) to before `end` (None: the day
         after the last row).
     times : array of shape (n,), optional
-        Decision times of the rows of X, where X itself does not tell them.
+        Decision times of the rows of X, if X itself does not hold them.
     known_at : array of shape (n,), optional
-        When each row's outcome became known; NaT: not yet.
+        When the outcome of each row became known; NaT if it is not known yet.
 
     Examples
     --------
@@ -165,7 +165,7 @@ class PrequentialSplit(SplitInTime):
     """Rolling origin: folds that step through time, each trained on its own past.
 
     Counted back from the end, each fold is an `OutOfTimeSplit`, with its parameters. Unlike
-    the Handbook's code it leaves customers with a known fraud in the test.
+    the Handbook's code it keeps customers with a known fraud in the test.
 
     Source: Le Borgne et al. 2022, Reproducible Machine Learning for Credit Card Fraud
     Detection, chapter 5: delta_train, delta_delay and delta_test are `train_days`,
@@ -175,8 +175,8 @@ class PrequentialSplit(SplitInTime):
     ----------
     n_splits : int
     step_days : int or None
-        From one test to the next. None takes `test_days`: tests follow one another. Fewer
-        days make them overlap, and rows are tested more than once.
+        Days from one test to the next. None takes `test_days`, so that tests follow each other.
+        With fewer days they overlap, and rows are tested more than once.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The parts of a data set in order of time."""
+"""The four parts of a data set in order of time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import Names, Times
 
 LEFT_OUT: Final = ("immature", "open_case", "already_adverse", "outside_parts")
-"""Why an observation is in no model and no judgement; with those used they are all."""
+"""Why an observation neither trains nor evaluates a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Boundaries:
 def plan_out_of_time(
     *, as_of: pd.Timestamp, splits: SplitConfig, dataset: DatasetConfig
 ) -> Boundaries:
-    """Lay out the four parts backwards from the training date.
+    """Plan the four parts backwards from the training date.
 
     The last observation that can be mature on `as_of` ends the test; the development
     parts end where labels are mature at the development cut-off.
@@ -55,7 +55,7 @@ def plan_out_of_time(
     Raises
     ------
     DatasetError
-        If nothing is left for training after `dataset.history_start`.
+        If no day is left for training after `dataset.history_start`.
     """
     gap = pd.Timedelta(days=splits.inner_embargo_days)
     test_end = as_of - dataset.label_delay
@@ -96,7 +96,7 @@ def _train_start(
 
 
 def assign_parts(decision: Times, boundaries: Boundaries) -> Names:
-    """Name each observation's part; an empty name where it falls between the parts.
+    """Return the part of each observation; an empty name for one between the parts.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def summarise_parts(
     Returns
     -------
     DataFrame
-        One row a part, and one for the observations between the parts: part, start, end,
+        One row per part, and one for the observations between the parts: part, start, end,
         observations, used, positives, customers, then `LEFT_OUT`: immature, open_case,
         already_adverse, outside_parts (their outcome is known). Observations are those used
         and those left out.

@@ -1,4 +1,4 @@
-"""When the folds of a split in time begin and end."""
+"""Begin and end of the folds of a split in time."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from kyc_ml.errors import DatasetError, Faults
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """One fold in time: half-open periods, and the days on which its labels are read.
+    """One fold in time: half-open periods, and the dates at which its labels are read.
 
-    ``train_start <= train_end <= ripe_until <= train_cutoff <= test_start < test_end``
+    ``train_start <= train_end <= mature_until <= train_cutoff <= test_start < test_end``
 
     Attributes
     ----------
     train_start, train_end : Timestamp
         The rows to train on.
-    ripe_until : Timestamp
-        From `train_end` to here the label horizon reaches into the test: purged.
+    mature_until : Timestamp
+        Rows from `train_end` until then are purged: their label horizon reaches into the test.
     train_cutoff : Timestamp
-        The training labels are those known then. From `ripe_until` to here they are too
-        young: the label delay. From here to `test_start` lies the embargo.
+        The training labels are those known then. Rows from `mature_until` until then are too young
+        (label delay); the days until `test_start` are the embargo.
     test_start, test_end : Timestamp
     test_cutoff : Timestamp
-        First day on which all labels of the test are as old as those of the training were.
+        First day on which the youngest test label is as old as the youngest training label was.
     """
 
     train_start: pd.Timestamp
     train_end: pd.Timestamp
-    ripe_until: pd.Timestamp
+    mature_until: pd.Timestamp
     train_cutoff: pd.Timestamp
     test_start: pd.Timestamp
     test_end: pd.Timestamp
@@ -40,7 +40,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """What a rolling origin is made of, in whole days of 24 hours."""
+    """The lengths of a rolling origin, in whole days of 24 hours."""
 
     folds: int
     train_days: int | None
@@ -54,7 +54,7 @@ class Lengths:
 def plan_periods(
     lengths: Lengths, *, start: pd.Timestamp, end: pd.Timestamp, subject: str
 ) -> tuple[Period, ...]:
-    """Lay out the folds backwards from `end`, the earliest first.
+    """Plan the folds backwards from `end`; return the earliest first.
 
     Raises
     ------
@@ -89,14 +89,14 @@ def _plan_one(lengths: Lengths, *, start: pd.Timestamp, end: pd.Timestamp) -> Pe
     days = pd.Timedelta(days=1)
     test_start = end - lengths.test_days * days
     cutoff = test_start - lengths.embargo_days * days
-    ripe_until = cutoff - lengths.delay_days * days
-    train_start = start if lengths.train_days is None else ripe_until - lengths.train_days * days
+    mature_until = cutoff - lengths.delay_days * days
+    train_start = start if lengths.train_days is None else mature_until - lengths.train_days * days
     return Period(
         train_start=train_start,
         # A label made in (t, t + horizon] overlaps the test unless t + horizon < test_start.
         # Source: López de Prado 2018, Advances in Financial Machine Learning, 7.4.1.
-        train_end=min(ripe_until, test_start - lengths.horizon_days * days),
-        ripe_until=ripe_until,
+        train_end=min(mature_until, test_start - lengths.horizon_days * days),
+        mature_until=mature_until,
         train_cutoff=cutoff,
         test_start=test_start,
         test_end=end,

@@ -1,15 +1,15 @@
 # ruff: noqa: N803  scikit-learn names the rows X
-"""Splitters after scikit-learn's protocol that know time, label delay and customers.
+"""Splitters with scikit-learn's protocol that respect time, label delay and customers.
 
 Each serves as `cv` of scikit-learn: ``cross_val_score(model, X, y, groups=customers, cv=...)``.
 Times come from `times`, aligned with the rows of X, or from X itself: a frame's column
-``decision_time``, or its index if that holds times. The index is the better place: the model
-does not see it, and it follows the rows when X is parted again. Times without a zone are UTC.
+``decision_time``, or its index if that holds times. The index is better: the model does not
+see it, and it follows the rows when X is split again. Times without a zone are UTC.
 
-scikit-learn hands over one outcome a row, but what was known of an outcome depends on the
-fold. There are two honest ways. Give `known_at`, when each row's outcome became known: a row
-not known at a fold's cut-off is left out of its training. Or go through `folds`, whose
-periods carry the cut-offs, and mature the labels anew for each::
+scikit-learn passes one outcome per row, but what was known of an outcome depends on the fold.
+There are two correct ways. Give `known_at`, when the outcome of each row became known: a row
+whose outcome is not known at the cut-off of a fold is left out of its training. Or iterate over
+`folds`, whose periods hold the cut-offs, and mature the labels for each::
 
     for fold in splitter.folds(observations):
         labels = mature_labels(..., as_of=fold.period.train_cutoff)
@@ -42,10 +42,7 @@ from kyc_ml.metrics import Floats, Ints, Names, Times
 
 
 class Splitter(ABC):
-    """The part of scikit-learn's protocol that follows from `folds`.
-
-    One of the few places that inherit: the protocol is four methods, the same for all.
-    """
+    """The methods of scikit-learn's protocol that follow from `folds`."""
 
     needs_customers: ClassVar[bool] = False
 
@@ -53,17 +50,17 @@ class Splitter(ABC):
     def folds(
         self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> tuple[Fold, ...]:
-        """Decide what becomes of each row in each fold, whatever its outcome."""
+        """Assign each row of each fold, independently of its outcome."""
 
     @abstractmethod
     def get_n_splits(
         self, X: Data = None, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> int:
-        """Give the number of folds."""
+        """Return the number of folds."""
 
     @abstractmethod
     def _times(self, X: Data) -> Times | None:
-        """Give the rows' times, or None where none are known or needed."""
+        """Return the times of the rows; None if they are neither known nor needed."""
 
     @property
     def _subject(self) -> str:
@@ -80,7 +77,7 @@ class Splitter(ABC):
         y : array of shape (n,), optional
             1, 0, or NaN for an outcome that may not be used: such rows are left out.
         groups : array of shape (n,), optional
-            The customer of each row. Linked customers may share a name: they stay together.
+            The customer of each row. Linked customers with one name stay together.
 
         Raises
         ------
@@ -111,24 +108,24 @@ class Splitter(ABC):
         *,
         status: npt.ArrayLike | StatusAt | None = None,
     ) -> pd.DataFrame:
-        """Tell what each part of each fold holds and what was left out, and why.
+        """Count what each part of each fold holds and what was left out, and why.
 
-        Poor folds are told, not refused: this is where to look when `split` refuses.
+        A fold that `split` refuses is counted too, so that its fault can be found here.
 
         Parameters
         ----------
         status : array of shape (n,), or a function of a date that gives one, optional
-            States of `mature_labels`. The function is asked at each fold's own cut-offs.
-            Without it, `y` tells positives, negatives and, where NaN, immature rows.
+            States of `mature_labels`. The function is called with the cut-offs of each fold.
+            Without it, `y` gives positives, negatives and, as NaN, immature rows.
 
         Returns
         -------
         DataFrame
-            One row a fold and part: fold, part, start, end (the period, end excluded),
+            One row per fold and part: fold, part, start, end (the period, end excluded),
             labels_read (the day whose knowledge counts), first, last (decision times of the
             rows used), observations, rows (those used), positives, negatives, customers,
             immature, open_case, already_adverse, dropped_by_delay, dropped_by_embargo,
-            dropped_by_purging, dropped_by_customer. What nothing tells is missing.
+            dropped_by_purging, dropped_by_customer. A count without its input is missing.
         """
         n_rows, subject = count_fold_rows(X), self._subject
         states: Names | StatusAt | None = None
@@ -145,7 +142,7 @@ class Splitter(ABC):
         return summarise_folds(folds, times=self._times(X), status=states, customers=customers)
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """Ask scikit-learn for `groups` where customers matter; see its metadata routing."""
+        """Request `groups` from scikit-learn if the split needs customers; see metadata routing."""
         request = MetadataRequest(owner=self)
         if self.needs_customers:
             request.split.add_request(param="groups", alias=True)
@@ -156,8 +153,8 @@ def _require_both_classes(
     parts: list[tuple[Ints, Ints]], target: Floats | None, *, subject: str
 ) -> None:
     faults = Faults(
-        f"{subject} leaves parts that nothing can be learnt from or judged by: choose longer "
-        "parts or fewer folds, or check cases and dates; describe() counts what was left out",
+        f"{subject} leaves parts that cannot train or evaluate a model: choose longer parts or "
+        "fewer folds, or check cases and dates; describe() counts what was left out",
         DatasetError,
     )
     for number, fold in enumerate(parts, 1):
@@ -171,7 +168,7 @@ def _require_both_classes(
 
 
 def check_counts(splitter: Splitter, lowest: dict[str, int], faults: Faults) -> None:
-    """Note which whole numbers of a splitter are none, or lie below their least."""
+    """Note parameters of a splitter that are not whole numbers, or are below their minimum."""
     for name, least in lowest.items():
         value = getattr(splitter, name)
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

@@ -1,4 +1,4 @@
-"""What a splitter reads of its rows: times, outcomes, customers. Faults name the cure."""
+"""What a splitter reads of its rows: times, outcomes and customers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kyc_ml.features import DECISION_TIME
 from kyc_ml.metrics import AnyArray, Floats, Names, Times
 
 Data: TypeAlias = Any
-"""Whatever scikit-learn takes as X: an array, a frame, a sparse matrix, a list."""
+"""Anything that scikit-learn takes as X: an array, a frame, a sparse matrix, a list."""
 
 
 def count_fold_rows(data: Data) -> int:
@@ -24,12 +24,12 @@ def count_fold_rows(data: Data) -> int:
 
 
 def read_times(data: Data, given: npt.ArrayLike | None, *, subject: str) -> Times:
-    """Give each row's decision time in UTC.
+    """Return the decision time of each row in UTC.
 
     Raises
     ------
     DatasetError
-        If there are none, too few, or some are missing.
+        If there are no times, too few, or some are missing.
     """
     times = find_times(data, given, subject=subject)
     if times is None:
@@ -42,7 +42,7 @@ def read_times(data: Data, given: npt.ArrayLike | None, *, subject: str) -> Time
 
 
 def find_times(data: Data, given: npt.ArrayLike | None, *, subject: str) -> Times | None:
-    """Give each row's decision time in UTC, or None where nothing tells it."""
+    """Return the decision time of each row in UTC; None if there are no times."""
     found = given if given is not None else _times_inside(data)
     if found is None:
         return None
@@ -68,10 +68,10 @@ def _times_inside(data: Data) -> Any:  # noqa: ANN401  array-like of times
 
 
 def to_times(values: npt.ArrayLike, *, n_rows: int, name: str, subject: str) -> Times:
-    """Read instants; those without a zone are in UTC."""
+    """Read times; those without a zone are in UTC."""
     column = values if isinstance(values, pd.Series | pd.Index) else np.asarray(values)
     msg = f"{subject}: {name} must be instants of one dimension, such as numpy's datetime64"
-    if pd.api.types.is_numeric_dtype(column.dtype):  # pandas would count from 1970
+    if pd.api.types.is_numeric_dtype(column.dtype):  # pandas would read nanoseconds since 1970
         raise DatasetError(msg)
     try:
         index = pd.DatetimeIndex(pd.to_datetime(column, utc=True))
@@ -87,7 +87,7 @@ def to_times(values: npt.ArrayLike, *, n_rows: int, name: str, subject: str) -> 
 
 
 def read_target(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Floats:
-    """Read outcomes: 1, 0, or NaN where the outcome may not be used."""
+    """Read outcomes: 1, 0, or NaN for an outcome that may not be used."""
     try:
         target = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -100,7 +100,7 @@ def read_target(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Floats:
 
 
 def read_status(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Names:
-    """Read the states of labels, one a row."""
+    """Read the states of labels, one per row."""
     status = np.asarray(values, dtype=object)
     if status.shape != (n_rows,):
         msg = f"{subject}: status must give a state for each of the {n_rows} rows"
@@ -109,7 +109,7 @@ def read_status(values: npt.ArrayLike, *, n_rows: int, subject: str) -> Names:
 
 
 def to_status(target: Floats) -> Names:
-    """Turn 1 and 0 into states; what is unknown counts as immature."""
+    """Convert 1 and 0 to states; NaN becomes immature."""
     names = np.array([NEGATIVE, POSITIVE, "immature"], dtype=object)
     return names[np.where(np.isnan(target), 2, target).astype(np.int64)]
 

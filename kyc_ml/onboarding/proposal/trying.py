@@ -13,7 +13,7 @@ from kyc_ml.contract import (
     CUSTOMERS,
     NO_CURRENCY,
     BoundTable,
-    MemoryShelf,
+    MemorySink,
     RowRules,
     bind_table,
     contract_rows,
@@ -49,7 +49,7 @@ def try_table(
         if bound is None:
             made.notes.extend(_lines_of(faults))
             return None
-        shelf = MemoryShelf()
+        sink = MemorySink()
         try:
             made.quality, _ = contract_rows(
                 desk.connection,
@@ -57,14 +57,14 @@ def try_table(
                 rules=RowRules(zone=timezone),
                 horizon=None,
                 malformed=[],
-                shelf=shelf,
+                sink=sink,
             )
         except SourceError as error:
             made.notes.append(str(error))
             return None
         if not _drop_refused(made):
             break
-    return shelf.tables[made.name]
+    return sink.tables[made.name]
 
 
 def _bound(
