@@ -108,8 +108,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     manifest = result.manifest
     terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
-        "read": Quantity(result.manifest.read, "rows"),
-        "quarantined": Quantity(result.manifest.quarantined, "rows"),
+        "read": Quantity(manifest.read, "rows"),
+        "quarantined": Quantity(manifest.quarantined, "rows"),
         "scored": Quantity(result.rows, "observations"),
         "customers": Quantity(manifest.customers, "customers"),
         **{
