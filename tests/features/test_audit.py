@@ -69,7 +69,7 @@ def with_table(source, name, table):
 # --- honest features --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unit", ["fraud", "risk"])
+@pytest.mark.parametrize("unit", [pytest.param("fraud", marks=pytest.mark.slow), "risk"])
 def test_no_feature_of_the_synthetic_bank_moves(source, fraud_specs, risk_specs, unit):
     specs = fraud_specs if unit == "fraud" else risk_specs
     seen = []
@@ -447,5 +447,5 @@ def test_without_both_classes_in_a_half_the_labels_are_not_probed(labelled):
     features, target, customers = labelled
     target[:] = 0
     target[0] = 1
-    config = ModelConfig(rounds=1)
+    config = ModelConfig(n_estimators=1)
     assert shuffled_label_auc(features, target, customers=customers, config=config, seed=0) is None
