@@ -79,7 +79,7 @@ def explain_faults(
             lines.append(_explain(fault, where))
             continue
         if str(path[-1]) in holder.renamed:
-            told.append(f"{where}: this key is now called {holder.renamed[str(path[-1])]!r}")
+            lines.append(f"{where}: this key is now called {holder.renamed[str(path[-1])]!r}")
             continue
         known = [field.alias or name for name, field in holder.model_fields.items()]
         place = ".".join(str(part) for part in path[:-1])
