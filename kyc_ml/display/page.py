@@ -105,7 +105,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStory:
-    """What the page tells of one model.
+    """Content of the page about one model.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class ModelStory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageStory:
-    """All that the page tells.
+    """All content of the page.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ def render_page(story: PageStory) -> str:
 
 
 def template_environment() -> Environment:
-    """Give the templates with their filters; every value put in is escaped."""
+    """Return the templates with their filters; every value put in is escaped."""
     environment = Environment(
         loader=PackageLoader("kyc_ml.display", "templates"),
         autoescape=True,
@@ -260,7 +260,7 @@ def _totals(flow: pd.DataFrame) -> dict[str, int]:
 
 
 def inline_svg(figure: Figure, *, prefix: str) -> str:
-    """Draw a figure as SVG to stand inside a page: no header, own identifiers, themed colours.
+    """Draw a figure as SVG for use inside a page: no header, own identifiers, themed colours.
 
     The salt keeps identifiers the same from run to run; text stays text, so that it is small,
     sharp, to be searched and read aloud. Matplotlib has escaped it: the template does not again.
@@ -313,7 +313,7 @@ def _signed(value: float) -> str:
 
 
 def _interval(low: float, high: float, decimals: int = 3) -> str:
-    """Write an interval; nothing where there is none."""
+    """Write an interval; empty without one."""
     if _missing(low) or _missing(high):
         return ""
     return f"{_figure(low, decimals)}{_DASH}{_figure(high, decimals)}"

@@ -20,7 +20,7 @@ RANKING_FIGURES: Final = ("auc", "gini", "ks", "average_precision", "recall_at_f
 
 
 def threshold_at_fpr(target: Floats, score: Floats, *, fpr: float) -> float:
-    """Give the lowest score from which on at most a share `fpr` of negatives is flagged.
+    """Return the lowest score from which on at most a share `fpr` of negatives is flagged.
 
     Found on rows of validation, it is to be kept for later ones: see `rates_at_threshold`.
 

@@ -638,7 +638,7 @@ class EveryKind(Section):
         ("share", float("inf"), "must be at most 1"),
         ("method", "nose", "must be 'none' or 'noise'"),
         ("flag", "maybe", "must be true or false, got text"),
-        ("day", "31/12/2026", "must be a date such as 2026-11-30, got text that is none"),
+        ("day", "31/12/2026", "must be a date such as 2026-11-30, got text that is not a date"),
         ("text", ["a"], "must be text, got a list"),
         ("text", {"a": 1}, "must be text, got keys and values"),
         ("keys", [1], "must be keys and values, got a list"),

@@ -115,7 +115,7 @@ def test_a_passing_report_by_another_in_the_log_promotes(log):
         ({"validator": ""}, "who"),
         ({"created_at": NOW - timedelta(days=30, seconds=1)}, "30"),
         ({"created_at": NOW + timedelta(seconds=1)}, "later"),
-        ({"policy_digest": "q" * 64}, "gates"),
+        ({"policy_digest": "q" * 64}, "pppppppppppp"),
         ({"verdict": "pass_with_findings", "findings": (FINDING,)}, "owner"),
     ],
 )
