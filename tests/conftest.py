@@ -24,7 +24,7 @@ from kyc_ml.cli.terminal.sheets import Sheet
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.features import EVER, FeatureSpec, FeatureTable, Formula, Latest, Own, Where, Window
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.model import Model, fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle
@@ -141,7 +141,7 @@ def make_store(pytestconfig, tmp_path_factory):
 
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-QUICK = ModelConfig(rounds=12, min_data_in_leaf=10, learning_rate=0.2, num_threads=1, seed=0)
+QUICK = ModelConfig(n_estimators=12, min_child_samples=10, learning_rate=0.2, n_jobs=1, seed=0)
 
 
 def _spec(name, how, *, kind="number", unit="days", **rest):
@@ -194,7 +194,7 @@ UNSEEN = _spec(
     "unseen",
     Window(table="transactions", key=(), statistic="count", period=EVER, lag_us=5),
     unit="transactions",
-    hidden=True,
+    intermediate=True,
 )
 
 
@@ -245,7 +245,7 @@ def make_table():
             specs=tuple(specs),
             numbers=np.asfortranarray(np.asarray(numbers, dtype=np.float64)),
             categories={name: pa.array(values, pa.string()) for name, values in categories.items()},
-            left_out={},
+            unavailable={},
         )
 
     return make

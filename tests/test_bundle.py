@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import kyc_ml
 from kyc_ml.config import FeatureConfig, section_digest
@@ -96,10 +97,12 @@ def test_every_declared_feature_survives(bundle, tmp_path, unit):
 def left_behind(make_spec):
     """Declare hidden features whose own input the source did not have, as trainings once kept."""
     income = make_spec(
-        "income_share", Formula(operation="ratio", inputs=("signal", "income")), hidden=True
+        "income_share", Formula(operation="ratio", inputs=("signal", "income")), intermediate=True
     )
     twice = make_spec(
-        "income_twice", Formula(operation="sum", inputs=("income_share", "signal")), hidden=True
+        "income_twice",
+        Formula(operation="sum", inputs=("income_share", "signal")),
+        intermediate=True,
     )
     return income, twice
 
@@ -231,9 +234,22 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path, name):
 
 def test_another_format_asks_for_the_version_that_wrote_it(saved):
     path = saved / MANIFEST
-    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
-    with pytest.raises(BundleError, match=r"\b3\b.*kyc_ml.*\b1\b.*\b2\b"):
+    path.write_text(path.read_text().replace('"format_version": 3', '"format_version": 9'))
+    with pytest.raises(BundleError, match=r"\b9\b.*kyc_ml.*\b1\b.*\b2\b.*\b3\b"):
         load_bundle(saved)
+
+
+def test_format_2_holds_the_former_names_of_parameters_and_loads_alike(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "two", format_version=2)
+    save_bundle(bundle, tmp_path / "three")
+    old, new = (
+        yaml.safe_load((tmp_path / name / "config.yaml").read_text()) for name in ("two", "three")
+    )
+    assert old["model"]["lambda_l2"] == new["model"]["reg_lambda"] == bundle.config.model.reg_lambda
+    assert old["tuning"]["search"]["lambda_l2"] == new["tuning"]["search"]["reg_lambda"]
+    assert old["selection"]["rounds"] == new["selection"]["n_estimators"]
+    assert not {"reg_lambda", "n_estimators", "n_jobs"} & old["model"].keys()
+    assert load_bundle(tmp_path / "two").config == load_bundle(tmp_path / "three").config
 
 
 def test_an_existing_folder_is_never_written_into(bundle, tmp_path):

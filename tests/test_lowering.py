@@ -12,7 +12,7 @@ import pytest
 from kyc_ml.config import check_section
 from kyc_ml.decision import NO_OVERRIDES, OverrideBook, TierPolicy, write_both
 from kyc_ml.features import FeatureTable, Window
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.registry import score_features
 from kyc_ml.scoring.case import Case
 from kyc_ml.scoring.counterfactual import find_counterfactual
@@ -67,7 +67,7 @@ def rated(bundle, small, make_spec):
             specs=(*features.specs, spec),
             numbers=np.asfortranarray(np.column_stack([features.numbers, [cash]])),
             categories=features.categories,
-            left_out={},
+            unavailable={},
         )
         own = replace(bundle, policy=policy, specs=(*bundle.specs, spec))
         score = score_features(own, features, facts=facts, book=book).to_pylist()[0]

@@ -9,7 +9,7 @@ import pytest
 
 from kyc_ml.cli.terminal.results import _say_example, _say_peers
 from kyc_ml.display import ProgressReporter
-from kyc_ml.features import report_left_out
+from kyc_ml.features import report_unavailable
 from kyc_ml.model import Selection
 from kyc_ml.training import warn_of_odd_tiers
 from kyc_ml.training.train_job import _tell_of_few_trees, _tell_of_selection
@@ -30,8 +30,8 @@ class Listener(ProgressReporter):
 
 def test_features_left_out_for_one_reason_share_a_line():
     reporter = Listener()
-    left_out = {f"f{n}": "no table events" for n in range(7)} | {"g": "no column branch"}
-    report_left_out(left_out, reporter, and_so=", not audited")
+    unavailable = {f"f{n}": "no table events" for n in range(7)} | {"g": "no column branch"}
+    report_unavailable(unavailable, reporter, and_so=", not audited")
     assert reporter.said == [
         "7 features left out, not audited: no table events: f0, f1, f2, f3, f4 and 2 more",
         "1 feature left out, not audited: no column branch: g",
@@ -90,8 +90,8 @@ def test_parts_that_decide_by_few_positives_are_told_in_one_line():
     reporter = Listener()
     warn_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, reporter)
     (line,) = reporter.said
-    assert line.startswith("few positives decide: early stopping 2, calibration 99 ")
-    assert "fewer than 100" in line
+    assert "early stopping 2, calibration 99 (" in line
+    assert "100 recommended" in line
     assert "test" not in line.partition(":")[2].partition("(")[0]
 
 

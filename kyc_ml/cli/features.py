@@ -56,7 +56,7 @@ def build(
             {
                 "observations": f"{built.rows:,}",
                 "features": built.columns,
-                "left out": len(built.left_out),
+                "left out": len(built.unavailable),
                 "written to": out,
             },
         )

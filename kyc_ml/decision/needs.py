@@ -55,7 +55,7 @@ def declare_facts(config: FeatureConfig, policy: TierPolicy) -> dict[str, Featur
 def features_needed(
     policy: TierPolicy, declared: Mapping[str, FeatureSpec], *, unit: Unit
 ) -> tuple[FeatureSpec, ...]:
-    """List the features a policy reads and, hidden, those that they are made of.
+    """List the features a policy reads and, intermediate, those that they are made of.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def policy_features(
 
 
 def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
-    """List the features a card reads and, hidden, those that they are made of.
+    """List the features a card reads and, intermediate, those that they are made of.
 
     The list is enough to build a table for `rate`.
 
@@ -112,11 +112,11 @@ def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple
 
 
 def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
-    """List features by name, not hidden, and, hidden, those that they are made of."""
-    needed = {name: replace(declared[name], hidden=False) for name in dict.fromkeys(names)}
+    """List features by name, with the intermediate features they are made of."""
+    needed = {name: replace(declared[name], intermediate=False) for name in dict.fromkeys(names)}
     for name in tuple(needed):
         for part in all_made_of(declared[name], declared):
-            needed.setdefault(part, replace(declared[part], hidden=True))
+            needed.setdefault(part, replace(declared[part], intermediate=True))
     return tuple(needed.values())
 
 
@@ -125,7 +125,7 @@ def merge_specs(
 ) -> tuple[FeatureSpec, ...]:
     """Add what a policy or a card needs to a model's features.
 
-    A model's own feature stays as the model knows it; it is only no longer hidden where it
+    A model's own feature stays as the model knows it; it is only no longer intermediate where it
     is read. The model's columns are ``table.reorder`` of the names it had before.
     """
     both = {spec.name: spec for spec in own}
@@ -133,8 +133,8 @@ def merge_specs(
         known = both.get(spec.name)
         if known is None:
             both[spec.name] = spec
-        elif known.hidden and not spec.hidden:
-            both[spec.name] = replace(known, hidden=False)
+        elif known.intermediate and not spec.intermediate:
+            both[spec.name] = replace(known, intermediate=False)
     return tuple(both.values())
 
 
@@ -171,10 +171,10 @@ def _specs_read(
             continue
         if spec.kind != kind:
             faults.add(f"{where}: {name!r} is a {spec.kind}, but is read as a {kind}")
-        if unit not in spec.units:
+        if unit not in spec.observation_units:
             faults.add(
-                f"{where}: {name!r} is a feature of {' and '.join(spec.units)} observations, "
-                f"not of {unit}"
+                f"{where}: {name!r} is a feature of {' and '.join(spec.observation_units)} "
+                f"observations, not of {unit}"
             )
     faults.raise_if_any()
     return specs_of([name for name, _ in reads.values()], declared)

@@ -311,7 +311,7 @@ def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) 
         moments = pa.nulls(n, pa.timestamp("us"))
     keys[DECISION_TIME] = moments.cast(pa.timestamp("us", tz="UTC"))
     return FeatureTable(
-        keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, left_out={}
+        keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, unavailable={}
     )
 
 
@@ -319,7 +319,7 @@ def policy_facts(bundle: Bundle) -> tuple[FeatureSpec, ...]:
     """List what the tier policy reads beside the model's own columns."""
     own = {spec.name for spec in bundle.inputs}
     needed = policy_needs(bundle)
-    return tuple(spec for spec in needed if not spec.hidden and spec.name not in own)
+    return tuple(spec for spec in needed if not spec.intermediate and spec.name not in own)
 
 
 def policy_needs(bundle: Bundle) -> tuple[FeatureSpec, ...]:

@@ -29,7 +29,7 @@ from kyc_ml.features import (
     audit_features,
     build_features,
     choose_features,
-    report_left_out,
+    report_unavailable,
 )
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.storage import require_place, written_whole
@@ -142,11 +142,11 @@ def run_audit(
         times=times,
         seed=seed,
         build=build_features,
-        threads=run.model.num_threads,
+        threads=run.model.n_jobs,
         progress=lambda done, total: reporter.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
-    report_left_out(features.left_out, reporter, and_so=", not audited")
+    report_unavailable(features.unavailable, reporter, and_so=", not audited")
     start = time.perf_counter()
     labels = probe_labels(
         tables, observations, specs, run=run, as_of=moment, seed=seed, reporter=reporter
@@ -194,7 +194,7 @@ def probe_labels(
         tables,
         observations.take(pa.array(rows)),
         specs=specs,
-        threads=run.model.num_threads,
+        threads=run.model.n_jobs,
         progress=lambda done, total: reporter.progress("building labelled features", done, total),
     )
     single, shuffled = probe(
@@ -231,7 +231,7 @@ def _as_json(result: AuditResult) -> dict[str, Any]:
         "observations": audit.observations,
         "checks": audit.summary().to_dict("records"),
         "features": json.loads(audit.features.to_json(orient="records", date_format="iso")),
-        "left_out": dict(audit.left_out),
+        "left_out": dict(audit.unavailable),
         "unseen": result.unseen,
         "labels": {
             "not_run": labels.not_run,

@@ -168,7 +168,7 @@ class ScoredRows:
             specs=tuple(spec for table in tables for spec in table.specs),
             numbers=np.asfortranarray(np.column_stack([table.numbers for table in tables])),
             categories={**tables[1].categories, **tables[0].categories},
-            left_out={},
+            unavailable={},
         )
 
     def to_table(self, tiers: Sequence[str]) -> pa.Table:

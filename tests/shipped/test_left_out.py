@@ -25,7 +25,7 @@ from kyc_ml.decision import (
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import choose_features, incomplete, split_available
-from kyc_ml.features.build import in_table_order, told_left_out
+from kyc_ml.features.build import chosen_unavailable, in_table_order
 from kyc_ml.features.prepare import columns_of
 from kyc_ml.registry import features_of_bundle, load_bundle, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
@@ -91,9 +91,9 @@ def test_all_that_a_training_keeps_can_be_computed_again(forms, sources, name, d
     observed = source.tables.get("transactions") if run.unit == "fraud" else None
     observations = () if observed is None else observed.column_names
     specs = choose_features(run.features, unit=run.unit)
-    available, left_out = split_available(specs, there, observations)
+    available, unavailable = split_available(specs, there, observations)
     built = SimpleNamespace(
-        specs=in_table_order(available), left_out=told_left_out(specs, left_out)
+        specs=in_table_order(available), unavailable=chosen_unavailable(specs, unavailable)
     )
     kept = needed_specs(specs, built)
     assert not incomplete(kept)

@@ -216,7 +216,7 @@ def test_a_rule_whose_fact_the_source_lacks_is_left_out_and_said_to_be(
     policy = make_policy(
         overrides=[sections.rule], expert=sections.expert, segments=sections.segments
     )
-    facts = make_facts(2, left_out=["listed", "kind"])
+    facts = make_facts(2, unavailable=["listed", "kind"])
     got = grade(np.array([0.0, 0.5]), facts, policy=policy)
     assert got.tier.tolist() == [LOW, HIGH]
     assert set(got.unchecked) == {"override list_hit", "segments", "expert rating"}
@@ -234,7 +234,7 @@ def test_a_policy_may_refuse_to_grade_without_its_facts(make_policy, sections, m
         overrides=[sections.rule], facts={"absent": "refuse"}, segments=sections.segments
     )
     with pytest.raises(ConfigError) as caught:
-        grade(np.array([0.0]), make_facts(1, left_out=["listed"]), policy=policy)
+        grade(np.array([0.0]), make_facts(1, unavailable=["listed"]), policy=policy)
     assert "list_hit: listed: " in str(caught.value)
     assert "segments: kind: " in str(caught.value)
 

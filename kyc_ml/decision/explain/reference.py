@@ -207,7 +207,7 @@ def require_peers(features: FeatureTable, peers: str | None) -> None:
     known = [spec.name for spec in features.specs if spec.kind == "category"]
     if peers is None or peers in known:
         return
-    why = features.left_out.get(peers)
+    why = features.unavailable.get(peers)
     reason = (
         f"it was left out: {why}" if why else f"the model has no such category{hint(peers, known)}"
     )

@@ -117,17 +117,17 @@ def _check_table(features: FeatureTable, card: Scorecard) -> dict[str, str]:
         if name in kinds:
             if kinds[name] != kind:
                 faults.add(f"{where}: {name!r} is a {kinds[name]}, not a {kind}")
-        elif name not in features.left_out:
+        elif name not in features.unavailable:
             faults.add(
                 f"{where}: the feature table has no {name!r}: build it with card_features(card)"
             )
         elif card.absent == "refuse":
             faults.add(
-                f"{where}: {name!r} is left out ({features.left_out[name]}), and the card has "
+                f"{where}: {name!r} is left out ({features.unavailable[name]}), and the card has "
                 "absent: refuse"
             )
         else:
-            dropped[where] = f"{name} is left out: {features.left_out[name]}"
+            dropped[where] = f"{name} is left out: {features.unavailable[name]}"
     faults.raise_if_any()
     return dropped
 

@@ -7,7 +7,7 @@ new table stays internal until it is reviewed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -34,11 +34,8 @@ from kyc_ml.features import (
     Matched,
     Own,
     RowColumn,
-    RowFormula,
     RowFunction,
     Window,
-    columns_of_observer,
-    columns_of_table,
     name_of,
 )
 
@@ -147,7 +144,7 @@ def _is_harmless(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> bool:
 
 
 def _reads_own(how: Window | Latest) -> bool:
-    columns = (*columns_of_table(how), *columns_of_observer(how))
+    columns = [column for _, column in how.columns("")]
     listed = isinstance(how, Latest) and bool(how.listing)
     return (
         how.table in _OWN_TABLES
@@ -169,9 +166,4 @@ def _is_plain(column: str | RowColumn) -> bool:
             return _reads_own(how)
         case Matched():
             return False  # following money through an account would reveal the monitoring
-    return all(_is_plain(each) for each in _inputs(column))
-
-
-def _inputs(column: RowColumn) -> Iterator[str | RowColumn]:
-    if isinstance(column.how, RowFunction | RowFormula):
-        yield from column.how.inputs
+    return all(_is_plain(each) for _, each in column.how.columns(""))

@@ -129,7 +129,7 @@ def list_in_force(
 def explain_absence(names: list[str], facts: FeatureTable) -> str:
     """Explain why a table does not have these features."""
     return "; ".join(
-        f"{name}: {facts.left_out.get(name, 'not among the columns given')}" for name in names
+        f"{name}: {facts.unavailable.get(name, 'not among the columns given')}" for name in names
     )
 
 

@@ -163,9 +163,9 @@ def join_specs(
     merged = {spec.name: spec for spec in one}
     for spec in other:
         known = merged.setdefault(spec.name, spec)
-        if replace(known, hidden=spec.hidden) != spec:
+        if replace(known, intermediate=spec.intermediate) != spec:
             return None
-        if known.hidden:
+        if known.intermediate:
             merged[spec.name] = spec
     return tuple(merged.values())
 

@@ -213,7 +213,7 @@ def _union(one: FeatureTable, other: FeatureTable) -> FeatureTable:
         specs=(*one.specs, *(other.specs[column] for column in added)),
         numbers=np.column_stack([one.numbers, other.numbers[:, added]]),
         categories={**other.categories, **one.categories},
-        left_out={},
+        unavailable={},
     )
 
 

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.features.history import TimedRows
-from kyc_ml.features.spec import FeatureSpec, Peer
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints
 
 Measured = tuple[Mapping[str, Floats], Mapping[str, pa.Array]]
@@ -30,7 +31,7 @@ _ROUNDED: Final = 1e-12
 """Deviations below this share of the median are rounding: the peers are equal."""
 
 _MOST_ROWS: Final = 2_000_000
-"""Peers measured at once; bounds memory, not the result."""
+"""Peers measured in one batch; limits memory and does not change the result."""
 
 MEASURED_AT: Final = "measured_at"
 
@@ -75,13 +76,13 @@ def compare_with_peers(
 
 
 def month_starts(moments: Ints) -> Ints:
-    """Give the first instant (UTC) of each moment's month, all in microseconds."""
+    """Return the first instant (UTC) of each moment's month, all in microseconds."""
     months = moments.view("datetime64[us]").astype("datetime64[M]")
     return months.astype("datetime64[us]").view(np.int64)
 
 
 def _in_batches(starts: Ints, customers: TimedRows) -> Iterator[Ints]:
-    """Part the months so that few enough peers are measured at once."""
+    """Divide the months into batches of at most `_MOST_ROWS` peers."""
     at_most = max(1, _MOST_ROWS // max(customers.codes(CUSTOMER_ID)[1], 1))
     for first in range(0, starts.size, at_most):
         yield starts[first : first + at_most]
@@ -95,7 +96,7 @@ def _known_customers(customers: TimedRows, start: int) -> Ints:
 
 
 def population(customers: TimedRows, starts: Ints) -> pa.Table:
-    """List everybody who was a customer at each time, as observations."""
+    """List all customers known at each time, as observations."""
     names = customers.encoded(CUSTOMER_ID).dictionary
     members = [_known_customers(customers, int(start)) for start in starts]
     who = np.concatenate(members)
@@ -111,7 +112,7 @@ def _population_times(customers: TimedRows, starts: Ints) -> Ints:
 def frame(
     numbers: Mapping[str, Floats], categories: Mapping[str, pa.Array], when: Ints
 ) -> pd.DataFrame:
-    """Put measures and categories beside the month; a missing category is one of its own."""
+    """Return months, measures and categories as a frame; a missing category is a separate group."""
     texts = {name: values.fill_null("").to_pandas() for name, values in categories.items()}
     return pd.DataFrame({MEASURED_AT: when, **texts, **numbers})
 
