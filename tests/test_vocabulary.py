@@ -163,5 +163,5 @@ def test_values_are_named_in_phrases_and_names_of_the_bank_stay():
     )
     for own in ("golden", "a sentence, and to it a second part: low"):
         assert (name_value(own).en, name_value(own).zh) == (own, own)
-    assert words.name_column("never_seen", "zh") == "never seen"
+    assert words.name_column("seen_2", "zh") == "seen 2"
     assert COLUMNS["before"].zh != COLUMNS["after"].zh
