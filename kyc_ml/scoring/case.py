@@ -112,7 +112,7 @@ def make_case(
 def make_sheet(
     case: Case, tables: ContractedTables, *, label: str, lowering: Counterfactual
 ) -> CaseSheet:
-    """Collect the content of a case sheet.
+    """Gather the content of a case sheet.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _peers_of(case: Case) -> dict[str, str] | None:
 
 
 def _in_force(case: Case) -> list[dict[str, str]]:
-    """List what each override in force sets, and its source."""
+    """List what each override in force sets, and where it comes from."""
     found = list_in_force(case.facts, policy=case.bundle.policy, book=case.book)
     return [
         {
