@@ -26,11 +26,11 @@ from .registry import Bundle as Bundle
 from .registry import load_bundle as load_bundle
 from .registry import save_bundle as save_bundle
 from .registry import score_features as score_features
-from .scoring import compare as compare
 from .scoring import explain_one as explain_one
 from .scoring import fit_tiers as fit_tiers
-from .scoring import plot_check as plot_check
 from .scoring import tune as tune
-from .scoring import validate as validate
 from .training import train as train
 from .validation import ComparisonSettings as ComparisonSettings
+from .validation import compare as compare
+from .validation import plot_check as plot_check
+from .validation import validate as validate

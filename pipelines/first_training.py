@@ -16,7 +16,8 @@ from typing import Annotated
 
 import typer
 
-from kyc_ml.cli.options import AsOfOption, Reads, example, job
+from kyc_ml.cli.help import example
+from kyc_ml.cli.options import AsOfOption, RequiredPath, job
 from kyc_ml.cli.usage import LoggedCommand
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -32,15 +33,14 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 )
 def main(
     *,
-    source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
-    data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
+    source: RequiredPath,
+    data: RequiredPath,
     config: Annotated[list[Path], typer.Option(help="Run configuration; may be repeated.")],
     as_of: AsOfOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the quarantine.")] = Path("build"),
 ) -> None:
     """Train and register one model a configuration."""
-    reads: Reads = {"--source": source, "--data": data, "--config": config}
-    with job(reads=reads, dates={"--as-of": as_of}) as terminal:
+    with job(locals(), reads=["--source", "--data", "--config"]) as terminal:
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.contract import read_tables
         from kyc_ml.decision import load_run

@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kyc_ml.cli.batch import Fallback
-from kyc_ml.cli.options import LogOption, Time, example, exit_code_of, job, time_option
+from kyc_ml.cli.help import example
+from kyc_ml.cli.options import LogOption, RequiredPath, Time, exit_code_of, job, time_option
+from kyc_ml.cli.scoring import Fallback
 from kyc_ml.cli.usage import LoggedCommand
 from kyc_ml.errors import ConfigError, KycMlError, UnreachableError
 
@@ -55,21 +56,14 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 )
 def main(
     *,
-    source: Annotated[Path, typer.Option(help="Source mapping (YAML).")],
-    data: Annotated[Path, typer.Option(help="Folder of the files it names.")],
+    source: RequiredPath,
+    data: RequiredPath,
     as_of: Annotated[Time, time_option("--as-of", help="End of the day to score (ISO date, UTC).")],
     out: Annotated[Path, typer.Option(help="Folder for every night's scores.")],
     model: Annotated[list[str], typer.Option(help="Approved model; may be repeated.")],
-    limits: Annotated[
-        Path | None, typer.Option(help="Limits beyond which nothing is published (YAML).")
-    ] = None,
-    overrides: Annotated[
-        Path | None, typer.Option(help="Overrides entered for single customers (YAML or CSV).")
-    ] = None,
-    fallback: Annotated[
-        Fallback | None,
-        typer.Option(help="What scores where a model will not load or a limit is passed."),
-    ] = None,
+    limits: Path | None = None,
+    overrides: Path | None = None,
+    fallback: Fallback | None = None,
     config: Annotated[
         list[Path] | None,
         typer.Option(help="With --fallback: run configuration of a model's name; repeatable."),
@@ -77,10 +71,8 @@ def main(
     no_previous: Annotated[
         bool, typer.Option("--no-previous", help="Begin without the tiers of earlier nights.")
     ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Discard what an interrupted night has done.")
-    ] = False,
-    log: LogOption = "text",
+    restart: Annotated[bool, typer.Option("--restart")] = False,
+    log_format: LogOption = "text",
 ) -> None:
     """Score one day with every model.
 
@@ -88,11 +80,8 @@ def main(
     published, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later.
     """
     worst = 0
-    reads = {
-        **{"--source": source, "--data": data, "--limits": limits, "--overrides": overrides},
-        "--config": config,
-    }
-    with job(log=log, models=model, reads=reads, dates={"--as-of": as_of}) as terminal:
+    reads = ["--source", "--data", "--limits", "--overrides", "--config"]
+    with job(locals(), models=model, reads=reads) as terminal:
         from kyc_ml.cli.terminal.results import show_scoring
         from kyc_ml.contract import read_once
         from kyc_ml.scoring import ScoringRequest, load_limits, run_score

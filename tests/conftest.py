@@ -24,10 +24,13 @@ from kyc_ml.cli.terminal.sheets import Sheet
 from kyc_ml.config import ModelConfig, RunConfig, load_section
 from kyc_ml.decision import TierPolicy, learn_reference
 from kyc_ml.features import EVER, FeatureSpec, FeatureTable, Formula, Latest, Own, Where, Window
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.model import Model, fit_fixed
 from kyc_ml.model.calibration.fitting import fit_calibrator
 from kyc_ml.registry import Bundle
+
+# what tests read is English, whatever the locale of the machine
+os.environ["KYC_ML_LANGUAGE"] = "en"
 
 # A busy machine is no failure; a law that needs more examples says so itself.
 # KYC_ML_EXAMPLES=400 looks harder, for as long as you like
@@ -191,7 +194,7 @@ UNSEEN = _spec(
     "unseen",
     Window(table="transactions", key=(), statistic="count", period=EVER, lag_us=5),
     unit="transactions",
-    hidden=True,
+    intermediate=True,
 )
 
 
@@ -242,7 +245,7 @@ def make_table():
             specs=tuple(specs),
             numbers=np.asfortranarray(np.asarray(numbers, dtype=np.float64)),
             categories={name: pa.array(values, pa.string()) for name, values in categories.items()},
-            left_out={},
+            unavailable={},
         )
 
     return make

@@ -96,10 +96,12 @@ def test_every_declared_feature_survives(bundle, tmp_path, unit):
 def left_behind(make_spec):
     """Declare hidden features whose own input the source did not have, as trainings once kept."""
     income = make_spec(
-        "income_share", Formula(operation="ratio", inputs=("signal", "income")), hidden=True
+        "income_share", Formula(operation="ratio", inputs=("signal", "income")), intermediate=True
     )
     twice = make_spec(
-        "income_twice", Formula(operation="sum", inputs=("income_share", "signal")), hidden=True
+        "income_twice",
+        Formula(operation="sum", inputs=("income_share", "signal")),
+        intermediate=True,
     )
     return income, twice
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from dataclasses import replace
+from string import Formatter
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from kyc_ml.contract.memory import contract_tables
 from kyc_ml.decision import CaseSheet, Counterfactual, ReasonRow, recent_behaviour, save_sheet
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
 from kyc_ml.decision.casework.sheet import render_sheet
+from kyc_ml.decision.wording import WORDING
 from kyc_ml.onboarding.synthetic.bank import make_bank
 from kyc_ml.onboarding.synthetic.settings import BankConfig
 
@@ -102,6 +104,8 @@ def sheet():
     weekly[:3] = np.nan
     chips = ("low", "high")
     return CaseSheet(
+        language="en",
+        unit="risk",
         model="risk 1",
         tiers=(("low", "低"), ("high", "高")),
         score={
@@ -136,10 +140,12 @@ def sheet():
                 contribution=-0.25, share=0.1,
             ),
         ),
-        lowering=Counterfactual(lines=(("payments: 1, not 5", "交易：5→1"),), note="Then low."),
+        lowering=Counterfactual(
+            lines=(("payments: 1, not 5", "交易：5→1"),), note=("Then low.", "则为低。")
+        ),
         measures=(
             RecentMeasure(
-                title="Payments a week", title_zh="每周", unit="", starts=(AT.date(),) * WEEKS,
+                title=("Payments per week", "每周"), unit="", starts=(AT.date(),) * WEEKS,
                 weekly=weekly, before=9.0, recent=24.0, peers_low=np.nan, peers_high=np.nan,
                 peers=0,
             ),
@@ -173,6 +179,41 @@ def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(she
     assert "nan" not in page.split("</style>")[1].lower().replace("finance", "")
 
 
+def test_a_chinese_sheet_is_chinese_throughout(sheet):
+    chinese = replace(
+        sheet,
+        language="zh",
+        peers="全行",
+        overrides=({**sheet.overrides[0], "gives": "等级不低于高", "reason": "名单",
+                    "source": "依据", "approver": "委员会"},),
+        reasons=tuple(replace(each, value="5", peer_median="1") for each in sheet.reasons),
+        score={**sheet.score, "observation_id": "C1", "policy_unchecked": "segments; override a_b"},
+    )  # fmt: skip
+    page = render_sheet(chinese)
+    assert '<html lang="zh-Hans">' in page
+    assert "客户洗钱风险等级" in page
+    assert "强化尽职调查" in page
+    assert "客群；规则调整 a_b" in page
+    assert "则为低。" in page
+    shown = re.sub(r"<[^>]+>", " ", page.split("</style>")[1])
+    known = {"C1", "UTC", "list_hit", "a_b", "risk", "p", "v1"}
+    assert {word for word in re.findall(r"[A-Za-z_]\w*", shown) if word not in known} == set()
+
+
+@pytest.mark.parametrize("group", WORDING)
+def test_every_text_is_in_both_languages_with_the_same_values(group):
+    for key, text in WORDING[group].items():
+        assert set(text) == {"en", "zh"}, key
+        names = [
+            {name for _, name, _, _ in Formatter().parse(text[language]) if name is not None}
+            for language in ("en", "zh")
+        ]
+        assert names[0] == names[1], key
+        assert not re.search("[\u4e00-\u9fff]", text["en"]), key
+        plain = group == "units" or key in {"to", "language", "comma", "semicolon", "stop"}
+        assert plain or re.search("[\u4e00-\u9fff{]", text["zh"]), key
+
+
 def test_the_waterfall_goes_from_the_base_to_the_margin(sheet):
     assert sheet.rest == pytest.approx(0.5)
     page = render_sheet(sheet)
@@ -186,7 +227,7 @@ def test_the_waterfall_goes_from_the_base_to_the_margin(sheet):
 @pytest.mark.parametrize(("valid", "said"), [(True, False), (None, False), (False, True)])
 def test_a_decision_older_than_the_policy_is_said_to_be(sheet, valid, said):
     page = render_sheet(replace(sheet, score={**sheet.score, "policy_in_force": valid}))
-    assert ("older" in page) == said
+    assert ('class="note before-policy"' in page) == said
 
 
 def test_only_the_owner_may_read_it(sheet, tmp_path):

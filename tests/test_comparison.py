@@ -64,7 +64,7 @@ def rows_of(small, challenger, champion, order=None):
     ]
     return LaterRows(
         challenger=tables[0], champion=tables[1], status=status[order],
-        judged=(status != "immature")[order], end=END,
+        evaluated=(status != "immature")[order], since=END, end=END, as_of=END,
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def test_figures_are_those_of_other_code(small, challenger, champion, compared):
         ("challenger", challenger, rows.challenger), ("champion", champion, rows.champion)
     ):  # fmt: skip
         matrix, _ = table.encode(bundle.vocabularies)
-        margin = bundle.model.margin(matrix)[rows.judged]
+        margin = bundle.model.margin(matrix)[rows.evaluated]
         proba = bundle.calibrator.probability(margin)
         assert by.loc["auc", who] == pytest.approx(roc_auc_score(target, margin))
         assert by.loc["average_precision", who] == pytest.approx(
@@ -168,7 +168,7 @@ def test_the_interval_is_that_of_rows_drawn_one_by_one(small, challenger, champi
     margins = []
     for bundle, table in ((challenger, rows.challenger), (champion, rows.champion)):
         matrix, _ = table.encode(bundle.vocabularies)
-        margins.append(bundle.model.margin(matrix)[rows.judged])
+        margins.append(bundle.model.margin(matrix)[rows.evaluated])
     rng, found = np.random.default_rng(SETTINGS.seed), []
     names = sorted(set(customers))
     for _ in range(SETTINGS.samples):
@@ -325,7 +325,7 @@ def test_the_clearly_better_model_is_found(small, challenger, champion):
     matrix, _ = rows.champion.encode(champion.vocabularies)
     margin = champion.model.margin(matrix)
     status = np.where(margin > np.quantile(margin, 0.8), "positive", "negative").astype(object)
-    rows = replace(rows, status=status, judged=np.ones(status.size, bool))
+    rows = replace(rows, status=status, evaluated=np.ones(status.size, bool))
     got = compare_models(challenger, champion, rows, settings=SETTINGS, tell=silent)
     assert got.verdict == "worse"
     assert "worse" in got.sentence
@@ -336,7 +336,7 @@ def test_samples_of_one_class_are_counted(small, challenger, champion):
     rows = rows_of(small, challenger, champion)
     mine = (rows.champion.keys["customer_id"].to_pandas() == "c1").to_numpy()
     status = np.where(mine, "positive", "negative").astype(object)
-    rows = replace(rows, status=status, judged=np.ones(status.size, bool))
+    rows = replace(rows, status=status, evaluated=np.ones(status.size, bool))
     got = compare_models(challenger, champion, rows, settings=SETTINGS, tell=silent)
     assert 15 < got.skipped < 60  # (6 / 7) ** 7 = 0.34 of samples lack one of 7 customers
 

@@ -590,7 +590,7 @@ def test_a_builder_gives_what_build_features_gives_whatever_rows_it_was_fitted_o
     frame = some.to_pandas().set_index(pd.Index(range(900, 1200)))
     assert builder.transform(frame).index.equals(frame.index)
     assert builder.transform(pl.DataFrame(some)).equals(got)
-    assert builder.left_out_ == {}
+    assert builder.unavailable_ == {}
 
 
 def test_a_copy_of_a_builder_shares_the_tables(bank):

@@ -8,9 +8,8 @@ from hypothesis.extra import numpy as nps
 
 from kyc_ml.config import FeatureConfig
 from kyc_ml.decision import PeerReference, learn_reference, make_reasons, rank_reasons
-from kyc_ml.decision.explain.reasons import family_contributions
 from kyc_ml.decision.explain.reference import Usual
-from kyc_ml.decision.explain.wording import say_usual
+from kyc_ml.decision.explain.sentences import say_usual
 from kyc_ml.features import FAMILIES, Own, declare_features
 
 TABLES = nps.arrays(
@@ -175,14 +174,6 @@ def test_columns_hold_the_reasons_of_each_row(small):
             number = small.matrix[row, names.index(spec.name)]
             missing = spec.kind == "category" or np.isnan(number)
             assert value is None if missing else value == number
-
-
-def test_family_contributions_sum_to_the_total(small):
-    contributions = small.model.contributions(small.matrix).values
-    families = family_contributions(small.features.specs, contributions)
-    assert list(families) == ["amounts", "timing", "third_party"]
-    np.testing.assert_allclose(sum(families.values()), contributions.sum(axis=1), atol=1e-12)
-    np.testing.assert_array_equal(families["timing"], contributions[:, 2] + contributions[:, 4])
 
 
 def test_the_reference_is_the_median_and_the_commonest_of_the_given_rows(make_spec, make_table):

@@ -20,9 +20,9 @@ from kyc_ml.decision import (
     splits_of,
 )
 from kyc_ml.decision.explain.directions import RISING, direction_of
-from kyc_ml.decision.tiers.overrides import EnteredOverride
+from kyc_ml.decision.tiers.sections import EnteredOverride
 from kyc_ml.features import EVER, Formula, Latest, Own, Window, choose_features, declare_features
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.model import fit_fixed
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -264,9 +264,9 @@ def test_limits_are_all_that_a_policy_reads_of_numbers():
 
 def test_the_lowest_tier_and_a_probability_are_held_by_nothing(small, policy):
     facts = small.features.take([0])
-    assert "lowest" in held_by(0.0, facts, policy=policy)
+    assert held_by(0.0, facts, policy=policy) == ("", "")
     assert grade(np.array([0.9]), facts, policy=policy).tier[0] > 0
-    assert held_by(0.9, facts, policy=policy) == ""
+    assert held_by(0.9, facts, policy=policy) == ("", "")
 
 
 def test_what_an_override_holds_no_probability_lowers(small, policy):
@@ -284,4 +284,7 @@ def test_what_an_override_holds_no_probability_lowers(small, policy):
         approver="b",
     )
     book = OverrideBook(overrides=(entry,))
-    assert held_by(0.9, facts, policy=policy, book=book) == "override BANK-1"
+    assert held_by(0.9, facts, policy=policy, book=book) == (
+        "override BANK-1",
+        "规则调整BANK-1",
+    )

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.decision import NOBODY, OverrideBook, TierPolicy
+from kyc_ml.decision import NO_OVERRIDES, OverrideBook, TierPolicy, write_both
 from kyc_ml.features import FeatureTable, Window
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 from kyc_ml.registry import score_features
 from kyc_ml.scoring.case import Case
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 
 CASH = Window(
     table="transactions",
@@ -61,13 +61,13 @@ def rated(bundle, small, make_spec):
     lowest = int(np.argmin(bundle.model.margin(small.matrix)))
     features = small.features.take([lowest])
 
-    def case_of(cash, book=NOBODY):
+    def case_of(cash, book=NO_OVERRIDES):
         facts = FeatureTable(
             keys=features.keys,
             specs=(*features.specs, spec),
             numbers=np.asfortranarray(np.column_stack([features.numbers, [cash]])),
             categories=features.categories,
-            left_out={},
+            unavailable={},
         )
         own = replace(bundle, policy=policy, specs=(*bundle.specs, spec))
         score = score_features(own, features, facts=facts, book=book).to_pylist()[0]
@@ -85,13 +85,13 @@ def rated(bundle, small, make_spec):
 def test_a_tier_that_the_rating_holds_falls_with_what_the_rating_reads(rated, cash, then, grade):
     case = rated(cash)
     assert case.score["tier"] == case.score["tier_of_score"] != case.score["tier_of_model"]
-    drop = find_drop(case)
+    drop = find_counterfactual(case)
     ((english, chinese),) = drop.lines
     currency = case.bundle.data["base_currency"]
     assert re.search(f": {then} {currency} .* {cash:.0f} {currency}$", english)
     assert chinese.endswith(f"：{cash:.0f} {currency}→{then} {currency}")
     lower = case.bundle.policy.expert.tier_of_grade[NAMES[grade]]
-    assert f" {lower}," in drop.note
+    assert f" {lower}," in drop.note[0]
     after = rated(float(then))
     assert after.score["tier"] == lower
 
@@ -104,12 +104,12 @@ def test_what_an_override_holds_no_habit_lowers(rated):
         "approved_on": "2000-01-01", "requester": "a", "approver": "b",
     }  # fmt: skip
     book = check_section({"overrides": [entry]}, OverrideBook, subject="book")
-    drop = find_drop(rated(700.0, book))
+    drop = find_counterfactual(rated(700.0, book))
     assert drop.lines == ()
-    assert re.search(r"probability 0 .*\(g3\).* B-1\.$", drop.note)
+    assert re.search(r"probability 0 .*\(g3\).* B-1\.$", drop.note[0])
 
 
 def test_nothing_lowers_the_lowest_tier(rated):
     case = rated(0.0)
     assert case.score["tier"] == case.bundle.policy.tier_names[0]
-    assert "lowest" in find_drop(case).note
+    assert find_counterfactual(case).note == write_both("counterfactual", "lowest")

@@ -27,7 +27,7 @@ from kyc_ml.training import tiers_job as tiering
 from kyc_ml.training.out_of_fold import fit_whole, predict_out_of_fold, split_customers
 from kyc_ml.training.tiers_job import write_proposal
 from kyc_ml.validation import CHECKS
-from kyc_ml.validation.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
+from kyc_ml.validation.run.out_of_fold import NOT_APPLICABLE, OF_THE_MODEL
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 AS_OF = pd.Timestamp("2024-09-15", tz="UTC")

@@ -1,16 +1,22 @@
 """What is installed: every package, and all that is no Python beside it."""
 
+import ast
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import SimpleNamespace
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from setuptools import find_packages
 
 from kyc_ml.cli import shipped
 from kyc_ml.cli.shipped import find_shipped
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETTINGS = PROJECT["tool"]["setuptools"]
 
 
 def test_an_editable_install_is_a_path_and_no_finder():
@@ -72,3 +78,29 @@ def test_installed_configurations_are_found_without_a_clone(tmp_path, monkeypatc
     assert find_shipped("validation.yaml") == home / "validation.yaml"
     assert find_shipped() == home
     assert find_shipped("absent.yaml") == Path("configs/absent.yaml")
+
+
+def imported(path):
+    """List the first names of all modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name.partition(".")[0] for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def test_every_package_that_is_imported_is_a_declared_dependency():
+    files = [*(ROOT / "kyc_ml").rglob("*.py")]
+    found = {name for path in files for name in imported(path)}
+    others = found - set(sys.stdlib_module_names) - {"kyc_ml"}
+    assert {"pandas", "yaml", "sqlalchemy"} <= others
+    declared = {
+        canonicalize_name(Requirement(each).name) for each in PROJECT["project"]["dependencies"]
+    }
+    of = packages_distributions()
+    undeclared = {
+        name
+        for name in others
+        if not {canonicalize_name(each) for each in of.get(name, [])} & declared
+    }
+    assert undeclared == set()

@@ -22,11 +22,11 @@ app = typer.Typer()
 
 @app.command(cls=LoggedCommand)
 def main(
-    lines: int = 1, wait: float = 0.0, swallow: bool = False, log: str = "text",
+    lines: int = 1, wait: float = 0.0, swallow: bool = False, log_format: str = "text",
     data: pathlib.Path | None = None, gigabytes: int = 0,
 ) -> None:
-    reads = {} if data is None else {"--data": data}
-    with job(log=log, reads=reads) as terminal, tempfile.TemporaryDirectory(dir=".") as rows:
+    reads = [] if data is None else ["--data"]
+    with job(locals(), reads=reads) as terminal, tempfile.TemporaryDirectory(dir=".") as rows:
         terminal.info("begun")
         bytearray(gigabytes * 10**9)
         try:

@@ -60,7 +60,7 @@ def test_every_way_names_the_columns_that_are_absent(bundle, small):
     status = np.where(small.target == 1.0, "positive", "negative").astype(object)
     rows = LaterRows(
         challenger=poor, champion=small.features, status=status,
-        judged=np.ones(len(poor), bool), end=DAY,
+        evaluated=np.ones(len(poor), bool), since=DAY, end=DAY, as_of=DAY,
     )  # fmt: skip
     ways = (
         lambda: score_features(bundle, poor),

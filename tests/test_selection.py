@@ -240,7 +240,7 @@ def test_a_perfect_relation_and_few_rows_of_a_class():
 
 def test_dropped_features_that_others_are_made_of_stay_hidden(make_spec, rows, selection):
     made = make_spec("signal", Formula(operation="ratio", inputs=("drift", "constant")))
-    specs = (made, *rows["specs"][1:], make_spec("aside", OWN, hidden=True))
-    got = {spec.name: spec.hidden for spec in narrow_specs(specs, selection)}
+    specs = (made, *rows["specs"][1:], make_spec("aside", OWN, intermediate=True))
+    got = {spec.name: spec.intermediate for spec in narrow_specs(specs, selection)}
     assert {name for name, hidden in got.items() if not hidden} == set(selection.kept)
     assert {name for name, hidden in got.items() if hidden} == {"drift", "constant"}

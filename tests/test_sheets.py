@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 import kyc_ml
-from kyc_ml.cli.terminal.sheets import Column, Sheet, wrap
+from kyc_ml.cli.terminal.sheets import Column, Sheet
 from kyc_ml.cli.terminal.tables import draw_facts, draw_frame, say_share
+from kyc_ml.cli.terminal.wrapping import wrap
 
 PACKAGE = Path(kyc_ml.__file__).parent
 RECEIPT = "3:" + "58518a0f" * 8

@@ -9,7 +9,7 @@ import pytest
 
 from kyc_ml.cli.terminal.results import _say_example, _say_peers
 from kyc_ml.display import ProgressReporter
-from kyc_ml.features import report_left_out
+from kyc_ml.features import report_unavailable
 from kyc_ml.model import Selection
 from kyc_ml.training import warn_of_odd_tiers
 from kyc_ml.training.train_job import _tell_of_few_trees, _tell_of_selection
@@ -30,8 +30,8 @@ class Listener(ProgressReporter):
 
 def test_features_left_out_for_one_reason_share_a_line():
     reporter = Listener()
-    left_out = {f"f{n}": "no table events" for n in range(7)} | {"g": "no column branch"}
-    report_left_out(left_out, reporter, and_so=", not audited")
+    unavailable = {f"f{n}": "no table events" for n in range(7)} | {"g": "no column branch"}
+    report_unavailable(unavailable, reporter, and_so=", not audited")
     assert reporter.said == [
         "7 features left out, not audited: no table events: f0, f1, f2, f3, f4 and 2 more",
         "1 feature left out, not audited: no column branch: g",

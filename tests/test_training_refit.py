@@ -11,7 +11,7 @@ from kyc_ml.training.out_of_time import fit_in_time
 SPECS = tuple(
     spec
     for spec in declare_features(FeatureConfig(families=("velocity",))).values()
-    if spec.kind == "number" and not spec.hidden
+    if spec.kind == "number" and not spec.intermediate
 )[:3]
 
 

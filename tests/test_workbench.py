@@ -279,7 +279,7 @@ def test_one_observation_is_explained_as_it_was_scored(source, trained):
     case = kyc_ml.explain_one(trained.bundle, source, row["observation_id"], reasons=3)
     assert case.margin == pytest.approx(row["margin"], abs=1e-12)
     assert case.contributions["code"].tolist() == [row[f"reason_{k}_code"] for k in (1, 2, 3)]
-    assert case.lowering.note
+    assert all(case.lowering.note)
     assert case.decided == row["decision_time"]
     assert f"{case.decided:%Y-%m-%d %H:%M} Asia/Shanghai" in repr(case)  # the source's own days
     with pytest.raises(DatasetError, match="'nobody'"):

@@ -1,55 +1,80 @@
-"""Commands on tables: make a synthetic bank, check a source."""
+"""Commands on files: make a synthetic bank, propose configurations, check a source, show keys."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import Data, Quarantine, Quiet, Source, example, job
+from kyc_ml.cli.options import Force, Markdown, Quiet, RequiredPath, job
+from kyc_ml.cli.usage import Commands
 
-app = typer.Typer()
+app = Commands()
 
 
-@app.command(epilog=example("kyc-ml synth --transactions 200000 --days 540 --out build/bank"))
+@app.command()
 def synth(
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write the tables into.")],
-    transactions: Annotated[int, typer.Option(help="Rows of the transactions table.")] = 100_000,
-    days: Annotated[int, typer.Option(help="Length of the period in days.")] = 360,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same bank.")] = 7,
-    overwrite: Annotated[bool, typer.Option(help="Replace what the folder holds.")] = False,
+    out: RequiredPath,
+    transactions: int = 100_000,
+    days: int = 360,
+    seed: int = 7,
+    overwrite: bool = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a synthetic bank with known fraud, known laundering and an answer key."""
-    with job(quiet=quiet) as terminal:
+    """Make a synthetic bank."""
+    with job(locals()) as terminal:
         from kyc_ml.display import say_count
         from kyc_ml.onboarding import bank_config, run_synth
 
         bank = bank_config(transactions=transactions, days=days, seed=seed)
         rows = run_synth(bank=bank, out=out, overwrite=overwrite, reporter=terminal)
-        terminal.summary(
-            "synthetic bank",
-            {**{name: say_count(n, "row") for name, n in rows.items()}, "written to": out},
-        )
+        facts = {name: say_count(n, "row") for name, n in rows.items()}
+        terminal.summary("synthetic bank", {**facts, "written to": out})
 
 
-@app.command(
-    epilog=example(
-        "kyc-ml check --source configs/sources/synthetic.yaml --data build/demo/bank",
-        after="make demo",
-    )
-)
-def check(
+@app.command()
+def init(
     *,
-    source: Source,
-    data: Data,
-    quarantine: Quarantine = None,
+    data: RequiredPath,
+    out: Path = Path("build/proposed"),
+    timezone: str | None = None,
+    currency: str | None = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read a source, put rows that break the contract aside, and sum up its quality."""
-    with job(quiet=quiet, reads={"--source": source, "--data": data}) as terminal:
+    """Propose configurations for a user's own files."""
+    with job(locals(), reads=["--data"]) as terminal:
+        from kyc_ml.onboarding import run_init
+
+        result = run_init(
+            data=data, out=out, timezone=timezone, base_currency=currency, force=force,
+            reporter=terminal,
+        )  # fmt: skip
+        terminal.show("proposed tables", result.tables_frame())
+        unused = result.unused_frame()
+        if len(unused):
+            terminal.show("files and columns not used", unused)
+        for run in result.runs:
+            terminal.show(f"features of the {run.unit} unit", result.families_frame(run.unit))
+        for point in result.proposal.open_points:
+            terminal.info(f"to decide or confirm: {point}")
+        facts = {"written to": out, "to decide or confirm": len(result.proposal.open_points)}
+        facts |= {"not yet": result.held_back} if result.held_back else {}
+        terminal.summary("proposed", facts, commands=result.next_commands(data))
+
+
+@app.command()
+def check(
+    *,
+    source: RequiredPath,
+    data: RequiredPath,
+    quarantine: Path | None = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read a source and report its quality."""
+    with job(locals(), reads=["--source", "--data"]) as terminal:
         from kyc_ml.contract import read_tables
 
         tables, _ = read_tables(
@@ -65,3 +90,21 @@ def check(
                 "warnings": len(tables.quality.warnings),
             },
         )
+
+
+@app.command()
+def config(
+    key: Annotated[str | None, typer.Argument()] = None,
+    *,
+    file: Literal["run", "source", "tiers", "rating", "overrides", "limits", "validation"] = "run",
+    markdown: Markdown = False,
+) -> None:
+    """Show the keys of a configuration file."""
+    with job(locals()) as terminal:
+        from kyc_ml.cli.key_reference import run_key_page, run_keys
+        from kyc_ml.cli.terminal.results import show_keys
+
+        if markdown:
+            typer.echo(run_key_page(), nl=False)
+            return
+        show_keys(terminal, run_keys(key, kind=file))

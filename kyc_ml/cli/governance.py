@@ -7,77 +7,36 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from kyc_ml.cli.options import GATE_FAILED, VALIDATION, Lang, PolicyOption, example, job
+from kyc_ml.cli.options import AUDIT_LOG, GATE_FAILED, VALIDATION, Lang, Log, RequiredPath, job
 from kyc_ml.cli.shipped import find_shipped
+from kyc_ml.cli.usage import Commands, HelpfulGroup
 
 if TYPE_CHECKING:
     from kyc_ml.cli.terminal.reporters import Terminal
     from kyc_ml.validation import PromotionResult
-from kyc_ml.cli.usage import HelpfulGroup
 
-app = typer.Typer()
-audit_log = typer.Typer(
-    cls=HelpfulGroup,
-    help="Verify and show the record of verdicts, sign-offs, promotions and rollbacks.",
-    epilog=example("kyc-ml audit-log verify", after="the example of validate"),
-    no_args_is_help=True,
-)
+app = Commands()
+audit_log = Commands(cls=HelpfulGroup, no_args_is_help=True)
 app.add_typer(audit_log, name="audit-log")
 
-Log = Annotated[
-    Path,
-    typer.Option(
-        envvar="KYC_ML_AUDIT_LOG",
-        help="The audit log (JSON lines); one for each MLflow store.",
-    ),
-]
-Report = Annotated[Path, typer.Argument(help="report.json of kyc-ml validate.")]
-Approver = Annotated[str, typer.Option(help="Who approves it: a name, not checked against any.")]
-Reason = Annotated[str, typer.Option(help="Why.")]
-LOG = Path("audit.jsonl")
+Required = Annotated[str, typer.Option()]
 
 
-@app.command(
-    "sign-off",
-    epilog=example(
-        "kyc-ml sign-off build/validated/report.json --validator lin.hua "
-        "--conclusion approve_with_conditions "
-        '--condition "reviewed again after one quarter" --owner wang.wei',
-        after="the example of validate",
-    ),
-)
+@app.command("sign-off")
 def sign_off(
-    report: Report,
+    report: Path,
     *,
-    validator: Annotated[str, typer.Option(help="Who concludes; not who trained the model.")],
-    conclusion: Annotated[
-        Literal["approve", "approve_with_conditions", "reject"],
-        typer.Option(help="What the validator concludes."),
-    ],
-    finding: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="ID=OWNER,DUE; DUE as YYYY-MM-DD, left out it is the latest the policy allows. "
-            "Give it again for another."
-        ),
-    ] = None,
-    owner: Annotated[
-        str,
-        typer.Option(help="OWNER or OWNER,DUE: who takes every finding not given by --finding."),
-    ] = "",
-    condition: Annotated[
-        list[str] | None, typer.Option(help="What use is subject to; may be repeated.")
-    ] = None,
-    comment: Annotated[
-        str, typer.Option(help="Limits of the validation; why it is rejected.")
-    ] = "",
-    materiality: Annotated[
-        str, typer.Option(help="How much hangs on the model: high, medium or low, and why.")
-    ] = "",
-    log: Log = LOG,
+    validator: Required,
+    conclusion: Annotated[Literal["approve", "approve_with_conditions", "reject"], typer.Option()],
+    finding: list[str] | None = None,
+    owner: str = "",
+    condition: list[str] | None = None,
+    comment: str = "",
+    materiality: str = "",
+    log: Log = AUDIT_LOG,
 ) -> None:
     """Conclude on a report, with an owner and a due date for each finding."""
-    with job(reads={"report": report}) as terminal:
+    with job(locals(), reads=["report"]) as terminal:
         from kyc_ml.validation import run_sign_off
 
         result = run_sign_off(
@@ -94,10 +53,10 @@ def sign_off(
         facts: dict[str, object] = {"conclusion": result.sign_off.conclusion}
         if result.is_champion and conclusion == "reject":
             facts["still champion"] = (
-                "this version is in use: kyc-ml rollback or kyc-ml withdraw takes it down"
+                "this version is in use: replace it with kyc-ml rollback or kyc-ml withdraw"
             )
         if result.replaced:
-            facts["takes the place of"] = result.replaced
+            facts["replaces"] = result.replaced
         facts |= {
             f"finding {each.id}": f"{each.owner}, until {each.due}"
             for each in result.sign_off.findings
@@ -108,33 +67,20 @@ def sign_off(
         )
 
 
-@app.command(
-    epilog=example(
-        "kyc-ml report build/validated/report.json --lang zh --out build/report.zh.html",
-        after="the example of validate",
-    )
-)
+@app.command()
 def report(
-    report: Report,
+    report: Path,
     *,
     lang: Lang = "en",
-    out: Annotated[
-        Path | None, typer.Option(help="HTML file to write; default: report.html beside it.")
-    ] = None,
-    previous: Annotated[
-        Path | None,
-        typer.Option(help="report.json to compare with; default: the champion's, or the last."),
-    ] = None,
-    log: Log = LOG,
+    out: Path | None = None,
+    previous: Path | None = None,
+    log: Log = AUDIT_LOG,
 ) -> None:
-    """Write the page of a validation again, with its sign-off, in English or Chinese."""
-    with job(reads={"report": report, "--previous": previous}) as terminal:
+    """Write the page of a validation again."""
+    with job(locals(), reads=["report", "--previous"]) as terminal:
         from kyc_ml.validation import run_report
 
-        result = run_report(
-            report=report, language=lang, out=out, previous=previous,
-            log=log,
-        )  # fmt: skip
+        result = run_report(report=report, language=lang, out=out, previous=previous, log=log)
         terminal.summary(
             "written",
             {
@@ -145,32 +91,21 @@ def report(
         )
 
 
-@app.command(
-    epilog=example(
-        "kyc-ml promote demo-risk@1 --report build/validated/report.json "
-        '--approver zhao.min --reason "first model"',
-        after="the example of sign-off",
-    )
-)
+@app.command()
 def promote(
-    model: Annotated[str, typer.Argument(help="NAME@VERSION, or models:/NAME/VERSION.")],
+    model: str,
     *,
-    report: Annotated[Path, typer.Option(help="report.json of its validation.")],
-    approver: Approver,
-    reason: Reason,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(help="What use is subject to, beside the sign-off's; may be repeated."),
-    ] = None,
-    despite: Annotated[
-        str, typer.Option(help="Why, although the same bundle failed or was rejected before.")
-    ] = "",
-    policy: PolicyOption = None,
-    log: Log = LOG,
+    report: RequiredPath,
+    approver: Required,
+    reason: Required,
+    condition: list[str] | None = None,
+    despite: str = "",
+    policy: Path | None = None,
+    log: Log = AUDIT_LOG,
 ) -> None:
-    """Make a validated version champion; exit code 1 with every reason if it may not be."""
+    """Make a validated version champion."""
     policy = policy or find_shipped(VALIDATION)
-    with job(reads={"--report": report, "--policy": policy}) as terminal:
+    with job(locals(), reads=["--report", "--policy"]) as terminal:
         from kyc_ml.validation import run_promote
 
         result = run_promote(
@@ -193,62 +128,48 @@ def promote(
         raise typer.Exit(code=GATE_FAILED)
 
 
-@app.command(
-    epilog=example(
-        'kyc-ml rollback demo-risk --approver zhao.min --reason "alerts doubled"',
-        after="two promotions",
-    )
-)
+@app.command()
 def rollback(
-    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    model: str,
     *,
-    approver: Approver,
-    reason: Reason,
-    log: Log = LOG,
+    approver: Required,
+    reason: Required,
+    log: Log = AUDIT_LOG,
 ) -> None:
-    """Make the champion before the last promotion champion again."""
-    with job() as terminal:
+    """Roll back to the previous champion."""
+    with job(locals()) as terminal:
         from kyc_ml.validation import run_rollback
 
         result = run_rollback(model=model, approver=approver, reason=reason, log=log)
-        done = {"champion again": _version(result), "taken back": f"v{result.previous}"}
-        _tell_change(terminal, result, title="rolled back", done=done)
+        done = {"champion": _version(result), "withdrawn": f"v{result.previous}"}
+        _show_change(terminal, result, title="rolled back", done=done)
     if result.refusals:
         raise typer.Exit(code=GATE_FAILED)
 
 
-@app.command(
-    epilog=example(
-        'kyc-ml withdraw demo-risk --approver zhao.min --reason "alerts doubled"',
-        after="the example of promote",
-    )
-)
+@app.command()
 def withdraw(
-    model: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    model: str,
     *,
-    approver: Approver,
-    reason: Reason,
-    log: Log = LOG,
+    approver: Required,
+    reason: Required,
+    log: Log = AUDIT_LOG,
 ) -> None:
-    """Take the champion down with none in its place: nights that ask for it are refused."""
-    with job() as terminal:
+    """Remove the champion alias."""
+    with job(locals()) as terminal:
         from kyc_ml.validation import run_withdraw
 
         result = run_withdraw(model=model, approver=approver, reason=reason, log=log)
         done = {"champion no longer": _version(result)}
-        _tell_change(terminal, result, title="withdrawn", done=done)
+        _show_change(terminal, result, title="withdrawn", done=done)
     if result.refusals:
         raise typer.Exit(code=GATE_FAILED)
 
 
-@app.command(epilog=example("kyc-ml findings", after="the example of sign-off"))
-def findings(*, log: Log = LOG) -> None:
-    """List findings with owner and due date, and conditions of use; exit code 1 if one is overdue.
-
-    A finding of the champion is closed when a later complete validation of that version no
-    longer has it; of other versions, when one of any version of the model no longer has it.
-    """
-    with job() as terminal:
+@app.command()
+def findings(*, log: Log = AUDIT_LOG) -> None:
+    """List findings with owner and due date, and conditions of use."""
+    with job(locals()) as terminal:
         from kyc_ml.registry import run_findings
 
         found = run_findings(log=log)
@@ -259,57 +180,43 @@ def findings(*, log: Log = LOG) -> None:
         raise typer.Exit(code=GATE_FAILED)
 
 
-@audit_log.command(
-    epilog=example(
-        "kyc-ml audit-log verify --receipt build/validated/signoff.json",
-        after="the example of sign-off",
-    )
-)
+@audit_log.command()
 def verify(
     *,
-    receipt: Annotated[
-        list[str] | None,
-        typer.Option(help="COUNT:HASH as printed, or a signoff.json; may be repeated."),
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no registry; a cut end needs a receipt then.")
-    ] = False,
-    log: Log = LOG,
+    receipt: list[str] | None = None,
+    offline: Annotated[bool, typer.Option("--offline")] = False,
+    log: Log = AUDIT_LOG,
 ) -> None:
-    """Find edits, insertions, removals, reordering and a cut end; exit code 1 if any."""
-    with job() as terminal:
+    """Find edits, insertions, removals, reordering and truncation."""
+    with job(locals()) as terminal:
         from kyc_ml.registry import run_audit_log_verify
 
         result = run_audit_log_verify(log=log, receipts=receipt or (), offline=offline)
         facts: dict[str, object] = {
             "log": result.path,
             "entries": result.entries,
-            "held against": f"{result.anchors} anchor(s)"
-            + ("" if result.anchors else ": a cut end cannot be seen"),
+            "compared with": f"{result.anchors} anchor(s)"
+            + ("" if result.anchors else ": truncation cannot be found"),
         }
         facts |= {f"fault {n}": text for n, text in enumerate(result.faults, 1)}
         if not result.faults:
             facts["receipt"] = result.receipt or "none: the log is empty"
-        terminal.summary("NOT SOUND" if result.faults else "sound", facts)
+        terminal.summary("NOT INTACT" if result.faults else "intact", facts)
     if result.faults:
         raise typer.Exit(code=GATE_FAILED)
 
 
-@audit_log.command(
-    epilog=example("kyc-ml audit-log show --model demo-risk", after="the example of validate")
-)
+@audit_log.command()
 def show(
-    sequence: Annotated[int | None, typer.Argument(min=1, help="Show this entry in full.")] = None,
+    sequence: Annotated[int | None, typer.Argument(min=1)] = None,
     *,
-    model: Annotated[str | None, typer.Option(help="Of this model only.")] = None,
-    kind: Annotated[
-        Literal["verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal"] | None,
-        typer.Option(help="Of this kind only."),
-    ] = None,
-    log: Log = LOG,
+    model: str | None = None,
+    kind: Literal["verdict", "sign_off", "promotion", "refusal", "rollback", "withdrawal"]
+    | None = None,
+    log: Log = AUDIT_LOG,
 ) -> None:
-    """List the entries of a sound log, or show one in full."""
-    with job() as terminal:
+    """List the entries of an intact log, or show one in full."""
+    with job(locals()) as terminal:
         import json
 
         import pandas as pd
@@ -321,7 +228,7 @@ def show(
         if sequence is not None:
             entries = tuple(each for each in entries if each.sequence == sequence)
         if not entries:
-            msg = f"audit log {log} has no such entry: leave out number, --model and --kind"
+            msg = f"audit log {log} has no such entry: leave out the number, --model or --kind"
             raise ConfigError(msg)
         if sequence is not None:
             typer.echo(json.dumps(entries[0].to_dict(), indent=1, ensure_ascii=False))
@@ -363,10 +270,10 @@ def _refusals(result: PromotionResult) -> dict[str, str]:
     return {f"refused {n}": text for n, text in enumerate(result.refusals, 1)}
 
 
-def _tell_change(
+def _show_change(
     terminal: Terminal, result: PromotionResult, *, title: str, done: dict[str, str]
 ) -> None:
-    """Say that the champion changed as asked, or why it stays."""
+    """Show that the champion changed as asked, or why it stays."""
     refused = {"champion": _version(result), **_refusals(result)}
     facts = refused if result.refusals else done
     terminal.summary("REFUSED" if result.refusals else title, {**facts, "receipt": result.receipt})

@@ -1,4 +1,4 @@
-"""How a command starts and helps; a usage error is an object of the log where that is of JSON."""
+"""How a command starts and shows its help; a usage error is an object of a log of JSON."""
 
 from __future__ import annotations
 
@@ -11,75 +11,108 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from kyc_ml.cli.naming import INSIDE, LONGEST, TOP, name_values
+from kyc_ml.cli.help import (
+    describe_command,
+    describe_parameters,
+    describe_program,
+    frame,
+    write_page,
+)
+from kyc_ml.cli.language import language
 from kyc_ml.cli.process import prepared
 
 _USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
-"""`UsageError`: typer has no name of its own for it, and where it lies differs by version."""
+"""`UsageError`: typer has no name of its own for it, and its module differs by version."""
 
 
-class LoggedCommand(TyperCommand):
+class _Helpful:
+    """Help in the language of the terminal; see `kyc_ml.cli.help`."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as typer has it
+        """Write the line of usage, which errors show too."""
+        pieces = " ".join(self.collect_usage_pieces(ctx))  # type: ignore[attr-defined]
+        formatter.write_usage(ctx.command_path, pieces, prefix=frame("Usage: "))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as typer has it
+        """Write the help."""
+        formatter.write(write_page(self, ctx, formatter.width))
+
+
+class LoggedCommand(_Helpful, TyperCommand):
     """A command whose usage errors are lines of its log too."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  as typer has it
+        super().__init__(*arguments, **options)
+        describe_parameters(self.params)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401  as typer has it
         """Run the command; see `typer.core.TyperCommand`."""
         return _run(partial(super().main, args, *rest), args, options)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as typer has it
-        """Write the help, which says what each option takes."""
-        if self.callback is not None:
-            name_values(self.params, self.callback)
-        super().format_help(ctx, formatter)
+
+class HelpfulGroup(_Helpful, TyperGroup):
+    """Commands of one subject, such as those on features."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  as typer has it
+        super().__init__(*arguments, **options)
+        for name, command in self.commands.items():
+            describe_command(command, f"{self.name} {name}")
 
 
-class HelpfulGroup(TyperGroup):
-    """Commands that `--help` lists in one line each, under headings; see `naming`."""
+class LoggedGroup(_Helpful, TyperGroup):
+    """The program: commands whose usage errors are lines of their log too."""
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  as typer has it
-        """Give a command, whose parameters say what they take."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None and command.callback is not None:
-            name_values(command.params, command.callback)
-        return command
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as typer has it
-        """Write the commands, those of a heading together."""
-        del ctx
-        shown = {name for name, command in self.commands.items() if not command.hidden}
-        headings = TOP if self.name not in INSIDE else {"Commands": INSIDE[self.name]}
-        listed = {name for lines in headings.values() for name in lines}
-        others = {name: self.commands[name].get_short_help_str(LONGEST) for name in shown - listed}
-        for heading, lines in {**headings, "Other": others}.items():
-            rows = [(f"{name:<10}", line) for name, line in lines.items() if name in shown]
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
-
-
-class LoggedGroup(HelpfulGroup):
-    """Commands whose usage errors are lines of their log too."""
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  as typer has it
+        super().__init__(*arguments, **options)
+        describe_program(self)
+        describe_parameters(self.params)
+        for name, command in self.commands.items():
+            describe_command(command, name)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401  as typer has it
         """Run one of the commands; see `typer.core.TyperGroup`."""
         return _run(partial(super().main, args, *rest), args, options)
 
 
+class Commands(typer.Typer):
+    """Commands of a module; their texts are in `help.yaml`."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:  # noqa: ANN401  as typer has it
+        """Register a command; see `typer.Typer.command`."""
+        return super().command(name, cls=LoggedCommand, **options)
+
+
 def _run(
     main: Callable[..., object], args: Sequence[str] | None, options: Mapping[str, object]
 ) -> object:
-    """Run `main`; a usage error is one object of the log, where that is of JSON."""
+    """Run `main`; a usage error is one object of a log of JSON, else it has a translated frame."""
     given = sys.argv[1:] if args is None else args
-    # looked for without parsing, because it is the parser that fails
+    # found without parsing, because it is the parser that fails
     as_json = "--log=json" in given or ("--log", "json") in pairwise(given)
     with prepared():
-        if not as_json:
+        if not as_json and language() == "en":
             return main(**options)
         try:
             code = main(**{**options, "standalone_mode": False})  # else it prints the error itself
         except _USAGE_ERROR as error:
-            from kyc_ml.cli.terminal.reporters import JsonLines
-
-            hint = "" if error.ctx is None else f": try '{error.ctx.command_path} --help'"
-            JsonLines().failed(f"{error.format_message().rstrip('.')}{hint}")
+            _report(error, as_json=as_json)
             code = error.exit_code
         raise SystemExit(code)
+
+
+def _report(error: Any, *, as_json: bool) -> None:  # noqa: ANN401  as typer has it
+    """Write a usage error to the log, or to standard error under a frame in Chinese."""
+    path = "" if error.ctx is None else error.ctx.command_path
+    if as_json:
+        from kyc_ml.cli.terminal.reporters import JsonLines
+
+        hint = f": try '{path} --help'" if path else ""
+        JsonLines().failed(f"{error.format_message().rstrip('.')}{hint}")
+        return
+    message = error.format_message()
+    # a group of commands without a command shows its help
+    is_help = message.startswith(frame("Usage: "))
+    lines = [message if is_help else f"{frame('Error: ')}{message}"]
+    if path and not is_help:
+        lines = [error.ctx.get_usage(), frame("Try '{} --help' for help.").format(path), "", *lines]
+    typer.echo("\n".join(lines), err=True)

@@ -36,7 +36,9 @@ from .reading import require_section as require_section
 from .reading import section_digest as section_digest
 from .run import RunConfig as RunConfig
 from .section import Day as Day
+from .section import FilledText as FilledText
 from .section import Section as Section
+from .section import refuse_faults as refuse_faults
 from .selection import SelectionConfig as SelectionConfig
 from .source import FileSource as FileSource
 from .source import SourceMapping as SourceMapping

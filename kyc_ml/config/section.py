@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from kyc_ml.config.dates import parse_day
 
@@ -24,7 +25,25 @@ Day: TypeAlias = Annotated[date, BeforeValidator(parse_day)]
 """A day as people write it: pydantic alone takes 20250131 for seconds, and refuses 2025/1/31."""
 
 
+def _require_text(text: str) -> str:
+    if not text.strip():
+        msg = "must not be empty"
+        raise ValueError(msg)
+    return text
+
+
+FilledText: TypeAlias = Annotated[str, AfterValidator(_require_text)]
+"""Text that must be given: blanks alone are refused."""
+
+
 class Section(BaseModel):
     """Base of every section: immutable, and a misspelt key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def refuse_faults(faults: Iterable[str]) -> None:
+    """Raise one ValueError that lists all faults; a validator of a section calls it."""
+    found = list(faults)
+    if found:
+        raise ValueError("; ".join(found))

@@ -20,7 +20,7 @@ from kyc_ml.features import (
     build_features,
     build_features_in_buckets,
     choose_features,
-    report_left_out,
+    report_unavailable,
     scratch_folder,
 )
 from kyc_ml.storage import require_place, written_whole
@@ -32,7 +32,7 @@ class FeaturesBuilt:
 
     rows: int
     columns: int
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
 
 
 def run_features(
@@ -87,9 +87,9 @@ def run_features(
                 threads=threads,
                 progress=tell,
             )
-    report_left_out(built.left_out, reporter)
+    report_unavailable(built.unavailable, reporter)
     for note in built.notes:
         reporter.info(note)
     return FeaturesBuilt(
-        rows=observations.num_rows, columns=len(built.specs), left_out=built.left_out
+        rows=observations.num_rows, columns=len(built.specs), unavailable=built.unavailable
     )

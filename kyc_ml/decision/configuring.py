@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kyc_ml.config import RunConfig, SourceMapping, load_section
+from kyc_ml.decision.needs import policy_features
 from kyc_ml.decision.rating.card import Scorecard
-from kyc_ml.decision.tiers.needs import policy_features
 from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.features import on_source, require_named_features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFiles:
-    """What a run configuration and the files beside it say.
+    """A run configuration and the files that it names.
 
     Attributes
     ----------
     card : Scorecard or None
-        The expert rating that the model is held against.
+        The expert rating that the model is compared with.
     """
 
     run: RunConfig
@@ -33,13 +33,13 @@ def load_run(config: Path, *, source: Path | None = None) -> RunFiles:
     Parameters
     ----------
     source : Path or None
-        Source mapping whose attributes the run may name.
+        Source mapping whose attributes the run may use.
 
     Raises
     ------
     ConfigError
         If one of the files cannot be read or breaks its rules, the run names a feature that
-        it will not have, or the policy reads one that the run does not declare.
+        does not exist for it, or the policy reads one that the run does not declare.
     """
     run = load_section(config, RunConfig)
     policy = load_section(config.parent / run.tiers, TierPolicy)

@@ -1,4 +1,4 @@
-"""Overrides that name nobody: a floor that lowers no risk must not look like one that does."""
+"""Find overrides whose customer is unknown: they have no effect although they look active."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kyc_ml.contract import CONTRACT, CUSTOMER_ID, StoredTables, alike_sql
 from kyc_ml.dataset import ChosenObservations
-from kyc_ml.decision.tiers.overrides import OverrideBook
+from kyc_ml.decision.tiers.sections import OverrideBook
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.storage import connect, quote_text
@@ -23,17 +23,17 @@ def require_known_customers(
     most: int | None,
     reporter: ProgressReporter,
 ) -> None:
-    """Refuse overrides in force whose customer is in no table; those of other days are no fault.
+    """Refuse overrides in force whose customer is in no table.
 
     Parameters
     ----------
     most : int or None
-        How many may be; None is no limit. Those within it are named all the same.
+        Highest number allowed; None is no limit. Those within it are listed as a warning.
 
     Raises
     ------
     ConfigError
-        Naming each by its place in the file, never by its customer.
+        If there are more; each is named by its place in the file, never by its customer.
     """
     last = chosen.as_of.date()
     first = date.min if chosen.since is None and chosen.unit == "fraud" else last
@@ -54,14 +54,12 @@ def require_known_customers(
     if most is None or len(unknown) <= most:
         reporter.warning(f"{head}: {'; '.join(lines)}")
         return
-    cure = (
-        "correct them, or set unmatched_overrides in the file of --limits to what is as it must be"
-    )
+    cure = "correct them, or allow more with unmatched_overrides in the file of --limits"
     Faults(f"{head}, so they have no effect; {cure}", ConfigError).extend(lines).raise_if_any()
 
 
 def _find_unknown(asked: Mapping[int, str], files: Mapping[str, Path]) -> dict[int, str]:
-    """Say of each customer asked for that no table has him, and whether another looks alike."""
+    """Explain for each customer in no table whether another identifier is similar."""
     known = " UNION ALL ".join(
         f"SELECT {CUSTOMER_ID} AS id FROM read_parquet({quote_text(str(path.resolve()))})"
         for name, path in files.items()
@@ -77,7 +75,7 @@ def _find_unknown(asked: Mapping[int, str], files: Mapping[str, Path]) -> dict[i
             [list(asked), list(asked.values())],
         ).fetchall()
     alike = (
-        "a customer is written alike, but for letter case, leading zeros, quotes or width: write "
+        "a customer differs only in letter case, leading zeros, quotes or character width: write "
         "it as the tables do, or declare the form under `identifiers` of the source mapping"
     )
-    return {place: alike if near else "nobody is written alike" for place, near in rows}
+    return {place: alike if near else "no customer is similar" for place, near in rows}

@@ -1,4 +1,4 @@
-"""Observations and tables in, feature table out."""
+"""Compute the feature table of observations in memory."""
 
 from __future__ import annotations
 
@@ -12,30 +12,21 @@ import pyarrow as pa
 from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables, Frame
 from kyc_ml.display import Progress
 from kyc_ml.features.availability import split_available
-from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
-from kyc_ml.features.formulas import evaluate
-from kyc_ml.features.history import TimedRows
+from kyc_ml.features.how import tables_read
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.observed import read_observations
-from kyc_ml.features.peers import Measured, compare_with_peers
+from kyc_ml.features.peer_distance import Measured, compare_with_peers
 from kyc_ml.features.prepare import MADE_FROM, columns_of, make_tables
-from kyc_ml.features.reading import Request, as_column, read_column, read_rows
+from kyc_ml.features.reading import Request, read_rows
 from kyc_ml.features.row_columns import add_row_columns, needed_columns
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    Formula,
-    Latest,
-    Own,
-    Peer,
-    Window,
-    all_made_of,
-    made_of,
-    name_of,
-)
+from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import DECISION_TIME, OBSERVATION_ID, FeatureTable
+from kyc_ml.features.timed_rows import TimedRows, as_column
 from kyc_ml.metrics import Floats
 
 Compare = Callable[[Sequence[FeatureSpec]], Mapping[str, Floats]]
-"""Gives the values of the features that compare with peers, by name."""
+"""Returns the values of the features that compare with peers, by name."""
 
 KEYS: Final = (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
 """Columns that a feature table begins with."""
@@ -69,34 +60,39 @@ def build_features(
     """
     observations = read_observations(observations)
     columns = columns_of(source)
-    available, left_out = split_available(specs, columns, observations.column_names)
-    levels = needed_columns(available)
-    made = made_tables(available, {need.table for level in levels for need in level})
+    available, unavailable = split_available(specs, columns, observations.column_names)
+    made = _made_tables(available)
     tables, notes = make_tables(source.columns(), {name: columns[name] for name in made})
-    bench = FeatureComputation(
+    computation = FeatureComputation(
         {name: TimedRows(table) for name, table in (*source.tables.items(), *tables.items())},
         timezone=source.timezone,
         threads=threads,
     )
-    computed = bench.compute(observations, available, progress=progress)
+    computed = computation.compute(observations, available, progress=progress)
     return as_table(
-        observations, computed, available, left_out=told_left_out(specs, left_out), notes=notes
+        observations,
+        computed,
+        available,
+        unavailable=chosen_unavailable(specs, unavailable),
+        notes=notes,
     )
 
 
 def in_table_order(specs: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
     """List the features that a model is given: numbers first, then categories."""
-    visible = [spec for spec in specs if not spec.hidden]
+    visible = [spec for spec in specs if not spec.intermediate]
     numbers = [spec for spec in visible if spec.kind == "number"]
     return (*numbers, *(spec for spec in visible if spec.kind == "category"))
 
 
-def told_left_out(specs: Sequence[FeatureSpec], left_out: Mapping[str, str]) -> dict[str, str]:
-    """Return the reasons of the features that somebody chose, not of those behind them."""
+def chosen_unavailable(
+    specs: Sequence[FeatureSpec], unavailable: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the reasons of the chosen features, without intermediate ones."""
     return {
-        spec.name: left_out[spec.name]
+        spec.name: unavailable[spec.name]
         for spec in specs
-        if spec.name in left_out and not spec.hidden
+        if spec.name in unavailable and not spec.intermediate
     }
 
 
@@ -105,10 +101,10 @@ def as_table(
     computed: Computed,
     specs: Sequence[FeatureSpec],
     *,
-    left_out: Mapping[str, str],
+    unavailable: Mapping[str, str],
     notes: Sequence[str],
 ) -> FeatureTable:
-    """Put computed features beside the keys of their observations; hidden ones stay behind."""
+    """Join computed features to the keys of their observations, without intermediate ones."""
     ordered = in_table_order(specs)
     return FeatureTable(
         keys=observations.select(KEYS),
@@ -117,7 +113,7 @@ def as_table(
         categories={
             spec.name: computed.categories[spec.name] for spec in ordered if spec.kind == "category"
         },
-        left_out=left_out,
+        unavailable=unavailable,
         notes=tuple(notes),
     )
 
@@ -127,7 +123,7 @@ class Computed:
 
     def __init__(self, specs: Sequence[FeatureSpec], n: int) -> None:
         order = [spec.name for spec in in_table_order(specs)]
-        order += [spec.name for spec in specs if spec.hidden]
+        order += [spec.name for spec in specs if spec.intermediate]
         self.place = {name: column for column, name in enumerate(order)}
         self.numbers = np.full((n, len(order)), np.nan, order="F")
         self.categories: dict[str, pa.Array] = {}
@@ -136,6 +132,13 @@ class Computed:
         """Return the column of a feature in the matrix."""
         return np.asarray(self.numbers[:, self.place[name]])
 
+    def put(self, spec: FeatureSpec, values: Floats | pa.Array) -> None:
+        """Fill in a feature: numbers with NaN where missing, or categories."""
+        if spec.how.is_text():
+            self.categories[spec.name] = values
+        else:
+            self.column(spec.name)[:] = values
+
     def values(self, name: str, rows: slice) -> pa.Array:
         """Return some rows of a feature as an Arrow array; missing values are null."""
         if name in self.categories:
@@ -143,15 +146,15 @@ class Computed:
         return as_column(self.column(name)[rows])
 
     def named(self, names: Sequence[str]) -> Measured:
-        """Numbers and categories among these features."""
+        """Return these features: numbers, and categories."""
         texts = {name: self.categories[name] for name in names if name in self.categories}
         return {name: self.column(name) for name in names if name not in texts}, texts
 
 
 class FeatureComputation:
-    """Tables laid out for reading, with the columns that features read besides.
+    """Computes features from tables, which get the row columns that features read.
 
-    A row column is computed once for each table, whoever reads it.
+    A row column is computed once for each table, however many features read it.
     """
 
     def __init__(self, tables: Mapping[str, TimedRows], *, timezone: str, threads: int) -> None:
@@ -166,7 +169,7 @@ class FeatureComputation:
         *,
         progress: Progress | None = None,
     ) -> Computed:
-        """Fill a matrix: what reads rows first, then what reads other features."""
+        """Compute features that read rows first, then those that read other features."""
         observed = TimedRows(observations, time=DECISION_TIME)
         computed = Computed(specs, len(observed))
         self.read(observed, specs, computed, progress=progress)
@@ -205,29 +208,9 @@ class FeatureComputation:
             )
         )
         for spec in specs:
-            if isinstance(spec.how, Own):
-                self._read_own(spec, spec.how, observed, computed)
-
-    def _read_own(
-        self, spec: FeatureSpec, how: Own, observed: TimedRows, computed: Computed
-    ) -> None:
-        """Read a field of the observations, or the clock at their times."""
-        if how.column is None:
-            local = local_time(observed.event_time, timezone=self._timezone)
-            clock = {
-                "hour": local.hour,
-                "weekday": local.day_of_week,
-                "night": local.hour < NIGHT_ENDS_HOUR,
-            }
-            computed.column(spec.name)[:] = np.asarray(clock[how.reading], dtype=np.float64)
-            return
-        values = observed.table[name_of(how.column)].combine_chunks()
-        if how.reading == "category":
-            computed.categories[spec.name] = values.cast(pa.string())
-            return
-        computed.column(spec.name)[:] = read_column(
-            values, how.reading, decision=observed.event_time
-        )
+            if not spec.how.features_read() and not isinstance(spec.how, Window | Latest):
+                values = spec.how.read(observed, tables=self._tables, timezone=self._timezone)
+                computed.put(spec, values)
 
     def _compare(
         self,
@@ -236,9 +219,9 @@ class FeatureComputation:
         computed: Computed,
         peers: Sequence[FeatureSpec],
     ) -> dict[str, Floats]:
-        """Compare with peers, whose features are computed as the observations' own are."""
+        """Compare with peers, whose features are computed like those of the observations."""
         known = {spec.name: spec for spec in specs}
-        names = list(dict.fromkeys(name for spec in peers for name in made_of(spec)))
+        names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
 
         def measure(population: pa.Table, wanted: Sequence[str]) -> Measured:
             needed = dict.fromkeys(
@@ -256,25 +239,23 @@ class FeatureComputation:
 
 
 def combine(specs: Sequence[FeatureSpec], computed: Computed, *, compare: Compare) -> None:
-    """Compute what is made of other features, each after those that it reads."""
-    waiting = [spec for spec in specs if isinstance(spec.how, Formula | Peer)]
+    """Compute features made of other features, each after those that it reads."""
+    waiting = [spec for spec in specs if spec.how.features_read()]
     done = {spec.name for spec in specs} - {spec.name for spec in waiting}
     while waiting:
-        ready = [spec for spec in waiting if done.issuperset(made_of(spec))]
+        ready = [spec for spec in waiting if done.issuperset(spec.how.features_read())]
         peers = [spec for spec in ready if isinstance(spec.how, Peer)]
         for name, values in (compare(peers) if peers else {}).items():
             computed.column(name)[:] = values
         for spec in ready:
-            if isinstance(spec.how, Formula):
-                inputs = [computed.column(name) for name in spec.how.inputs]
-                computed.column(spec.name)[:] = evaluate(
-                    spec.how.operation, inputs, parameter=spec.how.parameter
-                )
+            if not isinstance(spec.how, Peer):
+                inputs = [computed.column(name) for name in spec.how.features_read()]
+                computed.put(spec, spec.how.combine(inputs))
         done.update(spec.name for spec in ready)
         waiting = [spec for spec in waiting if spec.name not in done]
 
 
-def made_tables(specs: Sequence[FeatureSpec], others: set[str]) -> set[str]:
-    """Names of the tables to make for these features and for other tables' columns."""
-    read = {spec.how.table for spec in specs if isinstance(spec.how, Window | Latest)}
-    return (read | others) & set(MADE_FROM)
+def _made_tables(specs: Sequence[FeatureSpec]) -> set[str]:
+    """Return the names of the tables to make for these features and their row columns."""
+    read = {table for spec in specs for table in tables_read(spec.how)}
+    return read & set(MADE_FROM)

@@ -8,7 +8,7 @@ from typing import Final
 
 from kyc_ml.config import FeatureConfig, TableAttribute
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features.families.attributes import ATTRIBUTES, features_of, with_attributes
+from kyc_ml.features.families.attributes import ATTRIBUTES, declare, with_attributes
 from kyc_ml.features.families.tables import read_families
 from kyc_ml.features.spec import FeatureSpec, all_made_of
 
@@ -32,7 +32,7 @@ def declare_features(config: FeatureConfig) -> dict[str, FeatureSpec]:
     declared: dict[str, FeatureSpec] = {}
     faults = Faults("features", ConfigError)
     read = read_families(_TABLES, config.amounts, config.country_lists, config.third_party_items)
-    for spec in (*read, *features_of(config)):
+    for spec in (*read, *declare(config.attributes)):
         if spec.name in declared:
             faults.add(
                 "attributes, third_party_items or country_lists: two give a feature named "
@@ -48,7 +48,7 @@ def choose_features(
 ) -> tuple[FeatureSpec, ...]:
     """List the features of the chosen families that a unit of observation has.
 
-    A formula may need a feature that was not chosen: it is computed, but hidden.
+    A formula may need a feature that was not chosen: it becomes an intermediate feature.
 
     Parameters
     ----------
@@ -74,14 +74,14 @@ def choose_features(
         or (
             spec.family in config.families
             and spec.name not in config.exclude
-            and unit in spec.units
+            and unit in spec.observation_units
         )
     }
     for name in config.include:
-        chosen[name] = replace(chosen[name], hidden=False)
+        chosen[name] = replace(chosen[name], intermediate=False)
     for spec in tuple(chosen.values()):
         for name in all_made_of(spec, declared):
-            chosen.setdefault(name, replace(declared[name], hidden=True))
+            chosen.setdefault(name, replace(declared[name], intermediate=True))
     return tuple(chosen.values())
 
 
@@ -100,10 +100,10 @@ def _check_names(config: FeatureConfig, declared: dict[str, FeatureSpec], *, uni
             if name not in declared
         )
     faults.extend(
-        f"include: {name!r} is a feature of {' and '.join(declared[name].units)} observations, "
-        f"not of {unit}"
+        f"include: {name!r} is a feature of {' and '.join(declared[name].observation_units)} "
+        f"observations, not of {unit}"
         for name in config.include
-        if name in declared and unit not in declared[name].units
+        if name in declared and unit not in declared[name].observation_units
     )
     if config.third_party_items and "third_party" not in config.families:
         faults.add("third_party_items are listed, but families lacks third_party: add it")

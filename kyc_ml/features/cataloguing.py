@@ -16,7 +16,7 @@ from kyc_ml.config import (
 )
 from kyc_ml.errors import ConfigError, hint
 from kyc_ml.features.catalog import FAMILIES, choose_features, declare_features
-from kyc_ml.features.definition import define, row_columns_of
+from kyc_ml.features.how import row_columns_of
 from kyc_ml.features.spec import FeatureSpec
 
 _UNITS: Final = get_args(Unit)
@@ -55,16 +55,16 @@ def run_list(
     return tuple(
         spec
         for spec in specs
-        if not spec.hidden
+        if not spec.intermediate
         and (family is None or spec.family == family)
-        and (unit is None or unit in spec.units)
+        and (unit is None or unit in spec.observation_units)
     )
 
 
 def run_show(
     name: str, *, config: Path | None, source: Path | None = None
 ) -> tuple[FeatureSpec, str, Mapping[str, str]]:
-    """Give one feature, its definition in a line, and those of the columns it reads.
+    """Return one feature, its definition, and the definitions of the columns it reads.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def run_show(
         msg = f"{name!r} is not a declared feature{hint(name, declared)}; see kyc-ml features list"
         raise ConfigError(msg)
     spec = declared[name]
-    return spec, define(spec.how), row_columns_of(spec)
+    return spec, spec.how.define(), row_columns_of(spec.how)
 
 
 def declared_features(config: Path | None, *, source: Path | None = None) -> dict[str, FeatureSpec]:
@@ -102,7 +102,7 @@ def _attributes(source: Path) -> tuple[TableAttribute, ...]:
 def run_page(config: Path | None, *, source: Path | None = None) -> str:
     """Write the catalogue as Markdown: one table a family."""
     declared = declared_features(config, source=source)
-    shown = [spec for spec in declared.values() if not spec.hidden]
+    shown = [spec for spec in declared.values() if not spec.intermediate]
     lines = [
         "# Feature catalogue",
         "",
@@ -129,7 +129,7 @@ def run_page(config: Path | None, *, source: Path | None = None) -> str:
         ]
         lines += [_line(spec) for spec in members]
         lines.append("")
-    columns = {name: text for spec in shown for name, text in row_columns_of(spec).items()}
+    columns = {name: text for spec in shown for name, text in row_columns_of(spec.how).items()}
     lines += [
         "## Columns of rows",
         "",
@@ -145,14 +145,14 @@ def run_page(config: Path | None, *, source: Path | None = None) -> str:
 
 def _line(spec: FeatureSpec) -> str:
     direction = {1: " +", -1: " −", 0: ""}[spec.monotone]
-    units = "".join({"fraud": "T", "risk": "R"}[unit] for unit in spec.units)
+    units = "".join({"fraud": "T", "risk": "R"}[unit] for unit in spec.observation_units)
     cells = (
         f"`{spec.name}`{direction}",
         spec.description,
         spec.description_zh,
         spec.unit,
         units,
-        define(spec.how),
+        spec.how.define(),
         spec.typology or "",
         spec.source,
     )

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
-from kyc_ml.features.spec import DAY_US, HOUR_US, Operation, Reading
-from kyc_ml.metrics import Floats, Ints, Mask
+from kyc_ml.metrics import Floats, Mask
 
-_YEAR_DAYS = 365.25
+Operation = Literal[
+    "ratio",
+    "difference",
+    "sum",
+    "product",
+    "minimum",
+    "maximum",
+    "z_score",
+    "equals_zero",
+    "at_least",
+    "below",
+    "shrunk_share",
+    "minus_log",
+    "log_ratio",
+    "scaled",
+]
+
 _ROUNDED: Final = 4 * float(np.finfo(np.float64).eps)
 """Numbers that differ by less, as a share of the larger, are equal: each was rounded before."""
 
@@ -23,18 +38,18 @@ def evaluate(operation: Operation, inputs: Sequence[Floats], *, parameter: float
 
 
 def _flag(condition: Mask, *inputs: Floats) -> Floats:
-    """1 where true, 0 where false, missing where an input is."""
+    """Return 1 where true, 0 where false, missing where an input is."""
     missing = reduce(np.logical_or, [np.isnan(values) for values in inputs])
     return np.where(missing, np.nan, condition.astype(np.float64))
 
 
 def _against(inputs: Sequence[Floats], parameter: float) -> Floats:
-    """Give the second input, or the parameter where there is one input."""
+    """Return the second input, or the parameter where there is one input."""
     return inputs[1] if len(inputs) > 1 else np.full_like(inputs[0], parameter)
 
 
 def _equal(x: Floats, y: Floats) -> Mask:
-    """Tell where two numbers are one but for rounding: what is made of them is exact there."""
+    """Return where two numbers differ by rounding only: results are exact there."""
     return np.asarray(np.abs(x - y) <= _ROUNDED * np.maximum(np.abs(x), np.abs(y)))
 
 
@@ -87,26 +102,3 @@ _OPERATIONS: Final[dict[Operation, Callable[[Sequence[Floats], float], Floats]]]
     "log_ratio": _log_ratio,
     "scaled": lambda x, k: x[0] * k,
 }
-
-
-def read_time(reading: Reading, *, decision: Ints, moment: Ints, missing: Floats) -> Floats:
-    """Turn a moment of a visible row into hours, years or days from the decision.
-
-    Parameters
-    ----------
-    decision, moment : int64 arrays of shape (n,), microseconds
-    missing : float64 array of shape (n,)
-        NaN where there is no moment, else 0.
-    """
-    match reading:
-        case "age_hours":
-            return (decision - moment) / HOUR_US + missing
-        case "years_since":
-            return (decision - moment) / (DAY_US * _YEAR_DAYS) + missing
-        case "days_since":
-            return (decision - moment) / DAY_US + missing
-        case "days_until":
-            return (moment - decision) / DAY_US + missing
-        case _:
-            msg = f"reading {reading!r} is not a reading of a time"
-            raise ValueError(msg)

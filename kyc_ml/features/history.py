@@ -1,114 +1,20 @@
-"""Rows of a table grouped by key beside the observations that look back on them."""
+"""Rows of a table grouped by key, together with the observations that look back on them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kyc_ml.contract import EVENT_TIME, KNOWN_AT
+from kyc_ml.features.how import Where, name_of
 from kyc_ml.features.kernels import shares, timeline
 from kyc_ml.features.kernels.timeline import gather
-from kyc_ml.features.spec import Where, name_of
+from kyc_ml.features.timed_rows import TimedRows, as_codes
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
-
-T = TypeVar("T")
-
-UNTIL: Final = "superseded_at"
-"""Column of tables whose rows stop being true: the instant, null where they never did."""
-
-NEVER_US: Final = 2**61
-
-
-def microseconds(column: pa.ChunkedArray | pa.Array) -> Ints:
-    """Read a timestamp column without nulls as int64 microseconds."""
-    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.asarray(flat.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
-
-
-class TimedRows:
-    """A table whose times and columns are read into arrays once, however many ask.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Rows with a time; those of a contracted table are sorted by it.
-    time : str
-        Column that says when a row happened, or when an observation is decided.
-    """
-
-    def __init__(self, table: pa.Table, *, time: str = EVENT_TIME) -> None:
-        self.table = table
-        self.time = time
-        self.event_time = microseconds(table[time])
-        self.is_sorted = bool(np.all(self.event_time[1:] >= self.event_time[:-1]))
-        self._cache: dict[tuple[str, str], object] = {}
-        self._lock = threading.RLock()
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    @property
-    def known_at(self) -> Ints:
-        """When each row was known, in microseconds."""
-        return self._once("known_at", KNOWN_AT, lambda: microseconds(self.table[KNOWN_AT]))
-
-    @property
-    def until(self) -> Ints | None:
-        """When each row was superseded, in microseconds; None if none ever is."""
-        if UNTIL not in self.table.column_names or not self.table.num_rows:
-            return None
-        column = self.table[UNTIL]
-        if column.null_count == len(column):
-            return None
-        return self._once(
-            "until",
-            UNTIL,
-            lambda: np.asarray(column.combine_chunks().cast(pa.int64()).fill_null(NEVER_US)),
-        )
-
-    def number(self, name: str) -> Floats:
-        """Read a column as float64; NaN where it is missing."""
-        return self._once("number", name, lambda: _as_floats(self.table[name]))
-
-    def encoded(self, name: str) -> pa.DictionaryArray:
-        """Read a column as codes of its distinct values; null where it is missing."""
-        return self._once(
-            "encoded", name, lambda: self.table[name].combine_chunks().dictionary_encode()
-        )
-
-    def codes(self, name: str) -> tuple[Ints32, int]:
-        """Codes of a column's values, -1 where missing, and how many values there are."""
-        encoded = self.encoded(name)
-        codes = self._once("codes", name, lambda: _as_codes(encoded.indices))
-        return codes, len(encoded.dictionary)
-
-    def has(self, name: str) -> Mask | None:
-        """Tell which rows have a value in a column; None if all have."""
-        column = self.table[name]
-        if not column.null_count:
-            return None
-        return self._once(
-            "has",
-            name,
-            lambda: np.asarray(column.is_valid().combine_chunks(), dtype=np.bool_),
-        )
-
-    def append(self, name: str, values: pa.Array) -> None:
-        """Add a column; one value a row."""
-        with self._lock:
-            self.table = self.table.append_column(name, values)
-
-    def _once(self, kind: str, name: str, read: Callable[[], T]) -> T:
-        with self._lock:
-            if (kind, name) not in self._cache:
-                self._cache[kind, name] = read()
-            return cast(T, self._cache[kind, name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +41,10 @@ class History:
         return int(self.row_starts.size - 1)
 
     def parts(self, size: int) -> Iterator[History]:
-        """Part the keys into runs of about `size` rows and observations, as views.
+        """Divide the keys into runs of about `size` rows and observations, as views.
 
         A run fits into the processor's cache, and threads can take different ones. A key
-        is never parted.
+        is never divided.
         """
         load = self.row_starts + self.observed_starts
         first = 0
@@ -177,9 +83,9 @@ class History:
         return leaves, timeline.order_by_instant(self.row_starts, leaves), 0
 
     def level(self, values: Floats) -> Floats:
-        """Give rows of one key that happened, and were known, at one instant their mean value.
+        """Replace values of one key with equal event and known times by their mean.
 
-        Which of them is the latest is not for their order to say.
+        The order of such rows carries no information, so it must not decide which is the latest.
 
         Parameters
         ----------
@@ -255,7 +161,7 @@ class Keys:
             return codes, codes, max(width, 1)
         encoded = pa.chunked_array([*left.chunks, *right.chunks], left.type)
         together = encoded.combine_chunks().dictionary_encode()
-        flat = _as_codes(together.indices)
+        flat = as_codes(together.indices)
         return flat[: len(left)], flat[len(left) :], max(len(together.dictionary), 1)
 
 
@@ -308,7 +214,7 @@ def build_history(
 
 
 def _kept(source: TimedRows, where: Where | None, having: str | None) -> Mask | None:
-    """Tell which rows pass a filter; None if all do."""
+    """Return which rows pass a filter; None if all do."""
     kept = None if having is None else source.has(having)
     while where is not None:
         column = source.table[name_of(where.column)]
@@ -336,12 +242,12 @@ def _pair(
     more = np.concatenate([more_rows, more_observed])
     missing = (joint < 0) | (more < 0)
     coded = pa.array(joint + more, mask=missing).dictionary_encode()
-    flat = _as_codes(coded.indices)
+    flat = as_codes(coded.indices)
     return flat[: rows.size], flat[rows.size :], max(len(coded.dictionary), 1)
 
 
 def _same_memory(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
-    """Tell whether two columns are one and the same."""
+    """Return whether two columns share their memory."""
     if left.num_chunks != right.num_chunks or len(left) != len(right):
         return False
     return all(
@@ -350,12 +256,3 @@ def _same_memory(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
         and [b and b.address for b in ours.buffers()] == [b and b.address for b in theirs.buffers()]
         for ours, theirs in zip(left.chunks, right.chunks, strict=True)
     )
-
-
-def _as_codes(indices: pa.Array) -> Ints32:
-    return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
-
-
-def _as_floats(column: pa.ChunkedArray) -> Floats:
-    flat = column.combine_chunks().cast(pa.float64())
-    return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64)

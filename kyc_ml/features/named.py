@@ -12,7 +12,7 @@ from kyc_ml.features.spec import FeatureSpec
 
 
 def on_source(config: RunConfig, attributes: Sequence[TableAttribute]) -> RunConfig:
-    """Give a run the attributes of the source that it runs on, so that all it names is declared.
+    """Return a run with the attributes of its source, so that every feature it names is declared.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def require_named_features(config: RunConfig) -> None:
     chosen = {
         spec.name: spec
         for spec in choose_features(config.features, unit=config.unit)
-        if not spec.hidden
+        if not spec.intermediate
     }
     categories = {name: spec for name, spec in chosen.items() if spec.kind == "category"}
     faults = Faults(f"configuration {config.name!r}", ConfigError)
@@ -56,12 +56,12 @@ def require_named_features(config: RunConfig) -> None:
 
 
 def _say_absent(name: str, chosen: dict[str, FeatureSpec], config: RunConfig) -> str:
-    """Say why a run has no feature of that name, and what would give it one."""
+    """Return why a run has no feature of that name, and what would add it."""
     spec = declare_features(config.features).get(name)
     if spec is None:
         return f"{name!r} is no declared feature{hint(name, chosen)}; see kyc-ml features list"
-    if config.unit not in spec.units:
-        units = " and ".join(spec.units)
+    if config.unit not in spec.observation_units:
+        units = " and ".join(spec.observation_units)
         return f"{name!r} is a feature of {units} observations, not of {config.unit}"
     if name in config.features.exclude:
         return f"{name!r} is taken out by features.exclude: remove it there"

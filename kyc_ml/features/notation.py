@@ -9,40 +9,29 @@ from dataclasses import MISSING, fields
 from typing import Any, Final
 
 from kyc_ml.errors import BundleError
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    Formula,
-    Latest,
-    LatestValue,
-    Matched,
-    Own,
-    Peer,
-    RowColumn,
-    RowFormula,
-    RowFunction,
-    Where,
-    Window,
-    WindowLength,
-)
+from kyc_ml.features.how import RowColumn, Where
+from kyc_ml.features.kinds import COLUMN_KINDS, KINDS
+from kyc_ml.features.kinds.row_function import RowFunction
+from kyc_ml.features.periods import WindowLength
+from kyc_ml.features.spec import FeatureSpec
 
-# Names as bundles store them: a class may be renamed, its name in a bundle never.
-_TYPES: Final[dict[str, Any]] = {
-    "AsOf": LatestValue,
-    "Cell": RowFunction,
-    "FeatureSpec": FeatureSpec,
-    "Formula": Formula,
-    "Latest": Latest,
-    "Matched": Matched,
-    "Mix": RowFormula,
-    "Own": Own,
-    "Peer": Peer,
-    "Period": WindowLength,
-    "RowColumn": RowColumn,
-    "Where": Where,
-    "Window": Window,
+_RENAMED: Final = {
+    "LatestValue": "AsOf",
+    "RowFunction": "Cell",
+    "RowFormula": "Mix",
+    "WindowLength": "Period",
 }
-_STORED_NAMES: Final = {kind: name for name, kind in _TYPES.items()}
+"""Classes that bundles store under an earlier name: a new name changes no bundle and no digest."""
+_TYPES: Final[dict[str, Any]] = {
+    _RENAMED.get(kind.__name__, kind.__name__): kind
+    for kind in (FeatureSpec, RowColumn, Where, WindowLength, *KINDS, *COLUMN_KINDS)
+}
+"""Declarations by the name that bundles store."""
+_TAGS: Final = {kind: tag for tag, kind in _TYPES.items()}
 _TAG: Final = "is"
+_STORED: Final = {"intermediate": "hidden", "observation_units": "units"}
+"""The same for fields."""
+_FIELDS: Final = {stored: name for name, stored in _STORED.items()}
 _NIGHT: Final = RowColumn(name="is_night", how=RowFunction(operation="night"))
 
 
@@ -52,12 +41,12 @@ def to_plain(declared: object) -> Any:  # noqa: ANN401  JSON
     Fields that keep their default are left out: a field added later, with a default that
     means what its absence meant, changes neither the notation nor its digest.
     """
-    if type(declared) in _STORED_NAMES:
-        content = {_TAG: _STORED_NAMES[type(declared)]}
+    if type(declared) in _TAGS:
+        content = {_TAG: _TAGS[type(declared)]}
         for each in fields(declared):  # type: ignore[arg-type]  # all are dataclasses
             value = getattr(declared, each.name)
             if each.default is MISSING or value != each.default:
-                content[each.name] = to_plain(value)
+                content[_STORED.get(each.name, each.name)] = to_plain(value)
         return content
     if isinstance(declared, tuple):
         return [to_plain(each) for each in declared]
@@ -74,7 +63,9 @@ def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
     """
     if isinstance(content, Mapping):
         kind = _TYPES.get(content[_TAG])
-        known = set() if kind is None else {each.name for each in fields(kind)}
+        known = (
+            set() if kind is None else {_STORED.get(each.name, each.name) for each in fields(kind)}
+        )
         unknown = sorted(set(content) - known - {_TAG})
         if kind is None or unknown:
             msg = (
@@ -82,7 +73,12 @@ def from_plain(content: Any) -> Any:  # noqa: ANN401  JSON
                 "kyc_ml does not know: use the version that wrote it, or a newer one"
             )
             raise BundleError(msg)
-        return kind(**{name: from_plain(content[name]) for name in content if name != _TAG})
+        read: dict[str, Any] = {
+            _FIELDS.get(str(name), str(name)): from_plain(value)
+            for name, value in content.items()
+            if name != _TAG
+        }
+        return kind(**read)
     if isinstance(content, list):
         return tuple(from_plain(each) for each in content)
     return content
@@ -94,7 +90,7 @@ def from_format_1(items: Sequence[Mapping[str, Any]]) -> tuple[FeatureSpec, ...]
 
 
 def digest_of_format_1(items: Sequence[Mapping[str, Any]]) -> str:
-    """Give the digest of definitions as format 1 took it."""
+    """Return the digest of definitions as format 1 computed it."""
     plain = [[item["name"], item["kind_of_how"], item["how"]] for item in items]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -110,8 +106,12 @@ def _feature_of_format_1(item: Mapping[str, Any]) -> FeatureSpec:
         how["where"] = Where(column=where["column"], values=tuple(where["values"]))
     if how.get("value") == _NIGHT.name:  # a column that format 1 took for granted
         how["value"] = _NIGHT
-    rest = {name: value for name, value in item.items() if name not in {"how", "kind_of_how"}}
-    rest["units"] = tuple(rest["units"])
+    rest: dict[str, Any] = {
+        _FIELDS.get(name, name): value
+        for name, value in item.items()
+        if name not in {"how", "kind_of_how"}
+    }
+    rest["observation_units"] = tuple(rest["observation_units"])
     read: Any = _TYPES[item["kind_of_how"]](**how)
     return FeatureSpec(how=read, **rest)
 
@@ -123,7 +123,7 @@ def definitions_digest(specs: Iterable[FeatureSpec]) -> str:
 
 
 def compare_definitions(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """Say which features two sets do not share, or define otherwise; a line a kind.
+    """List the features that two sets do not share or define differently; a line per kind.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _OWN: Final = {column.name: column.arrow.type for column in CONTRACT[TRANSACTION
 
 
 def read_observations(frame: Frame) -> pa.Table:
-    """Give observations as an Arrow table of contracted types.
+    """Return observations as an Arrow table of contracted types.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tables that features read besides the contracted ones: known labels, money-flow patterns."""
+"""Tables made of contracted ones: known labels, money-flow patterns, current accounts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from kyc_ml.contract import (
     Columns,
     ContractedTables,
 )
-from kyc_ml.features.history import NEVER_US, UNTIL, microseconds
 from kyc_ml.features.kernels.timeline import supersede_versions
+from kyc_ml.features.made import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, Patterns, find_patterns
 from kyc_ml.features.network.payments import payments_of
-from kyc_ml.features.spec import CURRENT_ACCOUNTS, LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.timed_rows import NEVER_US, UNTIL, microseconds
 
 MADE_FROM: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     LABELS: {CASES: (), TRANSACTIONS: ()},
@@ -71,7 +71,7 @@ def with_made(contracted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, .
 def make_tables(
     contracted: Mapping[str, Columns], needed: Mapping[str, Collection[str]]
 ) -> tuple[dict[str, pa.Table], list[str]]:
-    """Make the tables that features read besides the contracted ones.
+    """Make the tables that features read in addition to the contracted ones.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def make_tables(
     -------
     tables : dict of name to Arrow table
     notes : list of str
-        What a reader of the features should know: where a search was cut short.
+        Warnings about the features: where a search was cut short.
     """
     made: dict[str, pa.Table] = {}
     notes: list[str] = []
@@ -108,7 +108,7 @@ def _labels(contracted: Mapping[str, Columns], needed: Collection[str]) -> pa.Ta
     found = []
     if TRANSACTION_ID in cases.column_names:
         named = cases[TRANSACTION_ID].combine_chunks().unique().drop_null()
-        found = [  # piece by piece: of a table of any length, memory holds the few
+        found = [  # piece by piece: memory never holds the whole table
             batch.filter(pc.is_in(batch[TRANSACTION_ID], value_set=named))
             for batch in transactions.pieces(*columns)
         ]

@@ -1,4 +1,4 @@
-"""Windows and latest rows of many features at once: grouped, swept on threads.
+"""Windows and latest rows of many features together: grouped, swept on threads.
 
 Features that read the same table, key and filter share one grouping of its rows, and
 those of the same window share one timeline, so the cost grows with windows and
@@ -18,18 +18,16 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.display import Progress
-from kyc_ml.features.formulas import read_time
-from kyc_ml.features.history import History, Keys, TimedRows, build_history
-from kyc_ml.features.listings import on_listing
-from kyc_ml.features.spec import Latest, Listing, Reading, Where, Window, name_of
+from kyc_ml.features.history import History, Keys, build_history
+from kyc_ml.features.how import Where, name_of
+from kyc_ml.features.kinds.rows_of_key import Latest, Window
 from kyc_ml.features.sweeps import ColumnsRead, Sweep
-from kyc_ml.metrics import Floats, Ints, Ints32
+from kyc_ml.features.timed_rows import TimedRows
+from kyc_ml.features.values import read_column
+from kyc_ml.metrics import Floats, Ints32
 
 _PART: Final = 1 << 16
-"""Rows and observations swept at once: their times and values fit into a core's cache."""
-
-TEXT: Final = frozenset({"category"})
-"""Readings that give text, not numbers."""
+"""Rows and observations of one task: their times and values fit into a core's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,23 +142,6 @@ def _sweep(
             sweep.find_nearest(nearest)
 
 
-def read_column(
-    values: pa.Array, reading: Reading, *, decision: Ints, listing: Listing = ()
-) -> Floats:
-    """Turn a column of one value an observation into numbers; NaN where it is missing."""
-    if reading in {"value", "flag"}:
-        return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    if reading == "listed":
-        return on_listing(values, decision, listing)
-    moments = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return read_time(
-        reading,
-        decision=decision,
-        moment=moments.fill_null(0).to_numpy(zero_copy_only=False),
-        missing=np.where(values.is_null().to_numpy(zero_copy_only=False), np.nan, 0.0),
-    )
-
-
 def _read_latest(
     history: History,
     observed: TimedRows,
@@ -184,7 +165,7 @@ def _read_latest(
             continue
         column = table.table[table.time if how.column is None else name_of(how.column)]
         values = column.combine_chunks().take(rows)
-        if how.reading in TEXT:
+        if how.is_text():
             texts[request.name] = values.cast(pa.string())
         else:
             out[:, request.column] = read_column(
@@ -201,9 +182,3 @@ def _rows_of(how: Window | Latest, tables: Mapping[str, TimedRows]) -> _Rows:
             having = None  # every row has a value: the grouping of all rows serves
     key = tuple(name_of(column) for column in how.key)
     return _Rows(table=how.table, key=key, at=how.at, where=how.where, having=having)
-
-
-def as_column(values: Floats) -> pa.Array:
-    """Give numbers as an Arrow array whose missing values are null."""
-    missing = np.isnan(values)
-    return pa.array(values, mask=missing) if missing.any() else pa.array(values)

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import AMOUNT, CUSTOMER_ID, DIRECTION
-from kyc_ml.features.clock import NIGHT_ENDS_HOUR, local_time
-from kyc_ml.features.formulas import evaluate
-from kyc_ml.features.history import TimedRows, build_history
+from kyc_ml.features.history import build_history
+from kyc_ml.features.how import OBSERVED, How, RowColumn
 from kyc_ml.features.kernels import flow
-from kyc_ml.features.listings import on_listing
-from kyc_ml.features.reading import TEXT, Request, as_column, read_rows
-from kyc_ml.features.spec import (
-    CellOperation,
-    FeatureSpec,
-    Latest,
-    LatestValue,
-    Matched,
-    Own,
-    RowColumn,
-    RowFormula,
-    RowFunction,
-    Window,
-    columns_of_observer,
-    columns_of_table,
-    name_of,
-)
-from kyc_ml.metrics import Floats, Ints
-
-OBSERVED: Final = ""
-"""Stands for the observations among the names of tables."""
-
-_CENTS: Final = 100
+from kyc_ml.features.kinds.matched import Matched
+from kyc_ml.features.kinds.rows_of_key import LatestValue
+from kyc_ml.features.reading import Request, read_rows
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.timed_rows import TimedRows, as_column
+from kyc_ml.metrics import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +29,7 @@ class Need:
 
 
 def needed_columns(specs: Iterable[FeatureSpec]) -> list[list[Need]]:
-    """List the row columns that features read, those that others are made of first.
+    """List the row columns that features read, inputs of others first.
 
     Returns
     -------
@@ -70,11 +50,13 @@ def needed_columns(specs: Iterable[FeatureSpec]) -> list[list[Need]]:
             )
             raise ValueError(msg)
         if need not in depth:
-            depth[need] = 1 + max((visit(each) for each in _inputs(need)), default=-1)
+            depth[need] = 1 + max(
+                (visit(each) for each in _needed(need.column.how, need.table)), default=-1
+            )
         return depth[need]
 
     for spec in specs:
-        for need in _of_how(spec.how, OBSERVED):
+        for need in _needed(spec.how, OBSERVED):
             visit(need)
     levels: list[list[Need]] = [[] for _ in range(1 + max(depth.values(), default=-1))]
     for need, level in depth.items():
@@ -111,15 +93,11 @@ def _add_to(
     timezone: str,
     threads: int,
 ) -> None:
-    """Compute columns of one table: those read from other rows all at once."""
+    """Compute columns of one table; those read from other rows together, in one pass."""
     for column in columns:
-        match column.how:
-            case RowFunction() as cell:
-                place.append(column.name, _cell(cell, place, timezone=timezone))
-            case RowFormula(operation=operation, inputs=inputs, parameter=parameter):
-                read = [place.number(name_of(each)) for each in inputs]
-                mixed = evaluate(operation, read, parameter=parameter)
-                place.append(column.name, as_column(mixed))
+        if not isinstance(column.how, LatestValue | Matched):
+            values = column.how.read(place, tables=tables, timezone=timezone)
+            place.append(column.name, values)
     looks_back = [
         (column.name, column.how.how) for column in columns if isinstance(column.how, LatestValue)
     ]
@@ -130,90 +108,10 @@ def _add_to(
         ]
         texts = read_rows(tables, place, requests, out=numbers, threads=threads)
         for at, (name, how) in enumerate(looks_back):
-            text = isinstance(how, Latest) and how.reading in TEXT
-            place.append(name, texts[name] if text else as_column(numbers[:, at]))
+            place.append(name, texts[name] if how.is_text() else as_column(numbers[:, at]))
     matched = {column.name: column.how for column in columns if isinstance(column.how, Matched)}
     for name, values in _match(place, matched).items():
         place.append(name, as_column(values))
-
-
-def _cell(how: RowFunction, place: TimedRows, *, timezone: str) -> pa.Array:
-    """Compute a column from the row alone."""
-    if how.operation in {"hour", "weekday", "night"}:
-        return _clock(how.operation, place.event_time, timezone=timezone)
-    names = [name_of(each) for each in how.inputs]
-    if how.operation in _ON_TEXT:
-        texts = [place.table[name].combine_chunks() for name in names]
-        return _ON_TEXT[how.operation](how, texts, place.event_time)
-    if how.operation == "text":
-        cents = _cents(place.number(names[0]))
-        return pa.array(cents, mask=cents < 0).cast(pa.string())
-    return as_column(_ON_NUMBERS[how.operation](how, place.number(names[0])))
-
-
-def _clock(operation: CellOperation, moments: Ints, *, timezone: str) -> pa.Array:
-    """Read the row's time on the clock that customers live by."""
-    local = local_time(moments, timezone=timezone)
-    if operation == "night":
-        return pa.array((local.hour < NIGHT_ENDS_HOUR).astype(np.float64))
-    number = local.hour if operation == "hour" else local.day_of_week
-    return pa.array(np.asarray(number, dtype=np.int32)).cast(pa.string())
-
-
-def _is_any_of(how: RowFunction, texts: Sequence[pa.Array], _: Ints) -> pa.Array:
-    found = pc.is_in(texts[0], value_set=pa.array(how.values, pa.string()))
-    return pc.if_else(texts[0].is_valid(), found.cast(pa.float64()), None)
-
-
-def _differs(_: RowFunction, texts: Sequence[pa.Array], __: Ints) -> pa.Array:
-    return pc.not_equal(texts[0], texts[1]).cast(pa.float64())
-
-
-def _listed(how: RowFunction, texts: Sequence[pa.Array], moments: Ints) -> pa.Array:
-    return as_column(on_listing(texts[0], moments, how.listing))
-
-
-def _between(how: RowFunction, values: Floats) -> Floats:
-    low, high = how.parameters
-    inside = ((values >= low) & (values < high)).astype(np.float64)
-    return np.where(np.isnan(values), np.nan, inside)
-
-
-def _multiple_of(how: RowFunction, amounts: Floats) -> Floats:
-    cents = _cents(amounts)
-    whole = (cents > 0) & (cents % round(how.parameters[0] * _CENTS) == 0)
-    return np.where(cents < 0, np.nan, whole.astype(np.float64))
-
-
-def _trailing_zeros(_: RowFunction, amounts: Floats) -> Floats:
-    cents = _cents(amounts)
-    zeros = np.zeros(amounts.size)
-    unit = _CENTS
-    while True:
-        unit *= 10
-        whole = (cents > 0) & (cents % unit == 0)
-        if not whole.any():
-            return np.where(cents < 0, np.nan, zeros)
-        zeros += whole
-
-
-def _cents(amounts: Floats) -> Ints:
-    """Amounts in hundredths; -1 where missing."""
-    return np.where(np.isnan(amounts), -1.0, np.rint(amounts * _CENTS)).astype(np.int64)
-
-
-_ON_TEXT: Final[
-    dict[CellOperation, Callable[[RowFunction, Sequence[pa.Array], Ints], pa.Array]]
-] = {
-    "is_any_of": _is_any_of,
-    "differs": _differs,
-    "listed": _listed,
-}
-_ON_NUMBERS: Final[dict[CellOperation, Callable[[RowFunction, Floats], Floats]]] = {
-    "between": _between,
-    "multiple_of": _multiple_of,
-    "trailing_zeros": _trailing_zeros,
-}
 
 
 def _match(place: TimedRows, wanted: Mapping[str, Matched]) -> dict[str, Floats]:
@@ -243,27 +141,8 @@ def _match(place: TimedRows, wanted: Mapping[str, Matched]) -> dict[str, Floats]
     return found
 
 
-def _inputs(need: Need) -> Iterator[Need]:
-    """Row columns that one is made of."""
-    how = need.column.how
-    match how:
-        case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
-            yield from _on(need.table, *inputs)
-        case LatestValue(how=looked):
-            yield from _of_how(looked, need.table)
-
-
-def _of_how(how: object, observing: str) -> Iterator[Need]:
-    """Row columns that a feature reads, on its table and on the observations."""
-    match how:
-        case Window() | Latest():
-            yield from _on(how.table, *columns_of_table(how))
-            yield from _on(observing, *columns_of_observer(how))
-        case Own(column=column):
-            yield from _on(observing, column)
-
-
-def _on(table: str, *columns: str | RowColumn | None) -> Iterator[Need]:
-    for column in columns:
+def _needed(how: How, place: str) -> Iterator[Need]:
+    """List the row columns that a reading reads, on its table and on the place that looks."""
+    for table, column in how.columns(place):
         if isinstance(column, RowColumn):
             yield Need(table=table, column=column)

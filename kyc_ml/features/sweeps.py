@@ -1,19 +1,21 @@
-"""One window over one history: a timeline, and the statistics read off it."""
+"""One window over one history: a timeline, and the statistics computed from it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from kyc_ml.errors import DatasetError
-from kyc_ml.features.history import History, TimedRows
+from kyc_ml.features.history import History
+from kyc_ml.features.how import name_of
 from kyc_ml.features.kernels import contiguous, moments, ranks, shares, timeline, trends
 from kyc_ml.features.kernels.ranks import rank_values
-from kyc_ml.features.spec import Statistic, Window, name_of
+from kyc_ml.features.kinds.rows_of_key import Statistic, Window
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints, Ints32
 
 _MOMENTS: Final[tuple[Statistic, ...]] = ("count", "sum", "mean", "std")
@@ -30,7 +32,7 @@ _Pass = tuple[str, str | None, str | None, str | None, int | None]
 
 
 class ColumnsRead:
-    """What several windows of one history read of it, found once."""
+    """Columns of a history, computed once for all windows."""
 
     def __init__(self, history: History) -> None:
         values = cache(history.values)
@@ -114,7 +116,7 @@ class Sweep:
         return first, last
 
     def _in_order(self) -> bool:
-        """Tell whether rows enter and leave in the order they happened in, all punctual."""
+        """Return whether rows enter and leave in the order they happened in."""
         return self._history.until is None and not self._columns.entries(self._lag_us)[1].size
 
     def fill(
@@ -144,23 +146,8 @@ class Sweep:
         if self._in_order():
             passes = _extremes_beside_moments(passes)
         _count_beside_a_value(passes)
-        for (kind, value, weight, own, half_life), columns in passes.items():
-            match kind:
-                case "moments":
-                    self._moments(value, columns, out)
-                case "shares":
-                    self._shares(str(value), weight, columns, out)
-                case "ranks":
-                    self._ranks(str(value), own, columns, out, observations)
-                case "gaps":
-                    args = (self._history.event_time, out, _columns(_GAPS, columns))
-                    moments.sweep_gaps(*self._timeline, self._history.observations, *args)
-                case "distinct":
-                    self._distinct(str(value), columns["distinct"], out)
-                case "decayed":
-                    self._decayed(value, half_life, next(iter(columns.values())), out)
-                case "trend" | "max" | "min":
-                    self._of_values(kind, str(value), columns[kind], out)
+        for each, asked in passes.items():
+            self._run(each, asked, out, observations)
         for column, served_column in repeated:
             out[:, column] = out[:, served_column]
 
@@ -169,99 +156,74 @@ class Sweep:
         history = self._history
         moments.sweep_nearest(*self._timeline, history.observations, history.rows, nearest)
 
-    def _moments(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
-        if self._in_order():
-            self._contiguous(value, columns, out)
-            return
-        place = self._history.observations
-        if value is None:
-            moments.sweep_count(*self._timeline, place, out, columns["count"])
-            return
-        values = self._columns.values(value)
-        wanted = _columns(_MOMENTS, columns)
-        moments.sweep_moments(*self._timeline, place, values, out, wanted)
-
-    def _contiguous(self, value: str | None, columns: Mapping[Statistic, int], out: Floats) -> None:
-        history = self._history
-        contiguous.sweep_contiguous(
-            *self._ends,
-            history.row_starts,
-            history.observed_starts,
-            history.observations,
-            np.empty(0) if value is None else self._columns.values(value),
-            out,
-            _columns(_MOMENTS + _EXTREMES, columns),
-        )
-
-    def _of_values(
-        self, statistic: Literal["trend", "max", "min"], value: str, column: int, out: Floats
-    ) -> None:
-        history, values = self._history, self._columns.values(value)
-        if statistic == "trend":
-            trends.sweep_trend(
-                *self._timeline, history.observations, values, history.event_time, out, column
-            )
-            return
-        sweep = moments.sweep_extremes
-        if history.until is not None:  # rows leave in an order of their own
-            sweep = trends.sweep_extremes_anew
-        sign = 1.0 if statistic == "max" else -1.0
-        sweep(*self._timeline, history.observations, values, sign, out, column)
-
-    def _distinct(self, value: str, column: int, out: Floats) -> None:
-        codes, starts = self._columns.pair_codes(value)
-        place = self._history.observations
-        moments.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
-
-    def _shares(
-        self, value: str, weight: str | None, columns: Mapping[Statistic, int], out: Floats
-    ) -> None:
-        codes, starts = self._columns.pair_codes(value)
-        weights = np.empty(0) if weight is None else self._columns.values(weight)
-        place = self._history.observations
-        wanted = _columns(_SHARES, columns)
-        shares.sweep_shares(*self._timeline, place, codes, starts, weights, out, wanted)
-
-    def _ranks(
+    def _run(
         self,
-        value: str,
-        own: str | None,
+        served: _Pass,
         columns: Mapping[Statistic, int],
         out: Floats,
         observations: TimedRows | None,
     ) -> None:
-        owned = np.empty(0)
-        if own is not None:
-            assert observations is not None  # noqa: S101  the caller's promise
-            owned = observations.number(own)
-        ranked, ordered = self._columns.ranked(value)
-        place = self._history.observations
-        wanted = _columns(_RANKS, columns)
-        ranks.sweep_ranks(*self._timeline, place, ranked, ordered, owned, out, wanted)
-
-    def _decayed(self, value: str | None, half_life: int | None, column: int, out: Floats) -> None:
-        self._refuse_superseded("decayed statistics")
-        history = self._history
-        values = np.empty(0) if value is None else self._columns.values(value)
-        moments.sweep_decayed(
-            *self._timeline,
-            history.observations,
-            values,
-            history.event_time,
-            history.observed_at,
-            float(half_life or 0),
-            out,
-            column,
-        )
-
-    def _refuse_superseded(self, what: str) -> None:
-        if self._history.until is not None:
-            msg = f"{what} cannot be declared over a table whose rows are superseded"
-            raise ValueError(msg)
+        """Call the kernel that serves these statistics."""
+        kind, name, weight, own, half_life_us = served
+        history, read = self._history, self._columns
+        place, value = history.observations, str(name)
+        match kind:
+            case "moments" if self._in_order():
+                values = np.empty(0) if name is None else read.values(value)
+                contiguous.sweep_contiguous(
+                    *self._ends,
+                    history.row_starts,
+                    history.observed_starts,
+                    place,
+                    values,
+                    out,
+                    _columns(_MOMENTS + _EXTREMES, columns),
+                )
+            case "moments" if name is None:
+                moments.sweep_count(*self._timeline, place, out, columns["count"])
+            case "moments":
+                wanted = _columns(_MOMENTS, columns)
+                moments.sweep_moments(*self._timeline, place, read.values(value), out, wanted)
+            case "shares":
+                weights = np.empty(0) if weight is None else read.values(weight)
+                codes, starts = read.pair_codes(value)
+                wanted = _columns(_SHARES, columns)
+                shares.sweep_shares(*self._timeline, place, codes, starts, weights, out, wanted)
+            case "ranks":
+                owned = np.empty(0)
+                if own is not None:
+                    assert observations is not None  # noqa: S101  the caller's promise
+                    owned = observations.number(own)
+                ranked = (*read.ranked(value), owned)
+                ranks.sweep_ranks(*self._timeline, place, *ranked, out, _columns(_RANKS, columns))
+            case "gaps":
+                wanted = _columns(_GAPS, columns)
+                moments.sweep_gaps(*self._timeline, place, history.event_time, out, wanted)
+            case "distinct":
+                codes, starts = read.pair_codes(value)
+                column = columns["distinct"]
+                moments.sweep_distinct(*self._timeline, place, codes, int(starts[-1]), out, column)
+            case "decayed":
+                if history.until is not None:
+                    msg = "decayed statistics cannot be declared over a table of superseded rows"
+                    raise ValueError(msg)
+                values = np.empty(0) if name is None else read.values(value)
+                aged = (values, history.event_time, history.observed_at, float(half_life_us or 0))
+                column = next(iter(columns.values()))
+                moments.sweep_decayed(*self._timeline, place, *aged, out, column)
+            case "trend":
+                timed = (read.values(value), history.event_time)
+                trends.sweep_trend(*self._timeline, place, *timed, out, columns["trend"])
+            case "max" | "min":
+                # superseded rows do not leave in the order in which they came
+                in_turn = history.until is None
+                sweep = moments.sweep_extremes if in_turn else trends.sweep_extremes_anew
+                sign = 1.0 if kind == "max" else -1.0
+                sweep(*self._timeline, place, read.values(value), sign, out, columns[kind])
 
 
 def _pass_of(how: Window) -> _Pass:
-    """Tell which kernel call serves a statistic."""
+    """Return which kernel call computes a statistic."""
     value = None if how.value is None else name_of(how.value)
     weight = None if how.weight is None else name_of(how.weight)
     match how.statistic:
@@ -282,7 +244,7 @@ def _pass_of(how: Window) -> _Pass:
 def _extremes_beside_moments(
     passes: Mapping[_Pass, dict[Statistic, int]],
 ) -> dict[_Pass, dict[Statistic, int]]:
-    """Let one pass over a run of rows find both sums and extremes of a value."""
+    """Merge passes so that one finds both sums and extremes of a value."""
     merged: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
     for key, columns in passes.items():
         merged[("moments", *key[1:]) if key[0] in _EXTREMES else key].update(columns)
@@ -290,7 +252,7 @@ def _extremes_beside_moments(
 
 
 def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
-    """Let a pass that sums a value count too: a history holds the same rows for both."""
+    """Let a pass that sums a value also count: both read the same rows."""
     alone: _Pass = ("moments", None, None, None, None)
     others = [key for key in passes if key[0] == "moments" and key != alone]
     if alone in passes and others:
@@ -298,5 +260,5 @@ def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
 
 
 def _columns(names: Sequence[Statistic], columns: Mapping[Statistic, int]) -> Ints:
-    """Place of each statistic in the matrix; -1 where it was not asked for."""
+    """Return the column of each statistic in the matrix; -1 where it is not wanted."""
     return np.array([columns.get(name, -1) for name in names], np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
@@ -36,17 +36,17 @@ class FeatureTable:
         Values of the numbers; NaN is missing. Columns of categories are room for the
         codes that `encode` writes.
     categories : mapping of name to pyarrow string array of length n
-    left_out : mapping of name to reason
+    unavailable : mapping of name to reason
         Chosen features whose table or column the source does not have.
     notes : tuple of str
-        What a reader should know of how the features were computed.
+        Warnings about how the features were computed.
     """
 
     keys: pa.Table
     specs: tuple[FeatureSpec, ...]
     numbers: Floats
     categories: Mapping[str, pa.Array]
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     @property
@@ -58,34 +58,29 @@ class FeatureTable:
         return int(self.numbers.shape[0])
 
     def take(self, rows: Sequence[int] | Ints) -> FeatureTable:
-        """Give the rows of these numbers, in the order asked for, as a table of its own."""
+        """Return the rows of these numbers, in this order, as a new table."""
         places = pa.array(rows, pa.int64())
-        return FeatureTable(
+        return replace(
+            self,
             keys=self.keys.take(places),
-            specs=self.specs,
             numbers=np.asfortranarray(self.numbers[np.asarray(rows)]),
             categories={name: values.take(places) for name, values in self.categories.items()},
-            left_out=self.left_out,
-            notes=self.notes,
         )
 
     def reorder(self, names: Sequence[str]) -> FeatureTable:
-        """Give the columns of these names, in the order asked for, as a table of its own."""
+        """Return a table with the columns of these names, in this order."""
         place = {name: column for column, name in enumerate(self.names)}
         order = [place[name] for name in names]
         if order == list(range(len(self.specs))):
             return self
-        return FeatureTable(
-            keys=self.keys,
+        return replace(
+            self,
             specs=tuple(self.specs[column] for column in order),
             numbers=np.asfortranarray(self.numbers[:, order]),
-            categories=self.categories,
-            left_out=self.left_out,
-            notes=self.notes,
         )
 
     def category(self, name: str) -> Names:
-        """Give a category's value of each row, shape (n,); None where it is missing."""
+        """Return a category's value of each row, shape (n,); None where it is missing."""
         return np.array(self.categories[name].to_pylist(), dtype=object)
 
     def segment(self, name: str | None) -> Names | None:
@@ -115,7 +110,7 @@ class FeatureTable:
         }
 
     def encode(self, vocabularies: Mapping[str, tuple[str, ...]]) -> tuple[Floats, dict[str, int]]:
-        """Write each category's place in its vocabulary beside the numbers.
+        """Write each category's place in its vocabulary into its column of the matrix.
 
         Returns
         -------
@@ -139,7 +134,7 @@ class FeatureTable:
         return self.numbers, unknown
 
     def to_arrow(self) -> pa.Table:
-        """Give the keys and all features as an Arrow table; missing values are null."""
+        """Return the keys and all features as an Arrow table; missing values are null."""
         columns = {name: self.keys.column(name) for name in self.keys.column_names}
         for column, spec in enumerate(self.specs):
             columns[spec.name] = (
@@ -151,9 +146,9 @@ class FeatureTable:
 
     @classmethod
     def from_arrow(
-        cls, table: pa.Table, specs: Sequence[FeatureSpec], *, left_out: Mapping[str, str]
+        cls, table: pa.Table, specs: Sequence[FeatureSpec], *, unavailable: Mapping[str, str]
     ) -> Self:
-        """Read what `to_arrow` gave: keys, then a column for each of the specs."""
+        """Read a table of `to_arrow`: keys, then a column for each of the specs."""
         numbers = np.full((table.num_rows, len(specs)), np.nan, order="F")
         categories: dict[str, pa.Array] = {}
         for column, spec in enumerate(specs):
@@ -169,7 +164,7 @@ class FeatureTable:
             specs=tuple(specs),
             numbers=numbers,
             categories=categories,
-            left_out=left_out,
+            unavailable=unavailable,
         )
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -185,8 +180,8 @@ class FeatureTable:
             "decided": say_span(pc.min(when).as_py(), pc.max(when).as_py()),
             "features": f"{len(self.specs):,}, {categories:,} of them categories",
         }
-        if self.left_out:
-            facts["left out"] = f"{len(self.left_out):,}, see left_out"
+        if self.unavailable:
+            facts["unavailable"] = f"{len(self.unavailable):,}, see unavailable"
         return facts
 
     def families(self) -> pd.DataFrame:
@@ -207,8 +202,8 @@ class FeatureTable:
 
     def __repr__(self) -> str:
         families = self.families()
-        told = ", ".join(f"{name} {count}" for name, count, _ in families.itertuples(index=False))
-        return say_plainly("FeatureTable", {**self._facts(), "families": told})
+        listed = ", ".join(f"{name} {count}" for name, count, _ in families.itertuples(index=False))
+        return say_plainly("FeatureTable", {**self._facts(), "families": listed})
 
     def _repr_html_(self) -> str:
         families = self.families()
@@ -221,14 +216,14 @@ class FeatureTable:
         pq.write_table(table, handle, **parquet_options(table.schema))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give the keys and all features as a data frame; categories have dtype category."""
+        """Return the keys and all features as a data frame; categories have dtype category."""
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         categories = {spec.name: "category" for spec in self.specs if spec.kind == "category"}
         return frame.astype(categories)
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Say how features are written as Parquet.
+    """Return the Parquet options for features.
 
     A number column is cut into its bytes before it is compressed, which suits numbers of
     one size; a dictionary of its values would cost more than it saves.

@@ -6,6 +6,7 @@ from .bundle import compare_manifests as compare_manifests
 from .bundle import load_bundle as load_bundle
 from .bundle import require_new as require_new
 from .bundle import save_bundle as save_bundle
+from .comparable import require_bundle as require_bundle
 from .comparable import require_comparable as require_comparable
 from .comparable import require_different as require_different
 from .comparable import trained_until as trained_until

@@ -66,7 +66,7 @@ class Bundle:
     Attributes
     ----------
     specs : tuple of FeatureSpec
-        The model's columns and the hidden features they are computed from.
+        The model's columns and the intermediate features they are computed from.
     vocabularies : mapping of category feature to its known values
     metrics : mapping of part to figure to value
     data : mapping
@@ -358,7 +358,7 @@ def _declared(plain: list[Any], *, version: int) -> tuple[tuple[FeatureSpec, ...
 def _computable(
     specs: tuple[FeatureSpec, ...], own: Collection[str], *, folder: Path
 ) -> tuple[FeatureSpec, ...]:
-    """Leave out hidden features that no column of the model reads and nothing can compute.
+    """Leave out intermediate features that no column of the model reads and nothing can compute.
 
     A training before December 2026 kept them where the source lacked what they are made of.
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from kyc_ml.config import require_kind
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.registry.bundle import Bundle, same_contents
+
+
+def require_bundle(given: object, *, name: str) -> None:
+    """Raise ConfigError with the cure unless the argument `name` is a bundle."""
+    cure = "give .bundle of what kyc_ml.train returns, or read a folder with kyc_ml.load_bundle"
+    require_kind(given, Bundle, name=name, cure=cure)
 
 
 def require_comparable(challenger: Bundle, champion: Bundle) -> None:

@@ -109,11 +109,11 @@ def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:
         change the model silently.
     """
     own = {spec.name for spec in bundle.specs}
-    require_own(own, built.left_out, model=f"model {bundle.config.name!r}")
+    require_own(own, built.unavailable, model=f"model {bundle.config.name!r}")
     return built.reorder(bundle.model.feature_names)
 
 
-def require_own(own: Collection[str], left_out: Mapping[str, str], *, model: str) -> None:
+def require_own(own: Collection[str], unavailable: Mapping[str, str], *, model: str) -> None:
     """Refuse to score without a feature that the model was trained on.
 
     Raises
@@ -121,7 +121,7 @@ def require_own(own: Collection[str], left_out: Mapping[str, str], *, model: str
     DatasetError
         Naming each, and why it was left out.
     """
-    lines = [f"  - {name}: {why}" for name, why in left_out.items() if name in own]
+    lines = [f"  - {name}: {why}" for name, why in unavailable.items() if name in own]
     if lines:
         head = (
             f"{model} needs {len(lines)} feature(s) that this source cannot give: map the "

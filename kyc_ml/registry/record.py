@@ -48,7 +48,7 @@ class TrainingRecord:
     digest : str
         The bundle's: SHA-256 of its manifest.
     features : mapping of feature to the digest of its definition, or None
-        Of the bundle, the hidden ones included; None in the record of an older version.
+        Of the bundle, the intermediate ones included; None in the record of an older version.
     """
 
     run: RunConfig

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kyc_ml.contract import CUSTOMER_ID
 from kyc_ml.decision import (
-    NOBODY,
+    NO_OVERRIDES,
     Grades,
     OverrideBook,
     TierHistory,
@@ -39,7 +39,7 @@ def score_features(
     features: FeatureTable,
     *,
     facts: FeatureTable | None = None,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -112,7 +112,7 @@ class Scores:
         features: FeatureTable,
         *,
         facts: FeatureTable | None = None,
-        book: OverrideBook = NOBODY,
+        book: OverrideBook = NO_OVERRIDES,
         history: TierHistory | None = None,
         threads: int = 2,
         predicted: tuple[Floats, Floats] | None = None,
@@ -174,7 +174,7 @@ def score_and_grade(
     features: FeatureTable,
     *,
     facts: FeatureTable | None = None,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -311,7 +311,7 @@ def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) 
         moments = pa.nulls(n, pa.timestamp("us"))
     keys[DECISION_TIME] = moments.cast(pa.timestamp("us", tz="UTC"))
     return FeatureTable(
-        keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, left_out={}
+        keys=pa.table(keys), specs=specs, numbers=numbers, categories=categories, unavailable={}
     )
 
 
@@ -319,7 +319,7 @@ def policy_facts(bundle: Bundle) -> tuple[FeatureSpec, ...]:
     """List what the tier policy reads beside the model's own columns."""
     own = {spec.name for spec in bundle.inputs}
     needed = policy_needs(bundle)
-    return tuple(spec for spec in needed if not spec.hidden and spec.name not in own)
+    return tuple(spec for spec in needed if not spec.intermediate and spec.name not in own)
 
 
 def policy_needs(bundle: Bundle) -> tuple[FeatureSpec, ...]:

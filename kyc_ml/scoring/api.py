@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kyc_ml.config import require_kind
 from kyc_ml.contract import ContractedTables, require_contracted
-from kyc_ml.decision import NOBODY, OverrideBook, TierHistory
+from kyc_ml.decision import NO_OVERRIDES, OverrideBook, TierHistory
 from kyc_ml.display import ProgressReporter
 from kyc_ml.registry import Bundle
 from kyc_ml.scoring.case import make_case
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.explain_job import Explained
 
 
@@ -18,7 +18,7 @@ def explain_one(
     observation: str,
     *,
     reasons: int = 5,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
 ) -> Explained:
     """Score one observation, list its reasons, and find what would lower its tier.
@@ -59,4 +59,4 @@ def explain_one(
         history=history,
         reasons=reasons,
     )
-    return Explained.of(case, find_drop(case))
+    return Explained.of(case, find_counterfactual(case))

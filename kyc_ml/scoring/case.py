@@ -12,6 +12,8 @@ from kyc_ml.contract import CUSTOMER_ID, CUSTOMERS, ContractedTables
 from kyc_ml.decision import (
     CaseSheet,
     Counterfactual,
+    EnteredOverride,
+    Language,
     OverrideBook,
     OverrideRule,
     ReasonRow,
@@ -21,6 +23,7 @@ from kyc_ml.decision import (
     list_in_force,
     recent_behaviour,
     say_value,
+    write_text,
 )
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import DECISION_TIME, FeatureTable, Latest, name_of
@@ -110,9 +113,14 @@ def make_case(
 
 
 def make_sheet(
-    case: Case, tables: ContractedTables, *, label: str, lowering: Counterfactual
+    case: Case,
+    tables: ContractedTables,
+    *,
+    label: str,
+    lowering: Counterfactual,
+    language: Language,
 ) -> CaseSheet:
-    """Gather the content of a case sheet.
+    """Collect the content of a case sheet.
 
     Parameters
     ----------
@@ -124,21 +132,23 @@ def make_sheet(
     bundle, score = case.bundle, case.score
     decision = case.decided
     return CaseSheet(
+        language=language,
+        unit=bundle.config.unit,
         model=label,
         tiers=tuple((rule.name, rule.name_zh) for rule in bundle.policy.tiers),
         score={**score, DECISION_TIME: decision},
-        peers=score["reason_peers"],
-        reasons=tuple(_rows(case)),
+        peers=bundle.reference.name_peers(case.features, language),
+        reasons=tuple(_rows(case, language)),
         lowering=lowering,
         measures=recent_behaviour(
             tables, score[CUSTOMER_ID], decision=decision, peers=_peers_of(case)
         ),
-        overrides=tuple(_in_force(case)),
+        overrides=tuple(_in_force(case, language)),
         history=_earlier(case.history, bundle.policy, score[CUSTOMER_ID], decision),
     )
 
 
-def _rows(case: Case) -> list[ReasonRow]:
+def _rows(case: Case, language: Language) -> list[ReasonRow]:
     specs = {spec.reason_code: spec for spec in case.features.specs}
     currency = case.bundle.data["base_currency"]
     rows = []
@@ -147,7 +157,9 @@ def _rows(case: Case) -> list[ReasonRow]:
         category = spec.kind == "category"
         own = case.features.category(spec.name)[0] if category else row["value"]
         usual = case.bundle.reference.modes.get(spec.name) if category else row["peer_median"]
-        said = [say_value(spec, each, currency=currency, chinese=False) for each in (own, usual)]
+        value, median = (
+            say_value(spec, each, currency=currency, language=language) for each in (own, usual)
+        )
         place = row["percentile"]
         rows.append(
             ReasonRow(
@@ -155,8 +167,8 @@ def _rows(case: Case) -> list[ReasonRow]:
                 family=str(row["family"]),
                 text=str(row["text"]),
                 text_zh=str(row["text_zh"]),
-                value=said[0],
-                peer_median=said[1],
+                value=value,
+                peer_median=median,
                 percentile=float(place) if has_range(spec) and not np.isnan(place) else None,
                 contribution=float(row["contribution"]),
                 share=float(row["share"]),
@@ -181,22 +193,33 @@ def _peers_of(case: Case) -> dict[str, str] | None:
             return None
 
 
-def _in_force(case: Case) -> list[dict[str, str]]:
+def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
     """List what each override in force sets, and where it comes from."""
-    found = list_in_force(case.facts, policy=case.bundle.policy, book=case.book)
-    return [
-        {
-            "code": each.code,
-            "gives": f"tier {each.tier}" if each.floor is None else f"floor {each.floor}",
-            "reason": f"{each.english} {each.chinese}"
-            if isinstance(each, OverrideRule)
-            else each.reason,
-            "source": each.source,
-            "until": str(each.expiry),
-            "approver": each.approver,
-        }
-        for each in found
-    ]
+    policy = case.bundle.policy
+    shown = {rule.name: rule.name_zh if language == "zh" else rule.name for rule in policy.tiers}
+    found = list_in_force(case.facts, policy=policy, book=case.book)
+    listed = []
+    for each in found:
+        kind, tier = ("tier", each.tier) if each.floor is None else ("floor", each.floor)
+        listed.append(
+            {
+                "code": each.code,
+                "gives": write_text("gives", kind, language, tier=shown[str(tier)]),
+                "reason": _reason_of(each, language),
+                "source": each.source,
+                "until": str(each.expiry),
+                "approver": each.approver,
+            }
+        )
+    return listed
+
+
+def _reason_of(override: OverrideRule | EnteredOverride, language: Language) -> str:
+    if isinstance(override, EnteredOverride):
+        return override.reason
+    if language == "zh":
+        return override.chinese
+    return f"{override.english} {override.chinese}"
 
 
 def _earlier(

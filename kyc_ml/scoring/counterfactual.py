@@ -13,23 +13,25 @@ from kyc_ml.decision import (
     declare_facts,
     find_change,
     held_by,
+    join_both,
     limits_of,
     splits_of,
+    write_both,
 )
 from kyc_ml.metrics import Floats
 from kyc_ml.registry import Scores
 from kyc_ml.scoring.case import Case
 
 
-def find_drop(case: Case) -> Counterfactual:
-    """Find the nearest change of conduct that would lower a case's tier, and say it.
+def find_counterfactual(case: Case) -> Counterfactual:
+    """Find the nearest change of conduct that would lower a case's tier.
 
-    Every change is scored by the model and graded by the whole policy, card, history and
-    overrides included.
+    Every change is scored by the model and by the whole policy, card, history and overrides
+    included.
     """
     bundle = case.bundle
     if case.score["tier"] == bundle.policy.tier_names[0]:
-        return Counterfactual(lines=(), note="None: it is the lowest tier.")
+        return Counterfactual(lines=(), note=write_both("counterfactual", "lowest"))
     here = bundle.policy.place(case.score["tier"])
     declared = declare_facts(bundle.config.features, bundle.policy)
     found = find_change(
@@ -52,20 +54,14 @@ def _grade_changed(case: Case, rows: Floats) -> Grades:
 
 def _say_found(case: Case, found: FeatureChange) -> Counterfactual:
     bundle = case.bundle
+    tier = bundle.policy.tiers[_grade_changed(case, found.values[None]).tier[0]]
+    note = write_both("counterfactual", "found", tier=(tier.name, tier.name_zh))
+    # where all steps are of monotone features, values beyond them cannot raise the tier again
+    if not (bundle.config.model.monotone and all(step.spec.monotone for step in found.steps)):
+        note = join_both(note, write_both("counterfactual", "here_only"))
     currency = bundle.data["base_currency"]
-    tier = _grade_changed(case, found.values[None]).tier[0]
-    lines = tuple(
-        (step.say(currency=currency, chinese=False), step.say(currency=currency, chinese=True))
-        for step in found.steps
-    )
-    bound = bundle.config.model.monotone and all(step.spec.monotone for step in found.steps)
-    beyond = (
-        "" if bound else " It holds at these values; further on the model may see it otherwise."
-    )
     return Counterfactual(
-        lines=lines,
-        note=f"Then the tier would be {bundle.policy.tier_names[tier]}, all else as it is. What "
-        f"model and policy would say, no advice; never for the customer.{beyond}",
+        lines=tuple(step.say(currency=currency) for step in found.steps), note=note
     )
 
 
@@ -77,10 +73,9 @@ def _say_none(case: Case, found: FeatureChange) -> Counterfactual:
         book=case.book,
         history=case.history,
     )
-    held = f" Even at probability 0 it is held by {holder}." if holder else ""
-    searched = "" if found.complete else ", as far as pairs could be tried"
-    return Counterfactual(
-        lines=(),
-        note="None: no change of one or two habits that the customer could take up from now on "
-        f"would be enough{searched}.{held}",
-    )
+    note = write_both("counterfactual", "none")
+    if not found.complete:
+        note = join_both(note, write_both("counterfactual", "incomplete"))
+    if any(holder):
+        note = join_both(note, write_both("counterfactual", "held", holder=holder))
+    return Counterfactual(lines=(), note=note)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from kyc_ml.config import SourceMapping, load_section
 from kyc_ml.contract import read_tables
 from kyc_ml.decision import (
-    NOBODY,
+    NO_OVERRIDES,
     Counterfactual,
     customer_safe,
     disclosable,
@@ -31,7 +31,7 @@ from kyc_ml.registry import (
     reasons_of,
 )
 from kyc_ml.scoring.case import Case, make_case, make_sheet
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.earlier import read_history
 from kyc_ml.scoring.one_observation import find_observation, in_form
 from kyc_ml.scoring.request import ExplainRequest
@@ -54,7 +54,7 @@ class Explained:
         One row per reason, the strongest first: code, family, text, text_zh, value (NaN where
         missing or a category), peer_median, percentile, contribution (log-odds), share.
     lowering : Counterfactual
-        The nearest change that would lower the tier.
+        The nearest change that would lower the tier, in English and Chinese.
     sheet : Path or None
         Where the case sheet was written; None without one.
     """
@@ -92,7 +92,7 @@ class Explained:
             "probability": f"{self.probability:.2%}",
             "tier": f"{self.tier} {self.tier_zh}",
             "margin": f"{self.margin:.3f} = {self.base_value:.3f} + all contributions",
-            "would lower it": " ".join([*lines, self.lowering.note]),
+            "would lower it": " ".join([*lines, self.lowering.note[0]]),
         }
 
     def __repr__(self) -> str:
@@ -135,7 +135,9 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
         require_place(request.sheet)
     bundle, label = load_model(request.model)
     form = load_section(request.source, SourceMapping).identifiers
-    book = NOBODY if request.overrides is None else load_overrides(request.overrides, form=form)
+    book = (
+        NO_OVERRIDES if request.overrides is None else load_overrides(request.overrides, form=form)
+    )
     history = read_history(request.previous, bundle.policy)
     tables, _ = read_tables(
         request.source,
@@ -153,9 +155,12 @@ def run_explain(request: ExplainRequest, *, reporter: ProgressReporter) -> Expla
         history=history,
         reasons=request.reasons,
     )
-    lowering = find_drop(case)
+    lowering = find_counterfactual(case)
     if request.sheet is not None:
-        save_sheet(make_sheet(case, tables, label=label, lowering=lowering), request.sheet)
+        content = make_sheet(
+            case, tables, label=label, lowering=lowering, language=request.language
+        )
+        save_sheet(content, request.sheet)
     return Explained.of(case, lowering, sheet=request.sheet)
 
 
@@ -200,9 +205,9 @@ def list_customer_facts(bundle: Bundle, features: FeatureTable) -> CustomerFacts
         rows.append(
             {
                 "fact": safe[f"fact_{place}"],
-                "value": say_value(spec, value, currency=currency, chinese=False),
+                "value": say_value(spec, value, currency=currency, language="en"),
                 "fact_zh": safe[f"fact_{place}_zh"],
-                "value_zh": say_value(spec, value, currency=currency, chinese=True),
+                "value_zh": say_value(spec, value, currency=currency, language="zh"),
             }
         )
     return CustomerFacts(

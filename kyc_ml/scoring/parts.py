@@ -71,7 +71,7 @@ def score_parts(
     features: Path,
     specs: Sequence[FeatureSpec],
     *,
-    left_out: Mapping[str, str],
+    unavailable: Mapping[str, str],
     scorer: PartScorer,
     finish: Callable[[pa.Table], pa.Table],
     work: Path,
@@ -108,7 +108,7 @@ def score_parts(
             noted = steps.done(step)
             if noted is None:
                 rows = FeatureTable.from_arrow(
-                    file.read_row_group(number), specs, left_out=left_out
+                    file.read_row_group(number), specs, unavailable=unavailable
                 )
                 part = scorer.score(rows)
                 files = _write(finish(part.scores), part.contributions, name, work=work)

@@ -10,6 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from kyc_ml.config import parse_time, read_path
+from kyc_ml.decision import Language
 from kyc_ml.scoring.parts import PART_ROWS
 
 
@@ -92,6 +93,8 @@ class ExplainRequest:
         Number of reasons to list, the strongest first.
     sheet : Path or None
         HTML file to write the case sheet to.
+    language : {'en', 'zh'}
+        Language of the case sheet.
     quarantine : Path or None
         File for refused rows; see `read_tables`.
     """
@@ -104,6 +107,7 @@ class ExplainRequest:
     previous: Sequence[Path] = ()
     overrides: Path | None = None
     sheet: Path | None = None
+    language: Language = "en"
     quarantine: Path | None = None
 
     def __post_init__(self) -> None:

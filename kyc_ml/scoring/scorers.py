@@ -9,7 +9,7 @@ from kyc_ml.config import LimitsConfig, SourceMapping, Unit
 from kyc_ml.contract import StoredTables, end_of_data, require_fresh
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.decision import (
-    NOBODY,
+    NO_OVERRIDES,
     OverrideBook,
     RunFiles,
     TierPolicy,
@@ -75,7 +75,7 @@ def load_scorers(
     """
     files = _fallback_files(request)
     book = (
-        NOBODY
+        NO_OVERRIDES
         if request.overrides is None
         else load_overrides(request.overrides, form=mapping.identifiers)
     )

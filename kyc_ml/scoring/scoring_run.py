@@ -178,7 +178,7 @@ class ScoringRun:
         chosen: ChosenObservations,
     ) -> RunFigures:
         """Compute features, and score them part by part."""
-        features, specs, left_out = self._build(scorer, tables)
+        features, specs, unavailable = self._build(scorer, tables)
         self.stopwatch.note("features")
         run = run_id(self.identity)
         about = {
@@ -196,7 +196,7 @@ class ScoringRun:
         parts = score_parts(
             features,
             specs,
-            left_out=left_out,
+            unavailable=unavailable,
             scorer=scorer,
             finish=finish,
             work=self.place.work,
@@ -236,11 +236,11 @@ class ScoringRun:
                     "building features", done, total
                 ),
             )
-            require_own(scorer.own, built.left_out, model="the model")
+            require_own(scorer.own, built.unavailable, model="the model")
             columns = [spec.name for spec in built.specs]
             facts = {
                 "columns": columns,
-                "left_out": dict(built.left_out),
+                "left_out": dict(built.unavailable),
                 "notes": list(built.notes),
             }
             done = self.steps.note(path.stem, [path], facts)

@@ -215,7 +215,7 @@ def make_trained(
         folds=folds,
         calibration=calibration,
         importance=compute_importance(model, features.specs),
-        left_out={**features.left_out, **(selection.dropped if selection else {})},
+        left_out={**features.unavailable, **(selection.dropped if selection else {})},
         selection=selection,
         best_round=best_round,
         stability=stability,
@@ -264,7 +264,7 @@ def build_all(
         progress=lambda done, total: tell("building features", done, total),
     )
     if not built.specs:
-        why = "; ".join(dict.fromkeys(built.left_out.values()))
+        why = "; ".join(dict.fromkeys(built.unavailable.values()))
         msg = (
             f"no feature of families {', '.join(config.features.families) or '(none)'} can be had "
             f"for unit {config.unit!r}{f': {why}' if why else ''}: choose other families, or map "
@@ -317,11 +317,11 @@ def judge_all(
 
 
 def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:
-    """Keep the model's columns and the hidden features that they are computed from.
+    """Keep the model's columns and the intermediate features that they are computed from.
 
-    A hidden feature that only a left-out one reads is no part of the model: what it is made of
-    may be absent itself.
+    An intermediate feature that only a left-out one reads is no part of the model: what it is
+    made of may be absent itself.
     """
     known = {spec.name: spec for spec in specs}
     read = {name for spec in features.specs for name in all_made_of(spec, known)}
-    return (*features.specs, *(spec for spec in specs if spec.hidden and spec.name in read))
+    return (*features.specs, *(spec for spec in specs if spec.intermediate and spec.name in read))

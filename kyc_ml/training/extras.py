@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kyc_ml.config import EARLY_STOPPING, TEST, TRAIN, RunConfig
 from kyc_ml.dataset import customers_of
-from kyc_ml.decision import Scorecard, add_needed
+from kyc_ml.decision import Scorecard, card_features, merge_specs
 from kyc_ml.display import StageProgress
 from kyc_ml.features import DECISION_TIME, FeatureSpec, FeatureTable, declare_features, microseconds
 from kyc_ml.metrics import Floats, Mask
@@ -18,12 +18,14 @@ Specs = tuple[FeatureSpec, ...]
 
 def with_card(specs: Specs, card: Scorecard | None, *, config: RunConfig) -> Specs:
     """Add what a rating card reads to the features of a run."""
-    return specs if card is None else add_needed(specs, card, declare_features(config.features))
+    if card is None:
+        return specs
+    return merge_specs(specs, card_features(card, declare_features(config.features)))
 
 
 def own_columns(built: FeatureTable, chosen: Specs) -> FeatureTable:
     """Take the run's own columns from a table that may also hold those of a card."""
-    names = {spec.name for spec in chosen if not spec.hidden}
+    names = {spec.name for spec in chosen if not spec.intermediate}
     return built.reorder([name for name in built.names if name in names])
 
 

@@ -19,7 +19,7 @@ from kyc_ml.decision import (
     TierPolicy,
     decision_days,
     diff_policies,
-    judge_cut_offs,
+    evaluate_cut_offs,
     propose,
     require_fit,
     tier_segments,
@@ -53,7 +53,7 @@ class FitResult:
     ----------
     in_force : TierPolicy
     judged : DataFrame
-        The cut-offs in force, evaluated on the same rows; see `judge_cut_offs`.
+        The cut-offs in force, evaluated on the same rows; see `evaluate_cut_offs`.
     diff : str
         Unified diff of both policies as YAML.
     rows, positives, left_out : int
@@ -223,7 +223,7 @@ def fit_policy(
     return FitResult(
         proposal=proposal,
         in_force=in_force,
-        judged=judge_cut_offs(rows, in_force),
+        judged=evaluate_cut_offs(rows, in_force),
         diff=diff_policies(in_force, proposal.policy),
         rows=rows.proba.size,
         positives=int(rows.target.sum()),

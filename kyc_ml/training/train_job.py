@@ -16,7 +16,7 @@ from kyc_ml.config import CALIBRATION, EARLY_STOPPING, SourceMapping, isoformat,
 from kyc_ml.contract import ContractedTables, known_until, read_tables, tell_late_reviews
 from kyc_ml.decision import RunFiles, assign_tiers, compute_tier_table, load_run
 from kyc_ml.display import PageStory, ProgressReporter, render_page
-from kyc_ml.features import report_left_out
+from kyc_ml.features import report_unavailable
 from kyc_ml.registry import (
     BUNDLE,
     VERSION_MARK,
@@ -330,7 +330,9 @@ def _positives_of_judges(trained: Trained) -> dict[str, int]:
 def _tell(trained: Trained, reporter: ProgressReporter) -> None:
     reporter.show("parts", trained.parts)
     dropped = {} if trained.selection is None else trained.selection.dropped
-    report_left_out({n: why for n, why in trained.left_out.items() if n not in dropped}, reporter)
+    report_unavailable(
+        {n: why for n, why in trained.left_out.items() if n not in dropped}, reporter
+    )
     _tell_of_selection(trained, reporter)
     _tell_of_few_trees(trained, reporter)
     instant = say_one_instant(trained)

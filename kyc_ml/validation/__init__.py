@@ -1,4 +1,4 @@
-"""Validation of a model by somebody other than its developer: checks, comparison, report."""
+"""Validation of a model by a person other than its developer: checks, comparison, report."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Contributions of many rows, of which only sums, first reasons and the worst error are kept."""
+"""Compute SHAP contributions of many rows; keep sums, first reasons and the largest error."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _PIECE: Final = 16_384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """What the contributions of n rows come to.
+    """Summary of the SHAP contributions of n rows.
 
     Attributes
     ----------
     names : tuple of str, length p
     strength : float64 array of shape (p,)
-        Mean size of each feature's contributions, in log-odds.
+        Mean absolute contribution of each feature, in log-odds.
     reasons : int16 array of shape (n, k)
-        Places of each row's first reasons in `names`, the strongest first.
+        Indices in `names` of the strongest contributions of each row, the strongest first.
     worst_error : float
-        Largest distance of base plus contributions from the margin.
+        Largest difference between base value plus contributions and the margin.
     rows : int
     """
 
@@ -41,11 +41,11 @@ class Attribution:
     rows: int
 
     def ranked(self) -> Ints:
-        """Places of the features, the strongest first; equal ones by name."""
+        """Return the indices of the features, the strongest first; equal ones by name."""
         return np.lexsort((np.array(self.names, dtype=object), -self.strength))
 
     def top(self, k: int) -> tuple[str, ...]:
-        """Names of the k strongest features that contribute anything."""
+        """Return the names of the k strongest features whose contributions are not all 0."""
         return tuple(self.names[at] for at in self.ranked()[:k] if self.strength[at] > 0)
 
 
@@ -56,7 +56,7 @@ def attribute(
     threads: int,
     progress: Callable[[int, int], None],
 ) -> Attribution:
-    """Explain every row in pieces; none of the contributions are kept."""
+    """Explain every row, in pieces, so that not all contributions are in memory together."""
     n, p = rows.matrix.shape
     k = min(bundle.config.explain.reasons, p)
     total, reasons, worst = np.zeros(p), np.empty((n, k), np.int16), 0.0

@@ -1,4 +1,4 @@
-"""run_audit: prove on the user's own data that features and labels are point in time."""
+"""run_audit: test on the user's own data that features and labels are point in time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kyc_ml.contract import (
     observable_until,
     read_tables,
 )
-from kyc_ml.dataset import EvaluationRows, customers_of, history_start, make_observations
+from kyc_ml.dataset import EvaluationRows, history_start, make_observations
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import (
     FeatureAudit,
@@ -29,37 +29,30 @@ from kyc_ml.features import (
     audit_features,
     build_features,
     choose_features,
-    report_left_out,
+    report_unavailable,
 )
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.validation.probes import (
-    CONFIDENCE,
-    FEWEST,
-    HIGHEST_AUC,
-    ShuffledLabels,
-    shuffled_label_auc,
-    single_feature_auc,
-)
+from kyc_ml.validation.probes import CONFIDENCE, FEWEST, HIGHEST_AUC, ShuffledLabels, probe
 
 MOST_LABELLED: Final = 200_000
-"""Labelled observations probed: all positives, and a sample of negatives (convention)."""
+"""Most labelled observations to probe: all positives, a sample of negatives (convention)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelProbes:
-    """What mature labels say of the features.
+    """Results of both label probes.
 
     Attributes
     ----------
     rows, positives : int
         Observations probed; negatives are a sample where there are many.
     single : DataFrame
-        feature, auc; the highest first. Empty if the probe was not run.
+        feature, auc; the highest first. Empty where the probe was not run.
     shuffled : ShuffledLabels or None
         None if the probe was not run.
     not_run : str
-        Why a probe was not run; empty if both were.
+        Reason why a probe was not run; '' if both were.
     """
 
     rows: int
@@ -70,12 +63,12 @@ class LabelProbes:
 
     @property
     def alarms(self) -> pd.DataFrame:
-        """Features that rank better than `HIGHEST_AUC` alone."""
+        """Features whose AUC alone is above `HIGHEST_AUC`."""
         return self.single[self.single["auc"] > HIGHEST_AUC]
 
     @property
     def passed(self) -> bool:
-        """True if no probe raised an alarm; a probe that was not run raises none."""
+        """True if no probe raised an alarm; a probe that was not run does not raise one."""
         return self.alarms.empty and (self.shuffled is None or self.shuffled.passed)
 
 
@@ -86,7 +79,7 @@ class AuditResult:
     Attributes
     ----------
     unseen : str
-        What may be wrong with the times of cases that no proof can see; empty if nothing is.
+        Doubts about the times of cases that no test can settle; '' if there are none.
     """
 
     name: str
@@ -99,7 +92,7 @@ class AuditResult:
 
     @property
     def passed(self) -> bool:
-        """True if nothing moved and no probe raised an alarm."""
+        """True if no feature changed and no probe raised an alarm."""
         return self.features.passed and self.labels.passed
 
 
@@ -120,8 +113,8 @@ def run_audit(
     Parameters
     ----------
     as_of : Timestamp or None
-        Observations before it are audited, with the labels known then; rows after it are
-        the future. None is the end of the data: see `end_of_data`.
+        Observations before it are audited, with the labels known then; later rows are the
+        future. None is the end of the data: see `end_of_data`.
     times : int
         Decision times to sample.
     out : Path or None
@@ -153,7 +146,7 @@ def run_audit(
         progress=lambda done, total: reporter.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
-    report_left_out(features.left_out, reporter, and_so=", not audited")
+    report_unavailable(features.unavailable, reporter, and_so=", not audited")
     start = time.perf_counter()
     labels = probe_labels(
         tables, observations, specs, run=run, as_of=moment, seed=seed, reporter=reporter
@@ -186,7 +179,7 @@ def probe_labels(
     seed: int,
     reporter: ProgressReporter,
 ) -> LabelProbes:
-    """Compute what the features say of the labels that are mature at `as_of`."""
+    """Probe the labels that are mature at `as_of`."""
     target = EvaluationRows.of(tables, observations, run, as_of=as_of).target
     positives, negatives = int((target == 1).sum()), int((target == 0).sum())
     if min(positives, negatives) < FEWEST:
@@ -194,8 +187,8 @@ def probe_labels(
             f"at least {FEWEST} mature labels of each class are needed, got {positives:,} "
             f"positives and {negatives:,} negatives"
         )
-        none = pd.DataFrame({"feature": [], "auc": np.zeros(0)})
-        return LabelProbes(rows=0, positives=positives, single=none, shuffled=None, not_run=why)
+        empty = pd.DataFrame({"feature": [], "auc": np.zeros(0)})
+        return LabelProbes(rows=0, positives=positives, single=empty, shuffled=None, not_run=why)
     rows = _sample_labelled(target, seed=seed)
     features = build_features(
         tables,
@@ -204,14 +197,9 @@ def probe_labels(
         threads=run.model.num_threads,
         progress=lambda done, total: reporter.progress("building labelled features", done, total),
     )
-    customers = customers_of(features.keys)
-    reporter.progress("probing labels", 0, 2)
-    single = single_feature_auc(features, target[rows], customers=customers)
-    reporter.progress("probing labels", 1, 2)
-    shuffled = shuffled_label_auc(
-        features, target[rows], customers=customers, config=run.model, seed=seed
+    single, shuffled = probe(
+        features, target[rows], config=run.model, seed=seed, tell=reporter.progress
     )
-    reporter.progress("probing labels", 2, 2)
     return LabelProbes(
         rows=rows.size,
         positives=positives,
@@ -222,7 +210,7 @@ def probe_labels(
 
 
 def _sample_labelled(target: Floats, *, seed: int) -> Ints:
-    """Take all positives and so many negatives that there are `MOST_LABELLED` in all."""
+    """Take all positives, and negatives until there are `MOST_LABELLED` rows."""
     rng = np.random.default_rng([seed, 2])
     positives, negatives = np.flatnonzero(target == 1), np.flatnonzero(target == 0)
     room = max(MOST_LABELLED - positives.size, MOST_LABELLED // 2)
@@ -232,7 +220,7 @@ def _sample_labelled(target: Floats, *, seed: int) -> Ints:
 
 
 def _as_json(result: AuditResult) -> dict[str, Any]:
-    """Everything that was found: counts, figures and names, no customer's value."""
+    """Return every result: counts, figures and names, but no value of a customer."""
     audit, labels = result.features, result.labels
     shuffled = labels.shuffled
     return {
@@ -243,7 +231,7 @@ def _as_json(result: AuditResult) -> dict[str, Any]:
         "observations": audit.observations,
         "checks": audit.summary().to_dict("records"),
         "features": json.loads(audit.features.to_json(orient="records", date_format="iso")),
-        "left_out": dict(audit.left_out),
+        "left_out": dict(audit.unavailable),
         "unseen": result.unseen,
         "labels": {
             "not_run": labels.not_run,

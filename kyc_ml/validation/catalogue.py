@@ -1,4 +1,4 @@
-"""Every check there is, in the order of a report."""
+"""All checks, in the order of a report."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ from kyc_ml.validation.families import (
     stability,
     tiers,
 )
-from kyc_ml.validation.outcome import Procedure
+from kyc_ml.validation.outcome import Procedure, procedures
 
-_ALL: Final = (
-    *data.PROCEDURES,
-    *discrimination.PROCEDURES,
-    *calibration.PROCEDURES,
-    *tiers.PROCEDURES,
-    *stability.PROCEDURES,
-    *robustness.PROCEDURES,
-    *explanation.PROCEDURES,
-    *fairness.PROCEDURES,
-    *benchmarks.PROCEDURES,
-    *implementation.PROCEDURES,
+_MODULES: Final = (
+    data, discrimination, calibration, tiers, stability, robustness, explanation, fairness,
+    benchmarks, implementation,
+)  # fmt: skip
+
+PROCEDURES: Final = MappingProxyType(
+    {
+        each.check.id: each
+        for module in _MODULES
+        for each in procedures(module.__name__.rpartition(".")[2], vars(module))
+    }
 )
-
-PROCEDURES: Final = MappingProxyType({each.check.id: each for each in _ALL})
-"""By the id of the check."""
+"""Checks with the functions that run them, by id."""
 
 CHECKS: Final = MappingProxyType({name: each.check for name, each in PROCEDURES.items()})
-"""The declarations alone."""
+"""Declarations of the checks, by id."""
 
 
 def choose_checks(only: tuple[str, ...]) -> tuple[Procedure, ...]:
@@ -47,13 +45,13 @@ def choose_checks(only: tuple[str, ...]) -> tuple[Procedure, ...]:
     Raises
     ------
     ConfigError
-        Naming what is neither.
+        If a name is neither a check nor a family.
     """
     known = {*PROCEDURES, *FAMILIES}
     for name in only:
         if name not in known:
             msg = (
-                f"--only {name!r} is no check and no family{hint(name, known)}; families: "
+                f"--only {name!r} is neither a check nor a family{hint(name, known)}; families: "
                 f"{', '.join(FAMILIES)}"
             )
             raise ConfigError(msg)

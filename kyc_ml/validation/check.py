@@ -1,4 +1,4 @@
-"""What a validation check declares before it is run."""
+"""The declaration of a validation check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal
 from kyc_ml.validation.text import Text, read_yaml, texts_of
 
 FAMILIES: Final = texts_of(read_yaml(Path(__file__).with_name("families.yaml")))
-"""The families in the order of a report, with their titles."""
+"""Families with their titles, in the order of a report."""
 
 Unit = Literal["share", "ratio", "count", "p-value", "log-odds", "index", "days", "cost", "s.d."]
 """Unit of a figure; `index` is a statistic without a unit."""
@@ -17,7 +17,7 @@ Unit = Literal["share", "ratio", "count", "p-value", "log-odds", "index", "days"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureText:
-    """A figure that a check computes, and that a gate may bound.
+    """A figure that a check computes and that may have gates.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Check:
     ----------
     id : str
         Family and name, such as 'calibration.jeffreys'.
-    measures : tuple of Measure
-        The figures it computes, in the order of a report.
+    measures : tuple of FigureText
+        Its figures, in the order of a report.
     signs : Text
         Warning signs: results that suggest high risk.
     source : str
-        Of the method; 'convention' where there is none.
+        Source of the method, or 'convention'.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""run_compare: a challenger against a champion on rows that are new to both."""
+"""run_compare: compare a challenger with a champion on rows that are new to both."""
 
 from __future__ import annotations
 
@@ -16,15 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kyc_ml.config import check_section
+from kyc_ml.config import Objective, check_section
 from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
-from kyc_ml.display import (
-    ProgressReporter,
-    plot_reliabilities,
-    plot_tier_moves,
-    say_count,
-    say_number,
-)
+from kyc_ml.display import ProgressReporter, plot_reliabilities, plot_tier_moves, say_number
 from kyc_ml.features import DECISION_TIME, OBSERVATION_ID
 from kyc_ml.registry import (
     Bundle,
@@ -38,13 +32,13 @@ from kyc_ml.registry import (
 )
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.validation.comparison.comparing import CHALLENGER, CHAMPION, Comparison, compare_models
+from kyc_ml.validation.comparison.later_rows import first_later, rows_new_to_both
 from kyc_ml.validation.comparison.settings import ComparisonSettings
-from kyc_ml.validation.later_rows import first_later, rows_new_to_both
 
 FIGURES: Final = "comparison.json"
 MOVED: Final = "moved.parquet"
 _TABLES: Final = ("metrics", "calibration", "reliability", "tiers", "causes", "alerts")
-"""Tables of figures; `moved` holds single customers and stays out of MLflow and JSON."""
+"""Tables of figures; `moved` has single customers and stays out of MLflow and JSON."""
 
 _MOVE: Final = (
     OBSERVATION_ID,
@@ -60,149 +54,145 @@ _SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonResult:
-    """A comparison, and what it was of.
+class ComparisonRequest:
+    """What a comparison is asked to do.
 
     Attributes
     ----------
     challenger, champion : str
-        Name and version of each model.
-    digests : dict of 'challenger' and 'champion' to bundle digest
-    since, until : Timestamp
-        The judged rows were decided in ``[since, until)``; later ones are too young.
-    as_of : Timestamp
-        What was known then was used.
-    folder : Path or None
-        Where `comparison.json` and `moved.parquet` are.
-    """
-
-    comparison: Comparison
-    settings: ComparisonSettings
-    challenger: str
-    champion: str
-    digests: dict[str, str]
-    since: pd.Timestamp
-    until: pd.Timestamp
-    as_of: pd.Timestamp
-    folder: Path | None
-    seconds: dict[str, float]
-    mlflow_run: str = ""
-
-    def facts(self) -> dict[str, object]:
-        """Give the facts of the one summary that ends the job."""
-        found = self.comparison
-        ways = found.moved["direction"].value_counts()
-        facts: dict[str, object] = {
-            "verdict": found.sentence,
-            "challenger": self.challenger,
-            "champion": self.champion,
-            "judged": f"{say_count(found.judged, 'row')}, "
-            f"{say_count(found.positives, 'positive')}, {say_count(found.customers, 'customer')}, "
-            f"decided {_day(self.since)} to {_day(self.until)}; {found.kind} rows",
-            "changed tiers": f"{len(found.moved):,} of {say_count(found.rows, 'row')} until "
-            f"{_day(self.as_of)}: {ways.get('up', 0):,} up, {ways.get('down', 0):,} down",
-            **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},
-            "MLflow run": self.mlflow_run,
-        }
-        if self.folder is not None:
-            facts["written to"] = self.folder
-        return facts
-
-
-def run_compare(
-    *,
-    challenger: str,
-    champion: str,
-    source: Path,
-    data: Path,
-    since: pd.Timestamp | None,
-    as_of: pd.Timestamp | None,
-    objective: str | None,
-    capacities: Sequence[float] | None,
-    review_cost: float | None,
-    loss: float | None,
-    out: Path | None,
-    quarantine: Path | None,
-    reporter: ProgressReporter,
-) -> ComparisonResult:
-    """Hold a challenger against a champion on rows that neither learnt from.
-
-    Parameters
-    ----------
-    challenger, champion : str
-        Registry addresses or bundles' folders.
+        Registry addresses or folders of bundles.
+    source, data : Path
+        Source mapping, and the folder of the files that it names.
     since : Timestamp or None
         First decision; None is the later of both training dates. Two models cross-validated
         by customer are then compared out of fold while no later rows are mature.
     as_of : Timestamp or None
         What was known then is used; None is the end of the data: see `end_of_data`.
-    objective, capacities, review_cost, loss
-        What is judged and what it costs; None is what the champion's section ``tuning`` says.
+    objective, capacities, review_cost, miss_cost
+        Figure that decides, and costs; None is what the champion's section ``tuning`` has.
     out : Path or None
         Folder for every figure as JSON, and the rows that change their tier as Parquet.
+    quarantine : Path or None
+        Parquet file for rows that break the contract.
+    """
+
+    challenger: str
+    champion: str
+    source: Path
+    data: Path
+    since: pd.Timestamp | None = None
+    as_of: pd.Timestamp | None = None
+    objective: Objective | None = None
+    capacities: Sequence[float] | None = None
+    review_cost: float | None = None
+    miss_cost: float | None = None
+    out: Path | None = None
+    quarantine: Path | None = None
+
+
+def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comparison:
+    """Compare a challenger with a champion on rows from which neither has learned.
 
     Raises
     ------
     ConfigError
-        If the models are one, or they or the source are not of the same kind.
+        If the models are the same, or they or the source are not of the same kind.
     LeakageError
-        If a model may have learnt from rows that `since` lets in.
+        If a model may have learned from rows after `since`.
     DatasetError
         If no row is old enough, all are of one class, or a feature cannot be computed.
     """
-    if out is not None:
-        require_place(out / FIGURES)
-    (new, new_label), (old, old_label) = load_model(challenger), load_model(champion)
-    require_different(new, old)
-    require_comparable(new, old)
-    settings = _settings(
-        old, objective=objective, capacities=capacities, review_cost=review_cost, miss_cost=loss
+    if asked.out is not None:
+        require_place(asked.out / FIGURES)
+    (new, new_name), (old, old_name) = load_model(asked.challenger), load_model(asked.champion)
+    settings = tuned_settings(
+        old,
+        objective=asked.objective,
+        capacities=asked.capacities,
+        review_cost=asked.review_cost,
+        miss_cost=asked.miss_cost,
     )
-    first_later(new, old, since=since)  # refused before anything is read
-    reach_store(challenger, champion, writes_to=new.config.name)
-    began = time.time()
-    clock = [time.perf_counter()]
-    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
-    clock.append(time.perf_counter())
-    require_currency(old, tables)
-    moment = known_until(tables, as_of)
-    rows, start = rows_new_to_both(new, old, tables, since=since, as_of=moment, reporter=reporter)
-    clock.append(time.perf_counter())
-    comparison = compare_models(new, old, rows, settings=settings, tell=reporter.progress)
-    clock.append(time.perf_counter())
-    stages = ("reading", "features", "comparing")
-    spent = [end - begin for begin, end in itertools.pairwise(clock)]
-    result = ComparisonResult(
-        comparison=comparison,
+    # models, options and dates are refused before any data is read
+    require_comparable_bundles(new, old)
+    first_later(new, old, since=asked.since)
+    reach_store(asked.challenger, asked.champion, writes_to=new.config.name)
+    began, start = time.time(), time.perf_counter()
+    tables, _ = read_tables(
+        asked.source, asked.data, quarantine=asked.quarantine, reporter=reporter
+    )
+    reading = time.perf_counter() - start
+    found = compare_bundles(
+        new,
+        old,
+        tables,
+        since=asked.since,
+        as_of=known_until(tables, asked.as_of),
         settings=settings,
-        challenger=new_label,
-        champion=old_label,
-        digests={CHALLENGER: new.digest, CHAMPION: old.digest},
-        since=start,
-        until=rows.end,
-        as_of=moment,
-        folder=out,
-        seconds=dict(zip(stages, spent, strict=True)),
+        reporter=reporter,
     )
-    if out is not None:
-        _write(result, out)
-    _tell(comparison, reporter)
-    record = replace(_record(result, tables, new), began=began)
-    return replace(result, mlflow_run=log_comparison(new.config.name, record))
+    found = replace(
+        found,
+        names={CHALLENGER: new_name, CHAMPION: old_name},
+        seconds={"reading": reading, **found.seconds},
+        folder=asked.out,
+    )
+    if asked.out is not None:
+        _write(found, asked.out)
+    _show(found, reporter)
+    record = replace(_record(found, tables, new), began=began)
+    return replace(found, mlflow_run=log_comparison(new.config.name, record))
 
 
-def _settings(
+def compare_bundles(
+    challenger: Bundle,
+    champion: Bundle,
+    tables: ContractedTables,
+    *,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+    settings: ComparisonSettings,
+    reporter: ProgressReporter,
+) -> Comparison:
+    """Compare two bundles on the rows that are new to both; nothing is written.
+
+    Raises
+    ------
+    ConfigError, LeakageError, DatasetError
+        As `run_compare` does.
+    """
+    require_comparable_bundles(challenger, champion)
+    require_currency(challenger, tables)
+    require_currency(champion, tables)
+    clock = [time.perf_counter()]
+    rows = rows_new_to_both(
+        challenger, champion, tables, since=since, as_of=as_of, reporter=reporter
+    )
+    clock.append(time.perf_counter())
+    found = compare_models(challenger, champion, rows, settings=settings, tell=reporter.progress)
+    clock.append(time.perf_counter())
+    spent = [end - begin for begin, end in itertools.pairwise(clock)]
+    return replace(found, seconds=dict(zip(("features", "comparing"), spent, strict=True)))
+
+
+def require_comparable_bundles(challenger: Bundle, champion: Bundle) -> None:
+    """Raise ConfigError unless these are two different models of the same outcome."""
+    require_different(challenger, champion)
+    require_comparable(challenger, champion)
+
+
+def tuned_settings(
     champion: Bundle,
     *,
-    objective: str | None,
-    capacities: Sequence[float] | None,
-    review_cost: float | None,
-    miss_cost: float | None,
+    objective: Objective | None = None,
+    capacities: Sequence[float] | None = None,
+    review_cost: float | None = None,
+    miss_cost: float | None = None,
 ) -> ComparisonSettings:
-    """Take what the options say, and for the rest what the champion was tuned for."""
+    """Return settings with the given values, and for the rest those the champion was tuned for."""
     usual = champion.config.tuning
     content = {
         "objective": objective or usual.objective,
+        # the same capacity twice would give two figures of one name
         "capacities": tuple(dict.fromkeys(capacities or (usual.capacity_per_day,))),
         "review_cost": usual.review_cost if review_cost is None else review_cost,
         "miss_cost": usual.miss_cost if miss_cost is None else miss_cost,
@@ -210,14 +200,14 @@ def _settings(
     return check_section(content, ComparisonSettings, subject="the options of kyc-ml compare")
 
 
-def _tell(comparison: Comparison, reporter: ProgressReporter) -> None:
+def _show(comparison: Comparison, reporter: ProgressReporter) -> None:
     reporter.show(
-        f"on the same {comparison.kind} rows (95 % intervals)", _rounded(comparison.metrics)
+        f"on the same {comparison.kind} rows (95% intervals)", _rounded(comparison.metrics)
     )
-    beside = comparison.calibration.set_index("model").T.rename_axis("figure").reset_index()
-    reporter.show("calibration", _rounded(beside))
+    calibration = comparison.calibration.set_index("model").T.rename_axis("figure").reset_index()
+    reporter.show("calibration", _rounded(calibration))
     reporter.show(
-        "rows by tier: champion down, challenger across (observed rate of judged rows)",
+        "rows by tier: champion down, challenger across (observed rate where the outcome is known)",
         _matrix(comparison.tiers),
     )
     reporter.show("largest moves", _rounded(comparison.moved[list(_MOVE)].head(_SHOWN)))
@@ -225,12 +215,12 @@ def _tell(comparison: Comparison, reporter: ProgressReporter) -> None:
     reporter.show("alerts", _rounded(comparison.alerts))
     if comparison.skipped:
         reporter.info(
-            f"{comparison.skipped:,} bootstrap samples held one class only and have no figures"
+            f"{comparison.skipped:,} bootstrap samples have only one class and therefore no figures"
         )
 
 
 def _rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Write numbers with four digits that count: differences may be small ones."""
+    """Write numbers with four significant digits: differences may be small."""
 
     def digits(value: float) -> str:
         return say_number(value, ",.0f" if abs(value) >= 1000 else ".4g")
@@ -240,31 +230,31 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matrix(tiers: pd.DataFrame) -> pd.DataFrame:
-    """Lay the tier table out with a row for each tier of the champion."""
-    told = [
+    """Return a table with the champion's tiers as rows and the challenger's as columns."""
+    cells = [
         f"{rows:,}" + ("" if np.isnan(rate) else f" ({rate:.2%})")
         for rows, rate in zip(tiers["rows"], tiers["observed_rate"], strict=True)
     ]
     names = list(dict.fromkeys(tiers["champion_tier"]))
-    wide = tiers.assign(told=told).pivot(  # noqa: PD010  one value a cell
-        index="champion_tier", columns="challenger_tier", values="told"
+    wide = tiers.assign(cell=cells).pivot(  # noqa: PD010  one value a cell
+        index="champion_tier", columns="challenger_tier", values="cell"
     )
     return wide.loc[names, names].reset_index()
 
 
-def _write(result: ComparisonResult, folder: Path) -> None:
+def _write(found: Comparison, folder: Path) -> None:
     """Write every figure as JSON, and the rows that change their tier as Parquet."""
-    found = result.comparison
     content: dict[str, Any] = {
-        **{name: getattr(result, name) for name in (CHALLENGER, CHAMPION, "digests")},
-        **{name: getattr(result, name).isoformat() for name in ("since", "until", "as_of")},
+        **found.names,
+        "digests": found.digests,
+        **{name: getattr(found, name).isoformat() for name in ("since", "until", "as_of")},
         **{
             name: getattr(found, name)
             for name in (
                 "verdict", "sentence", "kind", "rows", "judged", "positives", "customers", "skipped"
             )
         },
-        "settings": result.settings.model_dump(mode="json"),
+        "settings": found.settings.model_dump(mode="json"),
         **{
             name: json.loads(getattr(found, name).to_json(orient="records", double_precision=15))
             for name in _TABLES
@@ -280,9 +270,8 @@ def _write(result: ComparisonResult, folder: Path) -> None:
         pq.write_table(moved, handle, compression="zstd")
 
 
-def _record(result: ComparisonResult, tables: ContractedTables, challenger: Bundle) -> RunRecord:
-    """Collect what MLflow is to keep: figures, but no single customer."""
-    found = result.comparison
+def _record(found: Comparison, tables: ContractedTables, challenger: Bundle) -> RunRecord:
+    """Collect what MLflow keeps: figures, but no single customer."""
     kind = found.kind.replace("-", "_")
     figures = found.metrics.drop_duplicates("figure").to_dict("records")
     metrics = {
@@ -309,21 +298,20 @@ def _record(result: ComparisonResult, tables: ContractedTables, challenger: Bund
     }
     return RunRecord(
         parameters={
-            CHALLENGER: result.challenger,
-            CHAMPION: result.champion,
-            "since": result.since.isoformat(),
-            "until": result.until.isoformat(),
-            **result.settings.model_dump(mode="json"),
+            **found.names,
+            "since": found.since.isoformat(),
+            "until": found.until.isoformat(),
+            **found.settings.model_dump(mode="json"),
         },
         metrics=metrics,
         tags={
             "job": "compare",
             "unit": challenger.config.unit,
-            "as_of": result.as_of.isoformat(),
+            "as_of": found.as_of.isoformat(),
             "code_version": version("kyc-ml"),
             "verdict": found.verdict,
             "sentence": found.sentence,
-            **{f"{who}_digest": digest for who, digest in result.digests.items()},
+            **{f"{who}_digest": digest for who, digest in found.digests.items()},
             "data_digest": digest_together(tables.digests),
         },
         tables={name: getattr(found, name) for name in _TABLES},
@@ -332,7 +320,3 @@ def _record(result: ComparisonResult, tables: ContractedTables, challenger: Bund
             "tier_moves": plot_tier_moves(found.tiers),
         },
     )
-
-
-def _day(moment: pd.Timestamp) -> str:
-    return f"{moment:%Y-%m-%d}"

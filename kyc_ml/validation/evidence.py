@@ -1,4 +1,4 @@
-"""All that the checks look at: the bundle, rows scored anew, and what was asked beside them."""
+"""The input of all checks: the bundle, its scored rows, and further models."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from kyc_ml.validation.rows import ScoredRows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrained:
-    """What training again from the run's own record gave.
+    """Result of training again from the run's own record.
 
     Attributes
     ----------
     recorded, again : str
         Digests of the bundles.
     differing, changes : tuple of str
-        Files that differ; code and versions that do.
+        Files that differ; versions of code and packages that differ.
     """
 
     recorded: str
@@ -39,47 +39,46 @@ class Retrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChampionScores:
-    """The champion, and what it says of the current rows."""
+    """The current rows as the champion scores them, and its name and version."""
 
     label: str
-    bundle: Bundle
     rows: ScoredRows
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewEvidence:
-    """A model, rows it is judged by, rows these are compared with, and rows it learned from.
+    """A model with the rows to evaluate it on, reference rows, and training rows.
 
     Attributes
     ----------
     current : ScoredRows
-        What the model is judged by; it learned from none of them.
+        Rows to evaluate the model on; it did not learn from them.
     reference : ScoredRows
-        What was normal when it was trained. Its scores are not of rows the trees were fitted
-        on, where the model's own split has such rows.
+        Rows from the time of training, to compare with. The trees were not fitted on them, if the
+        model's split has such rows.
     train : ScoredRows or None
-        A sample of the rows the trees were fitted on; None where they cannot be had.
-    recorded : Quality or None
-        Figures of the model's own test rows, recomputed with the labels known at training;
-        None where the model was not split in time.
+        A sample of the rows on which the trees were fitted; None if they are not available.
+    recorded : ModelMetrics or None
+        Figures of the model's own test rows, computed again with the labels known at training;
+        None if the model was not split in time.
     recorded_part : str
-        Name of that part in ``bundle.metrics``; '' where there is none.
+        Name of that part in ``bundle.metrics``; '' if `recorded` is None.
     current_is_recorded : bool
-        True where the current rows are that very part: nothing later is mature yet.
+        True if the current rows are that part, because no later row is mature yet.
     fitted : ScoredRows or None
-        Where the current rows are out of fold, the same rows as the model itself scores them,
-        which learned from them; None elsewhere.
+        If the current rows are out of fold: the same rows with the scores of the final model,
+        which has learned from them; else None.
     baseline : Predictions or None
-        Where the current rows are out of fold, a logistic regression's of the judged ones, out
-        of fold as well; None elsewhere.
+        If the current rows are out of fold: out-of-fold predictions of a logistic regression for
+        the evaluated rows; else None.
     tables : ContractedTables or None
-        The source, for the checks that compute features anew; None for scored rows alone.
+        The source, for checks that compute features again; None if only scored rows are given.
     observations : pyarrow.Table or None
-        The current rows' observations.
+        Observations of the current rows.
     left_out : mapping of feature to reason
-        Segments and groups that the policy names, but this source cannot give.
+        Segments and groups of the policy that this source does not have.
     retrained : Retrained or None
-        None where nobody asked to train again.
+        None if retraining was not requested.
     """
 
     bundle: Bundle
@@ -102,16 +101,16 @@ class ReviewEvidence:
     reporter: ProgressReporter = field(default_factory=ProgressReporter)
     threads: int = 2
     memory: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
-    """What several checks share and one computed."""
+    """Results that several checks share, computed once."""
 
     @cached_property
     def of_the_model(self) -> ReviewEvidence:
-        """The evidence with current rows as the model itself scores them."""
+        """The evidence with the scores of the final model for the current rows."""
         return self if self.fitted is None else replace(self, current=self.fitted, fitted=None)
 
     @cached_property
     def attributed(self) -> Attribution:
-        """Contributions of all current rows, computed once for all checks that need them."""
+        """Contributions of all current rows; computed once, because several checks need them."""
         if self.fitted is not None:
             return self.of_the_model.attributed
         return self._attribute(self.current, "explaining current rows")
@@ -122,7 +121,7 @@ class ReviewEvidence:
         return self._attribute(self.reference, "explaining reference rows")
 
     def place(self, name: str) -> int:
-        """Give a feature's column in the model's input."""
+        """Return the column of a feature in the model's input."""
         return self.bundle.model.feature_names.index(name)
 
     def _attribute(self, rows: ScoredRows, stage: str) -> Attribution:

@@ -1,4 +1,4 @@
-"""The figure of a table that a gate is about, and whose it is."""
+"""Find the extreme value in a table, and the row that it belongs to."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from kyc_ml.validation.outcome import Value
 
 SHIFT: Final = 0.10
 MAJOR_SHIFT: Final = 0.25
-"""PSI of a shift, and of a major one. Convention, not theory; see `kyc_ml.metrics.compute_psi`."""
+"""PSI of a shift and of a major shift. Convention, not theory; see `kyc_ml.metrics.compute_psi`."""
 
 
 def largest(table: pd.DataFrame, column: str, *, named: str) -> Value:
-    """Return the largest defined value of a column, and who has it; undefined without one.
+    """Return the largest defined value of a column and the name of its row; else undefined.
 
     Parameters
     ----------
     named : str
-        Column that says what each row is of.
+        Column with the name of each row.
     """
     return _of(table, column, named=named, sign=1.0)
 
 
 def smallest(table: pd.DataFrame, column: str, *, named: str) -> Value:
-    """Return the smallest defined value of a column, and who has it; undefined without one."""
+    """Return the smallest defined value of a column and the name of its row; else undefined."""
     return _of(table, column, named=named, sign=-1.0)
 
 
 def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, Value]:
     """Return the drift that matters most, with its critical values.
 
-    Critical values grow with the number of bins: those of a category of many values would
-    excuse every other column. So what is major and beyond its own 99 % value comes first,
-    then what is a shift and beyond its own 95 % value, then the largest.
+    Critical values grow with the number of bins, so the largest drift may be that of a category
+    with many values and not be significant. Major shifts above their own 99% critical value
+    come first, then shifts above their own 95% critical value, then the largest drift.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, V
     Returns
     -------
     dict of 'drift', 'critical_95' and 'critical_99'
-        Undefined where no row has a drift.
+        Undefined if no row has a drift.
     """
     known = table[table[column].notna()]
     if known.empty:
-        return {name: Value(value=np.nan) for name in ("drift", "critical_95", "critical_99")}
+        return {name: Value(np.nan) for name in ("drift", "critical_95", "critical_99")}
     major = known[column] > np.maximum(known["critical_99"], MAJOR_SHIFT)
     shift = known[column] > np.maximum(known["critical_95"], SHIFT)
     at = known.assign(major=major, shift=shift).sort_values(
@@ -66,6 +66,6 @@ def most_drifted(table: pd.DataFrame, column: str, *, named: str) -> dict[str, V
 def _of(table: pd.DataFrame, column: str, *, named: str, sign: float) -> Value:
     values = table[column].to_numpy(dtype=np.float64)
     if np.isnan(values).all():
-        return Value(value=np.nan)
+        return Value(np.nan)
     at = int(np.nanargmax(sign * values))
     return Value(value=float(values[at]), about=str(table[named].iloc[at]))

@@ -1,58 +1,56 @@
-"""The level of probabilities in each of several parts, and the parts that stray most surely."""
+"""Compare observed and expected positives in parts of the rows, such as segments or groups."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
-from kyc_ml.metrics import Floats, Ints, clustered_observed_over_expected
+from kyc_ml.metrics import Floats, Ints, Mask, clustered_observed_over_expected
 from kyc_ml.validation.extremes import largest, smallest
 from kyc_ml.validation.outcome import Value
+from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import Text, notice
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Observed over expected positives of one part, with its interval at 95 %; see `level_of`."""
+def level_of(target: Floats, proba: Floats, customers: Ints) -> dict[str, float]:
+    """Compare the positives of one part with the number that its probabilities predict.
 
-    rows: int
-    positives: int
-    expected: float
-    o_e: float
-    low: float
-    high: float
-
-
-def level_of(target: Floats, proba: Floats, customers: Ints) -> Level:
-    """Compare a part's positives with what its probabilities say.
-
-    The interval is exact for few positives too; see `clustered_observed_over_expected`. NaN
-    where nothing is expected.
+    Returns
+    -------
+    dict of rows, positives, expected, o_e, low and high
+        Observed over expected with its interval at 95%, which is exact also for few positives;
+        see `clustered_observed_over_expected`. NaN where no positive is expected.
     """
     ratio = clustered_observed_over_expected(target, proba, customers)
-    return Level(
-        rows=int(target.size),
-        positives=int(target.sum()),
-        expected=float(proba.sum()),
-        o_e=ratio.ratio,
-        low=ratio.low,
-        high=ratio.high,
+    return {
+        "rows": int(target.size),
+        "positives": int(target.sum()),
+        "expected": float(proba.sum()),
+        "o_e": ratio.ratio,
+        "low": ratio.low,
+        "high": ratio.high,
+    }
+
+
+def level_at(rows: ScoredRows, here: Mask) -> dict[str, float]:
+    """Return the level of some of the evaluated rows; see `level_of`."""
+    return level_of(
+        rows.target[here], rows.evaluated_probability[here], rows.evaluated_customers[here]
     )
 
 
 def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str, Value]:
-    """Give the part that is most surely understated, and the one most surely overstated.
+    """Find the strongest evidence of a part with too low, and of one with too high, probabilities.
 
-    Understated may be any part: an exact interval holds for few as for many, and to ask for
-    expected positives would pass over the very parts that get too low probabilities. To be
-    overstated a part must expect `fewest` positives: that none came of one customer's rows is
-    too little evidence, and the upper end of few positives is too low.
+    Every part is checked for too low probabilities: the exact interval is right also for few
+    positives, and a minimum of expected positives would exclude the very parts whose
+    probabilities are too low. A part is checked for too high probabilities only if it expects
+    `fewest` positives: no positive among the rows of one customer is too little evidence, and
+    the upper end of few positives is too low.
 
     Parameters
     ----------
     table : DataFrame
-        One row a part: `named`, expected, low and high as of `level_of`.
+        One row for each part: `named`, expected, low and high of `level_of`.
     """
     enough = table[table["expected"] >= fewest].reset_index(drop=True)
     return {
@@ -61,6 +59,6 @@ def surest_levels(table: pd.DataFrame, *, named: str, fewest: float) -> dict[str
     }
 
 
-def who_is_judged(fewest: float) -> Text:
-    """Return a note on the parts that `surest_levels` evaluates."""
+def level_note(fewest: float) -> Text:
+    """Return a note on the parts that `surest_levels` checks."""
     return notice("level_rule", fewest=fewest)

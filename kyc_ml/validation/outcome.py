@@ -1,4 +1,4 @@
-"""What the code of a check returns, before gates are applied to it."""
+"""The result of a check before gates are applied."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from kyc_ml.validation.policy import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """A number with its interval; NaN or infinite is undefined.
 
     Attributes
     ----------
     about : str
-        Which of several things it is the figure of, such as the name of a tier.
+        Name of the tier, segment or feature that the figure belongs to; '' for all rows.
     """
 
     value: float
@@ -37,7 +37,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Figures by the name of their measure, and tables by name; the rest is declared as YAML."""
+    """Figures and tables by name; labels and titles are declared in the YAML of the family."""
 
     values: Mapping[str, Value | float]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Outcome:
         found = []
         for measure in check.measures:
             given = self.values[measure.name]
-            value = given if isinstance(given, Value) else Value(value=given)
+            value = given if isinstance(given, Value) else Value(given)
             found.append(
                 Figure(
                     measure=measure,
@@ -78,13 +78,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApplicable:
-    """Why a check does not apply to this model and data."""
+    """The reason why a check does not apply to this model and data."""
 
     reason: Text
 
 
 def not_applicable(key: str, **values: object) -> NotApplicable:
-    """Return the reason of ``notices.yaml`` why a check does not apply."""
+    """Return a reason from ``notices.yaml`` why a check does not apply."""
     return NotApplicable(reason=notice(key, **values))
 
 
@@ -93,28 +93,43 @@ Run = Callable[["ReviewEvidence", "Settings"], Outcome | NotApplicable]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """A check, the function that runs it, and the titles of its tables and plots."""
+    """A check, the function that runs it, and the titles of its tables and plots.
+
+    Attributes
+    ----------
+    needs : '', 'outcomes', 'both_classes' or 'two_periods'
+        Condition on the rows without which the check does not apply; see `missing`.
+    """
 
     check: Check
     run: Run
+    needs: str
     tables: Mapping[str, Text]
     plots: tuple[Plot, ...]
 
 
-def procedures(family: str, **runs: Run) -> tuple[Procedure, ...]:
-    """Join the checks that ``families/FAMILY.yaml`` declares with the functions that run them.
+def procedures(family: str, functions: Mapping[str, Any]) -> tuple[Procedure, ...]:
+    """Join the checks in ``families/FAMILY.yaml`` with the functions ``run_NAME`` of the family.
+
+    Parameters
+    ----------
+    functions : mapping of name to object
+        Names of the family's module; those that begin with ``run_`` are the functions.
 
     Raises
     ------
     ValueError
-        If a check is declared without a function, or a function has no declaration.
+        If a check has no function, or a function has no declaration.
     """
     declared = read_yaml(Path(__file__).parent / "families" / f"{family}.yaml")
+    runs = {name[4:]: each for name, each in functions.items() if name.startswith("run_")}
     if declared.keys() != runs.keys():
         names = sorted(declared.keys() ^ runs.keys())
         msg = f"{names} must have both a declaration in families/{family}.yaml and a function"
         raise ValueError(msg)
-    return tuple(_procedure(f"{family}.{name}", declared[name], run) for name, run in runs.items())
+    return tuple(
+        _procedure(f"{family}.{name}", each, runs[name]) for name, each in declared.items()
+    )
 
 
 def _procedure(name: str, declared: Mapping[str, Any], run: Run) -> Procedure:
@@ -132,7 +147,7 @@ def _procedure(name: str, declared: Mapping[str, Any], run: Run) -> Procedure:
     )
     plots = declared.get("plots", {}).items()
     return Procedure(
-        check=check, run=run, tables=tables,
+        check=check, run=run, needs=declared.get("needs", ""), tables=tables,
         plots=tuple(_plot(plot, content, tables) for plot, content in plots),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A sample of rows that can be changed and scored again."""
+"""Change the features of a sample of rows, and score them again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kyc_ml.validation.rows import ScoredRows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Judged rows to perturb: the AUC of a sample by class is that of all rows.
+    """Evaluated rows to perturb; drawing by class does not bias the AUC.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Sample:
 
     @classmethod
     def of(cls, evidence: ReviewEvidence, *, most: int, seed: int) -> Self:
-        """Draw at most so many rows: positives first, to half of them."""
+        """Draw at most `most` rows; see `draw_evaluated`."""
         current, bundle = evidence.current, evidence.bundle
-        rows = _draw(current, most=most, seed=seed)
+        rows = draw_evaluated(current, most=most, rng=np.random.default_rng(seed))
         segments = bundle.calibrator.segments
         named = None if segments is None else current.category(segments.feature)[rows]
         target = np.asarray(current.status[rows] == POSITIVE, dtype=np.float64)
@@ -68,19 +68,25 @@ class Sample:
         )
 
     def again(self, matrix: Floats) -> tuple[Floats, Floats, Ints]:
-        """Score changed values of the same rows: margin, probability and tier."""
+        """Return margin, probability and tier of the same rows with changed values."""
         margin = self.model.margin(matrix, threads=self.threads)
         proba = self.calibrator.probability(margin, self.calibrated_as)
         return margin, proba, assign_tiers(proba, policy=self.policy, segment=self.cut_offs_of)
 
 
-def _draw(rows: ScoredRows, *, most: int, seed: int) -> Ints:
-    judged = np.flatnonzero(rows.judged)
-    if judged.size <= most:
-        return judged
-    rng = np.random.default_rng(seed)
-    positive = rows.status[judged] == POSITIVE
-    hits, others = judged[positive], judged[~positive]
+def draw_evaluated(rows: ScoredRows, *, most: int, rng: np.random.Generator) -> Ints:
+    """Draw evaluated rows: all positives but at most half of `most`, and negatives for the rest.
+
+    Returns
+    -------
+    int64 array
+        Places of the rows, in rising order; all evaluated rows if they are not more than `most`.
+    """
+    places = np.flatnonzero(rows.evaluated)
+    if places.size <= most:
+        return places
+    positive = rows.status[places] == POSITIVE
+    hits, others = places[positive], places[~positive]
     if hits.size > most // 2:
         hits = rng.choice(hits, most // 2, replace=False)
     rest = min(others.size, most - hits.size)
@@ -90,11 +96,11 @@ def _draw(rows: ScoredRows, *, most: int, seed: int) -> Ints:
 def add_noise(
     matrix: Floats, specs: Sequence[FeatureSpec], *, size: float, rng: np.random.Generator
 ) -> Floats:
-    """Move each number of a copy to a neighbouring rank of its column; the rest stays.
+    """Return a copy in which each number moved to a neighbouring rank of its column.
 
-    A rank moves by a normal draw; the new value is one that the column holds. So amounts with
-    long tails and counts with many ties are disturbed alike: a value that half of the rows
-    share mostly stays.
+    A rank moves by a normal draw; the new value is another value of the column. Amounts with
+    long tails and counts with many ties are therefore disturbed equally: a value that half of
+    the rows share seldom changes. Categories and missing values do not change.
 
     Parameters
     ----------

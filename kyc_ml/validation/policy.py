@@ -1,4 +1,4 @@
-"""The validation policy: settings of the checks, and the gates that their figures must pass."""
+"""The validation policy: settings of the checks, and the gates on their figures."""
 
 from __future__ import annotations
 
@@ -19,62 +19,58 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class GateCondition(Section):
-    """Another figure of the same check that must lie within bounds for a gate to count."""
+class _Bounded(Section):
+    """A figure and its bounds, at least one; a figure equal to a bound is within it."""
 
     figure: str
-    """Its name."""
-    at_least: Number | None = None
-    """Lower bound; equal counts."""
-    at_most: Number | None = None
-    """Upper bound; equal counts."""
-
-    @model_validator(mode="after")
-    def _has_a_bound(self) -> Self:
-        if self.at_least is None and self.at_most is None:
-            msg = f"condition on {self.figure!r} needs at_least, at_most or both"
-            raise ValueError(msg)
-        return self
-
-    def holds(self, value: float) -> bool:
-        """Tell whether a figure lies within the bounds; equal does."""
-        low = self.at_least is None or value >= self.at_least
-        return low and (self.at_most is None or value <= self.at_most)
-
-
-class Gate(Section):
-    """A bound that a figure must keep to; equal passes.
-
-    An undefined figure breaks no gate: the report says that it is undefined.
-    """
-
-    check: str
-    """Id of the check, such as calibration.overall."""
-    figure: str
-    """Name of its figure."""
+    """Name of the figure."""
     at_least: Number | None = None
     """Lower bound; equal passes."""
     at_most: Number | None = None
     """Upper bound; equal passes."""
-    or_figure: str | None = None
-    """A figure of the same check: the bound is the larger of `at_most` and it, as for a
-    critical value that grows as rows become few."""
-    only_if: GateCondition | None = None
-    """The gate counts only where this holds."""
-    severity: Severity
-    """amber is a finding that gets an owner and a due date, red fails the model."""
-    source: str = Field(min_length=1)
-    """Where the bound comes from; `convention` where it is one."""
-    source_zh: str = ""
-    """The same for the Chinese report, which otherwise shows `source`."""
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> Self:
         if self.at_least is None and self.at_most is None:
-            msg = f"the gate on {self.check}/{self.figure} needs at_least, at_most or both"
+            msg = f"{self.figure!r} needs at_least, at_most or both"
             raise ValueError(msg)
+        return self
+
+
+class GateCondition(_Bounded):
+    """A condition for a gate: another figure of the same check must be within bounds."""
+
+    def holds(self, value: float) -> bool:
+        """Return whether a figure is within the bounds; an equal one is."""
+        low = self.at_least is None or value >= self.at_least
+        return low and (self.at_most is None or value <= self.at_most)
+
+
+class Gate(_Bounded):
+    """A threshold for a figure; a figure equal to it passes.
+
+    An undefined figure does not break a gate; the report shows that it is undefined.
+    """
+
+    check: str
+    """Id of the check, such as calibration.overall."""
+    or_figure: str | None = None
+    """A figure of the same check: the threshold is the larger of `at_most` and that figure, such
+    as a critical value, which is larger for few rows."""
+    only_if: GateCondition | None = None
+    """The gate applies only if this condition is met."""
+    severity: Severity
+    """amber is a warning, a finding with an owner and a due date; red is critical, the model
+    fails."""
+    source: str = Field(min_length=1)
+    """Source of the threshold, or `convention`."""
+    source_zh: str = ""
+    """Source in Chinese, for the Chinese report; default: `source`."""
+
+    @model_validator(mode="after")
+    def _or_figure_has_a_bound(self) -> Self:
         if self.or_figure is not None and self.at_most is None:
-            msg = f"the gate on {self.check}/{self.figure}: or_figure needs at_most beside it"
+            msg = f"the gate on {self.check}/{self.figure}: or_figure needs at_most as well"
             raise ValueError(msg)
         return self
 
@@ -85,7 +81,7 @@ class Group(Section):
     feature: str
     """A declared feature, known at the decision: a category, or a number with `cuts`."""
     cuts: tuple[Number, ...] = ()
-    """Lower bounds of the groups but the first; a value equal to one belongs above it."""
+    """Lower bounds of all groups but the first; a value equal to a bound is in the group above."""
 
     @model_validator(mode="after")
     def _cuts_rise(self) -> Self:
@@ -102,11 +98,11 @@ class Settings(Section):
     """Bootstrap samples of the customers. Source of the size: Davison and Hinkley 1997,
     Bootstrap Methods and their Application, section 5.2.2."""
     draws_of_large: int = Field(default=200, ge=100)
-    """The same above `large` judged rows, where intervals are narrow and samples cost time."""
+    """Bootstrap samples above `large` evaluated rows, where intervals are narrow anyway."""
     large: int = Field(default=200_000, ge=1)
-    """Judged rows above which there are many."""
+    """Number of evaluated rows above which `draws_of_large` applies."""
     seed: int = Field(default=20130105, ge=0)
-    """Draws samples and perturbations."""
+    """Seed of samples and perturbations."""
     train_rows: int = Field(default=50_000, ge=1_000)
     """Most training rows drawn: for the baseline, the overfit check and the probes."""
     perturbed_rows: int = Field(default=20_000, ge=100)
@@ -123,11 +119,11 @@ class Settings(Section):
     operating_points: int = Field(default=20, ge=1)
     """Capacities, evenly to twice the model's own."""
     noise: Share = 0.05
-    """How far numbers are moved in their ranks: standard deviation, as a share of the rows."""
+    """Size of the noise: standard deviation of the change of ranks, as a share of the rows."""
     fewest: int = Field(default=20, ge=1)
     """Positives, and negatives, that a segment, period or group needs to be evaluated."""
     slices: int = Field(default=16, ge=2)
-    """Leaves of the tree that looks for weak spots."""
+    """Leaves of the tree that searches for weak spots."""
     audit_times: int = Field(default=2, ge=1)
     """Decision times of the point-in-time audit."""
     period: Annotated[str, Field(pattern="^(day|week|month)$")] = "month"
@@ -144,32 +140,35 @@ class Settings(Section):
 
 
 class ValidationPolicy(Section):
-    """What a model must pass, who decided so, and how long it holds."""
+    """The gates for a model, their author, and how long a report is valid."""
 
     name: str
     """Name of the policy, as reports quote it."""
     version: int = Field(ge=1)
     """Raise it with every change."""
     author: str
-    """Who decided so."""
+    """Name of the author."""
     report_valid_days: int = Field(default=90, ge=1)
-    """Age at which a report promotes nothing any more."""
+    """Age in days after which a report can no longer promote a model."""
     finding_due_days: int = Field(default=90, ge=1)
-    """Days from the report to the day a finding is closed, at the latest."""
+    """Days from the report to the latest due date of a finding."""
     promotion: PromotionPolicy = PromotionPolicy()
     settings: Settings = Settings()
     headline: tuple[tuple[str, str], ...] = ()
     """Key figures for the first screen: check and figure."""
     gates: tuple[Gate, ...] = Field(min_length=1)
-    """The limits that decide the verdict."""
+    """The gates that decide the verdict."""
 
     def identity(self) -> PolicyIdentity:
-        """Name the policy as a report does; who may promote is no part of its digest."""
-        judged_by = self.model_copy(update={"promotion": PromotionPolicy()})
+        """Return the identity of the policy for a report.
+
+        The digest does not cover `promotion`: who may promote does not change any verdict.
+        """
+        without = self.model_copy(update={"promotion": PromotionPolicy()})
         return PolicyIdentity(
             name=self.name,
             version=self.version,
-            digest=section_digest(judged_by),
+            digest=section_digest(without),
             report_valid_days=self.report_valid_days,
             finding_due_days=self.finding_due_days,
         )
@@ -185,8 +184,7 @@ def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
     Raises
     ------
     ConfigError
-        If the file breaks its rules, or names a check or figure there is none of; all faults
-        are listed.
+        If the file breaks its rules or names an unknown check or figure; all faults are listed.
     """
     policy = load_section(path, ValidationPolicy)
     require_known_checks(policy, checks=checks, subject=str(path))
@@ -196,13 +194,7 @@ def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
 def require_known_checks(
     policy: ValidationPolicy, *, checks: Mapping[str, Check], subject: str
 ) -> None:
-    """Refuse gates and headlines on figures that no check computes, and gates written twice.
-
-    Raises
-    ------
-    ConfigError
-        Naming all of them.
-    """
+    """Raise ConfigError if gates or headlines name unknown figures, or a gate is there twice."""
     faults = Faults(subject, ConfigError)
     asked = [(f"gates.{place}", gate.check, _figures(gate)) for place, gate in _numbered(policy)]
     asked += [
@@ -211,7 +203,7 @@ def require_known_checks(
     ]
     for where, name, figures in asked:
         if name not in checks:
-            faults.add(f"{where}: there is no check {name!r}{hint(name, checks)}")
+            faults.add(f"{where}: unknown check {name!r}{hint(name, checks)}")
             continue
         known = [measure.name for measure in checks[name].measures]
         faults.extend(

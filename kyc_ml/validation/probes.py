@@ -1,4 +1,4 @@
-"""What labels tell of a leak: a feature that knows them alone, a lesson from shuffled ones."""
+"""Probe labels for leaks: rank by each feature alone, and learn from shuffled labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from kyc_ml.config import ModelConfig
+from kyc_ml.dataset import customers_of
+from kyc_ml.display import StageProgress
 from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names, auc_interval
 from kyc_ml.model import fit_fixed
 
 HIGHEST_AUC: Final = 0.95
-"""A feature that ranks better alone knows the label. Convention."""
+"""A single feature with a higher AUC knows the label. Convention."""
 
 CONFIDENCE: Final = 0.999
-"""Of the interval of shuffled labels: one honest audit in a thousand is a false alarm."""
+"""Level of the interval of shuffled labels: one audit in a thousand raises a false alarm."""
 
 FEWEST: Final = 20
-"""Positives, and negatives, below which a high AUC is chance (convention)."""
+"""Positives, and negatives, below which a high AUC can be chance (convention)."""
 
 _FOLDS: Final = 5
 _PRIOR_ROWS: Final = 5.0
@@ -42,17 +44,43 @@ class ShuffledLabels:
 
     @property
     def passed(self) -> bool:
-        """True if the interval holds 0.5: nothing was learned from noise."""
+        """True if the interval contains 0.5: nothing was learned from noise."""
         return self.low <= 0.5 <= self.high
 
 
-def single_feature_auc(features: FeatureTable, target: Floats, *, customers: Names) -> pd.DataFrame:
-    """Rank by each feature alone: feature, auc; the highest first.
+def probe(
+    features: FeatureTable,
+    target: Floats,
+    *,
+    config: ModelConfig,
+    seed: int,
+    tell: StageProgress,
+) -> tuple[pd.DataFrame, ShuffledLabels | None]:
+    """Run both probes on rows whose labels are mature.
 
-    Of a number it is the larger of AUC and 1 - AUC: low values may be the risky ones.
+    Returns
+    -------
+    single : DataFrame
+        See `single_feature_auc`.
+    shuffled : ShuffledLabels or None
+        See `shuffled_label_auc`.
+    """
+    customers = customers_of(features.keys)
+    tell("probing labels", 0, 2)
+    single = single_feature_auc(features, target, customers=customers)
+    tell("probing labels", 1, 2)
+    shuffled = shuffled_label_auc(features, target, customers=customers, config=config, seed=seed)
+    tell("probing labels", 2, 2)
+    return single, shuffled
+
+
+def single_feature_auc(features: FeatureTable, target: Floats, *, customers: Names) -> pd.DataFrame:
+    """Compute the AUC of each feature alone: feature, auc; the highest first.
+
+    A number has the larger of AUC and 1 - AUC, because low values may be the risky ones.
     Missing values rank below all others. A category ranks by the share of positives among
-    other customers of the same value; its AUC is not mirrored, for what is far below 0.5
-    there comes of the folds.
+    other customers of the same value; its AUC is not mirrored, because a value far below 0.5
+    is an effect of the folds.
     """
     folds = _folds_of(customers)
     found = []
@@ -69,7 +97,7 @@ def single_feature_auc(features: FeatureTable, target: Floats, *, customers: Nam
 
 
 def shuffle_labels(target: Floats, *, seed: int) -> Floats:
-    """Hand the labels out anew; the same seed gives the same order."""
+    """Permute the labels; the same seed gives the same order."""
     return np.random.default_rng(seed).permutation(target)
 
 
@@ -81,10 +109,10 @@ def shuffled_label_auc(
     config: ModelConfig,
     seed: int,
 ) -> ShuffledLabels | None:
-    """Fit a small model on half of the customers with shuffled labels, judge by the others.
+    """Fit a small model with shuffled labels on half of the customers, evaluate on the others.
 
-    The interval is DeLong's or, where that is narrower, that of the AUC of noise, which few
-    positives do not mislead. Source: Mann and Whitney 1947, Annals of Mathematical
+    The interval is DeLong's or, where that is narrower, that of the AUC of noise, which is right
+    also for few positives. Source: Mann and Whitney 1947, Annals of Mathematical
     Statistics 18, 50-60. None if a half has one class only.
     """
     shuffled = shuffle_labels(target, seed=seed)
@@ -101,7 +129,7 @@ def shuffled_label_auc(
 
 def _interval(target: Floats, score: Floats) -> ShuffledLabels:
     auc, low, high = auc_interval(target, score)
-    # one side may be cut off at 0 or 1
+    # the wider side: the other one may be cut off at 0 or 1
     delong = max(auc - low, high - auc) * _Z / _Z_OF_AUC_INTERVAL
     positives, negatives = int(target.sum()), int((1 - target).sum())
     of_noise = _Z * np.sqrt((target.size + 1) / (12 * positives * negatives))
@@ -120,7 +148,7 @@ def _folds_of(customers: Names) -> Ints:
 
 
 def _share_elsewhere(values: pa.Array, target: Floats, folds: Ints) -> Floats:
-    """Share of positives of the same value in the other folds, drawn to the mean."""
+    """Return the share of positives of the same value in the other folds, shrunk to the mean."""
     codes = pd.factorize(values.to_pandas(), use_na_sentinel=False)[0]
     score = np.zeros(target.size)
     for fold in range(_FOLDS):

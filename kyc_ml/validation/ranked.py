@@ -1,4 +1,4 @@
-"""Shared by families: whether rows can be ranked, the threshold, and the number of draws."""
+"""Conditions and constants of checks that rank rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.metrics import Floats, Ranking, auc
+from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.outcome import NotApplicable, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
@@ -21,14 +22,30 @@ def draws_of(rows: ScoredRows, settings: Settings) -> int:
 
 
 def one_class(rows: ScoredRows) -> NotApplicable | None:
-    """Return why rows of one class cannot be ranked; None if both classes are there."""
+    """Return the reason why rows of one class cannot be ranked; None if there are both classes."""
     positives, negatives = rows.classes
     if positives and negatives:
         return None
     return not_applicable("one_class", positives=positives, negatives=negatives)
 
 
+def missing(needs: str, evidence: ReviewEvidence) -> NotApplicable | None:
+    """Return the reason why the rows do not meet a condition; None if they do.
+
+    Parameters
+    ----------
+    needs : str
+        See `Procedure.needs`.
+    """
+    rows = evidence.current
+    if needs == "outcomes" and not rows.target.size:
+        return not_applicable("no_mature_outcome")
+    if needs == "two_periods" and not (len(evidence.reference) and len(rows)):
+        return not_applicable("nothing_to_compare")
+    return one_class(rows) if needs == "both_classes" else None
+
+
 def area(target: Floats, score: Floats) -> float:
-    """Area under the ROC curve; quicker than with its interval."""
+    """Return the area under the ROC curve, without its interval, which takes longer."""
     hits, false = Ranking.of(target, score).found(np.ones(target.size, np.int64))
     return auc(hits, false)

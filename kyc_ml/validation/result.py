@@ -1,27 +1,30 @@
-"""What a validation found: figures, tables, verdicts, and the report that holds them all."""
+"""The results of a validation: figures, tables, verdicts, and the report with all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 
-from kyc_ml.display import say_in_html, say_plainly
+from kyc_ml.display import say_count, say_in_html, say_plainly
 from kyc_ml.validation.check import Check, FigureText
 from kyc_ml.validation.text import NOTHING, Text
 
 Severity = Literal["amber", "red"]
-"""What breaking a gate means: amber is a finding to be followed up, red fails the model."""
+"""Severity of a gate: amber (warning) gives a finding to fix, red (critical) fails the model."""
+
+_SEVERITIES: Final[dict[Severity, str]] = {"amber": "warning", "red": "critical"}
 
 Verdict = Literal["pass", "finding", "fail", "not_judged", "information", "not_applicable"]
-"""Of one check; `information` has no gate on any of its figures, and of `not_judged` every
-figure that has one is undefined, as where rows are too few."""
+"""Verdict of one check. `information`: no figure has a gate. `not_judged`: every figure with a
+gate is undefined, for example because there are too few rows."""
 
 Conclusion = Literal["pass", "pass_with_findings", "fail"]
-"""Of the whole report."""
+"""Verdict of the whole report."""
 
 PlotKind = Literal["line", "step", "bar", "interval", "heatmap", "histogram"]
 """`interval` draws points with whiskers from `low` to `high`; `heatmap` a value for x and y."""
@@ -36,11 +39,11 @@ class Figure:
     Attributes
     ----------
     value : float or None
-        None where it is undefined, as an AUC of one class is.
+        None if it is undefined, such as an AUC of one class.
     low, high : float or None
-        Interval at 95 %; None where none is computed.
+        95% interval; None if there is no interval.
     about : str
-        What of several it is the figure of, such as the tier with the lowest p-value.
+        Name of the tier, segment or feature that the figure belongs to; '' for all rows.
     """
 
     measure: FigureText
@@ -69,7 +72,7 @@ class Table:
     Attributes
     ----------
     name : str
-        Of this check's own; the Parquet file is named after check and table.
+        Unique within its check; the Parquet file is named after check and table.
     """
 
     name: str
@@ -79,7 +82,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """How to draw a table of the same check; it holds no numbers of its own.
+    """How to draw a table of the same check; it contains no numbers.
 
     Attributes
     ----------
@@ -88,13 +91,13 @@ class Plot:
     x, y : str
         Its columns; for 'histogram' x is the lower edge of each bin.
     group : str
-        Column that parts the rows into lines or bars of their own; '' for none.
+        Column that splits the rows into separate lines or bars; '' for none.
     low, high : str
         Columns of the interval; '' for none.
     value : str
         Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none.
     reference : str
-        Line to draw beside: what a perfect or unchanged model would give.
+        Reference line: the values of a perfect or unchanged model.
     """
 
     name: str
@@ -119,10 +122,10 @@ class AppliedGate:
     Attributes
     ----------
     at_least, at_most : float or None
-        The bounds that counted, after `or_figure` of the policy; equal passes.
+        The thresholds, after `or_figure` of the policy; an equal figure passes.
     broken : bool
-        False also where the figure is undefined or the gate's condition did not hold;
-        `note` says so.
+        False also if the figure is undefined or the gate's condition is not met; then `note`
+        gives the reason.
     """
 
     figure: str
@@ -138,7 +141,7 @@ class AppliedGate:
 
 
 def say_figure(value: float | None) -> str:
-    """Write a figure whose unit is not known: whole numbers in full, others to four digits."""
+    """Write a figure without a unit: whole numbers in full, others with four digits."""
     if value is None:
         return "undefined"
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
@@ -146,18 +149,18 @@ def say_figure(value: float | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckResult:
-    """What one check found.
+    """The result of one check.
 
     Attributes
     ----------
     notes : tuple of Text
-        What a reader must know of these figures: what they rest on, what was left out.
+        Further information on the figures: rows used, rows left out.
     reason : Text
-        Why the check does not apply; empty where it does.
+        Why the check does not apply; empty if it applies.
     command : str
-        Reruns this check alone.
+        Command that reruns only this check.
     seconds : float
-        How long it took; no part of what is compared between runs.
+        Duration; not part of `content_digest`.
     """
 
     check: Check
@@ -187,7 +190,7 @@ class CheckResult:
 
     def _facts(self) -> dict[str, object]:
         gates = {
-            f"gate on {gate.figure}": f"{'BROKEN' if gate.broken else 'kept'} ({gate.severity})"
+            f"{_SEVERITIES[gate.severity]} on {gate.figure}": "BROKEN" if gate.broken else "met"
             for gate in self.gates
         }
         notes = {f"note {place}": note.en for place, note in enumerate(self.notes, start=1)}
@@ -206,7 +209,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A broken gate, in a sentence, to be given an owner and a due date elsewhere.
+    """A broken gate in a sentence. The sign-off gives it an owner and a due date.
 
     Attributes
     ----------
@@ -230,17 +233,17 @@ class ModelIdentity:
     name, version : str
         Version is the registry's number; '' for a bundle's folder.
     address : str
-        What was asked for: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
+        Address that the user named: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
     digest : str
         SHA-256 of the bundle's manifest.
     unit : str
         'fraud' or 'risk'.
     trainer : str
-        Who started the training run; '' where nobody recorded it.
+        Person who started the training run; '' if not recorded.
     trained_at : str
-        When it was started, ISO; '' where nobody recorded it.
+        Start of the training run, ISO; '' if not recorded.
     known_until : str
-        The model learned from what was known then, ISO.
+        Training date, ISO: the model learned from what was known then.
     policy : str
         Name and version of its tier policy.
     features, trees : int
@@ -266,9 +269,9 @@ class RowsUsed:
     Attributes
     ----------
     role : 'current', 'reference' or 'train'
-        Judged, compared with, and learned from.
+        Evaluated, compared with, and learned from.
     origin : Text
-        What they are, such as 'observations after the training date'.
+        Description, such as 'observations after the training date'.
     since, until : str
         Decisions in ``[since, until)``, ISO.
     rows, judged, positives, customers : int
@@ -296,7 +299,7 @@ class PolicyIdentity:
     report_valid_days : int
         A report older than this promotes no model.
     finding_due_days : int
-        From the report to when a finding is to be closed, where nobody says otherwise.
+        Days from the report to the due date of a finding, unless the sign-off names a date.
     """
 
     name: str
@@ -316,13 +319,32 @@ class DataIdentity:
         Name of the source mapping and SHA-256 of its content.
     files : mapping of file name to SHA-256
     digest : str
-        Of all files together.
+        Digest of all files together.
     """
 
     source: str
     mapping_digest: str
     files: Mapping[str, str]
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPlace:
+    """Where a report is kept.
+
+    Attributes
+    ----------
+    report, page : Path
+        ``report.json`` and ``report.html``.
+    mlflow_run : str
+    receipt : str
+        ``COUNT:HASH`` of the entry in the audit log; '' for a report of some checks only.
+    """
+
+    report: Path
+    page: Path
+    mlflow_run: str
+    receipt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -336,10 +358,12 @@ class Report:
     complete : bool
         False where only some checks were run: such a report approves nothing.
     headline : tuple of (check id, figure name)
-        The figures that decide, for the first screen.
+        Key figures, for the first screen.
     created_at : str
         ISO, UTC. With `seconds`, here and in results, the only thing that differs from run
         to run on the same model, data, policy and code.
+    place : ReportPlace or None
+        None where nothing was written. It is not part of ``report.json``.
     """
 
     model: ModelIdentity
@@ -357,6 +381,12 @@ class Report:
     environment: Mapping[str, object]
     created_at: str
     seconds: Mapping[str, float]
+    place: ReportPlace | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True unless the verdict is fail."""
+        return self.verdict != "fail"
 
     def result(self, check: str) -> CheckResult:
         """Return the result of the check with this id; KeyError if it was not run."""
@@ -378,36 +408,48 @@ class Report:
             columns=["check", "family", "verdict", "broken", "reason"],
         )
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
+        """Return the summary: verdict, model, rows, checks, and where the report is kept."""
         counts = self.to_frame()["verdict"].value_counts()
         current = next(rows for rows in self.rows if rows.role == "current")
+        model, place = self.model, self.place
+        kept = () if place is None else (
+            ("report", place.report), ("page", place.page), ("MLflow run", place.mlflow_run),
+            ("audit log", place.receipt),
+        )  # fmt: skip
         return {
             "verdict": self.verdict.replace("_", " ")
-            + ("" if self.complete else " (of some checks only: it approves nothing)"),
-            "judged": f"{current.judged:,} rows, {current.positives:,} positive; "
-            f"{current.origin.en}",
+            + ("" if self.complete else " (some checks only: this approves nothing)"),
+            "model": f"{model.name} {'v' + model.version if model.version else model.digest[:12]}",
+            "evaluated": f"{say_count(current.judged, 'row')}, "
+            f"{say_count(current.positives, 'positive')}, "
+            f"{say_count(current.customers, 'customer')}; {current.origin.en}",
             "checks": ", ".join(f"{n} {str(name).replace('_', ' ')}" for name, n in counts.items()),
             "policy": f"{self.policy.name} v{self.policy.version}",
             "validator": self.validator,
+            **{finding.id: finding.text.en for finding in self.findings},
+            **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},
+            **dict(kept),
         }
 
     def __repr__(self) -> str:
-        found = {finding.id: finding.text.en for finding in self.findings}
-        return say_plainly(f"Validation of {self.model.name!r}", {**self._facts(), **found})
+        return say_plainly(f"Validation of {self.model.name!r}", self.facts())
 
     def _repr_html_(self) -> str:
+        known = {finding.id for finding in self.findings}
         found = pd.DataFrame(
             [(each.severity, each.check, each.text.en) for each in self.findings],
             columns=["severity", "check", "finding"],
         )
+        facts = {name: fact for name, fact in self.facts().items() if name not in known}
         tables = [] if found.empty else [found]
-        return say_in_html(f"Validation of {self.model.name!r}", self._facts(), tables=tables)
+        return say_in_html(f"Validation of {self.model.name!r}", facts, tables=tables)
 
 
 def conclude(results: tuple[CheckResult, ...], findings: tuple[Finding, ...] = ()) -> Conclusion:
-    """Sum the verdicts up: one failed check fails the model, one finding leaves a finding.
+    """Return the verdict of the report: one failed check fails it, one finding leaves a finding.
 
-    What is not applicable says nothing; the report names it.
+    Checks that are not applicable have no effect on it.
     """
     verdicts = {result.verdict for result in results}
     if "fail" in verdicts:

@@ -1,4 +1,4 @@
-"""Rows that a validation looks at, with what the model says of them."""
+"""The scored rows of a validation."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ Role = Literal["current", "reference", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRows:
-    """n observations, their features and outcomes, and what the model says of them.
+    """n observations with their features, outcomes, scores and tiers.
 
     Attributes
     ----------
     role : 'current', 'reference' or 'train'
     origin : Text
-        What rows these are.
+        Description of the rows, for the report.
     since, until : Timestamp
         Decisions in ``[since, until)``.
     features : FeatureTable of n rows
-        The model's own columns, in its order, with categories encoded beside them.
+        The columns of the model, in its order, with encoded categories.
     facts : FeatureTable of n rows
-        What segments, groups and tier policy read beside them.
+        Further columns that segments, groups and the tier policy need.
     margin, probability : float64 arrays of shape (n,)
     grades : Grades
     status : object array of shape (n,)
-        What is known of each outcome; see `kyc_ml.dataset.Labels`.
-    judged : bool array of shape (n,)
-        Rows whose outcome counts: all figures on outcomes are of these.
+        Status of each outcome; see `kyc_ml.dataset.Labels`.
+    evaluated : bool array of shape (n,)
+        Rows with a mature outcome: only these enter figures that need outcomes.
     end : Timestamp
-        Judged rows were decided before it.
+        Evaluated rows were decided before this time.
     typology : object array of shape (n,)
-        Kind of misconduct of positives where it is known; None elsewhere.
+        Typology of each positive, if known; None for all other rows.
     arrival_days : float64 array of shape (n,)
-        Days from the decision until a positive's outcome was known; NaN elsewhere.
+        Days from the decision until a positive's outcome was known; NaN for all other rows.
     amount : float64 array of shape (n,)
-        Amount of each transaction; NaN where there is none.
+        Amount of each transaction; NaN for a row without one.
     """
 
     role: Role
@@ -63,7 +63,7 @@ class ScoredRows:
     probability: Floats
     grades: Grades
     status: Names
-    judged: Mask
+    evaluated: Mask
     end: pd.Timestamp
     typology: Names
     arrival_days: Floats
@@ -79,33 +79,33 @@ class ScoredRows:
 
     @property
     def tier(self) -> Ints:
-        """Place of each row's tier in the policy's tiers."""
+        """Index of each row's tier among the tiers of the policy."""
         return self.grades.tier
 
     @cached_property
     def target(self) -> Floats:
-        """1 for a positive and 0 for a negative, of the judged rows."""
-        return np.asarray(self.status[self.judged] == POSITIVE, dtype=np.float64)
+        """Target of the evaluated rows: 1 for a positive and 0 for a negative."""
+        return np.asarray(self.status[self.evaluated] == POSITIVE, dtype=np.float64)
 
     @cached_property
-    def judged_margin(self) -> Floats:
-        """Margin of the judged rows."""
-        return self.margin[self.judged]
+    def evaluated_margin(self) -> Floats:
+        """Margin of the evaluated rows."""
+        return self.margin[self.evaluated]
 
     @cached_property
-    def judged_probability(self) -> Floats:
-        """Probability of the judged rows."""
-        return self.probability[self.judged]
+    def evaluated_probability(self) -> Floats:
+        """Probability of the evaluated rows."""
+        return self.probability[self.evaluated]
 
     @cached_property
     def customers(self) -> Ints:
-        """Number each row's customer from 0."""
+        """Number of each row's customer, from 0."""
         return number_customers(customers_of(self.features.keys))
 
     @cached_property
-    def judged_customers(self) -> Ints:
-        """Number each judged row's customer from 0, without gaps."""
-        return np.unique(self.customers[self.judged], return_inverse=True)[1]
+    def evaluated_customers(self) -> Ints:
+        """Number of each evaluated row's customer, from 0 and without gaps."""
+        return np.unique(self.customers[self.evaluated], return_inverse=True)[1]
 
     @cached_property
     def day(self) -> Ints:
@@ -114,17 +114,17 @@ class ScoredRows:
 
     @property
     def end_day(self) -> int:
-        """The day after the time of the judged rows."""
+        """Day after the last day of the evaluated rows, counted from 1970."""
         return -(-(self.end.value // 1000) // DAY_US)
 
     @property
     def classes(self) -> tuple[int, int]:
-        """Judged positives and negatives."""
+        """Numbers of evaluated positives and negatives."""
         positives = int(self.target.sum())
         return positives, self.target.size - positives
 
     def period(self, length: str) -> Names:
-        """Name the day, week (by its Monday) or month of each decision."""
+        """Return the day, the Monday of the week, or the month of each decision."""
         days = self.day.astype("datetime64[D]")
         if length == "month":
             found = days.astype("datetime64[M]")
@@ -135,7 +135,7 @@ class ScoredRows:
         return np.asarray(found.astype(str).astype(object))
 
     def spec(self, name: str) -> FeatureSpec | None:
-        """Find the declaration of a feature; None where the rows do not have it."""
+        """Return the declaration of a feature; None if the rows do not have it."""
         known = {spec.name: spec for spec in (*self.facts.specs, *self.features.specs)}
         return known.get(name)
 
@@ -150,7 +150,7 @@ class ScoredRows:
         return table.numbers[:, table.names.index(name)]
 
     def columns(self, names: Sequence[str], places: Ints | None = None) -> FeatureTable:
-        """Return these features only, wherever they are, of all rows or of some.
+        """Return these features from both tables, for all rows or some.
 
         Parameters
         ----------
@@ -168,11 +168,11 @@ class ScoredRows:
             specs=tuple(spec for table in tables for spec in table.specs),
             numbers=np.asfortranarray(np.column_stack([table.numbers for table in tables])),
             categories={**tables[1].categories, **tables[0].categories},
-            left_out={},
+            unavailable={},
         )
 
     def to_table(self, tiers: Sequence[str]) -> pa.Table:
-        """Return what each row was evaluated by, for an independent computation.
+        """Return the scores and outcomes row by row, for an independent computation.
 
         Parameters
         ----------
@@ -183,12 +183,12 @@ class ScoredRows:
         -------
         pyarrow.Table of n rows
             Keys, margin, probability, the tiers of the probability alone, of the score (with the
-            expert rating) and in force, segment, status, judged, target (1 or 0; null where
-            the row is not judged) and typology. They are customers' data.
+            expert rating) and in force, segment, status, judged (whether the row is evaluated),
+            target (1 or 0; null where it is not) and typology. They are customers' data.
         """
         names = np.array(tiers, dtype=object)
         target = np.full(len(self), None, dtype=object)
-        target[self.judged] = self.target.astype(int)
+        target[self.evaluated] = self.target.astype(int)
         columns = {
             "margin": self.margin,
             "probability": self.probability,
@@ -197,7 +197,7 @@ class ScoredRows:
             "tier": names[self.tier],
             "segment": self.grades.segment,
             "status": self.status,
-            "judged": self.judged,
+            "judged": self.evaluated,
             "target": pa.array(target, pa.int8()),
             "typology": pa.array(self.typology, pa.string()),
         }
@@ -207,16 +207,16 @@ class ScoredRows:
         return table
 
     def used(self) -> RowsUsed:
-        """Say what rows these are, for the report."""
+        """Return the summary of these rows for the report."""
         return RowsUsed(
             role=self.role,
             origin=self.origin,
             since=self.since.isoformat(),
             until=self.until.isoformat(),
             rows=len(self),
-            judged=int(self.judged.sum()),
+            judged=int(self.evaluated.sum()),
             positives=int(self.target.sum()),
-            customers=int(pd.unique(self.judged_customers).size),
+            customers=int(pd.unique(self.evaluated_customers).size),
         )
 
 
@@ -229,17 +229,17 @@ def score_built(
 ) -> dict[str, Any]:
     """Compute the attributes of `ScoredRows` that come from a model.
 
-    Overrides entered for single customers, and the history of tiers, are unknown.
+    Overrides entered for single customers and the history of tiers are not applied.
 
     Parameters
     ----------
     built : FeatureTable of n rows
-        The model's columns and beside them whatever else is to be read.
+        The columns of the model and further ones.
     predicted : two float64 arrays of shape (n,), optional
         See `Scores.of`.
     """
     features = model_columns(bundle, built)
-    features.encode(bundle.vocabularies)  # `ScoredRows.matrix` is this table's own memory
+    features.encode(bundle.vocabularies)  # in place: `ScoredRows.matrix` is this table's memory
     scores = Scores.of(bundle, features, facts=built, predicted=predicted, threads=threads)
     own = set(features.names)
     return {

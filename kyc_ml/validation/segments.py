@@ -1,4 +1,4 @@
-"""Parting rows by what they are, so that figures can be judged apart."""
+"""Split rows into segments and protected groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows
 
 UNKNOWN = "(unknown)"
-"""Name of the rows without a value."""
+"""Name of the segment of rows without a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Segment:
     ----------
     feature, value : str
     rows : bool array of shape (n,)
-        Of all rows, judged or not.
+        Mask of all rows, whether or not their outcome is known.
     """
 
     feature: str
@@ -34,18 +34,18 @@ class Segment:
 
     @property
     def label(self) -> str:
-        """Feature and value, for people."""
+        """Feature and value, as a report shows them."""
         return f"{self.feature} = {self.value}"
 
 
 def values_of(rows: ScoredRows, feature: str) -> Names:
-    """Name each row's value of a category; what is missing is `UNKNOWN`."""
+    """Return the category of each row; a missing value is `UNKNOWN`."""
     values = rows.category(feature)
     return np.where(values == None, UNKNOWN, values)  # noqa: E711  element by element
 
 
 def segments(rows: ScoredRows, features: tuple[str, ...]) -> Iterator[Segment]:
-    """List the values of each category that the rows have, sorted."""
+    """Yield a segment for each value of each category in these rows, in sorted order."""
     for feature in features:
         spec = rows.spec(feature)
         if spec is None or spec.kind != "category":
@@ -56,9 +56,9 @@ def segments(rows: ScoredRows, features: tuple[str, ...]) -> Iterator[Segment]:
 
 
 def group_names(rows: ScoredRows, group: Group) -> Names | None:
-    """Name each row's protected group; None where the rows do not have the feature.
+    """Return the protected group of each row; None if the rows do not have the feature.
 
-    Numbers are named by the cuts that they lie between, such as '25 to 40'.
+    A number belongs to the group between two cuts, such as '25 to 40'.
     """
     spec = rows.spec(group.feature)
     if spec is None:

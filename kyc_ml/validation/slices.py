@@ -1,4 +1,4 @@
-"""Regions where a model may be wrong, found by a shallow tree and judged on other customers."""
+"""Find regions where a model may be wrong on one half of the customers, for the other half."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from kyc_ml.metrics import Ints
 from kyc_ml.validation.rows import ScoredRows
 
 _SMALLEST: Final = 0.02
-"""Share of the rows that a region must hold: a smaller one is a case, not a region."""
+"""Smallest share of the rows in a region: fewer rows are single cases, not a region."""
 
 _DEEPEST: Final = 4
-"""Bounds that describe a region at most: more than a reader can act on (convention)."""
+"""Most bounds that describe a region: a reader cannot act on more (convention)."""
 
 
 def find_slices(
-    rows: ScoredRows, judged: Ints, *, columns: Sequence[int], leaves: int, seed: int
+    rows: ScoredRows, places: Ints, *, columns: Sequence[int], leaves: int, seed: int
 ) -> list[tuple[str, Ints]] | None:
-    """Look for regions of more error than the probabilities promise.
+    """Find regions with more error than the probabilities predict.
 
-    The tree learns, on half of the customers, each row's log loss less the loss that its
-    probability expects of itself; its leaves are handed back with the rows of the other half,
-    so that what is found there was not sought there.
+    On half of the customers the tree learns each row's log loss minus the loss that is expected
+    if its probability is right. Its leaves are returned with the rows of the other half, so that
+    no row is evaluated in a region that it helped to find.
 
     Parameters
     ----------
-    judged : int64 array
-        Rows to look at, of those judged.
+    places : int64 array
+        Evaluated rows to search.
     columns : sequence of int
-        Columns of the model's matrix that regions may be bounded by.
+        Columns of the model's matrix that may bound regions.
 
     Returns
     -------
     list of (description, rows) or None
-        None where there is nothing to split by, or a half has one class.
+        None if there is no column, or a half has only one class.
     """
     if not columns:
         return None
-    matrix = np.clip(rows.matrix[np.ix_(judged, np.array(columns))], -1e300, 1e300).astype(
+    matrix = np.clip(rows.matrix[np.ix_(places, np.array(columns))], -1e300, 1e300).astype(
         np.float32
     )
     matrix = np.where(np.isinf(matrix), np.sign(matrix) * np.finfo(np.float32).max, matrix)
-    target = np.asarray(rows.status[judged] == POSITIVE, dtype=np.float64)
-    customer = np.unique(rows.customers[judged], return_inverse=True)[1]
+    target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
+    customer = np.unique(rows.customers[places], return_inverse=True)[1]
     half = np.random.default_rng(seed).permutation(customer.max() + 1) % 2 == 0
     seeking = half[customer]
     if any(np.unique(target[part]).size < 2 for part in (seeking, ~seeking)):
         return None
-    proba = rows.probability[judged]
+    proba = rows.probability[places]
     loss = -xlogy(target, proba) - xlogy(1.0 - target, 1.0 - proba)
     excess = np.nan_to_num(loss - entr(proba) - entr(1.0 - proba), posinf=50.0)
     tree = DecisionTreeRegressor(
@@ -64,27 +64,29 @@ def find_slices(
     leaf = tree.apply(matrix[~seeking])
     names = [rows.features.names[place] for place in columns]
     described = describe_leaves(tree, names, missing=list(np.isnan(matrix).any(axis=0)))
-    others = judged[~seeking]
+    others = places[~seeking]
     return [(described[node], others[leaf == node]) for node in np.unique(leaf)]
 
 
 def describe_leaves(
     tree: DecisionTreeRegressor, names: Sequence[str], *, missing: Sequence[bool]
 ) -> dict[int, str]:
-    """Write what bounds each leaf, a feature at a time.
+    """Describe the bounds of each leaf, feature by feature.
 
     Parameters
     ----------
     missing : sequence of bool
-        Whether each feature has missing values: only then is it said where they go.
+        Whether each feature has missing values: only then does the description mention them.
     """
     inner = tree.tree_
     found: dict[int, str] = {}
 
     def follow(node: int, bounds: dict[int, tuple[float, float, bool]]) -> None:
         if inner.children_left[node] == -1:
-            said = [_bounded(names[at], *each, missing=missing[at]) for at, each in bounds.items()]
-            found[node] = " and ".join(said) or "all rows"
+            bounded = [
+                _bounded(names[at], *each, missing=missing[at]) for at, each in bounds.items()
+            ]
+            found[node] = " and ".join(bounded) or "all rows"
             return
         at, cut = int(inner.feature[node]), float(inner.threshold[node])
         low, high, unknown = bounds.get(at, (-np.inf, np.inf, True))

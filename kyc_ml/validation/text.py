@@ -1,4 +1,4 @@
-"""Text in English and Chinese, kept as YAML beside the code that reads it."""
+"""Text in English and Chinese, read from YAML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Text:
     zh: str
 
     def fill(self, **values: object) -> Text:
-        """Put values into the braces of both languages; a `Text` goes in by language."""
+        """Put values into the braces of both languages; a value may be a `Text` itself."""
         return Text(
             *(
                 pattern.format(
@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def texts_of(content: Mapping[str, Mapping[str, str]]) -> dict[str, Text]:
-    """Make a `Text` of each entry's ``en`` and ``zh``; other keys are for other readers."""
+    """Return a `Text` of ``en`` and ``zh`` for each entry; other keys are ignored."""
     return {name: Text(each["en"], each["zh"]) for name, each in content.items()}
 
 
@@ -64,14 +64,14 @@ def notice(key: str, **values: object) -> Text:
 
 
 NOTICES: Final = texts_of(read_yaml(Path(__file__).with_name("notices.yaml")))
-"""Notes and reasons of checks, by key; braces stand for values."""
+"""Notes and reasons of checks, by key; braces are placeholders for values."""
 
 
 def name_value(value: str) -> Text:
-    """Name a value of a table: a category, a tier, a segment, or a few of them in one phrase.
+    """Translate a value of a table: a category, tier or segment, or a phrase of several.
 
-    In English it stays as it is. A value without a Chinese name, such as a name of the bank's
-    own, stays too.
+    English keeps the value. Chinese keeps a value without a translation, such as a name that
+    only this bank uses.
 
     Examples
     --------
@@ -82,7 +82,9 @@ def name_value(value: str) -> Text:
         return Text(value, _VALUES[value])
     parts = [_chinese(part) for part in _JOINTS.split(value)]
     if any(" " in part.strip() and part.isascii() for part in parts):
-        return Text(value, value)  # a sentence, of which single words would be translated
+        return Text(
+            value, value
+        )  # a sentence: translating single words of it would mix the languages
     return Text(value, "".join(parts))
 
 

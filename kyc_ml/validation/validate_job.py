@@ -1,109 +1,100 @@
-"""run_validate: a model held against a validation policy, from its bundle and data alone."""
+"""run_validate: validate a model against a policy, from its bundle and the data alone."""
 
 from __future__ import annotations
 
-import itertools
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from kyc_ml.config import SourceMapping, isoformat, section_digest
-from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
+from kyc_ml.config import isoformat, section_digest
+from kyc_ml.contract import digest_together, known_until, read_tables
 from kyc_ml.display import ProgressReporter
-from kyc_ml.errors import ConfigError, LeakageError
-from kyc_ml.registry import (
-    Bundle,
-    Environment,
-    current_account,
-    is_among,
-    reach_store,
-    require_currency,
-    trained_until,
-)
+from kyc_ml.errors import ConfigError
+from kyc_ml.registry import current_account, is_among, reach_store
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.validation.catalogue import CHECKS, choose_checks
-from kyc_ml.validation.check import Check
-from kyc_ml.validation.evidence import ChampionScores, Retrained, ReviewEvidence
-from kyc_ml.validation.out_of_fold import caveat
-from kyc_ml.validation.outcome import Procedure
-from kyc_ml.validation.policy import ValidationPolicy, load_policy
-from kyc_ml.validation.result import CheckResult, DataIdentity, Finding, Report, conclude
+from kyc_ml.validation.policy import load_policy
+from kyc_ml.validation.report.storage import REPORT
+from kyc_ml.validation.result import DataIdentity, Report
 from kyc_ml.validation.rows import ScoredRows
-from kyc_ml.validation.running import run_checks
-from kyc_ml.validation.storage import REPORT
-from kyc_ml.validation.text import Language
-from kyc_ml.validation.validation_keeping import (
-    ValidationResult,
+from kyc_ml.validation.run.keeping import (
     keep_times,
     keep_validation,
     read_kept,
     require_same_request,
 )
-from kyc_ml.validation.validation_model import ReviewedModel, load_reviewed, load_rival, train_again
-from kyc_ml.validation.validation_parts import ChosenPart, choose_rows
-from kyc_ml.validation.validation_rows import ValidationRows, collect_rows
+from kyc_ml.validation.run.models import ReviewedModel, load_champion, load_reviewed, train_again
+from kyc_ml.validation.run.review import Review, require_later, review_model
+from kyc_ml.validation.run.row_choice import ChosenPart, choose_rows
+from kyc_ml.validation.text import Language
 
-_STAGES: Final = ("features", "retraining", "checking")
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRequest:
+    """What a validation is asked to do.
 
-def run_validate(
-    *,
-    model: str,
-    source: Path,
-    data: Path,
-    policy: Path,
-    out: Path,
-    rows: ChosenPart | None,
-    since: pd.Timestamp | None,
-    as_of: pd.Timestamp | None,
-    only: Sequence[str],
-    champion: str | None,
-    retrain: bool,
-    validator: str | None,
-    language: Language,
-    log: Path,
-    quarantine: Path | None,
-    reporter: ProgressReporter,
-    force: bool = False,
-    judged_rows: Path | None = None,
-) -> ValidationResult:
-    """Validate a model and write the report, its tables and the verdict's entry in the log.
-
-    Parameters
+    Attributes
     ----------
     model : str
         Registry address or a bundle's folder.
+    source, data : Path
+        Source mapping, and the folder of the files that it names.
     policy : Path
         Validation policy (YAML).
+    out : Path
+        Folder for the report, its page and its tables.
     rows : 'later', 'test', 'out_of_fold' or None
-        Judge by rows after the training date, by the training run's own test part, or by the
-        out-of-fold rows of a model cross-validated by customer; None is later ones, and of
-        such a model its out-of-fold rows until later ones of both classes are mature.
+        Evaluate on rows after the training date, on the training run's own test part, or on the
+        out-of-fold rows of a model cross-validated by customer; None is the rule of `choose_rows`.
     since : Timestamp or None
-        First decision to judge by; None is the training date.
-    only : sequence of str
+        First decision to evaluate; None is the training date.
+    as_of : Timestamp or None
+        What was known then is used; None is the end of the data: see `end_of_data`.
+    only : tuple of str
         Checks or families to run; empty runs all.
     champion : str or None
-        Model to hold it against; None is the registry's champion, if it is another version.
+        Model to compare with; None is the registry's champion, if it is another version.
     retrain : bool
         Train again from the run's own record, which takes as long as training did.
     validator : str or None
-        Who validates; None is the account of the operating system.
+        Name of the validator; None is the account of the operating system.
     language : 'en' or 'zh'
-        Of the page; the JSON has both.
+        Language of the page; the JSON has both.
     log : Path
         Audit log; only a validation of all checks is entered.
+    quarantine : Path or None
+        Parquet file for rows that break the contract.
     force : bool
-        Replace another report that `out` holds.
+        Replace another report in `out`.
     judged_rows : Path or None
-        Parquet file for the rows that are judged, one by one; they go nowhere else.
+        Parquet file for the evaluated rows one by one; they are written nowhere else.
+    """
+
+    model: str
+    source: Path
+    data: Path
+    policy: Path
+    out: Path
+    rows: ChosenPart | None = None
+    since: pd.Timestamp | None = None
+    as_of: pd.Timestamp | None = None
+    only: tuple[str, ...] = ()
+    champion: str | None = None
+    retrain: bool = False
+    validator: str | None = None
+    language: Language = "en"
+    log: Path = Path("audit.jsonl")
+    quarantine: Path | None = None
+    force: bool = False
+    judged_rows: Path | None = None
+
+
+def run_validate(asked: ValidationRequest, *, reporter: ProgressReporter) -> Report:
+    """Validate a model; write the report and its tables, and enter the verdict into the log.
 
     Raises
     ------
@@ -114,271 +105,111 @@ def run_validate(
     DatasetError
         If no row has a mature outcome, or a feature cannot be computed.
     OutputError
-        If `out` holds another report, which would be lost.
+        If `out` has another report, which would be lost.
     """
-    require_place(out / REPORT)
-    if judged_rows is not None:
-        require_place(judged_rows)
-    rules = load_policy(policy, checks=CHECKS)
-    procedures = choose_checks(tuple(only))
-    reach_store(model, champion or "")
-    start_reading, began = time.perf_counter(), time.time()
-    reviewed = load_reviewed(model, reporter)
-    reach_store(model, champion or "", writes_to=reviewed.bundle.config.name)
-    _require_another(validator, reviewed, reporter)
-    if since is not None:
-        require_later(since, reviewed.bundle)
-    tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=reporter)
-    moment = known_until(tables, as_of)
-    rows = choose_rows(reviewed.bundle, tables, rows, since=since, as_of=moment)
-    reading = time.perf_counter() - start_reading
-    options: dict[str, object] = {
-        "--source": source,
-        "--data": data,
-        "--policy": policy,
-        "--rows": rows,
-    }
-    options |= {
-        "--as-of": moment.isoformat(),
-        "--since": None if since is None else isoformat(since),
-        "--champion": champion,
-    }
-    command = _command(model, options, retrain=retrain)
-    identity = _data_identity(tables, mapping)
-    kept = None if force else read_kept(out)
-    if kept is not None:
-        require_same_request(
-            kept,
-            out=out,
-            command=_with_out(command, out),
-            complete=not only,
-            digests=(reviewed.bundle.digest, identity.digest, rules.identity().digest),
-        )
-    report = review_model(
-        reviewed,
-        tables,
-        data=identity,
-        policy=rules,
-        procedures=procedures,
-        complete=not only,
+    require_place(asked.out / REPORT)
+    if asked.judged_rows is not None:
+        require_place(asked.judged_rows)
+    policy = load_policy(asked.policy, checks=CHECKS)
+    choose_checks(asked.only)  # an unknown check is refused before any data is read
+    reach_store(asked.model, asked.champion or "")
+    start, began = time.perf_counter(), time.time()
+    model = load_reviewed(asked.model, reporter)
+    reach_store(asked.model, asked.champion or "", writes_to=model.bundle.config.name)
+    _require_another(asked.validator, model, reporter)
+    require_later(asked.since, model.bundle)
+    tables, mapping = read_tables(
+        asked.source, asked.data, quarantine=asked.quarantine, reporter=reporter
+    )
+    as_of = known_until(tables, asked.as_of)
+    rows = choose_rows(model.bundle, tables, asked.rows, since=asked.since, as_of=as_of)
+    reading = time.perf_counter() - start
+    review = Review(
+        model=model,
+        tables=tables,
+        data=DataIdentity(
+            source=mapping.name,
+            mapping_digest=section_digest(mapping),
+            files=dict(tables.digests),
+            digest=digest_together(tables.digests),
+        ),
+        policy=policy,
+        as_of=as_of,
         rows=rows,
-        since=since,
-        as_of=moment,
-        rival=lambda found: load_rival(reviewed, champion, tables, found, reporter),
-        retrain=lambda: train_again(model, data, quarantine, reporter) if retrain else None,
-        validator=validator,
-        command=_with_out(command, out),
-        rerun=lambda check: f"{_with_out(command, out / 'again' / check.id)} --only {check.id}",
+        since=asked.since,
+        only=asked.only,
+        champion=load_champion(model, asked.champion, reporter),
+        validator=asked.validator,
+        command=lambda check: _command(asked, rows, as_of, check),
+    )
+    kept = None if asked.force else read_kept(asked.out)
+    if kept is not None:
+        require_same_request(kept, review, out=asked.out)
+
+    def hand_out(found: ScoredRows) -> None:
+        if asked.judged_rows is not None:
+            with written_whole(asked.judged_rows) as handle:
+                pq.write_table(found.to_table(model.bundle.policy.tier_names), handle)
+
+    report = review_model(
+        review,
         reporter=reporter,
-        hand_out=lambda rows: _write_rows(rows, reviewed.bundle, judged_rows),
+        retrain=lambda: (
+            train_again(asked.model, asked.data, asked.quarantine, reporter)
+            if asked.retrain
+            else None
+        ),
+        hand_out=hand_out,
     )
     report = replace(report, seconds={"reading": reading, **report.seconds})
     if kept is not None:
-        report = keep_times(kept, report, out=out)
+        report = keep_times(kept, report, out=asked.out)
     return keep_validation(
         report,
-        out,
-        candidate=reviewed.candidate,
-        language=language,
-        log=log,
+        asked.out,
+        candidate=model.candidate,
+        language=asked.language,
+        log=asked.log,
         reporter=reporter,
         part=rows,
         began=began,
     )
 
 
-def review_model(
-    reviewed: ReviewedModel,
-    tables: ContractedTables,
-    *,
-    data: DataIdentity,
-    policy: ValidationPolicy,
-    procedures: tuple[Procedure, ...],
-    complete: bool,
-    rows: ChosenPart,
-    since: pd.Timestamp | None,
-    as_of: pd.Timestamp,
-    rival: Callable[[ValidationRows], ChampionScores | None],
-    retrain: Callable[[], Retrained | None],
-    validator: str | None,
-    command: str,
-    rerun: Callable[[Check], str],
-    reporter: ProgressReporter,
-    hand_out: Callable[[ScoredRows], None] = lambda _: None,
-) -> Report:
-    """Hold a model against a validation policy; nothing is written.
-
-    Parameters
-    ----------
-    procedures : tuple of Procedure
-        The checks to carry out; `complete` says whether they are all there are.
-    rival : callable
-        Gives the champion, scored on the rows judged.
-    retrain : callable
-        Gives what training again gave.
-    command, rerun
-        How the report is made again, and one of its checks alone.
-    hand_out : callable
-        Is given the rows that are judged, before they are.
-
-    Raises
-    ------
-    ConfigError, DatasetError
-        As `run_validate` does.
-    """
-    require_currency(reviewed.bundle, tables)
-    if rows == "out_of_fold":  # what was known at the training is not unknown later
-        as_of = max(as_of, trained_until(reviewed.bundle))
-    clock = [time.perf_counter()]
-    found = collect_rows(
-        reviewed.bundle,
-        tables,
-        chosen=rows,
-        since=since,
-        as_of=as_of,
-        settings=policy.settings,
-        card=reviewed.card,
-        reporter=reporter,
-    )
-    hand_out(found.current)
-    other = rival(found)
-    clock.append(time.perf_counter())
-    again = retrain()
-    clock.append(time.perf_counter())
-    evidence = _evidence(
-        reviewed, found, tables, as_of, other, retrained=again, chosen=rows, reporter=reporter
-    )
-    results, findings = run_checks(procedures, evidence, policy=policy, command=rerun)
-    clock.append(time.perf_counter())
-    spent = [end - begin for begin, end in itertools.pairwise(clock)]
-    findings = (*findings, *_caveats(reviewed.bundle, rows))
-    before = () if found.reference is found.current else (found.reference,)
-    used = (found.current, *before, found.train)
-    return Report(
-        model=reviewed.identity(),
-        validator=validator or current_account(),
-        as_of=as_of.isoformat(),
-        data=data,
-        policy=policy.identity(),
-        rows=tuple(each.used() for each in used),
-        verdict=conclude(results, findings),
-        complete=complete,
-        findings=findings,
-        results=results,
-        headline=tuple(pair for pair in policy.headline if _has(results, pair)),
-        command=command,
-        environment=Environment.current().to_dict(),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=dict(zip(_STAGES, spent, strict=True)),
-    )
-
-
-def _caveats(bundle: Bundle, rows: ChosenPart) -> tuple[Finding, ...]:
-    """Say what rows that are not later than the training leave open."""
-    if rows != "out_of_fold":
-        return ()
-    return (caveat(trained_until(bundle), bundle.config.dataset.label_delay),)
-
-
-def _write_rows(rows: ScoredRows, bundle: Bundle, path: Path | None) -> None:
-    if path is None:
-        return
-    with written_whole(path) as handle:
-        pq.write_table(rows.to_table(bundle.policy.tier_names), handle)
-
-
 def _require_another(
-    validator: str | None, reviewed: ReviewedModel, reporter: ProgressReporter
+    validator: str | None, model: ReviewedModel, reporter: ProgressReporter
 ) -> None:
-    """Refuse a validator who trained the model; say so where nobody was named."""
-    trainers = () if reviewed.candidate is None else reviewed.candidate.trainers
+    """Refuse a named validator who trained the model; warn where no name was given."""
+    trainers = () if model.candidate is None else model.candidate.trainers
     who = validator or current_account()
     if not is_among(who, trainers):
         return
     if validator is not None:
-        msg = f"--validator {who} trained the model: somebody else must validate it"
+        msg = f"--validator {who} trained the model: another person must validate it"
         raise ConfigError(msg)
     reporter.warning(
-        f"{who}, whose account this is, trained the model: the report will promote nothing; name "
-        "who validates with --validator"
+        f"you are logged in as {who}, who trained the model: this report cannot promote it; name "
+        "another person with --validator"
     )
 
 
-def require_later(since: pd.Timestamp, bundle: Bundle) -> None:
-    """Refuse to judge a model by rows that it may have learnt from.
+def _command(asked: ValidationRequest, rows: ChosenPart, as_of: pd.Timestamp, check: str) -> str:
+    """Return the command that makes the report again or, with the id of a check, that check alone.
 
-    Raises
-    ------
-    LeakageError
-        If `since` is before the training date.
+    Rows and dates are written out, so that it gives the same also when newer data has arrived.
     """
-    known = trained_until(bundle)
-    if since < known:
-        msg = (
-            f"--since is {since:%Y-%m-%d}, but the model was trained with what was known on "
-            f"{known:%Y-%m-%d}: it may have learnt from the rows between; name that date or a "
-            "later one, or leave it out"
-        )
-        raise LeakageError(msg)
-
-
-def _evidence(
-    reviewed: ReviewedModel,
-    rows: ValidationRows,
-    tables: ContractedTables,
-    as_of: pd.Timestamp,
-    rival: ChampionScores | None,
-    *,
-    retrained: Retrained | None,
-    chosen: ChosenPart,
-    reporter: ProgressReporter,
-) -> ReviewEvidence:
-    return ReviewEvidence(
-        bundle=reviewed.bundle,
-        as_of=as_of,
-        current=rows.current,
-        reference=rows.reference,
-        train=rows.train,
-        recorded=rows.recorded,
-        recorded_part=rows.recorded_part,
-        current_is_recorded=chosen != "later",
-        fitted=rows.fitted,
-        baseline=rows.baseline,
-        tables=tables,
-        observations=rows.observations,
-        card=reviewed.card,
-        rival=rival,
-        retrained=retrained,
-        left_out=rows.left_out,
-        reporter=reporter,
-    )
-
-
-def _data_identity(tables: ContractedTables, mapping: SourceMapping) -> DataIdentity:
-    return DataIdentity(
-        source=mapping.name,
-        mapping_digest=section_digest(mapping),
-        files=dict(tables.digests),
-        digest=digest_together(tables.digests),
-    )
-
-
-def _command(model: str, options: Mapping[str, object], *, retrain: bool) -> str:
-    """Write the command that makes this report again, but for where it is written to."""
-    words = ["kyc-ml", "validate", model]
+    options = {
+        "--source": asked.source,
+        "--data": asked.data,
+        "--policy": asked.policy,
+        "--rows": rows,
+        "--as-of": as_of.isoformat(),
+        "--since": None if asked.since is None else isoformat(asked.since),
+        "--champion": asked.champion,
+    }
+    words = ["kyc-ml", "validate", asked.model]
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
-    return shlex.join([*words, *(["--retrain"] if retrain else [])])
-
-
-def _with_out(command: str, out: Path) -> str:
-    return f"{command} --out {shlex.quote(str(out))}"
-
-
-def _has(results: tuple[CheckResult, ...], pair: tuple[str, str]) -> bool:
-    """Tell whether a headline figure was computed."""
-    check, figure = pair
-    return any(
-        result.check.id == check and figure in {each.name for each in result.figures}
-        for result in results
-    )
+    words += ["--retrain"] if asked.retrain else []
+    words += ["--out", str(asked.out / "again" / check if check else asked.out)]
+    return shlex.join([*words, *(["--only", check] if check else [])])

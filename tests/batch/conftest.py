@@ -8,7 +8,7 @@ import pytest
 
 from kyc_ml.contract import NOT_IN_CUSTOMERS, DataQualityReport, TableQuality
 from kyc_ml.contract.quality import RuleFinding
-from kyc_ml.decision import NOBODY
+from kyc_ml.decision import NO_OVERRIDES
 from kyc_ml.model import learn_profile
 from kyc_ml.scoring.by_model import ModelScorer
 from kyc_ml.scoring.counts import Counts
@@ -87,6 +87,6 @@ def scorer(bundle, small):
     proba = bundle.calibrator.probability(small.model.margin(small.matrix))
     profile = learn_profile(small.features, proba)
     return ModelScorer(
-        bundle=replace(bundle, profile=profile, digest="d" * 64), label="small 1", book=NOBODY,
-        history=None, full=True,
+        bundle=replace(bundle, profile=profile, digest="d" * 64), label="small 1",
+        book=NO_OVERRIDES, history=None, full=True,
     )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kyc_ml.config import check_section
-from kyc_ml.decision import NOBODY, TierPolicy
+from kyc_ml.decision import NO_OVERRIDES, TierPolicy
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import Own
 from kyc_ml.scoring.by_rating import RatingScorer, card_of
@@ -44,7 +44,7 @@ def scorer(make_spec):
     return RatingScorer(
         policy=check_section(POLICY, TierPolicy, subject="p"),
         specs=(make_spec("age", Own(reading="night"), family="profile"),),
-        name="models:/risk@champion", currency="CNY", reasons=2, book=NOBODY,
+        name="models:/risk@champion", currency="CNY", reasons=2, book=NO_OVERRIDES,
     )  # fmt: skip
 
 

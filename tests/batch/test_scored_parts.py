@@ -111,7 +111,7 @@ def run(scorer, small, tmp_path):
 
     def run(**changed):
         return score_parts(
-            tmp_path / "features.parquet", small.features.specs, left_out={},
+            tmp_path / "features.parquet", small.features.specs, unavailable={},
             finish=changed.pop("finish", lambda scores: scores), work=tmp_path,
             steps=Checkpoints(tmp_path), progress=lambda *step: told.append(step),
             scorer=changed.pop("scorer", scorer),

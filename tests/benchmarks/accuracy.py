@@ -20,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 
 from kyc_ml.features import DAY_US, Window
-from kyc_ml.features.history import TimedRows
+from kyc_ml.features.periods import HOUR_US, WindowLength
 from kyc_ml.features.reading import Request, read_rows
-from kyc_ml.features.spec import HOUR_US, WindowLength
+from kyc_ml.features.timed_rows import TimedRows
 
 WEEK = WindowLength(label="7d", us=7 * DAY_US, english="7 days", chinese="7天")
 STATISTICS = ("count", "sum", "mean", "std")

@@ -26,7 +26,7 @@ from kyc_ml.metrics import jeffreys_interval
 from kyc_ml.validation import CHECKS, load_policy
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OUTCOMES = (

@@ -24,11 +24,11 @@ from kyc_ml.contract import end_of_data
 from kyc_ml.contract.source import read_source
 from kyc_ml.dataset import ChosenObservations
 from kyc_ml.dataset.chosen import choose_observations
-from kyc_ml.decision import NOBODY
+from kyc_ml.decision import NO_OVERRIDES
 from kyc_ml.display import ProgressReporter
 from kyc_ml.registry import features_and_facts, load_model, score_features
 from kyc_ml.scoring.case import Case
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 
 SOURCE = Path(__file__).parents[2] / "configs" / "sources" / "synthetic.yaml"
 
@@ -58,13 +58,13 @@ def main() -> None:
                 bundle=bundle,
                 features=features.take([row]),
                 facts=facts.take([row]),
-                book=NOBODY,
+                book=NO_OVERRIDES,
                 history=None,
                 score=scores[row],
                 reasons=pd.DataFrame(),
             )
-            drop = find_drop(case)
-            held = "held" if re.search(r"probability \b0\b", drop.note) else "none"
+            drop = find_counterfactual(case)
+            held = "held" if re.search(r"probability \b0\b", drop.note[0]) else "none"
             found[tier[row]][len(drop.lines) or held] += 1
         each = (time.perf_counter() - start) / drawn.size
         everybody = sum(found.values(), Counter())

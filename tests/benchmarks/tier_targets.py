@@ -29,7 +29,7 @@ from kyc_ml.decision import (
     TierPolicy,
     assign_tiers,
     compute_tier_table,
-    judge_cut_offs,
+    evaluate_cut_offs,
     load_run,
     propose,
 )
@@ -173,7 +173,7 @@ def replace_fit(policy, fit):
 
 
 def _print(what: str, fitted: pd.DataFrame, later: FitRows, policy) -> None:
-    judged = judge_cut_offs(later, policy)
+    judged = evaluate_cut_offs(later, policy)
     for one, other in zip(fitted.to_dict("records"), judged.to_dict("records"), strict=True):
         if pd.isna(one["limit"]):
             continue

@@ -30,7 +30,7 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows, score_built
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 from kyc_ml.validation.text import Text
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -83,7 +83,7 @@ def draw(n: int, declared: tuple[FeatureSpec, ...], *, seed: int, day: int) -> t
         specs=declared,
         numbers=numbers,
         categories={"segment": pa.array(segment, pa.string())},
-        left_out={},
+        unavailable={},
     )
     return features, target
 
@@ -126,7 +126,7 @@ def scored(bundle: Bundle, drawn: tuple, *, role: str):
         since=times.min(),
         until=times.max(),
         status=np.where(target == 1, "positive", "negative").astype(object),
-        judged=np.ones(n, bool),
+        evaluated=np.ones(n, bool),
         end=times.max() + pd.Timedelta(days=1),
         typology=np.where(target == 1, rng.choice(["mule", "theft"], n), None),
         arrival_days=np.where(target == 1, rng.exponential(10, n), np.nan),

@@ -36,9 +36,10 @@ def with_kyc_ml(source: str, target: str) -> None:
     import pyarrow.parquet as pq
 
     from kyc_ml.features import DAY_US, Window
-    from kyc_ml.features.history import History, TimedRows, build_history
-    from kyc_ml.features.spec import WindowLength
+    from kyc_ml.features.history import History, build_history
+    from kyc_ml.features.periods import WindowLength
     from kyc_ml.features.sweeps import ColumnsRead, Sweep
+    from kyc_ml.features.timed_rows import TimedRows
 
     table = pq.ParquetFile(source).read(columns=COLUMNS)
     when = table["TX_DATETIME"].cast(pa.timestamp("us", tz="UTC"))

@@ -19,7 +19,7 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.features import Formula
 from kyc_ml.registry import load_bundle, save_bundle
 from kyc_ml.training.train_model import train
-from kyc_ml.validation.later_rows import join_specs
+from kyc_ml.validation.comparison.later_rows import join_specs
 
 TRAINED = "2024-09-10"
 SPLITS = {
@@ -241,8 +241,8 @@ def test_contradicting_declarations_are_computed_for_each(rivals):
     merged = join_specs(one, other)
     names = {spec.name for spec in (*one, *other)}
     assert {spec.name for spec in merged} == names
-    shown = {spec.name for spec in (*one, *other) if not spec.hidden}
-    assert {spec.name for spec in merged if not spec.hidden} == shown
+    shown = {spec.name for spec in (*one, *other) if not spec.intermediate}
+    assert {spec.name for spec in merged if not spec.intermediate} == shown
     place, spec = next(
         (place, spec) for place, spec in enumerate(other) if not isinstance(spec.how, Formula)
     )

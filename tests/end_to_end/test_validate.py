@@ -14,7 +14,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from kyc_ml.validation import CHECKS
-from kyc_ml.validation.storage import from_json
+from kyc_ml.validation.report.storage import from_json
 
 TRAINED = "2024-09-10"
 SPLITS = {
@@ -225,7 +225,7 @@ def test_a_report_that_cannot_be_read_is_not_written_over(validated, place):
     [
         (("--only", "calibration.jefreys"), "'calibration.jeffreys'"),
         (("--rows", "mine"), "'later', 'test'"),
-        (("--since", "2024-08-01"), "learnt"),
+        (("--since", "2024-08-01"), "--since is 2024-08-01"),
         (("--as-of", "2024-09-20"), "--rows test"),
         (("--policy", "nowhere.yaml"), "--policy nowhere.yaml"),
     ],

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kyc_ml.config import Attribute, DatasetConfig, FeatureConfig, TableAttribute
 from kyc_ml.contract.memory import contract_tables
 from kyc_ml.dataset import make_observations, make_reviews_at
-from kyc_ml.decision.explain.wording import EFFECTS, say_reason, say_usual
+from kyc_ml.decision.explain.sentences import EFFECTS, say_reason, say_usual
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import (
     audit_features,
@@ -30,7 +30,7 @@ from kyc_ml.features import (
     to_plain,
 )
 from kyc_ml.features.families.attributes import declare, with_attributes
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
 
 DAY = 86_400_000_000
 MONTH = 30 * DAY
@@ -341,7 +341,7 @@ def test_a_review_has_the_fields_of_its_application():
     np.testing.assert_equal(got["review_attr_sum"].to_numpy(), [9e3, np.nan])
     specs = choose_features(CHOSEN, unit="risk", attributes=source.attributes)
     built = build_features(source, observed_at([DAY]), specs=specs)
-    assert built.left_out.keys() == {"review_attr_sum"}
+    assert built.unavailable.keys() == {"review_attr_sum"}
 
 
 # --- the time rule, on disk and in memory -----------------------------------------------
@@ -394,7 +394,7 @@ def test_no_attribute_knows_the_future(rich, unit):
         rich, observations_of(rich, unit), specs=specs, times=2, seed=3, build=build_features
     )
     assert found.passed, found
-    assert not found.left_out
+    assert not found.unavailable
 
 
 @pytest.mark.parametrize("unit", ["fraud", "risk"])
@@ -515,8 +515,8 @@ def test_an_attribute_that_the_source_lacks_is_left_out_with_the_reason(rich):
     lean = rich["customers"].drop_columns(["attr_n"])
     source = replace(rich, tables={**rich.tables, "customers": lean})
     built = build_features(source, observations_of(rich, "risk"), specs=specs)
-    assert "customer_attr_n" in built.left_out
-    assert "attribute" in built.left_out["customer_attr_n"]
+    assert "customer_attr_n" in built.unavailable
+    assert "attribute" in built.unavailable["customer_attr_n"]
 
 
 def test_two_attributes_cannot_give_one_feature():

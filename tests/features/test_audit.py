@@ -84,7 +84,7 @@ def test_no_feature_of_the_synthetic_bank_moves(source, fraud_specs, risk_specs,
     assert found.moved.to_dict("records") == []
     assert found.passed
     assert seen == [(step, 11) for step in range(1, 12)]
-    names = {spec.name for spec in specs if not spec.hidden} - set(found.left_out)
+    names = {spec.name for spec in specs if not spec.intermediate} - set(found.unavailable)
     assert set(found.features["feature"]) == names
     assert len(found.features) == len(names) * len(CHECKS)
     summary = found.summary().set_index("check")
@@ -118,7 +118,7 @@ def test_decision_times_are_spread_over_the_period(source, payments, specs):
 def test_absent_features_are_said_to_be_unaudited(source, payments, specs):
     lean = replace(source, tables={"transactions": source.tables["transactions"]})
     found = audit(lean, payments, specs, times=1)
-    assert found.left_out["profile_age_years"].endswith("customers")
+    assert found.unavailable["profile_age_years"].endswith("customers")
     assert "profile_age_years" not in set(found.features["feature"])
     assert found.passed
 

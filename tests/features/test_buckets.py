@@ -35,7 +35,8 @@ from kyc_ml.features import (
 from kyc_ml.features.buckets import build as under_test
 from kyc_ml.features.buckets import exchange
 from kyc_ml.features.buckets.exchange import bucket_of
-from kyc_ml.features.spec import Peer, period_of
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.periods import period_of
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_every_feature_is_that_of_the_engine_in_memory(  # noqa: PLR0917  fixtur
     assert_same(got, expected.to_arrow())
     assert result.rows == len(expected)
     assert result.specs == expected.specs
-    assert result.left_out == expected.left_out
+    assert result.unavailable == expected.unavailable
     assert result.notes == expected.notes
 
 

@@ -34,8 +34,8 @@ def fraud_features(source, fraud_specs):
 
 
 def test_every_declared_feature_is_computed_on_the_synthetic_bank(fraud_features, fraud_specs):
-    assert not fraud_features.left_out
-    assert set(fraud_features.names) == {spec.name for spec in fraud_specs if not spec.hidden}
+    assert not fraud_features.unavailable
+    assert set(fraud_features.names) == {spec.name for spec in fraud_specs if not spec.intermediate}
 
 
 def test_no_feature_is_empty_and_none_is_infinite(fraud_features):
@@ -138,11 +138,11 @@ def test_absent_tables_and_columns_leave_features_out_by_name(bank, fraud_specs)
     lean = bank["transactions"].drop_columns(["device_id", "direction"])
     source = contract_tables({"transactions": lean}, base_currency="CNY").accepted
     table = build_features(source, transactions_of(source), specs=fraud_specs)
-    assert table.left_out["profile_age_years"].split()[-2:] == ["table", "customers"]
-    assert table.left_out["first_with_device"].split()[-1] == "device_id"
-    assert table.left_out["customer_in_sum_7d"].split()[-1] == "direction"
-    assert table.left_out["customer_out_to_in_7d"].split()[-1] == "direction"
-    assert not set(table.names) & set(table.left_out)
+    assert table.unavailable["profile_age_years"].split()[-2:] == ["table", "customers"]
+    assert table.unavailable["first_with_device"].split()[-1] == "device_id"
+    assert table.unavailable["customer_in_sum_7d"].split()[-1] == "direction"
+    assert table.unavailable["customer_out_to_in_7d"].split()[-1] == "direction"
+    assert not set(table.names) & set(table.unavailable)
 
 
 def test_an_empty_history_gives_zero_counts_and_missing_means():

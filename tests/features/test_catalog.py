@@ -29,7 +29,7 @@ from kyc_ml.features import (
     declare_features,
     definitions_digest,
 )
-from kyc_ml.features.spec import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
+from kyc_ml.features.made import LABELS, LENGTH, PATTERN, PATTERNS, ROLE, WIDTH
 
 LISTED = CountryList(
     name="watched",
@@ -130,7 +130,7 @@ def test_a_formula_brings_its_inputs_hidden():
     chosen = choose_features(
         FeatureConfig(families=("amounts",), exclude=("customer_amount_mean_1d",)), unit="fraud"
     )
-    hidden = {spec.name for spec in chosen if spec.hidden}
+    hidden = {spec.name for spec in chosen if spec.intermediate}
     assert "customer_amount_mean_1d" in hidden
     assert "amount_to_customer_mean_1d" not in hidden
 

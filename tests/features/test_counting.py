@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from kyc_ml.features import EVER, FeatureSpec, RowColumn, RowFunction, Where, Window
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.build import Computed, FeatureComputation
-from kyc_ml.features.history import UNTIL, TimedRows
 from kyc_ml.features.kernels.timeline import Span
-from kyc_ml.features.spec import period_of
+from kyc_ml.features.periods import period_of
+from kyc_ml.features.timed_rows import UNTIL, TimedRows
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US

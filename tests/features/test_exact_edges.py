@@ -16,11 +16,13 @@ from hypothesis import given, settings
 
 from kyc_ml.features import Window
 from kyc_ml.features.formulas import evaluate
-from kyc_ml.features.history import TimedRows, build_history
+from kyc_ml.features.history import build_history
 from kyc_ml.features.kernels.flow import match_flow
-from kyc_ml.features.peers import MEASURED_AT, distance, group_statistics
-from kyc_ml.features.spec import HOUR_US, Peer, WindowLength
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.peer_distance import MEASURED_AT, distance, group_statistics
+from kyc_ml.features.periods import HOUR_US, WindowLength
 from kyc_ml.features.sweeps import Sweep
+from kyc_ml.features.timed_rows import TimedRows
 
 UTC = pa.timestamp("us", tz="UTC")
 NOW, WINDOW = 10_000, 1_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from kyc_ml.features.kernels.flow import GONE, SETTLED, match_flow
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.periods import HOUR_US
 
 WITHIN_H = (2, 5, 1_000)
 AMOUNTS = st.one_of(st.integers(0, 5).map(float), st.floats(0, 1e9), st.just(0.1))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from kyc_ml.features import DAY_US
-from kyc_ml.features.formulas import evaluate, read_time
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.formulas import evaluate
+from kyc_ml.features.periods import HOUR_US
+from kyc_ml.features.values import read_time
 
 NAN = np.nan
 

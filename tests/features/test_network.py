@@ -14,7 +14,7 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import DAY_US
 from kyc_ml.features.network.patterns import PATTERN_NAMES, ROLE_NAMES, find_patterns
 from kyc_ml.features.network.rules import PatternRules
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.periods import HOUR_US
 
 N_NODES = 5
 

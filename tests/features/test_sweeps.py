@@ -14,10 +14,11 @@ from hypothesis import given, settings
 
 from kyc_ml.errors import DatasetError, LeakageError
 from kyc_ml.features import Where, Window
-from kyc_ml.features.history import TimedRows, build_history
+from kyc_ml.features.history import build_history
 from kyc_ml.features.kernels import timeline
-from kyc_ml.features.spec import WindowLength
+from kyc_ml.features.periods import WindowLength
 from kyc_ml.features.sweeps import Sweep
+from kyc_ml.features.timed_rows import TimedRows
 
 UTC = pa.timestamp("us", tz="UTC")
 TIMES = st.integers(0, 30)

@@ -21,20 +21,30 @@ from kyc_ml.features import (
     Window,
     declare_features,
 )
-from kyc_ml.features.definition import define, row_columns_of
 from kyc_ml.features.families import tables
 from kyc_ml.features.families.attributes import ATTRIBUTES
 from kyc_ml.features.families.tables import read_families
-from kyc_ml.features.sentences import Names, number, read_column, read_feature
-from kyc_ml.features.spec import HOUR_US, Peer, period_of
+from kyc_ml.features.how import Names, read_sentence, row_columns_of
+from kyc_ml.features.kinds import COLUMN_KINDS, KINDS
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.periods import HOUR_US, period_of
+from kyc_ml.features.sentences import number
 
 LISTING = (("KP", "2011-02-25", None),)
-NAMES = Names(columns={"is_night": "night()"}, listings={"watched": LISTING})
+NAMES = Names(columns={"is_night": "night()"}, listings={"watched": LISTING}, kinds=COLUMN_KINDS)
 NIGHT = RowColumn(name="is_night", how=RowFunction(operation="night"))
 ONE = {
     "source": "test",
     "features": [{"feature": "f", "how": "own amount", "unit": "u", "en": "e", "zh": "z"}],
 }
+
+
+def read_feature(sentence, names):
+    return read_sentence(sentence, names, KINDS)
+
+
+def read_column(sentence, names):
+    return read_sentence(sentence, names, COLUMN_KINDS)
 
 
 @pytest.fixture
@@ -72,7 +82,7 @@ def with_one(**fields):
     ],
 )
 def test_a_sentence_is_the_definition_that_people_read(sentence):
-    assert define(read_feature(sentence, NAMES)) == sentence
+    assert read_feature(sentence, NAMES).define() == sentence
 
 
 def test_what_people_read_is_the_whole_definition():
@@ -80,8 +90,8 @@ def test_what_people_read_is_the_whole_definition():
     items = ("score", 'adverse media, (all) "x"')
     config = FeatureConfig(families=("velocity",), amounts=amounts, third_party_items=items)
     for spec in declare_features(config).values():
-        names = Names(columns=row_columns_of(spec), listings={})
-        assert read_feature(define(spec.how), names) == spec.how
+        names = Names(columns=row_columns_of(spec.how), listings={}, kinds=COLUMN_KINDS)
+        assert read_feature(spec.how.define(), names) == spec.how
 
 
 def test_a_window_holds_what_its_sentence_says():
@@ -164,7 +174,9 @@ def test_a_sentence_that_cannot_be_read_is_named(sentence, named):
 
 
 def test_a_row_column_cannot_be_made_of_itself():
-    circle = Names(columns={"a": "sum(b, b)", "b": "equals_zero(a)"}, listings={})
+    circle = Names(
+        columns={"a": "sum(b, b)", "b": "equals_zero(a)"}, listings={}, kinds=COLUMN_KINDS
+    )
     with pytest.raises(ConfigError, match="'a'"):
         read_feature("own a", circle)
 
@@ -192,12 +204,12 @@ def test_words_multiply_and_the_first_is_the_slowest(declare):
 def test_a_group_gives_its_fields_and_a_feature_overrides_them(declare):
     inner = {"feature": "a", "how": "own amount", "en": "e", "zh": "z"}
     group = {
-        "typology": "t", "units": "fraud", "unit": "u", "monotone": 1,
+        "typology": "t", "observation_units": "fraud", "unit": "u", "monotone": 1,
         "features": [inner, {**inner, "feature": "b", "typology": None, "monotone": -1}],
     }  # fmt: skip
     first, second = declare({"source": "s", "features": [group]})
-    assert (first.typology, first.units, first.monotone) == ("t", ("fraud",), 1)
-    assert (second.typology, second.units, second.monotone) == (None, ("fraud",), -1)
+    assert (first.typology, first.observation_units, first.monotone) == ("t", ("fraud",), 1)
+    assert (second.typology, second.observation_units, second.monotone) == (None, ("fraud",), -1)
 
 
 def test_a_third_party_item_may_be_any_text():
@@ -253,5 +265,5 @@ def test_every_shared_row_column_is_declared_once_and_read():
         entries=[CountryEntry(country="KP", since="2011-02-25")],
     )]  # fmt: skip
     config = FeatureConfig(families=("velocity",), country_lists=lists)
-    read = {name for spec in declare_features(config).values() for name in row_columns_of(spec)}
+    read = {name for spec in declare_features(config).values() for name in row_columns_of(spec.how)}
     assert set(declared) <= read

@@ -3,8 +3,8 @@
 import pytest
 
 from kyc_ml.features import EVER, Formula, Latest, Own, Window, find_time_bound
-from kyc_ml.features.spec import period_of
-from kyc_ml.features.time_bound import ALL_HISTORY, BANK_LEVEL, CLOCK, COUNTDOWN
+from kyc_ml.features.how import ALL_HISTORY, BANK_LEVEL, CLOCK, COUNTDOWN
+from kyc_ml.features.periods import period_of
 
 
 def window(period, key=("customer_id",)):

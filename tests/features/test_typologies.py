@@ -47,7 +47,7 @@ def features(names, *, at=None, config=None, **tables):
     else:
         observations = make_reviews_at(source, at=at)
     table = build_features(source, observations, specs=specs)
-    assert not table.left_out
+    assert not table.unavailable
     key = "observation_id" if at is None else "customer_id"
     return table.to_pandas().set_index(key)[list(names)]
 
@@ -76,7 +76,7 @@ TYPOLOGIES = {
 @pytest.mark.parametrize("unit", ["fraud", "risk"])
 def test_every_typology_has_features(unit):
     chosen = choose_features(FeatureConfig(families=tuple(FAMILIES)), unit=unit)
-    assert {spec.typology for spec in chosen if not spec.hidden} >= TYPOLOGIES
+    assert {spec.typology for spec in chosen if not spec.intermediate} >= TYPOLOGIES
 
 
 # cash and instruments

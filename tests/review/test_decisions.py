@@ -15,9 +15,9 @@ from kyc_ml.cli import app
 from kyc_ml.config import load_section
 from kyc_ml.registry import AuditLog, RunRecord, fetch_report, log_validation
 from kyc_ml.validation import ValidationPolicy
+from kyc_ml.validation.report.files import record_verdict
+from kyc_ml.validation.report.storage import write_report
 from kyc_ml.validation.report.words import WORDS
-from kyc_ml.validation.sign_off.reports import record_verdict
-from kyc_ml.validation.storage import write_report
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:sqlalchemy.*"),

@@ -11,13 +11,14 @@ import pytest
 
 from kyc_ml.registry import Entry, ReportFacts, ReportFinding, SignOff, make_sign_off
 from kyc_ml.registry.governance.chain import GENESIS
-from kyc_ml.validation import draw
 from kyc_ml.validation.report.changes import find_changes
+from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.numbers import write_cell, write_number
 from kyc_ml.validation.report.render import render_report, save_report_page
 from kyc_ml.validation.report.view import MOST_ROWS, view_tiles
 from kyc_ml.validation.report.words import COLUMNS, GLOSSARY, WORDS
+from kyc_ml.validation.result import Figure
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -312,6 +313,11 @@ def test_a_tile_is_not_green_where_another_figure_of_its_check_is_broken(undrawn
     report = replace(undrawn, results=results, headline=((psi.check.id, gate.figure),))
     (tile,) = view_tiles(report, None, "en")
     assert (tile.state, tile.severity) == ("broken", "amber")
-    assert tile.standing == WORDS["standing_finding"].en
+    assert tile.standing == WORDS["standing_finding"].en  # it was not computed, so it has no tile
+    measure = replace(psi.check.measures[0], name="another")
+    computed = replace(changed, figures=(*changed.figures, Figure(measure=measure, value=0.7)))
+    shown = tuple(computed if each is changed else each for each in results)
+    (tile,) = view_tiles(replace(report, results=shown), None, "en")
+    assert (tile.figure.value, tile.state, tile.standing) == ("0.700", "broken", "")
     (tile,) = view_tiles(replace(report, results=undrawn.results), None, "en")
     assert (tile.state, tile.severity, tile.standing) == ("broken", "amber", "")

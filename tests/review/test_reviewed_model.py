@@ -4,7 +4,7 @@ import pytest
 
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
-from kyc_ml.validation import validation_model
+from kyc_ml.validation.run import models
 
 
 class Listener(ProgressReporter):
@@ -24,11 +24,11 @@ def test_a_store_that_is_away_is_not_a_model_without_a_card(monkeypatch):
         def fetch(*_):
             raise error
 
-        monkeypatch.setattr(validation_model, "fetch_record", fetch)
+        monkeypatch.setattr(models, "fetch_record", fetch)
 
     fails(RegistryError("run 1 has no record"))
-    assert validation_model._recorded_card("models:/fraud/1", reporter) is None
-    assert reporter.said == ["no rating card to compare with: run 1 has no record"]
+    assert models._recorded_card("models:/fraud/1", reporter) is None
+    assert [line.partition(": ")[2] for line in reporter.said] == ["run 1 has no record"]
     fails(UnreachableError("MLflow does not answer"))
     with pytest.raises(UnreachableError):
-        validation_model._recorded_card("models:/fraud/1", reporter)
+        models._recorded_card("models:/fraud/1", reporter)

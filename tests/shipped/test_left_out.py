@@ -14,16 +14,23 @@ import kyc_ml
 from kyc_ml.config import SplitConfig
 from kyc_ml.contract import CONTRACT, KNOWN_AT, end_of_data
 from kyc_ml.contract.source import read_source
-from kyc_ml.decision import NOBODY, TierPolicy, load_run, merge_specs, policy_features, save_sheet
+from kyc_ml.decision import (
+    NO_OVERRIDES,
+    TierPolicy,
+    load_run,
+    merge_specs,
+    policy_features,
+    save_sheet,
+)
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import choose_features, incomplete, split_available
-from kyc_ml.features.build import in_table_order, told_left_out
+from kyc_ml.features.build import chosen_unavailable, in_table_order
 from kyc_ml.features.prepare import columns_of
 from kyc_ml.registry import features_of_bundle, load_bundle, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
 from kyc_ml.scoring.case import make_case, make_sheet
-from kyc_ml.scoring.counterfactual import find_drop
+from kyc_ml.scoring.counterfactual import find_counterfactual
 from kyc_ml.scoring.explain_job import list_customer_facts
 from kyc_ml.scoring.one_observation import find_observation
 from kyc_ml.training.evidence import needed_specs
@@ -84,9 +91,9 @@ def test_all_that_a_training_keeps_can_be_computed_again(forms, sources, name, d
     observed = source.tables.get("transactions") if run.unit == "fraud" else None
     observations = () if observed is None else observed.column_names
     specs = choose_features(run.features, unit=run.unit)
-    available, left_out = split_available(specs, there, observations)
+    available, unavailable = split_available(specs, there, observations)
     built = SimpleNamespace(
-        specs=in_table_order(available), left_out=told_left_out(specs, left_out)
+        specs=in_table_order(available), unavailable=chosen_unavailable(specs, unavailable)
     )
     kept = needed_specs(specs, built)
     assert not incomplete(kept)
@@ -159,9 +166,16 @@ def use(form, source, bundle, *, folder, validated):
     if form.name in {"berka", "amlsim"} and "reviews" not in source.tables:
         name = f"{source['transactions']['customer_id'][0]}@{end_of_data(source):%Y-%m-%d}"
     case = make_case(
-        bundle, source, name, reporter=ProgressReporter(), book=NOBODY, history=None, reasons=5
+        bundle,
+        source,
+        name,
+        reporter=ProgressReporter(),
+        book=NO_OVERRIDES,
+        history=None,
+        reasons=5,
     )
-    sheet = make_sheet(case, source, label="model", lowering=find_drop(case))
+    lowering = find_counterfactual(case)
+    sheet = make_sheet(case, source, label="model", lowering=lowering, language="zh")
     save_sheet(sheet, folder / "sheet.html")
     found = find_observation(source, name, unit=bundle.config.unit)
     list_customer_facts(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))

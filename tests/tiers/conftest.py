@@ -109,7 +109,7 @@ def _spec(name, kind):
     )  # fmt: skip
 
 
-def facts_of(n, *, customers=None, days=None, left_out=(), **columns):
+def facts_of(n, *, customers=None, days=None, unavailable=(), **columns):
     """Put customers, days and facts, lists of numbers or of texts, into a feature table."""
     specs, numbers, categories = [], [], {}
     for name, values in columns.items():
@@ -132,7 +132,7 @@ def facts_of(n, *, customers=None, days=None, left_out=(), **columns):
         specs=tuple(specs),
         numbers=np.asfortranarray(matrix),
         categories=categories,
-        left_out=dict.fromkeys(left_out, "the source has no table customers"),
+        unavailable=dict.fromkeys(unavailable, "the source has no table customers"),
     )
 
 

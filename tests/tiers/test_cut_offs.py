@@ -9,7 +9,7 @@ from scipy import stats
 
 from kyc_ml.decision import assign_tiers, compute_tier_table
 from kyc_ml.decision.tiers.cut_offs import name_segments
-from kyc_ml.decision.tiers.policy import WHOLE
+from kyc_ml.decision.tiers.sections import WHOLE
 
 PROBA = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=50).map(np.array)
 

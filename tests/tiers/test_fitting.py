@@ -16,13 +16,17 @@ from kyc_ml.decision import (
     FitRows,
     assign_tiers,
     diff_policies,
-    judge_cut_offs,
+    evaluate_cut_offs,
     proposal_table,
     propose,
 )
-from kyc_ml.decision.tiers.fit_evaluation import upper_rate
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CostFit
-from kyc_ml.decision.tiers.fitting import observed_periods, shortest_between, upper_within
+from kyc_ml.decision.tiers.fitting import (
+    observed_periods,
+    shortest_between,
+    upper_rate,
+    upper_within,
+)
 from kyc_ml.errors import ConfigError, DatasetError
 
 TARGETS = {"low": 0.02, "medium": 0.2}
@@ -159,7 +163,7 @@ def test_without_rows_or_a_fit_section_there_is_no_proposal(make_policy):
     with pytest.raises(ConfigError, match="fit"):
         propose(rows_of(), make_policy())
     with pytest.raises(ConfigError, match="targets"):
-        judge_cut_offs(rows_of(), make_policy())
+        evaluate_cut_offs(rows_of(), make_policy())
 
 
 # --- capacity -------------------------------------------------------------------------
@@ -355,10 +359,10 @@ def test_fixed_cut_offs_are_proposed_as_they_are(make_policy):
 def test_judging_counts_the_same_rows_by_the_policy_in_force(make_policy):
     rows = rows_of()
     policy = make_policy(fit=fit_of(bad_rates()))
-    judged = judge_cut_offs(rows, policy)
+    judged = evaluate_cut_offs(rows, policy)
     tier = assign_tiers(rows.proba, policy=policy)
     assert judged["rows"].tolist() == np.bincount(tier, minlength=3).tolist()
-    again = judge_cut_offs(rows, propose(rows, policy).policy)
+    again = evaluate_cut_offs(rows, propose(rows, policy).policy)
     assert again["met"].tolist() == [True, True, None]
 
 

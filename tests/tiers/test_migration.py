@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kyc_ml.decision import TierPolicy, compare_scores
-from kyc_ml.decision.tiers.policy import TierRule
+from kyc_ml.decision.tiers.sections import TierRule
 from kyc_ml.errors import ConfigError
 from kyc_ml.metrics import matrix_weighted_bandwidth
 

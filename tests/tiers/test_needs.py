@@ -122,14 +122,14 @@ def test_every_shipped_run_declares_what_its_policy_reads(configs):
         run = load_section(path, RunConfig)
         policy = load_section(path.parent / run.tiers, TierPolicy)
         needed = features_needed(policy, declare_facts(run.features, policy), unit=run.unit)
-        shown = {spec.name for spec in needed if not spec.hidden}
+        shown = {spec.name for spec in needed if not spec.intermediate}
         assert shown >= {each.feature for rule in policy.overrides for each in rule.when}
 
 
 def test_a_model_s_own_feature_stays_as_the_model_knows_it(make_policy, sections):
     policy = make_policy(overrides=[{**sections.rule, "when": REPEATED}])
     (needed,) = features_needed(policy, declare_facts(BASE, policy), unit="risk")
-    older = replace(needed, hidden=True, description="as an older version declared it")
+    older = replace(needed, intermediate=True, description="as an older version declared it")
     (merged,) = merge_specs((older,), (needed,))
-    assert merged == replace(older, hidden=False)
+    assert merged == replace(older, intermediate=False)
     assert merge_specs((), (needed,)) == (needed,)

@@ -32,7 +32,7 @@ def test_the_probability_alone_needs_no_word():
         ),
         (
             {"tier": "high", "tier_before_overrides": "high"},
-            "medium by the probability; held at high by the customer's history",
+            "medium by the probability; kept at high by hysteresis",
         ),
         (
             {"tier": "high", "override_code": "list_hit;case"},
@@ -48,6 +48,6 @@ def test_steps_are_told_in_the_order_in_which_a_tier_comes_about():
     said = changed(
         tier="a", override_code="x", tier_before_overrides="b", tier_of_score="c", segment="s"
     )
-    assert [said.index(word) for word in ("medium", "segment s", "c with", "b by", "a by")] == (
-        sorted(said.index(word) for word in ("medium", "segment s", "c with", "b by", "a by"))
+    assert [said.index(word) for word in ("medium", "segment s", "c with", "at b", "a by")] == (
+        sorted(said.index(word) for word in ("medium", "segment s", "c with", "at b", "a by"))
     )

@@ -1,4 +1,4 @@
-"""A policy is lawful, or refused with every reason at once."""
+"""A policy that breaks a rule is refused, with all faults together."""
 
 import copy
 import re
@@ -36,12 +36,12 @@ def refusal(make_policy, **sections):
         *[
             ({name: ""}, told)
             for name, told in (
-                ("code", "code "),
-                ("english", "english"),
-                ("chinese", "english"),
-                ("source", "source "),
-                ("requester", "requester "),
-                ("approver", "approver "),
+                ("code", ".code: "),
+                ("english", ".english: "),
+                ("chinese", ".chinese: "),
+                ("source", ".source: "),
+                ("requester", ".requester: "),
+                ("approver", ".approver: "),
             )
         ],
         ({"start": None}, "start"),
@@ -63,10 +63,23 @@ def test_an_override_that_lacks_what_it_needs_is_refused(make_policy, sections, 
 
 
 def test_an_override_tells_all_that_it_lacks_at_once(make_policy):
-    told = refusal(make_policy, overrides=[{"code": "x"}, {"code": "x"}])
-    parts = ("two overrides", "reason", "source", "requester", "approver", "start", "expiry")
-    for part in (*parts, "floor", "when"):
-        assert part in told
+    told = refusal(make_policy, overrides=[{"code": "x"}, {"code": "y"}])
+    for name in (
+        "english",
+        "chinese",
+        "source",
+        "requester",
+        "approver",
+        "start",
+        "expiry",
+        "when",
+    ):
+        for place in (0, 1):
+            assert f"overrides.{place}.{name}: " in told
+
+
+def test_two_overrides_of_one_code_are_refused(make_policy, sections):
+    assert "'list_hit'" in refusal(make_policy, overrides=[sections.rule, sections.rule])
 
 
 def test_who_wrote_a_policy_does_not_approve_it(make_policy):
@@ -77,9 +90,9 @@ def test_who_wrote_a_policy_does_not_approve_it(make_policy):
 @pytest.mark.parametrize(
     ("own", "told"),
     [
-        ([{**SEGMENT, "values": []}], "kind"),
-        ([{**SEGMENT, "source": " "}], "source"),
-        ([{**SEGMENT, "name": "all"}], "none 'all'"),
+        ([{**SEGMENT, "values": []}], "own.0.values: "),
+        ([{**SEGMENT, "source": " "}], "own.0.source: "),
+        ([{**SEGMENT, "name": "all"}], "'all'"),
         ([SEGMENT, {**SEGMENT, "values": ["x"]}], "segments"),
         ([SEGMENT, {**SEGMENT, "name": "other"}], "'company'"),
         ([{**SEGMENT, "from_probability": {"hihg": 0.2}}], "hihg"),
@@ -199,7 +212,7 @@ def test_costs_under_which_a_tier_never_pays_are_refused(make_policy, figures, t
 
 def test_a_method_for_a_segment_that_the_policy_does_not_have_is_refused(make_policy):
     fit = {"whole": {"method": "fixed"}, "segments": {"entity": {"method": "fixed"}}}
-    assert "fit.segments.entity" in refusal(make_policy, fit=fit)
+    assert "fit: segments.entity: " in refusal(make_policy, fit=fit)
 
 
 def test_hysteresis_without_a_way_down_is_refused(make_policy):

@@ -19,7 +19,7 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.policy import Group
 from kyc_ml.validation.rows import ScoredRows, score_built
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 from kyc_ml.validation.text import Text
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -57,7 +57,7 @@ class World:
             specs=self.specs,
             numbers=np.asfortranarray(numbers),
             categories={"segment": pa.array(list(segment), pa.string())},
-            left_out={},
+            unavailable={},
         )
         return features, target
 
@@ -117,7 +117,7 @@ def score(tested_bundle):
             since=first,
             until=last,
             status=np.where(target == 1, "positive", "negative").astype(object),
-            judged=np.ones(n, bool),
+            evaluated=np.ones(n, bool),
             end=last,
             typology=np.where(target == 1, rng.choice(["mule", "theft"], n), None),
             arrival_days=np.where(target == 1, rng.exponential(10, n), np.nan),
@@ -138,7 +138,7 @@ def evidence(world, tested_bundle, score):
         current=score(world.draw(12_000, seed=4, first_day=160, days=60)),
         reference=test,
         train=score(world.draw(6_000, seed=1, first_day=0, days=90), role="train"),
-        recorded=compute_metrics(test.target, test.judged_margin, test.judged_probability),
+        recorded=compute_metrics(test.target, test.evaluated_margin, test.evaluated_probability),
         recorded_part="test",
         threads=1,
     )

@@ -78,7 +78,7 @@ def test_a_figure_or_table_that_is_not_declared_is_refused():
 
 def test_a_check_needs_a_declaration_and_a_function():
     with pytest.raises(ValueError, match="overrides"):
-        procedures("tiers", ordering=None, concentration=None, migration=None)
+        procedures("tiers", dict.fromkeys(("run_ordering", "run_concentration", "run_migration")))
 
 
 @pytest.mark.parametrize("procedure", PROCEDURES.values(), ids=lambda each: each.check.id)

@@ -16,7 +16,7 @@ from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.evidence import ChampionScores, Retrained
 from kyc_ml.validation.policy import Gate
 from kyc_ml.validation.report.words import COLUMNS
-from kyc_ml.validation.running import run_check
+from kyc_ml.validation.run.checks import run_check
 
 N = 6_000
 GATED = {"pass", "finding", "fail"}
@@ -131,7 +131,7 @@ def test_the_curve_of_precision_shows_the_head_row_by_row(evidence, check):
     rows = replace(evidence.current, margin=margin + 1e-9 * np.arange(margin.size))
     found = check("discrimination.ranking", replace(evidence, current=rows))[0]
     curve = found.table("precision_recall")
-    order = np.argsort(-rows.judged_margin, kind="stable")
+    order = np.argsort(-rows.evaluated_margin, kind="stable")
     found = np.cumsum(rows.target[order])
     head = curve.iloc[::-1].head(10)
     assert head["recall"].to_numpy() == pytest.approx(found[:10] / found[-1])
@@ -188,7 +188,7 @@ def test_rows_without_a_positive_are_no_error(name, evidence, score, world, chec
 def test_rows_without_a_mature_outcome_are_no_error(name, evidence, check):
     rows = evidence.current
     immature = np.full(len(rows), "immature", dtype=object)
-    young = replace(rows, judged=np.zeros(len(rows), bool), status=immature)
+    young = replace(rows, evaluated=np.zeros(len(rows), bool), status=immature)
     result, findings = check(name, replace(evidence, current=young), compared_rows=5)
     require_verdict(VERDICTS[name][2], result, findings)
 
@@ -264,7 +264,7 @@ def test_overrides_are_counted_by_direction(evidence, check):
 def test_a_worse_model_than_the_champion_fails(evidence, check):
     noise = np.random.default_rng(0).normal(size=len(evidence.current)) * 2
     rows = replace(evidence.current, margin=evidence.current.margin + noise)
-    rival = ChampionScores(label="world v1", bundle=evidence.bundle, rows=evidence.current)
+    rival = ChampionScores(label="world v1", rows=evidence.current)
     result, findings = check("benchmarks.champion", replace(evidence, current=rows, rival=rival))
     assert result.verdict == "fail"
     assert values(result)["auc_difference"] < 0
@@ -273,7 +273,7 @@ def test_a_worse_model_than_the_champion_fails(evidence, check):
 
 
 def test_the_champion_beside_itself_makes_no_difference(evidence, check):
-    rival = ChampionScores(label="itself", bundle=evidence.bundle, rows=evidence.current)
+    rival = ChampionScores(label="itself", rows=evidence.current)
     result, findings = check("benchmarks.champion", replace(evidence, rival=rival))
     assert values(result)["ap_difference"] == 0.0
     assert not findings
@@ -427,7 +427,7 @@ def test_jeffreys_of_all_rows_is_the_beta_mass_below_the_mean_probability(eviden
         )[0]
     )
     positives, n = rows.target.sum(), rows.target.size
-    mass = stats.beta.cdf(rows.judged_probability.mean(), positives + 0.5, n - positives + 0.5)
+    mass = stats.beta.cdf(rows.evaluated_probability.mean(), positives + 0.5, n - positives + 0.5)
     assert found["under_p_all"] == pytest.approx(mass)
 
 

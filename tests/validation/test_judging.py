@@ -1,11 +1,13 @@
 """Gates at their edges."""
 
+from dataclasses import replace
+
 import pytest
 
 from kyc_ml.validation.check import Check, FigureText
-from kyc_ml.validation.gates import apply_gates, evaluate_gate, find_findings
 from kyc_ml.validation.policy import Gate, GateCondition
 from kyc_ml.validation.result import Figure
+from kyc_ml.validation.run.gates import apply_gates, evaluate_gate, find_findings
 from kyc_ml.validation.text import Text
 
 SAID = Text("words", "文字")
@@ -95,3 +97,14 @@ def test_a_finding_is_named_after_check_figure_and_severity():
         assert value in found.text.en
     for value in ("文字", "psi 为 0.2", "0.1"):
         assert value in found.text.zh
+
+
+def test_a_tiny_p_value_is_written_as_a_bound():
+    check = replace(CHECK, measures=(FigureText(name="p", label=SAID, unit="p-value"),))
+    (measure,) = check.measures
+    tiny = apply_gates(
+        [gate(figure="p", at_least=0.05)], {"p": Figure(measure=measure, value=4e-8)}
+    )
+    (found,) = find_findings(check, tiny)
+    assert "< 0.0001" in found.text.en
+    assert "< 0.0001" in found.text.zh

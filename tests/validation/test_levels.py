@@ -16,12 +16,12 @@ def test_the_interval_of_rows_of_different_customers_is_that_of_a_poisson_count(
 ):
     target = np.r_[np.ones(positives), np.zeros(rows - positives)]
     found = level_of(target, np.full(rows, rate), np.arange(rows))
-    assert (found.rows, found.positives) == (rows, positives)
-    assert found.expected == pytest.approx(rows * rate)
+    assert (found["rows"], found["positives"]) == (rows, positives)
+    assert found["expected"] == pytest.approx(rows * rate)
     low = stats.chi2.ppf(0.025, 2 * positives) / 2 if positives else 0.0
-    assert found.low == pytest.approx(low / found.expected)
-    assert found.high == pytest.approx(
-        stats.chi2.ppf(0.975, 2 * positives + 2) / 2 / found.expected
+    assert found["low"] == pytest.approx(low / found["expected"])
+    assert found["high"] == pytest.approx(
+        stats.chi2.ppf(0.975, 2 * positives + 2) / 2 / found["expected"]
     )
 
 
@@ -45,4 +45,4 @@ def test_few_expected_positives_are_enough_to_be_understated_and_not_to_be_overs
 
 def test_a_part_that_expects_nothing_has_no_level():
     found = level_of(np.zeros(5), np.zeros(5), np.arange(5))
-    assert np.isnan([found.o_e, found.low, found.high]).all()
+    assert np.isnan([found["o_e"], found["low"], found["high"]]).all()

@@ -10,9 +10,7 @@ import pytest
 
 from kyc_ml.errors import ConfigError
 from kyc_ml.validation import DataIdentity, Report, choose_checks
-from kyc_ml.validation.result import ModelIdentity, conclude
-from kyc_ml.validation.running import run_checks
-from kyc_ml.validation.storage import (
+from kyc_ml.validation.report.storage import (
     content_digest,
     from_json,
     plain_frame,
@@ -20,6 +18,8 @@ from kyc_ml.validation.storage import (
     to_json,
     write_report,
 )
+from kyc_ml.validation.result import ModelIdentity, conclude
+from kyc_ml.validation.run.checks import run_checks
 
 FAMILIES = ("calibration", "tiers", "stability.score_psi", "discrimination.periods")
 

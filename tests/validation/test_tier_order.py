@@ -22,7 +22,9 @@ def p_of(rng, customers, rates, *, rows, dependence):
         target.append((rng.random(who.size) < own[who]).astype(float))
         groups.append(who + place * customers[0])
         tier.append(np.full(who.size, place))
-    scored = SimpleNamespace(target=np.concatenate(target), judged_customers=np.concatenate(groups))
+    scored = SimpleNamespace(
+        target=np.concatenate(target), evaluated_customers=np.concatenate(groups)
+    )
     return _pairs(_rates(np.concatenate(tier), scored, NAMES), NAMES)["p_holm"].iloc[0]
 
 
@@ -44,7 +46,7 @@ def test_an_inversion_is_found():
 
 def test_without_several_rows_a_customer_it_is_fishers_test():
     scored = SimpleNamespace(
-        target=np.repeat([1.0, 0.0, 1.0, 0.0], [9, 91, 3, 97]), judged_customers=np.arange(200)
+        target=np.repeat([1.0, 0.0, 1.0, 0.0], [9, 91, 3, 97]), evaluated_customers=np.arange(200)
     )
     table = _pairs(_rates(np.repeat([0, 1], 100), scored, NAMES), NAMES)
     law = stats.hypergeom(200, 12, 100)
@@ -53,7 +55,7 @@ def test_without_several_rows_a_customer_it_is_fishers_test():
 
 def test_rows_that_all_lie_in_one_tier_make_no_pair():
     scored = SimpleNamespace(
-        target=np.repeat([1.0, 0.0], [9, 191]), judged_customers=np.arange(200)
+        target=np.repeat([1.0, 0.0], [9, 191]), evaluated_customers=np.arange(200)
     )
     table = _pairs(_rates(np.full(200, 1), scored, NAMES), NAMES)
     assert len(table) == 0

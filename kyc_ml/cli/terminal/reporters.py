@@ -1,10 +1,11 @@
-"""Write the progress of a job to a terminal, or to a log; plain lines where there is neither."""
+"""Write the progress of a job to a terminal or to a log; plain lines without either."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -23,8 +24,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from kyc_ml.cli.language import translate
 from kyc_ml.cli.terminal.quantity import to_json
-from kyc_ml.cli.terminal.sheets import Sheet, wrap
+from kyc_ml.cli.terminal.sheets import Sheet
+from kyc_ml.cli.terminal.wrapping import wrap
 from kyc_ml.display import ProgressReporter
 
 if TYPE_CHECKING:
@@ -37,14 +40,29 @@ _REFRESHED = 4
 
 
 def _console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Make a console that writes what it is given, and cuts nothing."""
+    """Make a console that writes what it gets and cuts nothing."""
     return Console(
         stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True
     )
 
 
+def _translated(sheet: Sheet) -> Sheet:
+    """Return a sheet in the language of the terminal: title, headings, and facts of a summary.
+
+    Cells under headings stay as they are: they hold data and names that users look up.
+    """
+    return replace(
+        sheet,
+        title=translate(sheet.title),
+        columns=tuple(replace(each, heading=translate(each.heading)) for each in sheet.columns),
+        rows=sheet.rows
+        if sheet.headed
+        else tuple(tuple(translate(str(cell)) for cell in row) for row in sheet.rows),
+    )
+
+
 class _Rate(ProgressColumn):
-    """How many a second, of what is many."""
+    """Items in a second; empty where there are few items."""
 
     def render(self, task: Task) -> Text:
         """Write the rate, once there is one."""
@@ -107,7 +125,7 @@ class Terminal(ProgressReporter):
         self._progress.stop()
 
     def about(self, **facts: str | None) -> None:
-        """Set what all that follows is about; None removes the field."""
+        """Set fields of all that follows, such as the model; None removes a field."""
         known = {**self._about, **facts}
         self._about = {name: fact for name, fact in sorted(known.items()) if fact is not None}
 
@@ -120,6 +138,7 @@ class Terminal(ProgressReporter):
         """Move the bar of a stage; a finished stage becomes one plain line."""
         if self._quiet:
             return
+        stage = translate(stage)
         named = f"{stage} {done + 1} of {total}: {what}" if what else stage
         if self._progress.disable:
             if done == total or what:
@@ -138,15 +157,15 @@ class Terminal(ProgressReporter):
 
     def failed(self, message: str) -> None:
         """Write why a job ended without its result."""
-        self._write(self._err, f"error: {message}")
+        self._write(self._err, translate(f"error: {message}"))
 
     def crashed(self, trace: str) -> None:
         """Write the traceback of a defect."""
-        typer.echo(f"unexpected error, please report it:\n{trace}", err=True)
+        typer.echo(f"{translate('unexpected error, please report it')}:\n{trace}", err=True)
 
     def stopped(self) -> None:
         """Write that a person stopped the job."""
-        typer.echo("stopped", err=True)
+        typer.echo(translate("stopped"), err=True)
 
     def info(self, line: str) -> None:
         """Write one line to standard error; a terminal has it broken between words."""
@@ -156,14 +175,14 @@ class Terminal(ProgressReporter):
     def warning(self, line: str) -> None:
         """Write one line to standard error, which begins with its level."""
         if not self._quiet:
-            self._write(self._err, f"warning: {self._named(line)}")
+            self._write(self._err, translate(f"warning: {self._named(line)}"))
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Draw a data frame."""
         if not self._quiet:
             from kyc_ml.cli.terminal.tables import draw_frame
 
-            self._out.print(draw_frame(self._named(title), table))
+            self._out.print(_translated(draw_frame(self._named(translate(title)), table)))
 
     def draw(self, content: Sheet | str) -> None:
         """Write a part of the result to standard output; progress has ended."""
@@ -171,18 +190,18 @@ class Terminal(ProgressReporter):
         if self._quiet:
             return
         if isinstance(content, str):
-            self._write(self._out, content)
+            self._write(self._out, translate(content))
         else:
-            self._out.print(content)
+            self._out.print(_translated(content))
 
     def summary(
         self, title: str, facts: Mapping[str, object], *, commands: Sequence[str] = ()
     ) -> None:
-        """Draw the one summary that ends a job, and under it commands to copy, never broken."""
+        """Draw the summary that ends a job, and below it commands to copy, never broken."""
         from kyc_ml.cli.terminal.tables import draw_facts
 
         self._progress.stop()
-        self._out.print(draw_facts(self._named(title), facts))
+        self._out.print(_translated(draw_facts(self._named(translate(title)), facts)))
         for command in commands:
             self._out.print(command)
 
@@ -194,7 +213,7 @@ class Terminal(ProgressReporter):
 
 
 class JsonLines(Terminal):
-    """A terminal that nobody watches: one JSON object a line on standard error.
+    """A log for programs: one JSON object a line on standard error.
 
     Each has time (ISO, UTC), level (info, warning, error), event (step, note, table, summary,
     error) and the fields of `about`. The last summary is printed as text too, on standard
@@ -214,7 +233,7 @@ class JsonLines(Terminal):
         self._log("info", "note", text=line)
 
     def warning(self, line: str) -> None:
-        """Log one line that somebody should look at."""
+        """Log one line that needs attention."""
         self._log("warning", "note", text=line)
 
     def show(self, title: str, table: pd.DataFrame) -> None:

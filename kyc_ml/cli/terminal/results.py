@@ -138,9 +138,9 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
         f"{say_number(rest, '+.3f')} = margin {say_number(explained.margin, '+.3f')} (log-odds)"
     )
     terminal.draw("what would lower the tier:")
-    for english, said_zh in explained.lowering.lines:
-        terminal.draw(f"  - {said_zh if chinese else english}")
-    terminal.draw(f"  {explained.lowering.note}")
+    for line in explained.lowering.lines:
+        terminal.draw(f"  - {line[chinese]}")
+    terminal.draw(f"  {explained.lowering.note[chinese]}")
     facts: dict[str, object] = {
         "observation": explained.observation_id,
         "decided": say_moment(explained.decided),
@@ -189,7 +189,8 @@ def show_features(terminal: Terminal, specs: Sequence[FeatureSpec]) -> None:
     """Print one line a feature, a table for each family."""
     for family, members in itertools.groupby(specs, key=lambda spec: spec.family):
         rows = tuple(
-            (spec.name, spec.description, spec.unit, ", ".join(spec.units)) for spec in members
+            (spec.name, spec.description, spec.unit, ", ".join(spec.observation_units))
+            for spec in members
         )
         names = ("feature", "meaning", "unit", "for")
         terminal.draw(
@@ -212,7 +213,7 @@ def show_feature(
         "含义": spec.description_zh,
         "family": spec.family,
         "unit": spec.unit,
-        "describes": ", ".join(spec.units),
+        "describes": ", ".join(spec.observation_units),
         "definition": definition,
         **{f"with {name}": text for name, text in columns.items()},
         "typology": spec.typology or "none in particular",
@@ -256,7 +257,7 @@ def show_audit(terminal: Terminal, result: AuditResult) -> None:
     facts: dict[str, object] = {
         "decision times": ", ".join(f"{each:%Y-%m-%d %H:%M}" for each in audit.decision_times),
         "observations": f"{audit.observations:,}",
-        "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.left_out)}",
+        "features": f"{audit.features['feature'].nunique():,}, left out {len(audit.unavailable)}",
     }
     if not audit.passed:
         facts["features that moved"] = ", ".join(dict.fromkeys(audit.moved["feature"]))

@@ -7,7 +7,6 @@ for each row.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,13 +16,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_WIDE = (
-    "\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6"
-)
-_PIECES: Final = re.compile(
-    rf"\s+|[（《「“【]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[，。；：、！？）》」”】%％]*"
-)
-"""Blanks; a Chinese character, which may be followed by a line break; or a word, which may not."""
+from kyc_ml.cli.terminal.wrapping import PIECES, wrap
+
 _SHORT_NAME: Final = 28
 """Cells of a name that has what it names beside it."""
 _TERM: Final = 12
@@ -209,29 +203,6 @@ class Sheet:
             yield Text("no rows")
 
 
-def wrap(text: str | Text, width: int) -> list[str]:
-    """Break a text into lines of at most `width` cells: between words and Chinese characters.
-
-    A word that is wider has a line of its own, unbroken.
-
-    Examples
-    --------
-    >>> wrap("12 rows of all", 8), wrap("取款金额，共12笔", 8)
-    (['12 rows', 'of all'], ['取款金', '额，共12', '笔'])
-    """
-    lines = []
-    for line in _plain(text).split("\n"):
-        built = ""
-        for piece in _PIECES.findall(line):
-            if built.strip() and cell_len(built) + cell_len(piece.rstrip()) > width:
-                lines.append(built.rstrip())
-                built = piece.lstrip()
-            else:
-                built += piece
-        lines.append(built.rstrip())
-    return lines
-
-
 def _plain(cell: str | Text) -> str:
     return cell.plain if isinstance(cell, Text) else cell
 
@@ -245,7 +216,7 @@ def _broken(cell: str | Text, width: int) -> RenderableType:
 
 
 def _widest_word(cell: str) -> int:
-    return max((cell_len(piece.strip()) for piece in _PIECES.findall(cell)), default=0)
+    return max((cell_len(piece.strip()) for piece in PIECES.findall(cell)), default=0)
 
 
 def _least(cell: str) -> int:

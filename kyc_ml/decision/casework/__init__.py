@@ -1,1 +1,1 @@
-"""One case for an analyst: recent behaviour, reasons, tier, as one HTML page."""
+"""The case sheet: recent behaviour, reasons and tier of one case on one HTML page."""

@@ -1,4 +1,4 @@
-"""A customer's last weeks against the weeks before and against peers, as known then."""
+"""A customer's last weeks compared with earlier weeks and with peers, as known then."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from kyc_ml.contract import (
     TRANSACTIONS,
     ContractedTables,
 )
+from kyc_ml.decision.wording import Pair, write_both
 from kyc_ml.features import DAY_US
 from kyc_ml.metrics import Floats, Ints
 
@@ -30,12 +31,12 @@ WEEKS: Final = 26
 """Weeks shown (convention: half a year)."""
 
 RECENT: Final = 4
-"""Of these, the last weeks that are held against the ones before."""
+"""The last weeks, which are compared with the ones before (convention)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentMeasure:
-    """One thing measured week by week, the oldest week first.
+    """One measure by week, the oldest week first.
 
     Attributes
     ----------
@@ -44,17 +45,16 @@ class RecentMeasure:
     starts : tuple of date, length `WEEKS`
         First day of each week; the last week ends at the decision.
     weekly : float64 array of shape (WEEKS,)
-        The customer's own; NaN before the first of its rows that was known.
+        Of the customer; NaN before the first row that was known.
     before : float
-        Mean a week before the last `RECENT` weeks; NaN where there is none.
+        Mean per week before the last `RECENT` weeks; NaN where no such week is known.
     recent : float
-        Mean a week of the last `RECENT` weeks.
+        Mean per week of the last `RECENT` weeks.
     peers_low, peers_high : float
-        Quartiles of the peers' mean a week; NaN without peers.
+        Quartiles of the peers' means per week; NaN without peers.
     """
 
-    title: str
-    title_zh: str
+    title: Pair
     unit: str
     starts: tuple[date, ...]
     weekly: Floats
@@ -72,7 +72,7 @@ def recent_behaviour(
     decision: pd.Timestamp,
     peers: Mapping[str, str] | None = None,
 ) -> tuple[RecentMeasure, ...]:
-    """Measure payments, amounts and events a week, from rows known at the decision only.
+    """Measure payments, amounts and events per week, from rows known at the decision only.
 
     A row counts if it happened before the decision and was known at it, as for features.
     Peers are the customers with any such row of the table in the same weeks.
@@ -80,11 +80,11 @@ def recent_behaviour(
     Parameters
     ----------
     peers : mapping of column of `customers` to value, optional
-        What the peers' latest known profile has; without it they are all customers.
+        Values of the peers' latest known profile; without it all customers are peers.
     """
     allowed = None if not peers else _alike(tables.tables[CUSTOMERS], peers, decision=decision)
     found = []
-    for title, title_zh, table, column, direction in _MEASURES:
+    for title, table, column, direction in _MEASURES:
         if table not in tables.tables or (
             direction and DIRECTION not in tables.tables[table].column_names
         ):
@@ -102,7 +102,8 @@ def recent_behaviour(
                 customer=customer,
                 first_week=known,
                 allowed=allowed,
-                names=(title, title_zh, "" if column is None else tables.base_currency),
+                title=write_both("measures", title),
+                unit="" if column is None else tables.base_currency,
                 decision=decision,
             )
         )
@@ -110,12 +111,12 @@ def recent_behaviour(
 
 
 _MEASURES: Final = (
-    ("Payments a week", "每周交易笔数", TRANSACTIONS, None, None),
-    ("Money in a week", "每周转入金额", TRANSACTIONS, AMOUNT, "in"),
-    ("Money out a week", "每周转出金额", TRANSACTIONS, AMOUNT, "out"),
-    ("Log-ins and other events a week", "每周登录等事件次数", EVENTS, None, None),
+    ("payments", TRANSACTIONS, None, None),
+    ("money_in", TRANSACTIONS, AMOUNT, "in"),
+    ("money_out", TRANSACTIONS, AMOUNT, "out"),
+    ("events", EVENTS, None, None),
 )
-"""Title, title in Chinese, table, column summed (None counts rows), direction."""
+"""Key of the title, table, column summed (None counts rows), direction."""
 
 
 _EPOCH: Final = pd.Timestamp(0, tz="UTC")
@@ -136,14 +137,14 @@ def _visible(table: pa.Table, *, decision: pd.Timestamp, since: pd.Timestamp | N
 
 
 def _week_of(rows: pa.Table, decision: pd.Timestamp) -> Ints:
-    """Give the week of each row, 0 the oldest; each ends just before the next begins."""
+    """Return the week of each row, 0 the oldest; each ends just before the next begins."""
     start = (_since(decision) - _EPOCH) // pd.Timedelta(microseconds=1)
     weeks = (rows[EVENT_TIME].cast(pa.int64()).to_numpy() - start) // (7 * DAY_US)
     return np.asarray(weeks, np.int64)
 
 
 def _first_known(table: pa.Table, customer: str, *, decision: pd.Timestamp) -> int:
-    """Give the week of a customer's first row known at the decision; `WEEKS` if there is none."""
+    """Return the week of a customer's first row known at the decision; `WEEKS` without one."""
     own = table.filter(pc.equal(table[CUSTOMER_ID], customer))
     weeks = _week_of(_visible(own, decision=decision, since=None), decision)
     return int(np.clip(weeks.min(), 0, WEEKS)) if weeks.size else WEEKS
@@ -170,7 +171,8 @@ def _measure(
     customer: str,
     first_week: int,
     allowed: pd.Index | None,
-    names: tuple[str, str, str],
+    title: Pair,
+    unit: str,
     decision: pd.Timestamp,
 ) -> RecentMeasure:
     mine = (customers == customer).to_numpy()
@@ -186,9 +188,8 @@ def _measure(
     last = last[~np.isnan(last)]
     start = _since(decision)
     return RecentMeasure(
-        title=names[0],
-        title_zh=names[1],
-        unit=names[2],
+        title=title,
+        unit=unit,
         starts=tuple((start + pd.Timedelta(weeks=number)).date() for number in range(WEEKS)),
         weekly=weekly,
         before=float(before.mean()) if before.size else np.nan,

@@ -1,4 +1,4 @@
-"""The case sheet: one self-contained page on one scored observation, for the analyst alone."""
+"""The case sheet: one self-contained page about one scored observation, for analysts only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from kyc_ml.config import Unit
 from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
+from kyc_ml.decision.wording import WORDING, Language, Pair, name_value, write_text
 from kyc_ml.display import template_environment
 from kyc_ml.storage import written_whole
 
@@ -22,18 +24,18 @@ _HEIGHT: Final = 110.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonRow:
-    """One reason: all features of one code.
+    """One reason: all features of one reason code.
 
     Attributes
     ----------
     value, peer_median : str
-        In words, with unit.
+        With unit, in the language of the sheet.
     percentile : float or None
         Place of the value among the peers, 0 to 1.
     contribution : float
         Log-odds.
     share : float
-        Of the sum of all reasons' sizes, 0 to 1.
+        Size of the contribution divided by the sum of all sizes, 0 to 1.
     """
 
     code: str
@@ -49,34 +51,40 @@ class ReasonRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterfactual:
-    """What would lower the tier: lines in both languages, or why nothing does."""
+    """What would lower the tier: the changes and a note, or why nothing does; both languages."""
 
-    lines: tuple[tuple[str, str], ...]
-    note: str
+    lines: tuple[Pair, ...]
+    note: Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSheet:
-    """All that the sheet tells.
+    """The content of the sheet.
 
     Attributes
     ----------
+    language : {'en', 'zh'}
+        Language of the page; an English page also has the Chinese sentences of the reasons.
+    unit : {'fraud', 'risk'}
+        What the tier is about.
     tiers : tuple of (name, name in Chinese)
         The policy's, lowest first.
     score : mapping
         The row of the score table.
     peers : str
-        Whose values the customer's are held against.
+        Whose values the customer's are compared with, in the language of the sheet.
     reasons : tuple of ReasonRow
-        The strongest first; what is not listed is summed up as the rest.
+        The strongest first; those not listed are summed up as the rest.
     overrides : tuple of mapping
-        In force: code, gives, reason, source, until, approver.
+        In force: code, gives, reason, source, until, approver, in the language of the sheet.
     history : tuple of (Timestamp, tier before overrides, tier of the score)
         Earlier reviews, the oldest first.
     """
 
+    language: Language
+    unit: Unit
     model: str
-    tiers: tuple[tuple[str, str], ...]
+    tiers: tuple[Pair, ...]
     score: Mapping[str, Any]
     peers: str
     reasons: tuple[ReasonRow, ...]
@@ -87,27 +95,52 @@ class CaseSheet:
 
     @property
     def rest(self) -> float:
-        """Sum of the contributions of all reasons not listed."""
+        """Sum of the contributions of all reasons that are not listed."""
         listed = sum(reason.contribution for reason in self.reasons)
         return float(self.score["margin"] - self.score["base_value"] - listed)
 
     def place_of(self, tier: str) -> int:
-        """Place of a tier, 0 for the lowest."""
+        """Return the place of a tier, 0 for the lowest."""
         return [name for name, _ in self.tiers].index(tier)
 
 
 def render_sheet(sheet: CaseSheet) -> str:
     """Write the sheet as HTML; every value is escaped, and nothing is fetched."""
-    template = template_environment().get_template(_TEMPLATE)
-    return template.render(
-        sheet=sheet,
-        score=sheet.score,
-        bars=list(_waterfall(sheet)),
-        drawings=[_draw(measure) for measure in sheet.measures],
-        size=(_WIDTH, _HEIGHT),
-        recent=RECENT,
-        weeks=WEEKS,
+    language = sheet.language
+
+    def write(key: str, **values: object) -> str:
+        return write_text("sheet", key, language, **values)
+
+    return (
+        template_environment()
+        .get_template(_TEMPLATE)
+        .render(
+            sheet=sheet,
+            score=sheet.score,
+            chinese=language == "zh",
+            write=write,
+            word={key: each[language] for key, each in WORDING["sheet"].items()},
+            internal=WORDING["sheet"]["internal"],
+            name=lambda group, value: name_value(group, value, language),
+            unchecked=_unchecked(sheet.score["policy_unchecked"], language),
+            bars=list(_waterfall(sheet)),
+            drawings=[_draw(measure) for measure in sheet.measures],
+            size=(_WIDTH, _HEIGHT),
+            recent=RECENT,
+            weeks=WEEKS,
+        )
     )
+
+
+def _unchecked(parts: str | None, language: Language) -> str:
+    """Name the parts of a policy that could not be applied; see `Grades.unchecked`."""
+    if parts is None:
+        return ""
+    named = []
+    for part in parts.split("; "):
+        kind = next((each for each in WORDING["unchecked"] if part.startswith(each)), "")
+        named.append(name_value("unchecked", kind, language) + part.removeprefix(kind))
+    return ("；" if language == "zh" else "; ").join(named)
 
 
 def save_sheet(sheet: CaseSheet, path: Path) -> None:
@@ -124,9 +157,16 @@ def save_sheet(sheet: CaseSheet, path: Path) -> None:
 
 
 def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
-    """Give each step from base to margin its place, in per cent of the drawing's width."""
-    steps = [(reason.text.split(": ")[0], reason.contribution) for reason in sheet.reasons]
-    steps.append(("all other reasons together", sheet.rest))
+    """Place each step from base to margin, in per cent of the drawing's width."""
+    chinese = sheet.language == "zh"
+    steps = [
+        (
+            reason.text_zh.split("：")[0] if chinese else reason.text.split(": ")[0],
+            reason.contribution,
+        )
+        for reason in sheet.reasons
+    ]
+    steps.append((write_text("sheet", "rest", sheet.language), sheet.rest))
     base = float(sheet.score["base_value"])
     ends = list(accumulate((step for _, step in steps), initial=base))
     low, high = min(ends), max(ends)
@@ -135,11 +175,15 @@ def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
     def at(value: float) -> float:
         return (value - low) * scale
 
-    yield {"name": "start: what the model expects of anybody", "at": at(base), "total": base}
+    yield {"name": write_text("sheet", "start", sheet.language), "at": at(base), "total": base}
     for (name, step), before, after in zip(steps, ends[:-1], ends[1:], strict=True):
         left, right = sorted((at(before), at(after)))
         yield {"name": name, "left": left, "width": right - left, "step": step}
-    yield {"name": "log-odds in all", "at": at(ends[-1]), "total": float(sheet.score["margin"])}
+    yield {
+        "name": write_text("sheet", "total", sheet.language),
+        "at": at(ends[-1]),
+        "total": float(sheet.score["margin"]),
+    }
 
 
 def _number(value: float) -> str:
@@ -149,7 +193,7 @@ def _number(value: float) -> str:
 
 
 def _draw(measure: RecentMeasure) -> dict[str, Any]:
-    """Give the bars, the peers' band and the line of the weeks before their places."""
+    """Place the bars, the peers' band and the line of the earlier weeks in the drawing."""
     known = np.nan_to_num(measure.weekly)
     others = [v for v in (measure.peers_high, measure.before) if not np.isnan(v)]
     top = max([float(known.max()), *others]) or 1.0
@@ -182,7 +226,7 @@ def _draw(measure: RecentMeasure) -> dict[str, Any]:
         "band": band,
         "line": None if np.isnan(measure.before) else _HEIGHT - height(measure.before),
         "top": _number(top),
-        "said": {
+        "written": {
             name: _number(getattr(measure, name))
             for name in ("recent", "before", "peers_low", "peers_high")
         },

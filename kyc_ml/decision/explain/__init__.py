@@ -1,6 +1,6 @@
-"""Contributions to ranked reasons in words, in English and Chinese.
+"""From contributions to ranked reasons in English and Chinese, and counterfactuals.
 
-`learn_reference` keeps what is usual among the training rows, whole and by peer group;
-`make_reasons` says each row's strongest contributions beside it; `find_change` finds what
-would lower a tier.
+`learn_reference` summarises the training rows, overall and by peer group; `make_reasons` writes
+each row's strongest contributions and compares its values with the peers; `find_change` finds
+what would lower a tier.
 """

@@ -1,7 +1,7 @@
-"""What would lower a tier: the nearest change of one or two of a customer's own habits.
+"""Counterfactuals: the nearest change of one or two features of conduct that lowers a tier.
 
-A counterfactual on what model and policy read: all other features stay as they are, though
-in life they would move along. For the analyst, never for the customer.
+All other features stay as they are, although in reality they would change too. For analysts,
+never for customers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.decision.explain.directions import direction_of
-from kyc_ml.decision.explain.wording import say_value
+from kyc_ml.decision.explain.sentences import say_both
+from kyc_ml.decision.wording import Pair, write_both
 from kyc_ml.features import Direction, FeatureSpec
 from kyc_ml.metrics import Floats, Mask
 from kyc_ml.model import Model, parse_forest
@@ -25,29 +26,29 @@ _CONTINUOUS: Final = frozenset(
         *("base currency", "base currency a year", "hours", "days", "years", "item's own unit"),
     }
 )
-"""Units whose values need not be whole; all others count."""
+"""Units whose values need not be whole numbers; all others are counts."""
 
 _MOST_TRIED: Final = 100_000
-"""Pairs of changes tried: a few seconds of work."""
+"""Most pairs of changes that are tried: a few seconds of work."""
 _PIECE: Final = 4_096
 _TINY: Final = 1e-30
 """LightGBM splits next to 0 at 1e-35: 0 itself lies on the same side."""
 _UNDER: Final = 0.99
-"""Part of a limit that is tried below it: near, and below it in words too."""
+"""Share of a limit that is tried below it: near, but visibly below when it is rounded."""
 _ANY: Final = 1e-3
-"""A limit so low means any at all: only 0 lies below it."""
+"""A limit up to this means "more than nothing": only 0 lies below it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriedValue:
-    """One feature moved past a point at which model or policy see a difference.
+    """One feature moved across a threshold of the model or the policy.
 
     Attributes
     ----------
     now, then : float
-        The customer's own value, and one next beyond the point.
+        The customer's value, and the first one beyond the threshold.
     distance : float
-        Share of all such points of this feature that are passed, above 0 to 1.
+        Share of the feature's thresholds that are crossed, above 0 to 1.
     """
 
     spec: FeatureSpec
@@ -55,27 +56,27 @@ class TriedValue:
     then: float
     distance: float
 
-    def say(self, *, currency: str, chinese: bool) -> str:
-        """Say the step in one language."""
-        now, then = (
-            say_value(self.spec, value, currency=currency, chinese=chinese)
-            for value in (self.now, self.then)
+    def say(self, *, currency: str) -> Pair:
+        """Write the change in both languages."""
+        return write_both(
+            "counterfactual",
+            "change",
+            what=(self.spec.description, self.spec.description_zh),
+            now=say_both(self.spec, self.now, currency=currency),
+            then=say_both(self.spec, self.then, currency=currency),
         )
-        if chinese:
-            return f"{self.spec.description_zh}：{now}→{then}"
-        return f"{self.spec.description}: {then} instead of {now}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureChange:
-    """The nearest change that was looked for.
+    """The nearest change that is enough.
 
     Attributes
     ----------
-    steps : tuple of Step
-        One or two; empty where none of those tried is enough.
+    steps : tuple of TriedValue
+        One or two; empty if no change that was tried is enough.
     values : float64 array of shape (p,)
-        The row after it; as it was where there is none.
+        The row after the change; unchanged without one.
     complete : bool
         False if there were more pairs than were tried.
     """
@@ -86,7 +87,7 @@ class FeatureChange:
 
 
 def splits_of(model: Model) -> dict[str, Floats]:
-    """List the values at which a model's trees split each number, ascending.
+    """List the values at which a model's trees split each number feature, ascending.
 
     A value up to a split lies on its lower side.
     """
@@ -109,21 +110,20 @@ def find_change(
 ) -> FeatureChange:
     """Find the nearest change of one feature of conduct that is enough; else of two.
 
-    Each feature is moved against its risk (`direction_of`), past one point after the other
-    at which anything changes. Nearest is the least sum of `distance`; ties keep the order
-    of the columns.
+    Each feature is moved to lower risk (`direction_of`), across one threshold after another.
+    The nearest change has the smallest sum of `distance`; ties keep the order of the columns.
 
     Parameters
     ----------
     row : float64 array of shape (p,)
-        The row's values. A missing value is not moved.
+        Values of the row. A missing value is not changed.
     columns : sequence of FeatureSpec, length p
     specs : mapping of name to FeatureSpec
-        The columns, with all that they are made of.
-    splits, limits : mapping of name to points
+        The columns, and the features that they are made of.
+    splits, limits : mapping of name to thresholds
         A value up to a split, or below a limit, lies on its lower side.
     lowers : callable
-        Tells of rows of shape (m, p) whether the tier would be lower.
+        Returns for rows of shape (m, p) whether the tier would be lower.
     """
     ways: dict[int, list[TriedValue]] = {}
     for column, spec in enumerate(columns):
@@ -148,13 +148,13 @@ def find_change(
 
 
 _Tried = tuple[tuple[int, TriedValue], ...]
-"""Columns and how each is moved."""
+"""Columns, and the value that each would get."""
 
 
 def _sides(
     spec: FeatureSpec, splits: Sequence[float] | Floats, limits: Sequence[float]
 ) -> tuple[Floats, Floats]:
-    """List values that lie just on the lower and on the upper side of each point."""
+    """List the values just below and just above each threshold."""
     at, under = np.asarray(splits, np.float64), np.asarray(limits, np.float64)
     if spec.unit in _CONTINUOUS:
         low = np.where(np.abs(at) < _TINY, 0.0, at), np.where(under <= _ANY, 0.0, under * _UNDER)
@@ -166,9 +166,9 @@ def _sides(
 
 
 def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) -> list[TriedValue]:
-    """List the values ahead, the nearest first."""
+    """List the values in the direction of less risk, the nearest first."""
     ahead = points[points < now][::-1] if rising > 0 else points[points > now]
-    possible = (ahead >= 0.0) | (now < 0.0)  # nothing that counts or measures turns negative
+    possible = (ahead >= 0.0) | (now < 0.0)  # counts and amounts do not become negative
     if spec.unit == "share":
         possible &= ahead <= 1.0
     passed = (1.0 + np.arange(ahead.size)) / max(points.size, 1)
@@ -179,7 +179,10 @@ def _steps(spec: FeatureSpec, now: float, points: Floats, *, rising: Direction) 
 
 
 def _pairs(ways: Mapping[int, list[TriedValue]]) -> tuple[list[_Tried], bool]:
-    """List pairs of steps of two features, and whether some were too many to be tried."""
+    """List pairs of steps of two features, and whether some were left out.
+
+    Pairs of features with few combinations come first, so that most features are tried.
+    """
     sizes = {pair: len(ways[pair[0]]) * len(ways[pair[1]]) for pair in combinations(ways, 2)}
     fitting, left = [], _MOST_TRIED
     for pair in sorted(sizes, key=lambda each: (sizes[each], each)):
@@ -196,7 +199,7 @@ def _pairs(ways: Mapping[int, list[TriedValue]]) -> tuple[list[_Tried], bool]:
 
 
 def _nearest(row: Floats, tried: list[_Tried], lowers: Callable[[Floats], Mask]) -> _Tried | None:
-    """Try the nearest changes first, and give the first that is enough."""
+    """Try the nearest changes first, and return the first that is enough."""
     tried = sorted(tried, key=lambda each: sum(step.distance for _, step in each))
     for start in range(0, len(tried), _PIECE):
         piece = tried[start : start + _PIECE]
@@ -207,7 +210,7 @@ def _nearest(row: Floats, tried: list[_Tried], lowers: Callable[[Floats], Mask])
 
 
 def _moved(row: Floats, tried: Sequence[_Tried]) -> Floats:
-    """Give the row after each change, shape (len(tried), p)."""
+    """Return the row after each change, shape (len(tried), p)."""
     rows = np.tile(row, (len(tried), 1))
     for place, steps in enumerate(tried):
         for column, step in steps:

@@ -1,4 +1,4 @@
-"""Which way less risk lies: of features that declare it, and of plain conduct by convention."""
+"""The direction in which a feature means more risk: declared, or by convention for conduct."""
 
 from __future__ import annotations
 
@@ -49,37 +49,37 @@ RISING: Final[Mapping[str, frozenset[tuple[str, str]]]] = {
     ),
     "flow_through": frozenset({("sum", _MONEY), ("ratio", "share"), ("ratio", "ratio")}),
 }
-"""By family of what customers do themselves: (statistic or operation, unit) of which more is
-more of the conduct that the family looks for, so that less of it is less risk.
+"""By family of what customers do themselves: (statistic or operation, unit) for which a higher
+value is more of the conduct that the family looks for, so that a lower value is less risk.
 
 Convention, after 银发〔2013〕2号, which rates cash, cross-border and frequent business higher:
 counts, sums, largest values and shares. Means, spreads, entropies, gaps and concentrations
-are absent, since misconduct is found at both of their ends. So is a family that is new, until
-somebody lists it; who customers are, what others say of them, outcomes and peers never are.
+are absent, since misconduct is found at both ends. A new family is absent until it is listed;
+who customers are, what others report about them, outcomes and peers are always absent.
 """
 
 
 LONGEST_US: Final = 180 * DAY_US
-"""Longest window that conduct from now on can renew before the next review: half a year, in
-which the highest tier is reviewed (银发〔2013〕2号). What is read further back is past."""
+"""Longest window that future conduct can fill before the next review: half a year, the review
+interval of the highest tier (银发〔2013〕2号). What lies further back cannot be changed."""
 
 
 def direction_of(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> Direction:
-    """Tell which way risk moves with a value that a customer's conduct from now on can move.
+    """Return the direction of risk of a feature that a customer's future conduct can change.
 
-    What is read of a profile, of the payment itself, or further back than `LONGEST_US` is past:
-    only the customer's own rows since then count, and what is made of nothing else.
+    A profile, the payment itself, and what lies further back than `LONGEST_US` cannot be
+    changed: only windows over the customer's rows since then count, and formulas of them.
 
     Parameters
     ----------
     specs : mapping of name to FeatureSpec
-        All that the feature may be made of.
+        Features that it may be made of.
 
     Returns
     -------
     {-1, 0, 1}
         What the feature declares (`monotone`), else 1 if it is listed in `RISING`; 0 where
-        no direction is known or nobody can move it.
+        no direction is known or it cannot be changed.
     """
     if spec.family not in RISING or spec.kind != "number" or not _is_conduct(spec, specs):
         return 0

@@ -1,4 +1,4 @@
-"""Ranked reasons: contributions summed by code, said once for all rows that share them."""
+"""Ranked reasons: contributions summed by reason code, each sentence written once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from kyc_ml.decision.explain.reference import PeerReference
-from kyc_ml.decision.explain.wording import EFFECTS, Effects, Said, say_reason, say_usual
+from kyc_ml.decision.explain.sentences import EFFECTS, Effects, Value, say_reason, say_usual
 from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names
 
@@ -17,7 +17,7 @@ from kyc_ml.metrics import Floats, Ints, Names
 def rank_reasons(contributions: Floats, *, k: int) -> Ints:
     """Rank each row's features by the size of their contribution, largest first.
 
-    Equal sizes keep the order of the features, so the ranking is deterministic.
+    Equal sizes keep the order of the features: the same input gives the same ranking.
 
     Returns
     -------
@@ -36,36 +36,36 @@ def make_reasons(
     k: int,
     effects: Effects = EFFECTS,
 ) -> dict[str, pa.Array]:
-    """Put each row's k strongest reasons into columns.
+    """Return each row's k strongest reasons as columns.
 
     A reason is all features of one reason code: their contributions are summed, and the
-    strongest of those that push the way the sum does gives the value and the sentence.
-    Equal sizes keep the order of the features.
+    feature with the strongest contribution in the direction of the sum gives the value and the
+    sentence. Equal sizes keep the order of the features.
 
     Parameters
     ----------
     currency : str
-        Base currency of the amounts, said after each.
+        Base currency of the amounts.
     effects : mapping of sign to (English, Chinese), optional
-        What a contribution of this sign does, where it is no usual one.
+        Effect of a contribution by its sign, where it is not the usual one.
 
     Returns
     -------
     mapping of column name to array of length n
-        reason_peers (whose values are held against: a group, or 'all' and why), and for i
-        from 1 to k: reason_i_code, reason_i_family, reason_i_text, reason_i_text_zh,
-        reason_i_value (null where missing or a category), reason_i_peer_median (null where
-        unknown or a category), reason_i_percentile (0 to 1, the value's place among the
-        peers, ties counting half; null where either is unknown), reason_i_contribution
-        (log-odds) and reason_i_share (of the sum of all codes' sizes, 0 to 1).
+        reason_peers (the peer group, or 'all' and the reason), and for i from 1 to k:
+        reason_i_code, reason_i_family, reason_i_text, reason_i_text_zh, reason_i_value (null
+        where missing or a category), reason_i_peer_median (null where unknown or a category),
+        reason_i_percentile (0 to 1, the value's place among the peers, ties counting half;
+        null where either is unknown), reason_i_contribution (log-odds) and reason_i_share
+        (size divided by the sum of all sizes, 0 to 1).
     """
     codes, by_code = sum_by_code(features.specs, contributions)
     ranked = rank_reasons(by_code, k=k)
-    chosen = _speakers(codes, contributions, by_code, ranked)
+    chosen = _representatives(codes, contributions, by_code, ranked)
     pushed = np.take_along_axis(by_code, ranked, axis=1)
     size = np.abs(by_code).sum(axis=1, keepdims=True)
     share = np.divide(np.abs(pushed), size, out=np.zeros(pushed.shape), where=size > 0.0)
-    said = _say_all(
+    written = _write_all(
         features, chosen, pushed, reference=reference, currency=currency, effects=effects
     )
     names = np.array([spec.reason_code for spec in features.specs], dtype=object)
@@ -75,12 +75,12 @@ def make_reasons(
         stem = f"reason_{place + 1}"
         columns[f"{stem}_code"] = pa.array(names[chosen[:, place]], pa.string())
         columns[f"{stem}_family"] = pa.array(families[chosen[:, place]], pa.string())
-        columns[f"{stem}_text"] = pa.array(said.english[:, place], pa.string())
-        columns[f"{stem}_text_zh"] = pa.array(said.chinese[:, place], pa.string())
+        columns[f"{stem}_text"] = pa.array(written.english[:, place], pa.string())
+        columns[f"{stem}_text_zh"] = pa.array(written.chinese[:, place], pa.string())
         for what, values in (
-            ("value", said.value),
-            ("peer_median", said.median),
-            ("percentile", said.percentile),
+            ("value", written.value),
+            ("peer_median", written.median),
+            ("percentile", written.percentile),
         ):
             columns[f"{stem}_{what}"] = pa.array(values[:, place], pa.float64(), from_pandas=True)
         columns[f"{stem}_contribution"] = pa.array(pushed[:, place])
@@ -108,18 +108,8 @@ def sum_by_code(specs: Sequence[FeatureSpec], contributions: Floats) -> tuple[In
     return codes, by_code
 
 
-def family_contributions(specs: Sequence[FeatureSpec], contributions: Floats) -> dict[str, Floats]:
-    """Sum contributions of shape (n, p) by feature family; families keep their order."""
-    families = list(dict.fromkeys(spec.family for spec in specs))
-    member = np.array([families.index(spec.family) for spec in specs])
-    return {
-        family: contributions[:, member == place].sum(axis=1)
-        for place, family in enumerate(families)
-    }
-
-
-def _speakers(codes: Ints, contributions: Floats, by_code: Floats, ranked: Ints) -> Ints:
-    """Find the feature that speaks for each ranked code, of the shape of `ranked`."""
+def _representatives(codes: Ints, contributions: Floats, by_code: Floats, ranked: Ints) -> Ints:
+    """Find the feature whose value and sentence represent each ranked code, shape of `ranked`."""
     if by_code is contributions:
         return ranked
     out = np.empty_like(ranked)
@@ -127,7 +117,7 @@ def _speakers(codes: Ints, contributions: Floats, by_code: Floats, ranked: Ints)
         members = np.flatnonzero(codes == code)
         row, place = np.nonzero(ranked == code)
         way = np.sign(by_code[row, code])[:, None]
-        # of a sum of 0, whichever is strongest
+        # where the sum is 0 it has no direction: the strongest feature represents it
         along = np.where(way == 0.0, np.abs(contributions[row][:, members]), 0.0)
         along += contributions[row][:, members] * way
         out[row, place] = members[np.argmax(along, axis=1)]
@@ -135,8 +125,8 @@ def _speakers(codes: Ints, contributions: Floats, by_code: Floats, ranked: Ints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Spoken:
-    """What is said of n rows' k reasons; every array has shape (n, k)."""
+class _Sentences:
+    """Sentences and values of n rows' k reasons; every array has shape (n, k)."""
 
     english: Names
     chinese: Names
@@ -145,7 +135,7 @@ class _Spoken:
     percentile: Floats
 
 
-def _say_all(
+def _write_all(
     features: FeatureTable,
     chosen: Ints,
     pushed: Floats,
@@ -153,12 +143,12 @@ def _say_all(
     reference: PeerReference,
     currency: str,
     effects: Effects,
-) -> _Spoken:
-    """Say every reason; those of the same feature, value, peers and direction only once."""
+) -> _Sentences:
+    """Write every reason; equal ones only once, because most rows of a bank share them."""
     group = reference.group_of(features)
     names = (None, *reference.groups)
     empty = np.full(chosen.shape, np.nan)
-    spoken = _Spoken(
+    written = _Sentences(
         english=np.empty(chosen.shape, object),
         chinese=np.empty(chosen.shape, object),
         value=empty.copy(),
@@ -176,12 +166,12 @@ def _say_all(
         percentile = np.full(first.size, np.nan)
         if spec.kind != "category":
             own = features.numbers[row, column]
-            spoken.value[row, place] = own
-            spoken.median[row, place] = medians[group[row]]
+            written.value[row, place] = own
+            written.median[row, place] = medians[group[row]]
             for number, usual in enumerate(reference.usuals):
                 here = group[row[first]] == number
                 percentile[here] = usual.percentile(spec.name, own[first[here]])
-            spoken.percentile[row, place] = percentile[same]
+            written.percentile[row, place] = percentile[same]
         normal = {
             number: say_usual(spec, usual, group=names[number], currency=currency)
             for number, usual in enumerate(reference.usuals)
@@ -197,12 +187,14 @@ def _say_all(
             )
             for number, each in enumerate(first)
         ]
-        for into, language in ((spoken.english, 0), (spoken.chinese, 1)):
-            into[row, place] = np.array([said[language] for said in sentences], object)[same]
-    return spoken
+        for into, language in ((written.english, 0), (written.chinese, 1)):
+            into[row, place] = np.array([sentence[language] for sentence in sentences], object)[
+                same
+            ]
+    return written
 
 
-def _values(features: FeatureTable, column: np.int64, row: Ints) -> tuple[list[Said], Ints]:
+def _values(features: FeatureTable, column: np.int64, row: Ints) -> tuple[list[Value], Ints]:
     """List the different values that a feature takes in rows, and which each row has."""
     spec = features.specs[column]
     if spec.kind == "category":

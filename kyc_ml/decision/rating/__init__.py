@@ -1,5 +1,5 @@
-"""The expert rating: weighted sub-items after 银发〔2013〕2号, without any learning.
+"""The expert rating: weighted sub-items after 银发〔2013〕2号, without machine learning.
 
-A card (`Scorecard`, a YAML file) says which features are read, what each value scores
-and what each score weighs; `rate` applies it to a feature table.
+A card (`Scorecard`, a YAML file) lists the features, the score of each value and the weight of
+each score; `rate` applies it to a feature table.
 """

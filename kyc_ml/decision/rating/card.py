@@ -1,23 +1,23 @@
-"""The rating card: grades, weighted sub-items, direct criteria; every number has a source.
+"""The scorecard of the expert rating: grades, weighted sub-items, direct criteria.
 
-Sections hold types only: what makes a card lawful is checked once for the whole card, so
-that every fault is told at once.
+Every number has a source. The rules of a field are checked field by field, so that all faults
+of a card are reported together.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import Final, Literal, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from kyc_ml.config import Section, Unit
+from kyc_ml.config import FilledText, Section, Unit, refuse_faults
 from kyc_ml.features import Kind
 
 EVERYONE: Final = "all"
-"""The one segment of a card that parts its customers into none."""
+"""The only segment of a card that does not divide its customers."""
 
 _WEIGHTS_SUM: Final = 100.0
 _SUM_TOLERANCE: Final = 1e-6
@@ -28,9 +28,9 @@ FactorFamily = Literal["customer", "geography", "product", "industry"]
 
 
 class Grade(Section):
-    """One grade; the lowest starts at the lowest score there is and names none."""
+    """One grade; the lowest starts at the lowest possible score and has no `from_score`."""
 
-    name: str
+    name: FilledText
     """Name of the grade."""
     name_zh: str
     """Name in Chinese."""
@@ -48,23 +48,23 @@ class PointStep(Section):
 
 
 class SubItem(Section):
-    """One sub-item (风险子项): a feature, what its values score, and what the score weighs.
+    """One sub-item (风险子项): a feature, the scores of its values, and the weight of the score.
 
     A number is read by `below` and `steps`, a category by `scores` and `other`.
     """
 
-    name: str
+    name: FilledText
     """Name of the sub-item."""
     family: FactorFamily
     """Which of the four risks it belongs to."""
     english: str
-    """What it is, for people."""
+    """What it is, in English."""
     chinese: str
     """The same in Chinese."""
     feature: str
     """Declared feature that it reads."""
     weights: dict[str, float]
-    """Weight p by segment; a segment that is not named does without this sub-item."""
+    """Weight p by segment; a segment that is not named does not use this sub-item."""
     below: int | None = None
     """Score of numbers below the first step."""
     steps: tuple[PointStep, ...] = ()
@@ -74,8 +74,8 @@ class SubItem(Section):
     other: int | None = None
     """Score of every other category."""
     missing: int
-    """Score where the value is missing: what is unknown is not harmless."""
-    source: str
+    """Score where the value is missing: an unknown value may be a risk."""
+    source: FilledText
     """Where feature and scores come from."""
 
     @property
@@ -85,28 +85,28 @@ class SubItem(Section):
 
 
 class SegmentRule(Section):
-    """Which weights a row has: the segment its category stands for, else `otherwise`."""
+    """Which weights a row has: those of the segment of its category, else of `otherwise`."""
 
     feature: str
-    """Category feature that tells the segments apart."""
+    """Category feature that divides the customers."""
     by_value: dict[str, str]
     """Segment by value of the feature."""
     otherwise: str
     """Segment of all other values, and of a missing one."""
-    source: str
+    source: FilledText
     """Where the segments come from."""
 
 
 class PointCondition(Section):
     """A condition on one feature, as known at the decision.
 
-    It holds for a number of `at_least` so much, or for a category that is `any_of` these;
-    never where the value is missing.
+    It holds for a number that is `at_least` the limit, or for a category that is `any_of`
+    these; never where the value is missing.
     """
 
     feature: str
     """Declared feature that it reads."""
-    at_least: float | None = None
+    at_least: float | None = Field(default=None, allow_inf_nan=False)
     """Lowest number for which it holds; or any_of."""
     any_of: tuple[str, ...] = ()
     """Categories for which it holds; or at_least."""
@@ -116,23 +116,118 @@ class PointCondition(Section):
         """What the condition reads: a number or a category."""
         return "category" if self.any_of else "number"
 
-    @property
-    def is_one(self) -> bool:
-        """True where it has one limit, of a number or of a category."""
-        return (self.at_least is not None) != bool(self.any_of)
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Self:
+        if (self.at_least is not None) == bool(self.any_of):
+            msg = "give either at_least or any_of"
+            raise ValueError(msg)
+        return self
 
 
 class DirectRule(PointCondition):
-    """A criterion that puts a row into the highest grade whatever it scores (直接定级)."""
+    """A criterion that puts a row into the highest grade, whatever its score is (直接定级)."""
 
-    code: str
+    code: FilledText
     """Short code that score rows carry."""
     english: str
-    """What it is, for people."""
+    """What it is, in English."""
     chinese: str
     """The same in Chinese."""
-    source: str
+    source: FilledText
     """Where the criterion comes from."""
+
+
+_Earlier = Mapping[str, Any]
+"""Values of the card's fields before the one that is checked; a refused one is absent."""
+
+
+def _grade_faults(grades: Sequence[Grade], earlier: _Earlier) -> Iterator[str]:
+    yield from _name_faults([each.name for each in grades])
+    if len(grades) < _FEWEST_GRADES:
+        yield f"at least {_FEWEST_GRADES} grades are needed, got {len(grades)}"
+    if grades and grades[0].from_score is not None:
+        yield f"the lowest grade has no from_score, got {grades[0].from_score}"
+    without = [each.name for each in grades[1:] if each.from_score is None]
+    if without:
+        yield f"grade {', '.join(map(repr, without))} needs a from_score"
+    cuts = [each.from_score for each in grades[1:] if each.from_score is not None]
+    if any(not low < high for low, high in itertools.pairwise(cuts)):
+        yield f"from_score must increase from grade to grade, got {cuts}"
+    lowest = _WEIGHTS_SUM / max(len(grades), 1)
+    if any(not lowest < cut <= _WEIGHTS_SUM for cut in cuts):
+        yield f"every from_score must lie above 100 / {len(grades)} and be at most 100, got {cuts}"
+
+
+def _item_faults(items: Sequence[SubItem], earlier: _Earlier) -> Iterator[str]:
+    yield from _name_faults([each.name for each in items])
+    for item in items:
+        yield from (f"sub-item {item.name!r}: {fault}" for fault in _scale_faults(item, earlier))
+    if "segments" in earlier:
+        yield from _weight_faults(items, _segment_names(earlier["segments"]))
+
+
+def _weight_faults(items: Sequence[SubItem], known: Sequence[str]) -> Iterator[str]:
+    for item in items:
+        for segment, weight in item.weights.items():
+            if segment not in known:
+                yield (
+                    f"sub-item {item.name!r}: unknown segment {segment!r}; "
+                    f"known: {', '.join(known)}"
+                )
+            if not 0.0 < weight < math.inf:
+                yield (
+                    f"sub-item {item.name!r}: the weight of {segment!r} must be above 0, got "
+                    f"{weight:g}: leave out a segment that does not use it"
+                )
+        if not item.weights:
+            yield f"sub-item {item.name!r} has no weight in any segment"
+    for segment in known:
+        total = math.fsum(item.weights.get(segment, 0.0) for item in items)
+        if not abs(total - _WEIGHTS_SUM) <= _SUM_TOLERANCE:
+            yield f"the weights of {segment!r} must sum to 100, got {total:g}"
+
+
+def _scale_faults(item: SubItem, earlier: _Earlier) -> Iterator[str]:
+    number = bool(item.steps) and item.below is not None
+    category = bool(item.scores) and item.other is not None
+    given = bool(item.steps) or item.below is not None, bool(item.scores) or item.other is not None
+    if not (number or category) or all(given):
+        yield "give either below and steps, or scores and other"
+    starts = [step.from_ for step in item.steps]
+    if not all(map(math.isfinite, starts)) or any(b <= a for a, b in itertools.pairwise(starts)):
+        yield f"steps must start at increasing finite values, got {starts}"
+    if "grades" not in earlier:
+        return
+    m = len(earlier["grades"])
+    every = [item.below, item.other, item.missing, *item.scores.values()]
+    every += [step.score for step in item.steps]
+    outside = sorted({score for score in every if score is not None and not 1 <= score <= m})
+    if outside:
+        yield f"scores must lie in 1 to {m}, got {', '.join(map(str, outside))}"
+
+
+def _direct_faults(rules: Sequence[DirectRule], earlier: _Earlier) -> Iterator[str]:
+    yield from _name_faults([rule.code for rule in rules])
+
+
+def _name_faults(names: Sequence[str]) -> Iterator[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        yield f"names must differ, but {', '.join(map(repr, twice))} occurs twice"
+
+
+def _segment_names(segments: SegmentRule | None) -> tuple[str, ...]:
+    if segments is None:
+        return (EVERYONE,)
+    return tuple(sorted({*segments.by_value.values(), segments.otherwise}))
+
+
+_RULES: Final[Mapping[str, Callable[[Any, _Earlier], Iterator[str]]]] = {
+    "grades": _grade_faults,
+    "sub_items": _item_faults,
+    "direct_highest": _direct_faults,
+}
+"""The rule of each field of `Scorecard`."""
 
 
 class Scorecard(Section):
@@ -150,21 +245,21 @@ class Scorecard(Section):
     unit: Unit
     """fraud rates transactions, risk rates customers."""
     disclosure: Literal["internal_only"] = "internal_only"
-    """Ratings and what led to them are for the bank alone."""
-    source: str
+    """Ratings and what led to them stay inside the bank."""
+    source: FilledText
     """Which guideline it follows."""
     absent: Literal["drop", "refuse"]
-    """What to do where the source has no such feature: leave the sub-item out for all and
-    scale the other weights to 100, or refuse to rate."""
+    """What to do where the source lacks the feature: leave the sub-item out for all rows and
+    scale the other weights to 100 (drop), or do not rate (refuse)."""
     grades: tuple[Grade, ...]
     """From the lowest to the highest risk."""
-    cut_offs_source: str
+    cut_offs_source: FilledText
     """Where the grades' cut-offs come from."""
     segments: SegmentRule | None = None
     sub_items: tuple[SubItem, ...]
-    """What is scored, and what each score weighs."""
+    """What is scored, and the weight of each score."""
     direct_highest: tuple[DirectRule, ...] = ()
-    """Criteria that give the highest grade whatever is scored."""
+    """Criteria that give the highest grade whatever the score is."""
 
     @property
     def m(self) -> int:
@@ -178,10 +273,8 @@ class Scorecard(Section):
 
     @property
     def segment_names(self) -> tuple[str, ...]:
-        """Segments that have weights of their own, sorted."""
-        if self.segments is None:
-            return (EVERYONE,)
-        return tuple(sorted({*self.segments.by_value.values(), self.segments.otherwise}))
+        """Segments that have separate weights, sorted."""
+        return _segment_names(self.segments)
 
     @property
     def reads(self) -> dict[str, tuple[str, Kind]]:
@@ -195,93 +288,10 @@ class Scorecard(Section):
             found[f"direct_highest.{rule.code}"] = (rule.feature, rule.kind)
         return found
 
-    @model_validator(mode="after")
-    def _card_is_lawful(self) -> Self:
-        faults = [*_grade_faults(self), *_weight_faults(self)]
-        for item in self.sub_items:
-            faults += [f"sub-item {item.name!r}: {fault}" for fault in _scale_faults(item, self.m)]
-        for rule in self.direct_highest:
-            if not rule.is_one:
-                faults.append(f"rule {rule.code!r}: give either at_least or any_of")
-        faults += [*_twice_faults(self), *_source_faults(self)]
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-
-def _grade_faults(card: Scorecard) -> Iterator[str]:
-    if card.m < _FEWEST_GRADES:
-        yield f"at least {_FEWEST_GRADES} grades are needed, got {card.m}"
-    if card.grades and card.grades[0].from_score is not None:
-        yield f"the lowest grade has no from_score, got {card.grades[0].from_score}"
-    without = [each.name for each in card.grades[1:] if each.from_score is None]
-    if without:
-        yield f"grade {', '.join(without)} needs a from_score"
-    cuts = [each.from_score for each in card.grades[1:] if each.from_score is not None]
-    if any(not low < high for low, high in itertools.pairwise(cuts)):
-        yield f"from_score must increase from grade to grade, got {cuts}"
-    lowest = _WEIGHTS_SUM / max(card.m, 1)
-    if any(not lowest < cut <= _WEIGHTS_SUM for cut in cuts):
-        yield f"every from_score must lie above 100 / {card.m} and be at most 100, got {cuts}"
-
-
-def _weight_faults(card: Scorecard) -> Iterator[str]:
-    known = card.segment_names
-    for item in card.sub_items:
-        for segment, weight in item.weights.items():
-            if segment not in known:
-                yield (
-                    f"sub-item {item.name!r}: {segment!r} is no segment; known: {', '.join(known)}"
-                )
-            if not 0.0 < weight < math.inf:
-                yield (
-                    f"sub-item {item.name!r}: the weight of {segment!r} must be above 0, got "
-                    f"{weight:g}: leave out a segment that does without it"
-                )
-        if not item.weights:
-            yield f"sub-item {item.name!r} has no weight in any segment"
-    for segment in known:
-        total = math.fsum(item.weights.get(segment, 0.0) for item in card.sub_items)
-        if not abs(total - _WEIGHTS_SUM) <= _SUM_TOLERANCE:
-            yield f"the weights of {segment!r} must sum to 100, got {total:g}"
-
-
-def _scale_faults(item: SubItem, m: int) -> Iterator[str]:
-    number = bool(item.steps) and item.below is not None
-    category = bool(item.scores) and item.other is not None
-    given = bool(item.steps) or item.below is not None, bool(item.scores) or item.other is not None
-    if not (number or category) or all(given):
-        yield "give either below and steps, or scores and other"
-    starts = [step.from_ for step in item.steps]
-    if not all(map(math.isfinite, starts)) or any(b <= a for a, b in itertools.pairwise(starts)):
-        yield f"steps must start at increasing finite values, got {starts}"
-    every = [item.below, item.other, item.missing, *item.scores.values()]
-    every += [step.score for step in item.steps]
-    outside = sorted({score for score in every if score is not None and not 1 <= score <= m})
-    if outside:
-        yield f"scores must lie in 1 to {m}, got {', '.join(map(str, outside))}"
-
-
-def _twice_faults(card: Scorecard) -> Iterator[str]:
-    named: Mapping[str, list[str]] = {
-        "grades": [each.name for each in card.grades],
-        "sub-items": [item.name for item in card.sub_items],
-        "direct rules": [rule.code for rule in card.direct_highest],
-    }
-    for what, names in named.items():
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            yield f"two {what} are named {', '.join(map(repr, twice))}"
-        if not all(names):
-            yield f"{what} must have a name"
-
-
-def _source_faults(card: Scorecard) -> Iterator[str]:
-    sources = [("source", card.source), ("cut_offs_source", card.cut_offs_source)]
-    if card.segments is not None:
-        sources.append(("segments", card.segments.source))
-    sources += [(f"sub-item {item.name!r}", item.source) for item in card.sub_items]
-    sources += [(f"rule {rule.code!r}", rule.source) for rule in card.direct_highest]
-    for where, text in sources:
-        if not text.strip():
-            yield f"{where}: say where the numbers come from, if only 'convention'"
+    @field_validator(*_RULES)
+    @classmethod
+    def _check_rules(cls, value: object, info: ValidationInfo) -> object:
+        # by field, so that pydantic reports the faults of all fields together
+        if info.field_name is not None:
+            refuse_faults(_RULES[info.field_name](value, info.data))
+        return value

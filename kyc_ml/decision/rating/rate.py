@@ -1,4 +1,4 @@
-"""A card applied to a feature table: score, grade, and what they are made of."""
+"""Apply a card to a feature table: score, grade and their components."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from kyc_ml.features import FeatureTable
 from kyc_ml.metrics import Floats, Ints, Mask, Names
 
 _DECIMALS: Final = 9
-"""Scores are rounded to so many places: a sum of weights in binary misses a cut-off that
-the same sum in decimals hits."""
+"""Decimals of a score: without rounding, a sum of binary fractions misses a cut-off that the
+same sum in decimals reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """What a card says of n rows, by k sub-items in the card's order.
+    """The rating of n rows, by k sub-items in the card's order.
 
     Attributes
     ----------
     score : float64 array of shape (n,)
-        Weighted score in [100 / m, 100], direct criteria left aside.
+        Weighted score in [100 / m, 100], without direct criteria.
     grade : int64 array of shape (n,)
         Place in ``card.grades``; the highest where a direct criterion holds.
     sub_scores : float64 array of shape (n, k)
-        Score of each sub-item, 1 to m; NaN where the row's segment does without it, or
-        it was dropped.
+        Score of each sub-item, 1 to m; NaN where the row's segment does not use it, or it
+        was dropped.
     segment : int64 array of shape (n,)
         Place in ``card.segment_names``.
     weights : float64 array of shape (number of segments, k)
-        Weights that were used, 0 for none; each segment's sum to 100.
+        Weights that were used, 0 for unused; those of a segment sum to 100.
     direct : object array of shape (n,)
-        Code of the first direct criterion that holds, '' where none does.
+        Code of the first direct criterion that holds, '' without one.
     dropped : mapping of place in the card to reason
         What could not be read, such as 'sub_items.age' or 'direct_highest.list_hit'.
     """
@@ -57,9 +57,9 @@ class Rating:
 
     @property
     def margin(self) -> Floats:
-        """Score to rank by, shape (n,): rows with a direct criterion stand above all others.
+        """Score to rank by, shape (n,): rows with a direct criterion come above all others.
 
-        Up to 100 without one, above 100 with one. It is no probability and no log-odds.
+        Up to 100 without a criterion, above 100 with one. Not a probability or log-odds.
         """
         return np.where(self.direct == "", self.score, self.score + 100.0)
 
@@ -67,15 +67,15 @@ class Rating:
 def rate(features: FeatureTable, card: Scorecard) -> Rating:
     """Rate each row by a card: sum of score times weight over the number of grades.
 
-    A missing value has the score the card declares for it. A score equal to a cut-off
+    A missing value has the score that the card declares for it. A score equal to a cut-off
     belongs to the grade above it. A row's rating depends on no other row.
 
     Raises
     ------
     ConfigError
-        If the table was built without a feature that the card reads, or holds it as another
-        kind; if the source does not have one and the card refuses to do without; if a
-        segment keeps no sub-item. All faults are listed.
+        If the table was built without a feature that the card reads, or has it as another
+        kind; if the source lacks one and the card has `absent: refuse`; if a segment keeps no
+        sub-item. All faults are listed.
     """
     dropped = _check_table(features, card)
     weights = _weights_left(card, dropped)
@@ -109,7 +109,7 @@ def rate(features: FeatureTable, card: Scorecard) -> Rating:
 
 
 def _check_table(features: FeatureTable, card: Scorecard) -> dict[str, str]:
-    """Find what the card reads but the source does not have, by place in the card."""
+    """Find what the card reads and the source lacks, by place in the card."""
     kinds = {spec.name: spec.kind for spec in features.specs}
     faults = Faults(f"rating card {card.name!r}", ConfigError)
     dropped: dict[str, str] = {}
@@ -117,23 +117,23 @@ def _check_table(features: FeatureTable, card: Scorecard) -> dict[str, str]:
         if name in kinds:
             if kinds[name] != kind:
                 faults.add(f"{where}: {name!r} is a {kinds[name]}, not a {kind}")
-        elif name not in features.left_out:
+        elif name not in features.unavailable:
             faults.add(
                 f"{where}: the feature table has no {name!r}: build it with card_features(card)"
             )
         elif card.absent == "refuse":
             faults.add(
-                f"{where}: {name!r} is left out ({features.left_out[name]}), and the card says "
+                f"{where}: {name!r} is left out ({features.unavailable[name]}), and the card has "
                 "absent: refuse"
             )
         else:
-            dropped[where] = f"{name} is left out: {features.left_out[name]}"
+            dropped[where] = f"{name} is left out: {features.unavailable[name]}"
     faults.raise_if_any()
     return dropped
 
 
 def _weights_left(card: Scorecard, dropped: Collection[str]) -> Floats:
-    """Weights of the sub-items that are left, scaled to 100 in each segment."""
+    """Return the weights of the remaining sub-items, scaled to 100 in each segment."""
     kept = [f"sub_items.{item.name}" not in dropped for item in card.sub_items]
     raw = np.array(
         [
@@ -156,7 +156,7 @@ def _weights_left(card: Scorecard, dropped: Collection[str]) -> Floats:
 
 
 def _segments(features: FeatureTable, card: Scorecard, dropped: Collection[str]) -> Ints:
-    """Give each row the place of its segment."""
+    """Find the place of each row's segment."""
     n, names = len(features), list(card.segment_names)
     rule = card.segments
     if rule is None:
@@ -183,7 +183,7 @@ def _score_item(features: FeatureTable, item: SubItem) -> Floats:
 
 
 def holds(features: FeatureTable, condition: PointCondition) -> Mask:
-    """Tell in which rows a condition holds; never where the value is missing.
+    """Mark the rows in which a condition holds; never where the value is missing.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def _numbers(features: FeatureTable, name: str) -> Floats:
 
 
 def _places(values: pa.Array, known: Collection[str]) -> Ints:
-    """Place of each value among the known ones; one past the last where it is none of them."""
+    """Find each value among the known ones; an unknown value gets the place after the last."""
     found = pc.index_in(values, value_set=pa.array(list(known), pa.string()))
-    # a null matches a null only, and the known values hold none
+    # index_in returns null for an unknown value, and for a null because no known value is null
     return np.asarray(pc.fill_null(found, len(known)).to_numpy(zero_copy_only=False), np.int64)

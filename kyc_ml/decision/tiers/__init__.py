@@ -1,6 +1,6 @@
-"""Probability to tier under a governed policy, and what follows from a tier.
+"""From probability to tier under an approved policy, and what follows from a tier.
 
-A policy (`TierPolicy`, a YAML file) holds cut-offs, segments, overrides, the expert rating's
-part, hysteresis, review intervals and calendar; `grade` applies it to a feature table.
-`propose` says which cut-offs the policy's own targets would ask for.
+A policy (`TierPolicy`, a YAML file) contains cut-offs, segments, overrides, the expert rating,
+hysteresis, review intervals and calendar; `grade` applies it to a feature table. `propose`
+computes the cut-offs that the policy's targets require.
 """

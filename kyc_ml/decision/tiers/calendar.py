@@ -1,4 +1,4 @@
-"""When a customer is reviewed again, on a calendar of working days."""
+"""Days of decisions, of next reviews, and from which a policy is valid."""
 
 from __future__ import annotations
 
@@ -8,39 +8,42 @@ from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from kyc_ml.decision.tiers.policy import CalendarPolicy, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import CalendarPolicy
+from kyc_ml.errors import ConfigError
 from kyc_ml.metrics import Ints, Times
 
 _SATURDAY: Final = 5
 
 _ANNOUNCED: Final = np.timedelta64(21, "D")
-"""How long before a list ends the days after it are announced.
+"""How long before a list ends the next days are announced at the latest.
 
 Convention: the State Council announced 2023 as late as 8 December 2022.
 """
 
 
 class WorkingDays(Protocol):
-    """A calendar: any object that tells working days from others."""
+    """A calendar: any object that knows the working days."""
 
     def is_working_day(self, day: date) -> bool:
-        """Tell whether the bank works on a day."""
+        """Return whether the bank works on a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class EveryDay:
-    """A calendar on which every day is worked."""
+    """A calendar on which every day is a working day."""
 
     def is_working_day(self, day: date) -> bool:
-        """Say yes."""
+        """Return True."""
         del day
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Weekdays:
-    """Monday to Friday, but for the days listed.
+    """Monday to Friday, except for the days listed.
 
     Attributes
     ----------
@@ -54,14 +57,14 @@ class Weekdays:
     make_up_days: frozenset[date] = frozenset()
 
     def is_working_day(self, day: date) -> bool:
-        """Tell whether a day is worked; beyond the listed days by the week alone."""
+        """Return whether a day is worked; a day that is not listed follows the week."""
         if day.weekday() >= _SATURDAY:
             return day in self.make_up_days
         return day not in self.holidays
 
 
 def working_days_of(calendar: CalendarPolicy) -> WorkingDays:
-    """Give the calendar that a policy names."""
+    """Return the calendar that a policy describes."""
     if calendar.working_days == "every_day":
         return EveryDay()
     if calendar.listed is None:
@@ -73,12 +76,12 @@ def working_days_of(calendar: CalendarPolicy) -> WorkingDays:
 
 
 def last_working_day(day: date, calendar: WorkingDays) -> date:
-    """Give the last working day on or before a day.
+    """Return the last working day on or before a day.
 
     Raises
     ------
     ValueError
-        If there is none in the 60 days before it.
+        If the 60 days before it have no working day.
 
     Examples
     --------
@@ -89,12 +92,12 @@ def last_working_day(day: date, calendar: WorkingDays) -> date:
         candidate = day - timedelta(days=back)
         if calendar.is_working_day(candidate):
             return candidate
-    msg = f"the calendar has no working day in the 60 days before {day}: mend it"
+    msg = f"the calendar has no working day in the 60 days before {day}: correct it"
     raise ValueError(msg)
 
 
 def decision_days(decision: pd.DatetimeIndex, calendar: CalendarPolicy) -> Times:
-    """Give the local day of each instant, as datetime64[D]; NaT stays NaT."""
+    """Return the local day of each instant, as datetime64[D]; NaT stays NaT."""
     local = decision.tz_convert(calendar.timezone).tz_localize(None)
     return np.asarray(local.to_numpy().astype("datetime64[D]"))
 
@@ -106,16 +109,16 @@ def due_days(
     policy: TierPolicy,
     calendar: WorkingDays | None = None,
 ) -> Times:
-    """Give the day by which each customer is to be reviewed again, as datetime64[D].
+    """Return the day by which each customer must be reviewed again, as datetime64[D].
 
-    So many calendar months after the local day of the decision; where that is no working
-    day, the last one before it, so that no interval is longer than the policy says. NaT
+    The tier's calendar months after the local day of the decision; where that is not a working
+    day, the last one before it, so that no interval is longer than the policy allows. NaT
     where the decision has no time.
 
     Parameters
     ----------
     calendar : WorkingDays, optional
-        A calendar of the bank's own; default: the policy's.
+        The bank's calendar instead of the policy's.
     """
     works = working_days_of(policy.calendar) if calendar is None else calendar
     days = decision_days(decision, policy.calendar)
@@ -130,24 +133,19 @@ def due_days(
     return due
 
 
-def next_reviews(decision: pd.DatetimeIndex, tier: Ints, *, policy: TierPolicy) -> pd.DatetimeIndex:
-    """Give `due_days` as midnights UTC."""
-    due = due_days(decision, tier, policy=policy)
-    return pd.DatetimeIndex(due.astype("datetime64[us]")).tz_localize("UTC")
-
-
 def count_beyond(due: Times, calendar: CalendarPolicy) -> int:
-    """Count days after the last one that the listed calendar knows; they follow the week alone."""
+    """Count days after the last listed one; they follow the week alone."""
     if calendar.listed is None:
         return 0
     return int((due > np.datetime64(calendar.listed.until, "D")).sum())
 
 
 def count_announced(decided: Times, due: Times, calendar: CalendarPolicy) -> int:
-    """Count those of `count_beyond` that the list should know by now.
+    """Count those of `count_beyond` that the list should contain by now.
 
-    A list is for a year, and reviews are due later: most nights some lie beyond it, and nobody
-    can mend that. From three weeks before its end somebody can, for the next year is announced.
+    A list is for a year, and reviews are due later: most nights some are after its end, and
+    nothing can be done about it. From three weeks before its end something can be done: the
+    next year has been announced.
 
     Parameters
     ----------
@@ -158,3 +156,39 @@ def count_announced(decided: Times, due: Times, calendar: CalendarPolicy) -> int
         return 0
     until = np.datetime64(calendar.listed.until, "D")
     return int(((due > until) & (decided + _ANNOUNCED > until)).sum())
+
+
+def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
+    """Raise if a policy is not valid yet on the day of a run.
+
+    An older decision that this run scores is scored under the policy all the same;
+    `mark_in_force` marks it.
+
+    Parameters
+    ----------
+    as_of : Timestamp with a timezone
+        Up to when data is known: the present time of the run.
+
+    Raises
+    ------
+    ConfigError
+        If that day, local to the policy's calendar, lies before `valid_from`.
+    """
+    day = decision_days(pd.DatetimeIndex([as_of]), policy.calendar)[0]
+    if policy.valid_from is not None and day < np.datetime64(policy.valid_from, "D"):
+        msg = (
+            f"tier policy {policy.label!r} is valid from {policy.valid_from}, and this run is "
+            f"as of {day}: use a model with the policy in force then, or a later date"
+        )
+        raise ConfigError(msg)
+
+
+def mark_in_force(policy: TierPolicy, days: Times) -> pa.Array:
+    """Mark the decisions on whose local day the policy was valid, shape (n,).
+
+    Null where the day is NaT, or where the policy has no `valid_from`.
+    """
+    if policy.valid_from is None:
+        return pa.nulls(days.size, pa.bool_())
+    valid = days >= np.datetime64(policy.valid_from, "D")
+    return pa.array(valid, pa.bool_(), mask=np.isnat(days))

@@ -1,4 +1,4 @@
-"""Probability to tier by the cut-offs of a row's segment, and how many rows each tier holds."""
+"""Assign tiers by the cut-offs of a row's segment, and count the rows of each tier."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from kyc_ml.decision.tiers.policy import WHOLE, SegmentPolicy, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE, SegmentPolicy
 from kyc_ml.metrics import Floats, Ints, Names, jeffreys_interval
 
 
@@ -18,8 +19,8 @@ def assign_tiers(proba: Floats, *, policy: TierPolicy, segment: Names | None = N
     Parameters
     ----------
     segment : object array of shape (n,), optional
-        Names of segments as `name_segments` gives them; without it all rows have the
-        cut-offs of the whole.
+        Names of segments as `name_segments` returns them; without it all rows have the
+        cut-offs of all.
 
     Raises
     ------
@@ -60,10 +61,10 @@ def name_segments(values: pa.Array, segments: SegmentPolicy) -> tuple[Names, dic
     Returns
     -------
     segment : object array of shape (n,)
-        Name of a segment with cut-offs of its own, else 'all'.
+        Name of a segment with separate cut-offs, else 'all'.
     without : dict of 'missing' and 'unlisted' to count
-        Rows that have the cut-offs of the whole for want of a value, and because their
-        value belongs to no segment.
+        Rows that have the cut-offs of all because their value is missing, and because it
+        belongs to no segment.
     """
     own = {value: each.name for each in segments.own for value in each.values}  # noqa: PD011
     texts: pd.Series = values.to_pandas()
@@ -80,12 +81,12 @@ def compute_tier_table(
     policy: TierPolicy,
     target: Floats | None = None,
 ) -> pd.DataFrame:
-    """Count rows by tier beside the expected and, with outcomes, the observed rate.
+    """Count rows by tier, with the expected rate and, given outcomes, the observed rate.
 
     Returns
     -------
     DataFrame
-        One row a tier, lowest first: tier, tier_zh, from_probability (of the whole), rows,
+        One row per tier, lowest first: tier, tier_zh, from_probability (of all), rows,
         share, expected_rate and, where `target` is given, positives, observed_rate, ci_low,
         ci_high (Jeffreys, 95 %). Rates of an empty tier, and shares of no rows, are NaN.
     """

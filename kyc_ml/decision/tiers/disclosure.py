@@ -1,13 +1,13 @@
-"""What a customer may be told: plain facts of their own, never that they are watched.
+"""What may be disclosed to a customer: plain facts about them, never that they are monitored.
 
 Tiers, probabilities, overrides and what raises a risk are internal only (银发〔2013〕2号:
-保密原则). What may be told is listed, not what may not: a family that is new, or a table
-that nobody thought of, stays inside.
+保密原则). The code lists what may be disclosed, not what may not, so that a new family or a
+new table stays internal until it is reviewed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from kyc_ml.contract import (
     TRANSACTIONS,
 )
 from kyc_ml.decision.tiers.policy import TierPolicy
-from kyc_ml.decision.tiers.policy_rules import TELLABLE
+from kyc_ml.decision.tiers.policy_rules import DISCLOSABLE_FAMILIES
 from kyc_ml.features import (
     DECISION_TIME,
     OBSERVATION_ID,
@@ -34,25 +34,22 @@ from kyc_ml.features import (
     Matched,
     Own,
     RowColumn,
-    RowFormula,
     RowFunction,
     Window,
-    columns_of_observer,
-    columns_of_table,
     name_of,
 )
 
 _OWN_TABLES: Final = frozenset({ACCOUNTS, CUSTOMERS, EVENTS, TRANSACTIONS})
-"""Tables of what customers gave or did themselves: no cases, no reports of others."""
+"""Tables of what customers stated or did themselves: no cases, no reports of others."""
 
 _OWN_KEYS: Final = frozenset({CUSTOMER_ID, ACCOUNT_ID})
-"""Keys whose rows are the customer's own; another key's rows are other people's."""
+"""Keys whose rows belong to the customer; rows of other keys belong to other people."""
 
 _SECRET_COLUMNS: Final = frozenset({LIST_HIT, PEP_STATUS})
 
 
 def confidentiality(policy: TierPolicy) -> dict[str, str]:
-    """Say who may see a score table and how long it is kept: metadata of every one written."""
+    """Return who may see a score table and how long it is kept, as metadata of its files."""
     kept = policy.retention
     return {
         "disclosure": policy.disclosure,
@@ -65,76 +62,74 @@ def confidentiality(policy: TierPolicy) -> dict[str, str]:
 def disclosable(
     specs: Mapping[str, FeatureSpec], *, families: tuple[str, ...]
 ) -> dict[str, FeatureSpec]:
-    """List the features that tip nobody off, by reason code.
+    """List the features whose disclosure tips no customer off, by reason code.
 
-    A feature qualifies if its family is listed and may be, it is meant to show no typology,
-    it reads rows of the customer's own in tables of their own, none of them by a list of
-    countries or by list and PEP status, and all of it holds of every feature it is made of.
+    A feature qualifies if its family is in `families` and in `DISCLOSABLE_FAMILIES`, it is not
+    meant to show a typology, it reads only rows of the customer in tables about the customer,
+    not by a list of countries or by list and PEP status, and all this is true of every feature
+    it is made of.
 
     Parameters
     ----------
     specs : mapping of name to FeatureSpec
-        Declared features, with those that they are made of.
+        Declared features, with the features that they are made of.
     families : tuple of str
         What the policy allows (`tellable_families`).
     """
     return {
         spec.reason_code: spec
         for spec in specs.values()
-        if spec.family in families and spec.family in TELLABLE and _is_harmless(spec, specs)
+        if spec.family in families
+        and spec.family in DISCLOSABLE_FAMILIES
+        and _is_harmless(spec, specs)
     }
 
 
-def customer_safe(scores: pa.Table, told: Mapping[str, FeatureSpec]) -> pa.Table:
-    """Keep of a score table what its customers may be told.
+def customer_safe(scores: pa.Table, allowed: Mapping[str, FeatureSpec]) -> pa.Table:
+    """Keep the columns of a score table that may be disclosed to its customers.
 
     Parameters
     ----------
     scores : pyarrow.Table
         With columns reason_1_code, reason_1_value and so on.
-    told : mapping of reason code to FeatureSpec
-        As `disclosable` gives it.
+    allowed : mapping of reason code to FeatureSpec
+        As `disclosable` returns it.
 
     Returns
     -------
     pyarrow.Table of as many rows
-        observation_id, customer_id, decision_time, and for each reason of a row that may be
-        told, in order: fact_i, fact_i_zh (what the value is, without what follows from it),
-        fact_i_value (null for a category) and fact_i_code. Null where fewer may be told.
-        Neither probability, margin, tier, contribution nor direction is there.
+        observation_id, customer_id, decision_time, and for each disclosable reason of a row, in
+        order: fact_i, fact_i_zh (what the value is, not its effect), fact_i_value (null for a
+        category) and fact_i_code; null where a row has fewer. It never contains probability,
+        margin, tier, contribution or direction.
     """
     k = sum(name.startswith("reason_") and name.endswith("_code") for name in scores.column_names)
-    codes = [scores[f"reason_{i}_code"].to_pylist() for i in range(1, k + 1)]
-    values = [scores[f"reason_{i}_value"].to_pylist() for i in range(1, k + 1)]
-    facts: list[list[tuple[str, str, float | None, str]]] = []
-    for row in range(len(scores)):
-        named = [(codes[i][row], values[i][row]) for i in range(k)]
-        facts.append(
-            [
-                (told[code].description, told[code].description_zh, value, code)
-                for code, value in named
-                if code in told
-            ]
-        )
+    facts = [
+        [
+            (
+                allowed[code].description,
+                allowed[code].description_zh,
+                row[f"reason_{i}_value"],
+                code,
+            )
+            for i in range(1, k + 1)
+            if (code := row[f"reason_{i}_code"]) in allowed
+        ]
+        for row in scores.to_pylist()
+    ]
     columns: dict[str, pa.Array] = {
         name: scores[name] for name in (OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME)
     }
     for i in range(k):
-        for place, (suffix, kind) in enumerate(
-            (
-                ("", pa.string()),
-                ("_zh", pa.string()),
-                ("_value", pa.float64()),
-                ("_code", pa.string()),
-            )
-        ):
+        for place, suffix in enumerate(("", "_zh", "_value", "_code")):
             cells = [row[i][place] if i < len(row) else None for row in facts]
+            kind = pa.float64() if suffix == "_value" else pa.string()
             columns[f"fact_{i + 1}{suffix}"] = pa.array(cells, kind)
     return pa.table(columns)
 
 
 def _is_harmless(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> bool:
-    """Tell whether a feature, and all it is made of, reads harmless things only."""
+    """Return whether a feature, and all it is made of, reads harmless data only."""
     if spec.typology is not None:
         return False
     match spec.how:
@@ -144,12 +139,12 @@ def _is_harmless(spec: FeatureSpec, specs: Mapping[str, FeatureSpec]) -> bool:
             return column is None or _is_plain(column)
         case Formula(inputs=inputs):
             return all(name in specs and _is_harmless(specs[name], specs) for name in inputs)
-        case _:  # a comparison with peers tells of others
+        case _:  # a comparison with peers reveals data about others
             return False
 
 
 def _reads_own(how: Window | Latest) -> bool:
-    columns = (*columns_of_table(how), *columns_of_observer(how))
+    columns = [column for _, column in how.columns("")]
     listed = isinstance(how, Latest) and bool(how.listing)
     return (
         how.table in _OWN_TABLES
@@ -161,7 +156,7 @@ def _reads_own(how: Window | Latest) -> bool:
 
 
 def _is_plain(column: str | RowColumn) -> bool:
-    """Tell whether a column, and all it is computed from, holds nothing secret."""
+    """Return whether a column, and all it is computed from, holds nothing secret."""
     if isinstance(column, str):
         return column not in _SECRET_COLUMNS
     match column.how:
@@ -170,10 +165,5 @@ def _is_plain(column: str | RowColumn) -> bool:
         case LatestValue(how=how):
             return _reads_own(how)
         case Matched():
-            return False  # following money through an account is what monitoring does
-    return all(_is_plain(each) for each in _inputs(column))
-
-
-def _inputs(column: RowColumn) -> Iterator[str | RowColumn]:
-    if isinstance(column.how, RowFunction | RowFormula):
-        yield from column.how.inputs
+            return False  # following money through an account would reveal the monitoring
+    return all(_is_plain(each) for _, each in column.how.columns(""))

@@ -1,17 +1,21 @@
-"""A policy, a proposal and a migration as tables that a person reads."""
+"""A policy, a proposal and a migration as tables for people, and the path of a tier in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from kyc_ml.decision.tiers.expert import combination_table
 from kyc_ml.decision.tiers.migration import Migration
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
 from kyc_ml.decision.tiers.proposal import CutOffProposal
+from kyc_ml.decision.tiers.sections import WHOLE, OverrideRule
+from kyc_ml.decision.wording import Language, write_text
 
 
-def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
-    """Lay a policy out by title: tiers and cut-offs, overrides, the combination table."""
+def policy_tables(policy: TierPolicy, language: Language = "en") -> dict[str, pd.DataFrame]:
+    """Make tables by title: tiers and cut-offs, overrides, the combination with the rating."""
     tiers = pd.DataFrame(
         {
             "tier": policy.tier_names,
@@ -25,41 +29,44 @@ def policy_tables(policy: TierPolicy) -> dict[str, pd.DataFrame]:
             "monitoring": [rule.monitoring for rule in policy.tiers],
         }
     )
-    tables = {f"tiers of {policy.label}": tiers}
+    tables = {write_text("tables", "tiers", language, policy=policy.label): tiers}
     if policy.overrides:
-        tables["overrides: they beat the score, and a floor is never undercut"] = pd.DataFrame(
-            [
-                {
-                    "code": rule.code,
-                    "reason": rule.english,
-                    "gives": f"tier {rule.tier}" if rule.floor is None else f"floor {rule.floor}",
-                    "where": " and ".join(
-                        f"{each.feature} >= {each.at_least:g}"
-                        if each.at_least is not None
-                        else f"{each.feature} in {', '.join(each.any_of)}"
-                        for each in rule.when
-                    ),
-                    "from": str(rule.start),
-                    "until": str(rule.expiry),
-                    "approver": rule.approver,
-                }
-                for rule in policy.overrides
-            ]
+        tables[write_text("tables", "overrides", language)] = pd.DataFrame(
+            [_override_row(rule, language) for rule in policy.overrides]
         )
     if policy.expert is not None:
-        places = combination_table(policy.expert, policy.tier_names)
-        grades = [grade.name for grade in policy.expert.card.grades]
         table = pd.DataFrame(
-            [[policy.tier_names[place] for place in row] for row in places],
+            [
+                [policy.tier_names[place] for place in row]
+                for row in policy.expert.combine(policy.tier_names)
+            ],
             columns=list(policy.tier_names),
         )
-        table.insert(0, "grade", grades)
-        tables["expert grade (rows) and model tier (columns) give"] = table
+        table.insert(0, "grade", [grade.name for grade in policy.expert.card.grades])
+        tables[write_text("tables", "combination", language)] = table
     return tables
 
 
+def _override_row(rule: OverrideRule, language: Language) -> dict[str, str]:
+    kind, tier = ("tier", rule.tier) if rule.floor is None else ("floor", rule.floor)
+    return {
+        "code": rule.code,
+        "reason": rule.chinese if language == "zh" else rule.english,
+        "gives": write_text("gives", kind, language, tier=tier),
+        "where": " and ".join(
+            f"{each.feature} >= {each.at_least:g}"
+            if each.at_least is not None
+            else f"{each.feature} in {', '.join(each.any_of)}"
+            for each in rule.when
+        ),
+        "from": str(rule.start),
+        "until": str(rule.expiry),
+        "approver": rule.approver,
+    }
+
+
 def proposal_table(proposal: CutOffProposal) -> pd.DataFrame:
-    """Show a proposal's evidence, cut-offs in as many digits as they need."""
+    """Return a proposal's evidence for people, cut-offs with four significant digits."""
     met = proposal.table["met"]
     table = proposal.table.assign(
         met=[{True: "yes", False: "NO"}.get(each, "–") for each in met],
@@ -71,9 +78,8 @@ def proposal_table(proposal: CutOffProposal) -> pd.DataFrame:
     return table.dropna(axis="columns", how="all")  # no alerts where none are limited
 
 
-def migration_tables(migration: Migration) -> dict[str, pd.DataFrame]:
-    """Lay a migration out by title: the matrix, and moves counted by way and cause."""
-    counts = migration.counts.reset_index()
+def migration_tables(migration: Migration, language: Language = "en") -> dict[str, pd.DataFrame]:
+    """Make tables by title: the migration matrix, and moves counted by direction and cause."""
     way = migration.moves["steps"].gt(0).map({True: "to higher risk", False: "to lower risk"})
     causes = (
         migration.moves.groupby([way.rename("way"), "why"], sort=True)
@@ -81,4 +87,50 @@ def migration_tables(migration: Migration) -> dict[str, pd.DataFrame]:
         .rename("customers")
         .reset_index()
     )
-    return {"customers by tier before (rows) and after (columns)": counts, "moves": causes}
+    return {
+        write_text("tables", "migration", language): migration.counts.reset_index(),
+        write_text("tables", "moves", language): causes,
+    }
+
+
+def say_path(score: Mapping[str, Any], language: Language = "en") -> str:
+    """Describe what besides the probability set a tier; '' where the probability alone did.
+
+    Two rows of one probability may have two tiers: a reader must see the reason.
+
+    Parameters
+    ----------
+    score : mapping
+        A row that the model scored, with the columns of `Grades.columns`.
+
+    Examples
+    --------
+    >>> say_path(
+    ...     {
+    ...         "tier_of_model": "medium",
+    ...         "segment": "all",
+    ...         "tier_of_score": "high",
+    ...         "expert_grade": "top",
+    ...         "tier_before_overrides": "high",
+    ...         "tier": "high",
+    ...         "override_code": None,
+    ...     }
+    ... )
+    'medium by the probability; high with the expert rating (top)'
+    """
+    steps = []
+    if score["tier_of_score"] != score["tier_of_model"]:
+        steps.append(("rating", {"tier": score["tier_of_score"], "grade": score["expert_grade"]}))
+    if score["tier_before_overrides"] != score["tier_of_score"]:
+        steps.append(("history", {"tier": score["tier_before_overrides"]}))
+    if score["tier"] != score["tier_before_overrides"]:
+        steps.append(("override", {"tier": score["tier"], "code": score["override_code"]}))
+    if score["segment"] != WHOLE:
+        first = ("model_in_segment", {"segment": score["segment"]})
+    elif steps:
+        first = ("model", {})
+    else:
+        return ""
+    first[1]["tier"] = score["tier_of_model"]
+    written = [write_text("path", key, language, **values) for key, values in (first, *steps)]
+    return ("；" if language == "zh" else "; ").join(written)

@@ -1,27 +1,27 @@
-"""Cut-offs held against rows: what each tier holds, and how near it is to its target."""
+"""Evaluate cut-offs on rows: rate and alerts of each tier, compared with its target."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, FitMethod
-from kyc_ml.decision.tiers.fitting import observed_periods
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.fitting import observed_periods, upper_rate
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE
 from kyc_ml.errors import ConfigError
 from kyc_ml.metrics import Floats, Mask, Names, Times
 
 _CONFIDENCE: Final = 0.95
-"""Level of the upper bounds shown where the method sets none."""
+"""Level of the upper bounds where the method does not set one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRows:
-    """Calibrated, mature rows to fit cut-offs on; best those that no model was fitted on.
+    """Calibrated, mature rows to fit cut-offs on; best rows that the model was not fitted on.
 
     Attributes
     ----------
@@ -39,26 +39,20 @@ class FitRows:
     days: Times
 
     def take(self, rows: Mask) -> FitRows:
-        """Give some of the rows."""
-        return FitRows(
-            proba=self.proba[rows],
-            target=self.target[rows],
-            customers=self.customers[rows],
-            segment=self.segment[rows],
-            days=self.days[rows],
-        )
+        """Return some of the rows."""
+        return FitRows(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
 
-def judge_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
-    """Hold a policy's cut-offs against rows: how near targets and capacities came there.
+def evaluate_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
+    """Compare a policy's cut-offs with targets and capacities on rows.
 
     Returns
     -------
     DataFrame
-        One row a segment with a method of its own, or all, and tier: segment, tier,
-        in_force and proposed (cut-offs, equal here), rows, alerts (a day or a month, where
-        capacity rules), expected_rate, positives, observed_rate, upper_rate (one-sided),
-        limit (of rate or alerts) and met (None where nothing limits).
+        One row per segment with a separate method, or all, and tier: segment, tier,
+        in_force and proposed (cut-offs, equal here), rows, alerts (per day or month, for
+        a capacity), expected_rate, positives, observed_rate, upper_rate (one-sided),
+        limit (of rate or alerts) and met (None without a limit).
 
     Raises
     ------
@@ -66,31 +60,34 @@ def judge_cut_offs(rows: FitRows, policy: TierPolicy) -> pd.DataFrame:
         If the policy has no `fit` section.
     """
     if policy.fit is None:
-        msg = f"policy {policy.label!r} has no section fit: there are no targets to judge by"
+        msg = f"policy {policy.label!r} has no section fit: add one, its targets are needed"
         raise ConfigError(msg)
     methods = {WHOLE: policy.fit.whole, **policy.fit.segments}
     return pd.concat(
-        [hold_against(rows, name, method, policy, policy) for name, method in methods.items()],
+        [
+            compare_with_limits(rows, name, method, policy, policy)
+            for name, method in methods.items()
+        ],
         ignore_index=True,
     )
 
 
-def hold_against(
+def compare_with_limits(
     rows: FitRows, name: str, method: FitMethod, in_force: TierPolicy, proposed: TierPolicy
 ) -> pd.DataFrame:
-    """Count the rows of each tier, and hold rate and alerts against what a method allows.
+    """Count the rows of each tier, and compare rate and alerts with the method's limits.
 
     Parameters
     ----------
     name : str
         Segment whose rows count; 'all' for all rows.
     in_force, proposed : TierPolicy
-        Rows are counted by the proposed cut-offs; those in force stand beside them.
+        Rows are counted by the proposed cut-offs; those in force are listed too.
 
     Returns
     -------
     DataFrame
-        One row a tier; see `judge_cut_offs`.
+        One row per tier; see `evaluate_cut_offs`.
     """
     own = rows if name == WHOLE else rows.take(rows.segment == name)
     cuts = proposed.cut_offs(name)
@@ -128,18 +125,6 @@ def hold_against(
 
 
 def _within(value: pd.Series, limit: pd.Series) -> pd.Series:
-    """Tell where a value is within its limit, up to rounding; None where there is no limit."""
+    """Mark values within their limit, up to rounding; None without a limit."""
     within = (value <= limit * (1.0 + 1e-9)).astype(object)
     return within.where(limit.notna() & value.notna(), None)
-
-
-def upper_rate(hits: Floats, rows: Floats, *, confidence: float, interval: str) -> Floats:
-    """Give the one-sided upper bound of observed rates; see `fitting.upper_within`.
-
-    NaN where there are no rows.
-    """
-    if interval == "jeffreys":
-        bound = stats.beta.ppf(confidence, hits + 0.5, rows - hits + 0.5)
-    else:
-        bound = stats.beta.ppf(confidence, hits + 1.0, np.where(rows > hits, rows - hits, 1.0))
-    return np.asarray(np.where(rows > hits, bound, np.where(rows > 0, 1.0, np.nan)))

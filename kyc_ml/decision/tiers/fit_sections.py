@@ -1,4 +1,4 @@
-"""How new cut-offs are proposed: the part of a policy that `kyc-ml tiers fit` reads."""
+"""The section `fit` of a policy: how `kyc-ml tiers fit` proposes cut-offs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kyc_ml.errors import hint
 
 
 class FixedFit(Section):
-    """Cut-offs are numbers that somebody decided: nothing is proposed."""
+    """Cut-offs are decided by people: nothing is proposed."""
 
     method: Literal["fixed"]
     """Nothing is proposed."""
 
 
 class BadRateFit(Section):
-    """As few rows above each cut-off as bad rates allow, from the lowest tier up."""
+    """The fewest rows above each cut-off that bad rates allow, from the lowest tier up."""
 
     method: Literal["target_bad_rate"]
     """By target bad rate."""
@@ -32,52 +32,52 @@ class BadRateFit(Section):
     interval: Literal["jeffreys", "clopper_pearson"] = "jeffreys"
     """How the upper bound is computed."""
     fewest_rows: int = Field(default=100, ge=1)
-    """Rows that a tier has at least: fewer say nothing of a rate (convention). So many are
-    left to a tier that the one below it could swallow."""
+    """Fewest rows of a tier: fewer are too few for a rate (convention). A tier whose rows all
+    fit into the one below it keeps this number."""
 
 
 class CapacityFit(Section):
-    """Each tier gets as many alerts as there are people to look at them."""
+    """Each tier gets as many alerts as can be reviewed."""
 
     method: Literal["capacity"]
     """By capacity."""
     per: Literal["day", "month"]
     """Calendar days, or months of 365.25 / 12 days."""
     alerts: dict[str, float]
-    """Alerts a day or a month by tier: the highest tiers without a gap. Tiers that are not
+    """Alerts per day or month by tier: the highest tiers without a gap. Tiers that are not
     named keep their cut-offs."""
 
 
 class Action(Section):
-    """What a tier costs and what it is good for."""
+    """Cost and benefit of a tier's measures."""
 
     cost: float = Field(ge=0.0, allow_inf_nan=False)
     """Cost of one observation in this tier, in the unit of `loss`."""
     prevented: float = Field(ge=0.0, le=1.0)
-    """Share of the loss that it prevents where the observation is bad."""
+    """Share of the loss that it prevents if the observation is bad."""
 
 
 class CostFit(Section):
-    """Each tier begins where its action pays better than that of the tier below."""
+    """Each tier begins where its action costs less in total than that of the tier below."""
 
     method: Literal["expected_cost"]
     """By expected cost."""
     loss: float = Field(gt=0.0, allow_inf_nan=False)
-    """Loss of a bad observation that nothing is done about."""
+    """Loss of a bad observation without any action."""
     actions: dict[str, Action]
     """Action by tier, all of them; both cost and share prevented increase from tier to tier."""
     source: str = ""
     """Where loss and costs come from."""
 
     def thresholds(self, tiers: Sequence[str]) -> tuple[float, ...]:
-        """Give the probability from which each tier's action pays better than the one below.
+        """Return the probability from which each tier's action costs less than the one below.
 
         An observation of probability p costs ``cost_j + p * loss * (1 - prevented_j)`` in
-        tier j. Tier j is no dearer than tier j - 1 from ::
+        tier j. Tier j costs at most as much as tier j - 1 from ::
 
             p_j = (cost_j - cost_(j-1)) / (loss * (prevented_j - prevented_(j-1)))
 
-        on: it rises with the cost and falls with the loss. Where the p_j increase, the tier
+        It rises with the cost and falls with the loss. Where the p_j increase, the tier
         between two of them is the cheapest of all.
 
         Source: Elkan 2001, The foundations of cost-sensitive learning, IJCAI 17, 973-978,
@@ -85,7 +85,7 @@ class CostFit(Section):
 
         Returns
         -------
-        tuple of float, one a tier but the lowest
+        tuple of float, one per tier except the lowest
         """
         actions = [self.actions[tier] for tier in tiers]
         return tuple(
@@ -101,28 +101,28 @@ FitMethod = Annotated[
 
 
 class FitPolicy(Section):
-    """How cut-offs are proposed, for all and for segments that have their own."""
+    """How cut-offs are proposed, for all customers and for segments with separate cut-offs."""
 
     whole: FitMethod
-    """Method for the whole."""
+    """Method for all customers."""
     segments: dict[str, FitMethod] = Field(default_factory=dict)
     """Method by segment; a segment that is not named keeps its cut-offs."""
     borrow_strength: float = Field(default=30.0, ge=0.0, allow_inf_nan=False)
-    """Positives' worth of evidence that pull a segment's cut-offs to those of the whole."""
+    """Weight of the overall estimate in a segment's cut-offs (shrinkage), in positives."""
     fewest_positives: int = Field(default=10, ge=0)
-    """Positives below which a segment takes the cut-offs of the whole (convention)."""
+    """Fewest positives of a segment; with fewer it takes the cut-offs of all (convention)."""
     samples: int = Field(default=200, ge=0)
-    """Bootstrap samples of customers behind the intervals of cut-offs; 0 gives none."""
+    """Bootstrap samples of customers for the confidence intervals of cut-offs; 0: no intervals."""
     seed: int = Field(default=20130105, ge=0)
-    """Draws the bootstrap samples."""
+    """Seed of the bootstrap samples."""
 
     def faults(self, tiers: Sequence[str], segments: Sequence[str]) -> Iterator[str]:
-        """Give what does not fit the policy's tiers and segments."""
-        yield from (f"fit.whole: {fault}" for fault in _method_faults(self.whole, tiers))
+        """List what does not match the policy's tiers and segments."""
+        yield from (f"whole: {fault}" for fault in _method_faults(self.whole, tiers))
         for name, method in self.segments.items():
-            where = f"fit.segments.{name}"
+            where = f"segments.{name}"
             if name not in segments:
-                yield f"{where}: no segment of the policy{hint(name, segments)}"
+                yield f"{where}: unknown segment{hint(name, segments)}"
             yield from (f"{where}: {fault}" for fault in _method_faults(method, tiers))
 
 
@@ -160,7 +160,7 @@ def _capacity_faults(alerts: dict[str, float], tiers: Sequence[str]) -> Iterator
 
 def _cost_faults(method: CostFit, tiers: Sequence[str]) -> Iterator[str]:
     if not method.source.strip():
-        yield "source is missing: say where costs and loss come from"
+        yield "source is missing: state where costs and loss come from"
     if sorted(method.actions) != sorted(tiers):
         yield f"actions must name every tier: {', '.join(tiers)}"
         return
@@ -174,5 +174,5 @@ def _cost_faults(method: CostFit, tiers: Sequence[str]) -> Iterator[str]:
     if any(high <= low for low, high in itertools.pairwise(cuts)) or cuts[-1] > 1.0:
         yield (
             f"the cut-offs that follow from costs are {[float(f'{cut:.4g}') for cut in cuts]}, "
-            "and must increase up to 1: an action that never pays has no tier"
+            "and must increase up to 1: remove a tier whose action never pays"
         )

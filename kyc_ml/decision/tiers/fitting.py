@@ -1,4 +1,4 @@
-"""Cut-offs from rows: as wide as a bad rate, a capacity or costs allow."""
+"""Fit cut-offs to rows: by highest bad rates or by capacity."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
-from scipy.special import betainc, betaincinv
+from scipy import stats
+from scipy.special import betainc
 
 from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit
 from kyc_ml.errors import DatasetError
 from kyc_ml.metrics import Floats, Ints, Mask, Times
 
 _MOST_STEPS: Final = 1_500
-"""Places at which a bad rate may be cut: more of them change no cut-off worth a name."""
+"""Most places at which a bad rate may be cut: more do not change cut-offs noticeably."""
 
 _PRIORS: Final = {"jeffreys": (0.5, 0.5), "clopper_pearson": (1.0, 0.0)}
 """What each interval adds to the counts of positives and of others."""
@@ -22,7 +23,7 @@ _PRIORS: Final = {"jeffreys": (0.5, 0.5), "clopper_pearson": (1.0, 0.0)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """Rows counted by probability, lowest first; rows of equal probability stay together.
+    """Rows counted by probability, lowest first; rows of equal probability are not separated.
 
     Attributes
     ----------
@@ -32,9 +33,9 @@ class Ladder:
         Place of each row's probability in `values`.
     target : array of 0 and 1, shape (n,)
     rows, hits : float64 arrays of shape (m + 1,)
-        Rows, and positives, below each value; at last all of them.
+        Rows, and positives, below each value; the last entry counts all.
     steps : int64 array
-        Places, counted in `values`, at which a bad rate may be cut; m is beyond all rows.
+        Places in `values` at which a bad rate may be cut; m is after all rows.
     """
 
     values: Floats
@@ -46,7 +47,7 @@ class Ladder:
 
     @classmethod
     def of(cls, proba: Floats, target: Floats) -> Self:
-        """Put rows in order, once for all samples of them."""
+        """Sort rows, once for all bootstrap samples."""
         values, place = np.unique(proba, return_inverse=True)
         m = values.size
         even = np.linspace(1, m, min(m, _MOST_STEPS // 2)).astype(np.int64)
@@ -61,7 +62,7 @@ class Ladder:
         )
 
     def sampled(self, times: Ints) -> Self:
-        """Count each row as often as it was drawn, times of shape (n,)."""
+        """Count each row as often as it was drawn; times has shape (n,)."""
         m = self.values.size
         return replace(
             self,
@@ -70,7 +71,7 @@ class Ladder:
         )
 
     def cut(self, step: int) -> float:
-        """Give the shortest number above all values below a step, and at most that step's."""
+        """Return the shortest number above all values below a step, and at most its value."""
         below = self.values[step - 1]
         above = self.values[step] if step < self.values.size else 1.0
         return shortest_between(float(below), float(above))
@@ -82,7 +83,7 @@ def _cumulated(place: Ints, weight: Floats, m: int) -> Floats:
 
 
 def shortest_between(low: float, high: float) -> float:
-    """Give the number of fewest significant digits in ``(low, high]``; `high` if none is shorter.
+    """Return the number with fewest digits in ``(low, high]``; `high` if no other is shorter.
 
     Examples
     --------
@@ -100,7 +101,7 @@ def shortest_between(low: float, high: float) -> float:
 
 
 def upper_within(hits: Floats, rows: Floats, rate: float, method: BadRateFit) -> Mask:
-    """Tell where the one-sided upper bound of an observed rate is at most `rate`.
+    """Mark where the one-sided upper bound of an observed rate is at most `rate`.
 
     Jeffreys: the `confidence` quantile of Beta(hits + 1/2, rows - hits + 1/2).
     Source: Brown, Cai and DasGupta 2001, Statistical Science 16, 101-133; Cai 2005, Journal
@@ -116,21 +117,26 @@ def upper_within(hits: Floats, rows: Floats, rate: float, method: BadRateFit) ->
     return np.asarray((misses > 0) & (reached >= method.confidence))
 
 
-def _upper(hits: Floats, rows: Floats, method: BadRateFit) -> Floats:
-    """Give the bound itself, of rows that are not all positive."""
-    alpha, beta = _PRIORS[method.interval]
-    return np.asarray(betaincinv(hits + alpha, rows - hits + beta, method.confidence))
+def upper_rate(hits: Floats, rows: Floats, *, confidence: float, interval: str) -> Floats:
+    """Return the one-sided upper bound of observed rates; see `upper_within`.
+
+    1 where all rows are positive, NaN without rows.
+    """
+    alpha, beta = _PRIORS[interval]
+    misses = np.where(rows > hits, rows - hits, 1.0)
+    bound = stats.beta.ppf(confidence, hits + alpha, misses + beta)
+    return np.asarray(np.where(rows > hits, bound, np.where(rows > 0, 1.0, np.nan)))
 
 
 def fit_bad_rates(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -> list[int]:
-    """Find the step at which each tier but the lowest begins: as few rows above it as may be.
+    """Find the step at which each tier except the lowest begins.
 
     From the lowest tier up, each takes as many rows as its upper bound allows and leaves the
-    tiers above it what they need: a wide low tier could swallow, under its own rate, all rows
-    that the next one may hold. Such a tier is left about `fewest_rows`.
+    tiers above it what they need: a wide low tier could include, within its rate, all rows
+    that the next one may have. Such a tier keeps about `fewest_rows`.
 
-    The bounds hold for rows of the kind the cut-offs were fitted on; that the widest tiers
-    were looked for makes them a little too good to be true.
+    The bounds are valid for rows like those fitted on; they are slightly optimistic, because
+    the widest tiers were searched for.
 
     Raises
     ------
@@ -167,10 +173,10 @@ def _allowed_ends(ladder: Ladder, start: int, latest: int, tier: str, method: Ba
 
 
 def _latest_starts(ladder: Ladder, tiers: tuple[str, ...], method: BadRateFit) -> list[int]:
-    """Give the latest step at which each tier may begin for it, and those above, to fit.
+    """Return the latest step at which each tier may begin so that it and those above fit.
 
-    Found by halving: where a tier fits, it nearly always does from an earlier step too, for
-    the rows before it are less often bad.
+    Found by bisection: where a tier fits, it nearly always fits from an earlier step too,
+    because the rows before it are less often bad.
     """
     latest = [ladder.values.size]
     for tier in reversed(tiers[:-1]):
@@ -192,13 +198,16 @@ def _unmet(ladder: Ladder, start: int, tier: str, method: BadRateFit) -> Dataset
     ends = ladder.steps[ladder.steps > start]
     rows, hits = ladder.rows[ends] - ladder.rows[start], ladder.hits[ends] - ladder.hits[start]
     wide = (rows >= method.fewest_rows) & (rows > hits)
-    least = float(np.min(_upper(hits[wide], rows[wide], method), initial=1.0))
+    bounds = upper_rate(
+        hits[wide], rows[wide], confidence=method.confidence, interval=method.interval
+    )
+    least = float(np.min(bounds, initial=1.0))
     msg = (
-        f"tier {tier!r}: of the {ladder.rows[-1] - ladder.rows[start]:,.0f} rows from where it "
-        f"would begin, no lowest {method.fewest_rows} or more that leave enough to the tiers above "
-        f"have an upper bound of the bad rate of at most {method.highest_bad_rate[tier]:g}: raise "
+        f"tier {tier!r}: {ladder.rows[-1] - ladder.rows[start]:,.0f} rows lie above its start, but "
+        f"no lowest part of at least {method.fewest_rows} that leaves enough to the tiers above "
+        f"has an upper bound of the bad rate of at most {method.highest_bad_rate[tier]:g}: raise "
         f"its highest_bad_rate (these rows allow {math.ceil(least * 1e3) / 1e3:g} at best) in the "
-        "`fit` of a policy file and give that as --policy, or bring more rows"
+        "section `fit` of a policy file and give that as --policy, or use more rows"
     )
     return DatasetError(msg)
 
@@ -206,20 +215,20 @@ def _unmet(ladder: Ladder, start: int, tier: str, method: BadRateFit) -> Dataset
 def fit_capacities(
     ladder: Ladder, tiers: tuple[str, ...], method: CapacityFit, *, periods: float
 ) -> list[int]:
-    """Find the step at which each tier with alerts begins, lowest of them first.
+    """Find the step at which each tier with alerts begins, the lowest of them first.
 
-    From the highest tier down, each takes as many rows as fit; rows of equal probability fit
-    together or not at all, so few distinct probabilities leave room unused.
+    From the highest tier down, each takes as many rows as its capacity allows. Rows of equal
+    probability are not separated, so few distinct probabilities leave capacity unused.
 
     Parameters
     ----------
     periods : float
-        Days, or months, that the rows are from.
+        Number of days or months that the rows cover.
 
     Raises
     ------
     DatasetError
-        If not even the highest probability fits, or two tiers would begin at the same one.
+        If even the highest probability exceeds the capacity, or two tiers would begin alike.
     """
     found: list[int] = []
     end = ladder.values.size
@@ -229,9 +238,9 @@ def fit_capacities(
         step = int(over.sum())  # over is true up to a step, and false from there on
         if step in {0, end}:
             msg = (
-                f"tier {tier!r}: room for {room:,.1f} of {ladder.rows[end]:,.0f} rows sets it no "
-                "cut-off of its own: too many rows share a probability, or all rows fit; give it "
-                "another number of alerts"
+                f"tier {tier!r}: a capacity of {room:,.1f} of {ladder.rows[end]:,.0f} rows gives "
+                "no separate cut-off: too many rows share a probability, or all rows fit; change "
+                "its number of alerts"
             )
             raise DatasetError(msg)
         found.append(step)
@@ -242,8 +251,8 @@ def fit_capacities(
 def observed_periods(days: Times, *, per: str) -> float:
     """Count the days, or months of 365.25 / 12 days, that decisions cover.
 
-    The last day of decisions stands for as long as days of decisions usually lie apart: a
-    day for transactions, a month for monthly reviews. Reviews of one day are one period.
+    The last day of decisions counts as long as the usual distance between such days: a day for
+    transactions, a month for monthly reviews. Reviews of a single day are one period.
     """
     distinct = np.unique(days).astype("datetime64[D]").astype(np.int64)
     if distinct.size == 1:

@@ -1,4 +1,4 @@
-"""The one way from probability to tier: cut-offs, expert rating, history, overrides."""
+"""From probability to tier: cut-offs, then expert rating, hysteresis and overrides."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.dataset import customers_of
-from kyc_ml.decision.rating.rate import Rating
+from kyc_ml.decision.rating.rate import Rating, rate
 from kyc_ml.decision.tiers.calendar import (
     WorkingDays,
     count_announced,
     count_beyond,
     decision_days,
     due_days,
+    mark_in_force,
 )
 from kyc_ml.decision.tiers.cut_offs import assign_tiers, name_segments
-from kyc_ml.decision.tiers.expert import combine, rate_beside
 from kyc_ml.decision.tiers.history import TierHistory, apply_hysteresis
-from kyc_ml.decision.tiers.overrides import OverrideBook, find_in_force, say_absent
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
-from kyc_ml.decision.tiers.validity import mark_in_force
+from kyc_ml.decision.tiers.overrides import InForce, explain_absence, find_in_force
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE, OverrideBook
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DECISION_TIME, FeatureTable
 from kyc_ml.metrics import Floats, Ints, Names, Times
 
-NOBODY: Final[OverrideBook] = OverrideBook()
-"""No override was entered."""
+NO_OVERRIDES: Final[OverrideBook] = OverrideBook()
+"""A book without overrides."""
 
 RAISED_BY_RATING: Final = "moved up by the expert rating"
 """A count of `Grades`."""
@@ -39,12 +39,12 @@ RAISED_BY_RATING: Final = "moved up by the expert rating"
 _ON_THE_WHOLE: Final = "on the cut-offs of the whole: segment"
 _BEYOND: Final = "due beyond the listed holidays"
 _BY_DESIGN: Final = frozenset({f"{_ON_THE_WHOLE} unlisted", _BEYOND})
-"""Counts that a lawful policy has every night: kept, but said in no note, or notes go unread."""
+"""Counts that a valid policy has every night: kept, but not in the notes, which would go unread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grades:
-    """What a policy says of n rows; tiers are places in ``policy.tiers``.
+    """The tiers of n rows under a policy, as places in ``policy.tiers``.
 
     Attributes
     ----------
@@ -53,25 +53,25 @@ class Grades:
     of_score : int64 array of shape (n,)
         The same combined with the expert rating.
     before : int64 array of shape (n,)
-        The same held up by the customer's history: the tier before overrides.
+        The same after hysteresis: the tier before overrides.
     tier : int64 array of shape (n,)
-        The tier that holds, overrides included.
+        The final tier, overrides included.
     grade : object array of shape (n,)
-        Name of the expert rating's grade; None where nothing was rated.
+        Name of the expert rating's grade; None where there is no rating.
     segment : object array of shape (n,)
         Segment whose cut-offs were used; 'all' for those of the whole.
     override_code : object array of shape (n,)
-        Codes of the overrides in force, joined by ';'; '' is none.
+        Codes of the overrides in force, joined by ';'; '' without one.
     day : datetime64[D] array of shape (n,)
         Local day of the decision; NaT where it has no time.
     next_review : datetime64[D] array of shape (n,)
     unchecked : mapping of part of the policy to reason
-        What could not be applied for want of a fact; empty where all of it was.
+        What could not be applied because an input is missing; empty where all was applied.
     counts : mapping of what to rows
-        Rows on the cut-offs of the whole for want of a segment, moved by the expert rating,
-        held up by history, moved by overrides, decided before the policy was valid, and due
-        beyond the listed calendar; those of the last that it should list by now once more.
-        Only what occurred.
+        Rows that have the cut-offs of all because their segment is missing, that were moved by
+        the expert rating, kept up by hysteresis, moved by overrides, decided before the policy
+        was valid, or whose review is due after the listed calendar (again for those that it
+        should list by now). Only counts above 0.
     """
 
     policy: TierPolicy
@@ -88,7 +88,7 @@ class Grades:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def columns(self) -> dict[str, pa.Array]:
-        """Give the columns that a case system reads, each of length n."""
+        """Return the columns that a case system reads, each of length n."""
         rules, n = self.policy.tiers, self.tier.size
         names = np.array([rule.name for rule in rules], dtype=object)
 
@@ -115,7 +115,7 @@ class Grades:
         }
 
     def notes(self) -> list[str]:
-        """Say in lines what a reader of the tiers should know."""
+        """Write the counts, and what was not applied, as lines for people."""
         return [
             *say_counts(self.counts),
             *(f"not applied: {what}: {why}" for what, why in self.unchecked.items()),
@@ -123,7 +123,7 @@ class Grades:
 
 
 def say_counts(counts: Mapping[str, int]) -> list[str]:
-    """Say the counts of `Grades` in lines, but for those that the policy's design has every night.
+    """Write the counts of `Grades` as lines, without those that occur every night by design.
 
     Examples
     --------
@@ -138,47 +138,49 @@ def grade(
     facts: FeatureTable,
     *,
     policy: TierPolicy,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
     calendar: WorkingDays | None = None,
 ) -> Grades:
-    """Grade n rows: cut-offs, then expert rating, history, and at last overrides.
+    """Assign tiers to n rows: cut-offs, then expert rating, hysteresis, and at last overrides.
 
-    A row's grade depends on no other row. Overrides beat the score: a fixed tier replaces
-    it, a floor is never undercut, whatever the model, the rating or a fixed tier say. They
-    are those in force on the local day of the row's own decision. History holds the tier
-    before overrides up, so an override that has ended leaves nothing behind. A row decided
-    before the policy was valid is graded by it all the same, and marked.
+    A row's tier depends on no other row. Overrides take precedence over the score: a fixed tier
+    replaces it, and nothing goes below a floor. They are those in force on the local day of
+    the row's decision. Hysteresis works on the tier before overrides, so an override that has
+    ended has no effect any more. A row decided before the policy was valid is treated the same
+    way, and marked.
 
     Parameters
     ----------
     proba : float64 array of shape (n,)
         Calibrated probabilities.
     facts : FeatureTable of n rows
-        Their keys, and the features that the policy reads; see `features_needed`.
+        Keys, and the features that the policy reads; see `features_needed`.
     book : OverrideBook, optional
         Overrides entered for single customers.
     history : TierHistory, optional
-        Tiers of earlier reviews; without it nothing is held up.
+        Tiers of earlier reviews; without it there is no hysteresis.
     calendar : WorkingDays, optional
-        A calendar of the bank's own; default: the policy's.
+        The bank's calendar instead of the policy's.
 
     Raises
     ------
     ConfigError
-        If an entered override does not fit the policy; if the policy says `absent: refuse`
-        and the source lacks what it reads.
+        If an entered override names an unknown tier; if the policy has `absent: refuse` and
+        the source lacks what it reads.
     ValueError
         If a probability is NaN or outside [0, 1].
     """
     decision = pd.DatetimeIndex(facts.keys[DECISION_TIME].to_pandas())
     customers = customers_of(facts.keys)
     segment, counts, unchecked = tier_segments(facts, policy)
-    rating, unrated = rate_beside(facts, policy)
+    rating, unrated = _rate_by_card(facts, policy)
 
     def tier_of(values: Floats) -> Ints:
         model = assign_tiers(values, policy=policy, segment=segment)
-        return model if rating is None else combine(model, rating.grade, policy)
+        if rating is None or policy.expert is None:
+            return model
+        return policy.expert.combine(policy.tier_names)[rating.grade, model]
 
     of_score = before = tier_of(proba)
     if policy.hysteresis is not None and history is not None:
@@ -187,7 +189,8 @@ def grade(
             of_score, proba, last, decision, rule=policy.hysteresis, tier_of=tier_of
         )
     days = decision_days(decision, policy.calendar)
-    in_force, unruled = find_in_force(facts, customers, days, policy=policy, book=book)
+    found, unruled = find_in_force(facts, days, policy=policy, book=book)
+    in_force = InForce.of(days.size, found, policy.tier_names)
     tier = in_force.apply(before, timeless=np.isnat(days))
     due = due_days(decision, tier, policy=policy, calendar=calendar)
     valid = mark_in_force(policy, days)
@@ -225,7 +228,7 @@ def grade(
 def tier_segments(
     facts: FeatureTable, policy: TierPolicy
 ) -> tuple[Names, dict[str, int], dict[str, str]]:
-    """Name each row's segment; count those without, or say why there are none at all.
+    """Name each row's segment; count rows without one, or explain why no row has one.
 
     Returns
     -------
@@ -236,11 +239,10 @@ def tier_segments(
     segments = policy.segments
     if segments is None or segments.feature not in facts.names:
         whole = np.full(len(facts), WHOLE, dtype=object)
-        why = {} if segments is None else {"segments": say_absent([segments.feature], facts)}
+        why = {} if segments is None else {"segments": explain_absence([segments.feature], facts)}
         return whole, {}, why
     named, without = name_segments(facts.categories[segments.feature], segments)
-    said = {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}
-    return named, said, {}
+    return named, {f"{_ON_THE_WHOLE} {why}": n for why, n in without.items()}, {}
 
 
 def _grade_names(rating: Rating | None, policy: TierPolicy, n: int) -> Names:
@@ -251,8 +253,31 @@ def _grade_names(rating: Rating | None, policy: TierPolicy, n: int) -> Names:
 
 
 def _refuse(unchecked: Mapping[str, str], policy: TierPolicy) -> None:
-    """Refuse to grade where the policy will not do without a fact."""
+    """Raise if something is missing that the policy requires."""
     if policy.facts.absent == "refuse":
-        faults = Faults(f"policy {policy.label!r} says facts.absent: refuse", ConfigError)
+        faults = Faults(f"policy {policy.label!r} has facts.absent: refuse", ConfigError)
         faults.extend(f"{what}: {why}" for what, why in unchecked.items())
         faults.raise_if_any()
+
+
+def _rate_by_card(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | None, dict[str, str]]:
+    """Rate rows by the policy's card; None where it has none, or the table lacks its columns.
+
+    The card decides what to do about a feature that the source does not have (`absent`). A
+    table that was built without one, such as a request to a served model, is not rated.
+
+    Returns
+    -------
+    rating : Rating or None
+    unchecked : dict of place to reason
+        What of the card could not be read.
+    """
+    if policy.expert is None:
+        return None, {}
+    card = policy.expert.card
+    reads = [name for name, _ in card.reads.values()]
+    absent = [name for name in reads if name not in facts.names and name not in facts.left_out]
+    if absent:
+        return None, {"expert rating": explain_absence(list(dict.fromkeys(absent)), facts)}
+    rating = rate(facts, card)
+    return rating, {f"expert rating: {where}": why for where, why in rating.dropped.items()}

@@ -1,4 +1,4 @@
-"""Stability over time: a tier rises at once, and falls only for good reason."""
+"""Hysteresis: a tier rises immediately, and falls only after reviews or by a margin."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.contract import CUSTOMER_ID
-from kyc_ml.decision.tiers.policy import Hysteresis, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import Hysteresis
 from kyc_ml.errors import ConfigError, Faults
 from kyc_ml.features import DAY_US, DECISION_TIME
 from kyc_ml.metrics import Floats, Ints, Names
 
 BEFORE: Final = "tier_before_overrides"
-"""Column of a score table: the tier that the next review is held against."""
+"""Column of a score table: the tier that the next review starts from."""
 
 OF_SCORE: Final = "tier_of_score"
-"""Column of a score table: the tier of model and expert rating, before it is held up."""
+"""Column of a score table: the tier of model and expert rating, before hysteresis."""
 
 _TOO_FEW: Final = 1_000
-"""Stands for the highest tier of too few reviews: above every tier."""
+"""Used as the highest tier of too few reviews: above every tier."""
 
 _NEVER: Final = -(2**62)
-"""Stands for an instant that never was."""
+"""Used as the instant of a rise that never happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierHistory:
-    """Tiers of n earlier reviews, in order of customer and time.
+    """Tiers of n earlier reviews, sorted by customer and time.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class TierHistory:
     def of(cls, scores: pd.DataFrame, *, policy: TierPolicy) -> Self:
         """Read earlier score tables, one after another in one frame.
 
-        Of two rows of one customer and instant the last counts.
+        Of two rows with the same customer and instant the last one counts.
 
         Parameters
         ----------
@@ -64,7 +65,7 @@ class TierHistory:
         Raises
         ------
         ConfigError
-            If a column is absent, or a tier is none of the policy's; all faults are listed.
+            If a column is absent, or a tier is not in the policy; all faults are listed.
         """
         faults = Faults(f"earlier scores under policy {policy.label!r}", ConfigError)
         wanted = (CUSTOMER_ID, DECISION_TIME, BEFORE, OF_SCORE)
@@ -77,8 +78,8 @@ class TierHistory:
             strange = sorted(set(known[column][places[column] < 0].astype(str)))
             if strange:
                 faults.add(
-                    f"{column}: {', '.join(strange)} is no tier of this policy: history under "
-                    "other tiers cannot be carried on; begin anew without it"
+                    f"{column}: {', '.join(strange)} is not a tier of this policy: history under "
+                    "other tiers cannot be used; leave it out"
                 )
         faults.raise_if_any()
         customer, names = pd.factorize(known[CUSTOMER_ID].to_numpy(dtype=object), sort=True)
@@ -97,14 +98,15 @@ class TierHistory:
         )
 
     def last_known(self, customers: Names, decision: pd.DatetimeIndex, *, reviews: int) -> Last:
-        """Look up what was known of each customer before each decision.
+        """Look up the last review of each customer before each decision.
 
         Parameters
         ----------
         reviews : int
-            The consecutive reviews that matter, this one included.
+            Number of consecutive reviews that matter, this one included.
         """
-        at = self._last_before(customers, decision)  # -1, none, is the last place below
+        # where there is no review, -1 takes the value appended at the end
+        at = self._last_before(customers, decision)
         return Last(
             before=np.append(self.before, -1)[at],
             highest=np.append(self._highest(reviews - 1), _TOO_FEW)[at],
@@ -112,14 +114,14 @@ class TierHistory:
         )
 
     def _last_before(self, customers: Names, decision: pd.DatetimeIndex) -> Ints:
-        """Place of each customer's last review strictly before each decision; -1 is none."""
+        """Find each customer's last review strictly before each decision; -1 without one."""
         asked = self.names.get_indexer(pd.Index(customers, dtype=object))
         time = _microseconds(decision)
         n, m = self.time.size, time.size
         customer = np.concatenate([asked, self.customer])
         when = np.concatenate([time, self.time])
         reviewed = np.concatenate([np.zeros(m, np.bool_), np.ones(n, np.bool_)])
-        # at one instant a decision stands before a review: it does not see it
+        # at the same instant a decision comes before a review, because it must not see it
         order = np.lexsort((reviewed, when, customer))
         place = np.where(order >= m, order - m, -1)
         last = np.maximum.accumulate(place)
@@ -129,7 +131,7 @@ class TierHistory:
         return np.where((asked >= 0) & decision.notna(), at[:m], -1)
 
     def _highest(self, reviews: int) -> Ints:
-        """Highest tier of the score over so many reviews up to each; `_TOO_FEW` if fewer."""
+        """Find the highest tier of the score in the last reviews up to each; else `_TOO_FEW`."""
         highest = np.full(self.time.size, -1, np.int64)
         for back in range(reviews):
             earlier = np.full(self.time.size, _TOO_FEW, np.int64)
@@ -140,7 +142,7 @@ class TierHistory:
         return highest
 
     def _risen(self) -> Ints:
-        """Instant of the last rise up to each review; `_NEVER` if there was none."""
+        """Find the instant of the last rise up to each review; `_NEVER` without one."""
         rose = np.zeros(self.time.size, np.bool_)
         rose[1:] = (np.diff(self.customer) == 0) & (np.diff(self.before) > 0)
         place = np.maximum.accumulate(np.where(rose, np.arange(self.time.size), -1))
@@ -149,23 +151,23 @@ class TierHistory:
 
 
 def _microseconds(times: pd.DatetimeIndex) -> Ints:
-    """Instants in microseconds since 1970; the least of all integers for NaT."""
+    """Return microseconds since 1970; the smallest integer for NaT."""
     return np.asarray(times.as_unit("us").asi8, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
-    """What the last reviews of n rows were.
+    """The last reviews of n rows.
 
     Attributes
     ----------
     before : int64 array of shape (n,)
-        Tier of the last review before overrides; -1 where there was none.
+        Tier of the last review before overrides; -1 without a review.
     highest : int64 array of shape (n,)
-        Highest tier of the score over the reviews that matter, this one left out; `_TOO_FEW`
-        where there were too few, -1 where none but this one matters.
+        Highest tier of the score over the reviews that matter, without this one; `_TOO_FEW`
+        where there were too few, -1 where only this one matters.
     risen : int64 array of shape (n,)
-        When the tier rose last, in microseconds since 1970; `_NEVER` where it never did.
+        When the tier rose last, in microseconds since 1970; `_NEVER` if it never rose.
     """
 
     before: Ints

@@ -1,18 +1,19 @@
-"""What holds a tier up, and at which values a policy sees a difference."""
+"""What keeps a tier up, and the values at which a policy responds differently."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kyc_ml.decision.tiers.grading import NOBODY, Grades, grade
+from kyc_ml.decision.tiers.grading import NO_OVERRIDES, grade
 from kyc_ml.decision.tiers.history import TierHistory
-from kyc_ml.decision.tiers.overrides import OverrideBook
 from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import OverrideBook
+from kyc_ml.decision.wording import Pair, write_both
 from kyc_ml.features import FeatureTable
 
 
 def limits_of(policy: TierPolicy) -> dict[str, tuple[float, ...]]:
-    """List the values of numbers from which the card or a rule sees more risk or less.
+    """List the values of numbers from which the card or a rule sees more or less risk.
 
     Returns
     -------
@@ -36,10 +37,12 @@ def held_by(
     facts: FeatureTable,
     *,
     policy: TierPolicy,
-    book: OverrideBook = NOBODY,
+    book: OverrideBook = NO_OVERRIDES,
     history: TierHistory | None = None,
-) -> str:
-    """Name what keeps one row's tier up even if its probability were 0; '' if nothing does.
+) -> Pair:
+    """Name what keeps one row's tier up even if its probability were 0, in both languages.
+
+    Two empty texts if the probability alone does, or if the tier is the lowest.
 
     Parameters
     ----------
@@ -50,16 +53,14 @@ def held_by(
         np.array([0.0, proba]), facts.take([0, 0]), policy=policy, book=book, history=history
     )
     here = int(ends.tier[1])
-    return "" if ends.tier[0] < here else _name_holder(ends, here)
-
-
-def _name_holder(ends: Grades, here: int) -> str:
-    if here == 0:
-        return "it is the lowest tier"
-    in_force = f"override {ends.override_code[0]}"
+    if here == 0 or ends.tier[0] < here:
+        return "", ""
+    override = write_both("holder", "override", code=ends.override_code[0])
     if ends.before[0] < here:
-        return in_force
-    held = "the history of earlier reviews"
+        return override
+    held = write_both("holder", "history")
     if ends.of_score[0] >= here:
-        held = f"the expert rating ({ends.grade[0]})"
-    return f"{held} and {in_force}" if ends.override_code[0] else held
+        held = write_both("holder", "rating", grade=ends.grade[0])
+    if ends.override_code[0]:
+        return write_both("holder", "both", first=held, second=override)
+    return held

@@ -1,4 +1,4 @@
-"""Who moved between two scored dates, how far, and why."""
+"""Which customers changed tier between two scored dates, how far, and why."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ _READ: Final = (
     "model_name",
     "model_digest",
 )
-"""Columns of a score table that tell who moved and why."""
+"""Columns of a score table from which moves and their causes are read."""
+
+_MOVES: Final = (
+    *(CUSTOMER_ID, "tier_before", "tier_after", "steps", "why", "probability_before"),
+    *("probability_after", "override_before", "override_after"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """What became of the customers scored on two dates.
+    """Changes of tier between two scored dates.
 
     Attributes
     ----------
@@ -44,13 +49,13 @@ class Migration:
     upward, downward : float
         Matrix weighted bandwidth of moves to higher risk and to lower risk, in [0, 1].
     moves : DataFrame
-        One row a customer who moved: customer_id, tier_before, tier_after, steps (above 0 to
-        higher risk), why, probability_before, probability_after, override_before,
-        override_after; the farthest upward first.
+        One row per customer whose tier changed: customer_id, tier_before, tier_after, steps
+        (above 0 to higher risk), why, probability_before, probability_after, override_before,
+        override_after; the largest rise first.
     only_before, only_after : int
-        Customers scored on one of the dates only; in no cell of `counts`.
+        Customers scored on one of the dates only; not in `counts`.
     model_before, model_after : str
-        The model's versions, or names where the tables tell no version.
+        The model's versions, or its names where the tables have no versions.
     """
 
     counts: pd.DataFrame
@@ -76,15 +81,15 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
     Parameters
     ----------
     before, after : DataFrame
-        Score tables, as `score_features` gives them.
+        Score tables, as `score_features` returns them.
     policy : TierPolicy
-        Any version of the policy that both were graded by: it puts the tiers in order.
+        Any version of the policy of both tables: it orders the tiers.
 
     Raises
     ------
     ConfigError
-        If a table lacks a column, or holds a tier that is not named; if they are of different
-        models or of another policy, or the later date comes first.
+        If a table lacks a column or has an unknown tier, if the tables are of different models
+        or of another policy, or if the later date comes first; all faults are listed.
     """
     tiers = policy.tier_names
     _require_comparable(before, after, policy)
@@ -99,17 +104,10 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
     both["steps"] = places[1] - places[0]
     moved = both[both["steps"] != 0].copy()
     moved["why"] = _why(moved)
-    moved = moved.rename(
-        columns={
-            "override_code_before": "override_before",
-            "override_code_after": "override_after",
-        }
-    ).reset_index()
-    shown = (
-        *(CUSTOMER_ID, "tier_before", "tier_after", "steps", "why", "probability_before"),
-        *("probability_after", "override_before", "override_after"),
+    moved.columns = moved.columns.str.replace("override_code", "override")
+    moved = moved.reset_index().sort_values(
+        ["steps", CUSTOMER_ID], ascending=[False, True], ignore_index=True
     )
-    moved = moved.sort_values(["steps", CUSTOMER_ID], ascending=[False, True], ignore_index=True)
     return Migration(
         counts=pd.DataFrame(
             counts,
@@ -118,7 +116,7 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
         ),
         upward=upward,
         downward=downward,
-        moves=moved[list(shown)],
+        moves=moved[list(_MOVES)],
         only_before=int((~one.index.isin(other.index)).sum()),
         only_after=int((~other.index.isin(one.index)).sum()),
         model_before=_versions(before),
@@ -127,7 +125,6 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, *, policy: TierPol
 
 
 def _require_comparable(before: pd.DataFrame, after: pd.DataFrame, policy: TierPolicy) -> None:
-    """Refuse two tables that no customer's move can be read from, naming all faults."""
     faults = Faults("the two score tables", ConfigError)
     for when, table in (("before", before), ("after", after)):
         faults.extend(f"{when}: {fault}" for fault in _faults_of(table, policy))
@@ -137,12 +134,12 @@ def _require_comparable(before: pd.DataFrame, after: pd.DataFrame, policy: TierP
 
 
 def _faults_between(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[str]:
-    """Give what makes two tables no earlier and later scores of one model."""
+    """List why two tables are not earlier and later scores of one model."""
     models = [_names_of_models(table) for table in (before, after)]
     if all(models) and models[0] != models[1]:
         yield (
             f"before is of model {', '.join(models[0])}, after of {', '.join(models[1])}: only "
-            "versions of one model tell who moved; name two score files of the same model"
+            "versions of one model can be compared; give two score files of the same model"
         )
     last = [table[DECISION_TIME].max() for table in (before, after)]
     if last[0] > last[1]:
@@ -153,28 +150,30 @@ def _faults_between(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[str]:
 
 
 def _faults_of(table: pd.DataFrame, policy: TierPolicy) -> Iterator[str]:
-    """Give what a table lacks, and what of it is not of the policy."""
+    """List absent columns, unknown tiers and a different policy of a table."""
     absent = [name for name in _READ if name not in table]
     yield from (f"column {name} is absent: score again with this version" for name in absent)
     if "tier" in table:
         strange = sorted(set(table["tier"].astype(str)) - set(policy.tier_names))
-        yield from (f"tier {name!r} is none of {', '.join(policy.tier_names)}" for name in strange)
+        yield from (
+            f"tier {name!r} is not one of {', '.join(policy.tier_names)}" for name in strange
+        )
     if "policy" in table:
         graded = sorted({_name_of_policy(label) for label in table["policy"].dropna()})
         if set(graded) != {policy.name}:
             yield (
-                f"it is graded by policy {', '.join(graded) or 'none'}, but the policy given is "
-                f"{policy.name}: give any version of the policy that both were graded by"
+                f"its tiers are of policy {', '.join(graded) or 'none'}, but the policy given is "
+                f"{policy.name}: give any version of the policy of both tables"
             )
 
 
 def _names_of_models(table: pd.DataFrame) -> list[str]:
-    """List the models of a table; a rating that stood in for one has no digest and no name."""
+    """List the models of a table; rows of the fallback rating have no digest and are left out."""
     return sorted(set(table.loc[table["model_digest"].notna(), "model_name"].astype(str)))
 
 
 def _name_of_policy(label: str) -> str:
-    """Take the version off a policy's label; see `TierPolicy.label`."""
+    """Remove the version from a policy's label; see `TierPolicy.label`."""
     return str(label).rpartition(" v")[0]
 
 
@@ -184,16 +183,16 @@ def _versions(table: pd.DataFrame) -> str:
 
 
 def _latest(table: pd.DataFrame) -> pd.DataFrame:
-    """Give each customer's latest row, by customer."""
+    """Return each customer's latest row, by customer."""
     ordered = table[list(_READ)].sort_values(DECISION_TIME, kind="stable")
     return ordered.drop_duplicates(CUSTOMER_ID, keep="last").set_index(CUSTOMER_ID)
 
 
 def _why(moved: pd.DataFrame) -> pd.Series:
-    """Name what differs between the two dates, in the order in which a tier comes about.
+    """Name the cause of each move: the first difference between the two dates.
 
-    What differs first explains the move: a new policy before a new score, and an override
-    only where it moved one of the two tiers.
+    A new policy comes before a new score, and an override counts only where it changed one of
+    the two tiers.
     """
 
     def differs(name: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Proposed cut-offs beside those in force: with intervals, evidence and a new policy."""
+"""Propose cut-offs with intervals and evidence, and the policy that contains them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from kyc_ml.config import check_section, dump_section
-from kyc_ml.decision.tiers.fit_evaluation import FitRows, hold_against
+from kyc_ml.decision.tiers.fit_evaluation import FitRows, compare_with_limits
 from kyc_ml.decision.tiers.fit_sections import (
     BadRateFit,
     CapacityFit,
@@ -21,7 +21,8 @@ from kyc_ml.decision.tiers.fit_sections import (
     FixedFit,
 )
 from kyc_ml.decision.tiers.fitting import Ladder, fit_bad_rates, fit_capacities, observed_periods
-from kyc_ml.decision.tiers.policy import WHOLE, TierPolicy
+from kyc_ml.decision.tiers.policy import TierPolicy
+from kyc_ml.decision.tiers.sections import WHOLE
 from kyc_ml.display import say_count
 from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.metrics import Floats, Ints, Mask, draw_customers, number_customers
@@ -35,19 +36,19 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutOffProposal:
-    """Cut-offs that a policy's own `fit` section asks for; nothing is changed by it.
+    """Cut-offs by a policy's `fit` section; the policy itself is not changed.
 
     Attributes
     ----------
     policy : TierPolicy
         The policy with the proposed cut-offs, the next version, without author and approver.
     table : DataFrame
-        One row a segment fitted and tier: segment, tier, in_force, proposed, low, high
-        (bootstrap over customers, 95 %), rows, alerts (a day or a month, where capacity
-        rules), expected_rate, positives, observed_rate, upper_rate (one-sided), limit (of
+        One row per fitted segment and tier: segment, tier, in_force, proposed, low, high
+        (bootstrap over customers, 95 %), rows, alerts (per day or month, for a capacity),
+        expected_rate, positives, observed_rate, upper_rate (one-sided), limit (of
         rate or alerts) and met.
     notes : tuple of str
-        What was borrowed, and what failed in samples.
+        Shrinkage of segments, and bootstrap samples that failed.
     """
 
     policy: TierPolicy
@@ -56,39 +57,39 @@ class CutOffProposal:
 
     @property
     def unmet(self) -> tuple[str, ...]:
-        """Say which targets the proposed cut-offs do not keep on the rows fitted on."""
+        """List the targets that the proposed cut-offs miss on the rows fitted on."""
         missed = self.table[self.table["met"].eq(False)]  # noqa: FBT003  a value, no flag
         return tuple(f"{row.tier} of {row.segment}" for row in missed.itertuples())
 
     @property
     def targets(self) -> int:
-        """Count the targets that were judged."""
+        """Number of targets that were compared."""
         return int(self.table["met"].notna().sum())
 
     @property
     def unreached(self) -> tuple[str, ...]:
-        """Say which tiers no row fitted on reaches by its probability, and from where."""
-        nobody = self.table[self.table["rows"] == 0]
+        """List the tiers that would be empty on the rows fitted on, with their cut-offs."""
+        empty = self.table[self.table["rows"] == 0]
         return tuple(
             f"{row.tier} of {row.segment} (from {row.proposed:.4g}, in force {row.in_force:.4g})"
-            for row in nobody.itertuples()
+            for row in empty.itertuples()
         )
 
 
 def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
-    """Fit cut-offs by the policy's `fit` section, for all rows and for segments apart.
+    """Fit cut-offs by the policy's `fit` section, for all rows and for each segment.
 
-    A segment's own cut-offs c are drawn to those of the whole, w, in log-odds ::
+    A segment's cut-offs c are shrunk towards those of all rows, w, in log-odds ::
 
         logit(proposed) = Z logit(c) + (1 - Z) logit(w),   Z = P / (P + K),
 
-    with P its positives and K the policy's `borrow_strength`: a segment of few positives
-    borrows nearly all. Cut-offs that follow from costs alone need no rows and borrow nothing.
+    with P its positives and K the policy's `borrow_strength`: few positives give the overall
+    estimate nearly all weight. Cut-offs from costs alone need no rows and are not shrunk.
 
     Raises
     ------
     ConfigError
-        If the policy has no `fit` section, or what is proposed makes no lawful policy.
+        If the policy has no `fit` section, or the proposal breaks a rule of policies.
     DatasetError
         If there are no rows, or they cannot meet a target.
     """
@@ -105,12 +106,12 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
     if failed:
         notes.append(
             f"{failed} of {fit.samples} bootstrap samples could not meet the targets; the "
-            "intervals are of the others"
+            "intervals come from the others"
         )
     proposed = _with_cut_offs(policy, cuts, sources=_sources(parts, notes, rows))
     tables = []
     for name, part in parts.items():
-        evidence = hold_against(rows, name, part.method, policy, proposed)
+        evidence = compare_with_limits(rows, name, part.method, policy, proposed)
         low, high = _percentiles(drawn[name], len(policy.tiers))
         tables.append(evidence.assign(low=low, high=high)[[*_COLUMNS]])
     table = pd.concat(tables, ignore_index=True)
@@ -118,25 +119,24 @@ def propose(rows: FitRows, policy: TierPolicy) -> CutOffProposal:
 
 
 def require_fit(policy: TierPolicy) -> FitPolicy:
-    """Give the section that says how a policy's cut-offs are proposed.
+    """Return the section `fit` of a policy.
 
     Raises
     ------
     ConfigError
-        If it has none.
+        If the policy does not have it.
     """
     if policy.fit is None:
         msg = (
-            f"policy {policy.label!r} has no section fit: say how cut-offs are to be proposed, in "
-            "a copy of the policy that --policy names; configs/tiers/three_grades.yaml has an "
-            "example"
+            f"policy {policy.label!r} has no section fit: add it to a copy of the policy and give "
+            "that as --policy; configs/tiers/three_grades.yaml has an example"
         )
         raise ConfigError(msg)
     return policy.fit
 
 
 def diff_policies(before: TierPolicy, after: TierPolicy) -> str:
-    """Give a unified diff of two policies as YAML; '' where they are equal."""
+    """Return a unified diff of two policies as YAML; '' if they are equal."""
     lines = difflib.unified_diff(
         dump_section(before).splitlines(keepends=True),
         dump_section(after).splitlines(keepends=True),
@@ -148,7 +148,7 @@ def diff_policies(before: TierPolicy, after: TierPolicy) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """The rows of all, or of one segment, ready to be fitted again and again."""
+    """All rows, or those of one segment, prepared for repeated fits."""
 
     name: str
     method: FitMethod
@@ -173,7 +173,7 @@ class _Part:
         return replace(self, ladder=self.ladder.sampled(times[self.mask]))
 
     def fit(self, policy: TierPolicy) -> tuple[float, ...]:
-        """Give the cut-offs of all tiers by the part's own method and rows."""
+        """Fit the cut-offs of all tiers by this part's method and rows."""
         tiers, in_force = policy.tier_names, policy.cut_offs(self.name)
         match self.method:
             case FixedFit():
@@ -190,8 +190,8 @@ class _Part:
             first, below = tiers[len(kept)], tiers[len(kept) - 1]
             msg = (
                 f"tier {first!r} would begin at {cuts[0]:g} by its alerts, but tier {below!r}, "
-                f"which has none and keeps its cut-off, at {kept[-1]:g}: give {below!r} alerts "
-                f"too, or {first!r} fewer"
+                f"which has no alerts and keeps its cut-off, begins at {kept[-1]:g}: set alerts "
+                f"for {below!r} too, or fewer for {first!r}"
             )
             raise DatasetError(msg)
         return (*kept, *cuts)
@@ -200,7 +200,7 @@ class _Part:
 def _fit_all(
     parts: dict[str, _Part], policy: TierPolicy, fit: FitPolicy
 ) -> tuple[dict[str, tuple[float, ...]], list[str]]:
-    """Fit the whole, then each segment drawn to it; say how far each was."""
+    """Fit all rows, then each segment, shrunk towards them; note the weights."""
     cuts, notes = {WHOLE: parts[WHOLE].fit(policy)}, []
     for name, part in parts.items():
         if name != WHOLE:
@@ -212,24 +212,25 @@ def _fit_all(
 def _fit_segment(
     part: _Part, *, whole: tuple[float, ...], policy: TierPolicy, fit: FitPolicy
 ) -> tuple[tuple[float, ...], str]:
-    """Fit one segment and draw it to the whole; say how far."""
+    """Fit one segment and shrink it towards all rows; note the weight."""
     rows, positives = part.ladder.rows[-1], part.ladder.hits[-1]
     counted = f"{say_count(rows, 'row')}, {say_count(positives, 'positive')}"
-    said = f"segment {part.name!r}: {counted}"
+    about = f"segment {part.name!r}: {counted}"
     if isinstance(part.method, FixedFit | CostFit):
-        return part.fit(policy), f"{said}: {part.method.method}, it borrows nothing"
+        return part.fit(policy), f"{about}: {part.method.method}, not shrunk"
     if positives < fit.fewest_positives:
-        return whole, (
-            f"{said}, fewer than {fit.fewest_positives}: it takes the cut-offs of the whole"
-        )
+        return whole, (f"{about}, fewer than {fit.fewest_positives}: it takes the cut-offs of all")
     try:
         cuts = part.fit(policy)
     except DatasetError as error:
-        return whole, f"{said}: it takes the cut-offs of the whole, for its own fail: {error}"
+        return whole, f"{about}: it takes the cut-offs of all, because its fit failed: {error}"
     credibility = positives / (positives + fit.borrow_strength)
     drawn = credibility * logit(cuts[1:]) + (1.0 - credibility) * logit(whole[1:])
     shrunk = tuple(float(f"{cut:.4g}") for cut in expit(drawn))
-    return (0.0, *shrunk), f"{said}: it borrows {1.0 - credibility:.0%} from the whole"
+    return (
+        0.0,
+        *shrunk,
+    ), f"{about}: {1.0 - credibility:.0%} weight on the overall estimate (shrinkage)"
 
 
 def _bootstrap(
@@ -254,7 +255,7 @@ def _bootstrap(
 
 
 def _percentiles(drawn: list[tuple[float, ...]], k: int) -> tuple[Floats, Floats]:
-    """Give both ends of the 95 % interval of k cut-offs; NaN without samples."""
+    """Return both ends of the 95 % interval of k cut-offs; NaN without samples."""
     if not drawn:
         return np.full(k, np.nan), np.full(k, np.nan)
     low, high = np.quantile(np.array(drawn), [_TAIL, 1.0 - _TAIL], axis=0)
@@ -262,7 +263,7 @@ def _percentiles(drawn: list[tuple[float, ...]], k: int) -> tuple[Floats, Floats
 
 
 def _sources(parts: dict[str, _Part], notes: list[str], rows: FitRows) -> dict[str, str]:
-    """Say where each segment's cut-offs come from; those that stay fixed keep their source."""
+    """Write the source of each segment's cut-offs; fixed ones keep their source."""
     fitted = [name for name in parts if name != WHOLE]
     decided = f"decided {rows.days.min()} to {rows.days.max()}"
     return {
@@ -275,7 +276,7 @@ def _sources(parts: dict[str, _Part], notes: list[str], rows: FitRows) -> dict[s
 def _with_cut_offs(
     policy: TierPolicy, cuts: dict[str, tuple[float, ...]], *, sources: dict[str, str]
 ) -> TierPolicy:
-    """Put cut-offs into the next version of a policy, which nobody has approved yet."""
+    """Put cut-offs into the next version of a policy, which is not approved yet."""
     content = policy.model_dump(mode="json", by_alias=True)
     content |= {"version": policy.version + 1, "author": None, "approver": None}
     content["valid_from"] = None

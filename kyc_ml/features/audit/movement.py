@@ -26,7 +26,7 @@ TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureAudit:
-    """What became of each feature under each kind of tampering.
+    """How each feature reacted to each kind of tampering.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class FeatureAudit:
         One row a check and feature: check, feature, times, observations, moved
         (observations whose value changed), largest_change (relative, 0 to 2; 1 for a
         category, or missing against present), first_moved (decision time or NaT).
-    left_out : mapping of feature to reason
+    unavailable : mapping of feature to reason
         Chosen features that the source cannot give; not audited.
     """
 
@@ -49,7 +49,7 @@ class FeatureAudit:
     observations: int
     rows: Mapping[str, int]
     features: pd.DataFrame
-    left_out: Mapping[str, str]
+    unavailable: Mapping[str, str]
 
     @property
     def moved(self) -> pd.DataFrame:
@@ -82,7 +82,7 @@ class FeatureAudit:
 
 
 class Tally:
-    """Holds features of tampered tables against the expected ones, and counts what moved.
+    """Compares features of tampered tables with the expected ones, and counts changes.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Tally:
         self.touched = dict.fromkeys(CHECKS, 0)
 
     def compare(self, check: str, rows: Ints, got: FeatureTable, touched: int) -> None:
-        """Hold features of these rows, computed from tampered tables, against the expected."""
+        """Compare features of these rows, computed from tampered tables, with the expected ones."""
         line = CHECKS.index(check)
         self.touched[check] += touched
         self._compared[line] += rows.size
@@ -132,8 +132,8 @@ class Tally:
 
 
 def _changes(expected: FeatureTable, got: FeatureTable, name: str, rows: Ints) -> Floats:
-    """Relative change of each value; 0 for rounding, 1 if a category or what is missing."""
-    if name not in got.names:  # what left the table out is no rounding
+    """Return the relative change of each value: 0 for rounding, 1 for categories or missing."""
+    if name not in got.names:  # an absent column is a change, not rounding
         return np.ones(rows.size)
     if name in expected.categories:
         before = expected.categories[name].take(pa.array(rows))

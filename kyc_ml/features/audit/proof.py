@@ -34,9 +34,9 @@ from kyc_ml.features.audit.tampering import (
     shuffle_ties,
 )
 from kyc_ml.features.build import build_features
-from kyc_ml.features.history import microseconds
 from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME, FeatureTable
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints
 
 MOST_OBSERVATIONS: Final = 200
@@ -120,7 +120,7 @@ def audit_features(
         observations=audited.num_rows,
         rows=tally.touched,
         features=tally.frame(),
-        left_out=expected.left_out,
+        unavailable=expected.unavailable,
     )
 
 
@@ -216,7 +216,7 @@ def _sample_observations(
 
 
 def _with_swapped_keys(recent: pa.Table) -> pa.Table:
-    """Give every other observation the keys of the next, but for its customer.
+    """Give every second observation the keys of the next one, except the customer.
 
     A payment asked about again has been to its counterparty before; a pair that never met
     shows what a feature of first meetings sees.

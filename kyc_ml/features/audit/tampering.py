@@ -28,9 +28,9 @@ from kyc_ml.contract import (
     Column,
     column_of,
 )
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import DAY_US, HOUR_US
+from kyc_ml.features.periods import DAY_US, HOUR_US
 from kyc_ml.features.table import OBSERVATION_ID
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Ints, Mask
 
 KEYS: Final = (CUSTOMER_ID, COUNTERPARTY_ID, DEVICE_ID, ACCOUNT_ID)
@@ -62,7 +62,7 @@ def out_of_reach(table: pa.Table, at_us: int) -> Mask:
 
 
 def delete_rows(table: pa.Table, at_us: int) -> tuple[pa.Table, int]:
-    """Drop the rows out of reach; returns how many."""
+    """Drop the rows out of reach; return how many."""
     gone = out_of_reach(table, at_us)
     return table.filter(pa.array(~gone)), int(gone.sum())
 
@@ -70,7 +70,7 @@ def delete_rows(table: pa.Table, at_us: int) -> tuple[pa.Table, int]:
 def corrupt_rows(
     name: str, table: pa.Table, at_us: int, *, rng: np.random.Generator
 ) -> tuple[pa.Table, int]:
-    """Change every value of the rows out of reach but their times and their own id.
+    """Change every value of the rows out of reach except their times and their own id.
 
     Numbers, texts, flags and dates all become others, missing values appear; keys change
     places between these rows. Returns how many rows.
@@ -139,7 +139,7 @@ def crowd_rows(
 
 
 def shuffle_ties(table: pa.Table, *, rng: np.random.Generator) -> tuple[pa.Table, int]:
-    """Put rows of equal event and known time into another order; returns how many moved."""
+    """Reorder rows of equal event and known time; return how many moved."""
     chance = rng.random(table.num_rows)
     order = np.lexsort((chance, microseconds(table[KNOWN_AT]), microseconds(table[EVENT_TIME])))
     moved = int((order != np.arange(order.size)).sum())
@@ -152,7 +152,7 @@ def _in_time(table: pa.Table) -> pa.Table:
 
 
 def _keys_of(audited: pa.Table) -> pa.Table:
-    """Give the keys of observations, then of the same payments from the other side."""
+    """Return the keys of observations, then of the same payments from the other side."""
     present = [OBSERVATION_ID, *(each for each in KEYS if each in audited.column_names)]
     keys = pa.table({each: audited[each] for each in present})
     if COUNTERPARTY_ID not in present:
@@ -163,7 +163,7 @@ def _keys_of(audited: pa.Table) -> pa.Table:
 
 
 def _first_of_each(column: pa.ChunkedArray) -> Mask:
-    """Mark where each text stands for the first time."""
+    """Mark the first occurrence of each text."""
     texts: pd.Series = column.to_pandas()
     return np.asarray(~texts.duplicated())
 
@@ -179,7 +179,7 @@ def _about(observed: pa.ChunkedArray, *, late: Mask) -> dict[str, pa.Array]:
 
 
 def _all_changed(values: pa.Array, column: Column) -> pa.Array:
-    """Give every value another one of its type; a missing value gets one."""
+    """Replace every value by another one of its type; fill missing values."""
     if column.type == "string":
         return _next_text(values, column)
     if column.type == "boolean":
@@ -208,7 +208,7 @@ def _far_from_usual(
     column: Column,
     rng: np.random.Generator,
 ) -> pa.Array:
-    """Give copied rows numbers a thousand times as large or small, and texts of all kinds."""
+    """Return numbers a thousand times as large or small for copied rows, and random texts."""
     if column.type == "double":
         factor = rng.choice([1e-3, 1e3], size=copied.size)
         return pc.multiply(values.take(copied).fill_null(1.0), pa.array(factor))

@@ -1,9 +1,9 @@
-"""Where features can be computed a part at a time, and what each part must hold.
+"""Plan how to compute features one part of the rows at a time.
 
 A reading of a key needs, for each observation, only the rows of that key. So observations
-and rows can be parted by one column of the key, the *anchor*, and each part computed by
-itself. What a part cannot know, a row's column that was read by another key, is computed in
-a pass of its own first and carried along as a plain column.
+and rows can be divided by one column of the key, the *anchor*, and each part computed
+separately. A row's column that is read by another key is unknown in such a part: it is computed
+in an earlier pass and carried along as a plain column.
 """
 
 from __future__ import annotations
@@ -13,28 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final
 
-from kyc_ml.contract import AMOUNT, CUSTOMER_ID, DIRECTION
-from kyc_ml.features.reading import TEXT
-from kyc_ml.features.row_columns import OBSERVED
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    Latest,
-    LatestValue,
-    Matched,
-    Own,
-    RowColumn,
-    RowFormula,
-    RowFunction,
-    Window,
-    WindowLength,
-    columns_of_observer,
-    columns_of_table,
-)
+from kyc_ml.contract import CUSTOMER_ID
+from kyc_ml.features.how import OBSERVED, How, RowColumn, columns_read, tables_read
+from kyc_ml.features.kinds.matched import Matched
+from kyc_ml.features.kinds.own import Own
+from kyc_ml.features.kinds.rows_of_key import LatestValue
+from kyc_ml.features.periods import WindowLength
+from kyc_ml.features.spec import FeatureSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnchorRows:
-    """Columns that rows with one value of a key share: the observer's and the tables'."""
+    """The column of a key by which parts are made: of the observer and of the rows."""
 
     observed: str
     rows: str
@@ -50,7 +40,7 @@ Place = str
 class Site:
     """Readings of one place by one anchor: features, or columns to carry to other sites.
 
-    An anchor of None needs all rows at once.
+    An anchor of None needs all rows together.
     """
 
     place: Place
@@ -105,7 +95,7 @@ class Plan:
     ending: tuple[Site, ...]
 
     def ends(self, each: Pass) -> bool:
-        """Return whether a pass ends the parts of its place: the others hand values on."""
+        """Return whether a pass is the last of its place: the others send values to later ones."""
         return each.site in self.ending
 
 
@@ -120,10 +110,8 @@ def plan_passes(specs: Mapping[Place, Sequence[FeatureSpec]]) -> Plan:
     planner = _Planner()
     for place, asked in specs.items():
         for spec in asked:
-            if isinstance(spec.how, Own):
-                planner.add(Site(place=place, anchor=CUSTOMER), spec)
-            elif isinstance(spec.how, Window | Latest):
-                planner.add(Site(place=place, anchor=anchor_rows_of(spec.how)), spec)
+            if not spec.how.features_read():
+                planner.add(Site(place=place, anchor=_anchor_of(spec.how)), spec)
     return planner.plan([Site(place=place, anchor=CUSTOMER) for place in specs])
 
 
@@ -163,7 +151,7 @@ class _Planner:
         )
 
     def _carry_more(self) -> bool:
-        """Put the columns that sites lack where they can be computed; tell if any was new."""
+        """Add passes for the columns that sites lack; return whether any was new."""
         lacking = {
             (place, name): column
             for site, asked in list(self._asked.items())
@@ -174,8 +162,7 @@ class _Planner:
         new = {key: column for key, column in lacking.items() if key not in self._homes}
         for (place, name), column in new.items():
             spec = _reading_of(column)
-            how = spec.how
-            anchor = anchor_rows_of(how) if isinstance(how, Window | Latest) else CUSTOMER
+            anchor = _anchor_of(spec.how)
             self._homes[place, name] = Site(place=place, anchor=anchor, carries=True)
             self.add(self._homes[place, name], spec)
         return bool(new)
@@ -185,14 +172,14 @@ class _Planner:
         how = replace_columns(spec.how, self._moved[site])
         return {
             site.place if place == OBSERVED else place
-            for place, column in _columns_read(how, OBSERVED)
+            for place, column in columns_read(how, OBSERVED)
             if column == name
         }
 
-    def _level(self, site: Site, how: object) -> int:
-        """One more than the highest level of the columns that a reading is carried."""
+    def _level(self, site: Site, how: How) -> int:
+        """Return the level of a reading: above those of the columns carried to it."""
         levels = [0]
-        for place, column in _columns_read(how, OBSERVED):
+        for place, column in columns_read(how, OBSERVED):
             if isinstance(column, str):
                 home = self._homes.get((site.place if place == OBSERVED else place, column))
                 if home is not None:
@@ -203,34 +190,31 @@ class _Planner:
 
 def _reading_of(column: RowColumn) -> FeatureSpec:
     """Declare a row's column as if its rows were observations that have it as a feature."""
-    # matched money is no reading of rows: the place's own rows get it
-    how = (
-        column.how.how
-        if isinstance(column.how, LatestValue)
-        else Own(reading="value", column=column)
-    )
-    text = isinstance(how, Latest) and how.reading in TEXT
+    # matched money is no reading of rows: the place itself reads it
+    how: How = Own(reading="value", column=column)
+    if isinstance(column.how, LatestValue):
+        how = column.how.how
     return FeatureSpec(
         name=column.name,
         family="",
         how=how,
-        kind="category" if text else "number",
+        kind="category" if how.is_text() else "number",
         unit="",
         description="",
         description_zh="",
     )
 
 
-def anchor_rows_of(how: Window | Latest) -> AnchorRows | None:
-    """Choose by which column of its key a reading is parted: the customer where it can be."""
-    pairs = _plain_pairs(how)
-    if (CUSTOMER_ID, CUSTOMER_ID) in pairs:
+def _anchor_of(how: How) -> AnchorRows | None:
+    """Choose the column of its key by which a reading is divided: the customer if it can be."""
+    pairs = how.key_pairs()
+    if pairs is None or (CUSTOMER_ID, CUSTOMER_ID) in pairs:
         return CUSTOMER
     return AnchorRows(observed=pairs[0][1], rows=pairs[0][0]) if pairs else None
 
 
 def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa: ANN401  any part
-    """List the row columns that are carried, wherever a declaration holds them."""
+    """Replace carried row columns by their names throughout a declaration."""
     if isinstance(declared, RowColumn) and declared in moved:
         return declared.name
     if isinstance(declared, tuple):
@@ -242,96 +226,43 @@ def replace_columns(declared: Any, moved: frozenset[RowColumn]) -> Any:  # noqa:
     return declared
 
 
-def _plain_pairs(how: Window | Latest) -> list[tuple[str, str]]:
-    """Contracted key columns: the table's beside the observer's."""
-    at = how.key if how.at is None else how.at
-    pairs = zip(how.key, at, strict=True)
-    return [(k, o) for k, o in pairs if isinstance(k, str) and isinstance(o, str)]
-
-
-def _moved(how: object, anchor: AnchorRows | None) -> Iterator[RowColumn]:
-    """Row columns that parts by this anchor cannot compute themselves."""
+def _moved(how: How, anchor: AnchorRows | None) -> Iterator[RowColumn]:
+    """List the row columns that parts by this anchor cannot compute themselves."""
     on_rows = None if anchor is None else AnchorRows(observed=anchor.rows, rows=anchor.rows)
-    match how:
-        case Window() | Latest():
-            for column in columns_of_table(how):
-                yield from _moved_in(column, on_rows)
-            for column in columns_of_observer(how):
-                yield from _moved_in(column, anchor)
-        case Own(column=column):
-            # matched money of the place's own rows is what this pass is for
-            if not (isinstance(column, RowColumn) and isinstance(column.how, Matched)):
-                yield from _moved_in(column, anchor)
+    for place, column in how.columns(OBSERVED):
+        # matched money of the place's own rows is what the pass of `_reading_of` is for
+        if column != own_match(how):
+            yield from _moved_in(column, anchor if place == OBSERVED else on_rows)
 
 
-def _moved_in(column: object, anchor: AnchorRows | None) -> Iterator[RowColumn]:
+def own_match(how: How) -> RowColumn | None:
+    """Return the matched money that an observation reads of itself; None if it does not."""
+    column = how.column if isinstance(how, Own) else None
+    matched = isinstance(column, RowColumn) and isinstance(column.how, Matched)
+    return column if matched and isinstance(column, RowColumn) else None
+
+
+def _moved_in(column: str | RowColumn, anchor: AnchorRows | None) -> Iterator[RowColumn]:
     if not isinstance(column, RowColumn):
         return
-    match column.how:
-        case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
-            for each in inputs:
-                yield from _moved_in(each, anchor)
-        case LatestValue(how=how):
-            pairs = _plain_pairs(how)
-            here = (anchor.rows, anchor.observed) in pairs if anchor else not pairs
-            if here:
-                yield from _moved(how, anchor)
-            else:
-                yield column
-        case Matched():
-            if anchor != CUSTOMER:
-                yield column
-
-
-def _columns_read(how: object, place: Place) -> Iterator[tuple[Place, str | RowColumn]]:
-    """List every column that a reading needs, on tables and on the place that observes."""
-    match how:
-        case Window() | Latest():
-            for column in columns_of_table(how):
-                yield from _with_inputs(column, how.table)
-            for column in columns_of_observer(how):
-                yield from _with_inputs(column, place)
-        case Own(column=column):
-            yield from _with_inputs(column, place)
-
-
-def _with_inputs(
-    column: str | RowColumn | None, place: Place
-) -> Iterator[tuple[Place, str | RowColumn]]:
-    if column is None:
-        return
-    yield place, column
-    if isinstance(column, RowColumn):
-        match column.how:
-            case RowFunction(inputs=inputs) | RowFormula(inputs=inputs):
-                for each in inputs:
-                    yield from _with_inputs(each, place)
-            case LatestValue(how=how):
-                yield from _columns_read(how, place)
-            case Matched():
-                yield from ((place, name) for name in (CUSTOMER_ID, DIRECTION, AMOUNT))
-
-
-def _tables_read(how: object) -> Iterator[str]:
-    """Tables that a reading needs, however deep inside it."""
-    if isinstance(how, Window | Latest):
-        yield how.table
-    if isinstance(how, tuple):
-        for each in how:
-            yield from _tables_read(each)
-    elif is_dataclass(how) and not isinstance(how, type | WindowLength):
-        for each in fields(how):
-            yield from _tables_read(getattr(how, each.name))
+    pairs = column.how.key_pairs()
+    if pairs is None:
+        for _, each in column.how.columns(OBSERVED):
+            yield from _moved_in(each, anchor)
+    elif (anchor.rows, anchor.observed) in pairs if anchor else not pairs:
+        yield from _moved(column.how, anchor)
+    else:
+        yield column
 
 
 def as_pass(level: int, site: Site, specs: Sequence[FeatureSpec]) -> Pass:
-    """Note the tables and columns that the readings of a pass touch."""
+    """Return a pass with the tables and columns that its readings need."""
     rows: dict[str, set[str]] = {}
     observed: set[str] = set()
     for spec in specs:
-        for table in _tables_read(spec.how):
+        for table in tables_read(spec.how):
             rows.setdefault(table, set())
-        for place, column in _columns_read(spec.how, OBSERVED):
+        for place, column in columns_read(spec.how, OBSERVED):
             if isinstance(column, str):
                 (observed if place == OBSERVED else rows[place]).add(column)
     return Pass(

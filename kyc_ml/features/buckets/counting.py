@@ -17,17 +17,12 @@ import pyarrow.parquet as pq
 
 from kyc_ml.contract import EVENT_TIME, KNOWN_AT
 from kyc_ml.features.build import Computed, FeatureComputation
-from kyc_ml.features.history import NEVER_US, UNTIL, TimedRows
+from kyc_ml.features.how import OBSERVED, RowColumn, name_of
 from kyc_ml.features.kernels.timeline import FOREVER_US, Span
-from kyc_ml.features.spec import (
-    FeatureSpec,
-    RowColumn,
-    RowFunction,
-    Window,
-    columns_of_observer,
-    columns_of_table,
-    name_of,
-)
+from kyc_ml.features.kinds.row_function import RowFunction
+from kyc_ml.features.kinds.rows_of_key import Window
+from kyc_ml.features.spec import FeatureSpec
+from kyc_ml.features.timed_rows import NEVER_US, UNTIL, TimedRows
 from kyc_ml.metrics import Floats
 
 _HELD: Final = 2
@@ -35,19 +30,15 @@ _HELD: Final = 2
 
 
 def adds_up(spec: FeatureSpec) -> bool:
-    """Return whether a feature is a count of rows by nothing but what their times tell."""
+    """Return whether a feature counts rows by nothing but their times."""
     how = spec.how
     if not isinstance(how, Window) or how.statistic != "count":
         return False
-    columns = [*columns_of_table(how), *columns_of_observer(how)]
-    return len(how.key) <= 1 and all(_is_of_the_clock(column) for column in columns)
-
-
-def _is_of_the_clock(column: str | RowColumn) -> bool:
-    return (
+    return len(how.key) <= 1 and all(
         isinstance(column, RowColumn)
         and isinstance(column.how, RowFunction)
-        and column.how.operation in {"hour", "weekday", "night"}
+        and column.how.is_of_the_clock
+        for _, column in how.columns(OBSERVED)
     )
 
 
@@ -64,7 +55,7 @@ class WholeCount:
     """
 
     def __init__(self, path: Path, spec: FeatureSpec, *, timezone: str, threads: int) -> None:
-        assert isinstance(spec.how, Window)  # noqa: S101  as adds_up told
+        assert isinstance(spec.how, Window)  # noqa: S101  checked by adds_up
         self._path = path
         self._spec = spec
         self._how = spec.how
@@ -109,16 +100,16 @@ class WholeCount:
     def _read(self, observed: TimedRows, rows: TimedRows) -> Floats:
         """Let the engine count in some of the rows."""
         computed = Computed([self._spec], len(observed))
-        bench = FeatureComputation(
+        computation = FeatureComputation(
             {self._how.table: rows}, timezone=self._timezone, threads=self._threads
         )
-        bench.read(observed, [self._spec], computed)
+        computation.read(observed, [self._spec], computed)
         return computed.column(self._spec.name)
 
     def _read_settled(self, observed: TimedRows, groups: Sequence[int]) -> Floats:
-        """Set for every observation of a key the same count: all of them see all of these rows."""
+        """Count rows that all observations see: one count for each key."""
         if self._how.key:
-            # the engine has put the key there when it looked at no rows at all
+            # reading an empty table (`_nothing`) has added the key to the observations
             key = name_of((self._how.key if self._how.at is None else self._how.at)[0])
             keys = observed.encoded(key).dictionary.to_pylist()
             codes, _ = observed.codes(key)

@@ -25,7 +25,7 @@ ROW: Final = "row number"
 """Column of every exchanged row: its place in the file it came from."""
 
 _BATCH_ROWS: Final = 1 << 18
-"""Rows read from a file at once."""
+"""Rows read from a file in one batch."""
 
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _FNV_OFFSET: Final = np.uint64(14695981039346656037)
@@ -34,7 +34,7 @@ _FNV_PRIME: Final = np.uint64(1099511628211)
 
 @contextmanager
 def scratch_folder(scratch: Path) -> Iterator[Path]:
-    """Make a folder that only the user can read, and remove it whatever happens.
+    """Make a folder that only the user can read, and remove it even after an error.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def scratch_folder(scratch: Path) -> Iterator[Path]:
 
 
 def bucket_of(values: pa.Array, n_buckets: int) -> Codes:
-    """Return for each value the number of a bucket: equal values one, missing values 0.
+    """Return the bucket of each value: equal values share one, missing values are in 0.
 
     The hash is FNV-1a of 64 bits with its upper half folded in, of the value as UTF-8 text.
     Source: Fowler, Noll, Vo and Eastlake, The FNV Non-Cryptographic Hash Algorithm.
@@ -86,7 +86,7 @@ class BucketWriter:
     Parameters
     ----------
     folder : Path
-        Made if it is not there; a bucket that gets no row has no file.
+        Created if needed; a bucket without rows has no file.
     name : str
         Of this writer's files: several writers may fill the buckets of one folder.
     """
@@ -137,7 +137,7 @@ class BucketWriter:
 
 
 def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
-    """Read columns of a bucket's rows, writer after writer; without a row if it got none."""
+    """Read columns of a bucket's rows, writer after writer; an empty table if it has none."""
     found = [schema.empty_table()]
     for path in sorted((folder / str(number)).glob("*.arrow")):
         with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
@@ -146,7 +146,7 @@ def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
 
 
 def read_handed(folder: Path, number: int, rows: Ints) -> Iterator[tuple[str, pa.Array]]:
-    """Read values that were handed to a bucket, in the order of its rows; null where none was.
+    """Read values that were sent to a bucket, in the order of its rows; null where none was sent.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def exchange(
     n_buckets: int,
     keyless: bool = False,
 ) -> None:
-    """Part rows into buckets by a column; those without a key are left out, or in bucket 0."""
+    """Divide rows into buckets by a column; rows without a key are dropped, or in bucket 0."""
     with BucketWriter(folder, name="rows") as writer:
         for batch in batches:
             kept = batch

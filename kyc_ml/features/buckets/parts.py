@@ -1,4 +1,4 @@
-"""Features of one part of the keys after the other, from files to files.
+"""Compute the passes of a plan bucket by bucket, from files to files.
 
 Runs the passes of a plan: brings the rows of one bucket into memory, lets the engine
 compute what the pass reads, and hands the values to the buckets where they are needed.
@@ -20,7 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract import CUSTOMER_ID, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.buckets.anchors import Pass, Place, Plan, as_pass, replace_columns
+from kyc_ml.features.buckets.anchors import (
+    Pass,
+    Place,
+    Plan,
+    as_pass,
+    own_match,
+    replace_columns,
+)
 from kyc_ml.features.buckets.counting import WholeCount, adds_up
 from kyc_ml.features.buckets.exchange import (
     ROW,
@@ -32,17 +39,18 @@ from kyc_ml.features.buckets.exchange import (
     scan,
 )
 from kyc_ml.features.build import Computed, FeatureComputation
-from kyc_ml.features.history import UNTIL, TimedRows
+from kyc_ml.features.kinds.rows_of_key import Window
 from kyc_ml.features.row_columns import Need, add_row_columns
-from kyc_ml.features.spec import FeatureSpec, Matched, Own, RowColumn, Window
+from kyc_ml.features.spec import FeatureSpec
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.timed_rows import UNTIL, TimedRows
 from kyc_ml.metrics import Ints
 
 _HANDED_ROWS: Final = 1 << 18
-"""Rows handed to other buckets at once."""
+"""Rows sent to other buckets in one batch."""
 
 _Partition = tuple[Place, str | None]
-"""A place parted by a column; None for all its rows at once."""
+"""A place divided by a column; None for all its rows together."""
 
 _Writers = Mapping[tuple[str | None, tuple[str, ...]], BucketWriter]
 """Where values go: by the column whose buckets read them, and their names."""
@@ -63,7 +71,7 @@ class Stored:
     observing: frozenset[Place]
 
     def time_of(self, place: Place) -> str:
-        """Name the column that says when a place's rows happen or are decided."""
+        """Return the column of the time at which a place's rows happen or are decided."""
         return DECISION_TIME if place in self.observing else EVENT_TIME
 
     def schema_of(self, place: Place) -> pa.Schema:
@@ -72,14 +80,14 @@ class Stored:
 
 
 class BucketParts:
-    """The rows of all places by bucket, the values that passes hand on, and the engine.
+    """The rows of all places by bucket, and the values that passes send to later ones.
 
     Parameters
     ----------
     folder : Path
-        Private; buckets are made in it when they are first needed.
+        Private folder for the buckets.
     keys : mapping of place to columns
-        What to keep of places, by customer, besides the columns that features read.
+        Columns of places to keep, by customer, in addition to those that features read.
     tick : callable
         Called after each part of a pass.
     """
@@ -110,7 +118,7 @@ class BucketParts:
         """Compute a pass in every bucket, and hand its values to where they are read."""
         each = self._plan.passes[number]
         whole = each.site.anchor is None
-        # readings of all rows at once are computed one by one, to take less memory
+        # readings of all rows are computed one by one, to limit memory
         size = 1 if whole else len(each.specs)
         for first in range(0, len(each.specs), size):
             specs = each.specs[first : first + size]
@@ -143,7 +151,7 @@ class BucketParts:
         rows, observed = self.load(place, CUSTOMER_ID, bucket, last.observed)
         computed = Computed(specs, len(observed))
         if len(observed):
-            self._bench(last, bucket, observed).read(observed, last.specs, computed)
+            self._computation(last, bucket, observed).read(observed, last.specs, computed)
         handed = dict(read_handed(self._handed(place, CUSTOMER_ID, carried=False), bucket, rows))
         for spec in specs:
             if spec.kind == "category" and spec.name not in computed.categories:
@@ -157,7 +165,7 @@ class BucketParts:
     def load(
         self, place: Place, column: str | None, bucket: int, wanted: frozenset[str]
     ) -> tuple[Ints, TimedRows]:
-        """Bring a bucket into memory: its rows' numbers, and the rows with what was carried."""
+        """Load a bucket: the numbers of its rows, and the rows with carried columns."""
         schema, names = self._kept(place, column)
         if column is None:
             times = {self._stored.time_of(place), KNOWN_AT, UNTIL}
@@ -198,12 +206,12 @@ class BucketParts:
             return
         plain = self._match(place, each.specs, observed)
         computed = Computed(plain, rows.size)
-        self._bench(each, bucket, observed).read(observed, plain, computed)
+        self._computation(each, bucket, observed).read(observed, plain, computed)
         self._hand(rows, observed, computed, writers)
 
     def _count(self, place: Place, spec: FeatureSpec, writers: _Writers) -> None:
         """Count rows of a whole table for a place, some of its rows after the other."""
-        assert isinstance(spec.how, Window)  # noqa: S101  as adds_up told
+        assert isinstance(spec.how, Window)  # noqa: S101  checked by adds_up
         table = self._stored.files[spec.how.table]
         counts = WholeCount(table, spec, timezone=self._timezone, threads=self._threads)
         time = self._stored.time_of(place)
@@ -229,13 +237,7 @@ class BucketParts:
         self, place: Place, specs: Sequence[FeatureSpec], observed: TimedRows
     ) -> list[FeatureSpec]:
         """Match the money of a place's own rows, where its other readers cannot."""
-        columns = frozenset(
-            spec.how.column
-            for spec in specs
-            if isinstance(spec.how, Own)
-            and isinstance(spec.how.column, RowColumn)
-            and isinstance(spec.how.column.how, Matched)
-        )
+        columns = frozenset(filter(None, (own_match(spec.how) for spec in specs)))
         add_row_columns(
             [[Need(table=place, column=column) for column in columns]],
             tables={place: observed},
@@ -245,8 +247,8 @@ class BucketParts:
         )
         return [replace(spec, how=replace_columns(spec.how, columns)) for spec in specs]
 
-    def _bench(self, each: Pass, bucket: int, observed: TimedRows) -> FeatureComputation:
-        """Lay out the tables of a bucket; a place that looks back on itself is there once."""
+    def _computation(self, each: Pass, bucket: int, observed: TimedRows) -> FeatureComputation:
+        """Load the tables of a bucket; a place that looks back on itself is loaded once."""
         anchor = each.site.anchor
         by = None if anchor is None else anchor.rows
         tables = {}
@@ -256,7 +258,7 @@ class BucketParts:
         return FeatureComputation(tables, timezone=self._timezone, threads=self._threads)
 
     def prepare(self, each: Pass) -> None:
-        """Part the rows that a pass reads, if that is not done."""
+        """Divide the rows that a pass reads, if that is not done."""
         for (place, column), _ in _touched(each):
             if column is not None:
                 self._exchange_once(place, column)
@@ -294,10 +296,7 @@ class BucketParts:
 
 @contextmanager
 def only_new_objects() -> Iterator[None]:
-    """Keep what lives already out of collections: looking through it takes long.
-
-    It is for the time of a build, in which memory is freed after every bucket.
-    """
+    """Exclude existing objects from garbage collection, which would scan them for every bucket."""
     gc.freeze()
     try:
         yield
@@ -306,7 +305,7 @@ def only_new_objects() -> Iterator[None]:
 
 
 def free_memory() -> None:
-    """Free what the last bucket took, held in cycles or by Arrow, before the next."""
+    """Free the memory of the last bucket, in cycles or of Arrow, before the next."""
     gc.collect()
     pa.default_memory_pool().release_unused()
 
@@ -322,7 +321,7 @@ def _touched(each: Pass) -> Iterator[tuple[_Partition, frozenset[str]]]:
 def _targets(
     plan: Plan, each: Pass, specs: Sequence[FeatureSpec]
 ) -> dict[str | None, tuple[str, ...]]:
-    """Return by which columns the buckets are made that read these values, and which ones."""
+    """Return the values to send, by the column that divides the buckets that read them."""
     names = frozenset(spec.name for spec in specs)
     if not each.site.carries:
         return {CUSTOMER_ID: tuple(sorted(names))}
@@ -337,7 +336,7 @@ def _targets(
 def _columns_kept(
     plan: Plan, stored: Stored, keys: Mapping[Place, Sequence[str]]
 ) -> Mapping[_Partition, set[str]]:
-    """List what to keep of each partition: what is read, times, and keys to hand on by."""
+    """List the columns to keep of each partition: those read, times, and keys of other buckets."""
     kept: dict[_Partition, set[str]] = defaultdict(set)
     for each in plan.passes:
         for (place, column), columns in _touched(each):

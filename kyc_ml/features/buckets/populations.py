@@ -17,8 +17,8 @@ from kyc_ml.features.buckets.anchors import Pass, Place
 from kyc_ml.features.buckets.exchange import BucketWriter, read_bucket
 from kyc_ml.features.buckets.parts import BucketParts, free_memory
 from kyc_ml.features.build import Computed, combine
-from kyc_ml.features.history import TimedRows
-from kyc_ml.features.peers import (
+from kyc_ml.features.kinds.peer import Peer
+from kyc_ml.features.peer_distance import (
     MEASURED_AT,
     GroupStatistics,
     distance,
@@ -27,8 +27,9 @@ from kyc_ml.features.peers import (
     month_starts,
     population,
 )
-from kyc_ml.features.spec import FeatureSpec, Peer, all_made_of, made_of
+from kyc_ml.features.spec import FeatureSpec, all_made_of
 from kyc_ml.features.table import DECISION_TIME
+from kyc_ml.features.timed_rows import TimedRows
 from kyc_ml.metrics import Floats, Ints
 
 _PEERS: Final = pa.schema(
@@ -38,7 +39,7 @@ _PEERS: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRound:
-    """Comparisons that need the same measures of peers, who need no others first.
+    """Comparisons that need the same measures of peers and no later round.
 
     Attributes
     ----------
@@ -54,15 +55,17 @@ class PeerRound:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the measures that groups of peers are made by and compared in."""
-        return tuple(dict.fromkeys(name for spec in self.compared for name in made_of(spec)))
+        return tuple(
+            dict.fromkeys(name for spec in self.compared for name in spec.how.features_read())
+        )
 
 
 def peer_rounds(specs: Sequence[FeatureSpec]) -> dict[Place, PeerRound]:
-    """Part comparisons so that each compares measures of rounds before its own."""
+    """Divide comparisons into rounds: each reads measures of earlier rounds only."""
     known = {spec.name: spec for spec in specs}
 
     def depth(spec: FeatureSpec) -> int:
-        below = max((depth(known[name]) for name in made_of(spec)), default=0)
+        below = max((depth(known[name]) for name in spec.how.features_read()), default=0)
         return below + isinstance(spec.how, Peer)
 
     rounds: dict[Place, PeerRound] = {}
@@ -96,7 +99,7 @@ class Populations:
         return self._folder / "peers.parquet"
 
     def list_members(self, parts: BucketParts, n_buckets: int) -> None:
-        """Write who was a customer when."""
+        """Write the customers known at the start of each month."""
         with pq.ParquetWriter(self.file, _PEERS) as writer:
             for bucket in range(n_buckets if self._months.size else 0):
                 _, customers = parts.load(CUSTOMERS, CUSTOMER_ID, bucket, frozenset())
@@ -133,18 +136,18 @@ class Populations:
                 peers = _as_frame(measures)
                 for name, how in hows.items():
                     found[name].append(group_statistics(how, peers))
-        nobody = _as_frame(schema.empty_table())
+        empty = _as_frame(schema.empty_table())
         for name, how in hows.items():
-            months = found[name] or [group_statistics(how, nobody)]
+            months = found[name] or [group_statistics(how, empty)]
             self._found[name] = [pd.concat(each) for each in zip(*months, strict=True)]
 
     def combine(
         self, specs: Sequence[FeatureSpec], observed: TimedRows, computed: Computed
     ) -> None:
-        """Compute what is made of other features, comparisons with these peers included."""
+        """Compute features made of other features, and comparisons with these peers."""
 
         def compare(peers: Sequence[FeatureSpec]) -> dict[str, Floats]:
-            names = list(dict.fromkeys(name for spec in peers for name in made_of(spec)))
+            names = list(dict.fromkeys(name for spec in peers for name in spec.how.features_read()))
             mine = frame(*computed.named(names), month_starts(observed.event_time))
             return {
                 spec.name: distance(spec.how, self._found[spec.name], mine)

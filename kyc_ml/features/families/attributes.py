@@ -12,19 +12,13 @@ from typing import Final
 from kyc_ml.config import AttributeType, FeatureConfig, Reading, TableAttribute
 from kyc_ml.contract import ACCOUNT_ID, ACCOUNTS, CUSTOMER_ID, CUSTOMERS, REVIEWS, TRANSACTIONS
 from kyc_ml.errors import ConfigError
-from kyc_ml.features import spec as s
-from kyc_ml.features.spec import (
-    CURRENT_ACCOUNTS,
-    EVER,
-    FeatureSpec,
-    How,
-    Latest,
-    Own,
-    Statistic,
-    Window,
-    WindowLength,
-    period_of,
-)
+from kyc_ml.features import values
+from kyc_ml.features.how import How
+from kyc_ml.features.kinds.own import Own
+from kyc_ml.features.kinds.rows_of_key import Latest, Statistic, Window
+from kyc_ml.features.made import CURRENT_ACCOUNTS
+from kyc_ml.features.periods import EVER, WindowLength, period_of
+from kyc_ml.features.spec import FeatureSpec
 
 ATTRIBUTES: Final = "attributes"
 _SOURCE: Final = "declared in the source mapping"
@@ -38,7 +32,7 @@ _STEMS: Final = {
 _ALL_ACCOUNTS: Final = "accounts_attr"
 """Stem of what a customer's accounts have together; of one account, see `_STEMS`."""
 
-_READINGS: Final[dict[AttributeType, tuple[s.Reading, str]]] = {
+_READINGS: Final[dict[AttributeType, tuple[values.Reading, str]]] = {
     "number": ("value", ""),
     "text": ("category", ""),
     "boolean": ("flag", ""),
@@ -93,13 +87,8 @@ def with_attributes(config: FeatureConfig, attributes: Sequence[TableAttribute])
     return config.model_copy(update={"attributes": tuple(attributes)})
 
 
-def features_of(config: FeatureConfig) -> tuple[FeatureSpec, ...]:
-    """Declare what is read of each attribute, in the order of the mapping."""
-    return declare(config.attributes)
-
-
 def declare(attributes: Sequence[TableAttribute]) -> tuple[FeatureSpec, ...]:
-    """Declare the features of attributes."""
+    """Declare the features of attributes, in the order of the mapping."""
     return tuple(spec for attribute in attributes for spec in _of_attribute(attribute))
 
 
@@ -132,7 +121,9 @@ def _latest(attribute: TableAttribute) -> FeatureSpec:
         description_zh=f"{attribute.chinese}距今时间" if since else attribute.chinese,
         source=_SOURCE,
         monotone=attribute.direction,
-        units={CUSTOMERS: ("fraud", "risk"), REVIEWS: ("risk",)}.get(attribute.table, ("fraud",)),
+        observation_units={CUSTOMERS: ("fraud", "risk"), REVIEWS: ("risk",)}.get(
+            attribute.table, ("fraud",)
+        ),
         kind="category" if attribute.type == "text" else "number",
     )
 
@@ -160,7 +151,7 @@ def _of_rows(
         description=english.format(attribute.description, when),
         description_zh=chinese.format(when_zh, attribute.chinese),
         source=_SOURCE,
-        # a direction is one of the value: that risk rises with it says nothing of its trend
+        # the direction is that of the value; the trend of a value has none
         monotone=attribute.direction if reading != "trend" else 0,
     )
 

@@ -1,13 +1,13 @@
 """Read the features of a family from its table: the YAML file of its name in this folder.
 
-A table holds `features`: each has a name (`feature`), says how it is computed (`how`, a
-sentence of `kyc_ml.features.sentences`), and has a unit, a description in both languages
+A table holds `features`: each has a name (`feature`), defines how it is computed (`how`, a
+sentence of `kyc_ml.features.kinds`), and has a unit, a description in both languages
 (`en`, `zh`), a `source` and a `typology`. What several features share is written once: in
 the group that lists them under `features`, or at the top of the file.
 
 ``for`` repeats a feature or a group for each of some words, the first one slowest. ``<p>``
 stands for the word in a name or sentence, and for what the word means in a description:
-7d is "the last 7 days". `words` at the top of a file say what other words mean:
+7d is "the last 7 days". `words` at the top of a file define other words:
 ``[English, Chinese]``, or keys of which ``<p.key>`` is replaced.
 
 ``columns`` are row columns, computed before features read them; those at the top of a
@@ -29,12 +29,26 @@ from typing import Any, Final, Literal
 
 from kyc_ml.config import WINDOW, AmountsOfInterest, CountryList, read_content
 from kyc_ml.errors import ConfigError, Faults, hint
-from kyc_ml.features.sentences import Names, read_feature
-from kyc_ml.features.spec import Direction, FeatureSpec, Listing, period_of
+from kyc_ml.features.how import Names, read_sentence
+from kyc_ml.features.kinds import COLUMN_KINDS, KINDS
+from kyc_ml.features.periods import period_of
+from kyc_ml.features.spec import Direction, FeatureSpec
+from kyc_ml.features.values import Listing
 
 _GROUP: Final = frozenset({"for", "words", "columns", "features"})
 _FEATURE: Final = frozenset(
-    {"feature", "how", "unit", "en", "zh", "source", "typology", "monotone", "units", "hidden"}
+    {
+        "feature",
+        "how",
+        "unit",
+        "en",
+        "zh",
+        "source",
+        "typology",
+        "monotone",
+        "observation_units",
+        "intermediate",
+    }
 )
 _REQUIRED: Final = frozenset({"how", "unit", "en", "zh", "source"})
 _DIRECTIONS: Final[dict[str, Direction]] = {"-1": -1, "0": 0, "1": 1}
@@ -45,7 +59,7 @@ _PLACE: Final = re.compile(r"<([a-z_.]+)>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Word:
-    """What a placeholder is replaced by: in a name, in a sentence, and in each language."""
+    """Replacements of a placeholder: in a name, in a sentence, and in each language."""
 
     name: str
     how: str
@@ -55,7 +69,7 @@ class _Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scope:
-    """What holds where a feature is declared."""
+    """Words, columns and fields that apply where a feature is declared."""
 
     family: str
     words: Mapping[str, _Word]
@@ -93,6 +107,7 @@ def read_families(
             for name, sentence in table.get("columns", {}).items()
         },
         listings={each.name: _listing(each) for each in country_lists},
+        kinds=COLUMN_KINDS,
     )
     declared: list[FeatureSpec] = []
     faults = Faults("feature tables", ConfigError)
@@ -216,7 +231,7 @@ def _declare(scope: _Scope) -> FeatureSpec:
         msg = f"{name}: {', '.join(missing)} missing"
         raise ConfigError(msg)
     try:
-        how = read_feature(_fill(given["how"], words, "how"), scope.names)
+        how = read_sentence(_fill(given["how"], words, "how"), scope.names, KINDS)
         return FeatureSpec(
             name=name,
             family=scope.family,
@@ -227,9 +242,11 @@ def _declare(scope: _Scope) -> FeatureSpec:
             source=given["source"],
             typology=_fill(given.get("typology") or "", words, "name") or None,
             monotone=_DIRECTIONS[_fill(str(given.get("monotone", 0)), words, "name")],
-            units=tuple(_fill(given.get("units", "fraud, risk"), words, "name").split(", ")),
-            hidden=given.get("hidden", False),
-            kind="category" if getattr(how, "reading", None) == "category" else "number",
+            observation_units=tuple(
+                _fill(given.get("observation_units", "fraud, risk"), words, "name").split(", ")
+            ),
+            intermediate=given.get("intermediate", False),
+            kind="category" if how.is_text() else "number",
         )
     except (KeyError, ValueError) as error:
         msg = f"{name}: {error}"
@@ -241,7 +258,7 @@ def _fill(text: str, words: Mapping[str, _Word], side: Literal["name", "how", "e
 
     def word(found: re.Match[str]) -> str:
         if found[1] not in words:
-            msg = f"<{found[1]}> in {text!r} stands for no word{hint(found[1], words)}"
+            msg = f"<{found[1]}> in {text!r} is not a known placeholder{hint(found[1], words)}"
             raise ConfigError(msg)
         return str(getattr(words[found[1]], side))
 

@@ -1,1 +1,1 @@
-"""Compiled one-pass kernels: the time rule, and what is read off a timeline."""
+"""Compiled one-pass kernels: the time rule, and the statistics of a timeline."""

@@ -1,9 +1,9 @@
 """Moments and extremes of windows whose visible rows lie side by side, compiled.
 
 Where the rows of every key enter and leave in the order they happened in, as those that
-arrive on time do, an observation sees a run of them. Two ends say which, and one pass
-answers all that is asked. The sums take the same steps in the same order as those of
-`kyc_ml.features.kernels.moments`, so that no value tells which of the two ways it came.
+arrive on time do, an observation sees a run of them. Two ends define the run, and one
+pass computes all its statistics. The sums take the same steps in the same order as those of
+`kyc_ml.features.kernels.moments`, so that both give the same bits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def sweep_contiguous(
         The mean, and either extreme, is missing without rows, the deviation below two.
     columns : int64 array of shape (6,)
         Where in `out` count, sum, mean, deviation, largest and smallest go; negative if
-        nobody asked for it.
+        not wanted.
     """
     at_count, at_sum, at_mean, at_std = columns[0], columns[1], columns[2], columns[3]
     at_max, at_min = columns[4], columns[5]

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from kyc_ml.features.kernels.timeline import order_by_instant
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.periods import HOUR_US
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask
 from kyc_ml.storage import kernel
 
@@ -22,8 +22,8 @@ GONE: Final = 1e-9
 off is not money."""
 
 SETTLED: Final = 1e-12
-"""A booking out of which no more than this share is not met is met as a whole: what is left of
-subtracting its parts is not money either."""
+"""A booking out of which no more than this share is unmatched is matched as a whole: the rest is
+rounding, not money."""
 
 
 @kernel()
@@ -38,12 +38,12 @@ def match_flow(
     """Match each booking out to the oldest money in that is left, as it was known then.
 
     Bookings out of one instant share what met them in proportion to their amounts, so that
-    their order says nothing.
+    their order does not matter.
 
     A booking is matched once, at its entry: ``max(event_time, known_at)``. A booking out
     meets the money in that happened strictly before it and has entered by its own entry.
     Money in that arrives late takes its place by event time among what is left; what was
-    matched before is not matched anew. So no booking changes the match of one that
+    matched before is not matched again. So no booking changes the match of one that
     entered before it.
 
     Parameters
@@ -135,7 +135,7 @@ def match_flow(
 
 @kernel(inline="always")
 def _settled(matched: float, amount: float) -> float:
-    """Give the amount itself where it is met but for rounding: a share of all of it is 1."""
+    """Return the amount itself where it is matched except for rounding: its share is then 1."""
     return amount if abs(amount - matched) <= SETTLED * amount else matched
 
 

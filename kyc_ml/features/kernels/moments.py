@@ -8,9 +8,9 @@ timeline, lengths, row_starts, observed_starts
 place : int32 array
     Row of the feature matrix of each observation, by position.
 out : float64 array of shape (n, p), column-major, written
-    The feature matrix. A kernel leaves alone what is missing: it holds NaN before.
+    The feature matrix, filled with NaN. A kernel does not write missing values.
 columns : int64 array
-    Where in `out` each of the kernel's statistics goes; negative if nobody asked for it.
+    Where in `out` each of the kernel's statistics goes; negative if not wanted.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def sweep_ranks(
     """Median of the visible rows, and the share of them below the observation's own value.
 
     Rows equal to the own value count half, so the share is 0.5 among equals. Both are
-    missing without rows, the share also without a value of its own.
+    missing without rows, the share also without an own value.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def sweep_ranks(
 
 @kernel(inline="always")
 def _rank_at(tree: Ints32, values: int, number: int) -> int:
-    """Rank of the visible row that has `number` rows before it."""
+    """Return the rank of the visible row that has `number` rows before it."""
     node, step = 0, 1
     while 2 * step <= values:
         step *= 2
@@ -117,7 +117,7 @@ def _rank_at(tree: Ints32, values: int, number: int) -> int:
 
 @kernel(inline="always")
 def _count_first(tree: Ints32, ranks: int) -> int:
-    """Count the visible rows of the lowest ranks, so many."""
+    """Count the visible rows of the `ranks` lowest ranks."""
     total, node = 0, ranks
     while node > 0:
         total += tree[node]

@@ -12,7 +12,7 @@ from kyc_ml.storage import kernel
 
 @kernel()
 def code_pairs(row_starts: Ints, values: Ints32, n_values: int) -> tuple[Ints32, Ints]:
-    """Give each (key, value) pair a code, those of one key one after another.
+    """Assign a code to each (key, value) pair, consecutive for the pairs of a key.
 
     Parameters
     ----------

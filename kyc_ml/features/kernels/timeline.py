@@ -11,11 +11,11 @@ t, and had not been superseded by t. Times are int64 microseconds, so the rule i
 
 `build_timeline` turns the rule into a timeline for each key: an order of "row leaves",
 "row enters" and "observe now". Each statistic is then one linear pass over that
-timeline, and cannot see a row that the timeline has not let in. Rows that arrive late
+timeline, and cannot see a row that has not entered. Rows that arrive late
 enter late: an observation before their ``known_at`` never meets them. Where no row is
-late or superseded, `find_ends` says the same shorter: from which row to which.
+late or superseded, `find_ends` finds the same rows as a run from first to last.
 
-All kernels release the GIL, so that several windows can be swept at once on threads.
+All kernels release the GIL, so that threads can sweep several windows in parallel.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FOREVER_US: Final = 2**61
 """A window without a left end, in microseconds: about 73,000 years."""
 
 MOST_ROWS: Final = 2**29 - 1
-"""Rows, or observations, that a timeline can number: two bits of 31 say what happens."""
+"""Rows, or observations, that a timeline can number: two bits of 31 hold the kind of entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +49,13 @@ class Span:
     first_until: int
 
     def is_hidden(self, first: int, last: int, *, lag_us: int, window_us: int) -> bool:
-        """Tell that nobody who decides from `first` to `last` sees any of the rows."""
+        """Return whether no decision from `first` to `last` sees any of the rows."""
         not_yet = self.first_event + lag_us + 1 > last
         no_more = self.last_event + lag_us + window_us + 1 <= first
         return not_yet or no_more
 
     def is_visible(self, first: int, last: int, *, lag_us: int, window_us: int) -> bool:
-        """Tell that everybody who decides from `first` to `last` sees all of the rows."""
+        """Return whether every decision from `first` to `last` sees all of the rows."""
         entered = max(self.last_event + lag_us + 1, self.last_known) <= first
         return entered and last < min(self.first_event + lag_us + window_us + 1, self.first_until)
 

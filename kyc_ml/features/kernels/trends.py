@@ -1,4 +1,4 @@
-"""What is computed anew of the visible rows at each observation, compiled: trends, extremes.
+"""Statistics recomputed from the visible rows at each observation, compiled: trends, extremes.
 
 The work grows with the rows in a window. That suits versions of customers and accounts, of which
 a window holds tens, not bookings.
@@ -32,7 +32,7 @@ def sweep_trend(
     """Least-squares slope of the visible rows' values over their event times, in 30 days.
 
     Missing with fewer than two different times; exactly 0 where all values are equal. Times
-    and values are centred, and each slope is computed of the visible rows anew, in the order
+    and values are centred, and each slope is recomputed from the visible rows, in the order
     of their event times: it depends on nothing that has left, and not on who was late.
 
     Source: the simple linear regression of Draper and Smith 1998, Applied Regression Analysis,

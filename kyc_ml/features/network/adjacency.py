@@ -121,19 +121,19 @@ def _insert(lists: Lists, edge: int, event_time: int, amount: float) -> None:
 
 @kernel()
 def let_in(lists: Lists, edges: Edges, entered: int, now: int) -> int:
-    """Let in the edges that a search at `now` may meet.
+    """Add the edges that a search at `now` may use.
 
     Parameters
     ----------
     entered : int
-        How many edges are in already.
+        Number of edges added before.
     now : int
         Microseconds; never falls from call to call.
 
     Returns
     -------
     int
-        How many edges are in now.
+        Number of edges added so far.
     """
     while entered < edges.by_entry.size and edges.enters[edges.by_entry[entered]] <= now:
         edge = edges.by_entry[entered]

@@ -27,7 +27,7 @@ class CycleRule(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Working space of one search, used anew for each closing edge."""
+    """Working space of a search, reused for each closing edge."""
 
     edge: Ints32  # paths found so far, as a tree: the first edge of each
     parent: Ints32  # and the place of the edge after it

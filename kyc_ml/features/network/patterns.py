@@ -31,7 +31,7 @@ from kyc_ml.features.network.motifs import (
 )
 from kyc_ml.features.network.rules import DEFAULT_RULES, PatternRules
 from kyc_ml.features.network.stacks import StackRule, measure_stacks
-from kyc_ml.features.spec import DAY_US, HOUR_US
+from kyc_ml.features.periods import DAY_US, HOUR_US
 from kyc_ml.metrics import Floats, Ints, Ints32
 
 Int8s = npt.NDArray[np.int8]
@@ -142,7 +142,7 @@ def find_patterns(
     Raises
     ------
     DatasetError
-        If the edges are not as described; all faults at once.
+        If the edges are not as described; all faults are listed.
     """
     _check_edges(source, target, event_time, known_at, amount, n_nodes=n_nodes)
     moving = np.flatnonzero((amount > 0.0) & (source != target))

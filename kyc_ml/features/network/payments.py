@@ -1,4 +1,4 @@
-"""Bookings of customers' accounts -> payments from one party to another, each once."""
+"""Convert bookings of customers' accounts into payments between parties, each once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kyc_ml.contract import AMOUNT, COUNTERPARTY_ID, CUSTOMER_ID, DIRECTION, EVENT_TIME, KNOWN_AT
-from kyc_ml.features.history import microseconds
-from kyc_ml.features.spec import HOUR_US
+from kyc_ml.features.periods import HOUR_US
+from kyc_ml.features.timed_rows import microseconds
 from kyc_ml.metrics import Floats, Ints, Ints32, Mask, Values
 from kyc_ml.storage import kernel
 
@@ -81,7 +81,7 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
 
 @kernel()
 def first_bookings(starts: Ints, event_time: Ints, into: Mask) -> Mask:
-    """Tell which bookings are payments, and not the other side of one.
+    """Return which bookings are payments, and not the other side of one.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def first_bookings(starts: Ints, event_time: Ints, into: Mask) -> Mask:
                     break
                 gone = event_time[booking] - event_time[earlier] > SAME_PAYMENT_US
                 if gone and earlier == head:
-                    waiting[earlier] = False  # whoever comes now is too late for it
+                    waiting[earlier] = False  # later bookings are too far apart to match it
                     head += 1
             if found >= 0:
                 waiting[found] = False

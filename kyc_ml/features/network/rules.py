@@ -18,7 +18,7 @@ class PatternRules:
     Raises
     ------
     ConfigError
-        If a limit is not positive or a range is empty; all faults at once.
+        If a limit is not positive or a range is empty; all faults are listed.
     """
 
     cycle_span_days: float = 30.0

@@ -22,7 +22,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     Nothing is learnt from the rows of `fit`: a row's features follow from the source and its
     own decision time, so they are the same in every fold. Features that the source or the
-    observations cannot give are left out, in every fold alike; `left_out_` says why.
+    observations cannot give are left out, in every fold alike; `unavailable_` says why.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
     ----------
     feature_names_in_ : array of str
         Columns of the observations.
-    left_out_ : dict of feature to reason
+    unavailable_ : dict of feature to reason
     specs_ : tuple of FeatureSpec
         The features given, in the order of the columns.
 
@@ -92,7 +92,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.feature_names_in_: Names = np.array(observations.column_names, dtype=object)
         self.n_features_in_: int = len(observations.column_names)
         self.specs_: tuple[FeatureSpec, ...] = found.specs
-        self.left_out_: dict[str, str] = dict(found.left_out)
+        self.unavailable_: dict[str, str] = dict(found.unavailable)
         return self
 
     def transform(self, X: Frame) -> pd.DataFrame:

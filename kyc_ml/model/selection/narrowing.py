@@ -10,16 +10,16 @@ from kyc_ml.model.selection.choosing import Selection
 
 
 def narrow_specs(specs: Sequence[FeatureSpec], selection: Selection) -> tuple[FeatureSpec, ...]:
-    """Leave out dropped features; those a kept one is computed from stay, but hidden."""
+    """Leave out dropped features; those that a kept one reads stay as intermediate features."""
     known = {spec.name: spec for spec in specs}
     needed = {
         name
         for spec in specs
-        if spec.name not in selection.dropped and not spec.hidden
+        if spec.name not in selection.dropped and not spec.intermediate
         for name in (spec.name, *all_made_of(spec, known))
     }
     return tuple(
-        replace(spec, hidden=spec.hidden or spec.name in selection.dropped)
+        replace(spec, intermediate=spec.intermediate or spec.name in selection.dropped)
         for spec in specs
         if spec.name in needed
     )

@@ -77,13 +77,13 @@ def weigh_families(
         ]
     config = FeatureConfig(families=tuple(FAMILIES), third_party_items=items)
     specs = choose_features(config, unit=unit, attributes=attributes or None)
-    available, left_out = split_available(specs, with_made(columns), observed)
-    shown = [spec for spec in specs if not spec.hidden]
-    given = Counter(spec.family for spec in available if not spec.hidden)
+    available, unavailable = split_available(specs, with_made(columns), observed)
+    shown = [spec for spec in specs if not spec.intermediate]
+    given = Counter(spec.family for spec in available if not spec.intermediate)
     found = []
     for family in FAMILIES:
         members = [spec.name for spec in shown if spec.family == family]
-        reasons = Counter(left_out[name] for name in members if name in left_out)
+        reasons = Counter(unavailable[name] for name in members if name in unavailable)
         found.append(
             ColumnFamily(
                 name=family,

@@ -1,1 +1,1 @@
-"""A challenger against a champion on the same later rows. Pure: it writes nothing."""
+"""Compare a challenger with a champion on the same later rows; nothing is written."""

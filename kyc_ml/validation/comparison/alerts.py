@@ -1,4 +1,4 @@
-"""What each model's alerts find and cost."""
+"""Count what the alerts of each model find and cost."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from kyc_ml.validation.comparison.rows import LaterRows
 from kyc_ml.validation.comparison.settings import ComparisonSettings
 
 WHAT_PAYS: Final = "all that pays"
+"""Rule that reviews every row whose expected loss is at least the cost of a review."""
 
 
 def compute_alerts(
     rows: LaterRows, scores: dict[str, Scores], *, settings: ComparisonSettings
 ) -> pd.DataFrame:
-    """Count alerts and what they find, for each capacity and where all is reviewed that pays.
+    """Count alerts and the positives found, for each capacity and for `WHAT_PAYS`.
 
     Returns
     -------
@@ -27,7 +28,7 @@ def compute_alerts(
     """
     day, target = rows.day, rows.target
     days = max(rows.end_day, int(day.max()) + 1) - int(day.min())
-    reviewed = {who: _reviewed(rows, said, settings) for who, said in scores.items()}
+    reviewed = {who: _reviewed(rows, found, settings) for who, found in scores.items()}
     rules = [f"{per_day:g} a day" for per_day in settings.capacities]
     return pd.DataFrame(
         [
@@ -38,11 +39,11 @@ def compute_alerts(
     )
 
 
-def _reviewed(rows: LaterRows, said: Scores, settings: ComparisonSettings) -> list[Floats]:
-    """Return the share of each judged row that is reviewed, for each capacity, then what pays."""
-    queue = ReviewQueue.of(said.margin[rows.judged], rows.day, end_day=rows.end_day)
+def _reviewed(rows: LaterRows, found: Scores, settings: ComparisonSettings) -> list[Floats]:
+    """Return the reviewed share of each evaluated row: for each capacity, then for `WHAT_PAYS`."""
+    queue = ReviewQueue.of(found.margin[rows.evaluated], rows.day, end_day=rows.end_day)
     worth = pays(
-        said.probability[rows.judged],
+        found.probability[rows.evaluated],
         review_cost=settings.review_cost,
         miss_cost=settings.miss_cost,
     )

@@ -1,8 +1,10 @@
-"""Two models and later rows in, a comparison and its verdict out."""
+"""Compare two models on the same rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -35,7 +37,7 @@ _CALIBRATION: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A challenger beside a champion on the same later rows. Intervals are at 95 %.
+    """A challenger compared with a champion on the same later rows. Intervals are at 95%.
 
     Attributes
     ----------
@@ -51,18 +53,19 @@ class Comparison:
     tiers : DataFrame
         One row a pair of tiers, lowest first: champion_tier, challenger_tier, rows (all later
         ones), judged, positives, observed_rate, ci_low, ci_high (Jeffreys; NaN where no row
-        was judged).
+        has a known outcome).
     moved : DataFrame
         One row an observation whose tier changes: observation_id, customer_id, decision_time,
         champion_tier, challenger_tier, direction ('up' or 'down'), both probabilities,
         tier_by_policy_alone (what the challenger's policy makes of the champion's
         probability), outcome (see `Labels`), log_odds_difference (challenger - champion, of
         the calibrated probability) and the three parts it is the sum of, features_, base_
-        and calibration_difference (of out-of-fold rows also what the models of the folds say
-        differently from the final ones); then the features whose contributions (log-odds) differ
-        most in the direction of the move: for i from 1 reason_i_code, reason_i_text,
-        reason_i_text_zh, reason_i_value, reason_i_difference, reason_i_challenger,
-        reason_i_champion, missing where no more features push that way.
+        and calibration_difference (for out-of-fold rows this includes the difference between
+        the models of the folds and the final ones); then the features whose contributions
+        (log-odds) differ most in the direction of the move: for i from 1 reason_i_code,
+        reason_i_text, reason_i_text_zh, reason_i_value, reason_i_difference,
+        reason_i_challenger, reason_i_champion, missing where no more features contribute in that
+        direction.
     causes : DataFrame
         Moved rows by their first reason: feature (its reason code, or `NO_FEATURE`), rows,
         up, down, mean_difference (log-odds).
@@ -70,15 +73,27 @@ class Comparison:
         For each rule ('50 a day', or 'all that pays') and model: rule, model, alerts,
         alerts_a_day, positives_found, precision, recall, cost_of_reviews, loss_avoided, net.
     kind : str
-        What the rows are: 'later' or 'out-of-fold'.
+        Kind of the rows: 'later' or 'out-of-fold'.
     rows, judged, positives, customers : int
-        All of these rows, those that figures come from, and positives and customers among these.
+        All rows, those that figures come from, and positives and customers among the latter.
     skipped : int
-        Bootstrap samples of one class only, which have no figures.
+        Bootstrap samples of one class only, for which no figure is defined.
     verdict : 'better', 'not shown better' or 'worse'
-        Better or worse only where the whole bootstrap interval of the objective is.
+        Better or worse only if the whole bootstrap interval of the objective's difference is.
     sentence : str
         The verdict with its figures.
+    settings : ComparisonSettings
+    names, digests : mapping of 'challenger' and 'champion' to str
+        Name and version of each model, and the digest of its bundle.
+    since, until : Timestamp
+        The evaluated rows were decided in ``[since, until)``; later ones are too young.
+    as_of : Timestamp
+        What was known then was used.
+    seconds : mapping of stage to duration
+    folder : Path or None
+        Folder of ``comparison.json`` and ``moved.parquet``; None where nothing was written.
+    mlflow_run : str
+        Id of the MLflow run; '' where nothing was logged.
     """
 
     metrics: pd.DataFrame
@@ -95,14 +110,32 @@ class Comparison:
     skipped: int
     verdict: Verdict
     sentence: str
+    settings: ComparisonSettings
+    names: Mapping[str, str]
+    digests: Mapping[str, str]
+    since: pd.Timestamp
+    until: pd.Timestamp
+    as_of: pd.Timestamp
     kind: str = "later"
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    folder: Path | None = None
+    mlflow_run: str = ""
 
-    def _facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
+        """Return the summary: verdict, models, rows, changed tiers, and where it is kept."""
+        directions = self.moved["direction"].value_counts()
+        kept = {"MLflow run": self.mlflow_run, "written to": self.folder}
         return {
             "verdict": self.sentence,
-            "judged": f"{say_count(self.judged, 'row')}, {self.positives:,} positive, of "
-            f"{say_count(self.customers, 'customer')}",
-            "changed tiers": f"{len(self.moved):,} of {say_count(self.rows, 'row')}",
+            **self.names,
+            "evaluated": f"{say_count(self.judged, 'row')}, "
+            f"{say_count(self.positives, 'positive')}, {say_count(self.customers, 'customer')}, "
+            f"decided {self.since:%Y-%m-%d} to {self.until:%Y-%m-%d}; {self.kind} rows",
+            "changed tiers": f"{len(self.moved):,} of {say_count(self.rows, 'row')} until "
+            f"{self.as_of:%Y-%m-%d}: {directions.get('up', 0):,} up, "
+            f"{directions.get('down', 0):,} down",
+            **{stage: f"{spent:.1f} s" for stage, spent in self.seconds.items()},
+            **{name: place for name, place in kept.items() if place},
         }
 
     def __repr__(self) -> str:
@@ -111,10 +144,10 @@ class Comparison:
             str(figure): f"{difference:+.4g} ({low:+.4g} to {high:+.4g})"
             for figure, difference, low, high in columns.itertuples(index=False)
         }
-        return say_plainly("Comparison", {**self._facts(), **figures})
+        return say_plainly("Comparison", {**self.facts(), **figures})
 
     def _repr_html_(self) -> str:
-        return say_in_html("Comparison", self._facts(), tables=[self.metrics.round(4)])
+        return say_in_html("Comparison", self.facts(), tables=[self.metrics.round(4)])
 
 
 def compare_models(
@@ -133,11 +166,11 @@ def compare_models(
     ConfigError
         If the models do not predict the same thing; see `require_comparable`.
     DatasetError
-        If the judged rows are not of both classes.
+        If the evaluated rows are not of both classes.
     """
     require_comparable(challenger, champion)
     rows.require_both_classes()
-    # one after the other: encoding writes into memory that both tables may share
+    # in sequence, not in parallel: encoding writes into memory that both tables may share
     held_out = rows.out_of_fold or (None, None)
     new = Scores.of(challenger, rows.challenger, threads=threads, predicted=held_out[0])
     old = Scores.of(champion, rows.champion, threads=threads, predicted=held_out[1])
@@ -157,9 +190,9 @@ def compare_models(
         threads=threads,
         progress=lambda done, total: tell("explaining changed tiers", done, total),
     )
-    said = {CHAMPION: old, CHALLENGER: new}
+    models, scores = {CHALLENGER: challenger, CHAMPION: champion}, {CHAMPION: old, CHALLENGER: new}
     target, names = rows.target, champion.policy.tier_names
-    calibration, reliability = _calibration(rows, said, target)
+    calibration, reliability = _calibration(rows, scores, target)
     same = challenger.digest == champion.digest != ""
     verdict, sentence = evaluate_difference(metrics, settings, same=same, kind=rows.kind)
     return Comparison(
@@ -169,14 +202,20 @@ def compare_models(
         tiers=compute_tier_moves(rows, new, old, names=names),
         moved=moved,
         causes=compute_causes(moved),
-        alerts=compute_alerts(rows, said, settings=settings),
-        rows=rows.judged.size,
+        alerts=compute_alerts(rows, scores, settings=settings),
+        rows=rows.evaluated.size,
         judged=target.size,
         positives=int(target.sum()),
         customers=int(pd.unique(rows.customers).size),
         skipped=skipped,
         verdict=verdict,
         sentence=sentence,
+        settings=settings,
+        names={who: bundle.config.name for who, bundle in models.items()},
+        digests={who: bundle.digest for who, bundle in models.items()},
+        since=rows.since,
+        until=rows.end,
+        as_of=rows.as_of,
         kind=rows.kind,
     )
 
@@ -184,7 +223,7 @@ def compare_models(
 def evaluate_difference(
     metrics: pd.DataFrame, settings: ComparisonSettings, *, same: bool, kind: str = "later"
 ) -> tuple[Verdict, str]:
-    """Say whether the challenger is better, by the objective and its bootstrap interval.
+    """Return the verdict on the challenger, from the objective and its bootstrap interval.
 
     Parameters
     ----------
@@ -205,14 +244,17 @@ def evaluate_difference(
 
 
 def _calibration(
-    rows: LaterRows, said: dict[str, Scores], target: Floats
+    rows: LaterRows, scores: dict[str, Scores], target: Floats
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tabulate the calibration of each model, as a whole and by bins."""
     lines, bins = [], []
-    for who, scores in said.items():
-        proba = scores.probability[rows.judged]
+    for who, found in scores.items():
+        margin, proba = found.margin[rows.evaluated], found.probability[rows.evaluated]
         quality = compute_metrics(
-            target, scores.margin[rows.judged], proba, customers=number_customers(rows.customers)
+            target,
+            margin,
+            proba,
+            customers=number_customers(rows.customers),
         )
         figures = {**quality.as_dict(), "expected": float(proba.sum())}
         intercept, slope = calibration_line(target, proba)

@@ -1,4 +1,4 @@
-"""Figures of both models and their differences, with paired intervals."""
+"""Compute the figures of both models and their differences, with paired intervals."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from kyc_ml.validation.comparison.settings import ComparisonSettings
 BOOTSTRAP: Final = "bootstrap by customer"
 DELONG: Final = "DeLong, rows independent"
 LOWER: Final = frozenset({"log_loss", "brier", "expected_cost"})
-"""Figures of which less is better; of the others more is."""
+"""Figures for which a lower value is better; for the others a higher value is better."""
 
 
 def recall_name(per_day: float) -> str:
-    """Name the recall at a capacity.
+    """Return the name of the recall at a capacity.
 
     Examples
     --------
@@ -44,22 +44,22 @@ def recall_name(per_day: float) -> str:
 
 
 def objective_figure(settings: ComparisonSettings) -> str:
-    """Name the figure that the verdict is about."""
+    """Return the name of the figure that decides the verdict."""
     if settings.objective == "recall_at_capacity":
         return recall_name(settings.capacities[0])
     return settings.objective
 
 
 class Figures:
-    """One model's figures of the judged rows, or of any sample of them.
+    """One model's figures of the evaluated rows, or of any sample of them.
 
-    Ranking figures are of the margin, since a calibrator may give equal probabilities; the
-    others of the calibrated probability. `expected_cost` is the cost of a row where all is
-    reviewed that pays.
+    Ranking figures use the margin, because a calibrator may give equal probabilities; the others
+    use the calibrated probability. `expected_cost` is the mean cost of a row if every row is
+    reviewed whose review pays.
     """
 
     def __init__(self, rows: LaterRows, scores: Scores, settings: ComparisonSettings) -> None:
-        margin, proba = (values[rows.judged] for values in (scores.margin, scores.probability))
+        margin, proba = (values[rows.evaluated] for values in (scores.margin, scores.probability))
         target = rows.target
         self._target = target
         self._ranking = Ranking.of(target, margin)
@@ -80,7 +80,7 @@ class Figures:
         Parameters
         ----------
         times : int64 array of shape (n,)
-            How often each judged row is there; both classes must be.
+            How often the sample contains each evaluated row; it must contain both classes.
         """
         hits, false = self._ranking.found(times)
         positives = times * self._target
@@ -97,7 +97,7 @@ class Figures:
 
 
 def _mean(values: Floats, weight: Floats | Ints) -> float:
-    """Weigh values; without BLAS, whose threads cost more and may change the last bit."""
+    """Return a weighted mean, without BLAS: its threads cost time and may change the last bit."""
     return float((values * weight).sum() / weight.sum())
 
 
@@ -140,7 +140,9 @@ def compute_differences(
         _line(name, before[name], value, paired.low[name], paired.high[name], method=BOOTSTRAP)
         for name, value in found.items()
     ]
-    delong = compare_aucs(rows.target, challenger.margin[rows.judged], champion.margin[rows.judged])
+    delong = compare_aucs(
+        rows.target, challenger.margin[rows.evaluated], champion.margin[rows.evaluated]
+    )
     lines.insert(
         1, _line("auc", before["auc"], found["auc"], delong.low, delong.high, method=DELONG)
     )

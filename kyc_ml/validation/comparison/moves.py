@@ -1,4 +1,4 @@
-"""Which rows change their tier, and which features are behind it."""
+"""List the rows whose tier changes, and the features that change it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kyc_ml.registry import Bundle, Scores, explain_rows, model_columns
 from kyc_ml.validation.comparison.rows import LaterRows
 
 NO_FEATURE: Final = "(base value, calibration or policy)"
-"""Cause of a move that no feature pushes."""
+"""Cause of a move to which no feature contributes."""
 _PIECE: Final = 2_000
-"""Rows explained at a time: a few seconds of work."""
+"""Rows explained at a time: a few seconds of work, so that progress is visible."""
 
 _TEXTS: Final = (
     "champion_tier",
@@ -30,11 +30,11 @@ _TEXTS: Final = (
     "outcome",
 )
 
-# What a difference of contributions of this sign does, in English and Chinese.
+# Meaning of the sign of a difference of contributions, in English and Chinese.
 _EFFECTS: Final = {
-    1.0: ("the challenger takes it for more risk", "挑战者模型认为风险更高"),
-    -1.0: ("the challenger takes it for less risk", "挑战者模型认为风险更低"),
-    0.0: ("both take it for the same risk", "两个模型判断相同"),  # never said, see `_say`
+    1.0: ("for the challenger: more risk", "挑战者模型认为风险更高"),
+    -1.0: ("for the challenger: less risk", "挑战者模型认为风险更低"),
+    0.0: ("the same risk for both", "两个模型判断相同"),  # needed by make_reasons, never shown
 }
 
 
@@ -51,8 +51,8 @@ def compute_tier_moves(
     cells = champion.tier * len(names) + challenger.tier
     size = len(names) ** 2
     count = np.bincount(cells, minlength=size)
-    judged = np.bincount(cells[rows.judged], minlength=size)
-    hits = np.bincount(cells[rows.judged], weights=rows.target, minlength=size)
+    judged = np.bincount(cells[rows.evaluated], minlength=size)
+    hits = np.bincount(cells[rows.evaluated], weights=rows.target, minlength=size)
     low, high = jeffreys_interval(hits, judged)
     known = judged > 0
     before, after = np.divmod(np.arange(size), len(names))
@@ -80,7 +80,7 @@ def explain_moves(
     threads: int,
     progress: Callable[[int, int], None],
 ) -> pd.DataFrame:
-    """List the rows whose tier changes, those that move most first, with what moves them.
+    """List the rows whose tier changes, the largest change first, with the features that cause it.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def explain_moves(
         table["calibration_difference"] = (
             table["log_odds_difference"] - table["features_difference"] - base
         )
-        said = _say(
+        reasons_of_move = _explain(
             both,
             added,
             up=new.tier[here] > old.tier[here],
@@ -112,7 +112,7 @@ def explain_moves(
             currency=str(champion.data["base_currency"]),
             k=reasons,
         )
-        pieces.append(pd.concat([table, said], axis=1))
+        pieces.append(pd.concat([table, reasons_of_move], axis=1))
         progress(min(start + _PIECE, moved.size), moved.size)
     listed = pd.concat(pieces, ignore_index=True)
     order = np.lexsort((listed[OBSERVATION_ID], -listed["log_odds_difference"].abs()))
@@ -120,7 +120,7 @@ def explain_moves(
 
 
 def compute_causes(moved: pd.DataFrame) -> pd.DataFrame:
-    """Count the moves by the feature that pushes most that way.
+    """Count the moves by the feature that contributes most.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def _facts(
     *,
     scores: tuple[Scores, Scores],
 ) -> pd.DataFrame:
-    """Say of each moved row whose it is, from where to where it moves, and its outcome."""
+    """Tabulate the identity, tiers, probabilities and outcome of each moved row."""
     new, old = scores
     names = np.array(champion.policy.tier_names, dtype=object)
     by_policy = grade(old.probability[here], rows.challenger.take(here), policy=challenger.policy)
@@ -193,7 +193,7 @@ def _contributions(
         explain_rows(bundle, table, threads=threads)
         for bundle, table in zip((challenger, champion), tables, strict=True)
     ]
-    both = _beside(*tables)
+    both = _union(*tables)
     place = {name: column for column, name in enumerate(both.names)}
     added = np.zeros((len(both), len(place))), np.zeros((len(both), len(place)))
     for filled, table, part in zip(added, tables, found, strict=True):
@@ -201,10 +201,10 @@ def _contributions(
     return both, added, found[0].base - found[1].base
 
 
-def _beside(one: FeatureTable, other: FeatureTable) -> FeatureTable:
-    """Put the columns that only `other` has beside those of `one`.
+def _union(one: FeatureTable, other: FeatureTable) -> FeatureTable:
+    """Return the columns of `one`, then those that only `other` has.
 
-    A feature of one name that both declare differently counts as one; its value is `one`'s.
+    A feature that both declare differently under one name counts once, with the value of `one`.
     """
     mine = set(one.names)
     added = [column for column, name in enumerate(other.names) if name not in mine]
@@ -213,11 +213,11 @@ def _beside(one: FeatureTable, other: FeatureTable) -> FeatureTable:
         specs=(*one.specs, *(other.specs[column] for column in added)),
         numbers=np.column_stack([one.numbers, other.numbers[:, added]]),
         categories={**other.categories, **one.categories},
-        left_out={},
+        unavailable={},
     )
 
 
-def _say(
+def _explain(
     both: FeatureTable,
     added: tuple[Floats, Floats],
     *,
@@ -226,23 +226,23 @@ def _say(
     currency: str,
     k: int,
 ) -> pd.DataFrame:
-    """Say the features that push most the way a row moves, with what each model adds for them.
+    """Return the k features that contribute most to each move, with both models' contributions.
 
-    A feature that pushes the other way is no reason: where fewer than k push, the rest is
-    missing.
+    A feature that contributes in the other direction is not a reason: where fewer than k
+    contribute to the move, the rest is missing.
     """
-    apart = added[0] - added[1]
-    pushing = np.where((apart > 0) == up[:, None], apart, 0.0)
+    difference = added[0] - added[1]
+    pushing = np.where((difference > 0) == up[:, None], difference, 0.0)
     reasons = make_reasons(
         both, pushing, reference=reference, currency=currency, k=k, effects=_EFFECTS
     )
-    told: pd.DataFrame = pa.table(reasons).to_pandas()
-    told.columns = told.columns.str.replace("contribution", "difference")
+    listed: pd.DataFrame = pa.table(reasons).to_pandas()
+    listed.columns = listed.columns.str.replace("contribution", "difference")
     ranked, each = rank_reasons(pushing, k=k), np.arange(len(both))
     for place in range(ranked.shape[1]):
         stem = f"reason_{place + 1}"
         for who, values in zip(("challenger", "champion"), added, strict=True):
-            told[f"{stem}_{who}"] = values[each, ranked[:, place]]
-        columns = [name for name in told.columns if name.startswith(f"{stem}_")]
-        told.loc[told[f"{stem}_difference"] == 0.0, columns] = None
-    return told
+            listed[f"{stem}_{who}"] = values[each, ranked[:, place]]
+        columns = [name for name in listed.columns if name.startswith(f"{stem}_")]
+        listed.loc[listed[f"{stem}_difference"] == 0.0, columns] = None
+    return listed

@@ -1,4 +1,4 @@
-"""The rows of a comparison, and what each model says of them."""
+"""The rows that two models are compared on, with the features of each model."""
 
 from __future__ import annotations
 
@@ -24,56 +24,54 @@ class LaterRows:
         its tier policy reads; it may be one table for both.
     status : object array of shape (n,)
         What is known of each outcome; see `Labels`.
-    judged : bool array of shape (n,)
+    evaluated : bool array of shape (n,)
         The rows that figures are computed from: their outcome is known, and all rows of their
         time are old enough for it to be known. The others only change tiers.
-    end : Timestamp
-        End of the time that judged rows come from.
+    since, end : Timestamp
+        Evaluated rows were decided in ``[since, end)``.
+    as_of : Timestamp
+        Outcomes are those known at this time.
     out_of_fold : two pairs of float64 arrays of shape (n,), or None
-        Margin and probability of the challenger, then of the champion, by models that saw
-        nothing of a row's customer; None where the rows are later than both trainings.
+        Margin and probability of the challenger, then of the champion, from models that did not
+        see the row's customer; None where the rows are later than both trainings.
     """
 
     challenger: FeatureTable
     champion: FeatureTable
     status: Names
-    judged: Mask
+    evaluated: Mask
+    since: pd.Timestamp
     end: pd.Timestamp
+    as_of: pd.Timestamp
     out_of_fold: tuple[tuple[Floats, Floats], tuple[Floats, Floats]] | None = None
 
     @property
     def kind(self) -> str:
-        """What the rows are, in a word: later or out-of-fold."""
+        """Kind of the rows: 'later' or 'out-of-fold'."""
         return "later" if self.out_of_fold is None else "out-of-fold"
 
     @property
     def target(self) -> Floats:
-        """1 for a positive and 0 for a negative, of the judged rows."""
-        return np.asarray(self.status[self.judged] == POSITIVE, dtype=np.float64)
+        """Target of the evaluated rows: 1 for a positive and 0 for a negative."""
+        return np.asarray(self.status[self.evaluated] == POSITIVE, dtype=np.float64)
 
     @property
     def customers(self) -> Names:
-        """The customers of the judged rows."""
-        return customers_of(self.champion.keys)[self.judged]
+        """The customers of the evaluated rows."""
+        return customers_of(self.champion.keys)[self.evaluated]
 
     @property
     def day(self) -> Ints:
-        """Day of each judged row's decision, counted from 1970."""
-        return np.asarray(microseconds(self.champion.keys[DECISION_TIME])[self.judged] // DAY_US)
+        """Day of each evaluated row's decision, counted from 1970."""
+        return np.asarray(microseconds(self.champion.keys[DECISION_TIME])[self.evaluated] // DAY_US)
 
     @property
     def end_day(self) -> int:
-        """The day after the time of the judged rows."""
+        """The day after the time of the evaluated rows."""
         return -(-(self.end.value // 1000) // DAY_US)
 
     def require_both_classes(self) -> None:
-        """Raise unless the rows can compare models.
-
-        Raises
-        ------
-        DatasetError
-            If the judged rows are not of both classes.
-        """
+        """Raise DatasetError unless the evaluated rows have positives and negatives."""
         require_both_classes(
             f"a comparison on {self.kind} rows",
             int(self.target.sum()),

@@ -15,7 +15,7 @@ class ComparisonSettings(Section):
     """How two models are compared. Without a source, a number is convention."""
 
     objective: Objective = "average_precision"
-    """The figure that the verdict is about; of recall_at_capacity at the first capacity."""
+    """The figure that decides the verdict; recall_at_capacity is that of the first capacity."""
     capacities: tuple[Amount, ...] = Field(default=(50.0,), min_length=1)
     """Reviews a day."""
     review_cost: Amount = 1.0
@@ -28,4 +28,4 @@ class ComparisonSettings(Section):
     seed: int = Field(default=20130105, ge=0)
     """Draws the samples."""
     reasons: int = Field(default=3, ge=1)
-    """Features said of each row that changes its tier."""
+    """Features listed for each row that changes its tier."""

@@ -1,1 +1,1 @@
-"""The code of the checks; one file a family."""
+"""The checks; one module for each family."""

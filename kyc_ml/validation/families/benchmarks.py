@@ -26,14 +26,7 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.model import calibrate_later, fit_logistic
 from kyc_ml.validation.evidence import ReviewEvidence
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Value,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of, one_class
 from kyc_ml.validation.rows import ScoredRows
@@ -56,19 +49,19 @@ def run_logistic(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     evidence.reporter.progress("fitting the regression", 0, 1)
     specs = rows.features.specs
     regression = fit_logistic(
-        train.matrix[train.judged],
+        train.matrix[train.evaluated],
         train.target,
         categories=np.array([spec.kind == "category" for spec in specs]),
-        customers=customers_of(train.features.keys)[train.judged],
+        customers=customers_of(train.features.keys)[train.evaluated],
         seed=settings.seed,
     )
     evidence.reporter.progress("fitting the regression", 1, 1)
-    said = calibrate_later(
-        regression.margin(before.matrix[before.judged]),
+    predicted = calibrate_later(
+        regression.margin(before.matrix[before.evaluated]),
         before.target,
-        regression.margin(rows.matrix[rows.judged]),
+        regression.margin(rows.matrix[rows.evaluated]),
     )
-    return _against(rows, said, settings, notes=(_fitted_on(train, before),))
+    return _against(rows, predicted, settings, notes=(_fitted_on(train, before),))
 
 
 def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
@@ -82,9 +75,8 @@ def run_rating(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
     names = sorted({name for name, _ in card.reads.values()})
     absent = [name for name in names if rows.spec(name) is None]
     if absent:
-        said = ", ".join(absent)
-        return not_applicable("card_reads_absent", features=said)
-    scores = [rate(each.columns(names), card).margin[each.judged] for each in (before, rows)]
+        return not_applicable("card_reads_absent", features=", ".join(absent))
+    scores = [rate(each.columns(names), card).margin[each.evaluated] for each in (before, rows)]
     return _against(rows, calibrate_later(scores[0], before.target, scores[1]), settings)
 
 
@@ -96,10 +88,10 @@ def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     if (refused := one_class(rows)) is not None:
         return refused
     theirs = rival.rows
-    said = Predictions(score=theirs.judged_margin, probability=theirs.judged_probability)
+    predicted = Predictions(score=theirs.evaluated_margin, probability=theirs.evaluated_probability)
     found = _against(
         rows,
-        said,
+        predicted,
         settings,
         notes=(notice("champion", label=rival.label),),
     )
@@ -116,17 +108,15 @@ def run_champion(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     )
 
 
-def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute cost and savings where every row is reviewed whose expected loss exceeds the cost."""
+def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome:
+    """Compute cost and savings of reviewing every row whose expected loss is at least the cost."""
     rows, tuning = evidence.current, evidence.bundle.config.tuning
-    if (refused := one_class(rows)) is not None:
-        return refused
     review = tuning.review_cost if settings.review_cost is None else settings.review_cost
-    amount = rows.amount[rows.judged]
+    amount = rows.amount[rows.evaluated]
     by_amount = settings.miss_cost is None and bool(np.isfinite(amount).all())
     usual = tuning.miss_cost if settings.miss_cost is None else settings.miss_cost
     loss = amount if by_amount else np.full(amount.size, usual)
-    flagged = np.asarray(rows.judged_probability * loss >= review)
+    flagged = np.asarray(rows.evaluated_probability * loss >= review)
     found = compute_savings(rows.target, flagged, review_cost=review, miss_cost=loss)
     cost = compute_costs(rows.target, flagged, review_cost=review, miss_cost=loss)
     missed = loss * rows.target
@@ -136,13 +126,13 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         return np.array([1.0 - float((times * cost).sum()) / least if least else np.nan])
 
     drawn = bootstrap(
-        savings, rows.judged_customers, draws=draws_of(rows, settings), seed=settings.seed
+        savings, rows.evaluated_customers, draws=draws_of(rows, settings), seed=settings.seed
     )
     low, high = (float(end[0]) for end in percentile_interval(drawn))
     lost = notice("loss_by_amount") if by_amount else notice("loss_per_positive", loss=usual)
     return Outcome(
         values={
-            "savings": Value(value=found.savings, low=low, high=high),
+            "savings": Value(found.savings, low, high),
             "savings_high": high,
             "cost": found.cost,
             "cost_of_none": found.cost_of_none,
@@ -154,14 +144,14 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 
 
 def _against(
-    rows: ScoredRows, said: Predictions, settings: Settings, *, notes: tuple[Text, ...] = ()
+    rows: ScoredRows, other: Predictions, settings: Settings, *, notes: tuple[Text, ...] = ()
 ) -> Outcome:
-    """Compare the model with another on the same judged rows."""
+    """Compare the model with other predictions for the same evaluated rows."""
     target = rows.target
-    area = compare_aucs(target, rows.judged_margin, said.score)
-    ours = Ranking.of(target, rows.judged_margin)
-    theirs = Ranking.of(target, said.score)
-    losses = log_losses(target, rows.judged_probability) - log_losses(target, said.probability)
+    area = compare_aucs(target, rows.evaluated_margin, other.score)
+    ours = Ranking.of(target, rows.evaluated_margin)
+    theirs = Ranking.of(target, other.score)
+    losses = log_losses(target, rows.evaluated_probability) - log_losses(target, other.probability)
 
     def differences(times: Ints) -> dict[str, float]:
         gap = average_precision(*ours.found(times)) - average_precision(*theirs.found(times))
@@ -171,12 +161,12 @@ def _against(
     found = paired_differences(
         differences,
         target=target,
-        customers=rows.judged_customers,
+        customers=rows.evaluated_customers,
         seed=settings.seed,
         draws=draws_of(rows, settings),
     )
     value = {
-        name: Value(value=gap, low=found.low[name], high=found.high[name])
+        name: Value(gap, found.low[name], found.high[name])
         for name, gap in differences(whole).items()
     }
     points = theirs.found(whole)
@@ -184,7 +174,7 @@ def _against(
         values={
             "auc": auc(*points),
             "average_precision": average_precision(*points),
-            "auc_difference": Value(value=area.difference, low=area.low, high=area.high),
+            "auc_difference": Value(area.difference, area.low, area.high),
             "ap_difference": value["ap"],
             "ap_difference_high": found.high["ap"],
             "log_loss_difference": value["log_loss"],
@@ -195,12 +185,3 @@ def _against(
 
 def _fitted_on(train: ScoredRows, before: ScoredRows) -> Text:
     return notice("fitted_on", train=len(train), reference=before.target.size)
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "benchmarks",
-    logistic=run_logistic,
-    rating=run_rating,
-    champion=run_champion,
-    savings=run_savings,
-)

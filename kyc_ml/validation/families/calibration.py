@@ -1,8 +1,7 @@
-"""Calibration: figures of the calibrated probability of judged rows."""
+"""Calibration: figures of the calibrated probability of the evaluated rows."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -29,15 +28,8 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Value,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.levels import level_at, level_note, surest_levels
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import draws_of
 from kyc_ml.validation.rows import ScoredRows
@@ -47,37 +39,30 @@ from kyc_ml.validation.text import notice
 _NO_ROWS: Final = not_applicable("no_mature_outcome")
 
 
-def run_overall(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_overall(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compute O/E and the line of recalibration."""
-    del settings
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     ratio = clustered_observed_over_expected(
-        rows.target, rows.judged_probability, rows.judged_customers
+        rows.target, rows.evaluated_probability, rows.evaluated_customers
     )
-    line = fit_calibration_line(rows.target, rows.judged_probability)
+    line = fit_calibration_line(rows.target, rows.evaluated_probability)
     return Outcome(
         values={
-            "o_e": Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+            "o_e": Value(ratio.ratio, ratio.low, ratio.high),
             "o_e_low": ratio.low,
             "o_e_high": ratio.high,
-            "intercept": Value(
-                value=line.intercept, low=line.intercept_low, high=line.intercept_high
-            ),
-            "slope": Value(value=line.slope, low=line.slope_low, high=line.slope_high),
+            "intercept": Value(line.intercept, line.intercept_low, line.intercept_high),
+            "slope": Value(line.slope, line.slope_low, line.slope_high),
             "p_value": line.p_value,
         },
         notes=(notice("interval_by_customer"),),
     )
 
 
-def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the reliability table and its distances."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
-    proba = rows.judged_probability
+    proba = rows.evaluated_probability
     ece = calibration_error(rows.target, proba, n_bins=settings.bins)
     prevalence = float(rows.target.mean())
     return Outcome(
@@ -90,13 +75,11 @@ def run_reliability(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
     )
 
 
-def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Take the Brier score apart."""
+def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome:
+    """Decompose the Brier score."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
-    parts = decompose_brier(rows.target, rows.judged_probability, n_bins=settings.bins)
-    loss = (rows.target - rows.judged_probability) ** 2
+    parts = decompose_brier(rows.target, rows.evaluated_probability, n_bins=settings.bins)
+    loss = (rows.target - rows.evaluated_probability) ** 2
 
     def skill(times: Ints) -> Floats:
         rate = float((times * rows.target).sum()) / float(times.sum())
@@ -105,7 +88,7 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
         return np.array([1.0 - mean / least if least else np.nan])
 
     drawn = bootstrap(
-        skill, rows.judged_customers, draws=draws_of(rows, settings), seed=settings.seed
+        skill, rows.evaluated_customers, draws=draws_of(rows, settings), seed=settings.seed
     )
     low, high = (float(end[0]) for end in percentile_interval(drawn))
     return Outcome(
@@ -114,41 +97,32 @@ def run_brier(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             "reliability": parts.reliability,
             "resolution": parts.resolution,
             "uncertainty": parts.uncertainty,
-            "skill": Value(value=parts.skill, low=low, high=high),
+            "skill": Value(parts.skill, low, high),
             "skill_high": high,
         }
     )
 
 
-def run_spiegelhalter(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Test whether the Brier score is what it would be."""
-    del settings
+def run_spiegelhalter(evidence: ReviewEvidence, _: Settings) -> Outcome:
+    """Test whether the Brier score is as expected of correct probabilities."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
-    found = spiegelhalter(rows.target, rows.judged_probability)
+    found = spiegelhalter(rows.target, rows.evaluated_probability)
     return Outcome(values={"z": found.statistic, "p_value": found.p_value})
 
 
-def run_hosmer_lemeshow(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_hosmer_lemeshow(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Test observed against expected counts by groups of probability."""
-    del settings
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
-    found = hosmer_lemeshow(rows.target, rows.judged_probability, n_bins=10)
+    found = hosmer_lemeshow(rows.target, rows.evaluated_probability, n_bins=10)
     degrees = np.nan if found.degrees is None else float(found.degrees)
     return Outcome(
         values={"statistic": found.statistic, "degrees": degrees, "p_value": found.p_value}
     )
 
 
-def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Test each tier's level, Jeffreys' way."""
-    del settings
+def run_jeffreys(evidence: ReviewEvidence, _: Settings) -> Outcome:
+    """Test the level of each tier with Jeffreys' test."""
     rows = evidence.current
-    if not rows.target.size:
-        return _NO_ROWS
     table = _with_clusters(evidence, _grades(evidence))
     return Outcome(
         values={
@@ -163,11 +137,8 @@ def run_jeffreys(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     )
 
 
-def run_binomial(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Test each tier's level by the binomial distribution."""
-    del settings
-    if not evidence.current.target.size:
-        return _NO_ROWS
+def run_binomial(evidence: ReviewEvidence, _: Settings) -> Outcome:
+    """Test the level of each tier with the binomial distribution."""
     table = _grades(evidence)
     table = table.assign(
         binomial_under_holm=holm(table["binomial_under"].to_numpy()),
@@ -186,9 +157,7 @@ def run_binomial(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     )  # fmt: skip
 
 
-def run_segment_calibration(
-    evidence: ReviewEvidence, settings: Settings
-) -> Outcome | NotApplicable:
+def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compute O/E in each segment."""
     rows = evidence.current
     found = list(segments(rows, settings.segments))
@@ -196,12 +165,9 @@ def run_segment_calibration(
         return not_applicable("no_segment")
     lines = []
     for segment in found:
-        here = segment.rows[rows.judged]
-        target, proba = rows.target[here], rows.judged_probability[here]
-        if not target.size:
-            continue
-        level = level_of(target, proba, rows.judged_customers[here])
-        lines.append({"segment": segment.label, **asdict(level)})
+        here = segment.rows[rows.evaluated]
+        if here.any():
+            lines.append({"segment": segment.label, **level_at(rows, here)})
     if not lines:
         return _NO_ROWS
     table = pd.DataFrame(lines)
@@ -211,17 +177,17 @@ def run_segment_calibration(
             "judged": int(table["low"].notna().sum()),
         },
         tables={"segments": table},
-        notes=(who_is_judged(settings.fewest),),
+        notes=(level_note(settings.fewest),),
     )
 
 
 def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
-    """Tabulate the tiers of the probability alone: overrides are no prediction of the model."""
+    """Tabulate the tiers of the probability alone: overrides are not predictions of the model."""
     rows = evidence.current
     return compute_grade_calibration(
-        rows.grades.model[rows.judged],
+        rows.grades.model[rows.evaluated],
         rows.target,
-        rows.judged_probability,
+        rows.evaluated_probability,
         names=evidence.bundle.policy.tier_names,
     )
 
@@ -229,7 +195,7 @@ def _grades(evidence: ReviewEvidence) -> pd.DataFrame:
 def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFrame:
     """Add each tier's design effect, and Jeffreys' p-values of counts divided by it."""
     rows = evidence.current
-    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.judged], table)
+    effect, under, over = _jeffreys_by_customer(rows, rows.grades.model[rows.evaluated], table)
     return table.assign(
         design_effect=effect,
         jeffreys_under_clustered=holm(under),
@@ -238,12 +204,12 @@ def _with_clusters(evidence: ReviewEvidence, table: pd.DataFrame) -> pd.DataFram
 
 
 def _under_p_of_all(rows: ScoredRows) -> float:
-    """Give Jeffreys' p-value of under-prediction for all rows together, by customer."""
+    """Return Jeffreys' p-value of under-prediction for all rows together, by customer."""
     whole = pd.DataFrame(
         {
             "positives": [rows.target.sum()],
             "rows": [rows.target.size],
-            "expected_rate": [rows.judged_probability.mean()],
+            "expected_rate": [rows.evaluated_probability.mean()],
         }
     )
     _, under, _ = _jeffreys_by_customer(rows, np.zeros(rows.target.size, np.int64), whole)
@@ -253,26 +219,13 @@ def _under_p_of_all(rows: ScoredRows) -> float:
 def _jeffreys_by_customer(
     rows: ScoredRows, part: Ints, table: pd.DataFrame
 ) -> tuple[Floats, Floats, Floats]:
-    """Give the design effect and both p-values of each part; `table` has a row a part."""
+    """Return the design effect and both p-values of each part, that is each row of `table`."""
     parts = len(table)
     residual = residual_at_observed_level(
-        rows.target, rows.judged_probability, part=part, parts=parts
+        rows.target, rows.evaluated_probability, part=part, parts=parts
     )
-    effect = design_effect(residual, rows.judged_customers, part=part, parts=parts)
+    effect = design_effect(residual, rows.evaluated_customers, part=part, parts=parts)
     under, over = jeffreys_p(
         table["positives"] / effect, table["rows"] / effect, table["expected_rate"]
     )
     return effect, np.asarray(under), np.asarray(over)
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "calibration",
-    overall=run_overall,
-    reliability=run_reliability,
-    brier=run_brier,
-    spiegelhalter=run_spiegelhalter,
-    hosmer_lemeshow=run_hosmer_lemeshow,
-    jeffreys=run_jeffreys,
-    binomial=run_binomial,
-    segments=run_segment_calibration,
-)

@@ -8,21 +8,15 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE, customers_of
+from kyc_ml.dataset import IMMATURE, OPEN_CASE, POSITIVE
 from kyc_ml.features import audit_features, build_features
-from kyc_ml.metrics import Ints, Mask, compute_drift, effective_customers
+from kyc_ml.metrics import Mask, compute_drift, effective_customers
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, most_drifted
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Value,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
+from kyc_ml.validation.perturbing import draw_evaluated
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.probes import FEWEST, shuffled_label_auc, single_feature_auc
+from kyc_ml.validation.probes import FEWEST, probe
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.segments import values_of
 from kyc_ml.validation.text import notice
@@ -30,12 +24,11 @@ from kyc_ml.validation.text import notice
 _NO_TABLES: Final = not_applicable("no_tables")
 _NO_FILES: Final = not_applicable("no_files")
 _MOST_PROBED: Final = 50_000
-"""Rows probed for leaks, positives first: a leak shows in few (convention)."""
+"""Most rows to probe for leaks: a leak is visible in few rows (convention)."""
 
 
-def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_lineage(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare the digests of files with those of training."""
-    del settings
     if evidence.tables is None:
         return _NO_TABLES
     now = dict(evidence.tables.digests)
@@ -59,9 +52,8 @@ def run_lineage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     )
 
 
-def run_quarantine(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_quarantine(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Count rows that were quarantined while reading."""
-    del settings
     if evidence.tables is None:
         return _NO_TABLES
     quality = evidence.tables.quality
@@ -126,9 +118,8 @@ def run_representativeness(evidence: ReviewEvidence, settings: Settings) -> Outc
     )
 
 
-def run_missingness(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_missingness(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare missing shares by feature."""
-    del settings
     before, now = evidence.reference, evidence.current
     lines = []
     for place, spec in enumerate(now.features.specs):
@@ -154,9 +145,8 @@ def run_missingness(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
 _KNOWN_BY_DEFINITION: Final = notice("positives_known_by_definition")
 
 
-def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_label_maturity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Count outcomes by status, and measure how fast they arrive."""
-    del settings
     rows, before = evidence.current, evidence.reference
     limit = evidence.bundle.config.dataset.label_delay.days
     days = before.arrival_days[np.isfinite(before.arrival_days)]
@@ -169,7 +159,7 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     curve = pd.DataFrame({"days": grid, "share_known": share})
     return Outcome(
         values={
-            "judged": float(rows.judged.mean()),
+            "judged": float(rows.evaluated.mean()),
             "immature": float((rows.status == IMMATURE).mean()),
             "open": float((rows.status == OPEN_CASE).mean()),
             "known_at_maturity": known,
@@ -183,7 +173,7 @@ def run_maturity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
 
 
 def run_point_in_time(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Change rows that were not known yet and compute features again."""
+    """Change rows that were not yet known, and compute the features again."""
     if evidence.tables is None or evidence.observations is None:
         return _NO_TABLES
     found = audit_features(
@@ -221,25 +211,21 @@ def run_leakage(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     positives, negatives = rows.classes
     if min(positives, negatives) < FEWEST:
         return not_applicable("too_few_to_probe", fewest=FEWEST)
-    places = _probed(rows, seed=settings.seed)
+    rng = np.random.default_rng([settings.seed, 2])
+    places = draw_evaluated(rows, most=_MOST_PROBED, rng=rng)
     features = rows.features.take(places)
     target = np.asarray(rows.status[places] == POSITIVE, dtype=np.float64)
-    customers = customers_of(features.keys)
-    evidence.reporter.progress("probing labels", 0, 2)
-    single = single_feature_auc(features, target, customers=customers)
-    evidence.reporter.progress("probing labels", 1, 2)
-    shuffled = shuffled_label_auc(
+    single, shuffled = probe(
         features,
         target,
-        customers=customers,
         config=evidence.bundle.config.model,
         seed=settings.seed,
+        tell=evidence.reporter.progress,
     )
-    evidence.reporter.progress("probing labels", 2, 2)
-    auc = Value(value=np.nan)
+    auc = Value(np.nan)
     miss = np.nan
     if shuffled is not None:
-        auc = Value(value=shuffled.auc, low=shuffled.low, high=shuffled.high)
+        auc = Value(shuffled.auc, shuffled.low, shuffled.high)
         miss = max(0.0, shuffled.low - 0.5, 0.5 - shuffled.high)
     return Outcome(
         values={
@@ -258,29 +244,3 @@ def _missing(rows: ScoredRows, place: int) -> Mask:
         return np.isnan(rows.matrix[:, place])
     values = rows.features.categories[spec.name]
     return np.asarray(values.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-
-def _probed(rows: ScoredRows, *, seed: int) -> Ints:
-    """Take all positives to half of the room, and negatives for the rest."""
-    judged = np.flatnonzero(rows.judged)
-    if judged.size <= _MOST_PROBED:
-        return judged
-    rng = np.random.default_rng([seed, 2])
-    positive = rows.status[judged] == POSITIVE
-    hits, others = judged[positive], judged[~positive]
-    if hits.size > _MOST_PROBED // 2:
-        hits = rng.choice(hits, _MOST_PROBED // 2, replace=False)
-    rest = min(others.size, _MOST_PROBED - hits.size)
-    return np.sort(np.concatenate([hits, rng.choice(others, rest, replace=False)]))
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "data",
-    lineage=run_lineage,
-    quarantine=run_quarantine,
-    representativeness=run_representativeness,
-    missingness=run_missingness,
-    label_maturity=run_maturity,
-    point_in_time=run_point_in_time,
-    leakage=run_leakage,
-)

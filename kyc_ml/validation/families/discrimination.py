@@ -1,4 +1,4 @@
-"""Discrimination: figures of ranking, all on the margin of judged rows."""
+"""Discrimination: ranking figures, all of the margin of the evaluated rows."""
 
 from __future__ import annotations
 
@@ -19,35 +19,26 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.families import discrimination_by_part as parts
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Value,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import FPR, draws_of, one_class
 from kyc_ml.validation.text import Text, notice
 
 _POINTS: Final = 200
-"""Points of a drawn curve: more than a screen shows apart."""
+"""Points of a drawn curve: more cannot be distinguished on a screen."""
 
 
-def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the AUC with both intervals, and the curves."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
-    auc, low, high = auc_interval(rows.target, rows.judged_margin)
+    auc, low, high = auc_interval(rows.target, rows.evaluated_margin)
     drawn = _ranking(evidence, settings)["auc"]
-    roc = _thin(compute_roc(rows.target, rows.judged_margin))
-    given = rows.judged_probability
+    roc = _thin(compute_roc(rows.target, rows.evaluated_margin))
+    given = rows.evaluated_probability
     return Outcome(
         values={
-            "auc": Value(value=auc, low=low, high=high),
-            "gini": Value(value=2 * auc - 1, low=2 * low - 1, high=2 * high - 1),
+            "auc": Value(auc, low, high),
+            "gini": Value(2 * auc - 1, 2 * low - 1, 2 * high - 1),
             "auc_low_by_customer": drawn.low,
             "auc_of_probability": auc_interval(rows.target, given)[0],
             "distinct": int(np.unique(given).size),
@@ -57,24 +48,22 @@ def run_auc(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplic
     )
 
 
-def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute the figures of the top of the ranking."""
+def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome:
+    """Compute figures of the head of the ranking."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     drawn = _ranking(evidence, settings)
     prevalence = float(rows.target.mean())
 
     precision = drawn["average_precision"]
-    curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.judged_margin))
+    curve = _thin_to_the_head(compute_precision_recall(rows.target, rows.evaluated_margin))
     return Outcome(
         values={
             "average_precision": precision,
             "prevalence": prevalence,
             "lift": Value(
-                value=precision.value / prevalence,
-                low=precision.low / prevalence,
-                high=precision.high / prevalence,
+                precision.value / prevalence,
+                precision.low / prevalence,
+                precision.high / prevalence,
             ),
             "ks": drawn["ks"],
             "partial_auc": drawn["partial_auc"],
@@ -84,19 +73,17 @@ def run_ranking(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     )
 
 
-def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute precision and recall at capacities up to twice the configured one."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     own = evidence.bundle.config.tuning.capacity_per_day
-    day = rows.day[rows.judged]
+    day = rows.day[rows.evaluated]
     steps = np.arange(1, settings.operating_points + 1) / settings.operating_points
     points = compute_operating_points(
         rows.target,
-        rows.judged_margin,
+        rows.evaluated_margin,
         per_day=np.unique(np.append(steps * 2 * own, own)),
-        groups=rows.judged_customers,
+        groups=rows.evaluated_customers,
         day=day,
         end_day=rows.end_day,
         draws=draws_of(rows, settings),
@@ -107,7 +94,7 @@ def run_capacity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
         values={
             "capacity": own,
             **{
-                name: Value(value=at[name], low=at[f"{name}_low"], high=at[f"{name}_high"])
+                name: Value(at[name], at[f"{name}_low"], at[f"{name}_high"])
                 for name in ("precision", "recall")
             },
         },
@@ -125,57 +112,47 @@ def _days(per_day: float, *, first: int, end: int, on: int) -> Text:
     return notice("capacity", per_day=per_day, reviews=per_day * days, days=days, on=on)
 
 
-def run_recall_at_fpr(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute recall at 5 % false positives, at a threshold of now and at one set earlier."""
-    del settings
+def run_recall_at_fpr(evidence: ReviewEvidence, _: Settings) -> Outcome:
+    """Compute recall at 5% false positives, at a current threshold and at an earlier one."""
     rows, before = evidence.current, evidence.reference
-    if (refused := one_class(rows)) is not None:
-        return refused
-    own = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
-    now = rates_at_threshold(rows.target, rows.judged_margin, threshold=own)
+    own = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
+    now = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=own)
     values: dict[str, Value | float] = {
-        "recall": Value(value=now.recall, low=now.recall_low, high=now.recall_high),
+        "recall": Value(now.recall, now.recall_low, now.recall_high),
         "recall_frozen": np.nan,
         "fpr_frozen": np.nan,
     }
     notes = [notice("threshold_source", origin=before.origin)]
     if one_class(before) is None:
-        frozen = threshold_at_fpr(before.target, before.judged_margin, fpr=FPR)
-        then = rates_at_threshold(rows.target, rows.judged_margin, threshold=frozen)
-        values["recall_frozen"] = Value(
-            value=then.recall, low=then.recall_low, high=then.recall_high
-        )
-        values["fpr_frozen"] = Value(value=then.fpr, low=then.fpr_low, high=then.fpr_high)
+        frozen = threshold_at_fpr(before.target, before.evaluated_margin, fpr=FPR)
+        then = rates_at_threshold(rows.target, rows.evaluated_margin, threshold=frozen)
+        values["recall_frozen"] = Value(then.recall, then.recall_low, then.recall_high)
+        values["fpr_frozen"] = Value(then.fpr, then.fpr_low, then.fpr_high)
     else:
         notes = [notice("no_frozen_threshold")]
     return Outcome(values=values, notes=tuple(notes))
 
 
-def run_auc_decline(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compare the AUC with the one that the bundle recorded in training."""
-    del settings
+def run_auc_decline(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
+    """Compare the AUC with the one recorded at training."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     if evidence.current_is_recorded or not evidence.recorded_part:
         return not_applicable("same_as_initial")
     initial = evidence.bundle.metrics[evidence.recorded_part].get("auc", np.nan)
     if not np.isfinite(initial):
         return not_applicable("no_initial_auc")
-    found = auc_decline(rows.target, rows.judged_margin, initial=initial)
+    found = auc_decline(rows.target, rows.evaluated_margin, initial=initial)
     reach = 1.959964 * found.error
     return Outcome(
         values={
             "initial": found.initial,
             "current": Value(
-                value=found.current,
-                low=max(0.0, found.current - reach),
-                high=min(1.0, found.current + reach),
+                found.current, max(0.0, found.current - reach), min(1.0, found.current + reach)
             ),
             "drop": Value(
-                value=found.initial - found.current,
-                low=found.initial - found.current - reach,
-                high=found.initial - found.current + reach,
+                found.initial - found.current,
+                found.initial - found.current - reach,
+                found.initial - found.current + reach,
             ),
             "p_value": found.p_value,
         }
@@ -189,14 +166,14 @@ def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
         return cast("dict[str, Value]", evidence.memory[key])
     table = compute_ranking_figures(
         rows.target,
-        rows.judged_margin,
-        groups=rows.judged_customers,
+        rows.evaluated_margin,
+        groups=rows.evaluated_customers,
         max_fpr=FPR,
         draws=draws_of(rows, settings),
         seed=settings.seed,
     )
     found = {
-        str(line["figure"]): Value(value=line["value"], low=line["low"], high=line["high"])
+        str(line["figure"]): Value(line["value"], line["low"], line["high"])
         for line in table.to_dict("records")
     }
     evidence.memory[key] = found
@@ -204,7 +181,7 @@ def _ranking(evidence: ReviewEvidence, settings: Settings) -> dict[str, Value]:
 
 
 def _thin(curve: pd.DataFrame) -> pd.DataFrame:
-    """Keep so many points of a curve as can be seen apart, its ends among them."""
+    """Keep `_POINTS` points of a curve, including both ends."""
     if len(curve) <= _POINTS:
         return curve
     keep = np.unique(np.linspace(0, len(curve) - 1, _POINTS).round().astype(np.int64))
@@ -212,10 +189,10 @@ def _thin(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
-    """Keep the last points of a curve, and ever fewer of the ones before them.
+    """Keep the last points of a curve, and fewer and fewer of the points before them.
 
-    Alerts are raised at the head: of evenly spaced points most would be of rows that nobody
-    ever looks at.
+    Alerts are raised at the head: most of evenly spaced points would belong to rows that are
+    never reviewed.
     """
     if len(curve) <= _POINTS:
         return curve
@@ -223,14 +200,5 @@ def _thin_to_the_head(curve: pd.DataFrame) -> pd.DataFrame:
     return curve.iloc[len(curve) - back[::-1]].reset_index(drop=True)
 
 
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "discrimination",
-    auc=run_auc,
-    ranking=run_ranking,
-    capacity=run_capacity,
-    recall_at_fpr=run_recall_at_fpr,
-    auc_decline=run_auc_decline,
-    segments=parts.run_segments,
-    periods=parts.run_periods,
-    typologies=parts.run_typologies,
-)
+run_segments, run_periods = parts.run_segments, parts.run_periods
+run_typologies = parts.run_typologies

@@ -25,36 +25,34 @@ def run_segments(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotA
     found = list(segments(rows, settings.segments))
     if not found:
         return not_applicable("no_segment")
-    parts = [(each.label, each.rows[rows.judged]) for each in found]
+    parts = [(each.label, each.rows[rows.evaluated]) for each in found]
     return _by_part(rows, parts, settings, column="segment")
 
 
 def run_periods(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compute the AUC in each period."""
     rows = evidence.current
-    period = rows.period(settings.period)[rows.judged]
+    period = rows.period(settings.period)[rows.evaluated]
     parts = [(name, period == name) for name in sorted(set(period))]
     return _by_part(rows, parts, settings, column="period")
 
 
 def run_typologies(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
-    """Compute the recall of each typology at 5 % false positives."""
+    """Compute the recall of each typology at 5% false positives."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
-    kind = rows.typology[rows.judged]
+    kind = rows.typology[rows.evaluated]
     known = (rows.target == 1) & (kind != None)  # noqa: E711  element by element
     if not known.any():
         return not_applicable("no_typology")
-    threshold = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
-    caught = rows.judged_margin >= threshold
+    threshold = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
+    caught = rows.evaluated_margin >= threshold
     lines = []
     for name in sorted(set(kind[known])):
         here = known & (kind == name)
         n, hits = int(here.sum()), int(caught[here].sum())
         effect = design_effect(
             caught[here] - hits / n,
-            rows.judged_customers[here],
+            rows.evaluated_customers[here],
             part=np.zeros(n, np.int64),
             parts=1,
         )[0]
@@ -82,7 +80,7 @@ def _by_part(
 ) -> Outcome | NotApplicable:
     if (refused := one_class(rows)) is not None:
         return refused
-    whole = auc_interval(rows.target, rows.judged_margin)[0]
+    whole = auc_interval(rows.target, rows.evaluated_margin)[0]
     table = pd.DataFrame([{column: name, **_figures(rows, here, settings)} for name, here in parts])
     enough = table[table["auc"].notna()]
     shortfall = enough.assign(shortfall=np.maximum(whole - enough["high"], 0.0))
@@ -98,7 +96,7 @@ def _by_part(
 
 
 def _figures(rows: ScoredRows, here: Mask, settings: Settings) -> dict[str, float]:
-    target, score = rows.target[here], rows.judged_margin[here]
+    target, score = rows.target[here], rows.evaluated_margin[here]
     positives = int(target.sum())
     found = {"rows": int(target.size), "positives": positives}
     if min(positives, target.size - positives) < settings.fewest:

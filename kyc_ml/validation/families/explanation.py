@@ -1,4 +1,4 @@
-"""Explanation: additivity, agreement, declared directions, steadiness of reasons."""
+"""Explanation: additivity, agreement, declared directions, stability of reasons."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from kyc_ml.decision import rank_reasons
 from kyc_ml.metrics import Ints
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
 from kyc_ml.validation.perturbing import add_noise
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
 
 _ROUNDING: Final = 1e-9
-"""Step of the margin that is rounding. Convention."""
+"""Largest step of the margin that counts as rounding. Convention."""
 
 _FINE: Final = 0.1
-"""Share of the policy's noise that reasons must survive. Convention."""
+"""Size of the disturbance, as a share of the policy's noise. Convention."""
 
 
-def run_additivity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_additivity(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Check that contributions add up to the score, for every current row."""
-    del settings
     found = evidence.attributed
     if not found.rows:
         return _no_rows()
     return Outcome(values={"worst_error": found.worst_error, "rows": found.rows})
 
 
-def run_agreement(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_shap_agreement(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compare contributions with LightGBM's own."""
     rows = _sample(evidence, settings.compared_rows, settings)
     if not rows.size:
@@ -131,12 +130,3 @@ def _sample(evidence: ReviewEvidence, most: int, settings: Settings) -> Ints:
 
 def _no_rows() -> NotApplicable:
     return not_applicable("nothing_to_explain")
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "explanation",
-    additivity=run_additivity,
-    shap_agreement=run_agreement,
-    monotone=run_monotone,
-    reasons=run_reasons,
-)

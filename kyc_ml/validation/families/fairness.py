@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, cast
 
 import numpy as np
@@ -12,17 +12,10 @@ import pandas as pd
 from kyc_ml.metrics import Mask, Names, compute_fairness, threshold_at_fpr
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Run,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.levels import level_at, level_note, surest_levels
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Run, not_applicable
 from kyc_ml.validation.policy import Group, Settings
-from kyc_ml.validation.ranked import FPR, draws_of, one_class
+from kyc_ml.validation.ranked import FPR, draws_of
 from kyc_ml.validation.segments import UNKNOWN, group_names
 from kyc_ml.validation.text import Text, notice
 
@@ -38,7 +31,7 @@ _NEEDS: Final = {
     "predictive_equality": notice("negatives"),
     "equal_opportunity": notice("positives"),
 }
-"""What a group must have enough of, for each parity."""
+"""What a group must have at least `fewest` of, for each parity."""
 
 _NO_GROUP: Final = not_applicable("no_group")
 
@@ -52,8 +45,8 @@ class _Groups:
     notes: tuple[Text, ...]
 
 
-def run_group_parity(figure: str) -> Run:
-    """Make the check of one parity."""
+def _check_parity(figure: str) -> Run:
+    """Return the function that runs the check of one parity."""
 
     def run(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
         found = _compare(evidence, settings)
@@ -78,7 +71,7 @@ def run_group_parity(figure: str) -> Run:
         return Outcome(
             values={
                 "ratio": smallest(farthest, "value", named="pair"),
-                # what decides: of many groups chance alone makes the ratio itself low
+                # gates use this one: with many groups the ratio itself is low by chance alone
                 "ratio_high": smallest(surest, "high", named="pair"),
             },
             tables={"rates": rates, "parity": parity},
@@ -112,19 +105,14 @@ def _too_few(rates: pd.DataFrame, figure: str, *, fewest: int) -> NotApplicable:
 def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Compare the level of probabilities between groups."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
     lines, notes = [], []
     for group in settings.groups:
         names = group_names(rows, group)
         if names is None:
             notes.append(_absent(evidence, group))
             continue
-        for name, here in _each(names[rows.judged]):
-            level = level_of(
-                rows.target[here], rows.judged_probability[here], rows.judged_customers[here]
-            )
-            lines.append({"feature": group.feature, "group": name, **asdict(level)})
+        for name, here in _each(names[rows.evaluated]):
+            lines.append({"feature": group.feature, "group": name, **level_at(rows, here)})
     if not lines:
         return _NO_GROUP
     rates = pd.DataFrame(lines)
@@ -135,41 +123,39 @@ def run_calibration(evidence: ReviewEvidence, settings: Settings) -> Outcome | N
             "groups": int(rates["low"].notna().sum()),
         },
         tables={"rates": rates},
-        notes=(*notes, who_is_judged(settings.fewest)),
+        notes=(*notes, level_note(settings.fewest)),
     )
 
 
 def _compare(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
-    """Compare the groups, once for all checks of this family."""
+    """Compare the groups; computed once for all checks of this family."""
     key = ("fairness", settings)
     if key not in evidence.memory:
-        evidence.memory[key] = _compare_anew(evidence, settings)
+        evidence.memory[key] = _compare_groups(evidence, settings)
     return cast("_Groups | NotApplicable", evidence.memory[key])
 
 
-def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
+def _compare_groups(evidence: ReviewEvidence, settings: Settings) -> _Groups | NotApplicable:
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
-    threshold = threshold_at_fpr(rows.target, rows.judged_margin, fpr=FPR)
-    flagged = rows.judged_margin >= threshold
+    threshold = threshold_at_fpr(rows.target, rows.evaluated_margin, fpr=FPR)
+    flagged = rows.evaluated_margin >= threshold
     rates, parities, notes = [], [], []
     for group in settings.groups:
         names = group_names(rows, group)
         if names is None:
             notes.append(_absent(evidence, group))
             continue
-        kept = names[rows.judged]
+        kept = names[rows.evaluated]
         here = kept != UNKNOWN
         if not here.all():
             notes.append(_without_value(group, int((~here).sum())))
         if len(set(kept[here])) < 2:
             continue
-        customers = np.unique(rows.judged_customers[here], return_inverse=True)[1]
+        customers = np.unique(rows.evaluated_customers[here], return_inverse=True)[1]
         found = compute_fairness(
             rows.target[here],
             flagged[here],
-            rows.judged_probability[here],
+            rows.evaluated_probability[here],
             kept[here],
             groups=customers,
             fewest=settings.fewest,
@@ -188,7 +174,7 @@ def _compare_anew(evidence: ReviewEvidence, settings: Settings) -> _Groups | Not
 
 
 def _each(names: Names) -> Iterator[tuple[str, Mask]]:
-    """Give each group with its rows; rows without a value are none."""
+    """Yield each group with its rows; rows without a value are not a group."""
     for name in sorted(set(names) - {UNKNOWN}):
         yield str(name), names == name
 
@@ -202,10 +188,6 @@ def _absent(evidence: ReviewEvidence, group: Group) -> Text:
     return notice("group_absent", feature=group.feature, why=why)
 
 
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "fairness",
-    selection=run_group_parity("demographic_parity"),
-    predictive_equality=run_group_parity("predictive_equality"),
-    equal_opportunity=run_group_parity("equal_opportunity"),
-    calibration=run_calibration,
-)
+run_selection = _check_parity("demographic_parity")
+run_predictive_equality = _check_parity("predictive_equality")
+run_equal_opportunity = _check_parity("equal_opportunity")

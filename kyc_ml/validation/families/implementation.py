@@ -12,16 +12,15 @@ from kyc_ml.features import OBSERVATION_ID
 from kyc_ml.registry import Scorer, score_features
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
+from kyc_ml.validation.outcome import NotApplicable, Outcome, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import notice
 
 _COMPARED: Final = ("probability", "tier", "reason_1_code")
 
 
-def run_reproduction(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reproduction(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Report whether retraining gave the same bundle."""
-    del settings
     found = evidence.retrained
     if found is None:
         return not_applicable("not_retrained")
@@ -38,12 +37,11 @@ def run_reproduction(evidence: ReviewEvidence, settings: Settings) -> Outcome | 
     )
 
 
-def run_recorded(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_recorded_figures(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Compare recomputed figures of the test part with the recorded ones.
 
-    Ends of intervals are left out: a later version may have a better interval for one figure.
+    Ends of intervals are not compared: a later version may compute a better interval.
     """
-    del settings
     if evidence.recorded is None or evidence.recorded_part not in evidence.bundle.metrics:
         return not_applicable("not_split_in_time")
     recorded = evidence.bundle.metrics[evidence.recorded_part]
@@ -116,9 +114,8 @@ def run_parity(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApp
     )
 
 
-def run_reconciliation(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reconciliation(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Count rows in and out."""
-    del settings
     rows = evidence.current
     listed = len(rows) if evidence.observations is None else evidence.observations.num_rows
     ids = rows.features.keys[OBSERVATION_ID].to_pandas()
@@ -150,12 +147,3 @@ def run_reconciliation(evidence: ReviewEvidence, settings: Settings) -> Outcome 
 def _unequal(one: pd.Series, other: pd.Series) -> int:
     pair = one.fillna("").astype(str).to_numpy() != other.fillna("").astype(str).to_numpy()
     return int(pair.sum())
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "implementation",
-    reproduction=run_reproduction,
-    recorded_figures=run_recorded,
-    parity=run_parity,
-    reconciliation=run_reconciliation,
-)

@@ -13,31 +13,23 @@ from kyc_ml.metrics import clustered_observed_over_expected
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest
 from kyc_ml.validation.families import robustness_by_region as regions
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Value,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.perturbing import Sample, add_noise
 from kyc_ml.validation.policy import Settings
-from kyc_ml.validation.ranked import area, one_class
+from kyc_ml.validation.ranked import area
 from kyc_ml.validation.text import Text, notice
 
 _LEVELS: Final = (0.5, 1.0, 2.0)
 
 
-def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Add noise to numbers and score again."""
-    if (refused := one_class(evidence.current)) is not None:
-        return refused
     sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
     whole = area(sample.target, sample.margin)
     lines = []
     for level in _LEVELS:
-        rng = np.random.default_rng(settings.seed)  # the same directions at every level
+        # the same draws at every level, so that only the size of the noise differs
+        rng = np.random.default_rng(settings.seed)
         size = settings.noise * level
         matrix = add_noise(sample.matrix, evidence.current.features.specs, size=size, rng=rng)
         margin, proba, tier = sample.again(matrix)
@@ -62,10 +54,8 @@ def run_noise(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     )
 
 
-def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_missing_columns(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Set leading features, and whole families, to missing and score again."""
-    if (refused := one_class(evidence.current)) is not None:
-        return refused
     sample = Sample.of(evidence, most=settings.perturbed_rows, seed=settings.seed)
     specs = evidence.current.features.specs
     leading = evidence.attributed.top(settings.top_features)
@@ -106,7 +96,7 @@ def run_missing(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
     )
 
 
-def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_training_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Count values outside the range of the training rows."""
     rows, bundle = evidence.current, evidence.bundle
     if not bundle.reference.quantiles:
@@ -124,7 +114,7 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
             grid = bundle.reference.quantiles.get(spec.name)
             values = rows.matrix[:, place]
             low, high = (np.nan, np.nan) if grid is None else (float(grid[0]), float(grid[-1]))
-            # no value at all in training: any is new
+            # without a value in training, any value is outside the range
             beyond = ~np.isnan(values) if grid is None else (values < low) | (values > high)
         if spec.name in leading:
             (grown_out if spec.name in time_bound else outside)[beyond] = True
@@ -141,14 +131,14 @@ def run_range(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAppl
     table = pd.DataFrame(lines).sort_values(
         ["share", "feature"], ascending=[False, True], ignore_index=True
     )
-    here = outside & rows.judged
-    ratio = Value(value=np.nan)
+    here = outside & rows.evaluated
+    ratio = Value(np.nan)
     if here.any():
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
         found = clustered_observed_over_expected(
             target, rows.probability[here], rows.customers[here]
         )
-        ratio = Value(value=found.ratio, low=found.low, high=found.high)
+        ratio = Value(found.ratio, found.low, found.high)
     return Outcome(
         values={
             "rows": float(outside.mean()),
@@ -166,11 +156,4 @@ def _sampled(sample: Sample) -> Text:
     return notice("positives_first", rows=sample.rows.size)
 
 
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "robustness",
-    noise=run_noise,
-    missing_columns=run_missing,
-    weak_spots=regions.run_weak_spots,
-    overfit=regions.run_overfit,
-    training_range=run_range,
-)
+run_weak_spots, run_overfit = regions.run_weak_spots, regions.run_overfit

@@ -1,9 +1,8 @@
-"""Robustness by region: where a model is wrong, and where it overfits."""
+"""Robustness by region: weak spots and overfitting."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from kyc_ml.dataset import POSITIVE
 from kyc_ml.metrics import Floats, Ints, Mask, auc_interval
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import largest, smallest
-from kyc_ml.validation.levels import level_of, surest_levels, who_is_judged
+from kyc_ml.validation.levels import level_note, level_of, surest_levels
 from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.ranked import area, one_class
@@ -23,29 +22,27 @@ from kyc_ml.validation.text import notice
 
 _REGIONS: Final = 4
 _MOST_SLICED: Final = 200_000
-"""Rows a tree looks for weak spots in: more take time and find the same (convention)."""
+"""Most rows in which the tree searches: more take time and give the same result (convention)."""
 
 
 def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
     """Find regions on half of the customers, and evaluate them on the other half."""
     rows = evidence.current
-    if (refused := one_class(rows)) is not None:
-        return refused
-    judged = np.flatnonzero(rows.judged)
-    if judged.size > _MOST_SLICED:
+    places = np.flatnonzero(rows.evaluated)
+    if places.size > _MOST_SLICED:
         rng = np.random.default_rng(settings.seed)
-        judged = np.sort(rng.choice(judged, _MOST_SLICED, replace=False))
+        places = np.sort(rng.choice(places, _MOST_SLICED, replace=False))
     numbers = {spec.name for spec in rows.features.specs if spec.kind != "category"}
     leading = [
         evidence.place(name)
         for name in evidence.attributed.top(settings.top_features)
         if name in numbers
     ]
-    slices = find_slices(rows, judged, columns=leading, leaves=settings.slices, seed=settings.seed)
+    slices = find_slices(rows, places, columns=leading, leaves=settings.slices, seed=settings.seed)
     if slices is None:
         return not_applicable("no_regions")
-    table = _judge_regions(rows, slices, fewest=settings.fewest)
-    least = settings.fewest / 2  # the other half of the customers went into the search
+    table = _tabulate_regions(rows, slices, fewest=settings.fewest)
+    least = settings.fewest / 2  # the search used the other half of the customers
     return Outcome(
         values={
             **surest_levels(table, named="region", fewest=least),
@@ -53,23 +50,23 @@ def run_weak_spots(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
             "regions": int(table["low"].notna().sum()),
         },
         tables={"regions": table.sort_values("o_e", ascending=False, ignore_index=True)},
-        notes=(who_is_judged(least),),
+        notes=(level_note(least),),
     )
 
 
-def _judge_regions(
+def _tabulate_regions(
     rows: ScoredRows, slices: Sequence[tuple[str, Ints]], *, fewest: int
 ) -> pd.DataFrame:
-    """Tabulate level and ranking of each region; AUC only where both classes suffice."""
+    """Tabulate level and AUC of each region; an AUC needs `fewest` rows of each class."""
     lines = []
     for described, here in slices:
         target = np.asarray(rows.status[here] == POSITIVE, dtype=np.float64)
         level = level_of(target, rows.probability[here], rows.customers[here])
-        both = min(level.positives, level.rows - level.positives) >= fewest
+        both = min(level["positives"], level["rows"] - level["positives"]) >= fewest
         lines.append(
             {
                 "region": described,
-                **asdict(level),
+                **level,
                 "auc": area(target, rows.margin[here]) if both else np.nan,
             }
         )
@@ -91,18 +88,18 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
         place = evidence.place(name)
         if now.features.specs[place].kind == "category":
             continue
-        values = [rows.matrix[rows.judged, place] for rows in (before, now)]
+        values = [rows.matrix[rows.evaluated, place] for rows in (before, now)]
         for described, one, two in _quarters(name, values[0], values[1]):
             found = _gap(before, now, one, two, fewest=settings.fewest)
             lines.append({"region": described, **found})
     table = pd.DataFrame(lines)
     regions = table.iloc[1:]
-    judged = regions[regions["gap"].notna()].reset_index(drop=True)
+    known = regions[regions["gap"].notna()].reset_index(drop=True)
     return Outcome(
         values={
-            "gap": Value(value=whole["gap"], low=whole["low"], high=whole["high"]),
-            "largest_low": largest(judged, "low", named="region"),
-            "regions": len(judged),
+            "gap": Value(whole["gap"], whole["low"], whole["high"]),
+            "largest_low": largest(known, "low", named="region"),
+            "regions": len(known),
         },
         tables={"gaps": table},
         notes=(notice("training_sample", rows=len(before)),),
@@ -112,14 +109,14 @@ def run_overfit(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotAp
 def _gap(
     before: ScoredRows, now: ScoredRows, one: Mask, two: Mask, *, fewest: int
 ) -> dict[str, float]:
-    """Compute the AUC of both and the interval of the gap; rows of two times are independent."""
+    """Compute both AUCs and the interval of their gap, as of independent rows of two periods."""
     found, reach = [], 0.0
     for rows, here in ((before, one), (now, two)):
         target = rows.target[here]
         positives = int(target.sum())
         if min(positives, target.size - positives) < fewest:
             return dict.fromkeys(("training", "current", "gap", "low", "high"), np.nan)
-        value, low, high = auc_interval(target, rows.judged_margin[here])
+        value, low, high = auc_interval(target, rows.evaluated_margin[here])
         found.append(value)
         reach += max(value - low, high - value) ** 2
     gap, half = found[0] - found[1], float(np.sqrt(reach))
@@ -130,7 +127,7 @@ def _gap(
 
 
 def _quarters(name: str, one: Floats, two: Floats) -> Sequence[tuple[str, Mask, Mask]]:
-    """Part rows by the quartiles of a feature's training values, and missing ones apart."""
+    """Split rows by the quartiles of a feature's training values, with missing values separate."""
     known = one[np.isfinite(one)]
     found = [(f"{name} missing", np.isnan(one), np.isnan(two))]
     if not known.size:

@@ -13,18 +13,16 @@ from kyc_ml.metrics import Drift, FrozenBins, Ints, compute_drift, effective_cus
 from kyc_ml.validation.attribution import Attribution
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import SHIFT, largest, most_drifted
-from kyc_ml.validation.outcome import NotApplicable, Outcome, Procedure, not_applicable, procedures
+from kyc_ml.validation.outcome import Outcome
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.text import Text, notice
 
 _TOP: Final = 10
 
 
-def run_score_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_score_psi(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the PSI of score and tiers."""
     now, before = evidence.current, evidence.reference
-    if (refused := _too_few(evidence)) is not None:
-        return refused
     bins = FrozenBins.of(before.margin, n_bins=settings.drift_bins)
     one, two = bins.count(before.margin), bins.count(now.margin)
     drift = _drift(evidence, one, two)
@@ -47,10 +45,8 @@ def run_score_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome
     )
 
 
-def run_feature_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_feature_csi(evidence: ReviewEvidence, settings: Settings) -> Outcome:
     """Compute the CSI of every feature; gates apply to the most important ones."""
-    if (refused := _too_few(evidence)) is not None:
-        return refused
     attributed = evidence.attributed_reference
     leading = set(attributed.top(settings.top_features))
     strength = dict(zip(attributed.names, attributed.strength, strict=True))
@@ -95,11 +91,8 @@ def run_feature_stability(evidence: ReviewEvidence, settings: Settings) -> Outco
     )
 
 
-def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_importance(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compare what contributes most, then and now."""
-    del settings
-    if (refused := _too_few(evidence)) is not None:
-        return refused
     before, now = evidence.attributed_reference, evidence.attributed
     one, two = set(before.top(_TOP)), set(now.top(_TOP))
     overlap = len(one & two) / len(one | two) if one | two else np.nan
@@ -121,11 +114,8 @@ def run_importance(evidence: ReviewEvidence, settings: Settings) -> Outcome | No
     )
 
 
-def run_reason_stability(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_reasons(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compare the distribution of first reasons."""
-    del settings
-    if (refused := _too_few(evidence)) is not None:
-        return refused
     one, two = (
         _first_reasons(each) for each in (evidence.attributed_reference, evidence.attributed)
     )
@@ -152,12 +142,6 @@ def _drift(evidence: ReviewEvidence, one: Ints, two: Ints) -> Drift:
         n_expected=effective_customers(evidence.reference.customers),
         n_actual=effective_customers(evidence.current.customers),
     )
-
-
-def _too_few(evidence: ReviewEvidence) -> NotApplicable | None:
-    if len(evidence.reference) and len(evidence.current):
-        return None
-    return not_applicable("nothing_to_compare")
 
 
 def _compared(evidence: ReviewEvidence) -> Text:
@@ -197,12 +181,3 @@ def _shares(labels: tuple[str, ...], one: Ints, two: Ints) -> pd.DataFrame:
             "current_share": two / max(two.sum(), 1),
         }
     )
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "stability",
-    score_psi=run_score_stability,
-    feature_csi=run_feature_stability,
-    importance=run_importance,
-    reasons=run_reason_stability,
-)

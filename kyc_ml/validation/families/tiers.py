@@ -1,9 +1,8 @@
-"""Tiers: order, concentration, migration and overrides of the tiers that hold."""
+"""Tiers: order, concentration, migration and overrides of the tiers in force."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -22,27 +21,17 @@ from kyc_ml.metrics import (
 )
 from kyc_ml.validation.evidence import ReviewEvidence
 from kyc_ml.validation.extremes import smallest
-from kyc_ml.validation.outcome import (
-    NotApplicable,
-    Outcome,
-    Procedure,
-    Value,
-    not_applicable,
-    procedures,
-)
+from kyc_ml.validation.outcome import NotApplicable, Outcome, Value, not_applicable
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import ScoredRows
 from kyc_ml.validation.text import notice
 
 
-def run_ordering(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_ordering(evidence: ReviewEvidence, _: Settings) -> Outcome:
     """Compare the observed rates of neighbouring tiers."""
-    del settings
     rows, names = evidence.current, evidence.bundle.policy.tier_names
-    if not rows.target.size:
-        return not_applicable("no_mature_outcome")
     of_model, final = (
-        _rates(tier[rows.judged], rows, names) for tier in (rows.grades.model, rows.tier)
+        _rates(tier[rows.evaluated], rows, names) for tier in (rows.grades.model, rows.tier)
     )
     tables = {
         "probability alone": _pairs(of_model, names),
@@ -80,7 +69,7 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     return table.assign(
         p_value=p_value,
         p_holm=holm(p_value),
-        # where all rows are in one tier there is no pair, and pandas has no text to add
+        # a list, because pandas cannot add text columns of a table without rows
         pair=[
             f"{high} below {low}" for high, low in zip(table["higher"], table["lower"], strict=True)
         ],
@@ -90,8 +79,8 @@ def _pairs(rates: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 def _clustered_p(pair: pd.DataFrame) -> float:
     """Test two neighbours by counts divided by a design effect that both share.
 
-    Apart, a tier with hardly a positive shows no dependence of its rows, and would count as
-    far too much evidence.
+    With a separate design effect, a tier with hardly any positive would seem to have
+    independent rows, which overstates the evidence.
     """
     hits, rows = (pair[name].to_numpy(dtype=np.float64) for name in ("positives", "rows"))
     within = hits * (1.0 - hits / rows)  # sum of squared residuals of each tier
@@ -111,7 +100,7 @@ def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame
     hits = np.bincount(tier, weights=rows.target, minlength=len(names)).astype(np.int64)
     rate = hits / np.maximum(size, 1)
     effect = design_effect(
-        rows.target - rate[tier], rows.judged_customers, part=tier, parts=len(names)
+        rows.target - rate[tier], rows.evaluated_customers, part=tier, parts=len(names)
     )
     low, high = jeffreys_interval(hits / effect, size / effect)
     some = size > 0
@@ -128,9 +117,8 @@ def _rates(tier: Ints, rows: ScoredRows, names: tuple[str, ...]) -> pd.DataFrame
     )
 
 
-def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_concentration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Measure how evenly rows spread over tiers, now and before."""
-    del settings
     names = evidence.bundle.policy.tier_names
     now, before = (_counts(rows, len(names)) for rows in (evidence.current, evidence.reference))
     change = concentration_change(before, now)
@@ -159,9 +147,8 @@ def run_concentration(evidence: ReviewEvidence, settings: Settings) -> Outcome |
     )
 
 
-def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_migration(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Follow customers from the reference period to now."""
-    del settings
     if evidence.bundle.config.unit != "risk":
         return not_applicable("transactions_do_not_migrate")
     names = evidence.bundle.policy.tier_names
@@ -197,15 +184,14 @@ def run_migration(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
     )
 
 
-def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | NotApplicable:
+def run_overrides(evidence: ReviewEvidence, _: Settings) -> Outcome | NotApplicable:
     """Count overrides, and compare outcomes with expectations of their rows."""
-    del settings
     rows = evidence.current
     grades, names = rows.grades, np.array(evidence.bundle.policy.tier_names, dtype=object)
     moved = grades.tier != grades.before
     raised = grades.tier > grades.before
-    here = moved & rows.judged
-    target, proba = rows.target[moved[rows.judged]], rows.probability[here]
+    here = moved & rows.evaluated
+    target, proba = rows.target[moved[rows.evaluated]], rows.probability[here]
     ratio = (
         clustered_observed_over_expected(target, proba, rows.customers[here])
         if target.size
@@ -217,9 +203,9 @@ def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
                 "code": np.where(grades.override_code == "", "(none)", grades.override_code)[moved],
                 "before": names[grades.before[moved]],
                 "after": names[grades.tier[moved]],
-                "judged": rows.judged[moved],
-                "positive": (rows.status[moved] == POSITIVE) & rows.judged[moved],
-                "expected": np.where(rows.judged[moved], rows.probability[moved], 0.0),
+                "judged": rows.evaluated[moved],
+                "positive": (rows.status[moved] == POSITIVE) & rows.evaluated[moved],
+                "expected": np.where(rows.evaluated[moved], rows.probability[moved], 0.0),
             }
         )
         .groupby(["code", "before", "after"], as_index=False)
@@ -238,9 +224,9 @@ def run_overrides(evidence: ReviewEvidence, settings: Settings) -> Outcome | Not
             "rate": float(moved.mean()) if moved.size else np.nan,
             "raised": int(raised.sum()),
             "lowered": int((moved & ~raised).sum()),
-            "observed_over_expected": Value(value=np.nan)
+            "observed_over_expected": Value(np.nan)
             if ratio is None
-            else Value(value=ratio.ratio, low=ratio.low, high=ratio.high),
+            else Value(ratio.ratio, ratio.low, ratio.high),
         },
         tables={"overrides": table},
         notes=unchecked,
@@ -262,12 +248,3 @@ def _last_tier(rows: ScoredRows) -> pd.Series:
     )
     last = frame.sort_values("day", kind="stable").drop_duplicates("customer", keep="last")
     return last.set_index("customer")["tier"]
-
-
-PROCEDURES: Final[tuple[Procedure, ...]] = procedures(
-    "tiers",
-    ordering=run_ordering,
-    concentration=run_concentration,
-    migration=run_migration,
-    overrides=run_overrides,
-)

@@ -1,4 +1,4 @@
-"""What changed from one report to the next."""
+"""Compare a report with that of the previous version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ChangedFigure:
     Attributes
     ----------
     beyond_chance : bool
-        Whether neither report's value lies in the other's interval; False where one has none.
+        Whether each value is outside the other's interval; False if one has no interval.
     headline : bool
         Whether it is a key figure of the policy.
     """
@@ -35,12 +35,12 @@ class Changes:
     Attributes
     ----------
     facts : tuple of (key, before, now)
-        Of the model, its data and the policy; keys are those of `kyc_ml.report.words`.
+        Changed facts of the model, its data and the policy; keys are those of ``words.yaml``.
     figures : tuple of ChangedFigure
         Key figures, and figures with a significant change.
     verdicts : tuple of (Check, before, now)
     new, gone : tuple of Finding
-        By their ids.
+        Findings whose id is only in the later, or only in the earlier report.
     comparable : bool
         Whether both used the same validation policy.
     """

@@ -1,4 +1,4 @@
-"""Drawings and code that a page holds under a content security policy without exceptions."""
+"""Embed drawings and code in a page with a strict content security policy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _FONT = re.compile(r"(?:(?P<weight>bold|\d00) )?(?P<size>[\d.]+)px .*")
 
 
 def strict_svg(figure: Figure, *, prefix: str) -> str:
-    """Draw a figure without style attributes, which a strict policy would not let through."""
+    """Return the SVG of a figure without style attributes, which a strict policy refuses."""
     svg = inline_svg(figure, prefix=prefix)
     return re.sub(r'\sstyle="([^"]*)"', lambda found: _as_attributes(found[1]), svg)
 
 
 def source_hash(code: str) -> str:
-    """Give the hash by which a content security policy lets inline code through."""
+    """Return the hash with which a content security policy allows this inline code."""
     digest = hashlib.sha256(code.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _as_attributes(style: str) -> str:
-    """Write declarations of a style as SVG's own attributes; the page chooses the font."""
+    """Return the declarations of a style as SVG attributes; the font is that of the page."""
     written = []
     for declaration in filter(None, (part.strip() for part in style.split(";"))):
         name, _, value = (part.strip() for part in declaration.partition(":"))

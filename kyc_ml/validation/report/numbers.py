@@ -1,4 +1,4 @@
-"""Figures as a report writes them: by their unit, with no more digits than they deserve."""
+"""Write the numbers of a report: by unit, with few digits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_number(value: float | None, unit: Unit) -> str:
 
 
 def write_interval(figure: Figure) -> str:
-    """Write an interval; nothing where there is none."""
+    """Write an interval; '' if the figure has none."""
     if figure.low is None or figure.high is None:
         return ""
     unit = figure.measure.unit
@@ -42,7 +42,7 @@ def write_interval(figure: Figure) -> str:
 
 
 def write_bounds(gate: AppliedGate, unit: Unit) -> str:
-    """Write what a gate asks for.
+    """Write the thresholds of a gate.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def write_cell(value: object, column: str) -> str:
 
 
 def sort_key(value: object) -> str:
-    """Give what a table's column is sorted by, where the text would sort otherwise."""
+    """Return the key to sort a cell by; '' if its text has the right order."""
     if isinstance(value, bool | np.bool_):
         return str(int(value))
     if isinstance(value, int | float | np.number) and not math.isnan(float(value)):

@@ -1,8 +1,7 @@
-"""One self-contained HTML file of a validation, for a committee to read and keep.
+"""Render a report as one self-contained HTML file, for a committee to read and keep.
 
-It needs no network, and shows the same without its few lines of script, which only sort
-tables. Its content security policy lets nothing through but that script and that style, by
-their hashes.
+The page needs no network. Its few lines of script only sort tables. Its content security policy
+allows nothing but this script and style, by their hashes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,10 @@ from kyc_ml.validation.report.view import (
     FamilyView,
     anchor_of,
     view_families,
+    view_figure,
+    view_plots,
     view_rows,
+    view_table,
     view_tiles,
 )
 from kyc_ml.validation.report.words import GLOSSARY, word
@@ -58,6 +60,15 @@ def render_report(
     return environment.get_template(_TEMPLATE).render(
         language=language,
         t=lambda key: word(key, language),
+        say=lambda text: say(text, language),
+        anchor_of=anchor_of,
+        figures_of=lambda result: [
+            view_figure(figure, result.gates, language) for figure in result.figures
+        ],
+        plots_of=lambda result: list(view_plots(result, language)),
+        tables_of=lambda result: [
+            view_table(table, result.check.id, language) for table in result.tables
+        ],
         report=report,
         identity=_identity(report, language),
         families=families,
@@ -91,7 +102,7 @@ def save_report_page(page: str, path: Path) -> None:
     Raises
     ------
     OutputError
-        If the disk refuses; a page that was there before is untouched.
+        If the file cannot be written; an earlier page then stays as it was.
     """
     with written_whole(path) as handle:
         handle.write(page.encode())
@@ -102,7 +113,7 @@ def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:
 
 
 def _summary(report: Report, families: tuple[FamilyView, ...], language: Language) -> list[str]:
-    """Write one line on the verdicts of the checks and one on the evaluated rows."""
+    """Write a line each on the verdicts, the evaluated rows, and the level of probabilities."""
     counts = _counts(families)
     listed = word("comma", language).join(
         word(f"count_{verdict}", language).format(n=counts[verdict])
@@ -121,11 +132,27 @@ def _summary(report: Report, families: tuple[FamilyView, ...], language: Languag
         for rows in report.rows
         if rows.role == "current"
     ]
-    return lines
+    return lines + _level(report, language)
+
+
+def _level(report: Report, language: Language) -> list[str]:
+    """Write how many positives there were per predicted one, if that was computed."""
+    overall = (each for each in report.results if each.check.id == "calibration.overall")
+    figure = next((each for one in overall for each in one.figures if each.name == "o_e"), None)
+    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+        return []
+    meaning = "low" if figure.low > 1 else "high" if figure.high < 1 else "right"
+    return [
+        word("said_level", language).format(
+            ratio=write_number(figure.value, figure.measure.unit),
+            interval=write_interval(figure),
+            meaning=word(f"said_level_{meaning}", language),
+        )
+    ]
 
 
 def _identity(report: Report, language: Language) -> list[tuple[str, str, bool]]:
-    """List what identifies model, data and policy: label, value, and whether it is code."""
+    """List the identity of model, data and policy: label, value, and whether to show it as code."""
     model, policy = report.model, report.policy
     made = pd.Timestamp(report.created_at)
     until = made + timedelta(days=policy.report_valid_days)

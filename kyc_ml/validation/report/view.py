@@ -1,4 +1,4 @@
-"""A report as its page shows it: one language, every number written, nothing left to compute."""
+"""The content of the page of a report: texts of one language, and numbers as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kyc_ml.validation.check import FAMILIES
-from kyc_ml.validation.drawing import draw
+from kyc_ml.validation.report.drawing import draw
 from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.numbers import (
     sort_key,
@@ -25,7 +25,7 @@ from kyc_ml.validation.result import AppliedGate, CheckResult, Figure, Report, T
 from kyc_ml.validation.text import Language, name_value, say
 
 MOST_ROWS: Final = 60
-"""Rows of a table on the page; the Parquet file beside the report has all."""
+"""Most rows of a table on the page; its Parquet file has all rows."""
 
 VERDICTS: Final[tuple[Verdict, ...]] = (
     "fail", "finding", "pass", "not_judged", "information", "not_applicable",
@@ -69,36 +69,13 @@ class TableView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckView:
-    """One check with all that a reader needs to evaluate and repeat it."""
-
-    id: str
-    anchor: str
-    title: str
-    verdict: str
-    verdict_word: str
-    purpose: str
-    method: str
-    source: str
-    signs: str
-    limits: str
-    figures: tuple[FigureView, ...]
-    plots: tuple[tuple[str, str], ...]
-    tables: tuple[TableView, ...]
-    notes: tuple[str, ...]
-    reason: str
-    command: str
-    seconds: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyView:
-    """A family with its checks, and the number of checks by verdict."""
+    """A family with the results of its checks, and the number of checks by verdict."""
 
     key: str
     title: str
     counts: Mapping[str, int]
-    checks: tuple[CheckView, ...]
+    results: tuple[CheckResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +85,13 @@ class Tile:
     Attributes
     ----------
     before : str
-        The last version's value, '' for none.
+        Value of the previous version; '' for none.
     state : str
         'broken', 'kept' or 'free': the worse of the figure and its check.
     severity : str
-        'red' or 'amber' where it is broken.
+        'red' or 'amber' if it is broken, else ''.
     standing : str
-        How its check stands, where the figure alone does not say it.
+        Verdict of its check, if the figure alone does not show it.
     """
 
     label: str
@@ -128,7 +105,7 @@ class Tile:
 
 
 def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
-    """Return the families in order, without those of which no check was run."""
+    """Return the families in order, if at least one of their checks was run."""
     found = []
     for key, title in FAMILIES.items():
         results = [result for result in report.results if result.check.family == key]
@@ -139,38 +116,14 @@ def view_families(report: Report, language: Language) -> tuple[FamilyView, ...]:
                     key=key,
                     title=say(title, language),
                     counts={verdict: counts[verdict] for verdict in VERDICTS},
-                    checks=tuple(view_check(result, language) for result in results),
+                    results=tuple(results),
                 )
             )
     return tuple(found)
 
 
-def view_check(result: CheckResult, language: Language) -> CheckView:
-    """Show one check, with its plots drawn."""
-    check = result.check
-    return CheckView(
-        id=check.id,
-        anchor=anchor_of(check.id),
-        title=say(check.title, language),
-        verdict=result.verdict,
-        verdict_word=word(result.verdict, language),
-        purpose=say(check.purpose, language),
-        method=say(check.method, language),
-        source=check.source,
-        signs=say(check.signs, language),
-        limits=say(check.limits, language),
-        figures=tuple(view_figure(figure, result.gates, language) for figure in result.figures),
-        plots=tuple(_plots(result, language)),
-        tables=tuple(_table(table, check.id, language) for table in result.tables),
-        notes=tuple(say(note, language) for note in result.notes),
-        reason=say(result.reason, language),
-        command=result.command,
-        seconds=word("seconds", language).format(seconds=f"{result.seconds:.1f}"),
-    )
-
-
 def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language) -> FigureView:
-    """Show a figure with those of the gates that are on it."""
+    """Return the view of a figure with its gates."""
     own = [gate for gate in gates if gate.figure == figure.name]
     broken = [gate for gate in own if gate.broken]
     severity = "red" if any(gate.severity == "red" for gate in broken) else "amber"
@@ -199,34 +152,47 @@ def view_figure(figure: Figure, gates: Sequence[AppliedGate], language: Language
 
 
 def view_tiles(report: Report, before: Report | None, language: Language) -> tuple[Tile, ...]:
-    """Return the tiles of the key figures that were computed."""
+    """Return the tiles of the key figures that were computed.
+
+    If another figure of the check is outside its threshold, the tile shows that figure: a key
+    figure within its threshold would hide the finding.
+    """
     results = {result.check.id: result for result in report.results}
-    tiles = []
-    for check, name in report.headline:
+    tiles: dict[tuple[str, str], Tile] = {}
+    for check, key in report.headline:
         result = results.get(check)
-        figure = _figure(result, name)
+        figure = _figure(result, key)
         if result is None or figure is None:
             continue
+        figure = _decisive(result, figure)
+        name = figure.name
         shown = view_figure(figure, result.gates, language)
-        # another figure of the check may be broken: a green tile would hide it
+        # another figure of the check may be outside its threshold: a green tile would hide that
         speaks = bool(shown.gates) and (shown.state == "broken" or result.verdict not in _BROKEN)
-        tiles.append(
-            Tile(
-                label=say(figure.measure.label, language),
-                check=say(result.check.title, language),
-                anchor=anchor_of(check),
-                figure=shown,
-                before=_value_before(before, check, name),
-                state=shown.state if speaks else _STATES.get(result.verdict, "free"),
-                severity=shown.severity or _BROKEN.get(result.verdict, ""),
-                standing="" if speaks else word(f"standing_{result.verdict}", language),
-            )
+        tiles[check, name] = Tile(
+            label=say(figure.measure.label, language),
+            check=say(result.check.title, language),
+            anchor=anchor_of(check),
+            figure=shown,
+            before=_value_before(before, check, name),
+            state=shown.state if speaks else _STATES.get(result.verdict, "free"),
+            severity=shown.severity or _BROKEN.get(result.verdict, ""),
+            standing="" if speaks else word(f"standing_{result.verdict}", language),
         )
-    return tuple(tiles)
+    return tuple(tiles.values())
+
+
+def _decisive(result: CheckResult, figure: Figure) -> Figure:
+    """Return the figure itself, or another one of the check if only that is out of bounds."""
+    severity = _BROKEN.get(result.verdict)
+    broken = {gate.figure for gate in result.gates if gate.broken and gate.severity == severity}
+    if figure.name in broken:
+        return figure
+    return next((each for each in result.figures if each.name in broken), figure)
 
 
 def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
-    """Show which rows the figures come from."""
+    """Return a line for each role: description, period and numbers of rows."""
     return [
         {
             "role": word(rows.role, language),
@@ -243,7 +209,7 @@ def view_rows(report: Report, language: Language) -> list[dict[str, Any]]:
 
 
 def anchor_of(check: str) -> str:
-    """Name the place of a check on the page."""
+    """Return the anchor of a check on the page."""
     return "check-" + check.replace(".", "-").replace("_", "-")
 
 
@@ -261,7 +227,8 @@ def _value_before(before: Report | None, check: str, name: str) -> str:
     return "" if figure is None else write_number(figure.value, figure.measure.unit)
 
 
-def _plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]:
+def view_plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]:
+    """Yield title and SVG of each plot of a check; plots without a row to draw are left out."""
     for plot in result.plots:
         figure = draw(plot, result.table(plot.table), language=language)
         if figure is not None:
@@ -269,7 +236,8 @@ def _plots(result: CheckResult, language: Language) -> Iterator[tuple[str, str]]
             yield say(plot.title, language), strict_svg(figure, prefix=prefix)
 
 
-def _table(table: Table, check: str, language: Language) -> TableView:
+def view_table(table: Table, check: str, language: Language) -> TableView:
+    """Return the first `MOST_ROWS` rows of a table, and where the rest is."""
     shown = table.frame.head(MOST_ROWS)
     total = len(table.frame)
     note = ""
@@ -295,14 +263,14 @@ def _table(table: Table, check: str, language: Language) -> TableView:
 
 
 def _cell(value: object, column: str, language: Language) -> str:
-    """Write a cell; a text may be one of the categories that checks bring in."""
+    """Write a cell; a text may be the name of a category, which has a translation."""
     if isinstance(value, str):
         return say(name_value(value), language)
     return write_cell(value, column)
 
 
 def _formats(names: Sequence[str]) -> list[str]:
-    """Write the ends of an interval as the column before them is written."""
+    """Return the column whose format each column has: ends of an interval follow their figure."""
     found: list[str] = []
     for name in names:
         found.append(found[-1] if found and name in _ENDS else name)
@@ -313,7 +281,7 @@ _ENDS: Final = ("low", "high", "ci_low", "ci_high", "interval_low", "interval_hi
 
 
 def _is_whole(values: pd.Series) -> bool:
-    """Tell whether a column of floats holds whole numbers only, and larger ones than 1."""
+    """Return whether a column of floats contains only whole numbers, not all of them 0 or 1."""
     if not pd.api.types.is_float_dtype(values):
         return False
     known = values.dropna().to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The words of a report in English and Chinese, read from the YAML beside this file."""
+"""The words of a report in English and Chinese."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kyc_ml.validation.text import Language, Text, read_yaml, say, texts_of
 _FOLDER: Final = Path(__file__).parent
 
 WORDS: Final = texts_of(read_yaml(_FOLDER / "words.yaml"))
-"""Every word of the page that belongs to no check."""
+"""Words of the page, except those of checks."""
 
 COLUMNS: Final = texts_of(read_yaml(_FOLDER / "columns.yaml"))
-"""Heads of the columns of tables; a column without one is shown by its own name."""
+"""Heads of table columns; a column that is not listed is shown by its name."""
 
 GLOSSARY: Final = tuple(
     (each["term"], each["text"])

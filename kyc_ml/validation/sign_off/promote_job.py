@@ -1,4 +1,4 @@
-"""run_promote, run_rollback, run_withdraw: who is champion, decided by people and logged."""
+"""run_promote, run_rollback, run_withdraw: people change the champion, and the log records it."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from kyc_ml.registry import (
     withdraw_champion,
 )
 from kyc_ml.validation.policy import ValidationPolicy
-from kyc_ml.validation.sign_off.reports import read_report
+from kyc_ml.validation.report.files import read_report
 from kyc_ml.validation.sign_off.sign_job import SIGN_OFF, readable_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionResult:
-    """A promotion or rollback, or why it was refused.
+    """A promotion, rollback or withdrawal, or the reasons why it was refused.
 
     Attributes
     ----------
     model, version : str
-        What was to be champion.
+        The version that was to be champion.
     previous : str
         The champion before; '' for none.
     refusals : tuple of str
-        Every reason; empty where the alias was moved.
+        All reasons; empty if the alias was moved.
     conditions : tuple of str
-        What the use of the version is subject to.
+        Conditions for the use of the version.
     verdicts : tuple of str
-        Of every validation of the bundle that the log knows, first to last: who validates
-        until one passes is seen.
+        Verdicts of all logged validations of the bundle, first to last, so that repeated
+        validation until one passes is visible.
     receipt : str
         ``COUNT:HASH`` of the entry in the audit log.
     """
@@ -56,10 +56,10 @@ class PromotionResult:
     model: str
     version: str
     previous: str
-    refusals: tuple[str, ...]
-    conditions: tuple[str, ...]
-    verdicts: tuple[str, ...]
     receipt: str
+    refusals: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
 
 
 def run_promote(
@@ -73,19 +73,19 @@ def run_promote(
     log: Path,
     despite: str = "",
 ) -> PromotionResult:
-    """Make a version champion if a validation by someone else lets it; log it either way.
+    """Make a version champion if a validation by another person allows it; log both outcomes.
 
-    The entry is written before the alias moves: a crash between leaves a promotion that
-    `verify` names and that can be run again, never a champion that nobody approved.
+    The entry is written before the alias moves. A crash between the two leaves a promotion that
+    `verify` reports and that can be run again, never a champion without approval.
 
     Parameters
     ----------
     model : str
-        ``NAME@VERSION``, or an address as elsewhere.
+        ``NAME@VERSION`` or a registry address.
     policy : Path
         The validation policy in force.
     despite : str
-        Why the version may pass although the same bundle failed or was rejected before.
+        Reason to promote the version although the same bundle failed or was rejected before.
 
     Raises
     ------
@@ -149,7 +149,6 @@ def run_promote(
         model=candidate.name,
         version=candidate.version,
         previous=candidate.champion,
-        refusals=(),
         conditions=agreed,
         verdicts=verdicts,
         receipt=str(entry.anchor),
@@ -157,10 +156,10 @@ def run_promote(
 
 
 def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> PromotionResult:
-    """Make the champion before the last promotion champion again; log it either way.
+    """Roll back to the champion before the last promotion; log both outcomes.
 
-    Each rollback goes one promotion further back. The version was approved when it was
-    promoted and needs no new report; whoever rolls back answers for it.
+    Each rollback goes back one more promotion. The version was approved when it was promoted
+    and needs no new report; the approver of the rollback is responsible for it.
 
     Raises
     ------
@@ -186,8 +185,8 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
         )
     elif not target:
         refusals.append(
-            f"the audit log knows no champion of {model} before v{now.version}; to have none, "
-            f"kyc-ml withdraw {model}"
+            f"the audit log has no champion of {model} before v{now.version}; to remove the "
+            f"champion: kyc-ml withdraw {model}"
         )
     else:
         refusals += _other_bundle(entries, model=model, version=target)
@@ -202,18 +201,16 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
         model=model,
         version=target,
         previous=now.version,
-        refusals=(),
-        conditions=(),
-        verdicts=tuple(evidence.get("verdicts", ())),
         receipt=str(entry.anchor),
     )
 
 
 def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> PromotionResult:
-    """Take the champion down, with no other version in its place; log it either way.
+    """Remove the champion alias without a replacement; log both outcomes.
 
-    Until a version is promoted, whatever asks for the champion is refused. Unlike a rollback it
-    needs no champion before, and it undoes an alias that was moved without kyc-ml.
+    Until a version is promoted, scoring runs that ask for the champion are refused. Unlike a
+    rollback this needs no earlier champion, and it also removes an alias that was set without
+    kyc-ml.
 
     Raises
     ------
@@ -225,8 +222,8 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     now = fetch_champion(model)
     if now is None:
         msg = (
-            f"{model} has no champion: there is none to withdraw, and nights that ask for one are "
-            "refused already; if another model was meant, name that"
+            f"{model} has no champion to withdraw; scoring runs that ask for one are refused "
+            "already; if you meant another model, name it"
         )
         raise RegistryError(msg)
     AuditLog(log).require_sound(fetch_anchors())
@@ -241,15 +238,12 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
         model=model,
         version=now.version,
         previous=now.version,
-        refusals=(),
-        conditions=(),
-        verdicts=(),
         receipt=str(entry.anchor),
     )
 
 
 def model_address(model: str) -> str:
-    """Read NAME@VERSION, NAME@ALIAS or an address as a registry address.
+    """Return the registry address of NAME@VERSION, NAME@ALIAS or an address.
 
     Examples
     --------
@@ -285,7 +279,6 @@ def _refuse(
         version=candidate.version,
         previous=candidate.champion,
         refusals=refusals,
-        conditions=(),
         verdicts=tuple(evidence.get("verdicts", ())),
         receipt=str(entry.anchor),
     )
@@ -305,14 +298,13 @@ def _absent(*, approver: str, reason: str) -> list[str]:
 
 
 def _changed_sign_off(path: Path, entries: Sequence[Entry], report: ReportFacts) -> list[str]:
-    """Refuse a signoff.json that tells its reader something else than the log holds."""
+    """Refuse a signoff.json that differs from the last sign-off of the report in the log."""
     signed = latest_sign_off(entries, report=report.digest)
     if not path.exists():
         return []
     if signed is None or path.read_bytes() != readable_entry(signed[0]).encode():
         return [
-            f"{path.name} beside the report is not the last sign-off of it in the audit log: "
-            "sign off again"
+            f"{path.name} is not the last sign-off of the report in the audit log: sign off again"
         ]
     return []
 
@@ -325,5 +317,5 @@ def _other_bundle(entries: Sequence[Entry], *, model: str, version: str) -> list
     ]  # fmt: skip
     found = fetch_candidate(f"models:/{model}/{version}").digest
     if promoted and promoted[-1].facts["bundle_digest"] != found:
-        return [f"v{version} has another bundle now than when it was promoted"]
+        return [f"v{version} no longer has the bundle with which it was promoted"]
     return []

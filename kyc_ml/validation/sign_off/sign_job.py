@@ -1,4 +1,4 @@
-"""run_sign_off: a validator's conclusion on a report, kept beside it and in the audit log."""
+"""run_sign_off: record the validator's conclusion on a report."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from kyc_ml.registry import (
     record_entry,
 )
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.validation.sign_off.report_page import renew_page
-from kyc_ml.validation.sign_off.reports import read_report
+from kyc_ml.validation.report.files import read_report
+from kyc_ml.validation.report.page import renew_page
 
 SIGN_OFF: Final = "signoff.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOffResult:
-    """A sign-off, where it lies, its receipt, and the one of the report it takes the place of.
+    """A sign-off, its file, its receipt, and the earlier sign-off that it replaces.
 
     Attributes
     ----------
     is_champion : bool
-        True where the version signed off is champion: a rejection alone does not take it down.
+        True if the version is champion: a rejection alone does not withdraw it.
     """
 
     sign_off: SignOff
@@ -58,9 +58,9 @@ def run_sign_off(
     materiality: str,
     log: Path,
 ) -> SignOffResult:
-    """Write a validator's conclusion beside the report, on its page and into the audit log.
+    """Write a validator's conclusion into signoff.json, the page and the audit log.
 
-    A later sign-off of the same report takes the place of an earlier one; the log keeps both.
+    A later sign-off of the same report replaces an earlier one; the log keeps both.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def run_sign_off(
         report.json.
     owners : mapping of finding id to (owner, due date or '')
     owner_of_others : (owner, due date or ''), optional
-        Takes every finding that `owners` does not name.
+        Owner of every finding that `owners` does not name.
 
     Raises
     ------
     ConfigError
-        With every rule that the sign-off breaks; or if the log has no verdict of the report.
+        If the sign-off breaks rules, with all of them, or the log has no verdict of the report.
     AuditError
         If the log is not sound.
     """
@@ -121,7 +121,7 @@ def run_sign_off(
 
 
 def readable_entry(entry: Entry) -> str:
-    """Write an entry as signoff.json holds it."""
+    """Return the content of signoff.json for an entry of the log."""
     return json.dumps(entry.to_dict(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -1,0 +1,131 @@
+"""Commands that score: a batch, and one observation with its reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kyc_ml.cli.options import (
+    AsOfOption,
+    LogOption,
+    ModelOption,
+    Quiet,
+    RequiredPath,
+    Since,
+    job,
+)
+from kyc_ml.cli.usage import Commands
+
+app = Commands()
+
+Fallback = Literal["rating"]
+
+
+@app.command()
+def score(
+    *,
+    model: ModelOption,
+    source: RequiredPath,
+    data: RequiredPath,
+    out: RequiredPath,
+    since: Since = None,
+    as_of: AsOfOption = None,
+    full: Annotated[bool, typer.Option("--full")] = False,
+    incremental: Annotated[bool, typer.Option("--incremental")] = False,
+    previous: list[Path] | None = None,
+    overrides: Path | None = None,
+    limits: Path | None = None,
+    fallback: Fallback | None = None,
+    config: Path | None = None,
+    contributions: Annotated[bool, typer.Option("--contributions")] = False,
+    csv: Annotated[bool, typer.Option("--csv")] = False,
+    duckdb: Annotated[bool, typer.Option("--duckdb")] = False,
+    restart: Annotated[bool, typer.Option("--restart")] = False,
+    part_rows: Annotated[int, typer.Option(min=1)] = 32_768,
+    memory: str = "512MB",
+    log_format: LogOption = "text",
+    quiet: Quiet = False,
+) -> None:
+    """Score new data with probabilities, tiers and reasons."""
+    reads = ["--source", "--data", "--previous", "--overrides", "--limits", "--config"]
+    with job(locals(), models=[model], reads=reads) as terminal:
+        from kyc_ml.cli.terminal.results import show_scoring
+        from kyc_ml.scoring import ScoringRequest, run_score
+
+        result = run_score(
+            ScoringRequest(
+                model=model,
+                source=source,
+                data=data,
+                out=out,
+                since=since,
+                as_of=as_of,
+                full=full,
+                incremental=incremental,
+                previous=tuple(previous or ()),
+                overrides=overrides,
+                limits=limits,
+                fallback=fallback,
+                config=config,
+                contributions=contributions,
+                csv=csv,
+                duckdb=duckdb,
+                restart=restart,
+                part_rows=part_rows,
+                memory=memory,
+            ),
+            reporter=terminal,
+        )
+        show_scoring(terminal, result)
+
+
+@app.command()
+def explain(
+    observation: str,
+    *,
+    model: ModelOption,
+    source: RequiredPath,
+    data: RequiredPath,
+    top: Annotated[int, typer.Option(min=1)] = 10,
+    chinese: bool = False,
+    sheet: Path | None = None,
+    overrides: Path | None = None,
+    previous: list[Path] | None = None,
+    customer_safe: Annotated[bool, typer.Option("--customer-safe")] = False,
+    quarantine: Path | None = None,
+    quiet: Quiet = False,
+) -> None:
+    """Explain one score and its tier."""
+    with job(locals(), reads=["--source", "--data", "--overrides", "--previous"]) as terminal:
+        from kyc_ml.config import SourceMapping, load_section
+        from kyc_ml.errors import ConfigError
+        from kyc_ml.scoring import require_known_rows
+
+        if customer_safe and sheet is not None:
+            msg = "--sheet with --customer-safe: a case sheet is internal only; leave out one"
+            raise ConfigError(msg)
+        # a mistyped identifier is refused before models and their packages are loaded
+        require_known_rows(load_section(source, SourceMapping), data, observation)
+        from kyc_ml.cli.terminal.results import show_customer_facts, show_explanation
+        from kyc_ml.scoring import ExplainRequest, run_customer_safe, run_explain
+
+        request = ExplainRequest(
+            observation=observation,
+            model=model,
+            source=source,
+            data=data,
+            reasons=top,
+            previous=tuple(previous or ()),
+            overrides=overrides,
+            sheet=sheet,
+            language="zh" if chinese else "en",
+            quarantine=quarantine,
+        )
+        if customer_safe:
+            facts = run_customer_safe(request, reporter=terminal)
+            show_customer_facts(terminal, facts, chinese=chinese)
+        else:
+            explained = run_explain(request, reporter=terminal)
+            show_explanation(terminal, explained, chinese=chinese)

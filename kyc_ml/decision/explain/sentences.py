@@ -1,0 +1,154 @@
+"""The sentence of a reason: a value, what is usual, and the effect, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from kyc_ml.decision.explain.reference import Usual
+from kyc_ml.decision.wording import Language, Pair, name_value, write_both, write_text
+from kyc_ml.features import FeatureSpec
+
+Value = float | str | None
+Effects = Mapping[float, Pair]
+"""The effect of a contribution, by its sign."""
+
+EFFECTS: Final[Effects] = {
+    1.0: write_both("effects", "raises"),
+    -1.0: write_both("effects", "lowers"),
+    0.0: write_both("effects", "neither"),
+}
+
+_HOURS_AS_DAYS: Final = 72.0
+"""Hours from which a time is written in days."""
+
+_WITHOUT_RANGE: Final = frozenset({"0 or 1", "day of week", "hour of day"})
+"""Units without an order in which quartiles or a percentile would be meaningful."""
+
+
+def has_range(spec: FeatureSpec) -> bool:
+    """Return whether quartiles and percentiles of a feature's values are meaningful."""
+    return spec.kind == "number" and spec.unit not in _WITHOUT_RANGE
+
+
+def say_reason(
+    spec: FeatureSpec,
+    own: Value,
+    *,
+    usual: Pair,
+    percentile: float,
+    currency: str,
+    effect: Pair,
+) -> Pair:
+    """Write one reason in English and Chinese.
+
+    Parameters
+    ----------
+    own : float, str or None
+        The customer's value.
+    usual : tuple of str
+        Values of the peers, in both languages; see `say_usual`.
+    percentile : float
+        Place of the value among theirs, from 0 to 1; NaN where it is unknown.
+    effect : tuple of str
+        Effect of the contribution, in both languages.
+    """
+    place: Pair = ("", "")
+    if not np.isnan(percentile) and has_range(spec):
+        # 0.29 is 0.28999... in binary, and must be percentile 29
+        place = write_both("reason", "place", percent=int(100.0 * percentile + 1e-9))
+    return write_both(
+        "reason",
+        "reason",
+        what=(spec.description, spec.description_zh),
+        value=say_both(spec, own, currency=currency),
+        usual=usual,
+        place=place,
+        effect=effect,
+    )
+
+
+def say_usual(spec: FeatureSpec, usual: Usual, *, group: str | None, currency: str) -> Pair:
+    """Write the quartiles of the peers' values, or their median or mode if only that is known.
+
+    Parameters
+    ----------
+    group : str or None
+        The peer group; None is the whole bank.
+    """
+    middle: tuple[Value, ...] | None = None
+    if spec.kind == "category":
+        middle = (usual.modes.get(spec.name),)
+    elif has_range(spec):
+        middle = usual.quartiles(spec.name)
+    if middle is None:
+        middle = (usual.medians.get(spec.name, np.nan),)
+    values = (_join(spec, middle, currency, "en"), _join(spec, middle, currency, "zh"))
+    return write_both(
+        "reason", "usual" if group is None else "usual_among", group=group or "", values=values
+    )
+
+
+def _join(spec: FeatureSpec, values: tuple[Value, ...], currency: str, language: Language) -> str:
+    """Join different values; only the last has the unit.
+
+    Hours keep theirs, because long times are written in days: "5 hours to 4 days".
+    """
+    written = [say_value(spec, each, currency=currency, language=language) for each in values]
+    written = list(dict.fromkeys(written))
+    unit = "" if spec.unit == "hours" else _unit(spec.unit, currency, language)
+    *first, last = written
+    joint = write_text("reason", "to", language)
+    return joint.join([*(each.removesuffix(unit) for each in first), last])
+
+
+def say_value(spec: FeatureSpec, value: Value, *, currency: str, language: Language) -> str:
+    """Write a value with its unit: a number, a category, or that it is not known."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return write_text("reason", "unknown", language)
+    if spec.kind == "category":
+        return str(value)
+    number = float(value)
+    match spec.unit:
+        case "0 or 1" if number in {0.0, 1.0}:
+            written = write_text("reason", "yes" if number else "no", language)
+        case "0 or 1":  # a median of flags can lie between them
+            written = f"{number:.2f}"
+        case "day of week":
+            written = write_text("reason", f"weekday_{int(number)}", language)
+        case "hour of day":
+            written = f"{int(number):02d}:00"
+        case "share":
+            percent = 100 * number
+            short = percent == 0 or abs(percent) >= 0.1
+            written = f"{percent:.1f}%" if short else f"{percent:.2g}%"
+        case "hours" if abs(number) >= _HOURS_AS_DAYS:
+            written = _number(round(number / 24, 1)) + _unit("days", currency, language)
+        case unit:
+            written = _number(number) + _unit(unit, currency, language)
+    return written
+
+
+def say_both(spec: FeatureSpec, value: Value, *, currency: str) -> Pair:
+    """Write a value with its unit in both languages."""
+    return (
+        say_value(spec, value, currency=currency, language="en"),
+        say_value(spec, value, currency=currency, language="zh"),
+    )
+
+
+def _unit(unit: str, currency: str, language: Language) -> str:
+    return name_value("units", unit, language, otherwise="").format(currency=currency)
+
+
+def _number(value: float) -> str:
+    """Write whole numbers without decimals, others with two, small ones with three figures."""
+    if np.isinf(value):  # a ratio may overflow
+        return "∞" if value > 0 else "-∞"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.3g}"

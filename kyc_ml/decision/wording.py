@@ -1,0 +1,52 @@
+"""Text of tiers, reasons and case sheets in English and Chinese, kept in ``wording.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from kyc_ml.config import read_content
+
+Language = Literal["en", "zh"]
+Pair = tuple[str, str]
+"""A text in English and in Chinese."""
+
+_LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
+_FILE: Final = Path(__file__).with_name("wording.yaml")
+
+WORDING: Final[dict[str, dict[str, dict[Language, str]]]] = read_content(
+    _FILE.read_text(encoding="utf-8"), subject=_FILE.name, path=_FILE
+)
+"""Text by group, key and language."""
+
+
+def write_text(group: str, key: str, language: Language, /, **values: object) -> str:
+    """Return one text in one language, with values in its braces."""
+    return WORDING[group][key][language].format(**values)
+
+
+def write_both(group: str, key: str, /, **values: object) -> Pair:
+    """Return one text in both languages; a value that is a `Pair` is used by language."""
+    english, chinese = (
+        write_text(
+            group,
+            key,
+            language,
+            **{
+                name: value[place] if isinstance(value, tuple) else value
+                for name, value in values.items()
+            },
+        )
+        for place, language in enumerate(_LANGUAGES)
+    )
+    return english, chinese
+
+
+def join_both(first: Pair, second: Pair) -> Pair:
+    """Join two texts, each language by itself."""
+    return first[0] + second[0], first[1] + second[1]
+
+
+def name_value(group: str, value: str, language: Language, *, otherwise: str | None = None) -> str:
+    """Return the name of a value, such as a feature family; else `otherwise`, or the value."""
+    return WORDING[group].get(value, {}).get(language, value if otherwise is None else otherwise)

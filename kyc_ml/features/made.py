@@ -1,0 +1,22 @@
+"""Names of the tables that are made of contracted ones, and of their columns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LABELS: Final = "labels"
+"""Adverse outcomes: cases joined to the keys of their transaction."""
+
+PATTERNS: Final = "patterns"
+"""Completed money-flow patterns, one row per participant; see `network`.
+
+Its columns are customer_id, event_time, known_at, amount (of the closing payment), and the
+following four.
+"""
+CURRENT_ACCOUNTS: Final = "current_accounts"
+"""Accounts, each version until the account's next one, without closed accounts."""
+
+PATTERN: Final = "pattern"
+ROLE: Final = "role"
+LENGTH: Final = "length"
+WIDTH: Final = "width"

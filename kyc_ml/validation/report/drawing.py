@@ -1,0 +1,274 @@
+"""Draw the plots of checks from their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from kyc_ml.display import (
+    FAMILIES,
+    INK,
+    MODEL,
+    MUTED,
+    OTHER,
+    PAPER,
+    SIZE,
+    SMALL,
+    Layer,
+    draw_reliability,
+    finish,
+    format_rate,
+    is_share,
+    label_rows,
+    legend_above,
+    new_figure,
+    percent_axis,
+    shorten,
+)
+from kyc_ml.metrics import Floats
+from kyc_ml.validation.result import Plot
+from kyc_ml.validation.text import Language, name_value, say
+
+_COLOURS: Final = (MODEL, OTHER, *FAMILIES[2:])
+_UPRIGHT: Final = 7  # more categories than this, or longer names, are drawn as rows
+_LONG: Final = 9
+_NAME: Final = 34
+_ROW: Final = 0.27  # height of a category as a row, in inches
+_MOST: Final = 24  # categories that one plot can show as rows
+_DODGE: Final = 0.7  # share of a category's width for its groups
+
+
+def draw(plot: Plot, table: pd.DataFrame, *, language: Language) -> Figure | None:
+    """Draw a plot; return None if no row of its table is complete."""
+    needed = [name for name in (plot.x, plot.y, plot.value) if name]
+    rows = table.dropna(subset=needed)
+    if rows.empty:
+        return None
+    if plot.kind == "heatmap":
+        figure, axes = new_figure(size=_heatmap_size(rows, plot))
+        _heatmap(axes, rows, plot, language)
+        axes.set(xlabel=say(plot.x_label, language), ylabel=say(plot.y_label, language))
+    elif _is_lying(rows, plot):
+        figure, axes = _lying(rows, plot, language)
+    else:
+        figure, axes = new_figure()
+        _upright(axes, rows, plot, language)
+        axes.set(xlabel=say(plot.x_label, language), ylabel=say(plot.y_label, language))
+    return finish(figure)
+
+
+def _groups(rows: pd.DataFrame, plot: Plot) -> list[tuple[str, pd.DataFrame]]:
+    if not plot.group:
+        return [("", rows)]
+    return [(str(name), part) for name, part in rows.groupby(plot.group, sort=False)]
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _is_lying(rows: pd.DataFrame, plot: Plot) -> bool:
+    """Return whether categories are drawn as rows: if they are many, or their names are long."""
+    values = rows[plot.x]
+    if plot.kind not in ("bar", "interval") or _is_numeric(values) or _is_time(values):
+        return False
+    names = values.astype(str).unique()
+    return len(names) > _UPRIGHT or max(map(len, names)) > _LONG
+
+
+def _is_time(values: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(values)
+
+
+def _places(values: pd.Series, names: Sequence[str]) -> Floats:
+    place = {name: float(number) for number, name in enumerate(names)}
+    return np.array([place[str(value)] for value in values])
+
+
+def _layers(
+    rows: pd.DataFrame, plot: Plot, language: Language, *, names: Sequence[str] | None
+) -> list[Layer]:
+    """Return a layer for each group; with `names` a category is drawn at its index."""
+    found = []
+    for number, (name, part) in enumerate(_groups(rows, plot)):
+        found.append(
+            Layer(
+                label=_name(name, language),
+                colour=_COLOURS[number % len(_COLOURS)],
+                at=part[plot.x].to_numpy() if names is None else _places(part[plot.x], names),
+                heights=_numbers(part[plot.y]),
+                whiskers=(_numbers(part[plot.low]), _numbers(part[plot.high]))
+                if plot.low
+                else None,
+            )
+        )
+    return found
+
+
+def _numbers(values: pd.Series) -> Floats:
+    return values.to_numpy(dtype=np.float64)
+
+
+def _names(values: pd.Series) -> list[str]:
+    return [str(name) for name in dict.fromkeys(values.astype(str))]
+
+
+def _lying(rows: pd.DataFrame, plot: Plot, language: Language) -> tuple[Figure, Axes]:
+    """Draw one row for each category, the first on top."""
+    names = _names(rows[plot.x])[:_MOST]
+    rows = rows[rows[plot.x].astype(str).isin(names)]
+    layers = _layers(rows, plot, language, names=names)
+    height = 0.9 + _ROW * len(names) * max(1.0, 0.55 * len(layers))
+    figure, axes = new_figure(size=(SIZE[0], max(1.8, height)))
+    width = _DODGE / len(layers)
+    for number, layer in enumerate(layers):
+        at = layer.at + (number - (len(layers) - 1) / 2) * width
+        _lying_marks(axes, layer, at, plot=plot, width=width)
+    label_rows(axes, np.arange(len(names)), _ticks(names, language))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set(xlabel=say(plot.y_label, language))
+    if plot.reference in ("zero", "one"):
+        axes.axvline(float(plot.reference == "one"), color=MUTED, linewidth=0.9, linestyle="--")
+    if len(layers) > 1:
+        legend_above(axes)
+    return figure, axes
+
+
+def _lying_marks(axes: Axes, layer: Layer, at: Floats, *, plot: Plot, width: float) -> None:
+    """Draw one group of horizontal bars or points, with whiskers for intervals."""
+    bars = plot.kind == "bar"
+    if bars:
+        axes.barh(at, layer.heights, height=0.86 * width, color=layer.colour, label=layer.label)
+    if layer.whiskers is not None:
+        ink, line = (INK, 0.9) if bars else (layer.colour, 1.4)
+        axes.hlines(at, *layer.whiskers, color=ink, linewidth=line)
+    if not bars:
+        axes.plot(layer.heights, at, "o", color=layer.colour, markersize=4.2, label=layer.label)
+
+
+def _name(value: str, language: Language) -> str:
+    return say(name_value(value), language).replace("_", " ")
+
+
+def _ticks(names: Sequence[str], language: Language) -> list[str]:
+    return [shorten(_name(name, language), _NAME) for name in names]
+
+
+def _upright(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
+    values = rows[plot.x]
+    names = None if _is_numeric(values) or _is_time(values) else _names(values)
+    layers = _layers(rows, plot, language, names=names)
+    if plot.kind == "interval" and plot.reference == "diagonal" and names is None:
+        draw_reliability(axes, layers)
+        return
+    for number, layer in enumerate(layers):
+        if plot.kind == "bar":
+            _bars(axes, layer, number=number, count=len(layers))
+        elif plot.kind == "histogram":
+            _outline(axes, layer)
+        elif plot.kind == "interval":
+            apart = 0.0 if names is None else 0.16 * (number - (len(layers) - 1) / 2)
+            _points(axes, replace(layer, at=layer.at + apart))
+        else:
+            _line(axes, layer, steps=plot.kind == "step")
+    if plot.reference == "diagonal":  # rates against rates, such as a ROC curve
+        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    shown: tuple[tuple[Literal["x", "y"], str], ...] = (("x", plot.x), ("y", plot.y))
+    for which, column in shown:
+        if is_share(column) and _is_numeric(rows[column]):
+            percent_axis(axes, which)
+    if names is not None:
+        axes.set_xticks(range(len(names)), labels=_ticks(names, language))
+        axes.set_xlim(-0.7, len(names) - 0.3)
+        axes.grid(visible=False, axis="x")
+    if _is_time(values):
+        axes.tick_params(axis="x", rotation=30)
+    _reference(axes, plot)
+    if len(layers) > 1:
+        legend_above(axes)
+
+
+def _bars(axes: Axes, layer: Layer, *, number: int, count: int) -> None:
+    places = np.unique(layer.at)
+    step = np.diff(places).min() if places.size > 1 else 1.0
+    width = 0.8 * step / count
+    at = layer.at + (number - (count - 1) / 2) * width
+    axes.bar(at, layer.heights, width=0.9 * width, color=layer.colour, label=layer.label)
+    if layer.whiskers is not None:
+        axes.vlines(at, *layer.whiskers, color=INK, linewidth=0.9)
+
+
+def _points(axes: Axes, layer: Layer) -> None:
+    if layer.whiskers is not None:
+        axes.vlines(layer.at, *layer.whiskers, color=layer.colour, linewidth=1.2)
+    axes.plot(layer.at, layer.heights, "o", color=layer.colour, markersize=4.2, label=layer.label)
+
+
+def _line(axes: Axes, layer: Layer, *, steps: bool) -> None:
+    style: dict[str, Any] = {"drawstyle": "steps-post"} if steps else {}
+    axes.plot(
+        layer.at, layer.heights, color=layer.colour, linewidth=1.5, label=layer.label, **style
+    )
+    if layer.whiskers is not None:
+        axes.fill_between(layer.at, *layer.whiskers, color=layer.colour, alpha=0.16, linewidth=0)
+
+
+def _outline(axes: Axes, layer: Layer) -> None:
+    """Draw a histogram from its lower edges; the last bin is as wide as the one before it."""
+    edges = np.asarray(layer.at, dtype=np.float64)
+    width = edges[-1] - edges[-2] if edges.size > 1 else 1.0
+    axes.stairs(
+        layer.heights, np.append(edges, edges[-1] + width), color=layer.colour, linewidth=1.5,
+        label=layer.label,
+    )  # fmt: skip
+
+
+def _reference(axes: Axes, plot: Plot) -> None:
+    style: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": "--", "zorder": 1}
+    if plot.reference == "diagonal":
+        low = max(axes.get_xlim()[0], axes.get_ylim()[0])
+        high = min(axes.get_xlim()[1], axes.get_ylim()[1])
+        axes.plot([low, high], [low, high], **style)
+    elif plot.reference != "none":
+        axes.axhline(float(plot.reference == "one"), **style)
+
+
+def _heatmap_size(rows: pd.DataFrame, plot: Plot) -> tuple[float, float]:
+    across, down = rows[plot.x].nunique(), rows[plot.y].nunique()
+    return max(3.4, min(7.5, 1.4 + 0.7 * across)), max(2.2, min(7.5, 1.0 + 0.42 * down))
+
+
+def _heatmap(axes: Axes, rows: pd.DataFrame, plot: Plot, language: Language) -> None:
+    """Draw cells with the value in each; larger values have a stronger tint."""
+    across, down = _names(rows[plot.x]), _names(rows[plot.y])
+    values = rows[plot.value].to_numpy(dtype=np.float64)
+    largest = float(np.abs(values).max()) or 1.0
+    shares = bool(((values >= 0) & (values <= 1)).all())
+    for x, y, value in zip(
+        _places(rows[plot.x], across), _places(rows[plot.y], down), values, strict=True
+    ):
+        tint = 0.08 + 0.62 * abs(value) / largest
+        colour = MODEL if value >= 0 else OTHER
+        axes.add_patch(
+            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, alpha=tint, linewidth=0)
+        )
+        axes.add_patch(
+            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="none", edgecolor=PAPER, linewidth=1.2)
+        )
+        text = format_rate(value) if shares else f"{value:,.4g}"
+        axes.text(x, y, text, ha="center", va="center", fontsize=SMALL - 0.5)
+    axes.set_xlim(-0.5, len(across) - 0.5)
+    axes.set_ylim(len(down) - 0.5, -0.5)
+    axes.set_xticks(range(len(across)), labels=_ticks(across, language))
+    axes.set_yticks(range(len(down)), labels=_ticks(down, language))
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,140 @@
+"""Write the page of a report: after the validation, and again after the sign-off."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kyc_ml.errors import ConfigError
+from kyc_ml.registry import (
+    AuditLog,
+    Candidate,
+    Entry,
+    fetch_candidate,
+    fetch_report,
+    latest_sign_off,
+)
+from kyc_ml.validation.report.files import read_report
+from kyc_ml.validation.report.render import render_report, save_report_page
+from kyc_ml.validation.result import Report
+from kyc_ml.validation.text import Language
+
+PAGE: Final = "report.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageResult:
+    """A page, its size in bytes, and the version that it compares with ('' for none)."""
+
+    path: Path
+    size: int
+    previous: str
+
+
+def run_report(
+    *, report: Path, language: Language, out: Path | None, previous: Path | None, log: Path
+) -> PageResult:
+    """Write the page of a report.json again, in another language or with its sign-off.
+
+    Parameters
+    ----------
+    out : Path or None
+        HTML file; None is report.html in the folder of the report.
+    previous : Path or None
+        report.json to compare with; None is the rule of `earlier_report`.
+
+    Raises
+    ------
+    ConfigError
+        If a report cannot be read.
+    AuditError
+        If the audit log is not intact: a page that names a sign-off must be able to trust it.
+    """
+    content, facts = read_report(report)
+    before = _earlier(content) if previous is None else read_report(previous)[0]
+    signed = latest_sign_off(AuditLog(log).require_sound(), report=facts.digest)
+    path = report.with_name(PAGE) if out is None else out
+    write_page(
+        content,
+        path,
+        language=language,
+        previous=before,
+        signed=None if signed is None else signed[0],
+    )
+    return PageResult(
+        path=path,
+        size=path.stat().st_size,
+        previous="" if before is None else before.model.version or before.model.digest,
+    )
+
+
+def write_page(
+    report: Report,
+    path: Path,
+    *,
+    language: Language,
+    previous: Report | None = None,
+    signed: Entry | None = None,
+) -> None:
+    """Write the page of a report.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    page = render_report(report, language=language, previous=previous, signed=signed)
+    save_report_page(page, path)
+
+
+def earlier_report(candidate: Candidate) -> Report | None:
+    """Find the last complete validation of the champion, or of the newest version before.
+
+    Return None if no other version was validated.
+
+    Raises
+    ------
+    RegistryError
+        If the registry cannot be reached.
+    ConfigError
+        If the report in MLflow cannot be read.
+    """
+    below = [str(number) for number in range(int(candidate.version) - 1, 0, -1)]
+    for version in dict.fromkeys([candidate.champion, *below]):
+        if version in ("", candidate.version):
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            path = fetch_report(candidate.name, version, Path(scratch))
+            if path is not None:
+                return read_report(path)[0]
+    return None
+
+
+def renew_page(report: Path, signed: Entry) -> bool:
+    """Write the existing page of a report again, in its language, with the sign-off.
+
+    Returns
+    -------
+    bool
+        False if the report has no page.
+    """
+    path = report.with_name(PAGE)
+    if not path.is_file():
+        return False
+    content = read_report(report)[0]
+    found = re.search(r'<html lang="(en|zh)', path.read_text(encoding="utf-8")[:200])
+    if found is None:
+        msg = f"{path} is not the page of a validation: move it away and sign off again"
+        raise ConfigError(msg)
+    language: Language = "zh" if found[1] == "zh" else "en"
+    write_page(content, path, language=language, previous=_earlier(content), signed=signed)
+    return True
+
+
+def _earlier(report: Report) -> Report | None:
+    if not report.model.version:
+        return None
+    return earlier_report(fetch_candidate(f"models:/{report.model.name}/{report.model.version}"))

@@ -1,0 +1,1 @@
+"""One validation: rows, models, checks, gates, and where the results are kept."""

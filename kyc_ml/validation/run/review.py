@@ -1,0 +1,184 @@
+"""Run one validation: rows, champion, checks and verdict. Nothing is written."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import pandas as pd
+
+from kyc_ml.contract import ContractedTables
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import LeakageError
+from kyc_ml.registry import Bundle, Environment, current_account, require_currency, trained_until
+from kyc_ml.validation.catalogue import choose_checks
+from kyc_ml.validation.evidence import Retrained, ReviewEvidence
+from kyc_ml.validation.policy import ValidationPolicy
+from kyc_ml.validation.result import CheckResult, DataIdentity, Report, conclude
+from kyc_ml.validation.rows import ScoredRows
+from kyc_ml.validation.run.checks import run_checks
+from kyc_ml.validation.run.models import Champion, ReviewedModel, score_champion
+from kyc_ml.validation.run.out_of_fold import caveat
+from kyc_ml.validation.run.row_choice import ChosenPart, choose_rows
+from kyc_ml.validation.run.row_collection import collect_rows
+
+_STAGES: Final = ("features", "retraining", "checking")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What a validation is asked to do, with models and tables in memory.
+
+    Attributes
+    ----------
+    data : DataIdentity
+        Identity of the tables, for the report.
+    as_of : Timestamp
+        What was known then is used.
+    rows : 'later', 'test', 'out_of_fold' or None
+        Rows to evaluate on; None is the rule of `choose_rows`.
+    since : Timestamp or None
+        First decision to evaluate; None is the training date.
+    only : tuple of str
+        Checks or families to run; empty runs all.
+    champion : Champion or None
+        Model to compare with.
+    validator : str or None
+        Name of the validator; None is the account of the operating system.
+    command : callable
+        Returns the command that makes the report again, for '', or reruns one check, for its id.
+    """
+
+    model: ReviewedModel
+    tables: ContractedTables
+    data: DataIdentity
+    policy: ValidationPolicy
+    as_of: pd.Timestamp
+    command: Callable[[str], str]
+    rows: ChosenPart | None = None
+    since: pd.Timestamp | None = None
+    only: tuple[str, ...] = ()
+    champion: Champion | None = None
+    validator: str | None = None
+
+
+def review_model(
+    asked: Review,
+    *,
+    reporter: ProgressReporter,
+    retrain: Callable[[], Retrained | None] = lambda: None,
+    hand_out: Callable[[ScoredRows], None] = lambda _: None,
+) -> Report:
+    """Validate a model against a policy; nothing is written.
+
+    Parameters
+    ----------
+    retrain : callable
+        Trains again; called once the features are built, because it takes long.
+    hand_out : callable
+        Receives the rows before they are evaluated.
+
+    Raises
+    ------
+    ConfigError
+        If the source is of another kind, a check is unknown, or the model does not have the rows
+        that were asked for.
+    LeakageError
+        If `since` is before the training date.
+    DatasetError
+        If no row has a mature outcome, or a feature cannot be computed.
+    """
+    procedures = choose_checks(asked.only)
+    bundle, settings = asked.model.bundle, asked.policy.settings
+    require_currency(bundle, asked.tables)
+    require_later(asked.since, bundle)
+    part = choose_rows(bundle, asked.tables, asked.rows, since=asked.since, as_of=asked.as_of)
+    as_of = asked.as_of
+    if part == "out_of_fold":  # what was known at the training cannot become unknown later
+        as_of = max(as_of, trained_until(bundle))
+    clock = [time.perf_counter()]
+    rows = collect_rows(
+        bundle,
+        asked.tables,
+        chosen=part,
+        since=asked.since,
+        as_of=as_of,
+        settings=settings,
+        card=asked.model.card,
+        reporter=reporter,
+    )
+    hand_out(rows.current)
+    rival = None
+    if asked.champion is not None:
+        rival = score_champion(asked.champion, bundle, asked.tables, rows, reporter)
+    clock.append(time.perf_counter())
+    retrained = retrain()
+    clock.append(time.perf_counter())
+    evidence = ReviewEvidence(
+        bundle=bundle,
+        as_of=as_of,
+        current=rows.current,
+        reference=rows.reference,
+        train=rows.train,
+        recorded=rows.recorded,
+        recorded_part=rows.recorded_part,
+        current_is_recorded=part != "later",
+        fitted=rows.fitted,
+        baseline=rows.baseline,
+        tables=asked.tables,
+        observations=rows.observations,
+        card=asked.model.card,
+        rival=rival,
+        retrained=retrained,
+        left_out=rows.left_out,
+        reporter=reporter,
+    )
+    results, findings = run_checks(
+        procedures, evidence, policy=asked.policy, command=lambda check: asked.command(check.id)
+    )
+    clock.append(time.perf_counter())
+    if part == "out_of_fold":
+        findings += (caveat(trained_until(bundle), bundle.config.dataset.label_delay),)
+    before = () if rows.reference is rows.current else (rows.reference,)
+    spent = [end - begin for begin, end in itertools.pairwise(clock)]
+    return Report(
+        model=asked.model.identity(),
+        validator=asked.validator or current_account(),
+        as_of=as_of.isoformat(),
+        data=asked.data,
+        policy=asked.policy.identity(),
+        rows=tuple(each.used() for each in (rows.current, *before, rows.train)),
+        verdict=conclude(results, findings),
+        complete=not asked.only,
+        findings=findings,
+        results=results,
+        headline=tuple(pair for pair in asked.policy.headline if _is_computed(results, pair)),
+        command=asked.command(""),
+        environment=Environment.current().to_dict(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=dict(zip(_STAGES, spent, strict=True)),
+    )
+
+
+def require_later(since: pd.Timestamp | None, bundle: Bundle) -> None:
+    """Raise LeakageError if `since` is before the training date: the model may know such rows."""
+    known = trained_until(bundle)
+    if since is not None and since < known:
+        msg = (
+            f"--since is {since:%Y-%m-%d}, but the model was trained with what was known on "
+            f"{known:%Y-%m-%d}: it may have learned from the rows between; name that date or a "
+            "later one, or leave it out"
+        )
+        raise LeakageError(msg)
+
+
+def _is_computed(results: tuple[CheckResult, ...], pair: tuple[str, str]) -> bool:
+    check, figure = pair
+    return any(
+        result.check.id == check and figure in {each.name for each in result.figures}
+        for result in results
+    )

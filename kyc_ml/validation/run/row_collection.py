@@ -1,0 +1,240 @@
+"""Compute the rows of a validation from the data: nothing is taken from the developer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from kyc_ml.config import TEST
+from kyc_ml.contract import AMOUNT, ContractedTables
+from kyc_ml.dataset import positive_cases, to_target
+from kyc_ml.decision import (
+    Scorecard,
+    card_features,
+    declare_facts,
+    features_needed,
+    merge_specs,
+    specs_of,
+)
+from kyc_ml.display import ProgressReporter
+from kyc_ml.errors import ConfigError, Faults, hint
+from kyc_ml.features import FeatureSpec, FeatureTable, build_features
+from kyc_ml.metrics import Floats, Mask, ModelMetrics, Names, Predictions, compute_metrics
+from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
+from kyc_ml.training import FOLDS, OutOfFold, is_cross_validated, predict_again
+from kyc_ml.validation.policy import Settings
+from kyc_ml.validation.rows import Role, ScoredRows, score_built
+from kyc_ml.validation.run.row_choice import ChosenPart, ReviewPart, plan_parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRows:
+    """The rows of a validation; see `kyc_ml.validation.evidence.ReviewEvidence`.
+
+    Attributes
+    ----------
+    observations : pyarrow.Table
+        Observations of the current rows.
+    recorded : ModelMetrics or None
+        Figures of the model's own held-out rows, with the labels known at training.
+    """
+
+    current: ScoredRows
+    reference: ScoredRows
+    train: ScoredRows
+    fitted: ScoredRows | None
+    baseline: Predictions | None
+    observations: pa.Table
+    recorded: ModelMetrics | None
+    recorded_part: str
+    left_out: dict[str, str]
+
+
+def collect_rows(
+    bundle: Bundle,
+    tables: ContractedTables,
+    *,
+    chosen: ChosenPart,
+    since: pd.Timestamp | None,
+    as_of: pd.Timestamp,
+    settings: Settings,
+    card: Scorecard | None,
+    reporter: ProgressReporter,
+) -> ValidationRows:
+    """Choose, compute, label and score the current, reference and training rows.
+
+    Parameters
+    ----------
+    since : Timestamp or None
+        First decision to evaluate, not before the training date.
+
+    Raises
+    ------
+    ConfigError
+        If the policy names a segment or group that is not a declared feature.
+    DatasetError
+        If no row has a mature outcome, or a feature of the model cannot be computed.
+    """
+    specs, left_out = _specs(bundle, settings, card)
+    parts, status_then = plan_parts(
+        bundle, tables, chosen=chosen, since=since, as_of=as_of, settings=settings
+    )
+    found: dict[Role, ScoredRows] = {}
+    fitted, baseline, held_out = None, None, None
+    for part in parts:
+        built = _build(tables, part, specs, reporter)
+        # raises if a column is missing; without rows, because it copies them
+        columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))
+        left_out |= {name: why for name, why in built.unavailable.items() if name in _named(settings)}
+        predicted = None
+        if part.learned is not None:
+            held_out, probability = predict_again(
+                bundle, built, part.learned, tell=reporter.progress
+            )
+            predicted = (held_out.margin, probability)
+            if part.role == "current":
+                fitted = _score(bundle, tables, part, built, as_of=as_of)
+                baseline = _baseline(held_out, part.learned, part.evaluated)
+        found[part.role] = _score(bundle, tables, part, built, as_of=as_of, predicted=predicted)
+    tested = found["reference" if chosen == "later" else "current"]
+    return ValidationRows(
+        current=found["current"],
+        reference=found.get("reference", found["current"]),
+        train=found["train"],
+        fitted=fitted,
+        baseline=baseline,
+        observations=next(part.observations for part in parts if part.role == "current"),
+        recorded=_quality_then(tested, status_then),
+        recorded_part=FOLDS if is_cross_validated(bundle) else TEST,
+        left_out=left_out,
+    )
+
+
+def _build(
+    tables: ContractedTables,
+    part: ReviewPart,
+    specs: tuple[FeatureSpec, ...],
+    reporter: ProgressReporter,
+) -> FeatureTable:
+    stage = f"building features of {part.role} rows"
+    return build_features(
+        tables,
+        part.observations,
+        specs=specs,
+        progress=lambda done, total: reporter.progress(stage, done, total),
+    )
+
+
+def _score(
+    bundle: Bundle,
+    tables: ContractedTables,
+    part: ReviewPart,
+    built: FeatureTable,
+    *,
+    as_of: pd.Timestamp,
+    predicted: tuple[Floats, Floats] | None = None,
+) -> ScoredRows:
+    typology = np.full(len(built), None, dtype=object)
+    days = np.full(len(built), np.nan)
+    cases = positive_cases(
+        tables,
+        part.observations,
+        unit=bundle.config.unit,
+        as_of=as_of,
+        config=bundle.config.dataset,
+    )
+    places = cases["row"].to_numpy(dtype=np.int64)
+    typology[places] = cases["typology"].to_numpy(dtype=object)
+    days[places] = cases["days"].to_numpy(dtype=np.float64)
+    amount = np.full(len(built), np.nan)
+    if AMOUNT in part.observations.column_names:
+        amount = part.observations[AMOUNT].to_numpy()
+    return ScoredRows(
+        **score_built(bundle, built, predicted=predicted),
+        role=part.role,
+        origin=part.origin,
+        since=part.since,
+        until=part.until,
+        status=part.status,
+        evaluated=part.evaluated,
+        end=part.end,
+        typology=typology,
+        arrival_days=days,
+        amount=np.asarray(amount, dtype=np.float64),
+    )
+
+
+def _baseline(held_out: OutOfFold, learned: Floats, evaluated: Mask) -> Predictions:
+    """Return the out-of-fold predictions of the logistic regression for the evaluated rows."""
+    return Predictions(
+        score=held_out.baseline[evaluated],
+        probability=held_out.baseline_probability(learned)[evaluated],
+    )
+
+
+def _quality_then(rows: ScoredRows, status: Names) -> ModelMetrics:
+    target = to_target(status)
+    used = ~np.isnan(target)
+    return compute_metrics(
+        target[used], rows.margin[used], rows.probability[used], customers=rows.customers[used]
+    )
+
+
+def _named(settings: Settings) -> tuple[str, ...]:
+    return (*settings.segments, *(group.feature for group in settings.groups))
+
+
+def _specs(
+    bundle: Bundle, settings: Settings, card: Scorecard | None
+) -> tuple[tuple[FeatureSpec, ...], dict[str, str]]:
+    """Return the features to compute: for the model, tiers, scorecard, segments and groups."""
+    run = bundle.config
+    declared = declare_facts(run.features, bundle.policy)
+    faults = Faults("settings of the validation policy", ConfigError)
+    names, left_out = [], {}
+    for name in dict.fromkeys(_named(settings)):
+        spec = declared.get(name)
+        if spec is None:
+            faults.add(f"{name!r} is not a declared feature{hint(name, declared)}")
+        elif run.unit not in spec.observation_units:
+            left_out[name] = f"not a feature of {run.unit} observations"
+        else:
+            names.append(name)
+    faults.raise_if_any()
+    specs = merge_specs(bundle.specs, features_needed(bundle.policy, declared, unit=run.unit))
+    specs = merge_specs(specs, specs_of(names, declared))
+    if card is not None:
+        specs = merge_specs(specs, card_features(card, declared))
+    return specs, left_out
+
+
+def score_with(
+    bundle: Bundle,
+    tables: ContractedTables,
+    current: ScoredRows,
+    observations: pa.Table,
+    *,
+    learned: Floats | None = None,
+    reporter: ProgressReporter,
+) -> ScoredRows:
+    """Score the current rows with another model, from its own features.
+
+    Parameters
+    ----------
+    current : ScoredRows
+        The rows with their outcomes.
+    observations : pyarrow.Table
+        The same rows as observations.
+    learned : float64 array of shape (n,), optional
+        Outcomes known at its training, if these are the rows that it was cross-validated on:
+        they are then predicted out of fold.
+    """
+    _, built = features_and_facts(bundle, tables, observations, reporter)
+    predicted = None
+    if learned is not None:
+        found, probability = predict_again(bundle, built, learned, tell=reporter.progress)
+        predicted = (found.margin, probability)
+    return replace(current, **score_built(bundle, built, predicted=predicted))

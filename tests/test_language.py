@@ -1,0 +1,193 @@
+"""Help and output in two languages: each text has both, and data are never translated."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+from rich.cells import cell_len
+from typer.testing import CliRunner
+
+from kyc_ml import cli
+from kyc_ml.cli.help import LONGEST
+from kyc_ml.cli.language import language, read_texts, translate
+from kyc_ml.cli.terminal.reporters import JsonLines, Terminal
+
+CLI = Path(cli.__file__).parent
+HELP = read_texts("help.yaml")
+CHINESE = re.compile("[\u4e00-\u9fff]")
+NAMES = set(HELP["commands"])
+GROUPS = {name.partition(" ")[0] for name in NAMES if " " in name}
+
+
+@pytest.fixture
+def chinese(monkeypatch):
+    monkeypatch.setenv("KYC_ML_LANGUAGE", "zh")
+
+
+def commands():
+    """Build the commands in the language of the moment, by their whole names."""
+    found = {}
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        found[name] = command
+        found |= {f"{name} {each}": one for each, one in getattr(command, "commands", {}).items()}
+    return found
+
+
+def pairs(content):
+    """List the texts that have one language each."""
+    if isinstance(content, dict):
+        if {"en", "zh"} & set(content):
+            yield content
+        content = list(content.values())
+    for each in content if isinstance(content, list) else ():
+        yield from pairs(each)
+
+
+def test_every_command_has_an_entry_and_every_entry_a_command():
+    assert set(commands()) == NAMES
+
+
+def test_every_text_is_in_both_languages():
+    found = list(pairs(HELP))
+    assert len(found) > 150
+    assert [each for each in found if not (each.get("en") and CHINESE.search(each["zh"]))] == []
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.usefixtures("chinese")
+def test_every_option_has_its_text(name):
+    command = commands()[name]
+    assert CHINESE.search(command.help)
+    assert [each.name for each in command.params if not CHINESE.search(each.help or "")] == []
+
+
+def test_no_entry_of_an_option_is_left_over():
+    taken = {name: {each.name for each in command.params} for name, command in commands().items()}
+    for name, entry in HELP["commands"].items():
+        assert set(entry.get("options", {})) <= taken[name]
+    program = {each.name for each in typer.main.get_command(cli.app).params}
+    assert set(HELP["options"]) <= set().union(program, *taken.values())
+
+
+@pytest.mark.parametrize("name", ["", *sorted(NAMES)])
+@pytest.mark.usefixtures("chinese")
+def test_a_chinese_page_fits_a_terminal_of_80_columns(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = CliRunner().invoke(cli.app, [*name.split(), "--help"], prog_name="kyc-ml")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("用法：kyc-ml")
+    lines = done.stdout.splitlines()
+    assert [each for each in lines if cell_len(each) > 80 and "  kyc-ml " not in each] == []
+    assert "[required" not in done.stdout
+    for summary in HELP["commands"].values():
+        assert cell_len(summary["summary"]["zh"]) <= LONGEST
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_usage_error_has_a_chinese_frame_and_the_same_exit_code():
+    done = CliRunner().invoke(cli.app, ["check"], prog_name="kyc-ml")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("用法：kyc-ml check")
+    assert "错误：" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "KYC_ML_LANGUAGE": "en"}, "en"),
+        ({"LANG": "C", "KYC_ML_LANGUAGE": "zh"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"KYC_ML_LANGUAGE": "", "LC_MESSAGES": "zh_TW"}, "zh"),
+    ],
+)
+def test_the_language_is_that_of_the_variable_or_else_of_the_locale(
+    monkeypatch, environment, expected
+):
+    for name in ("KYC_ML_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language() == expected
+
+
+@pytest.mark.parametrize(
+    ("english", "expected"),
+    [
+        ("finding 3", "发现 3"),
+        ("562,557 rows", "562,557 行"),
+        ("12 customers, 40 rows", "12 customers, 40 rows"),  # half a translation is none
+        ("a name of the bank", "a name of the bank"),
+    ],
+)
+@pytest.mark.usefixtures("chinese")
+def test_a_fixed_text_is_translated_and_anything_else_stays(english, expected):
+    assert translate(english) == expected
+
+
+def test_english_is_never_changed():
+    assert translate("finding 3") == "finding 3"
+
+
+@pytest.mark.usefixtures("chinese")
+def test_titles_headings_and_facts_are_chinese_and_cells_stay(capsys):
+    terminal = Terminal()
+    terminal.show("proposed tables", pd.DataFrame({"table": ["model"]}))
+    terminal.summary("scored", {"model": "models:/m/1"})
+    shown = capsys.readouterr().out
+    assert {"建议的数据表", "数据表", "评分完成", "模型"} <= set(re.split(r"[\s│┃]+", shown))
+    assert " model " in shown
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_log_of_json_is_the_same_in_every_language(capsys):
+    JsonLines().summary("scored", {"read": "12 rows"})
+    logged = json.loads(capsys.readouterr().err)
+    assert (logged["title"], logged["facts"]) == ("scored", {"read": "12 rows"})
+
+
+def texts(node):
+    """List the texts that an expression may give, with {} where something is put in."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.JoinedStr():
+            parts = [getattr(each, "value", None) for each in ast.iter_child_nodes(node)]
+            return ["".join(each if isinstance(each, str) else "{}" for each in parts)]
+        case ast.IfExp():
+            return [*texts(node.body), *texts(node.orelse)]
+    return []
+
+
+def printed():
+    """List titles, headings and names of facts in the code of the commands."""
+    frame = {CLI / name for name in ("help.py", "usage.py", "key_reference.py")}
+    for path in [*sorted({*CLI.glob("*.py")} - frame), CLI / "terminal" / "results.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="summary" | "show"), args=[title, *_]):
+                    yield from texts(title)
+                case ast.Call(func=ast.Name(id="draw_frame"), args=[title, *_]):
+                    yield from texts(title)
+                case ast.Call(func=ast.Name(id="Sheet" | "Column"), keywords=keywords):
+                    for each in keywords:
+                        yield from texts(each.value) if each.arg in {"title", "heading"} else ()
+                case ast.Dict(keys=keys):
+                    for each in keys:
+                        yield from texts(each)
+                case ast.Subscript(value=ast.Name(id="facts"), slice=key, ctx=ast.Store()):
+                    yield from texts(key)
+
+
+def test_every_title_heading_and_fact_of_the_commands_has_its_chinese():
+    known = {re.sub(r"\{\w*\}", "{}", text) for text in read_texts("terminal/words.yaml")}
+    names_of_files = {"run", "source", "tiers", "rating", "overrides", "limits", "validation"}
+    found = {each for each in printed() if re.search("[a-z]", each)} - names_of_files
+    assert len(found) > 80
+    assert sorted(found - known) == []
