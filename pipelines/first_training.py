@@ -50,9 +50,7 @@ def main(
         quarantine = out / "quarantine.parquet"
         tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=terminal)
         for files in runs:
-            result = train_tables(
-                tables, mapping, files=files, as_of=as_of, keep=None, reporter=terminal
-            )
+            result = train_tables(tables, mapping, files=files, as_of=as_of, reporter=terminal)
             show_training(terminal, result)
 
 

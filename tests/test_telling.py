@@ -90,8 +90,8 @@ def test_parts_that_decide_by_few_positives_are_told_in_one_line():
     reporter = Listener()
     warn_of_few_positives({"early stopping": 2, "calibration": 99, "test": 100}, reporter)
     (line,) = reporter.said
-    assert line.startswith("few positives decide: early stopping 2, calibration 99 ")
-    assert "fewer than 100" in line
+    assert "early stopping 2, calibration 99 (" in line
+    assert "100 recommended" in line
     assert "test" not in line.partition(":")[2].partition("(")[0]
 
 

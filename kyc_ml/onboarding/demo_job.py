@@ -102,7 +102,6 @@ def _train_and_score(
         mapping,
         files=files,
         as_of=as_of,
-        keep=None,
         reporter=reporter,
         command="kyc-ml demo",
     )
