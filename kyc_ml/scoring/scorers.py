@@ -95,10 +95,17 @@ def load_scorers(
             history=read_history(request.previous, bundle.policy),
             full=request.contributions,
         )
-    rating = (
-        None if files is None else _rating(files, label, currency=mapping.base_currency, book=book)
-    )
-    units = {files.run.unit} if files is not None else set()
+    rating, units = None, set()
+    if files is not None:
+        run, units = files.run, {files.run.unit}
+        rating = RatingScorer(
+            policy=files.policy,
+            specs=policy_features(files.policy, run.features, unit=run.unit),
+            name=label,
+            currency=mapping.base_currency,
+            reasons=run.explain.reasons,
+            book=book,
+        )
     if model is not None:
         units.add(model.bundle.config.unit)
     if len(units) > 1:
@@ -159,15 +166,3 @@ def _fallback_files(request: ScoringRequest) -> RunFiles | None:
     files = load_run(request.config, source=request.source)
     card_of(files.policy)
     return files
-
-
-def _rating(files: RunFiles, label: str, *, currency: str, book: OverrideBook) -> RatingScorer:
-    run, policy = files.run, files.policy
-    return RatingScorer(
-        policy=policy,
-        specs=policy_features(policy, run.features, unit=run.unit),
-        name=label,
-        currency=currency,
-        reasons=run.explain.reasons,
-        book=book,
-    )

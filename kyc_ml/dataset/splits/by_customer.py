@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from kyc_ml.dataset.splits.customers import assign_customer_folds
 from kyc_ml.dataset.splits.folds import Fold, RowAssignment
 from kyc_ml.dataset.splits.in_time import SplitInTime
 from kyc_ml.dataset.splits.protocol import Splitter, check_counts
@@ -20,8 +20,8 @@ from kyc_ml.dataset.splits.rows import (
     read_customers,
     read_target,
 )
-from kyc_ml.errors import ConfigError, Faults
-from kyc_ml.metrics import Ints, Times
+from kyc_ml.errors import ConfigError, DatasetError, Faults
+from kyc_ml.metrics import AnyArray, Floats, Ints, Times
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,12 +59,6 @@ class CustomerDisjointSplit(Splitter):
         faults = Faults(self._subject, ConfigError)
         check_counts(self, {"n_splits": 2, "seed": 0}, faults)
         faults.raise_if_any()
-
-    def get_n_splits(
-        self, X: Data = None, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
-    ) -> int:
-        """Return the number of folds; scikit-learn requires the arguments."""
-        return self.n_splits
 
     def _times(self, X: Data) -> Times | None:
         return find_times(X, self.times, subject=self._subject)
@@ -110,12 +104,6 @@ class OutOfTimeCustomerSplit(SplitInTime):
     def _lowest(self) -> dict[str, int]:
         return {"n_splits": 2, "seed": 0}
 
-    def get_n_splits(
-        self, X: Data = None, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
-    ) -> int:
-        """Return the number of folds; scikit-learn requires the arguments."""
-        return self.n_splits
-
     def folds(
         self, X: Data, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> tuple[Fold, ...]:
@@ -153,3 +141,45 @@ def _customer_folds(
         seed=splitter.seed,
         subject=repr(splitter),
     )
+
+
+def assign_customer_folds(
+    customers: AnyArray,
+    target: Floats | None,
+    *,
+    folds: int,
+    seed: int,
+    subject: str,
+) -> Ints:
+    """Return the fold of the customer of each row, 0 to folds - 1, shape (n,).
+
+    Customers with a positive row, and those without, are shuffled separately and assigned in
+    turn, so that the number of each kind differs by at most one between folds. This balances
+    customers, not rows. The order of rows does not matter.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer customers, or fewer with a positive, than folds.
+    """
+    # sorted, so that the folds do not depend on the order of rows; as text, as ids may be mixed
+    codes, names = pd.factorize(customers)
+    order = np.argsort(np.array([str(name) for name in names]), kind="stable")
+    positive = np.zeros(names.size, np.bool_)
+    if target is not None:
+        positive[codes[target == 1]] = True
+    faults = Faults(f"{subject} cannot assign the customers to folds", DatasetError)
+    if names.size < folds:
+        faults.add(f"{folds} folds need as many customers, got {names.size}: lower folds")
+    if target is not None and positive.sum() < folds:
+        faults.add(
+            f"{folds} folds need as many customers with a positive, got {int(positive.sum())} "
+            f"of {names.size}: lower folds, or check cases and dates"
+        )
+    faults.raise_if_any()
+    rng = np.random.default_rng(seed)
+    having, others = order[positive[order]], order[~positive[order]]
+    shuffled = np.concatenate([rng.permutation(having), rng.permutation(others)])
+    fold = np.empty(names.size, np.int64)
+    fold[shuffled] = np.arange(names.size) % folds
+    return fold[codes]

@@ -56,15 +56,6 @@ class SplitInTime(Splitter):
             step_days=self.test_days,
         )
 
-    def get_n_splits(
-        self,
-        X: Data = None,
-        y: npt.ArrayLike | None = None,
-        groups: npt.ArrayLike | None = None,
-    ) -> int:
-        """Return the number of folds; scikit-learn requires the arguments."""
-        return self._lengths().folds
-
     def _times(self, X: Data) -> Times:
         return read_times(X, self.times, subject=self._subject)
 

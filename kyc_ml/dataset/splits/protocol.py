@@ -52,11 +52,11 @@ class Splitter(ABC):
     ) -> tuple[Fold, ...]:
         """Assign each row of each fold, independently of its outcome."""
 
-    @abstractmethod
     def get_n_splits(
         self, X: Data = None, y: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None
     ) -> int:
-        """Return the number of folds."""
+        """Return the number of folds; scikit-learn requires the arguments."""
+        return int(getattr(self, "n_splits", 1))  # a single split has no such parameter
 
     @abstractmethod
     def _times(self, X: Data) -> Times | None:
