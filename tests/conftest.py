@@ -141,7 +141,7 @@ def make_store(pytestconfig, tmp_path_factory):
 
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-QUICK = ModelConfig(rounds=12, min_data_in_leaf=10, learning_rate=0.2, num_threads=1, seed=0)
+QUICK = ModelConfig(n_estimators=12, min_child_samples=10, learning_rate=0.2, n_jobs=1, seed=0)
 
 
 def _spec(name, how, *, kind="number", unit="days", **rest):

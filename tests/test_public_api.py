@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import import_module
+from inspect import isclass, isfunction
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +23,9 @@ PUBLIC = {
     *("FeatureBuilder", "RiskClassifier", "audit_features", "explain_one", "fit_tiers", "tune"),
     *("ComparisonSettings", "OverrideBook", "compare", "plot_check", "run_init"),
     *("Attribute", "validate"),
+    *("CheckResult", "Comparison", "Explained", "FeatureAudit", "FitResult", "InitResult"),
+    *("Labels", "ModelMetrics", "ReadSource", "Report", "Scorecard", "SyntheticBank"),
+    *("TierHistory", "Trained", "Tuned", "ValidationPolicy"),
 }
 
 
@@ -34,6 +39,18 @@ def test_each_public_name_is_there_and_documented(name):
     found = getattr(kyc_ml, name)
     assert found.__doc__
     assert not isinstance(found, ModuleType)
+
+
+def test_every_type_that_a_public_function_returns_is_public():
+    missing = {}
+    for name in sorted(PUBLIC):
+        found = getattr(kyc_ml, name)
+        if isfunction(found):
+            for word in re.findall(r"\w+", found.__annotations__["return"]):
+                kind = found.__globals__.get(word)
+                if isclass(kind) and kind.__module__.startswith("kyc_ml.") and word not in PUBLIC:
+                    missing[word] = name
+    assert missing == {}
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -60,5 +77,6 @@ def test_each_name_of_a_face_is_there(package):
 
 
 def test_a_newcomer_sees_at_most_seventeen_names():
-    seen = {path.stem for path in ROOT.glob("[a-z]*") if path.is_dir() or path.suffix == ".py"}
+    found = [*ROOT.glob("[a-z]*.py"), *(each.parent for each in ROOT.glob("[a-z]*/__init__.py"))]
+    seen = {path.stem for path in found}
     assert len(seen) <= 17, sorted(seen)

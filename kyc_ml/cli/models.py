@@ -37,9 +37,9 @@ def train(
     """Train, calibrate, evaluate and register a model."""
     with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
         from kyc_ml.cli.terminal.results import show_training
-        from kyc_ml.training import run_train
+        from kyc_ml.training import TrainRequest, run_train
 
-        result = run_train(
+        request = TrainRequest(
             config=config,
             source=source,
             data=data,
@@ -48,9 +48,8 @@ def train(
             keep=keep,
             page=page,
             card=card,
-            reporter=terminal,
         )
-        show_training(terminal, result)
+        show_training(terminal, run_train(request, reporter=terminal))
 
 
 @app.command()
@@ -115,21 +114,20 @@ def tune(
     """Search model parameters on folds."""
     with job(locals(), reads=["--config", "--source", "--data"]) as terminal:
         from kyc_ml.cli.terminal.results import show_tuning
-        from kyc_ml.training import run_tune
+        from kyc_ml.training import TuneRequest, run_tune
 
-        result = run_tune(
+        request = TuneRequest(
             config=config,
             source=source,
             data=data,
             as_of=as_of,
-            study=out.with_suffix(".db") if study is None else study,
+            study=study,
             out=out,
             trials=trials,
             minutes=minutes,
             quarantine=quarantine,
-            reporter=terminal,
         )
-        show_tuning(terminal, result)
+        show_tuning(terminal, run_tune(request, reporter=terminal))
 
 
 @app.command()

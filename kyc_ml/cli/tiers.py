@@ -42,9 +42,9 @@ def fit(
     with job(locals(), reads=["--source", "--data", "--policy"]) as terminal:
         from kyc_ml.decision import proposal_table
         from kyc_ml.display import say_count
-        from kyc_ml.training import run_tiers_fit
+        from kyc_ml.training import TiersFitRequest, run_tiers_fit
 
-        result = run_tiers_fit(
+        request = TiersFitRequest(
             model=model,
             source=source,
             data=data,
@@ -53,9 +53,9 @@ def fit(
             policy=policy,
             out=out,
             quarantine=quarantine,
-            reporter=terminal,
             learned_rows=learned_rows,
         )
+        result = run_tiers_fit(request, reporter=terminal)
         terminal.show("proposed cut-offs", proposal_table(result.proposal))
         for note in result.proposal.notes:
             terminal.info(note)

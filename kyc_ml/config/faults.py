@@ -78,6 +78,9 @@ def explain_faults(
         if fault["type"] != "extra_forbidden":
             told.append(_explain(fault, where))
             continue
+        if str(path[-1]) in holder.renamed:
+            told.append(f"{where}: this key is now called {holder.renamed[str(path[-1])]!r}")
+            continue
         known = [field.alias or name for name, field in holder.model_fields.items()]
         place = ".".join(str(part) for part in path[:-1])
         keys = "" if place in listed else f"; known: {', '.join(known)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,13 +11,25 @@ from kyc_ml.config.section import Section
 
 
 class ModelConfig(Section):
-    """LightGBM parameters. Defaults suit 10^5 to 10^6 rows with few positives."""
+    """LightGBM parameters, by the names of its scikit-learn classes.
+
+    Defaults suit 10^5 to 10^6 rows with few positives.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "num_threads": "n_jobs",
+        "rounds": "n_estimators",
+        "min_data_in_leaf": "min_child_samples",
+        "feature_fraction": "colsample_bytree",
+        "bagging_fraction": "subsample",
+        "lambda_l2": "reg_lambda",
+    }
 
     seed: int = Field(default=20130105, ge=0)
     """Draws what LightGBM samples."""
-    num_threads: int = Field(default=2, ge=1)
+    n_jobs: int = Field(default=2, ge=1)
     """Threads to train with; they change no model."""
-    rounds: int = Field(default=600, ge=1)
+    n_estimators: int = Field(default=600, ge=1)
     """Most trees."""
     stopping_rounds: int = Field(default=50, ge=1)
     """Trees without a gain on the early stopping rows after which fitting ends."""
@@ -24,13 +37,13 @@ class ModelConfig(Section):
     """Share of each tree's step that is taken."""
     num_leaves: int = Field(default=31, ge=2)
     """Most leaves of a tree."""
-    min_data_in_leaf: int = Field(default=100, ge=1)
+    min_child_samples: int = Field(default=100, ge=1)
     """Fewest rows of a leaf."""
-    feature_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    colsample_bytree: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of the features that each tree may use."""
-    bagging_fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    subsample: float = Field(default=1.0, gt=0.0, le=1.0)
     """Share of the rows that each tree sees; drawn anew for each tree below 1."""
-    lambda_l2: float = Field(default=5.0, ge=0.0)
+    reg_lambda: float = Field(default=5.0, ge=0.0)
     """Shrinks the values of leaves: the more, the larger."""
     max_bin: int = Field(default=255, ge=2)
     """Most bins of a feature."""
@@ -44,6 +57,6 @@ class ModelConfig(Section):
     positive_weight: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     """Weight of a positive training row against a negative; margins are corrected for it."""
     refit: bool = False
-    """Fit once more, on train and early stopping rows together, for as many rounds as early
+    """Fit once more, on train and early stopping rows together, for as many trees as early
     stopping found: the model learns from newer rows too. For parts in time only; no figures
     are given then of the early stopping rows, which the model has seen."""

@@ -19,8 +19,13 @@ from kyc_ml.errors import ConfigError, Faults, hint_path
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-def load_section(path: FilePath, section: type[SectionT]) -> SectionT:
+def load_section(path: FilePath, section: type[SectionT], *, stored: bool = False) -> SectionT:
     """Read a YAML file as `section`.
+
+    Parameters
+    ----------
+    stored : bool
+        Whether kyc_ml wrote the file: keys may then have names of earlier versions.
 
     Raises
     ------
@@ -38,14 +43,18 @@ def load_section(path: FilePath, section: type[SectionT]) -> SectionT:
     except UnicodeDecodeError:
         msg = f"configuration file {path} is not UTF-8 text: save it as UTF-8"
         raise ConfigError(msg) from None
-    return check_section(
-        read_content(text, subject=str(path), path=path), section, subject=str(path)
-    )
+    content = read_content(text, subject=str(path), path=path)
+    content = section.with_present_names(content) if stored else content
+    return check_section(content, section, subject=str(path))
 
 
-def parse_section(text: str, section: type[SectionT], *, subject: str) -> SectionT:
+def parse_section(
+    text: str, section: type[SectionT], *, subject: str, stored: bool = False
+) -> SectionT:
     """Read YAML text as `section`; `subject` names it in errors. See `load_section`."""
-    return check_section(read_content(text, subject=subject, path=None), section, subject=subject)
+    content = read_content(text, subject=subject, path=None)
+    content = section.with_present_names(content) if stored else content
+    return check_section(content, section, subject=subject)
 
 
 def check_section(
@@ -92,12 +101,23 @@ def require_section(given: object, section: type[Section], *, name: str) -> None
     )
 
 
-def section_digest(section: Section) -> str:
-    """SHA-256 of a section's canonical JSON: equal settings have equal digests."""
-    text = json.dumps(section.model_dump(mode="json", by_alias=True), sort_keys=True)
+def section_digest(section: Section, *, former: bool = False) -> str:
+    """Return the SHA-256 of a section's canonical JSON: equal settings have equal digests."""
+    text = json.dumps(_plain(section, former=former), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def dump_section(section: Section) -> str:
-    """Write a section as YAML that `parse_section` reads back to an equal one."""
-    return write_content(section.model_dump(mode="json", by_alias=True))
+def dump_section(section: Section, *, former: bool = False) -> str:
+    """Write a section as YAML that `parse_section` reads back to an equal one.
+
+    Parameters
+    ----------
+    former : bool
+        Write keys by the names of earlier versions, for a bundle of an older format.
+    """
+    return write_content(_plain(section, former=former))
+
+
+def _plain(section: Section, *, former: bool) -> dict[str, Any]:
+    content = section.model_dump(mode="json", by_alias=True)
+    return section.with_former_names(content) if former else content

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Annotated, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
@@ -40,6 +41,30 @@ class Section(BaseModel):
     """Base of every section: immutable, and a misspelt key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Keys of earlier versions and their present names: a stored file may have the old ones, a
+    user's file may not."""
+
+    @classmethod
+    def with_present_names(cls, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return stored content with every key, here and in sections inside, as it is now."""
+        return cls._named(content, former=False)
+
+    @classmethod
+    def with_former_names(cls, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return content with the keys that versions before a renaming wrote."""
+        return cls._named(content, former=True)
+
+    @classmethod
+    def _named(cls, content: Mapping[str, Any], *, former: bool) -> dict[str, Any]:
+        names = {new: old for old, new in cls.renamed.items()} if former else cls.renamed
+        renamed = {names.get(key, key): value for key, value in content.items()}
+        for key, field in cls.model_fields.items():
+            inside, value = field.annotation, renamed.get(key)
+            if isinstance(inside, type) and issubclass(inside, Section) and isinstance(value, dict):
+                renamed[key] = inside._named(value, former=former)
+        return renamed
 
 
 def refuse_faults(faults: Iterable[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +15,8 @@ class SelectionConfig(Section):
 
     Without a source, what is not said otherwise is convention.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"rounds": "n_estimators"}
 
     method: Literal["none", "noise"] = "none"
     """noise drops features no better than shuffled ones, and features unstable over time."""
@@ -29,7 +32,7 @@ class SelectionConfig(Section):
     """A feature must gain more than this quantile of the shuffled ones, in most repetitions."""
     most_rows: int = Field(default=50_000, ge=100)
     """Rows of a repetition; negatives are left out first."""
-    rounds: int = Field(default=60, ge=1)
+    n_estimators: int = Field(default=60, ge=1)
     """Trees of the small model that judges."""
     num_leaves: int = Field(default=15, ge=2)
     """Leaves of each of its trees."""

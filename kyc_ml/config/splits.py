@@ -52,10 +52,10 @@ class CustomerFoldsConfig(Section):
     folds: int = Field(default=5, ge=2)
     """Parts of the customers."""
     early_stopping_folds: int | None = Field(default=None, ge=2)
-    """Inner folds, by customer, that choose the number of trees: at most `model.rounds`, and
+    """Inner folds, by customer, that choose the number of trees: at most `model.n_estimators`, and
     none after `model.stopping_rounds` without a gain of their mean. They are drawn within the
     rows that each fold fits on, and once more from all rows for the final model: no row
-    chooses the trees that judge it. null fits all of `model.rounds`."""
+    chooses the trees that judge it. null fits all of `model.n_estimators`."""
 
 
 class PrequentialConfig(Section):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -58,12 +59,14 @@ class SearchConfig(Section):
     Where the configuration's own value lies outside, the range is widened to hold it.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = ModelConfig.renamed
+
     num_leaves: IntRange = IntRange(low=4, high=128)
     learning_rate: FloatRange = FloatRange(low=0.02, high=0.3, log=True)
-    min_data_in_leaf: IntRange = IntRange(low=10, high=500)
-    feature_fraction: FloatRange = FloatRange(low=0.1, high=1.0)
-    bagging_fraction: FloatRange = FloatRange(low=0.5, high=1.0)
-    lambda_l2: FloatRange = FloatRange(low=0.0, high=50.0)
+    min_child_samples: IntRange = IntRange(low=10, high=500)
+    colsample_bytree: FloatRange = FloatRange(low=0.1, high=1.0)
+    subsample: FloatRange = FloatRange(low=0.5, high=1.0)
+    reg_lambda: FloatRange = FloatRange(low=0.0, high=50.0)
     max_bin: IntRange = IntRange(low=31, high=255)
 
     @model_validator(mode="after")
@@ -103,7 +106,7 @@ class TuningConfig(Section):
     """No trial of a run starts after so many minutes; None sets no limit."""
     negative_share: float | None = Field(default=None, gt=0.0, le=1.0)
     """Share of the negatives that trials train on, for speed; None takes the model's own. What
-    counts rows, such as min_data_in_leaf, is then found for fewer rows than training has."""
+    counts rows, such as min_child_samples, is then found for fewer rows than training has."""
     seed: int = Field(default=20130105, ge=0)
     """Draws the parameters to try and the samples of the comparison."""
     search: SearchConfig = SearchConfig()

@@ -5,6 +5,7 @@ from .checks import RowRules as RowRules
 from .checks import RuleFamily as RuleFamily
 from .checks import family_of as family_of
 from .contracted import ContractedTables as ContractedTables
+from .contracted import ReadSource as ReadSource
 from .contracted import StoredTables as StoredTables
 from .contracted import Tables as Tables
 from .contracted import require_contracted as require_contracted

@@ -65,7 +65,7 @@ def run_features(
     chosen = ChosenObservations.by_default(run.unit, since=since, as_of=moment)
     observations = choose_observations(tables, chosen)
     tell = partial(reporter.progress, "building features")
-    threads = run.model.num_threads
+    threads = run.model.n_jobs
     built: FeatureTable | BucketedFeatures
     if buckets is None:
         built = build_features(tables, observations, specs=specs, threads=threads, progress=tell)

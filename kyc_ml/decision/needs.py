@@ -112,7 +112,7 @@ def card_features(card: Scorecard, declared: Mapping[str, FeatureSpec]) -> tuple
 
 
 def specs_of(names: Sequence[str], declared: Mapping[str, FeatureSpec]) -> tuple[FeatureSpec, ...]:
-    """List features by name, not hidden, and, intermediate, those that they are made of."""
+    """List features by name, with the intermediate features they are made of."""
     needed = {name: replace(declared[name], intermediate=False) for name in dict.fromkeys(names)}
     for name in tuple(needed):
         for part in all_made_of(declared[name], declared):
@@ -125,7 +125,7 @@ def merge_specs(
 ) -> tuple[FeatureSpec, ...]:
     """Add what a policy or a card needs to a model's features.
 
-    A model's own feature stays as the model knows it; it is only no longer hidden where it
+    A model's own feature stays as the model knows it; it is only no longer intermediate where it
     is read. The model's columns are ``table.reorder`` of the names it had before.
     """
     both = {spec.name: spec for spec in own}
@@ -173,8 +173,8 @@ def _specs_read(
             faults.add(f"{where}: {name!r} is a {spec.kind}, but is read as a {kind}")
         if unit not in spec.observation_units:
             faults.add(
-                f"{where}: {name!r} is a feature of {' and '.join(spec.observation_units)} observations, "
-                f"not of {unit}"
+                f"{where}: {name!r} is a feature of {' and '.join(spec.observation_units)} "
+                f"observations, not of {unit}"
             )
     faults.raise_if_any()
     return specs_of([name for name, _ in reads.values()], declared)

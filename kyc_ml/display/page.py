@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from kyc_ml.config import TEST
+from kyc_ml.display.glossary import GLOSSARY
 from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
 from kyc_ml.display.presentation import say_moment
 from kyc_ml.errors import hint
@@ -219,7 +220,12 @@ def render_page(story: PageStory) -> str:
         for place, model in enumerate(story.models, start=1)
     ]
     template = template_environment().get_template(_TEMPLATE)
-    return template.render(story=story, drawings=drawings, totals=_totals(story.flow))
+    return template.render(
+        story=story,
+        drawings=drawings,
+        totals=_totals(story.flow),
+        glossary=[each for each in GLOSSARY if each.on_page],
+    )
 
 
 def template_environment() -> Environment:

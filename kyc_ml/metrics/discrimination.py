@@ -177,7 +177,7 @@ def average_precision_interval(
     Parameters
     ----------
     groups : int64 array of shape (n,)
-        The customer of each row; see `kyc_ml.resampling.draw_customers`.
+        The customer of each row; see `draw_customers`.
 
     Returns
     -------

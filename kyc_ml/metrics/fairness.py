@@ -77,7 +77,7 @@ def compute_fairness(
         What must not matter, such as nationality; rows where it is missing are a group of
         their own, named 'missing'.
     groups : int64 array of shape (n,)
-        The customer of each row; see `kyc_ml.resampling.draw_customers`.
+        The customer of each row; see `draw_customers`.
     """
     labels = pd.Series(group).astype(object).where(~pd.isna(group), "missing").astype(str)
     place, found = pd.factorize(labels, sort=True)

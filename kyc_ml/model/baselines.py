@@ -24,7 +24,7 @@ of some hundred columns, and its fit stays shorter than the model's."""
 _TAIL: Final = (0.001, 0.002, 0.005, 0.01, 0.02)
 _SHARES: Final = np.concatenate([np.arange(1, 20) / 20, _TAIL, 1.0 - np.array(_TAIL)])
 _PSEUDO_POSITIVES: Final = 1.0
-"""Each bin is pulled to the whole as by rows of the common rate with so many positives."""
+"""Each bin is shrunk to the common rate as if it had rows with this many more positives."""
 _C: Final = 0.01
 _FOLDS: Final = 5
 
@@ -33,7 +33,7 @@ _MISSING: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
-    """Where one column is cut.
+    """The bins of one column.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Bins:
         return self.edges.size + 2
 
     def place(self, values: Floats) -> Ints:
-        """Give each value its bin, from 0 (missing, or infinite) to `count` - 1."""
+        """Return the bin of each value, from 0 (missing, or infinite) to `count` - 1."""
         at = np.searchsorted(self.edges, values, side="left")
         if self.category:
             found = np.append(self.edges, np.nan)[at] == values
@@ -96,8 +96,8 @@ def fit_logistic(
     """Fit a logistic regression on features cut into bins, as a scorecard does.
 
     Numbers are cut at quantiles, finer in both tails; equal values share a bin, so zeros,
-    often the commonest value, have one of their own. Missing is a bin, infinity counts as
-    missing. A category's values are its bins; one never seen says nothing, and a rare one
+    often the commonest value, have a separate bin. Missing is a bin, infinity counts as
+    missing. A category's values are its bins; an unknown one has weight 0, and a rare one
     little: each bin is pulled to the common rate. So that no row's own outcome is in what
     it is fitted on, the weight of evidence of a training row comes from other customers.
     Rows must be in order of time: the latest `MOST_ROWS` are used, or more where those hold
@@ -183,7 +183,7 @@ def _cut(values: Floats, *, category: bool) -> Bins:
 
 
 def _weigh(place: Ints, target: Floats, folds: Ints, *, count: int) -> tuple[Floats, Floats]:
-    """Give each bin's weight of evidence, and each row's from the folds it is not in."""
+    """Return the weight of evidence of each bin, and of each row from the other folds."""
     cell, size = place * _FOLDS + folds, count * _FOLDS
     rows = np.bincount(cell, minlength=size).reshape(count, _FOLDS)
     hits = np.bincount(cell, weights=target, minlength=size).reshape(count, _FOLDS)

@@ -19,13 +19,13 @@ from kyc_ml.features import Direction, Kind
 from kyc_ml.metrics import Floats, Ints, sample_rows
 from kyc_ml.model.contributions.compiled import TreeContributions, compile_model
 
-# threads add up a metric in another order: its last digits say nothing
+# threads add up a metric in another order: its last digits are rounding
 _DIGITS: Final = 12
 _NO_GAIN: Final = 10.0**-_DIGITS
 
 
 class Input(Protocol):
-    """What fitting reads of a column's declaration; a `FeatureSpec` says it."""
+    """What fitting reads of a column's declaration, such as a `FeatureSpec`."""
 
     @property
     def name(self) -> str:
@@ -93,41 +93,41 @@ class Model:
         return np.asarray(out, dtype=np.float64)
 
     def contributions(self, matrix: Floats, *, threads: int = 2) -> Contributions:
-        """Share each row's margin out to the features, exactly.
+        """Compute the exact SHAP contributions of the features to each row's margin.
 
-        The same to the last bit whatever rows come with it; equal to LightGBM's own
-        contributions but for rounding. The first call compiles the trees.
+        A row's contributions do not depend on the other rows, to the last bit; they equal
+        LightGBM's own except for rounding. The first call compiles the trees.
         """
         values, base = self._tables.explain(matrix, threads=threads)
         return Contributions(values=values, base=base)
 
     def contributions_by_lightgbm(self, matrix: Floats, *, threads: int = 2) -> Contributions:
-        """Share margins out by LightGBM's own code: slower, and a check of `contributions`."""
+        """Compute them with LightGBM's own code: slower, to check `contributions`."""
         found = self._booster.predict(matrix, pred_contrib=True, num_threads=threads)
         values = np.asarray(found, dtype=np.float64)
         return Contributions(values=values[:, :-1], base=values[:, -1])
 
     @cached_property
     def _tables(self) -> TreeContributions:
-        """The trees compiled to be explained, when first asked for."""
+        """The trees, compiled at the first use: most models are never explained."""
         return compile_model(self.text)
 
     def importance(self) -> Floats:
-        """Give the total gain of each feature, shape (n_features,)."""
+        """Return the total gain of each feature, shape (n_features,)."""
         gains = self._booster.feature_importance(importance_type="gain")
         return np.asarray(gains, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A fitted model and how its fitting went.
+    """A fitted model, and the figures of its fitting.
 
     Attributes
     ----------
     fitted_rows : int
         Training rows after negatives were left out.
     margin_shift : float
-        What was added to every margin to undo the sampling and the weights.
+        Added to every margin, to undo the sampling and the weights.
     """
 
     model: Model
@@ -148,21 +148,21 @@ def fit_model(
     rows: Ints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fit:
-    """Fit LightGBM, and stop when rows of a later time no longer gain.
+    """Fit LightGBM, and stop when the metric of later rows no longer improves.
 
-    Negatives may be left out and positives weighted, see `ModelConfig`; margins are those
-    of all rows, unweighted, none the less. Rows to stop on are never left out or weighted.
+    Negatives may be left out and positives weighted, see `ModelConfig`; margins are corrected
+    to those of all rows without weights. Early stopping rows are never left out or weighted.
 
     Parameters
     ----------
     matrix, stopping_matrix : float64 arrays of shape (n, len(specs))
         Categories as codes; NaN is missing. A column that is constant or all missing is
-        allowed and has no say.
+        allowed and has no effect.
     target, stopping_target : float64 arrays of 0 and 1
     rows : int64 array, optional
-        Rows of `matrix` to fit on; all of them by default. What is not fitted on is not copied.
+        Rows of `matrix` to fit on; all of them by default. Other rows are not copied.
     progress : callable, optional
-        Hears of each tree: trees fitted and trees in all, which are as many once fitting ends.
+        Called after each tree with the trees fitted and the most there can be; equal at the end.
 
     Raises
     ------
@@ -178,13 +178,13 @@ def fit_model(
     booster = lgb.train(
         _parameters(specs, config),
         train,
-        num_boost_round=config.rounds,
+        num_boost_round=config.n_estimators,
         valid_sets=[stopping],
         valid_names=["early_stopping"],
         callbacks=_callbacks(config, progress),
     )
     ended = booster.current_iteration()
-    if progress is not None and ended < config.rounds:
+    if progress is not None and ended < config.n_estimators:
         progress(ended, ended)
     best = booster.best_iteration or ended
     score = booster.best_score["early_stopping"][config.metric]
@@ -205,7 +205,7 @@ def fit_fixed(
     config: ModelConfig,
     rows: Ints | None = None,
 ) -> Model:
-    """Fit LightGBM for all of `config.rounds`: for data too small to spare rows to stop on.
+    """Fit all of `config.n_estimators`, for data too small to hold rows back for early stopping.
 
     Negatives may be left out and positives weighted, and `rows` chosen, as in `fit_model`.
 
@@ -218,7 +218,7 @@ def fit_fixed(
     booster = lgb.train(
         _parameters(specs, config),
         _dataset(matrix, target, fitted, specs, config),
-        num_boost_round=config.rounds,
+        num_boost_round=config.n_estimators,
     )
     return Model(_text_of(booster, trees=booster.current_iteration(), shift=shift))
 
@@ -231,10 +231,10 @@ def choose_rounds(
     specs: Sequence[Input],
     config: ModelConfig,
 ) -> int:
-    """Choose the number of trees by cross-validation: where the folds' mean metric is best.
+    """Choose the number of trees by cross-validation, where the folds' mean metric is best.
 
-    One number for all folds, by their mean: the best rounds of single folds scatter where
-    positives are few. It is not raised for the final model, which has more rows (convention).
+    All folds have one number: with few positives the best numbers of single folds vary by
+    chance. The final model has more rows and keeps this number (convention).
 
     Source: Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, section
     7.10; the same rule as LightGBM's own `cv`.
@@ -242,12 +242,12 @@ def choose_rounds(
     Parameters
     ----------
     folds : sequence of (fitted, held)
-        Row numbers to fit on and to measure on, of customers of their own.
+        Row numbers to fit on and to measure on; no customer is in both.
 
     Returns
     -------
     int
-        From 1 to `config.rounds`.
+        From 1 to `config.n_estimators`.
 
     Raises
     ------
@@ -258,11 +258,11 @@ def choose_rounds(
         _started(matrix, target, fitted, held, specs=specs, config=config) for fitted, held in folds
     ]
     best, chosen = -math.inf, 1
-    for trees in range(1, config.rounds + 1):
+    for trees in range(1, config.n_estimators + 1):
         scores = []
         for booster in boosters:
             booster.update()
-            measured = booster.eval_valid()[0]  # of whom, metric, value, whether higher is better
+            measured = booster.eval_valid()[0]  # data set, metric, value, True if higher is better
             scores.append(measured[2] if measured[3] else -measured[2])
         mean = float(np.mean(scores))
         if mean > best + _NO_GAIN:
@@ -281,7 +281,7 @@ def _started(
     specs: Sequence[Input],
     config: ModelConfig,
 ) -> lgb.Booster:
-    """Make a booster without trees that measures itself on held-out rows."""
+    """Return a booster without trees that evaluates its metric on held-out rows."""
     rows, shift = _choose_rows(matrix, target, config, fitted)
     _require_both_classes("early_stopping", target[held])
     train = _dataset(matrix, target, rows, specs, config)
@@ -299,9 +299,9 @@ def _choose_rows(
 ) -> tuple[Ints, float]:
     """Choose the rows to fit on, and the shift that makes their margins those of all rows.
 
-    Keeping a share r of the negatives, whatever they hold, and weighting positives by w
-    multiplies the odds by w / r: ``margin + ln(r) - ln(w)`` undoes it. r is the share that
-    was kept in fact, a whole number of rows.
+    Keeping a random share r of the negatives and weighting positives by w multiplies the odds
+    by w / r: ``margin + ln(r) - ln(w)`` corrects it. r is the share really kept, a whole
+    number of rows.
 
     Source: King and Zeng 2001, Political Analysis 9, 137-163 (prior correction).
     """
@@ -314,21 +314,22 @@ def _choose_rows(
     count = max(1, round(config.negative_share * negatives.size))
     kept = sample_rows(matrix, negatives, count=count, seed=config.seed)
     positives = given[target[given] != 0]
+    # this sorts them by content, so that the trees do not depend on the order of the rows
     positives = sample_rows(matrix, positives, count=positives.size, seed=config.seed)
     return np.concatenate([positives, kept]), shift + math.log(count / negatives.size)
 
 
 def _text_of(booster: lgb.Booster, *, trees: int, shift: float) -> str:
-    """Write a model that gives corrected margins, the same for any number of threads."""
+    """Return the text of the model with corrected margins, equal for any number of threads."""
     text = str(booster.model_to_string(num_iteration=trees))
     text = re.sub(r"^\[num_threads: \d+\]$", "[num_threads: 0]", text, flags=re.MULTILINE)
     return _shift_margins(text, shift) if shift else text
 
 
 def _shift_margins(text: str, shift: float) -> str:
-    """Add to every margin by the first tree, as LightGBM adds the average it starts from.
+    """Add the shift to the leaves of the first tree, as LightGBM does with its own start value.
 
-    Margin, base and every other reader of the text agree then.
+    Margin, base value and every other reader of the text then agree.
     """
     head, rest = text.split("\nTree=0\n", 1)
     tree, blank, tail = rest.partition("\n\n")
@@ -339,7 +340,7 @@ def _shift_margins(text: str, shift: float) -> str:
         return f"{line[1]}_value={' '.join(written)}"
 
     shifted = re.sub(r"^(leaf|internal)_value=(.*)$", moved, tree, flags=re.MULTILINE)
-    longer = len(shifted) - len(tree)  # the head says how long each tree is
+    longer = len(shifted) - len(tree)  # the head has the length of each tree
     head = re.sub(r"(?<=\ntree_sizes=)\d+", lambda size: str(int(size[0]) + longer), head)
     return f"{head}\nTree=0\n{shifted}{blank}{tail}"
 
@@ -368,8 +369,8 @@ def _dataset(
         categorical_feature=[quote(spec.name) for spec in specs if spec.kind == "category"],
         params={
             "max_bin": config.max_bin,
-            "min_data_in_leaf": config.min_data_in_leaf,
-            "num_threads": config.num_threads,
+            "min_data_in_leaf": config.min_child_samples,
+            "num_threads": config.n_jobs,
             "verbosity": -1,
         },
     )
@@ -381,16 +382,16 @@ def _parameters(specs: Sequence[Input], config: ModelConfig) -> dict[str, object
         "metric": config.metric,
         "learning_rate": config.learning_rate,
         "num_leaves": config.num_leaves,
-        "min_data_in_leaf": config.min_data_in_leaf,
-        "feature_fraction": config.feature_fraction,
-        "bagging_fraction": config.bagging_fraction,
-        "bagging_freq": 1 if config.bagging_fraction < 1.0 else 0,
-        "lambda_l2": config.lambda_l2,
+        "min_data_in_leaf": config.min_child_samples,
+        "feature_fraction": config.colsample_bytree,
+        "bagging_fraction": config.subsample,
+        "bagging_freq": 1 if config.subsample < 1.0 else 0,
+        "lambda_l2": config.reg_lambda,
         "max_bin": config.max_bin,
         "seed": config.seed,
-        "num_threads": config.num_threads,
-        # the same rows give the same trees on any number of threads: by columns, one thread
-        # adds up a whole histogram; by rows, the order of the sum hangs on their number
+        "num_threads": config.n_jobs,
+        # the same rows give the same trees on any number of threads: by columns, one thread adds
+        # up a whole histogram; by rows, the order of the sum depends on the number of threads
         "deterministic": True,
         "force_col_wise": True,
         "verbosity": -1,
@@ -409,10 +410,5 @@ def _callbacks(
         )
     ]
     if progress is not None:
-        report = progress
-
-        def tell(environment: lgb.callback.CallbackEnv) -> None:
-            report(environment.iteration + 1, config.rounds)
-
-        callbacks.append(tell)
+        callbacks.append(lambda env: progress(env.iteration + 1, config.n_estimators))
     return callbacks

@@ -43,8 +43,10 @@ from kyc_ml.model import Calibrator, Model, Profile
 from kyc_ml.registry.environment import DISTRIBUTION, digest_distributions, needed_distributions
 from kyc_ml.storage import dump_json
 
-FORMAT_VERSION: Final = 2
-_READABLE: Final = (1, FORMAT_VERSION)
+FORMAT_VERSION: Final = 3
+_READABLE: Final = (1, 2, FORMAT_VERSION)
+_FORMER_NAMES: Final = 2
+"""The last format whose configuration has LightGBM's core names, such as ``lambda_l2``."""
 MANIFEST: Final = "manifest.json"
 _MODEL: Final = "model.txt"
 _FEATURES: Final = "features.json"
@@ -117,10 +119,15 @@ def same_contents(one: Bundle, other: Bundle) -> bool:
     return one is other or _contents(one) == _contents(other)
 
 
-def save_bundle(bundle: Bundle, folder: FilePath) -> str:
+def save_bundle(bundle: Bundle, folder: FilePath, *, format_version: int = FORMAT_VERSION) -> str:
     """Write a bundle into a new folder and return its digest.
 
     The folder appears whole or not at all.
+
+    Parameters
+    ----------
+    format_version : 2 or 3
+        Format 2 is written only to compare with a bundle of that format, byte by byte.
 
     Raises
     ------
@@ -129,8 +136,8 @@ def save_bundle(bundle: Bundle, folder: FilePath) -> str:
     """
     folder = read_path(folder, name="folder")
     require_new(folder)
-    files = _contents(bundle)
-    manifest = _manifest(bundle, files)
+    files = _contents(bundle, format_version)
+    manifest = _manifest(bundle, files, format_version)
     half = folder.with_name(f".{folder.name}.writing")
     try:
         shutil.rmtree(half, ignore_errors=True)
@@ -207,7 +214,7 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
         model=model,
         calibrator=Calibrator.from_dict(json.loads(text[_CALIBRATION])),
         policy=parse_section(text[_TIERS], TierPolicy, subject=f"{folder / _TIERS}"),
-        config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}"),
+        config=parse_section(text[_CONFIG], RunConfig, subject=f"{folder / _CONFIG}", stored=True),
         specs=_computable(specs, model.feature_names, folder=folder),
         vocabularies={name: tuple(known) for name, known in features["vocabularies"].items()},
         reference=PeerReference.from_dict(reference),
@@ -218,7 +225,7 @@ def _load(folder: Path, *, digest: str | None) -> Bundle:
     )
 
 
-def _contents(bundle: Bundle) -> dict[str, str]:
+def _contents(bundle: Bundle, version: int = FORMAT_VERSION) -> dict[str, str]:
     """Write every file of the bundle but the manifest, as text."""
     features = {
         "specs": to_plain(bundle.specs),
@@ -237,15 +244,15 @@ def _contents(bundle: Bundle) -> dict[str, str]:
                 for part, figures in bundle.metrics.items()
             }
         ),
-        _CONFIG: dump_section(_without_threads(bundle.config)),
+        _CONFIG: dump_section(_without_threads(bundle.config), former=version <= _FORMER_NAMES),
         _TIERS: dump_section(bundle.policy),
     }
 
 
 def _without_threads(config: RunConfig) -> RunConfig:
     """Leave out how many threads trained the model: they change nothing of it."""
-    usual = ModelConfig().num_threads
-    model = config.model.model_copy(update={"num_threads": usual})
+    usual = ModelConfig().n_jobs
+    model = config.model.model_copy(update={"n_jobs": usual})
     return config.model_copy(update={"model": model})
 
 
@@ -282,10 +289,10 @@ def _seeds(config: RunConfig) -> dict[str, int]:
     }
 
 
-def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
+def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
     installed = needed_distributions()
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": version,
         "name": bundle.config.name,
         "unit": bundle.config.unit,
         "code_version": installed[DISTRIBUTION],
@@ -293,7 +300,9 @@ def _manifest(bundle: Bundle, files: Mapping[str, str]) -> str:
         "libraries": {name: installed[name] for name in _LIBRARIES},
         "distributions_digest": digest_distributions(),
         "seeds": _seeds(bundle.config),
-        "config_digest": section_digest(_without_threads(bundle.config)),
+        "config_digest": section_digest(
+            _without_threads(bundle.config), former=version <= _FORMER_NAMES
+        ),
         "policy_digest": section_digest(bundle.policy),
         "feature_definitions": definitions_digest(bundle.specs),
         "data": dict(bundle.data),

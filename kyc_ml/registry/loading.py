@@ -71,7 +71,7 @@ def features_and_facts(
     features : FeatureTable
         The model's columns, in its order; one that the source lacks is an error here.
     facts : FeatureTable
-        All that was computed, for `kyc_ml.tiers.grade`; a fact that the source lacks is
+        All that was computed, for `kyc_ml.decision.grade`; a fact that the source lacks is
         left out of it, and the policy says what that means.
 
     Raises

@@ -116,7 +116,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         return TrainingRecord(
-            run=load_section(folder / _RUN, RunConfig),
+            run=load_section(folder / _RUN, RunConfig, stored=True),
             policy=load_section(folder / _TIERS, TierPolicy),
             card=load_section(rating, Scorecard) if rating.is_file() else None,
             mapping=load_section(folder / SOURCE, SourceMapping),

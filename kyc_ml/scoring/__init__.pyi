@@ -11,5 +11,3 @@ from .score_job import ScoringResult as ScoringResult
 from .score_job import load_limits as load_limits
 from .score_job import run_score as run_score
 from .tiers_moves_job import run_tiers_moves as run_tiers_moves
-from .workbench import fit_tiers as fit_tiers
-from .workbench import tune as tune

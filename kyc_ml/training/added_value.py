@@ -28,7 +28,7 @@ _OBJECTIVE: Final = "average_precision"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedValue:
-    """How much better a model is than its baselines. Intervals are at 95 %.
+    """The difference of a model from its baselines, with 95 % intervals.
 
     Attributes
     ----------
@@ -102,10 +102,10 @@ def compute_added_value(
     return AddedValue(table=table, sentence=_sentence(table, who=who))
 
 
-def _figures_of(target: Floats, said: Predictions) -> Callable[[Ints], dict[str, float]]:
+def _figures_of(target: Floats, predicted: Predictions) -> Callable[[Ints], dict[str, float]]:
     """Return a function that computes a predictor's figures of a sample of the rows."""
-    ranking = Ranking.of(target, said.score)
-    losses = log_losses(target, said.probability)
+    ranking = Ranking.of(target, predicted.score)
+    losses = log_losses(target, predicted.probability)
 
     def figures(times: Ints) -> dict[str, float]:
         hits, false = ranking.found(times)

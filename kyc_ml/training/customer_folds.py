@@ -1,4 +1,4 @@
-"""Cross-validation by customer, for data too small to be parted in time."""
+"""Cross-validation by customer, for data too small to be split in time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from kyc_ml.training.evidence import (
     HoldoutPredictions,
     Trained,
     build_all,
-    judge_all,
+    evaluate_all,
     make_trained,
 )
 from kyc_ml.training.late_cases import say_late_cases
@@ -52,12 +52,12 @@ from kyc_ml.training.out_of_fold import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldObservations:
-    """The observations that a cross-validated model is fitted on, and all that there were.
+    """The observations that a cross-validated model is fitted on, and the count of all.
 
     Attributes
     ----------
     used : pyarrow.Table of n observations
-        Those whose outcome was known on the training date, and old enough for any to be.
+        Those whose outcome was known on the training date, and that were mature then.
     target : float64 array of shape (n,)
     parts : DataFrame
         What was left out, in the form of `summarise_parts`.
@@ -71,7 +71,7 @@ class FoldObservations:
 def list_observations(
     source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp
 ) -> FoldObservations:
-    """List what a cross-validated model is fitted on, with outcomes as known at `as_of`."""
+    """List the observations to fit on, with outcomes as known at `as_of`."""
     observations = make_observations(
         source,
         unit=config.unit,
@@ -126,7 +126,7 @@ def train_customer_folds(
         target, method=choice.calibrator.method, segments=segment_rows(features, config)
     )
     model = fit_whole(matrix, target, names, specs=features.specs, config=config)
-    quality = judge_all(
+    quality = evaluate_all(
         FOLDS,
         target,
         {MODEL: Predictions(score=held_out.margin, probability=proba), BASELINE: baseline},
@@ -167,7 +167,7 @@ def _require_classes(
     splits: CustomerFoldsConfig,
     as_of: pd.Timestamp,
 ) -> None:
-    """Refuse rows of which some fold would lack a class, before features cost anything."""
+    """Raise if some fold would lack a class, before the features are computed."""
     positives = int(target.sum())
     fewest = min(positives, target.size - positives)
     inner = splits.early_stopping_folds or 0
@@ -184,7 +184,7 @@ def _require_classes(
 
 
 def _summarise(held_out: OutOfFold, features: FeatureTable, target: Floats) -> pd.DataFrame:
-    """Count what each fold fitted on and held out, with the trees of its model."""
+    """Count the rows that each fold was fitted on and held out, and the trees of its model."""
     table = summarise_folds(
         [
             _fold(number, np.flatnonzero(held_out.fold == number - 1), n_rows=target.size)

@@ -1,4 +1,4 @@
-"""Which rows a model did not learn from; `kyc_ml.dataset.evaluated` says which are mature.
+"""Which rows a model did not learn from; `kyc_ml.dataset.evaluation_rows` finds the mature ones.
 
 A model split in time has not seen the rows from the start of its test part on. A model
 cross-validated by customer has learned from every row before its training date, but each row
@@ -24,7 +24,7 @@ from kyc_ml.training.out_of_fold import FOLDS, require_customer_folds
 
 
 def unseen_since(bundle: Bundle) -> pd.Timestamp:
-    """Return the first decision whose row a model was neither fitted nor calibrated on."""
+    """Return the earliest decision time of rows that were neither fitted nor calibrated on."""
     trained, run = trained_until(bundle), bundle.config
     if not isinstance(run.splits, SplitConfig):
         return trained
@@ -68,7 +68,7 @@ def list_fold_rows(bundle: Bundle, tables: ContractedTables) -> FoldRows:
     ConfigError
         If the model was not cross-validated by customer.
     DatasetError
-        If the data do not hold enough of them to be parted into its folds.
+        If the data have too few of them for its folds.
     """
     splits = require_customer_folds(bundle.config)
     trained = trained_until(bundle)
@@ -97,8 +97,8 @@ def _say_difference(bundle: Bundle, rows: int, positives: int) -> str:
     other = [name for name, n in found.items() if recorded.get(name, n) != n]
     if not other:
         return ""
-    said = " and ".join(f"{found[name]:,} {name} for {recorded[name]:,.0f}" for name in other)
+    differing = " and ".join(f"{found[name]:,} {name} for {recorded[name]:,.0f}" for name in other)
     return (
-        f"of the training's time the data hold {said} at the training: the models of the "
+        f"of the training's time the data have {differing} at the training: the models of the "
         "folds are fitted on other rows than then"
     )

@@ -1,4 +1,4 @@
-"""What a training run hands over, and the pieces both ways of training share."""
+"""The result of a training run, and the steps that both ways of training share."""
 
 from __future__ import annotations
 
@@ -69,30 +69,30 @@ class HoldoutPredictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A bundle and how it came about.
+    """A bundle with the evidence of its training.
 
     Attributes
     ----------
-    quality : mapping of who ('LightGBM', 'logistic regression on bins', with a card 'expert
-        rating') to part to Quality
+    quality : mapping of predictor ('LightGBM', 'logistic regression on bins', with a scorecard
+        'expert rating') to part to ModelMetrics
     added_value : AddedValue
-        What the model adds over each baseline on the rows of `evidence`.
+        The gain of the model over each baseline on the rows of `evidence`.
     explained : ExplainedRows
         Contributions of a sample of the rows of `evidence`.
     parts : DataFrame
-        What each part held and what was left out; see `summarise_parts`.
+        The rows of each part and those left out; see `summarise_parts`.
     boundaries : Boundaries or None
-        None where the rows were not parted in time.
+        None for cross-validation by customer.
     folds : DataFrame or None
-        None where they were; else fold, part, what it held, as `summarise_folds` gives it.
+        Fold, part and its rows, as `summarise_folds` returns it; None for parts in time.
     importance : DataFrame
         feature, family, share of the total gain; largest first.
     left_out : dict of feature to reason
-        What the source does not have, and what selection dropped.
+        Features that the source lacks, and those that selection dropped.
     selection : Selection or None
-        Every feature's figures and verdict; None where the configuration asks for no selection.
+        The figures and verdict of every feature; None without a selection.
     stability : tuple of Stability
-        What refits on other seeds and samples changed; empty where none were asked for.
+        The changes of refits on other seeds and samples; empty without refits.
     """
 
     bundle: Bundle
@@ -111,10 +111,10 @@ class Trained:
     stability: tuple[Stability, ...] = ()
 
     def quality_frame(self) -> pd.DataFrame:
-        """One row a figure, one column a model: who does how well on the rows of `evidence`."""
+        """Return the metrics on the rows of `evidence`: a row a figure, a column a predictor."""
         part = self.evidence.part
-        judged = {who: parts[part].as_dict() for who, parts in self.quality.items()}
-        return pd.DataFrame(judged).rename_axis("figure")
+        figures = {who: parts[part].as_dict() for who, parts in self.quality.items()}
+        return pd.DataFrame(figures).rename_axis("figure")
 
     def _facts(self) -> dict[str, object]:
         model, evidence = self.bundle.model, self.evidence
@@ -162,14 +162,14 @@ def make_trained(
     selection: Selection | None = None,
     stability: tuple[Stability, ...] = (),
 ) -> Trained:
-    """Put the bundle together, and beside it all that says how it came about.
+    """Assemble the bundle and the evidence of its training.
 
     Parameters
     ----------
     learned_from : bool array of shape (len(features),)
-        The rows the model was fitted on: vocabularies and what is usual come from them.
+        The rows the model was fitted on: vocabularies and the peer reference come from them.
     selection : Selection or None
-        None where none was asked for.
+        None without a selection.
     """
     vocabularies = features.learn_vocabularies(learned_from)
     matrix, _ = evidence.features.encode(vocabularies)
@@ -184,8 +184,8 @@ def make_trained(
             reference=learn_reference(features, learned_from, peers=config.explain.peers),
             metrics={name: _recorded(figures) for name, figures in quality[MODEL].items()},
             data=data,
-            # by the bundle's own map, also where the evidence is by the maps of folds: a night
-            # compares its rows with these, and two maps of steps differ without any drift
+            # by the bundle's own map, even if the evidence used the maps of folds: a scoring run
+            # compares its rows with these, and two step maps differ without any drift
             profile=learn_profile(
                 evidence.features,
                 calibration.calibrator.probability(
@@ -207,7 +207,7 @@ def make_trained(
             model,
             evidence.features,
             matrix,
-            threads=config.model.num_threads,
+            threads=config.model.n_jobs,
             seed=config.model.seed,
         ),
         parts=parts,
@@ -254,21 +254,21 @@ def build_all(
     Raises
     ------
     DatasetError
-        If the source gives none of them.
+        If the source has none of them.
     """
     built = build_features(
         source,
         observations,
         specs=specs,
-        threads=config.model.num_threads,
+        threads=config.model.n_jobs,
         progress=lambda done, total: tell("building features", done, total),
     )
     if not built.specs:
         why = "; ".join(dict.fromkeys(built.unavailable.values()))
         msg = (
-            f"no feature of families {', '.join(config.features.families) or '(none)'} can be had "
-            f"for unit {config.unit!r}{f': {why}' if why else ''}: choose other families, or map "
-            "what they need"
+            f"no feature of families {', '.join(config.features.families) or '(none)'} can be "
+            f"computed for unit {config.unit!r}{f': {why}' if why else ''}: choose other "
+            "families, or map the tables they need"
         )
         raise DatasetError(msg)
     return built
@@ -282,7 +282,7 @@ def fit_baseline(
     specs: tuple[FeatureSpec, ...],
     config: RunConfig,
 ) -> BinnedLogistic:
-    """Fit the logistic regression on the model's own matrix."""
+    """Fit the logistic regression on the matrix of the model."""
     return fit_logistic(
         matrix,
         target,
@@ -292,7 +292,7 @@ def fit_baseline(
     )
 
 
-def judge_all(
+def evaluate_all(
     part: str,
     target: Floats,
     predictors: Mapping[str, Predictions],
@@ -300,27 +300,27 @@ def judge_all(
     customers: Ints,
     seed: int,
 ) -> dict[str, dict[str, ModelMetrics]]:
-    """Compute the figures of the model and each baseline on the held-out part."""
+    """Compute the metrics of the model and each baseline on the held-out part."""
     return {
         who: {
             part: compute_metrics(
                 target,
-                said.score,
-                said.probability,
+                one.score,
+                one.probability,
                 customers=customers,
                 draws=DRAWS,
                 seed=seed,
             )
         }
-        for who, said in predictors.items()
+        for who, one in predictors.items()
     }
 
 
 def needed_specs(specs: tuple[FeatureSpec, ...], features: FeatureTable) -> tuple[FeatureSpec, ...]:
     """Keep the model's columns and the intermediate features that they are computed from.
 
-    An intermediate feature that only a left-out one reads is no part of the model: what it is
-    made of may be absent itself.
+    An intermediate feature that only an unavailable one reads is not part of the model: its
+    inputs may be absent too.
     """
     known = {spec.name: spec for spec in specs}
     read = {name for spec in features.specs for name in all_made_of(spec, known)}

@@ -34,7 +34,7 @@ class ExplainedRows:
     base: Floats
 
     def strength(self) -> pd.DataFrame:
-        """Mean size of each feature's contributions, strongest first.
+        """Return the mean absolute contribution of each feature, strongest first.
 
         Returns
         -------
@@ -53,7 +53,7 @@ class ExplainedRows:
         return table.sort_values(order, ascending=[False, True], ignore_index=True)
 
     def beeswarm(self, *, top: int) -> pd.DataFrame:
-        """List the contributions of the strongest features, with where each value stands.
+        """List the contributions of the strongest features, with the rank of each value.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class ExplainedRows:
 def explain_sample(
     model: Model, features: FeatureTable, matrix: Floats, *, threads: int, seed: int
 ) -> ExplainedRows:
-    """Explain at most `MOST_ROWS` rows, drawn by what they hold: their order changes nothing.
+    """Explain at most `MOST_ROWS` rows, drawn by content: their order changes nothing.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a configuration may ask for beside the model: selection, segments, card, refits."""
+"""Optional steps of a training: selection, the inputs of a scorecard, refits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Specs = tuple[FeatureSpec, ...]
 
 
 def with_card(specs: Specs, card: Scorecard | None, *, config: RunConfig) -> Specs:
-    """Add what a rating card reads to the features of a run."""
+    """Add the features that a scorecard reads to those of a run."""
     if card is None:
         return specs
     return merge_specs(specs, card_features(card, declare_features(config.features)))
 
 
 def own_columns(built: FeatureTable, chosen: Specs) -> FeatureTable:
-    """Take the run's own columns from a table that may also hold those of a card."""
+    """Select the run's own columns from a table that may also have those of a scorecard."""
     names = {spec.name for spec in chosen if not spec.intermediate}
     return built.reorder([name for name in built.names if name in names])
 
@@ -43,9 +43,9 @@ def select(
     Returns
     -------
     specs, features
-        What is kept; dropped inputs of kept formulas are hidden.
+        Those that are kept; dropped inputs of kept formulas become hidden.
     selection : Selection or None
-        None where none was asked for.
+        None without a selection.
     """
     if config.selection.method == "none":
         return specs, features, None
@@ -57,7 +57,7 @@ def select(
         specs=features.specs,
         config=config.selection,
         customers=customers_of(features.keys)[fitted],
-        threads=config.model.num_threads,
+        threads=config.model.n_jobs,
         progress=lambda done, total: tell("selecting features", done, total),
     )
     kept = narrow_table(features, selection)
@@ -72,7 +72,7 @@ def refit(
     Parameters
     ----------
     take : callable
-        Gives the rows of a part: they are copied only where they are asked for.
+        Returns the rows of a part: they are copied only if a refit needs them.
     """
     found = []
     kinds = (

@@ -1,4 +1,4 @@
-"""What a bundle says of its training: the caller's facts, and those that the run itself knows."""
+"""The facts of a training in its bundle: those of the caller, and those of the run itself."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def state_facts(
 ) -> dict[str, Any]:
     """Add training date and base currency to the caller's facts.
 
-    Rows are new to a model by the date that its bundle states: no caller may choose another.
+    The date in the bundle decides which rows are new to the model: a caller may not change it.
 
     Raises
     ------
     LeakageError
         If the facts have another `as_of`.
     ConfigError
-        If they have another base currency, or an `as_of` that is no instant.
+        If they have another base currency, or an `as_of` that is not a time.
     """
     _require_same_date(given.get(_AS_OF), as_of)
     stated = given.get(_CURRENCY, source.base_currency)

@@ -13,12 +13,12 @@ from kyc_ml.contract import CASE_ID, CASES, KNOWN_AT, OUTCOME, ContractedTables
 def say_late_cases(
     source: ContractedTables, read: Mapping[str, pd.Timestamp], *, dataset: DatasetConfig
 ) -> str | None:
-    """Say how many cases became known too late to label anything, and since when labels count.
+    """Return how many cases became known too late to label anything, and until when labels count.
 
     Parameters
     ----------
     read : mapping of a part's name to the instant its labels are read at
-        Only parts that lack positives; an empty name stands for all rows.
+        Only parts that lack positives; an empty name means all rows.
 
     Returns
     -------
@@ -42,8 +42,8 @@ def say_late_cases(
 
 def _reading(read: Mapping[str, pd.Timestamp]) -> str:
     """Say when the labels of each part are read, parts of one instant together."""
-    told = []
+    parts = []
     for moment in sorted(set(read.values())):
         names = ", ".join(name for name, each in read.items() if each == moment and name)
-        told.append(f"{f'of {names} ' if names else ''}are read as known on {moment:%Y-%m-%d}")
-    return "labels " + ", those ".join(told)
+        parts.append(f"{f'of {names} ' if names else ''}are read as known on {moment:%Y-%m-%d}")
+    return "labels " + ", those ".join(parts)

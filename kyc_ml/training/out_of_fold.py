@@ -1,4 +1,4 @@
-"""Cross-validation by customer: what models that saw nothing of a customer say of its rows.
+"""Cross-validation by customer: every row is predicted by a model fitted without its customer.
 
 Training evaluates a model by it, and a later evaluation computes it again from the bundle and
 the data: the folds, the trees and the maps follow from the configuration.
@@ -25,7 +25,7 @@ from kyc_ml.training.evidence import fit_baseline
 Specs = tuple[FeatureSpec, ...]
 
 FOLDS: Final = "cross_validation"
-"""Name of the part whose figures are of out-of-fold rows."""
+"""Name of the part of out-of-fold rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class OutOfFold:
     fold : int64 array of shape (n,)
         From 0: the fold that the row was held out in, with all rows of its customer.
     margin, baseline : float64 arrays of shape (n,), log-odds
-        Of the model of the other folds, and of the logistic regression beside it. Margins of
+        Of the model of the other folds, and of the logistic regression on the same rows. Margins of
         different folds are of different models: a figure over all rows mixes them.
     trees : tuple of int, one a fold
     """
@@ -59,7 +59,7 @@ class OutOfFold:
 
 
 def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) -> Ints:
-    """Assign each row a fold from 0; a customer is in one, and positives are spread evenly.
+    """Assign each row a fold from 0: each customer to one fold, positives evenly.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def split_customers(target: Floats, customers: Names, *, folds: int, seed: int) 
 def fit_whole(
     matrix: Floats, target: Floats, customers: Names, *, specs: Specs, config: RunConfig
 ) -> Model:
-    """Fit on all given rows, with as many trees as inner folds choose, or all of `rounds`.
+    """Fit on all given rows, with as many trees as inner folds choose, or all of `n_estimators`.
 
     The outer folds repeat this whole procedure, the choice of the number included: otherwise
     their test rows would have had a part in it.
@@ -101,7 +101,7 @@ def fit_whole(
         fold = split_customers(target, customers, folds=inner, seed=model.seed)
         pairs = [(np.flatnonzero(fold != n), np.flatnonzero(fold == n)) for n in range(inner)]
         trees = choose_rounds(matrix, target, pairs, specs=specs, config=model)
-        model = model.model_copy(update={"rounds": trees})
+        model = model.model_copy(update={"n_estimators": trees})
     return fit_fixed(matrix, target, specs=specs, config=model)
 
 
@@ -114,7 +114,7 @@ def predict_out_of_fold(
     config: RunConfig,
     tell: StageProgress,
 ) -> OutOfFold:
-    """Predict every row by a model, and a baseline, that saw none of its customer.
+    """Predict every row by a model and a baseline fitted without its customer.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def predict_out_of_fold(
 def predict_again(
     bundle: Bundle, features: FeatureTable, target: Floats, *, tell: StageProgress
 ) -> tuple[OutOfFold, Floats]:
-    """Cross-validate a bundle's training again: out-of-fold predictions of its own rows.
+    """Repeat the cross-validation of a bundle: out-of-fold predictions of its training rows.
 
     On the data that it was trained on, with the same versions, they are those of the
     training to the last bit; the figures that the bundle keeps show whether they are.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,15 @@ from kyc_ml.decision import Scorecard, TierPolicy, rate, require_peers
 from kyc_ml.display import StageProgress
 from kyc_ml.errors import DatasetError
 from kyc_ml.features import DECISION_TIME, FeatureSpec, choose_features, microseconds
-from kyc_ml.metrics import Floats, Ints, Names, Predictions, compute_metrics, number_customers
+from kyc_ml.metrics import (
+    Floats,
+    Ints,
+    ModelMetrics,
+    Names,
+    Predictions,
+    compute_metrics,
+    number_customers,
+)
 from kyc_ml.model import Fit, calibrate_later, choose_calibrator, fit_fixed, fit_model, latest_rows
 from kyc_ml.training.evidence import (
     BASELINE,
@@ -45,13 +53,34 @@ from kyc_ml.training.evidence import (
     HoldoutPredictions,
     Trained,
     build_all,
+    evaluate_all,
     fit_baseline,
-    judge_all,
     make_trained,
 )
 from kyc_ml.training.extras import own_columns, refit, select, with_card
 from kyc_ml.training.late_cases import say_late_cases
 from kyc_ml.training.stability import LabelledRows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _PartedRows:
+    """The usable rows, each in one part, with everything that fitting and evaluation read."""
+
+    part: Names
+    target: Floats
+    matrix: Floats
+    customers: Names
+
+    def of(self, name: str) -> Ints:
+        """Return the row numbers of a part."""
+        return np.flatnonzero(self.part == name)
+
+    def take(self, name: str) -> LabelledRows:
+        """Copy the rows of a part."""
+        here = self.of(name)
+        return LabelledRows(
+            matrix=self.matrix[here], target=self.target[here], customers=self.customers[here]
+        )
 
 
 def train_out_of_time(
@@ -73,83 +102,44 @@ def train_out_of_time(
     usable = ~np.isnan(target) & (part != "")
     require_rows(parts, source, boundaries=boundaries, dataset=config.dataset)
     chosen = choose_features(config.features, unit=config.unit)
-    specs = with_card(chosen, card, config=config)
     built = build_all(
-        source, observations.filter(pa.array(usable)), specs, config=config, tell=tell
+        source,
+        observations.filter(pa.array(usable)),
+        with_card(chosen, card, config=config),
+        config=config,
+        tell=tell,
     )
     part, target = part[usable], target[usable]
-    own = own_columns(built, chosen)
     specs, features, selection = select(
-        chosen, own, part == TRAIN, target, config=config, tell=tell
+        chosen, own_columns(built, chosen), part == TRAIN, target, config=config, tell=tell
     )
     require_peers(features, config.explain.peers)
     matrix, _ = features.encode(features.learn_vocabularies(part == TRAIN))
-    customers = customers_of(features.keys)
-    rows = {name: np.flatnonzero(part == name) for name in PARTS}
-    fit = fit_in_time(matrix, target, rows, features.specs, config=config, tell=tell)
-    margin = fit.model.margin(matrix, threads=config.model.num_threads)
+    rows = _PartedRows(
+        part=part, target=target, matrix=matrix, customers=customers_of(features.keys)
+    )
+    numbers = {name: rows.of(name) for name in PARTS}
+    fit = fit_in_time(matrix, target, numbers, features.specs, config=config, tell=tell)
+    margin = fit.model.margin(matrix, threads=config.model.n_jobs)
     segment = features.segment(config.calibration.segment)
-    calibrating = part == CALIBRATION
+    calibrating, tested = numbers[CALIBRATION], numbers[TEST]
     choice = choose_calibrator(
         margin[calibrating],
         target[calibrating],
         config=config.calibration,
         segment=None if segment is None else segment[calibrating],
     )
-    proba = choice.calibrator.probability(margin, segment)
-    tested = part == TEST
-    tell("fitting the baseline", 0, 1)
-    latest = rows[TRAIN][latest_rows(target[rows[TRAIN]])]
-    baseline = fit_baseline(
-        matrix[latest],
-        target[latest],
-        customers[latest],
-        specs=features.specs,
-        config=config,
+    predicted = Predictions(
+        score=margin, probability=choice.calibrator.probability(margin, segment)
     )
-    baselines = {
-        BASELINE: calibrate_later(
-            baseline.margin(matrix[calibrating]),
-            target[calibrating],
-            baseline.margin(matrix[tested]),
-        )
-    }
+    tell("fitting the baseline", 0, 1)
+    baselines = {BASELINE: _fit_baseline(rows, features.specs, config=config)}
     if card is not None:
         score = rate(built, card).margin
         baselines[RATING] = calibrate_later(score[calibrating], target[calibrating], score[tested])
     tell("fitting the baseline", 1, 1)
-    numbers = number_customers(customers)
-    quality = {
-        MODEL: {
-            name: compute_metrics(
-                target[part == name],
-                margin[part == name],
-                proba[part == name],
-                customers=numbers[part == name],
-            )
-            for name in PARTS
-            if name != TEST and not (config.model.refit and name == EARLY_STOPPING)
-        },
-    }
-    said = {MODEL: Predictions(score=margin[tested], probability=proba[tested]), **baselines}
-    for who, found in judge_all(
-        TEST, target[tested], said, customers=numbers[tested], seed=config.model.seed
-    ).items():
-        quality[who] = quality.get(who, {}) | found
-
-    def take(name: str) -> LabelledRows:
-        here = rows[name]
-        return LabelledRows(matrix=matrix[here], target=target[here], customers=customers[here])
-
-    stability = refit(take, features.specs, config=config, tell=tell)
-    evidence = HoldoutPredictions(
-        part=TEST,
-        target=target[tested],
-        margin=margin[tested],
-        probability=proba[tested],
-        baselines=baselines,
-        features=features.take(np.flatnonzero(tested)),
-    )
+    quality = _evaluate(rows, predicted, baselines, config=config)
+    stability = refit(rows.take, features.specs, config=config, tell=tell)
     return make_trained(
         config=config,
         policy=policy,
@@ -161,12 +151,74 @@ def train_out_of_time(
         model=fit.model,
         best_round=fit.best_round,
         calibration=choice,
-        evidence=evidence,
+        evidence=HoldoutPredictions(
+            part=TEST,
+            target=target[tested],
+            margin=margin[tested],
+            probability=predicted.probability[tested],
+            baselines=baselines,
+            features=features.take(tested),
+        ),
         quality=quality,
         parts=parts,
         boundaries=boundaries,
         stability=stability,
     )
+
+
+def _fit_baseline(
+    rows: _PartedRows, specs: tuple[FeatureSpec, ...], *, config: RunConfig
+) -> Predictions:
+    """Fit the logistic regression on train rows; return its predictions of the test rows."""
+    train = rows.of(TRAIN)
+    latest = train[latest_rows(rows.target[train])]
+    baseline = fit_baseline(
+        rows.matrix[latest],
+        rows.target[latest],
+        rows.customers[latest],
+        specs=specs,
+        config=config,
+    )
+    calibrating, tested = rows.of(CALIBRATION), rows.of(TEST)
+    return calibrate_later(
+        baseline.margin(rows.matrix[calibrating]),
+        rows.target[calibrating],
+        baseline.margin(rows.matrix[tested]),
+    )
+
+
+def _evaluate(
+    rows: _PartedRows,
+    predicted: Predictions,
+    baselines: Mapping[str, Predictions],
+    *,
+    config: RunConfig,
+) -> dict[str, dict[str, ModelMetrics]]:
+    """Compute the metrics of the model on every part, and of the baselines on the test."""
+    numbers = number_customers(rows.customers)
+    tested = rows.of(TEST)
+    # a refit has learned the early stopping rows: figures on them would be too good
+    seen = {TEST, EARLY_STOPPING} if config.model.refit else {TEST}
+    own = {
+        name: compute_metrics(
+            rows.target[here],
+            predicted.score[here],
+            predicted.probability[here],
+            customers=numbers[here],
+        )
+        for name in PARTS
+        if name not in seen
+        for here in [rows.of(name)]
+    }
+    on_test = Predictions(score=predicted.score[tested], probability=predicted.probability[tested])
+    found = evaluate_all(
+        TEST,
+        rows.target[tested],
+        {MODEL: on_test, **baselines},
+        customers=numbers[tested],
+        seed=config.model.seed,
+    )
+    return {**found, MODEL: own | found[MODEL]}
 
 
 def fit_in_time(
@@ -178,13 +230,13 @@ def fit_in_time(
     config: RunConfig,
     tell: StageProgress,
 ) -> Fit:
-    """Fit on the train rows, stop on later ones; with ``model.refit`` fit on both for as long.
+    """Fit on the train rows, stop on later ones; with ``model.refit`` fit again on both.
 
     Parameters
     ----------
     matrix : float64 array of shape (n, len(specs))
     target : float64 array of shape (n,)
-    rows : mapping of part to the rows it holds
+    rows : mapping of part to its row numbers
     """
     stopping = rows[EARLY_STOPPING]
     fit = fit_model(
@@ -205,7 +257,7 @@ def fit_in_time(
         target,
         rows=np.concatenate([rows[TRAIN], stopping]),
         specs=specs,
-        config=config.model.model_copy(update={"rounds": fit.best_round}),
+        config=config.model.model_copy(update={"n_estimators": fit.best_round}),
     )
     tell("fitting again with early stopping rows", 1, 1)
     return replace(fit, model=model)
@@ -214,7 +266,7 @@ def fit_in_time(
 def label_parts(
     source: ContractedTables, *, config: RunConfig, boundaries: Boundaries
 ) -> tuple[pa.Table, Names, Names]:
-    """Name each observation's part and its label, each part with what was known in time."""
+    """Return each observation's part and label; labels of a part are those known at its cut-off."""
     observations = make_observations(
         source,
         unit=config.unit,
@@ -242,7 +294,7 @@ def label_parts(
 
 
 def _say_end(dataset: DatasetConfig, as_of: pd.Timestamp) -> str:
-    """Say where the end of the parts comes from: nobody gave that date."""
+    """Return how the end of the parts follows from `as_of`: no user gave that date."""
     horizon = f"{dataset.horizon_days} days of horizon and " if dataset.horizon_days else ""
     delay = f"{horizon}{dataset.label_maturity_days} days of label maturity"
     return f"as_of {as_of.date().isoformat()} less {delay}"
@@ -255,7 +307,7 @@ def require_rows(
     boundaries: Boundaries,
     dataset: DatasetConfig,
 ) -> None:
-    """Raise if a part has no positive or no negative; the message lists all such parts."""
+    """Raise if a part lacks positives or negatives; the message lists all such parts."""
     poor = parts[(parts["part"].isin(PARTS))]
     poor = poor[(poor["positives"] == 0) | (poor["positives"] == poor["used"])]
     if poor.empty:

@@ -1,4 +1,4 @@
-"""What MLflow is told of a training run; see `kyc_ml.tracking` for the names."""
+"""The names that MLflow shows of a training run; see `kyc_ml.registry.tracking`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kyc_ml.training.evidence import BASELINE, MODEL, RATING, Trained
 
 _OWNER: Final = {MODEL: "", BASELINE: "baseline/", RATING: "rating/"}
 _CONTEXT: Final = {TRAIN: "training"}
-"""What MLflow's users call a part, where it is not its own name."""
+"""The context that MLflow's users expect, where the name of the part differs."""
 _DECISIVE: Final = ("average_precision", "auc", "observed_over_expected", "log_loss", "brier")
-"""Figures shown first; of baselines, and of parts that do not judge, the only ones. All of all
-are in table ``quality``: a page of a hundred metrics shows none."""
+"""Figures logged first, and the only ones of baselines and of other parts than the evaluated one.
+Table ``quality`` has all: a page of a hundred metrics hides those that decide."""
 
 
 def make_run_record(
@@ -41,10 +41,10 @@ def make_run_record(
     Parameters
     ----------
     bundle : Bundle
-        As it was saved: it knows its digest.
+        As loaded after saving, with its digest.
     seconds : mapping of stage to what it took
     note : str
-        What the page of the run opens with.
+        First text of the run's page.
     began : float
         When the job began, in seconds since 1970.
     """
@@ -83,7 +83,7 @@ def make_run_record(
 
 
 def _parameters(trained: Trained) -> dict[str, object]:
-    """Choose what runs are compared by; record/run.yaml holds every setting."""
+    """Choose the settings to compare runs by; record/run.yaml has all of them."""
     run = trained.bundle.config
     sections = {"model": run.model, "splits": run.splits, "dataset": run.dataset}
     own = {
@@ -103,20 +103,20 @@ def _parameters(trained: Trained) -> dict[str, object]:
 
 
 def _metrics(trained: Trained, seconds: Mapping[str, float]) -> dict[str, float]:
-    """Name every figure, what decides first: MLflow shows them in the order they come in."""
-    judged = trained.evidence.part
+    """Name every figure, the decisive ones first: MLflow shows them in this order."""
+    evaluated = trained.evidence.part
     named = {
         (who, part, name): value
         for who, parts in trained.quality.items()
         for part, quality in parts.items()
         for name, value in quality.as_dict().items()
-        if (who, part) == (MODEL, judged) or name in _DECISIVE
+        if (who, part) == (MODEL, evaluated) or name in _DECISIVE
     }
 
     def place(key: tuple[str, str, str]) -> tuple[bool, bool, int]:
         _, part, name = key
         rank = _DECISIVE.index(name) if name in _DECISIVE else len(_DECISIVE)
-        return part != judged, name not in _DECISIVE, rank
+        return part != evaluated, name not in _DECISIVE, rank
 
     return {
         **{f"{_OWNER[key[0]]}{key[1]}/{key[2]}": named[key] for key in sorted(named, key=place)},
@@ -137,7 +137,7 @@ def _quality_of_parts(trained: Trained) -> pd.DataFrame:
 
 
 def _parts(trained: Trained, bundle: Bundle) -> tuple[LoggedPart, ...]:
-    """Describe the rows of each part by what determines them."""
+    """Describe the rows of each part by everything that determines them."""
     data = bundle.data
     common = {
         "source": str(data["source"]),

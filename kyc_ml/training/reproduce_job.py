@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kyc_ml.config import RunConfig, SourceMapping
+from kyc_ml.config import SourceMapping
 from kyc_ml.contract import digest_files, find_files, read_tables
 from kyc_ml.decision import RunFiles
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import Faults, SourceError
-from kyc_ml.features import FeatureSpec, compare_definitions
+from kyc_ml.features import compare_definitions
 from kyc_ml.registry import (
+    FORMAT_VERSION,
     MANIFEST,
     SOURCE,
     Environment,
-    TrainingRecord,
     compare_manifests,
     digest_each,
     fetch_record,
@@ -34,21 +34,21 @@ _FEATURES_UNKNOWN: Final = ("not known: the run was recorded by an older version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproductionResult:
-    """Whether the same bundle came out again.
+    """The comparison of a recorded bundle with the one trained again.
 
     Attributes
     ----------
     run_id : str
         Of the run in MLflow.
     recorded, again : str
-        Digest of the bundle then and now.
+        Digest of the recorded bundle and of the new one, in the recorded format.
     differing : tuple of str
         Files of the bundle that differ, the manifest with its entries.
     features : tuple of str
-        Features that were added, removed or are defined otherwise, a line each; those of a run
-        that an older version recorded are not known.
+        Features that were added, removed or have another definition, a line each; unknown for
+        a run that an older version recorded.
     changes : tuple of str
-        What is different in code, Python and libraries, a line each.
+        Differences in code, Python and libraries, a line each.
     """
 
     run_id: str
@@ -82,7 +82,7 @@ def run_reproduce(
     run : str
         Id of the run, or ``models:/name@alias`` or ``models:/name/version``.
     data : Path
-        Folder with the very files that the run was trained on.
+        Folder with exactly the files that the run was trained on.
     threads : int or None
         Threads to train with; None takes as many as the run.
 
@@ -103,19 +103,28 @@ def run_reproduce(
         )
         seconds = {"reading": time.perf_counter() - clock}
         clock = time.perf_counter()
-        files = RunFiles(
-            run=_with_threads(record.run, threads), policy=record.policy, card=record.card
-        )
+        model = record.run.model
+        if threads is not None:
+            model = model.model_copy(update={"n_jobs": threads})
+        run_again = record.run.model_copy(update={"model": model})
+        files = RunFiles(run=run_again, policy=record.policy, card=record.card)
         trained = train_on(tables, mapping, files=files, as_of=record.as_of, reporter=reporter)
         bundle = Path(scratch) / "bundle"
-        again = save_bundle(trained.bundle, bundle)
+        # in the recorded format: otherwise other key names alone would make another digest
+        written = 2 if record.manifest.get("format_version") == 2 else FORMAT_VERSION
+        again = save_bundle(trained.bundle, bundle, format_version=written)
         manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
-    return _compare(
-        record,
+    return ReproductionResult(
         run_id=run_id,
+        name=record.run.name,
+        command=record.command,
+        recorded=record.digest,
         again=again,
-        manifest=manifest,
-        specs=trained.bundle.specs,
+        differing=compare_manifests(record.manifest, manifest),
+        features=_FEATURES_UNKNOWN
+        if record.features is None
+        else compare_definitions(record.features, digest_each(trained.bundle.specs)),
+        changes=record.environment.changes(Environment.current()),
         seconds={**seconds, "training": time.perf_counter() - clock},
     )
 
@@ -123,7 +132,7 @@ def run_reproduce(
 def require_same_files(
     mapping: SourceMapping, data: Path, *, files: Mapping[str, str], subject: str
 ) -> None:
-    """Refuse a data folder whose files are not those of a record.
+    """Raise if the files of a data folder are not those of a record.
 
     Parameters
     ----------
@@ -138,12 +147,12 @@ def require_same_files(
         msg = f"data folder {data} of {subject} does not exist: name the one it was trained on"
         raise SourceError(msg)
     faults = Faults(f"data folder {data} is not what {subject} was trained on", SourceError)
-    unusable = Faults(subject, SourceError)  # told below, file by file
+    unusable = Faults(subject, SourceError)  # its faults are repeated below, file by file
     found = digest_files(find_files(mapping.files, data=data, faults=unusable).values())
     for name in sorted(files.keys() | found.keys()):
         was, now = files.get(name), found.get(name)
         if was is None:
-            faults.add(f"{name} was not there: move it away")
+            faults.add(f"{name} is not in the record: move it away")
         elif now is None:
             faults.add(f"{name} is missing or empty; restore the file of that day")
         elif now != was:
@@ -152,34 +161,3 @@ def require_same_files(
                 "restore the file of that day"
             )
     faults.raise_if_any()
-
-
-def _with_threads(run: RunConfig, threads: int | None) -> RunConfig:
-    if threads is None:
-        return run
-    model = run.model.model_copy(update={"num_threads": threads})
-    return run.model_copy(update={"model": model})
-
-
-def _compare(
-    record: TrainingRecord,
-    *,
-    run_id: str,
-    again: str,
-    manifest: Mapping[str, object],
-    specs: Iterable[FeatureSpec],
-    seconds: dict[str, float],
-) -> ReproductionResult:
-    return ReproductionResult(
-        run_id=run_id,
-        name=record.run.name,
-        command=record.command,
-        recorded=record.digest,
-        again=again,
-        differing=compare_manifests(record.manifest, manifest),
-        features=_FEATURES_UNKNOWN
-        if record.features is None
-        else compare_definitions(record.features, digest_each(specs)),
-        changes=record.environment.changes(Environment.current()),
-        seconds=seconds,
-    )

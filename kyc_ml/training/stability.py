@@ -41,7 +41,7 @@ OVERLAPS: Final = ("top_features", "reasons", "rank_correlation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledRows:
-    """Rows, their outcomes, and whose they are.
+    """Rows with their outcomes and customers.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class LabelledRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stability:
-    """What changed from refit to refit, judged on the same later rows.
+    """The changes from refit to refit, evaluated on the same later rows.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def seed_stability(
     config: StabilityConfig,
     progress: Progress | None = None,
 ) -> Stability:
-    """Refit with other seeds; the first refit has the model's own.
+    """Refit with other seeds; the first refit has the seed of the model.
 
     A seed draws features, bags and the negatives kept: with all of them at 1 it changes
     nothing, and the spread is 0.
@@ -105,7 +105,7 @@ def seed_stability(
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
-        Rows to stop on; None fits all rounds.
+        Early stopping rows; None fits all trees.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def bootstrap_stability(
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
-        Rows to stop on; None fits all rounds.
+        Early stopping rows; None fits all trees.
 
     Raises
     ------
@@ -226,14 +226,14 @@ def _refit(
     config: StabilityConfig,
 ) -> _Refit:
     fitted = _fit(train, stopping, specs=specs, config=model)
-    found = fitted.contributions(later.matrix[shown], threads=model.num_threads)
+    found = fitted.contributions(later.matrix[shown], threads=model.n_jobs)
     pushed = found.values  # noqa: PD011  no data frame
     return _Refit(
         seed=model.seed,
         rows=train.target.size,
         customers=int(np.unique(_groups(train)).size),
         trees=fitted.n_trees,
-        margin=fitted.margin(later.matrix, threads=model.num_threads),
+        margin=fitted.margin(later.matrix, threads=model.n_jobs),
         top=rank_reasons(np.abs(pushed).mean(axis=0, keepdims=True), k=config.top_features),
         reasons=rank_reasons(pushed, k=config.top_reasons),
     )
@@ -259,7 +259,7 @@ def _fit(
 
 
 def _groups(rows: LabelledRows) -> Ints:
-    """Give each customer a number from 0."""
+    """Return a number from 0 for each customer."""
     if rows.customers is None:
         return np.arange(rows.target.size)
     return number_customers(rows.customers)

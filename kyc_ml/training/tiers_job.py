@@ -1,168 +1,87 @@
-"""Propose the cut-offs of a tier policy from mature rows."""
+"""run_tiers_fit: read a model and its data, propose the cut-offs of its tier policy, write them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from kyc_ml.config import dump_section, load_section
-from kyc_ml.contract import ContractedTables, digest_together, known_until, read_tables
-from kyc_ml.dataset import customers_of, evaluation_rows
-from kyc_ml.decision import (
-    CutOffProposal,
-    FitRows,
-    TierPolicy,
-    decision_days,
-    diff_policies,
-    evaluate_cut_offs,
-    propose,
-    require_fit,
-    tier_segments,
-)
-from kyc_ml.display import ProgressReporter, say_count, say_in_html, say_plainly, say_span
-from kyc_ml.errors import LeakageError
-from kyc_ml.features import DECISION_TIME, FeatureTable, microseconds
-from kyc_ml.metrics import Floats
-from kyc_ml.registry import Bundle, features_and_facts, load_model, predict, require_currency
+from kyc_ml.contract import known_until, read_tables
+from kyc_ml.decision import TierPolicy, require_fit
+from kyc_ml.display import ProgressReporter, say_count
+from kyc_ml.registry import load_model, require_currency
 from kyc_ml.storage import require_place, written_whole
-from kyc_ml.training.evaluation_rows import is_cross_validated, list_fold_rows, unseen_since
-from kyc_ml.training.out_of_fold import predict_again
-
-Basis = Literal["unseen", "out_of_fold", "learned"]
-"""What rows are to a model: new, predicted by folds without their customer, or learned from."""
-
-_KINDS: Final[dict[Basis, str]] = {
-    "unseen": "the model has not seen them",
-    "out_of_fold": "out of fold: each predicted by a model that saw nothing of its customer; they "
-    "are not later than the training and show no change over time",
-    "learned": "WARNING: the model learned from rows of this period; rates look better than they "
-    "are, and no cut-off fitted on them should be approved",
-}
+from kyc_ml.training.tier_fitting import FitResult, fit_policy, require_unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitResult:
-    """A proposal, what it was fitted on, and how it differs from the policy in force.
+class TiersFitRequest:
+    """What to propose cut-offs for, and from which rows.
 
     Attributes
     ----------
-    in_force : TierPolicy
-    judged : DataFrame
-        The cut-offs in force, evaluated on the same rows; see `evaluate_cut_offs`.
-    diff : str
-        Unified diff of both policies as YAML.
-    rows, positives, left_out : int
-        Rows used, and rows of the period without a usable outcome.
-    since, until : Timestamp
-        Half-open period of the decisions.
-    as_of : Timestamp
-        The outcomes are those known then.
     model : str
-        Name, and version where it has one.
-    model_digest, data_digest : str
-        SHA-256 of the bundle, empty for one that was never saved, and of all input files.
-    basis : 'unseen', 'out_of_fold' or 'learned'
-        What the rows are to the model.
-    """
-
-    proposal: CutOffProposal
-    in_force: TierPolicy
-    judged: pd.DataFrame
-    diff: str
-    rows: int
-    positives: int
-    left_out: int
-    since: pd.Timestamp
-    until: pd.Timestamp
-    as_of: pd.Timestamp
-    model: str
-    model_digest: str
-    data_digest: str
-    basis: Basis = "unseen"
-    path: Path | None = None
-
-    def findings(self) -> dict[str, object]:
-        """Say what rows these are, how many targets are not met, and which tiers no row reaches."""
-        unmet, nobody = self.proposal.unmet, self.proposal.unreached
-        missed = f"{len(unmet)} of {self.proposal.targets} NOT met: {', '.join(unmet)}"
-        found: dict[str, object] = {"kind of rows": _KINDS[self.basis]}
-        if self.proposal.targets:
-            found["targets"] = missed if unmet else f"all {self.proposal.targets} met"
-        if nobody:
-            found["no row reaches"] = ", ".join(nobody)
-        return found
-
-    def _facts(self) -> dict[str, object]:
-        return {
-            "fitted on": f"{say_count(self.rows, 'row')}, {self.positives:,} positive, decided "
-            f"{say_span(self.since, self.until)}",
-            "left out": f"{say_count(self.left_out, 'row')} without a usable outcome",
-            "proposed": f"{self.proposal.policy.label}; in force stays {self.in_force.label}",
-            **self.findings(),
-            **{f"note {place}": note for place, note in enumerate(self.proposal.notes, start=1)},
-        }
-
-    def __repr__(self) -> str:
-        return say_plainly("Fitted tiers", self._facts())
-
-    def _repr_html_(self) -> str:
-        columns = ["segment", "tier", "in_force", "proposed", "low", "high", "alerts", "met"]
-        table = self.proposal.table[columns]
-        return say_in_html("Fitted tiers", self._facts(), tables=[table])
-
-
-def run_tiers_fit(
-    *,
-    model: str,
-    source: Path,
-    data: Path,
-    since: pd.Timestamp | None,
-    as_of: pd.Timestamp | None,
-    policy: Path | None,
-    out: Path | None,
-    quarantine: Path | None,
-    reporter: ProgressReporter,
-    learned_rows: bool = False,
-) -> FitResult:
-    """Propose cut-offs by the `fit` section of a policy; nothing is changed.
-
-    Parameters
-    ----------
+        Registry address or a bundle's folder.
+    source, data : Path
+        Source mapping, and the folder of the files it names.
     since : Timestamp or None
         First decision to fit on; None is the first of the test part of the training, whose
         rows the model has not seen, or all out-of-fold rows of a cross-validated model.
+    as_of : Timestamp or None
+        Outcomes known then are used; None is the end of the data.
+    learned_rows : bool
+        Use rows that the model learned from too; the proposal then says so.
     policy : Path or None
         The policy in force; None is the bundle's own.
     out : Path or None
         YAML file to write the proposed policy to.
-    learned_rows : bool
-        Fit on rows that the model learned from too, and say so in the proposal.
     """
-    if out is not None:
-        require_place(out)
-    bundle, label = load_model(model)
+
+    model: str
+    source: Path
+    data: Path
+    since: pd.Timestamp | None = None
+    as_of: pd.Timestamp | None = None
+    learned_rows: bool = False
+    policy: Path | None = None
+    out: Path | None = None
+    quarantine: Path | None = None
+
+
+def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> FitResult:
+    """Propose cut-offs by the `fit` section of a policy; nothing is changed.
+
+    Raises
+    ------
+    ConfigError, DatasetError, LeakageError
+        As `fit_policy` does.
+    """
+    if request.out is not None:
+        require_place(request.out)
+    bundle, label = load_model(request.model)
+    policy = request.policy
     in_force = bundle.policy if policy is None else load_section(policy, TierPolicy)
+    # both are refused here, before any data is read, and again in `fit_policy`
     require_fit(in_force)
-    _require_unseen(bundle, since, learned_rows=learned_rows)
-    tables, _ = read_tables(source, data, quarantine=quarantine, reporter=reporter)
+    require_unseen(bundle, request.since, learned_rows=request.learned_rows)
+    tables, _ = read_tables(
+        request.source, request.data, quarantine=request.quarantine, reporter=reporter
+    )
     require_currency(bundle, tables)
     found = fit_policy(
         bundle,
         tables,
         in_force,
-        since=since,
-        as_of=known_until(tables, as_of),
+        since=request.since,
+        as_of=known_until(tables, request.as_of),
         reporter=reporter,
-        learned_rows=learned_rows,
+        learned_rows=request.learned_rows,
     )
-    found = replace(found, model=label, path=out)
-    if out is not None:
-        with written_whole(out) as handle:
+    found = replace(found, model=label, path=request.out)
+    if request.out is not None:
+        with written_whole(request.out) as handle:
             handle.write(write_proposal(found).encode())
     return found
 
@@ -170,8 +89,7 @@ def run_tiers_fit(
 def write_proposal(found: FitResult) -> str:
     """Write the proposed policy as YAML, headed by what it was fitted on, as comments."""
     facts = {
-        "proposed by": "kyc-ml tiers fit; approved by nobody; in force stays "
-        f"{found.in_force.label}",
+        "proposed by": f"kyc-ml tiers fit; not approved; still in force: {found.in_force.label}",
         "model": f"{found.model}, SHA-256 {found.model_digest}",
         "data": f"SHA-256 {found.data_digest}, known on {found.as_of:%Y-%m-%d %H:%M} UTC",
         "rows": f"{found.rows:,}, {say_count(found.positives, 'positive')}, "
@@ -181,176 +99,3 @@ def write_proposal(found: FitResult) -> str:
     }
     head = "".join(f"# {name}: {fact}\n" for name, fact in facts.items())
     return head + dump_section(found.proposal.policy)
-
-
-def fit_policy(
-    bundle: Bundle,
-    tables: ContractedTables,
-    in_force: TierPolicy,
-    *,
-    since: pd.Timestamp | None,
-    as_of: pd.Timestamp,
-    reporter: ProgressReporter,
-    learned_rows: bool = False,
-) -> FitResult:
-    """Propose cut-offs by the `fit` section of a policy; nothing is written.
-
-    Parameters
-    ----------
-    since : Timestamp or None
-        First decision to fit on; None is the first whose row the model has not seen, and of
-        a model cross-validated by customer all its rows out of fold.
-    learned_rows : bool
-        Let `since` be earlier, and say so in the proposal.
-
-    Raises
-    ------
-    ConfigError, DatasetError
-        As `propose`, `mature_rows` and `list_fold_rows` do.
-    LeakageError
-        If the model learned from rows that `since` lets in.
-    """
-    require_fit(in_force)
-    basis, start = _require_unseen(bundle, since, learned_rows=learned_rows)
-    if start is None:
-        rows, start, until = _out_of_fold_rows(bundle, tables, in_force, reporter=reporter)
-        as_of, left_out = until, 0
-    else:
-        rows, left_out, until = mature_rows(
-            bundle, tables, in_force, since=start, as_of=as_of, reporter=reporter
-        )
-    proposal = propose(rows, in_force)
-    return FitResult(
-        proposal=proposal,
-        in_force=in_force,
-        judged=evaluate_cut_offs(rows, in_force),
-        diff=diff_policies(in_force, proposal.policy),
-        rows=rows.proba.size,
-        positives=int(rows.target.sum()),
-        left_out=left_out,
-        since=start,
-        until=until,
-        as_of=as_of,
-        model=bundle.config.name,
-        model_digest=bundle.digest,
-        data_digest=digest_together(tables.digests),
-        basis=basis,
-    )
-
-
-def _require_unseen(
-    bundle: Bundle, since: pd.Timestamp | None, *, learned_rows: bool
-) -> tuple[Basis, pd.Timestamp | None]:
-    """Choose the rows to fit on, and refuse those the model learned from.
-
-    Returns
-    -------
-    basis : Basis
-    start : Timestamp or None
-        First decision; None for out-of-fold rows.
-    """
-    unseen = unseen_since(bundle)
-    if since is None and is_cross_validated(bundle):
-        return "out_of_fold", None
-    start = unseen if since is None else since
-    if start >= unseen:
-        return "unseen", start
-    if learned_rows:
-        return "learned", start
-    cure = (
-        "leave --since out to fit on its out-of-fold rows"
-        if is_cross_validated(bundle)
-        else "leave --since out to fit on the rows that it has not seen"
-    )
-    msg = (
-        f"--since is {start:%Y-%m-%d %H:%M}, but the model learned from rows decided before "
-        f"{unseen:%Y-%m-%d %H:%M}: their probabilities are too good, and cut-offs fitted on them "
-        f"too bold; {cure}, name that date or a later one, or force it with --learned-rows, which "
-        "the proposal then says"
-    )
-    raise LeakageError(msg)
-
-
-def mature_rows(
-    bundle: Bundle,
-    tables: ContractedTables,
-    policy: TierPolicy,
-    *,
-    since: pd.Timestamp,
-    as_of: pd.Timestamp,
-    reporter: ProgressReporter,
-) -> tuple[FitRows, int, pd.Timestamp]:
-    """Score the rows decided since a day whose outcome anybody can know at `as_of`.
-
-    Returns
-    -------
-    rows : FitRows
-    left_out : int
-        Rows of the period without a usable outcome: open cases, and customers who were
-        known as adverse.
-    until : Timestamp
-        End of the period: later outcomes are not mature.
-
-    Raises
-    ------
-    DatasetError
-        If no row is old enough.
-    """
-    found = evaluation_rows(tables, bundle.config, since=since, as_of=as_of)
-    used = found.counted
-    features, facts = _build(
-        bundle, tables, policy, found.observations.filter(pa.array(used)), reporter
-    )
-    _, proba, _ = predict(bundle, features)
-    rows = _fit_rows(features, facts, policy, proba=proba, target=found.labels.target[used])
-    before_end = microseconds(found.observations[DECISION_TIME]) < found.end.value // 1000
-    return rows, int(np.sum(before_end & ~used)), found.end
-
-
-def _out_of_fold_rows(
-    bundle: Bundle, tables: ContractedTables, policy: TierPolicy, *, reporter: ProgressReporter
-) -> tuple[FitRows, pd.Timestamp, pd.Timestamp]:
-    """Predict the rows of a cross-validated training by the models of its folds.
-
-    Returns
-    -------
-    rows : FitRows
-    since, until : Timestamp
-    """
-    found = list_fold_rows(bundle, tables)
-    if found.difference:
-        reporter.warning(found.difference)
-    features, facts = _build(bundle, tables, policy, found.observations, reporter)
-    _, proba = predict_again(bundle, features, found.target, tell=reporter.progress)
-    rows = _fit_rows(features, facts, policy, proba=proba, target=found.target)
-    return rows, found.since, found.until
-
-
-def _build(
-    bundle: Bundle,
-    tables: ContractedTables,
-    policy: TierPolicy,
-    observations: pa.Table,
-    reporter: ProgressReporter,
-) -> tuple[FeatureTable, FeatureTable]:
-    graded = bundle if policy is bundle.policy else replace(bundle, policy=policy)
-    return features_and_facts(graded, tables, observations, reporter)
-
-
-def _fit_rows(
-    features: FeatureTable,
-    facts: FeatureTable,
-    policy: TierPolicy,
-    *,
-    proba: Floats,
-    target: Floats,
-) -> FitRows:
-    segment, _, _ = tier_segments(facts, policy)
-    decision = pd.DatetimeIndex(features.keys[DECISION_TIME].to_pandas())
-    return FitRows(
-        proba=proba,
-        target=target,
-        customers=customers_of(features.keys),
-        segment=segment,
-        days=decision_days(decision, policy.calendar),
-    )

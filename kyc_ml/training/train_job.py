@@ -33,11 +33,11 @@ from kyc_ml.registry import (
     write_record,
 )
 from kyc_ml.storage import require_place, written_whole
+from kyc_ml.training.api import train
 from kyc_ml.training.evidence import Trained
 from kyc_ml.training.model_card.card import ModelCard, make_model_card
 from kyc_ml.training.model_card.limitations import say_one_instant
 from kyc_ml.training.recording import make_run_record
-from kyc_ml.training.train_model import train
 from kyc_ml.training.training_page import flow_table, tell_model, training_figures
 from kyc_ml.training.training_warnings import (
     warn_of_few_positives,
@@ -72,59 +72,69 @@ class TrainingResult:
     page: Path | None = None
 
 
-def run_train(
-    *,
-    config: Path,
-    source: Path,
-    data: Path,
-    as_of: pd.Timestamp | None,
-    quarantine: Path | None,
-    keep: Path | None,
-    page: Path | None,
-    reporter: ProgressReporter,
-    card: Path | None = None,
-) -> TrainingResult:
-    """Train a model on a source and register it as challenger.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """What to train, on what, and what to leave besides the registered model.
 
-    Parameters
+    Attributes
     ----------
+    config, source, data : Path
+        Run configuration, source mapping, and the folder of the files it names.
     as_of : Timestamp or None
-        What was known then may be used; None is the end of the data: see `end_of_data`.
+        What was known then may be used; None is the end of the data.
     keep : Path or None
         Folder to leave a copy of the bundle in.
-    page : Path or None
-        HTML page to write.
-    card : Path or None
-        Markdown file to write the model card to.
+    page, card : Path or None
+        HTML page of the training and Markdown file of the model card to write.
     """
-    files = load_run(config, source=source)
-    for place in (keep, page, card):
+
+    config: Path
+    source: Path
+    data: Path
+    as_of: pd.Timestamp | None = None
+    keep: Path | None = None
+    page: Path | None = None
+    card: Path | None = None
+    quarantine: Path | None = None
+
+    @property
+    def command(self) -> str:
+        """The command of this request, without the folders above each name."""
+        data = self.data.resolve().name
+        words = ["--config", self.config.name, "--source", self.source.name, "--data", data]
+        words += [] if self.as_of is None else ["--as-of", isoformat(self.as_of)]
+        return shlex.join(["kyc-ml", "train", *words])
+
+
+def run_train(request: TrainRequest, *, reporter: ProgressReporter) -> TrainingResult:
+    """Train a model on a source and register it as challenger; see `train_tables`."""
+    files = load_run(request.config, source=request.source)
+    for place in (request.keep, request.page, request.card):
         if place is not None:
             require_place(place)
-    if keep is not None:
-        require_new(keep)
+    if request.keep is not None:
+        require_new(request.keep)
     reach_store(writes_to=files.run.name)
     start = time.perf_counter()
-    tables, mapping = read_tables(source, data, quarantine=quarantine, reporter=reporter)
-    reading = time.perf_counter() - start
+    tables, mapping = read_tables(
+        request.source, request.data, quarantine=request.quarantine, reporter=reporter
+    )
     result = train_tables(
         tables,
         mapping,
         files=files,
-        as_of=as_of,
-        keep=keep,
+        as_of=request.as_of,
+        keep=request.keep,
         reporter=reporter,
-        command=_command(config=config, source=source, data=data, as_of=as_of),
-        spent={"reading": reading},
+        command=request.command,
+        spent={"reading": time.perf_counter() - start},
     )
-    result = replace(result, page=page)
-    if page is not None:
-        with written_whole(page) as handle:
-            handle.write(result.page_text.encode())
-    if card is not None:
-        with written_whole(card) as handle:
-            handle.write(result.card.render(result.registered.run_id).encode())
-    return result
+    card = result.card.render(result.registered.run_id)
+    for place, text in ((request.page, result.page_text), (request.card, card)):
+        if place is not None:
+            with written_whole(place) as handle:
+                handle.write(text.encode())
+    return replace(result, page=request.page)
 
 
 def train_tables(
@@ -133,9 +143,9 @@ def train_tables(
     *,
     files: RunFiles,
     as_of: pd.Timestamp | None,
-    keep: Path | None,
+    keep: Path | None = None,
     reporter: ProgressReporter,
-    command: str = "kyc_ml.jobs.train_tables",
+    command: str = "kyc_ml.training.train_tables",
     spent: Mapping[str, float] | None = None,
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`.
@@ -145,9 +155,9 @@ def train_tables(
     as_of : Timestamp or None
         See `known_until`.
     command : str
-        What the run's record is to say started it; without absolute paths.
+        The command for the record of the run; without absolute paths.
     spent : mapping of stage to seconds, optional
-        What the job did before.
+        Stages that were done before.
 
     Raises
     ------
@@ -253,14 +263,6 @@ def train_on(
     )
 
 
-def _command(*, config: Path, source: Path, data: Path, as_of: pd.Timestamp | None) -> str:
-    """Write the command as it was given, but for the folders above each name."""
-    names = {"--config": config.name, "--source": source.name, "--data": data.resolve().name}
-    words = [word for option, name in names.items() for word in (option, name)]
-    words += [] if as_of is None else ["--as-of", isoformat(as_of)]
-    return shlex.join(["kyc-ml", "train", *words])
-
-
 def _story(
     trained: Trained,
     bundle: Bundle,
@@ -271,7 +273,7 @@ def _story(
     figures: dict[str, Figure],
     seconds: dict[str, float],
 ) -> PageStory:
-    """Tell of a training, with a mark where the version's number is to be."""
+    """Make the page of a training, with a mark where the version number will be."""
     run = bundle.config
     model = tell_model(
         bundle,
@@ -294,36 +296,36 @@ def _story(
 
 
 def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
-    """Warn where so few positives decided when to stop that chance did."""
+    """Warn if early stopping ended after so few trees that chance may have decided."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return
     reporter.warning(
         f"stopped after {trained.best_round} tree(s), by {int(stopping['positives'].sum()):,} "
-        "positives of the early-stopping part: chance more than learning; give that part more "
-        "days or the model a lower learning_rate, and look at the logistic regression beside it"
+        "positives of the early-stopping part: results are unreliable; give that part more days "
+        "or the model a lower learning_rate, and compare with the logistic regression"
     )
 
 
 def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
-    """Say in one line how many features were dropped for what; the run keeps the figures."""
+    """Report how many features selection dropped, by reason; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
-    told = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
+    reasons = ", ".join(f"{n} {why}" for why, n in counts.items()) or "none"
     reporter.info(
         f"selection left out {sum(counts.values())} of {len(trained.selection.table)} features: "
-        f"{told}; each with its figures in tables/selection.csv of the run in MLflow"
+        f"{reasons}; each with its figures in tables/selection.csv of the run in MLflow"
     )
 
 
-def _positives_of_judges(trained: Trained) -> dict[str, int]:
-    """Count the positives of each part that stops, calibrates or judges."""
-    judges = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
+def _positives_of_evaluation(trained: Trained) -> dict[str, int]:
+    """Count the positives of the parts for early stopping, calibration and evaluation."""
+    deciding = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
     return {
         row["part"].replace("_", " "): int(row["positives"])
         for row in trained.parts.to_dict("records")
-        if row["part"] in judges
+        if row["part"] in deciding
     }
 
 
@@ -338,7 +340,7 @@ def _tell(trained: Trained, reporter: ProgressReporter) -> None:
     instant = say_one_instant(trained)
     if instant is not None:
         reporter.info(instant)
-    warn_of_few_positives(_positives_of_judges(trained), reporter)
+    warn_of_few_positives(_positives_of_evaluation(trained), reporter)
     reporter.show("calibration candidates", trained.calibration.candidates)
     if trained.calibration.segments is not None:
         reporter.show("calibration by segment", trained.calibration.segments)

@@ -71,7 +71,7 @@ def training_figures(trained: Trained, tiers: pd.DataFrame) -> dict[str, Figure]
 
 
 def quality_table(trained: Trained) -> pd.DataFrame:
-    """Return the figures of the evaluated rows: the model, the baseline, and no model at all.
+    """Return the metrics on the evaluated rows: the model, the baselines, and no model.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def quality_table(trained: Trained) -> pd.DataFrame:
 
 
 def choose_examples(evidence: HoldoutPredictions) -> list[int]:
-    """Choose five rows worth reading: found, false alarm, missed, borderline, quiet.
+    """Choose five examples: a true positive, a false alarm, a missed, a borderline and a quiet row.
 
-    Rows of a kind that does not occur are passed over; ties take the first row.
+    Kinds that do not occur are skipped; of equal margins the first row is taken.
     """
     positive = np.flatnonzero(evidence.target == 1)
     negative = np.flatnonzero(evidence.target == 0)

@@ -1,4 +1,4 @@
-"""Warnings of a job whose result stands: chance decided, or a tier does not fit its rows."""
+"""Warnings about a valid result: too few positives, or a tier that does not fit its rows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from kyc_ml.training.model_card.limitations import FEW_POSITIVES
 _NAMED: Final = 5
 """Features that a line names; the others are counted."""
 _MANY: Final = 1_000
-"""Rows from which the share of a tier says something of its policy; convention."""
+"""Rows needed before the share of a tier is evidence about its policy; convention."""
 _EMPTY: Final = 0.01
 _SWOLLEN: Final = 0.9
-"""Share of the rows; a lowest tier of less, or a higher one of more, grades nobody; convention."""
+"""Shares of the rows: a lowest tier below the first, or a higher one above the second, does not
+separate customers; convention."""
 
 
 def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
-    """Warn where nearly no row is in the lowest tier, or nearly all are in one above it.
+    """Warn if nearly no row is in the lowest tier, or nearly all are in a higher one.
 
-    Most customers are no risk: such cut-offs were made for other probabilities than these.
+    Most customers are low risk: such cut-offs were made for other probabilities.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def warn_of_odd_tiers(tiers: pd.DataFrame, reporter: ProgressReporter) -> None:
 
 
 def warn_of_few_positives(positives: Mapping[str, int], reporter: ProgressReporter) -> None:
-    """Warn where parts for early stopping, calibration or evaluation hold few positives.
+    """Warn if parts for early stopping, calibration or evaluation have few positives.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def warn_of_few_positives(positives: Mapping[str, int], reporter: ProgressReport
     few = ", ".join(f"{part} {n:,}" for part, n in positives.items() if n < FEW_POSITIVES)
     if few:
         reporter.warning(
-            f"few positives decide: {few} (fewer than {FEW_POSITIVES}; convention): what "
-            "they decide moves by chance; bring more data, or give parts in time more days"
+            f"too few positives: {few} (at least {FEW_POSITIVES} recommended): results are "
+            "unreliable; add data, or give parts in time more days"
         )
 
 
@@ -67,7 +68,7 @@ def warn_of_missed_rates(tiers: pd.DataFrame, reporter: ProgressReporter) -> Non
     Parameters
     ----------
     tiers : DataFrame
-        As `compute_tier_table` gives it with outcomes; tiers without rows have no rates.
+        As `compute_tier_table` returns it with outcomes; tiers without rows have no rates.
     """
     for row in tiers.to_dict("records"):
         expected, low, high = row["expected_rate"], row["ci_low"], row["ci_high"]
@@ -76,6 +77,6 @@ def warn_of_missed_rates(tiers: pd.DataFrame, reporter: ProgressReporter) -> Non
         side = "more" if expected < low else "fewer"
         reporter.warning(
             f"tier {row['tier']}: {side} positives than expected ({100 * expected:.2f} %, "
-            f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities cannot be taken "
-            "at their word: look at the reliability plot before tiers are set by them"
+            f"observed {100 * low:.2f} % to {100 * high:.2f} %); its probabilities are not well "
+            "calibrated: look at the reliability plot before you set tiers by them"
         )

@@ -142,7 +142,7 @@ def run_audit(
         times=times,
         seed=seed,
         build=build_features,
-        threads=run.model.num_threads,
+        threads=run.model.n_jobs,
         progress=lambda done, total: reporter.progress("tampering and rebuilding", done, total),
     )
     seconds = {"tampering and rebuilding": time.perf_counter() - start}
@@ -194,7 +194,7 @@ def probe_labels(
         tables,
         observations.take(pa.array(rows)),
         specs=specs,
-        threads=run.model.num_threads,
+        threads=run.model.n_jobs,
         progress=lambda done, total: reporter.progress("building labelled features", done, total),
     )
     single, shuffled = probe(

@@ -121,9 +121,9 @@ def shuffled_label_auc(
     if any(np.unique(shuffled[part]).size < 2 for part in (half, ~half)):
         return None
     matrix, _ = features.encode(features.learn_vocabularies(np.ones(len(features), np.bool_)))
-    small = config.model_copy(update={"rounds": min(config.rounds, _MOST_ROUNDS)})
+    small = config.model_copy(update={"n_estimators": min(config.n_estimators, _MOST_ROUNDS)})
     model = fit_fixed(matrix[half], shuffled[half], specs=features.specs, config=small)
-    margin = model.margin(matrix[~half], threads=config.num_threads)
+    margin = model.margin(matrix[~half], threads=config.n_jobs)
     return _interval(shuffled[~half], margin)
 
 

@@ -1,6 +1,6 @@
 """Write the reference bundle of the current format; run once for each new format.
 
-python models/reference/make.py models/reference/format_2
+python models/reference/make.py models/reference/format_3
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONFIG = {
         "calibration_days": 60,
         "test_days": 30,
     },
-    "model": {"num_leaves": 5, "rounds": 12, "stopping_rounds": 12, "learning_rate": 0.2},
+    "model": {"num_leaves": 5, "n_estimators": 12, "stopping_rounds": 12, "learning_rate": 0.2},
 }
 
 

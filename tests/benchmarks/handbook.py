@@ -100,8 +100,8 @@ def folds(folder: Path) -> None:
     from kyc_ml.config import RunConfig, SourceMapping, load_section
     from kyc_ml.contract.source import read_source
     from kyc_ml.decision import TierPolicy
+    from kyc_ml.training.api import train
     from kyc_ml.training.evidence import MODEL
-    from kyc_ml.training.train_model import train
 
     run = load_section(CONFIGS / "handbook.yaml", RunConfig)
     policy = load_section(CONFIGS / run.tiers, TierPolicy)

@@ -36,7 +36,7 @@ from kyc_ml.dataset import make_observations
 from kyc_ml.decision import load_run
 from kyc_ml.features import build_features
 from kyc_ml.registry import score_features
-from kyc_ml.training.train_model import train
+from kyc_ml.training.api import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TRAINED = pd.Timestamp("2018-08-22", tz="UTC")

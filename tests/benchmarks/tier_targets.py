@@ -37,9 +37,9 @@ from kyc_ml.decision.tiers.fit_sections import BadRateFit, CapacityFit, FitPolic
 from kyc_ml.display import ProgressReporter
 from kyc_ml.onboarding import bank_config
 from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.training.api import train
 from kyc_ml.training.evaluation_rows import unseen_since
-from kyc_ml.training.tiers_job import mature_rows
-from kyc_ml.training.train_model import train
+from kyc_ml.training.tier_fitting import mature_rows
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LATER_DAYS = {"fraud": 90, "risk": 154}

@@ -94,7 +94,7 @@ def make_bundle(declared: tuple[FeatureSpec, ...]) -> tuple[Bundle, tuple]:
     everything = np.ones(len(features), bool)
     vocabularies = features.learn_vocabularies(everything)
     matrix, _ = features.encode(vocabularies)
-    config = ModelConfig(rounds=100, num_leaves=15, min_data_in_leaf=100, num_threads=2, seed=0)
+    config = ModelConfig(n_estimators=100, num_leaves=15, min_child_samples=100, n_jobs=2, seed=0)
     model = fit_fixed(matrix, target, specs=declared, config=config)
     later, outcome = draw(REFERENCE_ROWS, declared, seed=2, day=90)
     margin = model.margin(later.encode(vocabularies)[0])

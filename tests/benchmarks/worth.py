@@ -26,7 +26,7 @@ from kyc_ml.contract.reading import last_known
 from kyc_ml.contract.source import read_source
 from kyc_ml.decision import TierPolicy
 from kyc_ml.metrics import compute_metrics
-from kyc_ml.training.train_model import train
+from kyc_ml.training.api import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = ("velocity", "amounts", "timing", "counterparties", "novelty", "dormancy")

@@ -105,7 +105,7 @@ def test_digests_are_equal_exactly_when_the_settings_are(one, other):
         {"name": "y"},
         {"tiers": "tiers/y.yaml"},
         {"model": {"seed": 0}},
-        {"model": {"lambda_l2": 5.000000000000001}},
+        {"model": {"reg_lambda": 5.000000000000001}},
         {"dataset": {"label_maturity_days": 91}},
         {"splits": {"method": "customer_folds"}},
         {"calibration": {"candidates": ["none", "isotonic", "platt"]}},
@@ -119,7 +119,7 @@ def test_any_change_changes_the_digest(change):
 
 
 def test_writing_a_default_out_does_not_change_the_digest():
-    spelt = RunConfig.model_validate({**RUN, "model": {"rounds": 600}, "dataset": {}})
+    spelt = RunConfig.model_validate({**RUN, "model": {"n_estimators": 600}, "dataset": {}})
     assert section_digest(spelt) == section_digest(RunConfig.model_validate(RUN))
 
 
@@ -273,11 +273,13 @@ def test_an_empty_section_takes_its_defaults():
 
 
 def test_all_faults_are_listed_at_once():
-    told = refusal({"nmae": "x", "unit": "frd", "model": {"rounds": 0}, "tiers": "t"}, RunConfig)
+    told = refusal(
+        {"nmae": "x", "unit": "frd", "model": {"n_estimators": 0}, "tiers": "t"}, RunConfig
+    )
     assert told.startswith("it: 5 faults\n")
     assert "name:" in told
     assert "features:" in told
-    assert re.search(r"model\.rounds.*\b1\b", told)
+    assert re.search(r"model\.n_estimators.*\b1\b", told)
 
 
 @pytest.mark.parametrize(
@@ -652,3 +654,35 @@ def test_a_wrong_value_is_explained_in_words_of_our_own(key, given, told):
     with pytest.raises(ConfigError) as refused:
         check_section({**right, key: given}, EveryKind, subject="s")
     assert str(refused.value).splitlines()[1:] == [f"  - {key}: {told}"]
+
+
+FORMER = {
+    "model": {"rounds": 7, "lambda_l2": 1.5, "num_threads": 1},
+    "selection": {"rounds": 9},
+    "tuning": {"search": {"bagging_fraction": {"low": 0.6, "high": 0.9}}},
+}
+
+
+def test_a_former_key_in_a_users_file_is_refused_and_the_present_one_named():
+    told = refusal({**RUN, **FORMER}, RunConfig)
+    for former, present in (
+        ("model.rounds", "n_estimators"),
+        ("model.lambda_l2", "reg_lambda"),
+        ("model.num_threads", "n_jobs"),
+        ("selection.rounds", "n_estimators"),
+        ("tuning.search.bagging_fraction", "subsample"),
+    ):
+        assert re.search(rf"{re.escape(former)}: .*'{present}'", told)
+
+
+def test_a_stored_file_may_have_former_keys(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({**RUN, **FORMER}))
+    run = load_section(path, RunConfig, stored=True)
+    assert (run.model.n_estimators, run.model.reg_lambda, run.model.n_jobs) == (7, 1.5, 1)
+    assert run.selection.n_estimators == 9
+    assert run.tuning.search.subsample.low == 0.6
+    text = dump_section(run, former=True)
+    assert parse_section(text, RunConfig, subject="run", stored=True) == run
+    assert "reg_lambda" not in text
+    assert "lambda_l2" not in dump_section(run)

@@ -193,7 +193,7 @@ def test_a_chinese_sheet_is_chinese_throughout(sheet):
     assert '<html lang="zh-Hans">' in page
     assert "客户洗钱风险等级" in page
     assert "强化尽职调查" in page
-    assert "客群；规则调整 a_b" in page
+    assert "客群；等级调整 a_b" in page
     assert "则为低。" in page
     shown = re.sub(r"<[^>]+>", " ", page.split("</style>")[1])
     known = {"C1", "UTC", "list_hit", "a_b", "risk", "p", "v1"}

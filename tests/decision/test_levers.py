@@ -64,7 +64,7 @@ def moving(make_spec):
     score -= np.nan_to_num(matrix[:, 2]) / 500.0
     target = (rng.random(1500) < 1.0 / (1.0 + np.exp(2.0 - score))).astype(float)
     config = ModelConfig(
-        rounds=12, learning_rate=0.3, num_leaves=4, max_bin=12, min_data_in_leaf=20, num_threads=1
+        n_estimators=12, learning_rate=0.3, num_leaves=4, max_bin=12, min_child_samples=20, n_jobs=1
     )
     return fit_fixed(matrix, target, specs=specs, config=config), specs, matrix
 
@@ -286,5 +286,5 @@ def test_what_an_override_holds_no_probability_lowers(small, policy):
     book = OverrideBook(overrides=(entry,))
     assert held_by(0.9, facts, policy=policy, book=book) == (
         "override BANK-1",
-        "规则调整BANK-1",
+        "等级调整BANK-1",
     )

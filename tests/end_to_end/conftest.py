@@ -21,10 +21,10 @@ from kyc_ml.onboarding.synthetic.settings import BankConfig
 from kyc_ml.onboarding.synthetic.storage import save_bank
 from kyc_ml.registry import reach_store, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
-from kyc_ml.training import TrainingResult, run_train
+from kyc_ml.training import TrainingResult, TrainRequest, run_train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-QUICK = {"rounds": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_data_in_leaf": 20}
+QUICK = {"n_estimators": 20, "stopping_rounds": 5, "learning_rate": 0.2, "min_child_samples": 20}
 
 
 def pytest_itemcollected(item):
@@ -169,16 +169,14 @@ def place(tmp_path_factory, make_store):
 @pytest.fixture(scope="session")
 def model(place):
     with place.entered():
-        result = run_train(
+        request = TrainRequest(
             config=place.configs / "fraud.yaml",
             source=place.source,
             data=place.data,
-            as_of=None,
             quarantine=place.home / "refused.parquet",
             keep=place.home / "bundle",
-            page=None,
-            reporter=ProgressReporter(),
         )
+        result = run_train(request, reporter=ProgressReporter())
     return Registered(result=result, folder=place.home / "bundle")
 
 

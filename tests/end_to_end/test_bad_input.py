@@ -84,7 +84,7 @@ class User:
             "dataset": {"label_maturity_days": 5},
             "splits": {"method": "out_of_time", "early_stopping_days": 20,
                        "calibration_days": 60, "test_days": 20, "embargo_days": 0},
-            "model": {"rounds": 5, "min_data_in_leaf": 5, "num_threads": 1},
+            "model": {"n_estimators": 5, "min_child_samples": 5, "n_jobs": 1},
         }  # fmt: skip
 
     def spoil(self, column, value, *, rows, table="transactions"):

@@ -18,7 +18,7 @@ from kyc_ml.decision import load_run
 from kyc_ml.display import ProgressReporter
 from kyc_ml.features import Formula
 from kyc_ml.registry import load_bundle, save_bundle
-from kyc_ml.training.train_model import train
+from kyc_ml.training.api import train
 from kyc_ml.validation.comparison.later_rows import join_specs
 
 TRAINED = "2024-09-10"
@@ -46,7 +46,7 @@ def train_bundle(place, tables, name, *, families, **dataset):
     """Train a small model as of a day that leaves later rows, and save it; no registry."""
     content = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     content |= {"name": name, "features": {"families": families}, "splits": SPLITS, "rating": None}
-    content["model"].update(rounds=12, num_threads=1)
+    content["model"].update(n_estimators=12, n_jobs=1)
     content["dataset"].update(label_maturity_days=30, **dataset)
     path = place.configs / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content, allow_unicode=True))

@@ -69,7 +69,9 @@ def home(tmp_path_factory):
         path.write_text(text)
     for name in ("fraud", "risk"):
         path = place / "configs" / f"{name}.yaml"
-        path.write_text(re.sub(r"^  rounds: \d+$", "  rounds: 40", path.read_text(), flags=re.M))
+        path.write_text(
+            re.sub(r"^  n_estimators: \d+$", "  n_estimators: 40", path.read_text(), flags=re.M)
+        )
     return place
 
 

@@ -143,7 +143,7 @@ def test_the_record_holds_all_but_the_data_and_no_path_of_this_machine(client, r
 
 
 def test_settings_are_parameters(run):
-    assert run.data.params["model.rounds"] == "20"
+    assert run.data.params["model.n_estimators"] == "20"
     assert run.data.params["dataset.label_maturity_days"] == "45"
 
 

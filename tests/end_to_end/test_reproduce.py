@@ -1,5 +1,6 @@
 """A run of kyc-ml train can be run again from its own record, by anyone who has the data."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -10,6 +11,9 @@ import mlflow
 import pytest
 import yaml
 
+from kyc_ml.config import RunConfig, dump_section, load_section
+from kyc_ml.registry import load_bundle, save_bundle
+
 NEW = "small"
 
 
@@ -18,7 +22,7 @@ def trained(place):
     """Train a model of few features; give its run."""
     config = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     config |= {"name": NEW, "features": {"name": NEW, "families": ["velocity", "timing"]}}
-    config["model"] |= {"num_threads": 2, "feature_fraction": 0.5}
+    config["model"] |= {"n_jobs": 2, "colsample_bytree": 0.5}
     (place.configs / "features").mkdir(exist_ok=True)
     shared = place.configs / "features" / "small.yaml"
     shared.write_text(yaml.safe_dump(config.pop("features")))
@@ -76,12 +80,12 @@ def test_a_registered_version_with_another_number_of_threads_too(place, trained)
 
 
 def test_the_record_is_told_to_have_changed_by_what_comes_out(place, trained):
-    seed = "  seed: 20130105\n  num_threads"
+    seed = "  seed: 20130105\n  n_jobs"
     digest = digests(trained)["customer_count_30d"]
     with (
         changed(trained, "features.json", '"customer_count_7d": ', '"customer_count_7d_": '),
         changed(trained, "features.json", digest, "0" * 64),
-        changed(trained, "run.yaml", seed, "  seed: 7\n  num_threads"),
+        changed(trained, "run.yaml", seed, "  seed: 7\n  n_jobs"),
         changed(trained, "environment.json", f'"numpy": "{numpy_version()}"', '"numpy": "1.0"'),
     ):
         done = place.run("reproduce", trained.info.run_id, "--data", place.data)
@@ -102,17 +106,39 @@ def digests(trained):
 
 
 def test_the_features_of_an_older_record_are_said_to_be_unknown(place, trained):
-    seed = "  seed: 20130105\n  num_threads"
+    seed = "  seed: 20130105\n  n_jobs"
     features = Path(trained.info.artifact_uri) / "record" / "features.json"
     before = features.read_text()
     features.unlink()
     try:
-        with changed(trained, "run.yaml", seed, "  seed: 7\n  num_threads"):
+        with changed(trained, "run.yaml", seed, "  seed: 7\n  n_jobs"):
             done = place.run("reproduce", trained.info.run_id, "--data", place.data)
     finally:
         features.write_text(before)
     assert (done.code, done.crash) == (1, None), done.err
     assert "older" in done.out
+
+
+def test_a_run_of_bundle_format_2_is_reproduced_to_the_byte(place, trained, tmp_path):
+    artifacts = Path(trained.info.artifact_uri)
+    (folder,) = {
+        path.parent
+        for path in artifacts.parent.parent.rglob("manifest.json")
+        if (path.parent / "model.txt").is_file()
+        and path.read_text() == (artifacts / "record" / "manifest.json").read_text()
+    }
+    save_bundle(load_bundle(folder), tmp_path / "old", format_version=2)
+    run = artifacts / "record" / "run.yaml"
+    former = dump_section(load_section(run, RunConfig), former=True)
+    manifest = (tmp_path / "old" / "manifest.json").read_text()
+    with (
+        changed(trained, "run.yaml", run.read_text(), former),
+        changed(trained, "manifest.json", (folder / "manifest.json").read_text(), manifest),
+    ):
+        assert "lambda_l2" in run.read_text()
+        done = place.run("reproduce", trained.info.run_id, "--data", place.data)
+    assert (done.code, done.crash) == (0, None), done.err
+    assert hashlib.sha256(manifest.encode()).hexdigest() in done.out
 
 
 def numpy_version():
@@ -192,6 +218,6 @@ def test_the_record_is_of_the_configuration_as_it_was_resolved(trained):
     folder = Path(trained.info.artifact_uri) / "record"
     run = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
     assert run["features"]["families"] == ["velocity", "timing"]
-    assert run["model"]["rounds"] == 20
+    assert run["model"]["n_estimators"] == 20
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["seeds"]["model"] == run["model"]["seed"]

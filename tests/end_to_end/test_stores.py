@@ -19,7 +19,7 @@ from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError, UnreachableError
 from kyc_ml.registry import load_bundle, reach_store, run_register
 from kyc_ml.registry.tracking.server import connected, start_run
-from kyc_ml.training import run_train
+from kyc_ml.training import TrainRequest, run_train
 
 # The superuser may read and write anywhere: in a container the tests take that right away.
 CAPABILITIES = "-dac_override,-dac_read_search"
@@ -52,14 +52,17 @@ class Breaking(ProgressReporter):
 def lean(place):
     config = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     config["features"] = {"name": "lean", "description": "few", "families": ["velocity"]}
-    config["model"]["rounds"] = 5
+    config["model"]["n_estimators"] = 5
     (place.configs / "lean.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
 
     def train(reporter):
-        return run_train(
-            config=place.configs / "lean.yaml", source=place.source, data=place.data, as_of=None,
-            quarantine=place.home / "refused.parquet", keep=None, page=None, reporter=reporter,
-        )  # fmt: skip
+        request = TrainRequest(
+            config=place.configs / "lean.yaml",
+            source=place.source,
+            data=place.data,
+            quarantine=place.home / "refused.parquet",
+        )
+        return run_train(request, reporter=reporter)
 
     return train
 

@@ -27,7 +27,7 @@ def test_everything_at_once(place, tmp_path):
         tmp_path,
         features={"families": ["velocity", "amounts", "profile"]},
         selection={
-            "method": "noise", "repetitions": 2, "noise_features": 10, "rounds": 10,
+            "method": "noise", "repetitions": 2, "noise_features": 10, "n_estimators": 10,
             "keep": ["profile_customer_type"],
         },
         calibration={"segment": "profile_customer_type", "candidates": ["platt", "isotonic"]},
@@ -58,7 +58,7 @@ def test_the_number_of_threads_changes_no_byte_of_the_bundle(place, tmp_path):
         folder = tmp_path / str(threads)
         folder.mkdir()
         features = {"families": ["velocity", "amounts"]}
-        done, kept = train(place, folder, features=features, model={"num_threads": threads})
+        done, kept = train(place, folder, features=features, model={"n_jobs": threads})
         assert done.code == 0, done.err
         manifest = json.loads((kept / "manifest.json").read_text())
         digests.append(manifest["manifest_sha256"])

@@ -24,7 +24,7 @@ FEATURES = {"families": ["velocity", "amounts"]}
 def config(place):
     content = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     content |= {"name": "tuned", "features": FEATURES, "tuning": TUNING}
-    content["model"].update(rounds=12, num_threads=1)
+    content["model"].update(n_estimators=12, n_jobs=1)
     path = place.configs / "tune.yaml"
     path.write_text(yaml.safe_dump(content, allow_unicode=True))
     return path
@@ -123,7 +123,7 @@ def test_with_customer_folds_inner_folds_choose_and_outer_folds_judge(place, con
     assert done.code == 0
     written = (tmp_path / "m.yaml").read_text()
     assert "outer" in written or "kept" in written
-    assert yaml.safe_load(written)["rounds"] == content["model"]["rounds"]
+    assert yaml.safe_load(written)["n_estimators"] == content["model"]["n_estimators"]
 
 
 def silent(stage, done, total):

@@ -51,7 +51,7 @@ def validated(place, configs):
     content = yaml.safe_load((place.configs / "fraud.yaml").read_text())
     families = {"families": ["velocity", "amounts", "profile", "label_history"]}
     content |= {"name": "reviewed", "features": families, "splits": SPLITS, "rating": None}
-    content["model"].update(rounds=12, num_threads=1)
+    content["model"].update(n_estimators=12, n_jobs=1)
     content["dataset"].update(label_maturity_days=30)
     config = place.configs / "reviewed.yaml"
     config.write_text(yaml.safe_dump(content, allow_unicode=True))

@@ -447,5 +447,5 @@ def test_without_both_classes_in_a_half_the_labels_are_not_probed(labelled):
     features, target, customers = labelled
     target[:] = 0
     target[0] = 1
-    config = ModelConfig(rounds=1)
+    config = ModelConfig(n_estimators=1)
     assert shuffled_label_auc(features, target, customers=customers, config=config, seed=0) is None

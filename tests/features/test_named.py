@@ -9,7 +9,7 @@ from kyc_ml.config import RunConfig, TableAttribute
 from kyc_ml.contract import ContractedTables, DataQualityReport
 from kyc_ml.errors import ConfigError
 from kyc_ml.features import on_source, require_named_features
-from kyc_ml.training.train_model import train
+from kyc_ml.training.api import train
 
 NO_ROWS = ContractedTables(
     tables={},

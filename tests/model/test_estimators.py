@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow  # most tests train a model; together they take ab
 @pytest.mark.filterwarnings("ignore:labels are text")  # some checks name classes by words
 @pytest.mark.filterwarnings("ignore::kyc_ml.errors.TooFewRowsWarning")
 @pytest.mark.filterwarnings("ignore::kyc_ml.errors.RowOrderWarning")
-@parametrize_with_checks([RiskClassifier(), RiskClassifier(rounds=50, n_jobs=None)])
+@parametrize_with_checks([RiskClassifier(), RiskClassifier(n_estimators=50, n_jobs=None)])
 def test_scikit_learn_is_content(estimator, check):
     check(estimator)
 
@@ -64,7 +64,7 @@ def rows():
 
 def quick(**others):
     return RiskClassifier(
-        **{"rounds": 60, "min_data_in_leaf": 20, "calibration": ("platt",), **others}
+        **{"n_estimators": 60, "min_child_samples": 20, "calibration": ("platt",), **others}
     )
 
 
@@ -111,7 +111,7 @@ def test_fitting_is_the_projects_own(rows):
         stopping_matrix=matrix[3000:],
         stopping_target=outcome[3000:],
         specs=specs,
-        config=ModelConfig(rounds=60, min_data_in_leaf=20),
+        config=ModelConfig(n_estimators=60, min_child_samples=20),
     )
     assert model.model_.text == reference.model.text
     assert model.best_round_ == reference.best_round
@@ -308,13 +308,13 @@ def test_importances_share_out_the_gain(fitted):
 
 
 def test_a_section_of_a_configuration_is_taken_over():
-    section = ModelConfig(num_leaves=5, rounds=7, seed=3, num_threads=1)
+    section = ModelConfig(num_leaves=5, n_estimators=7, seed=3, n_jobs=1)
     model = RiskClassifier.from_config(section, calibration_share=0.2, metric="auc")
     told = model.get_params()
     assert told["metric"] == "auc"
-    assert (told["num_leaves"], told["rounds"], told["random_state"]) == (5, 7, 3)
+    assert (told["num_leaves"], told["n_estimators"], told["random_state"]) == (5, 7, 3)
     assert told["calibration_share"] == 0.2
-    assert RiskClassifier().get_params()["lambda_l2"] == ModelConfig().lambda_l2
+    assert RiskClassifier().get_params()["reg_lambda"] == ModelConfig().reg_lambda
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_section_of_a_configuration_is_taken_over():
         ({"calibration_folds": 1}, "- calibration_folds: "),
         ({"n_jobs": 0}, "n_jobs"),
         ({"n_jobs": "all"}, "n_jobs"),
-        ({"min_data_in_leaf": 0}, "- min_data_in_leaf: "),
+        ({"min_child_samples": 0}, "- min_child_samples: "),
         ({"random_state": -1}, "- random_state: "),
     ],
 )
@@ -400,7 +400,7 @@ def test_rows_too_few_for_a_part_train_and_the_result_says_so(rows, positives, n
     assert model.parts_["rows"].sum() == target.size
     assert (model.calibration_ is None) == ("calibration" in not_held)
     if "early_stopping" in not_held:
-        assert model.best_round_ == model.rounds
+        assert model.best_round_ == model.n_estimators
 
 
 def test_rows_of_ones_own_that_are_too_few_are_refused(rows):
@@ -425,10 +425,10 @@ def test_threads_are_counted_as_scikit_learn_does_and_change_no_figure(fitted, r
 
 def test_leaves_are_small_where_rows_are_few_and_as_configured_where_not(rows):
     frame, target = rows
-    whole = {"calibration_share": 0.0, "early_stopping_share": 0.0, "rounds": 5}
+    whole = {"calibration_share": 0.0, "early_stopping_share": 0.0, "n_estimators": 5}
     for n, least in ((4000, 100), (400, 20)):
         own, asked = (
-            RiskClassifier(**whole, min_data_in_leaf=each).fit(frame[:n], target[:n])
+            RiskClassifier(**whole, min_child_samples=each).fit(frame[:n], target[:n])
             for each in (None, least)
         )
         assert own.model_.text == asked.model_.text

@@ -67,7 +67,7 @@ def test_no_rows_have_no_margins_and_no_contributions(small):
 
 def test_two_fits_of_the_same_rows_give_the_same_text(small):
     specs = small.features.specs
-    config = small.quick.model_copy(update={"bagging_fraction": 0.6, "feature_fraction": 0.6})
+    config = small.quick.model_copy(update={"subsample": 0.6, "colsample_bytree": 0.6})
     one, two = (fit_fixed(small.matrix, small.target, specs=specs, config=config) for _ in "12")
     assert one.text == two.text
     other = config.model_copy(update={"seed": 1})
@@ -116,7 +116,7 @@ def test_fitting_that_stops_early_ends_at_as_many_trees_as_there_are(two, small)
     heard = []
     fit_model(
         matrix, target, stopping_matrix=matrix, stopping_target=1 - target, specs=two,
-        config=small.quick.model_copy(update={"rounds": 500, "stopping_rounds": 2}),
+        config=small.quick.model_copy(update={"n_estimators": 500, "stopping_rounds": 2}),
         progress=lambda done, total: heard.append((done, total)),
     )  # fmt: skip
     assert heard[0] == (1, 500)
@@ -185,7 +185,7 @@ def test_without_asking_a_direction_is_only_declared(make_spec, small):
 def test_fitting_stops_when_later_rows_no_longer_gain(two, small):
     matrix, target = drawn(0, n=400)
     config = small.quick.model_copy(
-        update={"rounds": 200, "stopping_rounds": 5, "metric": "binary_logloss"}
+        update={"n_estimators": 200, "stopping_rounds": 5, "metric": "binary_logloss"}
     )
     later, later_target = drawn(1, n=400)
     told = []
@@ -251,7 +251,7 @@ def test_one_and_two_threads_give_the_same_text_and_margins(make_spec, share, me
             matrix[early], target[early], stopping_matrix=matrix[~early],
             stopping_target=target[~early], specs=specs,
             config=ModelConfig(
-                rounds=12, bagging_fraction=0.7, num_threads=threads, negative_share=share,
+                n_estimators=12, subsample=0.7, n_jobs=threads, negative_share=share,
                 metric=metric,
             ),
         )
@@ -308,7 +308,7 @@ def known(seed, n=40_000):
 @pytest.mark.parametrize("how", SAMPLED, ids=str)
 def test_sampled_or_weighted_fits_give_the_probabilities_of_a_full_fit(make_spec, how):
     specs = (make_spec("first", OWN), make_spec("second", OWN))
-    full = ModelConfig(rounds=80, num_leaves=6, learning_rate=0.1, num_threads=1)
+    full = ModelConfig(n_estimators=80, num_leaves=6, learning_rate=0.1, n_jobs=1)
     matrix, target, _ = known(0)
     later, outcome, proba = known(1, n=10_000)
     errors = []
@@ -376,7 +376,7 @@ def test_log_loss_on_the_rows_to_stop_on_is_that_of_the_corrected_model(two, sma
 
 def test_some_negative_is_always_kept(two, small):
     matrix, target = drawn(0)
-    config = small.quick.model_copy(update={"negative_share": 1e-9, "min_data_in_leaf": 1})
+    config = small.quick.model_copy(update={"negative_share": 1e-9, "min_child_samples": 1})
     fit = fit_model(
         matrix, target, stopping_matrix=matrix, stopping_target=target, specs=two, config=config
     )

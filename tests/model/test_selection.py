@@ -15,7 +15,9 @@ from kyc_ml.model import narrow_specs, narrow_table, select_features
 from kyc_ml.model.selection.over_time import relation_z
 
 OWN = Own(reading="value", column="x")
-QUICK = SelectionConfig(method="noise", rounds=25, repetitions=3, noise_features=20, psi_limit=0.25)
+QUICK = SelectionConfig(
+    method="noise", n_estimators=25, repetitions=3, noise_features=20, psi_limit=0.25
+)
 CUSTOMERS, REVIEWS = 1000, 4
 N_NOISE = 20
 
@@ -162,7 +164,7 @@ def test_dropping_all_features_is_refused(rows):
 
 
 def test_few_rows_do_not_make_a_shift(make_spec):
-    config = QUICK.model_copy(update={"rounds": 3, "repetitions": 1})
+    config = QUICK.model_copy(update={"n_estimators": 3, "repetitions": 1})
     beyond = 0
     for seed in range(15):
         rng = np.random.default_rng(seed)
@@ -188,7 +190,7 @@ def test_a_feature_to_keep_stays_and_one_that_is_not_there_is_refused(rows):
 
 
 def test_a_narrowed_table_has_the_kept_columns_only(small):
-    noise_and_channel = SelectionConfig(method="noise", keep=("noise", "channel"), rounds=5)
+    noise_and_channel = SelectionConfig(method="noise", keep=("noise", "channel"), n_estimators=5)
     got = select_features(
         small.matrix, small.target, np.arange(600), specs=small.features.specs,
         config=noise_and_channel, threads=1,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import kyc_ml
 from kyc_ml.config import FeatureConfig, section_digest
@@ -233,9 +234,22 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path, name):
 
 def test_another_format_asks_for_the_version_that_wrote_it(saved):
     path = saved / MANIFEST
-    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
-    with pytest.raises(BundleError, match=r"\b3\b.*kyc_ml.*\b1\b.*\b2\b"):
+    path.write_text(path.read_text().replace('"format_version": 3', '"format_version": 9'))
+    with pytest.raises(BundleError, match=r"\b9\b.*kyc_ml.*\b1\b.*\b2\b.*\b3\b"):
         load_bundle(saved)
+
+
+def test_format_2_holds_the_former_names_of_parameters_and_loads_alike(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "two", format_version=2)
+    save_bundle(bundle, tmp_path / "three")
+    old, new = (
+        yaml.safe_load((tmp_path / name / "config.yaml").read_text()) for name in ("two", "three")
+    )
+    assert old["model"]["lambda_l2"] == new["model"]["reg_lambda"] == bundle.config.model.reg_lambda
+    assert old["tuning"]["search"]["lambda_l2"] == new["tuning"]["search"]["reg_lambda"]
+    assert old["selection"]["rounds"] == new["selection"]["n_estimators"]
+    assert not {"reg_lambda", "n_estimators", "n_jobs"} & old["model"].keys()
+    assert load_bundle(tmp_path / "two").config == load_bundle(tmp_path / "three").config
 
 
 def test_an_existing_folder_is_never_written_into(bundle, tmp_path):

@@ -34,8 +34,8 @@ def config():
     run = kyc_ml.load_section(CONFIGS / "fraud.yaml", kyc_ml.RunConfig)
     content = run.model_dump(mode="json", by_alias=True)
     content["features"] |= {"families": ["velocity", "devices"]}
-    content["model"] |= {"rounds": 25, "learning_rate": 0.2, "min_data_in_leaf": 20}
-    content["model"] |= {"num_threads": 1}
+    content["model"] |= {"n_estimators": 25, "learning_rate": 0.2, "min_child_samples": 20}
+    content["model"] |= {"n_jobs": 1}
     content["calibration"] |= {"candidates": ["platt"], "folds": 2}
     content["tuning"] |= {"folds": {"method": "prequential", "folds": 1}}
     return kyc_ml.RunConfig.model_validate(content)

@@ -221,8 +221,8 @@ def forms(tmp_path_factory):
         data, (as_of, observation) = written[write]
         run = load_section(CONFIGS / f"{name}.yaml", RunConfig)
         content = run.model_dump(mode="json", by_alias=True)
-        content["model"] |= {"rounds": 4, "learning_rate": 0.3, "min_data_in_leaf": 5}
-        content["model"] |= {"num_leaves": 4, "num_threads": 1}
+        content["model"] |= {"n_estimators": 4, "learning_rate": 0.3, "min_child_samples": 5}
+        content["model"] |= {"num_leaves": 4, "n_jobs": 1}
         content["calibration"] |= {"candidates": ["isotonic"], "folds": 2}
         content["tiers"] = str(CONFIGS / run.tiers)
         content["rating"] = None if run.rating is None else str(CONFIGS / run.rating)

@@ -23,7 +23,7 @@ from kyc_ml.model import PROBABILITY, calibrate_by_fold, choose_rounds, fit_fixe
 from kyc_ml.model.booster import _dataset, _parameters
 from kyc_ml.registry import OUT_OF_FOLD
 from kyc_ml.training import FOLDS, list_fold_rows, out_of_fold, predict_again
-from kyc_ml.training import tiers_job as tiering
+from kyc_ml.training import tier_fitting as tiering
 from kyc_ml.training.out_of_fold import fit_whole, predict_out_of_fold, split_customers
 from kyc_ml.training.tiers_job import write_proposal
 from kyc_ml.validation import CHECKS
@@ -145,7 +145,9 @@ def test_outcomes_that_were_shuffled_are_not_found_again(small, run, customers):
 
 @pytest.mark.parametrize("metric", ["binary_logloss", "average_precision"])
 def test_rounds_are_where_the_mean_of_the_folds_is_best(small, metric):
-    config = small.quick.model_copy(update={"rounds": 60, "stopping_rounds": 60, "metric": metric})
+    config = small.quick.model_copy(
+        update={"n_estimators": 60, "stopping_rounds": 60, "metric": metric}
+    )
     fold = np.arange(600) % 3
     pairs = [(np.flatnonzero(fold != n), np.flatnonzero(fold == n)) for n in range(3)]
     specs, curves = small.features.specs, []
@@ -169,15 +171,18 @@ def test_rounds_are_where_the_mean_of_the_folds_is_best(small, metric):
 
 
 def test_the_final_model_has_the_trees_that_folds_of_all_rows_choose(small, run, customers):
-    stopping = {"rounds": 200, "stopping_rounds": 10, "metric": "binary_logloss"}
+    stopping = {"n_estimators": 200, "stopping_rounds": 10, "metric": "binary_logloss"}
     config = run(early_stopping_folds=3, model=stopping)
     rows = (small.matrix, small.target, customers)
     model = fit_whole(*rows, specs=small.features.specs, config=config)
     assert 1 < model.n_trees < 200
-    fixed = config.model.model_copy(update={"rounds": model.n_trees})
+    fixed = config.model.model_copy(update={"n_estimators": model.n_trees})
     same = fit_fixed(*rows[:2], specs=small.features.specs, config=fixed)
     assert model.text.partition("parameters:")[0] == same.text.partition("parameters:")[0]
-    assert fit_whole(*rows, specs=small.features.specs, config=run()).n_trees == small.quick.rounds
+    assert (
+        fit_whole(*rows, specs=small.features.specs, config=run()).n_trees
+        == small.quick.n_estimators
+    )
 
 
 # --- a trained model, in memory --------------------------------------------------------
@@ -196,8 +201,8 @@ def config():
     content = kyc_ml.load_section(CONFIGS / "fraud.yaml", RunConfig).model_dump(by_alias=True)
     content["features"] |= {"families": ["velocity", "devices"]}
     content["splits"] = {"method": "customer_folds", "folds": 3}
-    content["model"] |= {"rounds": 20, "learning_rate": 0.2, "min_data_in_leaf": 20}
-    content["model"] |= {"num_threads": 1}
+    content["model"] |= {"n_estimators": 20, "learning_rate": 0.2, "min_child_samples": 20}
+    content["model"] |= {"n_jobs": 1}
     content["calibration"] |= {"candidates": ["platt"], "folds": 2, "segment": None}
     content["tuning"] |= {"trials": 2, "folds": {"method": "prequential", "folds": 3}}
     return RunConfig.model_validate(content)

@@ -31,7 +31,7 @@ def parts(small):
 
     return {"train": part(slice(300)), "stopping": part(slice(300, 450)),
             "later": part(slice(450, 600)), "specs": small.features.specs,
-            "model": small.quick.model_copy(update={"feature_fraction": 0.6})}  # fmt: skip
+            "model": small.quick.model_copy(update={"colsample_bytree": 0.6})}  # fmt: skip
 
 
 @pytest.mark.parametrize("compute", [seed_stability, bootstrap_stability])
@@ -67,7 +67,7 @@ def test_the_strongest_feature_is_found_by_every_refit(parts):
 
 
 def test_a_seed_that_draws_nothing_changes_nothing(parts):
-    model = parts["model"].model_copy(update={"feature_fraction": 1.0})
+    model = parts["model"].model_copy(update={"colsample_bytree": 1.0})
     got = seed_stability(**{**parts, "model": model}, config=CONFIG)
     assert (got.metrics["min"] == got.metrics["max"]).all()
     assert got.metrics["sd"].max() < 1e-15
@@ -87,7 +87,7 @@ def test_the_bootstrap_draws_customers_whole(parts):
 def test_the_same_call_and_any_threads_give_the_same(parts, compute):
     one = compute(**parts, config=CONFIG)
     two = compute(
-        **{**parts, "model": parts["model"].model_copy(update={"num_threads": 2})}, config=CONFIG
+        **{**parts, "model": parts["model"].model_copy(update={"n_jobs": 2})}, config=CONFIG
     )
     assert one.runs.equals(two.runs)
     assert one.pairs.equals(two.pairs)

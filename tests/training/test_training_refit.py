@@ -27,7 +27,7 @@ def data():
 
 
 def run(**model):
-    settings = {"rounds": 40, "stopping_rounds": 5, "min_data_in_leaf": 10, **model}
+    settings = {"n_estimators": 40, "stopping_rounds": 5, "min_child_samples": 10, **model}
     return RunConfig.model_validate(
         {"name": "t", "unit": "fraud", "tiers": "t.yaml", "features": {"families": ["velocity"]},
          "model": settings}
@@ -45,7 +45,7 @@ def test_refit_is_a_fit_on_both_parts_for_as_long_as_early_stopping_said(share):
     expected = fit_fixed(
         *data(),
         specs=SPECS,
-        config=config.model.model_copy(update={"rounds": found.best_round}),
+        config=config.model.model_copy(update={"n_estimators": found.best_round}),
     )
     assert found.model.n_trees == found.best_round < 40
     assert found.model.text == expected.text

@@ -10,17 +10,21 @@ import pytest
 from kyc_ml.config import SEARCHED, IntRange, ModelConfig, RunConfig, TuningConfig, parse_section
 from kyc_ml.config.tuning import FloatRange, SearchConfig
 from kyc_ml.errors import ConfigError
-from kyc_ml.training import ParameterComparison, identify_study
 from kyc_ml.training import tune_job as tuning_job
 from kyc_ml.training.tuning import comparison as comparison_module
 from kyc_ml.training.tuning import study as study_module
-from kyc_ml.training.tuning.comparison import compare, compute_differences
+from kyc_ml.training.tuning.comparison import (
+    ParameterComparison,
+    compare,
+    compute_differences,
+)
 from kyc_ml.training.tuning.objectives import compute_objective
 from kyc_ml.training.tuning.rows import TuningFold, TuningPart, TuningRows
-from kyc_ml.training.tuning.study import search
+from kyc_ml.training.tuning.study import identify_study, search
+from kyc_ml.training.tuning.tune import Tuned
 
-MODEL = ModelConfig(rounds=8, stopping_rounds=3, min_data_in_leaf=10, learning_rate=0.2,
-                    num_leaves=6, num_threads=1, seed=0)  # fmt: skip
+MODEL = ModelConfig(n_estimators=8, stopping_rounds=3, min_child_samples=10, learning_rate=0.2,
+                    num_leaves=6, n_jobs=1, seed=0)  # fmt: skip
 NARROW = SearchConfig(num_leaves=IntRange(low=3, high=8), max_bin=IntRange(low=15, high=63))
 QUICK = TuningConfig(trials=4, seed=1, search=NARROW)
 RUN = {"name": "x", "unit": "fraud", "features": {"families": ["amounts"]}, "tiers": "t.yaml"}
@@ -126,7 +130,7 @@ def test_a_range_must_be_one_and_hold_what_a_model_can_have():
         lambda: IntRange(low=3, high=2),
         lambda: FloatRange(low=0.0, high=1.0, log=True),
         lambda: SearchConfig(num_leaves=IntRange(low=1, high=2)),
-        lambda: SearchConfig(feature_fraction=FloatRange(low=0.5, high=1.5)),
+        lambda: SearchConfig(colsample_bytree=FloatRange(low=0.5, high=1.5)),
     ):
         with pytest.raises(ValueError, match=r"low|greater|less"):
             wrong()
@@ -140,8 +144,8 @@ def test_identity_hangs_on_all_but_budgets_threads_and_what_is_searched():
         return identify_study(RunConfig.model_validate({**RUN, **sections}), {"as_of": "d"})
 
     assert changed(tuning={"trials": 3, "minutes": 1.0}, name="y") == before
-    assert changed(model={"num_leaves": 3, "num_threads": 1}) == before
-    assert changed(model={"rounds": 3}) != before
+    assert changed(model={"num_leaves": 3, "n_jobs": 1}) == before
+    assert changed(model={"n_estimators": 3}) != before
     assert changed(tuning={"objective": "log_loss"}) != before
     assert changed(dataset={"label_maturity_days": 3}) != before
     assert identify_study(run, {"as_of": "e"}) != before
@@ -201,15 +205,15 @@ def test_new_own_parameters_are_judged_even_when_the_trials_are_spent(rows, tmp_
 
 
 def test_an_interrupted_trial_does_not_count(rows, tmp_path, monkeypatch):
-    judged = study_module._judge
+    judged = study_module._evaluate
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study_module, "_judge", interrupted)
+    monkeypatch.setattr(study_module, "_evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_search(rows, tmp_path / "s.db")
-    monkeypatch.setattr(study_module, "_judge", judged)
+    monkeypatch.setattr(study_module, "_evaluate", judged)
     found = run_search(rows, tmp_path / "s.db")
     assert found.resumed == 0
     assert len(found.trials) == 4
@@ -235,7 +239,7 @@ def test_poor_trials_are_given_up_after_a_fold(rows, tmp_path, monkeypatch):
         return (0.5 if model.num_leaves == MODEL.num_leaves else 0.4 - calls.pop() / 100), 1
 
     calls = list(range(40))[::-1]
-    monkeypatch.setattr(study_module, "_judge", judge)
+    monkeypatch.setattr(study_module, "_evaluate", judge)
     found = run_search(rows, tmp_path / "s.db", config=QUICK.model_copy(update={"trials": 12}))
     pruned = [trial for trial in found.trials if trial.pruned]
     assert pruned
@@ -257,9 +261,9 @@ def test_the_own_value_widens_a_range(rows, tmp_path):
 
 
 def test_a_logarithmic_range_cannot_hold_zero(rows, tmp_path):
-    ranged = SearchConfig(lambda_l2=FloatRange(low=0.1, high=9.0, log=True))
+    ranged = SearchConfig(reg_lambda=FloatRange(low=0.1, high=9.0, log=True))
     with pytest.raises(ConfigError, match=r"log.*false"):
-        run_search(rows, tmp_path / "s.db", model=MODEL.model_copy(update={"lambda_l2": 0.0}),
+        run_search(rows, tmp_path / "s.db", model=MODEL.model_copy(update={"reg_lambda": 0.0}),
                    config=QUICK.model_copy(update={"search": ranged}))  # fmt: skip
 
 
@@ -324,21 +328,21 @@ def test_what_is_kept_is_not_compared_with_itself(rows, monkeypatch):
 def test_an_empty_comparison_has_the_columns_of_a_full_one(rows):
     kept, other = (
         compare(rows, own=own, chosen=MODEL, config=QUICK, tell=silent)
-        for own in (MODEL, MODEL.model_copy(update={"min_data_in_leaf": 20}))
+        for own in (MODEL, MODEL.model_copy(update={"min_child_samples": 20}))
     )
     assert other.compared
     assert list(kept.table) == list(other.table)
 
 
 def test_a_crippled_configuration_is_beaten(rows):
-    poor = MODEL.model_copy(update={"min_data_in_leaf": 500})
+    poor = MODEL.model_copy(update={"min_child_samples": 500})
     got = compare(rows, own=poor, chosen=MODEL, config=QUICK, tell=silent)
     assert got.verdict == "better"
     assert (got.worse, got.taken) == (False, MODEL)
 
 
 def test_what_is_surely_worse_on_later_data_is_not_taken(rows):
-    poor = MODEL.model_copy(update={"min_data_in_leaf": 500})
+    poor = MODEL.model_copy(update={"min_child_samples": 500})
     got = compare(rows, own=MODEL, chosen=poor, config=QUICK, tell=silent)
     assert got.verdict == "worse"
     assert (got.worse, got.taken) == (True, MODEL)
@@ -371,7 +375,7 @@ def test_only_a_whole_interval_on_one_side_decides(objective, low, high, verdict
             }
         ]
     )
-    assert comparison_module._judge(table, objective, where="There")[0] == verdict
+    assert comparison_module._conclude(table, objective, where="There")[0] == verdict
 
 
 def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(rows, tmp_path):
@@ -380,7 +384,9 @@ def test_the_file_of_what_is_worse_holds_the_own_and_what_was_found_as_comments(
         table=pd.DataFrame(), verdict="worse", sentence="It is worse.", taken=MODEL
     )
     run = SimpleNamespace(name="x", tuning=QUICK)
-    text = tuning_job._section(run, found, worse)
+    text = tuning_job._section(
+        Tuned(config=run, search=found, comparison=worse, folds=pd.DataFrame())
+    )
     assert parse_section(text, ModelConfig, subject="it") == MODEL
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert "kyc-ml tune" in comments[0]

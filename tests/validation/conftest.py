@@ -24,7 +24,7 @@ from kyc_ml.validation.text import Text
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 DAY = pd.Timedelta(days=1)
-MODEL = ModelConfig(rounds=40, num_leaves=7, min_data_in_leaf=50, num_threads=1, seed=0)
+MODEL = ModelConfig(n_estimators=40, num_leaves=7, min_child_samples=50, n_jobs=1, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)

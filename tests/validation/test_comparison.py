@@ -46,7 +46,7 @@ def challenger(champion, small):
     matrix, _ = features.encode(vocabularies)
     model = fit_fixed(
         matrix, small.target, specs=features.specs,
-        config=small.quick.model_copy(update={"rounds": 4}),
+        config=small.quick.model_copy(update={"n_estimators": 4}),
     )  # fmt: skip
     shifted = Calibrator(method="platt", slope=1.2, intercept=-0.4)
     return replace(champion, model=model, vocabularies=vocabularies, calibrator=shifted, digest="b")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kyc_ml.features import FeatureSpec
     from kyc_ml.onboarding import DemoResult
     from kyc_ml.scoring import CustomerFacts, Explained, ScoringResult
-    from kyc_ml.training import ReproductionResult, TrainingResult, TuningResult
+    from kyc_ml.training import ReproductionResult, TrainingResult, Tuned
     from kyc_ml.validation import AuditResult
 
 _BAR = 24
@@ -64,12 +64,10 @@ def show_reproduction(terminal: Terminal, result: ReproductionResult) -> None:
     terminal.summary(f"{result.name}: {verdict}", facts)
 
 
-def show_tuning(terminal: Terminal, result: TuningResult) -> None:
+def show_tuning(terminal: Terminal, result: Tuned) -> None:
     """Sum up a study: the best trials, the test of the chosen parameters, the verdict."""
-    from kyc_ml.training import trials_table
-
-    found, objective = result.search, result.run.tuning.objective.replace("_", " ")
-    trials = trials_table(found).sort_values("value", ascending=result.ascending)
+    found, objective = result.search, result.config.tuning.objective.replace("_", " ")
+    trials = result.trials.sort_values("value", ascending=result.ascending)
     shown = trials.drop(columns=list(found.best.parameters)).head(5)
     terminal.draw(draw_frame(f"best trials by mean {objective} over the folds", shown))
     compared = result.comparison
@@ -98,7 +96,7 @@ def show_tuning(terminal: Terminal, result: TuningResult) -> None:
                 if compared.worse
                 else {}
             ),
-            "written to": f"{result.written} (model: !include {result.written.name})",
+            "written to": f"{result.written} ; use it with model: !include",
         },
     )
 

@@ -276,7 +276,7 @@ def _rate_by_card(facts: FeatureTable, policy: TierPolicy) -> tuple[Rating | Non
         return None, {}
     card = policy.expert.card
     reads = [name for name, _ in card.reads.values()]
-    absent = [name for name in reads if name not in facts.names and name not in facts.left_out]
+    absent = [name for name in reads if name not in facts.names and name not in facts.unavailable]
     if absent:
         return None, {"expert rating": explain_absence(list(dict.fromkeys(absent)), facts)}
     rating = rate(facts, card)

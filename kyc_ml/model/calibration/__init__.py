@@ -1,1 +1,1 @@
-"""Margin to probability: monotone maps fitted on rows of their own, kept as numbers."""
+"""Calibration: monotone maps from margin to probability, fitted on separate rows."""

@@ -18,13 +18,13 @@ from kyc_ml.model.calibration.segments import SegmentRows, Values
 
 _SIMPLEST_FIRST: Final[tuple[Method, ...]] = ("none", "platt", "beta", "isotonic", "venn_abers")
 _TIE_DIGITS: Final = 9
-"""Log losses equal to so many digits are a tie: what is left is rounding (convention)."""
+"""Log losses equal to this many digits are a tie: the rest is rounding (convention)."""
 _SEED: Final = CalibrationConfig().seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationChoice:
-    """The chosen map and how every candidate did on rows it was not fitted on.
+    """The chosen map, and the results of all candidates on rows they were not fitted on.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class CalibrationChoice:
     reliability : DataFrame
         Predicted and observed rates of `held_out`; see `compute_reliability`.
     segments : DataFrame or None
-        What each segment said and how much it borrows; see `Segments.to_frame`.
+        The evidence of each segment, and its weight; see `Segments.to_frame`.
     """
 
     calibrator: Calibrator
@@ -79,9 +79,9 @@ def cross_calibrate(
     seed: int = _SEED,
     segments: SegmentRows | None = None,
 ) -> Floats:
-    """Give each row the probability of a map fitted on the other folds.
+    """Return for each row the probability of a map fitted on the other folds.
 
-    Folds are drawn by `seed` from the rows in an order of their own, each with its share
+    Folds are drawn by `seed` from the rows sorted by content, each with its share
     of positives: the order rows come in changes nothing.
     """
     return _cross(margin, target, method=method, folds=folds, seed=seed, segments=segments)[0]
@@ -95,11 +95,11 @@ def calibrate_by_fold(
     method: Method,
     segments: SegmentRows | None = None,
 ) -> Floats:
-    """Give each row the probability of a map fitted on the rows of the other folds.
+    """Return for each row the probability of a map fitted on the rows of the other folds.
 
     For a model cross-validated by customer: folds are the model's own, so that the map has
     seen nothing of a row's customer either. Where the other folds rank the wrong way round,
-    the margin tells nothing: their common rate is the probability.
+    the margin has no information: their common rate is the probability.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def choose_calibrator(
     """
     _require_rows_for_folds(target, folds=config.folds)
     segments = _segment_rows(segment, n=target.size, config=config)
-    # summed in an order of their own, losses are the same for any order of rows
+    # summed in sorted order, losses are the same for any order of rows
     order = canonical_order(margin, target, segments)
     trials = [
         _try(margin, target, method=method, config=config, segments=segments, order=order)
@@ -169,7 +169,7 @@ def _cross(
     seed: int,
     segments: SegmentRows | None,
 ) -> tuple[Floats, Floats]:
-    """Give held-out probabilities, and those of the map of the whole alone."""
+    """Return held-out probabilities, and those of the map without segments."""
     order = canonical_order(margin, target, segments)
     cuts = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
     proba, whole = np.empty_like(margin), np.empty_like(margin)

@@ -155,7 +155,7 @@ def calibrate_later(score: Floats, target: Floats, tested: Floats) -> Prediction
     """Return a baseline's test rows with Platt probabilities, fitted on calibration rows.
 
     So its probabilities are as recent as the model's. A baseline that ranks the calibration
-    rows the wrong way round says nothing of them: its probability is their common rate.
+    rows in the wrong direction has no information: its probability is their common rate.
     """
     try:
         proba = fit_calibrator(score, target, method="platt").probability(tested)

@@ -16,7 +16,7 @@ from kyc_ml.model.calibration.venn_abers import apply_steps
 Method = CalibrationMethod
 
 _FARTHEST: Final = 36.0
-"""Log-odds up to which float64 tells a probability from 1: ln(2^52) is 36.04."""
+"""Log-odds up to which a float64 probability differs from 1: ln(2^52) is 36.04."""
 _LEAST: Final = float(expit(-_FARTHEST))
 _MOST: Final = float(expit(_FARTHEST))
 
@@ -82,7 +82,7 @@ class Calibrator:
         return np.clip(proba, _LEAST, _MOST)
 
     def without_segments(self) -> Self:
-        """Give the map of the whole."""
+        """Return the map without segments."""
         return replace(self, segments=None)
 
     def _of_the_whole(self, margin: Floats) -> Floats:
@@ -104,7 +104,7 @@ class Calibrator:
         return np.clip(proba, _LEAST, _MOST)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the map as numbers that JSON keeps to the last bit."""
+        """Return the map as numbers that JSON keeps to the last bit."""
         return {
             "method": self.method,
             "slope": self.slope,

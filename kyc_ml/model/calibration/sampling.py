@@ -10,7 +10,7 @@ from kyc_ml.metrics import Floats
 
 
 def undo_downsampling(margin: Floats, *, negatives_kept: float) -> Floats:
-    """Give the log-odds among all rows from the log-odds among the rows that were kept.
+    """Return the log-odds among all rows from the log-odds among the rows that were kept.
 
     By Bayes, keeping every positive and each negative with probability r multiplies the
     odds by 1 / r, whatever the features: ``p = r p' / (r p' + 1 - p')``, on the margin

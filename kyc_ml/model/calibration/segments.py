@@ -1,4 +1,4 @@
-"""Shifts of the log-odds by segment, shrunk to the whole where a segment says little."""
+"""Shifts of the log-odds by segment, shrunk towards 0 where a segment has few outcomes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Values = Sequence[str | None] | Names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentShift:
-    """What one segment's rows said, and how far they were believed.
+    """The outcomes of one segment, and the weight that its own rate gets.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class SegmentShift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segments:
-    """Shifts by segment; within a segment the order of probabilities is the whole's.
+    """Shifts by segment; they do not change the order of rows within a segment.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Segments:
     shifts: tuple[SegmentShift, ...]
 
     def shift(self, proba: Floats, segment: Values) -> Floats:
-        """Multiply the odds of each row by those of its segment; unknown ones stay.
+        """Multiply the odds of each row by the factor of its segment; unknown segments have 1.
 
         Written so that rounding cannot change the order: every step is monotone in `proba`.
         """
@@ -72,7 +72,7 @@ class Segments:
         return shifted
 
     def to_frame(self) -> pd.DataFrame:
-        """Show the evidence of each segment, and how much it borrows.
+        """Return the evidence of each segment, and the weight of the overall rate.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class SegmentRows:
 
     @classmethod
     def of(cls, segment: Values, *, n: int, feature: str, strength: float | None) -> Self:
-        """Give each of n rows the number of its segment.
+        """Return the number of the segment of each of n rows.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class SegmentRows:
         return np.array([*self.names, None], dtype=object)[self.codes]
 
     def take(self, rows: Ints) -> SegmentRows:
-        """Give the segments of these rows."""
+        """Return the segments of these rows."""
         return SegmentRows(
             feature=self.feature,
             names=self.names,
@@ -163,8 +163,8 @@ def fit_segments(proba: Floats, target: Floats, segments: SegmentRows) -> Segmen
         mean expit(logit(p) + delta) = Z O / n + (1 - Z) E / n,   Z = w / (w + K),
 
     ``w = sum p (1 - p)`` being the information of its rows, for rare events nearly E: K is
-    so many expected positives' worth of pseudo-observations that behave as the whole says.
-    K = 0 gives the segment its own rate, an infinite K leaves it to the whole. A rate of 0
+    K expected positives of pseudo-observations with the overall rate.
+    K = 0 gives the segment its own rate, an infinite K the overall rate. A rate of 0
     or 1 that results is kept half an observation away from it.
 
     It assumes that a segment's log-odds differ by a constant: not its slope.
@@ -193,7 +193,7 @@ def fit_segments(proba: Floats, target: Floats, segments: SegmentRows) -> Segmen
 
 
 def estimate_strength(proba: Floats, target: Floats, segments: SegmentRows) -> float:
-    """Estimate K = 1 / tau2 from how far segments differ beyond chance; infinite if not.
+    """Estimate K = 1 / tau2 from the differences of segments beyond chance; infinite if none.
 
     With ``X = (O - E) / w``, a segment's shift to first order, of variance tau2 + 1 / w,
     over s segments of total weight W the unbiased estimate, cut at 0, is ::

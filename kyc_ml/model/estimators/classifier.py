@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
@@ -13,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, assert_all_finite, check_array, check_random_state
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from kyc_ml.config import CalibrationConfig, CalibrationMethod, ModelConfig, check_section
-from kyc_ml.errors import ConfigError, DatasetError, Faults, RowOrderWarning, TooFewRowsWarning
+from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import Direction
 from kyc_ml.metrics import AnyArray, Floats
 from kyc_ml.model.booster import Model, fit_fixed, fit_model
@@ -31,115 +30,110 @@ from kyc_ml.model.estimators.columns import (
     require_readable,
     with_text_names,
 )
-from kyc_ml.model.estimators.parts import FitParts, Labelled, is_chance, lay_out, order_of
+from kyc_ml.model.estimators.labels import find_adverse, list_classes, require_two
+from kyc_ml.model.estimators.parts import FitParts, Labelled, hold_back
 
 _MODEL: Final = (
-    *("rounds", "stopping_rounds", "learning_rate", "num_leaves"),
-    *("feature_fraction", "bagging_fraction", "lambda_l2", "max_bin", "metric"),
+    *("n_estimators", "stopping_rounds", "learning_rate", "num_leaves"),
+    *("colsample_bytree", "subsample", "reg_lambda", "max_bin", "metric"),
     *("negative_share", "positive_weight"),
 )
-"""Parameters that are called as in `ModelConfig`."""
+"""Parameters that have their names in `ModelConfig`."""
 _CALLED: Final = {
     "candidates": "calibration",
     "folds": "calibration_folds",
     "seed": "random_state",
-    "num_threads": "n_jobs",
 }
-"""Parameters by the keys of a configuration, where they are called otherwise."""
+"""Names of parameters by the key of a configuration, where scikit-learn uses another word."""
 _PARAMETERS: Final = "parameters of RiskClassifier"
 _SEED: Final = ModelConfig().seed
 _CANDIDATES: Final = CalibrationConfig().candidates
-_SORTED: Final = (
-    "rows are sorted by class, which is no order of time: of each class the last rows were held "
-    "back to stop by and to calibrate on; sort rows by time, or set early_stopping_share and "
-    "calibration_share to 0"
-)
 _LEAVES_AT_LEAST: Final = 20
-"""As many leaves as rows should do for where they are few (convention)."""
+"""Leaves that few rows should still allow for (convention)."""
 
 
 class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
-    """LightGBM that stops on later rows and is calibrated on rows later still.
+    """LightGBM with early stopping on later rows, calibrated on rows later still.
 
-    Rows are taken in the order given, which has to be that of time: the first train, then
-    come those to stop on, and the last calibrate. What was not known in time is the caller's
-    to leave out, and so is an embargo: give sets of your own to `fit` for either.
+    Rows must be in time order: the first ones train, the next ones stop the fitting, the most
+    recent ones calibrate. Leave out rows whose outcome is not known yet, and rows of an embargo
+    between the parts: pass rows for a part to `fit` where these shares do not suit.
 
-    Where there are too few rows of a class to hold back, none are: `fit` warns
-    (`TooFewRowsWarning`), and `parts_not_held_` names what was not done. Where rows come sorted
-    by class, the last of each class are held back, with a `RowOrderWarning`.
+    Where a class has too few rows, none are held back: `fit` warns (`TooFewRowsWarning`), and
+    `parts_not_held_` names the part. Of rows that are sorted by class the last ones of each
+    class are held back, with a `RowOrderWarning`.
 
     Parameters
     ----------
-    rounds, stopping_rounds, learning_rate, num_leaves, feature_fraction, bagging_fraction,
-    lambda_l2, max_bin, metric, negative_share, positive_weight
-        See `kyc_ml.config.ModelConfig`, whose defaults these are.
-    min_data_in_leaf : int or None
-        Fewest rows of a leaf. None takes that of `ModelConfig`, but at most a twentieth of the
-        rows that train, so that few rows can be told apart at all.
+    n_estimators, stopping_rounds, learning_rate, num_leaves, colsample_bytree, subsample,
+    reg_lambda, max_bin, metric, negative_share, positive_weight
+        As in `kyc_ml.config.ModelConfig`, with its defaults. The names that LightGBM's own
+        classifier has mean the same there.
+    min_child_samples : int or None
+        Fewest rows of a leaf. None is the value of `ModelConfig`, but at most a twentieth of the
+        training rows: otherwise few rows would make no leaf at all.
     monotone : mapping of column to -1, 0 or 1, optional
-        Directions that the risk keeps: 1 rises with the value, -1 falls, 0 is free.
+        Direction of the risk: 1 rises with the value, -1 falls, 0 is free.
     positive_label : label, optional
-        The adverse outcome among the classes. None takes the one that sorts last, as of 0 and
-        1. Labels that are text have no such order: without a name nothing is taken for adverse,
-        `fit` warns, and what is about the adverse outcome (`margin`, `contributions`,
-        `base_value`, `positive_weight`, `negative_share`, `monotone`) is refused.
+        The adverse outcome among the classes. None is the one that sorts last, as 1 of 0 and 1.
+        Text has no such order: without a name `fit` warns, and everything that needs the adverse
+        outcome (`margin`, `contributions`, `base_value`, `positive_weight`, `negative_share`,
+        `monotone`) raises `DatasetError`.
     early_stopping_share, calibration_share : float, in [0, 1)
-        Shares of the rows held back, the last of them. Without rows to stop on all rounds are
-        fitted; without rows to calibrate on probabilities are the margin's own.
+        Shares of the rows held back, the most recent ones. Without rows for early stopping all
+        trees are fitted; without rows for calibration probabilities are those of the margin.
     calibration : str or sequence of str
-        The map, or maps that are compared, on the rows to calibrate on; see
-        `CalibrationConfig`.
+        The calibration method, or methods to compare; see `CalibrationConfig`.
     calibration_folds : int
-        Each of the two classes needs as many rows to calibrate on.
+        Folds of that comparison: calibration needs at least this many rows of each class.
     random_state : int, RandomState or None
-        None draws a seed, and fits differ.
+        With None every fit draws another seed.
     n_jobs : int or None
-        Threads; they change no figure. As scikit-learn has it, None is one and -1 all there are.
+        Threads; they change no figure. As in scikit-learn, None is one thread, -1 all processors.
 
     Attributes
     ----------
     classes_ : array of shape (2,)
-        In order, as scikit-learn has them.
+        Sorted.
     positive_label_ : label or None
-        The adverse outcome: what `margin` and `contributions` are about; None where labels are
+        The adverse outcome, which `margin` and `contributions` describe; None where labels are
         text and `positive_label` names none.
     n_features_in_, feature_names_in_
-        The names only where `X` had some, as scikit-learn does.
+        Names only where the columns of `X` have text as names.
     model_ : Model
     calibrator_ : Calibrator
     calibration_ : CalibrationChoice or None
-        How the candidates did; None where nothing was calibrated.
+        The comparison of the methods; None without calibration.
     best_round_ : int
     parts_ : DataFrame
-        What each part held: part, rows, positives.
+        One row a part: part, rows, positives.
     parts_not_held_ : tuple of 'early_stopping', 'calibration'
-        Parts for which too few rows of a class were given. Without the first all rounds were
-        fitted, without the second probabilities are not calibrated.
+        Parts with too few rows of a class. Without the first all trees were fitted, without
+        the second probabilities are not calibrated.
     rows_taken_by_class_ : bool
-        Rows came sorted by class, and parts were taken of each class.
+        True if rows came sorted by class, and the parts were taken of each class.
     vocabularies_ : dict of category column to its values
-        A value outside is taken as missing; a warning says where that is a whole column.
+        Other values count as missing; `predict` warns where that is a whole column.
 
     Notes
     -----
-    `margin` is before calibration: it ranks without ties, and contributions add up to it.
-    `decision_function` is the same for `classes_[1]`, as scikit-learn's scorers take it: with
-    the sign turned where that is not the adverse outcome. `predict` goes by the calibrated
-    probability, at one half, so a margin above 0 need not be predicted as adverse.
+    `margin` is the log-odds before calibration: it has no ties of calibration, and SHAP
+    contributions add up to it. `decision_function` is the margin of `classes_[1]`, as
+    scikit-learn's scorers expect: its sign is reversed where that class is not the adverse
+    outcome. `predict` compares the calibrated probability with one half, so a row with a margin
+    above 0 need not be predicted as adverse.
 
-    `fit` takes no ``sample_weight``: margins, the rows to stop on and the calibrated
-    probabilities speak of rows as often as they occur, and weights of single rows would move
-    them by what nothing can take back. What is known by class can be undone exactly:
-    `positive_weight` weights the adverse outcome, `negative_share` leaves others out, and
-    probabilities stay those of all rows. To let old rows count less, fit on fewer of them.
+    `fit` takes no ``sample_weight``: it would shift the probabilities, and unlike a weight of a
+    whole class no correction could restore them. `positive_weight` and `negative_share` are
+    such corrections by class: probabilities remain those of all rows. To give old rows less
+    influence, fit on fewer of them.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame({"amount": rng.gamma(2.0, size=2000), "night": rng.random(2000) < 0.2})
     >>> y = rng.random(2000) < 0.04 * X["amount"] * (1 + 3 * X["night"])
-    >>> model = RiskClassifier(rounds=50).fit(X, y)
+    >>> model = RiskClassifier(n_estimators=50).fit(X, y)
     >>> model.predict_proba(X).shape
     (2000, 2)
     >>> shares = model.contributions(X)
@@ -150,14 +144,14 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
     def __init__(
         self,
         *,
-        rounds: int = 600,
+        n_estimators: int = 600,
         stopping_rounds: int = 50,
         learning_rate: float = 0.05,
         num_leaves: int = 31,
-        min_data_in_leaf: int | None = None,
-        feature_fraction: float = 0.5,
-        bagging_fraction: float = 1.0,
-        lambda_l2: float = 5.0,
+        min_child_samples: int | None = None,
+        colsample_bytree: float = 0.5,
+        subsample: float = 1.0,
+        reg_lambda: float = 5.0,
         max_bin: int = 255,
         metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision",
         negative_share: float = 1.0,
@@ -171,14 +165,14 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         random_state: int | np.random.RandomState | None = _SEED,
         n_jobs: int | None = 2,
     ) -> None:
-        self.rounds = rounds
+        self.n_estimators = n_estimators
         self.stopping_rounds = stopping_rounds
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
-        self.min_data_in_leaf = min_data_in_leaf
-        self.feature_fraction = feature_fraction
-        self.bagging_fraction = bagging_fraction
-        self.lambda_l2 = lambda_l2
+        self.min_child_samples = min_child_samples
+        self.colsample_bytree = colsample_bytree
+        self.subsample = subsample
+        self.reg_lambda = reg_lambda
         self.max_bin = max_bin
         self.metric = metric
         self.negative_share = negative_share
@@ -194,14 +188,16 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
     @classmethod
     def from_config(cls, model: ModelConfig, **others: Any) -> Self:  # noqa: ANN401
-        """Give a classifier with the parameters of a configuration's section ``model:``.
+        """Return a classifier with the parameters of a configuration's section ``model:``.
 
-        `others` are further parameters, and go before those of the section. Its `monotone` and
-        `refit` are not taken over: the first follows from declared features, the second from
-        parts in time.
+        Parameters
+        ----------
+        others
+            Further parameters; they replace those of the section. Its `monotone` and `refit`
+            are not used: the first needs declared features, the second parts in time.
         """
-        taken = {name: getattr(model, name) for name in (*_MODEL, "min_data_in_leaf")}
-        taken |= {"random_state": model.seed, "n_jobs": model.num_threads}
+        taken = {name: getattr(model, name) for name in (*_MODEL, "min_child_samples")}
+        taken |= {"random_state": model.seed, "n_jobs": model.n_jobs}
         return cls(**(taken | others))
 
     def __sklearn_tags__(self) -> Tags:
@@ -218,26 +214,26 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         early_stopping: tuple[Any, npt.ArrayLike] | None = None,
         calibration: tuple[Any, npt.ArrayLike] | None = None,
     ) -> Self:
-        """Fit, stop and calibrate on rows in order of time.
+        """Fit, stop early and calibrate on rows in time order.
 
         Parameters
         ----------
         X : array, table of pandas, Polars or pyarrow, or FeatureTable, of n rows
-            Numbers, NaN where missing, and, in tables, categories (of dtype category). What
-            was a category here has to be one later, in a table, and known by its values: whole
-            numbers are the same values as integers and as floats. Columns are called by text;
-            numbers are taken for no names, and go by their order, which has to stay.
+            Numbers, NaN where missing, and, in tables, categories (of dtype category). A
+            category must be one in later tables too; whole numbers are the same category as
+            integers and as floats. Columns with text as names are found by name; columns with
+            numbers as names are taken by position, and must stay in order.
         y : array of shape (n,)
             Two classes; see `positive_label`.
         early_stopping, calibration : pairs (X, y), optional
-            Rows of your own, of a later time; nothing is held back for that purpose then.
+            Later rows for the part; none of `X` are held back for it then.
 
         Raises
         ------
         DatasetError
-            If a part lacks one of the classes though there are rows enough, a column is neither
-            number nor category, or not of one kind in all parts, two are of one name, or
-            `positive_label` is none of the classes.
+            If a part lacks one of the classes although there are enough rows, a column is
+            neither number nor category or changes its kind between parts, two columns have one
+            name, or `positive_label` is not among the classes.
         ConfigError
             If a parameter breaks its rule.
         """
@@ -248,7 +244,15 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
                 given[name] = self._read(*rows, reset=False)
         self._require_adverse_named()
         maps = self._calibration_config()
-        parts = self._lay_out(target, given)
+        parts = hold_back(
+            target,
+            early_stopping_share=self.early_stopping_share,
+            calibration_share=self.calibration_share,
+            calibration_folds=self.calibration_folds,
+            given={name: outcome for name, (_, outcome) in given.items()},
+        )
+        self.parts_not_held_: tuple[str, ...] = parts.not_held
+        self.rows_taken_by_class_: bool = parts.by_class
         model = self._model_config(parts.train.size)
         self.vocabularies_ = learn_vocabularies(X, parts.train)
         matrix = self._matrix(X)
@@ -261,42 +265,42 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         return self
 
     def predict_proba(self, X: Any) -> Floats:  # noqa: ANN401
-        """Give calibrated probabilities of both classes, shape (n, 2), in order of `classes_`."""
+        """Return calibrated probabilities, shape (n, 2), in order of `classes_`."""
         margin = self._margin(X)
         adverse = self.calibrator_.probability(margin)
         columns = [1.0 - adverse, adverse]
         return np.column_stack(columns if self._adverse_last() else columns[::-1])
 
     def decision_function(self, X: Any) -> Floats:  # noqa: ANN401
-        """Give the log-odds of `classes_[1]` before calibration, shape (n,)."""
+        """Return the log-odds of `classes_[1]` before calibration, shape (n,)."""
         margin = self._margin(X)
         return margin if self._adverse_last() else -margin
 
     def margin(self, X: Any) -> Floats:  # noqa: ANN401
-        """Give the log-odds of the adverse outcome before calibration, shape (n,)."""
+        """Return the log-odds of the adverse outcome before calibration, shape (n,)."""
         self._require_adverse("margin")
         return self._margin(X)
 
     def _margin(self, X: Any) -> Floats:  # noqa: ANN401
-        """Give the log-odds of the class that was fitted as 1."""
+        """Return the log-odds of the class that was fitted as 1."""
         matrix = self._checked(X)
         return self.model_.margin(matrix, threads=self._threads())
 
     def predict(self, X: Any) -> AnyArray:  # noqa: ANN401
-        """Give the class whose calibrated probability is above one half, shape (n,)."""
+        """Return the class whose calibrated probability is above one half, shape (n,)."""
         later = self.predict_proba(X)[:, 1] > 0.5
         return np.asarray(self.classes_[later.astype(np.intp)])
 
     def contributions(self, X: Any) -> pd.DataFrame:  # noqa: ANN401
-        """Share each row's margin out to the columns, exactly.
+        """Compute the SHAP contribution of each column to each row's margin, in log-odds.
 
-        Path-dependent SHAP values of log-odds: `base_value` plus a row's sum is its margin.
+        Path-dependent and exact: `base_value` plus the sum of a row is its margin.
         Source: Lundberg et al. 2020, Nature Machine Intelligence 2, 56-67.
 
         Returns
         -------
         DataFrame of shape (n, n_features_in_)
-            Columns are called as those of `X`, and rows indexed as a table's.
+            With the columns and, for a table, the index of `X`.
         """
         self._require_adverse("contributions")
         matrix = self._checked(X)
@@ -307,14 +311,14 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
     @property
     def base_value(self) -> float:
-        """What every margin starts from: the mean margin of the training rows, log-odds."""
+        """The mean margin of the training rows, log-odds: contributions are added to it."""
         self._require_adverse("base_value")
         nothing = np.full((1, self.n_features_in_), np.nan)
         return float(self.model_.contributions(nothing, threads=1).base[0])
 
     @property
     def feature_importances_(self) -> Floats:
-        """Share of each column in the total gain, shape (n_features_in_,); sums to 1, or to 0."""
+        """Share of each column in the total gain, shape (n_features_in_,); the sum is 1, or 0."""
         check_is_fitted(self)
         gain = self.model_.importance()
         return gain / max(float(gain.sum()), np.finfo(np.float64).tiny)
@@ -327,12 +331,12 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         check_classification_targets(outcome)
         found = np.unique(outcome)
         if reset:
-            _require_two(outcome, found)
+            require_two(outcome, found)
             self.classes_ = found
-            self.positive_label_ = _find_adverse(found, self.positive_label)
+            self.positive_label_ = find_adverse(found, self.positive_label)
             self._target_label = found[1] if self.positive_label_ is None else self.positive_label_
         elif not set(found) <= set(self.classes_):
-            msg = "rows to stop or calibrate on have classes that the training rows have not"
+            msg = "rows for early stopping or calibration have a class that the training rows lack"
             raise DatasetError(msg)
         target = np.asarray(outcome == self._target_label, dtype=np.float64)
         if target.size != len(X):
@@ -354,7 +358,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
 
     def _require_order(self, columns: list[object], *, reset: bool) -> None:
-        """Refuse columns without names in another order than in fit: scikit-learn does not look."""
+        """Raise if columns without names changed their order: scikit-learn does not check that."""
         numbers = None if all(isinstance(each, str) for each in columns) else columns
         if reset:
             self._numbers = numbers
@@ -388,17 +392,17 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         return [f"x{place}" for place in range(self.n_features_in_)]
 
     def _require_adverse(self, asked: str) -> None:
-        """Refuse what is about the adverse outcome where nobody said which it is."""
+        """Raise unless the adverse outcome is known, which `asked` needs."""
         check_is_fitted(self)
         if self.positive_label_ is None:
             msg = (
-                f"{asked} of RiskClassifier is about the adverse outcome, and the classes are "
-                f"{_say_classes(self.classes_)}: name it with positive_label and fit again"
+                f"{asked} of RiskClassifier needs the adverse outcome, and the classes are "
+                f"{list_classes(self.classes_)}: name it with positive_label and fit again"
             )
             raise DatasetError(msg)
 
     def _require_adverse_named(self) -> None:
-        """Refuse parameters that treat the adverse outcome apart where nobody said which it is."""
+        """Raise if a parameter needs the adverse outcome, and nothing names it."""
         asked = {
             "positive_weight": self.positive_weight != 1.0,
             "negative_share": self.negative_share != 1.0,
@@ -407,67 +411,10 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         names = [name for name, used in asked.items() if used]
         if self.positive_label_ is None and names:
             msg = (
-                f"{', '.join(names)} of RiskClassifier hang(s) on which class is adverse, and the "
-                f"classes are {_say_classes(self.classes_)}: name it with positive_label"
+                f"{', '.join(names)} of RiskClassifier need(s) the adverse outcome, and the "
+                f"classes are {list_classes(self.classes_)}: name it with positive_label"
             )
             raise DatasetError(msg)
-
-    def _lay_out(self, target: Floats, given: Mapping[str, Labelled]) -> FitParts:
-        """Cut the rows into parts; hold none back for a part that they are too few for.
-
-        Raises
-        ------
-        DatasetError
-            If a part is poor though there are rows enough, or is one of the user's own.
-        """
-        shares = {
-            "early_stopping": self.early_stopping_share,
-            "calibration": self.calibration_share,
-        }
-        self.parts_not_held_: tuple[str, ...] = ()
-        order = order_of(target) if set(shares) - set(given) and any(shares.values()) else None
-        self.rows_taken_by_class_ = order is not None
-        if order is not None:
-            warnings.warn(_SORTED, RowOrderWarning, stacklevel=3)
-        while True:
-            parts = lay_out(
-                target.size,
-                early_stopping_share=shares["early_stopping"],
-                calibration_share=shares["calibration"],
-                given=frozenset(given),
-                order=order,
-            )
-            held = {name: target[rows] for name, rows in parts.held.items()}
-            poor = self._poor_parts({"train": target[parts.train], **held})
-            few = [
-                name
-                for name in ("calibration", "early_stopping")
-                if name in poor and is_chance(target, share=shares[name], least=self._least(name))
-            ]
-            if not few:
-                break
-            shares[few[0]] = 0.0
-            self.parts_not_held_ = (few[0], *self.parts_not_held_)
-        _require_parts(poor | self._poor_parts({name: rows[1] for name, rows in given.items()}))
-        if self.parts_not_held_:
-            warnings.warn(_say_not_held(self.parts_not_held_), TooFewRowsWarning, stacklevel=3)
-        return parts
-
-    def _least(self, part: str) -> int:
-        """Give how many rows of each class a part needs."""
-        return self.calibration_folds if part == "calibration" else 1
-
-    def _poor_parts(self, outcomes: Mapping[str, Floats]) -> dict[str, str]:
-        """Say of each part that nothing can be learnt from or judged by what it lacks."""
-        poor = {}
-        for part, outcome in outcomes.items():
-            positives, least = int(outcome.sum()), self._least(part)
-            if min(positives, outcome.size - positives) < least:
-                poor[part] = (
-                    f"part {part!r} needs {least} rows of each class, got {positives} positives "
-                    f"of {outcome.size}"
-                )
-        return poor
 
     def _fit_model(
         self, fitted: Labelled, stopping: Labelled | None, *, config: ModelConfig
@@ -477,7 +424,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
             asked = {str(name): direction for name, direction in asked.items()}
         specs = input_columns(self._names(), self.vocabularies_, asked)
         matrix, target = fitted
-        self.best_round_: int = config.rounds
+        self.best_round_: int = config.n_estimators
         if stopping is None:
             self.model_: Model = fit_fixed(matrix, target, specs=specs, config=config)
             return
@@ -512,13 +459,13 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
         content = {name: getattr(self, name) for name in _MODEL}
-        least = self.min_data_in_leaf
-        content["min_data_in_leaf"] = _least_in_leaf(rows) if least is None else least
-        content |= {"seed": seed, "num_threads": self._threads(), "monotone": bool(self.monotone)}
+        least = self.min_child_samples
+        content["min_child_samples"] = _least_in_leaf(rows) if least is None else least
+        content |= {"seed": seed, "n_jobs": self._threads(), "monotone": bool(self.monotone)}
         return check_section(content, ModelConfig, subject=_PARAMETERS, names=_CALLED)
 
     def _threads(self) -> int:
-        """Give the number of threads that `n_jobs` means, as scikit-learn reads it."""
+        """Return the number of threads that `n_jobs` means in scikit-learn."""
         asked = self.n_jobs
         if asked == 0 or not isinstance(asked, int | np.integer | None):
             msg = (
@@ -532,72 +479,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # u
 
 
 def _least_in_leaf(rows: int) -> int:
-    """Give the fewest rows of a leaf, where so many rows train."""
-    return max(1, min(ModelConfig().min_data_in_leaf, rows // _LEAVES_AT_LEAST))
-
-
-def _require_parts(poor: Mapping[str, str]) -> None:
-    """Refuse poor parts; all are named."""
-    faults = Faults(
-        "rows for RiskClassifier: sort them by time, leave out those too new for an outcome, give "
-        "fit rows of your own for a part, or hold none back for it (early_stopping_share or "
-        "calibration_share of 0)",
-        DatasetError,
-    )
-    faults.extend(poor.values())
-    faults.raise_if_any()
-
-
-def _say_not_held(parts: Sequence[str]) -> str:
-    done = {
-        "early_stopping": "to stop by: all rounds are fitted",
-        "calibration": "to calibrate on: probabilities are the model's own",
-    }
-    return (
-        "too few rows of a class to hold some back "
-        + ", and ".join(done[part] for part in parts)
-        + "; bring more rows, or set early_stopping_share and calibration_share to 0"
-    )
-
-
-def _say_classes(classes: AnyArray) -> str:
-    return ", ".join(repr(each) for each in classes.tolist())
-
-
-def _require_two(outcome: AnyArray, found: AnyArray) -> None:
-    """Refuse anything but two classes, in scikit-learn's own words where it has some."""
-    if found.size > 2:
-        msg = (
-            "Only binary classification is supported. The type of the target is "
-            f"{type_of_target(outcome)}."
-        )
-        raise DatasetError(msg)
-    if found.size < 2:
-        msg = (
-            f"RiskClassifier needs rows of both classes, got {outcome.size} rows of one class: "
-            "check the labels, or take a longer period"
-        )
-        raise DatasetError(msg)
-
-
-def _find_adverse(classes: AnyArray, asked: object) -> Any:  # noqa: ANN401  any label
-    """Give the label of the adverse outcome; None, with a warning, where it cannot be known."""
-    if asked is None:
-        if classes.dtype.kind in "OUT":  # numbers and flags have an order of their own
-            msg = (
-                f"labels are text, {_say_classes(classes)}, and nothing says which is adverse: "
-                "name it with positive_label; predict_proba has its columns in this order"
-            )
-            warnings.warn(msg, stacklevel=4)
-            return None
-        return classes[1]
-    if asked not in list(classes):
-        msg = (
-            f"positive_label of RiskClassifier is {asked!r}, but the classes are "
-            f"{_say_classes(classes)}: name one of them"
-        )
-        raise DatasetError(msg)
-    return asked
+    """Return the fewest rows of a leaf for this number of training rows."""
+    return max(1, min(ModelConfig().min_child_samples, rows // _LEAVES_AT_LEAST))
 
 
 def _describe(parts: FitParts, target: Floats, held: Mapping[str, Labelled]) -> pd.DataFrame:

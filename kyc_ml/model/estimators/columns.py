@@ -34,7 +34,7 @@ class InputColumn:
 
 
 def as_frame(rows: Any) -> Any:  # noqa: ANN401  whatever scikit-learn takes as X
-    """Give tables of other libraries as pandas frames; leave what scikit-learn knows as it is.
+    """Convert tables of other libraries to pandas; return what scikit-learn knows unchanged.
 
     Of a `FeatureTable` the features alone: its keys are no columns of a model. They are the
     index: observation_id, customer_id and decision_time.
@@ -48,7 +48,7 @@ def as_frame(rows: Any) -> Any:  # noqa: ANN401  whatever scikit-learn takes as 
 
 
 def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn takes as X
-    """Refuse columns of a frame that are neither numbers nor categories, or share a name.
+    """Raise if columns of a frame are neither numbers nor categories, or share a name.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def with_text_names(rows: Any) -> Any:  # noqa: ANN401  frame in, frame out
 
 
 def text_of(value: object) -> str:
-    """Write a value of a category: 7995 is 7995, also where a gap beside it made it 7995.0.
+    """Return a category as text: 7995 also where a missing value in the column made it 7995.0.
 
     Examples
     --------
@@ -111,7 +111,7 @@ def learn_vocabularies(rows: Any, fitted: Ints) -> dict[str, tuple[str, ...]]:  
 
 
 def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame in, frame out
-    """Put each category's place in its vocabulary; a value outside of it is missing, NaN.
+    """Encode each category by its position in the vocabulary; other values are missing, NaN.
 
     Warns
     -----
@@ -134,21 +134,21 @@ def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame
         if known and values.notna().any() and (place < 0).all():
             warnings.warn(
                 f"category {name!r}: none of its {values.nunique():,} value(s) here was in the "
-                "rows of fit, and all are taken as missing: give them as they were there",
+                "rows of fit, and all are taken as missing: write them as in fit",
                 stacklevel=2,
             )
     return rows.assign(**coded) if coded else rows
 
 
 def _require_kinds_of_fit(rows: Any, vocabularies: Vocabularies) -> None:  # noqa: ANN401
-    """Refuse what would be read as values it is not: codes of a category above all.
+    """Raise where values would be misread, above all codes of a category.
 
-    A code is no word of the vocabulary, so a whole column of them would be missing in silence.
+    The vocabulary has values and no codes: a whole column of codes would silently be missing.
     """
     faults = Faults(_COLUMNS, DatasetError)
     if not isinstance(rows, pd.DataFrame):
         faults.extend(
-            f"{name!r} was a category in fit, and an array has none: give a table"
+            f"{name!r} was a category in fit, and an array has none: pass a table"
             for name in vocabularies
         )
         faults.raise_if_any()
@@ -178,13 +178,13 @@ def input_columns(
     Raises
     ------
     DatasetError
-        If a direction is asked of no column, or of a category, or is none.
+        If a direction is for an unknown column or a category, or is not -1, 0 or 1.
     """
     directions = _read_directions(monotone)
     faults = Faults(_MONOTONE, DatasetError)
     strangers = sorted(set(directions) - set(names))
     for name in strangers[:_SHOWN]:
-        faults.add(f"{name!r} is no column: name one of those that fit was given")
+        faults.add(f"{name!r} is not a column of the rows given to fit")
     for name, asked in directions.items():
         if name in vocabularies:
             faults.add(f"{name!r} is a category, which has no direction: leave it out")

@@ -18,11 +18,11 @@ from kyc_ml.metrics import Names
 
 
 class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
-    """Compute declared features of observations, each as it was known at its decision.
+    """Compute the declared features of observations, as known at the decision of each.
 
     Nothing is learnt from the rows of `fit`: a row's features follow from the source and its
     own decision time, so they are the same in every fold. Features that the source or the
-    observations cannot give are left out, in every fold alike; `unavailable_` says why.
+    observations lack are left out, in every fold alike; `unavailable_` has the reasons.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         All history; rows at or after a decision, or known only later, do not count. Copies
         of this step share it.
     specs : sequence of FeatureSpec
-        As `choose_features` gives them.
+        As `choose_features` returns them.
     threads : int
 
     Attributes
@@ -43,7 +43,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     Examples
     --------
-    Cross-validation in time from observations to judged model, without a step by hand::
+    Cross-validation in time, from observations to the evaluated model::
 
         model = make_pipeline(FeatureBuilder(tables, specs), RiskClassifier())
         cross_val_score(model, observations.to_pandas(), outcome, cv=PrequentialSplit(...))
@@ -76,7 +76,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return tags
 
     def fit(self, X: Frame, y: object = None) -> Self:
-        """Find out which of the features can be given.
+        """Find the features that the tables can provide.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def transform(self, X: Frame) -> pd.DataFrame:
-        """Give a row of features for each observation, in their order.
+        """Return a row of features for each observation, in the given order.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class FeatureBuilder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # 
         return frame.set_axis(X.index, axis="index") if isinstance(X, pd.DataFrame) else frame
 
     def get_feature_names_out(self, input_features: object = None) -> Names:
-        """Name the columns that `transform` gives; `input_features` is ignored."""
+        """Return the columns of `transform`; `input_features` is ignored."""
         del input_features
         check_is_fitted(self)
         return np.array([spec.name for spec in self.specs_], dtype=object)

@@ -1,18 +1,28 @@
-"""Which rows train, which stop the training, and which calibrate."""
+"""Which rows train, which stop the fitting, and which calibrate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from scipy.stats import poisson
 
-from kyc_ml.errors import ConfigError, Faults
+from kyc_ml.errors import ConfigError, DatasetError, Faults, RowOrderWarning, TooFewRowsWarning
 from kyc_ml.metrics import Floats, Ints
 
 _BY_CHANCE: Final = 0.01
+_SORTED: Final = (
+    "rows are sorted by class and not by time: the last rows of each class were held back for "
+    "early stopping and calibration; sort rows by time, or set early_stopping_share and "
+    "calibration_share to 0"
+)
+_NOT_DONE: Final = {
+    "early_stopping": "for early stopping: all trees are fitted",
+    "calibration": "for calibration: probabilities are the model's own",
+}
 
 Labelled: TypeAlias = tuple[Any, Floats]
 """Rows, and 1 for each adverse outcome among them."""
@@ -27,10 +37,100 @@ class FitParts:
     train : int64 array
     held : mapping of 'early_stopping', 'calibration' to int64 array
         Only parts that rows are held back for.
+    not_held : tuple of str
+        Parts that too few rows of a class were given for.
+    by_class : bool
+        True if rows came sorted by class, and the parts were taken of each class.
     """
 
     train: Ints
     held: Mapping[str, Ints]
+    not_held: tuple[str, ...] = ()
+    by_class: bool = False
+
+
+def hold_back(
+    target: Floats,
+    *,
+    early_stopping_share: float,
+    calibration_share: float,
+    calibration_folds: int,
+    given: Mapping[str, Floats],
+) -> FitParts:
+    """Cut the rows into parts; hold none back for a part that has too few rows of a class.
+
+    Parameters
+    ----------
+    given : mapping of part to float64 array
+        Outcomes of the parts for which the user gave rows.
+
+    Raises
+    ------
+    DatasetError
+        If a part lacks a class although there are enough rows, or the user gave its rows.
+    """
+    shares = {"early_stopping": early_stopping_share, "calibration": calibration_share}
+    fewest = {"calibration": calibration_folds}
+    not_held: tuple[str, ...] = ()
+    order = order_of(target) if set(shares) - set(given) and any(shares.values()) else None
+    if order is not None:
+        warnings.warn(_SORTED, RowOrderWarning, stacklevel=3)
+    while True:
+        parts = lay_out(
+            target.size,
+            early_stopping_share=shares["early_stopping"],
+            calibration_share=shares["calibration"],
+            given=frozenset(given),
+            order=order,
+        )
+        held = {name: target[rows] for name, rows in parts.held.items()}
+        poor = _poor_parts({"train": target[parts.train], **held}, fewest)
+        few = [
+            name
+            for name in ("calibration", "early_stopping")
+            if name in poor and is_chance(target, share=shares[name], least=fewest.get(name, 1))
+        ]
+        if not few:
+            break
+        # one part at a time: its rows train now, and may be enough for the other part
+        shares[few[0]] = 0.0
+        not_held = (few[0], *not_held)
+    _require_parts(poor | _poor_parts(given, fewest))
+    if not_held:
+        warnings.warn(_explain_not_held(not_held), TooFewRowsWarning, stacklevel=3)
+    return replace(parts, not_held=not_held, by_class=order is not None)
+
+
+def _poor_parts(outcomes: Mapping[str, Floats], fewest: Mapping[str, int]) -> dict[str, str]:
+    """Return a message for each part with too few rows of a class."""
+    poor = {}
+    for part, outcome in outcomes.items():
+        positives, least = int(outcome.sum()), fewest.get(part, 1)
+        if min(positives, outcome.size - positives) < least:
+            poor[part] = (
+                f"part {part!r} needs {least} rows of each class, got {positives} positives "
+                f"of {outcome.size}"
+            )
+    return poor
+
+
+def _require_parts(poor: Mapping[str, str]) -> None:
+    faults = Faults(
+        "rows for RiskClassifier: sort them by time, leave out those too new for an outcome, "
+        "pass rows for the part to fit, or hold none back for it (early_stopping_share or "
+        "calibration_share of 0)",
+        DatasetError,
+    )
+    faults.extend(poor.values())
+    faults.raise_if_any()
+
+
+def _explain_not_held(parts: Sequence[str]) -> str:
+    return (
+        "too few rows of a class to hold some back "
+        + ", and ".join(_NOT_DONE[part] for part in parts)
+        + "; add rows, or set early_stopping_share and calibration_share to 0"
+    )
 
 
 def lay_out(
@@ -46,9 +146,9 @@ def lay_out(
     Parameters
     ----------
     given : frozenset of str
-        Parts that come from rows of their own.
+        Parts that the user gave rows for.
     order : int64 array of shape (n,), optional
-        The order to take them in; None is as they come.
+        The order to take rows in; None is the given order.
 
     Raises
     ------
@@ -86,10 +186,10 @@ def lay_out(
 
 
 def order_of(target: Floats) -> Ints | None:
-    """Spread the classes of rows that come sorted by class; None where they do not.
+    """Return an order that mixes the classes of rows sorted by class; None for other rows.
 
-    Sorted by class, the last rows are of one class, and no part of them could stop a fit or
-    calibrate it. Each class keeps its own order.
+    The last of such rows are of one class, and a part of them could neither stop a fit nor
+    calibrate it. Each class keeps its order.
 
     Examples
     --------
@@ -106,11 +206,11 @@ def order_of(target: Floats) -> Ints | None:
 
 
 def is_chance(target: Floats, *, share: float, least: int) -> bool:
-    """Tell whether so few rows are given that a part of them may lack `least` of a class by chance.
+    """Return whether a part may lack `least` rows of a class by chance alone.
 
-    They are too few where a part drawn at random would hold fewer more often than once in a
-    hundred times (Poisson, from the expected number; convention). Where it would not, the outcome
-    came and went with time, as of rows too new for it: that is for the user to know.
+    It may where a part drawn at random has fewer in more than one of a hundred draws (Poisson,
+    from the expected number; convention). Otherwise the outcome depends on time, as it does
+    where rows are too new to have one: the user must know that.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What is watched of a model in use: whether its rows are still like those that judged it."""
+"""Monitoring of a model in use: whether its rows still resemble those it was evaluated on."""

@@ -1,4 +1,4 @@
-"""Whether rows that were scored are still like those that judged the model."""
+"""Drift: whether scored rows still resemble the rows that the model was evaluated on."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def compare_profiles(
     limits: DriftLimits,
     not_counted: Mapping[str, str] | None = None,
 ) -> DriftFound:
-    """Hold counts of scored rows against the profile of the rows that judged the model.
+    """Compare counts of scored rows with the profile of the rows of the evaluation.
 
     Chance is reckoned by customers, not rows: rows of one customer are alike; and for all
     features together (Bonferroni), or of hundreds some would exceed it every night. One day
@@ -71,7 +71,7 @@ def compare_profiles(
     Parameters
     ----------
     counts : mapping of column to counts
-        As `Profile.count` gives them.
+        As `Profile.count` returns them.
     effective_customers : float
         Of the scored rows; see `kyc_ml.metrics.effective_customers`.
     not_counted : mapping of column to reason, optional
@@ -104,7 +104,7 @@ def compare_profiles(
 
 
 def summarise_drift(table: pd.DataFrame) -> dict[str, float]:
-    """Give the drift of a run as metrics to be drawn run after run.
+    """Return the drift of a run as metrics that can be drawn over runs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How the rows that judged a model were distributed, as counts in frozen bins."""
+"""Distributions of the rows that a model was evaluated on, as counts in fixed bins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kyc_ml.features import FeatureSpec, FeatureTable
 from kyc_ml.metrics import AnyArray, Floats, FrozenBins, Ints, effective_customers
 
 PROBABILITY: Final = "probability"
-"""Name of the calibrated probability beside the features."""
+"""Column name of the calibrated probability, next to the features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Profile:
     effective_customers: float
 
     def count(self, features: FeatureTable, proba: Floats | None) -> dict[str, list[int]]:
-        """Count other rows in the same bins, each column that the profile and they both have.
+        """Count other rows in the same bins, for each column that both have.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ def learn_profile(features: FeatureTable, proba: Floats) -> Profile:
     Parameters
     ----------
     features : FeatureTable of n rows
-        Rows that the model was judged on, so that their probabilities are those of new rows.
+        Rows that the model was evaluated on: their probabilities compare with those of new rows.
     proba : float64 array of shape (n,)
     """
     bins = {PROBABILITY: FrozenBins.of(proba)}

@@ -28,7 +28,7 @@ def compare_noise(
     threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> pd.DataFrame:
-    """Fit small models beside noise, and count how often each feature gains more.
+    """Fit small models with added noise features, and count how often each feature gains more.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def compare_noise(
 
 
 def _pools(rows: TrainingRows, alive: Ints) -> Ints:
-    """Give features whose noise is judged together one number; a category is alone, from 2 on.
+    """Return a number of each feature: equal where noise is compared together, else from 2 on.
 
     The more values a feature has, the more it gains by chance: like is compared with like.
     """
@@ -100,12 +100,12 @@ def _gain_beside_noise(
     ]
     small = ModelConfig(
         seed=config.seed + number,
-        num_threads=threads,
-        rounds=config.rounds,
+        n_jobs=threads,
+        n_estimators=config.n_estimators,
         num_leaves=config.num_leaves,
         learning_rate=0.1,
-        min_data_in_leaf=20,
-        feature_fraction=0.5,
+        min_child_samples=20,
+        colsample_bytree=0.5,
     )
     shown = [rows.specs[column] for column in alive]
     model = fit_fixed(beside, rows.target[drawn], specs=[*shown, *noise], config=small)
@@ -129,7 +129,7 @@ def _draw(matrix: Floats, target: Floats, config: SelectionConfig, *, seed: int)
 
 
 def _deal(groups: Ints, rng: np.random.Generator) -> Ints:
-    """Give each group the rows of another one, stretched or thinned to its own number of rows.
+    """Give each group the rows of another group, repeated or thinned to its number of rows.
 
     Shuffled so, a feature keeps its likeness within customers, which alone gains something
     where outcomes are alike within customers.

@@ -1,4 +1,4 @@
-"""Which features stay, and why the others do not."""
+"""The features that stay, and the reasons against the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLIPPING: Final = "flipping"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which features stay, and why the others do not.
+    """The features that stay, and the reasons against the others.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Selection:
         One row a feature: feature, family, kept, why ('' or all missing, constant,
         useless, shifting, flipping; the first that holds), gain and noise_gain (medians
         over repetitions), hits (repetitions in which the feature beat the noise), psi (the
-        largest of any two blocks, less what chance gives), psi_blocks, psi_real (beyond
+        largest of any two blocks, less its expectation by chance), psi_blocks, psi_real (beyond
         chance), z_low and z_high (the lowest and highest of the blocks' relation to the
         outcome). A figure that was not computed is NaN.
     """
@@ -65,11 +65,11 @@ def select_features(
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Selection:
-    """Choose features by training rows alone. The number of threads changes nothing.
+    """Choose features from training rows only; the number of threads changes nothing.
 
     Constant and all-missing features go first. A feature is useless if in most repetitions
     a small model gains no more from it than from a quantile of noise: real columns whose
-    values were dealt to other rows, or to other customers as a whole. It shifts if its
+    values were shuffled to other rows, or to other customers as a whole. It shifts if its
     distribution, missing included, differs between two blocks of time by more than
     `psi_limit` beyond chance. It flips if its relation to the outcome is significant with
     opposite signs in two blocks; categories have no sign.
@@ -90,8 +90,8 @@ def select_features(
     times : array of shape (n,)
         Anything that sorts: equal times share a block.
     customers : array of shape (n,), optional
-        Rows of one customer are no independent evidence: noise is dealt by customer, and
-        chance is judged by the number of customers.
+        Rows of one customer are correlated: noise is shuffled by customer, and significance
+        depends on the number of customers.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def _require_known(keep: tuple[str, ...], specs: Sequence[FeatureSpec]) -> None:
     known = [spec.name for spec in specs]
     faults = Faults("selection", ConfigError)
     faults.extend(
-        f"keep: {name!r} is no feature of the model{hint(name, known)}"
+        f"keep: {name!r} is not a feature of the model{hint(name, known)}"
         for name in keep
         if name not in known
     )

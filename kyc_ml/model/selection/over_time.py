@@ -16,11 +16,11 @@ TIME: Final = ("psi", "psi_real", "psi_blocks", "z_low", "z_high")
 """Columns of `compare_blocks`; see `Selection.table`."""
 _PSI_LEVEL: Final = 0.01
 _FEWEST_OF_A_CLASS: Final = 5
-"""A block with fewer positives or negatives says nothing of the sign of a relation."""
+"""With fewer positives or negatives in a block the sign of a relation is chance."""
 
 
 def cut_blocks(times: npt.ArrayLike, blocks: int) -> Ints:
-    """Give each row the number of its block: at most so many, of equal size, in order of time.
+    """Return the block of each row: at most `blocks` of equal size, in time order.
 
     Equal times share a block.
     """
@@ -37,7 +37,7 @@ def compare_blocks(rows: TrainingRows, alive: Ints, blocks: Ints) -> pd.DataFram
     alive : int64 array
         Places of the columns to compare.
     blocks : int64 array of shape (n,)
-        As `cut_blocks` gives it.
+        As `cut_blocks` returns it.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def _largest_psi(counts: list[Ints], people: list[int]) -> tuple[float, bool, st
 
 
 def relation_z(values: Floats, target: Floats, groups: Ints) -> float:
-    """How many standard errors the area under the ROC curve of a feature lies from one half.
+    """Return the distance of a feature's area under the ROC curve from 0.5, in standard errors.
 
     Rows without a value are left out. The standard error adds up each group's share, so
     rows of one customer count as one piece of evidence.

@@ -1,4 +1,4 @@
-"""The rows that features are judged by, and numbers for labels."""
+"""The training rows of a selection, and numbers for labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kyc_ml.metrics import Floats, Ints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRows:
-    """Training rows, and whose they are.
+    """Training rows and their customers.
 
     Attributes
     ----------
@@ -32,5 +32,5 @@ class TrainingRows:
 
 
 def number_labels(labels: npt.ArrayLike) -> Ints:
-    """Give equal labels one number, from 0 in the order of the labels."""
+    """Return numbers of the labels, from 0 in sorted order; equal labels have one number."""
     return np.asarray(pd.factorize(np.asarray(labels), sort=True)[0], dtype=np.int64)

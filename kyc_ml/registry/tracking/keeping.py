@@ -178,7 +178,7 @@ def keep_training(
     folder : Path
         Has the bundle below ``bundle``.
     own : mapping of file name to text
-        What a rerun needs; see `kyc_ml.record`.
+        What a rerun needs; see `kyc_ml.registry.record`.
     page : str
         HTML, with `VERSION_MARK` where the version's number belongs; none where it is empty.
     """

@@ -69,7 +69,7 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
     Parameters
     ----------
     folder : Path
-        What `kyc_ml.tracking.keeping` wrote, or a bundle alone.
+        What `keeping` wrote, or a bundle alone.
     trained_by : str
         Who trained a bundle that comes alone.
     later : bool

@@ -1,4 +1,4 @@
-"""The model card: what a model is, is for, does, and does not know, in one page of Markdown.
+"""The model card: purpose, data, performance and limitations of a model, a page of Markdown.
 
 Every figure is computed from the training run; none is written by hand.
 
@@ -38,7 +38,7 @@ class ModelCard:
     headline : str
         The three figures that matter, in one sentence.
     purpose : str
-        One sentence on what the model gives.
+        One sentence on the output of the model.
     sections : tuple of (heading, body)
         Bodies are Markdown without a heading, what decides first.
     """
@@ -55,7 +55,7 @@ class ModelCard:
         return "\n".join([title, self._head(run), *map(_section, self.sections)])
 
     def shorten(self, run: str, *, longest: int) -> str:
-        """Write as many of the first sections as `longest` characters hold; name the others.
+        """Write the first sections that fit into `longest` characters; name the others.
 
         It begins with the figures: lists show the first line only.
         """
@@ -77,14 +77,14 @@ class ModelCard:
 
 
 def make_model_card(bundle: Bundle, trained: Trained, *, tiers: pd.DataFrame) -> ModelCard:
-    """Tell of a saved bundle what its training run found.
+    """Make the card of a saved bundle from the evidence of its training.
 
     Parameters
     ----------
     bundle : Bundle
         As it was saved: it knows its digest.
     tiers : DataFrame
-        Tiers of the judged rows; see `compute_tier_table`.
+        Tiers of the evaluated rows; see `compute_tier_table`.
     """
     sections = {
         "Quality on rows it was not fitted on": _quality(trained),
@@ -159,7 +159,9 @@ def _use(bundle: Bundle) -> str:
         f"product or currency than it was trained on ({bundle.data['base_currency']}).",
     ]
     if bundle.policy.disclosure == "internal_only":
-        lines.append("Probability, tier and reasons are internal: no customer is told of them.")
+        lines.append(
+            "Probability, tier and reasons are internal: never disclose them to customers."
+        )
     return _bullets(lines)
 
 
@@ -192,7 +194,7 @@ def _identity(bundle: Bundle, trained: Trained) -> str:
         "data digest (SHA-256)": f"`{digest_together(data.get('files', {}))}`",
         "known up to": str(data["as_of"]),
         "tier policy": f"{bundle.policy.name} v{bundle.policy.version}",
-        "judged on": f"part {trained.evidence.part.replace('_', ' ')}",
+        "evaluated on": f"part {trained.evidence.part.replace('_', ' ')}",
     }
     return _table(["", ""], [[name, value] for name, value in facts.items()])
 
@@ -237,7 +239,7 @@ def _calibration(trained: Trained) -> str:
     ]
     chosen = trained.bundle.calibrator.method
     return (
-        f"Chosen: {chosen}, the lowest log loss on rows of its own, cross-validated.\n\n"
+        f"Chosen: {chosen}, the lowest cross-validated log loss on the calibration rows.\n\n"
         + _table(["candidate", "log loss", "calibration error"], rows)
     )
 
@@ -284,7 +286,7 @@ def _segments(trained: Trained) -> str:
     head = [str(name).replace("_", " ") for name in table.columns]
     rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
     name = trained.bundle.config.calibration.segment
-    return f"Probabilities have a shift of their own by {name}.\n\n{_table(head, rows)}"
+    return f"Probabilities have a separate shift for each {name}.\n\n{_table(head, rows)}"
 
 
 def _stability(found: Stability) -> str:
@@ -345,8 +347,8 @@ def _bullets(lines: Sequence[str]) -> str:
 def _interval(value: float, low: float, high: float, digits: int = 3) -> str:
     if math.isnan(value):
         return _NONE
-    said = [_number(number, digits) for number in (value, low, high)]
-    return said[0] if math.isnan(low) else f"{said[0]} ({said[1]} to {said[2]})"
+    shown = [_number(number, digits) for number in (value, low, high)]
+    return shown[0] if math.isnan(low) else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
 def _number(value: float, digits: int = 4) -> str:

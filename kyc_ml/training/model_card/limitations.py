@@ -1,4 +1,4 @@
-"""What the figures of a training run say against relying on its model."""
+"""Limitations that follow from the figures of a training run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kyc_ml.training.evidence import MODEL, Trained
 FEW_POSITIVES: Final = 100
 """Convention: with fewer, an interval of AUC is several points wide."""
 _WIDE_GAP: Final = 0.05
-"""Convention: an AUC of training rows so far above the test's says that the model learned them."""
+"""Convention: an AUC on training rows this far above that of the test indicates overfitting."""
 
 
 def find_limitations(bundle: Bundle, trained: Trained) -> list[str]:
-    """List what the figures themselves say against relying on the model, in sentences."""
+    """List the limitations that the figures show, in sentences."""
     return [
         *_too_few(trained),
         *_unsure(trained),
@@ -107,7 +107,7 @@ def _without_time(bundle: Bundle) -> Iterable[str]:
 
 
 def say_one_instant(trained: Trained) -> str | None:
-    """Say what a model of one instant cannot know: which came first, and what other days bring.
+    """Return the limitation of a model trained on one date: it cannot see order or change in time.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Nested cross-validation by customer: inner folds choose parameters, outer folds evaluate.
 
-Every row is predicted with parameters that its customer had no say in: the search is done
-again for each outer fold, on the other rows alone.
+Every row is predicted with parameters that were chosen without its customer: the search is
+repeated for each outer fold, on the other rows alone.
 
 Source: Cawley and Talbot 2010, Journal of Machine Learning Research 11, 2079-2107; Varma and
 Simon 2006, BMC Bioinformatics 7, 91.
@@ -45,7 +45,7 @@ Choose = Callable[[TuningRows, int], ModelConfig]
 
 
 def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:
-    """Refuse settings of tuning that folds by customer cannot follow; all are named.
+    """Raise for settings of tuning that folds by customer cannot follow; all are named.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:
     fewest = 2 if splits.early_stopping_folds is None else 3
     faults = Faults("tuning of a run with splits.method customer_folds", ConfigError)
     if tuning.folds != usual:
-        faults.add("tuning.folds: only folds, their number, is read: leave the days out")
+        days = ", ".join(sorted(tuning.folds.model_fields_set - {"method", "folds"}))
+        faults.add(f"tuning.folds: only folds, their number, is read: leave {days} out")
     if inner < fewest:
         faults.add(f"tuning.folds.folds must be at least {fewest}, got {inner}")
     if tuning.objective == "recall_at_capacity":
@@ -76,7 +77,7 @@ def prepare_folds(
     as_of: pd.Timestamp,
     tell: StageProgress,
 ) -> TuningRows:
-    """Part the rows that the run would be trained on into outer folds, and inner ones.
+    """Split the rows that the run would be trained on into outer and inner folds.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def prepare_folds(
     )
     specs = choose_features(config.features, unit=config.unit, attributes=source.attributes)
     features = build_all(source, found.used, specs, config=config, tell=tell)
-    parting = _Parting(
+    split = _Splitting(
         target=found.target,
         customers=customers_of(features.keys),
         times=microseconds(features.keys[DECISION_TIME]),
@@ -107,29 +108,29 @@ def prepare_folds(
     )
     everything = np.arange(found.target.size)
     fold = split_customers(
-        found.target, parting.customers, folds=splits.folds, seed=config.model.seed
+        found.target, split.customers, folds=splits.folds, seed=config.model.seed
     )
     outer = tuple(
         OuterFold(
-            fit=parting.part(np.flatnonzero(fold != number)),
-            test=parting.part(np.flatnonzero(fold == number)),
-            folds=parting.inner_folds(np.flatnonzero(fold != number), f"outer fold {number + 1}, "),
+            fit=split.part(np.flatnonzero(fold != number)),
+            test=split.part(np.flatnonzero(fold == number)),
+            folds=split.inner_folds(np.flatnonzero(fold != number), f"outer fold {number + 1}, "),
         )
         for number in range(splits.folds)
     )
-    folds = parting.inner_folds(everything, "")
+    folds = split.inner_folds(everything, "")
     require_classes_in([*folds, *(each for one in outer for each in one.folds)])
-    nothing = parting.part(everything[:0])
+    nothing = split.part(everything[:0])
     return TuningRows(
         features=features,
         folds=folds,
         final=fold_rows(
             "all rows out of fold",
-            {"fit": nothing, "test": parting.part(everything)},
-            parting.times,
+            {"fit": nothing, "test": split.part(everything)},
+            split.times,
             as_of,
         ),
-        summary=parting.summarise(outer),
+        summary=split.summarise(outer),
         outer=outer,
     )
 
@@ -143,15 +144,15 @@ def compare_out_of_fold(
     choose: Choose,
     tell: StageProgress,
 ) -> ParameterComparison:
-    """Predict each outer fold with the own parameters and with what the other rows choose.
+    """Predict each outer fold with the own parameters and with those chosen on the other rows.
 
-    Nothing is searched where no trial on all rows beat the own parameters. The interval is
-    that of `compute_differences`; margins of the folds are pooled as they are.
+    No search is needed if no trial on all rows beats the own parameters. The interval is
+    that of `compute_differences`; margins of the folds are pooled without calibration.
 
     Parameters
     ----------
     chosen : ModelConfig
-        What the search on all rows found; it is what is taken.
+        The result of the search on all rows, which the run takes.
     """
     if own == chosen:
         return nothing_to_compare(own)
@@ -175,12 +176,12 @@ def compare_out_of_fold(
     table = compute_differences(
         rows.final, margins[0], margins[1], customers=customers, config=config.tuning
     )
-    where = "On outer folds, of customers that had no say in the choice,"
+    where = "On outer folds, of customers that the choice did not use,"
     return conclude_tuning(table, own=own, chosen=chosen, config=config.tuning, where=where)
 
 
-class _Parting:
-    """Parts rows into inner folds, and counts what each fold holds."""
+class _Splitting:
+    """Splits rows into inner folds, and counts the rows of each fold."""
 
     def __init__(
         self,
@@ -198,11 +199,11 @@ class _Parting:
         self._inner, self._stops = inner, stops
 
     def part(self, rows: Ints) -> TuningPart:
-        """Take rows with their outcomes."""
+        """Return rows with their outcomes."""
         return TuningPart(rows=rows, target=self.target[rows])
 
     def inner_folds(self, rows: Ints, name: str) -> tuple[TuningFold, ...]:
-        """Part rows by customer: each inner fold tests once; the next one stops, if any does."""
+        """Split by customer: each inner fold tests once, and the next one is for early stopping."""
         fold = split_customers(
             self.target[rows], self.customers[rows], folds=self._inner, seed=self._seed
         )

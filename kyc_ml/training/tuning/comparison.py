@@ -59,12 +59,12 @@ class ParameterComparison:
 
     @property
     def worse(self) -> bool:
-        """True if the chosen parameters are surely worse than the own, which are kept."""
+        """True if the chosen parameters are significantly worse than the own, which are kept."""
         return self.verdict == "worse"
 
     @property
     def compared(self) -> bool:
-        """True if the chosen parameters are others than the own, so that there are figures."""
+        """True if the chosen parameters differ from the own, so that there are figures."""
         return not self.table.empty
 
 
@@ -96,7 +96,7 @@ def compare(
 
 
 def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
-    """Say that the configuration's own parameters are kept."""
+    """Return a comparison without figures: the configuration's own parameters are kept."""
     return ParameterComparison(
         table=pd.DataFrame(columns=_COLUMNS), verdict="not shown better", sentence=_KEPT, taken=own
     )
@@ -105,14 +105,14 @@ def nothing_to_compare(own: ModelConfig) -> ParameterComparison:
 def conclude_tuning(
     table: pd.DataFrame, *, own: ModelConfig, chosen: ModelConfig, config: TuningConfig, where: str
 ) -> ParameterComparison:
-    """Judge the differences, and take the own parameters where the chosen are surely worse.
+    """Conclude from the differences; keep the own parameters if the chosen are significantly worse.
 
     Parameters
     ----------
     where : str
-        What the rows are, as the sentence begins.
+        The rows, as the begin of the sentence.
     """
-    verdict, sentence = _judge(table, config.objective, where=where)
+    verdict, sentence = _conclude(table, config.objective, where=where)
     taken = own if verdict == "worse" else chosen
     return ParameterComparison(table=table, verdict=verdict, sentence=sentence, taken=taken)
 
@@ -164,7 +164,7 @@ def compute_differences(
     )
 
 
-def _judge(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:
+def _conclude(table: pd.DataFrame, objective: Objective, *, where: str) -> tuple[Verdict, str]:
     row = next(each for each in table.to_dict("records") if each["figure"] == objective)
     names = (f"{where} the tuned model", "the configuration's own")
     verdict, sentence = judge_difference(row, "chosen", "own", names=names, digits=".4f")

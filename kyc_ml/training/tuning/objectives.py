@@ -1,4 +1,4 @@
-"""What tuning can strive for: one number of outcomes, margins and days."""
+"""The objectives of tuning: one number from outcomes, margins and days."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kyc_ml.metrics import Floats, Ints, ReviewQueue, pays
 from kyc_ml.model import to_probability
 
 MAXIMISED: Final = frozenset({"average_precision", "recall_at_capacity"})
-"""Objectives of which more is better; of the others less is."""
+"""Objectives that are better when larger; the others are better when smaller."""
 
 
 def compute_objective(
@@ -28,7 +28,7 @@ def compute_objective(
     Parameters
     ----------
     target, margin : float64 arrays of shape (n,)
-        0 or 1; log-odds, taken as they are: nothing is calibrated.
+        0 or 1; log-odds, without calibration.
     day : int64 array of shape (n,)
         Day of each decision, counted from any day.
     end_day : int
@@ -53,7 +53,7 @@ def compute_objective(
 def recall_at_capacity(
     target: Floats, margin: Floats, day: Ints, *, end_day: int, per_day: float
 ) -> float:
-    """Share of positives reviewed where each decision day's highest margins are.
+    """Return the share of positives reviewed if each day reviews its highest margins.
 
     What is decided on a day can be reviewed until the next day of decisions: a day's rows
     have `per_day` reviews for each day until then, the last until `end_day`. Rows of equal
@@ -71,7 +71,7 @@ def recall_at_capacity(
 
 
 def expected_cost(target: Floats, proba: Floats, *, review_cost: float, miss_cost: float) -> float:
-    """Cost of a row where every row is reviewed whose expected loss is worth the review.
+    """Return the mean cost of a row if every row is reviewed whose expected loss exceeds the cost.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The rows that tuning may see: folds before calibration and test, and the parts of the run."""
+"""The rows that tuning may use: folds before calibration and test, and the parts of the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from kyc_ml.contract import ContractedTables
 from kyc_ml.dataset import (
     Boundaries,
     Fold,
-    Period,
     customers_of,
     make_splitter,
     mature_labels,
@@ -40,14 +39,14 @@ class TuningPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TuningFold:
-    """What a fold, or the run itself, fits on, stops on and is tested on.
+    """The fit, early stopping and test rows of a fold, or of the run itself.
 
     Attributes
     ----------
     name : str
         Such as 'fold 1'.
     stop : Part or None
-        None where all of `model.rounds` are fitted.
+        None where all of `model.n_estimators` are fitted.
     test_day : int64 array, one a test row
         Day of the decision.
     end_day : int
@@ -64,7 +63,7 @@ class TuningFold:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OuterFold:
-    """A fold that tests what inner folds of the other rows chose.
+    """A fold that tests the parameters chosen on inner folds of the other rows.
 
     Attributes
     ----------
@@ -110,7 +109,7 @@ def prepare_rows(
     Raises
     ------
     ConfigError
-        If the run's rows are not parted in time.
+        If the run's rows are not split in time.
     DatasetError
         If a fold or a part lacks rows or one of the classes.
     """
@@ -160,7 +159,7 @@ def prepare_rows(
 def require_parts_in_time(config: RunConfig) -> SplitConfig:
     """Return the run's parts in time, or raise if it has none."""
     if not isinstance(config.splits, SplitConfig):
-        msg = f"splits.method is {config.splits.method}: its rows are not parted in time"
+        msg = f"splits.method is {config.splits.method}: its rows are not split in time"
         raise ConfigError(msg)
     return config.splits
 
@@ -174,8 +173,9 @@ def _label_fold(
     config: RunConfig,
     boundaries: Boundaries,
 ) -> tuple[TuningFold, list[dict[str, object]]]:
-    """Mature the labels at the fold's cut-offs, and part early stopping from the training."""
-    period, splits = _period_of(fold), require_parts_in_time(config)
+    """Label the rows at the fold's cut-offs, and separate early stopping from training."""
+    period, splits = fold.period, require_parts_in_time(config)
+    assert period is not None  # noqa: S101  a prequential fold always has one
     day = pd.Timedelta(days=1)
     stop_start = period.train_end - splits.early_stopping_days * day
     fit_end = stop_start - splits.inner_embargo_days * day
@@ -234,7 +234,7 @@ def _own_parts(
 def fold_rows(
     name: str, parts: Mapping[str, TuningPart], times: Ints, end: pd.Timestamp
 ) -> TuningFold:
-    """Put a fold together from its parts by name; one without 'stop' has none.
+    """Assemble a fold from its parts by name; 'stop' may be absent.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def fold_rows(
 
 
 def parts_of(rows: TuningFold) -> dict[str, TuningPart]:
-    """Name the parts that a fold has."""
+    """Return the parts of a fold by name."""
     named = {"fit": rows.fit, "stop": rows.stop, "test": rows.test}
     return {name: part for name, part in named.items() if part is not None}
 
@@ -269,7 +269,7 @@ def _renumbered(rows: TuningFold, used: Ints) -> TuningFold:
 
 
 def require_classes_in(folds: Iterable[TuningFold]) -> None:
-    """Refuse folds of which a part lacks one of the classes; all are named.
+    """Raise if a part of a fold lacks one of the classes; all are named.
 
     Raises
     ------
@@ -289,12 +289,5 @@ def require_classes_in(folds: Iterable[TuningFold]) -> None:
     faults.raise_if_any()
 
 
-def _period_of(fold: Fold) -> Period:
-    if fold.period is None:  # a prequential fold always has one
-        msg = f"fold {fold.number} has no period"
-        raise DatasetError(msg)
-    return fold.period
-
-
 def _us(time: pd.Timestamp) -> int:
-    return int(time.value) // 1_000  # pandas gives nanoseconds, whatever the unit
+    return int(time.value) // 1_000  # `value` is in nanoseconds, whatever the unit

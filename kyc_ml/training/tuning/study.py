@@ -29,7 +29,7 @@ from kyc_ml.training.tuning.rows import TuningFold, TuningRows
 
 _IDENTITY: Final = "kyc_ml.identity"
 _FOLDS: Final = "folds"
-_ROUNDS: Final = "best_rounds"
+_TREES: Final = "best_rounds"
 _STUDY: Final = "kyc_ml"
 _FINISHED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 _STARTUP: Final = 5
@@ -44,8 +44,8 @@ class TrialRecord:
     ----------
     parameters : dict of the searched model parameters
     folds : tuple of float
-        The objective on each fold judged; fewer than all where the trial was pruned.
-    rounds : tuple of int
+        The objective on each evaluated fold; not all folds if the trial was pruned.
+    trees : tuple of int
         Trees at which early stopping left each fold.
     value : float or None
         Mean over all folds; None where pruned.
@@ -54,19 +54,19 @@ class TrialRecord:
     number: int
     parameters: dict[str, float]
     folds: tuple[float, ...]
-    rounds: tuple[int, ...]
+    trees: tuple[int, ...]
     value: float | None
     seconds: float
 
     @property
     def pruned(self) -> bool:
-        """True if the trial was given up before the last fold."""
+        """True if the trial ended before the last fold."""
         return self.value is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What a study found.
+    """The result of a study.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Search:
 
 
 def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
-    """SHA-256 of all that a trial's figures hang on besides the parameters searched.
+    """Return the SHA-256 of everything that a trial depends on, without the searched parameters.
 
     Budgets, threads, and sections that no trial reads may differ between runs of a study.
 
@@ -103,7 +103,7 @@ def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
     sections = config.model_dump(
         mode="json", include={"unit", "features", "dataset", "splits", "model", "tuning"}
     )
-    for name in (*SEARCHED, "num_threads"):
+    for name in (*SEARCHED, "n_jobs"):
         del sections["model"][name]
     for name in ("trials", "minutes"):
         del sections["tuning"][name]
@@ -123,8 +123,8 @@ def search(
 ) -> Search:
     """Try parameters on the folds until a budget is spent; the first are the model's own.
 
-    Each finished trial is in the file: a later call goes on where this one stopped. A
-    trial is given up after a fold where its mean gain on the study's first trial, over
+    Each finished trial is in the file, and a later call continues from there. A trial is
+    pruned after a fold where its mean gain on the study's first trial, over
     the folds so far, is below the median of the complete trials (Optuna's MedianPruner);
     gains, because one fold may be harder than another.
 
@@ -169,7 +169,7 @@ _COMPLETE: Final = (TrialState.COMPLETE,)
 
 
 def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optuna.Study:
-    """Make the study, or go on with the one in the file."""
+    """Create the study, or resume the one in the file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -184,7 +184,7 @@ def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optu
         trials = study.get_trials(deepcopy=False)
     except (SQLAlchemyError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        msg = f"study {path} is no study of Optuna that can be used: {reason}; name another --study"
+        msg = f"study {path} cannot be opened as an Optuna study: {reason}; name another --study"
         raise ConfigError(msg) from None
     if attributes.get(_IDENTITY, identity) != identity or (trials and _IDENTITY not in attributes):
         msg = (
@@ -196,7 +196,7 @@ def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optu
     for trial in trials:  # left by a run that was killed
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
-    # a resumed study must not draw again what it has drawn
+    # a resumed study must not repeat the draws of its earlier trials
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(trials))
     return study
 
@@ -210,7 +210,7 @@ def _run_trial(
     config: TuningConfig,
     tell: StageProgress,
 ) -> None:
-    """Judge one set of parameters fold by fold, and leave the trial finished in the study."""
+    """Evaluate one set of parameters fold by fold, and finish its trial in the study."""
     first = study.get_trials(deepcopy=False, states=_COMPLETE)[:1]
     yardstick = first[0].user_attrs[_FOLDS] if first else None
     trial = study.ask()
@@ -218,12 +218,12 @@ def _run_trial(
     if config.negative_share is not None:
         chosen = chosen.model_copy(update={"negative_share": config.negative_share})
     values: list[float] = []
-    rounds: list[int] = []
+    trees: list[int] = []
     try:
         for number, fold in enumerate(rows.folds, 1):
-            value, trees = _judge(rows, fold, model=chosen, config=config)
+            value, grown = _evaluate(rows, fold, model=chosen, config=config)
             values.append(value)
-            rounds.append(trees)
+            trees.append(grown)
             gain = np.mean(values) - np.mean((yardstick or values)[:number])
             trial.report(float(gain), number)
             tell("folds of the trial", number, len(rows.folds))
@@ -233,7 +233,7 @@ def _run_trial(
         study.tell(trial, state=TrialState.FAIL)
         raise
     trial.set_user_attr(_FOLDS, values)
-    trial.set_user_attr(_ROUNDS, rounds)
+    trial.set_user_attr(_TREES, trees)
     if len(values) < len(rows.folds):
         study.tell(trial, state=TrialState.PRUNED)
     else:
@@ -248,7 +248,7 @@ def _suggest(trial: optuna.Trial, own: dict[str, Any], config: TuningConfig) -> 
         low, high = min(given.low, own[name]), max(given.high, own[name])
         if given.log and low <= 0:
             msg = (
-                f"model.{name} is {own[name]}, which tuning.search.{name} cannot hold while its "
+                f"model.{name} is {own[name]}, which tuning.search.{name} cannot include while its "
                 "log is true: set log to false"
             )
             raise ConfigError(msg)
@@ -259,7 +259,7 @@ def _suggest(trial: optuna.Trial, own: dict[str, Any], config: TuningConfig) -> 
     return drawn
 
 
-def _judge(
+def _evaluate(
     rows: TuningRows, fold: TuningFold, *, model: ModelConfig, config: TuningConfig
 ) -> tuple[float, int]:
     margin, trees = predict_test(rows, fold, model=model)
@@ -275,9 +275,9 @@ def _judge(
 
 
 def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> tuple[Floats, int]:
-    """Fit on a fold's rows; give the margins of its test rows, and the number of trees.
+    """Fit on a fold's rows; return the margins of its test rows and the number of trees.
 
-    Fitting stops on the rows to stop on; without such rows it takes all of `model.rounds`.
+    Without early stopping rows it fits all of `model.n_estimators`.
     """
     fitted = np.zeros(len(rows.features), np.bool_)
     fitted[fold.fit.rows] = True
@@ -286,7 +286,7 @@ def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> t
         fixed = fit_fixed(
             matrix[fold.fit.rows], fold.fit.target, specs=rows.features.specs, config=model
         )
-        return fixed.margin(matrix[fold.test.rows], threads=model.num_threads), fixed.n_trees
+        return fixed.margin(matrix[fold.test.rows], threads=model.n_jobs), fixed.n_trees
     fit = fit_model(
         matrix[fold.fit.rows],
         fold.fit.target,
@@ -295,7 +295,7 @@ def predict_test(rows: TuningRows, fold: TuningFold, *, model: ModelConfig) -> t
         specs=rows.features.specs,
         config=model,
     )
-    return fit.model.margin(matrix[fold.test.rows], threads=model.num_threads), fit.best_round
+    return fit.model.margin(matrix[fold.test.rows], threads=model.n_jobs), fit.best_round
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -314,7 +314,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         parameters=dict(trial.params),
         folds=tuple(trial.user_attrs[_FOLDS]),
-        rounds=tuple(trial.user_attrs[_ROUNDS]),
+        trees=tuple(trial.user_attrs[_TREES]),
         value=trial.value if trial.state == TrialState.COMPLETE else None,
         seconds=seconds,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from kyc_ml.display import template_environment
+from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff
 from kyc_ml.storage import written_whole
 from kyc_ml.validation.report.changes import Changes, find_changes
@@ -29,7 +29,7 @@ from kyc_ml.validation.report.view import (
     view_table,
     view_tiles,
 )
-from kyc_ml.validation.report.words import GLOSSARY, word
+from kyc_ml.validation.report.words import word
 from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language, say
 
@@ -80,7 +80,10 @@ def render_report(
         changes=None if previous is None else _changes(previous, report, language),
         rows=view_rows(report, language),
         signed=None if signed is None else _signed(signed, language),
-        glossary=[(say(term, language), say(text, language)) for term, text in GLOSSARY],
+        glossary=[
+            (each.term_zh, each.text_zh) if language == "zh" else (each.term, each.text)
+            for each in GLOSSARY
+        ],
         files=sorted(report.data.files.items()),
         style=style,
         script=script,

@@ -88,7 +88,9 @@ def collect_rows(
         built = _build(tables, part, specs, reporter)
         # raises if a column is missing; without rows, because it copies them
         columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))
-        left_out |= {name: why for name, why in built.unavailable.items() if name in _named(settings)}
+        left_out |= {
+            name: why for name, why in built.unavailable.items() if name in _named(settings)
+        }
         predicted = None
         if part.learned is not None:
             held_out, probability = predict_again(

@@ -12,9 +12,9 @@ from kyc_ml.config import SourceMapping, parse_section
 from kyc_ml.onboarding.proposal.codes import translate
 from kyc_ml.onboarding.proposal.finding import find_sources
 from kyc_ml.onboarding.proposal.guesses import Guess, MappingProposal, TableProposal
-from kyc_ml.onboarding.proposal.looking import looked_at, plain_name
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
 from kyc_ml.onboarding.proposal.numbers import read_number
+from kyc_ml.onboarding.proposal.samples import open_samples, plain_name
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.vocabulary import name_score, normalise
 from kyc_ml.onboarding.proposal.writing import write_source
@@ -25,7 +25,7 @@ DAYS = [datetime(1999, 3, 27) + timedelta(days=13 * n) for n in range(60)]  # no
 def desk_of(folder, **columns):
     frame = pd.DataFrame({"row": [f"r{n}" for n in range(60)], **columns})
     frame.to_csv(folder / "t.csv", index=False)
-    return looked_at(folder, find_sources(folder))
+    return open_samples(folder, find_sources(folder))
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def desk_of(folder, **columns):
      "%d-%b-%Y", "%Y%m%d%H%M%S", "%y%m%d %H:%M:%S"],
 )  # fmt: skip
 def test_a_time_is_read_as_it_was_written(tmp_path, form):
-    with desk_of(tmp_path, when=[day.strftime(form) for day in DAYS]) as desk:
-        look = desk.look("t")
-        reading = read_time(look.column("when"), named=1.0)
+    with desk_of(tmp_path, when=[day.strftime(form) for day in DAYS]) as engine:
+        sample = engine.sample("t")
+        reading = read_time(sample.column("when"), named=1.0)
         assert reading is not None
-        rows = desk.connection.execute(
+        rows = engine.connection.execute(
             f"SELECT TRY_CAST({reading.sql} AS TIMESTAMP) FROM t ORDER BY rowid"
         ).fetchall()
     assert [row[0] for row in rows] == DAYS
@@ -46,15 +46,15 @@ def test_a_time_is_read_as_it_was_written(tmp_path, form):
 
 def test_a_day_that_may_be_a_month_is_doubted(tmp_path):
     low = [f"{n % 12 + 1:02d}/{n % 11 + 1:02d}/2024" for n in range(60)]
-    with desk_of(tmp_path, when=low) as desk:
-        look = desk.look("t")
-        assert "exchanged" in read_time(look.column("when"), named=1.0).doubt
+    with desk_of(tmp_path, when=low) as engine:
+        sample = engine.sample("t")
+        assert "exchanged" in read_time(sample.column("when"), named=1.0).doubt
 
 
 def test_a_number_without_a_name_is_no_time(tmp_path):
-    with desk_of(tmp_path, code=[f"{n % 28 + 960101}" for n in range(60)]) as desk:
-        look = desk.look("t")
-        assert read_time(look.column("code"), named=0.0) is None
+    with desk_of(tmp_path, code=[f"{n % 28 + 960101}" for n in range(60)]) as engine:
+        sample = engine.sample("t")
+        assert read_time(sample.column("code"), named=0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -67,24 +67,26 @@ def test_a_number_without_a_name_is_no_time(tmp_path):
     ],
 )
 def test_numbers_of_other_habits(tmp_path, texts, numbers):
-    with desk_of(tmp_path, amount=texts * 20) as desk:
-        look = desk.look("t")
-        reading = read_number(look.column("amount"))
-        got = desk.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
+    with desk_of(tmp_path, amount=texts * 20) as engine:
+        sample = engine.sample("t")
+        reading = read_number(sample.column("amount"))
+        got = engine.connection.execute(
+            f"SELECT {reading.numeric} FROM t ORDER BY rowid"
+        ).fetchall()
     assert [row[0] for row in got[:3]] == numbers
 
 
 def test_words_are_no_numbers(tmp_path):
-    with desk_of(tmp_path, amount=["flat 12", "route 7", "gate 9"] * 20) as desk:
-        look = desk.look("t")
-        assert read_number(look.column("amount")) is None
+    with desk_of(tmp_path, amount=["flat 12", "route 7", "gate 9"] * 20) as engine:
+        sample = engine.sample("t")
+        assert read_number(sample.column("amount")) is None
 
 
 def test_cents_are_known_by_their_name_alone(tmp_path):
-    with desk_of(tmp_path, amount_cents=[str(150 + n) for n in range(60)]) as desk:
-        look = desk.look("t")
-        reading = read_number(look.column("amount_cents"), money=True)
-        first = desk.one(f"SELECT {reading.sql} FROM t ORDER BY rowid LIMIT 1")
+    with desk_of(tmp_path, amount_cents=[str(150 + n) for n in range(60)]) as engine:
+        sample = engine.sample("t")
+        reading = read_number(sample.column("amount_cents"), money=True)
+        first = engine.one(f"SELECT {reading.sql} FROM t ORDER BY rowid LIMIT 1")
     assert first == (1.5,)
     assert reading.doubt
 
@@ -125,7 +127,7 @@ def test_whatever_is_proposed_reads_back(path, sql, evidence):
     table = TableProposal(name="transactions", rows=sql, files=(), columns={"amount": guess})
     proposal = MappingProposal(
         name=shown, timezone="UTC", timezone_evidence=evidence, base_currency="XXX",
-        currency_evidence=evidence, looks=(), tables={"transactions": table},
+        currency_evidence=evidence, samples=(), tables={"transactions": table},
         unused={path: evidence}, decisions=[evidence],
     )  # fmt: skip
     text = write_source(proposal).replace("files:\n", "files:\n  f: {path: f, format: csv}\n", 1)
@@ -208,11 +210,11 @@ def written(*forms):
 )
 def test_forms_that_exclude_each_other_are_read_each_in_its_own(tmp_path, forms):
     shown, expected = written(*forms)
-    with desk_of(tmp_path, when=shown) as desk:
-        look = desk.look("t")
-        reading = read_time(look.column("when"), named=1.0)
+    with desk_of(tmp_path, when=shown) as engine:
+        sample = engine.sample("t")
+        reading = read_time(sample.column("when"), named=1.0)
         assert reading is not None
-        rows = desk.connection.execute(f"SELECT {reading.sql} FROM t ORDER BY rowid").fetchall()
+        rows = engine.connection.execute(f"SELECT {reading.sql} FROM t ORDER BY rowid").fetchall()
     assert [row[0] for row in rows] == expected
     assert reading.sql.count("try_strptime") == len(forms)
     assert f"{1 / len(forms):.0%}" in reading.form
@@ -221,9 +223,9 @@ def test_forms_that_exclude_each_other_are_read_each_in_its_own(tmp_path, forms)
 
 def test_an_order_of_day_and_month_that_no_value_decides_is_doubted(tmp_path):
     low = [f"{n % 12 + 1:02d}/{n % 11 + 1:02d}/2024" if n % 2 else "20240407" for n in range(60)]
-    with desk_of(tmp_path, when=low) as desk:
-        look = desk.look("t")
-        assert "exchanged" in read_time(look.column("when"), named=1.0).doubt
+    with desk_of(tmp_path, when=low) as engine:
+        sample = engine.sample("t")
+        assert "exchanged" in read_time(sample.column("when"), named=1.0).doubt
 
 
 @pytest.mark.parametrize(
@@ -234,9 +236,9 @@ def test_an_order_of_day_and_month_that_no_value_decides_is_doubted(tmp_path):
     ],
 )
 def test_forms_that_contradict_or_do_not_suffice_are_told_and_not_read(tmp_path, values, told):
-    with desk_of(tmp_path, when=values * 20) as desk:
-        look = desk.look("t")
-        column = look.column("when")
+    with desk_of(tmp_path, when=values * 20) as engine:
+        sample = engine.sample("t")
+        column = sample.column("when")
         assert read_time(column, named=1.0) is None
         found = find_mixed(column, named=1.0)
     assert found is not None
@@ -250,14 +252,14 @@ def test_forms_that_contradict_or_do_not_suffice_are_told_and_not_read(tmp_path,
      ["1234.50", "12.1", "7.25"], ["10.12.2", "10.0.0.1", "1.2.3"]],
 )  # fmt: skip
 def test_what_is_no_mixture_of_times_is_none(tmp_path, values):
-    with desk_of(tmp_path, when=values * 20) as desk:
-        look = desk.look("t")
-        assert read_time(look.column("when"), named=1.0) is None
+    with desk_of(tmp_path, when=values * 20) as engine:
+        sample = engine.sample("t")
+        assert read_time(sample.column("when"), named=1.0) is None
 
 
 def test_digits_of_two_lengths_need_a_name(tmp_path):
     shown, _ = written(DIGITS, "%Y%m%d%H%M%S")
-    with desk_of(tmp_path, when=shown) as desk:
-        look = desk.look("t")
-        assert read_time(look.column("when"), named=0.0) is None
-        assert read_time(look.column("when"), named=0.9) is not None
+    with desk_of(tmp_path, when=shown) as engine:
+        sample = engine.sample("t")
+        assert read_time(sample.column("when"), named=0.0) is None
+        assert read_time(sample.column("when"), named=0.9) is not None

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kyc_ml.onboarding.proposal.finding import find_sources
-from kyc_ml.onboarding.proposal.looking import looked_at
 from kyc_ml.onboarding.proposal.marks import find_separators, take_apart
 from kyc_ml.onboarding.proposal.numbers import read_number, why_no_number
+from kyc_ml.onboarding.proposal.samples import open_samples
 
 COPIES = 20
 READ = {
@@ -44,27 +44,27 @@ READ = {
 }
 NAMED = {
     "several_currencies": (["$12", "€5", "$7"], "several currencies (USD, EUR)"),
-    "unknown_mark": (["12 fl", "13 fl", "9 fl"], "not understood: 'fl'"),
-    "two_signs": (["--5", "--7", "--9"], "not understood"),
+    "unknown_mark": (["12 fl", "13 fl", "9 fl"], "'fl'"),
+    "two_signs": (["--5", "--7", "--9"], "'--'"),
 }
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
+def engine(tmp_path_factory):
     folder = tmp_path_factory.mktemp("numbers")
     columns = {name: rows[0] * COPIES for name, rows in {**READ, **NAMED}.items()}
     frame = pd.DataFrame({"row": [f"r{n}" for n in range(3 * COPIES)], **columns})
     frame.to_csv(folder / "t.csv", index=False)
-    with looked_at(folder, find_sources(folder)) as opened:
+    with open_samples(folder, find_sources(folder)) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_number_is_read_as_it_was_meant_or_is_a_guess(desk, name):
+def test_a_number_is_read_as_it_was_meant_or_is_a_guess(engine, name):
     _, numbers, doubt = READ[name]
-    look = desk.look("t")
-    reading = read_number(look.column(name), money=True)
-    rows = desk.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
+    sample = engine.sample("t")
+    reading = read_number(sample.column(name), money=True)
+    rows = engine.connection.execute(f"SELECT {reading.numeric} FROM t ORDER BY rowid").fetchall()
     assert [row[0] for row in rows[:3]] == numbers
     assert doubt in reading.doubt
     assert doubt or "digits" not in reading.doubt
@@ -72,19 +72,19 @@ def test_a_number_is_read_as_it_was_meant_or_is_a_guess(desk, name):
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_marks_that_are_not_understood_are_named(desk, name):
-    look = desk.look("t")
-    assert read_number(look.column(name), money=True) is None
-    assert NAMED[name][1] in why_no_number(look.column(name))
+def test_marks_that_are_not_understood_are_named(engine, name):
+    sample = engine.sample("t")
+    assert read_number(sample.column(name), money=True) is None
+    assert NAMED[name][1] in why_no_number(sample.column(name))
 
 
-def test_a_value_of_another_form_is_not_read(desk):
-    look = desk.look("t")
-    reading = read_number(look.column("whole"), money=True)
+def test_a_value_of_another_form_is_not_read(engine):
+    sample = engine.sample("t")
+    reading = read_number(sample.column("whole"), money=True)
     strange = ["1.3万", "1,2", "flat 12", "(850)"]
     for text in strange:
         sql = re.sub(r"whole", f"'{text}'", reading.sql)
-        assert desk.one(f"SELECT TRY_CAST({sql} AS DOUBLE)") == (None,)
+        assert engine.one(f"SELECT TRY_CAST({sql} AS DOUBLE)") == (None,)
 
 
 @settings(max_examples=3 * settings.default.max_examples)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from kyc_ml.onboarding.proposal.finding import find_sources
-from kyc_ml.onboarding.proposal.looking import looked_at
+from kyc_ml.onboarding.proposal.samples import open_samples
 from kyc_ml.onboarding.proposal.times import read_time, why_no_time
 
 COPIES = 20
@@ -39,36 +39,36 @@ READ = {
 NAMED = {
     "java": (["Sun Jan 07 11:35:00 CST 2024", "Mon Jan 08 11:35:00 CST 2024"],
              "try_strptime(replace(java, ' CST', ''), '%a %b %d %H:%M:%S %Y')"),
-    "suffix": (["2024-01-07 11:35:00 IST", "2024-01-08 11:35:00 IST"], "abbreviations (IST)"),
+    "suffix": (["2024-01-07 11:35:00 IST", "2024-01-08 11:35:00 IST"], "(IST)"),
     "unknown": (["2024 07 01 week 27", "2024 08 01 week 31"], "9999 99 99 aaaa 99"),
     "evening": (["2024-01-07 晚8:00", "2024-01-08 晚9:00"], "a form that is not known"),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
+def engine(tmp_path_factory):
     folder = tmp_path_factory.mktemp("times")
     texts = {name: rows[0] for name, rows in {**READ, **NAMED}.items()}
     columns = {name: (each * 100)[:100] for name, each in texts.items()}
     frame = pd.DataFrame({"row": [f"r{n}" for n in range(100)], **columns})
     frame.to_csv(folder / "t.csv", index=False)
-    with looked_at(folder, find_sources(folder)) as opened:
+    with open_samples(folder, find_sources(folder)) as opened:
         yield opened
 
 
-def read(desk, sql):
-    return desk.connection.execute(
+def read(engine, sql):
+    return engine.connection.execute(
         f"SELECT CAST(CAST(CAST({sql} AS TIMESTAMPTZ) AS TIMESTAMP) AS VARCHAR) "
         "FROM t ORDER BY rowid"
     ).fetchall()
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_time_is_read_or_is_a_guess(desk, name):
+def test_a_time_is_read_or_is_a_guess(engine, name):
     _, times, doubt = READ[name]
-    look = desk.look("t")
-    reading = read_time(look.column(name), named=1.0)
-    assert [pd.Timestamp(row[0]) for row in read(desk, reading.sql)[:2]] == [
+    sample = engine.sample("t")
+    reading = read_time(sample.column(name), named=1.0)
+    assert [pd.Timestamp(row[0]) for row in read(engine, reading.sql)[:2]] == [
         pd.Timestamp(time) for time in times
     ]
     assert doubt in reading.doubt
@@ -76,7 +76,7 @@ def test_a_time_is_read_or_is_a_guess(desk, name):
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_form_that_is_not_read_is_named_with_what_to_write(desk, name):
-    look = desk.look("t")
-    assert read_time(look.column(name), named=1.0) is None
-    assert NAMED[name][1] in why_no_time(look.column(name))
+def test_a_form_that_is_not_read_is_named_with_what_to_write(engine, name):
+    sample = engine.sample("t")
+    assert read_time(sample.column(name), named=1.0) is None
+    assert NAMED[name][1] in why_no_time(sample.column(name))

@@ -18,7 +18,7 @@ CALLS = [
     (node, {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)})
     for tree in TREES
     for node in ast.walk(tree)
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"say", "_piece"}
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"note", "_piece"}
 ]
 KINDS = {
     *("identifier", "time", "number", "country", "clock", "currency", "direction", "label"),

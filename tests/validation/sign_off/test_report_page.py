@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from kyc_ml.display import GLOSSARY
 from kyc_ml.registry import Entry, ReportFacts, ReportFinding, SignOff, make_sign_off
 from kyc_ml.registry.governance.chain import GENESIS
 from kyc_ml.validation.report.changes import find_changes
@@ -17,7 +18,7 @@ from kyc_ml.validation.report.inline import strict_svg
 from kyc_ml.validation.report.numbers import write_cell, write_number
 from kyc_ml.validation.report.render import render_report, save_report_page
 from kyc_ml.validation.report.view import MOST_ROWS, view_tiles
-from kyc_ml.validation.report.words import COLUMNS, GLOSSARY, WORDS
+from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.result import Figure
 
 EVIL = "<script>alert('x')</script>"
@@ -129,8 +130,8 @@ def test_no_word_is_missing_in_either_language():
         assert text.zh.strip(), key
         if key not in ("comma", "colon", "seconds"):
             assert re.search("[\u4e00-\u9fff]", text.zh), key
-    for term, text in GLOSSARY:
-        assert re.search("[\u4e00-\u9fff]", text.zh), term.en
+    for entry in GLOSSARY:
+        assert re.search("[\u4e00-\u9fff]", entry.text_zh), entry.term
     assert all(text.en and text.zh for text in COLUMNS.values())
 
 

@@ -1,8 +1,7 @@
-"""A bounded look into files: what each column holds, in counts and shapes.
+"""Profiles of unknown files from a bounded sample: counts and shapes of each column's values.
 
-Values stay in the engine. Only codes leave it: the values of a column with at most
-`MOST_CODES` of them, each short and many rows to each, which are no identifiers and
-which a CASE expression has to name.
+Values stay in the engine, except codes that a CASE expression must name: the values of a column
+with at most `MOST_CODES` short ones, each with many rows, so that they are not identifiers.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from kyc_ml.contract import (
 )
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.onboarding.proposal.finding import FoundFolder, FoundSource
-from kyc_ml.onboarding.proposal.vocabulary import normalise, say, words
+from kyc_ml.onboarding.proposal.vocabulary import normalise, note, words
 from kyc_ml.storage import connect, quote_name, quote_text
 
 ROWS: Final = 300_000
-"""Rows of a table that are looked at, drawn at random where there are more."""
+"""Rows of the sample of a table, drawn at random where there are more."""
 MOST_CODES: Final = 12
 _LONGEST_CODE: Final = 40
 _ROWS_A_CODE: Final = 4
 _HEAD_BYTES: Final = 256 << 20
-"""Of a longer text file the beginning alone is looked at."""
+"""Bytes of the sample of a text file: its beginning, where it is longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnLook:
-    """What a column holds, in the rows looked at.
+class ColumnSample:
+    """Profile of a column in the sample.
 
     Attributes
     ----------
@@ -53,21 +52,21 @@ class ColumnLook:
     filled : float
         Share of rows with a value, in [0, 1].
     distinct : int
-        How many values; `unique` where no two rows share one.
+        Number of different values; `unique` where no two rows have the same.
     number, whole : float
         Share of the values that are numbers, and whole ones.
     negative : float
         Share of the numbers below zero.
     low, high : float
-        Range of the numbers; NaN where there are none.
+        Range of the numbers; NaN without numbers.
     shortest, longest : int
         Length of the values as text.
     codes : tuple of str
-        The values, where they are few enough to be codes and no identifiers; else empty.
+        The values, if they are few enough to be codes and not identifiers; otherwise empty.
     table : str
-        Name of its source, and `rows` that were looked at there.
-    desk : Desk
-        Where expressions are tried on it.
+        Name of its source, and `rows` of the sample.
+    engine : Engine
+        Engine in which expressions are tried on it.
     """
 
     name: str
@@ -86,7 +85,7 @@ class ColumnLook:
     codes: tuple[str, ...]
     table: str
     rows: int
-    desk: Desk = field(repr=False, compare=False)
+    engine: Engine = field(repr=False, compare=False)
 
     @property
     def sql(self) -> str:
@@ -105,13 +104,13 @@ class ColumnLook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileLook:
-    """What a table to be holds, in the rows looked at.
+class FileSample:
+    """Profile of a source in the sample.
 
     Attributes
     ----------
     rows : int
-        Rows looked at; all there are unless `partly`.
+        Rows of the sample; all rows unless `partly`.
     malformed : int
         Lines that have more or fewer values than there are columns.
     """
@@ -119,8 +118,8 @@ class FileLook:
     found: FoundSource
     rows: int
     partly: bool
-    columns: tuple[ColumnLook, ...]
-    desk: Desk = field(repr=False, compare=False)
+    columns: tuple[ColumnSample, ...]
+    engine: Engine = field(repr=False, compare=False)
     malformed: int = 0
 
     @property
@@ -138,14 +137,14 @@ class FileLook:
         """The table's name in SQL."""
         return plain_name(self.found.name)
 
-    def column(self, name: str) -> ColumnLook:
+    def column(self, name: str) -> ColumnSample:
         """Return the column called `name`; KeyError without one."""
         return {column.name: column for column in self.columns}[name]
 
 
 @dataclass(slots=True)
-class Desk:
-    """Everything that was looked at, and the engine to try expressions on it.
+class Engine:
+    """All samples, and the engine in which expressions are tried on them.
 
     Attributes
     ----------
@@ -153,18 +152,18 @@ class Desk:
     """
 
     connection: duckdb.DuckDBPyConnection
-    looks: list[FileLook] = field(default_factory=list)
+    samples: list[FileSample] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
     _answers: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
 
     def all(self, sql: str) -> list[tuple[object, ...]]:
-        """Run SQL; asked again, as a file is for each table, the rows are known."""
+        """Run SQL; the rows are cached, because a file is examined for each table."""
         if sql not in self._answers:
             self._answers[sql] = self.connection.execute(sql).fetchall()
         return self._answers[sql]
 
     def one(self, sql: str) -> tuple[object, ...]:
-        """Run SQL that gives one row."""
+        """Run SQL that returns one row."""
         return self.all(sql)[0]
 
     def counts(self, rows: str, *sums: str) -> list[int]:
@@ -172,9 +171,9 @@ class Desk:
         found = self.one(f"SELECT {', '.join(sums)} FROM {rows}")
         return [int(number or 0) for number in found]  # type: ignore[call-overload]
 
-    def look(self, name: str) -> FileLook:
-        """Return the look at a source; KeyError without one."""
-        return {look.name: look for look in self.looks}[name]
+    def sample(self, name: str) -> FileSample:
+        """Return the profile of a source; KeyError without one."""
+        return {sample.name: sample for sample in self.samples}[name]
 
 
 def plain_name(name: str) -> str:
@@ -184,13 +183,13 @@ def plain_name(name: str) -> str:
 
 
 @contextmanager
-def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
+def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
     """Open every source of a folder as the contract would, and profile a sample of it.
 
-    What cannot be opened is noted as unusable, in the contract's own words.
+    A source that cannot be opened is listed as unusable, with the contract's message.
     """
     with tempfile.TemporaryDirectory(prefix="kyc_ml_") as scratch:
-        desk_unusable = dict(folder.unusable)
+        unusable = dict(folder.unusable)
         opened: dict[str, FoundFiles] = {}
         cut: dict[str, bool] = {}
         for number, source in enumerate(folder.sources):
@@ -200,29 +199,29 @@ def looked_at(data: Path, folder: FoundFolder) -> Iterator[Desk]:
             found, cut[source.name] = _to_read(data, source, copies)
             opened |= make_plain({source.name: found}, copies=copies, faults=faults)
             if len(faults):
-                desk_unusable[source.source.path] = _first(faults)
+                unusable[source.source.path] = _first(faults)
         with closing(connect(data=None, files=readable_paths(opened.values()))) as connection:
-            desk = Desk(connection, unusable=desk_unusable)
+            engine = Engine(connection, unusable=unusable)
             for source in folder.sources:
                 if source.name in opened:
-                    _open(desk, source, opened[source.name], cut=cut[source.name])
-            yield desk
+                    _open(engine, source, opened[source.name], cut=cut[source.name])
+            yield engine
 
 
-def _open(desk: Desk, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
-    """Open a source and profile it, or note why it cannot be."""
+def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
+    """Open a source and profile it, or list the reason why it cannot be opened."""
     faults = Faults(source.name, SourceError)
-    malformed = open_files(desk.connection, {source.name: found}, faults=faults).malformed
+    malformed = open_files(engine.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
-        desk.unusable[source.source.path] = _first(faults)
+        engine.unusable[source.source.path] = _first(faults)
         return
-    look = _look(desk, source, cut=cut)
+    sample = _take_sample(engine, source, cut=cut)
     lines = len(malformed.get(source.name, ()))
-    if look.rows:
-        desk.looks.append(replace(look, malformed=lines))
+    if sample.rows:
+        engine.samples.append(replace(sample, malformed=lines))
         return
-    desk.unusable[source.source.path] = (
-        say("only_malformed", lines=lines) if lines else "has columns and no rows"
+    engine.unusable[source.source.path] = (
+        note("only_malformed", lines=lines) if lines else "has columns and no rows"
     )
 
 
@@ -235,7 +234,7 @@ def _first(faults: Faults) -> str:
 
 
 def _to_read(data: Path, source: FoundSource, copies: Path) -> tuple[FoundFiles, bool]:
-    """Return the files to look into: the heads of long text, in UTF-8; True if that is not all."""
+    """Return the files to read, heads of long texts in UTF-8; True if they are not complete."""
     root = data.resolve()
     names = tuple(str(path.relative_to(root)) for path in source.paths)
     found = FoundFiles(source=source.source, paths=source.paths, names=names)
@@ -265,9 +264,9 @@ def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
     return False
 
 
-def _look(desk: Desk, source: FoundSource, *, cut: bool) -> FileLook:
+def _take_sample(engine: Engine, source: FoundSource, *, cut: bool) -> FileSample:
     """Keep a sample of a source under its own name, and profile its columns."""
-    connection = desk.connection
+    connection = engine.connection
     name, whole = quote_name(source.name), quote_name(f"whole:{source.name}")
     kind = connection.execute(
         "SELECT count(*) FROM duckdb_views() WHERE view_name = ? AND temporary", [source.name]
@@ -280,36 +279,36 @@ def _look(desk: Desk, source: FoundSource, *, cut: bool) -> FileLook:
     connection.execute(f"DROP {thing} {whole}")
     columns = connection.execute(f"DESCRIBE {name}").fetchall()
     kept = min(rows, ROWS)
-    return FileLook(
+    return FileSample(
         found=source,
         rows=kept,
         partly=cut or rows > ROWS,
-        columns=tuple(_profile(desk, source.name, *row[:2], rows=kept) for row in columns),
-        desk=desk,
+        columns=tuple(_profile(engine, source.name, *row[:2], rows=kept) for row in columns),
+        engine=engine,
     )
 
 
-def _profile(desk: Desk, table: str, name: str, type_: str, *, rows: int) -> ColumnLook:
+def _profile(engine: Engine, table: str, name: str, type_: str, *, rows: int) -> ColumnSample:
     text = f"CAST({quote_name(name)} AS VARCHAR)"
     filled, distinct, numbers, whole, negative, low, high, shortest, longest = (
-        desk.connection.execute(
+        engine.connection.execute(
             "SELECT count(t), count(DISTINCT t), count(n), count(n) FILTER (n = floor(n)), "
             "count(n) FILTER (n < 0), min(n), max(n), min(length(t)), max(length(t)) FROM ("
             f"SELECT nullif(trim({text}), '') AS t, CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) "
             f"THEN TRY_CAST({text} AS DOUBLE) END AS n FROM {quote_name(table)})"
         ).fetchall()[0]
     )
-    # more rows than values, few values and short ones: codes, and no identifiers
+    # more rows than values, few values and short ones: codes and not identifiers
     coded = 0 < distinct <= MOST_CODES and filled >= _ROWS_A_CODE * distinct
     codes: Sequence[tuple[str]] = ()
     if coded and (longest or 0) <= _LONGEST_CODE:
-        codes = desk.connection.execute(
+        codes = engine.connection.execute(
             f"SELECT trim({text}) AS t FROM {quote_name(table)} "
             f"WHERE nullif(trim({text}), '') IS NOT NULL "
             "GROUP BY ALL ORDER BY count(*) DESC, t"
         ).fetchall()
     nan = float("nan")
-    return ColumnLook(
+    return ColumnSample(
         name=name,
         normal=normalise(name),
         type=type_,
@@ -326,14 +325,14 @@ def _profile(desk: Desk, table: str, name: str, type_: str, *, rows: int) -> Col
         codes=tuple(row[0] for row in codes),
         table=table,
         rows=rows,
-        desk=desk,
+        engine=engine,
     )
 
 
-def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> float:
+def contained(engine: Engine, inner: tuple[str, str], outer: tuple[str, str]) -> float:
     """Share of the distinct values of a column, (table, column), that another one holds."""
     (one, a), (two, b) = inner, outer
-    row = desk.one(
+    row = engine.one(
         f"SELECT count(*) FILTER (t IN (SELECT CAST({quote_name(b)} AS VARCHAR) FROM "
         f"{quote_name(two)} WHERE {quote_name(b)} IS NOT NULL)) / nullif(count(*), 0) FROM "
         f"(SELECT DISTINCT CAST({quote_name(a)} AS VARCHAR) AS t FROM {quote_name(one)} "
@@ -342,10 +341,10 @@ def contained(desk: Desk, inner: tuple[str, str], outer: tuple[str, str]) -> flo
     return float(row[0] or 0.0)  # type: ignore[arg-type]
 
 
-def words_held(column: ColumnLook, known: Collection[str]) -> tuple[str, ...]:
+def words_held(column: ColumnSample, known: Collection[str]) -> tuple[str, ...]:
     """List the known words, in small letters, that a column holds; no other value leaves it."""
     low = f"lower(trim({column.text}))"
-    rows = column.desk.all(
+    rows = column.engine.all(
         f"SELECT {low} AS word FROM {quote_name(column.table)} "
         f"WHERE {low} IN {quoted_codes(sorted(known))} GROUP BY ALL ORDER BY count(*) DESC, word"
     )
