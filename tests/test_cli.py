@@ -415,9 +415,10 @@ def test_a_json_log_takes_nothing_from_help():
 def test_numbers_of_the_summary_are_numbers_in_the_json_log_and_text_for_people(monkeypatch):
     result = SimpleNamespace(
         manifest=SimpleNamespace(
-            scored_by="model", reason="", run_id="r", customers=1_234, not_scored={}
+            scored_by="model", reason="", run_id="r", customers=1_234, not_scored={},
+            read=562_557, quarantined=0,
         ),
-        tiers=pd.DataFrame({"tier": ["low"]}), read=562_557, quarantined=0, rows=7_690,
+        tiers=pd.DataFrame({"tier": ["low"]}), rows=7_690,
         seconds={"reading": 15.04}, path=Path("o"), was_there=False,
     )  # fmt: skip
     monkeypatch.setattr("kyc_ml.scoring.run_score", lambda *_, **__: result)
