@@ -1,12 +1,12 @@
-"""Machine-learning risk prediction for knowing customers.
+"""Customer risk rating and fraud scoring with machine learning.
 
-Tables pass the contract (`read_source`), become features as known at each decision
-(`build_features`), train a calibrated model (`train`), and get scores, tiers and reasons
-(`score_features`). `tune`, `compare`, `validate`, `fit_tiers` and `explain_one` do in memory
-what the commands of those names do, `run_init` proposes the mapping of unknown files, and
-`RiskClassifier` and `FeatureBuilder` are steps of scikit-learn's pipelines. The names below are
-the public ones, with those of `kyc_ml.metrics`, the plots of `kyc_ml.display` and the splits of
-`kyc_ml.dataset`; each is imported when it is first used, so that ``import kyc_ml`` costs nothing.
+`read_source` checks tables by the data contract, `build_features` computes features as known at
+each decision, `train` fits a calibrated model, and `score_features` gives probabilities, tiers and
+reasons. `tune`, `compare`, `validate`, `fit_tiers` and `explain_one` work in memory like the
+commands of those names. `run_init` proposes the mapping of unknown files. `RiskClassifier` and
+`FeatureBuilder` are steps of scikit-learn pipelines. Public names are those below and those of the
+packages `kyc_ml.metrics`, `kyc_ml.display` and `kyc_ml.dataset`; each is imported at its first use,
+so that ``import kyc_ml`` is fast.
 """
 
 import lazy_loader

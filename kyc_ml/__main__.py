@@ -1,4 +1,4 @@
-"""`python -m kyc_ml` is `kyc-ml`."""
+"""Runs `kyc-ml` as `python -m kyc_ml`."""
 
 from kyc_ml.cli import app
 

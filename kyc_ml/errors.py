@@ -1,7 +1,7 @@
 """Every error that kyc_ml raises on purpose.
 
-A message names the subject, the rule, what came instead and the cure. It holds
-counts and column names, never a customer's value.
+A message names the subject, the rule, what came instead and the cure. It has counts and column
+names, never a customer's value.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import PurePath
 from typing import Any, Final, Self
 
 _PATHS_ALIKE: Final = 0.75
-"""Convention: one letter of four may differ; names of files are short."""
+"""Smallest similarity of two file names (convention): one letter of four may differ."""
 
 
 class KycMlError(Exception):
     """Base class of all errors raised on purpose by kyc_ml.
 
-    The command line prints the message in one block and exits with 2, with 1 where a limit
-    was passed, or with 4 where a service is not there or a file in use.
+    The command line prints the message in one block. The exit code is 2; 1 if a limit was exceeded;
+    4 if a service is not available or a file is in use.
     """
 
 
@@ -32,7 +32,7 @@ class SourceError(KycMlError, ValueError):
 
 
 class BusyError(SourceError):
-    """A file is being written by somebody else, and may be free later: the exit code is 4."""
+    """Another process is writing a file, which may be free later: the exit code is 4."""
 
 
 class ContractError(KycMlError, ValueError):
@@ -41,8 +41,8 @@ class ContractError(KycMlError, ValueError):
     Attributes
     ----------
     quarantine : pyarrow.Table or None
-        The refused rows, where there are any, so that a job can still save them.
-    quality : QualitySummary or None
+        The refused rows, if any, so that a job can still save them.
+    quality : DataQualityReport or None
         The counts of every table, so that a job can still show them.
     """
 
@@ -51,15 +51,15 @@ class ContractError(KycMlError, ValueError):
 
 
 class LeakageError(KycMlError, ValueError):
-    """A computation could see past its decision time."""
+    """A computation could use what happened after its decision time."""
 
 
 class DatasetError(KycMlError, ValueError):
-    """The labelled observations cannot carry a model."""
+    """The labelled observations are not enough for a model."""
 
 
 class BundleError(KycMlError, ValueError):
-    """A bundle is absent, incomplete, of another format, or was changed."""
+    """A bundle is missing, incomplete, changed or of another format."""
 
 
 class RegistryError(KycMlError, LookupError):
@@ -67,43 +67,43 @@ class RegistryError(KycMlError, LookupError):
 
 
 class UnreachableError(RegistryError):
-    """The model store does not answer now, and may later; the command line exits with 4."""
+    """The model store does not answer now but may later; the exit code is 4."""
 
 
 class AuditError(KycMlError, ValueError):
-    """The audit log was changed, cut off or is another one: nothing is added to it."""
+    """The audit log was changed, truncated or exchanged: nothing is added to it."""
 
     @classmethod
     def absent(cls, *, path: str) -> Self:
-        """Say where a log was looked for, and how to name another place."""
+        """Return the error for a missing log, with the ways to name another place."""
         return cls(
-            f"audit log {path} is not there: name it with --log or KYC_ML_AUDIT_LOG, or go to the "
-            "folder where kyc-ml validate, sign-off and promote ran (the first of them makes it); "
-            "lost for good, restore it from the backup"
+            f"audit log {path} does not exist: name it with --log or KYC_ML_AUDIT_LOG, or go to "
+            "the folder where kyc-ml validate, sign-off and promote ran (the first creates it); "
+            "if it is lost, restore it from the backup"
         )
 
     @classmethod
     def unsound(cls, *, path: str, faults: Iterable[str]) -> Self:
-        """Name every fault, and what to do now."""
+        """Return the error that lists every fault and what to do."""
         lines = [
             f"audit log {path} cannot be trusted:",
             *(f"  - {fault}" for fault in faults),
             "keep a copy as it is, find out who changed it, and restore it from a backup that "
-            "kyc-ml audit-log verify finds sound",
+            "kyc-ml audit-log verify accepts",
         ]
         return cls("\n".join(lines))
 
 
 class GateError(KycMlError):
-    """A result passes its limits and is not published; the command line exits with 1."""
+    """A result exceeds its limits and is not published; the exit code is 1."""
 
 
 class OutputError(KycMlError, OSError):
-    """A result could not be written; nothing half written is left."""
+    """A result could not be written; no incomplete file remains."""
 
 
 class CapacityError(KycMlError, MemoryError):
-    """Memory, or the room to spill, is too small for the work."""
+    """Memory, or disk space for intermediate results, is too small for the work."""
 
 
 def hint(name: str, known: Collection[str]) -> str:
@@ -122,7 +122,7 @@ def hint(name: str, known: Collection[str]) -> str:
 
 
 def hint_path(name: str, known: Collection[str]) -> str:
-    """Return `hint` for a file or folder: an ending in common makes no two names alike.
+    """Return `hint` for a file or folder, by the names without their endings.
 
     Examples
     --------
@@ -148,12 +148,12 @@ def _without_ending(path: str) -> str:
 def require_both_classes(
     subject: str, positives: int, rows: int, *, cure: str, fewest: int = 1
 ) -> None:
-    """Raise unless rows hold enough of each class to learn from, or to evaluate by.
+    """Raise unless there are enough rows of each class to train or evaluate a model.
 
     Parameters
     ----------
     subject : str
-        What needs them, as the message begins.
+        What needs them: the start of the message.
     fewest : int
         Rows of each class that are needed.
 
@@ -173,15 +173,15 @@ def require_both_classes(
 
 
 class TooFewRowsWarning(UserWarning):
-    """There are too few rows for a step, which is left out; the result says which."""
+    """There are too few rows for a step, which is left out; the result names it."""
 
 
 class RowOrderWarning(UserWarning):
-    """Rows come sorted by class, which is no order of time; what was done instead is said."""
+    """Rows are sorted by class and not by time; the message has what was done instead."""
 
 
 class Faults:
-    """Collects every fault of one subject, so that a user mends them in one go.
+    """Collects every fault of one subject, so that a user can fix them together.
 
     Examples
     --------
@@ -201,12 +201,12 @@ class Faults:
         self._passing = 0
 
     def add(self, fault: str, *, passing: bool = False) -> None:
-        """Note one fault; one that is `passing` may be gone when the user tries again."""
+        """Add a fault; one that is `passing` may disappear without a fix."""
         self._found.append(fault)
         self._passing += passing
 
     def extend(self, faults: Iterable[str]) -> Self:
-        """Note several faults."""
+        """Add several faults."""
         self._found.extend(faults)
         return self
 
@@ -217,9 +217,9 @@ class Faults:
         return iter(self._found)
 
     def raise_if_any(self) -> None:
-        """Raise one error that lists all faults noted so far, if there are any.
+        """Raise one error that lists all faults, if there are any.
 
-        It is a `BusyError` where all of them may be gone when the user tries again.
+        It is a `BusyError` if all of them are `passing`.
         """
         if not self._found:
             return

@@ -1,7 +1,4 @@
-"""The loader of registered models: each of them names this module, so it stays here.
-
-`kyc_ml.registry.score` is where a bundle scores.
-"""
+"""The loader of registered models, which name this module: it must not move."""
 
 from kyc_ml.registry import load_pyfunc
 

@@ -1,14 +1,13 @@
-"""The nightly score as an Airflow 3 DAG: one task that runs nightly.py for the logical date.
+"""The nightly job as an Airflow 3 DAG: one task that runs nightly.py for the logical date.
 
-Copy this file into Airflow's folder of DAGs. Airflow needs nothing of kyc_ml: the task calls
-the Python of the environment in KYC_HOME. What differs between banks comes from environment
-variables of the worker (`Settings`), MLFLOW_TRACKING_URI too.
+Copy this file into Airflow's folder of DAGs. Airflow itself does not need kyc_ml: the task calls
+the Python of the environment in KYC_HOME. Settings of a bank are environment variables of the
+worker (`Settings`), and so is MLFLOW_TRACKING_URI.
 
-A run of 3:00 UTC scores the day that ended at midnight. A killed run is tried again and goes
-on where it stopped, and so is one that did not find MLflow (exit code 4); one that was refused
-(exit code 1 or 2) fails at once, because the same arguments would be refused again: see the
-runbook, pipelines/README.md. Nights that Airflow
-missed are caught up, one after another, so no arrival is left out.
+The run of 3:00 UTC scores the day that ended at midnight. A run that was killed, or that could
+not reach MLflow (exit code 4), is tried again and resumes where it stopped. A run that was refused
+(exit code 1 or 2) is not tried again, because the same arguments would be refused again: see
+pipelines/README.md. Airflow runs missed nights one after another, so that no row is left out.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
 
-REFUSED: Final = {1: "a limit was passed", 2: "bad input, configuration or model"}
-"""Exit codes of nightly.py that no second try will change."""
+REFUSED: Final = {1: "a limit was exceeded", 2: "bad input, configuration or model"}
+"""Exit codes of nightly.py after which a second try would fail too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where a bank keeps what the job needs.
+    """Files, folders and models of a bank.
 
     Attributes
     ----------
     home : Path
         KYC_HOME: the checkout of kyc_ml, with its environment in .venv.
     source, data, out : Path
-        KYC_SOURCE: the source mapping; KYC_DATA: the folder of the files it names;
-        KYC_OUT: the folder of every night's scores.
+        KYC_SOURCE: the source mapping; KYC_DATA: the folder of its files; KYC_OUT: the folder
+        for the scores of all nights.
     models : tuple of str
-        KYC_MODELS: addresses of approved models, separated by blanks.
+        KYC_MODELS: addresses of approved models, separated by spaces.
     options : tuple of str
-        KYC_OPTIONS: further options of nightly.py, as a shell would read them.
+        KYC_OPTIONS: further options of nightly.py, in the syntax of a shell.
     first_night : datetime
-        KYC_FIRST_NIGHT: first day to run (ISO date, UTC). Nights since then are caught up.
+        KYC_FIRST_NIGHT: first day to run (ISO date, UTC). Airflow also runs the nights since then.
     """
 
     home: Path
@@ -75,7 +74,7 @@ class Settings:
         )
 
     def command(self, day: str) -> list[str]:
-        """Give the command that scores the day before `day` (ISO date)."""
+        """Return the command that scores the day before `day` (ISO date)."""
         line = [str(self.home / ".venv/bin/python"), "pipelines/nightly.py", "--log", "json"]
         line += ["--source", str(self.source), "--data", str(self.data)]
         line += ["--as-of", day, "--out", str(self.out)]
@@ -88,14 +87,14 @@ SETTINGS: Final = Settings.of(os.environ)
 
 
 def score(logical_date: datetime | None = None) -> None:
-    """Score the day before the logical date; Airflow hands the date over by its name.
+    """Score the day before the logical date; Airflow passes the date by the argument's name.
 
     Raises
     ------
     AirflowFailException
-        If the job was refused, or the run has no logical date: not tried again.
+        If the job was refused, or the run has no logical date; Airflow does not try again.
     RuntimeError
-        If the job was killed, met a defect or did not find MLflow: tried again.
+        If the job was killed, failed by a defect or could not reach MLflow; Airflow tries again.
     """
     if logical_date is None:
         msg = "this run has no logical date: trigger it with one, the day after the night to score"
@@ -103,16 +102,16 @@ def score(logical_date: datetime | None = None) -> None:
     day = logical_date.astimezone(UTC).date().isoformat()
     code = subprocess.run(SETTINGS.command(day), cwd=SETTINGS.home, check=False).returncode  # noqa: S603  a list, no shell
     if code in REFUSED:
-        msg = f"refused with exit code {code}: {REFUSED[code]}; the log above says what"
+        msg = f"refused with exit code {code}: {REFUSED[code]}; the log above has the reason"
         raise AirflowFailException(msg)
     if code:
-        msg = f"ended with exit code {code}; the next try goes on where this one stopped"
+        msg = f"ended with exit code {code}; the next try resumes where this one stopped"
         raise RuntimeError(msg)
 
 
 with DAG(
     dag_id="kyc_nightly",
-    description="Check the source, score each model's day, hold it against limits, publish",
+    description="Check the source, score the day with each model, check limits, publish",
     schedule=CronTriggerTimetable("0 3 * * *", timezone="UTC"),
     start_date=SETTINGS.first_night,
     catchup=True,

@@ -3,10 +3,9 @@
     python pipelines/first_training.py --source configs/sources/synthetic.yaml \
         --data build/demo/bank --config configs/fraud.yaml --config configs/risk.yaml
 
-Exit codes: 0 done, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again
-later.
-Nothing is registered before every configuration was read, so a misspelt key costs seconds, not
-a night.
+Exit codes: 0 done, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try
+again later. All configurations are read before the first training, so that a misspelt key is
+reported within seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def main(
     as_of: AsOfOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the quarantine.")] = Path("build"),
 ) -> None:
-    """Train and register one model a configuration."""
+    """Train and register one model for each configuration."""
     with job(locals(), reads=["--source", "--data", "--config"]) as terminal:
         from kyc_ml.cli.terminal.results import show_training
         from kyc_ml.contract import read_tables

@@ -1,4 +1,4 @@
-"""Nightly score: check the source once, then score, hold against limits and publish by model.
+"""Nightly job: check the source once, then score with each model, check limits and publish.
 
     python pipelines/nightly.py --source configs/sources/synthetic.yaml \
         --data build/demo/bank --as-of 2025-06-24 --out build/nightly \
@@ -6,19 +6,19 @@
 
     0 3 * * *  cd /srv/kyc && python pipelines/nightly.py ... --as-of "$(date -u +%F)"
 
-Transactions that became known in the day before --as-of are scored for fraud, late ones
-included; every customer is scored for risk. Each model's scores are a folder of their own,
-OUT/DAY/NAME, that appears whole. Killed and started again with the same arguments it goes
-on; what is published already is left alone. One model that is refused, or will not load,
-does not keep the others back.
+Fraud models score the transactions that became known in the day before --as-of, including late
+ones; risk models score every customer. The scores of each model are in a separate folder,
+OUT/DAY/NAME, which appears complete. An interrupted job resumes when it is started again with the
+same arguments; published scores do not change. If one model is refused or cannot be loaded, the
+others are still scored.
 
-Where a model's policy holds tiers up by history (hysteresis), its earlier nights below OUT are
-that history. With --fallback rating, the expert rating card of the configuration that is named
-as a model is scores where that model will not load or passes a limit.
+If the policy of a model has hysteresis, the earlier nights of the model below OUT are its history.
+With --fallback rating, a scorecard scores where a model cannot be loaded or exceeds a limit: the
+scorecard of the run configuration that has the name of the model.
 
-Exit codes: 0 all published, 1 a limit was passed and at least one model's scores are not
-published, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later;
-the highest of all models.
+Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are not
+published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available: try again
+later. With several models it is the highest.
 """
 
 from __future__ import annotations
@@ -59,25 +59,27 @@ def main(
     source: RequiredPath,
     data: RequiredPath,
     as_of: Annotated[Time, time_option("--as-of", help="End of the day to score (ISO date, UTC).")],
-    out: Annotated[Path, typer.Option(help="Folder for every night's scores.")],
+    out: Annotated[Path, typer.Option(help="Folder for the scores of all nights.")],
     model: Annotated[list[str], typer.Option(help="Approved model; may be repeated.")],
     limits: Path | None = None,
     overrides: Path | None = None,
     fallback: Fallback | None = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option(help="With --fallback: run configuration of a model's name; repeatable."),
+        typer.Option(
+            help="With --fallback: run configuration with the name of a model; may be repeated."
+        ),
     ] = None,
     no_previous: Annotated[
-        bool, typer.Option("--no-previous", help="Begin without the tiers of earlier nights.")
+        bool, typer.Option("--no-previous", help="Start without the tiers of earlier nights.")
     ] = False,
     restart: Annotated[bool, typer.Option("--restart")] = False,
     log_format: LogOption = "text",
 ) -> None:
     """Score one day with every model.
 
-    Exit codes: 0 all published, 1 a limit was passed and at least one model's scores are not
-    published, 2 bad input or configuration, 3 a defect, 4 MLflow is not there: try again later.
+    Exit codes: 0 all published, 1 a limit was exceeded and the scores of at least one model are
+    not published, 2 invalid input or configuration, 3 a defect, 4 MLflow is not available.
     """
     worst = 0
     reads = ["--source", "--data", "--limits", "--overrides", "--config"]
@@ -87,7 +89,7 @@ def main(
         from kyc_ml.scoring import ScoringRequest, load_limits, run_score
 
         _require_day(as_of)
-        load_limits(limits)  # a fault in it is told once, before any work
+        load_limits(limits)  # reports a fault once, before any work
         cards = _cards(fallback, config or (), source=source)
         night = ScoringRequest(
             model="",
@@ -104,41 +106,35 @@ def main(
         for uri in model:
             terminal.about(model=uri)
             try:
-                requests.append(_ask(night, uri, cards=cards, history=history, as_of=as_of))
+                requests.append(_request(night, uri, cards=cards, history=history, as_of=as_of))
             except KycMlError as error:
-                worst = max(worst, _tell(terminal, uri, error))
+                worst = max(worst, _report(terminal, uri, error))
         if len(model) > 1:
-            terminal.about(model=None)  # the tables are read for all of them
-        if worst == 0:  # else a card may be that of a model which will not load
+            terminal.about(model=None)  # the tables are read once for all models
+        if worst == 0:  # otherwise the scorecard may belong to a model that cannot be loaded
             _require_used(cards, requests)
-        if requests:  # else there is nothing to read the tables for
+        if requests:
             with read_once(source, data, place=night.out / "tables", reporter=terminal) as tables:
                 for request in requests:
                     try:
                         show_scoring(terminal, run_score(request, reporter=terminal, tables=tables))
                     except KycMlError as error:
-                        worst = max(worst, _tell(terminal, request.model, error))
+                        worst = max(worst, _report(terminal, request.model, error))
     raise typer.Exit(code=worst)
 
 
 def _require_day(as_of: pd.Timestamp) -> None:
-    """Raise where --as-of is a time of day: a night's folder is named by its day.
-
-    Raises
-    ------
-    ConfigError
-        Naming both.
-    """
+    """Raise ConfigError if --as-of is a time of day: a night's folder is named by its day."""
     if as_of != as_of.normalize():
         msg = (
-            f"--as-of of a night must be a day such as {as_of:%Y-%m-%d}, scored as of its first "
-            f"instant in UTC, got {as_of.isoformat()}; kyc-ml score takes a time of day"
+            f"--as-of of a night must be a day such as {as_of:%Y-%m-%d}, which means 00:00 UTC, "
+            f"got {as_of.isoformat()}; kyc-ml score accepts a time of day"
         )
         raise ConfigError(msg)
 
 
 def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) -> dict[str, Path]:
-    """Return the configuration that stands in for each model, by the model's name.
+    """Return the run configurations with a scorecard by the name of the model they replace.
 
     Raises
     ------
@@ -149,36 +145,30 @@ def _cards(fallback: Fallback | None, configs: Sequence[Path], *, source: Path) 
 
     if (fallback is None) == bool(configs):
         msg = (
-            "--fallback rating and --config go together: name the run configuration of each "
-            "model whose expert rating may stand in, such as configs/risk.yaml"
+            "--fallback rating and --config must be given together: give the run configuration of "
+            "each model that its scorecard may replace, such as configs/risk.yaml"
         )
         raise ConfigError(msg)
     cards = {load_run(path, source=source).run.name: path for path in configs}
     if len(cards) < len(configs):
-        msg = "two of --config have one name: one card stands in for a model, leave the other out"
+        msg = "two of --config have the same name: give one run configuration for each model"
         raise ConfigError(msg)
     return cards
 
 
 def _require_used(cards: Mapping[str, Path], requests: Sequence[ScoringRequest]) -> None:
-    """Refuse a card that stands in for no model: somebody relies on it.
-
-    Raises
-    ------
-    ConfigError
-        Naming the card's configuration and the models.
-    """
+    """Raise ConfigError if a scorecard replaces no model: the operator relies on it."""
     names = [request.out.name for request in requests]
     strange = sorted(cards.keys() - set(names))
     if strange:
         msg = (
-            f"--config of {', '.join(strange)}, but the models are {', '.join(names)}: a card "
-            "stands in for the model of its name; give the configuration that it was trained with"
+            f"--config of {', '.join(strange)}, but the models are {', '.join(names)}: a scorecard "
+            "replaces the model of its name; give the configuration with which it was trained"
         )
         raise ConfigError(msg)
 
 
-def _ask(
+def _request(
     night: ScoringRequest,
     uri: str,
     *,
@@ -186,17 +176,17 @@ def _ask(
     history: Path | None,
     as_of: pd.Timestamp,
 ) -> ScoringRequest:
-    """Ask for one model's part of a night.
+    """Return the request for one model of a night.
 
     Parameters
     ----------
     history : Path or None
-        Folder of all nights, for the tiers of earlier ones; None begins without.
+        Folder of all nights, for the tiers of earlier ones; None: start without them.
 
     Raises
     ------
     KycMlError
-        If the model cannot be loaded, and no card of its name stands in.
+        If the model cannot be loaded and no scorecard replaces it.
     """
     from kyc_ml.registry import load_model
     from kyc_ml.scoring import nights_before
@@ -205,7 +195,7 @@ def _ask(
     try:
         bundle = load_model(uri)[0]
     except UnreachableError:
-        raise  # it may be there on the next try
+        raise  # the model may be available on the next try
     except KycMlError:
         name = uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
         if name not in cards:
@@ -226,10 +216,10 @@ def _ask(
     )
 
 
-def _tell(terminal: Terminal, model: str, error: KycMlError) -> int:
+def _report(terminal: Terminal, model: str, error: KycMlError) -> int:
     """Log why a model's scores are not published; return the exit code."""
-    said = str(error)
-    terminal.failed(said if model in said else f"{model}: {said}")
+    text = str(error)
+    terminal.failed(text if model in text else f"{model}: {text}")
     return exit_code_of(error)
 
 

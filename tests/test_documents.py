@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,9 @@ TRANSLATED = {
     "tests/benchmarks/README.md",
 }
 """Pages that each user reads, in both languages."""
+
+EXAMPLES = {"configs/sources/mine.yaml"}
+"""Files that a user creates."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\]\(([^)\s]+)\)")
@@ -123,3 +128,30 @@ def test_pictures_are_light():
     pictures = [*(ROOT / "notebooks" / "pictures").iterdir()]
     assert pictures
     assert all(picture.stat().st_size < 150_000 for picture in pictures)
+
+
+def test_the_map_of_rooms_is_that_of_the_layers():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (each["layers"] for each in rules["contracts"] if each["id"] == "layers")
+    page = read(ROOT / "CONTRIBUTING.md").partition("## Map of rooms")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE) == layers[:-1]
+
+
+NAMED = re.compile(
+    r"`((?:kyc_ml|configs|tests|pipelines|notebooks)/[\w./-]+\.\w+|kyc_ml(?:\.\w+)+)`"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_file_and_name_of_the_code_exists(page):
+    if page.name == "CHANGELOG.md":  # keeps the names of its time
+        return
+    for name in NAMED.findall(text_of(page)):
+        if "/" in name:
+            exists = (ROOT / name).exists() or name in EXAMPLES
+        else:
+            module, _, last = name.rpartition(".")
+            exists = hasattr(importlib.import_module(module), last) or importlib.util.find_spec(
+                name
+            )
+        assert exists, name

@@ -22,14 +22,13 @@ ALLOWED = {
     ("features/test_tables.py", "channel is atm"): "a phrase that the test's table holds",
     ("features/test_tables.py", "ex in the last hour, m"): "a name that the test's table makes",
     ("features/test_tables.py", "y in the last 7 days, same"): "a name that the test's table makes",
-    ("test_comparison.py", "not shown better"): "a verdict is a stored value",
+    ("validation/test_comparison.py", "not shown better"): "a verdict is a stored value",
     ("test_documents.py", "know your customer"): "a term that a banker searches for",
-    ("test_explain.py", "not known (usual: 2 days)"): "the sentence of a missing value",
-    ("test_explain.py", "2 days (usual: not known)"): "the sentence of a missing value",
-    ("test_explain.py", "not known (usual: not known)"): "the sentence of a missing value",
-    ("test_tuning.py", "does not beat"): "a verdict is a stored value",
-    ("test_tuning.py", "is worse than"): "a verdict is a stored value",
-    ("test_workbench.py", "not shown better"): "a verdict is a stored value",
+    ("decision/test_explain.py", "not known (usual: 2 days)"): "the sentence of a missing value",
+    ("decision/test_explain.py", "2 days (usual: not known)"): "the sentence of a missing value",
+    ("decision/test_explain.py", "not known (usual: not known)"): "the sentence of a missing value",
+    ("training/test_tuning.py", "not shown better"): "a verdict is a stored value",
+    ("scoring/test_workbench.py", "not shown better"): "a verdict is a stored value",
 }
 PROSE = re.compile(r"(?<![\w./\\'\"=`@-])[a-z]{2,} [a-z]{2,}(?![\w./=`@\\-]*[\w=`@-])")
 """Prose is two ordinary lower-case words in a row.

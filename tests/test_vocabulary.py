@@ -1,6 +1,7 @@
 """Texts are data: one term for one thing in both languages, and every key is used."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -8,19 +9,42 @@ import pytest
 import yaml
 
 import kyc_ml
+from kyc_ml.display import GLOSSARY
 from kyc_ml.validation.catalogue import PROCEDURES
 from kyc_ml.validation.report import words
-from kyc_ml.validation.report.words import COLUMNS, GLOSSARY, WORDS
+from kyc_ml.validation.report.words import COLUMNS, WORDS
 from kyc_ml.validation.text import NOTICES, name_value
 
 PACKAGE = Path(kyc_ml.__file__).parent
+ROOT = Path(__file__).parents[1]
 BANKS_OWN = {
     PACKAGE / "onboarding" / "proposal" / "roles.yaml"
 }  # words that banks' columns have: all are right
 TEXTS = sorted(set(PACKAGE.rglob("*.yaml")) - BANKS_OWN)
-GLOSSARY_FILE = PACKAGE / "validation" / "report" / "glossary.yaml"
+GLOSSARY_FILE = PACKAGE / "display" / "glossary.yaml"
 TERMS = yaml.safe_load(GLOSSARY_FILE.read_text())["terms"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+FOLDERS = (PACKAGE, *(ROOT / name for name in ("configs", "notebooks", "pipelines", "tests")))
+LATER = {"REFERENCE.md", "SCORES.md"}
+"""To be emptied: docstrings of configuration keys; meanings of columns in score files."""
+PAGES = sorted(
+    page
+    for page in (
+        *ROOT.glob("*.md"),
+        *(ROOT / "configs").rglob("*.yaml"),
+        *(
+            each
+            for folder in FOLDERS
+            for kind in ("md", "ipynb", "j2")
+            for each in folder.rglob(f"*.{kind}")
+        ),
+    )
+    if page.name != "CHANGELOG.md" and page.name not in LATER
+)
+"""Documents, notebooks, templates and configurations; the changelog keeps what it said."""
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`|\{%.*?%\}|\{\{.*?\}\}", re.MULTILINE | re.DOTALL)
 
 
 def strings(content):
@@ -37,16 +61,43 @@ def texts_of(path):
     return strings(content)
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
-def test_a_term_is_one_term_everywhere(path):
-    found = [
+def page_of(path):
+    """Return the text of a page without its code."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n".join(
+            "".join(each["source"]) for each in cells if each["cell_type"] == "markdown"
+        )
+    return CODE.sub("", text)
+
+
+def avoided_in(texts):
+    """List term, avoided word and text of each place that has another word for a term."""
+    return [
         (term, avoided, text)
         for term, rule in TERMS.items()
         for avoided in rule["instead_of"]
-        for text in texts_of(path)
+        for text in texts
         if re.search(avoided if CHINESE.search(avoided) else rf"\b{avoided}\b", text)
     ]
-    assert found == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_a_term_is_one_term_everywhere(path):
+    assert avoided_in(texts_of(path)) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_term_is_one_term_on_all_pages(path):
+    assert avoided_in(page_of(path).split("\n\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("本行策略", ["策略"]), ("a rating card", ["rating card"]), ("政策", [])]
+)
+def test_other_words_for_a_term_are_found(text, found):
+    assert [avoided for _, avoided, _ in avoided_in([text])] == found
 
 
 def test_the_scan_reads_the_texts_of_the_checks():
@@ -56,7 +107,7 @@ def test_the_scan_reads_the_texts_of_the_checks():
 
 
 def test_the_glossary_is_in_the_order_of_the_alphabet():
-    terms = [term.en.lower() for term, _ in GLOSSARY]
+    terms = [entry.term.lower() for entry in GLOSSARY]
     letters = [term for term in terms if term[0].isalpha()]
     assert letters == sorted(letters)
 
@@ -112,5 +163,5 @@ def test_values_are_named_in_phrases_and_names_of_the_bank_stay():
     )
     for own in ("golden", "a sentence, and to it a second part: low"):
         assert (name_value(own).en, name_value(own).zh) == (own, own)
-    assert words.name_column("never_seen", "zh") == "never seen"
+    assert words.name_column("seen_2", "zh") == "seen 2"
     assert COLUMNS["before"].zh != COLUMNS["after"].zh

@@ -42,14 +42,14 @@ def frame(english: str) -> str:
 
 
 def describe_program(group: Any) -> None:  # noqa: ANN401  as typer has it
-    """Give the program, a group of commands, its help, example and exit codes."""
+    """Set the help, example and exit codes of the program."""
     program = _texts()["program"]
     group.help = choose(program["help"])
     group.epilog = f"{example(program['example'])}\n\n{choose(program['note'])}"
 
 
 def describe_command(command: Any, key: str) -> None:  # noqa: ANN401  as typer has it
-    """Give a command its help and example, and its parameters theirs.
+    """Set the help and example of a command, and the help of its parameters.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def describe_command(command: Any, key: str) -> None:  # noqa: ANN401  as typer 
         The command's place in ``help.yaml``, such as 'features build'.
     """
     entry = _texts()["commands"].get(key)
-    if entry is None:  # a command of somebody's script has its own texts
+    if entry is None:  # a command of a script has its own texts
         return
     command.help = choose(entry["help"])
     command.epilog = example(entry["example"], after=entry.get("after", ""))
@@ -65,7 +65,7 @@ def describe_command(command: Any, key: str) -> None:  # noqa: ANN401  as typer 
 
 
 def describe_parameters(parameters: Sequence[Any], own: _File | None = None) -> None:
-    """Give parameters their help and the name of what they take, such as DATE or FILE.
+    """Set the help of parameters and the name of their values, such as DATE or FILE.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def write_page(command: Any, ctx: Any, width: int) -> str:  # noqa: ANN401  as t
             records[kind].append((re.sub("[<>]", "", record[0]), _marked(record[1])))
     sections = {frame(kind): found for kind, found in records.items()}
     if hasattr(command, "commands"):
-        # the program has no entry of its own among the commands
+        # the program itself has no entry among the commands
         group = command.name if command.name in _texts()["commands"] else ""
         listed = list_commands(group)
         sections |= {heading: list(found.items()) for heading, found in listed.items()}

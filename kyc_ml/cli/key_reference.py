@@ -34,14 +34,14 @@ _NEAR: Final[dict[str, type[Section]]] = {
 
 
 def run_keys(name: str | None, *, kind: str) -> list[SectionKeys]:
-    """Look up a section, such as ``tuning`` with all inside it, or a key, such as ``model.refit``.
+    """Look up a section, such as ``tuning`` with all its keys, or a key, such as ``model.refit``.
 
     None gives the keys of the file itself.
 
     Raises
     ------
     ConfigError
-        If there is no such kind of file or no such key; the nearest is suggested.
+        If the kind of file or the key is unknown; the nearest is suggested.
     """
     if kind not in KINDS:
         msg = f"--file must be one of {', '.join(KINDS)}, got {kind!r}{hint(kind, KINDS)}"
@@ -62,7 +62,7 @@ def run_key_page() -> str:
         "",
         "A key that is left out takes its default; a section left out, the defaults of all its",
         "keys, and so does `{}` where none is required. A key that is not here is an error.",
-        "`!include FILE` stands for the content of that file.",
+        "`!include FILE` is replaced by the content of that file.",
         "",
     ]
     for kind, title in KINDS.items():
@@ -73,14 +73,14 @@ def run_key_page() -> str:
 
 
 def say_places(table: SectionKeys) -> str:
-    """Name a section by its places, and by its method where others may stand there."""
+    """Name a section by its places, and by its method if others are allowed there."""
     places = ", ".join(path for path in table.paths if path) or "the file itself"
     return f"{places} with method {table.method}" if table.method else places
 
 
 def _tables(kind: str) -> list[SectionKeys]:
     section = _section_of(kind)
-    if kind == "tiers":  # it includes a rating card, which has a chapter of its own
+    if kind == "tiers":  # it includes a rating card, which has its own chapter
         return list_keys(section, apart=[_section_of("rating")])
     return list_keys(section)
 
@@ -88,7 +88,7 @@ def _tables(kind: str) -> list[SectionKeys]:
 def _section_of(kind: str) -> type[Section]:
     if kind in _NEAR:
         return _NEAR[kind]
-    match kind:  # only what is asked for: these lie beside code that is slow to import
+    match kind:  # only what is asked for: these are in packages that are slow to import
         case "rating":
             from kyc_ml.decision import Scorecard
 
@@ -128,7 +128,7 @@ def _key_named(name: str, tables: list[SectionKeys], *, kind: str) -> list[Secti
     known = [path for table in tables for path in table.paths if path]
     known += [".".join(filter(None, (p, k.name))) for t in tables for p in t.paths for k in t.keys]
     other = "" if kind != "run" else "; other kinds of files: --file " + ", ".join(list(KINDS)[1:])
-    msg = f"{name!r} is no key of a {kind} file{_near(name, known)}; see kyc-ml config{other}"
+    msg = f"{name!r} is not a key of a {kind} file{_near(name, known)}; see kyc-ml config{other}"
     raise ConfigError(msg)
 
 

@@ -1,7 +1,7 @@
-"""What surrounds a command's process: its output streams, and the signals that end it.
+"""The process of a command: its output streams, and the signals that end it.
 
 The result of a job is what it publishes and its exit code. So output that cannot be written as
-it is, or that nobody reads any more, never ends the job: characters that the terminal's encoding
+it is, or whose reader has gone, never ends the job: characters that the terminal's encoding
 lacks are replaced, and a closed pipe swallows the rest. A device that refuses (a full disk) is
 reported when the command has ended.
 
@@ -45,7 +45,7 @@ _received: list[tuple[signal.Signals, float]] = []
 
 
 class Terminated(SystemExit):
-    """The process was asked to end; it is no `Exception`, so that no handler of errors stops it."""
+    """The process was asked to end; not an `Exception`, so that no handler of errors stops it."""
 
 
 def ended_by() -> signal.Signals | None:
@@ -145,12 +145,12 @@ def _lasting(stream: TextIO | None, output: _Output) -> TextIO:
 
 
 class _Output(io.RawIOBase):
-    """A descriptor that accepts what is written even when nobody reads it any more.
+    """A descriptor that accepts what is written even after its reader has gone.
 
     Attributes
     ----------
     refused : str
-        Why the device did not take something; empty for a closed pipe, which is no fault.
+        Why the device did not take something; empty for a closed pipe, which is not a fault.
     """
 
     def __init__(self, number: int) -> None:

@@ -24,14 +24,14 @@ def find_shipped(name: str = "") -> Path:
     -------
     Path
         The first that exists; the one of the working folder where none does, so that the
-        error names what a reader can bring.
+        error names a file that the user can create.
     """
     here = CONFIGS / name
     return next((path for path in (here, _ROOT / here, _installed() / name) if path.exists()), here)
 
 
 def _installed() -> Path:
-    """Give the folder that the installed distribution has put its configurations in."""
+    """Return the folder of the configurations of the installed distribution."""
     try:
         listed = files("kyc-ml") or []
     except PackageNotFoundError:

@@ -22,7 +22,7 @@ from kyc_ml.cli.language import language
 from kyc_ml.cli.process import prepared
 
 _USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
-"""`UsageError`: typer has no name of its own for it, and its module differs by version."""
+"""`UsageError`: typer does not export it, and its module differs by version."""
 
 
 class _Helpful:

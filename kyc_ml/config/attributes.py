@@ -92,7 +92,7 @@ class Attribute(Section):
                 )
         for window in self.windows:
             if not WINDOW.fullmatch(window):
-                yield f"windows: {window!r} is no window: write days (90d), hours (6h) or ever"
+                yield f"windows: {window!r} is not a window: write days (90d), hours (6h) or ever"
         for key in ("over_time", "windows"):
             if len(set(getattr(self, key))) < len(getattr(self, key)):
                 yield f"{key} names one twice"

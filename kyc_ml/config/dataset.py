@@ -26,7 +26,7 @@ class DatasetConfig(Section):
     outcome, whatever is left out here."""
     horizon_days: int = Field(default=0, ge=0)
     """A review is positive if the institution learns of an adverse outcome (report filed,
-    fraud confirmed, default) in the so many days after it (risk only)."""
+    fraud confirmed, default) within this many days after it (risk only)."""
     label_maturity_days: int = Field(default=90, ge=0)
     """Age, counted from the end of the horizon, at which an observation without an
     adverse case counts as negative."""

@@ -30,7 +30,7 @@ def parse_day(given: object) -> date:
     Raises
     ------
     ValueError
-        If it is no day, or could be two: 03/04/2025 can be read in two ways.
+        If it is not a day, or is ambiguous: 03/04/2025 can be read in two ways.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def parse_day(given: object) -> date:
     >>> parse_day("03/04/2025")
     Traceback (most recent call last):
     ...
-    ValueError: '03/04/2025' is no day that can be read in one way: write it as 2025-01-31
+    ValueError: '03/04/2025' is not a day that can be read in only one way: write it as 2025-01-31
     """
     if isinstance(given, datetime):
         whole = given == datetime.combine(given.date(), datetime.min.time(), given.tzinfo)
@@ -51,13 +51,13 @@ def parse_day(given: object) -> date:
     if found is None:
         # a cell that slipped into a column of days may be a customer's: only days are repeated
         shown = f"{given!r} " if _LIKE_A_DAY.fullmatch(str(given)) else ""
-        msg = f"{shown}is no day that can be read in one way: write it as 2025-01-31"
+        msg = f"{shown}is not a day that can be read in only one way: write it as 2025-01-31"
         raise ValueError(msg)
     return found
 
 
 def _find_day(text: str) -> date | None:
-    """Return the day of a text that begins with a year; None if it is no real day."""
+    """Return the day of a text that begins with a year; None if it is not a real day."""
     found = _DAY.fullmatch(text)
     if found is None:
         return None
@@ -86,7 +86,7 @@ def parse_time(given: object, *, name: str) -> pd.Timestamp | None:
     Raises
     ------
     ConfigError
-        If text is no ISO date or time, or lies outside the years that the contract accepts; if
+        If text is not an ISO date or time, or is outside the years that the contract accepts; if
         a Timestamp has no zone; if it is of another class.
 
     Examples

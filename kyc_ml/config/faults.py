@@ -61,11 +61,11 @@ def explain_faults(
     *,
     names: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """Say each pydantic fault in a line; the keys of a place are listed once, at its first.
+    """Write each pydantic fault as a line; the keys of a place are listed once, at its first.
 
     `names` has what the user calls a key of `section`, where it is called otherwise.
     """
-    told = []
+    lines = []
     listed: set[str] = set()
     for fault in _without_consequences(list(faults)):
         path, holder, inside = _place_of(section, fault["loc"])
@@ -73,24 +73,24 @@ def explain_faults(
         where = ".".join(str(part) for part in (*called, *path[1:]))
         if fault["type"] in _NO_SECTION and inside:
             shown = f"; see kyc-ml config {where}" if section.__name__ == "RunConfig" else ""
-            told.append(f"{where}: {_explain_place(fault['input'], inside)}{shown}")
+            lines.append(f"{where}: {_explain_place(fault['input'], inside)}{shown}")
             continue
         if fault["type"] != "extra_forbidden":
-            told.append(_explain(fault, where))
+            lines.append(_explain(fault, where))
             continue
         if str(path[-1]) in holder.renamed:
-            told.append(f"{where}: this key is now called {holder.renamed[str(path[-1])]!r}")
+            lines.append(f"{where}: this key is now called {holder.renamed[str(path[-1])]!r}")
             continue
         known = [field.alias or name for name, field in holder.model_fields.items()]
         place = ".".join(str(part) for part in path[:-1])
         keys = "" if place in listed else f"; known: {', '.join(known)}"
         listed.add(place)
-        told.append(f"{where}: unknown key{hint(str(path[-1]), known)}{keys}")
-    return told
+        lines.append(f"{where}: unknown key{hint(str(path[-1]), known)}{keys}")
+    return lines
 
 
 def _without_consequences(faults: list[Any]) -> list[Any]:
-    """Leave out that a list is too short where only its wrong items, told already, made it so."""
+    """Leave out that a list is too short if only its wrong items, reported already, made it so."""
     return [
         fault
         for fault in faults
@@ -107,25 +107,27 @@ def _explain(fault: Any, where: str) -> str:  # noqa: ANN401  pydantic's dict
     if fault["type"] == "missing":
         return f"{where}: required, but absent"
     if fault["type"] == "union_tag_not_found":
-        return f"{where}: key {fault['ctx']['discriminator']} is required: other keys hang on it"
+        return f"{where}: key {fault['ctx']['discriminator']} is required: other keys depend on it"
     message = _rule_of(fault)
     return f"{where}: {message}" if where else message
 
 
 def _rule_of(fault: Any) -> str:  # noqa: ANN401  pydantic's dict
-    """Say the rule that a value breaks, and of what kind the value is; never the value."""
+    """Name the rule that a value breaks and the kind of the value; never the value."""
     kind = fault["type"]
     if kind in _RULES:
         return f"must be {_RULES[kind]}, got {_kind_of(fault['input'])}"
     if kind in _BOUNDS:
         return f"must {_BOUNDS[kind].format(**fault['ctx'])}"
     if kind.startswith(("date_", "datetime_")):
-        return f"must be a date such as 2026-11-30, got {_kind_of(fault['input'])} that is none"
+        return (
+            f"must be a date such as 2026-11-30, got {_kind_of(fault['input'])} that is not a date"
+        )
     return str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def _kind_of(given: object) -> str:
-    """Name the kind of a value as a person calls it who writes YAML."""
+    """Return the kind of a value in the words of a person who writes YAML."""
     if given is None:
         return "nothing"
     if isinstance(given, bool):
@@ -142,11 +144,11 @@ def _kind_of(given: object) -> str:
 
 
 def _explain_place(given: object, inside: list[type[Section]]) -> str:
-    """Say what a section holds where something else than keys and values was given."""
+    """Describe what a section holds if it got something other than keys and values."""
     came = type(given).__name__ if isinstance(given, (list, tuple)) else repr(given)
     if len(inside) > 1:
         methods = " or ".join(get_args(_method_of(kind))[0] for kind in inside)
-        keys = f"method ({methods}), and those that hang on it"
+        keys = f"method ({methods}), and those that depend on it"
     else:
         fields = inside[0].model_fields
         keys = ", ".join(_say_key(field.alias or name, field) for name, field in fields.items())
@@ -165,9 +167,9 @@ def _say_key(name: str, field: FieldInfo) -> str:
 
 
 def mistaken_file(content: Mapping[str, Any], section: type[Section]) -> str | None:
-    """Say that a file is a source mapping where a run configuration is needed, or the reverse.
+    """Recognise a source mapping given as a run configuration, or the reverse.
 
-    None where it is neither, or what it should be: its single faults tell more then.
+    None where it is neither, or what it should be: its single faults say more then.
     """
     needed = _FILES.get(section.__name__)
     if needed is None or set(needed.keys) & set(content):
@@ -186,7 +188,7 @@ def _place_of(
 ) -> tuple[list[str | int], type[Section], list[type[Section]]]:
     """Find the path of a fault as the file spells it, and the section that holds its key.
 
-    Also the sections that may stand at that place itself; none where it takes a value.
+    Also the sections that are allowed at that place; none if it takes a value.
 
     Pydantic's location also names the kind of section where there are several to choose
     from, such as ``splits.customer_folds.folds``: no key of the file.

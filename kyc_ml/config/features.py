@@ -23,7 +23,7 @@ class CountryEntry(Section):
     @model_validator(mode="after")
     def _leaves_after_it_came(self) -> Self:
         if self.until is not None and self.until <= self.since:
-            msg = f"until ({self.until}) must lie after since ({self.since})"
+            msg = f"until ({self.until}) must be after since ({self.since})"
             raise ValueError(msg)
         return self
 
@@ -34,13 +34,13 @@ class CountryList(Section):
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
     """Part of the names of the features that read it."""
     english: str
-    """Who stands on it, as a plural noun: "jurisdictions under increased monitoring"."""
+    """Members of the list, as a plural noun: "jurisdictions under increased monitoring"."""
     chinese: str
     """The same in Chinese."""
     source: str
     """Who published it, and where."""
     verified_on: Day
-    """Day on which somebody last compared it with its source."""
+    """Day on which it was last compared with its source."""
     entries: tuple[CountryEntry, ...] = Field(min_length=1)
 
 

@@ -14,7 +14,7 @@ class IdentifierForm(Section):
     """
 
     trim: bool = True
-    """Remove white space around an identifier, and characters in it that nobody can see."""
+    """Remove white space around an identifier, and invisible characters in it."""
     quotes: Literal["keep", "strip"] = "keep"
     """Quotation marks around it, and the ="..." that Excel writes."""
     width: Literal["keep", "half"] = "keep"
@@ -27,4 +27,4 @@ class IdentifierForm(Section):
     """What was written as a float, 12345.0 or 1.1E+17: refused; `whole` takes 12345 for
     12345.0; `keep` takes all as they are."""
     nulls: Words = ()
-    """Words that mean that there is none, such as NULL, as the files write them."""
+    """Words that mean "no identifier", such as NULL, as the files write them."""

@@ -1,4 +1,4 @@
-"""What a section may hold, told from its own declaration: for a reference, and for a person."""
+"""The keys of a section, read from its declaration, for the reference and for `kyc-ml config`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionKeys:
-    """A section and the places where it may stand.
+    """A section and the places where it is allowed.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class SectionKeys:
         Such as ``tuning.search``; empty text for the file itself. ``[]`` marks a list,
         ``.NAME`` a mapping with names of the user's own.
     method : str
-        What its ``method`` must be where several sections may stand at this place; else empty.
+        What its ``method`` must be if several sections are allowed at this place; else empty.
     """
 
     paths: tuple[str, ...]
@@ -79,7 +79,7 @@ def list_keys(
     Parameters
     ----------
     apart : collection of sections
-        Those that are told elsewhere, such as a file of its own that is included.
+        Those that are described elsewhere, such as a separate file that is included.
     """
     places: dict[type[Section], list[str]] = {}
     waiting = [("", section)]
@@ -100,7 +100,7 @@ def list_keys(
 
 
 def _tell_section(paths: tuple[str, ...], section: type[Section]) -> SectionKeys:
-    told = _told_under_fields(section)
+    meanings = _docstrings_of_fields(section)
     method = section.model_fields.get("method")
     fixed = get_args(method.annotation) if method is not None else ()
     return SectionKeys(
@@ -108,13 +108,13 @@ def _tell_section(paths: tuple[str, ...], section: type[Section]) -> SectionKeys
         method=str(fixed[0]) if len(fixed) == 1 else "",
         summary=_first_paragraph(section),
         keys=tuple(
-            _tell_key(field.alias or name, field, told.get(name, ""))
+            _describe_key(field.alias or name, field, meanings.get(name, ""))
             for name, field in section.model_fields.items()
         ),
     )
 
 
-def _tell_key(name: str, field: FieldInfo, meaning: str) -> Key:
+def _describe_key(name: str, field: FieldInfo, meaning: str) -> Key:
     sections = [kind for _, kind in _sections_at(name, field.annotation)]
     if not meaning and len(sections) == 1:
         meaning = _first_paragraph(sections[0])
@@ -127,12 +127,12 @@ def _tell_key(name: str, field: FieldInfo, meaning: str) -> Key:
     )
 
 
-def _told_under_fields(section: type[Section]) -> dict[str, str]:
+def _docstrings_of_fields(section: type[Section]) -> dict[str, str]:
     """Read the docstrings under the fields, those of a section that it extends included.
 
     Only the source holds them; reading it here, and not at import, keeps commands fast.
     """
-    told: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for kind in reversed(section.__mro__):
         if not issubclass(kind, Section) or kind is Section:
             continue
@@ -144,8 +144,8 @@ def _told_under_fields(section: type[Section]) -> dict[str, str]:
                     ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str(text))),
                 ):
-                    told[name] = _in_a_line(text)
-    return told
+                    meanings[name] = _in_a_line(text)
+    return meanings
 
 
 def _first_paragraph(section: type[Section]) -> str:
@@ -164,7 +164,7 @@ def _in_a_line(text: str) -> str:
 
 
 def _sections_at(path: str, annotation: Any) -> Iterator[tuple[str, type[Section]]]:  # noqa: ANN401
-    """Give the sections that may stand at a place, with the place each has there."""
+    """Return the sections that are allowed at a place, with the place of each."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield path, annotation
         return
@@ -203,7 +203,7 @@ def _say_default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, Section):  # only what it sets itself: the rest is told in its own table
+    if isinstance(value, Section):  # only what it sets itself: the rest is in its own table
         content = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
     else:
         content = TypeAdapter(type(value)).dump_python(value, mode="json")

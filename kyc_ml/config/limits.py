@@ -1,4 +1,4 @@
-"""What a batch of scores must keep to before it is published."""
+"""Limits that a batch of scores must meet before it is published."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from kyc_ml.config.section import Section
 
 
 class DriftLimits(Section):
-    """Population stability index against the rows that judged the model.
+    """Population stability index against the rows that the model was evaluated on.
 
-    A limit is only passed where the index also lies above what chance gives two samples of
+    A limit is only exceeded if the index is also above what chance gives two samples of
     these sizes in one of a hundred cases.
     """
 
@@ -21,7 +21,7 @@ class DriftLimits(Section):
     """Above it a feature counts as drifted."""
 
     features_drifted: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Share of the features that may have drifted; null only tells of them."""
+    """Share of the features that may have drifted; null only reports them."""
 
 
 class LimitsConfig(Section):

@@ -42,13 +42,13 @@ class ModelConfig(Section):
     colsample_bytree: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of the features that each tree may use."""
     subsample: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Share of the rows that each tree sees; drawn anew for each tree below 1."""
+    """Share of the rows that each tree sees; drawn again for each tree if below 1."""
     reg_lambda: float = Field(default=5.0, ge=0.0)
     """Shrinks the values of leaves: the more, the larger."""
     max_bin: int = Field(default=255, ge=2)
     """Most bins of a feature."""
     metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision"
-    """What decides on the early stopping rows when to stop."""
+    """Metric on the early stopping rows that decides when to stop."""
     monotone: bool = False
     """Keep the directions that features declare: risk never falls, or never rises, with them."""
     negative_share: float = Field(default=1.0, gt=0.0, le=1.0)

@@ -1,4 +1,4 @@
-"""Read and write sections as YAML; every fault is listed at once."""
+"""Read and write sections as YAML; all faults are reported together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load_section(path: FilePath, section: type[SectionT], *, stored: bool = Fals
     Raises
     ------
     ConfigError
-        If the file is absent, is no YAML, or breaks the section's rules; all faults are
+        If the file is absent, is not YAML, or breaks the section's rules; all faults are
         listed, misspelt keys with the key that was probably meant.
     """
     path = read_path(path, name="path")
@@ -81,8 +81,8 @@ def check_section(
     except ValidationError as error:
         faults = Faults(subject, ConfigError)
         mistaken = mistaken_file(content, section)
-        told = explain_faults(error.errors(include_url=False), section, names=names)
-        faults.extend(told if mistaken is None else [mistaken])
+        lines = explain_faults(error.errors(include_url=False), section, names=names)
+        faults.extend(lines if mistaken is None else [mistaken])
         faults.raise_if_any()
         raise  # unreachable: pydantic never raises without a fault
 

@@ -19,7 +19,7 @@ from kyc_ml.config.tuning import TuningConfig
 
 
 class ExplainConfig(Section):
-    """How many reasons each scored row carries, and whom it is held against."""
+    """How many reasons each scored row carries, and the peers it is compared with."""
 
     reasons: int = Field(default=3, ge=1, le=20)
     """Reasons of each scored row, the strongest first."""
@@ -33,11 +33,11 @@ class RunConfig(Section):
     name: str
     """Name of the registered model and of its files."""
     unit: Unit
-    """fraud judges a transaction at its own time, risk a customer at a review date."""
+    """fraud scores each transaction as it happens, risk each customer on a review date."""
     features: FeatureConfig
     dataset: DatasetConfig = DatasetConfig()
     splits: SplitConfig | CustomerFoldsConfig = Field(default=SplitConfig(), discriminator="method")
-    """How rows are parted into those that fit, stop, calibrate and judge; without a method, in
+    """How rows are split into training, early stopping, calibration and test; without a method, in
     time."""
     model: ModelConfig = ModelConfig()
     selection: SelectionConfig = SelectionConfig()

@@ -11,7 +11,7 @@ from kyc_ml.config.section import Section
 
 
 class SelectionConfig(Section):
-    """Which features are dropped before fitting, judged by training rows only.
+    """Which features are dropped before fitting, by training rows only.
 
     Without a source, what is not said otherwise is convention.
     """
@@ -25,7 +25,7 @@ class SelectionConfig(Section):
     seed: int = Field(default=20130105, ge=0)
     """Draws the rows and the shuffles."""
     repetitions: int = Field(default=5, ge=1)
-    """Times that features are held against shuffled ones."""
+    """Number of times that features are compared with shuffled ones."""
     noise_features: int = Field(default=50, ge=1)
     """Shuffled features added at each repetition: as many of few values as of many."""
     quantile: float = Field(default=0.9, ge=0.0, le=1.0)
@@ -33,7 +33,7 @@ class SelectionConfig(Section):
     most_rows: int = Field(default=50_000, ge=100)
     """Rows of a repetition; negatives are left out first."""
     n_estimators: int = Field(default=60, ge=1)
-    """Trees of the small model that judges."""
+    """Trees of the small model that ranks the features."""
     num_leaves: int = Field(default=15, ge=2)
     """Leaves of each of its trees."""
     time_blocks: int = Field(default=4, ge=2)

@@ -1,4 +1,4 @@
-"""How a user's files become contracted tables."""
+"""Mapping of a user's files to the tables of the contract."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class FileSource(Section):
     """
 
     path: str
-    """Relative to the data folder; `*` stands for any text, for many files of one kind, and `**`
+    """Relative to the data folder; `*` matches any text, for many files of one kind, and `**`
     for folders at any depth."""
     format: Literal["csv", "parquet", "json", "duckdb"]
-    """How it is written."""
+    """Format of the file."""
     encoding: str | None = None
     """Of the text of a csv or json file, such as gb18030, utf-16 or cp1252; null: UTF-8, or what a
     byte-order mark says."""
@@ -43,7 +43,7 @@ class FileSource(Section):
     """Before a quote inside a quoted value of a csv file, such as a backslash; null: one more
     quote."""
     skip: int = Field(default=0, ge=0)
-    """Lines at the top of a csv file that are no part of its table, such as a title."""
+    """Lines at the top of a csv file that are not part of its table, such as a title."""
     header: bool = True
     """Whether the first line of a csv file (after those skipped) names its columns."""
     columns: tuple[str, ...] | None = None
@@ -64,7 +64,7 @@ class FileSource(Section):
         return self
 
     def _misplaced(self) -> Iterator[str]:
-        """Name the keys that do not fit the format, or each other."""
+        """List the keys that do not fit the format, or each other."""
         for key, formats in _FORMATS_OF.items():
             given = getattr(self, key) != type(self).model_fields[key].default
             if given and self.format not in formats:
@@ -78,9 +78,9 @@ class FileSource(Section):
             )
 
     def _unusable(self) -> Iterator[str]:
-        """Name the keys by whose values no file can be read."""
+        """List the keys whose values prevent reading a file."""
         if self.encoding is not None and not is_text_encoding(self.encoding):
-            yield f"`encoding` {self.encoding!r} is none: write one such as gb18030 or utf-16"
+            yield f"`encoding` {self.encoding!r} is unknown: write one such as gb18030 or utf-16"
         if not 1 <= len(self.delimiter.encode()) <= _LONGEST_DELIMITER:
             yield f"`delimiter` must have 1 to {_LONGEST_DELIMITER} bytes, got {self.delimiter!r}"
         if "\\" in self.delimiter:
@@ -94,7 +94,7 @@ class FileSource(Section):
             if key != "delimiter" and sign and sign in self.delimiter:
                 yield f"`{key}` and `delimiter` must differ, got {sign!r} in both"
         if self.escape and not self.quote:
-            yield "`escape` stands before a quote: give it together with `quote`"
+            yield "`escape` precedes a quote: give it together with `quote`"
         names = [name.casefold() for name in self.columns or ()]
         if len(set(names)) < len(names) or "" in names:
             yield "`columns` must name every column, no two alike but for capitals"
@@ -109,11 +109,11 @@ _FORMATS_OF: Final = {
 _LONGEST_DELIMITER: Final = 4
 """DuckDB takes no more bytes."""
 _NO_ENCODINGS: Final = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
-"""Codecs of Python that write text, but in which nobody keeps a file."""
+"""Codecs of Python that write text, but that are not encodings of files."""
 
 
 def is_text_encoding(name: str) -> bool:
-    """Tell whether Python knows an encoding of text by this name.
+    """Return whether Python knows an encoding of text by this name.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class TableMapping(Section):
     """One contracted table: rows `from` (SQL) `where` (SQL), an expression a column."""
 
     from_: str = Field(alias="from")
-    """A name under `files`, or SQL over those names that stands after FROM, such as a join."""
+    """A name under `files`, or SQL over those names that follows FROM, such as a join."""
     where: str | None = None
     """SQL that a row must satisfy to be read; null reads all."""
     columns: dict[str, str] = Field(min_length=1)
@@ -139,7 +139,7 @@ class TableMapping(Section):
     attributes: dict[str, MappedAttribute] = Field(
         default_factory=dict, exclude_if=lambda declared: not declared
     )
-    """Columns of your own by a name of your own, for customers, accounts, transactions and
+    """Additional columns under names that you choose, for customers, accounts, transactions and
     reviews: the feature family `attributes` reads them."""
 
     optional: bool = Field(default=False, exclude_if=lambda optional: not optional)
@@ -154,7 +154,7 @@ class TableMapping(Section):
 
 
 class SourceMapping(Section):
-    """How a user's files become contracted tables."""
+    """Mapping of a user's files to the tables of the contract."""
 
     name: str
     """Name of the source; part of records, quarantine files and reports."""
@@ -180,7 +180,7 @@ class SourceMapping(Section):
     latest: Day | None = Field(default=None, exclude_if=lambda day: day is None)
     """Last day of them, and of their known_at; rows after it are quarantined."""
     files: dict[str, FileSource] = Field(min_length=1)
-    """Files by a name of your own, which `from` uses."""
+    """Files by names that you choose, which `from` uses."""
     tables: dict[str, TableMapping] = Field(min_length=1)
     """Contracted tables by their names, such as transactions."""
     snapshot: Day | None = Field(default=None, exclude_if=lambda day: day is None)
@@ -203,7 +203,7 @@ class SourceMapping(Section):
     @model_validator(mode="after")
     def _days_are_in_order(self) -> Self:
         if self.earliest is not None and self.latest is not None and self.earliest > self.latest:
-            msg = f"earliest, {self.earliest}, lies after latest, {self.latest}: no row is between"
+            msg = f"earliest, {self.earliest}, is after latest, {self.latest}: no row is between"
             raise ValueError(msg)
         return self
 
@@ -219,7 +219,7 @@ class SourceMapping(Section):
 
     @property
     def completed(self) -> dict[str, TableMapping]:
-        """The tables, with the columns and the reviews that `snapshot` stands for."""
+        """The tables, with the columns and the reviews that `snapshot` defines."""
         if self.snapshot is None:
             return self.tables
         return complete_snapshot(self.tables, self.snapshot)
@@ -235,7 +235,7 @@ class SourceMapping(Section):
 
 
 def complete_snapshot(tables: Mapping[str, TableMapping], day: date) -> dict[str, TableMapping]:
-    """Give customers without dates, and their outcomes, the times of a snapshot.
+    """Return customers without dates, and their outcomes, the times of a snapshot.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How rows are parted into those that fit, stop, calibrate and judge a model."""
+"""Split rows into those for training, early stopping, calibration and test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SplitConfig(Section):
     calibration_days: int = Field(default=14, gt=0)
     """Days whose rows calibrate."""
     test_days: int = Field(default=28, gt=0)
-    """Days whose rows judge the model."""
+    """Days whose rows test the model."""
     embargo_days: int = Field(default=7, ge=0)
     """Days before the test at which the model is taken to be built; see above."""
     inner_embargo_days: int = Field(default=1, ge=0)
@@ -55,7 +55,7 @@ class CustomerFoldsConfig(Section):
     """Inner folds, by customer, that choose the number of trees: at most `model.n_estimators`, and
     none after `model.stopping_rounds` without a gain of their mean. They are drawn within the
     rows that each fold fits on, and once more from all rows for the final model: no row
-    chooses the trees that judge it. null fits all of `model.n_estimators`."""
+    chooses the trees that are tested on it. null fits all of `model.n_estimators`."""
 
 
 class PrequentialConfig(Section):

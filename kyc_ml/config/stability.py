@@ -1,4 +1,4 @@
-"""Refits that tell how much of a model is chance."""
+"""Refits that show how much of a model is due to chance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kyc_ml.config.section import Section
 
 
 class StabilityConfig(Section):
-    """Refits that tell how much of a model is chance; 0 refits leaves a kind out."""
+    """Refits that show how much of a model is due to chance; 0 refits skips a kind."""
 
     seed_refits: int = Field(default=0, ge=0)
     """Refits with other seeds, on the same rows; 0 or at least 2."""

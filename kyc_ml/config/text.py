@@ -14,15 +14,15 @@ _DEEPEST_INCLUDE = 8
 
 
 def read_content(text: str, *, subject: str, path: Path | None) -> dict[str, Any]:
-    """Read keys and values; with a `path`, ``!include FILE`` beside it stands for its content.
+    """Read keys and values; with a `path`, ``!include FILE`` beside that file is replaced.
 
     Raises
     ------
     ConfigError
-        If the text is no YAML, holds a key twice, or something else than keys and values.
+        If the text is not YAML, has a key twice, or is not a mapping of keys to values.
     """
     try:
-        loader = _UniqueKeyLoader(text)  # a character that YAML does not know is told here
+        loader = _UniqueKeyLoader(text)  # raises for a character that YAML does not allow
         loader.file = path
         try:
             content = loader.get_single_data()
@@ -49,12 +49,12 @@ class _UniqueKeyLoader(yaml.CSafeLoader):
 
     LibYAML's parser, which PyYAML's wheels bring, takes a tenth of the time of the other.
 
-    ``!include lists/fatf.yaml`` stands for the content of that file, relative to the file
+    ``!include lists/fatf.yaml`` is replaced by the content of that file, relative to the file
     that names it, so that configurations can share feature sets and lists.
     """
 
     file: Path | None = None
-    """The file being read; None where there is none to be relative to."""
+    """The file being read; None if the text comes from no file."""
     depth: int = 0
 
 

@@ -56,7 +56,7 @@ def _require_range(low: float, high: float, *, log: bool) -> None:
 class SearchConfig(Section):
     """Which values tuning tries, by the name of the parameter; convention, not theory.
 
-    Where the configuration's own value lies outside, the range is widened to hold it.
+    Where the configuration's own value is outside, the range is widened to hold it.
     """
 
     renamed: ClassVar[Mapping[str, str]] = ModelConfig.renamed
@@ -89,10 +89,10 @@ class TuningConfig(Section):
     """How `kyc-ml tune` searches LightGBM parameters: on which folds, for what, how long."""
 
     folds: PrequentialConfig = PrequentialConfig(method="prequential", folds=3)
-    """Of a run with splits.method customer_folds only their number is read: so many inner folds
-    by customer choose, and the run's own folds judge."""
+    """Of a run with splits.method customer_folds only their number is read: this many inner folds
+    by customer choose, and the run's own folds test."""
     objective: Objective = "average_precision"
-    """What the parameters are chosen by, as a mean over the folds."""
+    """Metric that chooses the parameters, as a mean over the folds."""
     capacity_per_day: float = Field(default=50.0, gt=0.0, allow_inf_nan=False)
     """Reviews a day that recall_at_capacity allows for."""
     review_cost: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
@@ -103,7 +103,7 @@ class TuningConfig(Section):
     trials: int = Field(default=40, ge=1)
     """Trials of the whole study; those of earlier, interrupted runs count."""
     minutes: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
-    """No trial of a run starts after so many minutes; None sets no limit."""
+    """No trial of a run starts after this many minutes; None sets no limit."""
     negative_share: float | None = Field(default=None, gt=0.0, le=1.0)
     """Share of the negatives that trials train on, for speed; None takes the model's own. What
     counts rows, such as min_child_samples, is then found for fewer rows than training has."""

@@ -56,7 +56,7 @@ _CITIES: Final = {
     9: "Asia/Tokyo",
     10: "Australia/Brisbane",
 }
-"""A zone at so many hours from UTC, to show how one is written."""
+"""A zone at a fixed number of hours from UTC, as an example."""
 
 
 def zone_fault(name: str, known: Collection[str]) -> str | None:
@@ -65,7 +65,7 @@ def zone_fault(name: str, known: Collection[str]) -> str | None:
     Parameters
     ----------
     known : collection of str
-        Names that whoever converts the times knows.
+        Names that the converter of the times knows.
 
     Examples
     --------

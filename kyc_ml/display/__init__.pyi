@@ -1,3 +1,4 @@
+from .glossary import GLOSSARY as GLOSSARY
 from .page import Example as Example
 from .page import ModelStory as ModelStory
 from .page import PageStory as PageStory

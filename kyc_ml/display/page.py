@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from kyc_ml.config import TEST
+from kyc_ml.display.glossary import GLOSSARY
 from kyc_ml.display.plots.style import THEME, format_rate, keeping_text
 from kyc_ml.display.presentation import say_moment
 from kyc_ml.errors import hint
@@ -104,7 +105,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStory:
-    """What the page tells of one model.
+    """Content of the page about one model.
 
     Attributes
     ----------
@@ -186,7 +187,7 @@ class ModelStory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageStory:
-    """All that the page tells.
+    """All content of the page.
 
     Attributes
     ----------
@@ -219,11 +220,16 @@ def render_page(story: PageStory) -> str:
         for place, model in enumerate(story.models, start=1)
     ]
     template = template_environment().get_template(_TEMPLATE)
-    return template.render(story=story, drawings=drawings, totals=_totals(story.flow))
+    return template.render(
+        story=story,
+        drawings=drawings,
+        totals=_totals(story.flow),
+        glossary=[each for each in GLOSSARY if each.on_page],
+    )
 
 
 def template_environment() -> Environment:
-    """Give the templates with their filters; every value put in is escaped."""
+    """Return the templates with their filters; every value put in is escaped."""
     environment = Environment(
         loader=PackageLoader("kyc_ml.display", "templates"),
         autoescape=True,
@@ -254,7 +260,7 @@ def _totals(flow: pd.DataFrame) -> dict[str, int]:
 
 
 def inline_svg(figure: Figure, *, prefix: str) -> str:
-    """Draw a figure as SVG to stand inside a page: no header, own identifiers, themed colours.
+    """Draw a figure as SVG for use inside a page: no header, own identifiers, themed colours.
 
     The salt keeps identifiers the same from run to run; text stays text, so that it is small,
     sharp, to be searched and read aloud. Matplotlib has escaped it: the template does not again.
@@ -307,7 +313,7 @@ def _signed(value: float) -> str:
 
 
 def _interval(low: float, high: float, decimals: int = 3) -> str:
-    """Write an interval; nothing where there is none."""
+    """Write an interval; empty without one."""
     if _missing(low) or _missing(high):
         return ""
     return f"{_figure(low, decimals)}{_DASH}{_figure(high, decimals)}"

@@ -1,4 +1,4 @@
-"""How a result introduces itself: a few facts as text, and as HTML in a notebook.
+"""The short description of a result: a few facts as text, and as HTML in a notebook.
 
 Facts are counts, names and dates; a customer's value has no place here.
 """
@@ -29,7 +29,7 @@ def say_plainly(title: str, facts: Mapping[str, object]) -> str:
 def say_in_html(
     title: str, facts: Mapping[str, object], *, tables: Iterable[pd.DataFrame] = ()
 ) -> str:
-    """Write a title, its facts and small tables as HTML without scripts or styles of its own."""
+    """Write a title, its facts and small tables as HTML without scripts or styles."""
     rows = "".join(
         f'<tr><th style="text-align:left">{escape(name)}</th>'
         f'<td style="text-align:left">{escape(str(value))}</td></tr>'

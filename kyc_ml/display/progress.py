@@ -1,4 +1,4 @@
-"""How a long computation reports what it does, without knowing who listens."""
+"""How a long computation reports progress, without knowing who reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ StageProgress: TypeAlias = Callable[[str, int, int], None]
 
 
 class ProgressReporter:
-    """Where a job reports to: nobody, unless a subclass writes it to a terminal or a log."""
+    """Progress and notes of a job; subclasses write them to a terminal or a log."""
 
     def about(self, **facts: str | None) -> None:
         """Set what all that follows is about, such as the model; None removes the field."""
@@ -29,7 +29,7 @@ class ProgressReporter:
         """Report one line that is worth keeping in a log."""
 
     def warning(self, line: str) -> None:
-        """Report one line that somebody should look at, although the job continues."""
+        """Report one line that needs attention; the job continues."""
 
     def show(self, title: str, table: pd.DataFrame) -> None:
         """Report a table for a person to read."""

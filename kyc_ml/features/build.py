@@ -125,6 +125,7 @@ class Computed:
         order = [spec.name for spec in in_table_order(specs)]
         order += [spec.name for spec in specs if spec.intermediate]
         self.place = {name: column for column, name in enumerate(order)}
+        # column-major: a kernel writes one column at a time
         self.numbers = np.full((n, len(order)), np.nan, order="F")
         self.categories: dict[str, pa.Array] = {}
 

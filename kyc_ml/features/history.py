@@ -149,6 +149,7 @@ class Keys:
 
     def _column(self, source: TimedRows, column: str, own: str) -> tuple[Ints32, Ints32, int]:
         with self._lock:
+            # tables outlive this object, so that no id is used twice
             known = (id(source), column, own)
             if known not in self._cache:
                 self._cache[known] = self._encode(source, column, own)
@@ -199,6 +200,7 @@ def build_history(
         (rows, row_starts) if same else _group_in_time(observed_codes, observations, n_keys)
     )
     event_time = gather(source.event_time, rows)
+    # tables without late rows hold one array for both times: gather it once
     punctual = np.shares_memory(source.known_at, source.event_time)
     return History(
         source=source,

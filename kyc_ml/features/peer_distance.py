@@ -122,6 +122,7 @@ def group_statistics(how: Peer, peers: pd.DataFrame) -> GroupStatistics:
     found = []
     for agreeing in range(len(how.by), -1, -1):
         keys = [MEASURED_AT, *how.by[:agreeing]]
+        # unsorted groups: `distance` finds a group by its key, so that sorting is wasted work
         group = peers.groupby(keys, sort=False)[how.feature]
         away = (peers[how.feature] - group.transform("median")).abs()
         groups = {

@@ -146,6 +146,7 @@ def known_labels(cases: pa.Table, transactions: pa.Table) -> pa.Table:
     known = microseconds(ordered[KNOWN_AT])
     case = ordered[CASE_ID].combine_chunks().dictionary_encode().indices.to_numpy()
     last = np.append(case[1:] != case[:-1], True) if len(case) else np.zeros(0, bool)
+    # a state ends when the next of its case is known; 0 stands under the mask of the last one
     until = pa.array(np.append(known[1:], 0)[: len(case)], mask=last).cast(_UTC)
     adverse = pc.is_in(ordered[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES))
     found = ordered.append_column(UNTIL, until).filter(adverse)

@@ -96,6 +96,7 @@ def read_rows(
             history = following.result()
             nearest = np.full(len(observed) if _latest(windows) else 0, -1, np.int32)
             sweep = partial(_sweep, windows=windows, observed=observed, out=out, nearest=nearest)
+            # the next group is built while this one is swept
             swept = [pool.submit(sweep, part) for part in history.parts(_PART)]
             if number + 1 < len(groups):
                 following = pool.submit(group, groups[number + 1][0])

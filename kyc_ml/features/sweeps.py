@@ -137,6 +137,7 @@ class Sweep:
             Where the own values of `rank` are; needed for it only.
         """
         passes: dict[_Pass, dict[Statistic, int]] = defaultdict(dict)
+        # a kernel writes a statistic once: a second feature of the same one is a copy
         repeated: list[tuple[int, int]] = []
         for how, column in wanted:
             served = passes[_pass_of(how)]

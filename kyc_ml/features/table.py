@@ -129,6 +129,7 @@ class FeatureTable:
             missing = place.null_count - values.null_count
             if missing:
                 unknown[spec.name] = missing
+            # LightGBM takes a category as a number: its place in the vocabulary of the training
             codes = place.cast(pa.float64()).to_numpy(zero_copy_only=False)
             self.numbers[:, column] = codes
         return self.numbers, unknown

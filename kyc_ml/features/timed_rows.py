@@ -43,6 +43,7 @@ class TimedRows:
         self.event_time = microseconds(table[time])
         self.is_sorted = bool(np.all(self.event_time[1:] >= self.event_time[:-1]))
         self._cache: dict[tuple[str, str], object] = {}
+        # reentrant: reading a column's codes reads its encoding under the same lock
         self._lock = threading.RLock()
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""How far predicted probabilities can be believed."""
+"""Calibration of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def compute_reliability(target: Floats, proba: Floats, *, n_bins: int = 20) -> p
 
 
 def _equal_mass(proba: Floats, n_bins: int) -> Ints:
-    """Give each row its bin, from 0 in the order of probabilities; no bin is empty."""
+    """Return each row its bin, from 0 in the order of probabilities; no bin is empty."""
     cuts = np.sort(proba)[np.arange(1, n_bins) * proba.size // n_bins] if proba.size else proba
     return _number(np.searchsorted(np.unique(cuts), proba, side="right"))
 
 
 def _number(labels: Ints | Floats) -> Ints:
-    """Give equal labels one number, from 0 in their order."""
+    """Return equal labels one number, from 0 in their order."""
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
 
 
@@ -111,7 +111,7 @@ def observed_over_expected(target: Floats, proba: Floats) -> ObservedOverExpecte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrierParts:
-    """The Brier score and what it is made of.
+    """The Brier score and its decomposition.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from kyc_ml.metrics.arrays import Floats, Ints, Mask
 
 
 def pays(proba: Floats, *, review_cost: float, miss_cost: float) -> Mask:
-    """Tell which rows' expected loss is worth a review; it takes calibrated probabilities.
+    """Return which rows' expected loss is worth a review; it takes calibrated probabilities.
 
     Source: Bahnsen, Stojanovic, Aouada and Ottersten 2014, SIAM Data Mining, 677-685 (Bayes
     minimum risk).
@@ -77,14 +77,14 @@ class ReviewQueue:
         )
 
     def reviewed(self, per_day: float, times: Ints | None = None) -> Floats:
-        """Give the share of each row that is reviewed, 0 to 1.
+        """Return the share of each row that is reviewed, 0 to 1.
 
         Parameters
         ----------
         per_day : float
             Reviews a day.
         times : int64 array of shape (n,), optional
-            How often each row is there, in a bootstrap sample; once where it is not given.
+            Number of times that each row is in the sample; once if not given.
 
         Examples
         --------
@@ -106,7 +106,7 @@ class ReviewQueue:
 
 
 def _share(room: Floats, before: Floats, size: Floats) -> Floats:
-    """Give the share of `size` rows that there is room for after those `before` them."""
+    """Return the share of `size` rows that there is room for after those `before` them."""
     return np.clip((room - before) / np.maximum(size, 1.0), 0.0, 1.0)
 
 
@@ -162,7 +162,7 @@ class CapturedPositives:
         per_day : float64 array of shape (k,)
             Reviews a day.
         times : int64 array of shape (n,)
-            How often each row is there.
+            Number of times that each row is in the sample.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""How much less evidence rows give that come in clusters, such as those of one customer."""
+"""Design effect: rows of one cluster, such as a customer, give less evidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kyc_ml.metrics.intervals import poisson_interval
 
 
 def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> Floats:
-    """Give the design effect of the sum of residuals in each part of the rows.
+    """Return the design effect of the sum of residuals in each part of the rows.
 
     In part k it is sum_c (sum of c's residuals)^2 / sum of squared residuals, at least 1. Counts
     divided by it have about the variance that a test of independent rows takes for granted.
@@ -55,7 +55,7 @@ def design_effect(residual: Floats, groups: Ints, *, part: Ints, parts: int) -> 
 
 
 def residual_at_observed_level(target: Floats, proba: Floats, *, part: Ints, parts: int) -> Floats:
-    """Give outcomes less expectations that are scaled to the positives each part has.
+    """Return outcomes less expectations that are scaled to the positives each part has.
 
     Source: as for `design_effect`, which takes residuals about the observed rate.
 
@@ -95,7 +95,7 @@ def effective_customers(groups: Ints) -> float:
 
 
 def effective_size(count: npt.ArrayLike) -> float:
-    """Give Kish's effective number of groups from the number of rows of each; 0 without rows."""
+    """Return Kish's effective number of groups from the number of rows of each; 0 without rows."""
     sizes = np.asarray(count, np.float64)
     return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
 

@@ -1,4 +1,4 @@
-"""How unevenly customers lie in tiers, and whether that grew."""
+"""Concentration of customers in tiers, and whether it grew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concentration:
-    """How unevenly counts lie in K classes.
+    """Concentration of counts in K classes.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Concentration:
 
 
 def concentration(counts: npt.ArrayLike) -> Concentration:
-    """Measure how unevenly counts lie in classes.
+    """Measure the concentration of counts in classes.
 
     Source: ECB 2019, Instructions for reporting the validation results of internal models,
     section 2.5.5.3.
@@ -56,7 +56,7 @@ def concentration(counts: npt.ArrayLike) -> Concentration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcentrationChange:
-    """Whether classes hold customers less evenly than at first.
+    """Test whether customers are more concentrated than at first.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def _statistic(variation: float, initial: float, k: int) -> float:
 
 
 def _farthest(initial: float, k: int) -> float:
-    """Give the variation at which the statistic is largest: it falls again beyond."""
+    """Return the variation at which the statistic is largest: it falls again beyond."""
     if np.isnan(initial):
         return np.nan
     # where the slope of the statistic is 0: v^3 - 2 a v^2 - a / 2 = 0, of one real root

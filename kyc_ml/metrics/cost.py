@@ -1,4 +1,4 @@
-"""What reviews and misses cost, and what a model saves."""
+"""Cost of reviews and misses, and savings of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kyc_ml.metrics.arrays import Floats, Mask
 def compute_costs(
     target: Floats, flagged: Mask, *, review_cost: float, miss_cost: float | Floats
 ) -> Floats:
-    """Give each row's cost: a review where it is flagged, a miss where a positive is not.
+    """Return each row's cost: a review where it is flagged, a miss where a positive is not.
 
     Source: Bahnsen, Stojanovic, Aouada and Ottersten 2014, SIAM Data Mining, 677-685.
 
@@ -28,7 +28,7 @@ def compute_costs(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Savings:
-    """What a model's flags cost, beside what no model costs.
+    """Cost of the flags of a model, and the cost without a model.
 
     Attributes
     ----------

@@ -31,8 +31,8 @@ def compute_score_distribution(
 ) -> pd.DataFrame:
     """Share of positives and of negatives in bins of probability, equally wide in log-odds.
 
-    Bins reach from the lowest to the highest probability; what lies below `floor` counts in
-    the first bin, and what lies above 1 - `floor` in the last, so that a few extreme
+    Bins reach from the lowest to the highest probability; what is below `floor` counts in
+    the first bin, and what is above 1 - `floor` in the last, so that a few extreme
     probabilities do not take all the room.
 
     Returns

@@ -1,4 +1,4 @@
-"""How well a score tells positives from negatives."""
+"""How well a score separates positives from negatives."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def compare_aucs(target: Floats, first: Floats, second: Floats) -> AucDifference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AucDecline:
-    """Whether a score ranks worse than it did at first.
+    """Test whether a score ranks worse than it did at first.
 
     Attributes
     ----------
@@ -171,13 +171,13 @@ def average_precision_interval(
 
     The sample's own average precision is a little above the true one where positives are few,
     and so is its interval: a percentile interval does not correct for it.
-    Source: Boyd, Eng and Page 2013, ECML PKDD, LNCS 8190, 451-466, on the bootstrap beside
+    Source: Boyd, Eng and Page 2013, ECML PKDD, LNCS 8190, 451-466, on the bootstrap next to
     other intervals of it.
 
     Parameters
     ----------
     groups : int64 array of shape (n,)
-        The customer of each row; see `kyc_ml.resampling.draw_customers`.
+        The customer of each row; see `draw_customers`.
 
     Returns
     -------

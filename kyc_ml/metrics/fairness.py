@@ -1,4 +1,4 @@
-"""Whether flags and probabilities treat groups of customers alike."""
+"""Fairness of flags and probabilities between groups of customers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def compute_fairness(
         What must not matter, such as nationality; rows where it is missing are a group of
         their own, named 'missing'.
     groups : int64 array of shape (n,)
-        The customer of each row; see `kyc_ml.resampling.draw_customers`.
+        The customer of each row; see `draw_customers`.
     """
     labels = pd.Series(group).astype(object).where(~pd.isna(group), "missing").astype(str)
     place, found = pd.factorize(labels, sort=True)
@@ -126,7 +126,7 @@ def compute_fairness(
 
 
 def _rates(count: Floats, expected: Floats) -> Floats:
-    """Give `RATES` by group, shape (4, k), from counts of negatives and positives, flagged last."""
+    """Compute `RATES` by group, shape (4, k), from counts of negatives and positives."""
     negatives, positives = count[:, :2].sum(axis=1), count[:, 2:].sum(axis=1)
     over = (
         (count[:, 1] + count[:, 3], negatives + positives),
@@ -142,7 +142,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _farthest(rates: Floats, names: AnyArray) -> dict[str, Any]:
-    """Give the lowest rate over the highest; NaN is passed over."""
+    """Return the lowest rate over the highest; NaN is passed over."""
     known = pd.Series(rates, index=names).dropna()
     if not known.size:
         return {"value": np.nan, "lowest": None, "highest": None}
@@ -151,7 +151,7 @@ def _farthest(rates: Floats, names: AnyArray) -> dict[str, Any]:
 
 
 def _surest(flagged: Mask, place: Ints, groups: Ints, names: AnyArray) -> dict[str, Any]:
-    """Give the least upper end of a ratio of two groups' rates, and the groups."""
+    """Return the least upper end of a ratio of two groups' rates, and the groups."""
     k = names.size
     nothing = {"high": np.nan, "high_lowest": None, "high_highest": None}
     if k < 2:

@@ -75,7 +75,7 @@ def binomial_p(
 def compute_grade_calibration(
     grade: Ints, target: Floats, proba: Floats, *, names: Sequence[str]
 ) -> pd.DataFrame:
-    """Hold each grade's mean probability against its observed rate.
+    """Compare the mean probability of each grade with its observed rate.
 
     Where rows of a grade differ in probability, positives vary a little less than the tests
     allow for: they then reject less often than their level.

@@ -1,4 +1,4 @@
-"""Intervals of counts and rates, at 95 % unless told."""
+"""Intervals of counts and rates, at 95 % by default."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ratio_upper(
     below: npt.ArrayLike,
     below_low: npt.ArrayLike,
 ) -> Floats:
-    """Give the upper end of the interval of a ratio of two independent rates (MOVER-R).
+    """Return the upper end of the interval of a ratio of two independent rates (MOVER-R).
 
     It is had from the rates and the ends of their own intervals, so that it holds where a
     rate is 0, at which a bootstrap has no spread.

@@ -20,7 +20,7 @@ RANKING_FIGURES: Final = ("auc", "gini", "ks", "average_precision", "recall_at_f
 
 
 def threshold_at_fpr(target: Floats, score: Floats, *, fpr: float) -> float:
-    """Give the lowest score from which on at most a share `fpr` of negatives is flagged.
+    """Return the lowest score from which on at most a share `fpr` of negatives is flagged.
 
     Found on rows of validation, it is to be kept for later ones: see `rates_at_threshold`.
 
@@ -128,7 +128,7 @@ def compute_operating_points(
     per_day : float64 array of shape (k,)
         Reviews a day.
     groups : int64 array of shape (n,)
-        The customer of each row; see `kyc_ml.resampling.draw_customers`.
+        The customer of each row; see `draw_customers`.
     day : int64 array of shape (n,), optional
         Day of each decision. Without it all rows are of one day, and a capacity is of all.
     end_day : int, optional
@@ -197,7 +197,7 @@ def compute_ranking_figures(
     target : array of 0 and 1, shape (n,)
     score : array of shape (n,)
     groups : int64 array of shape (n,)
-        The customer of each row; see `kyc_ml.resampling.draw_customers`.
+        The customer of each row; see `draw_customers`.
     max_fpr : float, in (0, 1)
         False-positive rate of the recall and of the partial area, which is McClish's.
 

@@ -31,7 +31,7 @@ _SAID: Final[Mapping[Verdict, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What one predictor says of n rows.
+    """Predictions of one predictor for n rows.
 
     Attributes
     ----------
@@ -88,8 +88,8 @@ def paired_differences(
     Parameters
     ----------
     differences : callable
-        Takes how often each row is there, shape (n,), with rows of both classes, and returns
-        the difference of each figure.
+        Takes the number of times that each row is in the sample, shape (n,), with rows of both
+        classes, and returns the difference of each figure.
     target : array of 0 and 1, shape (n,)
     customers : array of shape (n,)
         Names or numbers; customers are drawn whole, with all their rows.

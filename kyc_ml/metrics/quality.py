@@ -1,4 +1,4 @@
-"""The figures of one model on one set of rows."""
+"""Metrics of one model on one set of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kyc_ml.metrics.discrimination import auc_interval, average_precision_interv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelMetrics:
-    """How well probabilities rank and how far they can be believed.
+    """Discrimination and calibration of probabilities.
 
     Intervals are at 95 %. `average_precision` has prevalence as its floor, not 0.5; its interval
     is NaN where no samples were drawn for it.
@@ -40,7 +40,7 @@ class ModelMetrics:
     observed_over_expected_high: float
 
     def as_dict(self) -> dict[str, float]:
-        """Give the figures by name."""
+        """Return the figures by name."""
         return asdict(self)
 
 

@@ -57,7 +57,7 @@ class Ranking:
         Parameters
         ----------
         times : int64 array of shape (n,)
-            How often each row is there.
+            Number of times that each row is in the sample.
 
         Returns
         -------

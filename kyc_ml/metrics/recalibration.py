@@ -1,4 +1,4 @@
-"""The line that would mend probabilities: how far from 0 and 1 are intercept and slope."""
+"""Calibration intercept and slope (Cox): 0 and 1 for calibrated probabilities."""
 
 from __future__ import annotations
 

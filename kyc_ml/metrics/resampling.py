@@ -71,7 +71,7 @@ def number_customers(customers: Names) -> Ints:
 def draw_customers(groups: Ints, rng: np.random.Generator, strata: Strata | None = None) -> Ints:
     """Draw as many customers as there are, with replacement.
 
-    Rows of one customer are no independent evidence: drawn apart, they would make intervals
+    Rows of one customer are not independent: drawn apart, they would make intervals
     too narrow.
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
@@ -126,8 +126,8 @@ def bootstrap(
     Parameters
     ----------
     figures : callable
-        Takes how often each row is there, shape (n,), and gives k figures; NaN where the draw
-        has no such figure, as an area under the ROC curve of one class.
+        Takes the number of times that each row is in the sample, shape (n,), and returns k figures;
+        NaN where the draw has no such figure, as an area under the ROC curve of one class.
     groups : int64 array of shape (n,)
         See `draw_customers`.
     progress : callable, optional

@@ -1,4 +1,4 @@
-"""What a test says, and how several tests are read together."""
+"""Results of tests, and corrections for several tests."""
 
 from __future__ import annotations
 

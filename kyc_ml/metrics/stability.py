@@ -1,4 +1,4 @@
-"""Whether a distribution is still the one it was."""
+"""Population stability: whether a distribution has shifted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OTHER: Final = "other"
 class FrozenBins:
     """Bins learned from reference values once, and held fixed from then on.
 
-    Bin 0 holds what is missing. Numbers lie in bins that end at, and include, each cut, and
+    Bin 0 holds missing values. Numbers are in bins that end at, and include, each cut, and
     in one beyond the last; categories have a bin each, and all others one together.
 
     Attributes
@@ -51,7 +51,7 @@ class FrozenBins:
             codes, counts = np.unique(known, return_counts=True)
             cuts = np.sort(codes[np.argsort(-counts, kind="stable")[:n_bins]])
         else:
-            # a value that often repeats ends a bin of its own: zeros stay apart
+            # a value that often repeats ends a bin: zeros stay apart
             order = np.arange(1, n_bins) / n_bins
             cuts = np.unique(np.quantile(known, order, method="inverted_cdf"))
         return cls(category=category, cuts=tuple(cuts.tolist()))
@@ -67,7 +67,7 @@ class FrozenBins:
         return (_MISSING, *inner, f"({starts[-1]}, inf]")
 
     def place(self, values: AnyArray) -> Ints:
-        """Give each value its bin, int64 of shape (n,)."""
+        """Return each value its bin, int64 of shape (n,)."""
         missing = np.asarray(pd.isna(values))
         known = values[~missing]
         place = np.zeros(values.size, np.int64)
@@ -117,7 +117,7 @@ def _in_use(expected: npt.ArrayLike, actual: npt.ArrayLike) -> tuple[AnyArray, A
 
 
 def psi_critical(bins: int, n_expected: float, n_actual: float, *, level: float) -> float:
-    """Give the PSI that is exceeded by chance as often as `level`, where nothing shifted.
+    """Return the PSI that is exceeded by chance as often as `level`, where nothing shifted.
 
     Then PSI is nearly (1 / n_expected + 1 / n_actual) chi-squared with bins - 1 degrees of
     freedom, where bins hold about five or more.
@@ -136,7 +136,7 @@ def psi_critical(bins: int, n_expected: float, n_actual: float, *, level: float)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """How far a distribution moved, beside what chance alone moves it.
+    """How far a distribution moved, and how far chance alone moves it.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class Drift:
     critical_95, critical_99 : float
         PSI that 5 and 1 of 100 unshifted samples of these sizes exceed.
     p_value : float
-        Of no shift. Of many rows it is small for a shift too small to matter: read it beside
+        Of no shift. Of many rows it is small for a shift too small to matter: read it together with
         the PSI.
     """
 
@@ -173,7 +173,7 @@ def compute_drift(
     ----------
     expected, actual : arrays of counts, shape (bins,)
     n_expected, n_actual : float, optional
-        `effective_customers`, where rows of one are no independent evidence; else all counts.
+        `effective_customers`, if rows of one customer are not independent; else all counts.
         The mere number of customers is too many where some have most of the rows.
     smoothing : float
         See `compute_psi`.

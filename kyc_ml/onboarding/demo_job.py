@@ -20,14 +20,14 @@ from kyc_ml.scoring import ScoringRequest, ScoringResult, run_score
 from kyc_ml.training import TrainingResult, flow_table, tell_model, train_tables
 
 _TITLES = {
-    "fraud": "Fraud: each transaction, at its own time",
-    "risk": "Risk: each customer, at a monthly review",
+    "fraud": "Transaction fraud",
+    "risk": "Customer risk at monthly reviews",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResult:
-    """What the demo made, model by model, and where the page is."""
+    """The models of the demo and the path of its page."""
 
     page: Path
     tables: ContractedTables
@@ -45,8 +45,7 @@ def run_demo(
     configs : Path
         Folder of the shipped configurations.
     out : Path
-        Folder to write the bank, the scores and the page into; an earlier demo's are
-        replaced.
+        Folder for the bank, the scores and the page; those of an earlier demo are replaced.
     """
     start = time.perf_counter()
     data = out / "bank"
@@ -92,9 +91,9 @@ def _train_and_score(
     out: Path,
     reporter: ProgressReporter,
 ) -> tuple[TrainingResult, ScoringResult, ModelStory]:
-    """Train one model, then score the latest rows with the version the registry holds."""
+    """Train one model, then score the latest rows with the registered version."""
     files = load_run(config, source=source)
-    # a name of its own: a demo must not touch the aliases of a model in use
+    # another name, because a demo must not change the aliases of a model in use
     run = files.run.model_copy(update={"name": f"demo-{files.run.name}"})
     files = replace(files, run=run)
     result = train_tables(
@@ -143,8 +142,8 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     return (
         ("source", f"{mapping.name}, seed {bank.seed}, {bank.days} days"),
-        ("known up to", f"{as_of:%Y-%m-%d} UTC"),
+        ("data as of", f"{as_of:%Y-%m-%d} UTC"),
         ("base currency", tables.base_currency),
         ("MLflow", tracking_uri()),
-        ("whole run", f"{seconds:.0f} s"),
+        ("duration", f"{seconds:.0f} s"),
     )

@@ -1,4 +1,4 @@
-"""run_init: look at unknown files, and write the configurations that read them."""
+"""run_init: examine unknown files and write configurations that read them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from kyc_ml.storage import require_place, written_whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitResult:
-    """What `run_init` proposes, and where it is written.
+    """The proposal of `run_init` and its files.
 
     Attributes
     ----------
     files : mapping of name to Path
         ``source`` and, where a model or features are possible, ``fraud``, ``risk``, ``tiers``.
     accepted : mapping of table name to Arrow table
-        The sample of the files, as the contract accepts it under the proposal.
+        The sample of the files, as the contract accepts it with the proposed mapping.
     """
 
     proposal: MappingProposal
@@ -38,7 +38,7 @@ class InitResult:
     accepted: Mapping[str, pa.Table]
 
     def next_commands(self, data: Path) -> list[str]:
-        """List the commands to run next: check, and train and score unless they are held back."""
+        """List the commands to run next: check; also train and score if a training is possible."""
         read = f"--source {self.files['source']} --data {data}"
         trains = [
             f"kyc-ml train --config {self.files[run.unit]} {read}"
@@ -58,15 +58,15 @@ class InitResult:
 
     @property
     def held_back(self) -> str:
-        """Why train is no next command yet; empty where it is one."""
+        """Why a training is not possible yet; empty if it is."""
         if self.proposal.undecided:
             return f"kyc-ml train: first decide {', '.join(self.proposal.undecided)}"
         if not any(run.trainable for run in self.runs):
-            return "kyc-ml train: no table of cases says how anyone turned out"
+            return "kyc-ml train: no table of cases has outcomes"
         return ""
 
     def tables_frame(self) -> pd.DataFrame:
-        """One row a table: its files, columns found and missing, rows refused in the sample."""
+        """Return one row per table: files, columns, guesses, refused rows of the sample."""
         rows = []
         for table in self.proposal.tables.values():
             marks = [guess.certainty for guess in table.columns.values()]
@@ -85,7 +85,7 @@ class InitResult:
         return pd.DataFrame(rows)
 
     def columns_frame(self) -> pd.DataFrame:
-        """One row a proposed column: its expression, how sure it is, and why."""
+        """Return one row per proposed column: expression, certainty and evidence."""
         return pd.DataFrame(
             [
                 {
@@ -101,7 +101,7 @@ class InitResult:
         )
 
     def unused_frame(self) -> pd.DataFrame:
-        """One row a file that no table reads, or column of another file, with the reason."""
+        """Return one row per unused file or group of columns, with the reason."""
         rows = sorted(self.proposal.unused.items())
         for table in self.proposal.tables.values():
             file = table.files[0]
@@ -115,7 +115,7 @@ class InitResult:
         return pd.DataFrame(rows, columns=["file", "not used because"])
 
     def families_frame(self, unit: str) -> pd.DataFrame:
-        """One row a feature family of a unit: features available, and what would give more."""
+        """Return one row per feature family: features available, and data that would add more."""
         families = {run.unit: run.families for run in self.runs}.get(unit, ())  # type: ignore[call-overload]
         return pd.DataFrame(
             [
@@ -142,8 +142,8 @@ def run_init(
 ) -> InitResult:
     """Propose a source mapping and run configurations for a folder, and write them.
 
-    Values of customers are neither shown nor written; codes of a column are where a CASE
-    needs them (see `kyc_ml.proposal.propose_source`).
+    Customers' values are neither shown nor written, except codes that a CASE expression needs
+    (see `propose_source`).
 
     Raises
     ------
@@ -155,11 +155,11 @@ def run_init(
     reporter = ProgressReporter() if reporter is None else reporter
     data, out = read_path(data, name="data"), read_path(out, name="out")
     _require_free(out, force=force)
-    reporter.progress("looking at the files", 0, 1)
+    reporter.progress("examining the files", 0, 1)
     proposal, accepted = propose_source(data, timezone=timezone, base_currency=base_currency)
-    reporter.progress("looking at the files", 1, 1)
+    reporter.progress("examining the files", 1, 1)
     texts = {"source": write_source(proposal)}
-    # what would not be read back is a defect of the proposal, and is not written
+    # read the text back first, so that a defect of the proposal never becomes a file
     mapping = parse_section(texts["source"], SourceMapping, subject="the proposed source mapping")
     runs = run_files(proposal, accepted, mapping)
     texts |= {str(run.unit): run.text for run in runs}
@@ -179,6 +179,6 @@ def _require_free(out: Path, *, force: bool) -> None:
     names = ("source.yaml", "fraud.yaml", "risk.yaml", "tiers.yaml")
     there = [name for name in names if (out / name).exists()]
     if there and not force:
-        msg = f"{out} already holds {', '.join(there)}: name another --out, or give --force"
+        msg = f"{out} already has {', '.join(there)}: give another --out, or --force"
         raise OutputError(msg)
     require_place(out / "source.yaml")

@@ -13,7 +13,7 @@ from kyc_ml.onboarding.synthetic.storage import save_bank
 def run_synth(
     *, bank: BankConfig, out: Path, overwrite: bool, reporter: ProgressReporter
 ) -> dict[str, int]:
-    """Make a synthetic bank and write its tables; returns rows by table."""
+    """Create a synthetic bank, write its tables and return the number of rows by table."""
     reporter.progress("making the bank", 0, 2)
     made = make_bank(bank)
     reporter.progress("making the bank", 1, 2)

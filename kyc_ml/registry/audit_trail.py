@@ -1,4 +1,4 @@
-"""The audit log beside the registry: append an entry and keep its anchor, verify."""
+"""The audit log and the registry: append an entry, keep its anchor, verify the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHORT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLogResult:
-    """What verifying an audit log found.
+    """The result of verifying an audit log.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class AuditLogResult:
         ``COUNT:HASH`` of the last entry: keep it where nobody who can write the log can
         write, and give it back to `verify`. '' for an empty log.
     anchors : int
-        Places the log was held against.
+        Places that the log was compared with.
     faults : tuple of str
     """
 
@@ -52,9 +52,9 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
     Raises
     ------
     ConfigError
-        If a receipt is none.
+        If a receipt is not valid.
     AuditError
-        If there is no log, and nothing that says there was one.
+        If there is no log and no sign that there was one.
     RegistryError
         If the registry cannot be reached.
     """
@@ -111,7 +111,7 @@ def _read_receipt(text: str) -> LogAnchor:
 def _unlogged_champions(
     entries: Sequence[Entry], made: Mapping[str, str], *, offline: bool
 ) -> list[str]:
-    """Name the champions that the registry has and the log did not make, and the reverse."""
+    """List champions of the registry that the log did not make, and the reverse."""
     if offline:
         return []
     names = {entry.model for entry in entries if entry.kind == "promotion"} | set(made)

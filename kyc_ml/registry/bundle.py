@@ -2,7 +2,7 @@
 
 Nothing is pickled: LightGBM's text model, JSON, YAML, and a manifest that names each
 file's SHA-256 and its own. A changed byte, a missing or an extra file is refused. That
-finds accidents; only the digest in the registry finds a forger, who would seal anew.
+finds accidents; only the digest in the registry finds a forger, who would seal the bundle again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Bundle:
     digest : str
         SHA-256 of the manifest; empty until the bundle was saved or loaded.
     profile : Profile or None
-        How the rows that judged the model were distributed; None in older bundles.
+        Distribution of the rows that the model was evaluated on; None in older bundles.
     """
 
     model: Model
@@ -115,7 +115,7 @@ class Bundle:
 
 
 def same_contents(one: Bundle, other: Bundle) -> bool:
-    """Say whether two bundles would hold the same files, whether they were saved or not."""
+    """Return whether two bundles would hold the same files, saved or not."""
     return one is other or _contents(one) == _contents(other)
 
 
@@ -183,7 +183,7 @@ def load_bundle(folder: FilePath, *, digest: str | None = None, cure: str = _RES
     Raises
     ------
     BundleError
-        If the folder is no bundle, a file was changed, removed or added, or the format is
+        If the folder is not a bundle, a file was changed, removed or added, or the format is
         not supported.
     """
     try:
@@ -257,7 +257,7 @@ def _without_threads(config: RunConfig) -> RunConfig:
 
 
 def compare_manifests(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name every file of two bundles that differs; of the manifest, the entries that do.
+    """List every file of two bundles that differs; of the manifest, the entries that do.
 
     Parameters
     ----------
@@ -320,7 +320,7 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     raw : mapping of file name to the very bytes that were checked
     """
     if not (folder / MANIFEST).is_file():
-        msg = f"{folder} is no bundle: it has no {MANIFEST}; name the folder that holds one"
+        msg = f"{folder} is not a bundle: it has no {MANIFEST}; name the folder that holds one"
         raise BundleError(msg)
     try:
         raw = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -390,7 +390,7 @@ def _computable(
 def _differences(
     hashes: Mapping[str, str], raw: Mapping[str, bytes], present: Collection[str]
 ) -> list[str]:
-    """Name every file that is missing, was added, or has other bytes than it should."""
+    """List every file that is missing, was added, or has other bytes than it should."""
     there = set(present) - {MANIFEST}
     differences = [f"{name} is missing" for name in sorted(set(hashes) - there)]
     differences += [f"{name} was added" for name in sorted(there - set(hashes))]

@@ -1,4 +1,4 @@
-"""Whether two bundles predict the same thing, and from when rows are new to both."""
+"""Check that two bundles predict the same thing, and from when rows are new to both."""
 
 from __future__ import annotations
 

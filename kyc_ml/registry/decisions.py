@@ -27,7 +27,7 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
     Raises
     ------
     AuditError
-        If there is no log, or its chain does not hold.
+        If there is no log, or its chain is broken.
     """
     return tuple(
         entry
@@ -38,7 +38,7 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenMatters:
-    """What sign-offs left to be done.
+    """Open findings and conditions of use.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class OpenMatters:
 
     @property
     def overdue(self) -> bool:
-        """True if a finding is."""
+        """Return whether a finding is."""
         return any(each.status == "overdue" for each in self.findings)
 
     def findings_frame(self) -> pd.DataFrame:
@@ -71,7 +71,7 @@ class OpenMatters:
         return pd.DataFrame(rows)
 
     def facts(self) -> dict[str, object]:
-        """Give the facts of the one summary that ends the job."""
+        """Return the facts of the summary."""
         counts = {
             status: sum(each.status == status for each in self.findings) for status in _STATUSES
         }
@@ -84,12 +84,12 @@ class OpenMatters:
 
 
 def run_findings(*, log: Path) -> OpenMatters:
-    """List findings with owner, due date and how they stand today, and conditions of use.
+    """List findings with owner, due date and status, and conditions of use.
 
     Raises
     ------
     AuditError
-        If there is no log, or its chain does not hold.
+        If there is no log, or its chain is broken.
     """
     entries = AuditLog(log).require_kept().require_sound()
     return OpenMatters(

@@ -1,6 +1,6 @@
-"""What a figure hangs on besides data and configuration: code, Python, installed versions.
+"""What a figure depends on besides data and configuration: code, Python, installed versions.
 
-An installed package has no lock file beside it. What it can know is what is installed: the
+An installed package has no lock file. What it can know is what is installed: the
 distributions that kyc-ml needs, and those that they need, each with its version.
 """
 
@@ -78,16 +78,16 @@ class Environment:
         Raises
         ------
         TypeError
-            If an attribute is missing or one more is there.
+            If an attribute is missing or unknown.
         """
         return cls(**content)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return {**asdict(self), "distributions": dict(self.distributions)}
 
     def changes(self, later: Environment) -> tuple[str, ...]:
-        """Say in a line each what is different in a later environment, most telling first."""
+        """List what differs in a later environment, a line each, the most important first."""
         facts = {"kyc-ml": "code_version", "Python": "python", "platform": "platform"}
         found = [
             f"{name} {getattr(self, attribute)} -> {getattr(later, attribute)}"
@@ -138,7 +138,7 @@ def digest_distributions() -> str:
 
 
 def _needed(requirement: Requirement, extra: str) -> list[tuple[str, str]]:
-    """Name a requirement, once for itself and for each of its extras, if all platforms have it."""
+    """List a requirement's name for itself and each of its extras, if all platforms have it."""
     marker = requirement.marker
     if marker is not None and not all(
         marker.evaluate({**place, "extra": extra}) for place in _PLATFORMS

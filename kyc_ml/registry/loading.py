@@ -36,12 +36,12 @@ def load_model(model: str) -> tuple[Bundle, str]:
     if not model.startswith("models:/"):
         if re.match(r"(models?|runs):", model):
             msg = (
-                f"{model} is no model address: write models:/NAME@ALIAS or "
+                f"{model} is not a model address: write models:/NAME@ALIAS or "
                 "models:/NAME/VERSION, or name a bundle's folder"
             )
             raise RegistryError(msg)
         if _ADDRESS_WITHOUT_SCHEME.fullmatch(model) and not Path(model).exists():
-            msg = f"{model} is no bundle: there is no such folder (did you mean models:/{model}?)"
+            msg = f"{model} is not a bundle: no such folder (did you mean models:/{model}?)"
             raise BundleError(msg)
         bundle = load_bundle(Path(model))
         return bundle, f"{bundle.config.name} {bundle.digest[:12]}"
@@ -64,20 +64,20 @@ def features_of_bundle(
 def features_and_facts(
     bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
 ) -> tuple[FeatureTable, FeatureTable]:
-    """Compute the bundle's own features, and beside them the facts that its policy reads.
+    """Compute the features of the bundle, and the facts that its policy reads.
 
     Returns
     -------
     features : FeatureTable
         The model's columns, in its order; one that the source lacks is an error here.
     facts : FeatureTable
-        All that was computed, for `kyc_ml.tiers.grade`; a fact that the source lacks is
+        All that was computed, for `kyc_ml.decision.grade`; a fact that the source lacks is
         left out of it, and the policy says what that means.
 
     Raises
     ------
     ConfigError
-        If the policy reads what is no feature of this unit.
+        If the policy reads something that is not a feature of this unit.
     DatasetError
         If a feature the model was trained on cannot be computed; see `columns_of_bundle`.
     """
@@ -100,7 +100,7 @@ def _build(
 
 
 def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:
-    """Take a model's own columns, in its order, from a table that may hold more.
+    """Select the columns of a model, in its order, from a table that may hold more.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a training run keeps of itself, so that anyone who holds the data can run it again.
+"""The record of a training run, so that anyone who has the data can run it again.
 
 A folder of text: the run's configuration as it was resolved, its tier policy, rating card
 and source mapping, what was known when, the digests of the data files, the environment,
@@ -141,7 +141,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
 
 
 def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:
-    """Give the digest of each feature's definition by its name."""
+    """Return the digest of each feature's definition by its name."""
     return {spec.name: definitions_digest([spec]) for spec in specs}
 
 

@@ -1,4 +1,4 @@
-"""run_register: a trained model into the registry, also where MLflow did not take it at once."""
+"""run_register: register a trained model, also after MLflow could not take it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run_register(
     Raises
     ------
     BundleError
-        If the folder is no bundle, or it was changed.
+        If the folder is not a bundle, or it was changed.
     RegistryError
         If it is not known who trained it, or MLflow refuses.
     UnreachableError
@@ -50,7 +50,7 @@ def run_register(
 
 @contextmanager
 def kept_unless_registered(name: str, reporter: ProgressReporter) -> Iterator[Path]:
-    """Give a private folder to register from, and keep it if that fails.
+    """Return a private folder to register from, and keep it if that fails.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def score_features(
     Parameters
     ----------
     features : FeatureTable
-        Holds the model's columns, in any order; others may stand beside them.
+        Holds the model's columns, in any order; other columns may be present.
     facts : FeatureTable, optional
         The same rows with what the tier policy reads; without it the policy sees `features`,
         and `policy_unchecked` names what it could not apply.
@@ -84,7 +84,7 @@ def score_features(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What a model says of n rows: the one way from a bundle to margin, probability and tier.
+    """Predictions for n rows: the only way from a bundle to margin, probability and tier.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Scores:
         Parameters
         ----------
         features : FeatureTable
-            Holds the model's columns, in any order; others may stand beside them.
+            Holds the model's columns, in any order; other columns may be present.
         facts : FeatureTable, optional
             The same rows with what the tier policy reads; `features` by default.
         book, history : optional
@@ -179,7 +179,7 @@ def score_and_grade(
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
-    """Score as `score_features` does, and return beside the table what it was made from."""
+    """Score as `score_features` does, and also return what the table was made from."""
     own = model_columns(bundle, features)
     scores = Scores.of(
         bundle,
@@ -316,7 +316,7 @@ def features_from_frame(frame: pd.DataFrame, *, specs: tuple[FeatureSpec, ...]) 
 
 
 def policy_facts(bundle: Bundle) -> tuple[FeatureSpec, ...]:
-    """List what the tier policy reads beside the model's own columns."""
+    """List what the tier policy reads in addition to the model's columns."""
     own = {spec.name for spec in bundle.inputs}
     needed = policy_needs(bundle)
     return tuple(spec for spec in needed if not spec.intermediate and spec.name not in own)
@@ -343,7 +343,7 @@ class Scorer:
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score rows of feature columns; the order is kept.
 
-        What the tier policy reads beside the model's columns is used where it is sent; what
+        Further columns that the tier policy reads are used if they are sent; what
         is not sent is named in `policy_unchecked`. Without decision times every declared
         floor counts as in force, and nothing is known of history or entered overrides.
 

@@ -194,12 +194,11 @@ def _peers_of(case: Case) -> dict[str, str] | None:
 
 
 def _in_force(case: Case, language: Language) -> list[dict[str, str]]:
-    """List what each override in force sets, and where it comes from."""
+    """List what each override in force sets, and its source."""
     policy = case.bundle.policy
     shown = {rule.name: rule.name_zh if language == "zh" else rule.name for rule in policy.tiers}
-    found = list_in_force(case.facts, policy=policy, book=case.book)
     listed = []
-    for each in found:
+    for each in list_in_force(case.facts, policy=policy, book=case.book):
         kind, tier = ("tier", each.tier) if each.floor is None else ("floor", each.floor)
         listed.append(
             {

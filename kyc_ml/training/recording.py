@@ -1,4 +1,4 @@
-"""What MLflow keeps of a training run; see `kyc_ml.registry.tracking` for the names."""
+"""The names that MLflow shows of a training run; see `kyc_ml.registry.tracking`."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ _COLUMNS = {
     "low": ("difference", "_low"),
     "high": ("difference", "_high"),
 }
-"""Whose figure a column of the comparison is, and how its name ends; see `kyc_ml.tracking`."""
+"""Whose figure a column of the comparison is, and how its name ends."""
 
 
 def _record(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.contract import CONTRACT
@@ -31,7 +31,6 @@ CELLS = {
     "country": ["CN", "cn", "CHN", "", None],
 }  # fmt: skip
 ROWS = st.lists(st.fixed_dictionaries({k: st.sampled_from(v) for k, v in CELLS.items()}))
-SETTINGS = settings(max_examples=15, deadline=None)
 
 
 def read(rows):
@@ -43,7 +42,6 @@ def read(rows):
     )
 
 
-@SETTINGS
 @given(rows=ROWS)
 def test_read_is_accepted_plus_quarantined_and_every_refused_row_has_a_reason(rows):
     got = read(rows)
@@ -53,7 +51,6 @@ def test_read_is_accepted_plus_quarantined_and_every_refused_row_has_a_reason(ro
     assert all(got.quarantine["reasons"].to_pylist())
 
 
-@SETTINGS
 @given(rows=ROWS, data=st.data())
 def test_the_order_of_the_rows_changes_nothing(rows, data):
     shuffled = data.draw(st.permutations(rows))
@@ -63,7 +60,6 @@ def test_the_order_of_the_rows_changes_nothing(rows, data):
     assert got.accepted.quality == again.accepted.quality
 
 
-@SETTINGS
 @given(rows=ROWS)
 def test_accepted_rows_satisfy_the_contract(rows):
     accepted = read(rows).accepted.tables["transactions"].to_pylist()
@@ -82,7 +78,6 @@ def test_accepted_rows_satisfy_the_contract(rows):
     assert times == sorted(times)
 
 
-@SETTINGS
 @given(rows=ROWS)
 def test_a_second_reading_of_accepted_rows_changes_nothing(rows):
     once = read(rows).accepted.tables["transactions"]

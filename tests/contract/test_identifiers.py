@@ -41,13 +41,13 @@ def expected(text):
     return seen.strip("".join(blank)) or None
 
 
-@settings(max_examples=40)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(st.lists(st.text(ODD, max_size=8), max_size=20))
 def test_by_default_what_nobody_sees_is_removed_and_nothing_else(texts):
     assert put_in_form(texts, IdentifierForm()) == [expected(text) for text in texts]
 
 
-@settings(max_examples=40)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(st.lists(st.text(ODD, max_size=8), max_size=20), forms)
 def test_what_is_in_the_form_stays_as_it_is(texts, form):
     once = put_in_form(texts, form.model_copy(update={"quotes": "keep"}))
@@ -253,7 +253,6 @@ def test_what_may_be_one_and_the_same_is_compared(column, other, names, count):
     assert sum(found.values()) == count
 
 
-@settings(max_examples=20)
 @given(st.permutations(["C1", "c1", "0C1", "C1 ", "d"]))
 def test_look_alikes_do_not_depend_on_the_order_of_rows(names):
     rows = [{**ROW, "transaction_id": name, "customer_id": name} for name in names]
@@ -281,7 +280,6 @@ def test_a_key_with_most_of_the_rows_is_named_by_share_and_never_by_value(n, res
         assert "Nobody" not in str(each)
 
 
-@settings(max_examples=25)
 @given(st.lists(st.text(ODD + "B9_:/#@-", max_size=6), max_size=20))
 def test_the_short_way_to_the_look_alike_form_gives_the_same(texts):
     with closing(connect(data=None, files=[])) as connection:

@@ -184,7 +184,7 @@ def write(folder, **tables):
 names = st.sampled_from(["qa", "QA", "qb", " qb", "0qc", "qc", "qd"])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(st.lists(names, min_size=1, max_size=12), st.lists(names, min_size=1, max_size=6))
 def test_stored_tables_are_warned_of_as_tables_in_memory_are(tmp_path_factory, booked, judged):
     folder = tmp_path_factory.mktemp("links")

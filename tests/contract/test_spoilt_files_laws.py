@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import SourceMapping
@@ -178,7 +178,6 @@ def same(source, wanted):
     return table.equals(clean) and not source.quarantine.num_rows
 
 
-@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_table_reads_the_same_however_it_is_written_if_the_mapping_says_how(folder, data):
     rows, encoding = data.draw(tables())
@@ -195,7 +194,6 @@ def test_a_table_reads_the_same_however_it_is_written_if_the_mapping_says_how(fo
     assert same(source, clean)
 
 
-@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_what_the_mapping_does_not_say_is_refused_or_harmless(folder, data):
     rows, encoding = data.draw(tables())
@@ -213,7 +211,6 @@ def test_what_the_mapping_does_not_say_is_refused_or_harmless(folder, data):
     assert source.accepted.quality.table("transactions").read == len(read_) + len(source.quarantine)
 
 
-@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_file_that_is_cut_off_loses_no_row_in_silence(folder, data):
     rows, encoding = data.draw(tables())

@@ -204,21 +204,6 @@ def scored(place, model):
     )
 
 
-@pytest.fixture(scope="session")
-def demo(place, tmp_path_factory):
-    """Run the demo in a folder and a store of its own."""
-    home = tmp_path_factory.mktemp("demo")
-    here = Place(
-        home=home,
-        store=f"sqlite:///{home}/mlflow.db",
-        configs=place.configs,
-        data=home / "demo" / "bank",
-    )
-    size = ("--transactions", 60_000, "--seed", 11)
-    outcome = here.run("demo", "--out", home / "demo", "--configs", here.configs, *size)
-    return here, outcome
-
-
 @pytest.fixture
 def own_store(place, model, tmp_path):
     """A copy of the store, for a test that registers or breaks something."""

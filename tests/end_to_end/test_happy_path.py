@@ -187,47 +187,6 @@ def test_quiet_prints_the_summary_alone(place, tmp_path):
     assert "accepted" in outcome.out.splitlines()[0]
 
 
-@pytest.mark.slow
-def test_demo_runs_the_whole_path(demo):
-    here, outcome = demo
-    found = facts(done(outcome))
-    for name in ("demo.html", "scores_fraud", "scores_risk", "bank"):
-        assert (here.home / "demo" / name).exists()
-    assert found["fraud model"] == "models:/demo-fraud/1"
-    assert found["risk model"] == "models:/demo-risk/1"
-    assert found["rows quarantined"] == "0"
-    assert not (here.home / "demo" / "quarantine.parquet").exists()
-
-
-@pytest.mark.slow
-def test_a_risk_model_scores_every_customer_and_explains_a_review(demo, tmp_path):
-    here, _ = demo
-    out = tmp_path / "scored"
-    ask = ("--model", "models:/demo-risk@challenger", *here.source_arguments())
-    done(here.run("score", *ask, "--out", out))
-    scores = pd.read_parquet(out / "scores")
-    assert scores["customer_id"].is_unique
-    assert len(set(scores["decision_time"])) == 1
-    first = scores.iloc[0]
-    explained = done(here.run("explain", first.observation_id, *ask))
-    assert f"probability {say_share(first.probability)}, tier {first.tier}" in explained.out
-    local = first.decision_time.tz_convert("Asia/Shanghai")
-    assert f"{local:%Y-%m-%d %H:%M} Asia/Shanghai" in explained.out
-    assert "quarantined" not in explained.out  # the table is that of check
-    assert "quarantined, " in explained.err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("asked", ["C0000001", "nobody@2024-12-01", "C0000001@soon"])
-def test_a_review_that_does_not_exist_cannot_be_explained(demo, asked):
-    here, _ = demo
-    ask = ("--model", "models:/demo-risk@challenger", *here.source_arguments())
-    refused = here.run("explain", asked, *ask)
-    assert refused.code == 2
-    assert refused.crash is None
-    assert "YYYY-MM-DD" in refused.err or "ISO date" in refused.err or "after" in refused.err
-
-
 def test_features_built_in_buckets_are_those_built_at_once(place, scored):
     out = place.home / "out" / "in_buckets.parquet"
     built = place.run(

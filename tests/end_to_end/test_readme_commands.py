@@ -10,12 +10,14 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 import yaml
 from typer.testing import CliRunner
 
 from kyc_ml.cli import app
+from kyc_ml.cli.terminal.tables import say_share
 
 ROOT = Path(__file__).parents[2]
 GUIDES = (
@@ -43,6 +45,10 @@ FEWER = {
     "customers": ("velocity", "amounts", "timing", "profile", "third_party"),
 }
 """And on fewer families of features, for each feature set."""
+OF_RISK = (
+    "--model models:/demo-risk/1 --source configs/sources/synthetic.yaml --data build/demo/bank"
+)
+"""The demo's second model by its version: what the README does moves the alias."""
 
 
 @pytest.fixture(scope="module")
@@ -70,25 +76,65 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def after_readme(home):
-    """The same folder once every command has run; gives what `make demo` printed too."""
+def demo(home):
+    """Run what `make demo` runs, and stay in its folder; gives what it printed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)  # the README names none
         patch.delenv("KYC_ML_AUDIT_LOG", raising=False)
-        demo = run("kyc-ml demo --transactions 100000 --quiet")  # what `make demo` runs
-        for line in LINES:
-            run(line)
-        yield home, demo
+        yield run("kyc-ml demo --transactions 100000 --quiet")
+
+
+@pytest.fixture(scope="module")
+def after_readme(demo):
+    """Run every command of the README in the folder of the demo."""
+    for line in LINES:
+        run(line)
 
 
 @pytest.mark.slow
-def test_every_command_runs_in_order(after_readme):
-    home, demo = after_readme
+def test_the_demo_runs_the_whole_path(demo):
     assert demo.stdout.count("┌") + demo.stdout.count("┏") == 1
     assert demo.stderr == ""
-    assert {each.name for each in (home / "build" / "scores").iterdir()} >= {"manifest.json"}
-    assert (home / "build" / "validated" / "report.html").stat().st_size > 100_000
+    rows = [line.strip("│┃| ").split("│") for line in demo.stdout.splitlines() if "│" in line]
+    found = {row[0].strip(): row[1].strip() for row in rows if len(row) == 2}
+    assert found["fraud model"] == "models:/demo-fraud/1"
+    assert found["risk model"] == "models:/demo-risk/1"
+    assert found["rows quarantined"] == "0"
+    names = {each.name for each in Path("build/demo").iterdir()}
+    assert names >= {"demo.html", "scores_fraud", "scores_risk", "bank"}
+    assert "quarantine.parquet" not in names
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("demo")
+def test_a_risk_model_scores_every_customer_and_explains_a_review(tmp_path):
+    run(f"kyc-ml score {OF_RISK} --out {shlex.quote(str(tmp_path / 'scored'))}")
+    scores = pd.read_parquet(tmp_path / "scored" / "scores")
+    assert scores["customer_id"].is_unique
+    assert len(set(scores["decision_time"])) == 1
+    first = scores.iloc[0]
+    explained = run(f"kyc-ml explain {first.observation_id} {OF_RISK}")
+    assert f"probability {say_share(first.probability)}, tier {first.tier}" in explained.stdout
+    local = first.decision_time.tz_convert("Asia/Shanghai")
+    assert f"{local:%Y-%m-%d %H:%M} Asia/Shanghai" in explained.stdout
+    assert "quarantined" not in explained.stdout  # the table is that of check
+    assert "quarantined, " in explained.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("asked", ["C0000001", "nobody@2024-12-01", "C0000001@soon"])
+def test_a_review_that_does_not_exist_cannot_be_explained(asked):
+    refused = run(f"kyc-ml explain {asked} {OF_RISK}", code=2)
+    assert re.search("YYYY-MM-DD|ISO date|after", refused.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("after_readme")
+def test_every_command_runs_in_order():
+    assert Path("build/scores/manifest.json").is_file()
+    assert Path("build/validated/report.html").stat().st_size > 100_000
 
 
 def examples(commands):

@@ -103,7 +103,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
     assert facts(client(), "1") == facts(client(), "2")
     page = Path(client().download_artifacts(client().get_model_version("fraud", "1").run_id,
                                             "page.html")).read_text(encoding="utf-8")  # fmt: skip
-    assert "fraud v1 (alias challenger)" in page
+    assert re.search(r"fraud v1\b.*\bchallenger\b", page)
     again = run_register(kept, trained_by=None, reporter=ProgressReporter())
     assert (again.was_there, again.uri, again.is_challenger) == (True, "models:/fraud/1", False)
     assert client().get_model_version_by_alias("fraud", "challenger").version == 2
@@ -123,7 +123,7 @@ def test_a_model_that_mlflow_did_not_take_is_registered_by_one_command(lean, pla
             run_register(kept, trained_by=None, reporter=ProgressReporter())
     facts_file.write_text(sound, encoding="utf-8")
     (kept / "bundle" / "model.txt").write_text("")
-    with pytest.raises(ValueError, match=r"model\.txt was changed"):
+    with pytest.raises(ValueError, match=r"model\.txt"):
         run_register(kept, trained_by=None, reporter=ProgressReporter())
 
 
@@ -178,7 +178,7 @@ def test_a_bundle_that_mlflow_does_not_give_back_is_not_registered(
         return place
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", damaged)
-    with pytest.raises(RegistryError, match="does not give back"):
+    with pytest.raises(RegistryError, match="sqlite:///"):
         run_register(model.folder, trained_by="x", reporter=ProgressReporter())
     assert client().search_registered_models() == []
     assert [run.info.status for run in client().search_runs(["1"])] == ["FAILED"]

@@ -26,7 +26,9 @@ from kyc_ml.errors import ConfigError, GateError, KycMlError, OutputError, Sourc
 from kyc_ml.model import PROBABILITY
 from kyc_ml.registry import load_bundle, save_bundle
 from kyc_ml.scoring import score_job as scoring
-from kyc_ml.scoring.manifest import damaged, read_manifest
+from kyc_ml.scoring.manifest import Manifest, damaged, read_manifest
+from kyc_ml.scoring.scoring_run import ScoringRun
+from kyc_ml.storage.run_directory import RunDirectory
 
 pytestmark = pytest.mark.usefixtures("in_store")
 
@@ -240,7 +242,7 @@ def test_a_device_that_fails_at_each_operation_costs_nothing(
 def test_a_file_that_was_cut_after_it_was_noted_is_made_again(night, reference, tmp_path):
     out, work = tmp_path / "scores", tmp_path / ".scores.work"
     stopped = pytest.MonkeyPatch()
-    stopped.setattr("kyc_ml.scoring.manifest.Manifest.write", _full_disk)
+    stopped.setattr(Manifest, "write", _full_disk)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         night.score(out)
     noted = sorted(path for path in work.rglob("*") if path.is_file())
@@ -270,16 +272,14 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
 ):
     out = tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.storage.run_directory.RunDirectory.publish", _full_disk)
+        context.setattr(RunDirectory, "publish", _full_disk)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             night.score(out)
     assert not (tmp_path / ".scores.work" / "steps").exists()
     with pytest.raises(OutputError, match="since: 2024-03-01 then, 2024-03-02 now"):
         night.score(out, since="2024-03-02")
     with monkeypatch.context() as context:
-        context.setattr(
-            "kyc_ml.scoring.scoring_run.ScoringRun.run", None
-        )  # nothing is computed again
+        context.setattr(ScoringRun, "run", None)  # no rerun
         night.score(out)
     same_run(out, reference)
 
@@ -287,8 +287,8 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
 def test_a_date_in_another_spelling_is_the_same_run(night, reference, tmp_path, monkeypatch):
     out = tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.scoring.manifest.Manifest.write", _full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        context.setattr(Manifest, "write", _full_disk)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             night.score(out)
     night.score(out, since="2024-03-01T08:00+08:00")  # it resumes
     same_run(out, reference)
@@ -298,9 +298,7 @@ def test_a_date_in_another_spelling_is_the_same_run(night, reference, tmp_path, 
         night.score(out, since="2024-03-01T00:01")
 
 
-@pytest.mark.parametrize(
-    "step", ["scoring.manifest.Manifest.write", "storage.run_directory.RunDirectory.publish"]
-)
+@pytest.mark.parametrize("step", [(Manifest, "write"), (RunDirectory, "publish")])
 def test_a_run_that_noted_its_dates_as_they_were_typed_is_recognised(
     night, tmp_path, monkeypatch, step
 ):
@@ -308,8 +306,8 @@ def test_a_run_that_noted_its_dates_as_they_were_typed_is_recognised(
     out, typed, dates = tmp_path / "scores", "2024-03-01T00:00", "kyc_ml.scoring.identity.isoformat"
     with monkeypatch.context() as context:
         context.setattr(dates, lambda _: typed)
-        context.setattr(f"kyc_ml.{step}", _full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        context.setattr(*step, _full_disk)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             night.score(out)
     result = night.score(out)
     assert result.manifest.identity["since"] == typed
@@ -337,7 +335,7 @@ def interrupted(night, tmp_path, monkeypatch):
     """A bank of this test's own, and a goal whose run was interrupted after some parts."""
     mine, out = night.copy(tmp_path / "mine"), tmp_path / "scores"
     with monkeypatch.context() as context:
-        context.setattr("kyc_ml.scoring.manifest.Manifest.write", _full_disk)
+        context.setattr(Manifest, "write", _full_disk)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             mine.score(out)
     return mine, out

@@ -31,18 +31,18 @@ class Parity(How):
     column: RowColumn
 
     def define(self):
-        return f"parity of {self.column.name}"
+        return f"parity_of {self.column.name}"
 
     @classmethod
     def parse(cls, sentence, names):
-        found = re.fullmatch(r"parity of (\w+)", sentence)
+        found = re.fullmatch(r"parity_of (\w+)", sentence)
         return found and cls(column=names.column(found[1]))
 
     def columns(self, place):
         yield place, self.column
 
     def time_bound(self, of_feature):
-        return "parity of the clock"
+        return "parity_of the clock"
 
     def read(self, place, *, tables, timezone):
         hours = place.table[self.column.name].cast(pa.int64()).to_numpy()
@@ -56,11 +56,11 @@ class Opposite(How):
     feature: str
 
     def define(self):
-        return f"opposite of {self.feature}"
+        return f"opposite_of {self.feature}"
 
     @classmethod
     def parse(cls, sentence, names):
-        found = re.fullmatch(r"opposite of (\w+)", sentence)
+        found = re.fullmatch(r"opposite_of (\w+)", sentence)
         return found and cls(feature=found[1])
 
     def features_read(self):
@@ -75,9 +75,9 @@ TABLE = {
     "unit": "0 or 1",
     "columns": {"own_hour": "hour()", "far": "is_any_of(country; US)"},
     "features": [
-        {"feature": "odd", "how": "parity of own_hour", "en": "odd", "zh": "奇数"},
-        {"feature": "even", "how": "opposite of odd", "en": "even", "zh": "偶数"},
-        {"feature": "odd_far", "how": "parity of far", "en": "f", "zh": "远"},
+        {"feature": "odd", "how": "parity_of own_hour", "en": "odd", "zh": "奇数"},
+        {"feature": "even", "how": "opposite_of odd", "en": "even", "zh": "偶数"},
+        {"feature": "odd_far", "how": "parity_of far", "en": "f", "zh": "远"},
     ],
 }
 
@@ -108,9 +108,9 @@ def observations(source):
 def test_it_is_declared_and_defined_as_it_was_written(specs):
     odd, even, _ = specs
     assert odd.how == Parity(column=RowColumn(name="own_hour", how=RowFunction(operation="hour")))
-    assert [spec.how.define() for spec in (odd, even)] == ["parity of own_hour", "opposite of odd"]
+    assert [spec.how.define() for spec in (odd, even)] == ["parity_of own_hour", "opposite_of odd"]
     assert row_columns_of(odd.how) == {"own_hour": "hour()"}
-    assert find_time_bound(specs) == dict.fromkeys(("odd", "odd_far"), "parity of the clock")
+    assert find_time_bound(specs) == dict.fromkeys(("odd", "odd_far"), "parity_of the clock")
 
 
 def test_it_is_unavailable_where_a_column_behind_its_row_column_is_absent(specs):

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kyc_ml.config import Attribute, DatasetConfig, FeatureConfig, TableAttribute
@@ -126,7 +126,6 @@ def plainly(points):
     }
 
 
-@settings(deadline=None, max_examples=25)
 @given(found=versions, decisions=st.lists(st.integers(0, 60), min_size=1, max_size=6))
 def test_versions_are_read_as_a_plain_calculation_reads_them(found, decisions):
     rows = [
@@ -240,7 +239,6 @@ account_versions = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
 @given(found=account_versions, decisions=st.lists(st.integers(0, 25), min_size=1, max_size=6))
 def test_current_accounts_are_the_last_version_of_each_that_is_visible(found, decisions):
     rows = [

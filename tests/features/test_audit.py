@@ -69,7 +69,7 @@ def with_table(source, name, table):
 # --- honest features --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unit", ["fraud", "risk"])
+@pytest.mark.parametrize("unit", [pytest.param("fraud", marks=pytest.mark.slow), "risk"])
 def test_no_feature_of_the_synthetic_bank_moves(source, fraud_specs, risk_specs, unit):
     specs = fraud_specs if unit == "fraud" else risk_specs
     seen = []

@@ -79,7 +79,7 @@ SHARES = tuple(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(
     seen=st.lists(st.tuples(TIMES, AMOUNTS, st.integers(0, 1)), min_size=1, max_size=60),
     earlier=EARLIER,
@@ -89,7 +89,7 @@ def test_of_one_value_shares_are_one_and_the_entropy_nothing(seen, earlier):
     assert read(rows + earlier, *SHARES) == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]
 
 
-@settings(max_examples=100)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(
     kinds=st.integers(1, 5),
     amount=AMOUNTS,
@@ -105,7 +105,7 @@ def test_equal_shares_are_exact(kinds, amount, times, start, earlier):
     assert read(rows + earlier, *SHARES) == [*edge, *edge]
 
 
-@settings(max_examples=100)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(
     amount=AMOUNTS,
     times=st.lists(TIMES, min_size=2, max_size=60),
@@ -119,7 +119,7 @@ def test_equal_amounts_have_their_value_as_mean_and_no_spread(amount, times, lat
     assert got == [amount, 0.0, amount, amount, amount, 0.5]
 
 
-@settings(max_examples=100)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(
     gap=st.integers(1, 30),
     n=st.integers(3, 30),
@@ -134,7 +134,7 @@ def test_equal_gaps_have_no_spread(gap, n, earlier):
 PIECES = st.lists(AMOUNTS, min_size=1, max_size=12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(pieces=PIECES, cuts=st.lists(AMOUNTS, min_size=1, max_size=6), together=st.booleans())
 def test_money_that_is_passed_on_as_a_whole_is_matched_as_a_whole(pieces, cuts, together):
     total = sum(pieces)

@@ -119,7 +119,7 @@ def summaries(rows, observations, window, lag):
     return out
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
 def test_punctual_rows_give_the_bits_that_a_timeline_gives(rows, observations, window, lag):
     punctual = [(key, time, 0, value, kind) for key, time, _, value, kind in rows]
@@ -132,7 +132,7 @@ def test_punctual_rows_give_the_bits_that_a_timeline_gives(rows, observations, w
     assert run.tobytes() == timed.tobytes()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=8 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
 def test_punctual_rows_give_what_the_definition_says(rows, observations, window, lag):
     punctual = [(key, time, 0, value, kind) for key, time, _, value, kind in rows]
@@ -153,7 +153,7 @@ def test_punctual_rows_give_what_the_definition_says(rows, observations, window,
             assert row[3] == pytest.approx(exact_std(values), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
 def test_statistics_equal_their_definition(rows, observations, window, lag):
     rows, table, observed = tables(rows, observations)
@@ -207,7 +207,7 @@ def shares_of(seen, rows, weights):
     return sorted((value / total for value in totals.values()), reverse=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(
     ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6), st.booleans()
 )
@@ -230,7 +230,7 @@ def test_shares_equal_their_definition(rows, observations, window, lag, weighted
             check_missing(got[name][place], value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(
     ROWS,
     st.lists(st.tuples(KEYS, TIMES, st.one_of(st.none(), VALUES)), max_size=15),
@@ -249,7 +249,7 @@ def test_order_statistics_equal_their_definition(rows, observations, window, lag
         check_missing(rank[place], sum(below) / len(below) if below else None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.one_of(st.none(), st.integers(1, 20)), st.integers(0, 6))
 def test_gaps_equal_their_definition(rows, observations, window, lag):
     rows, table, observed = tables(rows, observations)
@@ -263,7 +263,7 @@ def test_gaps_equal_their_definition(rows, observations, window, lag):
         assert std[place] == pytest.approx(expected, nan_ok=True, rel=1e-9, abs=1e-18)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.integers(1, 10))
 def test_decayed_sums_equal_their_definition(rows, observations, half_life):
     rows, table, observed = tables(rows, observations)
@@ -282,7 +282,7 @@ def test_decayed_sums_equal_their_definition(rows, observations, half_life):
         assert total[place] == pytest.approx(expected, rel=1e-9, abs=1e-9 * (1 + scale))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=15 * settings.default.max_examples)
 @given(
     ROWS,
     st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=25, max_size=25),
@@ -325,7 +325,7 @@ def test_superseded_rows_stop_counting_at_that_instant(rows, until, observations
         assert latest is None or rows[nearest[place]][1] == latest
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.integers(1, 20), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_observations_changes_nothing(rows, observations, window, random):
     _, table, observed = tables(rows, observations)
@@ -345,7 +345,7 @@ def test_the_order_of_rows_and_observations_changes_nothing(rows, observations, 
     np.testing.assert_allclose(got, expected[order], rtol=1e-12, atol=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(ROWS, OBSERVATIONS, st.integers(1, 20))
 def test_rows_of_the_future_change_nothing(rows, observations, window):
     _, table, observed = tables(rows, observations)

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 
 import kyc_ml
 from kyc_ml.config import SplitConfig
@@ -81,7 +81,6 @@ def without(source, names):
 
 
 @pytest.mark.parametrize("name", FORMS)
-@settings(max_examples=20)
 @given(draw=st.data())
 def test_all_that_a_training_keeps_can_be_computed_again(forms, sources, name, draw):
     form, whole = forms[name], sources[name]

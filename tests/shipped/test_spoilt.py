@@ -63,7 +63,7 @@ def optional(mapping):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["amlsim", "berka"])
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(draw=st.data())
 def test_no_command_ends_as_a_defect(forms, kyc, tmp_path_factory, name, draw):
     form, home = forms[name], tmp_path_factory.mktemp("spoilt")

@@ -1,4 +1,4 @@
-"""What a person sees of a job in a terminal, or a scheduler in its log.
+"""Output of a job in a terminal, or in the log of a scheduler.
 
 `watching` shows progress, notes and the one summary; `results` draws what each job found.
 """

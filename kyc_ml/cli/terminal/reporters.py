@@ -104,7 +104,7 @@ class Terminal(ProgressReporter):
         """Choose where results go.
 
         Where both streams are terminals it is the console of the progress: it alone knows how
-        many lines to leave untouched when it draws the bar anew.
+        many lines to leave untouched when it draws the bar again.
         """
         if not sys.stdout.isatty():
             return _console(width=_WIDTH_WITHOUT_TERMINAL)

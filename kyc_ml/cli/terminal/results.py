@@ -1,4 +1,4 @@
-"""What each job found, drawn once it has ended."""
+"""Draw the result of each job after it has ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BAR = 24
 
 
 def show_training(terminal: Terminal, result: TrainingResult) -> None:
-    """Sum up a training run: quality beside baseline and prevalence, tiers, where it is."""
+    """Summarise a training run: metrics, baseline, prevalence, tiers, address."""
     from kyc_ml.training import quality_table
 
     part = result.trained.evidence.part.replace("_", " ")
@@ -51,7 +51,7 @@ def show_training(terminal: Terminal, result: TrainingResult) -> None:
 
 
 def show_reproduction(terminal: Terminal, result: ReproductionResult) -> None:
-    """Say whether the same bundle came out again; if not, what differs and what changed."""
+    """Report whether the same bundle was made again; if not, what differs and what changed."""
     verdict = "reproduced" if result.reproduced else "NOT reproduced"
     facts: dict[str, object] = {"run": result.run_id, "bundle": result.recorded}
     if not result.reproduced:
@@ -106,8 +106,8 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
     manifest = result.manifest
     terminal.show("tiers", result.tiers)
     facts: dict[str, object] = {
-        "read": Quantity(result.manifest.read, "rows"),
-        "quarantined": Quantity(result.manifest.quarantined, "rows"),
+        "read": Quantity(manifest.read, "rows"),
+        "quarantined": Quantity(manifest.quarantined, "rows"),
         "scored": Quantity(result.rows, "observations"),
         "customers": Quantity(manifest.customers, "customers"),
         **{
@@ -127,7 +127,7 @@ def show_scoring(terminal: Terminal, result: ScoringResult) -> None:
 
 
 def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool) -> None:
-    """Draw one observation's reasons, what would lower its tier, and how it came by it."""
+    """Draw the reasons of one observation, its counterfactuals and how its tier came about."""
     terminal.draw(_reasons_sheet(explained, chinese=chinese))
     shown = explained.contributions["contribution"].sum()
     rest = explained.margin - explained.base_value - shown
@@ -152,7 +152,7 @@ def show_explanation(terminal: Terminal, explained: Explained, *, chinese: bool)
 
 
 def _reasons_sheet(explained: Explained, *, chinese: bool) -> Sheet:
-    """Lay out reasons with bars, the strongest first."""
+    """Return the reasons as a sheet with bars, the strongest first."""
     rows = explained.contributions
     largest = rows["contribution"].abs().max()
     drawn = []
@@ -204,7 +204,7 @@ def show_features(terminal: Terminal, specs: Sequence[FeatureSpec]) -> None:
 def show_feature(
     terminal: Terminal, spec: FeatureSpec, definition: str, columns: Mapping[str, str]
 ) -> None:
-    """Print everything there is to know of one feature."""
+    """Print all that is known about one feature."""
     direction = {1: "risk may only rise with it", -1: "risk may only fall with it", 0: "either"}
     facts = {
         "meaning": spec.description,
@@ -324,7 +324,7 @@ def _say_example(example: Example) -> str:
 
 
 def _tier_path(score: Mapping[str, Any]) -> str:
-    """Say how a tier came about, from the probability alone to the overrides in force."""
+    """Describe how a tier came about, from the probability to the overrides in force."""
     return (
         f"tier by the model {score['tier_of_model']}, with the expert rating "
         f"({score['expert_grade'] or 'none'}) {score['tier_of_score']}, with history "
@@ -335,7 +335,7 @@ def _tier_path(score: Mapping[str, Any]) -> str:
 
 
 def _say_peers(group: str) -> str:
-    """Say whom a row is compared with: a group, or all and why it is no group."""
+    """Name the peers of a row: a group, or the whole bank and why."""
     from kyc_ml.decision import WHOLE_BANK
 
     name, gap, why = group.partition(" (")

@@ -1,4 +1,4 @@
-"""How a table is laid out for the width there is: nothing of it is ever cut.
+"""Layout of a table for a given width: nothing is ever cut.
 
 The one place that draws tables. At full width a sheet is a table; where its words do not fit, it
 is turned (a column for each row), and where that does not fit either it becomes one block of lines
@@ -19,11 +19,11 @@ from rich.text import Text
 from kyc_ml.cli.terminal.wrapping import PIECES, wrap
 
 _SHORT_NAME: Final = 28
-"""Cells of a name that has what it names beside it."""
+"""Cells of a name that has its value on the same line."""
 _TERM: Final = 12
 """Cells of a Chinese term that stays in one piece."""
 _BESIDE: Final = 12
-"""Rows that are worth laying side by side: of more, nobody compares the first with the last."""
+"""Rows that are shown side by side; with more, the first and the last are too far apart."""
 _SHORT: Final = 24
 _NAME: Final = 45
 """Cells of what is worth laying side by side, and of its name above it; prose is not."""
@@ -40,9 +40,9 @@ class Column:
     Attributes
     ----------
     right : bool
-        Numbers stand on the right.
+        Numbers are aligned right.
     secondary : bool
-        What is said elsewhere in the row too, such as a bar: left out where there is no room.
+        Repeats other cells of the row, such as a bar: left out if there is no room.
     """
 
     heading: str
@@ -99,7 +99,7 @@ class Sheet:
         )
 
     def fitted(self, width: int, *, tallest: int = _TALLEST) -> list[int] | None:
-        """Return a width for each column that breaks no word, or None where there is no room.
+        """Return a width for each column that breaks no word, or None if there is no room.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ def _widest_line(cell: str) -> int:
 
 
 def _shared_out(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
-    """Share cells among columns: each has its least, the rest goes to the neediest in turn."""
+    """Distribute cells to columns: each gets its minimum, the rest goes to the widest in turn."""
     widths = list(least)
     spare = room - sum(least)
     while spare > 0:
@@ -246,7 +246,7 @@ def _shared_out(least: Sequence[int], wanted: Sequence[int], room: int) -> list[
 
 
 def _named_lines(facts: Sequence[tuple[str, str]], width: int) -> Iterator[Text]:
-    """Write names beside what they name, aligned; what is long begins a line of its own."""
+    """Write names and values, aligned; a long one begins a new line."""
     short = [length for length in (cell_len(name) for name, _ in facts) if length <= _SHORT_NAME]
     indent = min(max(short, default=0) + 2, width // 2)
     for name, value in facts:
@@ -262,6 +262,6 @@ def _named_lines(facts: Sequence[tuple[str, str]], width: int) -> Iterator[Text]
 
 
 def _lines(text: str, width: int) -> Iterator[Text]:
-    """Write a title or a note: nothing where there is none."""
+    """Write a title or a note, if there is one."""
     if text:
         yield from (Text(line, style="italic") for line in wrap(text, width))

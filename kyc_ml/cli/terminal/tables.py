@@ -18,9 +18,9 @@ _HEADINGS = {
     "ci_high": "high (95 %)",
     "better": "better is",
 }
-"""Columns whose names are no words, or say something else to a reader."""
+"""Headings of columns whose names are not words or would mislead a reader."""
 _NAMES = frozenset({"figure", "metric", "part"})
-"""Columns that hold names of kyc_ml's own; those of features and files stay as they are."""
+"""Columns that hold names of kyc_ml; those of features and files stay as they are."""
 _SHARES = frozenset({"share", "prevalence", "probability", "from_probability"})
 """Columns of probabilities and shares, which people read in per cent."""
 _SMALL = 0.001
@@ -49,7 +49,7 @@ def draw_frame(title: str, frame: pd.DataFrame) -> Sheet:
 
 
 def draw_facts(title: str, facts: Mapping[str, object]) -> Sheet:
-    """Draw names and what they name."""
+    """Draw names and values."""
     return Sheet(
         title=title,
         columns=(Column(heading=""), Column(heading="")),
@@ -59,7 +59,7 @@ def draw_facts(title: str, facts: Mapping[str, object]) -> Sheet:
 
 
 def _share_columns(frame: pd.DataFrame) -> set[str]:
-    """Name the columns that hold shares: by their name, and the interval of an observed rate."""
+    """Return the columns that hold shares: by their name, and the interval of an observed rate."""
     named = {str(name) for name in frame.columns}
     found = {name for name in named if name in _SHARES or name.endswith(("_share", "_rate"))}
     return found | (named & {"ci_low", "ci_high"} if "observed_rate" in named else set())
@@ -88,7 +88,7 @@ def _cell(value: object, column: str, *, share: bool) -> str:
 
 
 def say_share(value: float) -> str:
-    """Write a share in per cent, with as many digits as tell it from none; a dash if undefined.
+    """Write a share in per cent, with enough digits to differ from 0; a dash if undefined.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def say_estimate(value: float, low: float, high: float, *, digits: int = 3) -> s
 
 
 def draw_quality(figures: pd.DataFrame, title: str) -> Sheet:
-    """Draw the figures of model, baseline and prevalence, with intervals where there are some."""
+    """Draw the figures of model, baseline and prevalence, with intervals if available."""
     columns = (
         *("AUC (95 %)", "average precision (95 %)", "recall at 5 % FPR", "Brier"),
         *("calibration error", "observed / expected (95 %)"),

@@ -95,7 +95,7 @@ def _stack(pushes: Floats, *, width: float) -> Floats:
     order = np.lexsort((mixed, column))
     _, starts, counts = np.unique(column[order], return_index=True, return_counts=True)
     rank: Ints = np.arange(pushes.size) - np.repeat(starts, counts)
-    # 0, 1, -1, 2, -2: the first dot of a column lies on the line
+    # 0, 1, -1, 2, -2: the first dot of a column is on the line
     step = np.where(rank % 2 == 1, (rank + 1) // 2, -(rank // 2))
     most = max(int(np.abs(step).max(initial=0)), 6)
     height = np.empty(pushes.size)

@@ -27,8 +27,8 @@ _LARGEST: Final = 1900.0
 def plot_tier_moves(tiers: pd.DataFrame) -> Figure:
     """Draw how many rows move from each tier of the champion to each tier of the challenger.
 
-    The area of a bubble grows with the logarithm of its rows: moves are few beside those
-    that stay. Below the count stands the observed rate of positives, where one is known.
+    The area of a bubble grows with the logarithm of its rows: moves are few compared with rows
+    that stay. Below the count is the observed rate of positives, where one is known.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Proposed cut-offs beside those in force."""
+"""Plot of proposed cut-offs and those in force."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def plot_reliability(bins: pd.DataFrame) -> Figure:
 def plot_reliabilities(bins: pd.DataFrame) -> Figure:
     """Draw observed over predicted rates of each model, with intervals, and the line of equality.
 
-    Both axes are logarithmic where rates are small. A bin without a positive then stands on a
-    line of its own, marked 0, as a hollow mark under its interval: it is not left out.
+    Both axes are logarithmic where rates are small. A bin without a positive then is a
+    hollow mark on a separate line, marked 0, under its interval: it is not left out.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def draw_reliability(
     left, floor = scale_rates(
         axes, across, np.concatenate([up, *(high for _, high in ends)]), zero=bool((up == 0).any())
     )
-    if floor and (up == 0).any():  # a strip of its own: its height is no rate
+    if floor and (up == 0).any():  # a separate strip: its height is not a rate
         axes.axhspan(axes.get_ylim()[0], floor * 1.5, color=GRID, alpha=0.5, linewidth=0)
     line = [max(axes.get_xlim()[0], axes.get_ylim()[0]), axes.get_xlim()[1]]
     axes.plot(

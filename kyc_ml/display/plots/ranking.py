@@ -91,7 +91,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, pd.DataFrame], *, x: str, y: s
 def _thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Keep of each column of paper the first, lowest, highest and last point of a curve.
 
-    What is drawn stays the same to the width of a column (x must lie in [0, 1]).
+    What is drawn stays the same to the width of a column (x must be in [0, 1]).
     Source: Jugel et al. 2014, "M4", PVLDB 7, 797-808.
     """
     if x.size <= 4 * _COLUMNS:

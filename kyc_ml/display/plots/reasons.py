@@ -1,4 +1,4 @@
-"""What a model, and one score of it, is made of."""
+"""Plots of feature importance and of the contributions to one score."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ THEME: Final[Mapping[str, str]] = {
 }
 """Colour on paper to the name of its role."""
 
-# Okabe and Ito's colours that a colour-blind reader tells apart, darkened where too pale for
+# Okabe and Ito's colours that a colour-blind reader can distinguish, darkened where too pale for
 # white paper, and four more. Source: Okabe and Ito 2008, "Color universal design".
 FAMILIES: Final = (
     "#0072b2",
@@ -72,7 +72,7 @@ Corner = Literal["lower left", "lower right", "upper left", "upper right"]
 _ODDS_TICKS: Final = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 SMALL_RATE: Final = 0.2
-"""Below this median rate the axes are logarithmic: the eye cannot tell small rates apart."""
+"""Below this median rate the axes are logarithmic: small rates would look alike."""
 
 SIZE: Final = (5.0, 3.4)
 SMALL: Final = 8.5
@@ -103,7 +103,7 @@ class Drawing(Figure):
     """A figure that a notebook shows by itself, whether pyplot was imported or not."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        """Give a picture of twice the pixels that it is shown with: sharp on any screen."""
+        """Return a picture of twice the pixels that it is shown with: sharp on any screen."""
         picture = io.BytesIO()
         self.savefig(picture, format="png", dpi=2 * _SHOWN_DPI, bbox_inches="tight")
         content = picture.getvalue()
@@ -112,7 +112,7 @@ class Drawing(Figure):
 
 
 def new_figure(*, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """Give a figure of one plot, in the house style."""
+    """Return a figure of one plot, in the house style."""
     figure = Drawing(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     dress(axes)
@@ -120,7 +120,7 @@ def new_figure(*, size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
 
 
 def dress(axes: Axes) -> None:
-    """Give axes the house style: light grid behind, two muted spines, small ink."""
+    """Return axes the house style: light grid behind, two muted spines, small ink."""
     axes.set_facecolor("none")
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=GRID, linewidth=0.6)
@@ -144,7 +144,7 @@ def dress(axes: Axes) -> None:
 def finish(figure: Figure) -> Figure:
     """Set fonts and ink of all texts, then lay the figure out once and for all.
 
-    A feature's name with two ``$`` is no formula. The layout would otherwise move a little
+    A feature's name with two ``$`` is not a formula. The layout would otherwise move a little
     with every drawing, and the same figure would not give the same file.
     """
     for text in figure.findobj(Text):
@@ -164,7 +164,7 @@ def finish(figure: Figure) -> Figure:
 
 @contextmanager
 def keeping_text() -> Iterator[None]:
-    """Draw without a word on characters that no font of this machine has.
+    """Draw without warnings about characters that no font of this machine has.
 
     For drawings whose text stays text, as in SVG: the reader's browser has the font.
     """
@@ -175,7 +175,7 @@ def keeping_text() -> Iterator[None]:
 
 @cache
 def font_names() -> tuple[str, ...]:
-    """Name the fonts to try: matplotlib's own, then a Chinese one where there is one."""
+    """List the fonts to try: matplotlib's own, then a Chinese one if installed."""
     installed = set(font_manager.get_font_names())
     return ("DejaVu Sans", *(name for name in _CHINESE_FONTS if name in installed))
 
@@ -185,7 +185,7 @@ def log_rates(
 ) -> float:
     """Make an axis logarithmic in per cent; give the place where a rate of 0 is drawn.
 
-    With `zero` the place has a tick of its own, half a decade below the lowest other.
+    With `zero` the place has a separate tick, half a decade below the lowest other.
     """
     flat = np.asarray(values, dtype=np.float64).ravel()
     above = flat[flat > 0]
@@ -252,7 +252,7 @@ def label_rows(axes: Axes, place: Ints, labels: Sequence[str]) -> None:
 
 
 def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
-    """Name what is drawn, in its own colour; nothing where nothing has a name."""
+    """Draw the legend, in the colours of the marks; nothing if nothing has a label."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(
@@ -267,7 +267,7 @@ def draw_legend(axes: Axes, *, loc: Corner, coloured: bool = True) -> None:
 
 
 def legend_above(axes: Axes, *, handles: Sequence[Artist] = (), coloured: bool = True) -> None:
-    """Name what is drawn above the plot, where a name covers no mark."""
+    """Draw the legend above the plot, where it covers no mark."""
     shown, labels = axes.get_legend_handles_labels()
     names = [str(handle.get_label()) for handle in handles] or labels
     if not names:

@@ -1,4 +1,4 @@
-"""How many rows each tier holds, and how often they are positive."""
+"""Plot of the rows in each tier and their rate of positives."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from kyc_ml.metrics import Ints
 
 
 def plot_tiers(table: pd.DataFrame) -> Figure:
-    """Draw rows per tier, highest on top, beside expected and observed rates.
+    """Draw rows per tier, highest on top, with expected and observed rates.
 
     Parameters
     ----------
     table : DataFrame
         As `compute_tier_table` gives it; without outcomes only expected rates are drawn. An
-        observed rate of 0 stands on a line of its own, marked 0.
+        observed rate of 0 is on a separate line, marked 0.
     """
     figure = Drawing(figsize=SIZE, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1.0])

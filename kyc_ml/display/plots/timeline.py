@@ -84,9 +84,9 @@ def plot_periods(periods: pd.DataFrame) -> Figure:
     """Draw each fold's training and test on an axis of time, the first fold on top.
 
     A bar runs over its period, or, where folds have none, from the first to the last row
-    used; parts that overlap lie below one another. The dotted line between train and test is
+    used; parts that overlap are below one another. The dotted line between train and test is
     what was left out: label delay, embargo, purged rows. A tick on it marks the day on which
-    the training labels were read. Above each bar stands its number of positives.
+    the training labels were read. Above each bar is its number of positives.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _draw_key(axes: Axes, *, with_gap: bool) -> None:
-    """Name what is drawn in a line above the axes: no bar lies there."""
+    """Draw the legend in a line above the axes, where no bar is."""
     handles: list[Artist] = [
         Patch(color=colour, alpha=0.85, label=f"{part}, number of positives above")
         for part, colour in _COLOURS.items()

@@ -202,6 +202,7 @@ def _sample_observations(
             now = np.sort(rng.choice(now, MOST_OBSERVATIONS, replace=False))
         before = order[: np.searchsorted(decided[order], time_us)]
         recent = before[free[before]][::-1][: MOST_OBSERVATIONS - now.size]
+        # an observation is audited at one decision time only
         free[now] = free[recent] = False
         parts += [
             observations.take(pa.array(now)),

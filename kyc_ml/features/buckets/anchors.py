@@ -130,6 +130,7 @@ class _Planner:
 
     def plan(self, last: Sequence[Site]) -> Plan:
         """Order the passes so that each finds what was carried to it, and `last` come last."""
+        # a carried column may need further columns to be carried: repeat until none is new
         while self._carry_more():
             pass
         found: dict[tuple[int, Site], list[FeatureSpec]] = {(0, site): [] for site in last}

@@ -114,6 +114,7 @@ class BucketWriter:
         OutputError
             If the disk is full or refuses.
         """
+        # stable: rows of a bucket stay in the order of the file, which is that of time
         order = np.argsort(numbers, kind="stable")
         ordered = rows.take(pa.array(order)) if numbers.any() else rows
         sizes = np.bincount(numbers)
@@ -139,6 +140,7 @@ class BucketWriter:
 def read_bucket(folder: Path, number: int, *, schema: pa.Schema) -> pa.Table:
     """Read columns of a bucket's rows, writer after writer; an empty table if it has none."""
     found = [schema.empty_table()]
+    # sorted: a folder lists its files in no defined order
     for path in sorted((folder / str(number)).glob("*.arrow")):
         with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
             found.append(stream.read_all().select(schema.names))

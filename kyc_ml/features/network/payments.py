@@ -63,6 +63,8 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
     source, target = np.where(into, other, customer), np.where(into, customer, other)
     time, known = microseconds(kept[EVENT_TIME]), microseconds(kept[KNOWN_AT])
     amount = np.asarray(kept[AMOUNT].combine_chunks().to_numpy(zero_copy_only=False))
+    # bookings of the same parties and amount follow each other, in order of entry: the last key
+    # of lexsort is the first to sort by
     order = np.lexsort((into, time, np.maximum(time, known), amount, target, source))
     starts = _group_starts(order, source, target, amount)
     first = order[first_bookings(starts, time[order], into[order])]

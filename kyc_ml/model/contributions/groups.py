@@ -23,7 +23,7 @@ from kyc_ml.storage import kernel
 _MOST_CELLS: Final = 1024
 
 _GROUP_BYTES: Final = 40
-"""A group's numbers in `kyc_ml.contributions.tables.Tables`; a member has 16 bytes there."""
+"""A group's numbers in the tables of this package; a member has 16 bytes there."""
 
 # What a row takes, in about a nanosecond each; measured on the models of the benchmark.
 _PER_GROUP: Final = 0.5

@@ -1,4 +1,4 @@
-"""Columns that no contracted column takes: proposed as attributes, or named as unused."""
+"""Columns that match no contracted column: proposed as attributes, or listed as unused."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 from kyc_ml.contract import ACCOUNTS, CUSTOMERS, REVIEWS, TRANSACTIONS
 from kyc_ml.onboarding.proposal.codes import positives
 from kyc_ml.onboarding.proposal.guesses import AttributeGuess, AttributeKind, TableProposal
-from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook
 from kyc_ml.onboarding.proposal.numbers import read_number
+from kyc_ml.onboarding.proposal.samples import ColumnSample, Engine, FileSample
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.vocabulary import (
     KINDS,
@@ -21,7 +21,7 @@ from kyc_ml.onboarding.proposal.vocabulary import (
     content,
     means,
     name_score,
-    say,
+    note,
     words,
 )
 from kyc_ml.storage import quote_name
@@ -30,9 +30,9 @@ TAKING: Final = (TRANSACTIONS, CUSTOMERS, ACCOUNTS, REVIEWS)
 """Tables that take attributes."""
 _MOST_CATEGORIES: Final = 60
 _LEAST_ROWS: Final = 4
-"""Rows to each category below which a text is a name and no category (convention)."""
+"""Rows per category below which a text is a name and not a category (convention)."""
 _APART: Final = 0.8
-"""Difference of filled shares between both labels from which a column reveals the label."""
+"""Difference of filled shares between both labels above which a column reveals the label."""
 _FEW_LATER: Final = 0.01
 """Share of rows with a later date that may be wrong clocks (convention)."""
 _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
@@ -40,7 +40,7 @@ _LABELS: Final = (LABEL, LABEL_TIME, "outcome", "typology")
 
 def add_attributes(
     made: TableProposal,
-    look: FileLook,
+    sample: FileSample,
     tables: Collection[TableProposal],
     *,
     label: str = "",
@@ -53,21 +53,21 @@ def add_attributes(
     tables : collection of TableProposal
         All tables: a column that any of them reads is in use.
     label : str
-        SQL that is true for rows that turned out bad; empty where no column says it.
+        SQL that is true for rows with a bad outcome; empty without a label.
     over_time : tuple of str
-        What is read of numbers, where a customer has many rows.
+        How numbers are read over time, where a customer has many rows.
     """
     texts = [
         sql
         for table in tables
-        if look.name in table.files
+        if sample.name in table.files
         for sql in (table.rows, table.where or "", *(g.sql for g in table.columns.values()))
     ]
     taken: set[str] = set()
-    for place, column in enumerate(look.columns):
+    for place, column in enumerate(sample.columns):
         if _is_read(column, texts) or not column.distinct:
             continue
-        guess = _guess(made, look, column, place, label=label) if made.name in TAKING else None
+        guess = _guess(made, sample, column, place, label=label) if made.name in TAKING else None
         if guess is None or guess.name in taken:
             made.unused.append(column.name)
             continue
@@ -76,14 +76,14 @@ def add_attributes(
         made.attributes[guess.name] = replace(guess, over_time=reads)
 
 
-def _is_read(column: ColumnLook, texts: Collection[str]) -> bool:
+def _is_read(column: ColumnSample, texts: Collection[str]) -> bool:
     name = column.sql
     bare = re.compile(rf"(?<![\w\"'.]){re.escape(name)}(?![\w\"'])", re.IGNORECASE)
     return any(name in text if name.startswith('"') else bare.search(text) for text in texts)
 
 
 def _guess(
-    made: TableProposal, look: FileLook, column: ColumnLook, place: int, *, label: str
+    made: TableProposal, sample: FileSample, column: ColumnSample, place: int, *, label: str
 ) -> AttributeGuess | None:
     found = _kind(column)
     if found is None:
@@ -101,13 +101,13 @@ def _guess(
         unit=_unit(column, sql) if kind == "number" else "",
         description=english.replace("_", " "),
         description_zh=chinese,
-        doubt=_doubt(look, column, label)
-        or (_later(look.desk, made, sql) if kind == "date" else ""),
+        doubt=_doubt(sample, column, label)
+        or (_later(sample.engine, made, sql) if kind == "date" else ""),
     )
 
 
-def _kind(column: ColumnLook) -> tuple[AttributeKind, str] | None:
-    """Return what a column is and how it is read; None for identifiers, names and constants."""
+def _kind(column: ColumnSample) -> tuple[AttributeKind, str] | None:
+    """Return the kind of a column and its expression; None for identifiers, names and constants."""
     if column.distinct < 2 or _is_identifier(column):
         return None
     yes = positives(column)
@@ -124,7 +124,7 @@ def _kind(column: ColumnLook) -> tuple[AttributeKind, str] | None:
     return ("text", column.text) if few else None
 
 
-def _is_identifier(column: ColumnLook) -> bool:
+def _is_identifier(column: ColumnSample) -> bool:
     ids = any(
         name_score(role, column.normal) >= 0.6
         for role in (*(each for each in ROLES if each.endswith("_id")), "document_number")
@@ -135,7 +135,7 @@ def _is_identifier(column: ColumnLook) -> bool:
     return who and column.distinct > 2
 
 
-def _names(column: ColumnLook) -> tuple[str, str]:
+def _names(column: ColumnSample) -> tuple[str, str]:
     """Return a noun phrase in English, and one in Chinese where the words are known."""
     known: dict[str, str] = content("words")["attribute_names"]
     if column.normal.isascii():
@@ -144,7 +144,7 @@ def _names(column: ColumnLook) -> tuple[str, str]:
     return known.get(column.normal) or f"{column.name} of the source", column.name
 
 
-def _unit(column: ColumnLook, sql: str) -> str:
+def _unit(column: ColumnSample, sql: str) -> str:
     parts = {*column.normal.split("_")}
 
     def named(key: str) -> bool:
@@ -164,33 +164,33 @@ def _unit(column: ColumnLook, sql: str) -> str:
     return "base currency" if named("money") else "number"
 
 
-def _doubt(look: FileLook, column: ColumnLook, label: str) -> str:
-    """Explain why a column may reveal the label: by its name, or by where it is filled."""
+def _doubt(sample: FileSample, column: ColumnSample, label: str) -> str:
+    """Explain why a column may reveal the label: by its name or by its missing values."""
     named = any(name_score(role, column.normal) >= 0.6 for role in _LABELS)
     if named or any(means(word, words("known_later")) for word in column.normal.split("_")):
-        return say("later_by_name")
+        return note("later_by_name")
     if label:
         filled = f"nullif(trim({column.text}), '') IS NOT NULL"
-        bad, good = look.desk.one(
+        bad, good = sample.engine.one(
             f"SELECT avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER ({label}), "
             f"avg(CASE WHEN {filled} THEN 1 ELSE 0 END) FILTER (NOT coalesce({label}, false)) "
-            f"FROM {quote_name(look.name)}"
+            f"FROM {quote_name(sample.name)}"
         )
         if abs(float(bad or 0.0) - float(good or 0.0)) >= _APART:  # type: ignore[arg-type]
-            return say("filled_with_label")
+            return note("filled_with_label")
     return ""
 
 
-def _later(desk: Desk, made: TableProposal, sql: str) -> str:
-    """Explain in how many rows a date comes after its row: it may not have been known then."""
+def _later(engine: Engine, made: TableProposal, sql: str) -> str:
+    """Explain in how many rows a date is later than its row, so that it may not be known yet."""
     own = made.columns.get("event_time")
     if own is None:
         return ""
-    later = desk.one(
+    later = engine.one(
         f"SELECT avg(CASE WHEN {sql} > TRY_CAST(TRY_CAST({own.sql} AS TIMESTAMP) AS DATE) "
         f"THEN 1 ELSE 0 END) FROM {made.rows}"
     )[0]
     share = float(later or 0.0)  # type: ignore[arg-type]
     if share <= _FEW_LATER:
         return ""
-    return say("later_than_row", share=share)
+    return note("later_than_row", share=share)

@@ -1,11 +1,11 @@
-"""How codes become the contract's words; a code that nobody can know is left to the user."""
+"""Translation of codes into the contract's words; unknown codes are left to the user."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from kyc_ml.onboarding.proposal.looking import ColumnLook, FileLook, quoted_codes
+from kyc_ml.onboarding.proposal.samples import ColumnSample, FileSample, quoted_codes
 from kyc_ml.onboarding.proposal.vocabulary import CODES, GRADES, means, normalise, phrases, words
 from kyc_ml.storage import quote_name, quote_text
 
@@ -16,7 +16,7 @@ _ADVERSE: Final = frozenset(CODES["outcome"]) - {"cleared", "open"}
 
 
 def are_grades(codes: tuple[str, ...]) -> bool:
-    """Return whether codes are grades of loans: 可疑 among them is no suspicion of a crime.
+    """Return whether codes are grades of loans, in which 可疑 does not mean a suspicion of crime.
 
     Examples
     --------
@@ -55,10 +55,10 @@ def translate(contracted: str, codes: tuple[str, ...]) -> dict[str, str]:
 
 
 def _outcome_of(code: str) -> str | None:
-    """Return what a code of an outcome means; None where its words contradict each other.
+    """Return the outcome that a code means; None where its words contradict each other.
 
-    "NOT FRAUD" is no fraud, and neither is "CONFIRMED GENUINE": a wrong label is worse than a
-    question.
+    "NOT FRAUD" and "CONFIRMED GENUINE" must not become frauds: a wrong label is worse than a
+    question to the user.
 
     Examples
     --------
@@ -75,13 +75,13 @@ def _outcome_of(code: str) -> str | None:
     if parts & words("unproven") or (named & _ADVERSE and named - _ADVERSE):
         return None
     if parts & words("negations") or any(sign in text for sign in words("negating_signs")):
-        # "not confirmed" may yet be confirmed
+        # "not confirmed" may be confirmed later
         alleged = any(means(part, words("allegations")) for part in parts)
         return "cleared" if alleged and not ("confirmed" in parts or "确认" in text) else None
     return next((word for word, known in meanings.items() if means(code, known)), None)
 
 
-def case_sql(column: ColumnLook, meanings: Mapping[str, str], *, others: str) -> str:
+def case_sql(column: ColumnSample, meanings: Mapping[str, str], *, others: str) -> str:
     """Write a CASE over codes, those of one meaning together; the bare column if all agree."""
     if meanings and all(code == word for code, word in meanings.items()) and others == column.sql:
         return column.sql
@@ -92,7 +92,7 @@ def case_sql(column: ColumnLook, meanings: Mapping[str, str], *, others: str) ->
     return "\n".join((*lines, f"ELSE {others} END"))
 
 
-def positives(column: ColumnLook) -> str | None:
+def positives(column: ColumnSample) -> str | None:
     """Return SQL that is true where a column of two values says yes; None for another column."""
     if column.type == "BOOLEAN":
         return column.sql
@@ -102,9 +102,9 @@ def positives(column: ColumnLook) -> str | None:
     return f"{column.text} IN {quoted_codes([c for c in column.codes if c.lower() in _TRUE])}"
 
 
-def share_of(look: FileLook, condition: str) -> float:
+def share_of(sample: FileSample, condition: str) -> float:
     """Return the share of a sample's rows for which SQL is true, in [0, 1]."""
-    share = look.desk.one(
-        f"SELECT count(*) FILTER ({condition}) / count(*) FROM {quote_name(look.name)}"
+    share = sample.engine.one(
+        f"SELECT count(*) FILTER ({condition}) / count(*) FROM {quote_name(sample.name)}"
     )[0]
     return float(share or 0.0)  # type: ignore[arg-type]

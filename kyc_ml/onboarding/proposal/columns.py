@@ -1,4 +1,4 @@
-"""One contracted column from one of the user's: the expression, tried, with its evidence."""
+"""One contracted column from a column of the user: a tried expression and its evidence."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ from kyc_ml.onboarding.proposal.codes import (
     translate,
 )
 from kyc_ml.onboarding.proposal.guesses import Guess, certainty_of
-from kyc_ml.onboarding.proposal.looking import ColumnLook, FileLook, words_held
 from kyc_ml.onboarding.proposal.numbers import read_number
 from kyc_ml.onboarding.proposal.roles import RolePart
-from kyc_ml.onboarding.proposal.vocabulary import COUNTRY_CODES, DOCUMENTS, name_score, phrases, say
+from kyc_ml.onboarding.proposal.samples import ColumnSample, FileSample, words_held
+from kyc_ml.onboarding.proposal.vocabulary import (
+    COUNTRY_CODES,
+    DOCUMENTS,
+    name_score,
+    note,
+    phrases,
+)
 from kyc_ml.storage import quote_text
 
 _RESIDENT_DIGITS = 18
@@ -38,7 +44,7 @@ _COUNTRIES = (COUNTRY, NATIONALITY, RESIDENCE_COUNTRY)
 
 
 def guess_column(  # noqa: PLR0911  one kind of column after the other
-    look: FileLook, table: str, name: str, part: RolePart
+    sample: FileSample, table: str, name: str, part: RolePart
 ) -> Guess | None:
     """Write a contracted column from the column that plays its role."""
     contracted = CONTRACT[table].column(name)
@@ -46,59 +52,59 @@ def guess_column(  # noqa: PLR0911  one kind of column after the other
     if part.time is not None:
         return time_guess(name, part)
     if contracted.type == "double":
-        return _number(look, name, part)
+        return _number(sample, name, part)
     if contracted.type == "boolean":
         yes = positives(column)
-        return None if yes is None else _guess(name, yes, part, say("two_values"))
+        return None if yes is None else _guess(name, yes, part, note("two_values"))
     if contracted.allowed or name == "instrument":
         return code_guess(name, part)
     if name in _COUNTRIES:
-        return _country(look, name, part)
+        return _country(sample, name, part)
     if name == DOCUMENT_TYPE:
-        return _document(look, part)
+        return _document(sample, part)
     kind = "numbers" if column.whole == 1.0 else "text"
     widths = " to ".join(str(n) for n in dict.fromkeys((column.shortest, column.longest)))
-    return _guess(name, identifier_sql(column), part, say("key_shape", kind=kind, widths=widths))
+    return _guess(name, identifier_sql(column), part, note("key_shape", kind=kind, widths=widths))
 
 
-def _country(look: FileLook, name: str, part: RolePart) -> Guess:
+def _country(sample: FileSample, name: str, part: RolePart) -> Guess:
     """Write a country in two letters, translated from names where they are written out."""
     column = part.column
     two = f"regexp_full_match({column.text}, '[A-Z]{{2}}')"
-    if share_of(look, f"{two} OR {column.sql} IS NULL") >= 1.0:
-        return _guess(name, column.sql, part, say("two_letters"))
+    if share_of(sample, f"{two} OR {column.sql} IS NULL") >= 1.0:
+        return _guess(name, column.sql, part, note("two_letters"))
     upper = f"nullif(upper(trim({column.text})), '')"
     known = words_held(column, COUNTRY_CODES)
     if not known:
-        return _guess(name, upper, part, say("two_letters"))
-    return _guess(name, _case_of_words(column, known, COUNTRY_CODES, upper), part, say("country"))
+        return _guess(name, upper, part, note("two_letters"))
+    return _guess(name, _case_of_words(column, known, COUNTRY_CODES, upper), part, note("country"))
 
 
-def _document(look: FileLook, part: RolePart) -> Guess:
-    """Write the kind of an identity document in the words whose numbers are checked."""
+def _document(sample: FileSample, part: RolePart) -> Guess:
+    """Write the kind of an identity document in the contract's words, whose numbers are checked."""
     column = part.column
     kinds = dict(DOCUMENTS)
     if any(
         name_score(DOCUMENT_NUMBER, each.normal) >= _LEAST_WELL and each.longest == _RESIDENT_DIGITS
-        for each in look.columns
+        for each in sample.columns
     ):
         kinds |= dict.fromkeys(phrases("any_identity_cards"), "resident_id")
     known = words_held(column, kinds)
     if not known:
-        return _guess(DOCUMENT_TYPE, column.sql, part, say("document_as_it_is"))
-    shown = say("document", kinds=", ".join(dict.fromkeys(kinds[word] for word in known)))
+        return _guess(DOCUMENT_TYPE, column.sql, part, note("document_as_it_is"))
+    shown = note("document", kinds=", ".join(dict.fromkeys(kinds[word] for word in known)))
     return _guess(DOCUMENT_TYPE, _case_of_words(column, known, kinds, column.text), part, shown)
 
 
 def _case_of_words(
-    column: ColumnLook, known: Sequence[str], meanings: Mapping[str, str], others: str
+    column: ColumnSample, known: Sequence[str], meanings: Mapping[str, str], others: str
 ) -> str:
     cases = " ".join(f"WHEN {quote_text(w)} THEN {quote_text(meanings[w])}" for w in known)
     return f"CASE lower(trim({column.text})) {cases}\nELSE {others} END"
 
 
 def todo_guess(name: str, part: RolePart) -> Guess:
-    """Leave a column to the user, with what kept it from being read."""
+    """Leave a column to the user, with the reason why it cannot be read."""
     return Guess(name, quote_text(TODO), "yours", f"column {part.column.name} {part.todo}")
 
 
@@ -107,62 +113,62 @@ def time_guess(name: str, part: RolePart) -> Guess:
     reading = part.time
     if part.todo or reading is None:
         return todo_guess(name, part)
-    # a person's dates are no range to show
+    # the range of a person's dates is not shown: it could identify a customer
     key = "time_of_person" if name in {"birth_date", "document_expiry"} else "time"
-    shown = say(key, column=part.column.name, reading=reading) + confirm(reading.doubt)
+    shown = note(key, column=part.column.name, reading=reading) + confirm(reading.doubt)
     return Guess(name, reading.sql, "guess" if reading.doubt else certainty_of(part.score), shown)
 
 
 def confirm(doubt: str) -> str:
-    """Write a doubt behind a sentence; nothing without one."""
+    """Append a doubt to a sentence, if there is one."""
     return f"; {doubt}: please confirm" if doubt else ""
 
 
 def code_guess(name: str, part: RolePart) -> Guess:  # noqa: PLR0911  one kind of codes after the other
-    """Translate codes; those without a known meaning become a word that check refuses."""
+    """Translate codes; unknown ones become a word that `check` refuses."""
     column = part.column
     allowed = next((t.column(name).allowed for t in CONTRACT.values() if name in t.names), ())
     if column.codes and set(column.codes) <= set(allowed):
-        return _guess(name, column.text, part, say("own_codes"))
+        return _guess(name, column.text, part, note("own_codes"))
     if name == "pep_status":
         yes = positives(column)
         if yes is None:
-            return _guess(name, column.text, part, say("codes_as_they_are"))
+            return _guess(name, column.text, part, note("codes_as_they_are"))
         sql = f"CASE WHEN {yes} THEN 'domestic' ELSE 'none' END"
-        return Guess(name, sql, "guess", say("pep_flag", column=column.name))
+        return Guess(name, sql, "guess", note("pep_flag", column=column.name))
     meanings = translate(name, column.codes)
     known = case_sql(column, meanings, others=column.text)
     counts = {"column": column.name, "all": len(column.codes)}
     if name == "instrument":
-        shown = say("codes_known", known=len(meanings), **counts) if column.codes else "as it is"
+        shown = note("codes_known", known=len(meanings), **counts) if column.codes else "as it is"
         return _guess(name, known if meanings else column.text, part, shown)
     if name == OUTCOME and are_grades(column.codes):
-        return Guess(name, known, "guess", say("grades", column=column.name))
+        return Guess(name, known, "guess", note("grades", column=column.name))
     unknown = [code for code in column.codes if code not in meanings]
     if not unknown:
-        return _guess(name, known, part, say("all_codes_known"))
+        return _guess(name, known, part, note("all_codes_known"))
     sql = case_sql(column, {**meanings, **dict.fromkeys(unknown, TODO)}, others=column.text)
-    shown = say("codes_unknown", unknown=len(unknown), allowed=", ".join(allowed), **counts)
+    shown = note("codes_unknown", unknown=len(unknown), allowed=", ".join(allowed), **counts)
     return Guess(name, sql, "yours", shown)
 
 
-def _number(look: FileLook, name: str, part: RolePart) -> Guess | None:
+def _number(sample: FileSample, name: str, part: RolePart) -> Guess | None:
     reading = read_number(part.column, money=name != "value")
     if reading is None:
         return None
     if name == DECLARED_INCOME and re.search(r"month|^月|月收入|月薪", part.column.normal):
-        reading = replace(reading, sql=f"{reading.numeric} * 12", doubt=say("monthly"))
+        reading = replace(reading, sql=f"{reading.numeric} * 12", doubt=note("monthly"))
     return Guess(
         name,
         reading.sql,
         "guess" if reading.doubt else certainty_of(part.score),
-        say("column", column=part.column.name, form=reading.form) + confirm(reading.doubt),
+        note("column", column=part.column.name, form=reading.form) + confirm(reading.doubt),
         reading.alternatives,
     )
 
 
-def identifier_sql(column: ColumnLook) -> str:
-    """Write an identifier; one that was stored as a float loses its ``.0`` again."""
+def identifier_sql(column: ColumnSample) -> str:
+    """Write an identifier; remove the ``.0`` of one that was stored as a float."""
     if column.family == "float":
         return f"CAST({column.sql} AS BIGINT)"
     # every whole number has one decimal if the longest is two characters longer than its digits
@@ -177,7 +183,7 @@ def identifier_sql(column: ColumnLook) -> str:
 
 def _guess(name: str, sql: str, part: RolePart, shown: str) -> Guess:
     filled = "" if part.column.filled >= 0.995 else f", {part.column.filled:.0%} filled"
-    shown = say("column", column=part.column.name, form=shown + filled)
+    shown = note("column", column=part.column.name, form=shown + filled)
     return Guess(name, sql, certainty_of(part.score), shown)
 
 

@@ -1,4 +1,4 @@
-"""Which features a proposed source can give, family by family, and what would give more."""
+"""Features that a proposed source allows, by family, and data that would allow more."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_ITEMS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnFamily:
-    """What a source gives of one family.
+    """Features of one family that a source allows.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ def weigh_families(
     items: tuple[str, ...] = (),
     attributes: Sequence[TableAttribute] = (),
 ) -> tuple[ColumnFamily, ...]:
-    """Count what each family gives of a source with these tables and columns."""
+    """Count the features of each family for a source with these tables and columns."""
     observed = [OBSERVATION_ID, CUSTOMER_ID, DECISION_TIME]
     if unit == "fraud":
         own = set(columns.get(TRANSACTIONS, ())) - {TRANSACTION_ID, EVENT_TIME, KNOWN_AT}

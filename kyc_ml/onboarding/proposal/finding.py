@@ -1,6 +1,7 @@
 """The files of an unknown folder: which are tables, and how the contract would open them.
 
-Files of one shape are one source: a sub-folder's, or those whose names differ in digits only.
+Files of the same shape are one source: those of a sub-folder, or with names that differ only in
+digits.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _DUCKDB_MAGIC: Final = b"DUCK"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSource:
-    """One table to be: a file, or several of one shape.
+    """A file, or several of the same shape, that can become one table.
 
     Attributes
     ----------
@@ -54,9 +55,9 @@ class FoundSource:
         How the contract opens it.
     paths : tuple of Path, length 1 or more
     confirm : tuple of str
-        What of how it is opened is a guess.
+        Guesses about how it is opened.
     named : bool
-        False where nothing names its columns, and the names are made up.
+        False where the columns have no names in the file, and names are made up.
     """
 
     name: str
@@ -68,7 +69,7 @@ class FoundSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFolder:
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes
     ----------
@@ -82,7 +83,7 @@ class FoundFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """How one file is opened, and the columns by which files are grouped."""
+    """How a file is opened, and its columns, by which files are grouped."""
 
     format: Format
     columns: tuple[str, ...]
@@ -140,7 +141,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _shapes(path: Path) -> list[_Shape]:
-    """Look at a file's head; several shapes where a file holds several tables."""
+    """Read a file's head; return several shapes for a file with several tables."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = False
     while suffixes and suffixes[-1] in _PACKED:
@@ -186,7 +187,7 @@ def _json_columns(path: Path) -> tuple[str, ...]:
             ).fetchall()
         except duckdb.Error:
             raise NotATableError(
-                reason="holds no JSON records: one object a line, or an array"
+                reason="has no JSON records: one object per line, or an array"
             ) from None
     return tuple(row[0] for row in rows)
 
@@ -216,7 +217,7 @@ def _duckdb_shapes(path: Path) -> list[_Shape]:
 def _groups(
     root: Path, shaped: Mapping[Path, list[_Shape]]
 ) -> dict[tuple[str, _Shape], list[Path]]:
-    """Put files of one shape together, where a pattern matches them and no others."""
+    """Group files of the same shape, where a pattern matches them and no others."""
     together: dict[tuple[str, _Shape], list[Path]] = {}
     for path, shapes in shaped.items():
         for shape in shapes:
@@ -257,7 +258,7 @@ def _partitions(pattern: str, shape: _Shape) -> dict[str, bool]:
 
 
 def _name(text: str, taken: set[str]) -> str:
-    """Make a name for a source that SQL reads without quotes where it can."""
+    """Return a name for a source that SQL reads without quotes if possible."""
     stem = Path(text.replace("*", "")).name.partition(".")[0]
     if not stem.strip("_-= "):
         stem = Path(text).parent.name.replace("*", "")

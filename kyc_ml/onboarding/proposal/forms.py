@@ -1,4 +1,4 @@
-"""The ways in which times are written: formats, and the shapes of the texts that they read."""
+"""Written forms of times: formats, and the shapes of the texts that they read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import cache
 from itertools import product
 from typing import Final
 
-from kyc_ml.onboarding.proposal.vocabulary import content, say
+from kyc_ml.onboarding.proposal.vocabulary import content, note
 
-CENTURY: Final = say("century")
+CENTURY: Final = note("century")
 _FORMS: Final = content("time_forms")
 _PARTS: Final[Mapping[str, list[str]]] = _FORMS["parts"]
 _HALVES: Final[Mapping[str, str]] = _FORMS["halves"]
@@ -32,9 +32,9 @@ class Form:
     order : str
         The order of day, month and year where they can be exchanged; empty where not.
     doubt : str
-        What is unsure even where every value is read.
+        What remains uncertain even if every value is read.
     digits : int
-        How many digits it has where it has nothing else; 0 where it has marks.
+        Number of digits of a form without other characters; otherwise 0.
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""What is proposed: guesses with their evidence, tables of guesses, and what is left open."""
+"""Guesses with their evidence, tables of guesses, and what the user must decide."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import date, datetime
 from typing import Final, Literal
 
 from kyc_ml.contract import NO_CURRENCY, TableQuality
-from kyc_ml.onboarding.proposal.looking import FileLook
-from kyc_ml.onboarding.proposal.vocabulary import say
+from kyc_ml.onboarding.proposal.samples import FileSample
+from kyc_ml.onboarding.proposal.vocabulary import note
 
 PANEL_WINDOWS: Final = ("93d", "366d")
 """A quarter and a year of month ends."""
 Certainty = Literal["sure", "likely", "guess", "yours"]
-"""`yours`: nothing in the files decides it, the user has to."""
+"""`yours`: the files do not decide it, the user must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Guess:
     sql : str
         Tried on the sample before it was proposed.
     evidence : str
-        What it rests on: names, shapes and shares, never a value.
+        Names, shapes and shares that support it, never a value.
     alternatives : tuple of str
-        Other expressions worth a look; written as comments.
+        Other possible expressions; written as comments.
     """
 
     column: str
@@ -46,20 +46,20 @@ AttributeKind = Literal["number", "text", "boolean", "date"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeGuess:
-    """A column of the user's own, as it would be declared.
+    """A column that is not in the contract, as it would be declared.
 
     Attributes
     ----------
     name : str
         Small letters, digits and ``_``.
     column : str
-        The user's own name of it.
+        Its name in the file.
     unit : str
         Of a number; empty where it has none.
     over_time : tuple of str
-        What is read of it; empty for the value known at the decision alone.
+        How it is read over time; empty for the value known at the decision.
     doubt : str
-        Why it is written as a comment only; empty where it is proposed.
+        Why it is only written as a comment; empty where it is proposed.
     """
 
     name: str
@@ -92,11 +92,11 @@ class TableProposal:
     optional : bool
         Left out where the files lack a column that it reads.
     notes : list of str
-        What the user has to know about the whole table.
+        What the user must know about the whole table.
     confirm : list of str
         What was assumed about the whole table, for the user to confirm.
     attributes : dict of name to AttributeGuess
-        Columns of the user's own, kept beside the contracted ones.
+        Further columns, in addition to the contracted ones.
     unused : list of str
         Columns of its file that nothing reads.
     dropped : dict of column to reason
@@ -134,15 +134,15 @@ class MappingProposal:
 
     Attributes
     ----------
-    looks : tuple of FileLook
+    samples : tuple of FileSample
         Every table that could be opened; one that no proposal reads is in `unused`.
     unused : mapping of file to reason
     decisions : list of str
-        What to decide or confirm, other than the marks on columns, the gravest first.
+        What to decide or confirm, except the marks on columns, the most serious first.
     span : tuple of datetime or None
         First and last transaction of the sample.
     snapshot : date or None
-        Day at whose end the rows of customers were true, where they carry no date.
+        Day at the end of which the rows of customers were true, if they have no date.
     kind : Kind
         What the main file holds.
     quoted : bool
@@ -154,7 +154,7 @@ class MappingProposal:
     timezone_evidence: str
     base_currency: str
     currency_evidence: str
-    looks: tuple[FileLook, ...]
+    samples: tuple[FileSample, ...]
     tables: dict[str, TableProposal]
     unused: Mapping[str, str]
     decisions: list[str]
@@ -164,14 +164,14 @@ class MappingProposal:
     quoted: bool = False
 
     @property
-    def used_looks(self) -> tuple[FileLook, ...]:
+    def used_looks(self) -> tuple[FileSample, ...]:
         """The files that a table reads."""
         used = {name for table in self.tables.values() for name in table.files}
-        return tuple(look for look in self.looks if look.name in used)
+        return tuple(sample for sample in self.samples if sample.name in used)
 
     @property
     def open_points(self) -> tuple[str, ...]:
-        """All that is to be decided or confirmed, what stops a check first.
+        """List all that must be decided or confirmed, starting with what stops a check.
 
         One for each mark TODO or GUESS that the mapping shows, and one for each of `decisions`.
         """
@@ -183,10 +183,14 @@ class MappingProposal:
         return (
             *(point for certainty, point in marked if certainty == "yours"),
             *self.decisions,
-            *(f"files.{look.name}: {n}" for look in self.used_looks for n in look.found.confirm),
+            *(
+                f"files.{sample.name}: {n}"
+                for sample in self.used_looks
+                for n in sample.found.confirm
+            ),
             *(f"{table.name}: {n}" for table in self.tables.values() for n in table.confirm),
             *(
-                say("attributes", table=table.name, count=len(table.declared))
+                note("attributes", table=table.name, count=len(table.declared))
                 for table in self.tables.values()
                 if table.declared
             ),
@@ -195,7 +199,7 @@ class MappingProposal:
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """What has no guess, such as ``cases.outcome``: a model has to wait for it."""
+        """List what has no guess, such as ``cases.outcome``; a training needs it."""
         yours = [
             f"{table.name}.{guess.column}"
             for table in self.tables.values()
@@ -206,7 +210,7 @@ class MappingProposal:
 
 
 def certainty_of(score: float) -> Certainty:
-    """Return a score in words: what the name says, once the values agree."""
+    """Return in words how well the name fits, for values that agree."""
     if score >= 0.85:
         return "sure"
     return "likely" if score >= 0.6 else "guess"

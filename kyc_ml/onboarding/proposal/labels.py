@@ -1,6 +1,6 @@
-"""How a booking or a customer turned out: cases and reviews, from flags and from files of cases.
+"""Outcomes of bookings and customers: cases and reviews, from flags and from files of cases.
 
-When it happened and when it was known is decided in `kyc_ml.proposal.dating`.
+The module `dating` decides when they happened and when they became known.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from kyc_ml.onboarding.proposal.codes import are_grades, positives, share_of, tr
 from kyc_ml.onboarding.proposal.columns import code_guess, constant, guess_column, time_guess
 from kyc_ml.onboarding.proposal.dating import BOOKED_AT, date_case, delay_days, known_after
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
-from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook, contained
 from kyc_ml.onboarding.proposal.money import PaymentColumns
 from kyc_ml.onboarding.proposal.owners import OWNING, BankOwners, Owned, find_owner
 from kyc_ml.onboarding.proposal.profiles import customer_guess, numbered_key
 from kyc_ml.onboarding.proposal.roles import RoleParts
+from kyc_ml.onboarding.proposal.samples import ColumnSample, Engine, FileSample, contained
 from kyc_ml.onboarding.proposal.times import EPOCH_OF_STEPS
-from kyc_ml.onboarding.proposal.vocabulary import LABEL, LABEL_TIME, file_score, means, say, words
+from kyc_ml.onboarding.proposal.vocabulary import LABEL, LABEL_TIME, file_score, means, note, words
 from kyc_ml.storage import quote_text
 
 _WELL: Final = 0.7
@@ -28,8 +28,8 @@ _LEAST_FOUND: Final = 0.5
 """Share of bookings that a sample must hold, of those that cases name (convention)."""
 
 
-def outcome_of(column: ColumnLook) -> str:
-    """Return what a flag's yes means, by its name."""
+def outcome_of(column: ColumnSample) -> str:
+    """Return the outcome that a flag means, by its name."""
     name = column.normal.removeprefix("is_")
     if any(means(word, words("laundering")) for word in (*name.split("_"), name)):
         return "str_filed"
@@ -37,14 +37,14 @@ def outcome_of(column: ColumnLook) -> str:
     return "default" if bad else "confirmed_fraud"
 
 
-def count_rows(desk: Desk, made: TableProposal) -> int:
+def count_rows(engine: Engine, made: TableProposal) -> int:
     """Count the rows of a proposed table in the sample."""
     where = f" WHERE {made.where}" if made.where else ""
-    return desk.counts(made.rows + where, "count(*)")[0]
+    return engine.counts(made.rows + where, "count(*)")[0]
 
 
 def label_of(payments: PaymentColumns) -> str:
-    """Return SQL that is true for bookings that a flag of their own file marks; empty if none."""
+    """Return SQL that is true for bookings that a flag in their file marks; empty without one."""
     part = payments.parts.get(LABEL)
     return "" if part is None else positives(part.column) or ""
 
@@ -52,7 +52,7 @@ def label_of(payments: PaymentColumns) -> str:
 def cases_of_payments(
     payments: PaymentColumns, span: tuple[datetime, datetime] | None
 ) -> TableProposal | None:
-    """Write a case for each booking that a flag of the bookings' own file marks."""
+    """Write a case for each booking that a flag in the file of bookings marks."""
     yes = label_of(payments)
     if not yes:
         return None
@@ -60,8 +60,8 @@ def cases_of_payments(
     made = TableProposal(
         name=CASES, rows=payments.labelled_rows, files=payments.table.files, where=yes
     )
-    share = share_of(payments.look, yes)
-    evidence = say("marked_bookings", column=column.name, share=share)
+    share = share_of(payments.sample, yes)
+    evidence = note("marked_bookings", column=column.name, share=share)
     booking = payments.identifier
     event = payments.table.columns["event_time"]
     made.add(
@@ -74,78 +74,78 @@ def cases_of_payments(
     )
     if "typology" in payments.parts:
         column = payments.parts["typology"].column
-        made.add(Guess("typology", column.text, "likely", say("typology", column=column.name)))
+        made.add(Guess("typology", column.text, "likely", note("typology", column=column.name)))
     return made
 
 
-def _outcome(column: ColumnLook, evidence: str) -> Guess:
-    return constant("outcome", outcome_of(column), f"{evidence}; {say('kind_by_name')}")
+def _outcome(column: ColumnSample, evidence: str) -> Guess:
+    return constant("outcome", outcome_of(column), f"{evidence}; {note('kind_by_name')}")
 
 
 def cases_of_customers(
-    bank: BankOwners, look: FileLook, parts: RoleParts, span: tuple[datetime, datetime]
+    bank: BankOwners, sample: FileSample, parts: RoleParts, span: tuple[datetime, datetime]
 ) -> tuple[TableProposal, TableProposal] | None:
     """Write a case for each customer whom a flag marks, and a review of all at the end.
 
-    A flag of a customer has no date: every customer is reviewed once, when the data end, and
-    the answer is known the day after.
+    A flag of a customer has no date: every customer has one review at the end of the data, and
+    the outcome is known the day after.
     """
     part = parts.get(LABEL)
     yes = None if part is None else positives(part.column)
-    owned = find_owner(bank, look, "customers")
+    owned = find_owner(bank, sample, "customers")
     if part is None or yes is None or owned is None:
         return None
     end = (span[1] + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
-    asked.confirm.append(say("reviewed_once"))
-    share = share_of(look, yes)
+    asked.confirm.append(note("reviewed_once"))
+    share = share_of(sample, yes)
     key = Guess("review_id", owned.customer, "likely", "one each")
     asked.add(
         key,
         customer_guess(owned),
-        Guess("event_time", f"TIMESTAMP '{end:%Y-%m-%d}'", "guess", say("undated_flag")),
+        Guess("event_time", f"TIMESTAMP '{end:%Y-%m-%d}'", "guess", note("undated_flag")),
     )
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files, where=yes)
     known = f"TIMESTAMP '{end + timedelta(days=1):%Y-%m-%d}'"
     made.add(
         replace(key, column="case_id"),
         customer_guess(owned),
-        _when_marked(look, parts, yes, end),
-        Guess("known_at", known, "guess", say("known_after_review")),
-        _outcome(part.column, say("marked_rows", column=part.column.name, share=share)),
+        _when_marked(sample, parts, yes, end),
+        Guess("known_at", known, "guess", note("known_after_review")),
+        _outcome(part.column, note("marked_rows", column=part.column.name, share=share)),
     )
     return made, asked
 
 
-def _when_marked(look: FileLook, parts: RoleParts, yes: str, end: datetime) -> Guess:
-    """Date the conduct by a column beside the flag, where one has its name."""
+def _when_marked(sample: FileSample, parts: RoleParts, yes: str, end: datetime) -> Guess:
+    """Date the conduct by another column of the file, where a name fits."""
     last = f"TIMESTAMP '{end - timedelta(days=1):%Y-%m-%d}'"
     marked = parts.get(LABEL_TIME)
     if marked is not None:
         return time_guess("event_time", marked)
     flag = parts[LABEL].column
     named = set(flag.normal.removeprefix("is_").split("_"))
-    for column in look.columns:
+    for column in sample.columns:
         same = named & set(column.normal.split("_"))
         if column.name == flag.name or not same or column.whole < 1.0:
             continue
         steps = f"TRY_CAST({column.sql} AS INTEGER)"
-        if not share_of(look, f"({yes}) AND {steps} >= 0"):
+        if not share_of(sample, f"({yes}) AND {steps} >= 0"):
             continue
         sql = (
             f"CASE WHEN {steps} >= 0\n"
             f"THEN TIMESTAMP '{EPOCH_OF_STEPS}' + to_days({steps}) ELSE {last} END"
         )
-        shown = say("marked_at_steps", column=column.name, start=EPOCH_OF_STEPS)
+        shown = note("marked_at_steps", column=column.name, start=EPOCH_OF_STEPS)
         return Guess("event_time", sql, "guess", shown, (last,))
-    return Guess("event_time", last, "guess", say("last_day"))
+    return Guess("event_time", last, "guess", note("last_day"))
 
 
-def fits_cases(look: FileLook, parts: RoleParts) -> float:
+def fits_cases(sample: FileSample, parts: RoleParts) -> float:
     """Score a file of cases: what was found, of whom, and when."""
     found, key = parts.get("outcome"), parts.get("case_id")
     graded = found is not None and are_grades(found.column.codes)
-    # a case of its own in each row, and how it ended
+    # each row is a separate case with its outcome
     cases = (
         key is not None
         and found is not None
@@ -153,7 +153,7 @@ def fits_cases(look: FileLook, parts: RoleParts) -> float:
         and key.column.unique
         and "confirmed_fraud" in translate("outcome", found.column.codes).values()
     )
-    named = file_score(CASES, look.normal) or float(graded or cases)
+    named = file_score(CASES, sample.normal) or float(graded or cases)
     whose = parts.get("customer_id") or parts.get("account_id") or parts.get("transaction_id")
     if whose is None or not named:
         return 0.0
@@ -164,14 +164,14 @@ def fits_cases(look: FileLook, parts: RoleParts) -> float:
 def propose_cases(
     payments: PaymentColumns | None,
     bank: BankOwners,
-    look: FileLook,
+    sample: FileSample,
     parts: RoleParts,
     *,
     span: tuple[datetime, datetime] | None,
 ) -> TableProposal | None:
     """Write the cases of a file that lists them."""
-    joined = _by_booking(payments, look, parts)
-    owned = find_owner(bank, look, CASES) or joined
+    joined = _by_booking(payments, sample, parts)
+    owned = find_owner(bank, sample, CASES) or joined
     if owned is None:
         return None
     source = joined or owned
@@ -179,24 +179,26 @@ def propose_cases(
     made.add(customer_guess(owned))
     for name in ("case_id", "transaction_id", "review_id", "typology"):
         if name in parts:
-            made.add(guess_column(look, CASES, name, parts[name]))
+            made.add(guess_column(sample, CASES, name, parts[name]))
     booking = None if joined is None or payments is None else payments.parts["event_time"]
-    date_case(look.desk, made, parts, booking=booking, days=delay_days(span))
+    date_case(sample.engine, made, parts, booking=booking, days=delay_days(span))
     if "case_id" not in made.columns:
-        made.add(numbered_key(made, look, owned, parts, "case_id"))
-    add_outcome(made, look, parts)
+        made.add(numbered_key(made, sample, owned, parts, "case_id"))
+    add_outcome(made, sample, parts)
     return made
 
 
-def _by_booking(payments: PaymentColumns | None, look: FileLook, parts: RoleParts) -> Owned | None:
+def _by_booking(
+    payments: PaymentColumns | None, sample: FileSample, parts: RoleParts
+) -> Owned | None:
     """Look the customer and the time up in the bookings that the cases name."""
     part = parts.get("transaction_id")
     booked = None if payments is None else payments.parts.get("transaction_id")
     if part is None or payments is None or booked is None:
         return None
-    there = (payments.look.name, booked.column.name)
-    share = contained(look.desk, (look.name, part.column.name), there)
-    if share < _LEAST_FOUND or (share < 0.95 and not payments.look.partly):
+    there = (payments.sample.name, booked.column.name)
+    share = contained(sample.engine, (sample.name, part.column.name), there)
+    if share < _LEAST_FOUND or (share < 0.95 and not payments.sample.partly):
         return None
     columns = payments.table.columns
     inner = (
@@ -206,29 +208,29 @@ def _by_booking(payments: PaymentColumns | None, look: FileLook, parts: RolePart
     )
     return Owned(
         rows=(
-            f"(SELECT own.*, owners.{OWNING}, owners.{BOOKED_AT} FROM {look.sql} AS own\n"
+            f"(SELECT own.*, owners.{OWNING}, owners.{BOOKED_AT} FROM {sample.sql} AS own\n"
             f"LEFT JOIN ({inner}) AS owners\n"
             f"ON CAST(own.{part.column.sql} AS VARCHAR) = CAST(owners.joined_key AS VARCHAR)) "
-            f"AS {look.sql}"
+            f"AS {sample.sql}"
         ),
         customer=OWNING,
-        files=tuple(dict.fromkeys((look.name, *payments.table.files))),
+        files=tuple(dict.fromkeys((sample.name, *payments.table.files))),
         score=0.8,
-        evidence=say("held_by", column=part.column.name, share=share, file=payments.look.name),
+        evidence=note("held_by", column=part.column.name, share=share, file=payments.sample.name),
     )
 
 
-def add_outcome(made: TableProposal, look: FileLook, parts: RoleParts) -> None:
+def add_outcome(made: TableProposal, sample: FileSample, parts: RoleParts) -> None:
     """Write what a case was found to be, from codes or a flag."""
     flag = parts.get(LABEL)
     part = parts.get("outcome") or flag
     if part is None:
-        made.add(constant("outcome", "confirmed_fraud", say("cases_only")))
+        made.add(constant("outcome", "confirmed_fraud", note("cases_only")))
         return
     yes = positives(part.column) if part is flag else None
     if yes is None:
         made.add(code_guess("outcome", part))
         return
     word = quote_text(outcome_of(part.column))
-    shown = say("yes_is_bad", column=part.column.name, share=share_of(look, yes))
+    shown = note("yes_is_bad", column=part.column.name, share=share_of(sample, yes))
     made.add(Guess("outcome", f"CASE WHEN {yes} THEN {word} ELSE 'cleared' END", "guess", shown))

@@ -1,4 +1,4 @@
-"""What is written around and inside a number: signs, currencies, units, separators."""
+"""Marks around and inside numbers: signs, currencies, units, separators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kyc_ml.onboarding.proposal.shapes import ZERO
-from kyc_ml.onboarding.proposal.vocabulary import CURRENCY_SIGNS, UNITS, say, words
+from kyc_ml.onboarding.proposal.vocabulary import CURRENCY_SIGNS, UNITS, note, words
 
 _NUMBER: Final = re.compile(r"(?P<before>[^9]*?)(?P<body>\.?9(?:[9.,'’\s]*9)?\.?)(?P<after>[^9]*)")
 _BLANKS: Final = re.compile(r"\s+")
@@ -28,7 +28,7 @@ _SEPARATORS: Final = (
     ("’", "."),
     ("'", ","),
 )
-"""Between thousands, and before decimals; blanks between thousands are taken out before."""
+"""Between thousands and before decimals; spaces between thousands are removed before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Written:
 
 
 def take_apart(shape: str) -> Written | None:
-    """Take the shape of a number apart; None where a mark is not understood.
+    """Split the shape of a number into its parts; None where a mark is unknown.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class Separators:
     Attributes
     ----------
     doubt : str
-        Why the other reading is possible, too; empty where the values exclude it.
+        Why the other reading is also possible; empty where the values exclude it.
     other : Separators or None
         The other reading.
     """
@@ -171,7 +171,7 @@ def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None
     parted = [each for each in readings if each[0] == mark]
     pointed = [each for each in readings if each[1] == mark]
     bare = [len(body) for body, _ in bodies if mark not in body]
-    # whoever separates thousands does so everywhere
+    # a file that separates thousands does so in all its numbers
     grouped = bool(parted) and (max(bare) <= 3 if bare else mark == ",")
     first, second = (parted, pointed) if grouped else (pointed, parted)
     if not first or not second:
@@ -180,7 +180,7 @@ def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None
     return Separators(
         thousands=first[0][0],
         decimal=first[0][1],
-        doubt=say("separators", mark=name, meaning="thousands" if grouped else "decimals"),
+        doubt=note("separators", mark=name, meaning="thousands" if grouped else "decimals"),
         other=Separators(thousands=second[0][0], decimal=second[0][1]),
     )
 
@@ -213,7 +213,7 @@ class Marks:
 
     @property
     def read(self) -> int:
-        """How many values are numbers with marks that are understood."""
+        """Number of values that are numbers with known marks."""
         return self.written.total()
 
     def named(self, name: str) -> tuple[str, ...]:

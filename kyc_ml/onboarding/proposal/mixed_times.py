@@ -1,7 +1,7 @@
-"""A column that writes its times in several forms: which they are, and whether they agree.
+"""Columns with times in several forms: which forms they are, and whether they agree.
 
-Forms with the year first, or a month in letters, exclude each other: a value is read by one
-alone. Day and month can be exchanged, so there a value has to exclude one order.
+Forms with the year first or with a month in letters exclude each other: only one of them reads a
+value. Day and month can be exchanged: there, a value must exclude one order.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kyc_ml.onboarding.proposal.forms import Form, list_forms, plain_halves
-from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk
+from kyc_ml.onboarding.proposal.samples import ColumnSample, Engine
 from kyc_ml.onboarding.proposal.shapes import TRIED_ROWS, shapes_of
-from kyc_ml.onboarding.proposal.vocabulary import say
+from kyc_ml.onboarding.proposal.vocabulary import note
 from kyc_ml.storage import quote_name, quote_text
 
 _MOST_FORMS: Final = 6
@@ -41,7 +41,7 @@ class MixedTimes:
     doubt: str
 
 
-def find_mixed(column: ColumnLook, *, named: float) -> MixedTimes | None:
+def find_mixed(column: ColumnSample, *, named: float) -> MixedTimes | None:
     """Find the forms in which a column writes its times; None where it holds none, or one form.
 
     Parameters
@@ -60,13 +60,13 @@ def find_mixed(column: ColumnLook, *, named: float) -> MixedTimes | None:
         f"(SELECT {reads} FROM (SELECT {text} AS t FROM {quote_name(column.table)} "
         f"WHERE nullif(trim({column.text}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
     )
-    found = column.desk.counts(rows, *(f"count(f{n})" for n in range(len(forms))))
+    found = column.engine.counts(rows, *(f"count(f{n})" for n in range(len(forms))))
     used = [n for n, count in enumerate(found) if count]
     every = shapes.values
-    read = column.desk.counts(rows, f"count({_first([f'f{n}' for n in used])})")[0] if used else 0
+    read = column.engine.counts(rows, f"count({_first([f'f{n}' for n in used])})")[0] if used else 0
     if read < _HALF * every:
         return None
-    kept, doubts, torn = _choose(column.desk, rows, forms, used)
+    kept, doubts, torn = _choose(column.engine, rows, forms, used)
     shown = [f"{forms[n].shown} {found[n] / every:.0%}" for n in kept]
     shown += [f"none of them {1 - read / every:.0%}"] if read < every else []
     if len(kept) < 2 and not torn and read == every:
@@ -87,7 +87,7 @@ def _with_rivals(forms: list[Form]) -> list[Form]:
 
 def _read(form: Form) -> str:
     time = f"try_strptime(t, {quote_text(form.format)})"
-    # digits alone are read by their number: 202411 is no day
+    # the number of digits decides: 202411 is not a day
     length = f" AND length(trim(t)) = {form.digits}" if form.digits else ""
     return f"CASE WHEN year({time}) BETWEEN 1900 AND 2100{length} THEN {time} END"
 
@@ -97,7 +97,7 @@ def _first(reads: list[str]) -> str:
 
 
 def _choose(
-    desk: Desk, rows: str, forms: list[Form], used: list[int]
+    engine: Engine, rows: str, forms: list[Form], used: list[int]
 ) -> tuple[list[int], list[str], list[str]]:
     """Choose between orders of day and month by the values that only one of them reads.
 
@@ -112,7 +112,7 @@ def _choose(
     doubts, torn, open_ = [], [], []
     orders = set()
     for together in _exchanged(forms, used):
-        own = desk.counts(rows, *(_read_by_none_but(n, together) for n in together))
+        own = engine.counts(rows, *(_read_by_none_but(n, together) for n in together))
         decided = [n for n, count in zip(together, own, strict=True) if count]
         orders |= {forms[n].order for n in decided}
         if len(decided) > 1:
@@ -126,7 +126,7 @@ def _choose(
         kept.append((same or together)[0])
         if len(same) != 1 and len(together) > 1:
             names = ", ".join(forms[n].shown for n in together[1:])
-            doubts.append(say("exchanged", forms=names))
+            doubts.append(note("exchanged", forms=names))
     return kept, doubts, torn
 
 

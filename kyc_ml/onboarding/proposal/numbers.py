@@ -1,7 +1,7 @@
-"""How a column gives numbers: separators, signs, currencies, units, minor units.
+"""Numbers of a column: separators, signs, currencies, units, minor units.
 
-What a mark means is found in the shapes of the values. An expression checks each value's
-form again, so that a later value of another form goes to quarantine and is not misread.
+The shapes of the values show what a mark means. The expression checks the form of each value
+again, so that a later value of another form goes to quarantine and is not misread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Final
 
 import duckdb
 
-from kyc_ml.onboarding.proposal.looking import ColumnLook
 from kyc_ml.onboarding.proposal.marks import (
     DEBIT_MARKS,
     Marks,
@@ -23,14 +22,15 @@ from kyc_ml.onboarding.proposal.marks import (
     doubtful_units,
     find_separators,
 )
+from kyc_ml.onboarding.proposal.samples import ColumnSample
 from kyc_ml.onboarding.proposal.shapes import TRIED_ROWS, Shapes, shapes_of
-from kyc_ml.onboarding.proposal.vocabulary import NAMED_UNITS, UNITS, say
+from kyc_ml.onboarding.proposal.vocabulary import NAMED_UNITS, UNITS, note
 from kyc_ml.storage import quote_name, quote_text
 
 ENOUGH: Final = 0.98
 _HALF: Final = 0.5
 _MANY: Final = 20
-"""Distinct whole amounts from which hundredths of a currency are thought of (convention)."""
+"""Distinct whole amounts above which hundredths of a currency are considered (convention)."""
 _SMALL: Final = 1000
 _LONGEST_MARK: Final = 6
 _LONG: Final = 60
@@ -76,8 +76,8 @@ class _Expressions:
     negated: str = ""
 
 
-def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | None:
-    """Find the expression that makes numbers of nearly all values; None if there is none.
+def read_number(column: ColumnSample, *, money: bool = False) -> NumberReading | None:
+    """Find an expression that converts nearly all values to numbers; None without one.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def read_number(column: ColumnLook, *, money: bool = False) -> NumberReading | N
     return _scaled(column, plain, money=money)
 
 
-def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
-    """Return whether what reads as numbers may hold points between thousands, or rarer marks."""
+def _is_grouped(column: ColumnSample, marks: Marks) -> bool:
+    """Return whether readable numbers may have points between thousands, or rare marks."""
     if not marks.read:
         return False
     found = find_separators(_bodies(marks))
@@ -126,13 +126,13 @@ def _is_grouped(column: ColumnLook, marks: Marks) -> bool:
 def _bodies(marks: Marks) -> Counter[tuple[str, bool]]:
     found: Counter[tuple[str, bool]] = Counter()
     for each, n in marks.written.items():
-        # 1.251万 is no thousand times 万
+        # in 1.251万 the point cannot separate thousands
         found[each.body, each.zero or bool(each.unit and "." in each.body)] += n
     return found
 
 
 def _marked_number(
-    column: ColumnLook, shapes: Shapes, marks: Marks, *, money: bool
+    column: ColumnSample, shapes: Shapes, marks: Marks, *, money: bool
 ) -> NumberReading | None:
     separators = find_separators(_bodies(marks))
     if separators is None or len(marks.named("currency")) > 1:
@@ -148,7 +148,7 @@ def _marked_number(
         doubts.append(f"{shown} is taken")
     if entries:
         debit = [each for each in entries if _is_debit(each, entries)]
-        doubts.append(say("debit_mark", marks=" and ".join(debit) or "nothing"))
+        doubts.append(note("debit_mark", marks=" and ".join(debit) or "nothing"))
     other: tuple[str, ...] = ()
     if separators.other is not None:
         other = (_expressions(column, shapes, marks, separators.other).numeric,)
@@ -167,7 +167,7 @@ def _marked_number(
 
 
 def _expressions(
-    column: ColumnLook, shapes: Shapes, marks: Marks, separators: Separators
+    column: ColumnSample, shapes: Shapes, marks: Marks, separators: Separators
 ) -> _Expressions:
     """Write the expressions of a column; a value of another form is never read."""
     written = marks.written
@@ -277,17 +277,17 @@ def _form(marks: Marks, separators: Separators) -> str:
     return ", ".join(shown) or "numbers as text"
 
 
-def _tried(column: ColumnLook, numeric: str) -> ColumnLook | None:
+def _tried(column: ColumnSample, numeric: str) -> ColumnSample | None:
     """Return a column with the numbers of an expression; None unless nearly all values are."""
     try:
-        read, negative, whole, distinct, high = column.desk.one(
+        read, negative, whole, distinct, high = column.engine.one(
             "SELECT count(n) / nullif(count(*), 0), count(n) FILTER (n < 0) / nullif(count(n), 0), "
             f"bool_and(n = floor(n)), count(DISTINCT n), max(n) FROM (SELECT {numeric} AS n "
             f"FROM (SELECT * FROM {quote_name(column.table)} "
             f"WHERE nullif(trim({column.sql}), '') IS NOT NULL LIMIT {TRIED_ROWS}))"
         )
     except duckdb.Error:
-        return None  # the expression does not fit the column: it is no candidate
+        return None  # the expression does not fit the column
     if read is None or float(read) < ENOUGH:  # type: ignore[arg-type]
         return None
     return replace(
@@ -299,7 +299,7 @@ def _tried(column: ColumnLook, numeric: str) -> ColumnLook | None:
     )
 
 
-def _scaled(column: ColumnLook, made: NumberReading, *, money: bool) -> NumberReading:
+def _scaled(column: ColumnSample, made: NumberReading, *, money: bool) -> NumberReading:
     """Apply the unit that the name gives; consider hundredths where all amounts are whole."""
     if not money:
         return made
@@ -317,7 +317,7 @@ def _scaled(column: ColumnLook, made: NumberReading, *, money: bool) -> NumberRe
             sql=f"{made.numeric} {scale}",
             numeric=f"({made.numeric} {scale})",
             form=f"{made.form}, in units of {unit:,.12g} by its name",
-            doubt="; ".join(filter(None, (made.doubt, say("scaled")))),
+            doubt="; ".join(filter(None, (made.doubt, note("scaled")))),
             alternatives=(*made.alternatives, made.sql),
         )
     if column.whole < 1.0:
@@ -327,14 +327,14 @@ def _scaled(column: ColumnLook, made: NumberReading, *, money: bool) -> NumberRe
         number = made.numeric if len(made.numeric) <= _LONG else "the same number"
         return replace(
             made,
-            doubt="; ".join(filter(None, (made.doubt, say("hundredths")))),
+            doubt="; ".join(filter(None, (made.doubt, note("hundredths")))),
             alternatives=(*made.alternatives, f"{number} / 100.0"),
         )
     return made
 
 
-def why_no_number(column: ColumnLook) -> str:
-    """Explain which marks keep a column from being read as numbers; empty where it holds none.
+def why_no_number(column: ColumnSample) -> str:
+    """Explain which marks prevent a column from being read as numbers; empty without numbers.
 
     Only marks that many rows share are named, never a number.
     """
@@ -351,10 +351,10 @@ def why_no_number(column: ColumnLook) -> str:
     if not numbers or numbers < _HALF * shapes.values:
         return ""
     if len(marks.named("currency")) > 1:
-        return say("several_currencies", currencies=", ".join(marks.named("currency")))
+        return note("several_currencies", currencies=", ".join(marks.named("currency")))
     shown = [
         repr(mark) for mark, n in strange.most_common(3) if len(mark) <= _LONGEST_MARK and n > 1
     ]
     if shown:
-        return say("unknown_marks", marks=", ".join(shown))
-    return say("unknown_words" if strange else "unknown_separators")
+        return note("unknown_marks", marks=", ".join(shown))
+    return note("unknown_words" if strange else "unknown_separators")

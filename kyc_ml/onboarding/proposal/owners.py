@@ -1,4 +1,4 @@
-"""Whose row it is: the customer of every file's rows, by keys that other files contain."""
+"""The customer of each file's rows, by keys that other files contain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from kyc_ml.onboarding.proposal.looking import ColumnLook, Desk, FileLook, contained
 from kyc_ml.onboarding.proposal.roles import cast_parts
-from kyc_ml.onboarding.proposal.vocabulary import HOLDER, means, say, words
+from kyc_ml.onboarding.proposal.samples import ColumnSample, Engine, FileSample, contained
+from kyc_ml.onboarding.proposal.vocabulary import HOLDER, means, note, words
 from kyc_ml.storage import quote_name, quote_text
 
 CONTAINED: Final = 0.95
-"""Share of a key's values that the file joined to must hold (convention)."""
+"""Share of a key's values that the joined file must contain (convention)."""
 OWNING: Final = "owning_customer"
 _MOST_HOPS: Final = 2
 _FEW: Final = 0.5
@@ -65,32 +65,36 @@ class BankOwners:
 
 
 def identify_customers(
-    look: FileLook | None, customer: ColumnLook | None, accounts: tuple[ColumnLook, ...]
+    sample: FileSample | None, customer: ColumnSample | None, accounts: tuple[ColumnSample, ...]
 ) -> BankOwners:
-    """Decide whether customers or accounts are scored; `look` holds the transactions."""
-    if look is None or (customer is None and not accounts):
+    """Decide whether customers or accounts are scored; `sample` is of the transactions."""
+    if sample is None or (customer is None and not accounts):
         return BankOwners()
-    holders = _holders(look, accounts)
+    holders = _holders(sample, accounts)
     if customer is not None:
-        return BankOwners(of_customers=True, ids=((look.name, customer.name),), holders=holders)
-    ids = tuple((look.name, column.name) for column in accounts)
+        return BankOwners(of_customers=True, ids=((sample.name, customer.name),), holders=holders)
+    ids = tuple((sample.name, column.name) for column in accounts)
     if holders is None:
-        return BankOwners(by_account=True, ids=ids, note=say("accounts_are_customers"))
+        return BankOwners(by_account=True, ids=ids, note=note("accounts_are_customers"))
     where = f" where {holders[3]}" if holders[3] else ""
-    return BankOwners(ids=ids, holders=holders, note=say("looked_up", file=holders[0], where=where))
+    return BankOwners(
+        ids=ids, holders=holders, note=note("looked_up", file=holders[0], where=where)
+    )
 
 
-def _holders(look: FileLook, accounts: tuple[ColumnLook, ...]) -> tuple[str, str, str, str] | None:
+def _holders(
+    sample: FileSample, accounts: tuple[ColumnSample, ...]
+) -> tuple[str, str, str, str] | None:
     """Find the file that names one customer for each account."""
-    for other in look.desk.looks:
-        if other.name == look.name or not accounts:
+    for other in sample.engine.samples:
+        if other.name == sample.name or not accounts:
             continue
         parts = cast_parts(other, "accounts")
         account, owner = parts.get("account_id"), parts.get("customer_id")
         if account is None or owner is None:
             continue
-        inner = (look.name, accounts[0].name)
-        if contained(look.desk, inner, (other.name, account.column.name)) < CONTAINED:
+        inner = (sample.name, accounts[0].name)
+        if contained(sample.engine, inner, (other.name, account.column.name)) < CONTAINED:
             continue
         condition = "" if account.column.unique else _one_owner(other, account.column)
         if condition is not None:
@@ -98,17 +102,17 @@ def _holders(look: FileLook, accounts: tuple[ColumnLook, ...]) -> tuple[str, str
     return None
 
 
-def _one_owner(look: FileLook, account: ColumnLook) -> str | None:
-    """Find the condition that leaves one row an account; empty if owners never differ."""
-    part = cast_parts(look, "accounts").get(HOLDER)
-    columns = [part.column] if part else [c for c in look.columns if c.codes]
+def _one_owner(sample: FileSample, account: ColumnSample) -> str | None:
+    """Find the condition that leaves one row per account; empty if owners never differ."""
+    part = cast_parts(sample, "accounts").get(HOLDER)
+    columns = [part.column] if part else [c for c in sample.columns if c.codes]
     for column in columns:
         for code in column.codes:
             if not means(code, words("owners")):
                 continue
             condition = f"{column.text} = {quote_text(code)}"
-            most = look.desk.one(
-                f"SELECT max(n) FROM (SELECT count(*) AS n FROM {quote_name(look.name)} "
+            most = sample.engine.one(
+                f"SELECT max(n) FROM (SELECT count(*) AS n FROM {quote_name(sample.name)} "
                 f"WHERE {condition} GROUP BY {account.sql})"
             )[0]
             if most == 1:
@@ -116,49 +120,49 @@ def _one_owner(look: FileLook, account: ColumnLook) -> str | None:
     return None
 
 
-def find_owner(bank: BankOwners, look: FileLook, table: str, *, hops: int = 0) -> Owned | None:
-    """Find whose a file's rows are; None if nothing says it."""
-    parts = cast_parts(look, table)
+def find_owner(bank: BankOwners, sample: FileSample, table: str, *, hops: int = 0) -> Owned | None:
+    """Find the customers of a file's rows; None if no key leads to them."""
+    parts = cast_parts(sample, table)
     customer, account = parts.get("customer_id"), parts.get("account_id")
-    if customer is not None and _names_account(bank, look, customer.column):
-        return _through_account(bank, look, customer.column)
+    if customer is not None and _names_account(bank, sample, customer.column):
+        return _through_account(bank, sample, customer.column)
     if customer is not None and not (bank.by_account and account is not None):
-        return _own(look, customer.column, customer.score, f"column {customer.column.name}")
+        return _own(sample, customer.column, customer.score, f"column {customer.column.name}")
     if account is not None:
         if bank.by_account:
-            return _own(look, account.column, account.score, say("account_as_customer"))
+            return _own(sample, account.column, account.score, note("account_as_customer"))
         if bank.holders is not None:
-            return _through_account(bank, look, account.column)
-    return _entity(bank, look) or _through_key(bank, look, hops=hops)
+            return _through_account(bank, sample, account.column)
+    return _entity(bank, sample) or _through_key(bank, sample, hops=hops)
 
 
-def _own(look: FileLook, column: ColumnLook, score: float, evidence: str) -> Owned:
+def _own(sample: FileSample, column: ColumnSample, score: float, evidence: str) -> Owned:
     """Return a file's own rows, whose customer is one of its columns."""
     return Owned(
-        rows=look.sql, customer=column.sql, files=(look.name,), score=score, evidence=evidence
+        rows=sample.sql, customer=column.sql, files=(sample.name,), score=score, evidence=evidence
     )
 
 
-def _names_account(bank: BankOwners, look: FileLook, column: ColumnLook) -> bool:
-    """Return whether a column called customer holds accounts, and no customers."""
+def _names_account(bank: BankOwners, sample: FileSample, column: ColumnSample) -> bool:
+    """Return whether a column called customer has accounts and not customers."""
     if bank.holders is None:
         return False
     name, account, owner, _ = bank.holders
-    inner = (look.name, column.name)
+    inner = (sample.name, column.name)
     customers = [
         (name, owner),
         *(each for each in bank.ids if each[0] != name and bank.of_customers),
     ]
-    own = max(contained(look.desk, inner, each) for each in customers)
+    own = max(contained(sample.engine, inner, each) for each in customers)
     if (name, owner) == inner or own >= _FEW:
         return False
-    return contained(look.desk, inner, (name, account)) >= CONTAINED
+    return contained(sample.engine, inner, (name, account)) >= CONTAINED
 
 
-def owners_sql(desk: Desk, holders: tuple[str, str, str, str], customer: str) -> str:
+def owners_sql(engine: Engine, holders: tuple[str, str, str, str], customer: str) -> str:
     """Write the query of accounts, as ``joined_key``, and their customers."""
     name, account, owner, condition = holders
-    holder = desk.look(name)
+    holder = engine.sample(name)
     where = f" WHERE {condition}" if condition else ""
     return (
         f"SELECT {holder.column(account).sql} AS joined_key, {holder.column(owner).sql} "
@@ -166,35 +170,35 @@ def owners_sql(desk: Desk, holders: tuple[str, str, str, str], customer: str) ->
     )
 
 
-def _through_account(bank: BankOwners, look: FileLook, account: ColumnLook) -> Owned | None:
+def _through_account(bank: BankOwners, sample: FileSample, account: ColumnSample) -> Owned | None:
     if bank.holders is None:
         return None
     name, key, _, _ = bank.holders
-    share = contained(look.desk, (look.name, account.name), (name, key))
+    share = contained(sample.engine, (sample.name, account.name), (name, key))
     if share < CONTAINED:
         return None
     return _joined(
-        look,
+        sample,
         account,
-        owners=owners_sql(look.desk, bank.holders, OWNING),
-        key=look.desk.look(name).column(key),
+        owners=owners_sql(sample.engine, bank.holders, OWNING),
+        key=sample.engine.sample(name).column(key),
         files=(name,),
-        evidence=say("held_by", column=account.name, share=share, file=name),
+        evidence=note("held_by", column=account.name, share=share, file=name),
     )
 
 
-def _entity(bank: BankOwners, look: FileLook) -> Owned | None:
+def _entity(bank: BankOwners, sample: FileSample) -> Owned | None:
     """Take a unique column that holds the transactions' customers, if a word is shared."""
-    for column in look.columns:
+    for column in sample.columns:
         if not column.unique:
             continue
         shares = [
-            contained(look.desk, each, (look.name, column.name))
+            contained(sample.engine, each, (sample.name, column.name))
             for each in bank.ids
-            if each[0] != look.name and _words(each[1]) & _words(column.name)
+            if each[0] != sample.name and _words(each[1]) & _words(column.name)
         ]
         if shares and min(shares) >= CONTAINED:
-            return _own(look, column, 0.75, say("holds_customers", share=min(shares)))
+            return _own(sample, column, 0.75, note("holds_customers", share=min(shares)))
     return None
 
 
@@ -204,43 +208,45 @@ def _words(name: str) -> set[str]:
     return {word for word in words if len(word) > 1} - {"from", "to", "no", "account", "source"}
 
 
-def _through_key(bank: BankOwners, look: FileLook, *, hops: int) -> Owned | None:
+def _through_key(bank: BankOwners, sample: FileSample, *, hops: int) -> Owned | None:
     """Join a file whose unique column has the same name, and whose customer is known."""
     if hops == _MOST_HOPS:
         return None
-    for column in look.columns:
+    for column in sample.columns:
         if not re.search(r"id$|_no$|key$|号$|hao$|编号$", column.normal):
             continue
-        for other in look.desk.looks:
-            if other.name == look.name:
+        for other in sample.engine.samples:
+            if other.name == sample.name:
                 continue
             match = [c for c in other.columns if c.normal == column.normal and c.unique]
             if not match:
                 continue
-            share = contained(look.desk, (look.name, column.name), (other.name, match[0].name))
+            share = contained(
+                sample.engine, (sample.name, column.name), (other.name, match[0].name)
+            )
             if share < CONTAINED:
                 continue
             owned = find_owner(bank, other, "accounts", hops=hops + 1)
             if owned is None:
                 continue
             return _joined(
-                look,
+                sample,
                 column,
                 owners=f"SELECT {match[0].sql} AS joined_key, {owned.customer} AS {OWNING} "
                 f"FROM {owned.rows}",
                 key=match[0],
                 files=owned.files,
-                evidence=say("held_by", column=column.name, share=share, file=other.name),
+                evidence=note("held_by", column=column.name, share=share, file=other.name),
             )
     return None
 
 
 def _joined(
-    look: FileLook,
-    column: ColumnLook,
+    sample: FileSample,
+    column: ColumnSample,
     *,
     owners: str,
-    key: ColumnLook,
+    key: ColumnSample,
     files: tuple[str, ...],
     evidence: str,
 ) -> Owned:
@@ -253,11 +259,11 @@ def _joined(
     )
     return Owned(
         rows=(
-            f"(SELECT own.*, owners.{OWNING} FROM {look.sql} AS own\n"
-            f"LEFT JOIN ({owners}) AS owners\nON {on}) AS {look.sql}"
+            f"(SELECT own.*, owners.{OWNING} FROM {sample.sql} AS own\n"
+            f"LEFT JOIN ({owners}) AS owners\nON {on}) AS {sample.sql}"
         ),
         customer=OWNING,
-        files=tuple(dict.fromkeys((look.name, *files))),
+        files=tuple(dict.fromkeys((sample.name, *files))),
         score=0.75,
         evidence=evidence,
     )

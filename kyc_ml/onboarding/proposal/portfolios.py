@@ -19,34 +19,34 @@ from kyc_ml.onboarding.proposal.codes import (
 from kyc_ml.onboarding.proposal.columns import constant, guess_column, identifier_sql, time_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, Kind, TableProposal, certainty_of
 from kyc_ml.onboarding.proposal.labels import outcome_of
-from kyc_ml.onboarding.proposal.looking import Desk, FileLook
 from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts, cast_parts
+from kyc_ml.onboarding.proposal.samples import Engine, FileSample
 from kyc_ml.onboarding.proposal.times import TimeReading
-from kyc_ml.onboarding.proposal.vocabulary import LABEL, LABEL_TIME, file_score, say
+from kyc_ml.onboarding.proposal.vocabulary import LABEL, LABEL_TIME, file_score, note
 from kyc_ml.storage import quote_name, quote_text
 
 _SPOKEN: Final = 0.6
 _MONTHS_EACH: Final = 3
-"""Rows a customer from which a file is a panel (convention)."""
+"""Rows per customer from which a file is a panel (convention)."""
 _SHARED: Final = 0.2
-"""Dates of a panel are few compared with its rows: everybody has the same ones (convention)."""
+"""A panel has few dates compared with its rows: customers share them (convention)."""
 _DAY_IN_NAME: Final = re.compile(r"(20\d\d)[-_.]?(0[1-9]|1[0-2])(?:[-_.]?([0-3]\d))?(?!\d)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """A file of customers, and what its rows are.
+    """A file of customers, with the kind of its rows.
 
     Attributes
     ----------
     parts : mapping of role to Part
         As the kind needs them.
     label : Part
-        A flag or codes of how it ended, or, of applications, the day of the default.
+        A flag or codes of the outcome; for applications, the day of the default.
     """
 
     kind: Kind
-    look: FileLook
+    sample: FileSample
     parts: RoleParts
     label: RolePart
 
@@ -60,7 +60,7 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortfolioTables:
-    """What a portfolio becomes.
+    """The proposed tables of a portfolio.
 
     Attributes
     ----------
@@ -76,40 +76,40 @@ class PortfolioTables:
     confirm: tuple[str, ...] = ()
 
 
-def find_portfolio(desk: Desk) -> Portfolio | None:
-    """Find a file of customers with a label: a row each, a row a month, or an application a row."""
-    found = [each for look in desk.looks if (each := _portfolio(look)) is not None]
-    return max(found, key=lambda each: (each.label.score, each.look.rows), default=None)
+def find_portfolio(engine: Engine) -> Portfolio | None:
+    """Find a file of customers with a label: one row per customer, month or application."""
+    found = [each for sample in engine.samples if (each := _portfolio(sample)) is not None]
+    return max(found, key=lambda each: (each.label.score, each.sample.rows), default=None)
 
 
-def _portfolio(look: FileLook) -> Portfolio | None:
-    asked = cast_parts(look, REVIEWS)
-    ended = cast_parts(look, CASES).get(LABEL_TIME)
+def _portfolio(sample: FileSample) -> Portfolio | None:
+    asked = cast_parts(sample, REVIEWS)
+    ended = cast_parts(sample, CASES).get(LABEL_TIME)
     if ended is not None and (ended.column.filled >= 1.0 or ended.score < _SPOKEN):
-        ended = None  # the day of a default is empty where there was none
-    how = ended or (asked.get(LABEL) if file_score(REVIEWS, look.normal) else None)
+        ended = None  # the day of a default is empty without a default
+    how = ended or (asked.get(LABEL) if file_score(REVIEWS, sample.normal) else None)
     if how is not None and {"event_time", "customer_id"} <= set(asked):
-        return Portfolio(kind="applications", look=look, parts=asked, label=how)
-    parts = cast_parts(look, CUSTOMERS)
+        return Portfolio(kind="applications", sample=sample, parts=asked, label=how)
+    parts = cast_parts(sample, CUSTOMERS)
     whose, label, when = (parts.get(role) for role in ("customer_id", LABEL, "event_time"))
     if whose is None or label is None or label.score < _SPOKEN:
         return None
     if when is None and whose.column.unique:
-        return Portfolio(kind="snapshot", look=look, parts=parts, label=label)
-    if when is None or not _is_panel(look, whose, when):
+        return Portfolio(kind="snapshot", sample=sample, parts=parts, label=label)
+    if when is None or not _is_panel(sample, whose, when):
         return None
-    return Portfolio(kind="panel", look=look, parts=parts, label=label)
+    return Portfolio(kind="panel", sample=sample, parts=parts, label=label)
 
 
-def _is_panel(look: FileLook, whose: RolePart, when: RolePart) -> bool:
+def _is_panel(sample: FileSample, whose: RolePart, when: RolePart) -> bool:
     """Return whether each customer has a row at each of a few days."""
     if when.time is None or not when.time.daily:
         return False
-    each = look.rows / max(whose.column.distinct, 1)
-    if each < _MONTHS_EACH or when.column.distinct > _SHARED * look.rows:
+    each = sample.rows / max(whose.column.distinct, 1)
+    if each < _MONTHS_EACH or when.column.distinct > _SHARED * sample.rows:
         return False
     pair = f"count(DISTINCT ({whose.column.sql}, {when.column.sql}))"
-    return look.desk.counts(quote_name(look.name), pair) == [look.rows]
+    return sample.engine.counts(quote_name(sample.name), pair) == [sample.rows]
 
 
 def propose_portfolio(found: Portfolio) -> PortfolioTables:
@@ -119,7 +119,7 @@ def propose_portfolio(found: Portfolio) -> PortfolioTables:
 
 
 def _table(found: Portfolio, name: str, *, where: str | None = None) -> TableProposal:
-    return TableProposal(name=name, rows=found.look.sql, files=(found.look.name,), where=where)
+    return TableProposal(name=name, rows=found.sample.sql, files=(found.sample.name,), where=where)
 
 
 def _customers(found: Portfolio) -> TableProposal:
@@ -127,7 +127,7 @@ def _customers(found: Portfolio) -> TableProposal:
     made = _table(found, CUSTOMERS)
     for name in CONTRACT[CUSTOMERS].names:
         if name in found.parts and name not in {"event_time", "known_at"}:
-            made.add(guess_column(found.look, CUSTOMERS, name, found.parts[name]))
+            made.add(guess_column(found.sample, CUSTOMERS, name, found.parts[name]))
     made.add(_key("customer_id", found.parts["customer_id"]))
     return made
 
@@ -144,14 +144,14 @@ def _outcome(found: Portfolio) -> Guess:
     if yes is not None:
         word = quote_text(outcome_of(column))
         sql = f"CASE WHEN {yes} THEN {word}\nWHEN {column.sql} IS NOT NULL THEN 'cleared' END"
-        share = share_of(found.look, yes)
-        return Guess("outcome", sql, "guess", say("yes_by_name", column=column.name, share=share))
+        share = share_of(found.sample, yes)
+        return Guess("outcome", sql, "guess", note("yes_by_name", column=column.name, share=share))
     meanings = translate("outcome", column.codes)
     unknown = [code for code in column.codes if code not in meanings]
     sql = case_sql(column, {**meanings, **dict.fromkeys(unknown, TODO)}, others="NULL")
-    known = say("codes_known", known=len(meanings), all=len(column.codes))
+    known = note("codes_known", known=len(meanings), all=len(column.codes))
     graded = ", as grades of loans" if are_grades(column.codes) else ""
-    shown = say("column", column=column.name, form=f"{known}{graded}: confirm")
+    shown = note("column", column=column.name, form=f"{known}{graded}: confirm")
     return Guess("outcome", sql, "yours" if unknown else "guess", shown)
 
 
@@ -160,23 +160,23 @@ def _snapshot(found: Portfolio) -> PortfolioTables:
     cases = _table(found, CASES, where=f"nullif(trim({found.label.column.text}), '') IS NOT NULL")
     cases.optional = True
     cases.add(customers.columns["customer_id"], _outcome(found))
-    day, why = _day_of(found.look)
-    confirm = (say("snapshot", why=why),)
+    day, why = _day_of(found.sample)
+    confirm = (note("snapshot", why=why),)
     return PortfolioTables(tables=(customers, cases), snapshot=day, confirm=confirm)
 
 
-def _day_of(look: FileLook) -> tuple[date, str]:
-    """Return the day of a snapshot: from the file's name, else the day before it was written."""
-    path = look.found.paths[0]
+def _day_of(sample: FileSample) -> tuple[date, str]:
+    """Return the day of a snapshot: by its name, otherwise the day before the last change."""
+    path = sample.found.paths[0]
     named = _DAY_IN_NAME.search(path.name)
     if named is not None:
         year, month, day = int(named[1]), int(named[2]), int(named[3] or 0)
         ends = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
         if day <= ends.day:
-            shown = say("day_of_name" if day else "month_of_name")
+            shown = note("day_of_name" if day else "month_of_name")
             return (ends.replace(day=day) if day else ends), shown
     written = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC).date()
-    return written - timedelta(days=1), say("day_of_writing")
+    return written - timedelta(days=1), note("day_of_writing")
 
 
 def _panel(found: Portfolio) -> PortfolioTables:
@@ -189,9 +189,9 @@ def _panel(found: Portfolio) -> PortfolioTables:
     happened = time_guess("event_time", replace(when, time=replace(reading, sql=begun)))
     customers.add(happened)
     whose_guess = customers.columns["customer_id"]
-    known = Guess("event_time", over, "guess", say("day_over", column=when.column.name))
+    known = Guess("event_time", over, "guess", note("day_over", column=when.column.name))
     sql = f"concat_ws('@', {identifier_sql(whose.column)}, {when.column.text})"
-    key = Guess("review_id", sql, "likely", say("review_each"))
+    key = Guess("review_id", sql, "likely", note("review_each"))
     reviews = _table(found, REVIEWS)
     reviews.add(key, whose_guess, known)
     label = found.label.column
@@ -209,7 +209,7 @@ def _panel(found: Portfolio) -> PortfolioTables:
     return PortfolioTables(
         tables=(customers, reviews, cases),
         span=(reading.low, reading.high),
-        confirm=(say("own_month", column=label.name),),
+        confirm=(note("own_month", column=label.name),),
     )
 
 
@@ -225,7 +225,7 @@ def _applications(found: Portfolio) -> PortfolioTables:
             "review_id",
             f"concat_ws('@', {whose.sql}, {when.column.text})",
             "likely",
-            say("unnamed_application"),
+            note("unnamed_application"),
         )
     )
     reviews = _table(found, REVIEWS)
@@ -243,17 +243,17 @@ def _applications(found: Portfolio) -> PortfolioTables:
                 "event_time",
                 f"coalesce({ended}, TIMESTAMP '{last:%Y-%m-%d}')",
                 "guess",
-                say("default_day", column=column, last=last),
+                note("default_day", column=column, last=last),
             ),
             Guess(
                 "outcome",
                 f"CASE WHEN {ended} IS NOT NULL THEN {word} ELSE 'cleared' END",
                 "guess",
-                say("no_default_day", column=column),
+                note("no_default_day", column=column),
             ),
         )
     else:
-        known = cast_parts(found.look, CASES).get("known_at")
+        known = cast_parts(found.sample, CASES).get("known_at")
         # the day on which every outcome was known, and none before the applications
         if (
             known is not None
@@ -263,6 +263,6 @@ def _applications(found: Portfolio) -> PortfolioTables:
         ):
             cases.add(time_guess("event_time", known))
         else:
-            cases.add(constant("event_time", f"{last:%Y-%m-%d}", say("undated", last=last)))
+            cases.add(constant("event_time", f"{last:%Y-%m-%d}", note("undated", last=last)))
         cases.add(_outcome(found))
     return PortfolioTables(tables=(reviews, cases), span=(reading.low, last))

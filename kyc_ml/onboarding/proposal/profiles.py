@@ -9,10 +9,10 @@ from typing import Final
 from kyc_ml.contract import ACCOUNTS, CONTRACT, CUSTOMERS, EVENTS, THIRD_PARTY
 from kyc_ml.onboarding.proposal.columns import constant, guess_column
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal, certainty_of
-from kyc_ml.onboarding.proposal.looking import Desk, FileLook
 from kyc_ml.onboarding.proposal.owners import OWNING, BankOwners, Owned, find_owner
 from kyc_ml.onboarding.proposal.roles import RoleParts, cast_parts, missed_parts
-from kyc_ml.onboarding.proposal.vocabulary import CLOCK, file_score, names_key, say, words
+from kyc_ml.onboarding.proposal.samples import Engine, FileSample
+from kyc_ml.onboarding.proposal.vocabulary import CLOCK, file_score, names_key, note, words
 from kyc_ml.storage import quote_text
 
 _FACTS: Final = (
@@ -21,65 +21,65 @@ _FACTS: Final = (
 )
 _WELL: Final = 0.7
 _WIDE: Final = 5
-"""Columns from which a file with a row a customer is more than a list of labels (convention)."""
+"""Columns from which a file with one row per customer is more than labels (convention)."""
 
-Fits = Callable[[FileLook, RoleParts], float]
+Fits = Callable[[FileSample, RoleParts], float]
 """A score of how well a file fits a table; 0 where it does not."""
 
 
 def choose_file(
-    desk: Desk, table: str, taken: set[str], fits: Fits | None = None
-) -> tuple[FileLook, RoleParts] | None:
-    """Choose the file that fits a table best, among those not taken; None if none does."""
+    engine: Engine, table: str, taken: set[str], fits: Fits | None = None
+) -> tuple[FileSample, RoleParts] | None:
+    """Choose the file that fits a table best, among those not yet used; None without one."""
     fits = fits or _FITS[table]
-    best: tuple[float, FileLook, RoleParts] | None = None
-    for look in desk.looks:
-        if look.name in taken:
+    best: tuple[float, FileSample, RoleParts] | None = None
+    for sample in engine.samples:
+        if sample.name in taken:
             continue
-        parts = cast_parts(look, table)
-        score = fits(look, parts)
+        parts = cast_parts(sample, table)
+        score = fits(sample, parts)
         if score > 0 and (best is None or score > best[0]):
-            best = score, look, parts
+            best = score, sample, parts
     return None if best is None else (best[1], best[2])
 
 
-def _fits_customers(look: FileLook, parts: RoleParts) -> float:
-    """Score a file of profiles: facts of persons, a row or a version each."""
+def _fits_customers(sample: FileSample, parts: RoleParts) -> float:
+    """Score a file of profiles: facts of persons, one row or one version each."""
     facts = [name for name in _FACTS if name in parts and parts[name].score >= _WELL]
-    named = file_score(CUSTOMERS, look.normal)
+    named = file_score(CUSTOMERS, sample.normal)
     whose = parts.get("customer_id")
     described = facts and (named or len(facts) > 1)
-    # a row a customer with facts of the bank's own
-    own = whose is not None and whose.column.unique and len(look.columns) >= _WIDE
+    # one row per customer with columns that are not in the contract
+    own = whose is not None and whose.column.unique and len(sample.columns) >= _WIDE
     if whose is None or not (described or (own and "event_time" not in parts)):
         return 0.0
     return len(facts) + named + float(whose.column.unique)
 
 
-def _fits_accounts(look: FileLook, parts: RoleParts) -> float:
+def _fits_accounts(sample: FileSample, parts: RoleParts) -> float:
     """Score a file of accounts: an identifier and a date, and a word in its name."""
     account = parts.get("account_id")
     if account is None or account.score < _WELL or "event_time" not in parts:
         return 0.0
-    named = file_score(ACCOUNTS, look.normal)
+    named = file_score(ACCOUNTS, sample.normal)
     return named + float(account.column.unique) if named else 0.0
 
 
-def _fits_events(look: FileLook, parts: RoleParts) -> float:
+def _fits_events(sample: FileSample, parts: RoleParts) -> float:
     """Score a file of events: a time and a kind, and a word in its name."""
     if "event_time" not in parts:
         return 0.0
-    named = file_score(EVENTS, look.normal)
+    named = file_score(EVENTS, sample.normal)
     exact = "event_type" in parts and parts["event_type"].score >= _WELL
     return named * (1.0 + float("event_type" in parts)) + float(exact and bool(named))
 
 
-def _fits_third_party(look: FileLook, parts: RoleParts) -> float:
+def _fits_third_party(sample: FileSample, parts: RoleParts) -> float:
     """Score a file of reports: what is reported, its value, and when."""
     needed = ("item", "value", "event_time")
     if any(name not in parts for name in needed):
         return 0.0
-    named = file_score(THIRD_PARTY, look.normal)
+    named = file_score(THIRD_PARTY, sample.normal)
     return named + min(parts[name].score for name in needed) if named else 0.0
 
 
@@ -92,16 +92,21 @@ _FITS: Final[Mapping[str, Fits]] = {
 
 
 def propose_plain(
-    bank: BankOwners, look: FileLook, parts: RoleParts, table: str, *, start: datetime | None = None
+    bank: BankOwners,
+    sample: FileSample,
+    parts: RoleParts,
+    table: str,
+    *,
+    start: datetime | None = None,
 ) -> TableProposal | None:
-    """Write a table column by column; None if nothing says whose the rows are.
+    """Write a table column by column; None if the customers of its rows are unknown.
 
     Parameters
     ----------
     start : datetime or None
-        Begin of the data: profiles without a date count as known since then.
+        Start of the data: profiles without a date count as known from then on.
     """
-    owned = find_owner(bank, look, table)
+    owned = find_owner(bank, sample, table)
     if owned is None:
         return None
     made = TableProposal(name=table, rows=owned.rows, files=owned.files)
@@ -110,57 +115,57 @@ def propose_plain(
         if name == "customer_id":
             made.add(customer_guess(owned))
         elif name in parts:
-            made.add(guess_column(look, table, name, parts[name]))
-    for name, missed in missed_parts(look, table, parts).items():
+            made.add(guess_column(sample, table, name, parts[name]))
+    for name, missed in missed_parts(sample, table, parts).items():
         if name not in made.columns:
             made.dropped[name] = f"column {missed.column.name} {missed.todo}"
     if contract.key[0] not in made.columns:
-        made.add(numbered_key(made, look, owned, parts, contract.key[0]))
-    _complete(made, look, start)
+        made.add(numbered_key(made, sample, owned, parts, contract.key[0]))
+    _complete(made, sample, start)
     return made
 
 
 def customer_guess(owned: Owned) -> Guess:
-    """Write whose the rows are."""
+    """Write the customer of the rows."""
     through = "through " if owned.customer == OWNING else ""
     evidence = through + owned.evidence
     return Guess("customer_id", owned.customer, certainty_of(owned.score), evidence)
 
 
 def numbered_key(
-    made: TableProposal, look: FileLook, owned: Owned, parts: RoleParts, key: str
+    made: TableProposal, sample: FileSample, owned: Owned, parts: RoleParts, key: str
 ) -> Guess:
     """Take a unique column for a key, or number rows by their content."""
-    unique = [c for c in look.columns if c.unique and names_key(c.normal)]
-    if unique and look.rows > 1:
-        sql = f"{quote_text(look.name + '-')} || {unique[0].sql}"
-        return Guess(key, sql, "likely", say("unique", column=unique[0].name))
+    unique = [c for c in sample.columns if c.unique and names_key(c.normal)]
+    if unique and sample.rows > 1:
+        sql = f"{quote_text(sample.name + '-')} || {unique[0].sql}"
+        return Guess(key, sql, "likely", note("unique", column=unique[0].name))
     used = [part.column.sql for role, part in parts.items() if role != CLOCK]
     content = ", ".join(dict.fromkeys([owned.customer, *used]))
     made.rows = (
-        f"(SELECT *, concat_ws('-', {quote_text(look.name)}, {content},\n"
+        f"(SELECT *, concat_ws('-', {quote_text(sample.name)}, {content},\n"
         f"row_number() OVER (PARTITION BY {content})) AS numbered_id FROM {made.rows}) "
-        f"AS {look.sql}"
+        f"AS {sample.sql}"
     )
-    return Guess(key, "numbered_id", "guess", say("by_content"))
+    return Guess(key, "numbered_id", "guess", note("by_content"))
 
 
-def _complete(made: TableProposal, look: FileLook, start: datetime | None) -> None:
-    """Fill in what no column gives: the date of a profile, the kind of event, who reports."""
+def _complete(made: TableProposal, sample: FileSample, start: datetime | None) -> None:
+    """Fill in what no column has: date of a profile, kind of event, provider of a report."""
     columns = made.columns
     if made.name == CUSTOMERS and "event_time" not in columns:
         if "onboarded_at" in columns:
-            sql, shown = columns["onboarded_at"].sql, say("dated_by_onboarding")
+            sql, shown = columns["onboarded_at"].sql, note("dated_by_onboarding")
             made.add(Guess("event_time", sql, "guess", shown))
         elif start is not None:
-            sql, shown = f"TIMESTAMP '{start:%Y-%m-%d}'", say("dated_by_start")
+            sql, shown = f"TIMESTAMP '{start:%Y-%m-%d}'", note("dated_by_start")
             made.add(Guess("event_time", sql, "guess", shown))
     elif made.name == EVENTS and "event_type" not in columns:
-        made.add(constant("event_type", look.normal, say("named_by_file", what="kinds")))
-    elif made.name == EVENTS and look.normal not in words("any_events"):
+        made.add(constant("event_type", sample.normal, note("named_by_file", what="kinds")))
+    elif made.name == EVENTS and sample.normal not in words("any_events"):
         guess = columns["event_type"]
-        sql, shown = f"{quote_text(look.normal + '_')} || {guess.sql}", say("after_file")
+        sql, shown = f"{quote_text(sample.normal + '_')} || {guess.sql}", note("after_file")
         shown = f"{guess.evidence}, {shown}"
         made.add(Guess("event_type", sql, "guess", shown, (guess.sql,)))
     elif made.name == THIRD_PARTY and "provider" not in columns:
-        made.add(constant("provider", look.normal, say("named_by_file", what="providers")))
+        made.add(constant("provider", sample.normal, note("named_by_file", what="providers")))

@@ -1,4 +1,4 @@
-"""A source mapping proposed from a folder of strange files."""
+"""A source mapping proposed from a folder of unknown files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ from kyc_ml.onboarding.proposal.labels import (
     label_of,
     propose_cases,
 )
-from kyc_ml.onboarding.proposal.looking import Desk, FileLook, looked_at
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
 from kyc_ml.onboarding.proposal.money import PaymentColumns
 from kyc_ml.onboarding.proposal.owners import BankOwners
@@ -47,6 +46,7 @@ from kyc_ml.onboarding.proposal.portfolios import Portfolio, find_portfolio, pro
 from kyc_ml.onboarding.proposal.profiles import choose_file, propose_plain
 from kyc_ml.onboarding.proposal.reviews import fits_reviews, keep_booked, propose_reviews
 from kyc_ml.onboarding.proposal.roles import RoleParts, cast_parts
+from kyc_ml.onboarding.proposal.samples import Engine, FileSample, open_samples
 from kyc_ml.onboarding.proposal.times import read_time
 from kyc_ml.onboarding.proposal.trying import try_table
 from kyc_ml.onboarding.proposal.vocabulary import (
@@ -57,7 +57,7 @@ from kyc_ml.onboarding.proposal.vocabulary import (
     PAYER,
     currency_code,
     file_score,
-    say,
+    note,
 )
 from kyc_ml.storage import connect
 
@@ -66,20 +66,20 @@ _BOOKING: Final = {
     "an amount": ("amount", DEBIT, CREDIT),
     "a customer or account": ("customer_id", "account_id", PAYER),
 }
-"""What bookings need at least, and the roles that give it."""
+"""What bookings need at least, and the roles that provide it."""
 
 
 _OVER_TIME: Final = ("latest", "mean", "maximum", "trend")
-"""What is read of the numbers of a panel."""
+"""How the numbers of a panel are read over time."""
 _FEW_MARKED: Final = 10
-"""Marked bookings that are too few to learn from, if customers are marked, too (convention)."""
+"""Marked bookings below which marked customers are used instead (convention)."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
     """A proposal in the making."""
 
-    desk: Desk
+    engine: Engine
     bank: BankOwners
     payments: PaymentColumns | None = None
     span: tuple[datetime, datetime] | None = None
@@ -96,14 +96,14 @@ class _Draft:
         lacking = _lacks(made.name, {*made.columns})
         if lacking:
             files, missing = ", ".join(made.files), ", ".join(lacking)
-            self.decisions.append(say("no_guess", table=made.name, files=files, lacking=missing))
+            self.decisions.append(note("no_guess", table=made.name, files=files, lacking=missing))
             return False
         self.tables[made.name] = made
         return True
 
     def propose(self, table: str) -> None:
         """Add a table from the file that fits it best, column by column."""
-        found = choose_file(self.desk, table, self.taken)
+        found = choose_file(self.engine, table, self.taken)
         if found is None:
             return
         start = None if self.span is None else self.span[0]
@@ -123,24 +123,24 @@ def _lacks(table: str, given: set[str]) -> list[str]:
 def propose_source(
     data: Path, *, timezone: str | None = None, base_currency: str | None = None
 ) -> tuple[MappingProposal, dict[str, pa.Table]]:
-    """Look at a folder of files, and propose how they become contracted tables.
+    """Examine a folder of files and propose how they become contracted tables.
 
-    Every expression has been tried on a sample of the files before it is proposed. Values
-    stay in the engine: a proposal names columns, shapes, shares, and codes where a CASE
-    needs them (at most 12 values, short, many rows each, no identifiers).
+    Every expression is tried on a sample of the files before it is proposed. Values stay in the
+    engine: a proposal has columns, shapes, shares, and codes where a CASE expression needs them
+    (at most 12 short values with many rows each, no identifiers).
 
     Parameters
     ----------
     timezone : str or None
-        IANA zone of times that carry none; None guesses, and says so.
+        IANA zone of times without one; None: guessed, and marked as a guess.
     base_currency : str or None
-        ISO 4217; None guesses from a column of currencies, and writes XXX without one.
+        ISO 4217; None: guessed from a column of currencies, XXX without one.
 
     Returns
     -------
     proposal : Proposal
     accepted : dict of table name to Arrow table
-        The sample as the contract accepts it, to see what features it gives.
+        The sample as the contract accepts it; it shows which features are possible.
 
     Raises
     ------
@@ -148,31 +148,31 @@ def propose_source(
         If there is no such folder or zone, or no file of it fits a contracted table.
     """
     _require(data, timezone)
-    with looked_at(data, find_sources(data)) as desk:
-        draft = _draft(desk)
-        chinese = any(not c.normal.isascii() for look in desk.looks for c in look.columns)
+    with open_samples(data, find_sources(data)) as engine:
+        draft = _draft(engine)
+        chinese = any(not c.normal.isascii() for sample in engine.samples for c in sample.columns)
         zone, zone_evidence = _zone(timezone, draft.payments, chinese=chinese)
         _attributes(draft)
         accepted = {}
         for name in CONTRACT:
             if name in draft.tables:
                 made = draft.tables[name]
-                rows = try_table(desk, made, timezone=zone, snapshot=draft.snapshot)
+                rows = try_table(engine, made, timezone=zone, snapshot=draft.snapshot)
                 if rows is not None:
                     accepted[name] = rows
         draft.tables = {name: draft.tables[name] for name in CONTRACT if name in draft.tables}
         _doubt_made_names(draft)
         if not draft.tables:
-            raise _nothing(data, desk, draft)
+            raise _nothing(data, engine, draft)
         currency, evidence = _currency(base_currency, draft.payments, chinese=chinese)
-        unused = {**desk.unusable, **_unused(desk, draft)}
+        unused = {**engine.unusable, **_unused(engine, draft)}
         proposal = MappingProposal(
             name=data.resolve().name or "source",
             timezone=zone,
             timezone_evidence=zone_evidence,
             base_currency=currency,
             currency_evidence=evidence,
-            looks=tuple(desk.looks),
+            samples=tuple(engine.samples),
             tables=draft.tables,
             unused=unused,
             decisions=_decisions(draft, zone_evidence, evidence),
@@ -188,25 +188,25 @@ def _attributes(draft: _Draft) -> None:
     """Propose the other columns of each file as attributes of the first table made of it."""
     tables = list(draft.tables.values())
     label = "" if draft.payments is None else label_of(draft.payments)
-    for look in draft.desk.looks:
-        own = [table for table in tables if table.files[:1] == (look.name,)]
+    for sample in draft.engine.samples:
+        own = [table for table in tables if table.files[:1] == (sample.name,)]
         made = next((table for name in TAKING for table in own if table.name == name), None)
         made = made or (own[0] if own else None)
         if made is not None:
             over_time = _OVER_TIME if draft.kind == "panel" and made.name == CUSTOMERS else ()
             own_label = label if made.name == TRANSACTIONS else ""
-            add_attributes(made, look, tables, label=own_label, over_time=over_time)
+            add_attributes(made, sample, tables, label=own_label, over_time=over_time)
 
 
 def _doubt_made_names(draft: _Draft) -> None:
-    """Mark what rests on names that were made up for a file without names."""
-    unnamed = {look.name for look in draft.desk.looks if not look.found.named}
+    """Mark guesses that use names made up for a file without names."""
+    unnamed = {sample.name for sample in draft.engine.samples if not sample.found.named}
     for table in draft.tables.values():
         if not unnamed & set(table.files):
             continue
         for name, guess in table.columns.items():
             if guess.certainty in {"sure", "likely"}:
-                evidence = f"{guess.evidence}; {say('made_up_name')}"
+                evidence = f"{guess.evidence}; {note('made_up_name')}"
                 table.columns[name] = replace(guess, certainty="guess", evidence=evidence)
 
 
@@ -220,30 +220,32 @@ def _require(data: Path, timezone: str | None) -> None:
     faults.raise_if_any()
 
 
-def _nothing(data: Path, desk: Desk, draft: _Draft) -> SourceError:
-    faults = [f"{name}: {reason}" for name, reason in sorted(desk.unusable.items())]
-    faults += [f"{look.found.source.path}: {_why_unused(look, draft)}" for look in desk.looks]
+def _nothing(data: Path, engine: Engine, draft: _Draft) -> SourceError:
+    faults = [f"{name}: {reason}" for name, reason in sorted(engine.unusable.items())]
+    faults += [
+        f"{sample.found.source.path}: {_why_unused(sample, draft)}" for sample in engine.samples
+    ]
     lines = "".join(f"\n  - {fault}" for fault in faults[:20])
     more = f"\n  - and {len(faults) - 20} more" if len(faults) > 20 else ""
     held = lines + more if faults else " it holds no file"
-    return SourceError(say("no_table", data=data, held=held))
+    return SourceError(note("no_table", data=data, held=held))
 
 
-def _draft(desk: Desk) -> _Draft:
+def _draft(engine: Engine) -> _Draft:
     """Propose table after table; a file is used again only where it adds something."""
-    chosen, portfolio = choose_payments(desk), find_portfolio(desk)
-    # an application has an amount and a time, and is no booking
-    if portfolio is not None and (chosen is None or chosen[0].name == portfolio.look.name):
-        return _portfolio(desk, portfolio)
+    chosen, portfolio = choose_payments(engine), find_portfolio(engine)
+    # an application has an amount and a time, but is not a booking
+    if portfolio is not None and (chosen is None or chosen[0].name == portfolio.sample.name):
+        return _portfolio(engine, portfolio)
     if chosen is None:
-        draft = _Draft(desk=desk, bank=BankOwners(), decisions=[say("no_bookings")])
+        draft = _Draft(engine=engine, bank=BankOwners(), decisions=[note("no_bookings")])
     else:
         payments = propose_payments(*chosen)
-        draft = _Draft(desk=desk, bank=payments.bank, payments=payments)
+        draft = _Draft(engine=engine, bank=payments.bank, payments=payments)
         draft.put(payments.table)
         draft.decisions += payments.decisions
-        draft.taken.add(payments.look.name)
-        draft.span = span_of(desk, payments.table)
+        draft.taken.add(payments.sample.name)
+        draft.span = span_of(engine, payments.table)
         if draft.bank.note:
             payments.table.notes.append(f"Customers: {draft.bank.note}.")
     draft.propose(CUSTOMERS)
@@ -254,18 +256,18 @@ def _draft(desk: Desk) -> _Draft:
     return draft
 
 
-def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
+def _portfolio(engine: Engine, found: Portfolio) -> _Draft:
     """Propose the tables of a file of customers without bookings, and of the other files."""
     made = propose_portfolio(found)
     draft = _Draft(
-        desk=desk,
+        engine=engine,
         bank=BankOwners(),
         kind=found.kind,
         snapshot=made.snapshot,
         span=made.span,
         tables={table.name: table for table in made.tables},
         decisions=[*made.confirm],
-        taken={found.look.name},
+        taken={found.sample.name},
     )
     if CUSTOMERS not in draft.tables:
         draft.propose(CUSTOMERS)
@@ -277,24 +279,24 @@ def _portfolio(desk: Desk, found: Portfolio) -> _Draft:
 
 def _labels(draft: _Draft) -> None:
     """Find the labels: a file of cases, a flag of bookings, loans, a flag of customers."""
-    desk, bank = draft.desk, draft.bank
-    found = choose_file(desk, CASES, draft.taken, fits_cases)
+    engine, bank = draft.engine, draft.bank
+    found = choose_file(engine, CASES, draft.taken, fits_cases)
     if found is not None:
-        look, parts = found
-        if draft.put(propose_cases(draft.payments, bank, look, parts, span=draft.span)):
-            draft.taken.add(look.name)
+        sample, parts = found
+        if draft.put(propose_cases(draft.payments, bank, sample, parts, span=draft.span)):
+            draft.taken.add(sample.name)
     if draft.payments is not None and CASES not in draft.tables:
         of_payments = cases_of_payments(draft.payments, draft.span)
-        marked = 0 if of_payments is None else count_rows(desk, of_payments)
+        marked = 0 if of_payments is None else count_rows(engine, of_payments)
         if not (0 < marked < _FEW_MARKED and _flagged_customers(draft, more_than=marked)):
             draft.put(of_payments)
-    found = choose_file(desk, REVIEWS, draft.taken, fits_reviews)
+    found = choose_file(engine, REVIEWS, draft.taken, fits_reviews)
     if found is not None:
         end = _end(draft, found[1])
         proposals = propose_reviews(bank, *found, end)
         if draft.payments is not None:
             for made in proposals:
-                keep_booked(desk, made, draft.payments.table)
+                keep_booked(engine, made, draft.payments.table)
         if [made for made in proposals if draft.put(made)]:
             draft.taken.add(found[0].name)
     if CASES not in draft.tables and REVIEWS not in draft.tables:
@@ -305,33 +307,33 @@ def _flagged_customers(draft: _Draft, *, more_than: int = 0) -> bool:
     """Take a flag of customers for the label, if it marks more of them; True if one was found."""
     if draft.span is None:
         return False
-    for look in draft.desk.looks:
-        if draft.payments is not None and look.name == draft.payments.look.name:
+    for sample in draft.engine.samples:
+        if draft.payments is not None and sample.name == draft.payments.sample.name:
             continue
-        parts = cast_parts(look, CUSTOMERS)
-        both = cases_of_customers(draft.bank, look, parts, draft.span)
-        if both is None or count_rows(draft.desk, both[0]) <= more_than:
+        parts = cast_parts(sample, CUSTOMERS)
+        both = cases_of_customers(draft.bank, sample, parts, draft.span)
+        if both is None or count_rows(draft.engine, both[0]) <= more_than:
             continue
         if len([made for made in both if draft.put(made)]) == len(both):
-            draft.taken.add(look.name)
-            _profile_of_flagged(draft, look, parts)
+            draft.taken.add(sample.name)
+            _profile_of_flagged(draft, sample, parts)
             if more_than:
-                shown = say("flag_of_customers", file=look.name, marked=more_than)
+                shown = note("flag_of_customers", file=sample.name, marked=more_than)
                 draft.decisions.append(shown)
             return True
     return False
 
 
-def _profile_of_flagged(draft: _Draft, look: FileLook, parts: RoleParts) -> None:
+def _profile_of_flagged(draft: _Draft, sample: FileSample, parts: RoleParts) -> None:
     """Take the other columns of a file of flags for profiles, where no file holds any.
 
-    Customers are scored at days without a review, too: what only a review holds is missing then.
+    Customers are also scored on days without a review, on which a review's columns are missing.
     """
     if CUSTOMERS in draft.tables or draft.span is None:
         return
     rest = {role: part for role, part in parts.items() if role not in {LABEL, LABEL_TIME}}
     start = draft.span[0]
-    draft.put(propose_plain(draft.bank, look, rest, CUSTOMERS, start=start))
+    draft.put(propose_plain(draft.bank, sample, rest, CUSTOMERS, start=start))
 
 
 def _end(draft: _Draft, parts: RoleParts) -> datetime | None:
@@ -347,10 +349,10 @@ def _zone(given: str | None, payments: PaymentColumns | None, *, chinese: bool) 
         return given, "as given"
     when = "" if payments is None else payments.parts[EVENT_TIME].column.normal
     if {"utc", "gmt"} & set(when.split("_")):
-        return "UTC", say("zone_named", column=when)
+        return "UTC", note("zone_named", column=when)
     if chinese:
-        return "Asia/Shanghai", say("zone_chinese")
-    return "UTC", say("zone_unknown")
+        return "Asia/Shanghai", note("zone_chinese")
+    return "UTC", note("zone_unknown")
 
 
 def _currency(
@@ -361,30 +363,30 @@ def _currency(
     codes = () if payments is None else payments.currencies
     if codes:
         rest = f", with {len(codes) - 1} other(s)" if len(codes) > 1 else ""
-        return currency_code(codes[0]), say("currency_commonest", rest=rest)
+        return currency_code(codes[0]), note("currency_commonest", rest=rest)
     if payments is not None and payments.named_currency:
-        return payments.named_currency, say("currency_named")
+        return payments.named_currency, note("currency_named")
     if chinese:
-        return "CNY", say("currency_chinese")
-    return NO_CURRENCY, say("currency_unknown")
+        return "CNY", note("currency_chinese")
+    return NO_CURRENCY, note("currency_unknown")
 
 
-def _unused(desk: Desk, draft: _Draft) -> dict[str, str]:
+def _unused(engine: Engine, draft: _Draft) -> dict[str, str]:
     used = {name for made in draft.tables.values() for name in made.files}
     return {
-        look.found.source.path: _why_unused(look, draft)
-        for look in desk.looks
-        if look.name not in used
+        sample.found.source.path: _why_unused(sample, draft)
+        for sample in engine.samples
+        if sample.name not in used
     }
 
 
-def _why_unused(look: FileLook, draft: _Draft) -> str:
-    parts = cast_parts(look, TRANSACTIONS)
+def _why_unused(sample: FileSample, draft: _Draft) -> str:
+    parts = cast_parts(sample, TRANSACTIONS)
     if TRANSACTIONS in draft.tables and {"amount", "event_time"} <= set(parts):
-        return say("more_bookings")
-    named = [table for table in CONTRACT if file_score(table, look.normal)]
+        return note("more_bookings")
+    named = [table for table in CONTRACT if file_score(table, sample.normal)]
     if TRANSACTIONS in draft.tables or (named and TRANSACTIONS not in named):
-        return _why_no_table(look, named or list(CONTRACT))
+        return _why_no_table(sample, named or list(CONTRACT))
     held = {
         part: [parts[role].column.name for role in roles if role in parts]
         for part, roles in _BOOKING.items()
@@ -393,18 +395,19 @@ def _why_unused(look: FileLook, draft: _Draft) -> str:
     missing = ", ".join(part for part, columns in held.items() if not columns)
     has = f" has {found}" if found else ""
     lacks = f"{' and' if found else ''} lacks {missing}" if missing else ""
-    times = "" if EVENT_TIME in parts else _times_held(look)
-    return say("for_bookings", has=has, lacks=lacks, times=times)
+    times = "" if EVENT_TIME in parts else _times_held(sample)
+    return note("for_bookings", has=has, lacks=lacks, times=times)
 
 
-def _why_no_table(look: FileLook, tables: Sequence[str]) -> str:
+def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
     """Explain what a file lacks for the table that it fits best."""
     lacking = {
-        table: _lacks(table, {*cast_parts(look, table), CONTRACT[table].key[0]}) for table in tables
+        table: _lacks(table, {*cast_parts(sample, table), CONTRACT[table].key[0]})
+        for table in tables
     }
     nearest = min(lacking, key=lambda table: len(lacking[table]))
     missing = ", ".join(lacking[nearest])
-    return say("lacks" if missing else "no_customers", table=nearest, missing=missing)
+    return note("lacks" if missing else "no_customers", table=nearest, missing=missing)
 
 
 def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
@@ -417,29 +420,29 @@ def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
     )
 
 
-def _times_held(look: FileLook) -> str:
+def _times_held(sample: FileSample) -> str:
     """List the columns of times of a file where none of them could be chosen."""
-    timed = [c.name for c in look.columns if read_time(c, named=0.3) is not None]
+    timed = [c.name for c in sample.columns if read_time(c, named=0.3) is not None]
     if timed:
-        return say("unknown_times", columns=", ".join(timed))
-    mixed = {c.name: find_mixed(c, named=0.3) for c in look.columns}
+        return note("unknown_times", columns=", ".join(timed))
+    mixed = {c.name: find_mixed(c, named=0.3) for c in sample.columns}
     shown = [
-        say("mixed_times", column=name, mixed=each)
+        note("mixed_times", column=name, mixed=each)
         for name, each in mixed.items()
         if each is not None
     ]
-    return f" ({'; '.join(shown)}: write them in one form)" if shown else say("no_times")
+    return f" ({'; '.join(shown)}: write them in one form)" if shown else note("no_times")
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
     """List what only the user can decide, other than the columns that are marked."""
     made = [
-        say("malformed", file=look.name, lines=look.malformed, rows=look.rows)
-        for look in draft.desk.looks
-        if look.malformed
+        note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
+        for sample in draft.engine.samples
+        if sample.malformed
     ]
     made += draft.decisions
-    made += [say("no_outcome")] if CASES not in draft.tables else []
+    made += [note("no_outcome")] if CASES not in draft.tables else []
     made += [f"timezone: {zone}"] if zone != "as given" else []
     made += [f"base_currency: {currency}"] if currency != "as given" else []
     return made

@@ -1,4 +1,4 @@
-"""Decisions on customers, such as loans: reviews, how they ended, and what was applied for."""
+"""Decisions on customers, such as loans: reviews, their outcomes, and the terms applied for."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from kyc_ml.contract import CASES, REVIEWS, THIRD_PARTY
 from kyc_ml.onboarding.proposal.columns import guess_column, identifier_sql, time_guess
 from kyc_ml.onboarding.proposal.guesses import Guess, TableProposal
 from kyc_ml.onboarding.proposal.labels import add_outcome
-from kyc_ml.onboarding.proposal.looking import Desk, FileLook
 from kyc_ml.onboarding.proposal.numbers import read_number
 from kyc_ml.onboarding.proposal.owners import BankOwners, Owned, find_owner
 from kyc_ml.onboarding.proposal.profiles import customer_guess
 from kyc_ml.onboarding.proposal.roles import RolePart, RoleParts
-from kyc_ml.onboarding.proposal.vocabulary import DURATION, LABEL, file_score, names_key, say, words
+from kyc_ml.onboarding.proposal.samples import Engine, FileSample
+from kyc_ml.onboarding.proposal.vocabulary import (
+    DURATION,
+    LABEL,
+    file_score,
+    names_key,
+    note,
+    words,
+)
 from kyc_ml.storage import quote_name, quote_text
 
 _WELL: Final = 0.7
 
 
-def fits_reviews(look: FileLook, parts: RoleParts) -> float:
-    """Score a file of decisions on customers, such as loans: when, of whom, what."""
-    named = file_score(REVIEWS, look.normal)
+def fits_reviews(sample: FileSample, parts: RoleParts) -> float:
+    """Score a file of decisions on customers, such as loans: time, customer, terms."""
+    named = file_score(REVIEWS, sample.normal)
     key = parts.get("review_id")
     if key is None or key.score < _WELL or "event_time" not in parts or not key.column.unique:
         return 0.0
@@ -30,13 +37,13 @@ def fits_reviews(look: FileLook, parts: RoleParts) -> float:
 
 
 def propose_reviews(
-    bank: BankOwners, look: FileLook, parts: RoleParts, end: datetime | None
+    bank: BankOwners, sample: FileSample, parts: RoleParts, end: datetime | None
 ) -> list[TableProposal]:
-    """Write a review for each row, its case where a column says how it ended, and its terms."""
-    owned = find_owner(bank, look, REVIEWS)
+    """Write a review for each row, its case where a column has the outcome, and its terms."""
+    owned = find_owner(bank, sample, REVIEWS)
     if owned is None:
         return []
-    key = guess_column(look, REVIEWS, "review_id", parts["review_id"])
+    key = guess_column(sample, REVIEWS, "review_id", parts["review_id"])
     when = time_guess("event_time", parts["event_time"])
     asked = TableProposal(name=REVIEWS, rows=owned.rows, files=owned.files)
     asked.add(key, customer_guess(owned), when)
@@ -45,47 +52,47 @@ def propose_reviews(
     made = [asked]
     label = parts.get(LABEL)
     if label is not None and label.score >= 0.5 and end is not None:
-        made.append(_case_of_review(look, owned, parts, label=label, end=end))
-        terms = _terms(look, owned, parts, when)
+        made.append(_case_of_review(sample, owned, parts, label=label, end=end))
+        terms = _terms(sample, owned, parts, when)
         if terms is not None:
             made.append(terms)
     return made
 
 
 def _case_of_review(
-    look: FileLook, owned: Owned, parts: RoleParts, *, label: RolePart, end: datetime
+    sample: FileSample, owned: Owned, parts: RoleParts, *, label: RolePart, end: datetime
 ) -> TableProposal:
-    """Write how each review ended; it is known when the data end unless a column says when."""
+    """Write the outcome of each review, known at the end of the data unless a column dates it."""
     made = TableProposal(name=CASES, rows=owned.rows, files=owned.files)
     identifier = identifier_sql(parts["review_id"].column)
     sql = last = f"TIMESTAMP '{end:%Y-%m-%d}'"
-    shown = say("end_unknown")
+    shown = note("end_unknown")
     duration = parts.get(DURATION)
     if duration is not None and duration.column.whole == 1.0:
         column = duration.column
         if words("months") & {*column.normal.split("_")}:
             begun = time_guess("event_time", parts["event_time"]).sql
             sql = f"least({begun} + to_months(TRY_CAST({column.sql} AS INTEGER)), {last})"
-            shown = say("ran_out", column=column.name)
+            shown = note("ran_out", column=column.name)
     made.add(
-        Guess("case_id", identifier, "likely", say("case_each")),
-        Guess("review_id", identifier, "likely", say("case_each")),
+        Guess("case_id", identifier, "likely", note("case_each")),
+        Guess("review_id", identifier, "likely", note("case_each")),
         customer_guess(owned),
         Guess("event_time", sql, "guess", shown),
-        Guess("known_at", last, "guess", say("end_known")),
+        Guess("known_at", last, "guess", note("end_known")),
     )
-    add_outcome(made, look, {LABEL: label})
-    shown = say("typology_as_it_is", column=label.column.name)
+    add_outcome(made, sample, {LABEL: label})
+    shown = note("typology_as_it_is", column=label.column.name)
     made.add(Guess("typology", label.column.text, "likely", shown))
     return made
 
 
-def _terms(look: FileLook, owned: Owned, parts: RoleParts, when: Guess) -> TableProposal | None:
-    """Write what was applied for as items known a second before the decision."""
+def _terms(sample: FileSample, owned: Owned, parts: RoleParts, when: Guess) -> TableProposal | None:
+    """Write the terms of the application as items known one second before the decision."""
     used = {parts[r].column.name for r in ("review_id", "event_time", LABEL) if r in parts}
     terms = [
         column
-        for column in look.columns
+        for column in sample.columns
         if column.name not in used
         and not names_key(column.normal)
         and column.number == 1.0
@@ -103,31 +110,31 @@ def _terms(look: FileLook, owned: Owned, parts: RoleParts, when: Guess) -> Table
         f"ON {names} INTO NAME item VALUE value) AS terms"
     )
     made = TableProposal(name=THIRD_PARTY, rows=rows, files=owned.files)
-    shown = say("terms", columns=", ".join(column.name for column in terms))
+    shown = note("terms", columns=", ".join(column.name for column in terms))
     # a bare column may be text, an expression is a time already
     decided = "TRY_CAST(decided AS TIMESTAMP)" if when.sql.isidentifier() else "decided"
-    report = f"{quote_text(look.normal + '-')} || item || '-' || reviewed"
+    report = f"{quote_text(sample.normal + '-')} || item || '-' || reviewed"
     made.add(
         Guess("report_id", report, "likely", shown),
         Guess("customer_id", "applicant", "likely", shown),
         Guess("event_time", f"{decided} - INTERVAL 1 SECOND", "guess", shown),
-        Guess("provider", quote_text(f"{look.normal} application"), "guess", shown),
-        Guess("item", f"{quote_text(f'{look.normal}_')} || item", "likely", shown),
+        Guess("provider", quote_text(f"{sample.normal} application"), "guess", shown),
+        Guess("item", f"{quote_text(f'{sample.normal}_')} || item", "likely", shown),
         Guess("value", "value", "likely", shown),
     )
-    made.confirm.append(say("terms_dated"))
+    made.confirm.append(note("terms_dated"))
     return made
 
 
-def keep_booked(desk: Desk, made: TableProposal, bookings: TableProposal) -> None:
-    """Leave out rows of customers without a single booking, and note how many they are."""
+def keep_booked(engine: Engine, made: TableProposal, bookings: TableProposal) -> None:
+    """Leave out rows of customers without a booking, and note their number."""
     whose = made.columns["customer_id"].sql
     booked = (
         f"CAST({whose} AS VARCHAR) IN (SELECT "
         f"CAST({bookings.columns['customer_id'].sql} AS VARCHAR) FROM {bookings.rows})"
     )
-    kept, rows = desk.counts(made.rows, f"count(*) FILTER ({booked})", "count(*)")
+    kept, rows = engine.counts(made.rows, f"count(*) FILTER ({booked})", "count(*)")
     if 0 < kept < rows:
         made.where = booked
         made.files = tuple(dict.fromkeys((*made.files, *bookings.files)))
-        made.confirm.append(say("without_booking", without=rows - kept, rows=rows))
+        made.confirm.append(note("without_booking", without=rows - kept, rows=rows))

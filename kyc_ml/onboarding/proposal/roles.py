@@ -8,8 +8,8 @@ from typing import Final
 
 from kyc_ml.contract import CONTRACT
 from kyc_ml.onboarding.proposal.codes import positives, translate
-from kyc_ml.onboarding.proposal.looking import ColumnLook, FileLook, words_held
 from kyc_ml.onboarding.proposal.numbers import read_number, why_no_number
+from kyc_ml.onboarding.proposal.samples import ColumnSample, FileSample, words_held
 from kyc_ml.onboarding.proposal.times import TimeReading, read_clock, read_time, why_no_time
 from kyc_ml.onboarding.proposal.vocabulary import (
     ALSO,
@@ -24,14 +24,14 @@ from kyc_ml.onboarding.proposal.vocabulary import (
     helping_roles,
     name_score,
     names_key,
-    say,
+    note,
 )
 
 _SPOKEN: Final = 0.6
-"""Score from which a name is worth a remark where the values are not read (convention)."""
+"""Score from which a name is reported if its values cannot be read (convention)."""
 _MOST_CURRENCIES: Final = 200
 LEAST: Final = 0.45
-"""Score below which a name is no evidence (convention)."""
+"""Score below which a name is not evidence (convention)."""
 _BARE_KEYS: Final = ("id", "no", "key", "uuid", "number", "编号", "序号")
 _FIRST_KEY: Final = {name: table.key[0] for name, table in CONTRACT.items()}
 _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
@@ -40,15 +40,15 @@ _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolePart:
-    """A column in a role, and how well it fits: 1 is the contract's own name.
+    """A column in a role, with its score: 1 is the contract's own name.
 
     Attributes
     ----------
     todo : str
-        Why its values cannot be read, where only its name fits; else empty.
+        Why its values cannot be read, if only its name fits; otherwise empty.
     """
 
-    column: ColumnLook
+    column: ColumnSample
     score: float
     time: TimeReading | None = None
     todo: str = ""
@@ -57,12 +57,12 @@ class RolePart:
 RoleParts = Mapping[str, RolePart]
 
 
-def cast_parts(look: FileLook, table: str) -> dict[str, RolePart]:
-    """Assign to each role of a contracted table the column that fits best; none plays two."""
+def cast_parts(sample: FileSample, table: str) -> dict[str, RolePart]:
+    """Assign the best column to each role of a contracted table; no column has two roles."""
     offers = []
-    for place, column in enumerate(look.columns):
+    for place, column in enumerate(sample.columns):
         for role in dict.fromkeys((*CONTRACT[table].names, *helping_roles(table))):
-            part = _try_role(look, table, role, column)
+            part = _try_role(sample, table, role, column)
             if part is not None:
                 offers.append((-part.score, place, role, part))
     cast: dict[str, RolePart] = {}
@@ -72,17 +72,17 @@ def cast_parts(look: FileLook, table: str) -> dict[str, RolePart]:
             cast[role] = part
             taken.add(part.column.name)
     if "event_time" not in cast and table in _TIMED_BY_VALUES:
-        only = _only_time(look, taken)
+        only = _only_time(sample, taken)
         if only is not None:
             cast["event_time"] = only
     if table == "transactions":
-        missed = missed_parts(look, table, cast)
+        missed = missed_parts(sample, table, cast)
         wanted = ["event_time", *([] if {DEBIT, CREDIT} & set(cast) else ["amount"])]
         cast |= {role: missed[role] for role in wanted if role in missed}
     return cast
 
 
-def missed_parts(look: FileLook, table: str, cast: RoleParts) -> dict[str, RolePart]:
+def missed_parts(sample: FileSample, table: str, cast: RoleParts) -> dict[str, RolePart]:
     """Find columns whose names fit a role that is free, but whose values are not read."""
     taken = {part.column.name for part in cast.values()}
     found: dict[str, RolePart] = {}
@@ -90,7 +90,7 @@ def missed_parts(look: FileLook, table: str, cast: RoleParts) -> dict[str, RoleP
         if role in cast or HOLDS[role] not in {"time", "number"}:
             continue
         why = why_no_time if HOLDS[role] == "time" else why_no_number
-        named = [(name_score(role, c.normal), c) for c in look.columns if c.name not in taken]
+        named = [(name_score(role, c.normal), c) for c in sample.columns if c.name not in taken]
         for score, column in sorted(named, key=lambda pair: -pair[0]):
             reason = why(column) if score >= _SPOKEN else ""
             if reason:
@@ -101,13 +101,13 @@ def missed_parts(look: FileLook, table: str, cast: RoleParts) -> dict[str, RoleP
     return found
 
 
-def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> RolePart | None:
+def _try_role(sample: FileSample, table: str, role: str, column: ColumnSample) -> RolePart | None:
     """Test a column for a role; None if its name or its values do not fit."""
     roles = (role, *ALSO.get(table, {}).get(role, ()))
     score = max(name_score(each, column.normal) for each in roles)
     first = role == _FIRST_KEY[table]
     if column.normal in _BARE_KEYS and first and column.unique:
-        score = 0.7 if file_score(table, look.normal) else 0.5
+        score = 0.7 if file_score(table, sample.normal) else 0.5
     if score < LEAST or not column.distinct:
         return None
     holds = HOLDS[role]
@@ -116,15 +116,15 @@ def _try_role(look: FileLook, table: str, role: str, column: ColumnLook) -> Role
                             expiry=role == "document_expiry")  # fmt: skip
         if reading is None:
             return None
-        # a time says more than a day
+        # a time has more information than a day
         return RolePart(column=column, score=score - (0.02 if reading.daily else 0.0), time=reading)
     fits = _holds(column, holds)
     if fits and holds == "identifier" and first and role not in {"customer_id", "account_id"}:
-        fits = column.distinct > 0.5 * column.filled * look.rows
+        fits = column.distinct > 0.5 * column.filled * sample.rows
     return RolePart(column=column, score=score) if fits else None
 
 
-def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
+def _holds(column: ColumnSample, kind: str) -> bool:  # noqa: PLR0911
     """Return whether a column's values are of a kind that ``roles.yaml`` asks for."""
     codes = column.codes
     match kind:
@@ -141,7 +141,7 @@ def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
         case "currency":
             return _is_currency(column)
         case "direction":
-            # a "type" may be anything: there the codes have to decide
+            # "type" fits many roles, so that the codes decide
             named = "type" not in column.normal and name_score("direction", column.normal) >= 0.7
             known = bool(codes) and len(translate("direction", codes)) == len(codes)
             return (named and 0 < len(codes) <= 4) or known
@@ -157,11 +157,11 @@ def _holds(column: ColumnLook, kind: str) -> bool:  # noqa: PLR0911
             return column.family in {"text", "integer", "boolean"}
 
 
-def _only_time(look: FileLook, taken: set[str]) -> RolePart | None:
+def _only_time(sample: FileSample, taken: set[str]) -> RolePart | None:
     """Find the one column without a known word whose values are times; None if several are."""
     others = [role for role, holds in HOLDS.items() if holds == "time" and role != "event_time"]
     found = []
-    for column in look.columns:
+    for column in sample.columns:
         other = any(name_score(role, column.normal) >= LEAST for role in (*others, "resolved"))
         if column.name in taken or other or not column.distinct:
             continue
@@ -171,18 +171,18 @@ def _only_time(look: FileLook, taken: set[str]) -> RolePart | None:
     if len(found) != 1:
         return None
     column, reading = found[0]
-    doubt = "; ".join(filter(None, (say("unnamed_time"), reading.doubt)))
+    doubt = "; ".join(filter(None, (note("unnamed_time"), reading.doubt)))
     return RolePart(column=column, score=LEAST, time=replace(reading, doubt=doubt))
 
 
-def _is_identifier(column: ColumnLook) -> bool:
+def _is_identifier(column: ColumnSample) -> bool:
     fractional = column.family in {"float", "decimal"} and column.whole < 1.0
     timed = column.family in {"date", "naive", "instant", "boolean"}
     distinct = column.distinct > 2 and positives(column) is None
     return distinct and not (fractional or timed or KINDS.search(column.normal))
 
 
-def _is_currency(column: ColumnLook) -> bool:
+def _is_currency(column: ColumnSample) -> bool:
     if not column.codes:  # more of them than are named
         named = name_score(CURRENCY, column.normal) >= _SPOKEN
         return named and column.family == "text" and 1 < column.distinct <= _MOST_CURRENCIES

@@ -1,4 +1,4 @@
-"""Run configurations for a proposed source, and the tier policy that they name."""
+"""Run configurations for a proposed source, and their tier policy."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _FEW_DAYS: Final = 90
 _FEW_DAYS_OF_RISK: Final = 300
 _FEW_REVIEWS: Final = 2_000
 _HORIZONS: Final = {"snapshot": 365, "panel": 60}
-"""Days after a review in which an outcome counts, where nothing in the files says it."""
+"""Outcome window in days, where the files do not show it."""
 _PANEL_PART: Final = 62
 """Days of two month ends."""
 _MOST_ADVERSE: Final = 0.3
-"""Share of adverse outcomes above which cut-offs about it would mean nothing (convention)."""
+"""Share of adverse outcomes above which cut-offs near it are not useful (convention)."""
 _LATER_PARTS: Final = 3
 """Early stopping, calibration and test."""
 
@@ -53,11 +53,11 @@ class RunFile:
     trainable : bool
         False where the source has no label for this unit yet.
     as_of : str or None
-        Date to train at, where the end of the bookings would come before the answers.
+        Date of the training, where the bookings end before the outcomes are known.
     name : str
-        The model's.
+        Name of the model.
     planned : bool
-        True where what is scored are reviews of the files, and not every customer at the end.
+        True where reviews in the files are scored, and not every customer at the end.
     """
 
     unit: Unit
@@ -106,8 +106,8 @@ def run_files(
 
 
 def tiers_text(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> str:
-    """Write the tier policy that the configurations name, its cut-offs near the usual rate."""
-    # the day of a snapshot is a guess: a policy from then on would grade no earlier one
+    """Write the tier policy of the configurations, with cut-offs near the usual rate."""
+    # the day of a snapshot is a guess: a policy that starts then would not apply to an earlier one
     first = proposal.span[0] if proposal.span else date(2000, 1, 1)
     rate = _adverse_rate(accepted)
     low, high = (0.02, 0.15) if rate is None else (_rounded(rate), _rounded(min(3 * rate, 0.5)))
@@ -123,7 +123,7 @@ def tiers_text(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> s
 
 
 def _adverse_rate(accepted: Mapping[str, pa.Table]) -> float | None:
-    """Share of the sample's reviews, bookings or customers that turned out bad; None if none."""
+    """Return the share of bad outcomes in the sample; None if nothing can have an outcome."""
     if CASES not in accepted:
         return None
     cases = accepted[CASES]
@@ -146,7 +146,7 @@ def _rounded(rate: float) -> float:
 
 
 def _units(columns: Mapping[str, tuple[str, ...]], proposal: MappingProposal) -> list[Unit]:
-    """Choose the units: payments with labels of their own, customers with reviews or others."""
+    """Choose the units: fraud if payments have labels, risk if customers have labels."""
     units: list[Unit] = []
     cases = columns.get(CASES, ())
     if TRANSACTIONS in columns and (TRANSACTION_ID in cases or not cases):
@@ -188,13 +188,13 @@ def _write(
 
 
 def _piece(key: str, **values: object) -> str:
-    """Return a piece of ``runs.yaml``, its places filled in."""
+    """Return a text of ``runs.yaml`` with its placeholders filled in."""
     text: str = content("runs")[key]
     return text.format(**values)
 
 
 def _label(name: str) -> str:
-    """Make the start of a model's name of a folder's name."""
+    """Return the start of a model's name from a folder's name."""
     return re.sub(r"[^\w-]+", "-", name).strip("-") or "proposed"
 
 
@@ -250,7 +250,7 @@ def _teaches(proposal: MappingProposal, accepted: Mapping[str, pa.Table]) -> boo
     known = last - timedelta(days=_LATER_PARTS * (_PANEL_PART + _HORIZONS["panel"]))
     cases = accepted[CASES]
     adverse = cases.filter(pc.is_in(cases[OUTCOME], value_set=pa.array(ADVERSE_OUTCOMES)))
-    # what is known at the first review teaches nothing: its customer is left out
+    # a customer whose outcome is known at the first review is left out
     first = begun + timedelta(days=2)
     return any(first < each.date() <= known for each in adverse[KNOWN_AT].to_pylist() if each)
 

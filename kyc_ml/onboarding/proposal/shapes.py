@@ -1,4 +1,4 @@
-"""The shapes of a column's texts: every digit is a 9, so that no value has to be looked at."""
+"""Shapes of a column's texts: every digit is replaced by 9, so that no value is shown."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kyc_ml.onboarding.proposal.looking import ColumnLook
+from kyc_ml.onboarding.proposal.samples import ColumnSample
 from kyc_ml.storage import quote_name, quote_text
 
 TRIED_ROWS: Final = 20_000
 ZERO: Final = "\N{CIRCLED DIGIT ZERO}"
-"""Stands for a zero before a mark, as in 0.250: no thousands begin with one."""
+"""Replaces a zero before a mark, as in 0.250: a number with thousands never starts with one."""
 _MOST_SHAPES: Final = 400
 _LONGEST: Final = 60
 _WIDE: Final = (
@@ -27,10 +27,10 @@ class Shapes:
     Attributes
     ----------
     text : str
-        SQL of the column as text; full-width digits made plain, and blanks around taken off,
-        where there are any.
+        SQL of the column as text, with plain digits for full-width ones and without spaces
+        around it.
     counts : mapping of shape to number of values
-        Empty where there are too many shapes to be numbers or times.
+        Empty where there are too many shapes for numbers or times.
     """
 
     text: str
@@ -38,17 +38,17 @@ class Shapes:
 
     @property
     def values(self) -> int:
-        """How many values were looked at."""
+        """Number of values of the sample."""
         return sum(self.counts.values())
 
 
-def shapes_of(column: ColumnLook) -> Shapes:
+def shapes_of(column: ColumnSample) -> Shapes:
     """Count the shapes of a column's values, in its first rows."""
     if column.longest > _LONGEST or not column.distinct:
         return Shapes(text=column.text, counts={})
     plain = f"translate({column.text}, {quote_text(_WIDE)}, {quote_text(_PLAIN)})"
     zeros = f"regexp_replace(p, '(^|[^0-9.,])0([.,])', '\\1{ZERO}\\2')"
-    rows = column.desk.all(
+    rows = column.engine.all(
         f"SELECT regexp_replace({zeros}, '[0-9]', '9', 'g') AS shape, count(*), bool_or(p <> t), "
         f"bool_or(t <> x) FROM (SELECT {column.text} AS x, trim(x) AS t, trim({plain}) AS p FROM "
         f"{quote_name(column.table)} WHERE nullif(trim({column.text}), '') IS NOT NULL "

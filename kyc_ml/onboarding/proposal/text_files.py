@@ -1,6 +1,6 @@
-"""How an unknown text file is written: encoding, delimiter, header, quotes, words for missing.
+"""Form of an unknown text file: encoding, delimiter, header, quotes, words for missing values.
 
-What bytes say for certain is taken; what is a guess is reported, for the user to confirm.
+Guesses are reported for the user to confirm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DELIMITERS: Final = (";", "\t", "|", ",", "^", "~")
 _HEAD: Final = 1_000_000
 _LINES: Final = 200
 _MOST_ABOVE: Final = 10
-"""Lines above a table that are looked through for its beginning (convention)."""
+"""Largest number of lines above a table (convention)."""
 _MOSTLY: Final = 0.9
 _SEPARATOR: Final = re.compile(r'"?sep=(.)"?[;,\t|]*', re.IGNORECASE)
 _VALUE: Final = re.compile(r"[\s\d.,:/+-]*\d[\s\d.,:/+TZ-]*")
@@ -34,7 +34,7 @@ _NULLS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextShape:
-    """How a csv file is written.
+    """Form of a csv file.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class TextShape:
     columns : tuple of str
         Its columns, by the names that SQL knows them by.
     confirm : tuple of str
-        What of that is a guess.
+        Guesses among them.
     named : bool
-        False where nothing names the columns, and the names are made up.
+        False where the file has no column names, and names are made up.
     """
 
     keys: dict[str, object] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class NotATableError(Exception):
 
 
 def find_encoding(head: bytes) -> tuple[str | None, str, list[str]]:
-    """Return the encoding to declare, the text, and what is a guess; None for UTF-8 or a mark.
+    """Return the encoding to declare (None for UTF-8 or a byte-order mark), text and guesses.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def find_shape(path: Path) -> TextShape:
-    """Look at the head of a csv file, packed or not, and return how it is written.
+    """Read the head of a csv file, compressed or not, and return its form.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def _cut(lines: Sequence[str], delimiter: str, keys: dict[str, object]) -> list[
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """Choose the delimiter that cuts most lines alike, into most columns."""
+    """Choose the delimiter that splits most lines alike, into most columns."""
 
     def cut(delimiter: str) -> tuple[float, int]:
         counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
@@ -168,14 +168,14 @@ def _lines_above(rows: Sequence[Sequence[str]]) -> int:
     if usual < 2 or not rows or len(rows[0]) >= usual:
         return 0
     begun = next((n for n, row in enumerate(rows[:_MOST_ABOVE]) if len(row) >= usual), 0)
-    # a header of fewer names than the rows have values is no title
+    # a header with fewer names than values is not a title
     return begun if all(sum(map(bool, row)) <= 2 for row in rows[:begun]) else 0
 
 
 def _with_header(
     rows: Sequence[list[str]], keys: dict[str, object], confirm: list[str], *, above: int
 ) -> TextShape:
-    """Find out whether the first row names the columns, and all of them."""
+    """Find whether the first row has the names of the columns, and of all of them."""
     header, body = rows[0], rows[1:]
     if any(_VALUE.fullmatch(cell) for cell in header):
         names = _names_of(rows)
@@ -205,7 +205,7 @@ def _with_header(
 
 
 def _names_of(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Make names for columns that have none, of what they hold."""
+    """Make names for columns without one, from their content."""
     width = Counter(len(row) for row in rows).most_common(1)[0][0]
     columns = [[row[n] for row in rows if len(row) == width] for n in range(width)]
     names: list[str] = []

@@ -1,6 +1,6 @@
-"""How a column gives times: readings are tried on its values, none is taken on its name.
+"""Times of a column: readings are tried on its values; a name alone is not enough.
 
-A reading counts where at least `ENOUGH` of the values become a time between 1900 and 2100.
+A reading counts if at least `ENOUGH` of the values become a time between 1900 and 2100.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Final
 import duckdb
 
 from kyc_ml.onboarding.proposal.forms import CENTURY, list_forms, plain_halves
-from kyc_ml.onboarding.proposal.looking import ColumnLook, quoted_codes, words_held
 from kyc_ml.onboarding.proposal.mixed_times import find_mixed
+from kyc_ml.onboarding.proposal.samples import ColumnSample, quoted_codes, words_held
 from kyc_ml.onboarding.proposal.shapes import TRIED_ROWS, ZERO, shapes_of
-from kyc_ml.onboarding.proposal.vocabulary import CLOCK, name_score, phrases, say
+from kyc_ml.onboarding.proposal.vocabulary import CLOCK, name_score, note, phrases
 from kyc_ml.storage import quote_name
 
 ENOUGH: Final = 0.98
@@ -37,7 +37,7 @@ _FEWEST_DIGITS: Final = 4
 _ABBREVIATED: Final = re.compile(
     r"(?<=9[ .])\(?((?![AP]M)[A-Z]{2,5}(?:[+-]9{1,2}(?::?99)?)?)\)?(?= 9{4}$|$)"
 )
-"""Where a time names its zone by letters; AM and PM are read before."""
+"""Finds the letters of a zone in the shape of a time; AM and PM are read before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class TimeReading:
     low, high : datetime
         Range of the times, without a zone.
     daily : bool
-        True where none has an hour.
+        True where no value has an hour.
     zoned : bool
         True where the values carry their own zone.
     doubt : str
@@ -75,7 +75,7 @@ class _Candidate:
     Attributes
     ----------
     plain : str
-        What to propose instead, where the contract checks the form itself; empty if nothing.
+        What to propose instead, where the contract checks the form itself; otherwise empty.
     """
 
     sql: str
@@ -88,20 +88,20 @@ class _Candidate:
 
 
 def read_time(
-    column: ColumnLook, *, named: float, birth: bool = False, expiry: bool = False
+    column: ColumnSample, *, named: float, birth: bool = False, expiry: bool = False
 ) -> TimeReading | None:
-    """Find the reading that makes times of nearly all values; None if there is none.
+    """Find a reading that converts nearly all values to times; None without one.
 
     Parameters
     ----------
     named : float
-        How well the name fits a time, in [0, 1]. Whole numbers that may be something else
-        need it.
+        How well the name fits a time, in [0, 1]. Only whole numbers need it, because they may
+        be something else.
     birth : bool
         True for dates of birth: years before 1969 are likely.
     expiry : bool
-        True for the end of a validity: it may lie far ahead, and words such as 长期 say that
-        it never comes. They become `FOREVER`.
+        True for the end of a validity: it may be far in the future, and words such as 长期 mean
+        no end. They become `FOREVER`.
     """
     latest = 9999 if expiry else 2100
     if column.family in {"date", "naive", "instant"}:
@@ -131,7 +131,7 @@ def read_time(
         if mixed is None or not mixed.sql:
             return None
         return _try(column, _Candidate(mixed.sql, mixed.form, mixed.doubt))
-    # an order of day and month that reads more values than another is decided by them
+    # values that only one order of day and month reads decide between the orders
     first, best = max(found, key=lambda pair: pair[1].share)
     rivals = [
         each.form
@@ -139,7 +139,7 @@ def read_time(
         if each.order and reading.share == best.share and each.order != first.order
     ]
     if first.order and rivals:
-        doubt = say("exchanged", forms=", ".join(rivals))
+        doubt = note("exchanged", forms=", ".join(rivals))
         best = replace(best, doubt="; ".join(filter(None, (doubt, best.doubt))))
     if not endless:
         return best
@@ -154,7 +154,7 @@ def read_time(
     )
 
 
-def read_clock(column: ColumnLook) -> str | None:
+def read_clock(column: ColumnSample) -> str | None:
     """Return SQL for the time of day, ``HH:MM:SS`` as text; None if the column holds none."""
     if name_score(CLOCK, column.normal) <= 0 or column.family not in {"text", "integer"}:
         return None
@@ -166,10 +166,10 @@ def read_clock(column: ColumnLook) -> str | None:
     split = (
         f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
     )
-    # small numbers are no times of day: 149 is hardly 00:01:49
+    # small numbers are not times of day: 149 is hardly 00:01:49
     written = column.longest == 6 and column.high >= 60_000
     for sql in (colons, split) if written else (colons,):
-        row = column.desk.one(
+        row = column.engine.one(
             f"SELECT count(TRY_CAST({sql} AS TIME)) / count(*) FROM (SELECT * FROM "
             f"{quote_name(column.table)} WHERE {column.sql} IS NOT NULL LIMIT {TRIED_ROWS})"
         )
@@ -178,7 +178,7 @@ def read_clock(column: ColumnLook) -> str | None:
     return None
 
 
-def with_clock(column: ColumnLook, day: TimeReading, clock: str) -> TimeReading | None:
+def with_clock(column: ColumnSample, day: TimeReading, clock: str) -> TimeReading | None:
     """Add the time of day to a reading of a column of days; rows without a day count, too."""
     sql = f"CAST({day.sql} AS DATE) + TRY_CAST({clock} AS TIME)"
     if day.form.startswith("ISO"):
@@ -188,7 +188,7 @@ def with_clock(column: ColumnLook, day: TimeReading, clock: str) -> TimeReading 
 
 
 def _candidates(
-    column: ColumnLook, *, birth: bool, endless: tuple[str, ...]
+    column: ColumnSample, *, birth: bool, endless: tuple[str, ...]
 ) -> Iterator[_Candidate]:
     """List the readings that the shapes of the values allow, the safest first."""
     shapes = shapes_of(column)
@@ -215,7 +215,7 @@ def _candidates(
     for month, shape in _MONTHS.items():
         if counts and all(re.fullmatch(shape, each) for each in counts):
             sql = f"try_strptime({text}, '{month}') + INTERVAL 1 MONTH"
-            yield _Candidate(sql, "months", say("month_end"), least=0.4)
+            yield _Candidate(sql, "months", note("month_end"), least=0.4)
     if column.whole >= ENOUGH and 5 <= column.longest <= 6 and column.high > 10_000:
         yield from _six_digits(text if column.shortest == 6 else f"lpad({text}, 6, '0')", birth)
     if column.number >= ENOUGH:
@@ -232,10 +232,10 @@ def _six_digits(padded: str, birth: bool) -> Iterator[_Candidate]:  # noqa: FBT0
             f"CASE WHEN {month} > 50 THEN ({padded}::INTEGER - 5000)::VARCHAR ELSE {padded} END"
         )
         form = "yymmdd, 50 added to the month of women"
-        yield _Candidate(last_century.format(decoded), form, say("birth_number"), least=0.4)
+        yield _Candidate(last_century.format(decoded), form, note("birth_number"), least=0.4)
 
 
-def _counted(column: ColumnLook) -> Iterator[_Candidate]:
+def _counted(column: ColumnSample) -> Iterator[_Candidate]:
     """List readings that count seconds or days from a day that the numbers do not give."""
     x = column.sql
     whole = column.whole >= ENOUGH
@@ -247,42 +247,42 @@ def _counted(column: ColumnLook) -> Iterator[_Candidate]:
     ):
         if low <= column.low and column.high <= high:
             number = x if column.family == "integer" else f"TRY_CAST({x} AS DOUBLE)"
-            doubt = "" if named else say("epoch", form=form)
+            doubt = "" if named else note("epoch", form=form)
             yield _Candidate(f"to_timestamp({number}{scale})", form, doubt, least=0.3, zoned=True)
     if _EXCEL[0] <= column.low and column.high <= _EXCEL[1]:
         seconds = f"CAST(round(86400 * TRY_CAST({x} AS DOUBLE)) AS BIGINT)"
         added = f"to_days(TRY_CAST({x} AS INTEGER))" if whole else f"to_seconds({seconds})"
         sql = f"TIMESTAMP '1899-12-30' + {added}"
-        yield _Candidate(sql, "day numbers of Excel", say("excel_days"), least=0.4)
+        yield _Candidate(sql, "day numbers of Excel", note("excel_days"), least=0.4)
     if whole and column.low >= 0 and 1 < column.high < _EXCEL[0]:
         sql = f"TIMESTAMP '{EPOCH_OF_STEPS}' + to_days(TRY_CAST({x} AS INTEGER))"
-        yield _Candidate(sql, "a count of steps", say("steps", start=EPOCH_OF_STEPS), least=0.5)
+        yield _Candidate(sql, "a count of steps", note("steps", start=EPOCH_OF_STEPS), least=0.5)
 
 
 def _try(
-    column: ColumnLook,
+    column: ColumnSample,
     each: _Candidate,
     *,
     latest: int = 2100,
     endless: tuple[str, ...] = (),
     empty: bool = False,
 ) -> TimeReading | None:
-    """Compute an expression on a sample; None where it makes a time of no value."""
+    """Compute an expression on a sample; None where no value becomes a time."""
     where = "" if empty else f"WHERE nullif(trim({column.text}), '') IS NOT NULL"
     if endless:
         where += f" AND lower(trim({column.text})) NOT IN {quoted_codes(endless)}"
     moment = f"CAST(TRY_CAST({each.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
     rows = f"SELECT {moment} AS m FROM (SELECT * FROM {quote_name(column.table)} {where} LIMIT"
     try:
-        # most expressions make a time of no value at all, and a few rows show it
-        if column.desk.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
+        # most expressions read no value at all, and a few rows are enough to find that out
+        if column.engine.one(f"SELECT count(m) FROM ({rows} {_FIRST_ROWS}))")[0] == 0:
             return None
-        share, low, high, daily = column.desk.one(
+        share, low, high, daily = column.engine.one(
             f"SELECT count(m) FILTER (year(m) BETWEEN 1900 AND {latest}) / nullif(count(*), 0), "
             f"min(m), max(m), bool_and(m = date_trunc('day', m)) FROM ({rows} {TRIED_ROWS}))"
         )
     except duckdb.Error:
-        return None  # the expression does not fit the column: it is no candidate
+        return None  # the expression does not fit the column
     if share is None or not isinstance(low, datetime) or not isinstance(high, datetime):
         return None
     return TimeReading(
@@ -297,14 +297,14 @@ def _try(
     )
 
 
-def why_no_time(column: ColumnLook) -> str:
-    """Explain in which form a column writes what its name calls times, and what to write instead.
+def why_no_time(column: ColumnSample) -> str:
+    """Explain the unknown form of a column that its name calls times, and what to write instead.
 
     Empty where the values do not look like times. Letters and digits are masked.
     """
     mixed = find_mixed(column, named=1.0)
     if mixed is not None:
-        return say("mixed", mixed=mixed)
+        return note("mixed", mixed=mixed)
     if column.family != "text":
         return ""
     shapes = shapes_of(column)
@@ -317,9 +317,9 @@ def why_no_time(column: ColumnLook) -> str:
         fits = [form for form in list_forms() if all(form.shape.fullmatch(s) for s in bare)]
         form = fits[0].format if fits else "%Y-%m-%d %H:%M:%S"
         cut = f"replace({column.sql}, ' {zones[0]}', '')"
-        return say("zone_letters", zones=", ".join(zones), cut=cut, form=form)
+        return note("zone_letters", zones=", ".join(zones), cut=cut, form=form)
     shown = _masked(max(digits, key=lambda s: digits[s]))
-    return say("unknown_form", shown=shown, sql=column.sql)
+    return note("unknown_form", shown=shown, sql=column.sql)
 
 
 def _masked(shape: str) -> str:

@@ -1,4 +1,4 @@
-"""A proposed table put through the contract's own checks, on the sample."""
+"""Checks of a proposed table by the contract, on the sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kyc_ml.contract import (
 from kyc_ml.errors import Faults, SourceError
 from kyc_ml.onboarding.proposal.codes import TODO
 from kyc_ml.onboarding.proposal.guesses import TableProposal
-from kyc_ml.onboarding.proposal.looking import Desk
+from kyc_ml.onboarding.proposal.samples import Engine
 from kyc_ml.storage import quote_text
 
 REFUSED_SHARE: Final = 0.001
@@ -29,30 +29,30 @@ REFUSED_SHARE: Final = 0.001
 
 
 def try_table(
-    desk: Desk, made: TableProposal, *, timezone: str, snapshot: date | None = None
+    engine: Engine, made: TableProposal, *, timezone: str, snapshot: date | None = None
 ) -> pa.Table | None:
     """Read a proposed table from the sample; leave out optional columns that do not fit.
 
     Returns
     -------
     Table or None
-        The accepted rows; None where the table does not bind, which is noted.
+        The accepted rows; None where the table cannot be bound, which is noted.
     """
     open_ = [name for name, guess in made.columns.items() if guess.sql == quote_text(TODO)]
     if open_:
         made.notes.append(f"Not tried: {', '.join(open_)} is yours to write.")
         return None
-    _drop_unbound(desk, made, snapshot)
+    _drop_unbound(engine, made, snapshot)
     for _ in range(2):
         faults = Faults(made.name, SourceError)
-        bound = _bound(desk, made, faults, snapshot)
+        bound = _bound(engine, made, faults, snapshot)
         if bound is None:
             made.notes.extend(_lines_of(faults))
             return None
         sink = MemorySink()
         try:
             made.quality, _ = contract_rows(
-                desk.connection,
+                engine.connection,
                 bound,
                 rules=RowRules(zone=timezone),
                 horizon=None,
@@ -68,7 +68,7 @@ def try_table(
 
 
 def _bound(
-    desk: Desk, made: TableProposal, faults: Faults, snapshot: date | None
+    engine: Engine, made: TableProposal, faults: Faults, snapshot: date | None
 ) -> BoundTable | None:
     content = {
         "from": made.rows,
@@ -76,14 +76,14 @@ def _bound(
         "columns": {name: guess.sql for name, guess in made.columns.items()},
         "attributes": made.declared,
     }
-    views = {look.name for look in desk.looks}
+    views = {sample.name for sample in engine.samples}
     mapping = _completed(made.name, TableMapping.model_validate(content), snapshot)
     own = [
         TableAttribute(table=made.name, name=name, **each.model_dump(exclude={"sql"}))
         for name, each in mapping.attributes.items()
     ]
     return bind_table(
-        desk.connection, made.name, mapping, attributes=own, views=views, unread=(), faults=faults
+        engine.connection, made.name, mapping, attributes=own, views=views, unread=(), faults=faults
     )
 
 
@@ -104,15 +104,15 @@ def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> Table
     return source.completed[name]
 
 
-def _drop_unbound(desk: Desk, made: TableProposal, snapshot: date | None) -> None:
+def _drop_unbound(engine: Engine, made: TableProposal, snapshot: date | None) -> None:
     """Leave out optional columns whose expression does not have the contracted type."""
     faults = Faults(made.name, SourceError)
-    if _bound(desk, made, faults, snapshot) is not None:
+    if _bound(engine, made, faults, snapshot) is not None:
         return
     for name in _optional(made):
         guess = made.columns.pop(name)
         fewer = Faults(made.name, SourceError)
-        _bound(desk, made, fewer, snapshot)
+        _bound(engine, made, fewer, snapshot)
         if len(fewer) < len(faults):
             made.dropped[name] = f"{guess.sql.splitlines()[0]} does not have the contracted type"
             faults = fewer

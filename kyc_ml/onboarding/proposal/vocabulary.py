@@ -1,8 +1,8 @@
-"""What banks call their columns, files and codes: English, Chinese and pinyin.
+"""Banks' names of columns, files and codes: English, Chinese and pinyin.
 
 The words are data: ``roles.yaml`` (names of columns and files), ``words.yaml`` (codes, units,
-currencies, countries), ``time_forms.yaml`` and ``sentences.yaml`` (what a proposal says). A
-name is evidence, never proof: values have to agree with it.
+currencies, countries), ``time_forms.yaml`` and ``sentences.yaml`` (texts of a proposal). A name is
+only evidence: the values must agree with it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 from kyc_ml.config import read_content
 from kyc_ml.contract import CONTRACT
 
-# Roles that are no contracted column of their own, but help to make one.
+# Roles that are not contracted columns, but help to make one.
 PAYER: Final = "payer"
 PAYEE: Final = "payee"
 DEBIT: Final = "debit_amount"
@@ -37,12 +37,12 @@ def content(name: str) -> dict[str, Any]:
     return read_content(path.read_text(encoding="utf-8"), subject=path.name, path=None)
 
 
-def say(key: str, **values: object) -> str:
-    """Return a sentence of ``sentences.yaml``, its places filled in.
+def note(key: str, **values: object) -> str:
+    """Return a sentence of ``sentences.yaml`` with its placeholders filled in.
 
     Examples
     --------
-    >>> say("column", column="amt", form="type DOUBLE")
+    >>> note("column", column="amt", form="type DOUBLE")
     'column amt: type DOUBLE'
     """
     text: str = content("sentences")[key]
@@ -96,7 +96,7 @@ CURRENCY_CODES: Final[Mapping[str, str]] = {
 KINDS: Final = re.compile(
     r"类别|类型|种类|分类|行业|城市|(^|_)(category|type|class|mcc|city|state|country|zip)($|_)"
 )
-"""Words of a name that say what kind somebody is of, or where, and not who."""
+"""Words of a name that describe a kind or a place of a party, and not the party."""
 
 
 def words(key: str) -> frozenset[str]:

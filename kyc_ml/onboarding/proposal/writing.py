@@ -1,4 +1,4 @@
-"""A proposal as YAML that a person reads, corrects and keeps."""
+"""A proposal as YAML that a person can read, correct and keep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from kyc_ml.contract import CONTRACT
 from kyc_ml.onboarding.proposal.guesses import Guess, MappingProposal, TableProposal
-from kyc_ml.onboarding.proposal.looking import FileLook
+from kyc_ml.onboarding.proposal.samples import FileSample
 
 _WIDTH: Final = 96
 _FILE_KEYS: Final = (
@@ -18,7 +18,7 @@ _FILE_KEYS: Final = (
     *("header", "columns", "nulls", "partitions"),
 )
 _OF_SNAPSHOT: Final = ("case_id", "review_id", "event_time", "known_at")
-"""Columns that the day of a snapshot gives."""
+"""Columns that the day of a snapshot fills."""
 _YAML_WORDS: Final = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n", "~"})
 _SAID: Final = {
     "sure": "",
@@ -54,8 +54,8 @@ def write_source(proposal: MappingProposal) -> str:
         for decision in proposal.decisions:
             lines += _comment(decision, first="#  - ", rest="#    ")
     lines += ["", "files:"]
-    for look in proposal.used_looks:
-        lines += _file(look)
+    for sample in proposal.used_looks:
+        lines += _file(sample)
     lines += ["", "tables:"]
     for table in proposal.tables.values():
         given = _OF_SNAPSHOT if proposal.snapshot is not None else ()
@@ -67,10 +67,10 @@ def write_source(proposal: MappingProposal) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _file(look: FileLook) -> list[str]:
-    name, source = look.name, look.found.source
+def _file(sample: FileSample) -> list[str]:
+    name, source = sample.name, sample.found.source
     lines = []
-    for doubt in look.found.confirm:
+    for doubt in sample.found.confirm:
         lines += _comment(f"{_SAID['guess']}{source.path}: {doubt}", indent=2)
     lines += [f"  {_scalar(name)}:", f"    path: {_scalar(source.path)}",
               f"    format: {source.format}"]  # fmt: skip
@@ -85,10 +85,10 @@ def _file(look: FileLook) -> list[str]:
 
 def _table(table: TableProposal, given: Collection[str]) -> list[str]:
     lines = []
-    for note in table.notes:
-        lines += _comment(note, indent=2)
-    for note in table.confirm:
-        lines += _comment(f"{_SAID['guess']}{note}", indent=2)
+    for each in table.notes:
+        lines += _comment(each, indent=2)
+    for each in table.confirm:
+        lines += _comment(f"{_SAID['guess']}{each}", indent=2)
     if table.quality is not None:
         quality = table.quality
         shown = f"Tried on {quality.read:,} rows of the sample: {quality.accepted:,} accepted."

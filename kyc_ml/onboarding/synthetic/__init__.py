@@ -1,5 +1,5 @@
 """A seeded bank with known true risk and known typologies, for tests and first steps.
 
-`make_bank` draws contracted tables and, kept apart, the answer key: what is true of each
-row, which no institution would know. `save_bank` writes both as Parquet files.
+`make_bank` draws contracted tables and, separately, the answer key: the truth about each row,
+which a bank would not know. `save_bank` writes both as Parquet files.
 """

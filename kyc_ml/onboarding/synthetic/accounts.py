@@ -1,4 +1,4 @@
-"""Which account each payment runs over, and what is left on it afterwards."""
+"""The account of each payment, and the balance after it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_balances(
     """Run the balance of each account after each payment, CNY; it may be overdrawn.
 
     `ledger` is in order of time. An account opens the period with about 40 % of its owner's
-    yearly flow, drawn without a look at what comes.
+    yearly flow, drawn independently of later payments.
     """
     accounts = int(account.max()) + 1
     owner = np.zeros(accounts, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What customers do besides paying: logins, new phones, forgotten passwords, documents."""
+"""Events other than payments: logins, new phones, forgotten passwords, documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRAVEL_SHARE: Final = 0.02
 def make_activity(market: Market, ledger: Ledger, *, rng: np.random.Generator) -> EventLog:
     """Log the honest events; those of takeovers come with the incidents.
 
-    `ledger` holds the payments whose logins are wanted: half of its remote ones have one,
+    `ledger` has the payments for which logins are drawn: half of its remote ones have one,
     1 to 10 minutes before.
     """
     logins = stack([_log_payments(ledger, rng), _log_idle(market, rng)])

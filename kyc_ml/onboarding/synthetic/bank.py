@@ -62,7 +62,7 @@ class SyntheticBank:
         customers, accounts, transactions, events, third_party, cases; contracted columns
         and types; transactions in order of ``event_time``. There are no reviews.
     answer_key : mapping of name to pyarrow.Table
-        What is true, kept apart.
+        The truth, stored separately.
 
         transactions: ``transaction_id``, ``true_fraud``, ``true_probability``,
         ``typology``, ``ring_id``, in the order of the transactions. `true_probability` is
@@ -70,7 +70,7 @@ class SyntheticBank:
         payment, such as the hidden severity of an incident, which no table shows. So it
         bounds what a model can reach, and rows of one incident share their draw. It is 1
         for the first takeover and the first theft, which are planted for certain.
-        It is 0 for incoming payments and for all payments of schemes: laundering is no
+        It is 0 for incoming payments and for all payments of schemes: laundering is not
         fraud.
         `typology` and `ring_id` are also set on the payments of guilty laundering schemes
         (which are not fraud); both are null on honest rows, look-alikes included. A single
@@ -84,8 +84,7 @@ class SyntheticBank:
 
     See Also
     --------
-    kyc_ml.synthetic.incidents, kyc_ml.synthetic.fraud, kyc_ml.synthetic.laundering :
-        the formulas.
+    The modules incidents, fraud and laundering : the formulas.
     """
 
     tables: Mapping[str, pa.Table]
@@ -189,7 +188,7 @@ def _make_incidents(
 
 
 def _draw_arrival(config: BankConfig, time: Ints, rng: np.random.Generator) -> Ints:
-    """Draw when each payment is known: immediately, or 2 to 72 hours late."""
+    """Draw when each payment becomes known: immediately, or 2 to 72 hours late."""
     late = rng.random(time.size) < config.late_share
     return time + np.where(late, rng.integers(2 * HOUR, 72 * HOUR, time.size), 0)
 

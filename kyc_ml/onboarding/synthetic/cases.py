@@ -1,4 +1,4 @@
-"""Labels as the institution learns them: late, not all, and some of them false alarms."""
+"""Labels as a bank learns them: late, incomplete, and some of them false alarms."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Cases:
     time : when the conduct happened (of a scheme: its last payment)
     opened : when the institution opened the case; -1 where it records only the end
     closed : when the final outcome was known, never before `time`
-    transaction, typology : -1 where there is none
+    transaction, typology : -1 for none
     """
 
     customer: Ints
@@ -136,7 +136,7 @@ def _clear_customers(
 def _default(
     config: BankConfig, customers: Customers, scores: Floats, rng: np.random.Generator
 ) -> Cases:
-    """Let a few persons default, more often those of a low bureau score; known 90 days later.
+    """Draw defaults of a few persons, more often with a low bureau score; known 90 days later.
 
     Convention: 90 days past due is default.
     """

@@ -1,4 +1,4 @@
-"""Who the customers are: what is true of them when the relationship begins."""
+"""Customers as they are when the relationship begins."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _draw_onboarding(config: BankConfig, n: int, rng: np.random.Generator) -> tu
 def _draw_quiet_times(
     config: BankConfig, first_day: Ints, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
-    """Let a few old customers fall asleep for 42 to 60 % of the period and come back."""
+    """Draw a few older customers who are inactive for 42 to 60% of the period."""
     quiet_from = np.full(first_day.size, config.days)
     quiet_to = quiet_from.copy()
     old = np.flatnonzero(first_day == 0)

@@ -2,7 +2,7 @@
 
 At a bad terminal each card payment is fraud with the terminal's share as probability. Every
 other outgoing card payment and transfer carries a small propensity of single misuse, from
-its country, device, hour and amount. Each label is one Bernoulli draw of its own.
+its country, device, hour and amount. Each label is a separate Bernoulli draw.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def misuse_singly(
 
 
 def buy_with_new_phones(market: Market, scales: Scales, *, rng: np.random.Generator) -> Ledger:
-    """Let honest customers pay large sums to new payees in the days after a new phone."""
+    """Draw large payments of honest customers to new payees in the days after a new phone."""
     last = market.config.start_us + (market.config.days - 3) * DAY
     first = market.config.start_us + (market.people.first_day + 1) * DAY
     able = (market.people.new_phone < last) & (market.people.new_phone > first)

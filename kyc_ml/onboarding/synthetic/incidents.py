@@ -1,4 +1,4 @@
-"""Incidents: bursts of payments that look like a takeover or a theft, and mostly are.
+"""Incidents: bursts of payments similar to a takeover or a theft; most of them are one.
 
 An incident has a severity s from N(0, 1), which shapes all that can be seen of it (night,
 strange device, country and province, amounts, pace), and is fraud with probability
@@ -113,7 +113,7 @@ def draw_incidents(
 def take_over_accounts(
     incidents: Incidents, market: Market, scales: Scales, *, rng: np.random.Generator
 ) -> tuple[Ledger, EventLog]:
-    """Lay a burst of transfers to new payees, and the logins before it."""
+    """Draw a burst of transfers to new payees, and the logins before it."""
     s = incidents.severity
     count = np.minimum(1 + rng.poisson(1.6 * np.exp(0.3 * s)), 8)
     of = np.repeat(np.arange(s.size), count)
@@ -142,7 +142,7 @@ def take_over_accounts(
 def steal_cards(
     incidents: Incidents, market: Market, scales: Scales, *, rng: np.random.Generator
 ) -> Ledger:
-    """Lay a burst of card payments at unusual shops: often a probe of some yuan first."""
+    """Draw a burst of card payments at unusual shops, often after a probe of a few yuan."""
     s = incidents.severity
     count = np.minimum(2 + rng.poisson(1.6 * np.exp(0.3 * s)), 10)
     of = np.repeat(np.arange(s.size), count)

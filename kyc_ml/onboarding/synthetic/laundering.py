@@ -1,4 +1,4 @@
-"""Who launders, how and when: schemes are planned first, then laid as payments.
+"""Laundering schemes: they are planned first, then their payments are drawn.
 
 How the true probability is defined. Customers are drawn into schemes by a weight from
 their profile (`Customers.risk`). A scheme has a severity s from N(0, 1), which shapes its
@@ -127,7 +127,7 @@ def plan_scatter_gathers(
 def lay_schemes(
     schemes: list[Scheme], market: Market, *, rng: np.random.Generator
 ) -> tuple[Ledger, Involvement]:
-    """Lay the payments of all schemes and sum up who was involved when."""
+    """Draw the payments of all schemes and the customers involved with their times."""
     laid = [_lay_scheme(scheme, market, rng) for scheme in schemes]
     ledger = stack(laid)
     remote = ~ledger.incoming & (ledger.instrument == v.TRANSFER)
@@ -201,7 +201,7 @@ def _draw_scheme(
 
 
 def _lay_scheme(scheme: Scheme, market: Market, rng: np.random.Generator) -> Ledger:
-    """Lay the waves of one scheme, one after the other, inside the period."""
+    """Draw the waves of one scheme, one after the other, inside the period."""
     waves = 1 + int(rng.poisson(1.5 * np.exp(0.3 * scheme.severity)))
     pauses = rng.integers(WAVE_DAYS + 1, 26, waves)
     days = scheme.start_day + np.r_[0, np.cumsum(pauses[:-1])]

@@ -1,4 +1,4 @@
-"""What surrounds the customers: terminals, others' accounts, devices, own accounts."""
+"""Counterparties, devices and accounts of the customers."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _draw_shops(
 def _draw_second_accounts(
     config: BankConfig, customers: Customers, rng: np.random.Generator
 ) -> tuple[Ints, Ints, Ints]:
-    """Give a quarter of the customers a second account; one in ten is closed again."""
+    """Draw second accounts for a quarter of the customers; one in ten is closed again."""
     owner = np.flatnonzero(rng.random(len(customers)) < 0.25)
     end = config.start_us + config.days * DAY
     span = end - customers.onboarded[owner]

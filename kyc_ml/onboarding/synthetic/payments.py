@@ -1,4 +1,4 @@
-"""What customers pay and receive honestly."""
+"""Honest payments of customers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of the profiles: what the institution held true of a customer, and from when."""
+"""Versions of the profiles: the facts that the bank recorded of a customer, with dates."""
 
 from __future__ import annotations
 

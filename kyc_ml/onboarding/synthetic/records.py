@@ -1,4 +1,4 @@
-"""Columns of numbers that the generators pass on: payments, and what else customers do.
+"""Columns of numbers that the generators share: payments and events.
 
 Words, customers, counterparties and devices are positions; -1 stands for none. Times are
 microseconds of UTC since 1970.
@@ -51,7 +51,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLog:
-    """What customers do besides paying; arrays of shape (n,)."""
+    """Events other than payments; arrays of shape (n,)."""
 
     customer: Ints
     time: Ints
@@ -68,7 +68,7 @@ RecordT = TypeVar("RecordT", Ledger, EventLog)
 
 
 def stack(parts: Sequence[RecordT]) -> RecordT:
-    """Put records one under the other; at least one is needed."""
+    """Concatenate records; at least one is needed."""
     kind = type(parts[0])
     names = [field.name for field in fields(kind)]
     return kind(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})

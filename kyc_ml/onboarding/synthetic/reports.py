@@ -1,4 +1,4 @@
-"""What others report of the customers: bureau scores, adverse media, due diligence."""
+"""Third-party reports on customers: bureau scores, adverse media, due diligence."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def make_reports(
 
 
 def _join(parts: list[tuple[Ints, Ints, int, Floats]], rng: np.random.Generator) -> Reports:
-    """Put the items together; each is known up to 10 days after the day it reports on."""
+    """Concatenate the items; each becomes known up to 10 days after its day."""
     time = np.concatenate([at for _, at, _, _ in parts])
     return Reports(
         customer=np.concatenate([who for who, _, _, _ in parts]),

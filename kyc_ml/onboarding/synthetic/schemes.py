@@ -1,4 +1,4 @@
-"""How each kind of laundering moves money: one function lays one wave of payments.
+"""Payments of each kind of laundering: one function draws one wave of payments.
 
 Amounts are CNY, times microseconds of UTC. A wave starts at `start` and lasts less than
 `WAVE_DAYS` days.
@@ -92,9 +92,9 @@ def pass_through(
 def awaken(
     members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
 ) -> Ledger:
-    """Move large sums through an account that has slept (dormant reactivation).
+    """Move large sums through an account that was inactive (dormant reactivation).
 
-    The first payment comes at `start` itself, so that it ends the sleep.
+    The first payment is at `start` itself, so that it ends the inactivity.
     """
     ins = int(rng.integers(2, 5))
     time = start + np.sort(rng.integers(0, 5 * DAY, ins))

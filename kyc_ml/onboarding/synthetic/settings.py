@@ -1,4 +1,4 @@
-"""What a user may tune of the synthetic bank, and the period it lives in."""
+"""Settings of the synthetic bank, and its period."""
 
 from __future__ import annotations
 

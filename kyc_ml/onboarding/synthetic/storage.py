@@ -1,4 +1,4 @@
-"""Writing a synthetic bank to a folder: all of it or nothing."""
+"""Writing a synthetic bank to a folder, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Where in the country payments are ordered: at home, on a trip, or by somebody elsewhere.
+"""Province in which payments are ordered: at home, on a trip, or by a stranger elsewhere.
 
 A customer is at home in the province of its city, and on every payment of a trip in the one
 province that the trip leads to. An incoming transfer is ordered by its payer: usual payers
 and employers pay through a branch at the customer's place, customers from where they are,
-all others from a province of their own. Incidents may be ordered elsewhere by a stranger
-(see `kyc_ml.synthetic.incidents`). The countries of logins are drawn apart.
+all others from their own province. A stranger may order an incident elsewhere (see the module
+incidents). The countries of logins are drawn separately.
 
-No province is given where there is none to give: for card payments in shops abroad, for
-transfers ordered abroad, and for what customers who live abroad order by phone or computer.
+There is no province for card payments in shops abroad, for transfers ordered abroad, and for
+orders by phone or computer of customers who live abroad.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Who decided what, on which evidence, in a record that shows when it was tampered with."""
+"""Decisions on models, with their evidence, in a tamper-evident record."""

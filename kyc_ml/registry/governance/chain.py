@@ -5,7 +5,7 @@ has one spelling only and any changed byte is found. An entry's hash covers all 
 the hash itself, and so the hash of the entry before and, through it, all entries before.
 
 What a chain alone cannot see is that its end was cut off: that needs an `LogAnchor` kept
-elsewhere. Nor can it see a chain that was written anew from the first changed entry on by
+elsewhere. Nor can it see a chain that was rewritten from the first changed entry by
 someone who can also change every place where anchors are kept.
 
 Source: Haber and Stornetta 1991, "How to time-stamp a digital document", linking scheme.
@@ -68,7 +68,7 @@ class Entry:
     hash: str = ""
 
     def sealed(self) -> Self:
-        """Give the same entry with its hash."""
+        """Return the same entry with its hash."""
         return type(self)(**{**self.to_dict(), "hash": self.compute_hash()})
 
     def compute_hash(self) -> str:
@@ -77,22 +77,22 @@ class Entry:
         return hashlib.sha256(_canonical(content)).hexdigest()
 
     def line(self) -> bytes:
-        """Give the entry as it stands in the log, without the line feed."""
+        """Return the line of the entry in the log, without the line feed."""
         return _canonical(self.to_dict())
 
     @property
     def anchor(self) -> LogAnchor:
-        """What to keep elsewhere to prove that this entry was there."""
+        """Return what to keep elsewhere to prove that this entry existed."""
         return LogAnchor(count=self.sequence, head=self.hash)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return {name: getattr(self, name) for name in _FIELDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAnchor:
-    """How long a log was and the hash of its last entry, at some moment.
+    """The length of a log and the hash of its last entry, at one moment.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class LogAnchor:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read what `str` gives; None where the text is no anchor."""
+        """Read what `str` gives; None if the text is not an anchor."""
         found = _ANCHOR.fullmatch(text.strip())
         return None if found is None else cls(count=int(found[1]), head=found[2])
 
@@ -138,7 +138,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReading:
-    """What a log holds.
+    """The content of a log.
 
     Attributes
     ----------
@@ -184,9 +184,9 @@ def read_chain(content: bytes) -> LogReading:
 def check_anchors(
     entries: Sequence[Entry], anchors: Iterable[tuple[str, LogAnchor]]
 ) -> tuple[Fault, ...]:
-    """Hold a log against anchors kept elsewhere.
+    """Compare a log with anchors that are kept elsewhere.
 
-    A log may have grown since; what an anchor tells of must still be at its place.
+    A log may have grown since; the entry of an anchor must still be in its place.
 
     Parameters
     ----------
@@ -196,13 +196,13 @@ def check_anchors(
     for where, anchor in anchors:
         if len(entries) < anchor.count:
             what, text = "truncated", (
-                f"{where} tells of {anchor.count} entries, the log holds {len(entries)}: its end "
+                f"{where} records {anchor.count} entries, the log has {len(entries)}: its end "
                 "was cut off, or it is another log"
             )  # fmt: skip
         elif entries[anchor.count - 1].hash != anchor.head:
             what, text = "rewritten", (
-                f"{where} tells of another entry {anchor.count} ({anchor.head[:12]}) than the "
-                f"log holds ({entries[anchor.count - 1].hash[:12]}): the log was written anew, "
+                f"{where} records another entry {anchor.count} ({anchor.head[:12]}) than the "
+                f"log holds ({entries[anchor.count - 1].hash[:12]}): the log was rewritten, "
                 "or it is another log"
             )  # fmt: skip
         else:
@@ -211,7 +211,7 @@ def check_anchors(
     return tuple(faults)
 
 
-_UNREADABLE: Final = "is no entry: it was edited, or put in by something else than kyc-ml"
+_UNREADABLE: Final = "is not an entry: it was edited, or added by something other than kyc-ml"
 
 
 def _read_line(line: bytes) -> Entry | None:
@@ -263,5 +263,5 @@ def _canonical(content: object) -> bytes:
     text = json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
-    # half a pair of surrogates is no text, but an edited line may hold one
+    # half a pair of surrogates is not valid text, but an edited line may hold one
     return text.encode(errors="surrogatepass")

@@ -1,4 +1,4 @@
-"""What a promotion rests on: a report, a registered version, and who made each."""
+"""The evidence of a promotion: a report, a registered version, and who made each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 OUT_OF_FOLD: Final = "stability.score_psi/out_of_fold/amber"
-"""Id of the finding that a report has if it was judged by out-of-fold rows, and none later."""
+"""Id of the finding that a report has if it was evaluated on out-of-fold rows only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +22,17 @@ class ReportFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFacts:
-    """What governance reads of a validation report.
+    """The parts of a validation report that governance reads.
 
     Attributes
     ----------
     digest : str
-        SHA-256 of report.json as it lies on disk.
+        SHA-256 of report.json on disk.
     model, version : str
     bundle_digest : str
         Of the bundle that was validated.
     validator : str
-        Who made the report; '' for nobody.
+        Person who made the report; '' if not recorded.
     trainers : tuple of str
         Who trained the model, as the report has it.
     verdict : str
@@ -42,7 +42,7 @@ class ReportFacts:
     created_at : datetime
         With a time zone.
     policy_digest : str
-        Of the gates it was held against.
+        Of the limits of its validation policy.
     finding_due_days : int
         Longest time from the report to the day a finding is closed.
     """
@@ -62,7 +62,7 @@ class ReportFacts:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What limits the use of a version that this report promotes, in sentences."""
+        """Return the limits of use of a version that this report promotes, as sentences."""
         return tuple(each.text for each in self.findings if each.id == OUT_OF_FOLD)
 
 
@@ -77,7 +77,7 @@ class Candidate:
         Of its bundle, as the registry has it.
     trainers : tuple of str
         Names of who trained it: the account that registered it, and the user that MLflow
-        recorded with the run. Empty where nobody is recorded. Whoever may write to the
+        recorded with the run. Empty if no person is recorded. Anyone who may write to the
         registry can change both.
     champion, previous : str
         Versions under the aliases `champion` and `previous_champion`; '' for none.
@@ -95,7 +95,7 @@ class Candidate:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Tell whether two names are the same but for case and spaces.
+    """Return whether two names are the same but for case and spaces.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def same_person(one: str, other: str) -> bool:
 
 
 def is_among(name: str, others: Iterable[str]) -> bool:
-    """Tell whether a name is one of several."""
+    """Return whether a name is one of several."""
     return any(same_person(name, other) for other in others)
 
 

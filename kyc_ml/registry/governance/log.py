@@ -5,7 +5,7 @@ the chain is kept apart as well: in the tags of the registry's models and versio
 signoff.json, and in the receipts that the commands print.
 
 Found are: any changed byte, and any entry put in, taken out or moved (by the chain); a cut
-end, another log, and a log written anew (by the anchors and receipts); a champion that was
+end, another log, and a rewritten log (by the anchors and receipts); a champion that was
 set without kyc-ml (by `verify`, which holds the registry against the log).
 
 Not found are: a false name (names are claims; the account beside them is the operating
@@ -67,7 +67,7 @@ class AuditLog:
             raise AuditError(msg) from None
 
     def require_kept(self) -> Self:
-        """Refuse to list from a log that is not there: nothing found is no good news then.
+        """Raise if the log does not exist: an empty list would look like good news.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class AuditLog:
         return (*found.faults, *check_anchors(found.entries, anchors))
 
     def require_sound(self, anchors: Iterable[tuple[str, LogAnchor]] = ()) -> tuple[Entry, ...]:
-        """Give the entries of a log whose chain holds.
+        """Return the entries of a log whose chain holds.
 
         Raises
         ------
@@ -191,7 +191,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def current_account() -> str:
-    """Name the account of this process, as the operating system knows it.
+    """Return the name of the account of this process, as the operating system knows it.
 
     Unlike a login name from the environment it cannot be set by a variable; who may become
     another account, or administers the machine, can still choose it.

@@ -1,4 +1,4 @@
-"""What a version must show before it becomes champion."""
+"""Conditions that a version must meet before it becomes champion."""
 
 from __future__ import annotations
 

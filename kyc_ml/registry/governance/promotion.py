@@ -1,4 +1,4 @@
-"""Whether a version may become champion, and which one was champion before."""
+"""Decide whether a version may become champion, and find the previous champion."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _about_verdict(
     report: ReportFacts, sign_off: SignOff | None, policy: PromotionPolicy
 ) -> Iterator[str]:
     if report.verdict == "fail":
-        yield "the report's verdict is fail: mend the model and validate it again"
+        yield "the report's verdict is fail: fix the model and validate it again"
     if report.verdict == "pass_with_findings" and not policy.allow_findings:
         yield "the policy lets no version with findings pass (promotion.allow_findings)"
     if report.caveats and not policy.accept_out_of_fold:
@@ -142,7 +142,7 @@ def _about_log(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _about_the_past(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[str]:
-    """Let nobody validate, under gates of their own, until a bundle passes.
+    """Refuse a bundle that was validated under other limits until it passed.
 
     A validation that failed before, or was rejected, has to be answered in words.
     """
@@ -152,7 +152,7 @@ def _about_the_past(report: ReportFacts, entries: Sequence[Entry]) -> Iterator[s
     )
     for entry in own:
         if entry.kind == "verdict" and entry.facts["verdict"] == "fail":
-            if entry.sequence < until:  # a later one is no past: it refuses by itself
+            if entry.sequence < until:  # a later entry refuses by itself
                 yield f"the same bundle failed before (entry {entry.sequence}); {_ANSWER}"
         elif entry.kind == "sign_off" and entry.facts["report_sha256"] != report.digest:
             signed = latest_sign_off(own, report=entry.facts["report_sha256"])
@@ -177,14 +177,14 @@ def _about_age(report: ReportFacts, valid_days: int, now: datetime) -> Iterator[
 def _about_gates(report: ReportFacts, policy_digest: str) -> Iterator[str]:
     if report.policy_digest != policy_digest:
         yield (
-            f"the report was held against other gates ({report.policy_digest[:12]}) than are in "
+            f"the report was compared with other limits ({report.policy_digest[:12]}) than are in "
             f"force ({policy_digest[:12]}): validate again"
         )
 
 
 def _about_trainer(candidate: Candidate, report: ReportFacts) -> Iterator[str]:
     if not candidate.trainers:
-        yield "the registry does not say who trained the version: nobody can be shown to be another"
+        yield "the registry does not record who trained the version: independence cannot be shown"
     trainers = (*candidate.trainers, *report.trainers)
     if not report.validator.strip():
         yield "the report does not say who made it"

@@ -1,4 +1,4 @@
-"""The register of findings: what is open, whose it is, what is overdue, on what conditions."""
+"""The register of findings: status, owners, due dates and conditions of use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Signed = tuple[Entry, OwnedFinding]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredFinding:
-    """A finding as it stands.
+    """A finding and its current status.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class RegisteredFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionsOfUse:
-    """What use of a version is subject to, and whether it is champion now, by the log."""
+    """A condition of use of a version, and whether the version is champion now, by the log."""
 
     model: str
     version: str
@@ -52,8 +52,8 @@ class ConditionsOfUse:
 def findings_register(entries: Sequence[Entry], *, today: date) -> tuple[RegisteredFinding, ...]:
     """List the findings that were signed off, open ones first, then by due date.
 
-    Of each ID of a model the last sign-off counts. The champion's own stands beside that of
-    another version: what is found of a later model cures nothing in the one in use, which
+    Of each ID of a model the last sign-off counts. The champion's sign-off counts in addition to
+    that of another version: what is found of a later model cures nothing in the one in use, which
     may be an earlier one after a rollback.
     """
     in_use = _versions_in_use(entries)
@@ -100,7 +100,7 @@ def conditions_in_force(entries: Sequence[Entry]) -> tuple[ConditionsOfUse, ...]
 
 
 def _versions_in_use(entries: Sequence[Entry]) -> dict[str, str]:
-    """Give the champion of each model that has one."""
+    """Return the champion of each model that has one."""
     stacks = {name: champions(entries, model=name) for name in {each.model for each in entries}}
     return {name: stack[-1] for name, stack in stacks.items() if stack}
 
@@ -117,7 +117,7 @@ def _signed(entries: Sequence[Entry]) -> list[_Signed]:
 
 
 def _last_signed(entries: Sequence[Entry], in_use: Mapping[str, str]) -> list[_Signed]:
-    """Give the last sign-off of each ID of a model, and the last one for its champion."""
+    """Return the last sign-off of each ID of a model, and the last one for its champion."""
     signed = _signed(entries)
     last = {(entry.model, each.id): (entry, each) for entry, each in signed}
     own = {

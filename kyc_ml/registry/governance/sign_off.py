@@ -1,4 +1,4 @@
-"""A validator's conclusion on a report, and who mends what until when."""
+"""A validator's conclusion on a report, with owners and due dates of findings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedFinding:
-    """A finding with who mends it and until when (ISO date)."""
+    """A finding with its owner and due date (ISO date)."""
 
     id: str
     severity: str
@@ -42,7 +42,7 @@ class SignOff:
     comment : str
         Limits of the validation, or why it was rejected.
     materiality : str
-        How much hangs on the model, exposure times purpose, as the validator sees it; ''
+        Model materiality, exposure times purpose, in the view of the validator; ''
         where not stated. Source of the notion: SR 26-2.
     """
 
@@ -56,7 +56,7 @@ class SignOff:
     findings: tuple[OwnedFinding, ...]
 
     def to_facts(self) -> dict[str, Any]:
-        """Give plain values for an entry of the audit log."""
+        """Return plain values for an entry of the audit log."""
         return {**asdict(self), "conditions": list(self.conditions),
                 "findings": [asdict(each) for each in self.findings]}  # fmt: skip
 
@@ -123,7 +123,7 @@ def make_sign_off(
 
 
 def latest_sign_off(entries: Sequence[Entry], *, report: str) -> tuple[Entry, SignOff] | None:
-    """Find the last sign-off of the report with this digest; None where there is none."""
+    """Find the last sign-off of the report with this digest; None without one."""
     for entry in reversed(entries):
         if entry.kind == "sign_off" and entry.facts["report_sha256"] == report:
             return entry, SignOff.from_facts(entry.facts)
@@ -188,6 +188,6 @@ def _due_faults(name: str, due: str, *, today: date, last: date) -> list[str]:
     except ValueError as error:
         return [f"--finding {name}: the due date {error}"]
     if not today <= day <= last:
-        return [f"--finding {name}: due {day} must lie between today ({today}) and {last}, which "
+        return [f"--finding {name}: due {day} must be between today ({today}) and {last}, which "
                 "the validation policy allows at most"]  # fmt: skip
     return []

@@ -38,7 +38,7 @@ CARD: Final = "model_card.md"
 PAGE: Final = "page.html"
 _FORMAT: Final = 1
 _LONGEST_DESCRIPTION: Final = 5_000  # characters that MLflow's registry has room for
-_SHORT: Final = 8  # characters of a digest that tell models apart
+_SHORT: Final = 8  # characters of a digest that identify a model
 
 
 class Card(Protocol):
@@ -88,7 +88,7 @@ class Kept:
 
     @classmethod
     def of_training(cls, bundle: Bundle, record: RunRecord, card: Card) -> Self:
-        """Collect what a training run told of itself."""
+        """Collect what a training run recorded."""
         now = time.time()
         return cls(
             name=bundle.config.name,
@@ -107,7 +107,7 @@ class Kept:
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, *, trained_by: str) -> Self:
-        """Collect what a bundle alone knows of itself: without a record nobody can reproduce it."""
+        """Collect what a bundle records; without a training record it cannot be reproduced."""
         now = time.time()
         metrics = {
             f"{part}/{figure}": value
@@ -171,14 +171,14 @@ def keep_training(
     card: Card,
     page: str = "",
 ) -> None:
-    """Write all that the run of a saved bundle is to hold beside it; the facts come last.
+    """Write everything that the run of a saved bundle holds besides it; the facts come last.
 
     Parameters
     ----------
     folder : Path
         Has the bundle below ``bundle``.
     own : mapping of file name to text
-        What a rerun needs; see `kyc_ml.record`.
+        What a rerun needs; see `kyc_ml.registry.record`.
     page : str
         HTML, with `VERSION_MARK` where the version's number belongs; none where it is empty.
     """
@@ -223,13 +223,13 @@ def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
             raise RegistryError(msg)
         return kept, bundle, folder / BUNDLE
     if not folder.is_dir():
-        msg = f"{folder} is no folder: name one that kyc-ml train has left, or a bundle's"
+        msg = f"{folder} is not a folder: name one that kyc-ml train has left, or a bundle's"
         raise BundleError(msg)
     bundle = load_bundle(folder)
     if not trained_by:
         msg = (
             f"{folder} is a bundle alone and does not say who trained it: name them with "
-            "--trained-by, for nobody may validate a model of their own"
+            "--trained-by, because nobody may validate their own model"
         )
         raise RegistryError(msg)
     return Kept.of_bundle(bundle, trained_by=trained_by), bundle, folder

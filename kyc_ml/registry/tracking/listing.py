@@ -1,4 +1,4 @@
-"""What the registry has: its models, their versions, and what a wrong address is near to."""
+"""List the models of the registry and their versions, and suggest a similar address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LISTED: Final = 10
 
 
 def list_models(client: mlflow.MlflowClient) -> Iterator[RegisteredModel]:
-    """Give every registered model."""
+    """Return every registered model."""
     token = None
     while True:
         page = client.search_registered_models(page_token=token)
@@ -26,7 +26,7 @@ def list_models(client: mlflow.MlflowClient) -> Iterator[RegisteredModel]:
 
 
 def list_versions(client: mlflow.MlflowClient, name: str) -> Iterator[ModelVersion]:
-    """Give every version of a registered model."""
+    """Return every version of a registered model."""
     quoted = name.replace("'", "''")
     token = None
     while True:
@@ -38,7 +38,7 @@ def list_versions(client: mlflow.MlflowClient, name: str) -> Iterator[ModelVersi
 
 
 def say_near(uri: str) -> str:
-    """Say what there is beside an address that names nothing: a model, or versions and aliases.
+    """Describe what the registry has instead of an address: a model, or versions and aliases.
 
     Parameters
     ----------

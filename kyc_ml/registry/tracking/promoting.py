@@ -67,7 +67,7 @@ def fetch_champion(name: str) -> Candidate | None:
 
 
 def fetch_champions() -> dict[str, str]:
-    """Give the champion of each registered model that has one of kyc_ml's making."""
+    """Return the champion of each registered model that has one of kyc_ml's making."""
     with connected():
         client = mlflow.MlflowClient()
         found = {each.name: _under(client, each.name, CHAMPION) for each in list_models(client)}
@@ -96,7 +96,7 @@ def set_champion(name: str, version: str, *, previous: str) -> None:
 
 
 def withdraw_champion(name: str) -> None:
-    """Take `champion` and `previous_champion` away: no version has them any more.
+    """Remove the aliases `champion` and `previous_champion`.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def withdraw_champion(name: str) -> None:
 def keep_anchor(anchor: LogAnchor, *, name: str, version: str) -> None:
     """Keep the head of the audit log in the tags of a registered model and its version.
 
-    An anchor that tells of more entries stays: two writers may come here in any order.
+    An anchor with more entries is kept: two writers may come here in any order.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def fetch_anchors() -> list[tuple[str, LogAnchor]]:
     Raises
     ------
     RegistryError
-        If one is no anchor, or the server cannot be reached.
+        If one is not an anchor, or the server cannot be reached.
     """
     with connected():
         client = mlflow.MlflowClient()
@@ -150,7 +150,7 @@ def _read(text: str, *, place: str) -> LogAnchor:
     anchor = LogAnchor.parse(text)
     if anchor is None:
         msg = (
-            f"MLflow's tag {_ANCHOR} of {place} is no COUNT:HASH: it was changed; restore it "
+            f"MLflow's tag {_ANCHOR} of {place} is not COUNT:HASH: it was changed; restore it "
             "from a receipt that kyc-ml printed"
         )
         raise RegistryError(msg)
@@ -165,9 +165,9 @@ def _tagged(client: mlflow.MlflowClient) -> Iterator[tuple[str, dict[str, str]]]
 
 
 def _trainers(client: mlflow.MlflowClient, version: ModelVersion) -> Iterator[str]:
-    """Name the account that registered a version, and the user that its run recorded.
+    """Return the account that registered a version, and the user that its run recorded.
 
-    MLflow takes its user from the environment, which whoever trains can set; the account is
+    MLflow takes its user from the environment, which the person who trains can set; the account is
     the operating system's. Whoever may write to the registry can change both later.
     """
     if version.tags.get(TRAINED_BY):
@@ -179,7 +179,7 @@ def _trainers(client: mlflow.MlflowClient, version: ModelVersion) -> Iterator[st
 
 
 def _started(client: mlflow.MlflowClient, version: ModelVersion) -> str:
-    """Give the start of the run that trained a version, ISO in UTC; '' without a run."""
+    """Return the start of the run that trained a version, ISO in UTC; '' without a run."""
     if not version.run_id:
         return ""
     moment = client.get_run(version.run_id).info.start_time
@@ -187,5 +187,5 @@ def _started(client: mlflow.MlflowClient, version: ModelVersion) -> str:
 
 
 def _under(client: mlflow.MlflowClient, name: str, alias: str) -> str:
-    """Give the version under an alias; '' where nothing is."""
+    """Return the version under an alias; '' where nothing is."""
     return str(client.get_registered_model(name).aliases.get(alias, ""))

@@ -1,4 +1,4 @@
-"""What MLflow or its database refuses, as one error that names the cause and the cure."""
+"""Turn a refusal of MLflow or its database into one error with the cause and the cure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _UNWRITABLE: Final = ("readonly database", "unable to open database file", "Perm
 
 
 def without_password(text: str) -> str:
-    """Give a text with the password of each address in it blotted out."""
+    """Return a text with the password of each address masked."""
     return re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
 
 
@@ -75,7 +75,7 @@ def explained(error: Exception, *, uri: str) -> RegistryError:
 
 
 def _reason(error: Exception) -> str:
-    """Give what was said, without SQL, its values or a password."""
+    """Return what was said, without SQL, its values or a password."""
     said = str(error).partition("[SQL:")[0].partition("(Background on this error")[0]
     return without_password(" ".join(said.split())).rstrip(".")
 
@@ -85,19 +85,19 @@ def _names_nothing(error: Exception) -> bool:
 
 
 def _near(uri: str) -> str:
-    """Say what the registry has beside an address that names nothing."""
+    """Describe what the registry has instead of an address that does not exist."""
     if not uri.startswith(REGISTERED):
         return ""
     try:
         return say_near(uri)
-    except (MlflowException, SQLAlchemyError, OSError):  # the first error is the one to tell
+    except (MlflowException, SQLAlchemyError, OSError):  # the first error is the one to report
         return ""
 
 
 def _is_away(error: BaseException) -> bool:
-    """Tell whether the store may serve later what it does not serve now.
+    """Return whether the store may serve later what it does not serve now.
 
-    MLflow puts what the network or the database said into an error of its own, from which it
+    MLflow puts the message of the network or the database into its own error, from which it
     follows. A database in a file is always there: only a lock on it passes by itself.
     """
     causes: list[BaseException] = []

@@ -28,7 +28,7 @@ class RegisteredModel:
     Attributes
     ----------
     runs : str
-        How to see its run beside the others, in words: a page of MLflow.
+        How to compare its run with others: a page of MLflow, in words.
     was_there : bool
         True where the registry had it already.
     is_challenger : bool
@@ -125,7 +125,7 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
             _require_files(logged.info.artifact_uri, subject=f"run {run_id}")
         if not client.list_artifacts(run_id, RECORD):
             msg = (
-                f"run {run_id} has no record to train again from: it is no training run, or "
+                f"run {run_id} has no record to train again from: it is not a training run, or "
                 "an older kyc-ml logged it; name another run, or train again"
             )
             raise RegistryError(msg)
@@ -141,7 +141,7 @@ def resolve(uri: str) -> tuple[str, str]:
         return name, str(client.get_model_version_by_alias(name, alias).version)
     name, slash, number = rest.partition("/")
     if not slash or not number.isdigit():
-        msg = f"{uri} is no model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
+        msg = f"{uri} is not a model address: write models:/NAME@ALIAS or models:/NAME/VERSION"
         raise RegistryError(msg)
     return name, number
 

@@ -1,4 +1,4 @@
-"""Runs: what a job tells MLflow of itself besides a model."""
+"""Runs: what a job records in MLflow besides a model."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RunRecord:
     note : str
         Markdown that the page of the run opens with.
     parts : tuple of LoggedPart
-        The rows a model was made of and judged by.
+        The rows that a model was trained and evaluated on.
     began : float or None
         When the job began, in seconds since 1970; None is when it is logged.
     """
@@ -98,7 +98,7 @@ def log_scoring(
     """Log the counts of a scoring run of a day; returns the run's id."""
     title = f"score {model} {day}"
     with connected(), start_run(experiment_of(NIGHTLY), title, view=NIGHTS, began=began) as run:
-        mlflow.set_tags(dict(tags))  # first: whoever finds a run that was cut off sees of what
+        mlflow.set_tags(dict(tags))  # first, so that an interrupted run shows what it was about
         mlflow.log_metrics(dict(metrics))
     return str(run.info.run_id)
 
@@ -125,7 +125,7 @@ def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> s
 
 
 def log_comparison(name: str, record: RunRecord) -> str:
-    """Log what a challenger is worth beside a champion; returns the run's id.
+    """Log the comparison of a challenger with a champion; return the id of the run.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def log_facts(
 
 
 def facts_of(record: RunRecord) -> dict[str, float]:
-    """Give the metrics that are numbers: NaN is none."""
+    """Return the metrics that are numbers: MLflow takes no NaN."""
     return {name: value for name, value in record.metrics.items() if value == value}  # noqa: PLR0124
 
 
@@ -174,7 +174,7 @@ def write_files(record: RunRecord, folder: Path) -> None:
 
 
 def tags_of(record: RunRecord) -> dict[str, str]:
-    """Give the tags with names that MLflow takes; the bundle keeps the names as they are.
+    """Return the tags with names that MLflow takes; the bundle keeps the names as they are.
 
     Every run also has `code_digest`, which `kyc-ml --version` prints: in development the source
     changes, and the version does not.

@@ -42,12 +42,12 @@ _PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST
 
 
 def tracking_uri() -> str:
-    """Name the tracking server in use, without a password."""
+    """Return the address of the tracking server in use, without a password."""
     return without_password(address())
 
 
 def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
-    """Ask the tracking server for a sign of life, before a long job relies on it.
+    """Check that the tracking server answers, before a long job relies on it.
 
     A store that is a file and does not exist is made here and nowhere else, unless one of
     the models must be in it.
@@ -55,7 +55,7 @@ def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
     Parameters
     ----------
     models : str
-        What the job scores or judges by: registry addresses, or bundles' folders.
+        The models that the job uses: registry addresses, or bundles' folders.
     writes_to : str, optional
         Model whose experiment the job will log its run to, or `NIGHTLY`: it is made if it is
         not there, and written to, for a store that can be read may refuse that.
@@ -65,7 +65,7 @@ def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
     UnreachableError
         If it does not answer.
     RegistryError
-        If its address is none, it refuses, or the experiment was deleted.
+        If its address is not valid, it refuses, or the experiment was deleted.
     """
     asked = any(model.startswith(REGISTERED) for model in models)
     with connected(makes=not asked):
@@ -77,7 +77,7 @@ def reach_store(*models: str, writes_to: str = "", view: View = MODELS) -> None:
 
 
 def experiment_of(name: str) -> str:
-    """Name the experiment of a model's runs."""
+    """Return the name of the experiment of a model's runs."""
     return f"kyc_ml {name}"
 
 
@@ -102,7 +102,7 @@ def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # it logs SQL with a traceback beside the error that it raises, which is reported here
+    # it logs SQL with a traceback in addition to the error, which is reported here
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         open_store(makes=makes)
@@ -118,7 +118,7 @@ def start_run(
 ) -> Iterator[mlflow.ActiveRun]:
     """Start a run, or go on with the one that `mlflow run` started for this process.
 
-    That one stays in the experiment that `mlflow run` was told: a run cannot be moved. A run
+    That one stays in the experiment given to `mlflow run`: a run cannot be moved. A run
     that a signal or Ctrl-C ends has the status KILLED.
 
     Parameters
@@ -142,7 +142,7 @@ def start_run(
     else:
         run_id = begun
         found = mlflow.get_experiment(mlflow.get_run(begun).info.experiment_id)
-        if found.name == experiment:  # `mlflow run` may have been told another: it is not ours
+        if found.name == experiment:  # `mlflow run` may have another experiment, which is not ours
             _tag_experiment(found, view)
     try:
         with mlflow.start_run(run_id=None if begun else run_id, run_name=name) as run:
@@ -155,12 +155,12 @@ def start_run(
 
 
 def _open_experiment(name: str, view: View) -> Experiment:
-    """Make an experiment, or write to the one that is there.
+    """Create an experiment, or use the existing one.
 
     Raises
     ------
     RegistryError
-        If it was deleted, or its files would lie where this user cannot write.
+        If it was deleted, or this user cannot write its files.
     """
     client = mlflow.MlflowClient()
     found = client.get_experiment_by_name(name) or _make_experiment(client, name)
@@ -189,7 +189,7 @@ def _make_experiment(client: mlflow.MlflowClient, name: str) -> Experiment:
 
 
 def _tag_experiment(found: Experiment, view: View) -> None:
-    """Say what the experiment is and how its runs compare; a view that is there stays."""
+    """Describe the experiment and how its runs compare; an existing view is kept."""
     client = mlflow.MlflowClient()
     known = {**_EXPERIMENT, **view.as_tags()}
     # its kind is written each time: it is the sign that this user may write here

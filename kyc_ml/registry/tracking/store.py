@@ -1,6 +1,6 @@
 """The store behind the address: what keeps it from serving, found before the work relies on it.
 
-MLflow itself makes a store where there is none, twice at the same moment if two processes ask
+MLflow itself creates a missing store, twice at the same moment if two processes ask
 for it, and tries for a minute and a half to open one that cannot be opened. So each process opens
 its store here first, once, one process after another.
 """
@@ -43,12 +43,12 @@ _opened: set[tuple[str, str]] = set()
 
 
 def address() -> str:
-    """Name the tracking server in use, with its password."""
+    """Return the address of the tracking server in use, with its password."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
 
 
 def file_of_store() -> Path | None:
-    """Give the file that the store is; None for a server, or a database in memory."""
+    """Return the file that the store is; None for a server, or a database in memory."""
     url = make_url(address()) if address().startswith("sqlite") else None
     if url is None or url.database in {None, "", ":memory:"}:
         return None
@@ -61,7 +61,7 @@ def open_store(*, makes: bool) -> None:
     Parameters
     ----------
     makes : bool
-        Whether a file may be made where there is none.
+        Whether a missing file may be created.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def require_writable_store() -> None:
     path = file_of_store()
     if path is None:
         return
-    # SQLite keeps its journal beside the file
+    # SQLite keeps its journal in the same folder
     for place in (path, path.parent) if path.exists() else (_nearest(path),):
         reason = _unwritable(place)
         if reason:
@@ -112,7 +112,7 @@ def require_writable_store() -> None:
 
 
 def require_writable_files(location: str, *, experiment: str) -> None:
-    """Refuse an experiment whose files would lie where this user cannot write.
+    """Refuse an experiment whose files this user could not write.
 
     Parameters
     ----------
@@ -133,17 +133,17 @@ def require_writable_files(location: str, *, experiment: str) -> None:
 
 
 def is_here(location: str) -> bool:
-    """Tell whether files lie on this machine: at a path, or an address of a file."""
+    """Return whether files are on this machine: at a path, or an address of a file."""
     return location.startswith("file:") or not re.match(r"[a-z][a-z0-9+.-]*:", location)
 
 
 def path_of_files(location: str) -> Path:
-    """Give the folder of files that MLflow keeps on this machine, read as MLflow reads it."""
+    """Return the folder of files that MLflow keeps on this machine, read as MLflow reads it."""
     return Path(str(local_file_uri_to_path(location)))  # type: ignore[no-untyped-call]
 
 
 def location_for(experiment: str) -> str | None:
-    """Say where a new experiment's files are to lie; None is MLflow's own choice.
+    """Return where the files of a new experiment go; None is MLflow's own choice.
 
     MLflow takes the working folder's name for a part of an address: it would put the files of a
     folder ``50%20x`` into ``50 x``.
@@ -206,7 +206,7 @@ def _compare_schema(connection: Connection) -> None:
         cure = "a newer MLflow made it: install that version, or name another store"
     else:
         cure = (
-            "an older MLflow made it: back it up, and when nobody else needs that version any "
+            "an older MLflow made it: back it up, and when nobody needs that version any "
             "more run: mlflow db upgrade ADDRESS"
         )
     msg = (
@@ -256,7 +256,7 @@ def _holding(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(number, fcntl.LOCK_EX)
         except OSError as error:
-            # a share without locks: two first uses at once may still meet there
+            # a share without locks: two first uses at the same time may still collide
             if error.errno not in _UNSUPPORTED:
                 raise
         yield
@@ -265,11 +265,11 @@ def _holding(folder: Path) -> Iterator[None]:
 
 
 def _nearest(path: Path) -> Path:
-    """Give a place itself, or the nearest folder above it that exists."""
+    """Return the path itself, or the nearest folder above it that exists."""
     return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
 def _unwritable(place: Path) -> str:
-    """Say why this user cannot write a file or into a folder; empty where that is possible."""
+    """Explain why this user cannot write a file or into a folder; empty if they can."""
     refusal = why_unwritable(place)
     return f"says {os.strerror(refusal)!r}" if refusal else ""

@@ -55,7 +55,7 @@ _TOLD: Final = (
 )  # fmt: skip
 """Tags of a run that its registered version has too."""
 _LONGEST_DATASET_DIGEST: Final = 36
-_SHORT: Final = 8  # characters of a digest that tell models apart
+_SHORT: Final = 8  # characters of a digest that identify a model
 _OUTPUT_TYPES: Final = {"f": DataType.double, "i": DataType.long, "b": DataType.boolean}
 """By kind of a column of pandas; all others are text."""
 
@@ -69,7 +69,7 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
     Parameters
     ----------
     folder : Path
-        What `kyc_ml.tracking.keeping` wrote, or a bundle alone.
+        What `keeping` wrote, or a bundle alone.
     trained_by : str
         Who trained a bundle that comes alone.
     later : bool
@@ -190,7 +190,7 @@ def _require_given_back(logged: ModelInfo, bundle: Bundle, into: Path) -> None:
 
 
 def say_runs(experiment: str, experiment_id: str) -> str:
-    """Say on which page a run stands beside the others of its experiment, or that it does not."""
+    """Name the page that compares a run with others of its experiment, if there is one."""
     found = mlflow.get_experiment(experiment_id).name
     if found != experiment:
         return (
@@ -231,7 +231,7 @@ class _PartDataset(Dataset):
         return {"num_rows": self._part.rows, "num_positives": self._part.positives}
 
     def to_dict(self) -> dict[str, str]:
-        """Give what MLflow stores."""
+        """Return what MLflow stores."""
         stored: dict[str, str] = super().to_dict()
         columns = {"mlflow_colspec": self.schema.to_dict()}
         return {**stored, "schema": json.dumps(columns), "profile": json.dumps(self.profile)}
@@ -284,10 +284,10 @@ def _register(
 def _inputs(specs: Sequence[FeatureSpec], facts: Sequence[FeatureSpec] = ()) -> Schema:
     """Describe the feature columns: each may hold missing values.
 
-    The model's must be there; `facts`, which the tier policy reads beside them, may be. Where
+    The model's must be there; `facts`, which the tier policy reads too, may be. Where
     one of the model's is not, MLflow refuses the request before `Scorer` sees it, and writes out
     the whole schema before the name: columns said to be optional would shorten that message,
-    but tell whoever reads the signature something untrue.
+    but the signature would be wrong for its reader.
     """
     columns: list[ColSpec | TensorSpec] = [
         ColSpec(

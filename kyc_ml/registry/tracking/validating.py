@@ -1,4 +1,4 @@
-"""A validation in MLflow: a run of its own, and tags on the version that was validated."""
+"""A validation in MLflow: a separate run, and tags on the version that was validated."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _LOCAL: Final = "http://127.0.0.1:5000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Columns to show beside a run's name and age.
+    """Columns to show in addition to the name and age of a run.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class View:
     tags: tuple[str, ...]
 
     def as_tags(self) -> Mapping[str, str]:
-        """Give the experiment's tag that holds the view."""
+        """Return the experiment's tag that holds the view."""
         columns = [
             "attributes.`Created`",
             *(f"metrics.`{name}`" for name in self.metrics),
@@ -70,7 +70,7 @@ NIGHTS: Final = View(
 
 
 def say_page(store: str, experiment_id: str) -> str:
-    """Say on which page an experiment's runs stand side by side, in their saved view.
+    """Name the page that compares the runs of an experiment, in their saved view.
 
     Parameters
     ----------

@@ -17,8 +17,9 @@ from kyc_ml.registry import (
     fetch_report,
     latest_sign_off,
 )
+from kyc_ml.storage import written_whole
 from kyc_ml.validation.report.files import read_report
-from kyc_ml.validation.report.render import render_report, save_report_page
+from kyc_ml.validation.report.render import render_report
 from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language
 
@@ -79,15 +80,10 @@ def write_page(
     previous: Report | None = None,
     signed: Entry | None = None,
 ) -> None:
-    """Write the page of a report.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
+    """Write the page of a report, under a temporary name first; OutputError if that fails."""
     page = render_report(report, language=language, previous=previous, signed=signed)
-    save_report_page(page, path)
+    with written_whole(path) as handle:
+        handle.write(page.encode())
 
 
 def earlier_report(candidate: Candidate) -> Report | None:

@@ -7,14 +7,12 @@ allows nothing but this script and style, by their hashes.
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from kyc_ml.display import template_environment
+from kyc_ml.display import GLOSSARY, template_environment
 from kyc_ml.registry import Entry, SignOff
-from kyc_ml.storage import written_whole
 from kyc_ml.validation.report.changes import Changes, find_changes
 from kyc_ml.validation.report.inline import source_hash
 from kyc_ml.validation.report.numbers import write_change, write_interval, write_number
@@ -29,7 +27,7 @@ from kyc_ml.validation.report.view import (
     view_table,
     view_tiles,
 )
-from kyc_ml.validation.report.words import GLOSSARY, word
+from kyc_ml.validation.report.words import word
 from kyc_ml.validation.result import Report
 from kyc_ml.validation.text import Language, say
 
@@ -80,7 +78,10 @@ def render_report(
         changes=None if previous is None else _changes(previous, report, language),
         rows=view_rows(report, language),
         signed=None if signed is None else _signed(signed, language),
-        glossary=[(say(term, language), say(text, language)) for term, text in GLOSSARY],
+        glossary=[
+            (each.term_zh, each.text_zh) if language == "zh" else (each.term, each.text)
+            for each in GLOSSARY
+        ],
         files=sorted(report.data.files.items()),
         style=style,
         script=script,
@@ -94,18 +95,6 @@ def render_report(
             )
         ),
     )
-
-
-def save_report_page(page: str, path: Path) -> None:
-    """Write a rendered report to `path`, under a temporary name first.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; an earlier page then stays as it was.
-    """
-    with written_whole(path) as handle:
-        handle.write(page.encode())
 
 
 def _counts(families: tuple[FamilyView, ...]) -> dict[str, int]:

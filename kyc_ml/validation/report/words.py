@@ -15,14 +15,6 @@ WORDS: Final = texts_of(read_yaml(_FOLDER / "words.yaml"))
 COLUMNS: Final = texts_of(read_yaml(_FOLDER / "columns.yaml"))
 """Heads of table columns; a column that is not listed is shown by its name."""
 
-GLOSSARY: Final = tuple(
-    (each["term"], each["text"])
-    for each in (
-        texts_of(entry) for entry in read_yaml(_FOLDER / "glossary.yaml")["explained"].values()
-    )
-)
-"""Term and explanation, in the order of the English alphabet."""
-
 
 def word(key: str, language: Language) -> str:
     """Return one of the words of ``words.yaml``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,9 @@ from kyc_ml.decision import (
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import ConfigError, Faults, hint
 from kyc_ml.features import FeatureSpec, FeatureTable, build_features
-from kyc_ml.metrics import Floats, Mask, ModelMetrics, Names, Predictions, compute_metrics
+from kyc_ml.metrics import Floats, ModelMetrics, Names, Predictions, compute_metrics
 from kyc_ml.registry import Bundle, columns_of_bundle, features_and_facts
-from kyc_ml.training import FOLDS, OutOfFold, is_cross_validated, predict_again
+from kyc_ml.training import FOLDS, is_cross_validated, predict_again
 from kyc_ml.validation.policy import Settings
 from kyc_ml.validation.rows import Role, ScoredRows, score_built
 from kyc_ml.validation.run.row_choice import ChosenPart, ReviewPart, plan_parts
@@ -85,12 +86,16 @@ def collect_rows(
     found: dict[Role, ScoredRows] = {}
     fitted, baseline, held_out = None, None, None
     for part in parts:
-        built = _build(tables, part, specs, reporter)
+        built = build_features(
+            tables,
+            part.observations,
+            specs=specs,
+            progress=partial(reporter.progress, f"building features of {part.role} rows"),
+        )
         # raises if a column is missing; without rows, because it copies them
         columns_of_bundle(bundle, built.take(np.zeros(0, np.int64)))
-        left_out |= {
-            name: why for name, why in built.unavailable.items() if name in _named(settings)
-        }
+        named = _named(settings)
+        left_out |= {name: why for name, why in built.unavailable.items() if name in named}
         predicted = None
         if part.learned is not None:
             held_out, probability = predict_again(
@@ -99,7 +104,10 @@ def collect_rows(
             predicted = (held_out.margin, probability)
             if part.role == "current":
                 fitted = _score(bundle, tables, part, built, as_of=as_of)
-                baseline = _baseline(held_out, part.learned, part.evaluated)
+                baseline = Predictions(
+                    score=held_out.baseline[part.evaluated],
+                    probability=held_out.baseline_probability(part.learned)[part.evaluated],
+                )
         found[part.role] = _score(bundle, tables, part, built, as_of=as_of, predicted=predicted)
     tested = found["reference" if chosen == "later" else "current"]
     return ValidationRows(
@@ -112,21 +120,6 @@ def collect_rows(
         recorded=_quality_then(tested, status_then),
         recorded_part=FOLDS if is_cross_validated(bundle) else TEST,
         left_out=left_out,
-    )
-
-
-def _build(
-    tables: ContractedTables,
-    part: ReviewPart,
-    specs: tuple[FeatureSpec, ...],
-    reporter: ProgressReporter,
-) -> FeatureTable:
-    stage = f"building features of {part.role} rows"
-    return build_features(
-        tables,
-        part.observations,
-        specs=specs,
-        progress=lambda done, total: reporter.progress(stage, done, total),
     )
 
 
@@ -166,14 +159,6 @@ def _score(
         typology=typology,
         arrival_days=days,
         amount=np.asarray(amount, dtype=np.float64),
-    )
-
-
-def _baseline(held_out: OutOfFold, learned: Floats, evaluated: Mask) -> Predictions:
-    """Return the out-of-fold predictions of the logistic regression for the evaluated rows."""
-    return Predictions(
-        score=held_out.baseline[evaluated],
-        probability=held_out.baseline_probability(learned)[evaluated],
     )
 
 

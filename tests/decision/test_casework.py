@@ -1,0 +1,255 @@
+"""The case sheet: the customer's own rows as known then, on a page that tells nobody else."""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import replace
+from string import Formatter
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from kyc_ml.contract.memory import contract_tables
+from kyc_ml.decision import CaseSheet, Counterfactual, ReasonRow, recent_behaviour, save_sheet
+from kyc_ml.decision.casework.recent import RECENT, WEEKS, RecentMeasure
+from kyc_ml.decision.casework.sheet import render_sheet
+from kyc_ml.decision.wording import WORDING
+from kyc_ml.onboarding.synthetic.bank import make_bank
+from kyc_ml.onboarding.synthetic.settings import BankConfig
+
+AT = pd.Timestamp("2024-09-02 13:00", tz="UTC")
+
+
+@pytest.fixture(scope="module")
+def raw():
+    return make_bank(BankConfig(transactions=12_000, seed=11)).tables
+
+
+def contracted(tables):
+    return contract_tables(tables, timezone="Asia/Shanghai", base_currency="CNY").accepted
+
+
+def busiest(raw):
+    """Give the customers with most and fewest payments, and one who never paid."""
+    counts = raw["transactions"].to_pandas()["customer_id"].value_counts()
+    return [counts.index[0], counts.index[-1], "nobody"]
+
+
+def test_weeks_are_those_counted_by_hand_over_the_raw_rows(raw):
+    tables = contracted(raw)
+    rows = raw["transactions"].to_pandas()
+    rows = rows[(rows["event_time"] < AT) & (rows["known_at"].fillna(rows["event_time"]) <= AT)]
+    for customer in busiest(raw):
+        payments, money_in, _, _ = recent_behaviour(tables, customer, decision=AT)
+        own = rows[rows["customer_id"] == customer]
+        for measure, mine in ((payments, own), (money_in, own[own["direction"] == "in"])):
+            for week, value in enumerate(measure.weekly):
+                start = AT - pd.Timedelta(weeks=WEEKS - week)
+                here = mine[
+                    (mine["event_time"] >= start)
+                    & (mine["event_time"] < start + pd.Timedelta(weeks=1))
+                ]
+                if own.empty or own["event_time"].min() >= start + pd.Timedelta(weeks=1):
+                    assert np.isnan(value)
+                else:
+                    by_hand = len(here) if measure is payments else here["amount"].sum()
+                    assert value == pytest.approx(by_hand)
+        if not own.empty:
+            assert payments.recent == pytest.approx(np.nanmean(payments.weekly[-RECENT:]))
+            assert payments.starts[0] == (AT - pd.Timedelta(weeks=WEEKS)).date()
+        recent = rows[rows["event_time"] >= AT - pd.Timedelta(weeks=WEEKS)]
+        others = recent[recent["customer_id"] != customer].groupby("customer_id").size() / WEEKS
+        assert payments.peers == len(others)
+        assert (payments.peers_low, payments.peers_high) == pytest.approx(
+            tuple(others.quantile([0.25, 0.75]))
+        )
+
+
+def test_peers_are_those_of_the_latest_profile_known_then(raw):
+    profiles = raw["customers"].to_pandas()
+    known = profiles["known_at"].fillna(profiles["event_time"])
+    latest = profiles[(profiles["event_time"] < AT) & (known <= AT)].sort_values(
+        "event_time", kind="stable"
+    ).groupby("customer_id").last()  # fmt: skip
+    retail = set(latest.index[latest["segment"] == "retail"])
+    rows = raw["transactions"].to_pandas()
+    start = AT - pd.Timedelta(weeks=WEEKS)
+    rows = rows[(rows["event_time"] < AT) & (rows["event_time"] >= start)]
+    rows = rows[rows["known_at"].fillna(rows["event_time"]) <= AT]
+    found = recent_behaviour(contracted(raw), "nobody", decision=AT, peers={"segment": "retail"})
+    assert found[0].peers == len(set(rows["customer_id"]) & retail) > 0
+
+
+def test_rows_that_were_not_known_yet_change_nothing(raw):
+    now = pa.scalar(AT.to_pydatetime(), pa.timestamp("us", tz="UTC"))
+    blind = {
+        name: table.filter(pc.fill_null(pc.less_equal(table["known_at"], now), fill_value=True))
+        for name, table in raw.items()
+    }
+    assert len(blind["transactions"]) < len(raw["transactions"])
+    for customer in busiest(raw):
+        peers = {"segment": "retail"}
+        all_rows = recent_behaviour(contracted(raw), customer, decision=AT, peers=peers)
+        known = recent_behaviour(contracted(blind), customer, decision=AT, peers=peers)
+        assert str(known) == str(all_rows)
+
+
+@pytest.fixture
+def sheet():
+    weekly = np.arange(WEEKS, dtype=float)
+    weekly[:3] = np.nan
+    chips = ("low", "high")
+    return CaseSheet(
+        language="en",
+        unit="risk",
+        model="risk 1",
+        tiers=(("low", "低"), ("high", "高")),
+        score={
+            "observation_id": "<b>C1</b>@2024-09-02",
+            "customer_id": "C1",
+            "decision_time": AT,
+            "probability": 0.4,
+            "margin": -0.5,
+            "base_value": -2.0,
+            **dict.fromkeys(("tier", "tier_before_overrides"), chips[1]),
+            **dict.fromkeys(("tier_of_score", "tier_of_model"), chips[0]),
+            "expert_grade": None,
+            "override_code": "list_hit",
+            "policy_unchecked": None,
+            "due_diligence": "enhanced",
+            "monitoring": "raised",
+            "next_review": AT.date(),
+            "policy": "p v1",
+            "model_name": "risk",
+            "model_digest": "",
+        },
+        peers="all (corporate: fewer than 200 training rows)",
+        reasons=(
+            ReasonRow(
+                code="velocity.x", family="velocity", text="payments: 5 (usual: 1); raises",
+                text_zh="交易：5笔", value="5", peer_median="1", percentile=0.97,
+                contribution=1.25, share=0.5,
+            ),
+            ReasonRow(
+                code="profile.y", family="profile", text="segment: sme (usual: retail); lowers",
+                text_zh="条线", value="sme", peer_median="retail", percentile=None,
+                contribution=-0.25, share=0.1,
+            ),
+        ),
+        lowering=Counterfactual(
+            lines=(("payments: 1, not 5", "交易：5→1"),), note=("Then low.", "则为低。")
+        ),
+        measures=(
+            RecentMeasure(
+                title=("Payments per week", "每周"), unit="", starts=(AT.date(),) * WEEKS,
+                weekly=weekly, before=9.0, recent=24.0, peers_low=np.nan, peers_high=np.nan,
+                peers=0,
+            ),
+        ),
+        overrides=(
+            {"code": "list_hit", "gives": "floor high", "reason": "list", "source": "rule",
+             "until": "2030-01-01", "approver": "committee"},
+        ),
+        history=((AT - pd.Timedelta(days=90), "low", "low"),),
+    )  # fmt: skip
+
+
+def test_the_sheet_is_one_page_that_fetches_nothing_and_escapes_what_it_says(sheet):
+    page = render_sheet(sheet)
+    assert page == render_sheet(sheet)
+    for outside in ("http:", "https:", "<script", "<link", "url(", "@import", "src="):
+        assert outside not in page
+    assert "<b>C1</b>" not in page
+    assert "&lt;b&gt;C1&lt;/b&gt;" in page
+    assert "Internal only" in page
+    assert "不得向客户" in page
+    for said in (
+        "list_hit",
+        "floor",
+        "2030-01-01",
+        "payments: 1",
+        "all (corporate",
+    ):
+        assert said in page
+    assert page.count('class="week') == WEEKS - 3
+    assert "nan" not in page.split("</style>")[1].lower().replace("finance", "")
+
+
+def test_a_chinese_sheet_is_chinese_throughout(sheet):
+    chinese = replace(
+        sheet,
+        language="zh",
+        peers="全行",
+        overrides=({**sheet.overrides[0], "gives": "等级不低于高", "reason": "名单",
+                    "source": "依据", "approver": "委员会"},),
+        reasons=tuple(replace(each, value="5", peer_median="1") for each in sheet.reasons),
+        score={**sheet.score, "observation_id": "C1", "policy_unchecked": "segments; override a_b"},
+    )  # fmt: skip
+    page = render_sheet(chinese)
+    assert '<html lang="zh-Hans">' in page
+    assert "客户洗钱风险等级" in page
+    assert "强化尽职调查" in page
+    assert "客群；等级调整 a_b" in page
+    assert "则为低。" in page
+    shown = re.sub(r"<[^>]+>", " ", page.split("</style>")[1])
+    known = {"C1", "UTC", "list_hit", "a_b", "risk", "p", "v1"}
+    assert {word for word in re.findall(r"[A-Za-z_]\w*", shown) if word not in known} == set()
+
+
+@pytest.mark.parametrize("group", WORDING)
+def test_every_text_is_in_both_languages_with_the_same_values(group):
+    for key, text in WORDING[group].items():
+        assert set(text) == {"en", "zh"}, key
+        names = [
+            {name for _, name, _, _ in Formatter().parse(text[language]) if name is not None}
+            for language in ("en", "zh")
+        ]
+        assert names[0] == names[1], key
+        assert not re.search("[\u4e00-\u9fff]", text["en"]), key
+        plain = group == "units" or key in {"to", "language", "comma", "semicolon", "stop"}
+        assert plain or re.search("[\u4e00-\u9fff{]", text["zh"]), key
+
+
+def test_the_waterfall_goes_from_the_base_to_the_margin(sheet):
+    assert sheet.rest == pytest.approx(0.5)
+    page = render_sheet(sheet)
+    steps = [float(x.replace("−", "-")) for x in re.findall(r'class="number">([^<]+)<', page)]
+    assert steps[0] + sum(steps[1:-1]) == pytest.approx(steps[-1])
+    assert steps == [-2.0, 1.25, -0.25, 0.5, -0.5]
+    lefts = [float(x) for x in re.findall(r'<i style="left:([\d.]+)%', page)]
+    assert all(0.0 <= left <= 100.0 for left in lefts)
+
+
+@pytest.mark.parametrize(("valid", "said"), [(True, False), (None, False), (False, True)])
+def test_a_decision_older_than_the_policy_is_said_to_be(sheet, valid, said):
+    page = render_sheet(replace(sheet, score={**sheet.score, "policy_in_force": valid}))
+    assert ('class="note before-policy"' in page) == said
+
+
+def test_only_the_owner_may_read_it(sheet, tmp_path):
+    path = tmp_path / "new" / "case.html"
+    save_sheet(sheet, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text(encoding="utf-8") == render_sheet(sheet)
+
+
+def test_a_review_at_local_midnight_is_shown_on_its_own_day(sheet, raw):
+    midnight = pd.Timestamp("2024-09-03", tz="Asia/Shanghai")  # 2024-09-02 16:00 UTC
+    week_before = midnight - pd.Timedelta(days=7)
+    page = render_sheet(
+        replace(
+            sheet,
+            score={**sheet.score, "decision_time": midnight},
+            measures=recent_behaviour(contracted(raw), "nobody", decision=midnight),
+            history=((week_before, "low", "low"),),
+        )
+    )
+    assert "2024-09-03 00:00 Asia/Shanghai" in page
+    assert ">2024-08-27<" in page
+    assert ">2024-03-05<" in page  # the first of the weeks
+    assert page.count(">2024-09-03<") == 4  # the decision, below each of the drawings
+    assert not re.search(r">2024-0(8-26|3-04)<", page)
