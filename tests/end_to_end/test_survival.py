@@ -279,7 +279,7 @@ def test_killed_between_its_last_file_and_the_rename_it_is_published_as_it_is(
     with pytest.raises(OutputError, match="since: 2024-03-01 then, 2024-03-02 now"):
         night.score(out, since="2024-03-02")
     with monkeypatch.context() as context:
-        context.setattr(ScoringRun, "run", None)  # no rerun
+        context.setattr(ScoringRun, "run", None)  # nothing is computed again
         night.score(out)
     same_run(out, reference)
 
