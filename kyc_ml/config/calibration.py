@@ -23,7 +23,7 @@ class CalibrationConfig(Section):
     seed: int = Field(default=20130105, ge=0)
     """Draws the folds."""
     segment: str | None = None
-    """Category feature, such as profile_segment, whose values have shifts of their own."""
+    """Category feature, such as profile_segment, whose values each have a separate shift."""
     segment_strength: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
     """Expected positives' worth of pseudo-observations that pull a segment to the whole:
     0 leaves it to itself; none given, they are estimated from how far segments differ."""

@@ -24,7 +24,7 @@ class ExplainConfig(Section):
     reasons: int = Field(default=3, ge=1, le=20)
     """Reasons of each scored row, the strongest first."""
     peers: str | None = None
-    """Category feature that parts the rows into peers; None holds all against the whole bank."""
+    """Category feature that divides rows into peer groups; None compares with the whole bank."""
 
 
 class RunConfig(Section):

@@ -40,8 +40,8 @@ class SelectionConfig(Section):
     """Equally many training rows each, in order of time."""
     psi_limit: float | None = Field(default=None, gt=0.0)
     """Shift of a feature between two blocks above which it is dropped, by convention 0.25;
-    None drops none, for what looks back far shifts while the history grows, and may say much
-    all the same."""
+    None drops none: features with a long window shift while the history grows, and may still
+    predict well."""
     flip_level: float | None = Field(default=0.01, gt=0.0, lt=1.0)
     """Level at which a feature's relation to the outcome must be significant, with opposite
     signs in two blocks, for it to be dropped; None drops none."""

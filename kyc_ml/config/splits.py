@@ -17,7 +17,7 @@ PARTS: Final = (TRAIN, EARLY_STOPPING, CALIBRATION, TEST)
 
 
 class SplitConfig(Section):
-    """Parts in order of time: train, early stopping, calibration, test.
+    """Four parts in order of time: train, early stopping, calibration, test.
 
     The test ends where labels are mature on the training date. Its start less
     `embargo_days` is the development cut-off: the labels of the other parts are those

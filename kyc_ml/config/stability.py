@@ -17,9 +17,9 @@ class StabilityConfig(Section):
     seed: int = Field(default=20130105, ge=0)
     """Draws the bootstrap samples and the rows explained."""
     top_features: int = Field(default=20, ge=1)
-    """So many features of largest mean contribution are compared between refits."""
+    """Number of features, by mean contribution, that are compared between refits."""
     top_reasons: int = Field(default=5, ge=1)
-    """So many reasons of each row are compared between refits."""
+    """Number of reasons of each row that are compared between refits."""
     explained_rows: int = Field(default=2_000, ge=1)
     """Most test rows whose reasons are compared."""
 
