@@ -83,6 +83,7 @@ def test_a_chinese_page_fits_a_terminal_of_80_columns(name, monkeypatch):
     lines = done.stdout.splitlines()
     assert [each for each in lines if cell_len(each) > 80 and "  kyc-ml " not in each] == []
     assert "[required" not in done.stdout
+    assert not re.search(r"[Cc]ompletion for|\bMODEL MODEL", done.stdout)
     for summary in HELP["commands"].values():
         assert cell_len(summary["summary"]["zh"]) <= LONGEST
 
