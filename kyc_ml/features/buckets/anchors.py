@@ -141,7 +141,8 @@ class _Planner:
                 found.setdefault((level, site), []).append(replace(spec, how=how))
         ordered = sorted(
             # the passes that end a place come after all levels, in the order given
-            found, key=lambda key: (1 + last.index(key[1]) if key[1] in last else 0, key[0])
+            found,
+            key=lambda key: (1 + last.index(key[1]) if key[1] in last else 0, key[0]),
         )
         carried: dict[Place, list[FeatureSpec]] = defaultdict(list)
         for (place, name), home in self._homes.items():
