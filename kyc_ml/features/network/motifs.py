@@ -212,7 +212,7 @@ def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Ints32, int]:
             met[payer] = edge
             for slot in range(first, end):
                 own[out_of.slot[slot].other] = edge
-            # the closing payment itself is no earlier payment to the payee
+            # the payee of the closing payment is not one of the payees before it
             own[payee] = -1
             for slot in range(low, high):
                 other = into.slot[slot].other

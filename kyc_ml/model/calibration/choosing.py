@@ -113,7 +113,7 @@ def calibrate_by_fold(
         try:
             found = fit_calibrator(margin[others], target[others], method=method, segments=own)
         except ReversedRankingError:
-            # a reversed map is no prediction: the rate of the other folds takes its place
+            # a reversed map is not used: the rate of the other folds takes its place
             proba[held] = target[others].mean()
             continue
         values = None if segments is None else segments.take(held).values  # noqa: PD011
