@@ -186,6 +186,7 @@ class Terminal(ProgressReporter):
 
     def draw(self, content: Sheet | str) -> None:
         """Write a part of the result to standard output; progress has ended."""
+        # a line of progress that is still drawn would mix with the result
         self._progress.stop()
         if self._quiet:
             return

@@ -173,6 +173,7 @@ def _waterfall(sheet: CaseSheet) -> Iterator[dict[str, Any]]:
     base = float(sheet.score["base_value"])
     ends = list(accumulate((step for _, step in steps), initial=base))
     low, high = min(ends), max(ends)
+    # a case without any contribution has no width to divide by
     scale = 100.0 / ((high - low) or 1.0)
 
     def at(value: float) -> float:
