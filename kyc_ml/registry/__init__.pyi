@@ -37,7 +37,6 @@ from .governance.words import describe as describe
 from .governance.words import say_no_rollback as say_no_rollback
 from .loading import columns_of_bundle as columns_of_bundle
 from .loading import features_and_facts as features_and_facts
-from .loading import features_of_bundle as features_of_bundle
 from .loading import load_model as load_model
 from .loading import require_currency as require_currency
 from .loading import require_own as require_own
@@ -73,9 +72,8 @@ from .tracking.registry import fetch_record as fetch_record
 from .tracking.runs import ChildRecord as ChildRecord
 from .tracking.runs import LoggedPart as LoggedPart
 from .tracking.runs import RunRecord as RunRecord
-from .tracking.runs import log_comparison as log_comparison
+from .tracking.runs import log_job as log_job
 from .tracking.runs import log_scoring as log_scoring
-from .tracking.runs import log_tuning as log_tuning
 from .tracking.server import NIGHTLY as NIGHTLY
 from .tracking.server import reach_store as reach_store
 from .tracking.server import tracking_uri as tracking_uri

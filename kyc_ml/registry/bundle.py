@@ -280,15 +280,6 @@ def compare_manifests(before: Mapping[str, Any], after: Mapping[str, Any]) -> tu
     return tuple(differing)
 
 
-def _seeds(config: RunConfig) -> dict[str, int]:
-    """List every seed of a configuration by the section that has it."""
-    return {
-        name: section["seed"]
-        for name, section in config.model_dump().items()
-        if isinstance(section, dict) and "seed" in section
-    }
-
-
 def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
     installed = needed_distributions()
     content = {
@@ -299,7 +290,11 @@ def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
         "python": python_version(),
         "libraries": {name: installed[name] for name in _LIBRARIES},
         "distributions_digest": digest_distributions(),
-        "seeds": _seeds(bundle.config),
+        "seeds": {
+            name: section["seed"]
+            for name, section in bundle.config.model_dump().items()
+            if isinstance(section, dict) and "seed" in section
+        },
         "config_digest": section_digest(
             _without_threads(bundle.config), former=version <= _FORMER_NAMES
         ),

@@ -38,13 +38,7 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenMatters:
-    """Open findings and conditions of use.
-
-    Attributes
-    ----------
-    findings : tuple of RegisteredFinding
-    conditions : tuple of ConditionsOfUse
-    """
+    """Open findings and conditions of use."""
 
     findings: tuple[RegisteredFinding, ...]
     conditions: tuple[ConditionsOfUse, ...]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -70,21 +70,6 @@ class Environment:
             platform=f"{platform.system()} {platform.machine()}",
             distributions=needed_distributions(),
         )
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote.
-
-        Raises
-        ------
-        TypeError
-            If an attribute is missing or unknown.
-        """
-        return cls(**content)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {**asdict(self), "distributions": dict(self.distributions)}
 
     def changes(self, later: Environment) -> tuple[str, ...]:
         """List what differs in a later environment, a line each, the most important first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,7 +86,7 @@ def write_record(
         _TIERS: dump_section(policy),
         SOURCE: dump_section(mapping),
         _FACTS: _json(facts),
-        _ENVIRONMENT: _json(Environment.current().to_dict()),
+        _ENVIRONMENT: _json(asdict(Environment.current())),
         _FEATURES: _json(digest_each(specs)),
         MANIFEST: (bundle / MANIFEST).read_bytes().decode(),
     }
@@ -114,7 +114,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     rating, features = folder / _RATING, folder / _FEATURES
     raw = (folder / MANIFEST).read_bytes()
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = _read_json(folder / _FACTS)
         return TrainingRecord(
             run=load_section(folder / _RUN, RunConfig, stored=True),
             policy=load_section(folder / _TIERS, TierPolicy),
@@ -125,10 +125,8 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
             files=facts["files"],
             manifest=json.loads(raw),
             digest=hashlib.sha256(raw).hexdigest(),
-            environment=Environment.from_dict(
-                json.loads((folder / _ENVIRONMENT).read_text(encoding="utf-8"))
-            ),
-            features=_read_digests(features) if features.is_file() else None,
+            environment=Environment(**_read_json(folder / _ENVIRONMENT)),
+            features=dict(_read_json(features).items()) if features.is_file() else None,
         )
     except KycMlError:
         raise
@@ -145,9 +143,8 @@ def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:
     return {spec.name: definitions_digest([spec]) for spec in specs}
 
 
-def _read_digests(path: Path) -> dict[str, str]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return {str(name): str(digest) for name, digest in content.items()}
+def _read_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _json(content: object) -> str:

@@ -178,17 +178,17 @@ def _require_schema(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     engine = sqlalchemy.create_engine(
-        URL.create("sqlite", database=f"file:{_quoted(path)}", query={"mode": "ro", "uri": "true"})
+        URL.create(
+            "sqlite",
+            database=path.as_uri().replace("file://", "file:"),
+            query={"mode": "ro", "uri": "true"},
+        )
     )
     try:
         with engine.connect() as connection:
             _compare_schema(connection)
     finally:
         engine.dispose()
-
-
-def _quoted(path: Path) -> str:
-    return path.as_uri().removeprefix("file://")
 
 
 def _compare_schema(connection: Connection) -> None:

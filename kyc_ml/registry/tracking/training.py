@@ -100,7 +100,12 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
                 files.mkdir()
             _rewrite(files, run=run.info.run_id)
             log_facts(kept.parameters, kept.metrics, kept.tags, files)
-            _log_parts(kept.parts, bundle)
+            schema = _inputs(bundle.inputs)
+            mlflow.log_inputs(
+                datasets=[_PartDataset(part, schema) for part in kept.parts],
+                contexts=[part.context for part in kept.parts],
+                tags_list=[None for _ in kept.parts],
+            )
             logged = _log_bundle(bundle, place)
             _require_given_back(logged, bundle, Path(scratch) / "given back")
             registered = _register(
@@ -198,16 +203,6 @@ def say_runs(experiment: str, experiment_id: str) -> str:
             f"mlflow run --experiment-name {experiment!r}"
         )
     return say_page(tracking_uri(), experiment_id)
-
-
-def _log_parts(parts: Sequence[LoggedPart], bundle: Bundle) -> None:
-    """List the parts as datasets of the run, with the feature columns as their schema."""
-    schema = _inputs(bundle.inputs)
-    mlflow.log_inputs(
-        datasets=[_PartDataset(part, schema) for part in parts],
-        contexts=[part.context for part in parts],
-        tags_list=[None for _ in parts],
-    )
 
 
 class _PartDataset(Dataset):
