@@ -175,13 +175,7 @@ def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Time
 def _require_reached(
     time: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
 ) -> None:
-    """Raise if a time is more than a week after the data: customers would look inactive.
-
-    Parameters
-    ----------
-    name : str
-        Name of the time in the message.
-    """
+    """Raise if a time is more than a week after the data: customers would look inactive."""
     if time > end + _SILENCE:
         msg = (
             f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "
@@ -222,7 +216,7 @@ def require_fresh(
     ----------
     stale_hours : float or None
         Hours that the newest of them may be older than the date, in addition to the limit of a
-        week for every source; None is no limit.
+        week for every source; None for that limit alone.
     name : str
         Name of the date in the message.
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from kyc_ml.contract import ContractedTables
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import BundleError, ConfigError, DatasetError, RegistryError
-from kyc_ml.features import FeatureTable, build_features
+from kyc_ml.features import FeatureSpec, FeatureTable, build_features
 from kyc_ml.registry.bundle import Bundle, load_bundle
 from kyc_ml.registry.score import graded_specs
 from kyc_ml.registry.tracking.registry import fetch_bundle
@@ -54,6 +54,13 @@ def load_model(model: str) -> tuple[Bundle, str]:
             raise BundleError(msg) from None
 
 
+def features_of_bundle(
+    bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
+) -> FeatureTable:
+    """Compute the bundle's own features; see `columns_of_bundle`."""
+    return columns_of_bundle(bundle, _build(bundle.specs, tables, observations, reporter))
+
+
 def features_and_facts(
     bundle: Bundle, tables: ContractedTables, observations: pa.Table, reporter: ProgressReporter
 ) -> tuple[FeatureTable, FeatureTable]:
@@ -74,13 +81,22 @@ def features_and_facts(
     DatasetError
         If a feature the model was trained on cannot be computed; see `columns_of_bundle`.
     """
-    facts = build_features(
+    facts = _build(graded_specs(bundle), tables, observations, reporter)
+    return columns_of_bundle(bundle, facts), facts
+
+
+def _build(
+    specs: tuple[FeatureSpec, ...],
+    tables: ContractedTables,
+    observations: pa.Table,
+    reporter: ProgressReporter,
+) -> FeatureTable:
+    return build_features(
         tables,
         observations,
-        specs=graded_specs(bundle),
+        specs=specs,
         progress=lambda done, total: reporter.progress("building features", done, total),
     )
-    return columns_of_bundle(bundle, facts), facts
 
 
 def columns_of_bundle(bundle: Bundle, built: FeatureTable) -> FeatureTable:

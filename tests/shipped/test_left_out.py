@@ -27,7 +27,7 @@ from kyc_ml.errors import ConfigError, DatasetError
 from kyc_ml.features import choose_features, incomplete, split_available
 from kyc_ml.features.build import chosen_unavailable, in_table_order
 from kyc_ml.features.prepare import columns_of
-from kyc_ml.registry import features_and_facts, load_bundle, save_bundle
+from kyc_ml.registry import features_of_bundle, load_bundle, save_bundle
 from kyc_ml.scoring import ScoringRequest, run_score
 from kyc_ml.scoring.case import make_case, make_sheet
 from kyc_ml.scoring.counterfactual import find_counterfactual
@@ -177,8 +177,7 @@ def use(form, source, bundle, *, folder, validated):
     sheet = make_sheet(case, source, label="model", lowering=lowering, language="zh")
     save_sheet(sheet, folder / "sheet.html")
     found = find_observation(source, name, unit=bundle.config.unit)
-    features, _ = features_and_facts(bundle, source, found, ProgressReporter())
-    list_customer_facts(bundle, features)
+    list_customer_facts(bundle, features_of_bundle(bundle, source, found, ProgressReporter()))
     limits = folder / "limits.yaml"
     passed = {"stale_hours": None, "drift": {"score": None}, "unknown_categories_share": 1.0}
     limits.write_text(yaml.safe_dump(passed))
