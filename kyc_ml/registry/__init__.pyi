@@ -37,6 +37,7 @@ from .governance.words import describe as describe
 from .governance.words import say_no_rollback as say_no_rollback
 from .loading import columns_of_bundle as columns_of_bundle
 from .loading import features_and_facts as features_and_facts
+from .loading import features_of_bundle as features_of_bundle
 from .loading import load_model as load_model
 from .loading import require_currency as require_currency
 from .loading import require_own as require_own

@@ -22,7 +22,7 @@ class AuditLogResult:
     Attributes
     ----------
     receipt : str
-        ``COUNT:HASH`` of the last entry: keep it where nobody who can write the log can
+        ``COUNT:HASH`` of the last entry: keep it where those who can write the log cannot
         write, and give it back to `verify`. '' for an empty log.
     anchors : int
         Places that the log was compared with.

@@ -307,13 +307,7 @@ def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
 
 
 def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read each file once, and refuse what differs from the manifest.
-
-    Returns
-    -------
-    manifest : dict
-    raw : mapping of file name to the very bytes that were checked
-    """
+    """Return the manifest, and the bytes that were checked: each file is read only once."""
     if not (folder / MANIFEST).is_file():
         msg = f"{folder} is not a bundle: it has no {MANIFEST}; name the folder that holds one"
         raise BundleError(msg)
@@ -365,11 +359,6 @@ def _computable(
     """Leave out intermediate features that no column of the model reads and nothing can compute.
 
     A training before December 2026 kept them where the source lacked what they are made of.
-
-    Raises
-    ------
-    BundleError
-        If a column of the model itself is made of what is not declared.
     """
     lost = {spec.name for spec in incomplete(specs)}
     needed = sorted(lost.intersection(own))

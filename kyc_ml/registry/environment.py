@@ -20,14 +20,10 @@ from packaging.utils import canonicalize_name
 
 DISTRIBUTION: Final = "kyc-ml"
 _NOT_INSTALLED: Final = "not installed"
+_MARKERS: Final = ("os_name", "sys_platform", "platform_system", "platform_machine")
 _PLATFORMS: Final = tuple(
-    {
-        "os_name": os_name,
-        "sys_platform": sys_platform,
-        "platform_system": system,
-        "platform_machine": machine,
-    }
-    for os_name, sys_platform, system, machine in (
+    dict(zip(_MARKERS, each, strict=True))
+    for each in (
         ("posix", "linux", "Linux", "x86_64"),
         ("posix", "linux", "Linux", "aarch64"),
         ("posix", "darwin", "Darwin", "arm64"),

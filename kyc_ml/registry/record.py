@@ -22,6 +22,7 @@ from kyc_ml.errors import KycMlError, RegistryError
 from kyc_ml.features import FeatureSpec, definitions_digest
 from kyc_ml.registry.bundle import MANIFEST
 from kyc_ml.registry.environment import Environment
+from kyc_ml.storage import dump_json
 
 SOURCE: Final = "source.yaml"
 _RUN: Final = "run.yaml"
@@ -85,9 +86,9 @@ def write_record(
         _RUN: dump_section(run),
         _TIERS: dump_section(policy),
         SOURCE: dump_section(mapping),
-        _FACTS: _json(facts),
-        _ENVIRONMENT: _json(asdict(Environment.current())),
-        _FEATURES: _json(digest_each(specs)),
+        _FACTS: dump_json(facts),
+        _ENVIRONMENT: dump_json(asdict(Environment.current())),
+        _FEATURES: dump_json(digest_each(specs)),
         MANIFEST: (bundle / MANIFEST).read_bytes().decode(),
     }
     return texts if card is None else {**texts, _RATING: dump_section(card)}
@@ -145,7 +146,3 @@ def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

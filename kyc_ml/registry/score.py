@@ -121,12 +121,8 @@ class Scores:
 
         Parameters
         ----------
-        features : FeatureTable
-            Holds the model's columns, in any order; other columns may be present.
-        facts : FeatureTable, optional
-            The same rows with what the tier policy reads; `features` by default.
-        book, history : optional
-            See `grade`.
+        features, facts, book, history
+            See `score_features`.
         predicted : two float64 arrays of shape (n,), optional
             Margin and probability by other models than the bundle's: those of its folds.
 
@@ -352,7 +348,7 @@ class Scorer:
         DataFrame
             margin, probability, the tiers, override_code, policy_unchecked and the reasons.
         """
-        del params  # pyfunc hands them over; there are none
+        del params  # pyfunc passes them, and this model has no parameters
         features = features_from_frame(frame, specs=self.bundle.inputs)
         sent = tuple(spec for spec in self.facts if spec.name in frame)
         facts = features_from_frame(frame, specs=(*self.bundle.inputs, *sent))

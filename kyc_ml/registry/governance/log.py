@@ -38,6 +38,7 @@ from kyc_ml.registry.governance.chain import (
     check_anchors,
     read_chain,
 )
+from kyc_ml.storage import sync_folder
 
 _NOBODY_ELSE: Final = 0o640  # owner and group; an entry names people
 
@@ -49,7 +50,7 @@ class AuditLog:
         self.path = path
 
     def read(self) -> LogReading:
-        """Read all entries and check the chain; a log that is not there yet is empty.
+        """Read all entries and check the chain; a log that does not exist yet is empty.
 
         Raises
         ------
@@ -148,7 +149,7 @@ class AuditLog:
                 done += os.write(file, line[done:])
             os.fsync(file)
             if size == 0:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)  # the name of a new file outlasts a crash
         except OSError as error:
             os.ftruncate(file, size)  # our own unfinished line, still under the lock
             msg = f"audit log {self.path} cannot be written: {error.strerror}; free space"
@@ -178,15 +179,6 @@ class AuditLog:
                 path=str(self.path), faults=[f"line {each.line} {each.text}" for each in faults]
             )
         return found
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name last through a crash."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def current_account() -> str:
