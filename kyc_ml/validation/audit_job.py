@@ -79,7 +79,7 @@ class AuditResult:
     Attributes
     ----------
     unseen : str
-        Doubts about the times of cases that no test can settle; '' if there are none.
+        Doubts about the times of cases that no test can settle; '' if there are no doubts.
     """
 
     name: str

@@ -71,8 +71,8 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
     RegistryError
         If the model, version or alias does not exist.
     UnreachableError
-        If the server cannot be reached, or its files are missing: MLflow returns nothing for a
-        folder that is not mounted, and raises no error.
+        If the server cannot be reached, or its files are missing: MLflow returns nothing for
+        a folder that is not mounted, and gives no error.
     """
     with connected(uri=uri):
         name, number = resolve(uri)

@@ -37,7 +37,7 @@ _EXPERIMENT: Final = {
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
 }
 
-# by itself MLflow tries for four minutes to reach a server that does not answer
+# By default MLflow retries for four minutes when no server answers.
 _PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
@@ -93,7 +93,7 @@ def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
     Raises
     ------
     UnreachableError
-        If it does not answer, or its file does not exist: to be tried again later.
+        If it does not answer, or its file is missing: try again later.
     RegistryError
         If it refuses.
     """

@@ -35,7 +35,7 @@ def from_json(text: str, *, subject: str) -> Report:
     Raises
     ------
     ConfigError
-        If it is no report, of another format, or was cut short.
+        If it is not a report, has another format, or was cut short.
     """
     try:
         content = json.loads(text)

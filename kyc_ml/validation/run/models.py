@@ -112,7 +112,7 @@ def _recorded_card(model: str, reporter: ProgressReporter) -> Scorecard | None:
 def load_champion(
     reviewed: ReviewedModel, champion: str | None, reporter: ProgressReporter
 ) -> Champion | None:
-    """Load the model to compare with; None if there is none.
+    """Load the model to compare with; None if there is no champion.
 
     Parameters
     ----------
