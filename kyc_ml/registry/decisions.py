@@ -69,8 +69,9 @@ class OpenMatters:
         counts = {
             status: sum(each.status == status for each in self.findings) for status in _STATUSES
         }
+        champion = {True: " (champion)", False: ""}
         conditions = {
-            f"condition {n} of {_version(each)}": text
+            f"condition {n} of {each.model} v{each.version}{champion[each.is_champion]}": text
             for each in self.conditions
             for n, text in enumerate(each.texts, 1)
         }
@@ -90,8 +91,3 @@ def run_findings(*, log: Path) -> OpenMatters:
         findings=findings_register(entries, today=datetime.now(UTC).date()),
         conditions=conditions_in_force(entries),
     )
-
-
-def _version(conditions: ConditionsOfUse) -> str:
-    champion = " (champion)" if conditions.is_champion else ""
-    return f"{conditions.model} v{conditions.version}{champion}"
