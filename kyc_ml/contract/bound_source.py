@@ -43,6 +43,7 @@ def bind_tables(
     note_zone_fault(connection, mapping.timezone, faults)
     bound = []
     for name, table in chosen.items():
+        # a fault of an optional table leaves out the table, and does not stop the source
         own = Faults(name, SourceError) if table.optional else faults
         bound.append(
             bind_table(
@@ -108,6 +109,7 @@ class BoundSource:
                 sink=sink,
             )
             noted += remarks
+        # back in the order of the contract
         found = {name: found[name] for name in CONTRACT if name in found}
         if TRANSACTIONS in found and not found[TRANSACTIONS].read:
             msg = (

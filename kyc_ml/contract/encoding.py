@@ -59,6 +59,7 @@ def looks_like(head: bytes) -> str:
     """
     if b"\x00" in head:
         even = head[::2].count(0) > head[1::2].count(0)
+        # in big-endian text of Western letters the zero byte comes first
         name = "utf-16-be" if even else "utf-16-le"
         return f"looks like {name}: write encoding: {name}"
     body = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1 or None]  # no half a letter
@@ -135,7 +136,8 @@ def _recode(lines: bytes, encoding: str) -> bytes:
     except UnicodeError:
         single = lines.splitlines(keepends=True)
         if len(single) == 1:
-            return b"\xff" + lines  # a byte that no UTF-8 has: the reader refuses the line
+            return b"\xff" + lines  # never UTF-8: the engine rejects the line, keeps its number
+        # line by line: a letter that cannot be read then costs its line only
         return b"".join(_recode(line, encoding) for line in single)
 
 

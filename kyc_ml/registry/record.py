@@ -89,6 +89,7 @@ def write_record(
         _FACTS: dump_json(facts),
         _ENVIRONMENT: dump_json(asdict(Environment.current())),
         _FEATURES: dump_json(digest_each(specs)),
+        # as bytes: reading as text would change line ends, and so the digest
         MANIFEST: (bundle / MANIFEST).read_bytes().decode(),
     }
     return texts if card is None else {**texts, _RATING: dump_section(card)}

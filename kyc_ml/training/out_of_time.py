@@ -171,6 +171,7 @@ def _fit_baseline(
 ) -> Predictions:
     """Fit the logistic regression on train rows; return its predictions of the test rows."""
     train = rows.of(TRAIN)
+    # only the rows that are fitted are copied
     latest = train[latest_rows(rows.target[train])]
     baseline = fit_baseline(
         rows.matrix[latest],

@@ -163,6 +163,7 @@ def bootstrap_stability(
     shown = _choose_shown(later, config)
     refits, n = [], config.bootstrap_refits
     for number in range(n):
+        # a separate stream for each sample, whatever the others drew
         rng = np.random.default_rng([config.seed, number])
         sample = _draw(train, rng)
         if 0 < sample.target.sum() < sample.target.size:

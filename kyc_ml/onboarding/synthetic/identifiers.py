@@ -100,5 +100,6 @@ def _digits(numbers: Ints, *, width: int) -> Ints:
 def _texts(characters: npt.NDArray[np.integer]) -> list[str]:
     """Read rows of character codes as texts."""
     width = characters.shape[1]
+    # a row of bytes is read as one text, without a loop
     raw = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{width}").ravel()
     return [text.decode("ascii") for text in raw]

@@ -127,6 +127,7 @@ class AuditLog:
         if anchors:
             self.require_kept()  # before a new one is made in its place
         with self._locked() as file:
+            # read under the lock: another process may have written since
             found = self._refuse_faults(read_chain(self.path.read_bytes()), anchors)
             entry = Entry(
                 sequence=len(found.entries) + 1,
@@ -145,11 +146,13 @@ class AuditLog:
     def _write(self, file: int, line: bytes, *, size: int) -> None:
         try:
             done = 0
+            # a call may write a part only
             while done < len(line):
                 done += os.write(file, line[done:])
             os.fsync(file)
+            # a new file also needs its name on disk
             if size == 0:
-                sync_folder(self.path.parent)  # the name of a new file outlasts a crash
+                sync_folder(self.path.parent)
         except OSError as error:
             os.ftruncate(file, size)  # our own unfinished line, still under the lock
             msg = f"audit log {self.path} cannot be written: {error.strerror}; free space"
@@ -168,6 +171,7 @@ class AuditLog:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
         finally:
+            # closing releases the lock
             os.close(file)
 
     def _refuse_faults(

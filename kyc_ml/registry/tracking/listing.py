@@ -27,7 +27,7 @@ def list_versions(client: mlflow.MlflowClient, name: str) -> Iterator[ModelVersi
 
 
 def _every(search: Callable[..., Any]) -> Iterator[Any]:
-    """Yield all pages that a search of MLflow gives."""
+    """Yield all that a search finds; MLflow answers page by page."""
     token = None
     while True:
         page = search(page_token=token)
