@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import duckdb
 
@@ -97,7 +98,16 @@ class BoundSource:
         found: dict[str, TableQuality] = {}
         # customers last: the times of the other tables bound which of their dates are possible
         for table in sorted(self.bound, key=lambda each: each.contract.name == CUSTOMERS):
-            found[table.contract.name], remarks = self._contract(table, sink, found.values())
+            lines = [self.files.malformed.get(name, []) for name in sorted(table.files)]
+            last = [each.last_usual for each in found.values() if each.last_usual]
+            found[table.contract.name], remarks = contract_rows(
+                self.connection,
+                table,
+                rules=RowRules.of(mapping),
+                horizon=max(last, default=None),
+                malformed=list(chain(*lines)),
+                sink=sink,
+            )
             noted += remarks
         # back in the order of the contract
         found = {name: found[name] for name in CONTRACT if name in found}
@@ -130,19 +140,6 @@ class BoundSource:
             error.quality, error.quarantine = quality, sink.quarantine
             raise
         return quality
-
-    def _contract(
-        self, table: BoundTable, sink: TableSink, others: Collection[TableQuality]
-    ) -> tuple[TableQuality, list[RuleFinding]]:
-        malformed = self.files.malformed
-        return contract_rows(
-            self.connection,
-            table,
-            rules=RowRules.of(self.mapping),
-            horizon=max((each.last_usual for each in others if each.last_usual), default=None),
-            malformed=[line for name in sorted(table.files) for line in malformed.get(name, [])],
-            sink=sink,
-        )
 
     def read(self) -> ReadSource:
         """Read every table into memory.

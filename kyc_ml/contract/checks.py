@@ -54,7 +54,6 @@ class RowRules:
     ----------
     zone : str
         Time zone of times without one.
-    form : IdentifierForm
     earliest, latest : date or None
         First and last day of what happened, in `zone`; None means no limit.
     """

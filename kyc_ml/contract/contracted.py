@@ -32,7 +32,6 @@ class ContractedTables:
         Currency of all amounts.
     digests : mapping of relative path to SHA-256
         Of every input file; empty for tables in memory.
-    quality : DataQualityReport
     attributes : tuple of TableAttribute
         The additional columns in `tables` that the user has declared, and what they mean.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -109,26 +110,20 @@ def _escape(source: FileSource) -> str:
 
 
 def _columns(start: bytes, source: FileSource) -> list[str]:
-    """Names of a CSV file's columns.
-
-    Raises
-    ------
-    FileFaultError
-        If they cannot be read, or are not as many as the first line has values.
-    """
+    """Return the names of the columns; FileFaultError if the first line does not fit them."""
     line = _first_line(start)
     if source.columns is not None and _stays_open(line, source):  # a value of several lines
         return list(source.columns)
     cells = _cut(line, source)
-    if source.columns is not None:
-        if len(cells) != len(source.columns):
-            msg = f"has {len(cells)} columns, and `columns` names {len(source.columns)}"
-            raise FileFaultError(reason=(len(cells) == 1 and _uncut(line)) or msg)
-        return list(source.columns)
     uncut = _uncut(line) if len(cells) == 1 else None
-    if uncut is not None:
-        raise FileFaultError(reason=uncut)
-    return made_names(cells)
+    if source.columns is None:
+        if uncut is not None:
+            raise FileFaultError(reason=uncut)
+        return made_names(cells)
+    if len(cells) != len(source.columns):
+        msg = f"has {len(cells)} columns, and `columns` names {len(source.columns)}"
+        raise FileFaultError(reason=uncut or msg)
+    return list(source.columns)
 
 
 def made_names(cells: Sequence[str]) -> list[str]:
@@ -184,25 +179,14 @@ def _first_line(start: bytes) -> str:
     if not line.strip():
         msg = "begins with an empty line: remove it, or write how many lines to `skip`"
         raise FileFaultError(reason=msg)
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        msg = f"is not UTF-8; it {looks_like(line)}"
-        raise FileFaultError(reason=msg) from None
-    if "\x00" in text:
-        msg = f"is not UTF-8; it {looks_like(line)}"
-        raise FileFaultError(reason=msg)
-    return text
+    if b"\x00" not in line:  # a sign of UTF-16, whose letters may be valid UTF-8
+        with suppress(UnicodeDecodeError):
+            return line.decode("utf-8")
+    raise FileFaultError(reason=f"is not UTF-8; it {looks_like(line)}")
 
 
 def _cut(line: str, source: FileSource) -> list[str]:
-    """Cut a line as the mapping says.
-
-    Raises
-    ------
-    FileFaultError
-        If a quote that opens in it does not close in it.
-    """
+    """Cut a line as the mapping says; FileFaultError if a quote in it does not close in it."""
     if _stays_open(line, source):
         msg = "has a first line with a quote that never closes: write column names in one line"
         raise FileFaultError(reason=msg)
@@ -325,20 +309,16 @@ def _misfit(
         return None
     if all(line.no_text for line in rejected):
         return "no line of it is UTF-8: write its `encoding`"
-    cells = len(_cut_leniently(rejected[0].raw, files.source))
+    try:
+        cells = len(_cut(rejected[0].raw, files.source))
+    except FileFaultError:
+        cells = rejected[0].raw.count(files.source.delimiter) + 1
     named = "`columns` names" if files.source.columns is not None else "its first line names"
     return (
         f"{named} {len(header)} columns, and none of its {len(rejected):,} other line(s) has as "
         f"many (the first of them has {cells}): write as many names as there are values, in the "
         "file or, with header: false and skip: 1, as `columns`"
     )
-
-
-def _cut_leniently(line: str, source: FileSource) -> list[str]:
-    try:
-        return _cut(line, source)
-    except FileFaultError:
-        return line.split(source.delimiter)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -69,16 +69,11 @@ def looks_like(head: bytes) -> str:
         return "looks like cp1252 (Western): write encoding: cp1252"
     letters = [letter for letter in text if not letter.isascii()]
     common = sum("一" <= letter <= "鿿" or "　" <= letter <= "〿" for letter in letters)
-    if common >= _MOSTLY * len(letters) and _in_common_use(text):
+    # GB 2312 has the letters in daily use
+    daily = "".join(letters).encode("gb2312", errors="ignore").decode("gb2312")
+    if min(common, len(daily)) >= _MOSTLY * len(letters):
         return "looks like gb18030: write encoding: gb18030"
     return "looks like gb18030 (Chinese) or cp1252 (Western): write the right one as `encoding`"
-
-
-def _in_common_use(text: str) -> bool:
-    """Return whether the letters of a text are mostly those of GB 2312, in daily use."""
-    letters = [letter for letter in text if not letter.isascii()]
-    kept = "".join(letters).encode("gb2312", errors="ignore").decode("gb2312")
-    return len(kept) >= _MOSTLY * len(letters)
 
 
 def as_utf8(handle: BinaryIO, encoding: str) -> Iterator[bytes]:
@@ -139,16 +134,11 @@ def _recode(lines: bytes, encoding: str) -> bytes:
     try:
         return lines.decode(encoding).encode()
     except UnicodeError:
+        single = lines.splitlines(keepends=True)
+        if len(single) == 1:
+            return b"\xff" + lines  # never UTF-8: the engine rejects the line, keeps its number
         # line by line: a letter that cannot be read then costs its line only
-        return b"".join(_recode_line(line, encoding) for line in lines.splitlines(keepends=True))
-
-
-def _recode_line(line: bytes, encoding: str) -> bytes:
-    try:
-        return line.decode(encoding).encode()
-    except UnicodeError:
-        # this byte is never UTF-8: the engine rejects the line and keeps its number
-        return b"\xff" + line
+        return b"".join(_recode(line, encoding) for line in single)
 
 
 def _by_state(handle: BinaryIO, encoding: str) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -83,7 +83,8 @@ def find_files(
         paths = [path for path in paths if path.is_file()]
         before = len(faults)
         if not paths:
-            present = [str(p.relative_to(root)) for p in islice(_files(root), _NEAR_MISS_FILES)]
+            files = (path for path in root.rglob("*") if path.is_file())
+            present = [str(path.relative_to(root)) for path in islice(files, _NEAR_MISS_FILES)]
             near = hint_path(pattern, present)
             faults.add(f"file {name!r}: no file {pattern!r} in the data folder{near}")
         for path in paths:
@@ -189,7 +190,3 @@ def digest_together(digests: Mapping[str, str]) -> str:
     """Return the SHA-256 of all files together, of names and digests, in any order."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())

@@ -104,26 +104,17 @@ def follow_up(
     times = [found[name].last_usual for name in (TRANSACTIONS, EVENTS) if name in found]
     last = max((time for time in times if time is not None), default=None)
     return [
-        *(
-            RuleFinding.of("left out", table=table, column="", count=0, why=why)
-            for table, why in left_out.items()
-        ),
-        *_absent_transactions(mapped),
+        *(RuleFinding.of("left out", table, why=why) for table, why in left_out.items()),
+        # most models and features need transactions
+        *([] if TRANSACTIONS in mapped else [RuleFinding.of("no transactions", TRANSACTIONS)]),
         *_attributes(attributes, tables),
         *_absent_currency(tables, base_currency),
         *_strays(found.values()),
-        *_empty_tables(tables),
+        *(RuleFinding.of("no row", name) for name, table in tables.items() if not table.num_rows),
         *_unknown_documents(tables),
         *_late_cases(tables, last),
         *_instant_cases(tables),
     ]
-
-
-def _absent_transactions(mapped: Collection[str]) -> list[RuleFinding]:
-    """Warn where a source has no transactions: most models and features need them."""
-    if TRANSACTIONS in mapped:
-        return []
-    return [RuleFinding.of("no transactions", table=TRANSACTIONS, column="", count=0)]
 
 
 def _attributes(
@@ -137,10 +128,9 @@ def _attributes(
             keys = [] if each.description_zh else ["no Chinese"]
             if each.type == "text" and _has_too_many(table.pieces(each.column)):
                 keys.append("too many values")
-            about = {"table": each.table, "column": each.column}
+            rows, most = table.num_rows, _MOST_CATEGORIES
             found += [
-                RuleFinding.of(key, **about, count=table.num_rows, most=_MOST_CATEGORIES)
-                for key in keys
+                RuleFinding.of(key, each.table, each.column, count=rows, most=most) for key in keys
             ]
     return found
 
@@ -159,29 +149,19 @@ def _absent_currency(tables: Mapping[str, Columns], base_currency: str) -> list[
     if base_currency != NO_CURRENCY or TRANSACTIONS not in tables:
         return []
     count = tables[TRANSACTIONS].num_rows
-    about = {"table": TRANSACTIONS, "column": AMOUNT}
-    return [RuleFinding.of("no currency", **about, count=count, currency=base_currency)]
+    return [
+        RuleFinding.of("no currency", TRANSACTIONS, AMOUNT, count=count, currency=base_currency)
+    ]
 
 
 def _strays(tables: Iterable[TableQuality]) -> list[RuleFinding]:
     """Count the rows dated far from all others; reviews are excluded, as they are planned ahead."""
     return [
-        RuleFinding.of(key, table=table.table, column=EVENT_TIME, count=count)
+        RuleFinding.of(key, table.table, EVENT_TIME, count=count)
         for table in tables
         if table.table in {TRANSACTIONS, EVENTS, THIRD_PARTY, CASES}
-        for key, count in (
-            ("far before", table.strays.before),
-            ("far after", table.strays.after),
-        )
+        for key, count in (("far before", table.strays.before), ("far after", table.strays.after))
         if count
-    ]
-
-
-def _empty_tables(tables: Mapping[str, Columns]) -> list[RuleFinding]:
-    return [
-        RuleFinding.of("no row", table=name, column="", count=0)
-        for name, table in tables.items()
-        if not table.num_rows
     ]
 
 
@@ -200,7 +180,7 @@ def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[Ru
     )
     if count <= _LATE_SHARE * tables[CASES].num_rows:
         return []
-    return [RuleFinding.of("known late", table=CASES, column=KNOWN_AT, count=count)]
+    return [RuleFinding.of("known late", CASES, KNOWN_AT, count=count)]
 
 
 def _instant_cases(tables: Mapping[str, Columns]) -> list[RuleFinding]:
@@ -216,7 +196,7 @@ def _instant_cases(tables: Mapping[str, Columns]) -> list[RuleFinding]:
     )
     if not count or count < _INSTANT_SHARE * tables[CASES].num_rows:
         return []
-    return [RuleFinding.of("known immediately", table=CASES, column=KNOWN_AT, count=count)]
+    return [RuleFinding.of("known immediately", CASES, KNOWN_AT, count=count)]
 
 
 def _unknown_documents(tables: Mapping[str, Columns]) -> list[RuleFinding]:
@@ -232,6 +212,8 @@ def _unknown_documents(tables: Mapping[str, Columns]) -> list[RuleFinding]:
             counts = pc.value_counts(chosen.drop_null()).to_pylist()
             count += sum(each["counts"] for each in counts if not is_valid(each["values"]))
         if count:
-            about = {"table": CUSTOMERS, "column": DOCUMENT_NUMBER}
-            found.append(RuleFinding.of("invalid document", **about, count=count, kind=kind))
+            finding = RuleFinding.of(
+                "invalid document", CUSTOMERS, DOCUMENT_NUMBER, count=count, kind=kind
+            )
+            found.append(finding)
     return found

@@ -15,11 +15,7 @@ import pyarrow.compute as pc
 from kyc_ml.errors import Faults
 from kyc_ml.storage import quote_name
 
-_READ_BY_DUCKDB: Final = (
-    "arrow.uuid",
-    "arrow.json",
-    "arrow.bool8",
-)
+_READ_BY_DUCKDB: Final = ("arrow.uuid", "arrow.json", "arrow.bool8")
 """Extension types whose values are what they look like; of others the storage alone is known."""
 
 
@@ -93,15 +89,11 @@ def _note_kind(name: str, column: str, kind: object, faults: Faults) -> None:
 
 
 def _plain(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Return values in a type that DuckDB reads, without loss.
-
-    Raises
-    ------
-    ArrowException, NotImplementedError
-        If there is no such type.
-    """
+    """Return values in a type that DuckDB reads; an error of Arrow or Python if none fits."""
     kind = values.type
-    if pa.types.is_dictionary(kind) and not _is_plain(kind.value_type):
+    if pa.types.is_dictionary(kind) and (
+        pa.types.is_float16(kind.value_type) or pa.types.is_decimal256(kind.value_type)
+    ):
         return _plain(values.cast(kind.value_type))
     if pa.types.is_run_end_encoded(kind):
         return _plain(pc.run_end_decode(values))
@@ -112,10 +104,6 @@ def _plain(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     if isinstance(kind, pa.BaseExtensionType) and kind.extension_name not in _READ_BY_DUCKDB:
         raise NotImplementedError
     return values
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return not (pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
 
 
 def _from_stream(

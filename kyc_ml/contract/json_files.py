@@ -75,7 +75,7 @@ def _first_bad_record(files: FoundFiles) -> str:
             for number, line in enumerate(handle, start=1):
                 try:
                     json.loads(line or b"{}", object_pairs_hook=_named_once)
-                except _TwiceError:
+                except KeyError:
                     return f" in line {number} of {shown!r}: a record names a field twice"
                 except (ValueError, RecursionError):
                     if number == 1:  # an array over several lines
@@ -84,12 +84,9 @@ def _first_bad_record(files: FoundFiles) -> str:
     return f": {rule}"
 
 
-class _TwiceError(Exception):
-    """A record names a field twice."""
-
-
 def _named_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a record of its pairs; raise KeyError if it names a field twice."""
     record = dict(pairs)
     if len(record) < len(pairs):
-        raise _TwiceError
+        raise KeyError
     return record

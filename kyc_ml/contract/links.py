@@ -97,8 +97,8 @@ class Orphans:
 
     def finding(self) -> RuleFinding:
         """Return the rows as a finding of the quality summary."""
-        about = {"table": self.table, "column": self.column, "target": self.target}
-        return RuleFinding.of(self.key, **about, count=self.unmatched, hint=self.hint)
+        about = {"target": self.target, "hint": self.hint}
+        return RuleFinding.of(self.key, self.table, self.column, count=self.unmatched, **about)
 
 
 def cross_tables(
@@ -130,7 +130,12 @@ def cross_tables(
         orphans = [each for each in crossing.orphans() if whole or each.column != CUSTOMER_ID]
         findings = [
             *crossing.unmatched(),
-            *(each.finding() for each in orphans if not crossing.is_found(each)),
+            # `unmatched` lists customers who are not among the customers already
+            *(
+                each.finding()
+                for each in orphans
+                if each.column != CUSTOMER_ID or CUSTOMERS not in views
+            ),
             *crossing.dominant({table.contract.name: table for table in bound}),
             *crossing.look_alikes(),
         ]
@@ -172,10 +177,6 @@ class _Crossing:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql).fetchall()
 
-    def is_found(self, orphan: Orphans) -> bool:
-        """Return whether `unmatched` lists the rows already."""
-        return orphan.column == CUSTOMER_ID and CUSTOMERS in self.views
-
     def count(self) -> None:
         """Count the rows of each identifier; `place` is its table's in the contract's order."""
         parts = [
@@ -199,8 +200,8 @@ class _Crossing:
                     f"AND id NOT IN ({known}) GROUP BY holder, place ORDER BY place"
                 )
                 for table, count in found:
-                    about = {"table": table, "column": column, "target": target}
-                    yield RuleFinding.of("not in", **about, count=count, hint="")
+                    about = {"target": target, "hint": ""}
+                    yield RuleFinding.of("not in", table, column, count=count, **about)
 
     def orphans(self) -> Iterator[Orphans]:
         """Return the cases whose customer, transaction or review no table has, and such reviews.
@@ -244,25 +245,23 @@ class _Crossing:
         total = self.rows(f"SELECT count(*) FROM {_ORPHANS}")[0][0]
         for table, column in _KEYS:
             if self.has(table, column):
-                name = quote_name(
-                    column
-                )  # restricted to the orphans, as the table may be of any length
+                name = quote_name(column)
                 asked = f"SELECT count(DISTINCT {name}) FROM {self.views[table]} "
+                # restricted to the orphans, as the table may be of any length
                 met = self.rows(f"{asked} WHERE {name} IN (SELECT id FROM {_ORPHANS})")[0][0]
                 if met >= _MOST * total:
-                    return f"; they match {table}.{column}: {self._way(table, column)}"
+                    way = (
+                        f"join through {table} to get the customer_id"
+                        if self.has(table, CUSTOMER_ID)
+                        else f"map the customer that {column} belongs to"
+                    )
+                    return f"; they match {table}.{column}: {way}"
         for key, form in single_forms():
             formed = f"SELECT {form_sql('id', form)} FROM ({known})"
             asked = f"SELECT count(*) FROM {_ORPHANS} WHERE {form_sql('id', form)} IN ({formed})"
             if self.rows(asked)[0][0] >= _MOST * total:
                 return f"; they match with identifiers: {{{key}}} in the mapping"
         return ""
-
-    def _way(self, table: str, column: str) -> str:
-        """Return how to come from another key to the customer."""
-        if self.has(table, CUSTOMER_ID):
-            return f"join through {table} to get the customer_id"
-        return f"map the customer that {column} belongs to"
 
     def _orphan_labels(self, column: str, target: str) -> Iterator[Orphans]:
         """Return the cases that name what `target` lacks.
@@ -311,7 +310,7 @@ class _Crossing:
                 and first >= _DOMINANT_TIMES * second
             ):
                 shown = {"share": first / total, "sql": _look(bound[table], column)}
-                yield RuleFinding.of("dominant", table=table, column=column, count=first, **shown)
+                yield RuleFinding.of("dominant", table, column, count=first, **shown)
 
     def look_alikes(self) -> Iterator[RuleFinding]:
         """Return the rows whose identifier is another one, but for its form."""
@@ -341,7 +340,7 @@ class _Crossing:
         for table, column, count, *by_form in found:
             met = [key for (key, _), rows in zip(forms, by_form, strict=True) if rows]
             keys = ", ".join(met or [key for key, _ in forms])
-            yield RuleFinding.of("alike", table=table, column=column, count=count, keys=keys)
+            yield RuleFinding.of("alike", table, column, count=count, keys=keys)
 
 
 def _look(table: BoundTable, column: str) -> str:

@@ -113,7 +113,7 @@ def open_layers(path: Path) -> tuple[BinaryIO, tuple[Packing, ...]]:
     most = max(_MOST_TIMES * path.stat().st_size, _ALWAYS_UNPACKED)
     layers: list[Packing] = []
     try:
-        while (packing := _packing_of(_peek(handle))) is not None:
+        while (packing := _packing_of(handle)) is not None:
             if len(layers) == _DEEPEST:
                 raise FileFaultError(reason=f"is packed more than {_DEEPEST} times: unpack it")
             inner = _unpack(handle, packing, outermost=not layers)
@@ -131,11 +131,8 @@ def stranger(head: bytes) -> str | None:
     return next((kind for magic, kind in _STRANGERS.items() if head.startswith(magic)), None)
 
 
-def _peek(handle: BinaryIO) -> bytes:
-    return cast("io.BufferedReader", handle).peek(_LONGEST_MAGIC)[:_LONGEST_MAGIC]
-
-
-def _packing_of(head: bytes) -> Packing | None:
+def _packing_of(handle: BinaryIO) -> Packing | None:
+    head = cast("io.BufferedReader", handle).peek(_LONGEST_MAGIC)[:_LONGEST_MAGIC]
     return next((packing for packing, magic in _MAGIC.items() if re.match(magic, head)), None)
 
 

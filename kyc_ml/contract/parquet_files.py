@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyc_ml.contract.folder import FoundFiles
+from kyc_ml.contract.packing import FileFaultError
 from kyc_ml.contract.partitions import FILE, note_folder_faults, with_folder_values
 from kyc_ml.contract.quarantine import MalformedLine
 from kyc_ml.errors import Faults
@@ -53,8 +54,8 @@ def open_parquet(
     for shown, path in zip(files.names, files.paths, strict=True):
         try:
             shapes[shown] = _shape(path)
-        except _TooManyRowsError as error:
-            faults.add(f"file {name!r}: {shown!r} {error}")
+        except FileFaultError as error:
+            faults.add(f"file {name!r}: {shown!r} {error.strerror}")
         except (pa.ArrowException, OSError):
             faults.add(f"file {name!r}: {shown!r} is truncated, corrupt or no Parquet file")
     if len(faults) > before:
@@ -92,17 +93,13 @@ def _instants(shapes: Mapping[str, _Shape]) -> str:
     return f" REPLACE ({made})" if alone else ""
 
 
-class _TooManyRowsError(Exception):
-    """A file declares more rows than it can hold."""
-
-
 def _shape(path: Path) -> _Shape:
     with pq.ParquetFile(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
         rows, size = metadata.num_rows, path.stat().st_size
         if rows > max(_ALWAYS_READ, _MOST_ROWS_A_BYTE * size):
             msg = f"declares {rows:,} rows in {size:,} bytes, which cannot be rows of a table"
-            raise _TooManyRowsError(msg)
+            raise FileFaultError(reason=msg)
         kinds = {field.name: _kind(field.type) for field in schema}
         for column in _int96_columns(file):
             # Impala alone writes its own clock there; Spark and Hive write instants

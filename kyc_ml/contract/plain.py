@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from kyc_ml.config import FileSource
 from kyc_ml.contract.encoding import as_utf8, encoding_fault, looks_like, marked_encoding
@@ -71,7 +71,8 @@ def _plain_file(source: FileSource, path: Path, copy: Path) -> tuple[Path, int]:
     handle, layers = open_layers(path)
     with handle:
         if source.format in {"parquet", "duckdb"}:
-            return (path, 0) if not layers else (_write(_blocks(handle), copy), 0)
+            blocks = iter(lambda: handle.read(_BLOCK), b"")
+            return (_write(blocks, copy) if layers else path), 0
         head = handle.read(_HEAD)
     encoding = _encoding_of(head, source)
     above = source.skip
@@ -86,13 +87,7 @@ def _plain_file(source: FileSource, path: Path, copy: Path) -> tuple[Path, int]:
 
 
 def _encoding_of(head: bytes, source: FileSource) -> str:
-    """Return the encoding of a text file, for certain.
-
-    Raises
-    ------
-    FileFaultError
-        If it is not text, or its encoding is neither declared nor UTF-8.
-    """
+    """Return the encoding of a text file; FileFaultError if it is not declared and not UTF-8."""
     fault = stranger(head) or encoding_fault(head, source.encoding)
     if fault is not None:
         raise FileFaultError(reason=fault)
@@ -120,13 +115,7 @@ def _first_lines(head: bytes, count: int) -> bytes:
 
 
 def _separator_lines(head: bytes, encoding: str, delimiter: str) -> int:
-    """Count the lines of Excel's own that name the delimiter: 0 or 1.
-
-    Raises
-    ------
-    FileFaultError
-        If it names another one than the mapping does.
-    """
+    """Count Excel's lines that name the delimiter, 0 or 1; FileFaultError if it is another."""
     if encoding != "utf-8":
         head = head.decode(encoding, errors="ignore").encode()
     line = _first_lines(head.removeprefix(b"\xef\xbb\xbf"), 1).rstrip(b"\r\n")
@@ -141,19 +130,8 @@ def _separator_lines(head: bytes, encoding: str, delimiter: str) -> int:
     return 1
 
 
-def _blocks(handle: BinaryIO) -> Iterator[bytes]:
-    while block := handle.read(_BLOCK):
-        yield block
-
-
 def _below(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """Yield the bytes below the first `count` lines.
-
-    Raises
-    ------
-    FileFaultError
-        If there is no further line.
-    """
+    """Yield the bytes below the first `count` lines; FileFaultError without a further line."""
     lines = re.compile(rb"(?:[^\r\n]*(?:\r\n|\n|\r)){%d}" % count)
     start = b""
     for block in blocks:

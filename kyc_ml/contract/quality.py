@@ -48,7 +48,9 @@ class RuleFinding:
     cure: str
 
     @classmethod
-    def of(cls, key: str, *, table: str, column: str, count: int, **values: object) -> RuleFinding:
+    def of(
+        cls, key: str, table: str, column: str = "", *, count: int = 0, **values: object
+    ) -> RuleFinding:
         """Return the finding of a rule; see `word_rule`."""
         rule, cure = word_rule(key, **values)
         return cls(table=table, column=column, rule=rule, count=count, cure=cure)

@@ -175,13 +175,7 @@ def known_until(tables: ContractedTables, as_of: pd.Timestamp | None) -> pd.Time
 def _require_reached(
     time: pd.Timestamp, end: pd.Timestamp, *, what: str, name: str = "--as-of"
 ) -> None:
-    """Raise if a time is more than a week after the data: customers would look inactive.
-
-    Parameters
-    ----------
-    name : str
-        Name of the time in the message.
-    """
+    """Raise if a time is more than a week after the data: customers would look inactive."""
     if time > end + _SILENCE:
         msg = (
             f"{name} is {time:%Y-%m-%d %H:%M}, but {what} end before {end:%Y-%m-%d %H:%M}: "

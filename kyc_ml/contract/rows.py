@@ -83,7 +83,8 @@ def contract_rows(
         _mark_duplicates(connection, bound, copy=copy, other=other)
         summary = _summarise(connection, bound)
         strays = _strays(connection)
-        sink.put(table, _schema(bound), _accepted(connection, bound))
+        schema = pa.schema([bound.contract.column(name).arrow for name in bound.columns])
+        sink.put(table, schema, _accepted(connection, bound, schema))
         reasons, read = _count(connection, table, checks)
         noted = _count_noted(connection, table, remarks)
         refused = sink.refuse(_refused(connection, bound, checks))
@@ -102,7 +103,7 @@ def contract_rows(
     for key in ("malformed", "no text"):
         lines = [line for line in malformed if line.no_text == (key == "no text")]
         if lines:
-            finding = RuleFinding.of(key, table=table, column="", count=len(lines))
+            finding = RuleFinding.of(key, table, count=len(lines))
             refused += sink.refuse([malformed_rows(table, lines, reason=finding.rule)])
             reasons.append(finding)
     rows = summary["rows"]
@@ -206,10 +207,6 @@ def _strays(connection: duckdb.DuckDBPyConnection) -> Strays:
     return find_strays(days, today=datetime.now(UTC).date())
 
 
-def _schema(bound: BoundTable) -> pa.Schema:
-    return pa.schema([bound.contract.column(name).arrow for name in bound.columns])
-
-
 def _summarise(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> dict[str, Any]:
     """Count the accepted rows, those of them with a value in each column, and the late ones."""
     event, known = quote_name(EVENT_TIME), quote_name(KNOWN_AT)
@@ -225,8 +222,9 @@ def _summarise(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> dict
     return summary
 
 
-def _accepted(connection: duckdb.DuckDBPyConnection, bound: BoundTable) -> Iterator[pa.RecordBatch]:
-    schema = _schema(bound)
+def _accepted(
+    connection: duckdb.DuckDBPyConnection, bound: BoundTable, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
     names = ", ".join(quote_name(name) for name in schema.names)
     order = ", ".join(
         quote_name(name) for name in dict.fromkeys((EVENT_TIME, KNOWN_AT, *bound.contract.key))

@@ -83,13 +83,7 @@ Columns: TypeAlias = TableColumns | FileColumns
 
 
 class MemorySink:
-    """Keeps rows as Arrow tables.
-
-    Attributes
-    ----------
-    tables : dict of table name to Arrow table
-    quarantine : pyarrow.Table
-    """
+    """Keeps rows as Arrow tables."""
 
     def __init__(self) -> None:
         self.tables: dict[str, pa.Table] = {}

@@ -73,9 +73,8 @@ from .tracking.registry import fetch_record as fetch_record
 from .tracking.runs import ChildRecord as ChildRecord
 from .tracking.runs import LoggedPart as LoggedPart
 from .tracking.runs import RunRecord as RunRecord
-from .tracking.runs import log_comparison as log_comparison
+from .tracking.runs import log_job as log_job
 from .tracking.runs import log_scoring as log_scoring
-from .tracking.runs import log_tuning as log_tuning
 from .tracking.server import NIGHTLY as NIGHTLY
 from .tracking.server import reach_store as reach_store
 from .tracking.server import tracking_uri as tracking_uri

@@ -14,8 +14,6 @@ from kyc_ml.registry.governance.log import AuditLog
 from kyc_ml.registry.governance.promotion import champions
 from kyc_ml.registry.tracking.promoting import fetch_anchors, fetch_champions, keep_anchor
 
-_SHORT = 12
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLogResult:
@@ -23,13 +21,11 @@ class AuditLogResult:
 
     Attributes
     ----------
-    entries : int
     receipt : str
         ``COUNT:HASH`` of the last entry: keep it where no one who can write the log can
         write, and pass it to `verify`. '' for an empty log.
     anchors : int
         Places that the log was compared with.
-    faults : tuple of str
     """
 
     path: Path
@@ -68,8 +64,8 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
         audit.require_kept()
     entries = audit.read().entries
     faults = [f"line {each.line} {each.text}" for each in audit.find_faults(anchors)]
-    if not faults:  # who is champion can be read from a sound log only
-        faults += _unlogged_champions(entries, made, offline=offline)
+    if not faults and not offline:  # who is champion can be read from a sound log only
+        faults += _unlogged_champions(entries, made)
     return AuditLogResult(
         path=log,
         entries=len(entries),
@@ -108,12 +104,8 @@ def _read_receipt(text: str) -> LogAnchor:
     return anchor
 
 
-def _unlogged_champions(
-    entries: Sequence[Entry], made: Mapping[str, str], *, offline: bool
-) -> list[str]:
+def _unlogged_champions(entries: Sequence[Entry], made: Mapping[str, str]) -> list[str]:
     """List champions of the registry that the log did not make, and the reverse."""
-    if offline:
-        return []
     names = {entry.model for entry in entries if entry.kind == "promotion"} | set(made)
     faults = []
     for name in sorted(names):

@@ -282,15 +282,6 @@ def compare_manifests(before: Mapping[str, Any], after: Mapping[str, Any]) -> tu
     return tuple(differing)
 
 
-def _seeds(config: RunConfig) -> dict[str, int]:
-    """List every seed of a configuration by the section that has it."""
-    return {
-        name: section["seed"]
-        for name, section in config.model_dump().items()
-        if isinstance(section, dict) and "seed" in section
-    }
-
-
 def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
     installed = needed_distributions()
     content = {
@@ -301,7 +292,11 @@ def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
         "python": python_version(),
         "libraries": {name: installed[name] for name in _LIBRARIES},
         "distributions_digest": digest_distributions(),
-        "seeds": _seeds(bundle.config),
+        "seeds": {
+            name: section["seed"]
+            for name, section in bundle.config.model_dump().items()
+            if isinstance(section, dict) and "seed" in section
+        },
         "config_digest": section_digest(
             _without_threads(bundle.config), former=version <= _FORMER_NAMES
         ),
@@ -314,13 +309,7 @@ def _manifest(bundle: Bundle, files: Mapping[str, str], version: int) -> str:
 
 
 def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read each file once, and refuse what differs from the manifest.
-
-    Returns
-    -------
-    manifest : dict
-    raw : mapping of file name to the very bytes that were checked
-    """
+    """Return the manifest, and the bytes that were checked: each file is read only once."""
     if not (folder / MANIFEST).is_file():
         msg = f"{folder} is not a bundle: it has no {MANIFEST}; name the folder that holds one"
         raise BundleError(msg)
@@ -375,11 +364,6 @@ def _computable(
     """Leave out intermediate features that no column of the model reads and nothing can compute.
 
     A training before December 2026 kept them where the source lacked what they are made of.
-
-    Raises
-    ------
-    BundleError
-        If a column of the model itself is made of what is not declared.
     """
     lost = {spec.name for spec in incomplete(specs)}
     needed = sorted(lost.intersection(own))

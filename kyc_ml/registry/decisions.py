@@ -38,13 +38,7 @@ def run_audit_log_show(*, log: Path, model: str | None, kind: str | None) -> tup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenMatters:
-    """Open findings and conditions of use.
-
-    Attributes
-    ----------
-    findings : tuple of RegisteredFinding
-    conditions : tuple of ConditionsOfUse
-    """
+    """Open findings and conditions of use."""
 
     findings: tuple[RegisteredFinding, ...]
     conditions: tuple[ConditionsOfUse, ...]
@@ -75,8 +69,9 @@ class OpenMatters:
         counts = {
             status: sum(each.status == status for each in self.findings) for status in _STATUSES
         }
+        champion = {True: " (champion)", False: ""}
         conditions = {
-            f"condition {n} of {_version(each)}": text
+            f"condition {n} of {each.model} v{each.version}{champion[each.is_champion]}": text
             for each in self.conditions
             for n, text in enumerate(each.texts, 1)
         }
@@ -96,8 +91,3 @@ def run_findings(*, log: Path) -> OpenMatters:
         findings=findings_register(entries, today=datetime.now(UTC).date()),
         conditions=conditions_in_force(entries),
     )
-
-
-def _version(conditions: ConditionsOfUse) -> str:
-    champion = " (champion)" if conditions.is_champion else ""
-    return f"{conditions.model} v{conditions.version}{champion}"

@@ -9,25 +9,21 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 DISTRIBUTION: Final = "kyc-ml"
 _NOT_INSTALLED: Final = "not installed"
+_MARKERS: Final = ("os_name", "sys_platform", "platform_system", "platform_machine")
 _PLATFORMS: Final = tuple(
-    {
-        "os_name": os_name,
-        "sys_platform": sys_platform,
-        "platform_system": system,
-        "platform_machine": machine,
-    }
-    for os_name, sys_platform, system, machine in (
+    dict(zip(_MARKERS, each, strict=True))
+    for each in (
         ("posix", "linux", "Linux", "x86_64"),
         ("posix", "linux", "Linux", "aarch64"),
         ("posix", "darwin", "Darwin", "arm64"),
@@ -70,21 +66,6 @@ class Environment:
             platform=f"{platform.system()} {platform.machine()}",
             distributions=needed_distributions(),
         )
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote.
-
-        Raises
-        ------
-        TypeError
-            If an attribute is missing or unknown.
-        """
-        return cls(**content)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {**asdict(self), "distributions": dict(self.distributions)}
 
     def changes(self, later: Environment) -> tuple[str, ...]:
         """List what differs in a later environment, a line each, the most important first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from kyc_ml.errors import KycMlError, RegistryError
 from kyc_ml.features import FeatureSpec, definitions_digest
 from kyc_ml.registry.bundle import MANIFEST
 from kyc_ml.registry.environment import Environment
+from kyc_ml.storage import dump_json
 
 SOURCE: Final = "source.yaml"
 _RUN: Final = "run.yaml"
@@ -85,9 +86,9 @@ def write_record(
         _RUN: dump_section(run),
         _TIERS: dump_section(policy),
         SOURCE: dump_section(mapping),
-        _FACTS: _json(facts),
-        _ENVIRONMENT: _json(Environment.current().to_dict()),
-        _FEATURES: _json(digest_each(specs)),
+        _FACTS: dump_json(facts),
+        _ENVIRONMENT: dump_json(asdict(Environment.current())),
+        _FEATURES: dump_json(digest_each(specs)),
         # as bytes: reading as text would change line ends, and so the digest
         MANIFEST: (bundle / MANIFEST).read_bytes().decode(),
     }
@@ -115,7 +116,7 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
     rating, features = folder / _RATING, folder / _FEATURES
     raw = (folder / MANIFEST).read_bytes()
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = _read_json(folder / _FACTS)
         return TrainingRecord(
             run=load_section(folder / _RUN, RunConfig, stored=True),
             policy=load_section(folder / _TIERS, TierPolicy),
@@ -126,10 +127,8 @@ def load_record(folder: Path, *, subject: str) -> TrainingRecord:
             files=facts["files"],
             manifest=json.loads(raw),
             digest=hashlib.sha256(raw).hexdigest(),
-            environment=Environment.from_dict(
-                json.loads((folder / _ENVIRONMENT).read_text(encoding="utf-8"))
-            ),
-            features=_read_digests(features) if features.is_file() else None,
+            environment=Environment(**_read_json(folder / _ENVIRONMENT)),
+            features=dict(_read_json(features).items()) if features.is_file() else None,
         )
     except KycMlError:
         raise
@@ -146,10 +145,5 @@ def digest_each(specs: Iterable[FeatureSpec]) -> dict[str, str]:
     return {spec.name: definitions_digest([spec]) for spec in specs}
 
 
-def _read_digests(path: Path) -> dict[str, str]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return {str(name): str(digest) for name, digest in content.items()}
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def _read_json(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+    return json.loads(path.read_text(encoding="utf-8"))

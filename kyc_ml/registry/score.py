@@ -121,12 +121,8 @@ class Scores:
 
         Parameters
         ----------
-        features : FeatureTable
-            Holds the model's columns, in any order; other columns may be present.
-        facts : FeatureTable, optional
-            The same rows with what the tier policy reads; `features` by default.
-        book, history : optional
-            See `grade`.
+        features, facts, book, history
+            See `score_features`.
         predicted : two float64 arrays of shape (n,), optional
             Margin and probability by other models than the bundle's: those of its folds.
 

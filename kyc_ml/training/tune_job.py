@@ -14,7 +14,7 @@ from kyc_ml.contract import ContractedTables, digest_together, known_until, read
 from kyc_ml.decision import load_run
 from kyc_ml.display import ProgressReporter
 from kyc_ml.errors import RegistryError
-from kyc_ml.registry import ChildRecord, RunRecord, log_tuning, reach_store
+from kyc_ml.registry import ChildRecord, RunRecord, log_job, reach_store
 from kyc_ml.storage import require_place, written_whole
 from kyc_ml.training.tuning.study import TrialRecord
 from kyc_ml.training.tuning.tune import Tuned, tune_tables, with_budget
@@ -88,8 +88,11 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
         handle.write(_section(tuned).encode())
     clock = time.perf_counter()
     try:
-        logged = log_tuning(
-            run.name, _record(run, tuned, tables, as_of=as_of, began=began), _children(tuned)
+        logged = log_job(
+            "tune",
+            run.name,
+            _record(run, tuned, tables, as_of=as_of, began=began),
+            _children(tuned),
         )
     except RegistryError as error:
         msg = (

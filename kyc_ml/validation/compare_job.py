@@ -24,7 +24,7 @@ from kyc_ml.registry import (
     Bundle,
     RunRecord,
     load_model,
-    log_comparison,
+    log_job,
     reach_store,
     require_comparable,
     require_currency,
@@ -140,7 +140,7 @@ def run_compare(asked: ComparisonRequest, *, reporter: ProgressReporter) -> Comp
         _write(found, asked.out)
     _show(found, reporter)
     record = replace(_record(found, tables, new), began=began)
-    return replace(found, mlflow_run=log_comparison(new.config.name, record))
+    return replace(found, mlflow_run=log_job("compare", new.config.name, record))
 
 
 def compare_bundles(

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,7 +88,7 @@ def test_the_digest_is_of_the_list(monkeypatch):
 
 def test_an_environment_is_read_back_and_has_no_changes_to_itself():
     now = Environment.current()
-    again = Environment.from_dict(now.to_dict())
+    again = Environment(**asdict(now))
     assert again == now
     assert now.changes(again) == ()
     assert re.fullmatch("[0-9a-f]{64}", now.code_digest)

@@ -28,7 +28,6 @@ class ReportFacts:
     ----------
     digest : str
         SHA-256 of report.json on disk.
-    model, version : str
     bundle_digest : str
         Of the bundle that was validated.
     validator : str
@@ -94,20 +93,15 @@ class Candidate:
     trained_at: str = ""
 
 
-def same_person(one: str, other: str) -> bool:
-    """Return whether two names are the same but for case and spaces.
+def is_among(name: str, others: Iterable[str]) -> bool:
+    """Return whether a name is one of several, apart from case and spaces.
 
     Examples
     --------
-    >>> same_person(" Ann  Lee", "ann lee")
+    >>> is_among(" Ann  Lee", ["ann lee"])
     True
     """
-    return _plain(one) == _plain(other)
-
-
-def is_among(name: str, others: Iterable[str]) -> bool:
-    """Return whether a name is one of several."""
-    return any(same_person(name, other) for other in others)
+    return _plain(name) in map(_plain, others)
 
 
 def _plain(name: str) -> str:

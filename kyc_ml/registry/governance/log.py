@@ -6,7 +6,7 @@ signoff.json, and in the receipts that the commands print.
 
 Found are: any changed byte, and any entry put in, taken out or moved (by the chain); a cut
 end, another log, and a rewritten log (by the anchors and receipts); a champion that was
-set without kyc-ml (by `verify`, which holds the registry against the log).
+set without kyc-ml (by `verify`, which compares the registry with the log).
 
 Not found are: a false name (names are claims; the account beside them is the operating
 system's); an entry cut off between its writing and the keeping of its anchor, a moment later;
@@ -38,6 +38,7 @@ from kyc_ml.registry.governance.chain import (
     check_anchors,
     read_chain,
 )
+from kyc_ml.storage import sync_folder
 
 _NOBODY_ELSE: Final = 0o640  # owner and group; an entry names people
 
@@ -91,10 +92,9 @@ class AuditLog:
             With every fault.
         """
         anchors = tuple(anchors)
-        self._require_kept_if_known(anchors)
-        found = self.read()
-        self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
-        return found.entries
+        if anchors:
+            self.require_kept()
+        return self._refuse_faults(self.read(), anchors).entries
 
     def append(
         self,
@@ -124,11 +124,11 @@ class AuditLog:
             If the entry cannot be written; the log is then as it was.
         """
         anchors = tuple(anchors)
-        self._require_kept_if_known(anchors)  # before a new one is made in its place
+        if anchors:
+            self.require_kept()  # before a new one is made in its place
         with self._locked() as file:
             # read under the lock: another process may have written since
-            found = read_chain(self.path.read_bytes())
-            self._refuse((*found.faults, *check_anchors(found.entries, anchors)))
+            found = self._refuse_faults(read_chain(self.path.read_bytes()), anchors)
             entry = Entry(
                 sequence=len(found.entries) + 1,
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -152,7 +152,7 @@ class AuditLog:
             os.fsync(file)
             # a new file also needs its name on disk
             if size == 0:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             os.ftruncate(file, size)  # our own unfinished line, still under the lock
             msg = f"audit log {self.path} cannot be written: {error.strerror}; free space"
@@ -174,24 +174,15 @@ class AuditLog:
             # closing releases the lock
             os.close(file)
 
-    def _require_kept_if_known(self, anchors: tuple[tuple[str, LogAnchor], ...]) -> None:
-        if anchors:
-            self.require_kept()
-
-    def _refuse(self, faults: tuple[Fault, ...]) -> None:
+    def _refuse_faults(
+        self, found: LogReading, anchors: Iterable[tuple[str, LogAnchor]]
+    ) -> LogReading:
+        faults = (*found.faults, *check_anchors(found.entries, anchors))
         if faults:
             raise AuditError.unsound(
                 path=str(self.path), faults=[f"line {each.line} {each.text}" for each in faults]
             )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name last through a crash."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return found
 
 
 def current_account() -> str:

@@ -64,7 +64,7 @@ def findings_register(entries: Sequence[Entry], *, today: date) -> tuple[Registe
         RegisteredFinding(
             model=entry.model,
             version=entry.version,
-            is_champion=_is_of_champion(entry, in_use),
+            is_champion=in_use.get(entry.model) == entry.version,
             finding=each,
             status=_status(each, _later_verdicts(entry, entries, in_use), today=today),
             since=since[entry.model, each.id],
@@ -105,10 +105,6 @@ def _versions_in_use(entries: Sequence[Entry]) -> dict[str, str]:
     return {name: stack[-1] for name, stack in stacks.items() if stack}
 
 
-def _is_of_champion(entry: Entry, in_use: Mapping[str, str]) -> bool:
-    return in_use.get(entry.model) == entry.version
-
-
 def _signed(entries: Sequence[Entry]) -> list[_Signed]:
     return [
         (entry, each) for entry in entries
@@ -123,7 +119,7 @@ def _last_signed(entries: Sequence[Entry], in_use: Mapping[str, str]) -> list[_S
     own = {
         (entry.model, each.id): (entry, each)
         for entry, each in signed
-        if _is_of_champion(entry, in_use)
+        if in_use.get(entry.model) == entry.version
     }
     both = [*last.values(), *own.values()]
     return list({(entry.sequence, each.id): (entry, each) for entry, each in both}.values())
@@ -133,7 +129,7 @@ def _later_verdicts(
     signed: Entry, entries: Sequence[Entry], in_use: Mapping[str, str]
 ) -> list[Entry]:
     """List the complete validations since a sign-off that may close its findings."""
-    any_version = not _is_of_champion(signed, in_use)
+    any_version = in_use.get(signed.model) != signed.version
     return [
         each for each in entries[signed.sequence :]
         if each.kind == "verdict" and each.model == signed.model and each.facts["complete"]

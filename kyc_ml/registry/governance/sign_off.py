@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from kyc_ml.config import parse_day
 from kyc_ml.errors import ConfigError, Faults, hint
@@ -13,7 +13,6 @@ from kyc_ml.registry.governance.chain import Entry
 from kyc_ml.registry.governance.evidence import ReportFacts, is_among
 
 Decision = Literal["approve", "approve_with_conditions", "reject"]
-DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

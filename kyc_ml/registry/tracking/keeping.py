@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 from pydantic import TypeAdapter
 
@@ -89,26 +89,13 @@ class Kept:
     @classmethod
     def of_training(cls, bundle: Bundle, record: RunRecord, card: Card) -> Self:
         """Collect what a training run recorded."""
-        now = time.time()
-        return cls(
-            name=bundle.config.name,
-            digest=bundle.digest,
-            title=_title("train", bundle),
-            began=now if record.began is None else record.began,
-            ended=now,
-            trained_by=current_account(),
-            purpose=card.purpose,
-            description=card.shorten(_RUN_MARK, longest=_LONGEST_DESCRIPTION),
-            parameters={name: str(value) for name, value in record.parameters.items()},
-            metrics=facts_of(record),
-            tags=tags_of(record),
-            parts=record.parts,
-        )
+        description = card.shorten(_RUN_MARK, longest=_LONGEST_DESCRIPTION)
+        texts = {"purpose": card.purpose, "description": description}
+        return cls._of("train", bundle, record, trained_by=current_account(), **texts)
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, *, trained_by: str) -> Self:
         """Collect what a bundle records; without a training record it cannot be reproduced."""
-        now = time.time()
         metrics = {
             f"{part}/{figure}": value
             for part, figures in bundle.metrics.items()
@@ -124,21 +111,34 @@ class Kept:
         }
         what = f"Registered from a bundle's folder, trained by {trained_by}; no record of its run."
         record = RunRecord(
-            parameters=bundle.config.model.model_dump(), metrics=metrics, tags=tags, tables={},
-            figures={}, note=what,
+            parameters={f"model.{n}": v for n, v in bundle.config.model.model_dump().items()},
+            metrics=metrics, tags=tags, tables={}, figures={}, note=what,
         )  # fmt: skip
+        purpose = f"Calibrated probabilities of the unit {bundle.config.unit}."
+        texts = {"purpose": purpose, "description": what}
+        return cls._of("register", bundle, record, trained_by=trained_by, **texts)
+
+    @classmethod
+    def _of(
+        cls, verb: str, bundle: Bundle, record: RunRecord, *,
+        trained_by: str, purpose: str, description: str,
+    ) -> Self:  # fmt: skip
+        now = time.time()
         return cls(
             name=bundle.config.name,
             digest=bundle.digest,
-            title=_title("register", bundle),
-            began=now,
+            # MLflow's list cuts a name off after some 25 characters; runs of one day differ in
+            # their digest
+            title=f"{verb} {str(bundle.data['as_of'])[:10]} {bundle.digest[:_SHORT]}",
+            began=now if record.began is None else record.began,
             ended=now,
             trained_by=trained_by,
-            purpose=f"Calibrated probabilities of the unit {bundle.config.unit}.",
-            description=what,
-            parameters={f"model.{name}": str(value) for name, value in record.parameters.items()},
+            purpose=purpose,
+            description=description,
+            parameters={name: str(value) for name, value in record.parameters.items()},
             metrics=facts_of(record),
             tags=tags_of(record),
+            parts=record.parts,
         )
 
     @classmethod
@@ -192,7 +192,9 @@ def keep_training(
     kept = Kept.of_training(bundle, record, card)
     content = {each.name: getattr(kept, each.name) for each in fields(kept)}
     content["parts"] = [asdict(part) for part in kept.parts]
-    (folder / FACTS).write_bytes(_in_order({"format": _FORMAT, **content}).encode())
+    # not sorted: MLflow shows metrics in the order in which they come
+    text = json.dumps({"format": _FORMAT, **content}, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / FACTS).write_bytes(f"{text}\n".encode())
 
 
 def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
@@ -238,14 +240,3 @@ def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
 def without_marks(text: str, *, run: str, version: str = VERSION_MARK) -> str:
     """Write the run's id, and the version's number where it is known, in place of their marks."""
     return text.replace(_RUN_MARK, run).replace(VERSION_MARK, version)
-
-
-def _title(verb: str, bundle: Bundle) -> str:
-    # MLflow's list cuts a name off after some 25 characters; runs of one day differ in their
-    # digest
-    return f"{verb} {str(bundle.data['as_of'])[:10]} {bundle.digest[:_SHORT]}"
-
-
-def _in_order(content: Mapping[str, Any]) -> str:
-    """Write JSON in the given order: MLflow shows metrics as they come."""
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

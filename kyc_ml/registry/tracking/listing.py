@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -16,22 +17,20 @@ _LISTED: Final = 10
 
 def list_models(client: mlflow.MlflowClient) -> Iterator[RegisteredModel]:
     """Return every registered model."""
-    token = None
-    # MLflow answers page by page
-    while True:
-        page = client.search_registered_models(page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return _every(client.search_registered_models)
 
 
 def list_versions(client: mlflow.MlflowClient, name: str) -> Iterator[ModelVersion]:
     """Return every version of a registered model."""
     quoted = name.replace("'", "''")
+    return _every(partial(client.search_model_versions, f"name = '{quoted}'"))
+
+
+def _every(search: Callable[..., Any]) -> Iterator[Any]:
+    """Yield all that a search finds; MLflow answers page by page."""
     token = None
     while True:
-        page = client.search_model_versions(f"name = '{quoted}'", page_token=token)
+        page = search(page_token=token)
         yield from page
         token = page.token
         if not token:

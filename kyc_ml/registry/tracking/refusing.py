@@ -21,7 +21,7 @@ REGISTERED: Final = "models:/"
 _NOT_NOW: Final = frozenset(
     {"DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE"}
 )
-"""Codes by which MLflow says: later."""
+"""Codes by which MLflow asks to try again later."""
 _NOT_THERE: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 """Codes by which MLflow says that an address names nothing; the second one of an alias."""
 
@@ -38,7 +38,7 @@ _CLOSED: Final = (
     "Access denied",
     "Unknown database",
 )
-"""How a database says that its address names nothing, or lets this user not in: it will stay so."""
+"""How a database reports that its address names nothing, or that it refuses this user, for good."""
 _FULL: Final = ("database or disk is full", "No space left on device")
 _UNWRITABLE: Final = ("readonly database", "unable to open database file", "Permission denied")
 
@@ -68,7 +68,7 @@ def explained(error: Exception, *, uri: str) -> RegistryError:
     if any(words in reason for words in _UNWRITABLE) or isinstance(error, OSError):
         cure = "give this user the right to read and write it, or name another"
         return RegistryError(f"{said}, for {current_account()}; {cure} MLFLOW_TRACKING_URI")
-    if uri and _names_nothing(error):
+    if uri and isinstance(error, MlflowException) and error.error_code in _NOT_THERE:
         cure = "check the name (kyc-ml train registers one), the alias, and MLFLOW_TRACKING_URI"
         return RegistryError(f"{said}{_near(uri)}; {cure}")
     return RegistryError(f"{said}; ask who keeps this store, or check MLFLOW_TRACKING_URI")
@@ -78,10 +78,6 @@ def _reason(error: Exception) -> str:
     """Return what was said, without SQL, its values or a password."""
     said = str(error).partition("[SQL:")[0].partition("(Background on this error")[0]
     return without_password(" ".join(said.split())).rstrip(".")
-
-
-def _names_nothing(error: Exception) -> bool:
-    return isinstance(error, MlflowException) and error.error_code in _NOT_THERE
 
 
 def _near(uri: str) -> str:

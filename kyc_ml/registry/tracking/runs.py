@@ -36,7 +36,6 @@ class LoggedPart:
         SHA-256 of what determines them: files, mapping, period, features.
     facts : mapping
         Where they come from, in names that mean the same elsewhere: no absolute path.
-    rows, positives : int
     """
 
     name: str
@@ -53,11 +52,9 @@ class RunRecord:
 
     Attributes
     ----------
-    parameters : mapping of name to value
-    metrics : mapping of ``part/figure`` to number; NaN is left out
-    tags : mapping of name to text
-    tables : mapping of file name to data frame
-    figures : mapping of file name to plot
+    metrics : mapping of ``part/figure`` to number
+        NaN is not logged.
+    tables, figures : mapping by file name, without its ending
     note : str
         Markdown that the page of the run opens with.
     parts : tuple of LoggedPart
@@ -103,15 +100,15 @@ def log_scoring(
     return str(run.info.run_id)
 
 
-def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> str:
-    """Log a tuning study as one run, its trials as runs nested in it; returns the run's id.
+def log_job(job: str, name: str, record: RunRecord, trials: Sequence[ChildRecord] = ()) -> str:
+    """Log a job for the model `name` as one run, its trials nested in it; return the run's id.
 
     Raises
     ------
     RegistryError
         If the tracking server cannot be reached or refuses.
     """
-    with connected(), start_run(experiment_of(name), f"tune {name}", began=record.began) as run:
+    with connected(), start_run(experiment_of(name), f"{job} {name}", began=record.began) as run:
         log_record(record)
         for trial in trials:
             with mlflow.start_run(run_name=trial.name, nested=True):
@@ -121,20 +118,6 @@ def log_tuning(name: str, record: RunRecord, trials: Sequence[ChildRecord]) -> s
                     for step, value in enumerate(values, 1):
                         mlflow.log_metric(metric, value, step=step)
                 mlflow.set_tags(dict(trial.tags))
-    return str(run.info.run_id)
-
-
-def log_comparison(name: str, record: RunRecord) -> str:
-    """Log the comparison of a challenger with a champion; return the id of the run.
-
-    Raises
-    ------
-    RegistryError
-        If the tracking server cannot be reached or refuses.
-    """
-    title = f"compare {name}"
-    with connected(), start_run(experiment_of(name), title, began=record.began) as run:
-        log_record(record)
     return str(run.info.run_id)
 
 

@@ -157,13 +157,7 @@ def start_run(
 
 
 def _open_experiment(name: str, view: View) -> Experiment:
-    """Create an experiment, or use the existing one.
-
-    Raises
-    ------
-    RegistryError
-        If it was deleted, or this user cannot write its files.
-    """
+    """Create or use an experiment; RegistryError if it was deleted or cannot be written."""
     client = mlflow.MlflowClient()
     found = client.get_experiment_by_name(name) or _make_experiment(client, name)
     if found.lifecycle_stage == LifecycleStage.DELETED:

@@ -180,17 +180,17 @@ def _require_schema(path: Path) -> None:
         return
     engine = sqlalchemy.create_engine(
         # read only: a check must neither make nor change the file
-        URL.create("sqlite", database=f"file:{_quoted(path)}", query={"mode": "ro", "uri": "true"})
+        URL.create(
+            "sqlite",
+            database=path.as_uri().replace("file://", "file:"),
+            query={"mode": "ro", "uri": "true"},
+        )
     )
     try:
         with engine.connect() as connection:
             _compare_schema(connection)
     finally:
         engine.dispose()
-
-
-def _quoted(path: Path) -> str:
-    return path.as_uri().removeprefix("file://")
 
 
 def _compare_schema(connection: Connection) -> None:

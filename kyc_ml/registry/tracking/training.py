@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -46,6 +45,7 @@ from kyc_ml.registry.tracking.server import (
     tracking_uri,
 )
 from kyc_ml.registry.tracking.views import say_page
+from kyc_ml.storage import digest_file
 
 LOADER: Final = "kyc_ml.score"
 CHALLENGER: Final = "challenger"
@@ -100,7 +100,12 @@ def register_kept(folder: Path, *, trained_by: str = "", later: bool = True) -> 
                 files.mkdir()
             _rewrite(files, run=run.info.run_id)
             log_facts(kept.parameters, kept.metrics, kept.tags, files)
-            _log_parts(kept.parts, bundle)
+            schema = _inputs(bundle.inputs)
+            mlflow.log_inputs(
+                datasets=[_PartDataset(part, schema) for part in kept.parts],
+                contexts=[part.context for part in kept.parts],
+                tags_list=[None for _ in kept.parts],
+            )
             logged = _log_bundle(bundle, place)
             _require_given_back(logged, bundle, Path(scratch) / "given back")
             registered = _register(
@@ -169,18 +174,11 @@ def _rewrite(files: Path, *, run: str, version: str = VERSION_MARK) -> None:
 
 
 def _require_given_back(logged: ModelInfo, bundle: Bundle, into: Path) -> None:
-    """Refuse to register what MLflow does not give back as it was.
-
-    Raises
-    ------
-    RegistryError
-        Naming where MLflow keeps it.
-    """
+    """Raise RegistryError if MLflow does not return the bundle as it was."""
     into.mkdir()
     given = mlflow.artifacts.download_artifacts(artifact_uri=logged.model_uri, dst_path=str(into))
     found = sorted(Path(given).rglob(MANIFEST))
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in found]
-    if digests != [bundle.digest]:
+    if [digest_file(path) for path in found] != [bundle.digest]:
         msg = (
             f"MLflow at {tracking_uri()} does not give back the bundle that it was given "
             f"({logged.artifact_path}): nothing was registered; check where its experiment keeps "
@@ -198,16 +196,6 @@ def say_runs(experiment: str, experiment_id: str) -> str:
             f"mlflow run --experiment-name {experiment!r}"
         )
     return say_page(tracking_uri(), experiment_id)
-
-
-def _log_parts(parts: Sequence[LoggedPart], bundle: Bundle) -> None:
-    """List the parts as datasets of the run, with the feature columns as their schema."""
-    schema = _inputs(bundle.inputs)
-    mlflow.log_inputs(
-        datasets=[_PartDataset(part, schema) for part in parts],
-        contexts=[part.context for part in parts],
-        tags_list=[None for _ in parts],
-    )
 
 
 class _PartDataset(Dataset):

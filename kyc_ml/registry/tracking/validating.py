@@ -47,9 +47,9 @@ def log_validation(
             mlflow.log_artifacts(str(tables), f"{_FOLDER}/{tables.name}")
         if version and verdict:
             client = mlflow.MlflowClient()
-            client.set_model_version_tag(name, version, VERDICT, verdict)
-            client.set_model_version_tag(name, version, REPORT, report)
-            client.set_model_version_tag(name, version, RUN, run.info.run_id)
+            tags = {VERDICT: verdict, REPORT: report, RUN: run.info.run_id}
+            for key, value in tags.items():
+                client.set_model_version_tag(name, version, key, value)
     return str(run.info.run_id)
 
 

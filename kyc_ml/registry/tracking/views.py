@@ -23,11 +23,7 @@ _LOCAL: Final = "http://127.0.0.1:5000"
 class View:
     """Columns to show in addition to the name and age of a run.
 
-    Attributes
-    ----------
-    name : str
-        As MLflow's menu shows it.
-    metrics, tags : tuple of str
+    `name` is what MLflow's menu shows.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -158,7 +158,7 @@ def review_model(
         results=results,
         headline=tuple(pair for pair in asked.policy.headline if _is_computed(results, pair)),
         command=asked.command(""),
-        environment=Environment.current().to_dict(),
+        environment=asdict(Environment.current()),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=dict(zip(_STAGES, spent, strict=True)),
     )

@@ -1,6 +1,6 @@
 """A report with every kind of verdict, figure, table and plot, made by hand."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -169,7 +169,7 @@ def base_report():
         results=results,
         headline=(("discrimination.auc", "auc"), ("stability.psi", "psi"), ("data.gone", "x")),
         command="kyc-ml validate models:/fraud/3",
-        environment=Environment.current().to_dict(),
+        environment=asdict(Environment.current()),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds={"reading": 2.0, "checks": 3.0},
     )  # fmt: skip
