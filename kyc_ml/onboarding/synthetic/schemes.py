@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator
 
 from kyc_ml.metrics import Floats, Ints
 from kyc_ml.onboarding.synthetic import vocabulary as v
@@ -21,12 +22,12 @@ from kyc_ml.onboarding.synthetic.settings import DAY, HOUR
 CASH_THRESHOLD: Final = 50_000.0
 WAVE_DAYS: Final = 12
 
-Wave = Callable[[Ints, int, float, Market, np.random.Generator], Ledger]
+Wave = Callable[[Ints, int, float, Market, Generator], Ledger]
 """members, start, size (CNY), market, rng -> the payments that leave or reach members."""
 
 
 def structure_cash(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
+    members: Ints, start: int, size: float, market: Market, rng: Generator
 ) -> Ledger:
     """Pay in cash in amounts of [0.8 T, T) over days, then send it on immediately."""
     n = int(rng.integers(3, 7))
@@ -46,9 +47,7 @@ def structure_cash(
     return stack([cash, _send(members[0], when, np.array([onward]), market, rng)])
 
 
-def gather(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
-) -> Ledger:
+def gather(members: Ints, start: int, size: float, market: Market, rng: Generator) -> Ledger:
     """Receive from many payers within days, then send nearly all to one or two (fan in)."""
     n = int(rng.integers(6, 15))
     time = np.sort(start + rng.integers(0, 5 * DAY, n))
@@ -60,9 +59,7 @@ def gather(
     return stack([incoming, _send(members[0], when, parts, market, rng)])
 
 
-def scatter(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
-) -> Ledger:
+def scatter(members: Ints, start: int, size: float, market: Market, rng: Generator) -> Ledger:
     """Receive one or two large sums, then send nearly all to many payees (fan out)."""
     ins = int(rng.integers(1, 3))
     time = np.sort(start + rng.integers(0, 2 * DAY, ins))
@@ -74,9 +71,7 @@ def scatter(
     return stack([incoming, _send(members[0], when, parts, market, rng)])
 
 
-def pass_through(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
-) -> Ledger:
+def pass_through(members: Ints, start: int, size: float, market: Market, rng: Generator) -> Ledger:
     """Receive and send on within 72 hours, keeping 2 to 10 % (flow through)."""
     episodes = int(rng.integers(2, 4))
     time = start + np.cumsum(rng.integers(12 * HOUR, 60 * HOUR, episodes))
@@ -89,9 +84,7 @@ def pass_through(
     return stack([incoming, _send(members[0], when, parts, market, rng)])
 
 
-def awaken(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
-) -> Ledger:
+def awaken(members: Ints, start: int, size: float, market: Market, rng: Generator) -> Ledger:
     """Move large sums through an account that was inactive (dormant reactivation).
 
     The first payment is at `start` itself, so that it ends the inactivity.
@@ -107,9 +100,7 @@ def awaken(
     return stack([incoming, _send(members[0], when, parts, market, rng)])
 
 
-def go_round(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
-) -> Ledger:
+def go_round(members: Ints, start: int, size: float, market: Market, rng: Generator) -> Ledger:
     """Pass a sum from member to member and back to the first, each keeping about 10 %.
 
     Only the outgoing side: the receiving side is its mirror.
@@ -133,7 +124,7 @@ def go_round(
 
 
 def scatter_and_gather(
-    members: Ints, start: int, size: float, market: Market, rng: np.random.Generator
+    members: Ints, start: int, size: float, market: Market, rng: Generator
 ) -> Ledger:
     """Split a sum among intermediaries, each of whom sends 90 to 98 % on within 3 days.
 
@@ -172,9 +163,7 @@ AMONG_MEMBERS: Final = (v.CYCLE, v.SCATTER_GATHER)
 """Typologies whose payments all go from member to member."""
 
 
-def _receive(
-    customer: int, time: Ints, amount: Floats, market: Market, rng: np.random.Generator
-) -> Ledger:
+def _receive(customer: int, time: Ints, amount: Floats, market: Market, rng: Generator) -> Ledger:
     payer = _others(time.size, market, rng)
     return make_ledger(
         time=time,
@@ -188,9 +177,7 @@ def _receive(
     )
 
 
-def _send(
-    customer: int, time: Ints, amount: Floats, market: Market, rng: np.random.Generator
-) -> Ledger:
+def _send(customer: int, time: Ints, amount: Floats, market: Market, rng: Generator) -> Ledger:
     """Send by transfer; the device is filled in later."""
     payee = _others(time.size, market, rng)
     return make_ledger(
@@ -206,7 +193,7 @@ def _send(
     )
 
 
-def _others(n: int, market: Market, rng: np.random.Generator) -> Ints:
+def _others(n: int, market: Market, rng: Generator) -> Ints:
     """Draw counterparties: one in four is a mule that others use as well."""
     usual = market.draw_externals(n, rng=rng)
     return np.where(rng.random(n) < 0.25, rng.choice(market.mules, n), usual)
