@@ -251,10 +251,7 @@ def build_all(
 ) -> FeatureTable:
     """Compute the chosen features of all observations.
 
-    Raises
-    ------
-    DatasetError
-        If the source has none of them.
+    Raises DatasetError if the source has none of them.
     """
     built = build_features(
         source,

@@ -134,9 +134,7 @@ def require_same_files(
 ) -> None:
     """Raise if the files of a data folder are not those of a record.
 
-    Parameters
-    ----------
-    files : mapping of file name, relative to the data folder, to SHA-256
+    `files` maps names, relative to the data folder, to SHA-256.
 
     Raises
     ------

@@ -213,6 +213,8 @@ def mature_rows(
 ) -> tuple[FitRows, int, pd.Timestamp]:
     """Score the rows decided since a day whose outcome is mature at `as_of`.
 
+    Raises DatasetError if no row is old enough.
+
     Returns
     -------
     rows : FitRows
@@ -221,11 +223,6 @@ def mature_rows(
         adverse outcome.
     until : Timestamp
         End of the period: later outcomes are not mature.
-
-    Raises
-    ------
-    DatasetError
-        If no row is old enough.
     """
     found = evaluation_rows(tables, bundle.config, since=since, as_of=as_of)
     used = found.counted

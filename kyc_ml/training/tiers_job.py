@@ -51,13 +51,7 @@ class TiersFitRequest:
 
 
 def run_tiers_fit(request: TiersFitRequest, *, reporter: ProgressReporter) -> FitResult:
-    """Propose cut-offs by the `fit` section of a policy; nothing is changed.
-
-    Raises
-    ------
-    ConfigError, DatasetError, LeakageError
-        As `fit_policy` does.
-    """
+    """Propose cut-offs by the `fit` section of a policy; nothing is changed."""
     if request.out is not None:
         require_place(request.out)
     bundle, label = load_model(request.model)

@@ -239,10 +239,7 @@ def train_on(
 ) -> Trained:
     """Train on tables already read, and write nothing: the same arguments, the same bundle.
 
-    Raises
-    ------
-    DatasetError
-        If the labelled observations cannot carry a model.
+    Raises DatasetError if the labelled observations cannot carry a model.
     """
     tell_late_reviews(tables, as_of, reporter)
     return train(

@@ -76,10 +76,7 @@ class LabelProbes:
 class AuditResult:
     """The whole audit of one configuration on one source.
 
-    Attributes
-    ----------
-    unseen : str
-        Doubts about the times of cases that no test can settle; '' if there are none.
+    `unseen` has doubts about the times of cases that no test can settle; '' if there are none.
     """
 
     name: str

@@ -153,13 +153,7 @@ def compare_bundles(
     settings: ComparisonSettings,
     reporter: ProgressReporter,
 ) -> Comparison:
-    """Compare two bundles on the rows that are new to both; nothing is written.
-
-    Raises
-    ------
-    ConfigError, LeakageError, DatasetError
-        As `run_compare` does.
-    """
+    """Compare two bundles on the rows that are new to both; nothing is written."""
     require_comparable_bundles(challenger, champion)
     require_currency(challenger, tables)
     require_currency(champion, tables)

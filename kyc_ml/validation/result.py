@@ -69,10 +69,7 @@ class Figure:
 class Table:
     """A tidy table of figures; counts and shares, never a single customer.
 
-    Attributes
-    ----------
-    name : str
-        Unique within its check; the Parquet file is named after check and table.
+    The name is unique within its check; the Parquet file is named after check and table.
     """
 
     name: str
@@ -211,11 +208,8 @@ class CheckResult:
 class Finding:
     """A broken gate in a sentence. The sign-off gives it an owner and a due date.
 
-    Attributes
-    ----------
-    id : str
-        Check, figure and severity: 'calibration.jeffreys/lowest_p/amber'. The same defect
-        has the same id in the next report.
+    The id has check, figure and severity: 'calibration.jeffreys/lowest_p/amber'. The same defect
+    has the same id in the next report.
     """
 
     id: str

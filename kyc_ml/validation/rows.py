@@ -150,13 +150,7 @@ class ScoredRows:
         return table.numbers[:, table.names.index(name)]
 
     def columns(self, names: Sequence[str], places: Ints | None = None) -> FeatureTable:
-        """Return these features from both tables, for all rows or some.
-
-        Parameters
-        ----------
-        places : int64 array, optional
-            Rows to take; all by default.
-        """
+        """Return these features from both tables, for all rows or some."""
         tables = [
             table.reorder([name for name in names if name in table.names])
             if places is None

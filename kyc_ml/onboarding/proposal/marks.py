@@ -137,9 +137,7 @@ class Separators:
 def find_separators(bodies: Mapping[tuple[str, bool], int]) -> Separators | None:
     """Find which marks separate thousands and decimals; None where no habit fits nearly all.
 
-    Parameters
-    ----------
-    bodies : mapping of (body, begins with a zero) to number of values
+    `bodies` maps (body, whether it begins with a zero) to a number of values.
 
     Examples
     --------

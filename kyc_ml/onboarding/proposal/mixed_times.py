@@ -44,10 +44,7 @@ class MixedTimes:
 def find_mixed(column: ColumnSample, *, named: float) -> MixedTimes | None:
     """Find the forms in which a column writes its times; None where it holds none, or one form.
 
-    Parameters
-    ----------
-    named : float
-        How well the column's name fits a time, in [0, 1].
+    `named` is how well the column's name fits a time, in [0, 1].
     """
     sized = column.family == "text" and 6 <= column.shortest <= column.longest <= 40
     shapes = shapes_of(column)

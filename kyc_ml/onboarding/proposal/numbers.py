@@ -79,10 +79,7 @@ class _Expressions:
 def read_number(column: ColumnSample, *, money: bool = False) -> NumberReading | None:
     """Find an expression that converts nearly all values to numbers; None without one.
 
-    Parameters
-    ----------
-    money : bool
-        True for amounts: the name may say that they are in a hundredth of the currency.
+    With `money`, the name may say that amounts are in a hundredth of the currency.
     """
     if column.family in {"integer", "decimal", "float"}:
         made = NumberReading(

@@ -101,10 +101,7 @@ def propose_plain(
 ) -> TableProposal | None:
     """Write a table column by column; None if the customers of its rows are unknown.
 
-    Parameters
-    ----------
-    start : datetime or None
-        Start of the data: profiles without a date count as known from then on.
+    `start` is the start of the data: profiles without a date count as known from then on.
     """
     owned = find_owner(bank, sample, table)
     if owned is None:

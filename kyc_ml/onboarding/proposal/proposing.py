@@ -129,6 +129,9 @@ def propose_source(
     engine: a proposal has columns, shapes, shares, and codes where a CASE expression needs them
     (at most 12 short values with many rows each, no identifiers).
 
+    Raises SourceError if there is no such folder or zone, or no file of it fits a contracted
+    table.
+
     Parameters
     ----------
     timezone : str or None
@@ -141,11 +144,6 @@ def propose_source(
     proposal : Proposal
     accepted : dict of table name to Arrow table
         The sample as the contract accepts it; it shows which features are possible.
-
-    Raises
-    ------
-    SourceError
-        If there is no such folder or zone, or no file of it fits a contracted table.
     """
     _require(data, timezone)
     with open_samples(data, find_sources(data)) as engine:

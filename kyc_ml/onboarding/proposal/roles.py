@@ -42,10 +42,7 @@ _TIMED_BY_VALUES: Final = ("transactions", "accounts", "events", "third_party")
 class RolePart:
     """A column in a role, with its score: 1 is the contract's own name.
 
-    Attributes
-    ----------
-    todo : str
-        Why its values cannot be read, if only its name fits; otherwise empty.
+    `todo` is why its values cannot be read, if only its name fits; otherwise empty.
     """
 
     column: ColumnSample

@@ -146,9 +146,7 @@ class FileSample:
 class Engine:
     """All samples, and the engine in which expressions are tried on them.
 
-    Attributes
-    ----------
-    unusable : dict of file to reason
+    `unusable` maps a file to the reason.
     """
 
     connection: duckdb.DuckDBPyConnection

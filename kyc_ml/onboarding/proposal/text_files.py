@@ -64,10 +64,7 @@ class NotATableError(Exception):
 def find_encoding(head: bytes) -> tuple[str | None, str, list[str]]:
     """Return the encoding to declare (None for UTF-8 or a byte-order mark), text and guesses.
 
-    Raises
-    ------
-    NotATableError
-        If it is not text.
+    Raises NotATableError if it is not text.
     """
     fault = stranger(head)
     if fault is not None:
@@ -99,10 +96,7 @@ def _is_utf8(body: bytes) -> bool:
 def find_shape(path: Path) -> TextShape:
     """Read the head of a csv file, compressed or not, and return its form.
 
-    Raises
-    ------
-    NotATableError
-        If it is not a table; OSError if it cannot be read.
+    Raises NotATableError if it is not a table; OSError if it cannot be read.
     """
     with open_plain(path) as handle:
         head = handle.read(_HEAD)

@@ -72,10 +72,7 @@ class TimeReading:
 class _Candidate:
     """An expression to try, and how well the column's name must fit a time.
 
-    Attributes
-    ----------
-    plain : str
-        What to propose instead, where the contract checks the form itself; otherwise empty.
+    `plain` is what to propose instead, where the contract checks the form itself.
     """
 
     sql: str

@@ -45,13 +45,7 @@ Choose = Callable[[TuningRows, int], ModelConfig]
 
 
 def require_foldable(config: RunConfig, splits: CustomerFoldsConfig) -> None:
-    """Raise for settings of tuning that folds by customer cannot follow; all are named.
-
-    Raises
-    ------
-    ConfigError
-        If there are any.
-    """
+    """Raise ConfigError for all settings of tuning that folds by customer cannot follow."""
     tuning, inner = config.tuning, config.tuning.folds.folds
     usual = PrequentialConfig(method="prequential", folds=inner)
     fewest = 2 if splits.early_stopping_folds is None else 3
@@ -149,10 +143,7 @@ def compare_out_of_fold(
     No search is needed if no trial on all rows beats the own parameters. The interval is
     that of `compute_differences`; margins of the folds are pooled without calibration.
 
-    Parameters
-    ----------
-    chosen : ModelConfig
-        The result of the search on all rows, which the run takes.
+    `chosen` is the result of the search on all rows, which the run takes.
     """
     if own == chosen:
         return nothing_to_compare(own)

@@ -107,10 +107,7 @@ def conclude_tuning(
 ) -> ParameterComparison:
     """Conclude from the differences; keep the own parameters if the chosen are significantly worse.
 
-    Parameters
-    ----------
-    where : str
-        The rows, as the begin of the sentence.
+    `where` names the rows, at the beginning of the sentence.
     """
     verdict, sentence = _conclude(table, config.objective, where=where)
     taken = own if verdict == "worse" else chosen

@@ -65,10 +65,7 @@ class TuningFold:
 class OuterFold:
     """A fold that tests the parameters chosen on inner folds of the other rows.
 
-    Attributes
-    ----------
-    folds : tuple of FoldRows
-        Of the rows of `fit`.
+    `folds` are of the rows of `fit`.
     """
 
     fit: TuningPart
@@ -269,13 +266,7 @@ def _renumbered(rows: TuningFold, used: Ints) -> TuningFold:
 
 
 def require_classes_in(folds: Iterable[TuningFold]) -> None:
-    """Raise if a part of a fold lacks one of the classes; all are named.
-
-    Raises
-    ------
-    DatasetError
-        If there are any.
-    """
+    """Raise DatasetError naming all parts of folds that lack one of the classes."""
     faults = Faults(
         "tuning.folds leaves parts without one of the two classes: choose fewer folds or longer "
         "parts, or check cases and dates",

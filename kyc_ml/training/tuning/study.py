@@ -95,10 +95,7 @@ def identify_study(config: RunConfig, facts: Mapping[str, Any]) -> str:
 
     Budgets, threads, and sections that no trial reads may differ between runs of a study.
 
-    Parameters
-    ----------
-    facts : mapping
-        Digests of the data, and as_of.
+    `facts` has the digests of the data, and as_of.
     """
     sections = config.model_dump(
         mode="json", include={"unit", "features", "dataset", "splits", "model", "tuning"}
@@ -128,15 +125,9 @@ def search(
     the folds so far, is below the median of the complete trials (Optuna's MedianPruner);
     gains, because one fold may be harder than another.
 
-    Parameters
-    ----------
-    name : str
-        Of the study in the file, which may hold several.
+    Raises ConfigError if `path` holds something else, or the study of other data or settings.
 
-    Raises
-    ------
-    ConfigError
-        If `path` holds something else, or the study of other data or settings.
+    `name` is that of the study in the file, which may hold several.
     """
     start = time.monotonic()
     study = _open(path, config=config, identity=identity, name=name)

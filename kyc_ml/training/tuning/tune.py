@@ -96,10 +96,7 @@ class Tuned:
 def with_budget(config: RunConfig, *, trials: int | None, minutes: float | None) -> RunConfig:
     """Return the run with other budgets, where they are given; refuse what cannot be tuned.
 
-    Raises
-    ------
-    ConfigError
-        If tuning cannot follow the settings.
+    Raises ConfigError if tuning cannot follow the settings.
     """
     given = {"trials": trials, "minutes": minutes}
     changed = {name: value for name, value in given.items() if value is not None}

@@ -112,10 +112,7 @@ def earlier_report(candidate: Candidate) -> Report | None:
 def renew_page(report: Path, signed: Entry) -> bool:
     """Write the existing page of a report again, in its language, with the sign-off.
 
-    Returns
-    -------
-    bool
-        False if the report has no page.
+    Return False if the report has no page.
     """
     path = report.with_name(PAGE)
     if not path.is_file():

@@ -32,10 +32,7 @@ def to_json(report: Report) -> str:
 def from_json(text: str, *, subject: str) -> Report:
     """Read what `to_json` wrote; `subject` names it in errors.
 
-    Raises
-    ------
-    ConfigError
-        If it is no report, of another format, or was cut short.
+    Raises ConfigError if it is no report, of another format, or was cut short.
     """
     try:
         content = json.loads(text)
@@ -73,15 +70,9 @@ def write_report(report: Report, folder: Path) -> Path:
 
     Tables of an earlier report in the same folder are removed.
 
-    Returns
-    -------
-    Path
-        The JSON file.
+    Raises OutputError if it cannot be written.
 
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
+    Return the path of the JSON file.
     """
     tables = folder / TABLES
     for old in tables.glob("*.*.*.parquet"):
@@ -177,10 +168,7 @@ def _cell(value: Any, kind: str) -> Any:  # noqa: ANN401  a cell of any column
 def _read(kind: type[Any], content: Any) -> Any:  # noqa: ANN401  a record of this kind
     """Read what `_plain` wrote, by the types of the fields.
 
-    Raises
-    ------
-    KeyError, TypeError
-        If a field is missing, unknown or of another shape.
+    Raises KeyError, TypeError if a field is missing, unknown or of another shape.
     """
     if not isinstance(content, Mapping):
         raise TypeError

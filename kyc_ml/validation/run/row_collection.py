@@ -67,10 +67,7 @@ def collect_rows(
 ) -> ValidationRows:
     """Choose, compute, label and score the current, reference and training rows.
 
-    Parameters
-    ----------
-    since : Timestamp or None
-        First decision to evaluate, not before the training date.
+    `since` is the first decision to evaluate, not before the training date.
 
     Raises
     ------

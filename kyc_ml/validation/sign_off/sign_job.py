@@ -33,10 +33,7 @@ SIGN_OFF: Final = "signoff.json"
 class SignOffResult:
     """A sign-off, its file, its receipt, and the earlier sign-off that it replaces.
 
-    Attributes
-    ----------
-    is_champion : bool
-        True if the version is champion: a rejection alone does not withdraw it.
+    `is_champion` is true if the version is champion: a rejection alone does not withdraw it.
     """
 
     sign_off: SignOff
