@@ -44,7 +44,6 @@ class FoldRows:
 
     Attributes
     ----------
-    observations : pyarrow.Table of n rows
     target : float64 array of shape (n,)
         Outcomes as they were known on the training date.
     since, until : Timestamp

@@ -43,10 +43,6 @@ def make_run_record(
     bundle : Bundle
         As loaded after saving, with its digest.
     seconds : mapping of stage to what it took
-    note : str
-        First text of the run's page.
-    began : float
-        When the job began, in seconds since 1970.
     """
     return RunRecord(
         parameters=_parameters(trained),

@@ -57,8 +57,6 @@ class TrainingResult:
     ----------
     page_text : str
         The page of the training as HTML, as MLflow keeps it.
-    page : Path or None
-        Where it was written to as well.
     """
 
     registered: RegisteredModel
@@ -78,8 +76,6 @@ class TrainRequest:
 
     Attributes
     ----------
-    config, source, data : Path
-        Run configuration, source mapping, and the folder of the files it names.
     as_of : Timestamp or None
         What was known then may be used; None is the end of the data.
     keep : Path or None
@@ -293,7 +289,6 @@ def _story(
 
 
 def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
-    """Warn if early stopping ended after so few trees that chance may have decided."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return
@@ -305,7 +300,6 @@ def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
 
 
 def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
-    """Report how many features selection dropped, by reason; the run keeps the figures."""
     if trained.selection is None:
         return
     counts = trained.selection.counts()
@@ -317,7 +311,6 @@ def _tell_of_selection(trained: Trained, reporter: ProgressReporter) -> None:
 
 
 def _positives_of_evaluation(trained: Trained) -> dict[str, int]:
-    """Count the positives of the parts for early stopping, calibration and evaluation."""
     deciding = {EARLY_STOPPING, CALIBRATION, trained.evidence.part}
     return {
         row["part"].replace("_", " "): int(row["positives"])

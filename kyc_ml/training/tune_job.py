@@ -26,16 +26,12 @@ class TuneRequest:
 
     Attributes
     ----------
-    config, source, data : Path
-        Run configuration, source mapping, and the folder of the files it names.
     out : Path
         YAML file to write, for ``model: !include FILE``.
     study : Path or None
         SQLite file of the study; an existing study is resumed. None is `out` as ``.db``.
     as_of : Timestamp or None
         What was known then may be used; None is the end of the data.
-    trials, minutes
-        Budgets to use instead of the configuration's.
     """
 
     config: Path
@@ -104,7 +100,6 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
 
 
 def _section(tuned: Tuned) -> str:
-    """Write the model section to train with, headed by comments on its origin."""
     run, found, comparison = tuned.config, tuned.search, tuned.comparison
     objective = run.tuning.objective.replace("_", " ")
     whose = "the configuration's own, kept" if comparison.worse else "chosen"

@@ -83,8 +83,6 @@ class Plot:
 
     Attributes
     ----------
-    table : str
-        Name of the table.
     x, y : str
         Its columns; for 'histogram' x is the lower edge of each bin.
     group : str
@@ -93,8 +91,6 @@ class Plot:
         Columns of the interval; '' for none.
     value : str
         Column that colours a 'heatmap'; for 'interval' a mark to compare y with; '' for none.
-    reference : str
-        Reference line: the values of a perfect or unchanged model.
     """
 
     name: str
@@ -150,12 +146,8 @@ class CheckResult:
 
     Attributes
     ----------
-    notes : tuple of Text
-        Further information on the figures: rows used, rows left out.
     reason : Text
         Why the check does not apply; empty if it applies.
-    command : str
-        Command that reruns only this check.
     seconds : float
         Duration; not part of `content_digest`.
     """
@@ -230,17 +222,12 @@ class ModelIdentity:
         Address that the user named: models:/NAME@ALIAS, models:/NAME/VERSION or a folder.
     digest : str
         SHA-256 of the bundle's manifest.
-    unit : str
-        'fraud' or 'risk'.
     trainer : str
         Person who started the training run; '' if not recorded.
     trained_at : str
         Start of the training run, ISO; '' if not recorded.
     known_until : str
         Training date, ISO: the model learned from what was known then.
-    policy : str
-        Name and version of its tier policy.
-    features, trees : int
     """
 
     name: str
@@ -264,8 +251,6 @@ class RowsUsed:
     ----------
     role : 'current', 'reference' or 'train'
         Evaluated, compared with, and learned from.
-    origin : Text
-        Description, such as 'observations after the training date'.
     since, until : str
         Decisions in ``[since, until)``, ISO.
     rows, judged, positives, customers : int
@@ -311,9 +296,6 @@ class DataIdentity:
     ----------
     source, mapping_digest : str
         Name of the source mapping and SHA-256 of its content.
-    files : mapping of file name to SHA-256
-    digest : str
-        Digest of all files together.
     """
 
     source: str
@@ -328,9 +310,6 @@ class ReportPlace:
 
     Attributes
     ----------
-    report, page : Path
-        ``report.json`` and ``report.html``.
-    mlflow_run : str
     receipt : str
         ``COUNT:HASH`` of the entry in the audit log; '' for a report of some checks only.
     """

@@ -28,17 +28,12 @@ class ScoredRows:
 
     Attributes
     ----------
-    role : 'current', 'reference' or 'train'
-    origin : Text
-        Description of the rows, for the report.
     since, until : Timestamp
         Decisions in ``[since, until)``.
     features : FeatureTable of n rows
         The columns of the model, in its order, with encoded categories.
     facts : FeatureTable of n rows
         Further columns that segments, groups and the tier policy need.
-    margin, probability : float64 arrays of shape (n,)
-    grades : Grades
     status : object array of shape (n,)
         Status of each outcome; see `kyc_ml.dataset.Labels`.
     evaluated : bool array of shape (n,)

@@ -33,8 +33,6 @@ def find_slices(
 
     Parameters
     ----------
-    places : int64 array
-        Evaluated rows to search.
     columns : sequence of int
         Columns of the model's matrix that may bound regions.
     """
@@ -70,7 +68,7 @@ def describe_leaves(
 ) -> dict[int, str]:
     """Describe the bounds of each leaf, feature by feature.
 
-    `missing` tells of each feature whether it has missing values: only then are they mentioned.
+    `missing` is whether each feature has missing values: only then are they mentioned.
     """
     inner = tree.tree_
     found: dict[int, str] = {}

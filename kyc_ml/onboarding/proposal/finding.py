@@ -49,11 +49,6 @@ class FoundSource:
 
     Attributes
     ----------
-    name : str
-        The name that a mapping's SQL gives it.
-    source : FileSource
-        How the contract opens it.
-    paths : tuple of Path, length 1 or more
     confirm : tuple of str
         Guesses about how it is opened.
     named : bool
@@ -69,13 +64,7 @@ class FoundSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFolder:
-    """The contents of a folder.
-
-    Attributes
-    ----------
-    sources : tuple of FoundSource
-    unusable : mapping of file to reason
-    """
+    """The contents of a folder."""
 
     sources: tuple[FoundSource, ...]
     unusable: Mapping[str, str]

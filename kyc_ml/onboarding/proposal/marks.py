@@ -43,7 +43,6 @@ class Written:
         What is written around it, without blanks.
     currency, unit, entry : str
         Its currency's code, its unit, and its mark of debit or credit; empty without one.
-    negative : bool
     """
 
     body: str
@@ -124,8 +123,6 @@ class Separators:
     ----------
     doubt : str
         Why the other reading is also possible; empty where the values exclude it.
-    other : Separators or None
-        The other reading.
     """
 
     thousands: str

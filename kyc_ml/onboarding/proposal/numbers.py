@@ -166,7 +166,6 @@ def _marked_number(
 def _expressions(
     column: ColumnSample, shapes: Shapes, marks: Marks, separators: Separators
 ) -> _Expressions:
-    """Write the expressions of a column; a value of another form is never read."""
     written = marks.written
     text = shapes.text
     if any(each.blank for each in written):
@@ -220,7 +219,6 @@ def _is_indian(marks: Marks, separators: Separators) -> bool:
 
 
 def _either(texts: Iterable[str]) -> str:
-    """Write a pattern of any of the texts."""
     found = sorted(filter(None, texts), key=lambda text: (-len(text), text))
     if not found:
         return ""

@@ -27,9 +27,6 @@ class Owned:
     ----------
     rows : str
         SQL for ``from``; columns of the file keep their names.
-    customer : str
-        SQL for the customer.
-    files : tuple of str
     score : float
         In [0, 1].
     """
@@ -137,14 +134,12 @@ def find_owner(bank: BankOwners, sample: FileSample, table: str, *, hops: int = 
 
 
 def _own(sample: FileSample, column: ColumnSample, score: float, evidence: str) -> Owned:
-    """Return a file's own rows, whose customer is one of its columns."""
     return Owned(
         rows=sample.sql, customer=column.sql, files=(sample.name,), score=score, evidence=evidence
     )
 
 
 def _names_account(bank: BankOwners, sample: FileSample, column: ColumnSample) -> bool:
-    """Return whether a column called customer has accounts and not customers."""
     if bank.holders is None:
         return False
     name, account, owner, _ = bank.holders

@@ -209,7 +209,6 @@ def _one_sided(sample: FileSample, parts: RoleParts, bank: BankOwners) -> Paymen
 
 
 def _identifier(sample: FileSample, parts: RoleParts) -> tuple[str, str, list[str]]:
-    """Return SQL for a booking's identifier, the rows it is over, and notes on it."""
     part = parts.get("transaction_id")
     if part is not None and (part.column.unique or part.score >= 0.75):
         return identifier_sql(part.column), sample.sql, []
@@ -230,7 +229,6 @@ def _identifier(sample: FileSample, parts: RoleParts) -> tuple[str, str, list[st
 
 
 def _common(engine: Engine, made: PaymentColumns) -> None:
-    """Add time, amount, direction and the plain columns."""
     sample, parts, table = made.sample, made.parts, made.table
     table.add(_time(sample, parts))
     if "known_at" in parts:

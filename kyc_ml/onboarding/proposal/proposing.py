@@ -77,8 +77,6 @@ _FEW_MARKED: Final = 10
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """A proposal in the making."""
-
     engine: Engine
     bank: BankOwners
     payments: PaymentColumns | None = None
@@ -230,7 +228,6 @@ def _nothing(data: Path, engine: Engine, draft: _Draft) -> SourceError:
 
 
 def _draft(engine: Engine) -> _Draft:
-    """Propose table after table; a file is used again only where it adds something."""
     chosen, portfolio = choose_payments(engine), find_portfolio(engine)
     # an application has an amount and a time, but is not a booking
     if portfolio is not None and (chosen is None or chosen[0].name == portfolio.sample.name):
@@ -398,7 +395,6 @@ def _why_unused(sample: FileSample, draft: _Draft) -> str:
 
 
 def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
-    """Explain what a file lacks for the table that it fits best."""
     lacking = {
         table: _lacks(table, {*cast_parts(sample, table), CONTRACT[table].key[0]})
         for table in tables
@@ -433,7 +429,6 @@ def _times_held(sample: FileSample) -> str:
 
 
 def _decisions(draft: _Draft, zone: str, currency: str) -> list[str]:
-    """List what only the user can decide, other than the columns that are marked."""
     made = [
         note("malformed", file=sample.name, lines=sample.malformed, rows=sample.rows)
         for sample in draft.engine.samples

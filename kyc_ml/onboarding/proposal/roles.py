@@ -99,7 +99,6 @@ def missed_parts(sample: FileSample, table: str, cast: RoleParts) -> dict[str, R
 
 
 def _try_role(sample: FileSample, table: str, role: str, column: ColumnSample) -> RolePart | None:
-    """Test a column for a role; None if its name or its values do not fit."""
     roles = (role, *ALSO.get(table, {}).get(role, ()))
     score = max(name_score(each, column.normal) for each in roles)
     first = role == _FIRST_KEY[table]
@@ -122,7 +121,6 @@ def _try_role(sample: FileSample, table: str, role: str, column: ColumnSample) -
 
 
 def _holds(column: ColumnSample, kind: str) -> bool:  # noqa: PLR0911
-    """Return whether a column's values are of a kind that ``roles.yaml`` asks for."""
     codes = column.codes
     match kind:
         case "identifier":

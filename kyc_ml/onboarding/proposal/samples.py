@@ -63,10 +63,6 @@ class ColumnSample:
         Length of the values as text.
     codes : tuple of str
         The values, if they are few enough to be codes and not identifiers; otherwise empty.
-    table : str
-        Name of its source, and `rows` of the sample.
-    engine : Engine
-        Engine in which expressions are tried on it.
     """
 
     name: str
@@ -207,7 +203,6 @@ def open_samples(data: Path, folder: FoundFolder) -> Iterator[Engine]:
 
 
 def _open(engine: Engine, source: FoundSource, found: FoundFiles, *, cut: bool) -> None:
-    """Open a source and profile it, or list the reason why it cannot be opened."""
     faults = Faults(source.name, SourceError)
     malformed = open_files(engine.connection, {source.name: found}, faults=faults).malformed
     if len(faults):
@@ -263,7 +258,6 @@ def _copy_head(path: Path, copy: Path, *, encoding: str, most: int) -> bool:
 
 
 def _take_sample(engine: Engine, source: FoundSource, *, cut: bool) -> FileSample:
-    """Keep a sample of a source under its own name, and profile its columns."""
     connection = engine.connection
     name, whole = quote_name(source.name), quote_name(f"whole:{source.name}")
     kind = connection.execute(

@@ -54,8 +54,6 @@ class TimeReading:
         True where no value has an hour.
     zoned : bool
         True where the values carry their own zone.
-    doubt : str
-        What the user has to confirm; empty where the values leave no doubt.
     """
 
     sql: str

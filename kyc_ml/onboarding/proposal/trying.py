@@ -85,7 +85,6 @@ def _bound(
 
 
 def _completed(name: str, mapping: TableMapping, snapshot: date | None) -> TableMapping:
-    """Add to a table the columns that the day of a snapshot gives."""
     if snapshot is None:
         return mapping
     customers = TableMapping.model_validate(

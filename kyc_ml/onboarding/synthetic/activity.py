@@ -74,7 +74,6 @@ def _log_idle(market: Market, rng: Generator) -> EventLog:
 
 
 def _log_changes(config: BankConfig, customers: Customers) -> list[EventLog]:
-    """Log new phones, and the document check of each customer that joins in the period."""
     end = config.start_us + config.days * DAY
     phone = np.flatnonzero(
         (customers.new_phone < end) & (customers.new_phone > customers.onboarded + DAY)

@@ -133,7 +133,6 @@ def make_customers(config: BankConfig, *, rng: Generator) -> Customers:
 
 
 def _draw_industries(person: Mask, rng: Generator) -> tuple[Ints, Ints]:
-    """Draw an occupation or industry, and how the customer earns."""
     n = person.size
     occupation = rng.choice(len(v.OCCUPATIONS), n, p=[share for _, _, share in v.OCCUPATIONS])
     trade = rng.choice(len(v.TRADES), n, p=[share for _, _, share in v.TRADES])

@@ -82,7 +82,6 @@ def make_labels(prefix: str, numbers: Ints, *, width: int) -> pa.Array:
 
 
 def _rank_within(group: Ints) -> Ints:
-    """Count the members of each group from 0 in order of appearance."""
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
@@ -93,13 +92,11 @@ def _rank_within(group: Ints) -> Ints:
 
 
 def _digits(numbers: Ints, *, width: int) -> Ints:
-    """Split numbers into decimal digits of shape (n, width)."""
     powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
     return (numbers[:, None] // powers) % 10
 
 
 def _texts(characters: npt.NDArray[np.integer]) -> list[str]:
-    """Read rows of character codes as texts."""
     width = characters.shape[1]
     raw = np.ascontiguousarray(characters.astype(np.uint8)).view(f"S{width}").ravel()
     return [text.decode("ascii") for text in raw]

@@ -184,7 +184,6 @@ def _blame(ledger: Ledger, incidents: Incidents, of: Ints, typology: int) -> Led
 
 
 def _log_takeover(incidents: Incidents, market: Market, rng: Generator) -> EventLog:
-    """Log failed logins, a password reset, a new device and the login before the burst."""
     s = incidents.severity
     everyone = np.arange(s.size)
     abroad = rng.random(s.size) < sigmoid(s - 0.8)
@@ -214,7 +213,6 @@ def _log_takeover(incidents: Incidents, market: Market, rng: Generator) -> Event
 
 
 def _position_within(count: Ints) -> Ints:
-    """Count the rows of each incident from 0."""
     start = np.repeat(np.cumsum(count) - count, count)
     return np.asarray(np.arange(start.size) - start, dtype=np.int64)
 

@@ -119,7 +119,6 @@ def make_market(config: BankConfig, customers: Customers, *, rng: Generator) -> 
 
 
 def _draw(items: Ints, weights: Floats, shape: tuple[int, ...], rng: Generator) -> Ints:
-    """Draw items with replacement by weight."""
     edges = np.cumsum(weights)
     chosen = np.searchsorted(edges, rng.random(shape) * edges[-1], side="right")
     return np.asarray(items[chosen], dtype=np.int64)
@@ -132,7 +131,6 @@ def _draw_countries(n: int, abroad_share: float, rng: Generator) -> Ints:
 
 
 def _draw_shops(customers: Customers, city: Ints, popularity: Floats, rng: Generator) -> Ints:
-    """Draw the shops each customer goes to, all in its own city."""
     shops = np.empty((len(customers), _FAVOURITES), dtype=np.int64)
     for place in range(CITIES):
         here = np.flatnonzero(customers.city == place)

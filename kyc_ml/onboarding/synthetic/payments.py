@@ -156,7 +156,6 @@ def _pay_each_other(pairs: int, market: Market, scales: Scales, *, rng: Generato
 
 
 def _pay_the_world(n: int, market: Market, scales: Scales, *, rng: Generator) -> Ledger:
-    """Pay and receive by card, cash, transfer and cheque."""
     who = draw_payers(n, market.people, rng=rng)
     kind = _draw_kinds(market.people.earning[who], rng)
     channel = _draw_channels(kind, rng)
@@ -189,7 +188,6 @@ def _draw_kinds(earning: Ints, rng: Generator) -> Ints:
 
 
 def _draw_channels(kind: Ints, rng: Generator) -> Ints:
-    """Choose the channel of each kind; transfers mostly by phone."""
     luck = rng.random(kind.size)
     remote = np.where(luck < 0.55, v.MOBILE, v.ONLINE)
     transfer = np.where(luck > 0.9, v.BRANCH, remote)

@@ -97,7 +97,6 @@ def _change(later: Columns, config: BankConfig, first_day: Ints, rng: Generator)
 
 
 def _facts(customers: Customers, rng: Generator) -> Columns:
-    """Write the facts at the beginning of the relationship; words as positions."""
     kind = np.where(customers.person, v.RESIDENT_ID, v.COMPANY_CODE)
     kind = np.where(customers.person & customers.foreign, v.PASSPORT, kind)
     return {

@@ -110,7 +110,6 @@ def locate_payments(ledger: Ledger, market: Market, whereabouts: Whereabouts) ->
 
 
 def _locate_payers(ledger: Ledger, market: Market, whereabouts: Whereabouts, rows: Ints) -> Ints:
-    """Return where externals ordered the incoming transfers at `rows`."""
     payee, payer = ledger.customer[rows], ledger.counterparty[rows]
     usual = payer == market.employer[payee]
     usual |= (market.payees[payee] == payer[:, None]).any(axis=1)

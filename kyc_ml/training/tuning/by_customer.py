@@ -172,8 +172,6 @@ def compare_out_of_fold(
 
 
 class _Splitting:
-    """Splits rows into inner folds, and counts the rows of each fold."""
-
     def __init__(
         self,
         *,
@@ -190,7 +188,6 @@ class _Splitting:
         self._inner, self._stops = inner, stops
 
     def part(self, rows: Ints) -> TuningPart:
-        """Return rows with their outcomes."""
         return TuningPart(rows=rows, target=self.target[rows])
 
     def inner_folds(self, rows: Ints, name: str) -> tuple[TuningFold, ...]:

@@ -46,8 +46,6 @@ class ParameterComparison:
         interval at 95 %), better ('higher' or 'lower'). No row where the own are kept.
     verdict : 'better', 'not shown better' or 'worse'
         Of the chosen parameters; see `judge_difference`.
-    sentence : str
-        The verdict with its figures.
     taken : ModelConfig
         What to train with: the chosen parameters, or the own where the chosen are worse.
     """

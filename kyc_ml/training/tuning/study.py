@@ -42,7 +42,6 @@ class TrialRecord:
 
     Attributes
     ----------
-    parameters : dict of the searched model parameters
     folds : tuple of float
         The objective on each evaluated fold; not all folds if the trial was pruned.
     trees : tuple of int
@@ -76,8 +75,6 @@ class Search:
         Finished trials found in the study when this run began.
     own, best : TrialRecord
         The configuration's own parameters, and the best of all trials: maybe the same.
-    chosen : ModelConfig
-        The model section with the best trial's parameters.
     stopped_by : str
         'trials' or 'minutes': which budget ended the run.
     """
@@ -160,7 +157,6 @@ _COMPLETE: Final = (TrialState.COMPLETE,)
 
 
 def _open(path: Path, *, config: TuningConfig, identity: str, name: str) -> optuna.Study:
-    """Create the study, or resume the one in the file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -294,7 +290,6 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _of(study: optuna.Study, parameters: dict[str, Any]) -> list[FrozenTrial]:
-    """Find the complete trials of exactly these parameters."""
     complete = study.get_trials(deepcopy=False, states=_COMPLETE)
     return [trial for trial in complete if trial.params == parameters]
 

@@ -29,7 +29,6 @@ class Tuned:
     ----------
     config : RunConfig
         The run with the model section to train with, and the budgets of the search.
-    search : Search
     comparison : ParameterComparison
         The configuration's own parameters and the chosen ones on rows that no trial saw; where
         the own are kept, it has a sentence and no table.
@@ -155,7 +154,6 @@ def tune_tables(
 
 
 def _positives_of_evaluation(folds: pd.DataFrame) -> dict[str, int]:
-    """Count the positives that stop each fold, and those that evaluate it."""
     return {
         f"fold {row['fold']} {row['part']}": row["positives"]
         for row in folds.to_dict("records")
@@ -215,7 +213,6 @@ class _Studies:
         )
 
     def _budget(self, rows: TuningRows) -> TuningConfig:
-        """Divide the minutes among the searches; each may use all trials."""
         tuning = self.config.tuning
         if tuning.minutes is None:
             return tuning

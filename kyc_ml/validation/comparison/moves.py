@@ -135,7 +135,6 @@ def _facts(
     *,
     scores: tuple[Scores, Scores],
 ) -> pd.DataFrame:
-    """Tabulate the identity, tiers, probabilities and outcome of each moved row."""
     new, old = scores
     names = np.array(champion.policy.tier_names, dtype=object)
     by_policy = grade(old.probability[here], rows.challenger.take(here), policy=challenger.policy)

@@ -146,7 +146,6 @@ def run_savings(evidence: ReviewEvidence, settings: Settings) -> Outcome:
 def _against(
     rows: ScoredRows, other: Predictions, settings: Settings, *, notes: tuple[Text, ...] = ()
 ) -> Outcome:
-    """Compare the model with other predictions for the same evaluated rows."""
     target = rows.target
     area = compare_aucs(target, rows.evaluated_margin, other.score)
     ours = Ranking.of(target, rows.evaluated_margin)

@@ -17,8 +17,6 @@ class ChangedFigure:
     ----------
     beyond_chance : bool
         Whether each value is outside the other's interval; False if one has no interval.
-    headline : bool
-        Whether it is a key figure of the policy.
     """
 
     check: Check
@@ -41,8 +39,6 @@ class Changes:
     verdicts : tuple of (Check, before, now)
     new, gone : tuple of Finding
         Findings whose id is only in the later, or only in the earlier report.
-    comparable : bool
-        Whether both used the same validation policy.
     """
 
     facts: tuple[tuple[str, str, str], ...]
@@ -117,7 +113,6 @@ def _beyond_chance(before: Figure, now: Figure) -> bool:
 
 
 def _outside(one: Figure, other: Figure) -> bool:
-    """Return whether the value of one is outside the interval of the other."""
     if one.value is None or other.low is None or other.high is None:
         return False
     return not other.low <= one.value <= other.high

@@ -106,7 +106,6 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  a value of any field
-    """Write records as objects by field, tuples as arrays and the frame of a table in columns."""
     if isinstance(value, Table):
         return {"name": value.name, "title": asdict(value.title), **plain_frame(value.frame)}
     if is_dataclass(value):

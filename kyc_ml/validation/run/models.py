@@ -35,8 +35,6 @@ class ReviewedModel:
 
     Attributes
     ----------
-    address : str
-        Address or folder that the user named.
     candidate : Candidate or None
         Its version in the registry; None for a bundle's folder.
     card : Scorecard or None

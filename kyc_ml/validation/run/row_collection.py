@@ -37,8 +37,6 @@ class ValidationRows:
 
     Attributes
     ----------
-    observations : pyarrow.Table
-        Observations of the current rows.
     recorded : ModelMetrics or None
         Figures of the model's own held-out rows, with the labels known at training.
     """
@@ -208,10 +206,6 @@ def score_with(
 
     Parameters
     ----------
-    current : ScoredRows
-        The rows with their outcomes.
-    observations : pyarrow.Table
-        The same rows as observations.
     learned : float64 array of shape (n,), optional
         Outcomes known at its training, if these are the rows that it was cross-validated on:
         they are then predicted out of fold.
