@@ -99,19 +99,15 @@ def seed_stability(
     A seed draws features, bags and the negatives kept: with all of them at 1 it changes
     nothing, and the spread is 0.
 
+    Raises ValueError if `config.seed_refits` is 0; DatasetError if a part has one class only, or no
+    rows.
+
     Parameters
     ----------
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
         Early stopping rows; None fits all trees.
-
-    Raises
-    ------
-    ValueError
-        If `config.seed_refits` is 0.
-    DatasetError
-        If a part has one class only, or no rows.
     """
     shown = _require_refits("seed_refits", later, config)
     refits = []
@@ -141,19 +137,15 @@ def bootstrap_stability(
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
+    Raises ValueError if `config.bootstrap_refits` is 0; DatasetError if a part has one class only,
+    or fewer than two samples hold both classes.
+
     Parameters
     ----------
     later : LabelledRows
         Rows no refit has seen, such as those of the test.
     stopping : LabelledRows or None
         Early stopping rows; None fits all trees.
-
-    Raises
-    ------
-    ValueError
-        If `config.bootstrap_refits` is 0.
-    DatasetError
-        If a part has one class only, or fewer than two samples hold both classes.
     """
     shown = _require_refits("bootstrap_refits", later, config)
     refits, n = [], config.bootstrap_refits

@@ -146,6 +146,9 @@ def train_tables(
 ) -> TrainingResult:
     """Train on tables already read; see `run_train`.
 
+    Raises ConfigError if `as_of` lies beyond the data; RegistryError if MLflow does not take the
+    model; the message names the folder that keeps it.
+
     Parameters
     ----------
     as_of : Timestamp or None
@@ -154,13 +157,6 @@ def train_tables(
         The command for the record of the run; without absolute paths.
     spent : mapping of stage to seconds, optional
         Stages that were done before.
-
-    Raises
-    ------
-    ConfigError
-        If `as_of` lies beyond the data.
-    RegistryError
-        If MLflow does not take the model; the message names the folder that keeps it.
     """
     reach_store(writes_to=files.run.name)
     as_of = known_until(tables, as_of)

@@ -81,7 +81,9 @@ def run_tune(request: TuneRequest, *, reporter: ProgressReporter) -> Tuned:
     clock = time.perf_counter()
     try:
         logged = log_tuning(
-            run.name, _record(run, tuned, tables, as_of=as_of, began=began), _children(tuned)
+            run.name,
+            _record(run, tuned, tables, as_of=as_of, began=began),
+            [_child(trial, tuned.config.tuning.objective) for trial in tuned.search.trials],
         )
     except RegistryError as error:
         msg = (
@@ -129,7 +131,6 @@ _COLUMNS = {
 def _record(
     run: RunConfig, tuned: Tuned, tables: ContractedTables, *, as_of: pd.Timestamp, began: float
 ) -> RunRecord:
-    """Collect what MLflow keeps of the study; `run` is the configuration as it was given."""
     found, comparison = tuned.search, tuned.comparison
     compared = comparison.table.to_dict("records")
     kind = "outer_folds" if isinstance(run.splits, CustomerFoldsConfig) else "test"
@@ -171,10 +172,6 @@ def _record(
         figures={},
         began=began,
     )
-
-
-def _children(tuned: Tuned) -> list[ChildRecord]:
-    return [_child(trial, tuned.config.tuning.objective) for trial in tuned.search.trials]
 
 
 def _child(trial: TrialRecord, objective: str) -> ChildRecord:

@@ -251,8 +251,6 @@ class RowsUsed:
     ----------
     role : 'current', 'reference' or 'train'
         Evaluated, compared with, and learned from.
-    since, until : str
-        Decisions in ``[since, until)``, ISO.
     rows, judged, positives, customers : int
         All rows, those with a mature outcome, and positives and customers among these.
     """

@@ -117,7 +117,6 @@ def find_sources(data: Path) -> FoundFolder:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """List files in order of their names, the shallow ones first."""
     found = []
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
@@ -206,7 +205,6 @@ def _duckdb_shapes(path: Path) -> list[_Shape]:
 def _groups(
     root: Path, shaped: Mapping[Path, list[_Shape]]
 ) -> dict[tuple[str, _Shape], list[Path]]:
-    """Group files of the same shape, where a pattern matches them and no others."""
     together: dict[tuple[str, _Shape], list[Path]] = {}
     for path, shapes in shaped.items():
         for shape in shapes:

@@ -27,8 +27,6 @@ class Guess:
         Tried on the sample before it was proposed.
     evidence : str
         Names, shapes and shares that support it, never a value.
-    alternatives : tuple of str
-        Other possible expressions; written as comments.
     """
 
     column: str

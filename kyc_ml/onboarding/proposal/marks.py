@@ -39,8 +39,6 @@ class Written:
     ----------
     body : str
         Digits as 9 and the marks between them, without blanks.
-    before, after : str
-        What is written around it, without blanks.
     currency, unit, entry : str
         Its currency's code, its unit, and its mark of debit or credit; empty without one.
     """

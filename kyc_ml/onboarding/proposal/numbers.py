@@ -42,8 +42,6 @@ class NumberReading:
 
     Attributes
     ----------
-    numeric : str
-        The same as a number, to compute with.
     negative : float
         Share of the numbers below zero, in [0, 1].
     negated : str

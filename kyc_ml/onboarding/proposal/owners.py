@@ -48,8 +48,6 @@ class BankOwners:
         True where no file says who owns an account: the account itself is the customer.
     of_customers : bool
         True where the transactions name customers themselves.
-    ids : tuple of (file, column)
-        Columns of the transactions that hold customers or accounts.
     holders : tuple or None
         (file, account column, customer column, condition) that give the owner.
     """
@@ -82,7 +80,6 @@ def identify_customers(
 def _holders(
     sample: FileSample, accounts: tuple[ColumnSample, ...]
 ) -> tuple[str, str, str, str] | None:
-    """Find the file that names one customer for each account."""
     for other in sample.engine.samples:
         if other.name == sample.name or not accounts:
             continue

@@ -101,7 +101,6 @@ def _with_counterparty(sample: FileSample, parts: RoleParts) -> RoleParts:
 
 
 def _with_identifier(sample: FileSample, parts: RoleParts) -> RoleParts:
-    """Take a unique column with a name like a key, if there is no usual name."""
     used = {part.column.name for part in parts.values()}
     for column in sample.columns:
         named = re.search(r"(id|ref|reference|nr|no|number|key|号|编号)$", column.normal)

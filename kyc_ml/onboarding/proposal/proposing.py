@@ -110,7 +110,6 @@ class _Draft:
 
 
 def _lacks(table: str, given: set[str]) -> list[str]:
-    """List the required columns of a table that are not given; `known_at` has a default."""
     return [
         column.name
         for column in CONTRACT[table].columns
@@ -273,7 +272,6 @@ def _portfolio(engine: Engine, found: Portfolio) -> _Draft:
 
 
 def _labels(draft: _Draft) -> None:
-    """Find the labels: a file of cases, a flag of bookings, loans, a flag of customers."""
     engine, bank = draft.engine, draft.bank
     found = choose_file(engine, CASES, draft.taken, fits_cases)
     if found is not None:
@@ -405,7 +403,6 @@ def _why_no_table(sample: FileSample, tables: Sequence[str]) -> str:
 
 
 def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
-    """Return whether identifiers are written as formulas of Excel that give a text."""
     return any(
         pc.any(pc.starts_with(table[name], '="')).as_py()
         for table in accepted.values()
@@ -415,7 +412,6 @@ def _are_quoted(accepted: Mapping[str, pa.Table]) -> bool:
 
 
 def _times_held(sample: FileSample) -> str:
-    """List the columns of times of a file where none of them could be chosen."""
     timed = [c.name for c in sample.columns if read_time(c, named=0.3) is not None]
     if timed:
         return note("unknown_times", columns=", ".join(timed))

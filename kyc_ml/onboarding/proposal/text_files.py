@@ -40,8 +40,6 @@ class TextShape:
     ----------
     keys : dict
         Keys of its `files:` entry that differ from their defaults.
-    columns : tuple of str
-        Its columns, by the names that SQL knows them by.
     named : bool
         False where the file has no column names, and names are made up.
     """

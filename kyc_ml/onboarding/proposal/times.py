@@ -185,7 +185,6 @@ def with_clock(column: ColumnSample, day: TimeReading, clock: str) -> TimeReadin
 def _candidates(
     column: ColumnSample, *, birth: bool, endless: tuple[str, ...]
 ) -> Iterator[_Candidate]:
-    """List the readings that the shapes of the values allow, the safest first."""
     shapes = shapes_of(column)
     counts = {shape: n for shape, n in shapes.counts.items() if shape.lower() not in endless}
     text, counts = plain_halves(shapes.text, counts)

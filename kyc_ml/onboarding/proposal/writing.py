@@ -185,7 +185,6 @@ def _is_plain(value: str) -> bool:
 
 
 def _plain(value: object) -> str:
-    """Write a value of a file's key for YAML, in quotes that keep every sign."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

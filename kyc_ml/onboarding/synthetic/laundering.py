@@ -83,7 +83,9 @@ def plan_schemes(config: BankConfig, customers: Customers, *, rng: Generator) ->
     sizes = np.where(typologies == v.CYCLE, rng.integers(3, 6, typologies.size), 1)
     quiet = np.flatnonzero(customers.sleeps)
     sleepers = iter(rng.permutation(quiet).tolist())
-    awake = np.flatnonzero(_may_launder(config, customers))
+    # never quiet, and with time left for a wave
+    able = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
+    awake = np.flatnonzero(able)
     weight = customers.risk[awake] / customers.risk[awake].sum()
     others = rng.choice(awake, int(sizes.sum()), replace=False, p=weight)
     schemes = []
@@ -162,12 +164,6 @@ def _draw_typologies(config: BankConfig, customers: Customers, rng: Generator) -
 def _expect_schemes(config: BankConfig, customers: Customers) -> float:
     """Return how many schemes the launderer share asks for, scatter-gather aside."""
     return config.launderer_share * len(customers) / (_MEAN_GUILT * _MEAN_MEMBERS)
-
-
-def _may_launder(config: BankConfig, customers: Customers) -> Mask:
-    """Return which customers can be drawn: never quiet, and with time left for a wave."""
-    able: Mask = ~customers.sleeps & (customers.first_day < config.days - 3 * WAVE_DAYS)
-    return able
 
 
 def _draw_scheme(

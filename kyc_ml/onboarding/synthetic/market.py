@@ -143,7 +143,6 @@ def _draw_shops(customers: Customers, city: Ints, popularity: Floats, rng: Gener
 def _draw_second_accounts(
     config: BankConfig, customers: Customers, rng: Generator
 ) -> tuple[Ints, Ints, Ints]:
-    """Draw second accounts for a quarter of the customers; one in ten is closed again."""
     owner = np.flatnonzero(rng.random(len(customers)) < 0.25)
     end = config.start_us + config.days * DAY
     span = end - customers.onboarded[owner]

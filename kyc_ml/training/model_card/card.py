@@ -332,7 +332,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _escape(cell: str) -> str:
-    """Keep a cell in its cell: names of files and categories are the user's own."""
+    # names of files and categories are the user's own and may contain a mark of the table
     return " ".join(cell.replace("|", "\\|").split())
 
 

@@ -43,8 +43,6 @@ class TuningFold:
 
     Attributes
     ----------
-    name : str
-        Such as 'fold 1'.
     stop : Part or None
         None where all of `model.n_estimators` are fitted.
     test_day : int64 array, one a test row
@@ -103,12 +101,8 @@ def prepare_rows(
     The last fold ends where the run's early stopping does, before calibration and test, and
     no label is read after the run's development cut-off: nothing of the test is known.
 
-    Raises
-    ------
-    ConfigError
-        If the run's rows are not split in time.
-    DatasetError
-        If a fold or a part lacks rows or one of the classes.
+    Raises ConfigError if the run's rows are not split in time; DatasetError if a fold or a part
+    lacks rows or one of the classes.
     """
     splits = require_parts_in_time(config)
     boundaries = plan_out_of_time(as_of=as_of, splits=splits, dataset=config.dataset)

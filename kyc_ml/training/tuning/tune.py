@@ -34,7 +34,6 @@ class Tuned:
         the own are kept, it has a sentence and no table.
     folds : DataFrame
         What each fold was fitted, stopped and evaluated on; see `TuningRows.summary`.
-    seconds : mapping of stage to what it took
     study, written : Path or None
         The SQLite study, and the YAML file of the model section; None where none was kept.
     mlflow_run : str
@@ -119,8 +118,6 @@ def tune_tables(
 
     Parameters
     ----------
-    facts : mapping
-        What identifies the data of the study; see `identify_study`.
     study : Path
         SQLite file; a study in it of the same data and settings is continued.
     """
@@ -132,14 +129,19 @@ def tune_tables(
         now = time.perf_counter()
         seconds[stage], clock = now - clock, now
 
-    rows = _prepare(source, config=config, as_of=as_of, tell=reporter.progress)
+    splits, tell = config.splits, reporter.progress
+    rows = (
+        prepare_folds(source, config=config, splits=splits, as_of=as_of, tell=tell)
+        if isinstance(splits, CustomerFoldsConfig)
+        else prepare_rows(source, config=config, as_of=as_of, tell=tell)
+    )
     reporter.show("folds", rows.summary)
     warn_of_few_positives(_positives_of_evaluation(rows.summary), reporter)
     if config.selection.method != "none":
         reporter.info("selection is not part of tuning: all trials use all features")
     took("features")
     identity = identify_study(config, facts)
-    studies = _Studies(config=config, identity=identity, path=study, tell=reporter.progress)
+    studies = _Studies(config=config, identity=identity, path=study, tell=tell)
     found = studies.search(rows)
     took("searching")
     comparison = studies.compare(rows, found.chosen)
@@ -159,14 +161,6 @@ def _positives_of_evaluation(folds: pd.DataFrame) -> dict[str, int]:
         for row in folds.to_dict("records")
         if row["part"] != "fit"
     }
-
-
-def _prepare(
-    source: ContractedTables, *, config: RunConfig, as_of: pd.Timestamp, tell: StageProgress
-) -> TuningRows:
-    if isinstance(config.splits, CustomerFoldsConfig):
-        return prepare_folds(source, config=config, splits=config.splits, as_of=as_of, tell=tell)
-    return prepare_rows(source, config=config, as_of=as_of, tell=tell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,6 @@ class Changes:
         Changed facts of the model, its data and the policy; keys are those of ``words.yaml``.
     figures : tuple of ChangedFigure
         Key figures, and figures with a significant change.
-    verdicts : tuple of (Check, before, now)
     new, gone : tuple of Finding
         Findings whose id is only in the later, or only in the earlier report.
     """
@@ -100,16 +99,13 @@ def _figures(before: Report, now: Report) -> Iterator[ChangedFigure]:
             was = earlier.get(key)
             if was is None or was.about != figure.about:
                 continue
-            moved, headline = _beyond_chance(was, figure), key in now.headline
+            moved = _outside(was, figure) and _outside(figure, was)
+            headline = key in now.headline
             if moved or headline:
                 yield ChangedFigure(
                     check=result.check, before=was, now=figure, beyond_chance=moved,
                     headline=headline,
                 )  # fmt: skip
-
-
-def _beyond_chance(before: Figure, now: Figure) -> bool:
-    return _outside(before, now) and _outside(now, before)
 
 
 def _outside(one: Figure, other: Figure) -> bool:

@@ -91,12 +91,8 @@ def earlier_report(candidate: Candidate) -> Report | None:
 
     Return None if no other version was validated.
 
-    Raises
-    ------
-    RegistryError
-        If the registry cannot be reached.
-    ConfigError
-        If the report in MLflow cannot be read.
+    Raises RegistryError if the registry cannot be reached; ConfigError if the report in MLflow
+    cannot be read.
     """
     below = [str(number) for number in range(int(candidate.version) - 1, 0, -1)]
     for version in dict.fromkeys([candidate.champion, *below]):

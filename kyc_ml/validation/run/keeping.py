@@ -100,6 +100,9 @@ def keep_validation(
 
     Return the same report, with its `place`.
 
+    Raises OutputError if a file cannot be written; RegistryError if MLflow cannot be reached;
+    AuditError if the audit log is not sound.
+
     Parameters
     ----------
     candidate : Candidate or None
@@ -108,15 +111,6 @@ def keep_validation(
         The evaluated rows, as metrics name them.
     began : float
         Start of the job, in seconds since 1970.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    RegistryError
-        If MLflow cannot be reached.
-    AuditError
-        If the audit log is not sound.
     """
     path = write_report(report, out)
     page = out / PAGE

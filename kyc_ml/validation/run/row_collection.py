@@ -67,12 +67,8 @@ def collect_rows(
 
     `since` is the first decision to evaluate, not before the training date.
 
-    Raises
-    ------
-    ConfigError
-        If the policy names a segment or group that is not a declared feature.
-    DatasetError
-        If no row has a mature outcome, or a feature of the model cannot be computed.
+    Raises ConfigError if the policy names a segment or group that is not a declared feature;
+    DatasetError if no row has a mature outcome, or a feature of the model cannot be computed.
     """
     specs, left_out = _specs(bundle, settings, card)
     parts, status_then = plan_parts(

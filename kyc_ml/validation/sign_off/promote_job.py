@@ -192,10 +192,7 @@ def run_rollback(*, model: str, approver: str, reason: str, log: Path) -> Promot
     )
     set_champion(model, target, previous=stack[-3] if len(stack) > 2 else "")
     return PromotionResult(
-        model=model,
-        version=target,
-        previous=now.version,
-        receipt=str(entry.anchor),
+        model=model, version=target, previous=now.version, receipt=str(entry.anchor)
     )
 
 
@@ -229,10 +226,7 @@ def run_withdraw(*, model: str, approver: str, reason: str, log: Path) -> Promot
     )
     withdraw_champion(model)
     return PromotionResult(
-        model=model,
-        version=now.version,
-        previous=now.version,
-        receipt=str(entry.anchor),
+        model=model, version=now.version, previous=now.version, receipt=str(entry.anchor)
     )
 
 
