@@ -133,7 +133,7 @@ def test_pictures_are_light():
 def test_the_map_of_rooms_is_that_of_the_layers():
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     (layers,) = (each["layers"] for each in rules["contracts"] if each["id"] == "layers")
-    page = read(ROOT / "CONTRIBUTING.md").partition("## Map of rooms")[2].partition("\n## ")[0]
+    page = read(ROOT / "CONTRIBUTING.md").partition("## Map of packages")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE) == layers[:-1]
 
 

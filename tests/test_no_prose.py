@@ -23,7 +23,7 @@ ALLOWED = {
     ("features/test_tables.py", "ex in the last hour, m"): "a name that the test's table makes",
     ("features/test_tables.py", "y in the last 7 days, same"): "a name that the test's table makes",
     ("validation/test_comparison.py", "not shown better"): "a verdict is a stored value",
-    ("test_documents.py", "## Map of rooms"): "a heading of CONTRIBUTING.md",
+    ("test_documents.py", "## Map of packages"): "a heading of CONTRIBUTING.md",
     ("test_documents.py", "know your customer"): "a term that a banker searches for",
     ("decision/test_explain.py", "not known (usual: 2 days)"): "the sentence of a missing value",
     ("decision/test_explain.py", "2 days (usual: not known)"): "the sentence of a missing value",

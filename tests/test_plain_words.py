@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST = 427
+MOST = 27
 """Places at the last count; this number may only fall."""
 
 AVOIDED = {
@@ -25,7 +25,7 @@ AVOIDED = {
     r"(held|holds?|holding) (\w+ )?against": "compare with",
     r"judge[ds]?|judging": "evaluate",
     r"mend(s|ed|ing)?": "fix, correct",
-    r"(is|are|was|were) none": "no ..., not a ...",
+    r"(?-i:(is|are|was|were) none)": "no ..., not a ...",
     r"(?<!there )(is|are) no(?! (longer|more|less|fewer)) [a-z]+": "is not a ...",
     r"(is|are) (not )?there(?! (a|an|any|no|is|are|are|were|in)\b)": "exists, is available",
     r"(goes|go|gone|going|went) on(?! (the|leave))": "continue, resume",
@@ -133,9 +133,11 @@ def files():
         "models": ("*.md",),
         "tests": ("*.md",),
     }
-    found = {*ROOT.glob("*.md")} - {ROOT / "CHANGELOG.md"}  # what was written then stays
+    found = {*ROOT.glob("*.md")}
     for folder, kinds in patterns.items():
         found |= {path for kind in kinds for path in (ROOT / folder).rglob(kind)}
+    # what the log says of earlier versions stays; the glossary lists the phrases to avoid
+    found -= {ROOT / "CHANGELOG.md", ROOT / "kyc_ml" / "display" / "glossary.yaml"}
     return sorted(path for path in found if ".zh-CN" not in path.name)
 
 
@@ -157,6 +159,7 @@ def test_there_are_fewer_phrases_than_before():
         ('def f():\n    """Given a number, return it."""', []),
         ("x = 'there is no such file; it is no longer read'", []),
         ("judged = told = 1", []),
+        ("'>>> found is None'", []),
         ("x = '`judged` is a key'", []),
         ("x = 'colours tell apart, and go on leave'", []),
     ],

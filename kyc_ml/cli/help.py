@@ -85,7 +85,8 @@ def describe_parameters(parameters: Sequence[Any], own: _File | None = None) -> 
             continue
         if each.param_type_name == "argument":  # whose metavar is its name
             each.metavar = each.metavar or str(each.name).upper()
-            each.display_type_rich = lambda shown=takes, **_: shown
+            kind = "" if takes == each.metavar else takes  # or the page has MODEL MODEL
+            each.display_type_rich = lambda shown=kind, **_: shown
         else:
             each.metavar = takes
 

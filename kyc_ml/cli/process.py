@@ -49,7 +49,7 @@ class Terminated(SystemExit):
 
 
 def ended_by() -> signal.Signals | None:
-    """Return the signal that asked this process to end; None where there was none.
+    """Return the signal that asked this process to end; None if no signal came.
 
     A library may make another error of the exception that the signal raised: DuckDB says
     "Query interrupted".

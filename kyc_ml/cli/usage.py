@@ -85,7 +85,7 @@ class Commands(typer.Typer):
 def _run(
     main: Callable[..., object], args: Sequence[str] | None, options: Mapping[str, object]
 ) -> object:
-    """Run `main`; a usage error is one object of a log of JSON, else it has a translated frame."""
+    """Run `main`; print a usage error as one JSON log entry or in a translated frame."""
     given = sys.argv[1:] if args is None else args
     # found without parsing, because it is the parser that fails
     as_json = "--log=json" in given or ("--log", "json") in pairwise(given)
@@ -93,7 +93,8 @@ def _run(
         if not as_json and language() == "en":
             return main(**options)
         try:
-            code = main(**{**options, "standalone_mode": False})  # else it prints the error itself
+            # in standalone mode click prints the error itself and ends the process
+            code = main(**{**options, "standalone_mode": False})
         except _USAGE_ERROR as error:
             _report(error, as_json=as_json)
             code = error.exit_code

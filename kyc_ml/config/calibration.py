@@ -17,13 +17,13 @@ class CalibrationConfig(Section):
     candidates: tuple[CalibrationMethod, ...] = Field(
         default=("none", "platt", "beta", "isotonic", "venn_abers"), min_length=1
     )
-    """Maps from margin to probability to choose among; none is the model's own."""
+    """Maps from margin to probability to choose among; none keeps the model's probability."""
     folds: int = Field(default=5, ge=2)
     """Folds of the cross-validation that compares them."""
     seed: int = Field(default=20130105, ge=0)
-    """Draws the folds."""
+    """Seed of the folds."""
     segment: str | None = None
-    """Category feature, such as profile_segment, whose values have shifts of their own."""
+    """Category feature, such as profile_segment, whose values each have a separate shift."""
     segment_strength: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
     """Expected positives' worth of pseudo-observations that pull a segment to the whole:
     0 leaves it to itself; none given, they are estimated from how far segments differ."""

@@ -11,14 +11,14 @@ from kyc_ml.config.section import Day, Section
 
 
 class CountryEntry(Section):
-    """One country's stay on a list: from its first day, to the first day off it."""
+    """One period of a country on a list: its first day, and the first day after it."""
 
     country: str = Field(pattern="^[A-Z]{2}$")
     """ISO 3166 code of two letters."""
     since: Day
     """First day on the list."""
     until: Day | None = None
-    """First day off the list; null: still on it."""
+    """First day no longer on the list; null: still on it."""
 
     @model_validator(mode="after")
     def _leaves_after_it_came(self) -> Self:
@@ -29,7 +29,7 @@ class CountryEntry(Section):
 
 
 class CountryList(Section):
-    """A list of countries, with the history of who stood on it when."""
+    """A list of countries, with the history of its members."""
 
     name: str = Field(pattern="^[a-z][a-z0-9_]*$")
     """Part of the names of the features that read it."""
@@ -45,7 +45,7 @@ class CountryList(Section):
 
 
 class AmountsOfInterest(Section):
-    """Amounts in base currency that typologies are measured against.
+    """Thresholds of typologies, in base currency.
 
     Defaults: PBOC Order 〔2016〕No. 3 for cash and for transfers of natural persons, in
     CNY. Another jurisdiction or currency gives its own.
@@ -69,7 +69,7 @@ class FeatureConfig(Section):
     name: str = "unnamed"
     """Name of the set, kept in the bundle."""
     description: str = ""
-    """For people."""
+    """Description for readers."""
     families: tuple[str, ...] = ()
     """Families to take whole; see `kyc-ml features list`."""
     include: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class FeatureConfig(Section):
     third_party_items: tuple[str, ...] = ()
     """Items of the third_party table to read; providers and items are the user's own."""
     country_lists: tuple[CountryList, ...] = ()
-    """Lists of countries, as they stood at any time; none leaves their features out."""
+    """Lists of countries with their history; without lists their features are left out."""
     amounts: AmountsOfInterest = AmountsOfInterest()
     attributes: tuple[TableAttribute, ...] = Field(
         default=(), exclude_if=lambda declared: not declared

@@ -15,7 +15,7 @@ class DriftLimits(Section):
     """
 
     score: float | None = Field(default=0.25, gt=0.0)
-    """Of the probability; null is no limit. 0.25 is a convention."""
+    """PSI of the probability; null means no limit. 0.25 is a convention."""
 
     feature: float = Field(default=0.25, gt=0.0)
     """Above it a feature counts as drifted."""
@@ -28,25 +28,25 @@ class LimitsConfig(Section):
     """Limits of a scoring run; beyond one of them nothing is published."""
 
     quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)
-    """Of any table's rows."""
+    """Highest share of any table's rows in quarantine."""
 
     unknown_categories_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    """Of the scored rows, in any one feature."""
+    """Highest share of the scored rows with an unknown category, in any one feature."""
 
     unknown_customers_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    """Of a table's rows whose customer the customers table does not have."""
+    """Highest share of a table's rows whose customer is not in the customers table."""
 
     unmatched_overrides: int | None = Field(default=0, ge=0, exclude_if=lambda most: most == 0)
-    """Overrides in force whose customer no table has, and which have no effect so; null is no
+    """Overrides in force without effect, because no table has their customer; null means no
     limit. Above it the run ends with 2: the file of --overrides is at fault."""
 
     late_share: float | None = Field(default=None, ge=0.0, le=1.0)
-    """Of a table's rows known only after they happened; null is no limit."""
+    """Highest share of a table's rows known only after they happened; null means no limit."""
 
     stale_hours: float | None = Field(default=24.0, gt=0.0)
-    """From the newest transaction or event to --as-of, in hours; null is no limit.
+    """Most hours from the newest transaction or event to --as-of; null means no limit.
 
-    A night of one day needs 24: beyond it, not one row of that day has landed.
+    A nightly run of one day needs 24: if more, no row of that day has arrived.
     """
 
     drift: DriftLimits = DriftLimits()

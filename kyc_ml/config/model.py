@@ -26,27 +26,27 @@ class ModelConfig(Section):
     }
 
     seed: int = Field(default=20130105, ge=0)
-    """Draws what LightGBM samples."""
+    """Seed of LightGBM's samples."""
     n_jobs: int = Field(default=2, ge=1)
-    """Threads to train with; they change no model."""
+    """Threads to train with; the model is the same with any number."""
     n_estimators: int = Field(default=600, ge=1)
-    """Most trees."""
+    """Highest number of trees."""
     stopping_rounds: int = Field(default=50, ge=1)
     """Trees without a gain on the early stopping rows after which fitting ends."""
     learning_rate: float = Field(default=0.05, gt=0.0, le=1.0)
     """Share of each tree's step that is taken."""
     num_leaves: int = Field(default=31, ge=2)
-    """Most leaves of a tree."""
+    """Highest number of leaves of a tree."""
     min_child_samples: int = Field(default=100, ge=1)
-    """Fewest rows of a leaf."""
+    """Lowest number of rows of a leaf."""
     colsample_bytree: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of the features that each tree may use."""
     subsample: float = Field(default=1.0, gt=0.0, le=1.0)
     """Share of the rows that each tree sees; drawn again for each tree if below 1."""
     reg_lambda: float = Field(default=5.0, ge=0.0)
-    """Shrinks the values of leaves: the more, the larger."""
+    """L2 regularisation: a larger number shrinks the values of leaves more."""
     max_bin: int = Field(default=255, ge=2)
-    """Most bins of a feature."""
+    """Highest number of bins of a feature."""
     metric: Literal["average_precision", "binary_logloss", "auc"] = "average_precision"
     """Metric on the early stopping rows that decides when to stop."""
     monotone: bool = False

@@ -19,12 +19,12 @@ from kyc_ml.config.tuning import TuningConfig
 
 
 class ExplainConfig(Section):
-    """How many reasons each scored row carries, and the peers it is compared with."""
+    """Number of reasons of each scored row, and the peers it is compared with."""
 
     reasons: int = Field(default=3, ge=1, le=20)
     """Reasons of each scored row, the strongest first."""
     peers: str | None = None
-    """Category feature that parts the rows into peers; None holds all against the whole bank."""
+    """Category feature that divides rows into peer groups; None compares with the whole bank."""
 
 
 class RunConfig(Section):
@@ -48,7 +48,7 @@ class RunConfig(Section):
     tiers: str
     """Path of the tier policy, relative to this file."""
     rating: str | None = None
-    """Path of an expert rating card to hold the model against, relative to this file."""
+    """Path of an expert scorecard to compare the model with, relative to this file."""
 
     @field_validator("name")
     @classmethod

@@ -21,9 +21,9 @@ class SelectionConfig(Section):
     method: Literal["none", "noise"] = "none"
     """noise drops features no better than shuffled ones, and features unstable over time."""
     keep: tuple[str, ...] = ()
-    """Features that stay whatever is found, such as the one that calibration segments by."""
+    """Features that are never dropped, such as the segment feature of calibration."""
     seed: int = Field(default=20130105, ge=0)
-    """Draws the rows and the shuffles."""
+    """Seed of the sampled rows and of the shuffles."""
     repetitions: int = Field(default=5, ge=1)
     """Number of times that features are compared with shuffled ones."""
     noise_features: int = Field(default=50, ge=1)
@@ -37,11 +37,11 @@ class SelectionConfig(Section):
     num_leaves: int = Field(default=15, ge=2)
     """Leaves of each of its trees."""
     time_blocks: int = Field(default=4, ge=2)
-    """Equally many training rows each, in order of time."""
+    """Number of blocks of training rows, equal in size and in order of time."""
     psi_limit: float | None = Field(default=None, gt=0.0)
     """Shift of a feature between two blocks above which it is dropped, by convention 0.25;
-    None drops none, for what looks back far shifts while the history grows, and may say much
-    all the same."""
+    None drops none: features with a long window shift while the history grows, and may still
+    predict well."""
     flip_level: float | None = Field(default=0.01, gt=0.0, lt=1.0)
     """Level at which a feature's relation to the outcome must be significant, with opposite
     signs in two blocks, for it to be dropped; None drops none."""

@@ -159,9 +159,9 @@ class SourceMapping(Section):
     name: str
     """Name of the source; part of records, quarantine files and reports."""
     description: str = ""
-    """For people."""
+    """Description for readers."""
     timezone: str = "UTC"
-    """Zone of timestamps that carry none, and of the hours a customer lives by."""
+    """Time zone of timestamps without one, and of the customers' local hours."""
     base_currency: str
     """ISO 4217 code of the currency that amounts are in."""
     max_quarantined_share: float = Field(default=0.001, ge=0.0, le=1.0)

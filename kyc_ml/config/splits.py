@@ -17,7 +17,7 @@ PARTS: Final = (TRAIN, EARLY_STOPPING, CALIBRATION, TEST)
 
 
 class SplitConfig(Section):
-    """Parts in order of time: train, early stopping, calibration, test.
+    """Four parts in order of time: train, early stopping, calibration, test.
 
     The test ends where labels are mature on the training date. Its start less
     `embargo_days` is the development cut-off: the labels of the other parts are those
@@ -29,26 +29,26 @@ class SplitConfig(Section):
     train_days: int | None = Field(default=None, gt=0)
     """Days to train on, counted back from the next part; null trains on all the past."""
     early_stopping_days: int = Field(default=14, gt=0)
-    """Days whose rows say when to stop."""
+    """Days whose rows decide when boosting stops."""
     calibration_days: int = Field(default=14, gt=0)
-    """Days whose rows calibrate."""
+    """Days whose rows fit the calibration."""
     test_days: int = Field(default=28, gt=0)
     """Days whose rows test the model."""
     embargo_days: int = Field(default=7, ge=0)
-    """Days before the test at which the model is taken to be built; see above."""
+    """Days from the assumed training date to the test; see above."""
     inner_embargo_days: int = Field(default=1, ge=0)
     """Days left out between train, early stopping and calibration."""
 
 
 class CustomerFoldsConfig(Section):
-    """Cross-validation by customer, for data too small to be parted in time.
+    """Cross-validation by customer, for data too small for a split in time.
 
     Every observation is predicted by a model that saw none of its customer. It says
     nothing of a change over time: prefer `out_of_time` where the data allow it.
     """
 
     method: Literal["customer_folds"]
-    """For data too small to be parted in time."""
+    """For data too small for a split in time."""
     folds: int = Field(default=5, ge=2)
     """Parts of the customers."""
     early_stopping_folds: int | None = Field(default=None, ge=2)
@@ -65,9 +65,9 @@ class PrequentialConfig(Section):
     """
 
     method: Literal["prequential"]
-    """The only one for tuning."""
+    """The only method for tuning."""
     folds: int = Field(default=4, ge=1)
-    """Tests, each later than the one before."""
+    """Number of test periods, each later than the one before."""
     train_days: int | None = Field(default=None, gt=0)
     """None trains on all the past."""
     delay_days: int | None = Field(default=None, ge=0)
@@ -81,7 +81,7 @@ class PrequentialConfig(Section):
 
 
 class OutOfTimeCustomersConfig(Section):
-    """Folds by customer that are also parted in time: later rows of customers never seen."""
+    """Folds by customer that are also split in time: later rows of customers not in training."""
 
     method: Literal["out_of_time_customers"]
     """Only from Python, for `splits.make_splitter`."""

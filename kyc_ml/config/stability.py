@@ -15,11 +15,11 @@ class StabilityConfig(Section):
     bootstrap_refits: int = Field(default=0, ge=0)
     """Refits on customers drawn with replacement; 0 or at least 2."""
     seed: int = Field(default=20130105, ge=0)
-    """Draws the bootstrap samples and the rows explained."""
+    """Seed of the bootstrap samples and of the explained rows."""
     top_features: int = Field(default=20, ge=1)
-    """So many features of largest mean contribution are compared between refits."""
+    """Number of features, by mean contribution, that are compared between refits."""
     top_reasons: int = Field(default=5, ge=1)
-    """So many reasons of each row are compared between refits."""
+    """Number of reasons of each row that are compared between refits."""
     explained_rows: int = Field(default=2_000, ge=1)
     """Most test rows whose reasons are compared."""
 

@@ -60,7 +60,7 @@ _CITIES: Final = {
 
 
 def zone_fault(name: str, known: Collection[str]) -> str | None:
-    """Say why a name is not of one zone alone, with what was probably meant; None if it is.
+    """Return why a name is not one time zone, with the likely correction; None if it is one.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class RowRules:
         Time zone of times without one.
     form : IdentifierForm
     earliest, latest : date or None
-        First and last day of what happened, in `zone`; None is no limit.
+        First and last day of what happened, in `zone`; None means no limit.
     """
 
     zone: str = "UTC"
@@ -203,7 +203,7 @@ def checks_of(
 ) -> tuple[ContractCheck, ...]:
     """List every rule of the contract that the mapped columns can break, in order.
 
-    The last two are about keys that come twice; they are found once all rows are there.
+    The last two are about keys that come twice; they are found after all rows are read.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def checks_of(
         early = f"{quote_name(KNOWN_AT)} < {quote_name(EVENT_TIME)}"
         checks.append(ContractCheck.of("known before", KNOWN_AT, early))
     checks.extend(_period_checks(contract, types, rules))
-    # found later, once all rows are there: no row breaks them yet
+    # found later, after all rows are read: no row breaks them yet
     checks += [ContractCheck.of(key, "", "false") for key in ("duplicate", "different")]
     return tuple(checks)
 

@@ -61,7 +61,7 @@ def say_dating(quality: DataQualityReport) -> str | None:
 
 
 def say_strays(quality: DataQualityReport) -> str | None:
-    """Return which rows make the end of a source's data unclear; None if there are none."""
+    """Return which rows make the end of a source's data unclear; None if no row does."""
     late = [
         f"{each.strays.after:,} of {each.accepted:,} row(s) of {each.table}"
         for each in _behaviour(quality)

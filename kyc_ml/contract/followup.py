@@ -188,7 +188,7 @@ def _empty_tables(tables: Mapping[str, Columns]) -> list[RuleFinding]:
 def _late_cases(tables: Mapping[str, Columns], last: datetime | None) -> list[RuleFinding]:
     """Count the cases known after the last booking's day, when a model reads its labels.
 
-    In any bank the cases of the latest bookings become known late, so a minority is no finding.
+    In any bank the cases of the latest bookings become known late, so a minority is not reported.
     """
     if last is None or CASES not in tables:
         return []

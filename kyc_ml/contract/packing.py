@@ -44,7 +44,7 @@ _DEEPEST: Final = 3
 _MOST_TIMES: Final = 200
 _ALWAYS_UNPACKED: Final = 1 << 30
 """Convention: tables of text pack to a tenth, hardly ever to a hundredth; this much is always
-read. A file that unpacks to more would fill the disk before anybody saw a row."""
+read. A file that unpacks to more would fill the disk before the first row is read."""
 
 
 class FileFaultError(OSError):

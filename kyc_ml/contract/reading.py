@@ -222,7 +222,7 @@ def require_fresh(
     ----------
     stale_hours : float or None
         Hours that the newest of them may be older than the date, in addition to the limit of a
-        week for every source; None is no limit.
+        week for every source; None means no limit.
     name : str
         Name of the date in the message.
 

@@ -55,7 +55,7 @@ def read_source(
         bind or has the wrong type. Afterwards: `transactions` without a row.
     ContractError
         If more than ``mapping.max_quarantined_share`` of a table's rows break the contract, or
-        more than ``mapping.max_orphan_share`` of the cases name a customer that is not there.
+        more than ``mapping.max_orphan_share`` of the cases name a customer that does not exist.
     """
     data = read_path(data, name="data")
     with _opened(mapping, data, tables=tables, threads=threads, memory=memory) as opened:

@@ -42,7 +42,8 @@ def find_strays(days: pa.Table, *, today: date) -> Strays:
 
     Strays are at most one row in twenty at either end. They lie beyond a gap that is ten times
     as wide as any other on the way to it, and at least 30 days at the end, a year at the
-    beginning. Rows after tomorrow are strays where all of them together are so few, or one.
+    beginning. Rows after tomorrow are strays if all of them together are within
+    that share, or only one.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def evaluation_rows(
     Parameters
     ----------
     cure : str
-        What else the user can do where no row is old enough, for the message.
+        What the user can do if no row is old enough, for the message.
 
     Raises
     ------

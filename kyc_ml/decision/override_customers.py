@@ -28,7 +28,7 @@ def require_known_customers(
     Parameters
     ----------
     most : int or None
-        Highest number allowed; None is no limit. Those within it are listed as a warning.
+        Highest number allowed; None means no limit. Those within it are listed as a warning.
 
     Raises
     ------

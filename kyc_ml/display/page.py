@@ -334,7 +334,7 @@ def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
 
 
 def _groups(table: pd.DataFrame, column: str) -> list[pd.DataFrame]:
-    """Part a table by a column's values, in the order they first come."""
+    """Split a table by a column's values, in the order they first come."""
     return [part for _, part in table.groupby(column, sort=False)]
 
 

@@ -64,7 +64,7 @@ def say_number(value: float, form: str) -> str:
 
 
 def say_span(first: Any, last: Any) -> str:  # noqa: ANN401  anything with a date
-    """Write the days between two instants, or a dash where there are none.
+    """Write the days between two instants, or a dash if a date is missing.
 
     Examples
     --------

@@ -76,7 +76,7 @@ class How(Protocol):
         Returns
         -------
         sequence of (column of the rows, column of the place), or None
-            Of plain columns; empty if it needs all rows at once. None if it needs only the
+            Of plain columns; empty if it needs all rows together. None if it needs only the
             row itself.
         """
         return None

@@ -59,7 +59,7 @@ def _say_absent(name: str, chosen: dict[str, FeatureSpec], config: RunConfig) ->
     """Return why a run has no feature of that name, and what would add it."""
     spec = declare_features(config.features).get(name)
     if spec is None:
-        return f"{name!r} is no declared feature{hint(name, chosen)}; see kyc-ml features list"
+        return f"{name!r} is not a declared feature{hint(name, chosen)}; see kyc-ml features list"
     if config.unit not in spec.observation_units:
         units = " and ".join(spec.observation_units)
         return f"{name!r} is a feature of {units} observations, not of {config.unit}"

@@ -32,7 +32,7 @@ def period_of(window: str) -> WindowLength:
     Raises
     ------
     ConfigError
-        If the text is no window.
+        If the text is not a window.
 
     Examples
     --------

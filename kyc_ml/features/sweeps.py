@@ -253,7 +253,7 @@ def _extremes_beside_moments(
 
 
 def _count_beside_a_value(passes: dict[_Pass, dict[Statistic, int]]) -> None:
-    """Let a pass that sums a value also count: both read the same rows."""
+    """Add the count to a pass that sums a value: both read the same rows."""
     alone: _Pass = ("moments", None, None, None, None)
     others = [key for key in passes if key[0] == "moments" and key != alone]
     if alone in passes and others:

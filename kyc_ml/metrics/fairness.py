@@ -60,7 +60,7 @@ def compute_fairness(
     """Compare selection, error rates and calibration of groups, with intervals.
 
     Intervals of rates are percentile intervals at 95 % over draws of customers. That of a
-    parity is none of these: the lowest rate of a draw is lower still than the lowest one
+    parity cannot be: the lowest rate of a draw is lower still than the lowest one
     observed. It is made of Jeffreys' intervals of counts divided by their design effect, at
     a level divided by the number of ordered pairs of groups (Bonferroni).
 

@@ -52,7 +52,7 @@ def ratio_upper(
 ) -> Floats:
     """Return the upper end of the interval of a ratio of two independent rates (MOVER-R).
 
-    It is had from the rates and the ends of their own intervals, so that it holds where a
+    It is computed from the rates and the ends of their intervals, so it is valid where a
     rate is 0, at which a bootstrap has no spread.
 
     Source: Donner and Zou 2012, Statistical Methods in Medical Research 21, 347-359.

@@ -15,8 +15,8 @@ def matrix_weighted_bandwidth(counts: Ints) -> tuple[float, float]:
 
         upward = sum_(i<j) |i - j| N_ij / sum_i max(i - 1, K - i) sum_(j>i) N_ij
 
-    and downward with j < i, places counted from 1. Each is in [0, 1]: 0 where nobody moved
-    that way, 1 where everybody who did went as far as the longer side of the matrix allows.
+    and downward with j < i, places counted from 1. Each is in [0, 1]: 0 where no row moved
+    that way, 1 where every row that did went as far as the longer side of the matrix allows.
 
     Source: ECB 2019, Instructions for reporting the validation results of internal models,
     section 2.5.5.1.

@@ -131,7 +131,7 @@ def bootstrap(
     groups : int64 array of shape (n,)
         See `draw_customers`.
     progress : callable, optional
-        Told draws done and draws in all.
+        Called with the draws done and the number of all draws.
 
     Returns
     -------

@@ -42,7 +42,7 @@ class FrozenBins:
         values : array of shape (n,)
             Numbers, or categories of any one kind; NaN, NaT and None are missing.
         n_bins : int
-            Quantile bins, or categories with a bin of their own. Convention: 10.
+            Quantile bins, or most frequent categories with a separate bin. Convention: 10.
         """
         known = values[~pd.isna(values)]
         if not known.size:

@@ -169,7 +169,7 @@ def latest_rows(target: Floats) -> slice:
 
 
 def _deal(groups: Ints, *, seed: int) -> Ints:
-    """Deal customers, all their rows with them, to folds of nearly equal number."""
+    """Assign customers, with all their rows, to folds of nearly equal number."""
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
     return order[groups] % _FOLDS
 

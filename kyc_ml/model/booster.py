@@ -167,7 +167,7 @@ def fit_model(
     Raises
     ------
     DatasetError
-        If the rows of either part have one class only, or there are none.
+        If the rows of either part have one class only, or there are no rows.
     """
     fitted, shift = _choose_rows(matrix, target, config, rows)
     _require_both_classes("early_stopping", stopping_target)
@@ -212,7 +212,7 @@ def fit_fixed(
     Raises
     ------
     DatasetError
-        If the rows have one class only, or there are none.
+        If the rows have one class only, or there are no rows.
     """
     fitted, shift = _choose_rows(matrix, target, config, rows)
     booster = lgb.train(

@@ -25,8 +25,8 @@ class AuditLogResult:
     ----------
     entries : int
     receipt : str
-        ``COUNT:HASH`` of the last entry: keep it where nobody who can write the log can
-        write, and give it back to `verify`. '' for an empty log.
+        ``COUNT:HASH`` of the last entry: keep it where no one who can write the log can
+        write, and pass it to `verify`. '' for an empty log.
     anchors : int
         Places that the log was compared with.
     faults : tuple of str
@@ -64,7 +64,7 @@ def run_audit_log_verify(*, log: Path, receipts: Sequence[str], offline: bool) -
         anchors += fetch_anchors()
         made = fetch_champions()
     audit = AuditLog(log)
-    if not anchors and not made:  # else its absence is a fault among others
+    if not anchors and not made:  # with them, its absence is one of the faults listed below
         audit.require_kept()
     entries = audit.read().entries
     faults = [f"line {each.line} {each.text}" for each in audit.find_faults(anchors)]

@@ -40,7 +40,7 @@ def run_register(
     RegistryError
         If it is not known who trained it, or MLflow refuses.
     UnreachableError
-        If MLflow is not there: to be tried again later.
+        If MLflow does not answer: try again later.
     """
     reporter.progress("registering", 0, 1)
     registered = register_kept(folder, trained_by=trained_by or "")

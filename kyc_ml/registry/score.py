@@ -352,7 +352,7 @@ class Scorer:
         DataFrame
             margin, probability, the tiers, override_code, policy_unchecked and the reasons.
         """
-        del params  # pyfunc hands them over; there are none
+        del params  # pyfunc passes them; this model has no parameters
         features = features_from_frame(frame, specs=self.bundle.inputs)
         sent = tuple(spec for spec in self.facts if spec.name in frame)
         facts = features_from_frame(frame, specs=(*self.bundle.inputs, *sent))

@@ -7,7 +7,7 @@ process compiles again (about 30 seconds of processor time for all kernels).
 The first usable folder of this list is taken:
 
 1. ``NUMBA_CACHE_DIR``, if the operator set it; a folder that others can write is an error.
-2. ``__pycache__`` next to the source, if this user can write it, and nobody else can who could
+2. ``__pycache__`` next to the source, if this user can write it, and no other user can who could
    not change the source itself.
 3. ``kyc_ml`` in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``), made with mode
    0700.

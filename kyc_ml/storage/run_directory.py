@@ -80,7 +80,7 @@ class RunDirectory:
             raise _refused(self.scratch, error) from None
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove these files and folders from the work folder; absent ones are no error.
+        """Remove these files and folders from the work folder; missing ones are ignored.
 
         Raises
         ------

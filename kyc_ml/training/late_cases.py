@@ -36,7 +36,7 @@ def say_late_cases(
 
 
 def _reading(read: Mapping[str, pd.Timestamp]) -> str:
-    """Say when the labels of each part are read, parts of one instant together."""
+    """Return when the labels of each part are read, parts of one instant together."""
     parts = []
     for moment in sorted(set(read.values())):
         names = ", ".join(name for name, each in read.items() if each == moment and name)

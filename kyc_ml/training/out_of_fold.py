@@ -181,7 +181,7 @@ def require_customer_folds(config: RunConfig) -> CustomerFoldsConfig:
     if not isinstance(config.splits, CustomerFoldsConfig):
         msg = (
             f"splits.method is {config.splits.method}: only a model cross-validated by customer "
-            "(customer_folds) has out-of-fold rows; this one has rows of its own test part"
+            "(customer_folds) has out-of-fold rows; this one was evaluated on its test part"
         )
         raise ConfigError(msg)
     return config.splits

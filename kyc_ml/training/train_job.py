@@ -285,6 +285,7 @@ def _story(
 
 
 def _tell_of_few_trees(trained: Trained, reporter: ProgressReporter) -> None:
+    """Warn if early stopping kept fewer trees than `_FEW_TREES`, perhaps by chance."""
     stopping = trained.parts[trained.parts["part"] == EARLY_STOPPING]
     if trained.best_round >= _FEW_TREES or stopping.empty:
         return

@@ -74,7 +74,7 @@ class LabelProbes:
 class AuditResult:
     """The whole audit of one configuration on one source.
 
-    `unseen` has doubts about the times of cases that no test can settle; '' if there are none.
+    `unseen` has doubts about the times of cases that no test can settle; '' if there are no doubts.
     """
 
     name: str

@@ -188,7 +188,7 @@ def load_policy(path: Path, *, checks: Mapping[str, Check]) -> ValidationPolicy:
 def require_known_checks(
     policy: ValidationPolicy, *, checks: Mapping[str, Check], subject: str
 ) -> None:
-    """Raise ConfigError if gates or headlines name unknown figures, or a gate is there twice."""
+    """Raise ConfigError if gates or headlines name unknown figures, or a gate is listed twice."""
     faults = Faults(subject, ConfigError)
     asked = [(f"gates.{place}", gate.check, _figures(gate)) for place, gate in _numbered(policy)]
     asked += [

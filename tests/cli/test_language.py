@@ -83,6 +83,8 @@ def test_a_chinese_page_fits_a_terminal_of_80_columns(name, monkeypatch):
     lines = done.stdout.splitlines()
     assert [each for each in lines if cell_len(each) > 80 and "  kyc-ml " not in each] == []
     assert "[required" not in done.stdout
+    assert "customize" not in done.stdout  # a word of typer's own option
+    assert not re.search(r"\b([A-Z]+) \1\b", done.stdout)  # an argument named twice
     for summary in HELP["commands"].values():
         assert cell_len(summary["summary"]["zh"]) <= LONGEST
 

@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 DEMO = """
 import sys, time, pathlib, tempfile
 import typer
-from kyc_ml.cli.options import job
+from kyc_ml.cli.options import LogOption, job
 from kyc_ml.cli.usage import LoggedCommand
 app = typer.Typer()
 
 @app.command(cls=LoggedCommand)
 def main(
-    lines: int = 1, wait: float = 0.0, swallow: bool = False, log_format: str = "text",
+    lines: int = 1, wait: float = 0.0, swallow: bool = False, log_format: LogOption = "text",
     data: pathlib.Path | None = None, gigabytes: int = 0,
 ) -> None:
     reads = [] if data is None else ["--data"]
@@ -110,6 +110,7 @@ def test_a_full_device_is_reported_when_the_work_is_done(tmp_path):
 def test_a_signal_ends_a_job_with_one_line_and_no_temporary_file(tmp_path, number, options):
     done = start(tmp_path, "--wait", "60", *options)
     while not list(tmp_path.glob("tmp*")):
+        assert done.poll() is None, done.stderr.read()  # no endless wait
         time.sleep(0.05)
     time.sleep(0.3)
     done.send_signal(number)
@@ -125,6 +126,7 @@ def test_a_signal_ends_a_job_with_one_line_and_no_temporary_file(tmp_path, numbe
 def test_a_second_signal_does_not_cut_off_the_cleaning_up(tmp_path):
     done = start(tmp_path, "--wait", "60")
     while not list(tmp_path.glob("tmp*")):
+        assert done.poll() is None, done.stderr.read()  # no endless wait
         time.sleep(0.05)
     time.sleep(0.3)
     for _ in range(20):
@@ -140,6 +142,7 @@ def test_who_ignores_the_end_of_the_terminal_goes_on(tmp_path):
         tmp_path, "--wait", "1", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
     )  # as nohup does
     while not list(tmp_path.glob("tmp*")):
+        assert done.poll() is None, done.stderr.read()  # no endless wait
         time.sleep(0.05)
     done.send_signal(signal.SIGHUP)
     done.communicate(timeout=30)

@@ -183,7 +183,7 @@ def test_cases_known_at_the_instant_of_their_event_are_told_where_nearly_all_are
         [("known at the very instant of the event", at_once)] if counted else []
     )
     if found:
-        assert "proof" in found[0].cure
+        assert "known_at" in found[0].cure
 
 
 def test_log_lines_and_findings_hold_no_value(source):

@@ -542,7 +542,7 @@ def test_directions_without_columns_are_refused(rows):
 
 def test_rows_to_calibrate_on_have_the_classes_of_training(rows):
     frame, target = rows
-    with pytest.raises(DatasetError, match="classes"):
+    with pytest.raises(DatasetError, match="class"):
         quick().fit(frame, target, calibration=(frame, target + 1))
 
 

@@ -227,10 +227,10 @@ def test_a_family_that_is_absent_is_a_limitation(saved, trained):
 
 
 def test_no_later_data_is_a_limitation(saved, trained):
-    assert "nothing" not in limits(saved, trained)
+    assert "cross-validation" not in limits(saved, trained)
     folds = CustomerFoldsConfig(method="customer_folds")
     config = saved.config.model_copy(update={"splits": folds})
-    assert "nothing" in limits(replace(saved, config=config), trained)
+    assert "cross-validation" in limits(replace(saved, config=config), trained)
 
 
 # --- the registry's room --------------------------------------------------------------

@@ -30,6 +30,6 @@ class Quantity:
 
 
 def to_json(fact: object) -> str | float:
-    """Return a fact as JSON keeps it: a number where it is one, else its text."""
+    """Return a fact for JSON: a number stays a number, anything else becomes its text."""
     value = fact.value if isinstance(fact, Quantity) else fact
     return value if isinstance(value, int | float) else str(value)

@@ -161,7 +161,7 @@ def count_announced(decided: Times, due: Times, calendar: CalendarPolicy) -> int
 def require_in_force(policy: TierPolicy, as_of: pd.Timestamp) -> None:
     """Raise if a policy is not valid yet on the day of a run.
 
-    An older decision that this run scores is scored under the policy all the same;
+    An older decision that this run scores is still scored under the policy;
     `mark_in_force` marks it.
 
     Parameters

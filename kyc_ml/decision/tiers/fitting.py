@@ -218,7 +218,7 @@ def fit_capacities(
     """Find the step at which each tier with alerts begins, the lowest of them first.
 
     From the highest tier down, each takes as many rows as its capacity allows. Rows of equal
-    probability are not separated, so few distinct probabilities leave capacity unused.
+    probability are not separated: with few distinct probabilities, some capacity stays unused.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ def apply_hysteresis(
     rule: Hysteresis,
     tier_of: Callable[[Floats], Ints],
 ) -> Ints:
-    """Let tiers fall only as the policy allows; see `Hysteresis`.
+    """Return the tiers, lowered only as the policy allows; see `Hysteresis`.
 
     Parameters
     ----------

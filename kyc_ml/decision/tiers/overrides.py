@@ -87,7 +87,7 @@ def find_in_force(
         Holds what the rules read, as known at the decision.
     day : datetime64[D] array of shape (n,)
         Local day of the decision. Where it is NaT, every override counts as in force: a floor
-        that may have ended is no reason for a lower tier.
+        that may have ended must not lower a tier.
 
     Returns
     -------

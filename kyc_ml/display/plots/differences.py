@@ -25,7 +25,7 @@ from kyc_ml.display.plots.style import (
 def plot_differences(table: pd.DataFrame) -> Figure:
     """Draw how much better or worse the newer of two is in each figure, with its interval.
 
-    Figures are of different sizes: each is drawn in half widths of its own interval, the
+    Figures are of different sizes: each is drawn in half widths of its interval, the
     better side to the right. An interval that touches the line in the middle shows nothing.
 
     Parameters

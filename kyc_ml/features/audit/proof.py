@@ -72,7 +72,7 @@ def audit_features(
 
     At each time, up to `MOST_OBSERVATIONS` are audited: those decided then, and recent
     ones asked again at that time, every other of these with the counterparty, account and
-    device of its neighbour: questions nobody asked, but whose answers may not see the
+    device of its neighbour: observations that never happened, but whose features may not see the
     future either. Their features from all tables are compared with those from tables that
     were deleted, corrupted and crowded out of their reach; and, once for all times, with
     those from tables whose rows of equal times were shuffled. The comparison also catches
@@ -81,7 +81,7 @@ def audit_features(
     Parameters
     ----------
     times : int
-        Decision times to sample, one from each of so many stretches of the period. Fewer
+        Decision times to sample, one from each of `times` equal parts of the period. Fewer
         are taken if there are fewer that rows follow.
     seed : int
         The same seed makes the same audit.
@@ -217,7 +217,7 @@ def _sample_observations(
 
 
 def _with_swapped_keys(recent: pa.Table) -> pa.Table:
-    """Give every second observation the keys of the next one, except the customer.
+    """Return the observations, every second one with the keys of the next, except the customer.
 
     A payment asked about again has been to its counterparty before; a pair that never met
     shows what a feature of first meetings sees.

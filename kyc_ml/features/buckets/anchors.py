@@ -191,7 +191,7 @@ class _Planner:
 
 def _reading_of(column: RowColumn) -> FeatureSpec:
     """Declare a row's column as if its rows were observations that have it as a feature."""
-    # matched money is no reading of rows: the place itself reads it
+    # matched money is not computed from rows: the place itself reads it
     how: How = Own(reading="value", column=column)
     if isinstance(column.how, LatestValue):
         how = column.how.how

@@ -98,7 +98,7 @@ class WholeCount:
         return total + self._read_settled(observed, settled)
 
     def _read(self, observed: TimedRows, rows: TimedRows) -> Floats:
-        """Let the engine count in some of the rows."""
+        """Compute the counts in some of the rows with the engine."""
         computed = Computed([self._spec], len(observed))
         computation = FeatureComputation(
             {self._how.table: rows}, timezone=self._timezone, threads=self._threads

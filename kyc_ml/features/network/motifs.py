@@ -180,7 +180,7 @@ def count_butterflies(edges: Edges, rule: ButterflyRule) -> tuple[Ints32, int]:
 
     Edge (u -> x) closes one for each pair (v, y) with earlier edges v -> x, v -> y and
     u -> y in the window, v other than u and y other than x. A node with more edges than
-    the cap is a hub, that tells nothing: an edge from or to one closes none, and one does
+    the cap is a hub and shows no pattern: an edge from or to one closes none, and one does
     not count as v.
 
     Returns

@@ -49,7 +49,7 @@ def payments_of(transactions: pa.Table) -> NetworkPayments:
     A transfer between two customers is booked twice, out of one account and into the
     other. The booking that entered first, ``max(event_time, known_at)``, is the payment;
     the other adds nothing. So a booking that comes later changes no payment before it.
-    Bookings without a counterparty or a direction are no payments.
+    Bookings without a counterparty or a direction are left out.
     """
     whole = pc.and_(
         pc.is_valid(transactions[COUNTERPARTY_ID]), pc.is_valid(transactions[DIRECTION])

@@ -193,7 +193,7 @@ def fit_segments(proba: Floats, target: Floats, segments: SegmentRows) -> Segmen
 
 
 def estimate_strength(proba: Floats, target: Floats, segments: SegmentRows) -> float:
-    """Estimate K = 1 / tau2 from the differences of segments beyond chance; infinite if none.
+    """Estimate K = 1 / tau2 from differences beyond sampling noise; infinite if none.
 
     With ``X = (O - E) / w``, a segment's shift to first order, of variance tau2 + 1 / w,
     over s segments of total weight W the unbiased estimate, cut at 0, is ::

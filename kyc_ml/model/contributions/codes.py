@@ -1,4 +1,4 @@
-"""Code each value once: all that the splits on its feature can tell of it."""
+"""Code each value once: which of the splits on its feature it passes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kyc_ml.model.contributions.trees import Forest
 from kyc_ml.storage import kernel
 
 NEAR_ZERO: Final = float(np.float32(1e-35))
-"""LightGBM takes what is no farther from 0 than this for 0."""
+"""LightGBM treats a value within this distance of 0 as 0."""
 
 _MOST_CODES: Final = 2**16
 
@@ -78,8 +78,8 @@ def build_coding(forest: Forest) -> Coding:
     n_codes = np.where(is_category, sizes + 1, sizes + 3)
     if n_codes.size and n_codes.max() > _MOST_CODES:
         msg = (
-            f"a feature is split at {sizes.max()} values, at most {_MOST_CODES - 3} can be told "
-            "apart: train with a smaller max_bin"
+            f"a feature is split at {sizes.max()} values, at most {_MOST_CODES - 3} are "
+            "supported: train with a smaller max_bin"
         )
         raise BundleError(msg)
     return Coding(
@@ -133,7 +133,7 @@ def encode_rows(matrix: Floats, coding: Coding, codes: Codes) -> None:
                 values[row] = matrix[first + row, column]
             if coding.is_category[slot]:
                 for row in range(size):
-                    # LightGBM holds a category in a C int: what does not fit is none
+                    # LightGBM keeps a category in a C int: what does not fit is unknown
                     fits = values[row] > -1.0 and values[row] < 2147483648.0
                     values[row] = np.trunc(values[row]) if fits else np.inf
             _count_below(coding.cuts, start, stop, values, places, size)

@@ -21,7 +21,7 @@ MOST_TABLE_BYTES: Final = 64 * 2**20
 """What the tables of a model may take; leaves do without a table where it is too little."""
 
 _PRICE: Final = 0.1 / 1024
-"""What a byte of a table costs at first: reading it anew for each block of rows."""
+"""What a byte of a table costs at first: reading it again for each block of rows."""
 
 _BLOCK: Final = 1024
 """Rows explained at a time. More share one reading of the tables; of fewer, more codes and

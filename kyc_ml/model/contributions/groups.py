@@ -83,7 +83,7 @@ def group_leaves(paths: Paths, price: float) -> tuple[Ints, Ints, int]:
 
 @kernel()
 def add_leaf(paths: Paths, first: int, leaf: int, labels: Ints, counts: Ints, stem: Mask) -> None:
-    """Let one more leaf join the group that begins with leaf `first`.
+    """Add one more leaf to the group that begins with leaf `first`.
 
     Parameters
     ----------

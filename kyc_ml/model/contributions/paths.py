@@ -131,7 +131,7 @@ def _find_cells(tree: Tree) -> tuple[Ints, Ints, Ints]:
 
 @kernel()
 def refine(labels: Ints, member: Mask, count: int) -> int:
-    """Part each of `count` labels into members and others; return how many there are."""
+    """Split each of `count` labels into members and others; return how many there are."""
     renamed = np.zeros(2 * count, np.int64)
     found = 0
     for at in range(labels.size):

@@ -65,7 +65,7 @@ class Forest:
         return self.split_start.size - 1
 
     def expected_margin(self) -> float:
-        """Give the mean leaf value over the training rows, the sum over all trees."""
+        """Return the mean leaf value over the training rows, summed over all trees."""
         total = 0.0
         for start, stop in zip(self.leaf_start[:-1], self.leaf_start[1:], strict=True):
             rows = self.leaf_rows[start:stop]
@@ -118,7 +118,7 @@ def _require_explicable(head: Mapping[str, str], trees: list[dict[str, str]]) ->
     if not trees:
         faults.append("it has no trees")
     if head.get("num_tree_per_iteration", "1") != "1":
-        faults.append("it has several margins a row: explain each class by a model of its own")
+        faults.append("it has several margins a row: explain each class by a separate model")
     if "average_output" in head:
         faults.append("it averages its trees (boosting=rf): train with boosting=gbdt")
     if any(tree.get("is_linear", "0") != "0" for tree in trees):
@@ -132,7 +132,7 @@ def _require_explicable(head: Mapping[str, str], trees: list[dict[str, str]]) ->
 
 
 def _lacks_rows(tree: Mapping[str, str]) -> bool:
-    """Tell whether a node has no count of training rows, or a count of 0."""
+    """Return whether a node has no count of training rows, or a count of 0."""
     leaves, splits = _floats(tree, "leaf_count"), _floats(tree, "internal_count")
     n_leaves = int(tree["num_leaves"])
     known = leaves.size == n_leaves and splits.size == n_leaves - 1
@@ -157,7 +157,7 @@ def _tree(fields: Mapping[str, str]) -> dict[str, Any]:
         "nan_left": nan_left & ~by_set,
         "categories": _category_sets(fields, threshold, by_set),
         "split_rows": _floats(fields, "internal_count"),
-        # a tree of one leaf may come without its count, which nobody needs
+        # a tree of one leaf may come without its count, which is not needed
         "leaf_rows": np.ones(1) if threshold.size == 0 else _floats(fields, "leaf_count"),
         "leaf_value": _floats(fields, "leaf_value"),
     }

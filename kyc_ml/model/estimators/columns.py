@@ -36,7 +36,7 @@ class InputColumn:
 def as_frame(rows: Any) -> Any:  # noqa: ANN401  whatever scikit-learn takes as X
     """Convert tables of other libraries to pandas; return what scikit-learn knows unchanged.
 
-    Of a `FeatureTable` the features alone: its keys are no columns of a model. They are the
+    Of a `FeatureTable` the features alone: its keys are not columns of a model. They are the
     index: observation_id, customer_id and decision_time.
     """
     if isinstance(rows, FeatureTable):
@@ -65,7 +65,7 @@ def require_readable(rows: Any) -> None:  # noqa: ANN401  whatever scikit-learn 
         faults.add("a column has an empty name: name it")
     faults.raise_if_any()
     faults.extend(
-        f"{name!r} is there {count} times: rename or drop all but one"
+        f"{name!r} comes {count} times: rename or drop all but one"
         for name, count in rows.columns.value_counts(sort=False).items()
         if count > 1
     )
@@ -121,7 +121,7 @@ def encode(rows: Any, vocabularies: Vocabularies) -> Any:  # noqa: ANN401  frame
     Raises
     ------
     DatasetError
-        If a column is a category here and was none in fit, or the reverse; each is named.
+        If a column is a category here but was not in fit, or the reverse; each is named.
     """
     _require_kinds_of_fit(rows, vocabularies)
     if not isinstance(rows, pd.DataFrame):

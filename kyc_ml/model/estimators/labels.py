@@ -35,7 +35,7 @@ def require_two(outcome: AnyArray, found: AnyArray) -> None:
 def find_adverse(classes: AnyArray, asked: object) -> Any:  # noqa: ANN401  any label
     """Return the label of the adverse outcome; None, with a warning, where it cannot be known."""
     if asked is None:
-        if classes.dtype.kind in "OUT":  # numbers and flags have an order of their own
+        if classes.dtype.kind in "OUT":  # numbers and flags have a natural order
             msg = (
                 f"labels are text, {list_classes(classes)}, and no order shows the adverse one: "
                 "name it with positive_label; predict_proba has its columns in this order"

@@ -29,7 +29,7 @@ class DriftFound:
     table : DataFrame
         column, psi, critical_99 (what any of the features that count exceeds by chance in one
         of a hundred runs; the probability alone, for itself), drifted (beyond its limit and
-        beyond chance), not_counted (why a feature is never said to have drifted; '' where it
+        significant), not_counted (why a feature is never said to have drifted; '' where it
         may be); the probability first, then features that count, then the others, each largest
         first.
     faults : tuple of str
@@ -65,7 +65,7 @@ def compare_profiles(
 
     Chance is reckoned by customers, not rows: rows of one customer are alike; and for all
     features together (Bonferroni), or of hundreds some would exceed it every night. One day
-    held against months must differ in what moves with time alone, so these features are shown
+    compared with months must differ in what moves with time alone: these features are shown
     but not counted.
 
     Parameters

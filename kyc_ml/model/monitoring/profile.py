@@ -27,7 +27,7 @@ class Profile:
         Rows in each bin; the first is for what is missing.
     rows, customers : int
     effective_customers : float
-        As `kyc_ml.metrics.effective_customers`: rows of one customer are no independent evidence.
+        As `kyc_ml.metrics.effective_customers`: rows of one customer are not independent.
     """
 
     bins: Mapping[str, FrozenBins]

@@ -129,7 +129,7 @@ def _draw(matrix: Floats, target: Floats, config: SelectionConfig, *, seed: int)
 
 
 def _deal(groups: Ints, rng: np.random.Generator) -> Ints:
-    """Give each group the rows of another group, repeated or thinned to its number of rows.
+    """Return for each group the rows of another, repeated or thinned to its number of rows.
 
     Shuffled so, a feature keeps its likeness within customers, which alone gains something
     where outcomes are alike within customers.

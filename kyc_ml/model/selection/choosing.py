@@ -71,8 +71,8 @@ def select_features(
     a small model gains no more from it than from a quantile of noise: real columns whose
     values were shuffled to other rows, or to other customers as a whole. It shifts if its
     distribution, missing included, differs between two blocks of time by more than
-    `psi_limit` beyond chance. It flips if its relation to the outcome is significant with
-    opposite signs in two blocks; categories have no sign.
+    `psi_limit` and by more than sampling noise. It flips if its relation to the outcome is
+    significant with opposite signs in two blocks; categories have no sign.
 
     A feature that only repeats a kept one may stay: gain is shared among them, but noise
     has none. A feature of value only together with others that gain much more may go. One
@@ -103,7 +103,7 @@ def select_features(
     DatasetError
         If there are no rows, one class only, or no feature would stay.
     ConfigError
-        If `config.keep` names a feature that is not there.
+        If `config.keep` names a feature that does not exist.
     """
     _require_known(config.keep, specs)
     table = pd.DataFrame(

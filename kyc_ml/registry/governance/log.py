@@ -49,7 +49,7 @@ class AuditLog:
         self.path = path
 
     def read(self) -> LogReading:
-        """Read all entries and check the chain; a log that is not there yet is empty.
+        """Read all entries and check the chain; a log that does not exist yet is empty.
 
         Raises
         ------

@@ -36,7 +36,7 @@ def say_no_rollback(entries: Sequence[Entry], *, model: str) -> str:
     promoted = ("promotion", last.version) in {(each.kind, each.version) for each in moves}
     cure = (
         f"kyc-ml promote {model}@{last.version} with its report, which still counts while it is "
-        "no older than the policy allows (report_valid_days)"
+        "not older than the policy allows (report_valid_days)"
         if promoted
         else "it was never promoted: validate it, then promote it"
     )

@@ -229,7 +229,7 @@ def load_kept(folder: Path, *, trained_by: str) -> tuple[Kept, Bundle, Path]:
     if not trained_by:
         msg = (
             f"{folder} is a bundle alone and does not say who trained it: name them with "
-            "--trained-by, because nobody may validate their own model"
+            "--trained-by, because no one may validate their own model"
         )
         raise RegistryError(msg)
     return Kept.of_bundle(bundle, trained_by=trained_by), bundle, folder

@@ -61,7 +61,7 @@ def explained(error: Exception, *, uri: str) -> RegistryError:
     reason = _reason(error)
     said = f"{subject} at {without_password(address())}: {reason}"
     if _is_away(error):
-        msg = f"{said}; it is not there or too busy: try again later, or check MLFLOW_TRACKING_URI"
+        msg = f"{said}; no answer, or too busy: try again later, or check MLFLOW_TRACKING_URI"
         return UnreachableError(msg)
     if any(full in reason for full in _FULL) or getattr(error, "errno", None) == errno.ENOSPC:
         return RegistryError(f"{said}; free space there, or name another MLFLOW_TRACKING_URI")

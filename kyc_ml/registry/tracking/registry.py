@@ -71,8 +71,8 @@ def fetch_bundle(uri: str, into: Path) -> tuple[Path, str, str]:
     RegistryError
         If the model, version or alias does not exist.
     UnreachableError
-        If the server cannot be reached, or its files are not there: MLflow gives nothing for
-        a folder that is not mounted, and says no word.
+        If the server cannot be reached, or its files are missing: MLflow returns nothing for
+        a folder that is not mounted, and gives no error.
     """
     with connected(uri=uri):
         name, number = resolve(uri)
@@ -114,7 +114,7 @@ def fetch_record(run: str, into: Path) -> tuple[str, Path]:
     RegistryError
         If there is no such run, or it has no record.
     UnreachableError
-        If the server cannot be reached, or its files are not there.
+        If the server cannot be reached, or its files are missing.
     """
     with connected(uri=run):
         run_id = _run_of(run) if run.startswith("models:/") else run

@@ -37,7 +37,7 @@ _EXPERIMENT: Final = {
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
 }
 
-# MLflow alone retries for four minutes a server that is not there.
+# By default MLflow retries for four minutes when no server answers.
 _PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
@@ -93,7 +93,7 @@ def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
     Raises
     ------
     UnreachableError
-        If it does not answer, or its file is not there: to be tried again later.
+        If it does not answer, or its file is missing: try again later.
     RegistryError
         If it refuses.
     """
@@ -116,7 +116,7 @@ def connected(*, uri: str = "", makes: bool = False) -> Iterator[None]:
 def start_run(
     experiment: str, name: str, *, view: View = MODELS, began: float | None = None
 ) -> Iterator[mlflow.ActiveRun]:
-    """Start a run, or go on with the one that `mlflow run` started for this process.
+    """Start a run, or continue the one that `mlflow run` started for this process.
 
     That one stays in the experiment given to `mlflow run`: a run cannot be moved. A run
     that a signal or Ctrl-C ends has the status KILLED.

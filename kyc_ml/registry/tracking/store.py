@@ -206,8 +206,8 @@ def _compare_schema(connection: Connection) -> None:
         cure = "a newer MLflow made it: install that version, or name another store"
     else:
         cure = (
-            "an older MLflow made it: back it up, and when nobody needs that version any "
-            "more run: mlflow db upgrade ADDRESS"
+            "an older MLflow made it: back it up, and when that version is no longer needed "
+            "run: mlflow db upgrade ADDRESS"
         )
     msg = (
         f"MLflow's store has schema {found}, the installed MLflow {mlflow.__version__} needs "
@@ -217,7 +217,7 @@ def _compare_schema(connection: Connection) -> None:
 
 
 def _open() -> None:
-    """Let MLflow make or open its tables of runs and of models."""
+    """Create or open MLflow's tables of runs and of models."""
     mlflow.set_tracking_uri(address())
     client = mlflow.MlflowClient()
     client.search_experiments(max_results=1)
@@ -249,7 +249,7 @@ def _open_served(url: URL) -> None:
 
 @contextmanager
 def _holding(folder: Path) -> Iterator[None]:
-    """Let one process after another open a store in a folder; nothing is left behind."""
+    """Lock a folder, so that one process after another opens its store; leave no file behind."""
     folder.mkdir(parents=True, exist_ok=True)
     number = os.open(folder, os.O_RDONLY)
     try:

@@ -140,7 +140,7 @@ def _find_registered(kept: Kept) -> RegisteredModel | None:
         if each.run_id and each.tags.get(DIGEST) == kept.digest
     }
     same = [each for each in versions if each.version in runs]
-    if kept.parts:  # else the folder is a bundle alone, and one version of it is enough
+    if kept.parts:  # without parts the folder is only a bundle: one version is enough
         began = int(kept.began * 1000)
         same = [each for each in same if runs[each.version].start_time == began]
     if not same:

@@ -101,8 +101,8 @@ def _absent(bundle: Bundle, trained: Trained) -> Iterable[str]:
 def _without_time(bundle: Bundle) -> Iterable[str]:
     if isinstance(bundle.config.splits, CustomerFoldsConfig):
         yield (
-            "Judged by cross-validation over customers: nothing is known of how it does on "
-            "later data."
+            "Evaluated by cross-validation over customers: its performance on later data is "
+            "not known."
         )
 
 

@@ -58,7 +58,7 @@ def rows_new_to_both(
     as_of: pd.Timestamp,
     reporter: ProgressReporter,
 ) -> LaterRows:
-    """Choose the rows to compare two models on: later rows, or else the out-of-fold rows of both.
+    """Choose the rows to compare two models on: later rows, otherwise the out-of-fold rows of both.
 
     Out-of-fold rows are taken where both models were cross-validated by customer, `since` is
     None, and the mature later rows do not have both classes.

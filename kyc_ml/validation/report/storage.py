@@ -32,7 +32,7 @@ def to_json(report: Report) -> str:
 def from_json(text: str, *, subject: str) -> Report:
     """Read what `to_json` wrote; `subject` names it in errors.
 
-    Raises ConfigError if it is no report, of another format, or was cut short.
+    Raises ConfigError if it is not a report, has another format, or was cut short.
     """
     try:
         content = json.loads(text)

@@ -107,7 +107,7 @@ def _recorded_card(model: str, reporter: ProgressReporter) -> Scorecard | None:
 def load_champion(
     reviewed: ReviewedModel, champion: str | None, reporter: ProgressReporter
 ) -> Champion | None:
-    """Load the model to compare with; None if there is none.
+    """Load the model to compare with; None if there is no champion.
 
     Raises ConfigError if the two do not predict the same outcome.
 
